@@ -1,0 +1,55 @@
+package liked
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Kind says what went wrong in words that every package understands. Each wire format maps kinds to its own answers
+// in one place.
+type Kind uint8
+
+const (
+	Internal     Kind = iota // a fault of ours: logged whole, shown to the client as nothing but that
+	Invalid                  // the input cannot be right
+	Unauthorized             // the caller could not be identified
+	Forbidden                // the caller is known and may not
+	NotFound                 // the thing does not exist, or is hidden from everybody
+	Conflict                 // the thing exists already, or was spent already
+	Unavailable              // the server cannot do it now: shutting down, or the disk refuses writes
+)
+
+func (k Kind) String() string { return name(kinds, k) }
+
+var kinds = []string{"internal", "invalid", "unauthorized", "forbidden", "not found", "conflict", "unavailable"}
+
+// Error is the only error with meaning across packages. Msg is for people, lower case, names the thing and holds no
+// secret; Err is the cause, for the log alone.
+type Error struct {
+	Kind Kind
+	Msg  string
+	Err  error
+}
+
+func (e *Error) Error() string {
+	if e.Err == nil {
+		return e.Msg
+	}
+	return e.Msg + ": " + e.Err.Error()
+}
+
+func (e *Error) Unwrap() error { return e.Err }
+
+// Errorf makes an Error of the kind. An argument of verb %w becomes its cause.
+func Errorf(kind Kind, format string, args ...any) *Error {
+	err := fmt.Errorf(format, args...)
+	return &Error{Kind: kind, Msg: err.Error(), Err: errors.Unwrap(err)}
+}
+
+// KindOf returns the kind of the first Error in err's chain, Internal if there is none. It must not be asked of nil.
+func KindOf(err error) Kind {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e.Kind
+	}
+	return Internal
+}

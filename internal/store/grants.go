@@ -1,0 +1,148 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"liked"
+)
+
+// Hash is the SHA-256 of a secret, or of a value that stands for one. Secrets themselves never reach a store.
+type Hash [32]byte
+
+// GrantID names one consent of one user to one app. Every token belongs to the grant that it came from, and dies
+// with it.
+type GrantID [16]byte
+
+// Grants is what callers prove themselves with.
+//
+// Methods that spend something (RedeemCode, RotateRefreshToken, RedeemRequestToken) are the single-use gates: of any
+// number of concurrent calls with one hash, one succeeds. Callers check everything else (client, redirect URI,
+// verifier, expiry) before they call, so that a wrong guess spends nothing.
+type Grants interface {
+	// AddApp adds an app. Conflict if its id, client id or API key is taken, Invalid if a field is.
+	AddApp(ctx context.Context, app liked.App) error
+	// UpdateApp works as Accounts.UpdateUser does. Credentials may change, the id may not.
+	UpdateApp(ctx context.Context, id liked.AppID, change func(*liked.App) error) error
+	App(ctx context.Context, id liked.AppID) (liked.App, error)
+	AppByClientID(ctx context.Context, clientID string) (liked.App, error)
+	AppByAPIKey(ctx context.Context, key string) (liked.App, error)
+	AppByBearer(ctx context.Context, bearer Hash) (liked.App, error)
+	Apps(ctx context.Context) ([]liked.App, error)
+
+	// SetPassword keeps an encoded password hash for the user (NotFound if there is no such user); Password returns it,
+	// NotFound while there is none.
+	SetPassword(ctx context.Context, user liked.UserID, encoded string) error
+	Password(ctx context.Context, user liked.UserID) (encoded string, err error)
+
+	// AddCode keeps an authorization code (RFC 6749, 4.1) until it is swept. Code returns it, spent or not.
+	AddCode(ctx context.Context, c Code) error
+	Code(ctx context.Context, code Hash) (Code, error)
+	// RedeemCode spends the code and adds the grant and its first tokens in the same step. Conflict if it was spent
+	// before; in that case the grant that the first redemption made is revoked in this step (RFC 6749, 4.1.2).
+	RedeemCode(ctx context.Context, code Hash, g Grant, t Tokens, at time.Time) error
+
+	// AddGrant adds a grant with its first tokens.
+	AddGrant(ctx context.Context, g Grant, t Tokens) error
+	// AccessToken and RefreshToken return a token of a living grant, NotFound otherwise. Expiry is for the caller to judge.
+	AccessToken(ctx context.Context, token Hash) (AccessToken, Grant, error)
+	RefreshToken(ctx context.Context, token Hash) (RefreshToken, Grant, error)
+	// RotateRefreshToken spends the refresh token and adds its successors to the same grant in the same step. Conflict if
+	// it was spent before; if that was more than grace before at, somebody replays it and the grant is revoked in this
+	// step (RFC 9700, 4.14.2).
+	RotateRefreshToken(ctx context.Context, token Hash, t Tokens, at time.Time, grace time.Duration) error
+	// RevokeGrant ends the grant and all its tokens. Revoking what is gone is no error.
+	RevokeGrant(ctx context.Context, id GrantID) error
+	// GrantsOf lists the living grants of a user, oldest first.
+	GrantsOf(ctx context.Context, user liked.UserID) ([]Grant, error)
+
+	// AddRequestToken keeps an OAuth 1.0a temporary credential (RFC 5849, 2.1) until it is swept.
+	AddRequestToken(ctx context.Context, t RequestToken) error
+	RequestToken(ctx context.Context, token Hash) (RequestToken, error)
+	// ApproveRequestToken records the user's consent and the verifier. Conflict if it was approved before.
+	ApproveRequestToken(ctx context.Context, token Hash, user liked.UserID, verifier Hash) error
+	// RedeemRequestToken removes the request token and adds the access token with its grant in the same step.
+	RedeemRequestToken(ctx context.Context, token Hash, g Grant, t OAuth1Token) error
+	// AddOAuth1Token adds an access token with its grant.
+	AddOAuth1Token(ctx context.Context, g Grant, t OAuth1Token) error
+	// OAuth1Token returns an access token of a living grant, NotFound otherwise.
+	OAuth1Token(ctx context.Context, token Hash) (OAuth1Token, Grant, error)
+
+	// AddSession keeps a signed-in browser session; Session returns it, NotFound if there is none.
+	AddSession(ctx context.Context, s Session) error
+	Session(ctx context.Context, id Hash) (Session, error)
+	DeleteSession(ctx context.Context, id Hash) error
+
+	// Sweep removes codes, tokens, request tokens and sessions that expired before now, and what is left of revoked grants.
+	Sweep(ctx context.Context, now time.Time) error
+
+	// Generation changes whenever something that a cached Principal was made of may have changed: a user's or an app's
+	// state, an app's credentials, a grant that ended. It changes before the call that changed it returns.
+	Generation() uint64
+}
+
+// Grant is one consent of one user to one app.
+type Grant struct {
+	ID        GrantID
+	App       liked.AppID
+	User      liked.UserID
+	Scopes    liked.Scope // OAuth 2.0
+	CreatedAt time.Time
+}
+
+// Tokens is what one token response carries: an access token and, with offline.access, a refresh token.
+type Tokens struct {
+	Access  AccessToken
+	Refresh *RefreshToken
+}
+
+// AccessToken is an OAuth 2.0 user access token.
+type AccessToken struct {
+	Token   Hash
+	Expires time.Time
+}
+
+// RefreshToken is an OAuth 2.0 refresh token. It lives until it is spent or its grant ends.
+type RefreshToken struct {
+	Token Hash
+	Spent time.Time // zero while it is not
+}
+
+// Code is an authorization code. All that its redemption is checked against is in this one record.
+type Code struct {
+	Code            Hash
+	App             liked.AppID
+	User            liked.UserID
+	Scopes          liked.Scope
+	RedirectURI     string
+	Challenge       string // code_challenge (RFC 7636, 4.2)
+	ChallengeMethod string // "S256" or "plain"
+	Expires         time.Time
+	Spent           bool
+}
+
+// RequestToken is an OAuth 1.0a temporary credential.
+type RequestToken struct {
+	Token        Hash
+	SealedSecret []byte
+	App          liked.AppID
+	Access       liked.Access // what the access token will be allowed
+	Callback     string       // "oob" for a PIN
+	Expires      time.Time
+	User         liked.UserID // zero until approved
+	Verifier     Hash         // of the oauth_verifier; zero until approved
+}
+
+// OAuth1Token is an OAuth 1.0a token credential (RFC 5849, 2.3). It does not expire.
+type OAuth1Token struct {
+	Token        Hash // of the token as the client sends it
+	SealedSecret []byte
+	Access       liked.Access
+}
+
+// Session is a signed-in browser.
+type Session struct {
+	ID      Hash
+	User    liked.UserID
+	Expires time.Time
+}

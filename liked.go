@@ -1,0 +1,164 @@
+// Package liked holds the words that the rest of the server speaks: who a caller is ([Principal]), what there is
+// to like ([User], [Post]), what happens when somebody does ([LikeEvent]), and the one error with meaning across
+// packages ([Error]).
+//
+// The package says "post" where the wire says "tweet"; the wire's words appear only where bytes are read or written.
+// Values of these types are plain data: copy them freely, none is shared with the package that returned it.
+package liked
+
+import (
+	"errors"
+	"strconv"
+	"time"
+)
+
+// Identifiers are positive 63-bit integers, on the wire decimal strings of 1 to 19 digits. Zero stands for "none".
+type (
+	UserID int64
+	PostID int64
+	AppID  int64
+)
+
+func (id UserID) String() string { return strconv.FormatInt(int64(id), 10) }
+func (id PostID) String() string { return strconv.FormatInt(int64(id), 10) }
+func (id AppID) String() string  { return strconv.FormatInt(int64(id), 10) }
+
+// Identifiers are JSON strings, because a JSON number loses digits past 2^53 in many clients.
+func (id UserID) MarshalText() ([]byte, error) { return strconv.AppendInt(nil, int64(id), 10), nil }
+func (id PostID) MarshalText() ([]byte, error) { return strconv.AppendInt(nil, int64(id), 10), nil }
+func (id AppID) MarshalText() ([]byte, error)  { return strconv.AppendInt(nil, int64(id), 10), nil }
+
+func (id *UserID) UnmarshalText(b []byte) (err error) { *id, err = ParseID[UserID](string(b)); return }
+func (id *PostID) UnmarshalText(b []byte) (err error) { *id, err = ParseID[PostID](string(b)); return }
+func (id *AppID) UnmarshalText(b []byte) (err error)  { *id, err = ParseID[AppID](string(b)); return }
+
+var errID = errors.New("an id is 1 to 19 decimal digits, at most 9223372036854775807")
+
+// ParseID reads an identifier as the wire writes it: `^[0-9]{1,19}$`, no sign, no space, within a signed 64-bit
+// integer. Leading zeros are read as X reads them: "007" is 7.
+func ParseID[ID UserID | PostID | AppID](s string) (ID, error) {
+	if len(s) == 0 || len(s) > 19 {
+		return 0, errID
+	}
+	var n uint64 // 19 digits cannot overflow it
+	for i := range len(s) {
+		c := s[i]
+		if c < '0' || c > '9' {
+			return 0, errID
+		}
+		n = n*10 + uint64(c-'0')
+	}
+	if n > 1<<63-1 {
+		return 0, errID
+	}
+	return ID(n), nil
+}
+
+// AccountState says what an account may do.
+type AccountState uint8
+
+const (
+	Active      AccountState = iota
+	Locked                   // may read; every write is refused until the person unlocks the account
+	Suspended                // by the operator: neither reads nor writes, and its posts are hidden
+	Deactivated              // by the person: as Suspended
+)
+
+// Hidden reports whether the account and its posts are invisible to everybody.
+func (s AccountState) Hidden() bool { return s == Suspended || s == Deactivated }
+
+func (s AccountState) String() string { return name(accountStates, s) }
+
+func (s AccountState) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+func (s *AccountState) UnmarshalText(b []byte) (err error) {
+	*s, err = parseName[AccountState]("account state", accountStates, b)
+	return
+}
+
+var accountStates = []string{"active", "locked", "suspended", "deactivated"}
+
+// User is an account. Metrics are filled in by the store and ignored when a user is written.
+type User struct {
+	ID              UserID
+	Username        string // 1 to 15 of A-Z a-z 0-9 _, unique without regard to case, kept as written
+	Name            string // 1 to 50 characters
+	CreatedAt       time.Time
+	Protected       bool // only followers see the posts
+	State           AccountState
+	Description     string
+	Location        string
+	URL             string
+	ProfileImageURL string
+	Verified        bool
+	PinnedPost      PostID
+	Metrics         UserMetrics
+}
+
+// UserMetrics are exact at the moment they are read.
+type UserMetrics struct {
+	Followers, Following, Posts, Likes int64
+}
+
+// ValidUsername reports whether s matches `^[A-Za-z0-9_]{1,15}$`.
+func ValidUsername(s string) bool {
+	if len(s) == 0 || len(s) > 15 {
+		return false
+	}
+	for i := range len(s) {
+		c := s[i]
+		if c != '_' && (c < '0' || c > '9') && (c < 'A' || c > 'Z') && (c < 'a' || c > 'z') {
+			return false
+		}
+	}
+	return true
+}
+
+// Post is something that can be liked. Metrics are filled in by the store and ignored when a post is written.
+type Post struct {
+	ID        PostID
+	Author    UserID
+	Text      string
+	CreatedAt time.Time
+	RepostOf  PostID // the original, if this is a repost: a like of a repost is a like of its original
+	InReplyTo PostID
+	Quotes    PostID
+	Metrics   PostMetrics
+}
+
+// PostMetrics are exact at the moment they are read.
+type PostMetrics struct {
+	Reposts, Replies, Likes, Quotes int64
+}
+
+// Seq is the position of a change of a like in the like log, and the identity of the like itself: milliseconds since
+// 1970 in the upper 44 bits, a counter in the lower 20. It never repeats and never goes back, even if the clock does.
+type Seq uint64
+
+// Partitions is the number of partitions of the like log. A user's changes are all in one of them, in order.
+const Partitions = 20
+
+// LikeEvent is one change in the like log: a like that was set or taken back.
+type LikeEvent struct {
+	Seq    Seq
+	On     bool
+	User   UserID
+	Post   PostID
+	Author UserID // of the post
+	At     time.Time
+}
+
+func name[E ~uint8](names []string, e E) string {
+	if int(e) < len(names) {
+		return names[e]
+	}
+	return "unknown"
+}
+
+func parseName[E ~uint8](what string, names []string, b []byte) (E, error) {
+	for i, n := range names {
+		if n == string(b) {
+			return E(i), nil
+		}
+	}
+	return 0, Errorf(Invalid, "%s %q is not one of %v", what, b, names)
+}

@@ -1,0 +1,173 @@
+package liked
+
+import (
+	"strings"
+	"time"
+)
+
+// Credential is the kind of credential that a request was signed with.
+type Credential uint8
+
+const (
+	OAuth1User Credential = 1 << iota // OAuth 1.0a User Context
+	AppOnly                           // OAuth 2.0 Application-Only
+	OAuth2User                        // OAuth 2.0 User Context
+)
+
+// Principal is who is calling: an app, mostly on behalf of a user.
+type Principal struct {
+	Credential Credential
+	App        AppID
+	ClientID   string   // the app's OAuth 2.0 client id, which some refusals name
+	AppState   AppState // Enrolled or NotEnrolled; a suspended app has no principal
+	Tier       Tier
+	User       UserID       // zero for AppOnly
+	State      AccountState // of the user
+	Scopes     Scope        // of an OAuth2User; meaningless otherwise
+	Access     Access       // permission level of the credential
+}
+
+// Access is the permission level of an app or of one of its OAuth 1.0a tokens. It is frozen into a token when the
+// token is issued.
+type Access uint8
+
+const (
+	ReadOnly Access = iota
+	ReadWrite
+	ReadWriteDirectMessages
+)
+
+func (a Access) String() string               { return name(accesses, a) }
+func (a Access) MarshalText() ([]byte, error) { return []byte(a.String()), nil }
+func (a *Access) UnmarshalText(b []byte) (err error) {
+	*a, err = parseName[Access]("access level", accesses, b)
+	return
+}
+
+var accesses = []string{"read", "read-write", "read-write-directmessages"}
+
+// AppState says whether an app may call at all.
+type AppState uint8
+
+const (
+	Enrolled     AppState = iota
+	NotEnrolled           // not attached to a project: known, and refused
+	AppSuspended          // its credentials are treated as unknown
+)
+
+func (s AppState) String() string               { return name(appStates, s) }
+func (s AppState) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+func (s *AppState) UnmarshalText(b []byte) (err error) {
+	*s, err = parseName[AppState]("app state", appStates, b)
+	return
+}
+
+var appStates = []string{"enrolled", "not-enrolled", "suspended"}
+
+// Tier is what the app's owner pays for, and with it the endpoints that the app may call. On X, likes left the
+// self-serve tiers in 2025 and 2026.
+type Tier uint8
+
+const (
+	Enterprise Tier = iota // everything
+	SelfServe              // no likes
+)
+
+func (t Tier) String() string               { return name(tiers, t) }
+func (t Tier) MarshalText() ([]byte, error) { return []byte(t.String()), nil }
+func (t *Tier) UnmarshalText(b []byte) (err error) {
+	*t, err = parseName[Tier]("tier", tiers, b)
+	return
+}
+
+var tiers = []string{"enterprise", "self-serve"}
+
+// App is a client in the sense of RFC 6749 and a consumer in the sense of RFC 5849. Secrets are kept as hashes, or
+// sealed where a protocol needs the plain value; none leaves the auth package.
+type App struct {
+	ID           AppID
+	Owner        UserID // zero: the operator
+	Name         string
+	Public       bool // a native or single-page app: it has a client id and no client secret
+	State        AppState
+	Tier         Tier
+	Access       Access
+	RedirectURIs []string // at most 10, shared by OAuth 2.0 and 1.0a, matched exactly
+	CreatedAt    time.Time
+
+	ClientID         string
+	ClientSecretHash [32]byte // SHA-256; unused for a public app
+	APIKey           string   // the OAuth 1.0a consumer key
+	SealedAPISecret  []byte   // HMAC-SHA1 needs the plain value
+	BearerHash       [32]byte // of the app-only bearer token, decoded; zero while there is none
+	SealedBearer     []byte   // asking again must give the same token until it is invalidated
+}
+
+// Scope is a set of OAuth 2.0 scopes.
+type Scope uint32
+
+// The scopes that X knows, in the order in which the server lists them.
+const (
+	TweetRead Scope = 1 << iota
+	TweetWrite
+	TweetModerateWrite
+	UsersRead
+	UsersEmail
+	FollowsRead
+	FollowsWrite
+	OfflineAccess
+	SpaceRead
+	MuteRead
+	MuteWrite
+	LikeRead
+	LikeWrite
+	ListRead
+	ListWrite
+	BlockRead
+	BlockWrite
+	BookmarkRead
+	BookmarkWrite
+	DMRead
+	DMWrite
+	MediaWrite
+	TimelineRead
+	BroadcastRead
+	BroadcastWrite
+
+	AllScopes = BroadcastWrite<<1 - 1
+)
+
+var scopeNames = [...]string{"tweet.read", "tweet.write", "tweet.moderate.write", "users.read", "users.email",
+	"follows.read", "follows.write", "offline.access", "space.read", "mute.read", "mute.write", "like.read",
+	"like.write", "list.read", "list.write", "block.read", "block.write", "bookmark.read", "bookmark.write", "dm.read",
+	"dm.write", "media.write", "timeline.read", "broadcast.read", "broadcast.write"}
+
+// Has reports whether s holds every scope of want.
+func (s Scope) Has(want Scope) bool { return s&want == want }
+
+// String lists the scopes as the wire does, with single spaces (RFC 6749, 3.3), in a fixed order.
+func (s Scope) String() string {
+	var names []string
+	for i, n := range scopeNames {
+		if s&(1<<i) != 0 {
+			names = append(names, n)
+		}
+	}
+	return strings.Join(names, " ")
+}
+
+// ParseScope reads a list of scopes separated by spaces. A scope may appear twice; an unknown one is Invalid.
+func ParseScope(list string) (Scope, error) {
+	var s Scope
+next:
+	for _, word := range strings.Fields(list) {
+		for i, n := range scopeNames {
+			if n == word {
+				s |= 1 << i
+				continue next
+			}
+		}
+		return 0, Errorf(Invalid, "unknown scope %q", word)
+	}
+	return s, nil
+}
