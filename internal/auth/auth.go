@@ -1,0 +1,142 @@
+// Package auth answers who is calling, and gives callers what they prove it with. Start with [New]; then
+// [Auth.Authenticate] reads a request's Authorization header as the X API does:
+//
+//   - Bearer with an OAuth 2.0 user token (RFC 6750),
+//   - Bearer with an app-only token, told apart by its first 21 letters,
+//   - OAuth with an OAuth 1.0a signature (RFC 5849, HMAC-SHA1).
+//
+// [Auth.NewApp], [Auth.IssueTokens] and [Auth.IssueOAuth1Token] make credentials in X's shapes. Only hashes of them
+// reach the store, or sealed secrets where HMAC-SHA1 needs the plain value.
+package auth
+
+import (
+	"context"
+	"crypto/cipher"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"liked"
+	"liked/internal/store"
+)
+
+// Options is what New needs. Every field is required.
+type Options struct {
+	Store   store.Store
+	Seal    [32]byte                   // AES-256-GCM key that seals secrets which HMAC needs in the clear
+	BaseURL func(*http.Request) string // "scheme://host[:port]" as the client is taken to have signed it
+	Now     func() time.Time
+	Rand    io.Reader // read under a lock, so it need not be safe for concurrent use
+}
+
+// Auth identifies callers. It is safe for concurrent use and holds nothing that must be closed.
+type Auth struct {
+	store   store.Store
+	baseURL func(*http.Request) string
+	now     func() time.Time
+	seal    cipher.AEAD
+
+	randMu sync.Mutex
+	rand   io.Reader
+	ids    liked.Snowflakes
+
+	bearers *principals // by hash of the token
+	signers *principals // by hash of consumer key and token
+	nonces  *nonces
+	scratch sync.Pool // of *signed
+}
+
+// New returns an Auth that remembers the nonces that the store kept.
+func New(o Options) (*Auth, error) {
+	var missing []error
+	for _, f := range []struct {
+		name string
+		ok   bool
+	}{
+		{"Store", o.Store != nil}, {"BaseURL", o.BaseURL != nil}, {"Now", o.Now != nil}, {"Rand", o.Rand != nil},
+	} {
+		if !f.ok {
+			missing = append(missing, fmt.Errorf("auth: %s is missing", f.name))
+		}
+	}
+	if len(missing) > 0 {
+		return nil, errors.Join(missing...)
+	}
+	seal, err := newSeal(o.Seal)
+	if err != nil {
+		return nil, err
+	}
+	a := &Auth{
+		store:   o.Store,
+		baseURL: o.BaseURL,
+		now:     o.Now,
+		seal:    seal,
+		rand:    o.Rand,
+		bearers: newPrincipals(),
+		signers: newPrincipals(),
+		nonces:  newNonces(maxNonces),
+		scratch: sync.Pool{New: func() any { return new(signed) }},
+	}
+	err = o.Store.LoadTraces(context.Background(), o.Now(), func(store.RateWindow) {}, a.nonces.load)
+	if err != nil {
+		return nil, fmt.Errorf("auth: load nonces: %w", err)
+	}
+	return a, nil
+}
+
+// maxHeader bounds the Authorization header, in bytes. The longest that X's clients send is under 1 KiB.
+const maxHeader = 8 << 10
+
+// Authenticate says who sent the request. Nothing but its one Authorization header counts; of an OAuth 1.0a request a
+// form body is read, being part of what is signed, and left in r.Body for the handler.
+//
+// A suspended, deactivated or locked account is returned with its State, for the caller to judge. The error is a
+// *liked.Error: Unauthorized with the reason, for the operator's eyes, in Msg (never a secret, a token or a signature);
+// Unavailable when no more nonces can be remembered; or what the store returned.
+func (a *Auth) Authenticate(r *http.Request) (liked.Principal, error) {
+	headers := r.Header["Authorization"]
+	if len(headers) == 0 {
+		return liked.Principal{}, refuse("there is no Authorization header")
+	}
+	if len(headers) > 1 {
+		return liked.Principal{}, refuse("there are %d Authorization headers", len(headers))
+	}
+	header := headers[0]
+	if len(header) > maxHeader {
+		return liked.Principal{}, refuse("the Authorization header has %d bytes; at most %d are read", len(header), maxHeader)
+	}
+	scheme, rest, _ := strings.Cut(header, " ")
+	rest = strings.Trim(rest, " ")
+	switch {
+	case strings.EqualFold(scheme, "Bearer"):
+		return a.bearer(r.Context(), rest)
+	case strings.EqualFold(scheme, "OAuth"):
+		return a.oauth1(r, rest)
+	case strings.EqualFold(scheme, "Basic"):
+		return liked.Principal{}, refuse("the Authorization header has scheme Basic, which is for token endpoints alone")
+	}
+	// What stands there instead is not quoted: it may be a token without its scheme.
+	return liked.Principal{}, refuse("the Authorization header starts with neither Bearer nor OAuth")
+}
+
+// refuse says why a caller could not be identified.
+func refuse(format string, args ...any) error {
+	return liked.Errorf(liked.Unauthorized, format, args...)
+}
+
+// refuseIfNotFound turns the store's NotFound into a refusal and leaves other errors as they are.
+func refuseIfNotFound(err error, format string, args ...any) error {
+	if notFound(err) {
+		return refuse(format, args...)
+	}
+	return err
+}
+
+func notFound(err error) bool { return err != nil && liked.KindOf(err) == liked.NotFound }
+
+func hashOf(secret string) store.Hash { return sha256.Sum256([]byte(secret)) }

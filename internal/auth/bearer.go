@@ -1,0 +1,118 @@
+package auth
+
+import (
+	"context"
+	"encoding/base64"
+	"strings"
+	"time"
+
+	"liked"
+	"liked/internal/store"
+)
+
+// appBearerPrefix starts every app-only token and no other.
+const appBearerPrefix = "AAAAAAAAAAAAAAAAAAAAA"
+
+// bearer identifies the holder of a bearer token (RFC 6750, 2.1).
+func (a *Auth) bearer(ctx context.Context, token string) (liked.Principal, error) {
+	if token == "" {
+		return liked.Principal{}, refuse("the bearer token is empty")
+	}
+	appOnly := strings.HasPrefix(token, appBearerPrefix)
+	if appOnly {
+		// The token response carries it percent-encoded, and clients send it as it came or decoded.
+		var ok bool
+		if token, ok = percentDecoded(token); !ok {
+			return liked.Principal{}, refuse("the app-only token has a percent sign without two hex digits")
+		}
+	}
+	key := hashOf(token)
+	generation := a.store.Generation() // before the store is read, see principals
+	c := a.bearers.get(key, generation)
+	if c == nil {
+		var err error
+		if appOnly {
+			c, err = a.readAppBearer(ctx, key)
+		} else {
+			c, err = a.readAccessToken(ctx, key, token)
+		}
+		if err != nil {
+			return liked.Principal{}, err
+		}
+		c.generation = generation
+		a.bearers.put(key, c)
+	}
+	if !c.expires.IsZero() {
+		if now := a.now(); !now.Before(c.expires) {
+			return liked.Principal{}, refuse("the access token expired at %s, %s ago",
+				c.expires.UTC().Format(time.RFC3339), now.Sub(c.expires).Round(time.Second))
+		}
+	}
+	return c.principal, nil
+}
+
+func (a *Auth) readAppBearer(ctx context.Context, key store.Hash) (*caller, error) {
+	app, err := a.store.AppByBearer(ctx, key)
+	if err != nil {
+		return nil, refuseIfNotFound(err, "no app has this app-only token: it is unknown or was invalidated")
+	}
+	p, err := a.principal(ctx, liked.AppOnly, app, 0)
+	if err != nil {
+		return nil, err
+	}
+	return &caller{principal: p}, nil
+}
+
+func (a *Auth) readAccessToken(ctx context.Context, key store.Hash, token string) (*caller, error) {
+	t, grant, err := a.store.AccessToken(ctx, key)
+	if err != nil {
+		return nil, refuseIfNotFound(err, "the access token is unknown or was revoked%s", looksLike(token))
+	}
+	app, err := a.store.App(ctx, grant.App)
+	if err != nil {
+		return nil, refuseIfNotFound(err, "app %d of the access token is gone", grant.App)
+	}
+	p, err := a.principal(ctx, liked.OAuth2User, app, grant.User)
+	if err != nil {
+		return nil, err
+	}
+	p.Scopes, p.Access = grant.Scopes, liked.ReadWrite
+	return &caller{principal: p, expires: t.Expires}, nil
+}
+
+// principal fills in what the app and the user say. Access is ReadOnly and Scopes are empty.
+func (a *Auth) principal(ctx context.Context, kind liked.Credential, app liked.App, user liked.UserID) (liked.Principal, error) {
+	if app.State == liked.AppSuspended {
+		return liked.Principal{}, refuse("app %d is suspended", app.ID)
+	}
+	p := liked.Principal{Credential: kind, App: app.ID, ClientID: app.ClientID, AppState: app.State, Tier: app.Tier, User: user}
+	if user != 0 {
+		u, err := a.store.User(ctx, user)
+		if err != nil {
+			return liked.Principal{}, refuseIfNotFound(err, "user %d, whose token this is, is gone", user)
+		}
+		p.State = u.State
+	}
+	return p, nil
+}
+
+// looksLike says what an unknown bearer token probably is, as the end of a sentence.
+func looksLike(token string) string {
+	if id, _, ok := strings.Cut(token, "-"); ok {
+		if _, err := liked.ParseID[liked.UserID](id); err == nil {
+			return "; it looks like an OAuth 1.0a access token, which takes part in a signature and is no bearer token"
+		}
+	}
+	b, err := base64.RawURLEncoding.DecodeString(token)
+	switch s := string(b); {
+	case err != nil:
+		return ""
+	case strings.HasSuffix(s, ":rt:1"):
+		return "; it looks like a refresh token"
+	case strings.HasSuffix(s, ":ac:1"):
+		return "; it looks like an authorization code"
+	case strings.HasSuffix(s, ":1:ci"):
+		return "; it looks like a client id"
+	}
+	return ""
+}

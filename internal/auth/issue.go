@@ -1,0 +1,303 @@
+package auth
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"liked"
+	"liked/internal/store"
+)
+
+// DefaultLifetime is how long an OAuth 2.0 access token is good for, as on X.
+const DefaultLifetime = 2 * time.Hour
+
+// AppSecrets is what an app is told once.
+type AppSecrets struct {
+	ClientSecret string // empty for a public app
+	APISecret    string
+	Bearer       string // app-only token, percent-encoded as X sends it
+}
+
+// UserTokens is what a token response carries.
+type UserTokens struct {
+	AccessToken  string
+	RefreshToken string // only with offline.access
+	Scopes       liked.Scope
+	ExpiresIn    time.Duration
+}
+
+// NewApp registers an app. It fills in ID and CreatedAt if they are zero, and replaces whatever credentials app has.
+// Invalid names every mistake in name and redirect URIs at once; Conflict means that the ID is taken.
+func (a *Auth) NewApp(ctx context.Context, app liked.App) (liked.App, AppSecrets, error) {
+	if err := checkApp(app); err != nil {
+		return liked.App{}, AppSecrets{}, err
+	}
+	if app.CreatedAt.IsZero() {
+		app.CreatedAt = a.now()
+	}
+	app.RedirectURIs = slices.Clone(app.RedirectURIs)
+	given := app.ID != 0
+	for try := 1; ; try++ {
+		if !given {
+			app.ID = liked.AppID(a.ids.Next(a.now()))
+		}
+		secrets, err := a.newSecrets(&app)
+		if err != nil {
+			return liked.App{}, AppSecrets{}, err
+		}
+		err = a.store.AddApp(ctx, app)
+		if err == nil {
+			return app, secrets, nil
+		}
+		// Another process may have made the same id in the same millisecond.
+		if given || try == 10 || liked.KindOf(err) != liked.Conflict {
+			return liked.App{}, AppSecrets{}, err
+		}
+	}
+}
+
+// forbiddenSchemes are those that X does not take for redirect URIs.
+var forbiddenSchemes = strings.Fields(`vbscript javascript vbs data mocha keyword livescript ftp file gopher acrobat callto
+	daap itpc itms firefoxurl hcp ldap mailto mmst mmsu msbd rtsp mso-offdap snews news nntp outlook stssync rlogin
+	telnet tn3270 shell sip`)
+
+// checkApp returns Invalid with all that is wrong about what a person chose.
+func checkApp(app liked.App) error {
+	var wrong []error
+	if n := utf8.RuneCountInString(app.Name); n == 0 || n > 100 || !utf8.ValidString(app.Name) {
+		wrong = append(wrong, fmt.Errorf("the name has %d characters, not 1 to 100 of UTF-8", n))
+	}
+	if n := len(app.RedirectURIs); n > 10 {
+		wrong = append(wrong, fmt.Errorf("there are %d redirect URIs, more than 10", n))
+	}
+	for _, s := range app.RedirectURIs {
+		u, err := url.Parse(s)
+		switch {
+		case err != nil:
+			wrong = append(wrong, fmt.Errorf("redirect URI %q is not a URI", s))
+		case !u.IsAbs():
+			wrong = append(wrong, fmt.Errorf("redirect URI %q has no scheme", s))
+		case strings.Contains(s, "#"):
+			wrong = append(wrong, fmt.Errorf("redirect URI %q has a fragment", s)) // RFC 6749, 3.1.2
+		case slices.Contains(forbiddenSchemes, u.Scheme):
+			wrong = append(wrong, fmt.Errorf("redirect URI %q has scheme %s, which is not allowed", s, u.Scheme))
+		case (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() == "":
+			wrong = append(wrong, fmt.Errorf("redirect URI %q has no host", s))
+		}
+	}
+	if len(wrong) == 0 {
+		return nil
+	}
+	return liked.Errorf(liked.Invalid, "the app is not valid: %s", strings.ReplaceAll(errors.Join(wrong...).Error(), "\n", "; "))
+}
+
+// newSecrets gives the app new credentials of every kind.
+func (a *Auth) newSecrets(app *liked.App) (AppSecrets, error) {
+	var s AppSecrets
+	p := a.pick()
+	app.ClientID = base64.RawURLEncoding.EncodeToString([]byte(p.text(urlSafe, 20) + ":1:ci"))
+	app.ClientSecretHash = store.Hash{}
+	if !app.Public {
+		s.ClientSecret = p.text(urlSafe, 50)
+		app.ClientSecretHash = hashOf(s.ClientSecret)
+	}
+	app.APIKey = p.text(alnum, 25)
+	s.APISecret = p.text(alnum, 50)
+	// As on X: 24 bytes that are mostly zero, 20 bytes that are not, both in base64, and 50 letters and digits.
+	bearer := appBearerPrefix + p.text(alnum, 4) + "AAAAAAA" +
+		p.text(alnum, 1) + "+" + p.text(alnum, 5) + "+" + p.text(alnum, 19) + "=" + p.text(alnum, 50)
+	app.BearerHash = hashOf(bearer)
+	s.Bearer = url.QueryEscape(bearer)
+	p.done()
+	if p.err != nil {
+		return AppSecrets{}, p.err
+	}
+	var err error
+	if app.SealedAPISecret, err = a.sealed(sealAPISecret, app.APIKey, s.APISecret); err != nil {
+		return AppSecrets{}, err
+	}
+	if app.SealedBearer, err = a.sealed(sealBearer, app.ClientID, s.Bearer); err != nil {
+		return AppSecrets{}, err
+	}
+	return s, nil
+}
+
+// IssueTokens makes a grant of the user to the app and its first OAuth 2.0 tokens, as if the user had consented now.
+// lifetime 0 means DefaultLifetime. NotFound if there is no such app or user.
+func (a *Auth) IssueTokens(ctx context.Context, app liked.AppID, user liked.UserID, scopes liked.Scope, lifetime time.Duration) (UserTokens, error) {
+	if lifetime == 0 {
+		lifetime = DefaultLifetime
+	}
+	if lifetime < 0 {
+		return UserTokens{}, liked.Errorf(liked.Invalid, "a lifetime of %s is negative", lifetime)
+	}
+	if !liked.AllScopes.Has(scopes) {
+		return UserTokens{}, liked.Errorf(liked.Invalid, "there are unknown scopes in %#x", uint32(scopes))
+	}
+	grant, err := a.newGrant(ctx, app, user)
+	if err != nil {
+		return UserTokens{}, err
+	}
+	grant.Scopes = scopes
+	tokens, kept, err := a.newTokens(scopes, lifetime, grant.CreatedAt)
+	if err != nil {
+		return UserTokens{}, err
+	}
+	if err := a.store.AddGrant(ctx, grant, kept); err != nil {
+		return UserTokens{}, err
+	}
+	return tokens, nil
+}
+
+// newGrant returns a grant of an app and a user that exist.
+func (a *Auth) newGrant(ctx context.Context, app liked.AppID, user liked.UserID) (store.Grant, error) {
+	if _, err := a.store.App(ctx, app); err != nil {
+		return store.Grant{}, err
+	}
+	if _, err := a.store.User(ctx, user); err != nil {
+		return store.Grant{}, err
+	}
+	g := store.Grant{App: app, User: user, CreatedAt: a.now()}
+	return g, a.random(g.ID[:])
+}
+
+// newTokens makes OAuth 2.0 tokens: what the client is told, and what is kept.
+func (a *Auth) newTokens(scopes liked.Scope, lifetime time.Duration, at time.Time) (UserTokens, store.Tokens, error) {
+	p := a.pick()
+	t := UserTokens{AccessToken: p.timed("at", at), Scopes: scopes, ExpiresIn: lifetime}
+	kept := store.Tokens{Access: store.AccessToken{Token: hashOf(t.AccessToken), Expires: at.Add(lifetime)}}
+	if scopes.Has(liked.OfflineAccess) {
+		t.RefreshToken = p.timed("rt", at)
+		kept.Refresh = &store.RefreshToken{Token: hashOf(t.RefreshToken)}
+	}
+	p.done()
+	return t, kept, p.err
+}
+
+// IssueOAuth1Token makes a grant of the user to the app and its OAuth 1.0a token, which has the permission level given
+// for as long as it lives. NotFound if there is no such app or user.
+func (a *Auth) IssueOAuth1Token(ctx context.Context, app liked.AppID, user liked.UserID, access liked.Access) (token, secret string, err error) {
+	if access > liked.ReadWriteDirectMessages {
+		return "", "", liked.Errorf(liked.Invalid, "permission level %d is unknown", access)
+	}
+	grant, err := a.newGrant(ctx, app, user)
+	if err != nil {
+		return "", "", err
+	}
+	p := a.pick()
+	// Clients take the user's id from what stands before the hyphen.
+	token, secret = user.String()+"-"+p.text(alnum, 40), p.text(alnum, 45)
+	p.done()
+	if p.err != nil {
+		return "", "", p.err
+	}
+	kept := store.OAuth1Token{Token: hashOf(token), Access: access}
+	if kept.SealedSecret, err = a.sealed(sealTokenSecret, string(kept.Token[:]), secret); err != nil {
+		return "", "", err
+	}
+	if err := a.store.AddOAuth1Token(ctx, grant, kept); err != nil {
+		return "", "", err
+	}
+	return token, secret, nil
+}
+
+// Revoke ends a token of any kind, and with it the grant that it came from, so that an access token and its refresh
+// token die together. An app-only token alone has no grant: the app is left without one. NotFound if the token is unknown.
+func (a *Auth) Revoke(ctx context.Context, token string) error {
+	if strings.HasPrefix(token, appBearerPrefix) {
+		return a.revokeBearer(ctx, token)
+	}
+	key := hashOf(token)
+	_, grant, err := a.store.AccessToken(ctx, key)
+	if notFound(err) {
+		_, grant, err = a.store.RefreshToken(ctx, key)
+	}
+	if notFound(err) {
+		_, grant, err = a.store.OAuth1Token(ctx, key)
+	}
+	if err != nil {
+		return err
+	}
+	return a.store.RevokeGrant(ctx, grant.ID)
+}
+
+func (a *Auth) revokeBearer(ctx context.Context, token string) error {
+	errUnknown := liked.Errorf(liked.NotFound, "no app has this app-only token")
+	token, ok := percentDecoded(token)
+	if !ok {
+		return errUnknown
+	}
+	key := hashOf(token)
+	app, err := a.store.AppByBearer(ctx, key)
+	if err != nil {
+		return err
+	}
+	return a.store.UpdateApp(ctx, app.ID, func(app *liked.App) error {
+		if app.BearerHash != key {
+			return errUnknown
+		}
+		app.BearerHash, app.SealedBearer = store.Hash{}, nil
+		return nil
+	})
+}
+
+const (
+	alnum   = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+	urlSafe = alnum + "-_"
+)
+
+// random fills b.
+func (a *Auth) random(b []byte) error {
+	a.randMu.Lock()
+	defer a.randMu.Unlock()
+	if _, err := io.ReadFull(a.rand, b); err != nil {
+		return &liked.Error{Kind: liked.Internal, Msg: "no randomness", Err: err}
+	}
+	return nil
+}
+
+// picker picks random text. It holds the lock on the randomness, so that concurrent calls do not mix, until done, which
+// must be called; then err says whether all went well.
+type picker struct {
+	a   *Auth
+	err error
+}
+
+func (a *Auth) pick() *picker {
+	a.randMu.Lock()
+	return &picker{a: a}
+}
+
+func (p *picker) done() { p.a.randMu.Unlock() }
+
+// text returns n characters of the alphabet (at most 64 of them), each as likely as the others.
+func (p *picker) text(alphabet string, n int) string {
+	text := make([]byte, 0, n)
+	var b [64]byte
+	for len(text) < n && p.err == nil {
+		if _, err := io.ReadFull(p.a.rand, b[:]); err != nil {
+			p.err = &liked.Error{Kind: liked.Internal, Msg: "no randomness", Err: err}
+		}
+		for _, r := range b {
+			// Six bits choose; where the alphabet is shorter, what is beyond its end is thrown away.
+			if i := int(r & 63); i < len(alphabet) && len(text) < n {
+				text = append(text, alphabet[i])
+			}
+		}
+	}
+	return string(text)
+}
+
+// timed returns a token or code in X's OAuth 2.0 shape, 91 characters.
+func (p *picker) timed(kind string, at time.Time) string {
+	plain := fmt.Appendf(nil, "%s:%d:1:1:%s:1", p.text(urlSafe, 45), at.UnixMilli(), kind)
+	return base64.RawURLEncoding.EncodeToString(plain)
+}

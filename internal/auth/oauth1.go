@@ -1,0 +1,277 @@
+package auth
+
+import (
+	"bytes"
+	"context"
+	"crypto/hmac"
+	"crypto/sha1"
+	"encoding/base64"
+	"fmt"
+	"hash"
+	"io"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+
+	"liked"
+	"liked/internal/store"
+)
+
+// oauth1 identifies who signed the request (RFC 5849, 3.2). text is the header's value after the scheme.
+func (a *Auth) oauth1(r *http.Request, text string) (liked.Principal, error) {
+	s := a.scratch.Get().(*signed)
+	defer func() {
+		s.reset()
+		a.scratch.Put(s)
+	}()
+	if err := s.parseHeader(text); err != nil {
+		return liked.Principal{}, err
+	}
+	h := &s.header
+	now := a.now().Unix()
+	timestamp, err := h.check(now)
+	if err != nil {
+		return liked.Principal{}, err
+	}
+	c, err := a.signer(r.Context(), h)
+	if err != nil {
+		return liked.Principal{}, err
+	}
+	if err := s.addForm("query", r.URL.RawQuery); err != nil {
+		return liked.Principal{}, err
+	}
+	if isForm(r.Header.Get("Content-Type")) {
+		form, err := readForm(r)
+		if err != nil {
+			return liked.Principal{}, err
+		}
+		if err := s.addForm("form body", form); err != nil {
+			return liked.Principal{}, err
+		}
+	}
+	if err := s.normalize(); err != nil {
+		return liked.Principal{}, err
+	}
+	if err := a.verify(r, s, c.signer); err != nil {
+		return liked.Principal{}, err
+	}
+
+	// Only now: a forged request must not use up the nonce of a true one.
+	nonce := nonceHash(h, timestamp)
+	switch a.nonces.add(nonce, timestamp, now) {
+	case nonceSeen:
+		return liked.Principal{}, refuse("the oauth_nonce was used before with oauth_timestamp %d: each request, a retry too, needs a nonce of its own", timestamp)
+	case nonceNoRoom:
+		return liked.Principal{}, liked.Errorf(liked.Unavailable, "no more than %d OAuth 1.0a requests are remembered, which come in within %d s", maxNonces, nonceMemory)
+	}
+	a.store.KeepNonce(nonce, keptUntil(timestamp))
+	return c.principal, nil
+}
+
+// check refuses what no signature makes right, and returns the timestamp. now is in seconds since 1970.
+func (h *oauth1Header) check(now int64) (timestamp int64, err error) {
+	for _, f := range [...]struct{ name, value string }{
+		{"oauth_consumer_key", h.consumerKey}, {"oauth_token", h.token}, {"oauth_signature_method", h.method},
+		{"oauth_signature", h.signature}, {"oauth_timestamp", h.timestamp}, {"oauth_nonce", h.nonce},
+	} {
+		if f.value == "" {
+			return 0, refuse("%s is missing from the OAuth header", f.name)
+		}
+	}
+	if h.method != "HMAC-SHA1" {
+		return 0, refuse("oauth_signature_method is %.20q; only HMAC-SHA1 is accepted", h.method)
+	}
+	if h.version != "" && h.version != "1.0" {
+		return 0, refuse("oauth_version is %.20q, not 1.0", h.version)
+	}
+	if len(h.nonce) > maxNonce {
+		return 0, refuse("oauth_nonce has %d bytes; at most %d are accepted", len(h.nonce), maxNonce)
+	}
+	n, err := strconv.ParseUint(h.timestamp, 10, 63) // digits only
+	if err != nil {
+		return 0, refuse("oauth_timestamp is not a number of seconds since 1970")
+	}
+	timestamp = int64(n)
+	switch {
+	case timestamp < now-maxSkew:
+		return 0, refuse("oauth_timestamp %d is %d s behind the server's clock; at most %d s are allowed", timestamp, now-timestamp, maxSkew)
+	case timestamp > now+maxSkew:
+		return 0, refuse("oauth_timestamp %d is %d s ahead of the server's clock; at most %d s are allowed", timestamp, timestamp-now, maxSkew)
+	}
+	return timestamp, nil
+}
+
+const maxNonce = 256 // bytes
+
+// nonceHash stands for all that must not repeat. Neither key nor token, being known, contains a zero byte.
+func nonceHash(h *oauth1Header, timestamp int64) store.Hash {
+	var space [512]byte
+	b := append(space[:0], h.consumerKey...)
+	b = append(b, 0)
+	b = append(b, h.token...)
+	b = append(b, 0)
+	b = strconv.AppendInt(b, timestamp, 10)
+	b = append(b, 0)
+	b = append(b, h.nonce...)
+	return hashOf(string(b))
+}
+
+// signer returns what is known about the consumer key and the token.
+func (a *Auth) signer(ctx context.Context, h *oauth1Header) (*caller, error) {
+	var space [256]byte
+	b := append(space[:0], h.consumerKey...)
+	b = append(b, 0)
+	b = append(b, h.token...)
+	key := hashOf(string(b))
+	generation := a.store.Generation() // before the store is read, see principals
+	if c := a.signers.get(key, generation); c != nil {
+		return c, nil
+	}
+	c, err := a.readSigner(ctx, h)
+	if err != nil {
+		return nil, err
+	}
+	c.generation = generation
+	a.signers.put(key, c)
+	return c, nil
+}
+
+func (a *Auth) readSigner(ctx context.Context, h *oauth1Header) (*caller, error) {
+	app, err := a.store.AppByAPIKey(ctx, h.consumerKey)
+	if err != nil {
+		hint := ""
+		if strings.HasSuffix(looksLike(h.consumerKey), "client id") {
+			hint = "; it looks like an OAuth 2.0 client id"
+		}
+		return nil, refuseIfNotFound(err, "no app has this oauth_consumer_key%s", hint)
+	}
+	token, grant, err := a.store.OAuth1Token(ctx, hashOf(h.token))
+	if err != nil {
+		return nil, refuseIfNotFound(err, "the oauth_token is unknown or was revoked")
+	}
+	if grant.App != app.ID {
+		return nil, refuse("the oauth_token belongs to app %d, the oauth_consumer_key to app %d", grant.App, app.ID)
+	}
+	p, err := a.principal(ctx, liked.OAuth1User, app, grant.User)
+	if err != nil {
+		return nil, err
+	}
+	p.Access = token.Access
+	consumerSecret, err := a.unsealed(sealAPISecret, app.APIKey, app.SealedAPISecret)
+	if err != nil {
+		return nil, &liked.Error{Kind: liked.Internal, Msg: fmt.Sprintf("the API secret of app %d cannot be read", app.ID), Err: err}
+	}
+	tokenSecret, err := a.unsealed(sealTokenSecret, string(token.Token[:]), token.SealedSecret)
+	if err != nil {
+		return nil, &liked.Error{Kind: liked.Internal, Msg: fmt.Sprintf("the secret of an OAuth 1.0a token of user %d cannot be read", grant.User), Err: err}
+	}
+	return &caller{principal: p, signer: newSigner(consumerSecret, tokenSecret)}, nil
+}
+
+// signer computes HMAC-SHA1 signatures with one key (RFC 5849, 3.4.2). It keeps one HMAC that has digested the key
+// already, which is half of the work.
+type signer struct {
+	key  []byte
+	idle atomic.Pointer[keyed]
+}
+
+type keyed struct{ hash.Hash }
+
+func newSigner(consumerSecret, tokenSecret string) *signer {
+	key := appendEncoded(nil, consumerSecret)
+	key = append(key, '&')
+	return &signer{key: appendEncoded(key, tokenSecret)}
+}
+
+func (s *signer) take() *keyed {
+	if k := s.idle.Swap(nil); k != nil {
+		return k
+	}
+	return &keyed{hmac.New(sha1.New, s.key)}
+}
+
+func (s *signer) give(k *keyed) { s.idle.Store(k) }
+
+// verify compares the signature with those for every base URL that the client may have signed, which is the one that
+// it called, as far as the client, the server and what is between them agree on what that is. s is normalized.
+func (a *Auth) verify(r *http.Request, s *signed, by *signer) error {
+	var got [sha1.Size + 2]byte // what the decoder may write
+	n, err := base64.StdEncoding.Decode(got[:], []byte(s.header.signature[:min(len(s.header.signature), 29)]))
+	if err != nil || len(s.header.signature) != 28 || n != sha1.Size {
+		return refuse("oauth_signature is not the base64 form of 20 bytes")
+	}
+	path := r.URL.EscapedPath()
+	if path == "" {
+		path = "/"
+	}
+	mac := by.take()
+	defer by.give(mac)
+	var space [5]string
+	tried := space[:0]
+	for i := range len(space) {
+		var origin string
+		switch i {
+		case 0:
+			origin = normalOrigin(a.baseURL(r))
+		case 1: // some clients leave the port out
+			origin = withoutPort(tried[0])
+		case 2: // a proxy that takes off TLS without saying so
+			origin = normalOrigin("https://" + r.Host)
+		case 3: // a client with a fixed host whose calls are led here
+			origin = "https://api.x.com"
+		case 4:
+			origin = "https://api.twitter.com"
+		}
+		if slices.Contains(tried, origin) {
+			continue
+		}
+		tried = append(tried, origin)
+		s.setPrefix(r.Method, origin, path)
+		mac.Reset()
+		mac.Write(s.prefix)
+		mac.Write(s.base)
+		s.sum = mac.Sum(s.sum[:0])
+		if hmac.Equal(s.sum, got[:n]) {
+			return nil
+		}
+	}
+	return refuse("the signature does not match %s %s at any of %s: the secrets, the URL or the parameters differ from what was signed",
+		r.Method, path, strings.Join(tried, ", "))
+}
+
+// isForm reports whether a body of this content type is signed.
+func isForm(contentType string) bool {
+	mediaType, _, _ := strings.Cut(contentType, ";")
+	return strings.EqualFold(strings.TrimSpace(mediaType), "application/x-www-form-urlencoded")
+}
+
+// readForm returns the body and leaves r.Body as it was before, however it ends.
+func readForm(r *http.Request) (string, error) {
+	if r.Body == nil || r.Body == http.NoBody {
+		return "", nil
+	}
+	body := r.Body
+	form, err := io.ReadAll(io.LimitReader(body, maxSigned+1))
+	switch {
+	case err != nil:
+		r.Body = replay{io.MultiReader(bytes.NewReader(form), failing{err}), body}
+		return "", &liked.Error{Kind: liked.Unauthorized, Msg: "the form body, which is signed, cannot be read", Err: err}
+	case len(form) > maxSigned:
+		r.Body = replay{io.MultiReader(bytes.NewReader(form), body), body}
+	default:
+		r.Body = replay{bytes.NewReader(form), body}
+	}
+	return string(form), nil
+}
+
+// replay reads again what was read, and closes the body it came from.
+type replay struct {
+	io.Reader
+	io.Closer
+}
+
+type failing struct{ err error }
+
+func (f failing) Read([]byte) (int, error) { return 0, f.err }

@@ -1,0 +1,296 @@
+package auth
+
+import (
+	"bytes"
+	"slices"
+	"strings"
+)
+
+// maxSigned bounds the query and the form body that are part of a signature, in bytes each, and maxParams the number
+// of parameters, since sorting and signing them costs more than reading them.
+const (
+	maxSigned = 64 << 10
+	maxParams = 1000
+)
+
+// signed is all that an OAuth 1.0a signature covers, and the scratch space for putting it in order. It is reused.
+type signed struct {
+	header oauth1Header
+	params []param // decoded; of header, query and form
+	text   []byte  // the params' encoded names and values, in the order of params
+	spans  []span  // where in text; sorted
+	base   []byte  // the last part of the base string: "&" and the encoded parameter string
+	prefix []byte  // the parts before
+	sum    []byte
+}
+
+type param struct{ name, value string }
+
+// span is text[name:value] for the name and text[value:end] for the value.
+type span struct{ name, value, end int }
+
+func (s *signed) reset() {
+	clear(s.params) // they point into the request
+	s.header = oauth1Header{}
+	if cap(s.text) > maxSigned {
+		*s = signed{params: s.params, spans: s.spans, sum: s.sum}
+	}
+	s.params, s.text, s.spans, s.base = s.params[:0], s.text[:0], s.spans[:0], s.base[:0]
+}
+
+// oauth1Header is what RFC 5849, 3.1 demands of a request. Fields are decoded, and empty where the header has none.
+type oauth1Header struct {
+	consumerKey, token, method, signature, timestamp, nonce, version string
+}
+
+// parseHeader reads the header's value after the scheme (RFC 5849, 3.5.1) strictly: `name="value"` percent-encoded,
+// separated by commas with optional blanks around them. All but realm and oauth_signature become params.
+func (s *signed) parseHeader(text string) error {
+	hasSignature := false
+	for {
+		text = strings.TrimLeft(text, " \t")
+		name, rest, ok := strings.Cut(text, "=")
+		if !ok || name == "" || strings.ContainsAny(name, " \t\",") {
+			return refuse("parameter %d of the OAuth header is not of the form name=\"value\"", len(s.params)+1)
+		}
+		if rest == "" || rest[0] != '"' {
+			return refuse("%.40q in the OAuth header has no quotes around its value", name)
+		}
+		value, rest, ok := strings.Cut(rest[1:], `"`)
+		if !ok {
+			return refuse("%.40q in the OAuth header has no closing quote", name)
+		}
+		if !strings.EqualFold(name, "realm") { // a quoted string, neither encoded nor signed
+			for i := range len(value) {
+				if value[i] <= ' ' || value[i] >= 0x7f {
+					return refuse("%.40q in the OAuth header has a character that must be percent-encoded", name)
+				}
+			}
+			var ok1, ok2 bool
+			name, ok1 = percentDecoded(name)
+			value, ok2 = percentDecoded(value)
+			if !ok1 || !ok2 {
+				return refuse("%.40q in the OAuth header has a percent sign without two hex digits", name)
+			}
+			if name == "oauth_signature" {
+				if hasSignature && value != s.header.signature {
+					return refuse("oauth_signature appears twice with different values")
+				}
+				s.header.signature, hasSignature = value, true
+			} else if err := s.addParam(name, value); err != nil {
+				return err
+			}
+		}
+		text = strings.TrimLeft(rest, " \t")
+		if text == "" {
+			break
+		}
+		if text[0] != ',' {
+			return refuse("there is no comma after %.40q in the OAuth header", name)
+		}
+		text = text[1:]
+	}
+	h := &s.header
+	for _, p := range s.params {
+		switch p.name {
+		case "oauth_consumer_key":
+			h.consumerKey = p.value
+		case "oauth_token":
+			h.token = p.value
+		case "oauth_signature_method":
+			h.method = p.value
+		case "oauth_timestamp":
+			h.timestamp = p.value
+		case "oauth_nonce":
+			h.nonce = p.value
+		case "oauth_version":
+			h.version = p.value
+		}
+	}
+	return nil
+}
+
+func (s *signed) addParam(name, value string) error {
+	if len(s.params) == maxParams {
+		return refuse("the request has more than %d parameters to sign", maxParams)
+	}
+	s.params = append(s.params, param{name, value})
+	return nil
+}
+
+// addForm adds the parameters of a query or a form body (RFC 5849, 3.4.1.3.1); where names it in refusals.
+func (s *signed) addForm(where, form string) error {
+	if len(form) > maxSigned {
+		return refuse("the %s has more than %d bytes to sign", where, maxSigned)
+	}
+	for form != "" {
+		var pair string
+		pair, form, _ = strings.Cut(form, "&")
+		if pair == "" {
+			continue
+		}
+		name, value, _ := strings.Cut(pair, "=")
+		name, ok1 := formDecoded(name)
+		value, ok2 := formDecoded(value)
+		if !ok1 || !ok2 {
+			return refuse("the %s has a percent sign without two hex digits", where)
+		}
+		if name == "oauth_signature" { // never signed
+			if value != s.header.signature {
+				return refuse("oauth_signature in the %s differs from the one in the header", where)
+			}
+			continue
+		}
+		if err := s.addParam(name, value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// normalize builds the last part of the base string from params (RFC 5849, 3.4.1.3.2). Some clients send an oauth_*
+// parameter in the header and again in the query or form, and sign it once; so it counts once. With two values it
+// could be read either way, and is refused. Any other parameter may repeat.
+func (s *signed) normalize() error {
+	for _, p := range s.params {
+		at := span{name: len(s.text)}
+		s.text = appendTwiceEncoded(s.text, p.name)
+		at.value = len(s.text)
+		s.text = appendTwiceEncoded(s.text, p.value)
+		at.end = len(s.text)
+		s.spans = append(s.spans, at)
+	}
+	// Twice encoded text sorts as once encoded text does: each percent sign became the same three characters.
+	text := s.text
+	slices.SortFunc(s.spans, func(a, b span) int {
+		if c := bytes.Compare(text[a.name:a.value], text[b.name:b.value]); c != 0 {
+			return c
+		}
+		return bytes.Compare(text[a.value:a.end], text[b.value:b.end])
+	})
+	separator := "&"
+	for i, at := range s.spans {
+		name, value := text[at.name:at.value], text[at.value:at.end]
+		if i > 0 && bytes.HasPrefix(name, []byte("oauth_")) {
+			if last := s.spans[i-1]; bytes.Equal(name, text[last.name:last.value]) {
+				if !bytes.Equal(value, text[last.value:last.end]) {
+					return refuse("%.40s appears twice with different values", name)
+				}
+				continue
+			}
+		}
+		s.base = append(s.base, separator...)
+		s.base = append(s.base, name...)
+		s.base = append(s.base, "%3D"...)
+		s.base = append(s.base, value...)
+		separator = "%26"
+	}
+	return nil
+}
+
+// setPrefix builds the parts of the base string before the parameters (RFC 5849, 3.4.1.1). origin is normalized; path
+// is as it was sent, because the client signed its own way to percent-encode it.
+func (s *signed) setPrefix(method, origin, path string) {
+	s.prefix = append(s.prefix[:0], strings.ToUpper(method)...)
+	s.prefix = append(s.prefix, '&')
+	s.prefix = appendEncoded(s.prefix, origin)
+	s.prefix = appendEncoded(s.prefix, path)
+}
+
+// normalOrigin lower-cases scheme and host and takes away the port if it is the scheme's own (RFC 5849, 3.4.1.2).
+func normalOrigin(origin string) string {
+	origin = strings.ToLower(origin)
+	if s, ok := strings.CutSuffix(origin, ":80"); ok && strings.HasPrefix(s, "http://") {
+		return s
+	}
+	if s, ok := strings.CutSuffix(origin, ":443"); ok && strings.HasPrefix(s, "https://") {
+		return s
+	}
+	return origin
+}
+
+// withoutPort takes any port away from a normal origin.
+func withoutPort(origin string) string {
+	i := strings.LastIndexByte(origin, ':')
+	if i < 0 || strings.HasPrefix(origin[i:], "://") || strings.IndexByte(origin[i:], ']') >= 0 { // [::1] is no port
+		return origin
+	}
+	return origin[:i]
+}
+
+func unreserved(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '.' || c == '_' || c == '~'
+}
+
+const upperHex = "0123456789ABCDEF"
+
+// appendEncoded percent-encodes text as RFC 5849, 3.6 says.
+func appendEncoded(b []byte, text string) []byte {
+	for i := range len(text) {
+		if c := text[i]; unreserved(c) {
+			b = append(b, c)
+		} else {
+			b = append(b, '%', upperHex[c>>4], upperHex[c&15])
+		}
+	}
+	return b
+}
+
+// appendTwiceEncoded percent-encodes the percent-encoded text, in one pass.
+func appendTwiceEncoded(b []byte, text string) []byte {
+	for i := range len(text) {
+		if c := text[i]; unreserved(c) {
+			b = append(b, c)
+		} else {
+			b = append(b, '%', '2', '5', upperHex[c>>4], upperHex[c&15])
+		}
+	}
+	return b
+}
+
+// percentDecoded undoes percent-encoding. It does not allocate where there is nothing to undo; ok is false if a percent
+// sign is not followed by two hex digits.
+func percentDecoded(text string) (decoded string, ok bool) {
+	i := strings.IndexByte(text, '%')
+	if i < 0 {
+		return text, true
+	}
+	b := make([]byte, i, len(text))
+	copy(b, text)
+	for ; i < len(text); i++ {
+		c := text[i]
+		if c == '%' {
+			if i+2 >= len(text) {
+				return "", false
+			}
+			high, low := unhex(text[i+1]), unhex(text[i+2])
+			if high > 15 || low > 15 {
+				return "", false
+			}
+			c = high<<4 | low
+			i += 2
+		}
+		b = append(b, c)
+	}
+	return string(b), true
+}
+
+// formDecoded undoes the encoding of application/x-www-form-urlencoded, in which a plus sign is a space.
+func formDecoded(text string) (string, bool) {
+	if strings.IndexByte(text, '+') >= 0 {
+		text = strings.ReplaceAll(text, "+", " ")
+	}
+	return percentDecoded(text)
+}
+
+func unhex(c byte) byte {
+	switch {
+	case '0' <= c && c <= '9':
+		return c - '0'
+	case 'a' <= c && c <= 'f':
+		return c - 'a' + 10
+	case 'A' <= c && c <= 'F':
+		return c - 'A' + 10
+	}
+	return 255
+}
