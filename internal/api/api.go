@@ -1,0 +1,332 @@
+// Package api speaks X's API v2: the resources around likes, as X's published document and X's own answers have them.
+//
+// [New] returns an http.Handler for everything that X's API host answers. One table (routes.go) says what each
+// endpoint demands; one function, serve, holds requests to it in X's order and writes every answer; the handlers
+// (likes.go, users.go, posts.go) only do what the endpoint is for and return a value or an error.
+package api
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"path"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"time"
+
+	"liked"
+	"liked/internal/limit"
+	"liked/internal/store"
+)
+
+// Options is what an API works with. Store, Auth, Limiter and Now are required.
+type Options struct {
+	Store   store.Store
+	Auth    Authenticator
+	Limiter *limit.Limiter
+	Limits  Limits
+	Profile Profile
+	Now     func() time.Time
+	Explain bool                            // tell the client, too, why it was refused; for development only
+	Observe func(context.Context, Exchange) // called after each answer
+}
+
+// Authenticator says who is calling. An error of Kind Unauthorized holds the reason for the operator; no reason reaches
+// the client.
+type Authenticator interface {
+	Authenticate(*http.Request) (liked.Principal, error)
+}
+
+// Exchange is one request and its answer, as the operator sees it. It holds no secret.
+type Exchange struct {
+	Operation     string // operationId, "" for an unknown path or method
+	Method        string
+	TransactionID string // the x-transaction-id header of the answer
+	Status        int
+	Why           string // why the request was refused, "" if it was not
+	App           liked.AppID
+	User          liked.UserID
+	Start         time.Time
+	Duration      time.Duration
+	Bytes         int   // of the body of the answer
+	Err           error // the cause of a 5xx
+}
+
+// API is an http.Handler. It is safe for concurrent use.
+type API struct {
+	Options
+	*catalogue
+	headers headers
+	mux     *http.ServeMux
+	methods []string // of all endpoints, in alphabetical order
+	posts   liked.Snowflakes
+}
+
+// New returns an API.
+func New(o Options) (*API, error) {
+	if o.Store == nil || o.Auth == nil || o.Limiter == nil || o.Now == nil {
+		return nil, errors.New("api: Store, Auth, Limiter and Now are required")
+	}
+	if o.Observe == nil {
+		o.Observe = func(context.Context, Exchange) {}
+	}
+	f := o.Profile.facts()
+	a := &API{Options: o, catalogue: newCatalogue(f), headers: newHeaders(f), mux: http.NewServeMux()}
+	for i := range routes {
+		rt := &endpoint{route: &routes[i], ids: routes[i].pathParams()}
+		rules := o.Limits.apply(rt.id, rt.limits)
+		rt.userRules, rt.appRules = applicable(rules, false), applicable(rules, true)
+		a.mux.HandleFunc(rt.pattern, func(w http.ResponseWriter, r *http.Request) { a.serve(rt, w, r) })
+		if !slices.Contains(a.methods, rt.method()) {
+			a.methods = append(a.methods, rt.method())
+		}
+	}
+	slices.Sort(a.methods)
+	return a, nil
+}
+
+// endpoint is a route with what New worked out for it.
+type endpoint struct {
+	*route
+	ids                 []string // names of the path's wildcards
+	userRules, appRules []limit.Rule
+}
+
+// call is a request for which everything that the route demands holds.
+type call struct {
+	ctx   context.Context
+	who   liked.Principal
+	ids   [2]int64 // of the path, in its order
+	query query
+	body  body
+}
+
+// ConnContext marks a connection, for http.Server.ConnContext. X tells its connections apart in a header.
+func ConnContext(ctx context.Context, _ net.Conn) context.Context {
+	return context.WithValue(ctx, connKey{}, randomHex(4))
+}
+
+type connKey struct{}
+
+func randomHex(words int) string {
+	b := make([]byte, 0, 32)
+	for range words {
+		n := rand.Uint64()
+		b = append(b, byte(n), byte(n>>8), byte(n>>16), byte(n>>24), byte(n>>32), byte(n>>40), byte(n>>48), byte(n>>56))
+	}
+	return hex.EncodeToString(b)
+}
+
+// ServeHTTP answers any request. The mux is asked only for paths that are in their shortest form, since it would
+// redirect others, and never for HEAD, which it would take for GET.
+func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	escaped := r.URL.EscapedPath()
+	canonical := path.Clean(escaped) == escaped
+	if canonical && r.Method != http.MethodHead {
+		if _, pattern := a.mux.Handler(r); pattern != "" {
+			a.mux.ServeHTTP(w, r)
+			return
+		}
+	}
+	p := noRoute()
+	if canonical {
+		if allow := a.allowed(r); len(allow) > 0 {
+			p = wrongMethod(r.Method, allow)
+		}
+	}
+	x := newExchange(nil, r)
+	a.refuse(w, r, x, p)
+	a.done(r, x)
+}
+
+// allowed lists the methods with which the request's path is an endpoint.
+func (a *API) allowed(r *http.Request) (methods []string) {
+	probe := *r
+	for _, probe.Method = range a.methods {
+		if _, pattern := a.mux.Handler(&probe); pattern != "" {
+			methods = append(methods, probe.Method)
+		}
+	}
+	return methods
+}
+
+// serve is the one way through the API: check in X's order, run the handler, write the answer.
+func (a *API) serve(rt *endpoint, w http.ResponseWriter, r *http.Request) {
+	x := newExchange(rt, r)
+	defer a.done(r, x)
+	defer func() {
+		v := recover()
+		if v == http.ErrAbortHandler {
+			panic(v)
+		}
+		if v != nil {
+			a.refuse(w, r, x, a.problemOf(fmt.Errorf("panic: %v\n%s", v, debug.Stack())))
+		}
+	}()
+	answer, err := a.run(rt, w, r, x)
+	if err == nil {
+		err = a.write(w, r, x, answer)
+	}
+	if err != nil {
+		a.refuse(w, r, x, a.problemOf(err))
+	}
+}
+
+// run checks the request against everything that the route demands, and hands it to the handler.
+func (a *API) run(rt *endpoint, w http.ResponseWriter, r *http.Request, x *exchange) (any, error) {
+	who, err := a.Auth.Authenticate(r)
+	if err != nil {
+		return nil, err
+	}
+	x.App, x.User, x.access = who.App, who.User, who.Access
+	if who.State.Hidden() && !rt.writes() {
+		return nil, a.unauthorized.because("the account is " + who.State.String())
+	}
+	if who.Credential&rt.allow == 0 {
+		return nil, a.unsupported(who.Credential, rt.allow)
+	}
+	if who.Credential == liked.OAuth2User && !who.Scopes.Has(rt.scopes) {
+		return nil, a.forbidden.because("the token lacks the scopes " + (rt.scopes &^ who.Scopes).String())
+	}
+	if rt.paid && who.Tier == liked.SelfServe {
+		return nil, a.forbidden.because("the app's tier, self-serve, lacks this endpoint")
+	}
+
+	rules := rt.userRules
+	if who.Credential == liked.AppOnly {
+		rules = rt.appRules
+	}
+	var ok bool
+	x.limits, ok = a.Limiter.Take(a.Now(), rt.id, who.App, who.User, rules, x.limitSpace[:0])
+	if !ok {
+		return nil, a.rateLimited.because("a rate limit of " + rt.id + " is used up")
+	}
+
+	if who.AppState == liked.NotEnrolled {
+		return nil, a.notEnrolled(who.ClientID)
+	}
+	if who.Credential == liked.OAuth1User && rt.writes() && who.Access == liked.ReadOnly {
+		return nil, a.readOnly.because("the OAuth 1.0a token was issued read-only; the permission is frozen into a token when it is issued")
+	}
+
+	c := call{ctx: r.Context(), who: who}
+	ids := x.idSpace[:0]
+	for i, name := range rt.ids {
+		p := pair{name, r.PathValue(name)}
+		n, _ := liked.ParseID[liked.PostID](p.value) // readQuery reports a bad one
+		ids, c.ids[i] = append(ids, p), int64(n)
+	}
+	var faults []fault
+	if c.query, faults = rt.readQuery(ids, r.URL.RawQuery); len(faults) > 0 {
+		return nil, a.invalid("", faults...)
+	}
+	if rt.body != nil {
+		var p *problem
+		if c.body, p = a.readBody(w, r, rt.body); p != nil {
+			return nil, p
+		}
+	}
+	if rt.self && liked.UserID(c.ids[0]) != who.User {
+		return nil, a.notSelf(ids[0].value, who.User)
+	}
+	if rt.writes() {
+		switch {
+		case who.State == liked.Locked:
+			return nil, a.locked.because("the account is locked")
+		case who.State.Hidden():
+			return nil, a.notPermitted.because("the account is " + who.State.String())
+		}
+	}
+	return rt.serve(a, &c)
+}
+
+// write sends what a handler returned.
+func (a *API) write(w http.ResponseWriter, r *http.Request, x *exchange, answer any) error {
+	status := http.StatusOK
+	switch v := answer.(type) {
+	case *fixed:
+		a.send(w, r, x, status, v)
+		return nil
+	case created:
+		status, answer = http.StatusCreated, v.document
+		w.Header()["Location"] = []string{a.host + v.location}
+	}
+	text, err := encode(answer)
+	if err != nil {
+		return err
+	}
+	a.send(w, r, x, status, &fixed{body: text})
+	return nil
+}
+
+// fixed is a body that is ready to be sent.
+type fixed struct {
+	body []byte
+	gzip []byte // the same, compressed; nil until it is needed
+}
+
+func newFixed(body string) *fixed {
+	return &fixed{[]byte(body), compress([]byte(body))}
+}
+
+// created is a document that answers the creation of what the location names.
+type created struct {
+	document
+	location string
+}
+
+// send writes an answer of the API itself.
+func (a *API) send(w http.ResponseWriter, r *http.Request, x *exchange, status int, f *fixed) {
+	text := f.body
+	h := w.Header()
+	if acceptsGzip(r.Header.Get("Accept-Encoding")) {
+		if text = f.gzip; text == nil {
+			text = compress(f.body)
+		}
+		h["Content-Encoding"] = headerGzip
+	}
+	a.headers.api(h, x)
+	x.reply(w, r, status, text)
+}
+
+// refuse writes a problem.
+func (a *API) refuse(w http.ResponseWriter, r *http.Request, x *exchange, p *problem) {
+	x.Why, x.Err = p.why, p.cause
+	h := w.Header()
+	if a.Explain {
+		h["X-Liked-Explain"] = []string{headerText(p.why)}
+	}
+	if !p.gateway && p.allow == "" {
+		a.send(w, r, x, p.status, &fixed{body: p.body})
+		return
+	}
+	switch {
+	case p.allow != "":
+		h["Allow"] = []string{p.allow}
+		h["Content-Type"] = headerJSON
+	case p.body != nil:
+		h["Content-Type"] = headerProblem
+	}
+	a.headers.gateway(h, x)
+	x.reply(w, r, p.status, p.body)
+}
+
+func (a *API) done(r *http.Request, x *exchange) {
+	x.Duration = time.Since(x.Start)
+	a.Observe(r.Context(), x.Exchange)
+}
+
+// headerText makes text fit for a header: one line of printable ASCII.
+func headerText(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' {
+			return '?'
+		}
+		return r
+	}, s[:min(len(s), 1024)])
+}

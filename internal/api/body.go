@@ -1,0 +1,279 @@
+package api
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"os"
+	"regexp"
+	"strings"
+	"unicode/utf8"
+)
+
+// maxBody bounds the body of a request, in bytes. The longest that X's own schema allows is well below it.
+const maxBody = 64 << 10
+
+// maxDepth bounds how deep values may nest in a body.
+const maxDepth = 32
+
+// schema is what an endpoint takes as its body: a JSON object. Refusals are worded as the JSON-schema validator that X
+// uses words them.
+type schema struct {
+	properties []property
+	closed     func(facts) bool // whether a key that is not among the properties is refused
+}
+
+type property struct {
+	name     string
+	typ      string // "string" or "object"
+	pattern  *regexp.Regexp
+	required bool
+	nested   *schema // of an object
+}
+
+// body is the members of a JSON object, each value as its JSON text.
+type body []member
+
+type member struct {
+	name  string
+	value []byte
+}
+
+// text returns the string under the name, and whether there is one.
+func (b body) text(name string) (string, bool) {
+	for _, m := range b {
+		if m.name == name {
+			return unquote(m.value), true
+		}
+	}
+	return "", false
+}
+
+// object returns the members of the object under the name.
+func (b body) object(name string) body {
+	for _, m := range b {
+		if m.name == name {
+			members, _ := splitObject(m.value)
+			return members
+		}
+	}
+	return nil
+}
+
+var idPattern = regexp.MustCompile(`^[0-9]{1,19}$`)
+
+var likeBody = &schema{
+	properties: []property{{name: "tweet_id", typ: "string", pattern: idPattern, required: true}},
+	closed:     func(f facts) bool { return f.closedLikeBody },
+}
+
+// readBody reads the body and holds it to the schema. A problem says what is wrong with it.
+func (c *catalogue) readBody(w http.ResponseWriter, r *http.Request, s *schema) (body, *problem) {
+	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	switch {
+	case err == nil:
+	case errors.As(err, new(*http.MaxBytesError)):
+		return nil, c.tooLarge.because("the body is larger than 64 KiB")
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return nil, c.timeout.because("the body did not arrive in time")
+	default:
+		return nil, c.invalid("the body could not be read: "+err.Error(), notJSON)
+	}
+	if len(text) == 0 {
+		text = []byte("{}")
+	} else if !isJSON(r.Header.Get("Content-Type")) {
+		return nil, c.invalid("", fault{&faultParameter{}, "Requests with bodies must have content-type of application/json."})
+	}
+	if !utf8.Valid(text) || !json.Valid(text) || depth(text) > maxDepth {
+		return nil, c.invalid("the body is not valid JSON", notJSON)
+	}
+	if typ := typeOf(trimSpace(text)); typ != "object" {
+		return nil, c.invalid("", fault{&faultParameter{}, "$: " + typ + " found, object expected"})
+	}
+	members, unique := splitObject(text)
+	if !unique {
+		return nil, c.invalid("the body has a key twice", notJSON)
+	}
+	if faults := s.check(c.facts, "$.", members); len(faults) > 0 {
+		return nil, c.invalid("", faults...)
+	}
+	return members, nil
+}
+
+var notJSON = fault{&faultParameter{}, "Request body is not valid JSON."}
+
+// isJSON reports whether the media type is application/json, in any case and with any parameters.
+func isJSON(contentType string) bool {
+	if contentType == "application/json" {
+		return true
+	}
+	media, _, err := mime.ParseMediaType(contentType)
+	if err != nil && !errors.Is(err, mime.ErrInvalidMediaParameter) {
+		return false
+	}
+	return media == "application/json"
+}
+
+// check lists what is wrong with the members, first what is there in the order of the body, then what is missing.
+func (s *schema) check(f facts, path string, members body) (faults []fault) {
+	for _, m := range members {
+		at := path + m.name
+		refuse := func(what string) {
+			faults = append(faults, fault{&faultParameter{at, []string{string(m.value)}}, at + ": " + what})
+		}
+		p, known := s.property(m.name)
+		typ := typeOf(m.value)
+		switch {
+		case !known && s.closed(f):
+			refuse("is not defined in the schema and the schema does not allow additional properties")
+		case !known:
+		case typ != p.typ:
+			refuse(typ + " found, " + p.typ + " expected")
+		case p.nested != nil:
+			nested, unique := splitObject(m.value)
+			if !unique {
+				faults = append(faults, notJSON)
+			}
+			faults = append(faults, p.nested.check(f, at+".", nested)...)
+		case p.pattern != nil && !p.pattern.MatchString(unquote(m.value)):
+			refuse("does not match the regex pattern " + p.pattern.String())
+		}
+	}
+	for _, p := range s.properties {
+		if _, there := members.text(p.name); p.required && !there {
+			faults = append(faults, fault{&faultParameter{}, path + p.name + ": is missing but it is required"})
+		}
+	}
+	return faults
+}
+
+func (s *schema) property(name string) (property, bool) {
+	for _, p := range s.properties {
+		if p.name == name {
+			return p, true
+		}
+	}
+	return property{}, false
+}
+
+// typeOf names the type of a JSON text as the validator does.
+func typeOf(text []byte) string {
+	switch text[0] {
+	case '{':
+		return "object"
+	case '[':
+		return "array"
+	case '"':
+		return "string"
+	case 't', 'f':
+		return "boolean"
+	case 'n':
+		return "null"
+	}
+	if strings.ContainsAny(string(text), ".eE") {
+		return "number"
+	}
+	return "integer"
+}
+
+// splitObject returns the members of a JSON object in their order, and whether no name is there twice. The text must
+// be valid JSON and an object.
+func splitObject(text []byte) (members body, unique bool) {
+	unique = true
+	text = trimSpace(text)[1:]
+	for {
+		if text = trimSpace(text); text[0] == '}' {
+			return members, unique
+		}
+		if text[0] == ',' {
+			text = trimSpace(text[1:])
+		}
+		end := valueEnd(text)
+		name := unquote(text[:end])
+		text = trimSpace(trimSpace(text[end:])[1:]) // past the colon
+		end = valueEnd(text)
+		for _, m := range members {
+			unique = unique && m.name != name
+		}
+		members = append(members, member{name, text[:end]})
+		text = text[end:]
+	}
+}
+
+// valueEnd returns the length of the JSON value that text starts with. The text must be valid JSON up to there.
+func valueEnd(text []byte) int {
+	nesting := 0
+	for i := 0; i < len(text); i++ {
+		switch text[i] {
+		case '"':
+			for i++; text[i] != '"'; i++ {
+				if text[i] == '\\' {
+					i++
+				}
+			}
+			if nesting == 0 {
+				return i + 1
+			}
+		case '{', '[':
+			nesting++
+		case '}', ']':
+			if nesting--; nesting == 0 {
+				return i + 1
+			} else if nesting < 0 {
+				return i // the end of what a scalar stands in
+			}
+		case ',', ' ', '\t', '\r', '\n':
+			if nesting == 0 {
+				return i
+			}
+		}
+	}
+	return len(text)
+}
+
+// depth returns how deep the valid JSON text nests.
+func depth(text []byte) (deepest int) {
+	nesting, quoted := 0, false
+	for i := 0; i < len(text); i++ {
+		switch c := text[i]; {
+		case quoted && c == '\\':
+			i++
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c == '{', c == '[':
+			nesting++
+			deepest = max(deepest, nesting)
+		case c == '}', c == ']':
+			nesting--
+		}
+	}
+	return deepest
+}
+
+func trimSpace(text []byte) []byte {
+	for len(text) > 0 && (text[0] == ' ' || text[0] == '\t' || text[0] == '\r' || text[0] == '\n') {
+		text = text[1:]
+	}
+	return text
+}
+
+// unquote returns the string of a valid JSON string text; for other values it returns "".
+func unquote(text []byte) string {
+	if text[0] != '"' {
+		return ""
+	}
+	inner := text[1 : len(text)-1]
+	for _, c := range inner {
+		if c == '\\' {
+			var s string
+			if err := json.Unmarshal(text, &s); err != nil {
+				panic(err) // the text was checked
+			}
+			return s
+		}
+	}
+	return string(inner)
+}

@@ -1,0 +1,89 @@
+package api
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/json"
+	"strings"
+	"sync"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// encode writes v as X writes JSON: compact, no newline at the end, characters of the basic multilingual plane as they
+// are, the others as upper-case surrogate escapes. It fails only for types that JSON has no form for.
+func encode(v any) ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		return nil, err
+	}
+	return escapeAstral(bytes.TrimSuffix(b.Bytes(), []byte("\n"))), nil
+}
+
+// escapeAstral rewrites the four-byte characters in valid JSON. They can stand only inside strings.
+func escapeAstral(text []byte) []byte {
+	i := bytes.IndexFunc(text, func(r rune) bool { return r > 0xffff })
+	if i < 0 {
+		return text
+	}
+	out := append(make([]byte, 0, len(text)+len(text)/2), text[:i]...)
+	for i < len(text) {
+		r, n := utf8.DecodeRune(text[i:])
+		if n < 4 {
+			out = append(out, text[i:i+n]...)
+		} else {
+			high, low := utf16.EncodeRune(r)
+			out = appendEscape(appendEscape(out, high), low)
+		}
+		i += n
+	}
+	return out
+}
+
+func appendEscape(out []byte, r rune) []byte {
+	const hex = "0123456789ABCDEF"
+	return append(out, '\\', 'u', hex[r>>12&15], hex[r>>8&15], hex[r>>4&15], hex[r&15])
+}
+
+// compress returns body as gzip (RFC 1952).
+func compress(body []byte) []byte {
+	var b bytes.Buffer
+	z := gzips.Get().(*gzip.Writer)
+	defer gzips.Put(z)
+	z.Reset(&b)
+	z.Write(body) // writes to memory do not fail
+	z.Close()
+	return b.Bytes()
+}
+
+var gzips = sync.Pool{New: func() any {
+	z, err := gzip.NewWriterLevel(nil, gzip.BestSpeed)
+	if err != nil {
+		panic(err) // the level is a constant
+	}
+	return z
+}}
+
+// acceptsGzip reads an Accept-Encoding header (RFC 9110, 12.5.3).
+func acceptsGzip(header string) bool {
+	if header == "" {
+		return false
+	}
+	any := false
+	for part := range strings.SplitSeq(header, ",") {
+		coding, params, _ := strings.Cut(part, ";")
+		coding = strings.TrimSpace(coding)
+		if coding != "*" && !strings.EqualFold(coding, "gzip") {
+			continue
+		}
+		q, _ := strings.CutPrefix(strings.ToLower(strings.TrimSpace(params)), "q=")
+		accepted := strings.Trim(q, "0.") != "" || q == ""
+		if coding != "*" {
+			return accepted
+		}
+		any = accepted
+	}
+	return any
+}

@@ -1,0 +1,123 @@
+package api
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+
+	"liked"
+	"liked/internal/limit"
+)
+
+// exchange is the state of one request while it is served. The spaces in it spare the path of a like allocations.
+type exchange struct {
+	Exchange
+	access     liked.Access
+	limits     []limit.State
+	connection string
+
+	limitSpace [3]limit.State
+	idSpace    [2]pair
+	values     [14]string
+	used       int
+}
+
+func newExchange(rt *endpoint, r *http.Request) *exchange {
+	x := &exchange{Exchange: Exchange{Method: r.Method, Start: time.Now(), TransactionID: randomHex(1)}}
+	if rt != nil {
+		x.Operation = rt.id
+	}
+	x.connection, _ = r.Context().Value(connKey{}).(string)
+	return x
+}
+
+// set sets a header to a value of this request. The key must be in its canonical form.
+func (x *exchange) set(h http.Header, key, value string) {
+	x.values[x.used] = value
+	h[key] = x.values[x.used : x.used+1 : x.used+1]
+	x.used++
+}
+
+// reply sends the answer once its headers but one are set. A HEAD has no body.
+func (x *exchange) reply(w http.ResponseWriter, r *http.Request, status int, text []byte) {
+	x.Status, x.Bytes = status, len(text)
+	h := w.Header()
+	x.set(h, "X-Response-Time", strconv.FormatInt(time.Since(x.Start).Milliseconds(), 10))
+	if r.Method != http.MethodHead {
+		x.set(h, "Content-Length", strconv.Itoa(len(text)))
+	}
+	w.WriteHeader(status)
+	w.Write(text) // if the client is gone there is nobody to tell
+}
+
+// headers are the headers that X sends, as the profile has them. The values are shared by all answers.
+type headers struct {
+	always         map[string][]string
+	apiOnly        map[string][]string
+	connectionHash bool
+}
+
+var (
+	headerJSON    = []string{"application/json; charset=utf-8"}
+	headerProblem = []string{"application/problem+json"}
+	headerGzip    = []string{"gzip"}
+)
+
+func newHeaders(f facts) headers {
+	h := headers{
+		always: map[string][]string{
+			"Cache-Control":             {"no-cache, no-store, max-age=0"},
+			"Perf":                      {"7402827104"},
+			"Server":                    {f.server},
+			"Strict-Transport-Security": {"max-age=631138519"},
+		},
+		apiOnly: map[string][]string{
+			"Api-Version":            {f.apiVersion},
+			"Content-Disposition":    {"attachment; filename=json.json"},
+			"Content-Type":           headerJSON,
+			"X-Content-Type-Options": {"nosniff"},
+			"X-Frame-Options":        {"SAMEORIGIN"},
+			"X-Xss-Protection":       {"0"},
+		},
+		connectionHash: f.connectionHash,
+	}
+	if f.varyEncoding {
+		h.apiOnly["Vary"] = []string{"accept-encoding"}
+	}
+	return h
+}
+
+// gateway sets what every answer carries.
+func (hs *headers) gateway(h http.Header, x *exchange) {
+	for k, v := range hs.always {
+		h[k] = v
+	}
+	x.set(h, "X-Transaction-Id", x.TransactionID)
+	if hs.connectionHash && x.connection != "" {
+		x.set(h, "X-Connection-Hash", x.connection)
+	}
+}
+
+// api sets what answers of the API itself carry besides.
+func (hs *headers) api(h http.Header, x *exchange) {
+	hs.gateway(h, x)
+	for k, v := range hs.apiOnly {
+		h[k] = v
+	}
+	if x.App != 0 {
+		x.set(h, "X-Access-Level", x.access.String())
+	}
+	for i := range x.limits {
+		s := &x.limits[i]
+		limit, remaining, reset := "X-Rate-Limit-Limit", "X-Rate-Limit-Remaining", "X-Rate-Limit-Reset"
+		switch {
+		case s.Window == day && s.App:
+			limit, remaining, reset = "X-App-Limit-24hour-Limit", "X-App-Limit-24hour-Remaining", "X-App-Limit-24hour-Reset"
+		case s.Window == day:
+			limit, remaining, reset = "X-User-Limit-24hour-Limit", "X-User-Limit-24hour-Remaining", "X-User-Limit-24hour-Reset"
+		}
+		x.set(h, limit, strconv.Itoa(s.Max))
+		x.set(h, remaining, strconv.Itoa(s.Remaining))
+		x.set(h, reset, strconv.FormatInt(s.Reset.Unix(), 10))
+	}
+}

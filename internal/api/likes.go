@@ -1,0 +1,35 @@
+package api
+
+import "liked"
+
+var (
+	likedTrue  = newFixed(`{"data":{"liked":true}}`)
+	likedFalse = newFixed(`{"data":{"liked":false}}`)
+)
+
+// like makes the caller like a post. Liking it again is no error and changes nothing.
+func (a *API) like(c *call) (any, error) {
+	text, _ := c.body.text("tweet_id")
+	post, err := liked.ParseID[liked.PostID](text)
+	if err != nil { // 19 digits that are too large a number
+		return nil, a.invalid("", badValue(pair{"tweet_id", text}, "is not valid"))
+	}
+	if _, err := a.Store.SetLike(c.ctx, c.who.User, post, true, a.Now()); err != nil {
+		switch liked.KindOf(err) {
+		case liked.NotFound:
+			return nil, a.postCannotFound.because(err.Error())
+		case liked.Forbidden:
+			return nil, a.notPermitted.because(err.Error())
+		}
+		return nil, err
+	}
+	return likedTrue, nil
+}
+
+// unlike takes a like back. It succeeds whether or not there was one, and whether or not the post is still there.
+func (a *API) unlike(c *call) (any, error) {
+	if _, err := a.Store.SetLike(c.ctx, c.who.User, liked.PostID(c.ids[1]), false, a.Now()); err != nil {
+		return nil, err
+	}
+	return likedFalse, nil
+}

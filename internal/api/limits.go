@@ -1,0 +1,109 @@
+package api
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"liked"
+	"liked/internal/limit"
+)
+
+const (
+	quarter = 15 * time.Minute
+	day     = 24 * time.Hour
+)
+
+// Limits changes the rate limits of the route table. The zero value leaves them as X has them.
+type Limits struct {
+	off       bool
+	noDaily   bool
+	overrides map[string]override
+}
+
+// override replaces limits of one operation, each a number of requests. Zero takes the limit away, nil leaves it.
+type override struct {
+	User15m *int `json:"user_15m"`
+	User24h *int `json:"user_24h"`
+	App15m  *int `json:"app_15m"`
+	App24h  *int `json:"app_24h"`
+}
+
+// NoLimits takes every limit away.
+func NoLimits() Limits { return Limits{off: true} }
+
+// WithoutDaily returns l without any limit per 24 hours, those of overrides included.
+func (l Limits) WithoutDaily() Limits {
+	l.noDaily = true
+	return l
+}
+
+// ParseLimits reads overrides as a JSON object from operationId to limits:
+//
+//	{"usersIdLike": {"user_15m": 5, "user_24h": 0}}
+//
+// The keys are user_15m, user_24h, app_15m and app_24h; 0 means no such limit. All mistakes are reported together.
+func ParseLimits(text []byte) (Limits, error) {
+	var l Limits
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&l.overrides); err != nil {
+		return Limits{}, liked.Errorf(liked.Invalid, "rate limits: %w", err)
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return Limits{}, liked.Errorf(liked.Invalid, "rate limits: something follows the JSON object")
+	}
+	var errs []error
+	for id, o := range l.overrides {
+		if !slices.Contains(Operations(), id) {
+			errs = append(errs, liked.Errorf(liked.Invalid, "rate limits: %q is not an operation; there are %s", id, strings.Join(Operations(), ", ")))
+		}
+		for _, n := range []*int{o.User15m, o.User24h, o.App15m, o.App24h} {
+			if n != nil && *n < 0 {
+				errs = append(errs, liked.Errorf(liked.Invalid, "rate limits: %s: %d is negative; 0 means no limit", id, *n))
+			}
+		}
+	}
+	return l, errors.Join(errs...)
+}
+
+// apply returns the rules that hold for the operation.
+func (l Limits) apply(operation string, rules []limit.Rule) []limit.Rule {
+	if l.off {
+		return nil
+	}
+	rules = slices.Clone(rules)
+	set := func(app bool, window time.Duration, n *int) {
+		if n == nil {
+			return
+		}
+		rules = slices.DeleteFunc(rules, func(r limit.Rule) bool { return r.App == app && r.Window == window })
+		if *n > 0 {
+			rules = append(rules, limit.Rule{App: app, Window: window, Max: *n})
+		}
+	}
+	o := l.overrides[operation]
+	set(false, quarter, o.User15m)
+	set(false, day, o.User24h)
+	set(true, quarter, o.App15m)
+	set(true, day, o.App24h)
+	if l.noDaily {
+		rules = slices.DeleteFunc(rules, func(r limit.Rule) bool { return r.Window == day })
+	}
+	return rules
+}
+
+// applicable picks the rules that count a caller's requests. App windows of 15 minutes are for app-only callers, since
+// a user's requests have windows of their own; app windows of 24 hours count everything that the app does.
+func applicable(rules []limit.Rule, appOnly bool) []limit.Rule {
+	return slices.DeleteFunc(slices.Clone(rules), func(r limit.Rule) bool {
+		if appOnly {
+			return !r.App
+		}
+		return r.App && r.Window != day
+	})
+}

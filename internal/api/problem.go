@@ -1,0 +1,224 @@
+package api
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"liked"
+)
+
+// problem is a refusal: the answer that the client gets, and the reason that the operator sees. It is the error that
+// every check and handler returns; other errors become one in problemOf.
+type problem struct {
+	status  int
+	gateway bool // refused before the request reached the API: problem+json, and no rate-limit headers
+	body    []byte
+	allow   string // of a 405
+	why     string // for the operator; holds no secret
+	cause   error  // of a 5xx
+}
+
+func (p *problem) Error() string { return p.why }
+
+// because returns a copy of p with the reason.
+func (p problem) because(why string) *problem {
+	p.why = why
+	return &p
+}
+
+// catalogue holds the refusals that are the same every time, as the profile words them.
+type catalogue struct {
+	facts
+	unauthorized    problem // 401: who is calling is unknown
+	forbidden       problem // 403: a scope is missing, or the tier lacks the endpoint
+	rateLimited     problem // 429
+	readOnly        problem // 403: OAuth 1.0a without write permission
+	locked          problem // 403: the account must be unlocked first
+	notPermitted    problem // 403: a business rule
+	notYourPost     problem // 403: deleting somebody else's post
+	postCannotFound problem // 400: a like of a post that is not there
+	internal        problem // 500
+	unavailable     problem // 503
+	tooLarge        problem // 413
+	timeout         problem // 408
+}
+
+func newCatalogue(f facts) *catalogue {
+	unauthorized := []string{"title", "Unauthorized", "type", "about:blank", "status", "401", "detail", "Unauthorized"}
+	if f.typeFirst {
+		unauthorized = []string{"type", "about:blank", "title", "Unauthorized", "detail", "Unauthorized", "status", "401"}
+	}
+	return &catalogue{
+		facts:        f,
+		unauthorized: f.atGateway(401, unauthorized...),
+		forbidden:    f.atGateway(403, "title", "Forbidden", "type", "about:blank", "status", "403", "detail", "Forbidden"),
+		rateLimited:  plain(429, "title", "Too Many Requests", "detail", "Too Many Requests", "type", "about:blank", "status", "429"),
+		readOnly: plain(403, "title", "Forbidden", "status", "403",
+			"detail", "Your client app is not configured with the appropriate oauth1 app permissions for this endpoint.",
+			"type", f.problems+"oauth1-permissions"),
+		locked: plain(403, "title", "Forbidden",
+			"detail", "Your account is temporarily locked. Please log in to "+f.site+" to unlock your account.",
+			"type", "about:blank", "status", "403"),
+		notPermitted:    forbiddenAction("You are not permitted to perform this action."),
+		notYourPost:     forbiddenAction("You are not authorized to delete this Tweet."),
+		postCannotFound: *f.invalid("", fault{Message: "This tweet cannot be found."}),
+		internal: plain(500, "title", "Internal Server Error",
+			"detail", "Something is broken. This is usually a temporary error, for example in a high load situation or if an endpoint is temporarily having issues. Check in the developer forums in case others are having similar issues, or try again later. ",
+			"type", "about:blank", "status", "500"),
+		unavailable: plain(503, "title", "Service Unavailable", "detail", "Service Unavailable", "type", "about:blank", "status", "503"),
+		tooLarge:    plain(413, "title", "Payload Too Large", "detail", "Payload Too Large", "type", "about:blank", "status", "413"),
+		timeout:     plain(408, "title", "Request Timeout", "detail", "Request Timeout", "type", "about:blank", "status", "408"),
+	}
+}
+
+func forbiddenAction(detail string) problem {
+	return plain(403, "detail", detail, "type", "about:blank", "title", "Forbidden", "status", "403")
+}
+
+// atGateway makes a refusal by the gateway in front of X's API.
+func (f facts) atGateway(status int, members ...string) problem {
+	return problem{status: status, gateway: true, body: object(f.indentGateway, members...)}
+}
+
+// plain makes a refusal by the API itself.
+func plain(status int, members ...string) problem {
+	return problem{status: status, body: object(false, members...)}
+}
+
+// object writes a flat JSON object of keys and values, in that order, as X does. The value of "status" is a number.
+func object(indent bool, members ...string) []byte {
+	open, comma, colon, end := "{", ",", ":", "}"
+	if indent {
+		open, comma, colon, end = "{\n  ", ",\n  ", ": ", "\n}"
+	}
+	var b strings.Builder
+	for i := 0; i < len(members); i += 2 {
+		b.WriteString(open)
+		open = comma
+		b.WriteString(`"` + members[i] + `"` + colon)
+		if members[i] == "status" {
+			b.WriteString(members[i+1])
+		} else {
+			text, _ := encode(members[i+1]) // a string has a JSON form
+			b.Write(text)
+		}
+	}
+	return []byte(b.String() + end)
+}
+
+// noRoute is the answer to an unknown path: no body at all, whatever the credentials.
+func noRoute() *problem {
+	return &problem{status: http.StatusNotFound, gateway: true, why: "no endpoint has this path"}
+}
+
+// wrongMethod is the answer to a known path with a method that it does not have.
+func wrongMethod(method string, allow []string) *problem {
+	p := plain(405, "title", "Method Not Allowed", "detail", "Method Not Allowed", "type", "about:blank", "status", "405")
+	p.allow = strings.Join(allow, ", ")
+	return p.because("the path is known, but not with " + method + "; it has " + p.allow)
+}
+
+// unsupported refuses a kind of credential that the endpoint does not take. Two spaces stand in the text.
+func (c *catalogue) unsupported(used, allowed liked.Credential) *problem {
+	var names []string
+	for _, k := range []liked.Credential{liked.OAuth1User, liked.AppOnly, liked.OAuth2User} {
+		if allowed&k != 0 {
+			names = append(names, credentialName(k))
+		}
+	}
+	detail := "Authenticating with " + credentialName(used) + " is forbidden for this endpoint.  Supported authentication types are [" +
+		strings.Join(names, ", ") + "]."
+	p := c.atGateway(403, "title", "Unsupported Authentication", "detail", detail,
+		"type", c.problems+"unsupported-authentication", "status", "403")
+	return p.because(detail)
+}
+
+func credentialName(k liked.Credential) string {
+	switch k {
+	case liked.OAuth1User:
+		return "OAuth 1.0a User Context"
+	case liked.AppOnly:
+		return "OAuth 2.0 Application-Only"
+	case liked.OAuth2User:
+		return "OAuth 2.0 User Context"
+	}
+	return "Unknown"
+}
+
+// notEnrolled refuses an app that is not attached to a project. This body has no status.
+func (c *catalogue) notEnrolled(clientID string) *problem {
+	p := plain(403, "client_id", clientID,
+		"detail", "When authenticating requests to the Twitter API v2 endpoints, you must use keys and tokens from a Twitter developer App that is attached to a Project. You can create a project via the developer portal.",
+		"registration_url", "https://developer.twitter.com/en/docs/projects/overview", "title", "Client Forbidden",
+		"required_enrollment", "Appropriate Level of API Access", "reason", "client-not-enrolled",
+		"type", c.problems+"client-forbidden")
+	return p.because("the app is not enrolled; change it with: liked app set --state enrolled")
+}
+
+// fault is one entry of an Invalid Request answer. Clients read Message.
+type fault struct {
+	Parameters *faultParameter `json:"parameters,omitempty"`
+	Message    string          `json:"message"`
+}
+
+// faultParameter is the parameter that is at fault, with its values as they were sent. Without a name it is `{}`.
+type faultParameter struct {
+	name   string
+	values []string
+}
+
+func (p *faultParameter) MarshalJSON() ([]byte, error) {
+	if p.name == "" {
+		return []byte("{}"), nil
+	}
+	values := p.values
+	if values == nil {
+		values = []string{}
+	}
+	return json.Marshal(map[string][]string{p.name: values})
+}
+
+// invalid is the answer to a request that cannot be right. It has no status member, and at least one fault.
+func (f facts) invalid(why string, faults ...fault) *problem {
+	body, err := encode(struct {
+		Errors []fault `json:"errors"`
+		Title  string  `json:"title"`
+		Detail string  `json:"detail"`
+		Type   string  `json:"type"`
+	}{faults, "Invalid Request", "One or more parameters to your request was invalid.", f.problems + "invalid-request"})
+	if err != nil {
+		panic(err) // strings have a JSON form
+	}
+	if why == "" {
+		why = faults[0].Message
+	}
+	return &problem{status: http.StatusBadRequest, body: body, why: why}
+}
+
+// notSelf refuses a path id that is not the user who calls. The text says "query" although the id is in the path.
+func (c *catalogue) notSelf(id string, caller liked.UserID) *problem {
+	return c.invalid("", fault{
+		&faultParameter{"id", []string{id}},
+		"The `id` query parameter value [" + id + "] must be the same as the authenticating user [" + strconv.FormatInt(int64(caller), 10) + "]",
+	})
+}
+
+// problemOf maps an error to the answer that the client gets. Kinds that a client can do something about are turned
+// into problems where they arise; what is left is a fault of ours.
+func (c *catalogue) problemOf(err error) *problem {
+	if p, ok := errors.AsType[*problem](err); ok {
+		return p
+	}
+	p := c.internal
+	switch liked.KindOf(err) {
+	case liked.Unauthorized:
+		return c.unauthorized.because(err.Error())
+	case liked.Unavailable:
+		p = c.unavailable
+	}
+	p.why, p.cause = err.Error(), err
+	return &p
+}
