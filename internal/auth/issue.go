@@ -111,9 +111,7 @@ func (a *Auth) newSecrets(app *liked.App) (AppSecrets, error) {
 	}
 	app.APIKey = p.text(alnum, 25)
 	s.APISecret = p.text(alnum, 50)
-	// As on X: 24 bytes that are mostly zero, 20 bytes that are not, both in base64, and 50 letters and digits.
-	bearer := appBearerPrefix + p.text(alnum, 4) + "AAAAAAA" +
-		p.text(alnum, 1) + "+" + p.text(alnum, 5) + "+" + p.text(alnum, 19) + "=" + p.text(alnum, 50)
+	bearer := p.appBearer()
 	app.BearerHash = hashOf(bearer)
 	s.Bearer = url.QueryEscape(bearer)
 	p.done()
@@ -128,6 +126,34 @@ func (a *Auth) newSecrets(app *liked.App) (AppSecrets, error) {
 		return AppSecrets{}, err
 	}
 	return s, nil
+}
+
+// Bearer returns the app's app-only token, percent-encoded as X sends it. Asking again gives the same token until it is
+// revoked, and then a new one. NotFound if there is no such app.
+func (a *Auth) Bearer(ctx context.Context, id liked.AppID) (string, error) {
+	app, err := a.store.App(ctx, id)
+	if err != nil {
+		return "", err
+	}
+	if app.BearerHash != (store.Hash{}) {
+		return a.unsealed(sealBearer, app.ClientID, app.SealedBearer)
+	}
+	p := a.pick()
+	bearer := p.appBearer()
+	p.done()
+	if p.err != nil {
+		return "", p.err
+	}
+	token := url.QueryEscape(bearer)
+	sealed, err := a.sealed(sealBearer, app.ClientID, token)
+	if err != nil {
+		return "", err
+	}
+	err = a.store.UpdateApp(ctx, id, func(app *liked.App) error {
+		app.BearerHash, app.SealedBearer = hashOf(bearer), sealed
+		return nil
+	})
+	return token, err
 }
 
 // IssueTokens makes a grant of the user to the app and its first OAuth 2.0 tokens, as if the user had consented now.
@@ -300,4 +326,11 @@ func (p *picker) text(alphabet string, n int) string {
 func (p *picker) timed(kind string, at time.Time) string {
 	plain := fmt.Appendf(nil, "%s:%d:1:1:%s:1", p.text(urlSafe, 45), at.UnixMilli(), kind)
 	return base64.RawURLEncoding.EncodeToString(plain)
+}
+
+// appBearer returns an app-only token, as on X: 24 bytes that are mostly zero, 20 bytes that are not, both in base64,
+// and 50 letters and digits.
+func (p *picker) appBearer() string {
+	return appBearerPrefix + p.text(alnum, 4) + "AAAAAAA" +
+		p.text(alnum, 1) + "+" + p.text(alnum, 5) + "+" + p.text(alnum, 19) + "=" + p.text(alnum, 50)
 }
