@@ -15,8 +15,11 @@ import (
 // maxBody bounds the body of a request, in bytes. The longest that X's own schema allows is well below it.
 const maxBody = 64 << 10
 
-// maxDepth bounds how deep values may nest in a body.
-const maxDepth = 32
+// maxDepth and maxMembers bound how deep values may nest in a body, and how many members an object may have.
+const (
+	maxDepth   = 32
+	maxMembers = 64
+)
 
 // schema is what an endpoint takes as its body: a JSON object. Refusals are worded as the JSON-schema validator that X
 // uses words them.
@@ -27,10 +30,9 @@ type schema struct {
 
 type property struct {
 	name     string
-	typ      string // "string" or "object"
+	typ      string // as typeOf names it
 	pattern  *regexp.Regexp
 	required bool
-	nested   *schema // of an object
 }
 
 // body is the members of a JSON object, each value as its JSON text.
@@ -41,25 +43,23 @@ type member struct {
 	value []byte
 }
 
-// text returns the string under the name, and whether there is one.
-func (b body) text(name string) (string, bool) {
+// find returns the JSON text under the name, and whether there is one.
+func (b body) find(name string) ([]byte, bool) {
 	for _, m := range b {
 		if m.name == name {
-			return unquote(m.value), true
+			return m.value, true
 		}
 	}
-	return "", false
+	return nil, false
 }
 
-// object returns the members of the object under the name.
-func (b body) object(name string) body {
-	for _, m := range b {
-		if m.name == name {
-			members, _ := splitObject(m.value)
-			return members
-		}
+// text returns the string under the name. The body has been held to its schema.
+func (b body) text(name string) string {
+	value, there := b.find(name)
+	if !there {
+		return ""
 	}
-	return nil
+	return unquote(value)
 }
 
 var idPattern = regexp.MustCompile(`^[0-9]{1,19}$`)
@@ -92,11 +92,11 @@ func (c *catalogue) readBody(w http.ResponseWriter, r *http.Request, s *schema) 
 	if typ := typeOf(trimSpace(text)); typ != "object" {
 		return nil, c.invalid("", fault{&faultParameter{}, "$: " + typ + " found, object expected"})
 	}
-	members, unique := splitObject(text)
-	if !unique {
-		return nil, c.invalid("the body has a key twice", notJSON)
+	members, ok := splitObject(text)
+	if !ok {
+		return nil, c.invalid("the body has a key twice, or more than 64 keys", notJSON)
 	}
-	if faults := s.check(c.facts, "$.", members); len(faults) > 0 {
+	if faults := s.check(c.facts, members); len(faults) > 0 {
 		return nil, c.invalid("", faults...)
 	}
 	return members, nil
@@ -117,9 +117,9 @@ func isJSON(contentType string) bool {
 }
 
 // check lists what is wrong with the members, first what is there in the order of the body, then what is missing.
-func (s *schema) check(f facts, path string, members body) (faults []fault) {
+func (s *schema) check(f facts, members body) (faults []fault) {
 	for _, m := range members {
-		at := path + m.name
+		at := "$." + m.name
 		refuse := func(what string) {
 			faults = append(faults, fault{&faultParameter{at, []string{string(m.value)}}, at + ": " + what})
 		}
@@ -131,19 +131,13 @@ func (s *schema) check(f facts, path string, members body) (faults []fault) {
 		case !known:
 		case typ != p.typ:
 			refuse(typ + " found, " + p.typ + " expected")
-		case p.nested != nil:
-			nested, unique := splitObject(m.value)
-			if !unique {
-				faults = append(faults, notJSON)
-			}
-			faults = append(faults, p.nested.check(f, at+".", nested)...)
 		case p.pattern != nil && !p.pattern.MatchString(unquote(m.value)):
 			refuse("does not match the regex pattern " + p.pattern.String())
 		}
 	}
 	for _, p := range s.properties {
-		if _, there := members.text(p.name); p.required && !there {
-			faults = append(faults, fault{&faultParameter{}, path + p.name + ": is missing but it is required"})
+		if _, there := members.find(p.name); p.required && !there {
+			faults = append(faults, fault{&faultParameter{}, "$." + p.name + ": is missing but it is required"})
 		}
 	}
 	return faults
@@ -178,14 +172,13 @@ func typeOf(text []byte) string {
 	return "integer"
 }
 
-// splitObject returns the members of a JSON object in their order, and whether no name is there twice. The text must
-// be valid JSON and an object.
-func splitObject(text []byte) (members body, unique bool) {
-	unique = true
+// splitObject returns the members of a JSON object in their order. It is not ok if a name is there twice, or if there
+// are more than maxMembers. The text must be valid JSON and an object.
+func splitObject(text []byte) (members body, ok bool) {
 	text = trimSpace(text)[1:]
 	for {
 		if text = trimSpace(text); text[0] == '}' {
-			return members, unique
+			return members, true
 		}
 		if text[0] == ',' {
 			text = trimSpace(text[1:])
@@ -194,8 +187,8 @@ func splitObject(text []byte) (members body, unique bool) {
 		name := unquote(text[:end])
 		text = trimSpace(trimSpace(text[end:])[1:]) // past the colon
 		end = valueEnd(text)
-		for _, m := range members {
-			unique = unique && m.name != name
+		if _, twice := members.find(name); twice || len(members) == maxMembers {
+			return nil, false
 		}
 		members = append(members, member{name, text[:end]})
 		text = text[end:]

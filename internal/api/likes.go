@@ -9,7 +9,7 @@ var (
 
 // like makes the caller like a post. Liking it again is no error and changes nothing.
 func (a *API) like(c *call) (any, error) {
-	text, _ := c.body.text("tweet_id")
+	text := c.body.text("tweet_id")
 	post, err := liked.ParseID[liked.PostID](text)
 	if err != nil { // 19 digits that are too large a number
 		return nil, a.invalid("", badValue(pair{"tweet_id", text}, "is not valid"))

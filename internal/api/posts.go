@@ -28,7 +28,7 @@ func (a *API) post(c *call) (any, error) {
 }
 
 func (a *API) createPost(c *call) (any, error) {
-	text, _ := c.body.text("text")
+	text := c.body.text("text")
 	if weight(text) > maxWeight {
 		return nil, a.notPermitted.because("the text is longer than 280 characters")
 	}

@@ -1,0 +1,286 @@
+package api_test
+
+import (
+	"context"
+	"crypto/rand"
+	"flag"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"liked"
+	"liked/internal/api"
+	"liked/internal/auth"
+	"liked/internal/limit"
+	"liked/internal/store/pebblestore"
+)
+
+var update = flag.Bool("update", false, "rewrite what the scripts in testdata expect")
+
+// start is a moment in the middle of a second, so that rounding shows.
+var start = time.Date(2024, 5, 1, 12, 0, 0, 250e6, time.UTC)
+
+// A world is a server over TCP with an empty in-memory store and a clock of its own.
+type world struct {
+	t      *testing.T
+	url    string
+	store  *pebblestore.Store
+	auth   *auth.Auth
+	app    liked.App
+	tokens map[string]string // Authorization headers by name
+	clock  atomic.Int64      // nanoseconds after start
+	seen   chan api.Exchange
+}
+
+func (w *world) now() time.Time { return start.Add(time.Duration(w.clock.Load())) }
+
+func newWorld(t *testing.T, change func(*api.Options)) *world {
+	t.Helper()
+	st, err := pebblestore.Open(pebblestore.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &world{t: t, store: st, tokens: map[string]string{}, seen: make(chan api.Exchange, 1000)}
+	w.auth, err = auth.New(auth.Options{
+		Store:   st,
+		BaseURL: func(r *http.Request) string { return "http://" + r.Host },
+		Now:     w.now,
+		Rand:    rand.Reader,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := api.Options{Store: st, Auth: w.auth, Limiter: limit.New(nil), Now: w.now,
+		Observe: func(_ context.Context, x api.Exchange) { w.seen <- x }}
+	if change != nil {
+		change(&o)
+	}
+	a, err := api.New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := httptest.NewUnstartedServer(a)
+	srv.Config.ConnContext = api.ConnContext
+	srv.Start()
+	w.url = srv.URL
+	t.Cleanup(func() {
+		srv.Close()
+		report, err := st.Check(context.Background())
+		if err != nil || len(report.Problems) > 0 {
+			t.Errorf("check: %v, %v", report.Problems, err)
+		}
+		if err := st.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	w.app = w.newApp(liked.App{Name: "demo"})
+	return w
+}
+
+func (w *world) newApp(spec liked.App) liked.App {
+	w.t.Helper()
+	app, _, err := w.auth.NewApp(context.Background(), spec)
+	w.must(err)
+	return app
+}
+
+func (w *world) must(err error) {
+	w.t.Helper()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// do runs an operator's line of a script.
+func (w *world) do(line string) {
+	w.t.Helper()
+	ctx := context.Background()
+	word := strings.Fields(line)
+	id := func(i int) liked.UserID {
+		n, err := liked.ParseID[liked.UserID](word[i])
+		w.must(err)
+		return n
+	}
+	user := func(change func(*liked.User)) {
+		w.t.Helper()
+		w.must(w.store.UpdateUser(ctx, id(1), func(u *liked.User) error { change(u); return nil }))
+	}
+	switch word[0] {
+	case "user": // user ID USERNAME
+		w.must(w.store.AddUser(ctx, liked.User{ID: id(1), Username: word[2], Name: strings.ToUpper(word[2][:1]) + word[2][1:], CreatedAt: start}))
+		t, err := w.auth.IssueTokens(ctx, w.app.ID, id(1), liked.AllScopes, 0)
+		w.must(err)
+		w.tokens[word[2]] = "Bearer " + t.AccessToken
+	case "post": // post ID AUTHOR TEXT, or post ID AUTHOR repost-of ID
+		p := liked.Post{ID: liked.PostID(id(1)), Author: id(2), Text: strings.Join(word[3:], " "), CreatedAt: start}
+		if word[3] == "repost-of" {
+			p.RepostOf = liked.PostID(id(4))
+		}
+		w.must(w.store.AddPost(ctx, p))
+	case "token": // token NAME USER SCOPE…
+		s, err := liked.ParseScope(strings.Join(word[3:], " "))
+		w.must(err)
+		t, err := w.auth.IssueTokens(ctx, w.app.ID, id(2), s, 0)
+		w.must(err)
+		w.tokens[word[1]] = "Bearer " + t.AccessToken
+	case "app": // app NAME USER TIER STATE: another app, with tokens of its own
+		app := liked.App{Name: word[1]}
+		w.must(app.Tier.UnmarshalText([]byte(word[3])))
+		w.must(app.State.UnmarshalText([]byte(word[4])))
+		app.ClientID = "" // made up by auth
+		app = w.newApp(app)
+		t, err := w.auth.IssueTokens(ctx, app.ID, id(2), liked.AllScopes, 0)
+		w.must(err)
+		w.tokens[word[1]] = "Bearer " + t.AccessToken
+	case "app-only": // app-only NAME
+		_, secrets, err := w.auth.NewApp(ctx, liked.App{Name: word[1]})
+		w.must(err)
+		w.tokens[word[1]] = "Bearer " + secrets.Bearer
+	case "revoke": // revoke NAME
+		w.must(w.auth.Revoke(ctx, strings.TrimPrefix(w.tokens[word[1]], "Bearer ")))
+	case "state": // state USER STATE
+		var s liked.AccountState
+		w.must(s.UnmarshalText([]byte(word[2])))
+		user(func(u *liked.User) { u.State = s })
+	case "protect": // protect USER
+		user(func(u *liked.User) { u.Protected = true })
+	case "follow": // follow FOLLOWER FOLLOWED
+		_, err := w.store.SetFollow(ctx, id(1), id(2), true)
+		w.must(err)
+	case "block": // block BLOCKER BLOCKED
+		_, err := w.store.SetBlock(ctx, id(1), id(2), true)
+		w.must(err)
+	case "delete": // delete POST
+		w.must(w.store.DeletePost(ctx, 0, liked.PostID(id(1))))
+	case "sleep": // sleep DURATION
+		d, err := time.ParseDuration(word[1])
+		w.must(err)
+		w.clock.Add(int64(d))
+	default:
+		w.t.Fatalf("unknown line %q", line)
+	}
+}
+
+// request sends a request with the named credential, or "-" for none. The lines are headers, then the body.
+func (w *world) request(credential, method, target string, lines []string) (*http.Response, string) {
+	w.t.Helper()
+	header := http.Header{}
+	for len(lines) > 0 {
+		k, v, ok := strings.Cut(lines[0], ": ")
+		if !ok || strings.ContainsAny(k, `{[" `) {
+			break
+		}
+		header.Set(k, v)
+		lines = lines[1:]
+	}
+	var body io.Reader
+	if len(lines) > 0 {
+		body = strings.NewReader(strings.Join(lines, "\n"))
+		if header.Get("Content-Type") == "" {
+			header.Set("Content-Type", "application/json")
+		}
+	}
+	r, err := http.NewRequest(method, w.url+target, body)
+	w.must(err)
+	r.Header = header
+	if credential != "-" {
+		token, ok := w.tokens[credential]
+		if !ok {
+			w.t.Fatalf("no credential %q", credential)
+		}
+		header.Set("Authorization", token)
+	}
+	resp, err := http.DefaultTransport.RoundTrip(r)
+	w.must(err)
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	w.must(err)
+	return resp, string(text)
+}
+
+// TestConversations runs the scripts in testdata. Steps are separated by empty lines. A step is lines "! …" for the
+// operator, or a request: a line of credential, method and target, then headers and body, then "---", then what is
+// expected: a line with the status and the content type, headers ("-name" for one that must be absent), the body.
+func TestConversations(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.txt")
+	if err != nil || len(files) == 0 {
+		t.Fatal("no scripts in testdata")
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
+			t.Parallel()
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			profile := api.Profile2024
+			if strings.Contains(file, "2026") {
+				profile = api.Profile2026
+			}
+			w := newWorld(t, func(o *api.Options) { o.Profile = profile })
+			var rewritten []string
+			for step := range strings.SplitSeq(strings.TrimRight(string(text), "\n"), "\n\n") {
+				rewritten = append(rewritten, w.step(step))
+			}
+			if got := strings.Join(rewritten, "\n\n") + "\n"; *update && got != string(text) {
+				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// step runs a step and returns it as it would be written after what happened.
+func (w *world) step(step string) string {
+	w.t.Helper()
+	var comments []string
+	lines := strings.Split(step, "\n")
+	for len(lines) > 0 && (strings.HasPrefix(lines[0], "#") || strings.HasPrefix(lines[0], "! ")) {
+		if op, ok := strings.CutPrefix(lines[0], "! "); ok {
+			w.do(op)
+		}
+		comments, lines = append(comments, lines[0]), lines[1:]
+	}
+	if len(lines) == 0 {
+		return step
+	}
+	dashes := slices.Index(lines, "---")
+	if dashes < 0 {
+		w.t.Fatalf("step has no ---:\n%s", step)
+	}
+	word := strings.Fields(lines[0])
+	if len(word) != 3 {
+		w.t.Fatalf("want CREDENTIAL METHOD TARGET, got %q", lines[0])
+	}
+	resp, body := w.request(word[0], word[1], word[2], lines[1:dashes])
+
+	got := []string{strings.TrimSpace(fmt.Sprint(resp.StatusCode, " ", resp.Header.Get("Content-Type")))}
+	for _, line := range lines[min(dashes+2, len(lines)):] {
+		if name, ok := strings.CutPrefix(line, "-"); ok {
+			if v, there := resp.Header[http.CanonicalHeaderKey(name)]; there {
+				line = name + ": " + strings.Join(v, " | ")
+			}
+		} else if name, _, ok := strings.Cut(line, ": "); ok && !strings.ContainsAny(name, `{"`) {
+			line = name + ": " + resp.Header.Get(name)
+		} else {
+			break
+		}
+		got = append(got, line)
+	}
+	if body != "" {
+		got = append(got, body)
+	}
+	if want := strings.Join(lines[dashes+1:], "\n"); strings.Join(got, "\n") != want && !*update {
+		w.t.Errorf("%s\ngot:\n%s\nwant:\n%s", lines[0], strings.Join(got, "\n"), want)
+	}
+	return strings.Join(slices.Concat(comments, lines[:dashes+1], got), "\n")
+}

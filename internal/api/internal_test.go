@@ -1,0 +1,135 @@
+package api
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"path"
+	"strings"
+	"testing"
+	"unicode/utf8"
+)
+
+func TestEncode(t *testing.T) {
+	for _, test := range []struct{ name, in, want string }{
+		{"plain", "hello", `"hello"`},
+		{"not for HTML", "a<b>&c/d", `"a<b>&c/d"`},
+		{"basic plane", "é好€", `"é好€"`},
+		{"astral", "🥁!𝄞", `"\uD83E\uDD41!\uD834\uDD1E"`},
+		{"quotes and controls", "\"\\\n\x01", `"\"\\\n\u0001"`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			got, err := encode(test.in)
+			if err != nil || string(got) != test.want {
+				t.Errorf("got %s, %v; want %s", got, err, test.want)
+			}
+			var back string
+			if err := json.Unmarshal(got, &back); err != nil || back != test.in {
+				t.Errorf("reads back as %q, %v", back, err)
+			}
+		})
+	}
+}
+
+// FuzzBody holds the splitting of objects to encoding/json: what is valid splits into the same members.
+func FuzzBody(f *testing.F) {
+	for _, seed := range []string{
+		`{"tweet_id":"1"}`, `{}`, ` { "a" : { "b" : [ 1 , "}" ] } , "c":null} `, `{"a":"\\\"","b":1e9,"\u0061":2}`, `[]`, `{"a":tru}`,
+		`{"a":"` + "\xff" + `"}`, `{"a":{"a":{"a":{}}}}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	facts := Profile2026.facts()
+	f.Fuzz(func(t *testing.T, text []byte) {
+		r, _ := http.NewRequest("POST", "/", bytes.NewReader(text))
+		r.Header.Set("Content-Type", "application/json")
+		newCatalogue(facts).readBody(nil, r, postBody) // must not panic, whatever the body
+
+		var want map[string]json.RawMessage
+		if !utf8.Valid(text) || json.Unmarshal(text, &want) != nil || want == nil {
+			return
+		}
+		got, ok := splitObject(text)
+		if !ok {
+			if names := strings.Count(string(text), ":"); names == len(want) && names <= maxMembers {
+				t.Fatalf("refused, although it has %d different names", names)
+			}
+			return
+		}
+		if len(got) != len(want) {
+			t.Fatalf("%d members, %d names", len(got), len(want))
+		}
+		for _, m := range got {
+			if !bytes.Equal(m.value, want[m.name]) {
+				t.Fatalf("%q is %s, want %s", m.name, m.value, want[m.name])
+			}
+			if typ := typeOf(m.value); (typ == "string") != (json.Unmarshal(m.value, new(string)) == nil && string(m.value) != "null") {
+				t.Fatalf("%s is taken for a %s", m.value, typ)
+			}
+		}
+	})
+}
+
+// FuzzRoutes holds the matching of paths to a plain second reading of the table: segment by segment, no redirects.
+func FuzzRoutes(f *testing.F) {
+	for _, seed := range []string{
+		"/2/users/1/likes", "/2/users/1/likes/2", "/2/users/me", "/2/tweets", "/2//tweets", "/2/tweets/", "/2/tweets/%2F", "/2/users/../users/me",
+		"/2/users/%6de", "/", "", "/2/users/me/likes", "/2/tweets/a%20b", "/2/users/1/./likes",
+	} {
+		f.Add("GET", seed)
+		f.Add("POST", seed)
+		f.Add("HEAD", seed)
+	}
+	a := &API{mux: http.NewServeMux()}
+	var matched *route
+	for i := range routes {
+		a.mux.HandleFunc(routes[i].pattern, func(http.ResponseWriter, *http.Request) { matched = &routes[i] })
+	}
+	f.Fuzz(func(t *testing.T, method, target string) {
+		u, err := url.ParseRequestURI(target)
+		if err != nil || u.Host != "" || !strings.HasPrefix(target, "/") {
+			return
+		}
+		escaped := u.EscapedPath()
+		r := &http.Request{Method: method, URL: u, Host: "x"}
+		matched = nil
+		if path.Clean(escaped) == escaped && method != "HEAD" {
+			if h, pattern := a.mux.Handler(r); pattern != "" {
+				h.ServeHTTP(nil, r)
+			}
+		}
+		var want *route
+		for i := range routes {
+			if routes[i].method() == method && matches(routes[i].path(), escaped) && (want == nil || !strings.Contains(routes[i].path(), "{")) {
+				want = &routes[i]
+			}
+		}
+		if matched != want {
+			t.Fatalf("%s %s: matched %v, want %v", method, target, matched, want)
+		}
+	})
+}
+
+// matches reads the pattern as the mux does, to which "%2F" alone is an empty last segment.
+func matches(pattern, escaped string) bool {
+	p, s := strings.Split(pattern, "/"), strings.Split(escaped, "/")
+	if len(p) != len(s) {
+		return false
+	}
+	for i := range p {
+		text, err := url.PathUnescape(s[i])
+		if err != nil || (p[i] != text && !(strings.HasPrefix(p[i], "{") && s[i] != "" && text != "/")) {
+			return false
+		}
+	}
+	return true
+}
+
+func TestFuzzSeedsMatch(t *testing.T) {
+	for _, rt := range routes {
+		if !matches(rt.path(), strings.NewReplacer("{id}", "1", "{tweet_id}", "2").Replace(rt.path())) {
+			t.Errorf("%s does not match itself", rt.pattern)
+		}
+	}
+}
