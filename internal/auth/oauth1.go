@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/hmac"
 	"crypto/sha1"
+	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
 	"hash"
@@ -115,7 +116,7 @@ func nonceHash(h *oauth1Header, timestamp int64) store.Hash {
 	b = strconv.AppendInt(b, timestamp, 10)
 	b = append(b, 0)
 	b = append(b, h.nonce...)
-	return hashOf(string(b))
+	return sha256.Sum256(b)
 }
 
 // signer returns what is known about the consumer key and the token.
@@ -124,7 +125,7 @@ func (a *Auth) signer(ctx context.Context, h *oauth1Header) (*caller, error) {
 	b := append(space[:0], h.consumerKey...)
 	b = append(b, 0)
 	b = append(b, h.token...)
-	key := hashOf(string(b))
+	key := store.Hash(sha256.Sum256(b))
 	generation := a.store.Generation() // before the store is read, see principals
 	if c := a.signers.get(key, generation); c != nil {
 		return c, nil

@@ -2,6 +2,7 @@ package auth
 
 import (
 	"bytes"
+	"fmt"
 	"slices"
 	"strings"
 )
@@ -47,37 +48,36 @@ type oauth1Header struct {
 // separated by commas with optional blanks around them. All but realm and oauth_signature become params.
 func (s *signed) parseHeader(text string) error {
 	hasSignature := false
-	for {
+	for number := 1; ; number++ {
 		text = strings.TrimLeft(text, " \t")
 		name, rest, ok := strings.Cut(text, "=")
-		if !ok || name == "" || strings.ContainsAny(name, " \t\",") {
-			return refuse("parameter %d of the OAuth header is not of the form name=\"value\"", len(s.params)+1)
+		if !ok || !isToken(name) {
+			return refuse("parameter %d of the OAuth header is not of the form name=\"value\"", number)
 		}
 		if rest == "" || rest[0] != '"' {
-			return refuse("%.40q in the OAuth header has no quotes around its value", name)
+			return refuse("%s has no quotes around its value", described(name, number))
 		}
 		value, rest, ok := strings.Cut(rest[1:], `"`)
 		if !ok {
-			return refuse("%.40q in the OAuth header has no closing quote", name)
+			return refuse("%s has no closing quote", described(name, number))
 		}
 		if !strings.EqualFold(name, "realm") { // a quoted string, neither encoded nor signed
 			for i := range len(value) {
 				if value[i] <= ' ' || value[i] >= 0x7f {
-					return refuse("%.40q in the OAuth header has a character that must be percent-encoded", name)
+					return refuse("%s has a character that must be percent-encoded", described(name, number))
 				}
 			}
-			var ok1, ok2 bool
-			name, ok1 = percentDecoded(name)
-			value, ok2 = percentDecoded(value)
+			plainName, ok1 := percentDecoded(name)
+			value, ok2 := percentDecoded(value)
 			if !ok1 || !ok2 {
-				return refuse("%.40q in the OAuth header has a percent sign without two hex digits", name)
+				return refuse("%s has a percent sign without two hex digits", described(name, number))
 			}
-			if name == "oauth_signature" {
+			if plainName == "oauth_signature" {
 				if hasSignature && value != s.header.signature {
 					return refuse("oauth_signature appears twice with different values")
 				}
 				s.header.signature, hasSignature = value, true
-			} else if err := s.addParam(name, value); err != nil {
+			} else if err := s.addParam(plainName, value); err != nil {
 				return err
 			}
 		}
@@ -86,26 +86,56 @@ func (s *signed) parseHeader(text string) error {
 			break
 		}
 		if text[0] != ',' {
-			return refuse("there is no comma after %.40q in the OAuth header", name)
+			return refuse("there is no comma after %s", described(name, number))
 		}
 		text = text[1:]
 	}
-	h := &s.header
 	for _, p := range s.params {
-		switch p.name {
-		case "oauth_consumer_key":
-			h.consumerKey = p.value
-		case "oauth_token":
-			h.token = p.value
-		case "oauth_signature_method":
-			h.method = p.value
-		case "oauth_timestamp":
-			h.timestamp = p.value
-		case "oauth_nonce":
-			h.nonce = p.value
-		case "oauth_version":
-			h.version = p.value
+		field := s.header.field(p.name)
+		if field == nil {
+			continue
 		}
+		if *field != "" && *field != p.value {
+			return refuse("%s appears twice with different values", p.name)
+		}
+		*field = p.value
+	}
+	return nil
+}
+
+// isToken reports whether the name of a parameter is not empty and free of what ends it.
+func isToken(name string) bool {
+	for i := range len(name) {
+		if c := name[i]; c <= ' ' || c >= 0x7f || c == '"' || c == ',' {
+			return false
+		}
+	}
+	return name != ""
+}
+
+// described names a parameter of the header, unless it may be a secret in the wrong place.
+func described(name string, number int) string {
+	if strings.HasPrefix(name, "oauth_") {
+		return fmt.Sprintf("%.24q in the OAuth header", name)
+	}
+	return fmt.Sprintf("parameter %d of the OAuth header", number)
+}
+
+// field returns where the parameter belongs, nil if that is nowhere.
+func (h *oauth1Header) field(name string) *string {
+	switch name {
+	case "oauth_consumer_key":
+		return &h.consumerKey
+	case "oauth_token":
+		return &h.token
+	case "oauth_signature_method":
+		return &h.method
+	case "oauth_timestamp":
+		return &h.timestamp
+	case "oauth_nonce":
+		return &h.nonce
+	case "oauth_version":
+		return &h.version
 	}
 	return nil
 }
@@ -174,7 +204,7 @@ func (s *signed) normalize() error {
 		if i > 0 && bytes.HasPrefix(name, []byte("oauth_")) {
 			if last := s.spans[i-1]; bytes.Equal(name, text[last.name:last.value]) {
 				if !bytes.Equal(value, text[last.value:last.end]) {
-					return refuse("%.40s appears twice with different values", name)
+					return refuse("%.24s appears twice with different values", name)
 				}
 				continue
 			}
