@@ -1,0 +1,177 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"syscall"
+
+	"liked/internal/control"
+	"liked/internal/server"
+)
+
+// Operator is how a command reaches what it works on.
+type Operator struct {
+	Data       string `json:"-" placeholder:"DIR" help:"Data directory of the server, which may be running or not."`
+	AdminURL   string `json:"-" placeholder:"URL" help:"Where a running server is administered, instead of --data."`
+	AdminToken string `json:"-" placeholder:"TOKEN" help:"Its admin token."`
+}
+
+func (o *Operator) check() error {
+	var errs []error
+	switch {
+	case o.Data == "" && o.AdminURL == "":
+		errs = append(errs, errors.New("data: missing; give the server's data directory, or --admin-url and --admin-token"))
+	case o.AdminURL != "":
+		u, err := url.Parse(o.AdminURL)
+		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+			errs = append(errs, fmt.Errorf("admin-url: %q is not a URL such as http://127.0.0.1:8081", o.AdminURL))
+		}
+		if o.AdminToken == "" {
+			errs = append(errs, errors.New("admin-token: missing; the server prints it, and keeps it in admin.json of its data directory"))
+		}
+		if o.Data != "" {
+			errs = append(errs, errors.New("data: give either this or --admin-url"))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// admin is the operator's side of a server, or of a data directory that no server has open.
+type admin struct {
+	ctx   context.Context
+	base  string
+	token string
+	http.RoundTripper
+	close func() error
+}
+
+// connect finds the server. A data directory that is missing is made if the command can start with an empty one.
+func (o *Operator) connect(ctx context.Context, mayMake bool) (*admin, error) {
+	if o.AdminURL != "" {
+		return newAdmin(ctx, strings.TrimSuffix(o.AdminURL, "/"), o.AdminToken), nil
+	}
+	access, err := server.ReadAdminAccess(o.Data)
+	switch {
+	case err == nil:
+		a := newAdmin(ctx, access.URL, access.Token)
+		err := a.call(http.MethodGet, "/admin/users?max=1", nil, nil)
+		if err == nil {
+			return a, nil
+		}
+		_ = a.close()
+		// A server that was killed leaves the file behind, and its port may by now be somebody else's.
+		if _, answered := errors.AsType[*refusal](err); !answered && !unreachable(err) {
+			return nil, err
+		}
+	case !errors.Is(err, fs.ErrNotExist):
+		return nil, err
+	}
+	if !mayMake && !server.HasData(o.Data) {
+		return nil, fmt.Errorf("there is no data in %s: check the path, or start `liked serve --data %s` once", o.Data, o.Data)
+	}
+	handler, closeStore, err := server.Offline(o.Data)
+	if err != nil {
+		return nil, err
+	}
+	return &admin{ctx: ctx, base: "http://offline", RoundTripper: inProcess{handler}, close: closeStore}, nil
+}
+
+func newAdmin(ctx context.Context, base, token string) *admin {
+	t := &http.Transport{Proxy: http.ProxyFromEnvironment}
+	return &admin{ctx: ctx, base: base, token: token, RoundTripper: t, close: func() error { t.CloseIdleConnections(); return nil }}
+}
+
+func unreachable(err error) bool {
+	_, dial := errors.AsType[*net.OpError](err)
+	return dial && (errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.EADDRNOTAVAIL)) ||
+		errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET)
+}
+
+// refusal is an answer that is no success.
+type refusal struct {
+	status int
+	msg    string
+}
+
+func (r *refusal) Error() string { return r.msg }
+
+// call sends in as JSON (nil: no body) and reads the answer into out (nil: it is of no interest).
+func (a *admin) call(method, path string, in, out any) error {
+	var body io.Reader
+	if in != nil {
+		text, err := json.Marshal(in)
+		if err != nil {
+			return err
+		}
+		body = bytes.NewReader(text)
+	}
+	r, err := http.NewRequestWithContext(a.ctx, method, a.base+path, body)
+	if err != nil {
+		return err
+	}
+	r.Header.Set("Authorization", "Bearer "+a.token)
+	r.Header.Set("Content-Type", "application/json")
+	resp, err := a.RoundTrip(r)
+	if err != nil {
+		return fmt.Errorf("server at %s: %w", a.base, err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return fmt.Errorf("server at %s: %w", a.base, err)
+	}
+	if resp.StatusCode >= 300 {
+		var f control.Failure
+		if json.Unmarshal(text, &f) != nil || f.Error == "" {
+			return &refusal{resp.StatusCode, fmt.Sprintf("server at %s: %s: is this the admin listener?", a.base, resp.Status)}
+		}
+		return &refusal{resp.StatusCode, f.Error}
+	}
+	if out == nil {
+		return nil
+	}
+	if err := json.Unmarshal(text, out); err != nil {
+		return fmt.Errorf("server at %s: %w", a.base, err)
+	}
+	return nil
+}
+
+// inProcess is a connection to a handler in the same process.
+type inProcess struct{ handler http.Handler }
+
+func (p inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Body == nil {
+		r.Body = http.NoBody
+	}
+	w := &answer{header: make(http.Header), status: http.StatusOK}
+	p.handler.ServeHTTP(w, r)
+	return &http.Response{StatusCode: w.status, Status: http.StatusText(w.status), Header: w.header, Body: io.NopCloser(&w.body), Request: r}, nil
+}
+
+type answer struct {
+	header http.Header
+	status int
+	body   bytes.Buffer
+}
+
+func (a *answer) Header() http.Header         { return a.header }
+func (a *answer) WriteHeader(status int)      { a.status = status }
+func (a *answer) Write(b []byte) (int, error) { return a.body.Write(b) }
+
+// with connects, does, and lets go.
+func (o *Operator) with(e *env, mayMake bool, do func(*admin) error) error {
+	a, err := o.connect(e.ctx, mayMake)
+	if err != nil {
+		return err
+	}
+	return errors.Join(do(a), a.close())
+}

@@ -1,0 +1,97 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"runtime/debug"
+	"strings"
+
+	"liked/internal/server"
+)
+
+type envCmd struct {
+	File string `arg:"" help:"What \"liked dev --credentials FILE\" wrote; - is standard input."`
+	User string `placeholder:"USER" help:"Id or username of the user whose tokens are exported. Default: alice, or the last."`
+}
+
+func (*envCmd) Help() string {
+	return `Examples:
+
+  eval "$(liked env creds.json)"
+  eval "$(liked env creds.json --user bob)"; echo $X_ACCESS_TOKEN
+
+The names start with X_, and X_API_URL is the server. TWITTER_API_BASE_PATH and API_BASE_URL are the same for X's Java SDK
+and for xurl, which read them. LIKED_ADMIN_URL and LIKED_ADMIN_TOKEN let "liked user list" and its like find the server.`
+}
+
+func (c *envCmd) Run(e *env) error {
+	in := e.stdin
+	if c.File != "-" {
+		f, err := os.Open(c.File)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		in = f
+	}
+	var k server.Credentials
+	if err := json.NewDecoder(in).Decode(&k); err != nil {
+		return fmt.Errorf("%s is not a credentials file: %w", c.File, err)
+	}
+	if k.URL == "" || len(k.Apps) == 0 || len(k.Users) == 0 {
+		return fmt.Errorf("%s is not a credentials file: it lacks a url, an app or a user", c.File)
+	}
+	user := k.Users[min(2, len(k.Users)-1)]
+	if c.User != "" {
+		found := false
+		for _, u := range k.Users {
+			if u.ID.String() == c.User || strings.EqualFold(u.Username, strings.TrimPrefix(c.User, "@")) {
+				user, found = u, true
+			}
+		}
+		if !found {
+			return fmt.Errorf("%s has no user %q", c.File, c.User)
+		}
+	}
+	exports := [][2]string{
+		{"X_API_URL", k.URL}, {"TWITTER_API_BASE_PATH", k.URL}, {"API_BASE_URL", k.URL},
+		{"X_CLIENT_ID", k.Apps[0].ClientID}, {"X_CLIENT_SECRET", k.Apps[0].ClientSecret},
+		{"X_API_KEY", k.Apps[0].APIKey}, {"X_API_SECRET", k.Apps[0].APISecret}, {"X_BEARER_TOKEN", k.Apps[0].BearerToken},
+		{"X_USER_ID", user.ID.String()}, {"X_USERNAME", user.Username},
+		{"X_ACCESS_TOKEN", user.AccessToken}, {"X_REFRESH_TOKEN", user.RefreshToken},
+		{"X_OAUTH1_TOKEN", user.OAuth1Token}, {"X_OAUTH1_TOKEN_SECRET", user.OAuth1TokenSecret},
+		{"LIKED_ADMIN_URL", k.AdminURL}, {"LIKED_ADMIN_TOKEN", k.AdminToken},
+	}
+	if len(k.Posts) > 0 {
+		exports = append(exports, [2]string{"X_POST_ID", k.Posts[min(1, len(k.Posts)-1)].ID.String()})
+	}
+	for _, x := range exports {
+		if _, err := io.WriteString(e.stdout, "export "+x[0]+"="+quoted(x[1])+"\n"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// quoted returns text as one word of a POSIX shell.
+func quoted(text string) string { return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'" }
+
+type versionCmd struct{}
+
+func (*versionCmd) Help() string { return "Example:\n\n  liked version" }
+
+func (*versionCmd) Run(e *env) error {
+	version, revision := "(unknown)", ""
+	if info, ok := debug.ReadBuildInfo(); ok {
+		version = info.Main.Version + " " + info.GoVersion
+		for _, s := range info.Settings {
+			if s.Key == "vcs.revision" {
+				revision = " " + s.Value
+			}
+		}
+	}
+	_, err := fmt.Fprintf(e.stdout, "liked %s%s\n", version, revision)
+	return err
+}

@@ -1,0 +1,238 @@
+package main
+
+import (
+	"encoding"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/alecthomas/kong"
+)
+
+// grammar is every command with its flags.
+type grammar struct {
+	Dev   devCmd   `cmd:"" set:"log_format=text" help:"Start a server to develop against, with users, posts and credentials."`
+	Serve serveCmd `cmd:"" set:"log_format=json" help:"Start a server on a data directory."`
+
+	User struct {
+		Add      userAddCmd  `cmd:"" help:"Add a user."`
+		List     userListCmd `cmd:"" help:"List all users."`
+		Show     userShowCmd `cmd:"" help:"Show a user."`
+		Set      userSetCmd  `cmd:"" help:"Change a user."`
+		Follow   followCmd   `cmd:"" help:"Make a user follow another."`
+		Unfollow unfollowCmd `cmd:"" help:"Make a user follow another no longer."`
+		Block    blockCmd    `cmd:"" help:"Make a user block another."`
+		Unblock  unblockCmd  `cmd:"" help:"Make a user block another no longer."`
+	} `cmd:"" help:"Users, and what stands between them."`
+	Post struct {
+		Add    postAddCmd    `cmd:"" help:"Add a post."`
+		Show   postShowCmd   `cmd:"" help:"Show a post as anybody sees it."`
+		Delete postDeleteCmd `cmd:"" help:"Delete a post for good."`
+	} `cmd:"" help:"Posts."`
+	App struct {
+		Add  appAddCmd  `cmd:"" help:"Add an app and print its secrets, once."`
+		List appListCmd `cmd:"" help:"List all apps."`
+		Set  appSetCmd  `cmd:"" help:"Change an app."`
+	} `cmd:"" help:"Apps, which call the API."`
+	Token struct {
+		Issue  tokenIssueCmd  `cmd:"" help:"Issue a token and print it, once."`
+		Revoke tokenRevokeCmd `cmd:"" help:"Revoke a token of any kind."`
+	} `cmd:"" help:"Tokens, with which apps call."`
+	Check checkCmd `cmd:"" help:"Prove that likes, lists, counts and the log agree."`
+
+	Env     envCmd     `cmd:"" help:"Turn a credentials file into shell exports."`
+	Version versionCmd `cmd:"" help:"Print the version."`
+}
+
+const envPrefix = "LIKED_"
+
+// parse reads the command line and the environment. All mistakes are reported together, as a *usageError. It returns
+// nil if help was asked for, having written it to stdout.
+func parse(args, environ []string, stdout io.Writer) (command, error) {
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
+	variables := make(map[string]string)
+	for _, v := range environ {
+		if name, value, ok := strings.Cut(v, "="); ok && strings.HasPrefix(name, envPrefix) {
+			variables[name] = value
+		}
+	}
+	var mistakes []string
+	var unknown bool // was a flag
+	for {
+		var g grammar
+		values := collector{mistakes: &mistakes}
+		helped := false
+		parser, err := kong.New(&g, append(values.mappers(),
+			kong.Name("liked"),
+			kong.Description("The Likes half of the X API, as a server that you run yourself.\n\nStart with: liked dev"),
+			kong.Writers(stdout, stdout),
+			kong.Exit(func(int) { helped = true }),
+			kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 110}),
+			kong.ValueFormatter(describe),
+			kong.Resolvers(kong.ResolverFunc(func(_ *kong.Context, _ *kong.Path, f *kong.Flag) (any, error) {
+				if value, ok := variables[variable(f.Name)]; ok && f.Name != "help" {
+					return value, nil
+				}
+				return nil, nil
+			})))...)
+		if err != nil {
+			return nil, err // the grammar is wrong
+		}
+		ctx, err := parser.Parse(args)
+		if helped {
+			return nil, nil
+		}
+		if err != nil {
+			// An unknown flag hides what comes after it: take it out, with what may be its value, and look again.
+			if rest, ok := withoutUnknown(args, err); ok {
+				mistakes = append(mistakes, err.Error())
+				args, unknown = rest, true
+				continue
+			}
+			if !unknown {
+				mistakes = append(mistakes, err.Error())
+			}
+		}
+		mistakes = append(mistakes, unknownVariables(parser.Model, variables)...)
+		var selected any
+		if err == nil {
+			selected = ctx.Selected().Target.Addr().Interface()
+			if c, ok := selected.(interface{ check() error }); ok {
+				if err := c.check(); err != nil {
+					mistakes = append(mistakes, err.Error())
+				}
+			}
+		}
+		if len(mistakes) > 0 {
+			slices.Sort(mistakes)
+			return nil, &usageError{errors.New(strings.Join(slices.Compact(mistakes), "\n"))}
+		}
+		return selected.(command), nil
+	}
+}
+
+// describe is the help of a flag or argument: what it is, its default where the form of the flag does not show it, and
+// its variable.
+func describe(v *kong.Value) string {
+	if v.Flag == nil || v.Name == "help" {
+		return v.Help
+	}
+	text := v.Help
+	if v.HasDefault && v.Tag.PlaceHolder != "" {
+		text += " Default: " + v.Default + "."
+	}
+	return text + " [" + variable(v.Name) + "]"
+}
+
+// variable returns the name of a flag in the environment.
+func variable(flag string) string {
+	return envPrefix + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
+}
+
+func withoutUnknown(args []string, err error) (rest []string, ok bool) {
+	after, ok := strings.CutPrefix(err.Error(), "unknown flag ")
+	if !ok {
+		return nil, false
+	}
+	flag, _, _ := strings.Cut(after, ",")
+	i := slices.IndexFunc(args, func(arg string) bool { name, _, _ := strings.Cut(arg, "="); return name == flag })
+	if i < 0 { // one of several short flags in one argument
+		return nil, false
+	}
+	end := i + 1
+	if end < len(args) && !strings.HasPrefix(args[end], "-") && !strings.Contains(args[i], "=") {
+		end++
+	}
+	return slices.Delete(slices.Clone(args), i, end), true
+}
+
+// unknownVariables says which LIKED_* variables stand for no flag of any command.
+func unknownVariables(model *kong.Application, variables map[string]string) (mistakes []string) {
+	known := make(map[string]bool)
+	_ = kong.Visit(model, func(node kong.Visitable, next kong.Next) error {
+		if f, ok := node.(*kong.Flag); ok && f.Name != "help" {
+			known[variable(f.Name)] = true
+		}
+		return next(nil)
+	})
+	for name := range variables {
+		if known[name] {
+			continue
+		}
+		nearest, best := "", len(name)
+		for k := range known {
+			if d := distance(name, k); d < best || d == best && k < nearest {
+				nearest, best = k, d
+			}
+		}
+		mistakes = append(mistakes, fmt.Sprintf("unknown variable %s, did you mean %s?", name, nearest))
+	}
+	return mistakes
+}
+
+// distance is the number of letters to insert, delete or replace to make a into b (Levenshtein).
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			replaced := diagonal
+			if a[i] != b[j] {
+				replaced++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(replaced, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}
+
+// collector lets kong go on after a value that cannot be read, so that all of them are reported.
+type collector struct{ mistakes *[]string }
+
+func (c collector) mappers() []kong.Option {
+	defaults := kong.NewRegistry().RegisterDefaults()
+	wrapped := func(t reflect.Type) kong.Mapper { return collecting{defaults.ForType(t), c.mistakes} }
+	return []kong.Option{
+		kong.KindMapper(reflect.Int, wrapped(reflect.TypeFor[int]())),
+		kong.KindMapper(reflect.Uint64, wrapped(reflect.TypeFor[uint64]())),
+		kong.KindMapper(reflect.Bool, collectingBool{collecting{defaults.ForType(reflect.TypeFor[bool]()), c.mistakes}}),
+		kong.TypeMapper(reflect.TypeFor[time.Duration](), wrapped(reflect.TypeFor[time.Duration]())),
+		kong.TypeMapper(reflect.TypeFor[slog.Level](), collecting{kong.MapperFunc(decodeText), c.mistakes}),
+	}
+}
+
+type collecting struct {
+	kong.Mapper
+	mistakes *[]string
+}
+
+func (c collecting) Decode(ctx *kong.DecodeContext, target reflect.Value) error {
+	if err := c.Mapper.Decode(ctx, target); err != nil {
+		*c.mistakes = append(*c.mistakes, fmt.Sprintf("--%s: %v", ctx.Value.Name, err))
+	}
+	return nil
+}
+
+type collectingBool struct{ collecting }
+
+func (collectingBool) IsBool() bool { return true }
+
+func decodeText(ctx *kong.DecodeContext, target reflect.Value) error {
+	var text string
+	if err := ctx.Scan.PopValueInto("text", &text); err != nil {
+		return err
+	}
+	return target.Addr().Interface().(encoding.TextUnmarshaler).UnmarshalText([]byte(text))
+}

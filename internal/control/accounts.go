@@ -1,0 +1,308 @@
+package control
+
+import (
+	"cmp"
+	"context"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"liked"
+	"liked/internal/store"
+)
+
+// User is an account as the operator sees it.
+type User struct {
+	ID              liked.UserID       `json:"id"`
+	Username        string             `json:"username"`
+	Name            string             `json:"name"`
+	State           liked.AccountState `json:"state"`
+	Protected       bool               `json:"protected"`
+	Verified        bool               `json:"verified"`
+	CreatedAt       time.Time          `json:"created_at"`
+	Description     string             `json:"description,omitempty"`
+	Location        string             `json:"location,omitempty"`
+	URL             string             `json:"url,omitempty"`
+	ProfileImageURL string             `json:"profile_image_url,omitempty"`
+	PinnedPost      liked.PostID       `json:"pinned_post_id,omitempty"`
+	Followers       int64              `json:"followers"`
+	Following       int64              `json:"following"`
+	Posts           int64              `json:"posts"`
+	Likes           int64              `json:"likes"`
+}
+
+func userOf(u liked.User) User {
+	return User{ID: u.ID, Username: u.Username, Name: u.Name, State: u.State, Protected: u.Protected, Verified: u.Verified,
+		CreatedAt: u.CreatedAt, Description: u.Description, Location: u.Location, URL: u.URL, ProfileImageURL: u.ProfileImageURL,
+		PinnedPost: u.PinnedPost, Followers: u.Metrics.Followers, Following: u.Metrics.Following, Posts: u.Metrics.Posts,
+		Likes: u.Metrics.Likes}
+}
+
+// NewUser asks for an account. Only the username must be given.
+type NewUser struct {
+	ID        liked.UserID `json:"id,omitempty"`         // zero: the server picks one
+	Username  string       `json:"username"`             // 1 to 15 of A-Z a-z 0-9 _
+	Name      string       `json:"name,omitempty"`       // empty: the username
+	CreatedAt *time.Time   `json:"created_at,omitempty"` // nil: now
+	UserFields
+}
+
+// UserFields is what can be set and changed about an account; nil leaves a field as it is.
+type UserFields struct {
+	State           *liked.AccountState `json:"state,omitempty"`
+	Protected       *bool               `json:"protected,omitempty"`
+	Verified        *bool               `json:"verified,omitempty"`
+	Description     *string             `json:"description,omitempty"`
+	Location        *string             `json:"location,omitempty"`
+	URL             *string             `json:"url,omitempty"`
+	ProfileImageURL *string             `json:"profile_image_url,omitempty"`
+}
+
+func (f UserFields) apply(u *liked.User) {
+	set(&u.State, f.State)
+	set(&u.Protected, f.Protected)
+	set(&u.Verified, f.Verified)
+	set(&u.Description, f.Description)
+	set(&u.Location, f.Location)
+	set(&u.URL, f.URL)
+	set(&u.ProfileImageURL, f.ProfileImageURL)
+}
+
+func set[T any](field, value *T) {
+	if value != nil {
+		*field = *value
+	}
+}
+
+// UserChange changes an account; nil leaves a field as it is.
+type UserChange struct {
+	Username   *string       `json:"username,omitempty"`
+	Name       *string       `json:"name,omitempty"`
+	PinnedPost *liked.PostID `json:"pinned_post_id,omitempty"` // zero: none
+	UserFields
+}
+
+// UserPage is some of the users, in order of id. Next is the id to go on after, zero at the end.
+type UserPage struct {
+	Users []User       `json:"users"`
+	Next  liked.UserID `json:"next,omitempty"`
+}
+
+// Changed reports whether there was anything to do.
+type Changed struct {
+	Changed bool `json:"changed"`
+}
+
+func (c *Control) addUser(r *http.Request) (any, error) {
+	in, err := decode[NewUser](r)
+	if err != nil {
+		return nil, err
+	}
+	u := liked.User{ID: in.ID, Username: in.Username, Name: cmp.Or(in.Name, in.Username), CreatedAt: c.Now()}
+	set(&u.CreatedAt, in.CreatedAt)
+	in.apply(&u)
+	err = c.add(in.ID == 0, func(id int64) error {
+		if in.ID == 0 {
+			u.ID = liked.UserID(id)
+		}
+		return c.Store.AddUser(r.Context(), u)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return userOf(u), nil
+}
+
+// add calls back with an id for something new. The id is taken from the clock and something else may have it, so that
+// an id of ours is tried more than once.
+func (c *Control) add(ours bool, add func(id int64) error) (err error) {
+	for range 3 {
+		err = add(c.ids.Next(c.Now()))
+		if err == nil || !ours || liked.KindOf(err) != liked.Conflict {
+			break
+		}
+	}
+	return err
+}
+
+func (c *Control) users(r *http.Request) (any, error) {
+	var after liked.UserID
+	most := 100
+	for name, values := range r.URL.Query() {
+		var err error
+		switch name {
+		case "after":
+			after, err = liked.ParseID[liked.UserID](values[0])
+		case "max":
+			most, err = strconv.Atoi(values[0])
+			if err == nil && (most < 1 || most > 1000) {
+				err = liked.Errorf(liked.Invalid, "not from 1 to 1000")
+			}
+		default:
+			err = liked.Errorf(liked.Invalid, "unknown parameter")
+		}
+		if err != nil {
+			return nil, liked.Errorf(liked.Invalid, "%s=%q: %w", name, values[0], err)
+		}
+	}
+	users, err := c.Store.Users(r.Context(), after, most)
+	if err != nil {
+		return nil, err
+	}
+	page := UserPage{Users: make([]User, len(users))}
+	for i, u := range users {
+		page.Users[i] = userOf(u)
+	}
+	if len(users) == most {
+		page.Next = users[most-1].ID
+	}
+	return page, nil
+}
+
+// user finds the account that an operator means: an id, a username, or @ and a username, which is how to name an
+// account whose username is all digits.
+func (c *Control) user(ctx context.Context, name string) (liked.User, error) {
+	username, at := strings.CutPrefix(name, "@")
+	if id, err := liked.ParseID[liked.UserID](name); err == nil && !at {
+		return c.Store.User(ctx, id)
+	}
+	return c.Store.UserByUsername(ctx, username)
+}
+
+func (c *Control) getUser(r *http.Request) (any, error) {
+	u, err := c.user(r.Context(), r.PathValue("user"))
+	if err != nil {
+		return nil, err
+	}
+	return userOf(u), nil
+}
+
+func (c *Control) changeUser(r *http.Request) (any, error) {
+	in, err := decode[UserChange](r)
+	if err != nil {
+		return nil, err
+	}
+	u, err := c.user(r.Context(), r.PathValue("user"))
+	if err != nil {
+		return nil, err
+	}
+	err = c.Store.UpdateUser(r.Context(), u.ID, func(u *liked.User) error {
+		set(&u.Username, in.Username)
+		set(&u.Name, in.Name)
+		set(&u.PinnedPost, in.PinnedPost)
+		in.apply(u)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	if u, err = c.Store.User(r.Context(), u.ID); err != nil {
+		return nil, err
+	}
+	return userOf(u), nil
+}
+
+type relation func(s store.Accounts, ctx context.Context, from, to liked.UserID, on bool) (bool, error)
+
+func (c *Control) relate(change relation, on bool) func(*http.Request) (any, error) {
+	return func(r *http.Request) (any, error) {
+		from, err := c.user(r.Context(), r.PathValue("user"))
+		if err != nil {
+			return nil, err
+		}
+		to, err := c.user(r.Context(), r.PathValue("target"))
+		if err != nil {
+			return nil, err
+		}
+		changed, err := change(c.Store, r.Context(), from.ID, to.ID, on)
+		return Changed{changed}, err
+	}
+}
+
+// Post is a post as the operator sees it.
+type Post struct {
+	ID        liked.PostID `json:"id"`
+	Author    liked.UserID `json:"author_id"`
+	Text      string       `json:"text"`
+	CreatedAt time.Time    `json:"created_at"`
+	RepostOf  liked.PostID `json:"repost_of,omitempty"`
+	InReplyTo liked.PostID `json:"in_reply_to,omitempty"`
+	Quotes    liked.PostID `json:"quotes,omitempty"`
+	Likes     int64        `json:"likes"`
+	Reposts   int64        `json:"reposts"`
+	Replies   int64        `json:"replies"`
+	Quoted    int64        `json:"quoted"`
+}
+
+func postOf(p liked.Post) Post {
+	return Post{ID: p.ID, Author: p.Author, Text: p.Text, CreatedAt: p.CreatedAt, RepostOf: p.RepostOf, InReplyTo: p.InReplyTo,
+		Quotes: p.Quotes, Likes: p.Metrics.Likes, Reposts: p.Metrics.Reposts, Replies: p.Metrics.Replies, Quoted: p.Metrics.Quotes}
+}
+
+// NewPost asks for a post. The author must be given (an id or a username), and the text unless it is a repost.
+type NewPost struct {
+	ID        liked.PostID `json:"id,omitempty"` // zero: the server picks one
+	Author    string       `json:"author"`
+	Text      string       `json:"text,omitempty"`
+	CreatedAt *time.Time   `json:"created_at,omitempty"` // nil: now
+	RepostOf  liked.PostID `json:"repost_of,omitempty"`
+	InReplyTo liked.PostID `json:"in_reply_to,omitempty"`
+	Quotes    liked.PostID `json:"quotes,omitempty"`
+}
+
+func (c *Control) addPost(r *http.Request) (any, error) {
+	in, err := decode[NewPost](r)
+	if err != nil {
+		return nil, err
+	}
+	if in.Text == "" && in.RepostOf == 0 {
+		return nil, liked.Errorf(liked.Invalid, "a post needs a text")
+	}
+	author, err := c.user(r.Context(), in.Author)
+	if err != nil {
+		return nil, err
+	}
+	p := liked.Post{ID: in.ID, Author: author.ID, Text: in.Text, CreatedAt: c.Now(), RepostOf: in.RepostOf,
+		InReplyTo: in.InReplyTo, Quotes: in.Quotes}
+	set(&p.CreatedAt, in.CreatedAt)
+	err = c.add(in.ID == 0, func(id int64) error {
+		if in.ID == 0 {
+			p.ID = liked.PostID(id)
+		}
+		return c.Store.AddPost(r.Context(), p)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return postOf(p), nil
+}
+
+func (c *Control) post(r *http.Request) (liked.PostID, error) {
+	id, err := liked.ParseID[liked.PostID](r.PathValue("post"))
+	if err != nil {
+		return 0, liked.Errorf(liked.Invalid, "post %q: %w", r.PathValue("post"), err)
+	}
+	return id, nil
+}
+
+// getPost shows what a caller without a user would see.
+func (c *Control) getPost(r *http.Request) (any, error) {
+	id, err := c.post(r)
+	if err != nil {
+		return nil, err
+	}
+	p, err := c.Store.Post(r.Context(), 0, id)
+	if err != nil {
+		return nil, err
+	}
+	return postOf(p), nil
+}
+
+func (c *Control) deletePost(r *http.Request) (any, error) {
+	id, err := c.post(r)
+	if err != nil {
+		return nil, err
+	}
+	return Changed{true}, c.Store.DeletePost(r.Context(), 0, id)
+}

@@ -1,0 +1,270 @@
+package control
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"time"
+
+	"liked"
+)
+
+// App is an app as the operator sees it, without its secrets.
+type App struct {
+	ID           liked.AppID    `json:"id"`
+	Name         string         `json:"name"`
+	Type         string         `json:"type"` // public or confidential
+	State        liked.AppState `json:"state"`
+	Tier         liked.Tier     `json:"tier"`
+	Access       liked.Access   `json:"access"`
+	RedirectURIs []string       `json:"redirect_uris,omitempty"`
+	CreatedAt    time.Time      `json:"created_at"`
+	ClientID     string         `json:"client_id"`
+	APIKey       string         `json:"api_key"`
+}
+
+const (
+	public       = "public"
+	confidential = "confidential"
+)
+
+func appType(a liked.App) string {
+	if a.Public {
+		return public
+	}
+	return confidential
+}
+
+func appOf(a liked.App) App {
+	return App{ID: a.ID, Name: a.Name, Type: appType(a), State: a.State, Tier: a.Tier, Access: a.Access,
+		RedirectURIs: a.RedirectURIs, CreatedAt: a.CreatedAt, ClientID: a.ClientID, APIKey: a.APIKey}
+}
+
+// NewApp asks for an app. Only the name must be given.
+type NewApp struct {
+	Name string `json:"name"`
+	Type string `json:"type,omitempty"` // empty: confidential
+	AppFields
+}
+
+// AppFields is what can be set and changed about an app; nil leaves a field as it is. A new app may read and write, is
+// enrolled and may call everything.
+type AppFields struct {
+	State        *liked.AppState `json:"state,omitempty"`
+	Tier         *liked.Tier     `json:"tier,omitempty"`
+	Access       *liked.Access   `json:"access,omitempty"` // holds for OAuth 1.0a tokens issued from now on
+	RedirectURIs *[]string       `json:"redirect_uris,omitempty"`
+}
+
+// apply sets the fields, and refuses redirect URIs that no client could be sent to.
+func (f AppFields) apply(a *liked.App) error {
+	set(&a.State, f.State)
+	set(&a.Tier, f.Tier)
+	set(&a.Access, f.Access)
+	set(&a.RedirectURIs, f.RedirectURIs)
+	for _, uri := range a.RedirectURIs {
+		u, err := url.Parse(uri)
+		if err != nil || u.Scheme == "" || u.Fragment != "" { // RFC 6749, 3.1.2: absolute, without a fragment
+			return liked.Errorf(liked.Invalid, "redirect uri %q is not an absolute URI without fragment", uri)
+		}
+	}
+	if len(a.RedirectURIs) > 10 {
+		return liked.Errorf(liked.Invalid, "%d redirect uris; an app has at most 10", len(a.RedirectURIs))
+	}
+	return nil
+}
+
+// AppChange changes an app; nil leaves a field as it is.
+type AppChange struct {
+	Name *string `json:"name,omitempty"`
+	AppFields
+}
+
+// MadeApp is a new app with its secrets, which are not shown again.
+type MadeApp struct {
+	App
+	ClientSecret string `json:"client_secret,omitempty"` // confidential apps only
+	APISecret    string `json:"api_secret"`
+	BearerToken  string `json:"bearer_token"`
+}
+
+// AppList is every app.
+type AppList struct {
+	Apps []App `json:"apps"`
+}
+
+func (c *Control) addApp(r *http.Request) (any, error) {
+	in, err := decode[NewApp](r)
+	if err != nil {
+		return nil, err
+	}
+	a := liked.App{Name: in.Name, Public: in.Type == public, Access: liked.ReadWrite, CreatedAt: c.Now()}
+	switch {
+	case in.Name == "":
+		return nil, liked.Errorf(liked.Invalid, "an app needs a name")
+	case in.Type != "" && in.Type != public && in.Type != confidential:
+		return nil, liked.Errorf(liked.Invalid, "app type %q is not one of [%s %s]", in.Type, public, confidential)
+	}
+	if err := in.apply(&a); err != nil {
+		return nil, err
+	}
+	a, secrets, err := c.Issuer.NewApp(r.Context(), a)
+	if err != nil {
+		return nil, err
+	}
+	return MadeApp{appOf(a), secrets.ClientSecret, secrets.APISecret, secrets.Bearer}, nil
+}
+
+func (c *Control) apps(r *http.Request) (any, error) {
+	apps, err := c.Store.Apps(r.Context())
+	if err != nil {
+		return nil, err
+	}
+	list := AppList{make([]App, len(apps))}
+	for i, a := range apps {
+		list.Apps[i] = appOf(a)
+	}
+	return list, nil
+}
+
+// app finds the app that an operator means: by id, by client id, or by name if only one app has it.
+func (c *Control) app(ctx context.Context, name string) (liked.App, error) {
+	apps, err := c.Store.Apps(ctx)
+	if err != nil {
+		return liked.App{}, err
+	}
+	var named []liked.App
+	for _, a := range apps {
+		if a.ID.String() == name || a.ClientID == name {
+			return a, nil
+		}
+		if a.Name == name {
+			named = append(named, a)
+		}
+	}
+	switch len(named) {
+	case 0:
+		return liked.App{}, liked.Errorf(liked.NotFound, "no app %q", name)
+	case 1:
+		return named[0], nil
+	}
+	return liked.App{}, liked.Errorf(liked.Conflict, "%d apps are called %q; give the id", len(named), name)
+}
+
+func (c *Control) getApp(r *http.Request) (any, error) {
+	a, err := c.app(r.Context(), r.PathValue("app"))
+	if err != nil {
+		return nil, err
+	}
+	return appOf(a), nil
+}
+
+func (c *Control) changeApp(r *http.Request) (any, error) {
+	in, err := decode[AppChange](r)
+	if err != nil {
+		return nil, err
+	}
+	a, err := c.app(r.Context(), r.PathValue("app"))
+	if err != nil {
+		return nil, err
+	}
+	err = c.Store.UpdateApp(r.Context(), a.ID, func(a *liked.App) error {
+		set(&a.Name, in.Name)
+		return in.apply(a)
+	})
+	if err != nil {
+		return nil, err
+	}
+	if a, err = c.Store.App(r.Context(), a.ID); err != nil {
+		return nil, err
+	}
+	return appOf(a), nil
+}
+
+// NewToken asks for a credential of an app.
+type NewToken struct {
+	// Kind is "user" (OAuth 2.0 access token of a user), "app" (the app-only bearer token, always the same one) or
+	// "oauth1" (OAuth 1.0a access token of a user).
+	Kind string `json:"kind"`
+	App  string `json:"app"`            // id, client id or name
+	User string `json:"user,omitempty"` // id or username; not for kind app
+
+	Scopes          string        `json:"scopes,omitempty"`           // kind user; empty: all of them
+	LifetimeSeconds int64         `json:"lifetime_seconds,omitempty"` // kind user; zero: two hours
+	Access          *liked.Access `json:"access,omitempty"`           // kind oauth1; nil: the app's
+}
+
+// Token is a credential. It is not shown again.
+type Token struct {
+	Kind         string `json:"kind"`
+	Token        string `json:"token"`
+	TokenSecret  string `json:"token_secret,omitempty"`  // kind oauth1
+	RefreshToken string `json:"refresh_token,omitempty"` // kind user, with offline.access
+	Scope        string `json:"scope,omitempty"`         // kind user
+	ExpiresIn    int64  `json:"expires_in,omitempty"`    // kind user, seconds
+}
+
+// maxLifetime keeps a lifetime in seconds within a time.Duration, and an expiry within what a date can say.
+const maxLifetime = 100 * 365 * 24 * time.Hour
+
+func (c *Control) issueToken(r *http.Request) (any, error) {
+	in, err := decode[NewToken](r)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case in.Kind != "user" && in.Kind != "app" && in.Kind != "oauth1":
+		return nil, liked.Errorf(liked.Invalid, "token kind %q is not one of [user app oauth1]", in.Kind)
+	case in.Kind == "app" && in.User != "":
+		return nil, liked.Errorf(liked.Invalid, "an app-only token has no user")
+	case in.Kind != "user" && (in.Scopes != "" || in.LifetimeSeconds != 0):
+		return nil, liked.Errorf(liked.Invalid, "scopes and lifetime are for tokens of kind user")
+	case in.Kind != "oauth1" && in.Access != nil:
+		return nil, liked.Errorf(liked.Invalid, "the access level is for tokens of kind oauth1")
+	case in.LifetimeSeconds < 0 || in.LifetimeSeconds > int64(maxLifetime/time.Second):
+		return nil, liked.Errorf(liked.Invalid, "a lifetime is from 1 second to 100 years")
+	}
+	scopes := liked.AllScopes
+	if in.Scopes != "" {
+		if scopes, err = liked.ParseScope(in.Scopes); err != nil {
+			return nil, err
+		}
+	}
+	app, err := c.app(r.Context(), in.App)
+	if err != nil {
+		return nil, err
+	}
+	if in.Kind == "app" {
+		token, err := c.Issuer.Bearer(r.Context(), app.ID)
+		return Token{Kind: in.Kind, Token: token}, err
+	}
+	user, err := c.user(r.Context(), in.User)
+	if err != nil {
+		return nil, err
+	}
+	if in.Kind == "oauth1" {
+		access := app.Access
+		set(&access, in.Access)
+		token, secret, err := c.Issuer.IssueOAuth1Token(r.Context(), app.ID, user.ID, access)
+		return Token{Kind: in.Kind, Token: token, TokenSecret: secret}, err
+	}
+	t, err := c.Issuer.IssueTokens(r.Context(), app.ID, user.ID, scopes, time.Duration(in.LifetimeSeconds)*time.Second)
+	return Token{Kind: in.Kind, Token: t.AccessToken, RefreshToken: t.RefreshToken, Scope: t.Scopes.String(),
+		ExpiresIn: int64(t.ExpiresIn / time.Second)}, err
+}
+
+// Revocation ends a token of any kind. The token is in the body, because paths end up in logs.
+type Revocation struct {
+	Token string `json:"token"`
+}
+
+func (c *Control) revokeToken(r *http.Request) (any, error) {
+	in, err := decode[Revocation](r)
+	if err != nil {
+		return nil, err
+	}
+	if in.Token == "" {
+		return nil, liked.Errorf(liked.Invalid, "no token given")
+	}
+	return Changed{true}, c.Issuer.Revoke(r.Context(), in.Token)
+}

@@ -1,0 +1,217 @@
+// Package control is the operator's side of the server: accounts, posts, apps and credentials, as JSON under /admin/.
+// [New] makes the handler and [Guard] puts it behind a token; [Seed] makes the world that `liked dev` starts with.
+//
+// A body is one JSON object with known keys only. A refusal is {"error": "..."} with the status that fits.
+package control
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"liked"
+	"liked/internal/store"
+)
+
+// Issuer makes credentials, and ends them.
+type Issuer interface {
+	// NewApp adds the app. It fills in what is missing: the id, the client id, the API key, the time.
+	NewApp(ctx context.Context, app liked.App) (liked.App, AppSecrets, error)
+	// Bearer returns the app-only bearer token of the app, always the same one until it is invalidated.
+	Bearer(ctx context.Context, app liked.AppID) (string, error)
+	IssueTokens(ctx context.Context, app liked.AppID, user liked.UserID, scopes liked.Scope, lifetime time.Duration) (UserTokens, error)
+	IssueOAuth1Token(ctx context.Context, app liked.AppID, user liked.UserID, access liked.Access) (token, secret string, err error)
+	// Revoke ends a token of any kind. NotFound if nobody knows it.
+	Revoke(ctx context.Context, token string) error
+}
+
+// AppSecrets is shown once, when the app is made. ClientSecret is empty for a public app.
+type AppSecrets struct {
+	ClientSecret, APISecret, Bearer string
+}
+
+// UserTokens is an OAuth 2.0 access token with its refresh token, which is empty without offline.access.
+type UserTokens struct {
+	AccessToken, RefreshToken string
+	Scopes                    liked.Scope
+	ExpiresIn                 time.Duration
+}
+
+// Options of New. All fields must be set.
+type Options struct {
+	Store  store.Store
+	Issuer Issuer
+	Now    func() time.Time
+	Logger *slog.Logger // one line a request, and the cause of every 500
+}
+
+// Control answers the endpoints under /admin/. It lets everybody in: see Guard.
+type Control struct {
+	Options
+	ids liked.Snowflakes
+	mux *http.ServeMux
+}
+
+// New returns the handler of everything under /admin/.
+func New(o Options) *Control {
+	c := &Control{Options: o, mux: http.NewServeMux()}
+	for _, rt := range []struct {
+		pattern string
+		status  int // of a success
+		serve   func(*http.Request) (any, error)
+	}{
+		{"POST /admin/users", 201, c.addUser},
+		{"GET /admin/users", 200, c.users},
+		{"GET /admin/users/{user}", 200, c.getUser},
+		{"PATCH /admin/users/{user}", 200, c.changeUser},
+		{"PUT /admin/users/{user}/following/{target}", 200, c.relate(store.Accounts.SetFollow, true)},
+		{"DELETE /admin/users/{user}/following/{target}", 200, c.relate(store.Accounts.SetFollow, false)},
+		{"PUT /admin/users/{user}/blocking/{target}", 200, c.relate(store.Accounts.SetBlock, true)},
+		{"DELETE /admin/users/{user}/blocking/{target}", 200, c.relate(store.Accounts.SetBlock, false)},
+		{"POST /admin/posts", 201, c.addPost},
+		{"GET /admin/posts/{post}", 200, c.getPost},
+		{"DELETE /admin/posts/{post}", 200, c.deletePost},
+		{"POST /admin/apps", 201, c.addApp},
+		{"GET /admin/apps", 200, c.apps},
+		{"GET /admin/apps/{app}", 200, c.getApp},
+		{"PATCH /admin/apps/{app}", 200, c.changeApp},
+		{"POST /admin/tokens", 201, c.issueToken},
+		{"POST /admin/tokens/revoke", 200, c.revokeToken},
+		{"POST /admin/check", 200, c.check},
+		{"/", 200, func(r *http.Request) (any, error) {
+			return nil, liked.Errorf(liked.NotFound, "no endpoint %s %s", r.Method, r.URL.Path)
+		}},
+	} {
+		c.mux.HandleFunc(rt.pattern, func(w http.ResponseWriter, r *http.Request) {
+			start := time.Now()
+			if rt.pattern == "POST /admin/check" {
+				// Reading a large store takes longer than a response may otherwise. A writer without deadlines has none to lift.
+				_ = http.NewResponseController(w).SetWriteDeadline(time.Time{})
+			}
+			r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+			body, err := rt.serve(r)
+			status := rt.status
+			if err != nil {
+				status, body = refuse(err)
+			}
+			level := slog.LevelInfo
+			if status >= 500 {
+				level = slog.LevelError
+			}
+			attrs := []slog.Attr{slog.String("method", r.Method), slog.String("endpoint", rt.pattern), slog.Int("status", status),
+				slog.Duration("duration", time.Since(start))}
+			if err != nil {
+				attrs = append(attrs, slog.String("error", err.Error()))
+			}
+			c.Logger.LogAttrs(r.Context(), level, "admin request", attrs...)
+			writeJSON(w, status, body)
+		})
+	}
+	return c
+}
+
+func (c *Control) ServeHTTP(w http.ResponseWriter, r *http.Request) { c.mux.ServeHTTP(w, r) }
+
+// maxBody is far above any body that makes sense here.
+const maxBody = 256 << 10
+
+// Guard lets a request through to next if it carries "Authorization: Bearer <token>", and answers 401 otherwise. Only
+// hashes are compared, so that the time it takes says nothing about the token.
+func Guard(token string, next http.Handler) http.Handler {
+	want := sha256.Sum256([]byte(token))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		scheme, given, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+		got := sha256.Sum256([]byte(given))
+		if subtle.ConstantTimeCompare(got[:], want[:]) != 1 || !strings.EqualFold(scheme, "Bearer") {
+			w.Header().Set("WWW-Authenticate", "Bearer")
+			writeJSON(w, http.StatusUnauthorized, Failure{"the admin token is missing or wrong"})
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// Failure is the body of every answer but a success.
+type Failure struct {
+	Error string `json:"error"`
+}
+
+// refuse is the one place where errors become statuses.
+func refuse(err error) (status int, body Failure) {
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return http.StatusRequestEntityTooLarge, Failure{fmt.Sprintf("the body is larger than %d bytes", maxBody)}
+	}
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return http.StatusServiceUnavailable, Failure{"the request was given up"}
+	}
+	switch liked.KindOf(err) {
+	case liked.Invalid:
+		status = http.StatusBadRequest
+	case liked.Unauthorized:
+		status = http.StatusUnauthorized
+	case liked.Forbidden:
+		status = http.StatusForbidden
+	case liked.NotFound:
+		status = http.StatusNotFound
+	case liked.Conflict:
+		status = http.StatusConflict
+	case liked.Unavailable:
+		status = http.StatusServiceUnavailable
+	default:
+		// Whoever reads this is the operator, who would look into the log next.
+		status = http.StatusInternalServerError
+	}
+	return status, Failure{err.Error()}
+}
+
+func writeJSON(w http.ResponseWriter, status int, body any) {
+	text, err := json.Marshal(body)
+	if err != nil { // none of our types can do that
+		status, text = http.StatusInternalServerError, []byte(`{"error":"the answer could not be encoded"}`)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	_, _ = w.Write(append(text, '\n')) // the client is gone: nobody is left to tell
+}
+
+// decode reads the body as one JSON object without unknown keys.
+func decode[T any](r *http.Request) (body T, err error) {
+	d := json.NewDecoder(r.Body)
+	d.DisallowUnknownFields()
+	if err := d.Decode(&body); err != nil {
+		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+			return body, err
+		}
+		return body, liked.Errorf(liked.Invalid, "body: %w", err)
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return body, liked.Errorf(liked.Invalid, "body: something follows the JSON object")
+	}
+	return body, nil
+}
+
+// Report is what a check of the store found: all is well if there are no problems.
+type Report struct {
+	Users      int64    `json:"users"`
+	Posts      int64    `json:"posts"`
+	Likes      int64    `json:"likes"`
+	LogEntries int64    `json:"log_entries"`
+	Problems   []string `json:"problems"`
+}
+
+func (c *Control) check(r *http.Request) (any, error) {
+	report, err := c.Store.Check(r.Context())
+	if report.Problems == nil {
+		report.Problems = []string{}
+	}
+	return Report(report), err
+}

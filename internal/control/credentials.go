@@ -1,0 +1,45 @@
+package control
+
+import "liked"
+
+// Credentials is everything that a client needs to call a server with a seeded world. As JSON it is what
+// `liked dev --credentials FILE` writes.
+type Credentials struct {
+	URL        string            `json:"url"`       // of the API, without a trailing slash
+	AdminURL   string            `json:"admin_url"` // of the admin listener
+	AdminToken string            `json:"admin_token"`
+	Apps       []AppCredentials  `json:"apps"`  // the first is confidential, the second public
+	Users      []UserCredentials `json:"users"` // their tokens belong to the first app
+	Posts      []SeededPost      `json:"posts"`
+}
+
+// AppCredentials is what an app calls with.
+type AppCredentials struct {
+	Name         string   `json:"name"`
+	Type         string   `json:"type"` // confidential or public
+	ClientID     string   `json:"client_id"`
+	ClientSecret string   `json:"client_secret,omitempty"` // confidential apps only
+	APIKey       string   `json:"api_key"`
+	APISecret    string   `json:"api_secret"`
+	BearerToken  string   `json:"bearer_token"` // app-only
+	RedirectURIs []string `json:"redirect_uris"`
+}
+
+// UserCredentials is what an app calls with on behalf of a user.
+type UserCredentials struct {
+	ID                liked.UserID `json:"id"`
+	Username          string       `json:"username"`
+	Name              string       `json:"name"`
+	AccessToken       string       `json:"access_token"` // OAuth 2.0
+	RefreshToken      string       `json:"refresh_token"`
+	Scope             string       `json:"scope"` // of the OAuth 2.0 tokens: all that there are
+	OAuth1Token       string       `json:"oauth1_token"`
+	OAuth1TokenSecret string       `json:"oauth1_token_secret"`
+}
+
+// SeededPost is a post that can be liked.
+type SeededPost struct {
+	ID       liked.PostID `json:"id"`
+	AuthorID liked.UserID `json:"author_id"`
+	Text     string       `json:"text"`
+}

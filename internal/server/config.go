@@ -1,0 +1,275 @@
+package server
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"liked/internal/api"
+)
+
+// Config is all that a server can be told. The zero value is a server in memory on free loopback ports.
+type Config struct {
+	// Data is the directory that holds everything; it is made if missing. Empty keeps everything in memory.
+	Data string
+
+	// Listen is the address of the API, as "host:port"; port 0 picks a free one. Empty means "127.0.0.1:0".
+	Listen string
+
+	// AdminListen is the address of the operator's side: probes, metrics, profiles and /admin/. It speaks plain HTTP
+	// whatever Listen does, so that it belongs on a loopback address, and is there if empty: "127.0.0.1:0".
+	AdminListen string
+
+	// AdminToken guards /admin/ and /debug/pprof/; at least 16 characters. Empty picks a random one.
+	AdminToken string
+
+	// TLSCert and TLSKey are PEM files with which the API speaks HTTPS, HTTP/2 included. Both or neither.
+	TLSCert, TLSKey string
+
+	// PublicURL is how clients reach the API, as "scheme://host[:port]": OAuth 1.0a signatures cover it. Empty takes
+	// each request's own word for it.
+	PublicURL string
+
+	// TrustedProxies are addresses ("10.0.0.1") and networks ("10.0.0.0/8") whose X-Forwarded-Proto and
+	// X-Forwarded-Host are believed.
+	TrustedProxies []string
+
+	// Profile is the year whose X the API answers as, "2024" or "2026". Empty means "2024".
+	Profile string
+
+	// RateLimits is empty for X's own, "off" for none, or JSON with exceptions: {"usersIdLike":{"user_15m":5,"user_24h":0}},
+	// where 0 is no such limit.
+	RateLimits string
+
+	// NoDailyLimits takes the limits per 24 hours away.
+	NoDailyLimits bool
+
+	// Explain tells clients in a header why they were refused. For development only.
+	Explain bool
+
+	// World seeds an empty store with users, posts and credentials. Nil seeds nothing.
+	World *World
+
+	// Grace is how long requests under way may take to end once the server was told to stop. Zero means 10 s.
+	Grace time.Duration
+
+	// LogKeep is how long entries of the like log are kept. Zero means 24 h.
+	LogKeep time.Duration
+
+	// Now is the clock of everything but timers. Nil means time.Now.
+	Now func() time.Time
+
+	// Logger gets a line a request. Nil discards.
+	Logger *slog.Logger
+}
+
+// World is what a development server starts with. See Server.Credentials.
+type World struct {
+	Users, Posts int // at least 1, at least 0; the named ones come first
+
+	// Seed makes the secrets: the same seed, the same world, whoever runs it. Zero makes them random.
+	Seed uint64
+
+	// TokenLifetime is that of OAuth 2.0 access tokens.
+	TokenLifetime time.Duration
+}
+
+// settings is a Config that was checked, with the defaults filled in.
+type settings struct {
+	Config
+	limits    api.Limits
+	profile   api.Profile
+	trusted   []netip.Prefix
+	publicURL string // in lower case, without a trailing slash
+	tls       *tls.Config
+}
+
+// Validate reports every mistake that can be seen without touching the disk, joined.
+func (c Config) Validate() error {
+	_, err := c.check()
+	return err
+}
+
+func (c Config) check() (settings, error) {
+	s := settings{Config: c}
+	var errs []error
+	mistake := func(name, format string, args ...any) {
+		errs = append(errs, fmt.Errorf("%s: "+format, append([]any{name}, args...)...))
+	}
+	if s.Listen == "" {
+		s.Listen = "127.0.0.1:0"
+	}
+	if s.AdminListen == "" {
+		s.AdminListen = "127.0.0.1:0"
+	}
+	for _, l := range []struct{ name, addr string }{{"listen", s.Listen}, {"admin-listen", s.AdminListen}} {
+		if err := checkAddr(l.addr); err != nil {
+			mistake(l.name, "%w", err)
+		}
+	}
+	if _, port, _ := net.SplitHostPort(s.Listen); s.Listen == s.AdminListen && port != "0" {
+		mistake("admin-listen", "%s is taken by listen; the operator's side needs an address of its own", s.AdminListen)
+	}
+	if s.AdminToken != "" && len(s.AdminToken) < 16 {
+		mistake("admin-token", "%d characters are too few; give at least 16", len(s.AdminToken))
+	}
+	if strings.ContainsFunc(s.AdminToken, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		mistake("admin-token", "it must be printable ASCII without spaces, to fit into a header")
+	}
+	switch {
+	case s.TLSCert == "" && s.TLSKey != "":
+		mistake("tls-cert", "missing; tls-key is given and is of no use alone")
+	case s.TLSCert != "" && s.TLSKey == "":
+		mistake("tls-key", "missing; tls-cert is given and is of no use alone")
+	}
+	if s.PublicURL != "" {
+		u, err := url.Parse(s.PublicURL)
+		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || strings.TrimSuffix(u.Path, "/") != "" ||
+			u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || u.User != nil {
+			mistake("public-url", "%q is not scheme://host[:port] with http or https", s.PublicURL)
+		} else {
+			s.publicURL = u.Scheme + "://" + strings.ToLower(u.Host)
+		}
+	}
+	for _, text := range s.TrustedProxies {
+		prefix, err := netip.ParsePrefix(text)
+		if addr, addrErr := netip.ParseAddr(text); addrErr == nil {
+			prefix, err = netip.PrefixFrom(addr, addr.BitLen()), nil
+		}
+		if err != nil {
+			mistake("trusted-proxy", "%q is neither an address nor a network such as 10.0.0.0/8", text)
+			continue
+		}
+		s.trusted = append(s.trusted, prefix.Masked())
+	}
+	var err error
+	if s.Profile != "" {
+		if s.profile, err = api.ParseProfile(s.Profile); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	switch s.RateLimits {
+	case "":
+	case "off":
+		s.limits = api.NoLimits()
+	default:
+		if s.limits, err = api.ParseLimits([]byte(s.RateLimits)); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	if s.NoDailyLimits {
+		s.limits = s.limits.WithoutDaily()
+	}
+	if w := s.World; w != nil {
+		if w.Users < 1 || w.Users > maxWorld {
+			mistake("users", "%d is not from 1 to %d", w.Users, maxWorld)
+		}
+		if w.Posts < 0 || w.Posts > maxWorld {
+			mistake("posts", "%d is not from 0 to %d", w.Posts, maxWorld)
+		}
+		if w.TokenLifetime < time.Second || w.TokenLifetime > maxLifetime {
+			mistake("token-lifetime", "%s is not from 1s to %s", w.TokenLifetime, maxLifetime)
+		}
+	}
+	if s.Grace < 0 {
+		mistake("grace", "%s is negative", s.Grace)
+	}
+	if s.Grace == 0 {
+		s.Grace = 10 * time.Second
+	}
+	if s.LogKeep < 0 {
+		mistake("log-keep", "%s is negative", s.LogKeep)
+	}
+	if s.Now == nil {
+		s.Now = time.Now
+	}
+	if s.Logger == nil {
+		s.Logger = slog.New(slog.DiscardHandler)
+	}
+	return s, errors.Join(errs...)
+}
+
+const (
+	maxWorld    = 1_000_000
+	maxLifetime = 10 * 365 * 24 * time.Hour
+)
+
+func checkAddr(addr string) error {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return fmt.Errorf("%q is not host:port, as in 127.0.0.1:8080", addr)
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return fmt.Errorf("%q: the port %q is not a number from 0 to 65535", addr, port)
+	} else if strconv.FormatUint(n, 10) != port {
+		return fmt.Errorf("%q: write the port as %d", addr, n)
+	}
+	if strings.ContainsAny(host, " /") {
+		return fmt.Errorf("%q: %q is not a host", addr, host)
+	}
+	return nil
+}
+
+// Loopback reports whether an address to listen on can be reached from this machine alone.
+func Loopback(addr string) bool {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return false
+	}
+	if ip, err := netip.ParseAddr(host); err == nil {
+		return ip.IsLoopback()
+	}
+	return strings.EqualFold(host, "localhost")
+}
+
+// baseURL says which scheme, host and port a client believes it is talking to, as "scheme://host[:port]": that is what
+// it signed. The public URL, where one is set, is the only answer. Otherwise the request itself is believed, which is
+// harmless: who can make a client sign another URL has no need to send it here.
+//
+// A proxy in front changes scheme and host, and says what they were in X-Forwarded-Proto and X-Forwarded-Host. Anybody
+// can write these headers, so that they count only on a connection that comes straight from a trusted proxy; and since
+// a proxy may append to what its client sent, only the last word of each counts.
+func (s *settings) baseURL(peer string, isTLS bool, host string, forwardedProto, forwardedHost []string) string {
+	if s.publicURL != "" {
+		return s.publicURL
+	}
+	scheme := "http"
+	if isTLS {
+		scheme = "https"
+	}
+	if len(s.trusted) > 0 && s.trusts(peer) {
+		if proto := strings.ToLower(lastWord(forwardedProto)); proto == "http" || proto == "https" {
+			scheme = proto
+		}
+		if h := lastWord(forwardedHost); h != "" {
+			host = h
+		}
+	}
+	return scheme + "://" + strings.ToLower(host)
+}
+
+func (s *settings) trusts(peer string) bool {
+	ap, err := netip.ParseAddrPort(peer)
+	if err != nil {
+		return false
+	}
+	ip := ap.Addr().Unmap().WithZone("")
+	return slices.ContainsFunc(s.trusted, func(p netip.Prefix) bool { return p.Contains(ip) })
+}
+
+// lastWord returns the last element of a comma-separated list in one or more headers (RFC 9110, 5.3).
+func lastWord(headers []string) string {
+	if len(headers) == 0 {
+		return ""
+	}
+	last := headers[len(headers)-1]
+	return strings.TrimSpace(last[strings.LastIndexByte(last, ',')+1:])
+}

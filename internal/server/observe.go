@@ -1,0 +1,125 @@
+package server
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"liked"
+	"liked/internal/api"
+	"liked/internal/store"
+)
+
+// observer is where requests are logged and counted. Labels are operationIds, never paths or ids of people.
+type observer struct {
+	logger   *slog.Logger
+	inFlight prometheus.Gauge
+	likes    [2]prometheus.Counter // taken back, set
+	requests *prometheus.CounterVec
+	byName   map[string]*operation // never changes
+}
+
+// operation is what is counted of one operation.
+type operation struct {
+	duration prometheus.Observer
+	codes    sync.Map // status int -> prometheus.Counter, sparing a look-up by labels
+}
+
+// noOperation stands for requests to paths and methods that there are not.
+const noOperation = "none"
+
+func newObserver(logger *slog.Logger, reg prometheus.Registerer) *observer {
+	o := &observer{
+		logger: logger,
+		inFlight: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "liked_requests_in_flight", Help: "Requests to the API that are being answered."}),
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "liked_requests_total", Help: "Requests to the API, by operationId and status."}, []string{"operation", "code"}),
+		byName: make(map[string]*operation),
+	}
+	durations := prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name: "liked_request_duration_seconds", Help: "Time from the end of a request's headers to its answer, by operationId.",
+		Buckets: []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}}, []string{"operation"})
+	changes := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "liked_like_changes_total", Help: "Likes that were set and taken back; repeats change nothing and do not count."}, []string{"change"})
+	o.likes = [2]prometheus.Counter{changes.WithLabelValues("unlike"), changes.WithLabelValues("like")}
+	for _, id := range append(api.Operations(), noOperation) {
+		o.byName[id] = &operation{duration: durations.WithLabelValues(id)}
+	}
+	reg.MustRegister(o.inFlight, o.requests, durations, changes,
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return o
+}
+
+// observe is called once for each request, after its answer.
+func (o *observer) observe(ctx context.Context, x api.Exchange) {
+	name := x.Operation
+	op := o.byName[name]
+	if op == nil {
+		name = noOperation
+		op = o.byName[name]
+	}
+	op.duration.Observe(x.Duration.Seconds())
+	count, ok := op.codes.Load(x.Status)
+	if !ok {
+		count, _ = op.codes.LoadOrStore(x.Status, o.requests.WithLabelValues(name, strconv.Itoa(x.Status)))
+	}
+	count.(prometheus.Counter).Inc()
+
+	level := slog.LevelInfo
+	if x.Status >= 500 {
+		level = slog.LevelError
+	}
+	if !o.logger.Enabled(ctx, level) {
+		return
+	}
+	attrs := make([]slog.Attr, 0, 9)
+	attrs = append(attrs, slog.String("operation", name), slog.String("method", x.Method), slog.Int("status", x.Status),
+		slog.Duration("duration", x.Duration), slog.String("transaction", x.TransactionID))
+	if x.App != 0 {
+		attrs = append(attrs, slog.Int64("app", int64(x.App)))
+	}
+	if x.User != 0 {
+		attrs = append(attrs, slog.Int64("user", int64(x.User)))
+	}
+	if x.Why != "" {
+		attrs = append(attrs, slog.String("why", x.Why))
+	}
+	if x.Err != nil {
+		attrs = append(attrs, slog.String("error", x.Err.Error()))
+	}
+	o.logger.LogAttrs(ctx, level, "request", attrs...)
+}
+
+// counting wraps the API's handler to know how many requests are under way.
+func (o *observer) counting(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		o.inFlight.Inc()
+		defer o.inFlight.Dec()
+		next.ServeHTTP(w, r)
+	})
+}
+
+// countedStore counts changes of likes.
+type countedStore struct {
+	store.Store
+	likes [2]prometheus.Counter
+}
+
+func (s countedStore) SetLike(ctx context.Context, user liked.UserID, post liked.PostID, on bool, at time.Time) (bool, error) {
+	changed, err := s.Store.SetLike(ctx, user, post, on, at)
+	if changed && err == nil {
+		i := 0
+		if on {
+			i = 1
+		}
+		s.likes[i].Inc()
+	}
+	return changed, err
+}

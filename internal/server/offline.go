@@ -1,0 +1,28 @@
+package server
+
+import (
+	"crypto/rand"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"liked/internal/auth"
+	"liked/internal/control"
+)
+
+// Offline returns the handler of /admin/ for a data directory that no server has open; the directory is made if it is
+// missing. It asks for no token: who can open the directory may do everything. close must be called.
+func Offline(dir string) (admin http.Handler, close func() error, err error) {
+	logger := slog.New(slog.DiscardHandler)
+	st, seal, err := openData(dir, 0, logger)
+	if err != nil {
+		return nil, nil, err
+	}
+	a, err := auth.New(auth.Options{Store: st, Seal: seal, Now: time.Now, Rand: rand.Reader,
+		BaseURL: func(*http.Request) string { return "" }}) // nobody signs anything here
+	if err != nil {
+		_ = st.Close()
+		return nil, nil, err
+	}
+	return control.New(control.Options{Store: st, Issuer: issuer{a}, Now: time.Now, Logger: logger}), st.Close, nil
+}

@@ -1,0 +1,345 @@
+// Package server puts the parts together: it opens the store, listens, serves and stops, in a written order. Fill in a
+// [Config], call [New], then [Server.Run].
+package server
+
+import (
+	"context"
+	cryptorand "crypto/rand"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/pprof"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"liked"
+	"liked/internal/api"
+	"liked/internal/auth"
+	"liked/internal/control"
+	"liked/internal/limit"
+	"liked/internal/store"
+	"liked/internal/store/pebblestore"
+)
+
+// Server is one running server: the API on one listener, the operator's side on another.
+type Server struct {
+	settings
+	store       store.Store
+	auth        *auth.Auth
+	api, admin  *http.Server
+	apiL        net.Listener
+	adminL      net.Listener
+	credentials *control.Credentials // of the seeded world; nil without one
+	ready       atomic.Bool
+}
+
+// New checks the configuration, reporting all mistakes together, opens the store and listens. Connections wait until
+// Run, which must be called to let go of everything.
+func New(c Config) (_ *Server, err error) {
+	checked, err := c.check()
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{settings: checked}
+	if s.AdminToken == "" {
+		s.AdminToken = cryptorand.Text()
+	}
+	if s.TLSCert != "" {
+		cert, err := tls.LoadX509KeyPair(s.TLSCert, s.TLSKey)
+		if err != nil {
+			return nil, fmt.Errorf("tls-cert, tls-key: %w", err)
+		}
+		s.tls = &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}
+	}
+	defer func() {
+		if err != nil {
+			s.release()
+		}
+	}()
+	if s.apiL, err = listen("listen", s.Listen); err != nil {
+		return nil, err
+	}
+	if s.adminL, err = listen("admin-listen", s.AdminListen); err != nil {
+		return nil, err
+	}
+	if !Loopback(s.adminL.Addr().String()) {
+		s.Logger.Warn("the operator's side listens beyond this machine: its token crosses the network in the clear", "address", s.adminL.Addr().String())
+	}
+	seal, err := s.open()
+	if err != nil {
+		return nil, err
+	}
+	registry := prometheus.NewRegistry()
+	observer := newObserver(s.Logger, registry)
+	if s.auth, err = auth.New(s.authOptions(seal)); err != nil {
+		return nil, err
+	}
+	if s.World != nil {
+		if err := s.seed(context.Background(), seal); err != nil {
+			return nil, err
+		}
+	}
+	limiter := limit.New(func(w limit.Window) { s.store.KeepWindow(store.RateWindow(w)) })
+	err = s.store.LoadTraces(context.Background(), s.Now(), func(w store.RateWindow) { limiter.Restore(limit.Window(w)) },
+		func(store.Hash, time.Time) {}) // auth loads the nonces itself
+	if err != nil {
+		return nil, fmt.Errorf("load rate windows: %w", err)
+	}
+	x, err := api.New(api.Options{Store: countedStore{s.store, observer.likes}, Auth: s.auth, Limiter: limiter, Limits: s.limits,
+		Profile: s.profile, Now: s.Now, Explain: s.Explain, Observe: observer.observe})
+	if err != nil {
+		return nil, err
+	}
+	s.api = s.httpServer(observer.counting(x))
+	s.api.ConnContext = api.ConnContext
+	s.api.TLSConfig = s.tls
+	s.admin = s.httpServer(s.adminHandler(registry))
+	return s, nil
+}
+
+// release lets go of what New took before it failed.
+func (s *Server) release() {
+	for _, l := range []net.Listener{s.apiL, s.adminL} {
+		if l != nil {
+			_ = l.Close()
+		}
+	}
+	if s.store != nil {
+		_ = s.store.Close()
+	}
+}
+
+// open opens the store and returns the key that seals secrets in it.
+func (s *Server) open() (seal [32]byte, err error) {
+	if s.Data == "" {
+		_, _ = cryptorand.Read(seal[:]) // never fails
+		s.store, err = openStore(pebblestore.Options{LogKeep: s.LogKeep, Logger: s.Logger})
+		return seal, err
+	}
+	s.store, seal, err = openData(s.Data, s.LogKeep, s.Logger)
+	return seal, err
+}
+
+// openData opens a data directory, which it makes if it is missing.
+func openData(dir string, logKeep time.Duration, logger *slog.Logger) (store.Store, [32]byte, error) {
+	storeDir, seal, err := openDir(dir)
+	if err != nil {
+		return nil, seal, err
+	}
+	st, err := openStore(pebblestore.Options{Dir: storeDir, LogKeep: logKeep, Logger: logger})
+	if err == nil {
+		return st, seal, nil
+	}
+	if errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.EACCES) && writable(dir) {
+		// How a lock that another process holds looks like.
+		who := "another process"
+		if a, err := ReadAdminAccess(dir); err == nil {
+			who = fmt.Sprintf("process %d", a.PID)
+		}
+		return nil, seal, fmt.Errorf("data directory %s is in use by %s: stop it, or choose another directory (%w)", dir, who, err)
+	}
+	return nil, seal, fmt.Errorf("data directory %s: %w", dir, err)
+}
+
+func writable(dir string) bool { return syscall.Access(dir, 2) == nil }
+
+// openStore keeps a nil *pebblestore.Store from becoming a store that is not nil.
+func openStore(o pebblestore.Options) (store.Store, error) {
+	st, err := pebblestore.Open(o)
+	if err != nil {
+		return nil, err
+	}
+	return st, nil
+}
+
+func (s *Server) authOptions(seal [32]byte) auth.Options {
+	return auth.Options{Store: s.store, Seal: seal, Now: s.Now, Rand: cryptorand.Reader, BaseURL: func(r *http.Request) string {
+		return s.baseURL(r.RemoteAddr, r.TLS != nil, r.Host, r.Header["X-Forwarded-Proto"], r.Header["X-Forwarded-Host"])
+	}}
+}
+
+// issuer is auth.Auth in the words of control.
+type issuer struct{ *auth.Auth }
+
+func (i issuer) NewApp(ctx context.Context, app liked.App) (liked.App, control.AppSecrets, error) {
+	app, secrets, err := i.Auth.NewApp(ctx, app)
+	return app, control.AppSecrets(secrets), err
+}
+
+func (i issuer) IssueTokens(ctx context.Context, app liked.AppID, user liked.UserID, scopes liked.Scope, lifetime time.Duration) (control.UserTokens, error) {
+	t, err := i.Auth.IssueTokens(ctx, app, user, scopes, lifetime)
+	return control.UserTokens(t), err
+}
+
+func listen(name, addr string) (net.Listener, error) {
+	l, err := net.Listen("tcp", addr)
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, fmt.Errorf("%s: %s is in use: stop what listens there, or choose another address (port 0 picks a free one)", name, addr)
+	case errors.Is(err, syscall.EACCES):
+		return nil, fmt.Errorf("%s: %s may not be listened on: ports below 1024 need a privilege; choose a higher one", name, addr)
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return nil, fmt.Errorf("%s: %s is not an address of this machine", name, addr)
+	case err != nil:
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return l, nil
+}
+
+func (s *Server) httpServer(h http.Handler) *http.Server {
+	return &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       30 * time.Second,
+		WriteTimeout:      30 * time.Second,
+		IdleTimeout:       120 * time.Second,
+		MaxHeaderBytes:    32 << 10,
+		ErrorLog:          slog.NewLogLogger(s.Logger.Handler(), slog.LevelWarn),
+	}
+}
+
+// adminHandler is the operator's side. Probes and metrics are open to whoever reaches the listener; what shows or
+// changes more asks for the token.
+func (s *Server) adminHandler(registry *prometheus.Registry) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, r *http.Request) { probe(w, nil) })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { probe(w, s.usable(r.Context())) })
+	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
+	guard := func(pattern string, h http.Handler) { mux.Handle(pattern, control.Guard(s.AdminToken, h)) }
+	guard("/admin/", control.New(control.Options{Store: s.store, Issuer: issuer{s.auth}, Now: s.Now, Logger: s.Logger}))
+	guard("GET /debug/pprof/", http.HandlerFunc(pprof.Index))
+	guard("GET /debug/pprof/cmdline", http.HandlerFunc(pprof.Cmdline))
+	guard("GET /debug/pprof/profile", http.HandlerFunc(pprof.Profile))
+	guard("GET /debug/pprof/symbol", http.HandlerFunc(pprof.Symbol))
+	guard("GET /debug/pprof/trace", http.HandlerFunc(pprof.Trace))
+	return mux
+}
+
+func probe(w http.ResponseWriter, err error) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
+	if err != nil {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		fmt.Fprintln(w, err)
+		return
+	}
+	fmt.Fprintln(w, "ok")
+}
+
+// usable says why requests should be sent elsewhere, nil if they should not.
+func (s *Server) usable(ctx context.Context) error {
+	if !s.ready.Load() {
+		return errors.New("stopping")
+	}
+	if _, err := s.store.User(ctx, 1); err != nil && liked.KindOf(err) != liked.NotFound {
+		return fmt.Errorf("store: %w", err)
+	}
+	return nil
+}
+
+// URL is where the API listens, as "scheme://host:port".
+func (s *Server) URL() string {
+	if s.tls != nil {
+		return "https://" + reachable(s.apiL.Addr())
+	}
+	return "http://" + reachable(s.apiL.Addr())
+}
+
+// AdminURL is where the operator's side listens.
+func (s *Server) AdminURL() string { return "http://" + reachable(s.adminL.Addr()) }
+
+// reachable returns the address with a host that can be connected to from this machine.
+func reachable(a net.Addr) string {
+	tcp := a.(*net.TCPAddr)
+	if !tcp.IP.IsUnspecified() {
+		return tcp.String()
+	}
+	return (&net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: tcp.Port}).String()
+}
+
+// Run serves until ctx ends, and then: says on /readyz that it stops, stops accepting, gives requests under way the
+// grace time, and closes the store. It returns nil after such a stop, even if the grace time was too short for somebody.
+func (s *Server) Run(ctx context.Context) error {
+	if s.Data != "" {
+		access := AdminAccess{s.AdminURL(), s.AdminToken, os.Getpid()}
+		if err := WriteSecret(filepath.Join(s.Data, adminFile), access); err != nil {
+			s.release()
+			return err
+		}
+	}
+	failed := make(chan error, 2)
+	var serving sync.WaitGroup
+	serving.Go(func() {
+		if s.tls != nil {
+			failed <- s.api.ServeTLS(s.apiL, "", "")
+		} else {
+			failed <- s.api.Serve(s.apiL)
+		}
+	})
+	serving.Go(func() { failed <- s.admin.Serve(s.adminL) })
+	sweepCtx, stopSweeping := context.WithCancel(ctx)
+	defer stopSweeping()
+	serving.Go(func() { s.sweep(sweepCtx) })
+	s.ready.Store(true)
+	s.Logger.Info("listening", "url", s.URL(), "admin_url", s.AdminURL(), "data", s.Data)
+
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-failed:
+	}
+	s.ready.Store(false)
+	s.Logger.Info("stopping", "grace", s.Grace)
+	stopSweeping()
+	s.drain(s.api, s.Grace)
+	s.drain(s.admin, time.Second)
+	serving.Wait()
+	err = errors.Join(err, s.store.Close())
+	if s.Data != "" {
+		if rmErr := os.Remove(filepath.Join(s.Data, adminFile)); !errors.Is(rmErr, fs.ErrNotExist) {
+			err = errors.Join(err, rmErr)
+		}
+	}
+	s.Logger.Info("stopped")
+	return err
+}
+
+// drain stops accepting, and cuts what has not ended after the grace time.
+func (s *Server) drain(h *http.Server, grace time.Duration) {
+	ctx, cancel := context.WithTimeout(context.Background(), grace)
+	defer cancel()
+	if err := h.Shutdown(ctx); err != nil {
+		s.Logger.Warn("requests under way did not end in time and were cut", "grace", grace)
+		_ = h.Close()
+	}
+}
+
+// sweepEvery is how often expired codes and tokens are removed from the store. They are refused from the moment at
+// which they expire, swept or not.
+const sweepEvery = 10 * time.Minute
+
+func (s *Server) sweep(ctx context.Context) {
+	tick := time.NewTicker(sweepEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			if err := s.store.Sweep(ctx, s.Now()); err != nil && ctx.Err() == nil {
+				s.Logger.Error("expired credentials could not be removed", "error", err)
+			}
+		}
+	}
+}
