@@ -1,0 +1,360 @@
+package pebblestore
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"liked"
+)
+
+// text reports whether s can be kept by every engine: UTF-8 without NUL.
+func text(s string) bool { return utf8.ValidString(s) && !strings.Contains(s, "\x00") }
+
+func validUser(u *liked.User) error {
+	switch n := utf8.RuneCountInString(u.Name); {
+	case u.ID <= 0:
+		return liked.Errorf(liked.Invalid, "the user id %d is not positive", int64(u.ID))
+	case !liked.ValidUsername(u.Username):
+		return liked.Errorf(liked.Invalid, "the username %q is not 1 to 15 of A-Z a-z 0-9 _", u.Username)
+	case n < 1 || n > 50:
+		return liked.Errorf(liked.Invalid, "the name of user %v has %d characters, not 1 to 50", u.ID, n)
+	case u.State > liked.Deactivated:
+		return liked.Errorf(liked.Invalid, "user %v has no known state", u.ID)
+	case u.PinnedPost < 0:
+		return liked.Errorf(liked.Invalid, "the post id %d is negative", int64(u.PinnedPost))
+	}
+	for _, s := range []string{u.Name, u.Description, u.Location, u.URL, u.ProfileImageURL} {
+		if !text(s) {
+			return liked.Errorf(liked.Invalid, "user %v has text that is not UTF-8, or holds a NUL", u.ID)
+		}
+	}
+	return nil
+}
+
+func (s *Store) AddUser(ctx context.Context, u liked.User) error {
+	if err := validUser(&u); err != nil {
+		return err
+	}
+	return s.update(ctx, func(t *tx) error {
+		taken, err := exists(t.db(), userKey(u.ID))
+		if err != nil {
+			return err
+		}
+		if taken {
+			return liked.Errorf(liked.Conflict, "user %v exists already", u.ID)
+		}
+		if err := t.takeName(&u); err != nil {
+			return err
+		}
+		t.set(userKey(u.ID), encodeUser(&u))
+		return nil
+	})
+}
+
+// takeName makes the username lead to the user.
+func (t *tx) takeName(u *liked.User) error {
+	owner, taken, err := read(t.db(), nameKey(u.Username), decodeID)
+	if err != nil {
+		return err
+	}
+	if taken && liked.UserID(owner) != u.ID {
+		return liked.Errorf(liked.Conflict, "the username %s is taken", u.Username)
+	}
+	t.set(nameKey(u.Username), encodeID(u.ID))
+	return nil
+}
+
+// errStale says that what an operation was prepared from has changed since.
+var errStale = errors.New("prepared from an older state")
+
+// UpdateUser runs change on the caller's goroutine, since the committer must not wait for it, and starts again if the
+// user has changed in the meantime.
+func (s *Store) UpdateUser(ctx context.Context, id liked.UserID, change func(*liked.User) error) error {
+	for {
+		var before []byte
+		var old liked.User
+		err := s.view(ctx, func(r pebble.Reader) (err error) {
+			var ok bool
+			if before, ok, err = read(r, userKey(id), clone); err == nil && !ok {
+				return noSuchUser(id)
+			}
+			if err == nil {
+				old, _, err = user(r, id)
+			}
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		u := old
+		if err := change(&u); err != nil {
+			return err
+		}
+		if u.ID != id {
+			return liked.Errorf(liked.Invalid, "the id of user %v cannot change", id)
+		}
+		if err := validUser(&u); err != nil {
+			return err
+		}
+		err = s.update(ctx, func(t *tx) error {
+			now, ok, err := read(t.db(), userKey(id), clone)
+			if err != nil {
+				return err
+			}
+			if !ok || !bytes.Equal(now, before) {
+				return errStale
+			}
+			if !strings.EqualFold(old.Username, u.Username) {
+				if err := t.takeName(&u); err != nil {
+					return err
+				}
+				t.delete(nameKey(old.Username))
+			}
+			t.set(userKey(id), encodeUser(&u))
+			t.users = append(t.users, id)
+			t.newState = old.State != u.State
+			return nil
+		})
+		if err != errStale {
+			return err
+		}
+	}
+}
+
+func clone(value []byte) ([]byte, error) { return bytes.Clone(value), nil }
+
+// user reads a user with the metrics.
+func user(r pebble.Reader, id liked.UserID) (u liked.User, ok bool, err error) {
+	u, ok, err = read(r, userKey(id), func(value []byte) (liked.User, error) { return decodeUser(id, value) })
+	if err != nil || !ok {
+		return u, ok, err
+	}
+	n, _, err := read(r, num(nil, tagUserN, uint64(id)), decodeCounts)
+	u.Metrics = n.user()
+	return u, true, err
+}
+
+func (s *Store) User(ctx context.Context, id liked.UserID) (u liked.User, err error) {
+	err = s.view(ctx, func(r pebble.Reader) error {
+		var ok bool
+		if u, ok, err = user(r, id); err == nil && !ok {
+			return noSuchUser(id)
+		}
+		return err
+	})
+	return u, err
+}
+
+func (s *Store) UserByUsername(ctx context.Context, username string) (u liked.User, err error) {
+	err = s.view(ctx, func(r pebble.Reader) error {
+		id, ok, err := read(r, nameKey(username), decodeID)
+		if err == nil && ok {
+			u, ok, err = user(r, liked.UserID(id))
+		}
+		if err == nil && !ok {
+			return liked.Errorf(liked.NotFound, "no such user %q", username)
+		}
+		return err
+	})
+	return u, err
+}
+
+func (s *Store) Users(ctx context.Context, from liked.UserID, max int) (users []liked.User, err error) {
+	if max < 1 {
+		return nil, liked.Errorf(liked.Invalid, "a page of %d users", max)
+	}
+	err = s.view(ctx, func(r pebble.Reader) error {
+		return scan(r, []byte{tagUser}, after(userKey(from)), func(key, _ []byte) (bool, error) {
+			u, _, err := user(r, liked.UserID(field(key, 0)))
+			if err != nil {
+				return false, err
+			}
+			users = append(users, u)
+			return len(users) < max, nil
+		})
+	})
+	if err != nil {
+		return nil, err
+	}
+	return users, nil
+}
+
+// AddPost keeps a repost of a repost as a repost of the original.
+func (s *Store) AddPost(ctx context.Context, p liked.Post) error {
+	switch {
+	case p.ID <= 0:
+		return liked.Errorf(liked.Invalid, "the post id %d is not positive", int64(p.ID))
+	case !text(p.Text):
+		return liked.Errorf(liked.Invalid, "post %v has text that is not UTF-8, or holds a NUL", p.ID)
+	}
+	return s.update(ctx, func(t *tx) error {
+		if taken, err := exists(t.db(), postKey(p.ID)); err != nil {
+			return err
+		} else if taken {
+			return liked.Errorf(liked.Conflict, "post %v exists already, or did once", p.ID)
+		}
+		if ok, err := exists(t.db(), userKey(p.Author)); err != nil {
+			return err
+		} else if !ok {
+			return noSuchUser(p.Author)
+		}
+		p := p // the operation runs once, but what it was given is not its own
+		for _, ref := range []*liked.PostID{&p.RepostOf, &p.InReplyTo, &p.Quotes} {
+			if *ref == 0 {
+				continue
+			}
+			h, ok, err := read(t.db(), postKey(*ref), decodePostHead)
+			if err != nil {
+				return err
+			}
+			if ok && !h.deleted && ref == &p.RepostOf && h.repostOf != 0 {
+				*ref = h.repostOf
+				if h, ok, err = read(t.db(), postKey(*ref), decodePostHead); err != nil {
+					return err
+				}
+			}
+			if !ok || h.deleted {
+				return noSuchPost(*ref)
+			}
+		}
+		if err := t.countPost(&p, 1); err != nil {
+			return err
+		}
+		t.set(postKey(p.ID), encodePost(&p))
+		return nil
+	})
+}
+
+// countPost adds delta to what the post counts for.
+func (t *tx) countPost(p *liked.Post, delta int64) error {
+	err := t.add(tagUserN, uint64(p.Author), userPosts, delta)
+	for _, ref := range [...]struct {
+		post  liked.PostID
+		which int
+	}{{p.RepostOf, postReposts}, {p.InReplyTo, postReplies}, {p.Quotes, postQuotes}} {
+		if err == nil && ref.post != 0 {
+			err = t.add(tagPostN, uint64(ref.post), ref.which, delta)
+		}
+	}
+	return err
+}
+
+func (s *Store) Post(ctx context.Context, viewer liked.UserID, id liked.PostID) (p liked.Post, err error) {
+	err = s.view(ctx, func(r pebble.Reader) error {
+		p, err = newEyes(r, viewer).post(id)
+		return err
+	})
+	if err != nil {
+		return liked.Post{}, err
+	}
+	return p, nil
+}
+
+// DeletePost leaves a tombstone, so that the id is never used again, and the likes: they can be taken back, but no
+// list shows them.
+func (s *Store) DeletePost(ctx context.Context, by liked.UserID, id liked.PostID) error {
+	return s.update(ctx, func(t *tx) error {
+		var h postHead
+		p, ok, err := read(t.db(), postKey(id), func(value []byte) (p liked.Post, err error) {
+			if h, err = decodePostHead(value); err == nil && !h.deleted {
+				p, err = decodePost(id, value)
+			}
+			return p, err
+		})
+		switch {
+		case err != nil:
+			return err
+		case !ok || h.deleted:
+			return noSuchPost(id)
+		case by != 0 && by != p.Author:
+			return liked.Errorf(liked.Forbidden, "post %v is not by user %v", id, by)
+		}
+		if err := t.countPost(&p, -1); err != nil {
+			return err
+		}
+		t.set(postKey(id), encodeTombstone(h))
+		t.posts = append(t.posts, id)
+		return nil
+	})
+}
+
+func (s *Store) SetFollow(ctx context.Context, follower, followed liked.UserID, on bool) (changed bool, err error) {
+	err = s.update(ctx, func(t *tx) error {
+		if err := t.relate(follower, followed); err != nil {
+			return err
+		}
+		changed, err = t.follow(follower, followed, on)
+		return err
+	})
+	return changed && err == nil, err
+}
+
+func (s *Store) SetBlock(ctx context.Context, blocker, blocked liked.UserID, on bool) (changed bool, err error) {
+	err = s.update(ctx, func(t *tx) error {
+		if err := t.relate(blocker, blocked); err != nil {
+			return err
+		}
+		is, err := exists(t.db(), pair(tagBlock, blocker, blocked))
+		if err != nil || is == on {
+			return err
+		}
+		if on {
+			if _, err := t.follow(blocker, blocked, false); err != nil {
+				return err
+			}
+			if _, err := t.follow(blocked, blocker, false); err != nil {
+				return err
+			}
+			t.set(pair(tagBlock, blocker, blocked), nil)
+			t.set(pair(tagBlockedBy, blocked, blocker), nil)
+		} else {
+			t.delete(pair(tagBlock, blocker, blocked))
+			t.delete(pair(tagBlockedBy, blocked, blocker))
+		}
+		t.users = append(t.users, blocker)
+		changed = true
+		return nil
+	})
+	return changed && err == nil, err
+}
+
+// relate checks the two sides of a relation.
+func (t *tx) relate(a, b liked.UserID) error {
+	if a == b {
+		return liked.Errorf(liked.Invalid, "user %v cannot do that to themselves", a)
+	}
+	for _, id := range []liked.UserID{a, b} {
+		if ok, err := exists(t.db(), userKey(id)); err != nil {
+			return err
+		} else if !ok {
+			return noSuchUser(id)
+		}
+	}
+	return nil
+}
+
+func (t *tx) follow(follower, followed liked.UserID, on bool) (changed bool, err error) {
+	is, err := exists(t.db(), pair(tagFollow, follower, followed))
+	if err != nil || is == on {
+		return false, err
+	}
+	delta := int64(1)
+	if on {
+		t.set(pair(tagFollow, follower, followed), nil)
+		t.set(pair(tagFollowed, followed, follower), nil)
+	} else {
+		t.delete(pair(tagFollow, follower, followed))
+		t.delete(pair(tagFollowed, followed, follower))
+		delta = -1
+	}
+	if err := t.add(tagUserN, uint64(follower), userFollowing, delta); err != nil {
+		return false, err
+	}
+	t.users = append(t.users, followed)
+	return true, t.add(tagUserN, uint64(followed), userFollowers, delta)
+}

@@ -1,0 +1,357 @@
+package pebblestore
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"liked"
+	"liked/internal/store"
+)
+
+// Check walks all lists side by side in order of user and of post. It keeps in memory how often each post is referred
+// to and how many posts each author has, and, for one partition of the log at a time, who changed what last.
+func (s *Store) Check(ctx context.Context) (report store.Report, err error) {
+	err = s.view(ctx, func(r pebble.Reader) error {
+		c := checker{ctx: ctx, r: r, written: make(map[countID]*counts)}
+		if err := c.check(); err != nil {
+			return err
+		}
+		report = c.report
+		return nil
+	})
+	return report, err
+}
+
+type checker struct {
+	ctx     context.Context
+	r       pebble.Reader
+	report  store.Report
+	horizon liked.Seq
+	written map[countID]*counts // what the posts that exist add up to
+}
+
+func (c *checker) problem(format string, args ...any) {
+	if len(c.report.Problems) < 100 {
+		c.report.Problems = append(c.report.Problems, fmt.Sprintf(format, args...))
+	}
+}
+
+func (c *checker) check() error {
+	horizon, _, err := read(c.r, horizonKey, decodeID)
+	if err != nil {
+		return err
+	}
+	c.horizon = liked.Seq(horizon)
+	for _, step := range []func() error{c.names, c.references, c.userCounts, c.postCounts, c.likes, c.relations, c.log} {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// scan is scan over a whole tag that ends with the context.
+func (c *checker) scan(tag byte, f func(key, value []byte) error) error {
+	n := 0
+	return scan(c.r, []byte{tag}, nil, func(key, value []byte) (bool, error) {
+		if n++; n%1024 == 0 && c.ctx.Err() != nil {
+			return false, c.ctx.Err()
+		}
+		return true, f(key, value)
+	})
+}
+
+func (c *checker) names() error {
+	var names int64
+	err := c.scan(tagName, func(key, value []byte) error {
+		names++
+		id, err := decodeID(value)
+		if err != nil {
+			return damaged(key, err)
+		}
+		u, ok, err := user(c.r, liked.UserID(id))
+		if err != nil {
+			return err
+		}
+		if !ok || string(nameKey(u.Username)) != string(key) {
+			c.problem("username %s leads to user %d, who has another", key[1:], id)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	err = c.scan(tagUser, func(key, value []byte) error {
+		c.report.Users++
+		_, err := decodeUser(liked.UserID(field(key, 0)), value)
+		if err != nil {
+			return damaged(key, err)
+		}
+		return nil
+	})
+	if names != c.report.Users {
+		c.problem("%d users have %d usernames", c.report.Users, names)
+	}
+	return err
+}
+
+func (c *checker) count(tag byte, id uint64, which int) {
+	k := countID{tag, id}
+	if c.written[k] == nil {
+		c.written[k] = new(counts)
+	}
+	c.written[k][which]++
+}
+
+// references counts posts by author and by what they refer to.
+func (c *checker) references() error {
+	return c.scan(tagPost, func(key, value []byte) error {
+		id := liked.PostID(field(key, 0))
+		h, err := decodePostHead(value)
+		if err != nil {
+			return damaged(key, err)
+		}
+		if ok, err := exists(c.r, userKey(h.author)); err != nil {
+			return err
+		} else if !ok {
+			c.problem("post %v has no author %v", id, h.author)
+		}
+		if h.deleted {
+			return nil
+		}
+		p, err := decodePost(id, value)
+		if err != nil {
+			return damaged(key, err)
+		}
+		c.report.Posts++
+		c.count(tagUserN, uint64(p.Author), userPosts)
+		for which, ref := range map[int]liked.PostID{postReposts: p.RepostOf, postReplies: p.InReplyTo, postQuotes: p.Quotes} {
+			if ref == 0 {
+				continue
+			}
+			if ok, err := exists(c.r, postKey(ref)); err != nil {
+				return err
+			} else if !ok {
+				c.problem("post %v refers to post %v, which never was", id, ref)
+			}
+			c.count(tagPostN, uint64(ref), which)
+		}
+		return nil
+	})
+}
+
+func (c *checker) userCounts() error {
+	return c.countsOf("user", tagUser, tagUserN, map[int]byte{userLikes: tagLiked, userFollowers: tagFollowed, userFollowing: tagFollow})
+}
+
+func (c *checker) postCounts() error {
+	return c.countsOf("post", tagPost, tagPostN, map[int]byte{postLikes: tagLikers})
+}
+
+// countsOf compares the counts of all owners with the rows of lists that are ordered by owner.
+func (c *checker) countsOf(what string, tag, tagN byte, lists map[int]byte) (err error) {
+	rows := make(map[int]*rows, len(lists))
+	for which, tag := range lists {
+		if rows[which], err = newRows(c.r, tag); err != nil {
+			return err
+		}
+		defer closeInto(&err, rows[which].it)
+	}
+	kept, err := newRows(c.r, tagN)
+	if err != nil {
+		return err
+	}
+	defer closeInto(&err, kept.it)
+	err = c.scan(tag, func(key, _ []byte) error {
+		id := field(key, 0)
+		var want counts
+		if w := c.written[countID{tagN, id}]; w != nil {
+			want = *w
+		}
+		for which, rows := range rows {
+			n, orphans := rows.of(id)
+			if orphans > 0 {
+				c.problem("%d keys %c before %s %d belong to no %s", orphans, lists[which], what, id, what)
+			}
+			want[which] = n
+		}
+		n, orphans := kept.of(id)
+		if orphans > 0 {
+			c.problem("%d counts before %s %d belong to no %s", orphans, what, id, what)
+		}
+		got, _, err := read(c.r, num(nil, tagN, id), decodeCounts)
+		if err != nil {
+			return err
+		}
+		if got != want || n == 1 && got == (counts{}) {
+			c.problem("counts of %s %d are %v and should be %v", what, id, got, want)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for which, rows := range rows {
+		if n := rows.rest(); n > 0 {
+			c.problem("%d keys %c belong to no %s", n, lists[which], what)
+		}
+	}
+	if n := kept.rest(); n > 0 {
+		c.problem("%d counts belong to no %s", n, what)
+	}
+	return nil
+}
+
+// rows counts the rows of one list, owner by owner in rising order.
+type rows struct {
+	it *pebble.Iterator
+	ok bool
+}
+
+func newRows(r pebble.Reader, tag byte) (*rows, error) {
+	it, err := r.NewIter(&pebble.IterOptions{LowerBound: []byte{tag}, UpperBound: []byte{tag + 1}})
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	return &rows{it, it.First()}, nil
+}
+
+// of returns how many rows the owner has, and how many lie before it that were not counted.
+func (r *rows) of(owner uint64) (n, orphans int64) {
+	for ; r.ok && field(r.it.Key(), 0) <= owner; r.ok = r.it.Next() {
+		if field(r.it.Key(), 0) == owner {
+			n++
+		} else {
+			orphans++
+		}
+	}
+	return n, orphans
+}
+
+func (r *rows) rest() (n int64) {
+	for ; r.ok; r.ok = r.it.Next() {
+		n++
+	}
+	return n
+}
+
+// likes holds each like against its rows in both lists and its entry in the log. That no list has more rows than there
+// are likes follows from their numbers.
+func (c *checker) likes() error {
+	err := c.scan(tagLike, func(key, value []byte) error {
+		c.report.Likes++
+		user, post := liked.UserID(field(key, 0)), liked.PostID(field(key, 1))
+		n, err := decodeID(value)
+		if err != nil {
+			return damaged(key, err)
+		}
+		seq := liked.Seq(n)
+		for _, row := range []struct {
+			key  []byte
+			want uint64
+			list string
+		}{{likedKey(nil, user, seq), uint64(post), "liked posts"}, {likersKey(nil, post, seq), uint64(user), "liking users"}} {
+			if got, ok, err := read(c.r, row.key, decodeID); err != nil {
+				return err
+			} else if !ok || got != row.want {
+				c.problem("like %d of post %v by user %v is not in the list of %s", seq, post, user, row.list)
+			}
+		}
+		if seq < c.horizon {
+			return nil
+		}
+		e, ok, err := read(c.r, logKey(nil, partitionOf(user), seq), decoding(seq, decodeEvent))
+		if err != nil {
+			return err
+		}
+		if !ok || !e.On || e.User != user || e.Post != post {
+			c.problem("like %d of post %v by user %v is not in the log", seq, post, user)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for list, tag := range map[string]byte{"liked posts": tagLiked, "liking users": tagLikers} {
+		var n int64
+		if err := c.scan(tag, func([]byte, []byte) error { n++; return nil }); err != nil {
+			return err
+		}
+		if n != c.report.Likes {
+			c.problem("%d likes have %d rows in the lists of %s", c.report.Likes, n, list)
+		}
+	}
+	return nil
+}
+
+// relations holds follows and blocks against their reverses.
+func (c *checker) relations() error {
+	for there, back := range map[byte]byte{tagFollow: tagFollowed, tagFollowed: tagFollow, tagBlock: tagBlockedBy, tagBlockedBy: tagBlock} {
+		err := c.scan(there, func(key, _ []byte) error {
+			a, b := liked.UserID(field(key, 0)), liked.UserID(field(key, 1))
+			ok, err := exists(c.r, pair(back, b, a))
+			if err == nil && !ok {
+				c.problem("the relation %c of user %v to user %v has no reverse", there, a, b)
+			}
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// log replays each partition: what was said last of a like is what is.
+func (c *checker) log() error {
+	type state struct {
+		seq liked.Seq
+		on  bool
+	}
+	for p := range liked.Partitions {
+		last := make(map[likeID]state)
+		prefix := logKey(nil, p, 0)[:2]
+		err := scan(c.r, prefix, nil, func(key, value []byte) (bool, error) {
+			c.report.LogEntries++
+			_, seq := splitLogKey(key)
+			e, err := decodeEvent(seq, value)
+			if err != nil {
+				return false, damaged(key, err)
+			}
+			if partitionOf(e.User) != p {
+				c.problem("entry %d of user %v is in partition %d of the log", seq, e.User, p)
+			}
+			if seq < c.horizon {
+				c.problem("entry %d in partition %d of the log was to be forgotten", seq, p)
+			}
+			id := likeID{e.User, e.Post}
+			if before, ok := last[id]; ok && before.on == e.On {
+				c.problem("entry %d of the log sets the like of post %v by user %v to what it was", seq, e.Post, e.User)
+			}
+			h, ok, err := read(c.r, postKey(e.Post), decodePostHead)
+			if err != nil {
+				return false, err
+			}
+			if !ok || h.author != e.Author {
+				c.problem("entry %d of the log names author %v of post %v", seq, e.Author, e.Post)
+			}
+			last[id] = state{seq, e.On}
+			return c.ctx.Err() == nil, c.ctx.Err()
+		})
+		if err != nil {
+			return err
+		}
+		for id, want := range last {
+			seq, ok, err := read(c.r, likeKey(nil, id.user, id.post), decodeID)
+			if err != nil {
+				return err
+			}
+			if ok != want.on || ok && liked.Seq(seq) != want.seq {
+				c.problem("the log ends with like %d of post %v by user %v %v, the like is %d", want.seq, id.post, id.user, want.on, seq)
+			}
+		}
+	}
+	return nil
+}

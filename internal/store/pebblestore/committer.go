@@ -1,0 +1,531 @@
+package pebblestore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"liked"
+)
+
+// request is a write that waits for the committer: an operation if run is set, else a like.
+type request struct {
+	run func(*tx) error
+
+	// A like. post is what the caller named, target what the like is of: the original, if post is a repost.
+	user         liked.UserID
+	post, target liked.PostID
+	author       liked.UserID // of target
+	on           bool
+	at           int64     // milliseconds
+	rules        uint64    // Store.rules when the caller judged the like; odd: judge again
+	visible      uint64    // Store.visible before the caller read had
+	had          liked.Seq // the like that was there, 0 for none
+
+	changed bool
+	err     error
+	done    chan struct{} // one token once changed and err are final
+}
+
+var requests = sync.Pool{New: func() any { return &request{done: make(chan struct{}, 1)} }}
+
+// queue holds the requests that wait, in the order in which they came.
+type queue struct {
+	mu      sync.Mutex
+	waiting []*request
+	wake    chan struct{} // holds a token whenever the committer may have something to do
+}
+
+func (q *queue) push(r *request) {
+	q.mu.Lock()
+	q.waiting = append(q.waiting, r)
+	first := len(q.waiting) == 1
+	q.mu.Unlock()
+	if first {
+		q.poke()
+	}
+}
+
+func (q *queue) poke() {
+	select {
+	case q.wake <- struct{}{}:
+	default:
+	}
+}
+
+// take exchanges what waits for an empty slice.
+func (q *queue) take(empty []*request) []*request {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	taken := q.waiting
+	q.waiting = empty
+	return taken
+}
+
+// do queues the request and waits for its end. After an error of ctx or of the store, which it does not wait for, the
+// request still belongs to the committer.
+func (s *Store) do(ctx context.Context, r *request) (finished bool, err error) {
+	s.queue.push(r)
+	select {
+	case <-r.done:
+		return true, r.err
+	case <-ctx.Done():
+		return false, ctx.Err()
+	case <-s.failed:
+		return false, s.failure.Load()
+	}
+}
+
+// update runs one operation on the committer, where it sees the exact state, and waits until what it wrote and all
+// that it may have read is on disk. If f returns an error nothing is written.
+func (s *Store) update(ctx context.Context, f func(*tx) error) error {
+	if err := s.enter(ctx); err != nil {
+		return err
+	}
+	defer s.leave()
+	_, err := s.do(ctx, &request{run: f, done: make(chan struct{}, 1)})
+	return err
+}
+
+// group is what is written and synced in one piece, and everybody who waits for it.
+type group struct {
+	number   uint64 // of this group, or of the one before it if this one wrote nothing
+	batch    *pebble.Batch
+	requests []*request
+	lastSeq  liked.Seq
+	logged   uint32 // bit p: partition p of the like log has new entries
+}
+
+const (
+	maxLikes    = 1024 // in one group, so that a group stays well within a memtable
+	maxInFlight = 2    // groups handed to the syncer: one is being synced, one waits for the disk, the next grows
+)
+
+// committer builds and applies groups. All its fields belong to its goroutine.
+type committer struct {
+	s       *Store
+	group   *group
+	applied uint64 // number of the last group that wrote something
+	spare   []*request
+	toSync  chan *group
+
+	lastSeq  liked.Seq
+	horizon  liked.Seq // the like log was pruned below it
+	newestAt int64     // newest time that a like was given, in milliseconds
+
+	recent recentLikes
+	counts countCache
+	key    []byte // scratch
+	value  []byte // scratch
+}
+
+func (c *committer) init(s *Store, last, horizon liked.Seq) {
+	*c = committer{s: s, lastSeq: last, horizon: horizon, newestAt: int64(last >> 20), toSync: make(chan *group, maxInFlight-1),
+		group: new(group)}
+	c.recent.init()
+	c.counts.init()
+}
+
+// run is the committer's goroutine, and starts the syncer's.
+func (s *Store) run() {
+	synced := make(chan struct{})
+	go s.sync(synced)
+	defer func() {
+		if p := recover(); p != nil {
+			s.fail(fmt.Errorf("committer: %v", p))
+		}
+		// Pebble may have ended this goroutine, in which case nobody else must wait for it.
+		select {
+		case <-s.stop:
+		default:
+			s.fail(errors.New("committer: ended by pebble"))
+		}
+		close(s.committer.toSync)
+		<-synced
+		close(s.stopped)
+	}()
+	prune := time.NewTicker(pruneInterval)
+	defer prune.Stop()
+	c := &s.committer
+	for {
+		select {
+		case <-s.queue.wake:
+			c.drain()
+		case <-prune.C:
+			c.prune()
+		case <-s.stop:
+			c.flush(true)
+			return
+		}
+	}
+}
+
+// drain runs everything that waits.
+func (c *committer) drain() {
+	taken := c.s.queue.take(c.spare)
+	for _, r := range taken {
+		if r.run != nil {
+			c.flush(false)
+			c.run(r)
+			continue
+		}
+		if c.like(r); len(c.group.requests) >= maxLikes {
+			c.flush(false)
+		}
+	}
+	c.flush(c.s.traces.due.Swap(false))
+	clear(taken)
+	c.spare = taken[:0]
+}
+
+// flush ends the group that was built. Rate windows and nonces go with whatever is written, and are reason enough to
+// write if force is set.
+func (c *committer) flush(force bool) {
+	if c.group.batch == nil && force && c.s.traces.waiting() {
+		c.batch()
+	}
+	c.apply()
+	c.handOver()
+}
+
+// apply makes what the group writes readable.
+func (c *committer) apply() {
+	b := c.group.batch
+	if b == nil {
+		return
+	}
+	c.s.traces.drain(b)
+	c.counts.write(c)
+	c.applied++
+	c.s.applied.Store(c.applied)
+	var err error
+	if c.s.inMemory {
+		err = c.s.db.Apply(b, pebble.NoSync)
+	} else {
+		err = c.s.db.ApplyNoSyncWait(b, pebble.Sync)
+	}
+	if err != nil {
+		c.s.fail(err)
+	}
+	c.s.visible.Store(c.applied)
+	c.recent.rotate(c.applied)
+}
+
+// handOver gives the group to the syncer and begins another.
+func (c *committer) handOver() {
+	g := c.group
+	if g.batch == nil && len(g.requests) == 0 {
+		return
+	}
+	g.number, g.lastSeq = c.applied, c.lastSeq
+	c.group = groups.Get().(*group)
+	c.toSync <- g
+}
+
+var groups = sync.Pool{New: func() any { return new(group) }}
+
+// batch returns the batch of the group that is being built.
+func (c *committer) batch() *pebble.Batch {
+	if c.group.batch == nil {
+		c.group.batch = c.s.db.NewBatch()
+	}
+	return c.group.batch
+}
+
+// sync is the syncer's goroutine: it waits for the groups in the order in which they were applied, and answers. A
+// request that wrote nothing is answered in its turn too, because what it saw may have been written just before it.
+func (s *Store) sync(ended chan<- struct{}) {
+	defer close(ended)
+	for g := range s.committer.toSync {
+		if g.batch != nil {
+			if !s.inMemory {
+				if err := g.batch.SyncWait(); err != nil {
+					s.fail(err)
+				}
+			}
+			if err := g.batch.Close(); err != nil {
+				s.fail(err)
+			}
+		}
+		failure := s.failure.Load()
+		if failure == nil {
+			s.synced.Store(g.number)
+			s.syncedSeq.Store(uint64(g.lastSeq))
+			s.onSync.tell()
+			for p := range liked.Partitions {
+				if g.logged&(1<<p) != 0 {
+					s.onLog[p].tell()
+				}
+			}
+		}
+		for _, r := range g.requests {
+			if failure != nil {
+				r.err = failure
+			}
+			r.done <- struct{}{}
+		}
+		clear(g.requests)
+		*g = group{requests: g.requests[:0]}
+		groups.Put(g)
+	}
+}
+
+// tx is one operation: what it reads is the state before it, what it writes happens whole or not at all.
+type tx struct {
+	c        *committer
+	newState bool // something changed that a cached Principal is made of
+
+	// Heads to forget. If there are any, the operation changes who may like what.
+	users []liked.UserID
+	posts []liked.PostID
+}
+
+func (t *tx) db() pebble.Reader { return t.c.s.db }
+
+func (t *tx) set(key, value []byte) { must(t.c.batch().Set(key, value, nil)) }
+func (t *tx) delete(key []byte)     { must(t.c.batch().Delete(key, nil)) }
+
+// must is for errors of a batch, which has none while it is being filled.
+func must(err error) {
+	if err != nil {
+		panic(err)
+	}
+}
+
+// run runs one operation as a group of its own.
+func (c *committer) run(r *request) {
+	t := tx{c: c}
+	if r.err = r.run(&t); r.err != nil {
+		c.discard()
+	}
+	c.group.requests = append(c.group.requests, r)
+	rules := r.err == nil && len(t.users)+len(t.posts) > 0
+	if rules {
+		c.s.rules.Add(1)
+	}
+	c.apply()
+	if rules {
+		for _, id := range t.users {
+			c.s.users.drop(id)
+		}
+		for _, id := range t.posts {
+			c.s.posts.drop(id)
+		}
+		c.s.rulesGroup.Store(c.applied)
+		c.s.rules.Add(1)
+	}
+	if t.newState && r.err == nil {
+		c.s.generation.Add(1)
+	}
+	c.handOver()
+}
+
+func (c *committer) discard() {
+	if b := c.group.batch; b != nil {
+		c.group.batch = nil
+		must(b.Close())
+	}
+	c.counts.discard()
+}
+
+// like adds one like to the group.
+func (c *committer) like(r *request) {
+	c.group.requests = append(c.group.requests, r)
+	if r.on && r.rules != c.s.rules.Load() {
+		var v verdict
+		if v, r.err = c.s.judge(r.user, r.post); r.err == nil {
+			r.err = v.refusal()
+		}
+		if r.err != nil {
+			return
+		}
+		r.target, r.author = v.target, v.author
+	}
+	had, known := c.recent.get(r.user, r.target)
+	switch {
+	case known:
+	case r.visible >= c.recent.since:
+		had = r.had
+	default:
+		if had, r.err = c.s.likeSeq(r.user, r.target); r.err != nil {
+			return
+		}
+	}
+	if (had != 0) == r.on {
+		return
+	}
+	var userN, postN *counts
+	if userN, r.err = c.counts.of(c, tagUserN, uint64(r.user)); r.err != nil {
+		return
+	}
+	if postN, r.err = c.counts.of(c, tagPostN, uint64(r.target)); r.err != nil {
+		return
+	}
+	r.changed = true
+	c.newestAt = max(c.newestAt, r.at)
+	c.lastSeq = max(c.lastSeq+1, liked.Seq(max(r.at, 0))<<20)
+	b, seq := c.batch(), c.lastSeq
+	key := likeKey(c.key[:0], r.user, r.target)
+	if r.on {
+		must(b.Set(key, c.number(uint64(seq)), nil))
+		key = likedKey(key[:0], r.user, seq)
+		must(b.Set(key, c.number(uint64(r.target)), nil))
+		key = likersKey(key[:0], r.target, seq)
+		must(b.Set(key, c.number(uint64(r.user)), nil))
+		userN[userLikes]++
+		postN[postLikes]++
+		c.recent.put(r.user, r.target, seq)
+	} else {
+		must(b.Delete(key, nil))
+		key = likedKey(key[:0], r.user, had)
+		must(b.Delete(key, nil))
+		key = likersKey(key[:0], r.target, had)
+		must(b.Delete(key, nil))
+		userN[userLikes]--
+		postN[postLikes]--
+		c.recent.put(r.user, r.target, 0)
+	}
+	p := partitionOf(r.user)
+	c.group.logged |= 1 << p
+	key = logKey(key[:0], p, seq)
+	c.value = appendEvent(c.value[:0], &liked.LikeEvent{Seq: seq, On: r.on, User: r.user, Post: r.target, Author: r.author,
+		At: time.UnixMilli(r.at)})
+	must(b.Set(key, c.value, nil))
+	c.key = key
+}
+
+// number encodes a value into scratch space.
+func (c *committer) number(n uint64) []byte {
+	c.value = append(c.value[:0], byte(n>>56), byte(n>>48), byte(n>>40), byte(n>>32), byte(n>>24), byte(n>>16), byte(n>>8), byte(n))
+	return c.value
+}
+
+// recentLikes knows all likes that changed after the group since, however many of those groups can be read by now. So
+// a like that it does not know is as it was found by whoever looked when that group was visible.
+type recentLikes struct {
+	since    uint64
+	now, old map[likeID]liked.Seq // 0: taken back
+	nowSince uint64
+}
+
+type likeID struct {
+	user liked.UserID
+	post liked.PostID
+}
+
+const recentSize = 8192
+
+func (l *recentLikes) init() {
+	l.now, l.old = make(map[likeID]liked.Seq, recentSize), make(map[likeID]liked.Seq, recentSize)
+}
+
+func (l *recentLikes) get(user liked.UserID, post liked.PostID) (liked.Seq, bool) {
+	id := likeID{user, post}
+	seq, ok := l.now[id]
+	if !ok {
+		seq, ok = l.old[id]
+	}
+	return seq, ok
+}
+
+func (l *recentLikes) put(user liked.UserID, post liked.PostID, seq liked.Seq) {
+	l.now[likeID{user, post}] = seq
+}
+
+// rotate forgets the older half once the newer one is full. It must be called between groups.
+func (l *recentLikes) rotate(applied uint64) {
+	if len(l.now) < recentSize {
+		return
+	}
+	l.old, l.now = l.now, l.old
+	clear(l.now)
+	l.since, l.nowSince = l.nowSince, applied
+}
+
+// countCache holds counts that were used lately, and those that the group changes.
+type countCache struct {
+	now, old map[countID]*counts
+	dirty    []countID
+}
+
+type countID struct {
+	tag byte
+	id  uint64
+}
+
+const countSize = 1 << 15
+
+func (cc *countCache) init() {
+	cc.now, cc.old = make(map[countID]*counts), make(map[countID]*counts)
+}
+
+// of returns counts for the caller to change, which makes them part of the group.
+func (cc *countCache) of(c *committer, tag byte, id uint64) (*counts, error) {
+	k := countID{tag, id}
+	n := cc.now[k]
+	if n == nil {
+		if n = cc.old[k]; n == nil {
+			v, _, err := read(c.s.db, num(nil, tag, id), decodeCounts)
+			if err != nil {
+				return nil, err
+			}
+			n = &v
+		}
+		cc.now[k] = n
+	}
+	cc.dirty = append(cc.dirty, k)
+	return n, nil
+}
+
+// write adds the counts that changed to the group's batch, each once.
+func (cc *countCache) write(c *committer) {
+	slices.SortFunc(cc.dirty, func(a, b countID) int {
+		if a.tag != b.tag {
+			return int(a.tag) - int(b.tag)
+		}
+		if a.id < b.id {
+			return -1
+		}
+		return int(bit(a.id > b.id, 1))
+	})
+	for _, k := range slices.Compact(cc.dirty) {
+		c.key = num(c.key[:0], k.tag, k.id)
+		n := cc.now[k]
+		if *n == (counts{}) {
+			must(c.group.batch.Delete(c.key, nil))
+			continue
+		}
+		c.value = n.append(c.value[:0])
+		must(c.group.batch.Set(c.key, c.value, nil))
+	}
+	cc.dirty = cc.dirty[:0]
+	if len(cc.now) > countSize {
+		cc.now, cc.old = cc.old, cc.now
+		clear(cc.now)
+	}
+}
+
+// discard forgets what the group changed.
+func (cc *countCache) discard() {
+	for _, k := range cc.dirty {
+		delete(cc.now, k)
+		delete(cc.old, k)
+	}
+	cc.dirty = cc.dirty[:0]
+}
+
+// add changes one of the counts of a user or a post.
+func (t *tx) add(tag byte, id uint64, which int, delta int64) error {
+	n, err := t.c.counts.of(t.c, tag, id)
+	if err != nil {
+		return err
+	}
+	n[which] += delta
+	t.c.batch() // so that the counts are written
+	return nil
+}

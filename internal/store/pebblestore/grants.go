@@ -1,0 +1,437 @@
+package pebblestore
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"slices"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"liked"
+	"liked/internal/store"
+)
+
+func (s *Store) Generation() uint64 { return s.generation.Load() }
+
+func (s *Store) SetPassword(ctx context.Context, user liked.UserID, encoded string) error {
+	return s.update(ctx, func(t *tx) error {
+		if ok, err := exists(t.db(), userKey(user)); err != nil {
+			return err
+		} else if !ok {
+			return noSuchUser(user)
+		}
+		t.set(passwordKey(user), []byte(encoded))
+		return nil
+	})
+}
+
+func (s *Store) Password(ctx context.Context, user liked.UserID) (string, error) {
+	b, err := get(s, ctx, passwordKey(user), clone, "password of user "+user.String())
+	return string(b), err
+}
+
+// get reads one key; what names the thing if there is none.
+func get[T any](s *Store, ctx context.Context, key []byte, decode func([]byte) (T, error), what string) (v T, err error) {
+	err = s.view(ctx, func(r pebble.Reader) error {
+		var ok bool
+		if v, ok, err = read(r, key, decode); err == nil && !ok {
+			return liked.Errorf(liked.NotFound, "no such %s", what)
+		}
+		return err
+	})
+	if err != nil {
+		var zero T
+		return zero, err
+	}
+	return v, nil
+}
+
+// put adds a record under a hash that must be new, and remembers when it expires.
+func (t *tx) put(k kind, h store.Hash, value []byte, expires time.Time) error {
+	if err := t.free(k, h); err != nil {
+		return err
+	}
+	t.set(hashKey(k, h), value)
+	if !expires.IsZero() {
+		t.set(expiryKey(expires, k, h), nil)
+	}
+	return nil
+}
+
+func (t *tx) free(k kind, h store.Hash) error {
+	taken, err := exists(t.db(), hashKey(k, h))
+	if err == nil && taken {
+		err = liked.Errorf(liked.Conflict, "%s exists already", k)
+	}
+	return err
+}
+
+func (k kind) String() string {
+	switch k {
+	case kindAccess:
+		return "access token"
+	case kindOAuth1:
+		return "OAuth 1.0a access token"
+	case kindRefresh, kindSpent:
+		return "refresh token"
+	case kindCode:
+		return "authorization code"
+	case kindRequest:
+		return "request token"
+	case kindSession:
+		return "session"
+	}
+	return "record"
+}
+
+// drop removes a record that expires.
+func (t *tx) drop(k kind, h store.Hash, expires time.Time) {
+	t.delete(hashKey(k, h))
+	t.delete(expiryKey(expires, k, h))
+}
+
+func (s *Store) AddCode(ctx context.Context, c store.Code) error {
+	return s.update(ctx, func(t *tx) error {
+		return t.put(kindCode, c.Code, encodeCode(&code{Code: c}), c.Expires)
+	})
+}
+
+func (s *Store) Code(ctx context.Context, h store.Hash) (store.Code, error) {
+	c, err := get(s, ctx, hashKey(kindCode, h), decoding(h, decodeCode), "authorization code")
+	return c.Code, err
+}
+
+// decoding makes a decoder of a record that needs to be told its own key.
+func decoding[K, V any](k K, decode func(K, []byte) (V, error)) func([]byte) (V, error) {
+	return func(value []byte) (V, error) { return decode(k, value) }
+}
+
+func (s *Store) RedeemCode(ctx context.Context, h store.Hash, g store.Grant, tokens store.Tokens, at time.Time) error {
+	var spent error
+	err := s.update(ctx, func(t *tx) error {
+		c, ok, err := read(t.db(), hashKey(kindCode, h), decoding(h, decodeCode))
+		switch {
+		case err != nil:
+			return err
+		case !ok:
+			return liked.Errorf(liked.NotFound, "no such authorization code")
+		case c.Spent:
+			spent = liked.Errorf(liked.Conflict, "the authorization code was redeemed before; what it gave is revoked")
+			return t.revoke(c.grant)
+		}
+		c.Spent, c.grant = true, g.ID
+		t.set(hashKey(kindCode, h), encodeCode(&c))
+		return t.addGrant(&g, &tokens)
+	})
+	if err == nil {
+		err = spent
+	}
+	return err
+}
+
+func (s *Store) AddGrant(ctx context.Context, g store.Grant, tokens store.Tokens) error {
+	return s.update(ctx, func(t *tx) error { return t.addGrant(&g, &tokens) })
+}
+
+func (t *tx) addGrant(g *store.Grant, tokens *store.Tokens) error {
+	if err := t.openGrant(g); err != nil {
+		return err
+	}
+	return t.addTokens(g.ID, tokens)
+}
+
+func (t *tx) openGrant(g *store.Grant) error {
+	taken, err := exists(t.db(), grantKey(g.ID))
+	if err != nil {
+		return err
+	}
+	if taken {
+		return liked.Errorf(liked.Conflict, "grant %x exists already", g.ID)
+	}
+	t.set(grantKey(g.ID), encodeGrant(g))
+	t.set(grantOfKey(g.User, g.ID), nil)
+	return nil
+}
+
+func (t *tx) addTokens(id store.GrantID, tokens *store.Tokens) error {
+	a := tokens.Access
+	if err := t.put(kindAccess, a.Token, encodeToken(&token{grant: id, time: a.Expires}), a.Expires); err != nil {
+		return err
+	}
+	t.set(tokenOfKey(id, kindAccess, a.Token), nil)
+	if r := tokens.Refresh; r != nil {
+		if err := t.put(kindRefresh, r.Token, encodeToken(&token{grant: id, time: r.Spent}), time.Time{}); err != nil {
+			return err
+		}
+		t.set(tokenOfKey(id, kindRefresh, r.Token), nil)
+	}
+	return nil
+}
+
+// living reads a token together with its grant.
+func living(r pebble.Reader, k kind, h store.Hash) (tok token, g store.Grant, err error) {
+	tok, ok, err := read(r, hashKey(k, h), decodeToken)
+	if err == nil && ok {
+		g, ok, err = read(r, grantKey(tok.grant), decoding(tok.grant, decodeGrant))
+	}
+	if err == nil && !ok {
+		err = liked.Errorf(liked.NotFound, "no such %s", k)
+	}
+	return tok, g, err
+}
+
+func (s *Store) living(ctx context.Context, k kind, h store.Hash) (tok token, g store.Grant, err error) {
+	err = s.view(ctx, func(r pebble.Reader) error {
+		tok, g, err = living(r, k, h)
+		return err
+	})
+	if err != nil {
+		return token{}, store.Grant{}, err
+	}
+	return tok, g, nil
+}
+
+func (s *Store) AccessToken(ctx context.Context, h store.Hash) (store.AccessToken, store.Grant, error) {
+	tok, g, err := s.living(ctx, kindAccess, h)
+	return store.AccessToken{Token: h, Expires: tok.time}, g, err
+}
+
+func (s *Store) RefreshToken(ctx context.Context, h store.Hash) (store.RefreshToken, store.Grant, error) {
+	tok, g, err := s.living(ctx, kindRefresh, h)
+	return store.RefreshToken{Token: h, Spent: tok.time}, g, err
+}
+
+func (s *Store) OAuth1Token(ctx context.Context, h store.Hash) (store.OAuth1Token, store.Grant, error) {
+	tok, g, err := s.living(ctx, kindOAuth1, h)
+	return store.OAuth1Token{Token: h, SealedSecret: tok.sealed, Access: tok.access}, g, err
+}
+
+func (s *Store) RotateRefreshToken(ctx context.Context, h store.Hash, tokens store.Tokens, at time.Time, grace time.Duration) error {
+	var spent error
+	err := s.update(ctx, func(t *tx) error {
+		tok, g, err := living(t.db(), kindRefresh, h)
+		if err != nil {
+			return err
+		}
+		if !tok.time.IsZero() {
+			if at.Sub(tok.time) > grace {
+				spent = liked.Errorf(liked.Conflict, "the refresh token was spent long before; grant %x is revoked", g.ID)
+				return t.revoke(g.ID)
+			}
+			return liked.Errorf(liked.Conflict, "the refresh token was spent a moment before")
+		}
+		tok.time = at
+		t.set(hashKey(kindRefresh, h), encodeToken(&tok))
+		t.delete(tokenOfKey(g.ID, kindRefresh, h))
+		t.set(tokenOfKey(g.ID, kindSpent, h), nil)
+		return t.addTokens(g.ID, &tokens)
+	})
+	if err == nil {
+		err = spent
+	}
+	return err
+}
+
+func (s *Store) RevokeGrant(ctx context.Context, id store.GrantID) error {
+	return s.update(ctx, func(t *tx) error { return t.revoke(id) })
+}
+
+// revoke removes a grant and all its tokens; it is no error if there is none.
+func (t *tx) revoke(id store.GrantID) error {
+	g, ok, err := read(t.db(), grantKey(id), decoding(id, decodeGrant))
+	if err != nil || !ok {
+		return err
+	}
+	err = scan(t.db(), tokenOfKey(id, 0, store.Hash{})[:17], nil, func(key, _ []byte) (bool, error) {
+		_, k, h := splitTokenOfKey(key)
+		if k == kindSpent {
+			k = kindRefresh
+		}
+		if k == kindAccess {
+			tok, ok, err := read(t.db(), hashKey(k, h), decodeToken)
+			if err != nil {
+				return false, err
+			}
+			if ok {
+				t.delete(expiryKey(tok.time, k, h))
+			}
+		}
+		t.delete(hashKey(k, h))
+		t.delete(key)
+		return true, nil
+	})
+	if err != nil {
+		return err
+	}
+	t.endGrant(&g)
+	return nil
+}
+
+func (t *tx) endGrant(g *store.Grant) {
+	t.delete(grantKey(g.ID))
+	t.delete(grantOfKey(g.User, g.ID))
+	t.newState = true
+}
+
+func (s *Store) GrantsOf(ctx context.Context, user liked.UserID) (grants []store.Grant, err error) {
+	err = s.view(ctx, func(r pebble.Reader) error {
+		return scan(r, num(nil, tagGrantOf, uint64(user)), nil, func(key, _ []byte) (bool, error) {
+			_, id := splitGrantOfKey(key)
+			g, _, err := read(r, grantKey(id), decoding(id, decodeGrant))
+			grants = append(grants, g)
+			return true, err
+		})
+	})
+	if err != nil {
+		return nil, err
+	}
+	slices.SortFunc(grants, func(a, b store.Grant) int {
+		return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), bytes.Compare(a.ID[:], b.ID[:]))
+	})
+	return grants, nil
+}
+
+func (s *Store) AddRequestToken(ctx context.Context, rt store.RequestToken) error {
+	return s.update(ctx, func(t *tx) error {
+		return t.put(kindRequest, rt.Token, encodeRequestToken(&rt), rt.Expires)
+	})
+}
+
+func (s *Store) RequestToken(ctx context.Context, h store.Hash) (store.RequestToken, error) {
+	return get(s, ctx, hashKey(kindRequest, h), decoding(h, decodeRequestToken), "request token")
+}
+
+func (t *tx) requestToken(h store.Hash) (store.RequestToken, error) {
+	rt, ok, err := read(t.db(), hashKey(kindRequest, h), decoding(h, decodeRequestToken))
+	if err == nil && !ok {
+		err = liked.Errorf(liked.NotFound, "no such request token")
+	}
+	return rt, err
+}
+
+func (s *Store) ApproveRequestToken(ctx context.Context, h store.Hash, user liked.UserID, verifier store.Hash) error {
+	return s.update(ctx, func(t *tx) error {
+		rt, err := t.requestToken(h)
+		if err != nil {
+			return err
+		}
+		if rt.User != 0 {
+			return liked.Errorf(liked.Conflict, "the request token was approved before")
+		}
+		rt.User, rt.Verifier = user, verifier
+		t.set(hashKey(kindRequest, h), encodeRequestToken(&rt))
+		return nil
+	})
+}
+
+func (s *Store) RedeemRequestToken(ctx context.Context, h store.Hash, g store.Grant, tok store.OAuth1Token) error {
+	return s.update(ctx, func(t *tx) error {
+		rt, err := t.requestToken(h)
+		if err != nil {
+			return err
+		}
+		t.drop(kindRequest, h, rt.Expires)
+		return t.addOAuth1(&g, &tok)
+	})
+}
+
+func (s *Store) AddOAuth1Token(ctx context.Context, g store.Grant, tok store.OAuth1Token) error {
+	return s.update(ctx, func(t *tx) error { return t.addOAuth1(&g, &tok) })
+}
+
+func (t *tx) addOAuth1(g *store.Grant, tok *store.OAuth1Token) error {
+	if err := t.openGrant(g); err != nil {
+		return err
+	}
+	t.set(tokenOfKey(g.ID, kindOAuth1, tok.Token), nil)
+	return t.put(kindOAuth1, tok.Token, encodeToken(&token{grant: g.ID, sealed: tok.SealedSecret, access: tok.Access}), time.Time{})
+}
+
+func (s *Store) AddSession(ctx context.Context, session store.Session) error {
+	return s.update(ctx, func(t *tx) error {
+		return t.put(kindSession, session.ID, encodeSession(&session), session.Expires)
+	})
+}
+
+func (s *Store) Session(ctx context.Context, id store.Hash) (store.Session, error) {
+	return get(s, ctx, hashKey(kindSession, id), decoding(id, decodeSession), "session")
+}
+
+func (s *Store) DeleteSession(ctx context.Context, id store.Hash) error {
+	return s.update(ctx, func(t *tx) error {
+		session, ok, err := read(t.db(), hashKey(kindSession, id), decoding(id, decodeSession))
+		if err == nil && ok {
+			t.drop(kindSession, id, session.Expires)
+		}
+		return err
+	})
+}
+
+// sweepStep is how many records Sweep removes before it lets other writes pass.
+const sweepStep = 500
+
+// Sweep goes step by step, so that it does not hold up likes; each step leaves a whole store. A grant that has nothing
+// left but spent refresh tokens is over, too.
+func (s *Store) Sweep(ctx context.Context, now time.Time) error {
+	for more := true; more; {
+		err := s.update(ctx, func(t *tx) (err error) {
+			more, err = t.sweep(now)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *tx) sweep(now time.Time) (more bool, err error) {
+	removed := 0
+	swept := make(map[store.GrantID][]store.Hash) // access tokens by grant
+	err = scan(t.db(), []byte{tagExpiry}, nil, func(key, _ []byte) (bool, error) {
+		milli, k, h := splitExpiryKey(key)
+		if milli >= now.UnixMilli() {
+			return false, nil
+		}
+		if removed == sweepStep {
+			more = true
+			return false, nil
+		}
+		removed++
+		if k == kindAccess {
+			tok, ok, err := read(t.db(), hashKey(k, h), decodeToken)
+			if err != nil {
+				return false, err
+			}
+			if ok {
+				t.delete(tokenOfKey(tok.grant, k, h))
+				swept[tok.grant] = append(swept[tok.grant], h)
+			}
+		}
+		t.delete(hashKey(k, h))
+		t.delete(key)
+		return true, nil
+	})
+	if err != nil {
+		return false, err
+	}
+	for id, gone := range swept {
+		alive := false
+		err := scan(t.db(), tokenOfKey(id, 0, store.Hash{})[:17], nil, func(key, _ []byte) (bool, error) {
+			_, k, h := splitTokenOfKey(key)
+			alive = k != kindSpent && !(k == kindAccess && slices.Contains(gone, h))
+			return !alive && k != kindSpent, nil
+		})
+		if err != nil {
+			return false, err
+		}
+		if !alive {
+			if err := t.revoke(id); err != nil {
+				return false, err
+			}
+		}
+	}
+	return more, nil
+}

@@ -1,0 +1,147 @@
+package pebblestore
+
+import (
+	"fmt"
+	"path"
+	"runtime"
+	"strings"
+	"sync/atomic"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// guardFS keeps a failing disk from taking the process down or, worse, from being written to again.
+//
+// Pebble cannot go on after a failed write to its write-ahead log or its manifest, or a failed sync of its directory,
+// and depending on the place it panics in a goroutine of its own, panics while a mutex is unlocked that a deferred
+// call unlocks again (which ends the process without a word that can be caught), or calls Fatalf. All of these begin
+// with an error from the file system. So once the store is open, such an error is not handed to pebble at all: the store
+// is failed, which answers everybody who waits, and the goroutine that met the error stops there for good. What
+// it was writing is neither acknowledged nor written again.
+//
+// Errors of table files pass: pebble retries flushes and compactions. So do all errors before the store is armed, when
+// they are errors of Open.
+type guardFS struct {
+	vfs.FS
+	fail  func(error)
+	armed atomic.Bool
+}
+
+func (g *guardFS) check(op, name string, err error) {
+	if err == nil || !g.armed.Load() {
+		return
+	}
+	g.fail(fmt.Errorf("%s %s: %w", op, name, err))
+	select {}
+}
+
+// guarded reports whether pebble cannot do without the file.
+func guarded(name string) bool {
+	base := path.Base(name)
+	return strings.HasSuffix(base, ".log") || strings.HasPrefix(base, "MANIFEST-") || strings.HasPrefix(base, "marker.")
+}
+
+func (g *guardFS) Unwrap() vfs.FS { return g.FS }
+
+func (g *guardFS) Create(name string, category vfs.DiskWriteCategory) (vfs.File, error) {
+	f, err := g.FS.Create(name, category)
+	return g.file("create", name, f, err)
+}
+
+func (g *guardFS) ReuseForWrite(oldname, newname string, category vfs.DiskWriteCategory) (vfs.File, error) {
+	f, err := g.FS.ReuseForWrite(oldname, newname, category)
+	return g.file("reuse", newname, f, err)
+}
+
+func (g *guardFS) file(op, name string, f vfs.File, err error) (vfs.File, error) {
+	if !guarded(name) {
+		return f, err
+	}
+	g.check(op, name, err)
+	if err != nil {
+		return nil, err
+	}
+	return &guardFile{File: f, fs: g, name: name}, nil
+}
+
+func (g *guardFS) OpenDir(name string) (vfs.File, error) {
+	f, err := g.FS.OpenDir(name)
+	if err != nil {
+		return nil, err
+	}
+	return &guardFile{File: f, fs: g, name: name}, nil
+}
+
+// guardFile is the write-ahead log, the manifest, a marker, or the directory.
+type guardFile struct {
+	vfs.File
+	fs   *guardFS
+	name string
+}
+
+func (f *guardFile) Write(p []byte) (int, error) {
+	n, err := f.File.Write(p)
+	f.fs.check("write", f.name, err)
+	return n, err
+}
+
+func (f *guardFile) WriteAt(p []byte, off int64) (int, error) {
+	n, err := f.File.WriteAt(p, off)
+	f.fs.check("write", f.name, err)
+	return n, err
+}
+
+func (f *guardFile) Preallocate(offset, length int64) error {
+	err := f.File.Preallocate(offset, length)
+	f.fs.check("preallocate", f.name, err)
+	return err
+}
+
+func (f *guardFile) Stat() (vfs.FileInfo, error) {
+	info, err := f.File.Stat()
+	f.fs.check("stat", f.name, err)
+	return info, err
+}
+
+func (f *guardFile) Sync() error {
+	err := f.File.Sync()
+	f.fs.check("sync", f.name, err)
+	return err
+}
+
+func (f *guardFile) SyncData() error {
+	err := f.File.SyncData()
+	f.fs.check("sync", f.name, err)
+	return err
+}
+
+func (f *guardFile) SyncTo(length int64) (bool, error) {
+	full, err := f.File.SyncTo(length)
+	f.fs.check("sync", f.name, err)
+	return full, err
+}
+
+func (f *guardFile) Close() error {
+	err := f.File.Close()
+	f.fs.check("close", f.name, err)
+	return err
+}
+
+// pebbleLogger passes on what pebble says about failures.
+type pebbleLogger struct{ s *Store }
+
+var _ pebble.Logger = pebbleLogger{}
+
+func (pebbleLogger) Infof(string, ...any) {}
+
+func (l pebbleLogger) Errorf(format string, args ...any) {
+	l.s.log.Error("store: " + fmt.Sprintf(format, args...))
+}
+
+// Fatalf must not return. It refuses all calls from now on and ends the goroutine, which runs its deferred calls, so
+// that no lock stays held; pebble's own Fatalf would end the process.
+func (l pebbleLogger) Fatalf(format string, args ...any) {
+	l.s.fail(fmt.Errorf(format, args...))
+	runtime.Goexit()
+}

@@ -1,0 +1,289 @@
+package pebblestore
+
+import (
+	"sync"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"liked"
+)
+
+// verdict is whether a user may like a post, and what the like is of.
+type verdict struct {
+	target liked.PostID // the original, if the post is a repost
+	author liked.UserID // of target
+	kind   liked.Kind   // NotFound or Forbidden; 0: allowed
+	msg    string
+}
+
+func (v *verdict) refuse(kind liked.Kind, msg string) { v.kind, v.msg = kind, msg }
+
+// refusal is nil if the like is allowed.
+func (v *verdict) refusal() error {
+	if v.kind == 0 {
+		return nil
+	}
+	return &liked.Error{Kind: v.kind, Msg: v.msg}
+}
+
+// userHead is what a like must know of a user. There is one only for users who exist.
+type userHead struct {
+	state     liked.AccountState
+	protected bool
+	blocks    bool // at least one other
+}
+
+// judge decides from what is known in memory, and from the database where that does not reach. The verdict is of one
+// moment if Store.rules was the same even number before and after.
+func (s *Store) judge(user liked.UserID, post liked.PostID) (v verdict, err error) {
+	if _, ok, err := s.userHead(user); err != nil {
+		return v, err
+	} else if !ok {
+		v.refuse(liked.NotFound, "no such user "+user.String())
+		return v, nil
+	}
+	h, ok, err := s.postHead(post)
+	if err != nil {
+		return v, err
+	}
+	if !ok || h.deleted {
+		v.refuse(liked.NotFound, "no such post "+post.String())
+		return v, nil
+	}
+	v.target, v.author = post, h.author
+	if h.repostOf != 0 {
+		v.target = h.repostOf
+		original, ok, err := s.postHead(h.repostOf)
+		if err != nil {
+			return v, err
+		}
+		if !ok || original.deleted {
+			v.refuse(liked.NotFound, "the original of repost "+post.String()+" is gone")
+			return v, nil
+		}
+		v.author = original.author
+		if h.author != original.author {
+			if err := s.judgeAuthor(&v, user, h.author); err != nil {
+				return v, err
+			}
+		}
+	}
+	if v.kind != liked.NotFound {
+		err = s.judgeAuthor(&v, user, v.author)
+	}
+	return v, err
+}
+
+// judgeAuthor refuses if the author is gone or hidden, or else keeps a refusal, or refuses if the user may not see the
+// author's posts.
+func (s *Store) judgeAuthor(v *verdict, user, author liked.UserID) error {
+	a, ok, err := s.userHead(author)
+	switch {
+	case err != nil:
+		return err
+	case !ok || a.state.Hidden():
+		v.refuse(liked.NotFound, "the author "+author.String()+" is hidden")
+		return nil
+	case author == user || v.kind != 0:
+		return nil
+	}
+	if a.blocks {
+		blocked, err := exists(s.db, pair(tagBlock, author, user))
+		if err != nil {
+			return err
+		}
+		if blocked {
+			v.refuse(liked.Forbidden, "the author "+author.String()+" blocked user "+user.String())
+			return nil
+		}
+	}
+	if a.protected {
+		follows, err := exists(s.db, pair(tagFollow, user, author))
+		if err != nil {
+			return err
+		}
+		if !follows {
+			v.refuse(liked.Forbidden, "the author "+author.String()+" is protected and user "+user.String()+" does not follow")
+		}
+	}
+	return nil
+}
+
+func (s *Store) userHead(id liked.UserID) (h userHead, ok bool, err error) {
+	if h, ok := s.users.get(id); ok {
+		return h, true, nil
+	}
+	rules := s.rules.Load()
+	h, ok, err = read(s.db, userKey(id), func(value []byte) (h userHead, err error) {
+		h.state, h.protected, err = decodeUserFlags(value)
+		return h, err
+	})
+	if err != nil || !ok {
+		return h, false, err
+	}
+	err = scan(s.db, num(nil, tagBlock, uint64(id)), nil, func([]byte, []byte) (bool, error) {
+		h.blocks = true
+		return false, nil
+	})
+	if err != nil {
+		return h, false, err
+	}
+	s.users.put(id, h, s, rules)
+	return h, true, nil
+}
+
+func (s *Store) postHead(id liked.PostID) (h postHead, ok bool, err error) {
+	if h, ok := s.posts.get(id); ok {
+		return h, true, nil
+	}
+	rules := s.rules.Load()
+	if h, ok, err = read(s.db, postKey(id), decodePostHead); err == nil && ok {
+		s.posts.put(id, h, s, rules)
+	}
+	return h, ok, err
+}
+
+// headCache is a bounded cache of what exists. The committer drops what it changes while Store.rules is odd, and a value
+// that was read before or meanwhile is not put back.
+type headCache[K ~int64, V any] struct {
+	shards [64]struct {
+		sync.Mutex
+		m map[K]V
+	}
+}
+
+const headsPerShard = 4096
+
+func (c *headCache[K, V]) get(k K) (V, bool) {
+	sh := &c.shards[mix(uint64(k))%uint64(len(c.shards))]
+	sh.Lock()
+	v, ok := sh.m[k]
+	sh.Unlock()
+	return v, ok
+}
+
+// put adds what was read after rules was loaded from s.
+func (c *headCache[K, V]) put(k K, v V, s *Store, rules uint64) {
+	sh := &c.shards[mix(uint64(k))%uint64(len(c.shards))]
+	sh.Lock()
+	defer sh.Unlock()
+	if rules&1 != 0 || s.rules.Load() != rules {
+		return
+	}
+	if sh.m == nil {
+		sh.m = make(map[K]V)
+	}
+	if len(sh.m) >= headsPerShard {
+		for old := range sh.m {
+			delete(sh.m, old)
+			break
+		}
+	}
+	sh.m[k] = v
+}
+
+func (c *headCache[K, V]) drop(k K) {
+	sh := &c.shards[mix(uint64(k))%uint64(len(c.shards))]
+	sh.Lock()
+	delete(sh.m, k)
+	sh.Unlock()
+}
+
+// eyes decide what one viewer sees at the moment of one snapshot.
+type eyes struct {
+	r       pebble.Reader
+	viewer  liked.UserID // zero: a caller without a user
+	authors map[liked.UserID]authorSeen
+}
+
+type authorSeen uint8
+
+const (
+	authorVisible authorSeen = iota
+	authorHidden
+	authorBlocks
+	authorProtected
+)
+
+func newEyes(r pebble.Reader, viewer liked.UserID) *eyes {
+	return &eyes{r, viewer, make(map[liked.UserID]authorSeen)}
+}
+
+// author says how the viewer sees posts of the author.
+func (e *eyes) author(id liked.UserID) (seen authorSeen, err error) {
+	if seen, ok := e.authors[id]; ok {
+		return seen, nil
+	}
+	defer func() { e.authors[id] = seen }()
+	h, ok, err := read(e.r, userKey(id), func(value []byte) (h userHead, err error) {
+		h.state, h.protected, err = decodeUserFlags(value)
+		return h, err
+	})
+	switch {
+	case err != nil:
+		return 0, err
+	case !ok || h.state.Hidden():
+		return authorHidden, nil
+	case id == e.viewer:
+		return authorVisible, nil
+	}
+	if e.viewer != 0 {
+		blocked, err := exists(e.r, pair(tagBlock, id, e.viewer))
+		if err != nil {
+			return 0, err
+		}
+		if blocked {
+			return authorBlocks, nil
+		}
+	}
+	if h.protected {
+		if e.viewer == 0 {
+			return authorProtected, nil
+		}
+		follows, err := exists(e.r, pair(tagFollow, e.viewer, id))
+		if err != nil {
+			return 0, err
+		}
+		if !follows {
+			return authorProtected, nil
+		}
+	}
+	return authorVisible, nil
+}
+
+// post returns the post with its metrics, NotFound or Forbidden.
+func (e *eyes) post(id liked.PostID) (p liked.Post, err error) {
+	type record struct {
+		head postHead
+		post liked.Post
+	}
+	rec, ok, err := read(e.r, postKey(id), func(value []byte) (rec record, err error) {
+		if rec.head, err = decodePostHead(value); err == nil && !rec.head.deleted {
+			rec.post, err = decodePost(id, value)
+		}
+		return rec, err
+	})
+	if err != nil {
+		return p, err
+	}
+	if !ok || rec.head.deleted {
+		return p, noSuchPost(id)
+	}
+	switch seen, err := e.author(rec.head.author); {
+	case err != nil:
+		return p, err
+	case seen == authorHidden:
+		return p, liked.Errorf(liked.NotFound, "the author %v of post %v is hidden", rec.head.author, id)
+	case seen == authorBlocks:
+		return p, liked.Errorf(liked.Forbidden, "the author %v of post %v blocked user %v", rec.head.author, id, e.viewer)
+	case seen == authorProtected:
+		return p, liked.Errorf(liked.Forbidden, "the author %v of post %v is protected and not followed by user %v", rec.head.author, id, e.viewer)
+	}
+	n, _, err := read(e.r, num(nil, tagPostN, uint64(id)), decodeCounts)
+	rec.post.Metrics = n.post()
+	return rec.post, err
+}
+
+func noSuchPost(id liked.PostID) error { return liked.Errorf(liked.NotFound, "no such post %v", id) }
+
+func noSuchUser(id liked.UserID) error { return liked.Errorf(liked.NotFound, "no such user %v", id) }

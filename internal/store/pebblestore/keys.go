@@ -1,0 +1,182 @@
+package pebblestore
+
+import (
+	"encoding/binary"
+	"strings"
+	"time"
+
+	"liked"
+	"liked/internal/store"
+)
+
+// Every key is a tag and then fixed-width fields, big-endian, so that keys sort as their fields do; a field of
+// variable width comes last. Nothing outside this file knows the layout. A position in a list of likes is stored
+// inverted (all bits flipped), which makes a forward walk go from the newest like to the oldest.
+//
+// The letters are part of the format on disk.
+const (
+	tagMeta     byte = 'M' // name -> see meta keys below
+	tagUser     byte = 'u' // user -> record
+	tagName     byte = 'n' // username in lower case -> user
+	tagUserN    byte = 'U' // user -> counts
+	tagPassword byte = 'w' // user -> encoded hash
+	tagPost     byte = 'p' // post -> record or tombstone
+	tagPostN    byte = 'P' // post -> counts
+
+	tagLike   byte = 'k' // user, post -> seq: the truth about who likes what
+	tagLiked  byte = 'l' // user, ^seq -> post
+	tagLikers byte = 'r' // post, ^seq -> user
+	tagLog    byte = 'L' // partition (one byte), seq -> event
+
+	tagFollow    byte = 'f' // follower, followed
+	tagFollowed  byte = 'F' // followed, follower
+	tagBlock     byte = 'b' // blocker, blocked
+	tagBlockedBy byte = 'B' // blocked, blocker
+
+	tagApp     byte = 'a' // app -> record
+	tagClient  byte = 'c' // client id -> app
+	tagAPIKey  byte = 'y' // API key -> app
+	tagBearer  byte = 'e' // bearer hash -> app
+	tagGrant   byte = 'g' // grant id -> record
+	tagGrantOf byte = 'G' // user, grant id
+	tagTokenOf byte = 'T' // grant id, kind, hash: the tokens of a grant
+	tagExpiry  byte = 'x' // milliseconds, kind, hash: what Sweep looks at
+	tagByHash  byte = 'h' // kind, hash -> record of a token, a code or a session
+
+	tagWindow byte = 'W' // app, user, seconds, operation -> opened, count
+	tagNonce  byte = 'N' // second in which it is forgotten, hash -> when it is forgotten
+)
+
+var (
+	formatKey  = []byte{tagMeta, 'f'} // -> format version, a byte; the first key that is written
+	horizonKey = []byte{tagMeta, 'h'} // -> seq below which the like log was pruned
+)
+
+// kind tells the records under tagByHash apart.
+type kind byte
+
+// Kinds below kindSpent keep a grant alive.
+const (
+	kindAccess  kind = 'a'
+	kindOAuth1  kind = 'o'
+	kindRefresh kind = 'r'
+	kindSpent   kind = 's' // only in tagTokenOf: a refresh token that was spent
+	kindCode    kind = 'c'
+	kindRequest kind = 'q'
+	kindSession kind = 'S'
+)
+
+// num appends a key of a tag and numbers. It may append to a buffer that the caller reuses.
+func num(dst []byte, tag byte, fields ...uint64) []byte {
+	dst = append(dst, tag)
+	for _, f := range fields {
+		dst = binary.BigEndian.AppendUint64(dst, f)
+	}
+	return dst
+}
+
+// field reads number i of a key that num made.
+func field(key []byte, i int) uint64 { return binary.BigEndian.Uint64(key[1+8*i:]) }
+
+func userKey(id liked.UserID) []byte          { return num(nil, tagUser, uint64(id)) }
+func nameKey(username string) []byte          { return append([]byte{tagName}, strings.ToLower(username)...) }
+func passwordKey(id liked.UserID) []byte      { return num(nil, tagPassword, uint64(id)) }
+func postKey(id liked.PostID) []byte          { return num(nil, tagPost, uint64(id)) }
+func appKey(id liked.AppID) []byte            { return num(nil, tagApp, uint64(id)) }
+func clientKey(clientID string) []byte        { return append([]byte{tagClient}, clientID...) }
+func apiKeyKey(key string) []byte             { return append([]byte{tagAPIKey}, key...) }
+func bearerKey(h store.Hash) []byte           { return append([]byte{tagBearer}, h[:]...) }
+func grantKey(id store.GrantID) []byte        { return append([]byte{tagGrant}, id[:]...) }
+func hashKey(k kind, h store.Hash) []byte     { return append([]byte{tagByHash, byte(k)}, h[:]...) }
+func pair(tag byte, a, b liked.UserID) []byte { return num(nil, tag, uint64(a), uint64(b)) }
+
+func likeKey(dst []byte, user liked.UserID, post liked.PostID) []byte {
+	return num(dst, tagLike, uint64(user), uint64(post))
+}
+
+func likedKey(dst []byte, user liked.UserID, seq liked.Seq) []byte {
+	return num(dst, tagLiked, uint64(user), ^uint64(seq))
+}
+
+func likersKey(dst []byte, post liked.PostID, seq liked.Seq) []byte {
+	return num(dst, tagLikers, uint64(post), ^uint64(seq))
+}
+
+// listSeq is the position in a key of likedKey or likersKey.
+func listSeq(key []byte) liked.Seq { return liked.Seq(^field(key, 1)) }
+
+func logKey(dst []byte, partition int, seq liked.Seq) []byte {
+	return binary.BigEndian.AppendUint64(append(dst, tagLog, byte(partition)), uint64(seq))
+}
+
+func splitLogKey(key []byte) (partition int, seq liked.Seq) {
+	return int(key[1]), liked.Seq(binary.BigEndian.Uint64(key[2:]))
+}
+
+// partitionOf is the partition of the like log that a user's changes are in. Identifiers made slowly differ only in
+// their upper bits, so that all bits are mixed (the finalizer of SplitMix64) before the remainder is taken.
+func partitionOf(user liked.UserID) int { return int(mix(uint64(user)) % liked.Partitions) }
+
+func mix(x uint64) uint64 {
+	x += 0x9e3779b97f4a7c15
+	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27) * 0x94d049bb133111eb
+	return x ^ x>>31
+}
+
+func grantOfKey(user liked.UserID, id store.GrantID) []byte {
+	return append(num(nil, tagGrantOf, uint64(user)), id[:]...)
+}
+
+func splitGrantOfKey(key []byte) (user liked.UserID, id store.GrantID) {
+	copy(id[:], key[9:])
+	return liked.UserID(field(key, 0)), id
+}
+
+func tokenOfKey(id store.GrantID, k kind, h store.Hash) []byte {
+	return append(append(append([]byte{tagTokenOf}, id[:]...), byte(k)), h[:]...)
+}
+
+func splitTokenOfKey(key []byte) (id store.GrantID, k kind, h store.Hash) {
+	copy(id[:], key[1:])
+	copy(h[:], key[18:])
+	return id, kind(key[17]), h
+}
+
+func expiryKey(at time.Time, k kind, h store.Hash) []byte {
+	return append(append(num(nil, tagExpiry, uint64(max(at.UnixMilli(), 0))), byte(k)), h[:]...)
+}
+
+func splitExpiryKey(key []byte) (milli int64, k kind, h store.Hash) {
+	copy(h[:], key[10:])
+	return int64(field(key, 0)), kind(key[9]), h
+}
+
+func windowKey(id windowID) []byte {
+	return append(num(nil, tagWindow, uint64(id.app), uint64(id.user), uint64(id.seconds)), id.operation...)
+}
+
+func splitWindowKey(key []byte) windowID {
+	return windowID{app: liked.AppID(field(key, 0)), user: liked.UserID(field(key, 1)), seconds: int64(field(key, 2)),
+		operation: string(key[25:])}
+}
+
+func nonceKey(until time.Time, h store.Hash) []byte {
+	return append(num(nil, tagNonce, uint64(max(until.Unix(), 0))), h[:]...)
+}
+
+func splitNonceKey(key []byte) (second int64, h store.Hash) {
+	copy(h[:], key[9:])
+	return int64(field(key, 0)), h
+}
+
+// after returns the first key that does not begin with prefix.
+func after(prefix []byte) []byte {
+	end := append([]byte(nil), prefix...)
+	for i := len(end) - 1; i >= 0; i-- {
+		if end[i]++; end[i] != 0 {
+			return end[:i+1]
+		}
+	}
+	return nil
+}

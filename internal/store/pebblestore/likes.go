@@ -1,0 +1,290 @@
+package pebblestore
+
+import (
+	"context"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"liked"
+	"liked/internal/store"
+)
+
+// SetLike looks at everything before it queues, so that the committer has little left to do. A call that changes
+// nothing ends here if its look-ups are known to show one moment.
+func (s *Store) SetLike(ctx context.Context, user liked.UserID, post liked.PostID, on bool, at time.Time) (bool, error) {
+	if err := s.enter(ctx); err != nil {
+		return false, err
+	}
+	defer s.leave()
+	if ms := at.UnixMilli(); ms >= 1<<44 {
+		return false, liked.Errorf(liked.Invalid, "the time %v is too far ahead", at)
+	}
+	rules := s.rules.Load()
+	var v verdict
+	var err error
+	if on {
+		v, err = s.judge(user, post)
+	} else {
+		v, err = s.original(post)
+	}
+	if err != nil {
+		return false, err
+	}
+	visible := s.visible.Load()
+	var had liked.Seq
+	if v.target != 0 {
+		if had, err = s.likeSeq(user, v.target); err != nil {
+			return false, err
+		}
+	}
+	// Taking a like back depends on nothing but the like.
+	if stable := rules&1 == 0 && s.rules.Load() == rules; stable || !on {
+		switch {
+		case v.kind != 0:
+			if err := s.settle(ctx); err != nil {
+				return false, err
+			}
+			return false, v.refusal()
+		case (had != 0) == on:
+			if on && uint64(had) <= s.syncedSeq.Load() && s.synced.Load() >= s.rulesGroup.Load() {
+				return false, nil
+			}
+			return false, s.settle(ctx)
+		}
+	} else {
+		rules = 1
+	}
+	r := requests.Get().(*request)
+	*r = request{user: user, post: post, target: v.target, author: v.author, on: on, at: at.UnixMilli(), rules: rules,
+		visible: visible, had: had, done: r.done}
+	finished, err := s.do(ctx, r)
+	if !finished {
+		return false, err
+	}
+	changed := r.changed && err == nil
+	requests.Put(r)
+	return changed, err
+}
+
+// original resolves a post that may be gone. Without a post there is no target.
+func (s *Store) original(post liked.PostID) (v verdict, err error) {
+	h, ok, err := s.postHead(post)
+	if err != nil || !ok {
+		return v, err
+	}
+	v.target, v.author = post, h.author
+	if h.repostOf != 0 {
+		v.target = h.repostOf
+		if h, ok, err = s.postHead(v.target); err != nil || !ok {
+			return verdict{}, err
+		}
+		v.author = h.author
+	}
+	return v, nil
+}
+
+// likeSeq returns the like's position, 0 if there is no like.
+func (s *Store) likeSeq(user liked.UserID, post liked.PostID) (liked.Seq, error) {
+	var buf [17]byte
+	seq, _, err := read(s.db, likeKey(buf[:0], user, post), decodeID)
+	return liked.Seq(seq), err
+}
+
+// Of a page, at most this many rows are looked at for each item asked for: a list may be full of what the viewer may
+// not see.
+const rowsPerItem = 8
+
+func (s *Store) LikedPosts(ctx context.Context, viewer, user liked.UserID, from store.Cursor, max int) (posts []liked.Post, next store.Cursor, err error) {
+	err = s.view(ctx, func(r pebble.Reader) error {
+		e := newEyes(r, viewer)
+		next, err = walk(r, tagLiked, uint64(user), from, max, func(id uint64) (bool, error) {
+			p, err := e.post(liked.PostID(id))
+			if err != nil {
+				return false, unlessUnseen(err)
+			}
+			posts = append(posts, p)
+			return true, nil
+		})
+		return err
+	})
+	if err != nil {
+		return nil, 0, err
+	}
+	return posts, next, nil
+}
+
+func (s *Store) LikingUsers(ctx context.Context, viewer liked.UserID, post liked.PostID, from store.Cursor, max int) (users []liked.User, next store.Cursor, err error) {
+	err = s.view(ctx, func(r pebble.Reader) error {
+		h, ok, err := read(r, postKey(post), decodePostHead)
+		if err != nil {
+			return err
+		}
+		if ok && h.repostOf != 0 && !h.deleted {
+			post = h.repostOf
+			h, ok, err = read(r, postKey(post), decodePostHead)
+			if err != nil {
+				return err
+			}
+		}
+		if !ok || h.deleted {
+			return nil
+		}
+		next, err = walk(r, tagLikers, uint64(post), from, max, func(id uint64) (bool, error) {
+			u, ok, err := user(r, liked.UserID(id))
+			if err != nil || !ok || u.State.Hidden() {
+				return false, err
+			}
+			users = append(users, u)
+			return true, nil
+		})
+		return err
+	})
+	if err != nil {
+		return nil, 0, err
+	}
+	return users, next, nil
+}
+
+// walk goes over one list of likes, newest first, until max rows were taken.
+func walk(r pebble.Reader, tag byte, owner uint64, from store.Cursor, max int, take func(id uint64) (bool, error)) (next store.Cursor, err error) {
+	if max < 1 {
+		return 0, liked.Errorf(liked.Invalid, "a page of %d items", max)
+	}
+	prefix := num(nil, tag, owner)
+	start := prefix
+	if from != 0 {
+		start = num(nil, tag, owner, ^uint64(from)+1)
+	}
+	taken, rows := 0, 0
+	var last liked.Seq
+	err = scan(r, prefix, start, func(key, value []byte) (bool, error) {
+		if taken == max || rows == rowsPerItem*max {
+			next = store.Cursor(last)
+			return false, nil
+		}
+		id, err := decodeID(value)
+		if err != nil {
+			return false, damaged(key, err)
+		}
+		ok, err := take(id)
+		if err != nil {
+			return false, err
+		}
+		if ok {
+			taken++
+		}
+		rows++
+		last = listSeq(key)
+		return true, nil
+	})
+	return next, err
+}
+
+// unlessUnseen returns nil for an error that says that the viewer may not see something.
+func unlessUnseen(err error) error {
+	if kind := liked.KindOf(err); kind == liked.NotFound || kind == liked.Forbidden {
+		return nil
+	}
+	return err
+}
+
+func (s *Store) Liked(ctx context.Context, user liked.UserID, posts []liked.PostID) (on []bool, err error) {
+	err = s.view(ctx, func(r pebble.Reader) error {
+		on = make([]bool, len(posts))
+		for i, post := range posts {
+			v, err := s.original(post)
+			if err != nil {
+				return err
+			}
+			if v.target == 0 {
+				continue
+			}
+			if on[i], err = exists(r, likeKey(nil, user, v.target)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return on, nil
+}
+
+func (s *Store) LikeLog(ctx context.Context, partition int, from liked.Seq, max int) ([]liked.LikeEvent, error) {
+	if partition < 0 || partition >= liked.Partitions {
+		return nil, liked.Errorf(liked.Invalid, "no such partition %d", partition)
+	}
+	if max < 1 {
+		return nil, liked.Errorf(liked.Invalid, "a page of %d entries", max)
+	}
+	if err := s.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer s.leave()
+	for {
+		more := s.onLog[partition].wait()
+		if synced := liked.Seq(s.syncedSeq.Load()); synced > from {
+			events, err := s.readLog(partition, from, synced, max)
+			if err != nil || len(events) > 0 {
+				return events, err
+			}
+		}
+		select {
+		case <-more:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-s.failed:
+			return nil, s.failure.Load()
+		case <-s.closing:
+			return nil, liked.Errorf(liked.Unavailable, "the store is closed")
+		}
+	}
+}
+
+// readLog returns entries after from, up to and including to.
+func (s *Store) readLog(partition int, from, to liked.Seq, max int) (events []liked.LikeEvent, err error) {
+	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: logKey(nil, partition, from+1), UpperBound: after(logKey(nil, partition, to))})
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	defer closeInto(&err, it)
+	for ok := it.First(); ok && len(events) < max; ok = it.Next() {
+		value, err := it.ValueAndErr()
+		if err != nil {
+			return nil, unavailable(err)
+		}
+		_, seq := splitLogKey(it.Key())
+		e, err := decodeEvent(seq, value)
+		if err != nil {
+			return nil, damaged(it.Key(), err)
+		}
+		events = append(events, e)
+	}
+	return events, nil
+}
+
+const pruneInterval = time.Minute
+
+// prune forgets old entries of the like log, and rate windows and nonces whose time is over. Time is what callers
+// said it is.
+func (c *committer) prune() {
+	c.flush(false)
+	b := c.batch()
+	if horizon := liked.Seq(max(c.newestAt-c.s.logKeep.Milliseconds(), 0)) << 20; horizon > c.horizon {
+		for p := range liked.Partitions {
+			must(b.DeleteRange(logKey(nil, p, 0), logKey(nil, p, horizon), nil))
+		}
+		must(b.Set(horizonKey, encodeID(horizon), nil))
+		c.horizon = horizon
+	}
+	if err := c.s.traces.prune(c.s.db, b); err != nil {
+		c.s.log.Error("store: cannot forget rate windows", "err", err)
+	}
+	if b.Empty() {
+		c.discard()
+		return
+	}
+	c.flush(false)
+}

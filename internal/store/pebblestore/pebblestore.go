@@ -1,0 +1,438 @@
+// Package pebblestore keeps everything in a directory of this machine, or in memory, on cockroachdb/pebble. It is the
+// engine of a server that is one process.
+//
+// One goroutine, the committer, owns all writes (see committer.go). Calls queue there in groups: a group is one batch
+// and one sync, and while it is being synced the next one is built. So a write knows the exact state it changes
+// without a lock on anything, and a hot post costs no more than a cold one. Reads never queue; what they return is on
+// disk before they return it.
+package pebblestore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/bloom"
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"liked"
+	"liked/internal/store"
+)
+
+// format is the version of keys.go and records.go taken together.
+const format = 1
+
+// Options says where the store is and how much memory it may take.
+type Options struct {
+	Dir        string        // on-disk directory; with FS nil and Dir "" the store is in memory
+	FS         vfs.FS        // for tests; nil is the real file system
+	LogKeep    time.Duration // how long entries of the like log are kept; 0 means 24 h
+	CacheBytes int64         // of blocks read from disk; 0 means 64 MiB
+	Logger     *slog.Logger  // nil: nothing is logged
+}
+
+// Store is a store.Store.
+type Store struct {
+	db       *pebble.DB
+	log      *slog.Logger
+	logKeep  time.Duration
+	inMemory bool
+
+	// Calls under way, and from Close on math.MinInt64 more.
+	calls     atomic.Int64
+	idle      chan struct{} // told when the last call has ended after Close
+	closing   chan struct{} // closed first of all by Close: waiting readers of the log leave
+	closeOnce sync.Once
+	closeErr  error
+
+	// The first failure of a write. From then on every call is refused: what is in memory may not be on disk.
+	failure  atomic.Pointer[liked.Error]
+	failOnce sync.Once
+	failed   chan struct{} // closed once failure is set
+
+	queue     queue
+	stop      chan struct{} // closed when no call is left, for the committer
+	stopped   chan struct{} // closed when committer and syncer have ended
+	committer committer     // used by the committer's goroutine alone
+
+	// Groups are numbered from 1. A group's number is stored in applied before anything of it can be read, in visible when
+	// all of it can be, and in synced when it is on disk; so synced <= visible <= applied.
+	applied, visible, synced atomic.Uint64
+	syncedSeq                atomic.Uint64 // newest entry of the like log that is on disk
+	onSync                   signal
+	onLog                    [liked.Partitions]signal
+
+	// rules is odd while an operation is applied that may change who may like what, and another even number afterwards.
+	// Look-ups made while it stays the same even number show one moment. rulesGroup is the last such operation's group.
+	rules, rulesGroup atomic.Uint64
+	users             headCache[liked.UserID, userHead]
+	posts             headCache[liked.PostID, postHead]
+
+	generation atomic.Uint64
+	traces     traces
+}
+
+var _ store.Store = (*Store)(nil)
+
+// Open opens the store, and makes it if there is none.
+func Open(o Options) (*Store, error) {
+	if o.LogKeep == 0 {
+		o.LogKeep = 24 * time.Hour
+	}
+	if o.CacheBytes == 0 {
+		o.CacheBytes = 64 << 20
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	s := &Store{
+		log:      o.Logger,
+		logKeep:  o.LogKeep,
+		inMemory: o.FS == nil && o.Dir == "",
+		idle:     make(chan struct{}, 1),
+		closing:  make(chan struct{}),
+		failed:   make(chan struct{}),
+		stop:     make(chan struct{}),
+		stopped:  make(chan struct{}),
+		queue:    queue{wake: make(chan struct{}, 1)},
+	}
+	switch {
+	case s.inMemory:
+		o.FS, o.Dir = vfs.NewMem(), "memory"
+	case o.FS == nil:
+		o.FS = vfs.Default
+	}
+	guard := &guardFS{FS: o.FS, fail: s.fail}
+	if err := s.openDB(o.Dir, s.pebbleOptions(&o, guard)); err != nil {
+		return nil, err
+	}
+	if err := s.load(o.Dir); err != nil {
+		_ = s.db.Close() // the first error is the one that helps
+		return nil, err
+	}
+	guard.armed.Store(true)
+	go s.run()
+	return s, nil
+}
+
+func (s *Store) pebbleOptions(o *Options, fs vfs.FS) *pebble.Options {
+	logger := pebbleLogger{s}
+	opts := &pebble.Options{
+		FS:                          fs,
+		CacheSize:                   o.CacheBytes,
+		FormatMajorVersion:          pebble.FormatNewest,
+		MemTableSize:                64 << 20,
+		MemTableStopWritesThreshold: 4,
+		L0CompactionThreshold:       4,
+		L0StopWritesThreshold:       24,
+		LBaseMaxBytes:               64 << 20,
+		BytesPerSync:                1 << 20,
+		MaxOpenFiles:                4096,
+		CompactionConcurrencyRange:  func() (int, int) { return 1, 2 },
+		Logger:                      logger,
+		DisableWAL:                  s.inMemory,
+		EventListener: &pebble.EventListener{
+			BackgroundError: func(err error) { s.log.Error("store: background work failed", "err", err) },
+			WriteStallBegin: func(i pebble.WriteStallBeginInfo) { s.log.Warn("store: writes wait for the disk", "why", i.Reason) },
+		},
+	}
+	if s.inMemory {
+		opts.MemTableSize = 4 << 20
+	}
+	for i := range opts.Levels {
+		opts.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
+	}
+	return opts
+}
+
+// openDB runs pebble.Open on a goroutine of its own, because pebble reports some failures by calling Fatalf, which
+// ends the goroutine.
+func (s *Store) openDB(dir string, opts *pebble.Options) error {
+	err := errors.New("pebble gave up; the log has the reason")
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		defer func() {
+			if p := recover(); p != nil {
+				err = fmt.Errorf("%v", p)
+			}
+		}()
+		s.db, err = pebble.Open(dir, opts)
+	}()
+	<-done
+	if err == nil {
+		return nil
+	}
+	if errors.Is(err, syscall.EAGAIN) || strings.Contains(err.Error(), "lock held by current process") {
+		return &liked.Error{Kind: liked.Unavailable, Err: err,
+			Msg: dir + " is in use by another process; ask the running server through its admin listener or stop it"}
+	}
+	return &liked.Error{Kind: liked.Unavailable, Msg: "cannot open the store in " + dir, Err: err}
+}
+
+// load checks the format, writes it into a new store, and finds where the last process stopped.
+func (s *Store) load(dir string) error {
+	version, ok, err := read(s.db, formatKey, func(v []byte) ([]byte, error) { return append([]byte(nil), v...), nil })
+	switch {
+	case err != nil:
+		return err
+	case !ok:
+		it, err := s.db.NewIter(nil)
+		if err != nil {
+			return unavailable(err)
+		}
+		used := it.First()
+		if err := it.Close(); err != nil {
+			return unavailable(err)
+		}
+		if used {
+			return liked.Errorf(liked.Invalid, "%s holds a database that is not a store of likes; choose another directory", dir)
+		}
+		if err := s.db.Set(formatKey, []byte{format}, s.writeOptions()); err != nil {
+			return unavailable(err)
+		}
+	case len(version) != 1 || version[0] != format:
+		return liked.Errorf(liked.Invalid, "%s has store format %d and this program reads format %d; "+
+			"export it with the release that wrote it and import it here", dir, version, format)
+	}
+	horizon, _, err := read(s.db, horizonKey, decodeID)
+	if err != nil {
+		return err
+	}
+	// The newest entry of the log is never pruned, so that the last position needs no key of its own.
+	last := liked.Seq(horizon)
+	for p := range liked.Partitions {
+		seq, err := s.lastInLog(p)
+		if err != nil {
+			return err
+		}
+		last = max(last, seq)
+	}
+	s.committer.init(s, last, liked.Seq(horizon))
+	s.syncedSeq.Store(uint64(last))
+	s.traces.init(s)
+	return nil
+}
+
+func (s *Store) lastInLog(partition int) (liked.Seq, error) {
+	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: logKey(nil, partition, 0), UpperBound: after(logKey(nil, partition, math.MaxUint64))})
+	if err != nil {
+		return 0, unavailable(err)
+	}
+	var seq liked.Seq
+	if it.Last() {
+		_, seq = splitLogKey(it.Key())
+	}
+	return seq, unavailable(it.Close())
+}
+
+// writeOptions are those of a write that must be on disk when it returns.
+func (s *Store) writeOptions() *pebble.WriteOptions {
+	if s.inMemory {
+		return pebble.NoSync
+	}
+	return pebble.Sync
+}
+
+// Close implements store.Store. After a failed write it abandons what pebble holds: pebble cannot let go of it, and the
+// directory stays locked until the process ends.
+func (s *Store) Close() error {
+	s.closeOnce.Do(func() {
+		close(s.closing)
+		if s.calls.Add(math.MinInt64) != math.MinInt64 {
+			<-s.idle
+		}
+		close(s.stop)
+		select {
+		case <-s.stopped:
+		case <-s.failed:
+			s.closeErr = s.failure.Load()
+			return
+		}
+		closed := make(chan error, 1)
+		go func() {
+			defer func() {
+				if p := recover(); p != nil {
+					closed <- fmt.Errorf("%v", p)
+				}
+			}()
+			closed <- s.db.Close()
+		}()
+		select {
+		case err := <-closed:
+			if s.closeErr = unavailable(err); s.failure.Load() != nil {
+				s.closeErr = s.failure.Load()
+			}
+		case <-s.failed:
+			s.closeErr = s.failure.Load()
+		}
+	})
+	return s.closeErr
+}
+
+// enter begins a call; unless it returns an error, leave must follow.
+func (s *Store) enter(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if s.calls.Add(1) < 0 {
+		s.leave()
+		return liked.Errorf(liked.Unavailable, "the store is closed")
+	}
+	if err := s.failure.Load(); err != nil {
+		s.leave()
+		return err
+	}
+	return nil
+}
+
+func (s *Store) leave() {
+	if s.calls.Add(-1) == math.MinInt64 {
+		select {
+		case s.idle <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// fail refuses every call from now on, including those that wait.
+func (s *Store) fail(err error) {
+	s.failOnce.Do(func() {
+		s.failure.Store(&liked.Error{Kind: liked.Unavailable, Msg: "the disk refused a write; restart the server once it is well", Err: err})
+		s.log.Error("store: a write failed, refusing all calls from now on", "err", err)
+		close(s.failed)
+	})
+}
+
+// view runs one read on one moment of the store. What it has seen is on disk when view returns.
+func (s *Store) view(ctx context.Context, f func(r pebble.Reader) error) error {
+	if err := s.enter(ctx); err != nil {
+		return err
+	}
+	defer s.leave()
+	snap := s.db.NewSnapshot()
+	err := f(snap)
+	if closeErr := snap.Close(); err == nil {
+		err = unavailable(closeErr)
+	}
+	if settleErr := s.settle(ctx); settleErr != nil {
+		return settleErr
+	}
+	return err
+}
+
+// settle waits until everything that could be read when it was called is on disk.
+func (s *Store) settle(ctx context.Context) error {
+	for seen := s.applied.Load(); s.synced.Load() < seen; {
+		synced := s.onSync.wait()
+		if s.synced.Load() >= seen {
+			break
+		}
+		select {
+		case <-synced:
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-s.failed:
+			return s.failure.Load()
+		}
+	}
+	return nil
+}
+
+// signal tells any number of waiters that something has changed.
+type signal struct {
+	mu sync.Mutex
+	ch chan struct{} // nil while nobody waits
+}
+
+// wait returns a channel that the next change closes. To miss none, call it before looking at what may change.
+func (s *signal) wait() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ch == nil {
+		s.ch = make(chan struct{})
+	}
+	return s.ch
+}
+
+func (s *signal) tell() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ch != nil {
+		close(s.ch)
+		s.ch = nil
+	}
+}
+
+// read gets one key and decodes its value, which decode must not keep. ok is false if there is no such key.
+func read[T any](r pebble.Reader, key []byte, decode func([]byte) (T, error)) (v T, ok bool, err error) {
+	value, closer, err := r.Get(key)
+	if err != nil {
+		if errors.Is(err, pebble.ErrNotFound) {
+			return v, false, nil
+		}
+		return v, false, unavailable(err)
+	}
+	v, err = decode(value)
+	closeErr := closer.Close()
+	if err != nil {
+		return v, true, damaged(key, err)
+	}
+	return v, true, unavailable(closeErr)
+}
+
+func exists(r pebble.Reader, key []byte) (bool, error) {
+	_, ok, err := read(r, key, func([]byte) (struct{}, error) { return struct{}{}, nil })
+	return ok, err
+}
+
+func damaged(key []byte, err error) error {
+	return &liked.Error{Kind: liked.Internal, Msg: fmt.Sprintf("key %x", key), Err: err}
+}
+
+// unavailable wraps an error of pebble; nil stays nil.
+func unavailable(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &liked.Error{Kind: liked.Unavailable, Msg: "the disk refuses to be read or written", Err: err}
+}
+
+// scan calls f with each key that begins with prefix and is not below from, until f returns false or an error. Key and
+// value are only lent.
+func scan(r pebble.Reader, prefix, from []byte, f func(key, value []byte) (bool, error)) (err error) {
+	lower := prefix
+	if string(from) > string(prefix) {
+		lower = from
+	}
+	it, err := r.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: after(prefix)})
+	if err != nil {
+		return unavailable(err)
+	}
+	defer closeInto(&err, it)
+	for ok := it.First(); ok; ok = it.Next() {
+		value, err := it.ValueAndErr()
+		if err != nil {
+			return unavailable(err)
+		}
+		if more, err := f(it.Key(), value); err != nil || !more {
+			return err
+		}
+	}
+	return nil
+}
+
+func closeInto(err *error, c io.Closer) {
+	if closeErr := c.Close(); *err == nil {
+		*err = unavailable(closeErr)
+	}
+}
