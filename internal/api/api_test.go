@@ -30,14 +30,15 @@ var start = time.Date(2024, 5, 1, 12, 0, 0, 250e6, time.UTC)
 
 // A world is a server over TCP with an empty in-memory store and a clock of its own.
 type world struct {
-	t      *testing.T
-	url    string
-	store  *pebblestore.Store
-	auth   *auth.Auth
-	app    liked.App
-	tokens map[string]string // Authorization headers by name
-	clock  atomic.Int64      // nanoseconds after start
-	seen   chan api.Exchange
+	t         *testing.T
+	url       string
+	store     *pebblestore.Store
+	auth      *auth.Auth
+	app       liked.App
+	tokens    map[string]string // Authorization headers by name
+	clock     atomic.Int64      // nanoseconds after start
+	transport http.Transport    // without the compression that nobody asked for
+	seen      chan api.Exchange
 }
 
 func (w *world) now() time.Time { return start.Add(time.Duration(w.clock.Load())) }
@@ -67,11 +68,13 @@ func newWorld(t *testing.T, change func(*api.Options)) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
+	w.transport.DisableCompression = true
 	srv := httptest.NewUnstartedServer(a)
 	srv.Config.ConnContext = api.ConnContext
 	srv.Start()
 	w.url = srv.URL
 	t.Cleanup(func() {
+		w.transport.CloseIdleConnections()
 		srv.Close()
 		report, err := st.Check(context.Background())
 		if err != nil || len(report.Problems) > 0 {
@@ -198,7 +201,7 @@ func (w *world) request(credential, method, target string, lines []string) (*htt
 		}
 		header.Set("Authorization", token)
 	}
-	resp, err := http.DefaultTransport.RoundTrip(r)
+	resp, err := w.transport.RoundTrip(r)
 	w.must(err)
 	defer resp.Body.Close()
 	text, err := io.ReadAll(resp.Body)

@@ -1,0 +1,113 @@
+package api_test
+
+import (
+	"bytes"
+	"crypto/rand"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"liked"
+	"liked/internal/api"
+	"liked/internal/auth"
+	"liked/internal/limit"
+	"liked/internal/store"
+	"liked/internal/store/pebblestore"
+)
+
+// BenchmarkLike is a like in our own code, from the request that net/http has parsed to the answer that it is handed:
+// authentication, limits kept in the store, validation, and a store that syncs to disk.
+func BenchmarkLike(b *testing.B) {
+	for _, callers := range []int{1, 32, 256} {
+		b.Run(fmt.Sprintf("callers=%d", callers), func(b *testing.B) {
+			h, tokens := benchServer(b, callers)
+			b.ReportAllocs()
+			b.ResetTimer()
+			perCaller := b.N/callers + 1
+			done := make(chan struct{})
+			for i := range callers {
+				go func() {
+					defer func() { done <- struct{}{} }()
+					body := fmt.Appendf(nil, `{"tweet_id":"%d"}`, 1)
+					reader := bytes.NewReader(body)
+					r := httptest.NewRequest("POST", fmt.Sprintf("/2/users/%d/likes", i+1), reader)
+					r.Header.Set("Authorization", tokens[i])
+					r.Header.Set("Content-Type", "application/json")
+					w := &discard{header: http.Header{}}
+					for n := range perCaller {
+						reader.Reset(fmt.Appendf(body[:0], `{"tweet_id":"%d"}`, 1+n%benchPosts))
+						r.Body = io.NopCloser(reader)
+						clear(w.header)
+						h.ServeHTTP(w, r)
+						if w.status != 200 {
+							b.Errorf("status %d", w.status)
+							return
+						}
+					}
+				}()
+			}
+			for range callers {
+				<-done
+			}
+		})
+	}
+}
+
+const benchPosts = 5000
+
+func benchServer(b *testing.B, users int) (http.Handler, []string) {
+	st, err := pebblestore.Open(pebblestore.Options{Dir: b.TempDir()})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { st.Close() })
+	must := func(err error) {
+		if err != nil {
+			b.Error(err)
+		}
+	}
+	ctx := b.Context()
+	au, err := auth.New(auth.Options{Store: st, Now: time.Now, Rand: rand.Reader,
+		BaseURL: func(r *http.Request) string { return "http://" + r.Host }})
+	must(err)
+	app, _, err := au.NewApp(ctx, liked.App{Name: "bench"})
+	must(err)
+	tokens := make([]string, users)
+	for i := range tokens {
+		id := liked.UserID(i + 1)
+		must(st.AddUser(ctx, liked.User{ID: id, Username: fmt.Sprintf("user%d", id), Name: "User", CreatedAt: time.Now()}))
+		t, err := au.IssueTokens(ctx, app.ID, id, liked.AllScopes, 0)
+		must(err)
+		tokens[i] = "Bearer " + t.AccessToken
+	}
+	sem := make(chan struct{}, 256)
+	for i := range benchPosts {
+		sem <- struct{}{}
+		go func() {
+			must(st.AddPost(ctx, liked.Post{ID: liked.PostID(i + 1), Author: 1, Text: "post", CreatedAt: time.Now()}))
+			<-sem
+		}()
+	}
+	for range cap(sem) {
+		sem <- struct{}{}
+	}
+	limits, err := api.ParseLimits([]byte(`{"usersIdLike":{"user_15m":1000000000,"user_24h":1000000000}}`))
+	must(err)
+	h, err := api.New(api.Options{Store: st, Auth: au, Limits: limits, Now: time.Now,
+		Limiter: limit.New(func(w limit.Window) { st.KeepWindow(store.RateWindow(w)) })})
+	must(err)
+	return h, tokens
+}
+
+// discard is a ResponseWriter that costs nothing.
+type discard struct {
+	header http.Header
+	status int
+}
+
+func (d *discard) Header() http.Header         { return d.header }
+func (d *discard) WriteHeader(status int)      { d.status = status }
+func (d *discard) Write(p []byte) (int, error) { return len(p), nil }
