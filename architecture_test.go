@@ -1,0 +1,104 @@
+package liked_test
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// allowed is who may import what: for each package of ours, the packages of ours and the modules from outside that its
+// sources may import beyond the standard library. A new package or a new edge is a decision, made by a line here. Test
+// files may import more.
+var allowed = map[string]struct{ ours, outside string }{
+	".":                          {"", ""},
+	"internal/store":             {".", ""},
+	"internal/store/storetest":   {". internal/store", "github.com/anishathalye/porcupine pgregory.net/rapid"},
+	"internal/store/pebblestore": {". internal/store", "github.com/cockroachdb/pebble/v2"},
+	"internal/limit":             {".", ""},
+	"internal/control":           {". internal/store", ""},
+	"internal/auth":              {". internal/store internal/limit", "golang.org/x/crypto"},
+	"internal/api":               {". internal/store internal/limit", ""},
+	"internal/server":            {". internal/store internal/store/pebblestore internal/limit internal/control internal/auth internal/api", "github.com/prometheus/client_golang"},
+	"cmd/liked":                  {". internal/server internal/control", "github.com/alecthomas/kong"},
+	"likedtest":                  {". internal/server internal/control", ""},
+}
+
+func TestArchitecture(t *testing.T) {
+	seen := map[string]bool{}
+	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() {
+			if name := d.Name(); path != "." && (strings.HasPrefix(name, ".") || name == "testdata" || name == "compat" || name == "node_modules") {
+				return filepath.SkipDir
+			}
+			return nil
+		}
+		if !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return nil
+		}
+		dir := filepath.ToSlash(filepath.Dir(path))
+		rule, ok := allowed[dir]
+		if !ok {
+			t.Errorf("%s: package %s is not in the table of allowed imports", path, dir)
+			return nil
+		}
+		seen[dir] = true
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		for _, spec := range file.Imports {
+			name, err := strconv.Unquote(spec.Path.Value)
+			if err != nil {
+				return err
+			}
+			if !permitted(dir, rule.ours, rule.outside, name) {
+				t.Errorf("%s imports %s, which the table does not allow %s", path, name, dir)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for dir := range allowed {
+		if !seen[dir] {
+			t.Errorf("%s is in the table and has no sources", dir)
+		}
+	}
+}
+
+func permitted(dir, ours, outside, name string) bool {
+	if name == "liked" || strings.HasPrefix(name, "liked/") {
+		dir := strings.TrimPrefix(strings.TrimPrefix(name, "liked"), "/")
+		if dir == "" {
+			dir = "."
+		}
+		return slices.Contains(strings.Fields(ours), dir)
+	}
+	if first, _, _ := strings.Cut(name, "/"); !strings.Contains(first, ".") { // the standard library
+		return dir != "." || name != "net/http"
+	}
+	return slices.ContainsFunc(strings.Fields(outside), func(module string) bool {
+		return name == module || strings.HasPrefix(name, module+"/")
+	})
+}
+
+// The check above must be able to fail.
+func TestArchitectureRefuses(t *testing.T) {
+	for _, edge := range []struct{ dir, name string }{
+		{".", "net/http"}, {".", "liked/internal/store"}, {"internal/api", "liked/internal/auth"}, {"internal/store", "github.com/x/y"},
+		{"internal/api", "liked/internal/store/storetest"},
+	} {
+		if rule := allowed[edge.dir]; permitted(edge.dir, rule.ours, rule.outside, edge.name) {
+			t.Errorf("%s may import %s", edge.dir, edge.name)
+		}
+	}
+}
