@@ -54,14 +54,15 @@ type benchWorld struct {
 	} `json:"posts"`
 }
 
-func (c *benchCmd) Validate() error {
+func (c *benchCmd) check() error {
 	if c.Connections < 1 || c.Turns < 1 || c.Duration <= 0 || c.Zipf <= 1 {
 		return errors.New("bench: --connections and --turns start at 1, --duration is positive, --zipf is above 1")
 	}
 	return nil
 }
 
-func (c *benchCmd) run(ctx context.Context, stdin io.Reader, stdout io.Writer) error {
+func (c *benchCmd) Run(e *env) error {
+	ctx := e.ctx
 	text, err := os.ReadFile(c.Credentials)
 	if err != nil {
 		return err
@@ -74,7 +75,7 @@ func (c *benchCmd) run(ctx context.Context, stdin io.Reader, stdout io.Writer) e
 		return fmt.Errorf("%s names no users or no posts", c.Credentials)
 	}
 	if c.Floor {
-		return serveFloor(world, stdin, stdout)
+		return serveFloor(world, e.stdin, e.stdout)
 	}
 
 	floorURL, stop, err := c.startFloor(ctx)
@@ -112,9 +113,9 @@ func (c *benchCmd) run(ctx context.Context, stdin io.Reader, stdout io.Writer) e
 	slices.Sort(ratios)
 	report.Ratio = ratios[len(ratios)/2]
 	if c.JSON {
-		return json.NewEncoder(stdout).Encode(report)
+		return json.NewEncoder(e.stdout).Encode(report)
 	}
-	report.print(stdout)
+	report.print(e.stdout)
 	return nil
 }
 

@@ -45,6 +45,8 @@ type grammar struct {
 	} `cmd:"" help:"Tokens, with which apps call."`
 	Check checkCmd `cmd:"" help:"Prove that likes, lists, counts and the log agree."`
 
+	Bench benchCmd `cmd:"" help:"Measure a running server against a bare one."`
+
 	Env     envCmd     `cmd:"" help:"Turn a credentials file into shell exports."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 }
@@ -106,7 +108,7 @@ func parse(args, environ []string, stdout io.Writer) (command, error) {
 			selected = ctx.Selected().Target.Addr().Interface()
 			if c, ok := selected.(interface{ check() error }); ok {
 				if err := c.check(); err != nil {
-					mistakes = append(mistakes, err.Error())
+					mistakes = append(mistakes, values.without(err)...)
 				}
 			}
 		}
@@ -155,7 +157,7 @@ func withoutUnknown(args []string, err error) (rest []string, ok bool) {
 
 // unknownVariables says which LIKED_* variables stand for no flag of any command.
 func unknownVariables(model *kong.Application, variables map[string]string) (mistakes []string) {
-	known := make(map[string]bool)
+	known := map[string]bool{envPrefix + "REQUIRE": true} // of this project's tests, some of which run the program
 	_ = kong.Visit(model, func(node kong.Visitable, next kong.Next) error {
 		if f, ok := node.(*kong.Flag); ok && f.Name != "help" {
 			known[variable(f.Name)] = true
@@ -213,6 +215,15 @@ func (c collector) mappers() []kong.Option {
 	}
 }
 
+// without returns the lines of err, but for those about flags whose value could not even be read.
+func (c collector) without(err error) []string {
+	read := *c.mistakes
+	return slices.DeleteFunc(strings.Split(err.Error(), "\n"), func(line string) bool {
+		flag, _, _ := strings.Cut(line, ":")
+		return slices.ContainsFunc(read, func(m string) bool { return strings.HasPrefix(m, flag+":") })
+	})
+}
+
 type collecting struct {
 	kong.Mapper
 	mistakes *[]string
@@ -220,7 +231,7 @@ type collecting struct {
 
 func (c collecting) Decode(ctx *kong.DecodeContext, target reflect.Value) error {
 	if err := c.Mapper.Decode(ctx, target); err != nil {
-		*c.mistakes = append(*c.mistakes, fmt.Sprintf("--%s: %v", ctx.Value.Name, err))
+		*c.mistakes = append(*c.mistakes, fmt.Sprintf("%s: %v", ctx.Value.Name, err))
 	}
 	return nil
 }
