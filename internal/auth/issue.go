@@ -131,29 +131,38 @@ func (a *Auth) newSecrets(app *liked.App) (AppSecrets, error) {
 // Bearer returns the app's app-only token, percent-encoded as X sends it. Asking again gives the same token until it is
 // revoked, and then a new one. NotFound if there is no such app.
 func (a *Auth) Bearer(ctx context.Context, id liked.AppID) (string, error) {
-	app, err := a.store.App(ctx, id)
-	if err != nil {
-		return "", err
+	for {
+		app, err := a.store.App(ctx, id)
+		if err != nil {
+			return "", err
+		}
+		if app.BearerHash != (store.Hash{}) {
+			token, err := a.unsealed(sealBearer, app.ClientID, app.SealedBearer)
+			if err != nil {
+				return "", &liked.Error{Kind: liked.Internal, Msg: fmt.Sprintf("the app-only token of app %d cannot be read", id), Err: err}
+			}
+			return token, nil
+		}
+		p := a.pick()
+		bearer := p.appBearer()
+		p.done()
+		if p.err != nil {
+			return "", p.err
+		}
+		sealed, err := a.sealed(sealBearer, app.ClientID, url.QueryEscape(bearer))
+		if err != nil {
+			return "", err
+		}
+		err = a.store.UpdateApp(ctx, id, func(app *liked.App) error {
+			if app.BearerHash == (store.Hash{}) { // else somebody else made one meanwhile, and has told the app
+				app.BearerHash, app.SealedBearer = hashOf(bearer), sealed
+			}
+			return nil
+		})
+		if err != nil {
+			return "", err
+		}
 	}
-	if app.BearerHash != (store.Hash{}) {
-		return a.unsealed(sealBearer, app.ClientID, app.SealedBearer)
-	}
-	p := a.pick()
-	bearer := p.appBearer()
-	p.done()
-	if p.err != nil {
-		return "", p.err
-	}
-	token := url.QueryEscape(bearer)
-	sealed, err := a.sealed(sealBearer, app.ClientID, token)
-	if err != nil {
-		return "", err
-	}
-	err = a.store.UpdateApp(ctx, id, func(app *liked.App) error {
-		app.BearerHash, app.SealedBearer = hashOf(bearer), sealed
-		return nil
-	})
-	return token, err
 }
 
 // IssueTokens makes a grant of the user to the app and its first OAuth 2.0 tokens, as if the user had consented now.

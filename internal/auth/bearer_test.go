@@ -1,0 +1,215 @@
+package auth_test
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"liked"
+	"liked/internal/auth"
+	"liked/internal/store"
+)
+
+func sha256Of(s string) store.Hash { return sha256.Sum256([]byte(s)) }
+
+func TestUserToken(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	tokens := w.issue(t, liked.TweetRead|liked.LikeWrite)
+	want := liked.Principal{Credential: liked.OAuth2User, App: 2, ClientID: w.app.ClientID, User: docsUser,
+		Scopes: liked.TweetRead | liked.LikeWrite, Access: liked.ReadWrite}
+	for range 2 { // from the store, then from memory
+		v := w.get(t, "Bearer "+tokens.AccessToken)
+		wantOK(t, v)
+		if v.Principal != want {
+			t.Errorf("got %+v, want %+v", v.Principal, want)
+		}
+	}
+}
+
+func TestUserTokenExpires(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	issued := w.clock.Now()
+	token := w.issue(t, liked.TweetRead).AccessToken
+	w.clock.Set(issued.Add(2*time.Hour - time.Nanosecond))
+	wantOK(t, w.get(t, "Bearer "+token))
+	w.clock.Set(issued.Add(2 * time.Hour))
+	wantRefused(t, w.get(t, "Bearer "+token), "expired at 2011-10-14T22:09:18Z, 0s ago")
+	w.clock.Set(issued.Add(2*time.Hour + time.Minute))
+	wantRefused(t, w.get(t, "Bearer "+token), "1m0s ago")
+
+	short, err := w.auth.IssueTokens(t.Context(), w.app.ID, w.user, 0, time.Second)
+	check(t, err)
+	w.clock.Add(time.Second)
+	wantRefused(t, w.get(t, "Bearer "+short.AccessToken), "expired") // not read before it expired
+}
+
+func TestUnknownBearerHints(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	tokens := w.issue(t, liked.AllScopes)
+	for _, c := range []struct{ name, token, want string }{
+		{"refresh token", tokens.RefreshToken, "looks like a refresh token"},
+		{"client id", w.app.ClientID, "looks like a client id"},
+		{"OAuth 1.0a token", docsToken, "looks like an OAuth 1.0a access token"},
+		{"anything", "anything", "unknown or was revoked"},
+		{"app-only", strings.Repeat("A", 21) + "x", "no app has this app-only token"},
+		{"broken app-only", strings.Repeat("A", 21) + "%2", "percent sign"},
+	} {
+		t.Run(c.name, func(t *testing.T) { wantRefused(t, w.get(t, "Bearer "+c.token), c.want) })
+	}
+}
+
+func TestAppOnlyToken(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	encoded := w.app1.Bearer
+	decoded, err := url.QueryUnescape(encoded)
+	check(t, err)
+	if encoded == decoded {
+		t.Fatalf("%s has no escapes", encoded)
+	}
+	want := liked.Principal{Credential: liked.AppOnly, App: 2, ClientID: w.app.ClientID, Access: liked.ReadOnly}
+	for _, token := range []string{encoded, decoded, strings.ReplaceAll(encoded, "%2B", "%2b"), encoded} {
+		v := w.get(t, "Bearer "+token)
+		wantOK(t, v)
+		if v.Principal != want {
+			t.Errorf("got %+v, want %+v", v.Principal, want)
+		}
+	}
+}
+
+// What was remembered about a caller is not used after a change that was acknowledged.
+func TestChangesAreSeenAtOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	ctx := t.Context()
+	user := "Bearer " + w.issue(t, liked.TweetRead).AccessToken
+	app := "Bearer " + w.app1.Bearer
+	nonce := 0
+	oauth1 := func() verdict {
+		client := docsClient()
+		nonce++
+		client.nonce += strings.Repeat("x", nonce)
+		return w.do(t, client.request(t, "GET", w.url+"/2/users/me"))
+	}
+	setApp := func(id liked.AppID, state liked.AppState) {
+		check(t, w.store.UpdateApp(ctx, id, func(a *liked.App) error { a.State = state; return nil }))
+	}
+	for _, state := range []liked.AccountState{liked.Active, liked.Locked, liked.Suspended, liked.Deactivated, liked.Active} {
+		check(t, w.store.UpdateUser(ctx, w.user, func(u *liked.User) error { u.State = state; return nil }))
+		for name, v := range map[string]verdict{"bearer": w.get(t, user), "oauth1": oauth1()} {
+			wantOK(t, v)
+			if v.Principal.State != state {
+				t.Errorf("%s: got a user %s, want %s", name, v.Principal.State, state)
+			}
+		}
+	}
+	for _, state := range []liked.AppState{liked.NotEnrolled, liked.Enrolled} {
+		setApp(1, state)
+		setApp(2, state)
+		for name, v := range map[string]verdict{"bearer": w.get(t, user), "app": w.get(t, app), "oauth1": oauth1()} {
+			wantOK(t, v)
+			if v.Principal.AppState != state {
+				t.Errorf("%s: got an app %s, want %s", name, v.Principal.AppState, state)
+			}
+		}
+	}
+	setApp(1, liked.AppSuspended)
+	setApp(2, liked.AppSuspended)
+	wantRefused(t, w.get(t, user), "app 2 is suspended")
+	wantRefused(t, w.get(t, app), "app 2 is suspended")
+	wantRefused(t, oauth1(), "app 1 is suspended")
+	setApp(1, liked.Enrolled)
+	setApp(2, liked.Enrolled)
+	wantOK(t, w.get(t, user))
+	wantOK(t, w.get(t, app))
+	wantOK(t, oauth1())
+}
+
+func TestRevoke(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	ctx := t.Context()
+	tokens, kept := w.issue(t, liked.AllScopes), w.issue(t, liked.AllScopes)
+	wantOK(t, w.get(t, "Bearer "+tokens.AccessToken))
+	check(t, w.auth.Revoke(ctx, tokens.AccessToken))
+	wantRefused(t, w.get(t, "Bearer "+tokens.AccessToken), "was revoked")
+	if err := w.auth.Revoke(ctx, tokens.RefreshToken); liked.KindOf(err) != liked.NotFound {
+		t.Errorf("got %v for the refresh token of a revoked access token, want not found", err)
+	}
+	wantOK(t, w.get(t, "Bearer "+kept.AccessToken))
+	check(t, w.auth.Revoke(ctx, kept.RefreshToken))
+	wantRefused(t, w.get(t, "Bearer "+kept.AccessToken), "was revoked")
+
+	client := docsClient()
+	wantOK(t, w.do(t, client.request(t, "GET", w.url+"/2/users/me")))
+	check(t, w.auth.Revoke(ctx, docsToken))
+	client.nonce += "x"
+	wantRefused(t, w.do(t, client.request(t, "GET", w.url+"/2/users/me")), "oauth_token is unknown or was revoked")
+
+	wantOK(t, w.get(t, "Bearer "+w.app1.Bearer))
+	check(t, w.auth.Revoke(ctx, w.app1.Bearer))
+	wantRefused(t, w.get(t, "Bearer "+w.app1.Bearer), "no app has this app-only token")
+
+	for _, token := range []string{"", "x", tokens.AccessToken, docsToken, w.app1.Bearer, w.app1.Bearer + "%"} {
+		err := w.auth.Revoke(ctx, token)
+		if err == nil || liked.KindOf(err) != liked.NotFound {
+			t.Errorf("got %v for a token that is unknown, want not found", err)
+		} else {
+			w.checkReason(t, err.Error())
+		}
+	}
+}
+
+func TestBearerStaysTheSame(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	ctx := t.Context()
+	if got, err := w.auth.Bearer(ctx, w.app.ID); err != nil || got != w.app1.Bearer {
+		t.Errorf("got %q, %v, want the token that the app was made with, %q", got, err, w.app1.Bearer)
+	}
+	check(t, w.auth.Revoke(ctx, w.app1.Bearer))
+
+	// Of those who ask for a new one at once, all are told the one that works.
+	tokens := make([]string, 20)
+	var wg sync.WaitGroup
+	for i := range tokens {
+		wg.Go(func() {
+			var err error
+			if tokens[i], err = w.auth.Bearer(ctx, w.app.ID); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	for _, token := range tokens {
+		if token != tokens[0] || token == w.app1.Bearer {
+			t.Errorf("got %q, want the new token %q", token, tokens[0])
+		}
+	}
+	wantOK(t, w.get(t, "Bearer "+tokens[0]))
+	wantRefused(t, w.get(t, "Bearer "+w.app1.Bearer), "no app has this app-only token")
+	if _, err := w.auth.Bearer(ctx, 99); err == nil || liked.KindOf(err) != liked.NotFound {
+		t.Errorf("got %v for an app that is not there, want not found", err)
+	}
+}
+
+func TestCacheIsBounded(t *testing.T) {
+	t.Parallel()
+	if got := auth.CacheBound(100_000); got > auth.CacheSize || got < auth.CacheSize/2 {
+		t.Errorf("got %d callers remembered of 100000, want at most %d", got, auth.CacheSize)
+	}
+}
+
+func decode64(t *testing.T, s string) string {
+	t.Helper()
+	b, err := base64.RawURLEncoding.DecodeString(s)
+	check(t, err)
+	return string(b)
+}

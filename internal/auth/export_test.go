@@ -1,0 +1,104 @@
+package auth
+
+import (
+	"context"
+	"time"
+
+	"liked"
+	"liked/internal/store"
+)
+
+// ParseHeader returns the decoded parameters of the value of an OAuth header, but for realm and oauth_signature, and
+// the signature.
+func ParseHeader(text string) (params [][2]string, signature string, err error) {
+	s := new(signed)
+	if err := s.parseHeader(text); err != nil {
+		return nil, "", err
+	}
+	for _, p := range s.params {
+		params = append(params, [2]string{p.name, p.value})
+	}
+	return params, s.header.signature, nil
+}
+
+// BaseString returns the signature base string of a request.
+func BaseString(method, origin, path, header, query, form string) (string, error) {
+	s := new(signed)
+	if err := s.parseHeader(header); err != nil {
+		return "", err
+	}
+	if err := s.addForm("query", query); err != nil {
+		return "", err
+	}
+	if err := s.addForm("form body", form); err != nil {
+		return "", err
+	}
+	if err := s.normalize(); err != nil {
+		return "", err
+	}
+	s.setPrefix(method, normalOrigin(origin), path)
+	return string(s.prefix) + string(s.base), nil
+}
+
+// AddApp adds the app with an API secret that was chosen elsewhere.
+func (a *Auth) AddApp(ctx context.Context, app liked.App, apiSecret string) (err error) {
+	if app.SealedAPISecret, err = a.sealed(sealAPISecret, app.APIKey, apiSecret); err != nil {
+		return err
+	}
+	return a.store.AddApp(ctx, app)
+}
+
+// AddOAuth1Token adds a token that was chosen elsewhere.
+func (a *Auth) AddOAuth1Token(ctx context.Context, app liked.AppID, user liked.UserID, token, secret string) error {
+	g, err := a.newGrant(ctx, app, user)
+	if err != nil {
+		return err
+	}
+	t := store.OAuth1Token{Token: hashOf(token), Access: liked.ReadWrite}
+	if t.SealedSecret, err = a.sealed(sealTokenSecret, string(t.Token[:]), secret); err != nil {
+		return err
+	}
+	return a.store.AddOAuth1Token(ctx, g, t)
+}
+
+// NonceBook is a memory of nonces of a size that a test can fill.
+type NonceBook struct{ n *nonces }
+
+func NewNonceBook(limit int) NonceBook { return NonceBook{newNonces(limit)} }
+
+// Add reports whether the nonce was new, and whether there was room for it.
+func (b NonceBook) Add(h store.Hash, timestamp, now int64) (fresh, room bool) {
+	v := b.n.add(h, timestamp, now)
+	return v == nonceNew, v != nonceNoRoom
+}
+
+// Len returns how many nonces are remembered.
+func (b NonceBook) Len() (count int) {
+	for i := range b.n.shards {
+		count += b.n.shards[i].count
+	}
+	return count
+}
+
+// Unseal opens a sealed secret for the purpose and owner of the app-only token of an app.
+func (a *Auth) UnsealBearer(clientID string, sealed []byte) (string, error) {
+	return a.unsealed(sealBearer, clientID, sealed)
+}
+
+// CacheBound puts n callers into an empty cache and returns how many it remembers.
+func CacheBound(n int) (remembered int) {
+	p := newPrincipals()
+	for i := range n {
+		p.put(hashOf(time.Unix(int64(i), 0).String()), &caller{})
+	}
+	for i := range p.shards {
+		remembered += len(p.shards[i].entries)
+	}
+	return remembered
+}
+
+const (
+	CacheSize = principalShards * principalsMax
+	MaxSigned = maxSigned
+	MaxHeader = maxHeader
+)

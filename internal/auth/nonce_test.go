@@ -1,0 +1,171 @@
+package auth_test
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"liked"
+	"liked/internal/auth"
+	"liked/internal/store"
+	"liked/internal/store/pebblestore"
+)
+
+func TestOAuth1Clock(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name    string
+		off     time.Duration // of the client's clock
+		refused string
+	}{
+		{"300 s behind", -300 * time.Second, ""},
+		{"301 s behind", -301 * time.Second, "oauth_timestamp 1318622657 is 301 s behind the server's clock; at most 300 s are allowed"},
+		{"300 s ahead", 300 * time.Second, ""},
+		{"301 s ahead", 301 * time.Second, "oauth_timestamp 1318623259 is 301 s ahead of the server's clock; at most 300 s are allowed"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			client := docsClient()
+			client.timestamp = fmt.Sprint(w.clock.Now().Add(c.off).Unix())
+			v := w.do(t, client.request(t, "GET", w.url+"/2/users/me"))
+			if c.refused != "" {
+				wantRefused(t, v, c.refused)
+			} else {
+				wantOK(t, v)
+			}
+		})
+	}
+}
+
+func TestOAuth1Replay(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	again := func(after time.Duration, client client) verdict {
+		w.clock.Set(time.Unix(docsTime, 0).Add(after))
+		return w.do(t, client.request(t, "GET", w.url+"/2/users/me"))
+	}
+	client := docsClient()
+	client.timestamp = fmt.Sprint(docsTime + 300) // the longest that a request can stay good: 600 s
+	wantOK(t, again(0, client))
+	wantRefused(t, again(0, client), "oauth_nonce was used before")
+	wantRefused(t, again(600*time.Second+999*time.Millisecond, client), "oauth_nonce was used before")
+	wantRefused(t, again(601*time.Second, client), "301 s behind")
+	wantRefused(t, again(600*time.Second, client), "oauth_nonce was used before") // the clock was set back
+
+	other := client
+	other.nonce = "other"
+	wantOK(t, again(600*time.Second, other))
+	later := client
+	later.timestamp = fmt.Sprint(docsTime + 301)
+	wantOK(t, again(600*time.Second, later))
+
+	// The same nonce and timestamp of another token are another request.
+	token, secret, err := w.auth.IssueOAuth1Token(t.Context(), 1, w.user, liked.ReadOnly)
+	check(t, err)
+	second := client
+	second.token, second.tokenSecret = token, secret
+	v := again(600*time.Second, second)
+	wantOK(t, v)
+	if v.Principal.Access != liked.ReadOnly {
+		t.Errorf("got access %s, want that of the token, read", v.Principal.Access)
+	}
+}
+
+func TestOAuth1ReplayAfterRestart(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	fs := vfs.NewMem()
+	open := func() *pebblestore.Store {
+		s, err := pebblestore.Open(pebblestore.Options{Dir: "data", FS: fs})
+		check(t, err)
+		return s
+	}
+	first := open()
+	w.auth = newAuth(t, first, w.clock)
+	check(t, first.AddUser(t.Context(), liked.User{ID: docsUser, Username: "ada", Name: "Ada", CreatedAt: w.clock.Now()}))
+	check(t, w.auth.AddApp(t.Context(), liked.App{ID: 1, Name: "docs", CreatedAt: w.clock.Now(), ClientID: "docs", APIKey: docsKey}, docsSecret))
+	check(t, w.auth.AddOAuth1Token(t.Context(), 1, docsUser, docsToken, docsTokenSecret))
+	client := docsClient()
+	wantOK(t, w.do(t, client.request(t, "GET", w.url+"/2/users/me")))
+	check(t, first.Close())
+
+	for _, after := range []time.Duration{0, 300 * time.Second} {
+		w.clock.Set(time.Unix(docsTime, 0).Add(after))
+		s := open()
+		w.auth = newAuth(t, s, w.clock)
+		wantRefused(t, w.do(t, client.request(t, "GET", w.url+"/2/users/me")), "oauth_nonce was used before")
+		client.nonce += "x"
+		wantOK(t, w.do(t, client.request(t, "GET", w.url+"/2/users/me")))
+		check(t, s.Close())
+	}
+}
+
+func TestOAuth1ConcurrentReplay(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	header := docsClient().header(t, "GET", w.url+"/2/users/me", "")
+	verdicts := make([]verdict, 20)
+	var wg sync.WaitGroup
+	for i := range verdicts {
+		wg.Go(func() { verdicts[i] = w.get(t, header) })
+	}
+	wg.Wait()
+	var in int
+	for _, v := range verdicts {
+		if v.Reason == "" {
+			in++
+		} else {
+			wantRefused(t, v, "oauth_nonce was used before")
+		}
+	}
+	if in != 1 {
+		t.Errorf("got %d of one request let in, want 1", in)
+	}
+}
+
+func TestOAuth1ForgeryDoesNotUseUpNonce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	forger := docsClient()
+	forger.tokenSecret = "guess"
+	wantRefused(t, w.do(t, forger.request(t, "GET", w.url+"/2/users/me")), "does not match")
+	wantOK(t, w.do(t, docsClient().request(t, "GET", w.url+"/2/users/me")))
+}
+
+func TestNoncesAreBounded(t *testing.T) {
+	t.Parallel()
+	const limit = 6400
+	book := auth.NewNonceBook(limit)
+	hash := func(i int) (h store.Hash) { return sha256Of(fmt.Sprint(i)) }
+	var accepted, full []int
+	for i := range 2 * limit {
+		fresh, room := book.Add(hash(i), docsTime+int64(i%600), docsTime+300)
+		if fresh {
+			accepted = append(accepted, i)
+		} else if !room {
+			full = append(full, i)
+		}
+	}
+	if got := book.Len(); got > limit || got != len(accepted) || len(full) == 0 {
+		t.Errorf("got %d remembered of %d accepted, %d refused for lack of room; want at most %d", got, len(accepted), len(full), limit)
+	}
+	for _, i := range accepted { // nothing was forgotten to make room
+		if fresh, room := book.Add(hash(i), docsTime+int64(i%600), docsTime+300); fresh || !room {
+			t.Fatalf("nonce %d was forgotten", i)
+		}
+	}
+	// All of them are too old to be let in, and make room.
+	const later = docsTime + 600 + 600 + 60
+	for i := range limit / 2 {
+		if fresh, _ := book.Add(hash(i), later, later); !fresh && i < limit/4 {
+			t.Fatalf("there is no room for nonce %d though all others are old", i)
+		}
+	}
+	if got := book.Len(); got > limit/2 {
+		t.Errorf("got %d remembered, want the %d new ones at most", got, limit/2)
+	}
+}
