@@ -8,7 +8,7 @@ import (
 	"runtime/debug"
 	"strings"
 
-	"liked/internal/server"
+	"liked/internal/control"
 )
 
 type envCmd struct {
@@ -36,7 +36,7 @@ func (c *envCmd) Run(e *env) error {
 		defer f.Close()
 		in = f
 	}
-	var k server.Credentials
+	var k control.Credentials
 	if err := json.NewDecoder(in).Decode(&k); err != nil {
 		return fmt.Errorf("%s is not a credentials file: %w", c.File, err)
 	}

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"liked/internal/control"
 	"liked/internal/server"
 )
 
@@ -210,7 +211,7 @@ func (c *devCmd) Run(e *env) error {
 }
 
 // print shows what a person needs to start.
-func (c *devCmd) print(w io.Writer, k server.Credentials) {
+func (c *devCmd) print(w io.Writer, k control.Credentials) {
 	app, user := k.Apps[0], k.Users[min(2, len(k.Users)-1)]
 	names := make([]string, 0, 8)
 	for _, u := range k.Users[:min(len(k.Users), 7)] {

@@ -3,6 +3,8 @@ package control
 import (
 	"cmp"
 	"context"
+	"errors"
+	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
@@ -137,13 +139,13 @@ func (c *Control) users(r *http.Request) (any, error) {
 		case "max":
 			most, err = strconv.Atoi(values[0])
 			if err == nil && (most < 1 || most > 1000) {
-				err = liked.Errorf(liked.Invalid, "not from 1 to 1000")
+				err = errors.New("not from 1 to 1000")
 			}
 		default:
-			err = liked.Errorf(liked.Invalid, "unknown parameter")
+			err = errors.New("unknown parameter")
 		}
 		if err != nil {
-			return nil, liked.Errorf(liked.Invalid, "%s=%q: %w", name, values[0], err)
+			return nil, &liked.Error{Kind: liked.Invalid, Msg: fmt.Sprintf("%s=%q", name, values[0]), Err: err}
 		}
 	}
 	users, err := c.Store.Users(r.Context(), after, most)
@@ -281,7 +283,7 @@ func (c *Control) addPost(r *http.Request) (any, error) {
 func (c *Control) post(r *http.Request) (liked.PostID, error) {
 	id, err := liked.ParseID[liked.PostID](r.PathValue("post"))
 	if err != nil {
-		return 0, liked.Errorf(liked.Invalid, "post %q: %w", r.PathValue("post"), err)
+		return 0, &liked.Error{Kind: liked.Invalid, Msg: fmt.Sprintf("post %q", r.PathValue("post")), Err: err}
 	}
 	return id, nil
 }

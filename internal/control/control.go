@@ -108,7 +108,7 @@ func New(o Options) *Control {
 			}
 			attrs := []slog.Attr{slog.String("method", r.Method), slog.String("endpoint", rt.pattern), slog.Int("status", status),
 				slog.Duration("duration", time.Since(start))}
-			if err != nil {
+			if status >= 500 { // other reasons are for who asked, and may quote what was sent: a secret in the wrong place
 				attrs = append(attrs, slog.String("error", err.Error()))
 			}
 			c.Logger.LogAttrs(r.Context(), level, "admin request", attrs...)
@@ -191,7 +191,7 @@ func decode[T any](r *http.Request) (body T, err error) {
 		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 			return body, err
 		}
-		return body, liked.Errorf(liked.Invalid, "body: %w", err)
+		return body, &liked.Error{Kind: liked.Invalid, Msg: "body", Err: err}
 	}
 	if _, err := d.Token(); err != io.EOF {
 		return body, liked.Errorf(liked.Invalid, "body: something follows the JSON object")

@@ -61,9 +61,6 @@ type Config struct {
 	// Grace is how long requests under way may take to end once the server was told to stop. Zero means 10 s.
 	Grace time.Duration
 
-	// LogKeep is how long entries of the like log are kept. Zero means 24 h.
-	LogKeep time.Duration
-
 	// Now is the clock of everything but timers. Nil means time.Now.
 	Now func() time.Time
 
@@ -184,9 +181,6 @@ func (c Config) check() (settings, error) {
 	}
 	if s.Grace == 0 {
 		s.Grace = 10 * time.Second
-	}
-	if s.LogKeep < 0 {
-		mistake("log-keep", "%s is negative", s.LogKeep)
 	}
 	if s.Now == nil {
 		s.Now = time.Now

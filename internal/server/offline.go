@@ -14,7 +14,7 @@ import (
 // missing. It asks for no token: who can open the directory may do everything. close must be called.
 func Offline(dir string) (admin http.Handler, close func() error, err error) {
 	logger := slog.New(slog.DiscardHandler)
-	st, seal, err := openData(dir, 0, logger)
+	st, seal, err := openData(dir, logger)
 	if err != nil {
 		return nil, nil, err
 	}

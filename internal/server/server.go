@@ -124,20 +124,20 @@ func (s *Server) release() {
 func (s *Server) open() (seal [32]byte, err error) {
 	if s.Data == "" {
 		_, _ = cryptorand.Read(seal[:]) // never fails
-		s.store, err = openStore(pebblestore.Options{LogKeep: s.LogKeep, Logger: s.Logger})
+		s.store, err = openStore(pebblestore.Options{Logger: s.Logger})
 		return seal, err
 	}
-	s.store, seal, err = openData(s.Data, s.LogKeep, s.Logger)
+	s.store, seal, err = openData(s.Data, s.Logger)
 	return seal, err
 }
 
 // openData opens a data directory, which it makes if it is missing.
-func openData(dir string, logKeep time.Duration, logger *slog.Logger) (store.Store, [32]byte, error) {
+func openData(dir string, logger *slog.Logger) (store.Store, [32]byte, error) {
 	storeDir, seal, err := openDir(dir)
 	if err != nil {
 		return nil, seal, err
 	}
-	st, err := openStore(pebblestore.Options{Dir: storeDir, LogKeep: logKeep, Logger: logger})
+	st, err := openStore(pebblestore.Options{Dir: storeDir, Logger: logger})
 	if err == nil {
 		return st, seal, nil
 	}

@@ -18,14 +18,11 @@ import (
 	"liked/internal/control"
 )
 
-// Credentials is everything that a client needs to call a server with a seeded world.
-type Credentials = control.Credentials
-
 // worldMade is the time at which the credentials of a seeded world are made. It is fixed, because tokens hold it.
 var worldMade = time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // Credentials returns the seeded world as it was when the server started. There must be one: see Config.World.
-func (s *Server) Credentials() Credentials { return *s.credentials }
+func (s *Server) Credentials() control.Credentials { return *s.credentials }
 
 // seed makes the world in an empty store, or finds the one that a data directory was seeded with before.
 func (s *Server) seed(ctx context.Context, seal [32]byte) error {

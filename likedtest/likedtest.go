@@ -1,0 +1,170 @@
+// Package likedtest runs a real server inside a Go test: the same code as `liked dev`, on loopback ports of its own, in
+// memory, with users, posts, apps and credentials of every kind.
+//
+//	srv := likedtest.New(t)
+//	alice := srv.Users["alice"]
+//	resp, err := srv.Client("alice").Post(srv.URL+"/2/users/"+alice.ID.String()+"/likes", "application/json",
+//		strings.NewReader(`{"tweet_id":"`+srv.Posts[0].ID.String()+`"}`))
+//
+// The server stops at the end of the test, which fails if likes, lists, counts and the log then disagree.
+package likedtest
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"testing"
+	"time"
+
+	"liked/internal/control"
+	"liked/internal/server"
+)
+
+// Credentials is what `liked dev --credentials FILE` writes, for tests against a server in another process.
+type Credentials = control.Credentials
+
+// App is an app with its secrets: client id and secret (OAuth 2.0), API key and secret (OAuth 1.0a), bearer token.
+type App = control.AppCredentials
+
+// User is a user with the tokens that the first app has for it, OAuth 2.0 with every scope and OAuth 1.0a.
+type User = control.UserCredentials
+
+// Post is a post that can be liked.
+type Post = control.SeededPost
+
+// Server is a running server.
+type Server struct {
+	URL        string          // of the API, without a trailing slash
+	AdminURL   string          // of the operator's side: /admin/, /metrics and so on
+	AdminToken string          // for /admin/, as a bearer token
+	Apps       []App           // the first is confidential, the second public
+	Users      map[string]User // by username: XDevelopers, likesbot, alice, bob, carol, dave, erin, user7, user8 ...
+	Posts      []Post
+	client     *http.Client
+}
+
+// Option changes what New starts.
+type Option func(*server.Config)
+
+// Profile sets the year whose X the server answers as, "2024" (the default) or "2026".
+func Profile(year string) Option { return func(c *server.Config) { c.Profile = year } }
+
+// RateLimits is "off" for none, or JSON with exceptions by operationId, where 0 is no such limit:
+//
+//	likedtest.RateLimits(`{"usersIdLike":{"user_15m":5,"user_24h":0}}`)
+func RateLimits(limits string) Option { return func(c *server.Config) { c.RateLimits = limits } }
+
+// Now sets the clock of rate windows, tokens and signatures. The tokens of the seeded world expire 30 days after what it
+// says when the server starts.
+func Now(now func() time.Time) Option { return func(c *server.Config) { c.Now = now } }
+
+// Size sets how many users and posts there are; those with names come first.
+func Size(users, posts int) Option {
+	return func(c *server.Config) { c.World.Users, c.World.Posts = users, posts }
+}
+
+// Logger gets a line for each request. Without it there is no log.
+func Logger(l *slog.Logger) Option { return func(c *server.Config) { c.Logger = l } }
+
+// New starts a server, which stops at the end of the test.
+func New(t testing.TB, options ...Option) *Server {
+	t.Helper()
+	c := server.Config{Explain: true, Grace: 2 * time.Second, World: &server.World{Users: control.DefaultUsers, Posts: control.DefaultPosts,
+		Seed: 1, TokenLifetime: 30 * 24 * time.Hour}}
+	for _, o := range options {
+		o(&c)
+	}
+	srv, err := server.New(c)
+	if err != nil {
+		t.Fatalf("likedtest: %v", err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- srv.Run(ctx) }()
+
+	k := srv.Credentials()
+	s := &Server{URL: k.URL, AdminURL: k.AdminURL, AdminToken: k.AdminToken, Apps: k.Apps, Posts: k.Posts,
+		Users: make(map[string]User, len(k.Users)), client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}}
+	for _, u := range k.Users {
+		s.Users[u.Username] = u
+	}
+	t.Cleanup(func() {
+		if err := s.check(); err != nil {
+			t.Errorf("likedtest: %v", err)
+		}
+		s.client.CloseIdleConnections()
+		stop()
+		if err := <-ended; err != nil {
+			t.Errorf("likedtest: %v", err)
+		}
+	})
+	return s
+}
+
+// Client returns a client that calls with the user's OAuth 2.0 access token, whatever Authorization a request has.
+func (s *Server) Client(username string) *http.Client {
+	u, ok := s.Users[username]
+	if !ok {
+		panic(fmt.Sprintf("likedtest: no user %q", username))
+	}
+	return &http.Client{Transport: bearer{u.AccessToken, s.client.Transport}}
+}
+
+type bearer struct {
+	token string
+	http.RoundTripper
+}
+
+func (b bearer) RoundTrip(r *http.Request) (*http.Response, error) {
+	r = r.Clone(r.Context())
+	r.Header.Set("Authorization", "Bearer "+b.token)
+	return b.RoundTripper.RoundTrip(r)
+}
+
+// Admin calls the operator's side: it sends in as JSON (nil: no body) and reads the answer into out (nil: ignored).
+//
+//	err := srv.Admin("PATCH", "/admin/users/alice", map[string]any{"state": "locked"}, nil)
+func (s *Server) Admin(method, path string, in, out any) error {
+	var body bytes.Buffer
+	if in != nil {
+		if err := json.NewEncoder(&body).Encode(in); err != nil {
+			return err
+		}
+	}
+	r, err := http.NewRequest(method, s.AdminURL+path, &body)
+	if err != nil {
+		return err
+	}
+	resp, err := (&http.Client{Transport: bearer{s.AdminToken, s.client.Transport}}).Do(r)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	d := json.NewDecoder(resp.Body)
+	if resp.StatusCode >= 300 {
+		var f control.Failure
+		if err := d.Decode(&f); err != nil {
+			return fmt.Errorf("%s %s: %s", method, path, resp.Status)
+		}
+		return fmt.Errorf("%s %s: %s: %s", method, path, resp.Status, f.Error)
+	}
+	if out == nil {
+		return nil
+	}
+	return d.Decode(out)
+}
+
+// check fails if the store contradicts itself.
+func (s *Server) check() error {
+	var r control.Report
+	if err := s.Admin(http.MethodPost, "/admin/check", nil, &r); err != nil {
+		return err
+	}
+	if len(r.Problems) > 0 {
+		return fmt.Errorf("the store contradicts itself: %q", r.Problems)
+	}
+	return nil
+}
