@@ -1,0 +1,54 @@
+# `go test ./...` is all that the tests need; these are short names for the longer checks. CI runs the same targets.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -o pipefail -c
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+FUZZTIME := 30s
+
+.PHONY: check fmt vet staticcheck tidy test race compat fuzz bench clean
+
+check: fmt vet staticcheck test
+
+fmt:
+	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "not gofmt'ed:"; echo "$$unformatted"; exit 1; fi
+
+vet:
+	go vet ./...
+	cd compat/go && go vet ./...
+
+staticcheck:
+	go run $(STATICCHECK) ./...
+
+# The files are as `go mod tidy` would leave them.
+tidy:
+	go mod tidy -diff
+	cd compat/go && go mod tidy -diff
+
+test:
+	go test -shuffle=on ./...
+
+# LIKED_REQUIRE=all turns skips for want of a tool into failures.
+race:
+	LIKED_REQUIRE=all go test -race -shuffle=on -timeout 20m $(TESTFLAGS) ./...
+
+# Other people's clients against the built binary. They are downloaded.
+compat:
+	LIKED_REQUIRE=all go test -count=1 -timeout 10m -v -run '^TestClients$$' ./compat
+
+# Each fuzz target for FUZZTIME. No targets at all is an error: the search for them is broken then.
+fuzz:
+	@targets=$$(go test -list '^Fuzz' ./... | awk '/^Fuzz/ {names[++n] = $$1} /^ok/ {for (i = 1; i <= n; i++) print $$2, names[i]; n = 0}') || exit 1; \
+	if [ -z "$$targets" ]; then echo "no fuzz targets found"; exit 1; fi; \
+	while read -r package name; do \
+		echo "$$package $$name"; \
+		go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) "$$package" </dev/null || exit 1; \
+	done <<<"$$targets"
+
+# BENCHTIME=1x only shows that they run.
+BENCHTIME := 1s
+bench:
+	go test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./...
+
+clean:
+	go clean -testcache -fuzzcache
+	rm -rf compat/typescript/node_modules compat/typescript/build compat/java/*/target

@@ -1,0 +1,62 @@
+package compat;
+
+import com.google.gson.Gson;
+import com.twitter.clientlib.TwitterCredentialsOAuth2;
+import com.twitter.clientlib.api.TwitterApi;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+
+/** What the tests read of the file that {@code liked dev --credentials} wrote. */
+class World {
+    String url;
+    List<App> apps;
+    List<User> users;
+    List<Post> posts;
+
+    static class App {
+        String client_id;
+        String client_secret;
+        String bearer_token;
+    }
+
+    static class User {
+        String id;
+        String username;
+        String access_token;
+    }
+
+    static class Post {
+        String id;
+    }
+
+    static World read() {
+        try {
+            return new Gson().fromJson(Files.readString(Path.of(env("LIKED_CREDENTIALS"))), World.class);
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    static String env(String name) {
+        String value = System.getenv(name);
+        if (value == null || value.isEmpty()) {
+            throw new IllegalStateException(name + " is not set: start these tests with go test ./compat");
+        }
+        return value;
+    }
+
+    User user(String username) {
+        return users.stream().filter(u -> u.username.equals(username)).findFirst().orElseThrow();
+    }
+
+    /** The SDK with a token. The base path goes in after the constructor, which overwrites it. */
+    TwitterApi with(String token) {
+        TwitterApi api = new TwitterApi(new TwitterCredentialsOAuth2(
+            apps.get(0).client_id, apps.get(0).client_secret, token, ""));
+        api.getApiClient().setBasePath(url);
+        return api;
+    }
+}
