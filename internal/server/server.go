@@ -199,14 +199,28 @@ func listen(name, addr string) (net.Listener, error) {
 
 func (s *Server) httpServer(h http.Handler) *http.Server {
 	return &http.Server{
-		Handler:           h,
+		Handler:           closeAfterChunks(h),
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadTimeout:       30 * time.Second,
 		WriteTimeout:      30 * time.Second,
 		IdleTimeout:       120 * time.Second,
 		MaxHeaderBytes:    32 << 10,
 		ErrorLog:          slog.NewLogLogger(s.Logger.Handler(), slog.LevelWarn),
+		// "OPTIONS *" is a request like any other; net/http would answer 200.
+		DisableGeneralOptionsHandler: true,
 	}
+}
+
+// closeAfterChunks ends the connection after a request whose body came in chunks. It may have carried a Content-Length
+// too, which net/http drops without a trace. A proxy in front that believed that one takes for the rest of the body what
+// would be read here as the next request, so that the connection must not be used again (RFC 9112, 6.1).
+func closeAfterChunks(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if len(r.TransferEncoding) > 0 {
+			w.Header().Set("Connection", "close")
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // adminHandler is the operator's side. Probes and metrics are open to whoever reaches the listener; what shows or
