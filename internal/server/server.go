@@ -138,21 +138,14 @@ func openData(dir string, logger *slog.Logger) (store.Store, [32]byte, error) {
 		return nil, seal, err
 	}
 	st, err := openStore(pebblestore.Options{Dir: storeDir, Logger: logger})
-	if err == nil {
-		return st, seal, nil
-	}
-	if errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.EACCES) && writable(dir) {
-		// How a lock that another process holds looks like.
-		who := "another process"
-		if a, err := ReadAdminAccess(dir); err == nil {
-			who = fmt.Sprintf("process %d", a.PID)
+	if err != nil {
+		err = fmt.Errorf("data directory: %w", err)
+		if a, readErr := ReadAdminAccess(dir); readErr == nil {
+			err = fmt.Errorf("%w (by %s, process %d has it open, or had when it was killed)", err, adminFile, a.PID)
 		}
-		return nil, seal, fmt.Errorf("data directory %s is in use by %s: stop it, or choose another directory (%w)", dir, who, err)
 	}
-	return nil, seal, fmt.Errorf("data directory %s: %w", dir, err)
+	return st, seal, err
 }
-
-func writable(dir string) bool { return syscall.Access(dir, 2) == nil }
 
 // openStore keeps a nil *pebblestore.Store from becoming a store that is not nil.
 func openStore(o pebblestore.Options) (store.Store, error) {
@@ -202,7 +195,7 @@ func (s *Server) httpServer(h http.Handler) *http.Server {
 		Handler:           closeAfterChunks(h),
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadTimeout:       30 * time.Second,
-		WriteTimeout:      30 * time.Second,
+		WriteTimeout:      35 * time.Second, // longer than for reading, so that a body that is late gets its 408
 		IdleTimeout:       120 * time.Second,
 		MaxHeaderBytes:    32 << 10,
 		ErrorLog:          slog.NewLogLogger(s.Logger.Handler(), slog.LevelWarn),
