@@ -59,7 +59,7 @@ func newWorld(t *testing.T, change func(*api.Options)) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := api.Options{Store: st, Auth: w.auth, Limiter: limit.New(nil), Now: w.now,
+	o := api.Options{Store: st, Auth: w.auth, Limiter: limit.New(nil), Now: w.now, PageKey: [32]byte{1},
 		Observe: func(_ context.Context, x api.Exchange) { w.seen <- x }}
 	if change != nil {
 		change(&o)

@@ -251,6 +251,26 @@ func (e *eyes) author(id liked.UserID) (seen authorSeen, err error) {
 	return authorVisible, nil
 }
 
+// lists returns nil if the viewer may see what the user likes, and the user among those who like something.
+func (e *eyes) lists(id liked.UserID) error {
+	seen, err := e.author(id)
+	if err != nil || seen == authorVisible {
+		return err
+	}
+	return e.unseen(seen, id, "")
+}
+
+// unseen is the error of a viewer who may not see an author, or what is described by of.
+func (e *eyes) unseen(seen authorSeen, author liked.UserID, of string) error {
+	switch seen {
+	case authorBlocks:
+		return liked.Errorf(liked.Forbidden, "user %v%s blocked user %v", author, of, e.viewer)
+	case authorProtected:
+		return liked.Errorf(liked.Forbidden, "user %v%s is protected and not followed by user %v", author, of, e.viewer)
+	}
+	return liked.Errorf(liked.NotFound, "user %v%s is gone or hidden", author, of)
+}
+
 // post returns the post with its metrics, NotFound or Forbidden.
 func (e *eyes) post(id liked.PostID) (p liked.Post, err error) {
 	type record struct {
@@ -269,15 +289,12 @@ func (e *eyes) post(id liked.PostID) (p liked.Post, err error) {
 	if !ok || rec.head.deleted {
 		return p, noSuchPost(id)
 	}
-	switch seen, err := e.author(rec.head.author); {
-	case err != nil:
+	seen, err := e.author(rec.head.author)
+	if err != nil {
 		return p, err
-	case seen == authorHidden:
-		return p, liked.Errorf(liked.NotFound, "the author %v of post %v is hidden", rec.head.author, id)
-	case seen == authorBlocks:
-		return p, liked.Errorf(liked.Forbidden, "the author %v of post %v blocked user %v", rec.head.author, id, e.viewer)
-	case seen == authorProtected:
-		return p, liked.Errorf(liked.Forbidden, "the author %v of post %v is protected and not followed by user %v", rec.head.author, id, e.viewer)
+	}
+	if seen != authorVisible {
+		return p, e.unseen(seen, rec.head.author, ", the author of post "+id.String()+",")
 	}
 	n, _, err := read(e.r, num(nil, tagPostN, uint64(id)), decodeCounts)
 	rec.post.Metrics = n.post()
