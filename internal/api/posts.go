@@ -122,7 +122,10 @@ func (a *API) createPost(c *call) (any, error) {
 		case liked.Forbidden:
 			return nil, a.duplicate.because(err.Error())
 		case liked.NotFound:
-			return nil, a.replyUnseen.because(err.Error())
+			if post.InReplyTo != 0 {
+				return nil, a.replyUnseen.because(err.Error())
+			}
+			return nil, a.notPermitted.because(err.Error())
 		default:
 			return nil, err
 		}

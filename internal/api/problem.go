@@ -40,7 +40,7 @@ type catalogue struct {
 	notPermitted    problem // 403: a business rule
 	notYourPost     problem // 403: deleting somebody else's post
 	duplicate       problem // 403: the author said the same just now
-	replyUnseen     problem // 403: an answer to a post that the author cannot see, or a quote of it
+	replyUnseen     problem // 403: an answer to a post that the author cannot see
 	postCannotFound problem // 400: a like of a post that is not there
 	internal        problem // 500
 	unavailable     problem // 503
