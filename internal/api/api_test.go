@@ -215,6 +215,7 @@ func (w *world) request(credential, method, target string, lines []string) (*htt
 	defer resp.Body.Close()
 	text, err := io.ReadAll(resp.Body)
 	w.must(err)
+	agrees(w.t, method, target, resp, string(text))
 	return resp, string(text)
 }
 
