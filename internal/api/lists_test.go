@@ -476,11 +476,12 @@ func (m *listModel) walkOn(t *rapid.T) {
 	for _, d := range p.Data {
 		var id int
 		fmt.Sscan(d.ID, &id)
-		if w.seen[id] {
+		j := slices.IndexFunc(m.likes, func(like listLike) bool { return w.item(like) == id && m.in(w.list, like) })
+		// A like that is set anew stands at the top: behind the way there, before the way back.
+		if w.seen[id] && (!w.back || m.likes[j].id <= w.began) {
 			t.Fatalf("GET %s: item %d for the second time", target, id)
 		}
 		w.seen[id], page[id] = true, true
-		j := slices.IndexFunc(m.likes, func(like listLike) bool { return w.item(like) == id && m.in(w.list, like) })
 		if !w.back && w.token != "" && m.likes[j].id > w.began {
 			t.Fatalf("GET %s: item %d is newer than the walk", target, id)
 		}
@@ -506,11 +507,12 @@ func (m *listModel) walkOn(t *rapid.T) {
 		return
 	}
 	// Back from the last page: all that was on the pages before it and is what it was, and all that is newer.
-	w.back, w.token, w.seen = true, p.Meta.Previous, map[int]bool{}
+	began := w.began
+	w.back, w.token, w.seen, w.began = true, p.Meta.Previous, map[int]bool{}, m.made
 	clear(w.must)
 	now, _ := m.want(w.viewer, w.list)
 	for _, like := range now {
-		if like.id > w.began || slices.ContainsFunc(w.pages, func(p map[int]bool) bool { return p[w.item(like)] }) {
+		if like.id > began || slices.ContainsFunc(w.pages, func(p map[int]bool) bool { return p[w.item(like)] }) {
 			w.must[like] = true
 		}
 	}

@@ -132,13 +132,21 @@ func clone(value []byte) ([]byte, error) { return bytes.Clone(value), nil }
 
 // user reads a user with the metrics.
 func user(r pebble.Reader, id liked.UserID) (u liked.User, ok bool, err error) {
-	u, ok, err = read(r, userKey(id), func(value []byte) (liked.User, error) { return decodeUser(id, value) })
-	if err != nil || !ok {
-		return u, ok, err
+	if u, ok, err = readUser(r, id); err == nil && ok {
+		err = countUser(r, &u)
 	}
-	n, _, err := read(r, num(nil, tagUserN, uint64(id)), decodeCounts)
+	return u, ok, err
+}
+
+func readUser(r pebble.Reader, id liked.UserID) (liked.User, bool, error) {
+	return read(r, userKey(id), func(value []byte) (liked.User, error) { return decodeUser(id, value) })
+}
+
+// countUser fills in the metrics.
+func countUser(r pebble.Reader, u *liked.User) error {
+	n, _, err := read(r, num(nil, tagUserN, uint64(u.ID)), decodeCounts)
 	u.Metrics = n.user()
-	return u, true, err
+	return err
 }
 
 func (s *Store) User(ctx context.Context, id liked.UserID) (u liked.User, err error) {
@@ -478,7 +486,7 @@ func (s *Store) DeletePost(ctx context.Context, by liked.UserID, id liked.PostID
 		if err := t.countPost(&p, -1); err != nil {
 			return err
 		}
-		author, ok, err := read(t.db(), userKey(p.Author), func(value []byte) (liked.User, error) { return decodeUser(p.Author, value) })
+		author, ok, err := readUser(t.db(), p.Author)
 		if err != nil {
 			return err
 		}

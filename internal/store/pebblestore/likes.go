@@ -121,13 +121,7 @@ func (s *Store) LikingUsers(ctx context.Context, viewer liked.UserID, post liked
 		if err != nil {
 			return err
 		}
-		page, err = walk(r, tagLikers, uint64(p.ID), from, max, func(id uint64) (liked.User, error) {
-			if err := e.lists(liked.UserID(id)); err != nil {
-				return liked.User{}, err
-			}
-			u, _, err := user(r, liked.UserID(id))
-			return u, err
-		})
+		page, err = walk(r, tagLikers, uint64(p.ID), from, max, func(id uint64) (liked.User, error) { return e.liker(liked.UserID(id)) })
 		return err
 	})
 	if err != nil {

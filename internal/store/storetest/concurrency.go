@@ -335,7 +335,7 @@ func walksDuringWrites(t *T) {
 			t.ok(err)
 			for _, u := range page.Items {
 				n := number(u.ID)
-				if back[n] {
+				if n <= stay && back[n] { // another may have been set anew, at the top, where this walk goes
 					t.Errorf("user %d was twice on the way back", n)
 				}
 				back[n] = true
