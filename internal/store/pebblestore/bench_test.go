@@ -1,116 +1,106 @@
-package pebblestore_test
+package pebblestore
 
 import (
 	"context"
-	"flag"
 	"fmt"
-	"math/rand/v2"
-	"sync"
+	"sync/atomic"
 	"testing"
-	"time"
 
 	"liked"
 	"liked/internal/store"
-	"liked/internal/store/pebblestore"
 )
 
-var manyLikes = flag.Int("likes", 200_000, "how long the long lists of BenchmarkPage are")
-
-// BenchmarkPage reads pages of 100 from lists of 100 and of many likes, at their beginning and anywhere in them. What a
-// page costs must not depend on where it is in how long a list; "x" is how many times a page of the short list it takes,
-// read in turns with it.
-//
-//	go test ./internal/store/pebblestore -run '^$' -bench Page -likes 1000000
-func BenchmarkPage(b *testing.B) {
-	const short, page = 100, 100
-	long := *manyLikes
-	s, err := pebblestore.Open(pebblestore.Options{})
-	if err != nil {
-		b.Fatal(err)
+// benchStore is a store on disk with users 1 to users and posts 1 to posts.
+func benchStore(b *testing.B, users, posts int) *Store {
+	s := open(b, Options{Dir: b.TempDir()})
+	b.Cleanup(func() { ok(b, s.Close()) })
+	// Written past the committer, which is about likes here.
+	batch := s.db.NewBatch()
+	for i := 1; i <= users; i++ {
+		u := liked.User{ID: liked.UserID(i) << 22, Username: fmt.Sprintf("u%d", i), Name: "x"}
+		must(batch.Set(userKey(u.ID), encodeUser(&u), nil))
+		must(batch.Set(nameKey(u.Username), encodeID(u.ID), nil))
 	}
-	defer s.Close()
+	for i := 1; i <= posts; i++ {
+		p := liked.Post{ID: liked.PostID(i) << 22, Author: 1 << 22}
+		must(batch.Set(postKey(p.ID), encodePost(&p), nil))
+		must(batch.Set(postOfKey(p.Author, p.ID), nil, nil))
+	}
+	must(batch.Set(num(nil, tagUserN, 1<<22), counts{userPosts: int64(posts)}.append(nil), nil))
+	must(s.db.Apply(batch, s.writeOptions()))
+	return s
+}
+
+// parallel runs f from as many goroutines; i is another number in each call.
+func parallel(b *testing.B, callers int, f func(i int)) {
+	var n atomic.Int64
+	b.SetParallelism((callers + 1) / 2) // of two processors
+	if callers == 1 {
+		for b.Loop() {
+			f(int(n.Add(1)) - 1)
+		}
+		return
+	}
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			f(int(n.Add(1)) - 1)
+		}
+	})
+}
+
+// BenchmarkSetLike is of likes that are synced to disk before each call returns.
+func BenchmarkSetLike(b *testing.B) {
 	ctx := context.Background()
-	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	many := func(n int, do func(i int) error) {
-		b.Helper()
-		var workers sync.WaitGroup
-		for w := range 512 {
-			workers.Go(func() {
-				for i := w; i < n; i += 512 {
-					if err := do(i); err != nil {
-						b.Error(err)
-						return
-					}
-				}
-			})
-		}
-		workers.Wait()
-		if b.Failed() {
-			b.FailNow()
-		}
-	}
-	// Everybody likes post 1, user 1 likes every post. A hundred of each make the short lists: post 2, user 2.
-	many(long, func(i int) error {
-		return s.AddUser(ctx, liked.User{ID: liked.UserID(i + 1), Username: fmt.Sprintf("user%d", i+1), Name: "User", CreatedAt: at})
-	})
-	many(long, func(i int) error {
-		return s.AddPost(ctx, liked.Post{ID: liked.PostID(i + 1), Author: liked.UserID(1 + i%1000), Text: "something that somebody said", CreatedAt: at})
-	})
-	like := func(user, post int) error {
-		_, err := s.SetLike(ctx, liked.UserID(user+1), liked.PostID(post+1), true, at)
-		return err
-	}
-	rng := rand.New(rand.NewPCG(1, 2))
-	order := rng.Perm(long)
-	many(short, func(i int) error { return like(order[i], 1) })
-	many(short, func(i int) error { return like(1, order[i]) })
-	many(long, func(i int) error { return like(order[i], 0) })
-	many(long, func(i int) error { return like(0, order[i]) })
-
-	for _, l := range []struct {
+	const users, posts = 10_000, 1_000
+	for _, bench := range []struct {
 		name string
-		read func(of int64, from store.Cursor) (n int, older store.Cursor, err error)
+		like func(i int) (user, post int)
 	}{
-		{"likers", func(of int64, from store.Cursor) (int, store.Cursor, error) {
-			p, err := s.LikingUsers(ctx, 5, liked.PostID(of), from, page)
-			return len(p.Items), p.Older, err
-		}},
-		{"liked", func(of int64, from store.Cursor) (int, store.Cursor, error) {
-			p, err := s.LikedPosts(ctx, 5, liked.UserID(of), from, page)
-			return len(p.Items), p.Older, err
-		}},
+		{"distinct", func(i int) (int, int) { return 1 + i%users, 1 + (i/users+i*7)%posts }},
+		{"hot", func(i int) (int, int) { return 1 + i, 1 }},
+		{"repeat", func(i int) (int, int) { return 1 + i%100, 1 }},
 	} {
-		_, older, err := l.read(1, store.Cursor{})
-		if err != nil || older.Seq == 0 {
-			b.Fatal(older, err)
-		}
-		for _, row := range []struct {
-			name string
-			from func() store.Cursor
-		}{
-			{"newest", func() store.Cursor { return store.Cursor{} }},
-			// Likes set at one time are numbered without a gap.
-			{"anywhere", func() store.Cursor {
-				return store.Cursor{Seq: older.Seq - liked.Seq(rng.IntN(long-3*page)), Newer: rng.IntN(2) == 0}
-			}},
-		} {
-			b.Run(fmt.Sprintf("%s/of=%d/%s", l.name, long, row.name), func(b *testing.B) {
-				timed := func(of int64, from store.Cursor) time.Duration {
-					start := time.Now()
-					n, _, err := l.read(of, from)
-					if err != nil || n != page {
-						b.Fatalf("a page of %d, %v", n, err)
-					}
-					return time.Since(start)
+		for _, callers := range []int{1, 32, 256} {
+			b.Run(fmt.Sprintf("%s/callers=%d", bench.name, callers), func(b *testing.B) {
+				n := users
+				if bench.name == "hot" {
+					n = max(b.N, users)
 				}
-				var inLong, inShort time.Duration
-				for b.Loop() {
-					inLong += timed(1, row.from())
-					inShort += timed(2, store.Cursor{})
-				}
-				b.ReportMetric(float64(inLong)/float64(b.N), "ns/page")
-				b.ReportMetric(float64(inLong)/float64(inShort), "x")
+				s := benchStore(b, n, posts)
+				b.ReportAllocs()
+				b.ResetTimer()
+				parallel(b, callers, func(i int) {
+					user, post := bench.like(i)
+					_, err := s.SetLike(ctx, liked.UserID(user)<<22, liked.PostID(post)<<22, true, noon)
+					ok(b, err)
+				})
+				b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "likes/s")
 			})
 		}
+	}
+}
+
+// BenchmarkRead is of a page of 100, and of single posts.
+func BenchmarkRead(b *testing.B) {
+	ctx := context.Background()
+	s := benchStore(b, 1_000, 1_000)
+	for i := 1; i <= 1_000; i++ {
+		_, err := s.SetLike(ctx, liked.UserID(i)<<22, 1<<22, true, noon)
+		ok(b, err)
+		_, err = s.SetLike(ctx, 1<<22, liked.PostID(i)<<22, true, noon)
+		ok(b, err)
+	}
+	for name, f := range map[string]func(){
+		"post":        func() { _, err := s.Post(ctx, 2<<22, 1<<22); ok(b, err) },
+		"user":        func() { _, err := s.User(ctx, 2<<22); ok(b, err) },
+		"likedPosts":  func() { _, err := s.LikedPosts(ctx, 2<<22, 1<<22, store.Cursor{}, 100); ok(b, err) },
+		"likingUsers": func() { _, err := s.LikingUsers(ctx, 2<<22, 1<<22, store.Cursor{}, 100); ok(b, err) },
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				f()
+			}
+		})
 	}
 }
