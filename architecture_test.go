@@ -20,6 +20,7 @@ var allowed = map[string]struct{ ours, outside string }{
 	"internal/store/storetest":   {". internal/store", "github.com/anishathalye/porcupine pgregory.net/rapid"},
 	"internal/store/pebblestore": {". internal/store", "github.com/cockroachdb/pebble/v2"},
 	"internal/limit":             {".", ""},
+	"internal/web":               {"", ""},
 	"internal/control":           {". internal/store", ""},
 	"internal/auth":              {". internal/store internal/limit", "golang.org/x/crypto"},
 	"internal/api":               {". internal/store internal/limit", ""},
