@@ -25,7 +25,7 @@ tidy:
 	cd compat/go && go mod tidy -diff
 
 test:
-	go test -shuffle=on ./...
+	go test ./...
 
 # LIKED_REQUIRE=all turns skips for want of a tool into failures.
 race:

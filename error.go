@@ -40,10 +40,9 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Err }
 
-// Errorf makes an Error of the kind. An argument of verb %w becomes its cause.
+// Errorf makes an Error of the kind with a message and no cause.
 func Errorf(kind Kind, format string, args ...any) *Error {
-	err := fmt.Errorf(format, args...)
-	return &Error{Kind: kind, Msg: err.Error(), Err: errors.Unwrap(err)}
+	return &Error{Kind: kind, Msg: fmt.Sprintf(format, args...)}
 }
 
 // KindOf returns the kind of the first Error in err's chain, Internal if there is none. It must not be asked of nil.

@@ -298,10 +298,10 @@ func (c *postDeleteCmd) Run(e *env) error {
 
 // AppFields is what can be said about an app, new or old.
 type AppFields struct {
-	State        *string   `json:"state,omitempty" placeholder:"STATE" help:"enrolled, not-enrolled or suspended."`
-	Tier         *string   `json:"tier,omitempty" placeholder:"TIER" help:"enterprise, which has likes, or self-serve, which on X has them no longer."`
-	Access       *string   `json:"access,omitempty" placeholder:"LEVEL" help:"What OAuth 1.0a tokens may do from now on: read, read-write or read-write-directmessages."`
-	RedirectURIs *[]string `json:"redirect_uris,omitempty" name:"redirect-uri" placeholder:"URI" sep:"none" help:"Where users are sent back to; may be repeated, up to 10 times."`
+	State        *string  `json:"state,omitempty" placeholder:"STATE" help:"enrolled, not-enrolled or suspended."`
+	Tier         *string  `json:"tier,omitempty" placeholder:"TIER" help:"enterprise, which has likes, or self-serve, which on X has them no longer."`
+	Access       *string  `json:"access,omitempty" placeholder:"LEVEL" help:"What OAuth 1.0a tokens may do from now on: read, read-write or read-write-directmessages."`
+	RedirectURIs []string `json:"redirect_uris,omitempty" name:"redirect-uri" placeholder:"URI" sep:"none" help:"Where users are sent back to; may be repeated, up to 10 times."`
 }
 
 type appAddCmd struct {

@@ -79,10 +79,11 @@ func parse(args, environ []string, stdout io.Writer) (command, error) {
 			kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 110}),
 			kong.ValueFormatter(describe),
 			kong.Resolvers(kong.ResolverFunc(func(_ *kong.Context, _ *kong.Path, f *kong.Flag) (any, error) {
-				if value, ok := variables[variable(f.Name)]; ok && f.Name != "help" {
-					return value, nil
+				value, ok := variables[variable(f.Name)]
+				if !ok || f.Name == "help" || overruled(f.Name, args) {
+					return nil, nil
 				}
-				return nil, nil
+				return value, nil
 			})))...)
 		if err != nil {
 			return nil, err // the grammar is wrong
@@ -136,6 +137,21 @@ func describe(v *kong.Value) string {
 // variable returns the name of a flag in the environment.
 func variable(flag string) string {
 	return envPrefix + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
+}
+
+// overruled reports whether another flag on the command line makes a variable mean nothing: who names a data directory
+// does not mean the server that `liked env` has put into the environment, nor the other way round.
+func overruled(flag string, args []string) bool {
+	given := func(name string) bool {
+		return slices.ContainsFunc(args, func(arg string) bool { return arg == name || strings.HasPrefix(arg, name+"=") })
+	}
+	switch flag {
+	case "admin-url", "admin-token":
+		return given("--data")
+	case "data":
+		return given("--admin-url")
+	}
+	return false
 }
 
 func withoutUnknown(args []string, err error) (rest []string, ok bool) {

@@ -2,4 +2,4 @@ module liked/compat/go
 
 go 1.26.0
 
-require github.com/dghubble/oauth1 v0.7.3 // indirect
+require github.com/dghubble/oauth1 v0.7.3

@@ -52,7 +52,7 @@ func ParseLimits(text []byte) (Limits, error) {
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&l.overrides); err != nil {
-		return Limits{}, liked.Errorf(liked.Invalid, "rate limits: %w", err)
+		return Limits{}, &liked.Error{Kind: liked.Invalid, Msg: "rate limits", Err: err}
 	}
 	if _, err := d.Token(); err != io.EOF {
 		return Limits{}, liked.Errorf(liked.Invalid, "rate limits: something follows the JSON object")

@@ -1,0 +1,249 @@
+package compat
+
+import (
+	"bytes"
+	"context"
+	"io/fs"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// snippet is a fenced block of a document.
+type snippet struct {
+	info string // what stands behind the opening fence
+	text string
+}
+
+var fence = regexp.MustCompile("(?ms)^```([^\n]*)\n(.*?)^```$")
+
+func snippets(t *testing.T, document string) (found []snippet) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("..", document))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range fence.FindAllSubmatch(text, -1) {
+		found = append(found, snippet{string(m[1]), string(m[2])})
+	}
+	return found
+}
+
+// TestDocuments runs what the documents tell their readers to run, as it is written:
+//
+//	sh         runs with bash in the repository, with the variables that the blocks before have set; a block "json" or
+//	           "text" right behind it is what it must print
+//	sh server  runs until the other blocks are done
+//	sh test    names a command that CI runs by itself
+//	go         is a test in a module of its own
+//	ts, java   must stand in the sources of the client of that language, which run elsewhere
+func TestDocuments(t *testing.T) {
+	documents := []string{"README.md", "CONTRIBUTING.md"}
+	more, err := filepath.Glob("../docs/*.md")
+	if err != nil || len(more) == 0 {
+		t.Fatal("no documents in docs")
+	}
+	for _, path := range more {
+		documents = append(documents, strings.TrimPrefix(path, "../"))
+	}
+	for _, port := range []string{"8080", "8081"} { // the documents' servers listen there
+		l, err := net.Listen("tcp", "127.0.0.1:"+port)
+		if err != nil {
+			if required("docs") {
+				t.Fatal(err)
+			}
+			t.Skipf("the documents' commands need port %s: %v", port, err)
+		}
+		l.Close()
+	}
+	for _, document := range documents {
+		t.Run(document, func(t *testing.T) {
+			runDocument(t, snippets(t, document))
+		})
+	}
+}
+
+func runDocument(t *testing.T, blocks []snippet) {
+	ctx, cancel := beforeTimeout(t)
+	defer cancel()
+	root := checkout(t)
+	for i, b := range blocks {
+		switch b.info {
+		case "sh":
+			out, stderr, err := bash(ctx, root, b.text)
+			if err != nil {
+				t.Fatalf("%s\n%v\n%s%s", b.text, err, out, stderr)
+			}
+			if i+1 < len(blocks) && (blocks[i+1].info == "json" || blocks[i+1].info == "text") {
+				if want := strings.TrimSpace(blocks[i+1].text); strings.TrimSpace(out) != want {
+					t.Errorf("%s\nprinted %q, want %q", b.text, out, want)
+				}
+			}
+		case "sh server":
+			startDocumented(t, root, b.text)
+		case "sh test":
+			ci, err := os.ReadFile(filepath.Join("..", ".ci", "run"))
+			if err != nil || !bytes.Contains(ci, []byte("\n"+b.text)) {
+				t.Errorf("CI does not run %q (%v)", b.text, err)
+			}
+		case "go":
+			runGo(ctx, t, root, b.text)
+		case "ts":
+			inSources(t, "typescript", ".ts", b.text)
+		case "java":
+			inSources(t, "java", ".java", b.text)
+		case "json", "text": // what the block before prints
+		default:
+			t.Errorf("no way to try a block of kind %q:\n%s", b.info, b.text)
+		}
+	}
+}
+
+// checkout returns a directory in which the documents' commands may run and write: the sources by links, nothing else.
+func checkout(t *testing.T) string {
+	root := t.TempDir()
+	entries, err := os.ReadDir("..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	source, err := filepath.Abs("..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if err := os.Symlink(filepath.Join(source, e.Name()), filepath.Join(root, e.Name())); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return root
+}
+
+// bash runs a script, with the variables that the last one in the directory left behind.
+func bash(ctx context.Context, dir, script string) (stdout, stderr string, err error) {
+	script = "if [ -f .variables ]; then . ./.variables; fi\n" + script + "\nexport -p >.variables"
+	cmd := exec.CommandContext(ctx, "bash", "-euo", "pipefail", "-c", script)
+	cmd.Dir = dir
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	err = cmd.Run()
+	return out.String(), errs.String(), err
+}
+
+// startDocumented starts the server of a block and waits until it says how to stop it.
+func startDocumented(t *testing.T, dir, command string) {
+	t.Helper()
+	cmd := exec.Command("bash", "-c", "exec "+strings.TrimSpace(command))
+	cmd.Dir = dir
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // `go run` does not pass SIGTERM on
+	ready := &watcher{want: "Stop with Ctrl-C.", seen: make(chan struct{})}
+	cmd.Stdout, cmd.Stderr = ready, ready
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	exited := make(chan error, 1)
+	go func() { exited <- cmd.Wait() }()
+	t.Cleanup(func() {
+		syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM)
+		select {
+		case <-exited:
+		case <-time.After(30 * time.Second):
+			syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+			t.Errorf("%s did not end", command)
+		}
+	})
+	select {
+	case <-ready.seen:
+	case err := <-exited:
+		exited <- err
+		t.Fatalf("%s ended: %v\n%s", command, err, ready.text())
+	case <-time.After(5 * time.Minute): // it is built first
+		t.Fatalf("%s is not ready:\n%s", command, ready.text())
+	}
+}
+
+// watcher collects output and closes seen when it has come to what is wanted.
+type watcher struct {
+	want string
+	seen chan struct{}
+
+	mu   sync.Mutex
+	all  bytes.Buffer
+	done bool
+}
+
+func (w *watcher) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.all.Write(p)
+	if !w.done && strings.Contains(w.all.String(), w.want) {
+		w.done = true
+		close(w.seen)
+	}
+	return len(p), nil
+}
+
+func (w *watcher) text() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.all.String()
+}
+
+// runGo runs a block as the test of a module of its own, which finds this one as the documents say.
+func runGo(ctx context.Context, t *testing.T, root, source string) {
+	t.Helper()
+	dir := t.TempDir()
+	files := map[string]string{"app_test.go": source, "go.mod": "module app\n\ngo 1.26\n"}
+	for name, text := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	module, err := filepath.EvalSymlinks(filepath.Join(root, "go.mod"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	script := "go mod edit -replace liked=" + filepath.Dir(module) + " && go mod tidy && go test ."
+	if out, stderr, err := bash(ctx, dir, script); err != nil {
+		t.Errorf("%s\n%v\n%s%s", source, err, out, stderr)
+	}
+}
+
+// inSources looks for the text among the sources of a client, indented or not.
+func inSources(t *testing.T, client, suffix, text string) {
+	t.Helper()
+	found := false
+	err := filepath.WalkDir(client, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || found {
+			return err
+		}
+		if d.IsDir() && (d.Name() == "node_modules" || d.Name() == "target") {
+			return filepath.SkipDir
+		}
+		if strings.HasSuffix(path, suffix) {
+			source, err := os.ReadFile(path)
+			if err != nil {
+				return err
+			}
+			found = strings.Contains(unindented(string(source)), unindented(text))
+		}
+		return nil
+	})
+	if err != nil || !found {
+		t.Errorf("no source of compat/%s has (%v)\n%s", client, err, text)
+	}
+}
+
+func unindented(text string) string {
+	var b strings.Builder
+	for line := range strings.Lines(text) {
+		b.WriteString(strings.TrimLeft(line, " \t"))
+	}
+	return b.String()
+}

@@ -1,0 +1,553 @@
+package server_test
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"math/big"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"liked/internal/control"
+	"liked/internal/server"
+)
+
+// No goroutine may be left when the tests are over, but for this one and those of the runtime.
+func TestMain(m *testing.M) {
+	code := m.Run()
+	buf := make([]byte, 1<<20)
+	for wait := time.Millisecond; ; wait *= 2 {
+		others := strings.Split(string(buf[:runtime.Stack(buf, true)]), "\n\n")[1:]
+		others = slices.DeleteFunc(others, func(stack string) bool { return strings.Contains(stack, "os/signal.") })
+		if len(others) == 0 {
+			break
+		}
+		if wait > 4*time.Second {
+			fmt.Fprintf(os.Stderr, "goroutines are left after the tests:\n%s\n", strings.Join(others, "\n\n"))
+			code = 1
+			break
+		}
+		time.Sleep(wait)
+	}
+	os.Exit(code)
+}
+
+// start runs a server until the end of the test, or until stop is called, which returns what Run did.
+func start(t *testing.T, c server.Config) (srv *server.Server, stop func() error) {
+	t.Helper()
+	srv, err := server.New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- srv.Run(ctx) }()
+	stopped := false
+	stop = func() error {
+		if stopped {
+			return nil
+		}
+		stopped = true
+		cancel()
+		return <-ended
+	}
+	t.Cleanup(func() {
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	return srv, stop
+}
+
+// world returns a small world. Its clients can start at once.
+func world() *server.World {
+	return &server.World{Users: 3, Posts: 2, Seed: 1, TokenLifetime: time.Hour}
+}
+
+// client returns a client that leaves no connection behind.
+func client(t *testing.T, config *tls.Config) *http.Client {
+	transport := &http.Transport{TLSClientConfig: config, ForceAttemptHTTP2: true}
+	t.Cleanup(transport.CloseIdleConnections)
+	return &http.Client{Transport: transport}
+}
+
+// get returns status and body.
+func get(t *testing.T, c *http.Client, url, token string) (int, string) {
+	t.Helper()
+	r, err := http.NewRequest("GET", url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if token != "" {
+		r.Header.Set("Authorization", "Bearer "+token)
+	}
+	resp, err := c.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, string(text)
+}
+
+// like has the last user like the first post and returns the status.
+func like(c *http.Client, k control.Credentials) (int, error) {
+	u := k.Users[len(k.Users)-1]
+	r, err := http.NewRequest("POST", k.URL+"/2/users/"+u.ID.String()+"/likes", strings.NewReader(`{"tweet_id":"`+k.Posts[0].ID.String()+`"}`))
+	if err != nil {
+		return 0, err
+	}
+	r.Header.Set("Authorization", "Bearer "+u.AccessToken)
+	r.Header.Set("Content-Type", "application/json")
+	resp, err := c.Do(r)
+	if err != nil {
+		return 0, err
+	}
+	defer resp.Body.Close()
+	_, err = io.Copy(io.Discard, resp.Body)
+	return resp.StatusCode, err
+}
+
+func TestValidate(t *testing.T) {
+	t.Parallel()
+	good := world()
+	for _, tt := range []struct {
+		name   string
+		config server.Config
+		want   []string // each in a line of the error, in order; none is no error
+	}{
+		{"zero", server.Config{}, nil},
+		{"everything", server.Config{Data: "d", Listen: ":8080", AdminListen: "[::1]:0", AdminToken: "0123456789abcdef", TLSCert: "c", TLSKey: "k",
+			PublicURL: "https://Example.com:8443", TrustedProxies: []string{"10.0.0.1", "fd00::/8"}, Profile: "2026", RateLimits: `{"usersIdLike":{"user_15m":0}}`,
+			World: good, Grace: time.Minute}, nil},
+		{"listen without port", server.Config{Listen: "localhost"}, []string{"listen: "}},
+		{"listen with name of port", server.Config{Listen: "localhost:http"}, []string{"listen: "}},
+		{"listen beyond the last port", server.Config{Listen: "localhost:65536"}, []string{"listen: "}},
+		{"listen with odd port", server.Config{Listen: "localhost:080"}, []string{"write the port as 80"}},
+		{"one address for both", server.Config{Listen: "127.0.0.1:80", AdminListen: "127.0.0.1:80"}, []string{"admin-listen: "}},
+		{"free ports for both", server.Config{Listen: "127.0.0.1:0", AdminListen: "127.0.0.1:0"}, nil},
+		{"short token", server.Config{AdminToken: "0123456789abcde"}, []string{"admin-token: 15 characters"}},
+		{"token with space", server.Config{AdminToken: "0123456789 abcdef"}, []string{"admin-token: "}},
+		{"certificate alone", server.Config{TLSCert: "c"}, []string{"tls-key: missing"}},
+		{"key alone", server.Config{TLSKey: "k"}, []string{"tls-cert: missing"}},
+		{"public url without scheme", server.Config{PublicURL: "example.com"}, []string{"public-url: "}},
+		{"public url of another scheme", server.Config{PublicURL: "ftp://example.com"}, []string{"public-url: "}},
+		{"public url with path", server.Config{PublicURL: "https://example.com/2"}, []string{"public-url: "}},
+		{"public url with slash", server.Config{PublicURL: "https://example.com/"}, nil},
+		{"public url with query", server.Config{PublicURL: "https://example.com?"}, []string{"public-url: "}},
+		{"public url with user", server.Config{PublicURL: "https://me@example.com"}, []string{"public-url: "}},
+		{"proxies", server.Config{TrustedProxies: []string{"10.0.0.0/33", "example.com", "::1"}}, []string{`"10.0.0.0/33"`, `"example.com"`}},
+		{"profile", server.Config{Profile: "2025"}, []string{"profile "}},
+		{"limits that are no JSON", server.Config{RateLimits: "on"}, []string{"rate limits: "}},
+		{"limits of an unknown operation", server.Config{RateLimits: `{"like":{"user_15m":1}}`}, []string{"rate limits: "}},
+		{"world", server.Config{World: &server.World{Users: 0, Posts: -1}}, []string{"users: ", "posts: ", "token-lifetime: "}},
+		{"grace", server.Config{Grace: -1}, []string{"grace: "}},
+		{"many", server.Config{Listen: "x", AdminListen: "y", TLSKey: "k", Profile: "1"}, []string{"listen: ", "admin-listen: ", "tls-cert: ", "profile "}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			var got []string
+			if err := tt.config.Validate(); err != nil {
+				got = strings.Split(err.Error(), "\n")
+			}
+			if len(got) != len(tt.want) {
+				t.Fatalf("mistakes %q, want %d", got, len(tt.want))
+			}
+			for i, want := range tt.want {
+				if !strings.Contains(got[i], want) {
+					t.Errorf("mistake %q, want %q", got[i], want)
+				}
+			}
+		})
+	}
+}
+
+func TestProbesMetricsAndProfiles(t *testing.T) {
+	t.Parallel()
+	srv, _ := start(t, server.Config{World: world(), AdminToken: "a-token-of-the-test"})
+	c := client(t, nil)
+	if status, err := like(c, srv.Credentials()); status != 200 || err != nil {
+		t.Fatalf("like: %d, %v", status, err)
+	}
+	for _, tt := range []struct {
+		path, token string
+		status      int
+	}{
+		{"/livez", "", 200},
+		{"/readyz", "", 200},
+		{"/metrics", "", 200},
+		{"/debug/pprof/", "", 401},
+		{"/debug/pprof/heap", "", 401},
+		{"/debug/pprof/cmdline", "another-token-here", 401},
+		{"/debug/pprof/", "a-token-of-the-test", 200},
+		{"/debug/pprof/heap?debug=1", "a-token-of-the-test", 200},
+		{"/admin/users", "", 401},
+		{"/admin/users", "a-token-of-the-test ", 200}, // net/http trims the header
+		{"/admin/users", "a-token-of-the-tesT", 401},
+		{"/admin/nothing", "a-token-of-the-test", 404},
+		{"/2/users/me", "a-token-of-the-test", 404},
+	} {
+		if status, body := get(t, c, srv.AdminURL()+tt.path, tt.token); status != tt.status {
+			t.Errorf("%s with token %q: %d %s, want %d", tt.path, tt.token, status, body, tt.status)
+		}
+	}
+	for _, path := range []string{"/livez", "/metrics", "/admin/users", "/debug/pprof/"} {
+		if status, _ := get(t, c, srv.URL()+path, "a-token-of-the-test"); status != 404 {
+			t.Errorf("%s on the API's listener: %d, want 404", path, status)
+		}
+	}
+	_, metrics := get(t, c, srv.AdminURL()+"/metrics", "")
+	for _, want := range []string{
+		`liked_requests_total{code="200",operation="usersIdLike"} 1`,
+		`liked_requests_total{code="404",operation="none"} 4`,
+		`liked_request_duration_seconds_bucket{operation="usersIdLike",le="0.0001"}`,
+		`liked_request_duration_seconds_count{operation="usersIdLike"} 1`,
+		`liked_like_changes_total{change="like"} 1`,
+		`liked_requests_in_flight 0`,
+		`go_goroutines`,
+		`process_open_fds`,
+	} {
+		if !strings.Contains(metrics, want) {
+			t.Errorf("metrics lack %s", want)
+		}
+	}
+}
+
+// certificate writes a self-signed certificate for 127.0.0.1 and returns its files and a pool that trusts it.
+func certificate(t *testing.T) (cert, key string, pool *x509.CertPool) {
+	t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test"}, NotAfter: time.Now().Add(time.Hour),
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keyDER, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	cert, key = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	certPEM := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+	if err := errors.Join(os.WriteFile(cert, certPEM, 0o600),
+		os.WriteFile(key, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	pool = x509.NewCertPool()
+	pool.AppendCertsFromPEM(certPEM)
+	return cert, key, pool
+}
+
+func TestTLS(t *testing.T) {
+	t.Parallel()
+	cert, key, pool := certificate(t)
+	srv, _ := start(t, server.Config{World: world(), TLSCert: cert, TLSKey: key})
+	if !strings.HasPrefix(srv.URL(), "https://127.0.0.1:") || !strings.HasPrefix(srv.AdminURL(), "http://127.0.0.1:") {
+		t.Errorf("URLs %s and %s, want https and http", srv.URL(), srv.AdminURL())
+	}
+	c := client(t, &tls.Config{RootCAs: pool})
+	if status, err := like(c, srv.Credentials()); status != 200 || err != nil {
+		t.Errorf("like: %d, %v", status, err)
+	}
+	resp, err := c.Get(srv.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.ProtoMajor != 2 {
+		t.Errorf("protocol %s, want HTTP/2", resp.Proto)
+	}
+	if _, err := server.New(server.Config{TLSCert: cert, TLSKey: cert}); err == nil || !strings.Contains(err.Error(), "tls-key") {
+		t.Errorf("a certificate for a key: error %v", err)
+	}
+}
+
+// A server that stops says so, lets a request under way end, and takes no more.
+func TestDrain(t *testing.T) {
+	t.Parallel()
+	srv, stop := start(t, server.Config{World: world(), Grace: 5 * time.Second})
+	k := srv.Credentials()
+	conn, err := net.Dial("tcp", strings.TrimPrefix(srv.URL(), "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	u := k.Users[0]
+	body := `{"tweet_id":"` + k.Posts[1].ID.String() + `"}`
+	fmt.Fprintf(conn, "POST /2/users/%s/likes HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n",
+		u.ID, u.AccessToken, len(body))
+	c := client(t, nil)
+	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) { // until the handler waits for the body
+		if _, metrics := get(t, c, srv.AdminURL()+"/metrics", ""); strings.Contains(metrics, "liked_requests_in_flight 1") {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the request did not arrive")
+		}
+	}
+	stopped := make(chan error, 1)
+	go func() { stopped <- stop() }()
+	for deadline := time.Now().Add(4 * time.Second); ; time.Sleep(time.Millisecond) {
+		if status, _ := get(t, c, srv.AdminURL()+"/readyz", ""); status == 503 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("readyz does not say that the server stops")
+		}
+	}
+	for deadline := time.Now().Add(4 * time.Second); ; time.Sleep(time.Millisecond) {
+		if refused, err := net.Dial("tcp", strings.TrimPrefix(srv.URL(), "http://")); err != nil {
+			break
+		} else {
+			refused.Close()
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("connections are still accepted")
+		}
+	}
+	select {
+	case err := <-stopped:
+		t.Fatalf("Run ended (%v) with a request under way", err)
+	default:
+	}
+	io.WriteString(conn, body)
+	conn.SetReadDeadline(time.Now().Add(4 * time.Second))
+	answer, err := io.ReadAll(conn)
+	if err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 200 OK") || !strings.HasSuffix(string(answer), `{"data":{"liked":true}}`) {
+		t.Errorf("answer %q, %v", answer, err)
+	}
+	if err := <-stopped; err != nil {
+		t.Errorf("Run: %v", err)
+	}
+}
+
+// A client that never ends its request holds a stop up for the grace time, and no longer.
+func TestGrace(t *testing.T) {
+	t.Parallel()
+	srv, stop := start(t, server.Config{World: world(), Grace: 50 * time.Millisecond})
+	conn, err := net.Dial("tcp", strings.TrimPrefix(srv.URL(), "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	io.WriteString(conn, "POST /2/users/1/likes HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n")
+	time.Sleep(20 * time.Millisecond)
+	begun := time.Now()
+	if err := stop(); err != nil {
+		t.Errorf("Run: %v", err)
+	}
+	if took := time.Since(begun); took > 3*time.Second {
+		t.Errorf("stopping took %s", took)
+	}
+}
+
+func TestDataDirectory(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "data")
+	config := server.Config{Data: dir, World: world()}
+	config.World.Seed = 0
+	srv, stop := start(t, config)
+	k := srv.Credentials()
+	c := client(t, nil)
+	if status, err := like(c, k); status != 200 || err != nil {
+		t.Fatalf("like: %d, %v", status, err)
+	}
+	access, err := server.ReadAdminAccess(dir)
+	if err != nil || access != (server.AdminAccess{URL: srv.AdminURL(), Token: k.AdminToken, PID: os.Getpid()}) {
+		t.Errorf("admin.json: %+v, %v", access, err)
+	}
+	for name, size := range map[string]int64{"seal.key": 32, "admin.json": -1, "credentials.json": -1} {
+		info, err := os.Stat(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info.Mode().Perm() != 0o600 || size >= 0 && info.Size() != size {
+			t.Errorf("%s: mode %v, %d bytes", name, info.Mode(), info.Size())
+		}
+	}
+	if _, err := server.New(config); err == nil || !strings.Contains(err.Error(), "is in use") || !strings.Contains(err.Error(), fmt.Sprint("process ", os.Getpid())) {
+		t.Errorf("a second server: error %v, want that the directory is in use", err)
+	}
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := server.ReadAdminAccess(dir); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("admin.json after a clean stop: %v", err)
+	}
+
+	// The next start finds the world, and the rate windows with it.
+	srv, stop = start(t, config)
+	again := srv.Credentials()
+	if fmt.Sprint(again.Users, again.Posts, again.Apps) != fmt.Sprint(k.Users, k.Posts, k.Apps) {
+		t.Errorf("the second start has other credentials:\n%+v\n%+v", again, k)
+	}
+	var remaining string
+	if status, err := like(c, again); status != 200 || err != nil {
+		t.Errorf("like: %d, %v", status, err)
+	}
+	u := again.Users[len(again.Users)-1]
+	r, _ := http.NewRequest("DELETE", srv.URL()+"/2/users/"+u.ID.String()+"/likes/"+again.Posts[0].ID.String(), nil)
+	r.Header.Set("Authorization", "Bearer "+u.AccessToken)
+	resp, err := c.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if remaining = resp.Header.Get("X-Rate-Limit-Remaining"); remaining != "49" {
+		t.Errorf("unlike: %s remaining, want 49", remaining)
+	}
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+
+	// Once the tokens have expired, there are new ones; what else there is stays.
+	config.Now = func() time.Time { return time.Now().Add(2 * time.Hour) }
+	srv, stop = start(t, config)
+	renewed := srv.Credentials()
+	if renewed.Users[0].AccessToken == k.Users[0].AccessToken || renewed.Users[0].OAuth1Token != k.Users[0].OAuth1Token {
+		t.Error("after their lifetime the access token is not new, or more than it is")
+	}
+	if status, err := like(c, renewed); status != 200 || err != nil {
+		t.Errorf("like: %d, %v", status, err)
+	}
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestSealKey(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name  string
+		spoil func(dir string) error
+		want  string
+	}{
+		{"readable by others", func(dir string) error { return os.Chmod(filepath.Join(dir, "seal.key"), 0o644) }, "chmod 600"},
+		{"cut short", func(dir string) error { return os.Truncate(filepath.Join(dir, "seal.key"), 31) }, "31 bytes"},
+		{"missing", func(dir string) error { return os.Remove(filepath.Join(dir, "seal.key")) }, "is missing"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			_, stop := start(t, server.Config{Data: dir})
+			if err := errors.Join(stop(), tt.spoil(dir)); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := server.New(server.Config{Data: dir}); err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("error %v, want %q", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestSeed(t *testing.T) {
+	t.Parallel()
+	made := make(map[string]int) // by what was made, to the seed
+	for i, seed := range []uint64{1, 1, 2, 0, 0} {
+		config := server.Config{World: world()}
+		config.World.Seed = seed
+		srv, stop := start(t, config)
+		k := srv.Credentials()
+		text, err := json.Marshal([]any{k.Apps, k.Users, k.Posts})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, again := made[string(text)]; again != (i == 1) {
+			t.Errorf("start %d with seed %d: made before is %t", i, seed, again)
+		}
+		made[string(text)] = i
+		if err := stop(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestAddressInUse(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	for _, c := range []server.Config{{Listen: l.Addr().String()}, {AdminListen: l.Addr().String()}} {
+		if _, err := server.New(c); err == nil || !strings.Contains(err.Error(), "in use: stop what listens there") {
+			t.Errorf("error %v", err)
+		}
+	}
+}
+
+func TestLogger(t *testing.T) {
+	t.Parallel()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	logger, closeLog, err := server.NewLogger(w, "json", slog.LevelInfo)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := make(chan string, 10)
+	go func() {
+		defer close(lines)
+		d := json.NewDecoder(r)
+		for {
+			var line struct{ Msg string }
+			if d.Decode(&line) != nil {
+				return
+			}
+			lines <- line.Msg
+		}
+	}()
+	read := func(within time.Duration) string {
+		select {
+		case line := <-lines:
+			return line
+		case <-time.After(within):
+			return "nothing"
+		}
+	}
+	logger.Debug("no")
+	logger.With("a", 1).Info("gathered")
+	if got := read(5 * time.Second); got != "gathered" {
+		t.Errorf("read %s after a while, want gathered", got)
+	}
+	logger.WithGroup("g").Warn("urgent")
+	if got := read(5 * time.Second); got != "urgent" {
+		t.Errorf("read %s, want urgent", got)
+	}
+	logger.Info("last")
+	closeLog()
+	w.Close()
+	if got := read(5 * time.Second); got != "last" {
+		t.Errorf("read %s after close, want last", got)
+	}
+	if _, _, err := server.NewLogger(io.Discard, "xml", 0); err == nil {
+		t.Error("format xml is no mistake")
+	}
+}
