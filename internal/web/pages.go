@@ -1,6 +1,9 @@
 package web
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // Frame is what stands around every page.
 type Frame struct {
@@ -37,7 +40,6 @@ type Consent struct {
 	Scopes     []string // OAuth 2.0: names of scopes
 	Access     string   // OAuth 1.0a: "read", "read-write" or "read-write-directmessages"; empty for OAuth 2.0
 	RedirectTo string   // where one is sent: host, or scheme with its colon; empty for a PIN
-	Offline    bool     // the app keeps its access until it is revoked
 }
 
 func (p Consent) about() about {
@@ -147,7 +149,15 @@ type DeveloperPage struct {
 	Notice  string   // of what has just been done; empty for nothing
 	Secrets []Secret // shown this once, in the answer to the form that made them
 	App     DeveloperApp
-	Form    AppForm
+	Form    AppForm // what was posted and refused; zero: the settings as they are
+}
+
+// Settings is what the settings form shows: what somebody typed, or else the app as it is.
+func (p DeveloperPage) Settings() AppForm {
+	if p.Form != (AppForm{}) {
+		return p.Form
+	}
+	return AppForm{Name: p.App.Name, Access: p.App.Access, RedirectURIs: strings.Join(p.App.RedirectURIs, "\n")}
 }
 
 // Secret is a credential with its name.

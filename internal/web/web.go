@@ -93,7 +93,7 @@ var pages = sync.OnceValue(func() set {
 		styleHash: "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'",
 		icon:      template.URL("data:image/svg+xml;base64," + base64.StdEncoding.EncodeToString(read("icon.svg"))),
 	}
-	funcs := template.FuncMap{"can": can, "cannot": cannot, "access": accessName, "link": link}
+	funcs := template.FuncMap{"can": can, "cannot": cannot, "access": accessName, "accesses": accessLevels, "link": link, "local": local, "field": newField, "split": splitLines}
 	shared := template.Must(template.New("").Funcs(funcs).ParseFS(files, "templates/layout.html", "templates/parts.html"))
 	names, err := fs.Glob(files, "templates/page_*.html")
 	if err != nil {
@@ -105,6 +105,13 @@ var pages = sync.OnceValue(func() set {
 	}
 	return s
 })
+
+// field is what the part "copy" is given: a value to copy, with the id and the label of its field.
+type field struct{ ID, Label, Value string }
+
+func newField(id, label, value string) field { return field{id, label, value} }
+
+func splitLines(s string) []string { return strings.Split(s, "\n") }
 
 // policy is the Content-Security-Policy. Browsers hold form-action against every redirect that follows a form, too. An
 // app may redirect on from its callback to wherever it likes, so that no list of allowed origins would be right for a
@@ -129,6 +136,14 @@ func link(address string) template.URL {
 		return ""
 	}
 	return template.URL(address)
+}
+
+// local returns the address if it is a path of ours, and "" if it is anything else.
+func local(address string) string {
+	if !strings.HasPrefix(address, "/") || strings.HasPrefix(address, "//") || strings.HasPrefix(address, `/\`) || strings.ContainsAny(address, "\t\n\r") {
+		return ""
+	}
+	return address
 }
 
 // isScheme reports whether s is a scheme (RFC 3986, 3.1).

@@ -55,6 +55,9 @@ func can(scopes []string, access string) []string {
 			said = append(said, r.words)
 		}
 	}
+	if access != "" { // such tokens do not expire
+		said = append(said, kept)
+	}
 	for _, scope := range scopes {
 		known := slices.ContainsFunc(rights, func(r right) bool { return r.scope == scope })
 		if scope == "offline.access" {
@@ -81,8 +84,12 @@ func (r right) allowed(scopes []string, access string) bool {
 	if access == "" {
 		return slices.Contains(scopes, r.scope)
 	}
-	level := slices.Index([]string{"", "read", "read-write", "read-write-directmessages"}, access)
-	return r.access != 0 && r.access <= level
+	return r.access != 0 && r.access <= 1+slices.Index(accessLevels(), access)
+}
+
+// accessLevels is the permissions of OAuth 1.0a, each of which has all rights of those before it.
+func accessLevels() []string {
+	return []string{"read", "read-write", "read-write-directmessages"}
 }
 
 // accessName is a permission as the forms call it.
