@@ -38,8 +38,12 @@ func Write(w http.ResponseWriter, status int, page Page) error {
 	h.Set("Content-Security-Policy", set.policy(about.leaves))
 	h.Set("X-Frame-Options", "DENY")
 	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Referrer-Policy", "no-referrer") // the address holds states and request tokens
-	h.Set("Cross-Origin-Opener-Policy", "same-origin")
+	// The address holds states and request tokens, which no other site may see. With "no-referrer" our own forms would
+	// say "Origin: null", and could not be told from a stranger's where browsers send no Sec-Fetch-Site: on plain http.
+	h.Set("Referrer-Policy", "same-origin")
+	if !about.leaves { // an app may wait in the window that opened this one, and is answered there by its callback
+		h.Set("Cross-Origin-Opener-Policy", "same-origin")
+	}
 	w.WriteHeader(status)
 	_, err = w.Write(buf.Bytes())
 	return err
@@ -53,7 +57,7 @@ type about struct {
 	template string // file name without ".html"
 	title    string
 	here     string // the path that the navigation shows as the current one
-	leaves   bool   // the answer to its form may be a redirect to an app
+	leaves   bool   // one goes on to an app from here
 }
 
 // view is what layout.html is given.
