@@ -22,7 +22,7 @@ var allowed = map[string]struct{ ours, outside string }{
 	"internal/limit":             {".", ""},
 	"internal/web":               {"", ""},
 	"internal/control":           {". internal/store", ""},
-	"internal/auth":              {". internal/store internal/limit", "golang.org/x/crypto"},
+	"internal/auth":              {". internal/store internal/limit internal/web", "golang.org/x/crypto"},
 	"internal/api":               {". internal/store internal/limit", ""},
 	"internal/server":            {". internal/store internal/store/pebblestore internal/limit internal/control internal/auth internal/api", "github.com/prometheus/client_golang"},
 	"cmd/liked":                  {". internal/server internal/control", "github.com/alecthomas/kong"},
