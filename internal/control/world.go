@@ -84,9 +84,13 @@ func (w World) post(i int) liked.Post {
 	return liked.Post{ID: liked.PostID(id), Author: w.user(i % w.Users).ID, Text: fmt.Sprintf("Post %d", i), CreatedAt: made(id)}
 }
 
-// Seed makes the world in an empty store. The same world with an issuer that makes the same secrets gives the same
-// credentials. URL, AdminURL and AdminToken are for the caller to fill in.
-func Seed(ctx context.Context, s store.Store, is Issuer, w World) (Credentials, error) {
+// Streams is how many issuers Seed needs.
+const Streams = 64
+
+// Seed makes the world in an empty store. Issuers that make the same secrets again give the same credentials again: each
+// serves the same users in the same order, however many users there are and however the work is timed. URL, AdminURL
+// and AdminToken are for the caller to fill in.
+func Seed(ctx context.Context, s store.Store, issuers [Streams]Issuer, w World) (Credentials, error) {
 	var c Credentials
 	var first liked.App
 	for i, app := range []liked.App{
@@ -95,7 +99,7 @@ func Seed(ctx context.Context, s store.Store, is Issuer, w World) (Credentials, 
 	} {
 		app.ID = liked.AppID(27000001 + i)
 		app.CreatedAt = time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)
-		app, secrets, err := is.NewApp(ctx, app)
+		app, secrets, err := issuers[0].NewApp(ctx, app)
 		if err != nil {
 			return Credentials{}, fmt.Errorf("app %s: %w", app.Name, err)
 		}
@@ -106,26 +110,20 @@ func Seed(ctx context.Context, s store.Store, is Issuer, w World) (Credentials, 
 			ClientSecret: secrets.ClientSecret, APIKey: app.APIKey, APISecret: secrets.APISecret, BearerToken: secrets.Bearer,
 			RedirectURIs: app.RedirectURIs})
 	}
-	// Users and posts are added many at a time, so that a large world on a disk waits for few syncs. Tokens are made one
-	// after the other: their secrets come from one stream.
-	if err := inParallel(w.Users, func(i int) error { return s.AddUser(ctx, w.user(i)) }); err != nil {
-		return Credentials{}, err
-	}
-	if err := inParallel(w.Posts, func(i int) error { return s.AddPost(ctx, w.post(i)) }); err != nil {
-		return Credentials{}, err
-	}
 	c.Users = make([]UserCredentials, w.Users)
-	for i := range c.Users {
+	err := inStreams(w.Users, func(stream, i int) error {
 		u := w.user(i)
+		if err := s.AddUser(ctx, u); err != nil {
+			return err
+		}
 		c.Users[i] = UserCredentials{ID: u.ID, Username: u.Username, Name: u.Name}
-		if err := c.Users[i].issueOAuth2(ctx, is, first.ID, w.Lifetime); err != nil {
-			return Credentials{}, err
-		}
-		var err error
-		c.Users[i].OAuth1Token, c.Users[i].OAuth1TokenSecret, err = is.IssueOAuth1Token(ctx, first.ID, u.ID, first.Access)
-		if err != nil {
-			return Credentials{}, fmt.Errorf("user %s: %w", u.Username, err)
-		}
+		return c.Users[i].issue(ctx, issuers[stream], first, w.Lifetime)
+	})
+	if err != nil {
+		return Credentials{}, err
+	}
+	if err := inStreams(w.Posts, func(_, i int) error { return s.AddPost(ctx, w.post(i)) }); err != nil {
+		return Credentials{}, err
 	}
 	c.Posts = make([]SeededPost, w.Posts)
 	for i := range c.Posts {
@@ -133,6 +131,16 @@ func Seed(ctx context.Context, s store.Store, is Issuer, w World) (Credentials, 
 		c.Posts[i] = SeededPost{p.ID, p.Author, p.Text}
 	}
 	return c, nil
+}
+
+// issue gives the user tokens of every kind.
+func (u *UserCredentials) issue(ctx context.Context, is Issuer, app liked.App, lifetime time.Duration) error {
+	if err := u.issueOAuth2(ctx, is, app.ID, lifetime); err != nil {
+		return err
+	}
+	var err error
+	u.OAuth1Token, u.OAuth1TokenSecret, err = is.IssueOAuth1Token(ctx, app.ID, u.ID, app.Access)
+	return err
 }
 
 // issueOAuth2 gives the user a new access and refresh token with every scope.
@@ -171,21 +179,21 @@ func ignoreNotFound(err error) error {
 	return err
 }
 
-// inParallel calls do with 0 to n-1, many at a time, and returns an error of one of the calls.
-func inParallel(n int, do func(i int) error) error {
-	const workers = 64
-	errs := make(chan error, workers)
-	for worker := range workers {
+// inStreams calls do with 0 to n-1, in Streams goroutines, so that a large world on a disk waits for few syncs. Each
+// number has its stream, in which it follows the one that is smaller by Streams. It returns an error of one of the calls.
+func inStreams(n int, do func(stream, i int) error) error {
+	errs := make(chan error, Streams)
+	for stream := range Streams {
 		go func() {
 			var err error
-			for i := worker; i < n && err == nil; i += workers {
-				err = do(i)
+			for i := stream; i < n && err == nil; i += Streams {
+				err = do(stream, i)
 			}
 			errs <- err
 		}()
 	}
 	var first error
-	for range workers {
+	for range Streams {
 		if err := <-errs; first == nil {
 			first = err
 		}

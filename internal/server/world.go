@@ -67,17 +67,21 @@ func (s *Server) newWorld(ctx context.Context, seal [32]byte) (control.Credentia
 		return control.Credentials{}, fmt.Errorf("data directory %s holds users or apps but no %s: it was not made by `liked dev`, or the first start was cut short; "+
 			"run it with `liked serve`, or remove it", s.Data, credentialsFile)
 	}
-	// A world is seeded by an issuer of its own, whose stream of secrets ends with it: the server must not go on making
+	// A world is seeded by issuers of its own, whose streams of secrets end with it: the server must not go on making
 	// secrets that can be foretold.
-	o := s.authOptions(seal)
-	o.Rand = secrets(s.World.Seed)
-	o.Now = func() time.Time { return worldMade }
-	seeder, err := auth.New(o)
-	if err != nil {
-		return control.Credentials{}, err
+	var issuers [control.Streams]control.Issuer
+	for i := range issuers {
+		o := s.authOptions(seal)
+		o.Rand = secrets(s.World.Seed, i)
+		o.Now = func() time.Time { return worldMade }
+		seeder, err := auth.New(o)
+		if err != nil {
+			return control.Credentials{}, err
+		}
+		issuers[i] = issuer{seeder}
 	}
 	start := time.Now()
-	c, err := control.Seed(ctx, s.store, issuer{seeder}, control.World{Users: s.World.Users, Posts: s.World.Posts,
+	c, err := control.Seed(ctx, s.store, issuers, control.World{Users: s.World.Users, Posts: s.World.Posts,
 		Lifetime: s.Now().Sub(worldMade) + s.World.TokenLifetime})
 	if err != nil {
 		return control.Credentials{}, fmt.Errorf("seed: %w", err)
@@ -87,13 +91,14 @@ func (s *Server) newWorld(ctx context.Context, seal [32]byte) (control.Credentia
 	return c, nil
 }
 
-// secrets returns randomness that the seed determines; zero stands for none.
-func secrets(seed uint64) io.Reader {
+// secrets returns one of the streams of randomness that the seed determines. Zero is no seed: nothing determines them.
+func secrets(seed uint64, stream int) io.Reader {
 	if seed == 0 {
 		return cryptorand.Reader
 	}
 	var key [32]byte
 	copy(key[:], "liked: a seeded world")
+	key[23] = byte(stream)
 	binary.BigEndian.PutUint64(key[24:], seed)
 	return rand.NewChaCha8(key)
 }

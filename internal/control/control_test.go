@@ -1,0 +1,208 @@
+package control_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"liked/likedtest"
+)
+
+// call sends a body as it is and returns status and answer.
+func call(t *testing.T, srv *likedtest.Server, method, path, body string) (int, string) {
+	t.Helper()
+	r, err := http.NewRequest(method, srv.AdminURL+path, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer "+srv.AdminToken)
+	transport := &http.Transport{DisableKeepAlives: true}
+	resp, err := transport.RoundTrip(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := resp.Header.Get("Content-Type"); got != "application/json" {
+		t.Errorf("%s %s: content type %q", method, path, got)
+	}
+	return resp.StatusCode, string(text)
+}
+
+func TestRefusals(t *testing.T) {
+	t.Parallel()
+	srv := likedtest.New(t)
+	post := srv.Posts[0].ID.String()
+	for _, tt := range []struct {
+		name, method, path, body string
+		status                   int
+		want                     string // part of the reason
+	}{
+		{"unknown path", "GET", "/admin/nothing", "", 404, "no endpoint GET /admin/nothing"},
+		{"wrong method", "PUT", "/admin/users", "", 404, "no endpoint PUT /admin/users"},
+		{"no body", "POST", "/admin/users", "", 400, "body"},
+		{"no object", "POST", "/admin/users", `[]`, 400, "body"},
+		{"unknown key", "POST", "/admin/users", `{"username":"u","nmae":"x"}`, 400, `unknown field "nmae"`},
+		{"two objects", "POST", "/admin/users", `{"username":"u"}{}`, 400, "something follows"},
+		{"id as number", "POST", "/admin/users", `{"username":"u","id":1}`, 400, "body"},
+		{"id that is none", "POST", "/admin/users", `{"username":"u","id":"x"}`, 400, "1 to 19 decimal digits"},
+		{"large body", "POST", "/admin/users", `{"username":"` + strings.Repeat("u", 300<<10) + `"}`, 413, "larger than"},
+		{"odd username", "POST", "/admin/users", `{"username":"a b"}`, 400, "username"},
+		{"long name", "POST", "/admin/users", `{"username":"u","name":"` + strings.Repeat("x", 51) + `"}`, 400, "name"},
+		{"taken username", "POST", "/admin/users", `{"username":"ALICE"}`, 409, "taken"},
+		{"taken id", "POST", "/admin/users", `{"username":"u","id":"2244994945"}`, 409, "2244994945"},
+		{"unknown user", "GET", "/admin/users/nobody", "", 404, "nobody"},
+		{"unknown id", "GET", "/admin/users/5", "", 404, "5"},
+		{"unknown state", "PATCH", "/admin/users/alice", `{"state":"asleep"}`, 400, "asleep"},
+		{"rename to taken", "PATCH", "/admin/users/alice", `{"username":"bob"}`, 409, "taken"},
+		{"follow oneself", "PUT", "/admin/users/alice/following/alice", "", 400, ""},
+		{"too large a page", "GET", "/admin/users?max=1001", "", 400, "1 to 1000"},
+		{"unknown parameter", "GET", "/admin/users?limit=1", "", 400, "limit"},
+		{"post without text", "POST", "/admin/posts", `{"author":"alice"}`, 400, "text"},
+		{"post of nobody", "POST", "/admin/posts", `{"author":"nobody","text":"x"}`, 404, "nobody"},
+		{"repost of nothing", "POST", "/admin/posts", `{"author":"alice","repost_of":"9"}`, 404, "9"},
+		{"taken post", "POST", "/admin/posts", `{"author":"alice","text":"x","id":"` + post + `"}`, 409, post},
+		{"unknown post", "DELETE", "/admin/posts/9", "", 404, "9"},
+		{"post that is no id", "GET", "/admin/posts/x", "", 400, `post "x"`},
+		{"app without name", "POST", "/admin/apps", `{}`, 400, "name"},
+		{"app of unknown type", "POST", "/admin/apps", `{"name":"a","type":"secret"}`, 400, "secret"},
+		{"redirect to nowhere", "POST", "/admin/apps", `{"name":"a","redirect_uris":["/callback"]}`, 400, "/callback"},
+		{"redirect with fragment", "PATCH", "/admin/apps/demo", `{"redirect_uris":["http://a/#b"]}`, 400, "fragment"},
+		{"11 redirects", "PATCH", "/admin/apps/demo", `{"redirect_uris":["a:1","a:2","a:3","a:4","a:5","a:6","a:7","a:8","a:9","a:10","a:11"]}`, 400, "11"},
+		{"unknown app", "PATCH", "/admin/apps/none", `{}`, 404, "none"},
+		{"unknown tier", "PATCH", "/admin/apps/demo", `{"tier":"free"}`, 400, "free"},
+		{"unknown kind of token", "POST", "/admin/tokens", `{"kind":"refresh","app":"demo"}`, 400, "refresh"},
+		{"app token of a user", "POST", "/admin/tokens", `{"kind":"app","app":"demo","user":"alice"}`, 400, "no user"},
+		{"negative lifetime", "POST", "/admin/tokens", `{"kind":"user","app":"demo","user":"alice","lifetime_seconds":-1}`, 400, "lifetime"},
+		{"endless lifetime", "POST", "/admin/tokens", `{"kind":"user","app":"demo","user":"alice","lifetime_seconds":9223372036854775807}`, 400, "lifetime"},
+		{"unknown scope", "POST", "/admin/tokens", `{"kind":"user","app":"demo","user":"alice","scopes":"like.all"}`, 400, "like.all"},
+		{"revoke nothing", "POST", "/admin/tokens/revoke", `{}`, 400, "no token"},
+		{"revoke what there is not", "POST", "/admin/tokens/revoke", `{"token":"x"}`, 404, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			status, text := call(t, srv, tt.method, tt.path, tt.body)
+			var answer struct{ Error string }
+			if err := json.Unmarshal([]byte(text), &answer); err != nil {
+				t.Fatalf("%s: %v", text, err)
+			}
+			if status != tt.status || answer.Error == "" || !strings.Contains(answer.Error, tt.want) {
+				t.Errorf("%d %q, want %d with %q", status, answer.Error, tt.status, tt.want)
+			}
+		})
+	}
+}
+
+// What an operator does shows at the API at once.
+func TestEffects(t *testing.T) {
+	t.Parallel()
+	srv := likedtest.New(t)
+	bob := srv.Users["bob"]
+	var author likedtest.User // of the first post: alice
+	for _, u := range srv.Users {
+		if u.ID == srv.Posts[0].AuthorID {
+			author = u
+		}
+	}
+	like := func(token string) int {
+		t.Helper()
+		r, err := http.NewRequest("POST", srv.URL+"/2/users/"+bob.ID.String()+"/likes", strings.NewReader(`{"tweet_id":"`+srv.Posts[0].ID.String()+`"}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Authorization", "Bearer "+token)
+		r.Header.Set("Content-Type", "application/json")
+		transport := &http.Transport{DisableKeepAlives: true}
+		resp, err := transport.RoundTrip(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		return resp.StatusCode
+	}
+	admin := func(method, path, body string) {
+		t.Helper()
+		if status, text := call(t, srv, method, path, body); status >= 300 {
+			t.Fatalf("%s %s: %d %s", method, path, status, text)
+		}
+	}
+	token := bob.AccessToken
+	for _, step := range []struct {
+		name, method, path, body string
+		status                   int // of a like afterwards
+	}{
+		{"nothing", "GET", "/admin/users/bob", "", 200},
+		{"lock", "PATCH", "/admin/users/bob", `{"state":"locked"}`, 403},
+		{"unlock", "PATCH", "/admin/users/@BOB", `{"state":"active"}`, 200},
+		{"protect", "PATCH", "/admin/users/" + author.ID.String(), `{"protected":true}`, 403},
+		{"follow", "PUT", "/admin/users/bob/following/" + author.Username, "", 200},
+		{"block", "PUT", "/admin/users/" + author.Username + "/blocking/bob", "", 403},
+		{"unblock", "DELETE", "/admin/users/" + author.Username + "/blocking/bob", "", 403}, // the follow is gone
+		{"follow again", "PUT", "/admin/users/bob/following/" + author.Username, "", 200},
+		{"unfollow", "DELETE", "/admin/users/bob/following/" + author.Username, "", 403},
+		{"unprotect", "PATCH", "/admin/users/" + author.Username, `{"protected":false}`, 200},
+		{"self-serve", "PATCH", "/admin/apps/demo", `{"tier":"self-serve"}`, 403},
+		{"enterprise", "PATCH", "/admin/apps/demo", `{"tier":"enterprise"}`, 200},
+		{"suspend app", "PATCH", "/admin/apps/demo", `{"state":"suspended"}`, 401},
+		{"restore app", "PATCH", "/admin/apps/demo", `{"state":"enrolled"}`, 200},
+		{"delete", "DELETE", "/admin/posts/" + srv.Posts[0].ID.String(), "", 400},
+		{"revoke", "POST", "/admin/tokens/revoke", fmt.Sprintf(`{"token":%q}`, token), 401},
+	} {
+		admin(step.method, step.path, step.body)
+		if got := like(token); got != step.status {
+			t.Errorf("like after %s: %d, want %d", step.name, got, step.status)
+		}
+	}
+
+	// The bearer token of an app is the same until it is revoked.
+	var first, again struct{ Token string }
+	for _, into := range []any{&first, &again} {
+		if err := srv.Admin("POST", "/admin/tokens", map[string]string{"kind": "app", "app": "demo"}, into); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if first.Token != srv.Apps[0].BearerToken || again != first {
+		t.Errorf("bearer tokens %s and %s, want %s", first.Token, again.Token, srv.Apps[0].BearerToken)
+	}
+	if err := srv.Admin("POST", "/admin/tokens/revoke", first, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := srv.Admin("POST", "/admin/tokens", map[string]string{"kind": "app", "app": "demo"}, &again); err != nil || again == first {
+		t.Errorf("bearer token after a revocation: %s, %v; want a new one", again.Token, err)
+	}
+}
+
+// Users are listed in pages, each once.
+func TestPages(t *testing.T) {
+	t.Parallel()
+	srv := likedtest.New(t, likedtest.Size(25, 0))
+	seen := map[string]bool{}
+	for path := "/admin/users?max=10"; path != ""; {
+		var page struct {
+			Users []struct{ ID, Username string }
+			Next  string
+		}
+		if err := srv.Admin("GET", path, nil, &page); err != nil {
+			t.Fatal(err)
+		}
+		for _, u := range page.Users {
+			if seen[u.Username] {
+				t.Errorf("%s is listed twice", u.Username)
+			}
+			seen[u.Username] = true
+		}
+		path = ""
+		if page.Next != "" {
+			path = "/admin/users?max=10&after=" + page.Next
+		}
+	}
+	if len(seen) != 25 {
+		t.Errorf("%d users, want 25", len(seen))
+	}
+}

@@ -1,0 +1,137 @@
+package server_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"liked/internal/server"
+)
+
+func TestDataDirectory(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "data")
+	config := server.Config{Data: dir, World: world()}
+	config.World.Seed = 0
+	srv, stop := start(t, config)
+	k := srv.Credentials()
+	c := client(t, nil)
+	if status, err := like(c, k); status != 200 || err != nil {
+		t.Fatalf("like: %d, %v", status, err)
+	}
+	access, err := server.ReadAdminAccess(dir)
+	if err != nil || access != (server.AdminAccess{URL: srv.AdminURL(), Token: k.AdminToken, PID: os.Getpid()}) {
+		t.Errorf("admin.json: %+v, %v", access, err)
+	}
+	for name, size := range map[string]int64{"seal.key": 32, "admin.json": -1, "credentials.json": -1} {
+		info, err := os.Stat(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info.Mode().Perm() != 0o600 || size >= 0 && info.Size() != size {
+			t.Errorf("%s: mode %v, %d bytes", name, info.Mode(), info.Size())
+		}
+	}
+	if _, err := server.New(config); err == nil || !strings.Contains(err.Error(), "is in use") || !strings.Contains(err.Error(), fmt.Sprint("process ", os.Getpid())) {
+		t.Errorf("a second server: error %v, want that the directory is in use", err)
+	}
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := server.ReadAdminAccess(dir); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("admin.json after a clean stop: %v", err)
+	}
+
+	// The next start finds the world, and the rate windows with it.
+	srv, stop = start(t, config)
+	again := srv.Credentials()
+	if fmt.Sprint(again.Users, again.Posts, again.Apps) != fmt.Sprint(k.Users, k.Posts, k.Apps) {
+		t.Errorf("the second start has other credentials:\n%+v\n%+v", again, k)
+	}
+	var remaining string
+	if status, err := like(c, again); status != 200 || err != nil {
+		t.Errorf("like: %d, %v", status, err)
+	}
+	u := again.Users[len(again.Users)-1]
+	r, _ := http.NewRequest("DELETE", srv.URL()+"/2/users/"+u.ID.String()+"/likes/"+again.Posts[0].ID.String(), nil)
+	r.Header.Set("Authorization", "Bearer "+u.AccessToken)
+	resp, err := c.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if remaining = resp.Header.Get("X-Rate-Limit-Remaining"); remaining != "49" {
+		t.Errorf("unlike: %s remaining, want 49", remaining)
+	}
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+
+	// Once the tokens have expired, there are new ones; what else there is stays.
+	config.Now = func() time.Time { return time.Now().Add(2 * time.Hour) }
+	srv, stop = start(t, config)
+	renewed := srv.Credentials()
+	if renewed.Users[0].AccessToken == k.Users[0].AccessToken || renewed.Users[0].OAuth1Token != k.Users[0].OAuth1Token {
+		t.Error("after their lifetime the access token is not new, or more than it is")
+	}
+	if status, err := like(c, renewed); status != 200 || err != nil {
+		t.Errorf("like: %d, %v", status, err)
+	}
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestSealKey(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name  string
+		spoil func(dir string) error
+		want  string
+	}{
+		{"readable by others", func(dir string) error { return os.Chmod(filepath.Join(dir, "seal.key"), 0o644) }, "chmod 600"},
+		{"cut short", func(dir string) error { return os.Truncate(filepath.Join(dir, "seal.key"), 31) }, "31 bytes"},
+		{"missing", func(dir string) error { return os.Remove(filepath.Join(dir, "seal.key")) }, "is missing"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			_, stop := start(t, server.Config{Data: dir})
+			if err := errors.Join(stop(), tt.spoil(dir)); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := server.New(server.Config{Data: dir}); err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("error %v, want %q", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestSeed(t *testing.T) {
+	t.Parallel()
+	made := make(map[string]int) // by what was made, to the seed
+	for i, seed := range []uint64{1, 1, 2, 0, 0} {
+		config := server.Config{World: world()}
+		config.World.Seed = seed
+		srv, stop := start(t, config)
+		k := srv.Credentials()
+		text, err := json.Marshal([]any{k.Apps, k.Users, k.Posts})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, again := made[string(text)]; again != (i == 1) {
+			t.Errorf("start %d with seed %d: made before is %t", i, seed, again)
+		}
+		made[string(text)] = i
+		if err := stop(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
