@@ -1,9 +1,6 @@
 package web
 
-import (
-	"strings"
-	"time"
-)
+import "time"
 
 // Frame is what stands around every page.
 type Frame struct {
@@ -149,15 +146,7 @@ type DeveloperPage struct {
 	Notice  string   // of what has just been done; empty for nothing
 	Secrets []Secret // shown this once, in the answer to the form that made them
 	App     DeveloperApp
-	Form    AppForm // what was posted and refused; zero: the settings as they are
-}
-
-// Settings is what the settings form shows: what somebody typed, or else the app as it is.
-func (p DeveloperPage) Settings() AppForm {
-	if p.Form != (AppForm{}) {
-		return p.Form
-	}
-	return AppForm{Name: p.App.Name, Access: p.App.Access, RedirectURIs: strings.Join(p.App.RedirectURIs, "\n")}
+	Form    AppForm // the settings, or what was posted and refused
 }
 
 // Secret is a credential with its name.

@@ -334,19 +334,6 @@ func TestFaultWithoutReason(t *testing.T) {
 	}
 }
 
-func TestSettings(t *testing.T) {
-	t.Parallel()
-	app := web.DeveloperApp{Name: "shop", Access: "read", RedirectURIs: []string{"https://a.example", "b:"}}
-	asIs := web.AppForm{Name: "shop", Access: "read", RedirectURIs: "https://a.example\nb:"}
-	if got := (web.DeveloperPage{App: app}).Settings(); got != asIs {
-		t.Errorf("got %+v, want %+v", got, asIs)
-	}
-	typed := web.AppForm{Error: "the name has 0 characters"}
-	if got := (web.DeveloperPage{App: app, Form: typed}).Settings(); got != typed {
-		t.Errorf("got %+v, want %+v", got, typed)
-	}
-}
-
 // document is what the tests ask about a page.
 type document struct {
 	shape      []string // each tag with the names of its attributes
