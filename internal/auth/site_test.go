@@ -298,3 +298,9 @@ func (s *site) works(token string) bool {
 	_, err := s.auth.Authenticate(r)
 	return err == nil
 }
+
+func newServer(t testing.TB, h http.Handler) (url string) {
+	srv := httptest.NewServer(h)
+	t.Cleanup(srv.Close)
+	return srv.URL
+}
