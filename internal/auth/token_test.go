@@ -114,7 +114,9 @@ func TestTokenParameters(t *testing.T) {
 		name string
 		make func(url.Values) (query, contentType, body string)
 	}{
-		{"form", func(v url.Values) (string, string, string) { return "", "application/x-www-form-urlencoded", v.Encode() }},
+		{"form", func(v url.Values) (string, string, string) {
+			return "", "application/x-www-form-urlencoded", v.Encode()
+		}},
 		{"form, charset", func(v url.Values) (string, string, string) {
 			return "", "application/x-www-form-urlencoded;charset=UTF-8", v.Encode()
 		}},
@@ -185,7 +187,9 @@ func TestTokenRefusals(t *testing.T) {
 	s := newSite(t, nil)
 	b := s.browser()
 	b.signIn(t, "ada")
-	basic := func(user, pass string) string { return "Basic " + base64.StdEncoding.EncodeToString([]byte(user+":"+pass)) }
+	basic := func(user, pass string) string {
+		return "Basic " + base64.StdEncoding.EncodeToString([]byte(user+":"+pass))
+	}
 	right := basic(s.conf.ClientID, s.confKeys.ClientSecret)
 	code := b.code(t, s.conf)
 	publicCode := b.code(t, s.public)
