@@ -14,6 +14,7 @@ import (
 	"io"
 	"log/slog"
 	"math"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -38,6 +39,9 @@ type Options struct {
 	LogKeep    time.Duration // how long entries of the like log are kept; 0 means 24 h
 	CacheBytes int64         // of blocks read from disk; 0 means 64 MiB
 	Logger     *slog.Logger  // nil: nothing is logged
+
+	memTable   uint64        // bytes; for tests
+	pruneEvery time.Duration // for tests; 0 means a minute
 }
 
 // Store is a store.Store.
@@ -45,6 +49,7 @@ type Store struct {
 	db       *pebble.DB
 	log      *slog.Logger
 	logKeep  time.Duration
+	prune    time.Duration
 	inMemory bool
 
 	// Calls under way, and from Close on math.MinInt64 more.
@@ -94,9 +99,13 @@ func Open(o Options) (*Store, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
+	if o.pruneEvery == 0 {
+		o.pruneEvery = time.Minute
+	}
 	s := &Store{
 		log:      o.Logger,
 		logKeep:  o.LogKeep,
+		prune:    o.pruneEvery,
 		inMemory: o.FS == nil && o.Dir == "",
 		idle:     make(chan struct{}, 1),
 		closing:  make(chan struct{}),
@@ -112,11 +121,16 @@ func Open(o Options) (*Store, error) {
 		o.FS = vfs.Default
 	}
 	guard := &guardFS{FS: o.FS, fail: s.fail}
-	if err := s.openDB(o.Dir, s.pebbleOptions(&o, guard)); err != nil {
-		return nil, err
-	}
-	if err := s.load(o.Dir); err != nil {
-		_ = s.db.Close() // the first error is the one that helps
+	// Pebble reports some failures by calling Fatalf, which ends the goroutine.
+	var err error
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		err = &liked.Error{Kind: liked.Unavailable, Msg: "cannot open the store in " + o.Dir, Err: errors.New("pebble gave up")}
+		err = s.open(o.Dir, s.pebbleOptions(&o, guard))
+	}()
+	<-done
+	if err != nil {
 		return nil, err
 	}
 	guard.armed.Store(true)
@@ -140,13 +154,13 @@ func (s *Store) pebbleOptions(o *Options, fs vfs.FS) *pebble.Options {
 		CompactionConcurrencyRange:  func() (int, int) { return 1, 2 },
 		Logger:                      logger,
 		DisableWAL:                  s.inMemory,
-		EventListener: &pebble.EventListener{
-			BackgroundError: func(err error) { s.log.Error("store: background work failed", "err", err) },
-			WriteStallBegin: func(i pebble.WriteStallBeginInfo) { s.log.Warn("store: writes wait for the disk", "why", i.Reason) },
-		},
+		EventListener:               s.events(),
 	}
 	if s.inMemory {
 		opts.MemTableSize = 4 << 20
+	}
+	if o.memTable != 0 {
+		opts.MemTableSize = o.memTable
 	}
 	for i := range opts.Levels {
 		opts.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
@@ -154,25 +168,47 @@ func (s *Store) pebbleOptions(o *Options, fs vfs.FS) *pebble.Options {
 	return opts
 }
 
-// openDB runs pebble.Open on a goroutine of its own, because pebble reports some failures by calling Fatalf, which
-// ends the goroutine.
-func (s *Store) openDB(dir string, opts *pebble.Options) error {
-	err := errors.New("pebble gave up; the log has the reason")
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		defer func() {
-			if p := recover(); p != nil {
-				err = fmt.Errorf("%v", p)
-			}
-		}()
-		s.db, err = pebble.Open(dir, opts)
-	}()
-	<-done
-	if err == nil {
-		return nil
+// backgroundErrors is how often in a row a flush or a compaction may fail before the store fails.
+const backgroundErrors = 16
+
+// events logs what goes wrong. Pebble repeats a flush or a compaction that failed at once and for ever; if none has
+// succeeded in a while, the store fails, and the goroutine ends instead of trying again.
+func (s *Store) events() *pebble.EventListener {
+	var failed atomic.Int64
+	ended := func(err error) {
+		if err == nil {
+			failed.Store(0)
+		}
 	}
-	if errors.Is(err, syscall.EAGAIN) || strings.Contains(err.Error(), "lock held by current process") {
+	return &pebble.EventListener{
+		BackgroundError: func(err error) {
+			s.log.Error("store: background work failed", "err", err)
+			if failed.Add(1) >= backgroundErrors {
+				s.fail(err)
+				runtime.Goexit()
+			}
+		},
+		FlushEnd:        func(i pebble.FlushInfo) { ended(i.Err) },
+		CompactionEnd:   func(i pebble.CompactionInfo) { ended(i.Err) },
+		WriteStallBegin: func(i pebble.WriteStallBeginInfo) { s.log.Warn("store: writes wait for the disk", "why", i.Reason) },
+	}
+}
+
+// open opens the database and reads what the store needs to go on. What pebble panics with becomes an error.
+func (s *Store) open(dir string, opts *pebble.Options) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = &liked.Error{Kind: liked.Unavailable, Msg: "cannot open the store in " + dir, Err: fmt.Errorf("%v", p)}
+		}
+	}()
+	s.db, err = pebble.Open(dir, opts)
+	switch {
+	case err == nil:
+		if err = s.load(dir); err != nil {
+			_ = s.db.Close() // the first error is the one that helps
+		}
+		return err
+	case errors.Is(err, syscall.EAGAIN) || strings.Contains(err.Error(), "lock held by current process"):
 		return &liked.Error{Kind: liked.Unavailable, Err: err,
 			Msg: dir + " is in use by another process; ask the running server through its admin listener or stop it"}
 	}
