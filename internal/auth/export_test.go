@@ -126,3 +126,15 @@ func Basic(header string) (user, password string, ok bool) {
 
 // WithQuery adds parameters to a URI.
 func WithQuery(uri string, members ...string) string { return withQuery(uri, members...) }
+
+// HoldPasswords keeps hashes of passwords from being computed until it is told to go on.
+func (a *Auth) HoldPasswords() (goOn func()) {
+	for range cap(a.passwords) {
+		a.passwords <- struct{}{}
+	}
+	return func() {
+		for range cap(a.passwords) {
+			<-a.passwords
+		}
+	}
+}
