@@ -190,7 +190,7 @@ func TestHeaders(t *testing.T) {
 				"'; img-src data:; base-uri 'none'; frame-ancestors 'none'"
 			opener := ""
 			switch page.(type) {
-			case web.SignIn, web.Consent:
+			case web.SignIn, web.Consent, web.Denied:
 			default:
 				csp += "; form-action 'self'"
 				opener = "same-origin"
