@@ -59,7 +59,9 @@ type Denied struct {
 	Back    string // URL with any scheme; empty for none. No link is made of one that would run a script.
 }
 
-func (p Denied) about() about { return about{template: "denied", title: "No access given", leaves: true} }
+func (p Denied) about() about {
+	return about{template: "denied", title: "No access given", leaves: true}
+}
 
 // Fault says that an app's request for access cannot be answered. It leads nowhere: the app may be a stranger's.
 type Fault struct {
