@@ -20,8 +20,8 @@ import (
 	"sync"
 )
 
-// Write answers with the page. The page is whole before the first byte is sent: an error of the page means that the
-// answer is a bare 500, and is for the log.
+// Write answers with the page, which is whole before the first byte is sent. An error is for the log: that the page could
+// not be made, in which case the answer is a bare 500, or that w took no more.
 func Write(w http.ResponseWriter, status int, page Page) error {
 	about := page.about()
 	set := pages()
