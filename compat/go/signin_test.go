@@ -171,7 +171,7 @@ func TestThreeLeggedOAuth1(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := http.NewRequest("GET", w.person(t).consents(t, link.String(), "dave").String(), nil)
+	r, err := http.NewRequest("GET", w.person(t).consents(t, link.String(), "XDevelopers").String(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -187,7 +187,7 @@ func TestThreeLeggedOAuth1(t *testing.T) {
 		t.Fatal(err)
 	}
 	client := c.Client(t.Context(), oauth1.NewToken(token, secret))
-	if got := w.like(t, client, w.named(t, "dave").ID, w.Posts[4].ID); got.body != `{"data":{"liked":true}}` {
+	if got := w.like(t, client, w.named(t, "XDevelopers").ID, w.Posts[4].ID); got.body != `{"data":{"liked":true}}` {
 		t.Errorf("like: %v", got)
 	}
 }

@@ -18,6 +18,7 @@ const (
 	consentLife = time.Hour // how long a consent page can be thought about
 
 	maxState     = 4096 // bytes; X's documentation says 500, and some clients send more
+	maxScope     = 2048
 	maxChallenge = 512
 )
 
@@ -107,6 +108,9 @@ func (c *call) readAuthorization(query string) (a authorization, err error) {
 	}
 	if len(a.state) > maxState {
 		return wrong("", "state has %d bytes, more than %d", len(a.state), maxState)
+	}
+	if len(scope) > maxScope {
+		return wrong("", "scope has %d bytes, more than %d", len(scope), maxScope)
 	}
 	if a.scopes, err = liked.ParseScope(scope); err != nil {
 		return wrong(scope, "%v", err)

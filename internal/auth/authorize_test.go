@@ -34,6 +34,7 @@ func TestAuthorizeFaults(t *testing.T) {
 		{"no state", []string{"state", ""}, "state is missing", true},
 		{"long state", []string{"state", strings.Repeat("x", 4097)}, "4097 bytes", true},
 		{"no scope", []string{"scope", ""}, "scope is missing", true},
+		{"long scope", []string{"scope", strings.Repeat("like.read ", 205)}, "2050 bytes", true},
 		{"unknown scope", []string{"scope", "tweet.read like.everything"}, "like.everything", true},
 		{"no challenge", []string{"code_challenge", ""}, "code_challenge is missing", true},
 		{"long challenge", []string{"code_challenge", strings.Repeat("x", 513)}, "513 bytes", true},

@@ -90,7 +90,7 @@ func (a *Auth) NewHandler(o HandlerOptions) (*Handler, error) {
 	}
 	h := &Handler{Auth: a, HandlerOptions: o, crossOrigin: http.NewCrossOriginProtection(), routes: make(map[string]*route)}
 	if o.PublicURL != "" {
-		if err := h.crossOrigin.AddTrustedOrigin(o.PublicURL); err != nil {
+		if err := h.crossOrigin.AddTrustedOrigin(normalOrigin(o.PublicURL)); err != nil {
 			return nil, fmt.Errorf("auth: PublicURL: %w", err)
 		}
 	}
@@ -205,6 +205,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		ans = c.refuse(rt, err)
 	}
+	c.Why = strings.ToValidUTF8(c.Why[:min(len(c.Why), maxWhy)], "")
 	c.write(w, ans)
 	c.Duration = time.Since(c.Start)
 	h.Observe(r.Context(), c.Exchange)
@@ -259,6 +260,8 @@ func (c *call) refuse(rt *route, err error) answer {
 	return rt.dialect(c, f)
 }
 
+const maxWhy = 1024 // bytes; reasons may quote what was sent
+
 const jsonUTF8 = "application/json; charset=utf-8"
 
 // write sends the answer. Nothing that this handler says may be kept by anybody in between (RFC 6749, 5.1).
@@ -271,7 +274,7 @@ func (c *call) write(w http.ResponseWriter, ans answer) {
 		h.Add("Set-Cookie", cookie.String())
 	}
 	if c.Explain && c.Why != "" {
-		h.Set("X-Liked-Explain", strings.Map(printable, c.Why[:min(len(c.Why), 1024)]))
+		h.Set("X-Liked-Explain", strings.Map(printable, c.Why))
 	}
 	c.Status = ans.status
 	switch {
@@ -279,6 +282,7 @@ func (c *call) write(w http.ResponseWriter, ans answer) {
 		if err := web.Write(w, ans.status, ans.page); err != nil && c.ctx.Err() == nil {
 			c.Err = err
 		}
+		c.Bytes, _ = strconv.Atoi(h.Get("Content-Length"))
 		return
 	case ans.status == http.StatusMethodNotAllowed:
 		h.Set("Allow", ans.location)

@@ -88,7 +88,7 @@ func CheckApp(app liked.App) error {
 	if n := len(app.RedirectURIs); n > maxRedirects {
 		wrong = append(wrong, fmt.Errorf("there are %d redirect URIs, more than %d", n, maxRedirects))
 	}
-	for _, s := range app.RedirectURIs {
+	for _, s := range app.RedirectURIs[:min(len(app.RedirectURIs), maxRedirects)] {
 		if err := checkRedirect(s); err != nil {
 			wrong = append(wrong, err)
 		}
