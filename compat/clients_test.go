@@ -14,7 +14,7 @@ import (
 // itself, so that one does not use up the rate limits of another.
 //
 // The clients and what they need come from npm, Maven and the Go module proxy. That is why they run only where
-// LIKED_REQUIRE names them ("typescript,java,go", or "all").
+// LIKED_REQUIRE names them ("typescript,java,go,browser", or "all").
 func TestClients(t *testing.T) {
 	clients := []struct {
 		name     string
@@ -23,13 +23,14 @@ func TestClients(t *testing.T) {
 		{"typescript", []string{"npm ci --no-audit --no-fund", "npm test"}},
 		{"java", []string{"mvn --batch-mode --no-transfer-progress test"}},
 		{"go", []string{"go test -count=1 -v ./..."}},
+		{"browser", []string{"npm ci --no-audit --no-fund", "npm test"}}, // needs Chromium
 	}
 	var wanted bool
 	for _, c := range clients {
 		wanted = wanted || required(c.name)
 	}
 	if !wanted {
-		t.Skip("the clients are downloaded: set LIKED_REQUIRE=typescript,java,go to run them")
+		t.Skip("the clients are downloaded: set LIKED_REQUIRE=typescript,java,go,browser to run them")
 	}
 	ctx, cancel := beforeTimeout(t)
 	defer cancel()
