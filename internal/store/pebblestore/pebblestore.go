@@ -144,7 +144,7 @@ func (s *Store) pebbleOptions(o *Options, fs vfs.FS) *pebble.Options {
 		FS:                          fs,
 		CacheSize:                   o.CacheBytes,
 		FormatMajorVersion:          pebble.FormatNewest,
-		MemTableSize:                64 << 20,
+		MemTableSize:                16 << 20, // larger ones no longer fit the processor's caches, and cost more than they save
 		MemTableStopWritesThreshold: 4,
 		L0CompactionThreshold:       4,
 		L0StopWritesThreshold:       24,
