@@ -399,7 +399,6 @@ func (c *call) startSession(u liked.User, device string, known bool) error {
 		}
 	}
 	c.User, c.session = u.ID, session{read: true, cookie: cookie, id: id, user: u}
-	c.cookies = nil
 	c.setCookie(sessionCookie, cookie, sessionLife)
 	if !known {
 		if device, err = c.randomText(); err != nil {
