@@ -264,19 +264,21 @@ func (s *Store) Users(ctx context.Context, from liked.UserID, max int) (users []
 	return users, nil
 }
 
-func (s *Store) SetFollow(ctx context.Context, follower, followed liked.UserID, on bool) (changed bool, err error) {
-	err = s.update(ctx, func(t *tx) error {
+func (s *Store) SetFollow(ctx context.Context, follower, followed liked.UserID, on bool) (bool, error) {
+	changed := false
+	err := s.update(ctx, func(t *tx) (err error) {
 		if err := t.relate(follower, followed); err != nil {
 			return err
 		}
 		changed, err = t.follow(follower, followed, on)
 		return err
 	})
-	return changed && err == nil, err
+	return err == nil && changed, err
 }
 
-func (s *Store) SetBlock(ctx context.Context, blocker, blocked liked.UserID, on bool) (changed bool, err error) {
-	err = s.update(ctx, func(t *tx) error {
+func (s *Store) SetBlock(ctx context.Context, blocker, blocked liked.UserID, on bool) (bool, error) {
+	changed := false
+	err := s.update(ctx, func(t *tx) error {
 		if err := t.relate(blocker, blocked); err != nil {
 			return err
 		}
@@ -301,7 +303,7 @@ func (s *Store) SetBlock(ctx context.Context, blocker, blocked liked.UserID, on 
 		changed = true
 		return nil
 	})
-	return changed && err == nil, err
+	return err == nil && changed, err
 }
 
 // relate checks the two sides of a relation.

@@ -83,6 +83,9 @@ func (s *Store) do(ctx context.Context, r *request) (finished bool, err error) {
 
 // update runs one operation on the committer, where it sees the exact state, and waits until what it wrote and all
 // that it may have read is on disk. If f returns an error nothing is written.
+//
+// When ctx ends first, update returns while f is still to run. So f must not use what the caller of the store may
+// change by then, and what f assigns may be read only if update returned nil.
 func (s *Store) update(ctx context.Context, f func(*tx) error) error {
 	if err := s.enter(ctx); err != nil {
 		return err
