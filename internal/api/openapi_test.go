@@ -16,7 +16,7 @@ import (
 var published = flag.String("openapi", "", "X's published OpenAPI document, from which testdata/x-openapi-2.167.json is made anew")
 
 // TestTrimDocument makes testdata/x-openapi-2.167.json: X's published OpenAPI document 2.167, of August 2026, without
-// the paths that are no endpoints of ours and without what these alone refer to. What is left is as X published it.
+// its prose, the paths that are no endpoints of ours and what these alone refer to. What is left is as X published it.
 //
 //	go test ./internal/api -run TestTrimDocument -openapi x-openapi-2.167.json
 func TestTrimDocument(t *testing.T) {
