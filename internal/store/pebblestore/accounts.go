@@ -186,11 +186,8 @@ func (s *Store) Users(ctx context.Context, from liked.UserID, max int) (users []
 
 // AddPost keeps a repost of a repost as a repost of the original.
 func (s *Store) AddPost(ctx context.Context, p liked.Post) error {
-	switch {
-	case p.ID <= 0:
-		return liked.Errorf(liked.Invalid, "the post id %d is not positive", int64(p.ID))
-	case !text(p.Text):
-		return liked.Errorf(liked.Invalid, "post %v has text that is not UTF-8, or holds a NUL", p.ID)
+	if err := validPost(&p); err != nil {
+		return err
 	}
 	return s.update(ctx, func(t *tx) error {
 		if taken, err := exists(t.db(), postKey(p.ID)); err != nil {
@@ -198,29 +195,9 @@ func (s *Store) AddPost(ctx context.Context, p liked.Post) error {
 		} else if taken {
 			return liked.Errorf(liked.Conflict, "post %v exists already, or did once", p.ID)
 		}
-		if ok, err := exists(t.db(), userKey(p.Author)); err != nil {
-			return err
-		} else if !ok {
-			return noSuchUser(p.Author)
-		}
 		p := p // the operation runs once, but what it was given is not its own
-		for _, ref := range []*liked.PostID{&p.RepostOf, &p.InReplyTo, &p.Quotes} {
-			if *ref == 0 {
-				continue
-			}
-			h, ok, err := read(t.db(), postKey(*ref), decodePostHead)
-			if err != nil {
-				return err
-			}
-			if ok && !h.deleted && ref == &p.RepostOf && h.repostOf != 0 {
-				*ref = h.repostOf
-				if h, ok, err = read(t.db(), postKey(*ref), decodePostHead); err != nil {
-					return err
-				}
-			}
-			if !ok || h.deleted {
-				return noSuchPost(*ref)
-			}
+		if err := t.resolve(&p, false); err != nil {
+			return err
 		}
 		if err := t.countPost(&p, 1); err != nil {
 			return err
@@ -228,6 +205,45 @@ func (s *Store) AddPost(ctx context.Context, p liked.Post) error {
 		t.set(postKey(p.ID), encodePost(&p))
 		return nil
 	})
+}
+
+func validPost(p *liked.Post) error {
+	switch {
+	case p.ID <= 0:
+		return liked.Errorf(liked.Invalid, "the post id %d is not positive", int64(p.ID))
+	case !text(p.Text):
+		return liked.Errorf(liked.Invalid, "post %v has text that is not UTF-8, or holds a NUL", p.ID)
+	}
+	return nil
+}
+
+// resolve checks that the author of a new post and the posts that it refers to are there, or were once if that is
+// enough, and makes a repost of a repost one of the original.
+func (t *tx) resolve(p *liked.Post, once bool) error {
+	if ok, err := exists(t.db(), userKey(p.Author)); err != nil {
+		return err
+	} else if !ok {
+		return noSuchUser(p.Author)
+	}
+	for _, ref := range []*liked.PostID{&p.RepostOf, &p.InReplyTo, &p.Quotes} {
+		if *ref == 0 {
+			continue
+		}
+		h, ok, err := read(t.db(), postKey(*ref), decodePostHead)
+		if err != nil {
+			return err
+		}
+		if ok && (!h.deleted || once) && ref == &p.RepostOf && h.repostOf != 0 {
+			*ref = h.repostOf
+			if h, ok, err = read(t.db(), postKey(*ref), decodePostHead); err != nil {
+				return err
+			}
+		}
+		if !ok || h.deleted && !once {
+			return noSuchPost(*ref)
+		}
+	}
+	return nil
 }
 
 // countPost adds delta to what the post counts for.
@@ -283,44 +299,49 @@ func (s *Store) DeletePost(ctx context.Context, by liked.UserID, id liked.PostID
 	})
 }
 
-func (s *Store) SetFollow(ctx context.Context, follower, followed liked.UserID, on bool) (changed bool, err error) {
-	err = s.update(ctx, func(t *tx) error {
-		if err := t.relate(follower, followed); err != nil {
-			return err
-		}
-		changed, err = t.follow(follower, followed, on)
-		return err
-	})
-	return changed && err == nil, err
+func (s *Store) SetFollow(ctx context.Context, follower, followed liked.UserID, on bool) (bool, error) {
+	return s.setRelation(ctx, follower, followed, on, (*tx).follow)
 }
 
-func (s *Store) SetBlock(ctx context.Context, blocker, blocked liked.UserID, on bool) (changed bool, err error) {
-	err = s.update(ctx, func(t *tx) error {
-		if err := t.relate(blocker, blocked); err != nil {
+func (s *Store) SetBlock(ctx context.Context, blocker, blocked liked.UserID, on bool) (bool, error) {
+	return s.setRelation(ctx, blocker, blocked, on, (*tx).block)
+}
+
+func (s *Store) setRelation(ctx context.Context, from, to liked.UserID, on bool, set func(t *tx, from, to liked.UserID, on bool) (bool, error)) (bool, error) {
+	var changed bool // belongs to the committer until update returns without an error
+	err := s.update(ctx, func(t *tx) (err error) {
+		if err := t.relate(from, to); err != nil {
 			return err
 		}
-		is, err := exists(t.db(), pair(tagBlock, blocker, blocked))
-		if err != nil || is == on {
-			return err
-		}
-		if on {
-			if _, err := t.follow(blocker, blocked, false); err != nil {
-				return err
-			}
-			if _, err := t.follow(blocked, blocker, false); err != nil {
-				return err
-			}
-			t.set(pair(tagBlock, blocker, blocked), nil)
-			t.set(pair(tagBlockedBy, blocked, blocker), nil)
-		} else {
-			t.delete(pair(tagBlock, blocker, blocked))
-			t.delete(pair(tagBlockedBy, blocked, blocker))
-		}
-		t.users = append(t.users, blocker)
-		changed = true
-		return nil
+		changed, err = set(t, from, to, on)
+		return err
 	})
-	return changed && err == nil, err
+	if err != nil {
+		return false, err
+	}
+	return changed, nil
+}
+
+func (t *tx) block(blocker, blocked liked.UserID, on bool) (changed bool, err error) {
+	is, err := exists(t.db(), pair(tagBlock, blocker, blocked))
+	if err != nil || is == on {
+		return false, err
+	}
+	if on {
+		if _, err := t.follow(blocker, blocked, false); err != nil {
+			return false, err
+		}
+		if _, err := t.follow(blocked, blocker, false); err != nil {
+			return false, err
+		}
+		t.set(pair(tagBlock, blocker, blocked), nil)
+		t.set(pair(tagBlockedBy, blocked, blocker), nil)
+	} else {
+		t.delete(pair(tagBlock, blocker, blocked))
+		t.delete(pair(tagBlockedBy, blocked, blocker))
+	}
+	t.users = append(t.users, blocker)
+	return true, nil
 }
 
 // relate checks the two sides of a relation.

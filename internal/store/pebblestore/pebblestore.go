@@ -208,8 +208,12 @@ func (s *Store) load(dir string) error {
 	if err != nil {
 		return err
 	}
-	// The newest entry of the log is never pruned, so that the last position needs no key of its own.
-	last := liked.Seq(horizon)
+	imported, _, err := read(s.db, importedKey, decodeID)
+	if err != nil {
+		return err
+	}
+	// The newest entry of the log is never pruned, so that its position needs no key of its own.
+	last := liked.Seq(max(horizon, imported))
 	for p := range liked.Partitions {
 		seq, err := s.lastInLog(p)
 		if err != nil {
@@ -217,7 +221,7 @@ func (s *Store) load(dir string) error {
 		}
 		last = max(last, seq)
 	}
-	s.committer.init(s, last, liked.Seq(horizon))
+	s.committer.init(s, last, liked.Seq(horizon), liked.Seq(imported))
 	s.syncedSeq.Store(uint64(last))
 	s.traces.init(s)
 	return nil
