@@ -38,6 +38,8 @@ type Options struct {
 	LogKeep    time.Duration // how long entries of the like log are kept; 0 means 24 h
 	CacheBytes int64         // of blocks read from disk; 0 means 64 MiB
 	Logger     *slog.Logger  // nil: nothing is logged
+
+	memTable uint64 // bytes; for tests
 }
 
 // Store is a store.Store.
@@ -112,11 +114,16 @@ func Open(o Options) (*Store, error) {
 		o.FS = vfs.Default
 	}
 	guard := &guardFS{FS: o.FS, fail: s.fail}
-	if err := s.openDB(o.Dir, s.pebbleOptions(&o, guard)); err != nil {
-		return nil, err
-	}
-	if err := s.load(o.Dir); err != nil {
-		_ = s.db.Close() // the first error is the one that helps
+	// Pebble reports some failures by calling Fatalf, which ends the goroutine.
+	var err error
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		err = &liked.Error{Kind: liked.Unavailable, Msg: "cannot open the store in " + o.Dir, Err: errors.New("pebble gave up")}
+		err = s.open(o.Dir, s.pebbleOptions(&o, guard))
+	}()
+	<-done
+	if err != nil {
 		return nil, err
 	}
 	guard.armed.Store(true)
@@ -148,31 +155,30 @@ func (s *Store) pebbleOptions(o *Options, fs vfs.FS) *pebble.Options {
 	if s.inMemory {
 		opts.MemTableSize = 4 << 20
 	}
+	if o.memTable != 0 {
+		opts.MemTableSize = o.memTable
+	}
 	for i := range opts.Levels {
 		opts.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
 	}
 	return opts
 }
 
-// openDB runs pebble.Open on a goroutine of its own, because pebble reports some failures by calling Fatalf, which
-// ends the goroutine.
-func (s *Store) openDB(dir string, opts *pebble.Options) error {
-	err := errors.New("pebble gave up; the log has the reason")
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		defer func() {
-			if p := recover(); p != nil {
-				err = fmt.Errorf("%v", p)
-			}
-		}()
-		s.db, err = pebble.Open(dir, opts)
+// open opens the database and reads what the store needs to go on. What pebble panics with becomes an error.
+func (s *Store) open(dir string, opts *pebble.Options) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = &liked.Error{Kind: liked.Unavailable, Msg: "cannot open the store in " + dir, Err: fmt.Errorf("%v", p)}
+		}
 	}()
-	<-done
-	if err == nil {
-		return nil
-	}
-	if errors.Is(err, syscall.EAGAIN) || strings.Contains(err.Error(), "lock held by current process") {
+	s.db, err = pebble.Open(dir, opts)
+	switch {
+	case err == nil:
+		if err = s.load(dir); err != nil {
+			_ = s.db.Close() // the first error is the one that helps
+		}
+		return err
+	case errors.Is(err, syscall.EAGAIN) || strings.Contains(err.Error(), "lock held by current process"):
 		return &liked.Error{Kind: liked.Unavailable, Err: err,
 			Msg: dir + " is in use by another process; ask the running server through its admin listener or stop it"}
 	}

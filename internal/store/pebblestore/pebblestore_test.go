@@ -1,0 +1,88 @@
+package pebblestore
+
+import (
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
+
+	"liked/internal/store"
+	"liked/internal/store/storetest"
+)
+
+// TestStore runs the suite on file systems in memory that can lose power.
+func TestStore(t *testing.T) {
+	disks := new(disks)
+	storetest.Run(t, storetest.Harness{
+		Open: func(t testing.TB) store.Store { return disks.open(t, vfs.NewCrashableMem()) },
+		Reopen: func(t testing.TB, s store.Store) store.Store {
+			if err := s.Close(); err != nil {
+				t.Errorf("Close: %v", err)
+			}
+			return disks.open(t, disks.of(s))
+		},
+		Crash: func(t testing.TB, s store.Store, percent int, rng *rand.Rand) func() store.Store {
+			left := disks.of(s).CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: percent, RNG: rng})
+			return func() store.Store { return disks.open(t, left) }
+		},
+		Fault: func(t testing.TB, n int, lasting bool) (storetest.Faulty, error) {
+			disk := vfs.NewCrashableMem()
+			fault := &fault{n: int64(n), lasting: lasting}
+			o := testOptions(errorfs.Wrap(disk, fault))
+			o.memTable = 32 << 10
+			s, err := Open(o)
+			if err != nil {
+				return storetest.Faulty{}, err
+			}
+			return storetest.Faulty{
+				Store:  s,
+				Failed: fault.failed.Load,
+				Reopen: func(t testing.TB) store.Store { return disks.open(t, disk.CrashClone(vfs.CrashCloneCfg{})) },
+			}, nil
+		},
+	})
+}
+
+// disks remembers the disk of each store.
+type disks struct{ m sync.Map }
+
+func (d *disks) of(s store.Store) *vfs.MemFS {
+	disk, _ := d.m.Load(s)
+	return disk.(*vfs.MemFS)
+}
+
+func (d *disks) open(t testing.TB, disk *vfs.MemFS) store.Store {
+	s, err := Open(testOptions(disk))
+	if err != nil {
+		t.Fatalf("Open: %v", err)
+	}
+	d.m.Store(s, disk)
+	return s
+}
+
+// testOptions makes memtables so small that short tests flush and compact.
+func testOptions(fs vfs.FS) Options {
+	return Options{Dir: "data", FS: fs, CacheBytes: 1 << 20, Logger: slog.New(slog.DiscardHandler), memTable: 256 << 10}
+}
+
+// fault fails access n, counted from 0, and all later ones if it is lasting.
+type fault struct {
+	n       int64
+	lasting bool
+	count   atomic.Int64
+	failed  atomic.Bool
+}
+
+func (f *fault) String() string { return "fault" }
+
+func (f *fault) MaybeError(errorfs.Op) error {
+	if n := f.count.Add(1) - 1; n == f.n || f.lasting && n > f.n {
+		f.failed.Store(true)
+		return errorfs.ErrInjected
+	}
+	return nil
+}

@@ -1,0 +1,390 @@
+package storetest
+
+import (
+	"context"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"liked"
+	"liked/internal/store"
+)
+
+var concurrencyTests = []test{
+	{"one refresh token", oneRefreshToken},
+	{"one code", oneCode},
+	{"one request token", oneRequestToken},
+	{"one username", oneUsername},
+	{"updates of one user", updatesOfOneUser},
+	{"20 likes of one post", twentyLikes},
+	{"likes and unlikes", likesAndUnlikes},
+	{"likes against rules", likesAgainstRules},
+	{"readers of the log", readersOfTheLog},
+	{"walks during writes", walksDuringWrites},
+	{"close during calls", closeDuringCalls},
+}
+
+// together runs f n times at once.
+func together(n int, f func(i int)) {
+	var wg sync.WaitGroup
+	gate := make(chan struct{})
+	for i := range n {
+		wg.Go(func() {
+			<-gate
+			f(i)
+		})
+	}
+	close(gate)
+	wg.Wait()
+}
+
+// oneWins runs f n times at once and checks that one call succeeds and the others fail with the kind.
+func (t *T) oneWins(n int, want liked.Kind, f func(i int) error) {
+	t.Helper()
+	var won atomic.Int64
+	together(n, func(i int) {
+		if err := f(i); err == nil {
+			won.Add(1)
+		} else {
+			t.fails(err, want)
+		}
+	})
+	same(t, "calls that succeeded", won.Load(), 1)
+}
+
+func oneRefreshToken(t *T) {
+	s := t.open()
+	t.ok(s.AddGrant(t.ctx, newGrant(1, 1), tokens("t")))
+	for round := range repeat(4) {
+		h := hash("t refresh")
+		if round > 0 {
+			h = hash("winner", round)
+		}
+		var won atomic.Int64
+		t.oneWins(100, liked.Conflict, func(i int) error {
+			next := tokens("n", round, i)
+			err := s.RotateRefreshToken(t.ctx, h, next, start, 10*time.Second)
+			if err == nil {
+				won.Store(int64(i))
+			}
+			return err
+		})
+		last := tokens("n", round, int(won.Load()))
+		_, _, err := s.AccessToken(t.ctx, last.Access.Token)
+		t.ok(err)
+		spare := tokens("spare", round)
+		spare.Refresh.Token = hash("winner", round+1)
+		t.ok(s.RotateRefreshToken(t.ctx, last.Refresh.Token, spare, start, 10*time.Second))
+	}
+}
+
+func oneCode(t *T) {
+	s := t.open()
+	for round := range repeat(4) {
+		t.ok(s.AddCode(t.ctx, newCode(round)))
+		t.oneWins(50, liked.Conflict, func(i int) error {
+			return s.RedeemCode(t.ctx, hash("code", round), newGrant(1000*round+i, 1), tokens("t", round, i), start)
+		})
+	}
+	all, err := s.GrantsOf(t.ctx, uid(1))
+	t.ok(err)
+	same(t, "grants, all revoked by the second redemption", all, nil)
+}
+
+func oneRequestToken(t *T) {
+	s := t.open()
+	t.ok(s.AddRequestToken(t.ctx, store.RequestToken{Token: hash("r"), App: 1, Expires: start}))
+	t.oneWins(50, liked.Conflict, func(i int) error { return s.ApproveRequestToken(t.ctx, hash("r"), uid(i+1), hash("v", i)) })
+	t.oneWins(50, liked.NotFound, func(i int) error {
+		return s.RedeemRequestToken(t.ctx, hash("r"), newGrant(i, 1), store.OAuth1Token{Token: hash("o", i)})
+	})
+	all, err := s.GrantsOf(t.ctx, uid(1))
+	t.ok(err)
+	same(t, "grants", len(all), 1)
+}
+
+func oneUsername(t *T) {
+	s := t.open()
+	t.oneWins(50, liked.Conflict, func(i int) error {
+		u := newUser(i + 1)
+		u.Username = []string{"name", "NAME", "Name"}[i%3]
+		return s.AddUser(t.ctx, u)
+	})
+}
+
+func updatesOfOneUser(t *T) {
+	s := t.open()
+	t.people(s, 1)
+	const n = 50
+	together(n, func(int) {
+		t.noError(s.UpdateUser(t.ctx, uid(1), func(u *liked.User) error { u.PinnedPost++; return nil }))
+	})
+	u, err := s.User(t.ctx, uid(1))
+	t.ok(err)
+	same(t, "updates that took effect", u.PinnedPost, liked.PostID(n))
+}
+
+// noError is ok for goroutines that are not the test's.
+func (t *T) noError(err error) {
+	t.Helper()
+	if err != nil {
+		t.Errorf("got error %v", err)
+	}
+}
+
+func twentyLikes(t *T) {
+	s := t.open()
+	t.people(s, 20)
+	for n := 1; n <= repeat(40); n++ {
+		t.post(s, n, 1)
+		together(20, func(i int) {
+			changed, err := s.SetLike(t.ctx, uid(i+1), pid(n), true, start)
+			t.noError(err)
+			same(t, "changed", changed, true)
+			p, err := s.Post(t.ctx, 0, pid(n))
+			t.noError(err)
+			if p.Metrics.Likes < 1 || p.Metrics.Likes > 20 {
+				t.Errorf("got %d likes after one's own", p.Metrics.Likes)
+			}
+		})
+		p, err := s.Post(t.ctx, 0, pid(n))
+		t.ok(err)
+		same(t, "likes", p.Metrics.Likes, int64(20))
+	}
+}
+
+// likesAndUnlikes races on few likes, so that most calls meet a change that is not on disk yet.
+func likesAndUnlikes(t *T) {
+	s := t.open()
+	t.people(s, 3)
+	t.post(s, 1, 1)
+	t.post(s, 2, 1)
+	var changes atomic.Int64
+	seeds := [16]uint64{}
+	for i := range seeds {
+		seeds[i] = t.rng.Uint64()
+	}
+	together(len(seeds), func(i int) {
+		rng := rand.New(rand.NewPCG(1, seeds[i]))
+		for range repeat(400) {
+			changed, err := s.SetLike(t.ctx, uid(1+rng.IntN(3)), pid(1+rng.IntN(2)), rng.IntN(2) == 0, start)
+			t.noError(err)
+			if changed {
+				changes.Add(1)
+			}
+		}
+	})
+	r := t.check(s)
+	same(t, "entries of the log", r.LogEntries, changes.Load())
+	var n int64
+	for user := 1; user <= 3; user++ {
+		posts := t.likedPosts(s, 0, user, 10)
+		u, err := s.User(t.ctx, uid(user))
+		t.ok(err)
+		same(t, "likes of the user", u.Metrics.Likes, int64(len(posts)))
+		n += int64(len(posts))
+	}
+	same(t, "likes", r.Likes, n)
+}
+
+// likesAgainstRules checks that no like is set after a call has returned that forbids it.
+func likesAgainstRules(t *T) {
+	s := t.open()
+	t.people(s, 6)
+	rounds := repeat(60)
+	for n := 1; n <= rounds; n++ {
+		t.post(s, n, 1)
+		user := 2 + n%4
+		forbid, allow := func() error { return s.DeletePost(t.ctx, 0, pid(n)) }, func() error { return nil }
+		switch n % 3 {
+		case 1:
+			forbid = func() error { _, err := s.SetBlock(t.ctx, uid(1), uid(user), true); return err }
+			allow = func() error { _, err := s.SetBlock(t.ctx, uid(1), uid(user), false); return err }
+		case 2:
+			set := func(state liked.AccountState) error {
+				return s.UpdateUser(t.ctx, uid(1), func(u *liked.User) error { u.State = state; return nil })
+			}
+			forbid, allow = func() error { return set(liked.Suspended) }, func() error { return set(liked.Active) }
+		}
+		var forbidden atomic.Bool
+		together(8, func(i int) {
+			if i == 0 {
+				t.noError(forbid())
+				forbidden.Store(true)
+				return
+			}
+			for on := true; !forbidden.Load(); on = !on {
+				_, err := s.SetLike(t.ctx, uid(user), pid(n), on, start)
+				if err != nil && liked.KindOf(err) != liked.NotFound && liked.KindOf(err) != liked.Forbidden {
+					t.Errorf("SetLike: got error %v", err)
+				}
+			}
+			if changed, err := s.SetLike(t.ctx, uid(user), pid(n), true, start); err == nil {
+				t.Errorf("round %d: a like that is forbidden by now was set (changed %v)", n, changed)
+			}
+		})
+		t.ok(allow())
+	}
+}
+
+func readersOfTheLog(t *T) {
+	s := t.open()
+	t.people(s, 8)
+	t.post(s, 1, 1)
+	t.post(s, 2, 1)
+	ctx, cancel := context.WithCancel(t.ctx)
+	defer cancel()
+	var seen [liked.Partitions][2][]liked.LikeEvent
+	var readers sync.WaitGroup
+	for p := range liked.Partitions {
+		for r := range 2 { // one in large pages, one in pages of one
+			readers.Go(func() {
+				for after := liked.Seq(0); ; {
+					events, err := s.LikeLog(ctx, p, after, 1+99*r)
+					if err != nil {
+						if err != context.Canceled {
+							t.Errorf("LikeLog: got error %v", err)
+						}
+						return
+					}
+					seen[p][r] = append(seen[p][r], events...)
+					after = events[len(events)-1].Seq
+				}
+			})
+		}
+	}
+	var changes atomic.Int64
+	seed := t.rng.Uint64()
+	together(8, func(i int) {
+		rng := rand.New(rand.NewPCG(uint64(i), seed))
+		for range repeat(300) {
+			changed, err := s.SetLike(t.ctx, uid(i+1), pid(1+rng.IntN(2)), rng.IntN(2) == 0, start)
+			t.noError(err)
+			if changed {
+				changes.Add(1)
+			}
+		}
+	})
+	want := t.log(s)
+	deadline := time.After(10 * time.Second)
+	done := make(chan struct{})
+	go func() { defer close(done); readers.Wait() }()
+	time.Sleep(50 * time.Millisecond) // for the readers to come to the end
+	cancel()
+	select {
+	case <-done:
+	case <-deadline:
+		t.Fatal("readers of the log do not leave when ctx is done")
+	}
+	var n int64
+	for p := range want {
+		n += int64(len(want[p]))
+		for r := range 2 {
+			same(t, "what a reader saw", seen[p][r], want[p])
+		}
+	}
+	same(t, "entries", n, changes.Load())
+}
+
+// walksDuringWrites walks over likes that stay, among others that come and go.
+func walksDuringWrites(t *T) {
+	s := t.open()
+	const stay, all = 40, 80
+	t.people(s, all)
+	t.post(s, 1, 1)
+	for n := 1; n <= all; n++ {
+		t.like(s, n, 1, true, true)
+	}
+	stop := make(chan struct{})
+	var writer sync.WaitGroup
+	seed := t.rng.Uint64()
+	writer.Go(func() {
+		rng := rand.New(rand.NewPCG(1, seed))
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				_, err := s.SetLike(t.ctx, uid(stay+1+rng.IntN(all-stay)), pid(1), rng.IntN(2) == 0, start)
+				t.noError(err)
+			}
+		}
+	})
+	for range repeat(20) {
+		count, steady := make(map[int]int), 0
+		for _, n := range t.likingUsers(s, 0, 1, 7) {
+			if count[n]++; n <= stay {
+				steady++
+			}
+		}
+		same(t, "likes that stay", steady, stay)
+		for n, times := range count {
+			// One that is taken back and set again stands at the top, behind the walk.
+			if times > 1 {
+				t.Errorf("user %d was in the walk %d times", n, times)
+			}
+		}
+	}
+	close(stop)
+	writer.Wait()
+}
+
+func closeDuringCalls(t *T) {
+	for range repeat(8) {
+		s := t.Open(t)
+		t.people(s, 8)
+		t.post(s, 1, 1)
+		var acknowledged [8]atomic.Bool
+		var calls sync.WaitGroup
+		leave := func(err error) bool {
+			if err != nil && liked.KindOf(err) != liked.Unavailable {
+				t.Errorf("got error %v, want Unavailable", err)
+			}
+			return err != nil
+		}
+		for i := range 8 {
+			calls.Go(func() {
+				for on := true; ; on = !on {
+					if _, err := s.SetLike(context.Background(), uid(i+1), pid(1), on, start); leave(err) {
+						return
+					}
+					acknowledged[i].Store(on)
+				}
+			})
+			calls.Go(func() {
+				for {
+					if _, err := s.User(context.Background(), uid(i+1)); leave(err) {
+						return
+					}
+				}
+			})
+			calls.Go(func() {
+				for after := liked.Seq(0); ; {
+					events, err := s.LikeLog(context.Background(), i, after, 10)
+					if leave(err) {
+						return
+					}
+					after = events[len(events)-1].Seq
+				}
+			})
+		}
+		time.Sleep(time.Duration(t.rng.IntN(5)) * time.Millisecond)
+		t.ok(s.Close())
+		done := make(chan struct{})
+		go func() { defer close(done); calls.Wait() }()
+		select {
+		case <-done:
+		case <-time.After(10 * time.Second):
+			t.Fatal("calls go on after Close")
+		}
+		t.ok(s.Close()) // again
+		s = t.Reopen(t, s)
+		t.end(s)
+		for i := range acknowledged {
+			on, err := s.Liked(t.ctx, uid(i+1), []liked.PostID{pid(1)})
+			t.ok(err)
+			same(t, "what the last call left", on, []bool{acknowledged[i].Load()})
+		}
+	}
+}

@@ -1,0 +1,279 @@
+// Package storetest holds every engine to the contract of package store: what each method answers, what happens when
+// many call at once, what a crash leaves, and what a failing disk may not do. Call [Run] from a test of the engine.
+package storetest
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"reflect"
+	"strconv"
+	"testing"
+	"time"
+
+	"liked"
+	"liked/internal/store"
+)
+
+// Harness is what the suite must be able to do with an engine. All of it is needed: there are no opt-outs.
+type Harness struct {
+	// Open returns a new, empty store.
+	Open func(t testing.TB) store.Store
+	// Reopen closes s, and opens what it kept.
+	Reopen func(t testing.TB, s store.Store) store.Store
+	// Crash takes what would be left if the machine lost power now, with the percentage given of what was written but
+	// not yet made safe, chosen by rng. It returns a function that opens what is left; s goes on working.
+	Crash func(t testing.TB, s store.Store, percent int, rng *rand.Rand) (open func() store.Store)
+	// Fault opens a new store beneath which one access to the disk fails: the one after n others. If lasting is set, all
+	// later ones fail too. The error is that of opening the store.
+	Fault func(t testing.TB, n int, lasting bool) (Faulty, error)
+}
+
+// Faulty is a store beneath which the disk fails.
+type Faulty struct {
+	Store  store.Store
+	Failed func() bool                  // reports whether an access has failed
+	Reopen func(testing.TB) store.Store // opens what a crash now would leave, on a disk that is well again
+}
+
+// Run runs the whole suite. Everything random follows from one number, which is logged; set STORETEST_SEED to it to
+// have the same choices again.
+func Run(t *testing.T, h Harness) {
+	seed := uint64(time.Now().UnixNano())
+	if s := os.Getenv("STORETEST_SEED"); s != "" {
+		var err error
+		if seed, err = strconv.ParseUint(s, 10, 64); err != nil {
+			t.Fatalf("STORETEST_SEED: %v", err)
+		}
+	}
+	t.Logf("STORETEST_SEED=%d", seed)
+	for name, tests := range map[string][]test{"Accounts": accountTests, "Likes": likeTests, "Grants": grantTests, "Traces": traceTests,
+		"Concurrency": concurrencyTests, "Crash": crashTests, "Fault": faultTests, "History": historyTests, "Model": modelTests} {
+		t.Run(name, func(t *testing.T) {
+			if len(tests) == 0 {
+				t.Fatal("no tests")
+			}
+			for i, test := range tests {
+				t.Run(test.name, func(t *testing.T) {
+					t.Parallel()
+					test.run(&T{T: t, Harness: h, ctx: t.Context(), rng: rand.New(rand.NewPCG(seed, uint64(i)))})
+				})
+			}
+		})
+	}
+}
+
+type test struct {
+	name string
+	run  func(*T)
+}
+
+// T is one test with its engine.
+type T struct {
+	*testing.T
+	Harness
+	ctx context.Context
+	rng *rand.Rand
+}
+
+// start is when the world of the tests begins.
+var start = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+// open returns a new store, which must agree with itself at the end of the test.
+func (t *T) open() store.Store {
+	t.Helper()
+	s := t.Open(t)
+	t.end(s)
+	return s
+}
+
+// end checks and closes the store at the end of the test, unless the test has closed it.
+func (t *T) end(s store.Store) {
+	t.Cleanup(func() {
+		if _, err := s.Users(context.Background(), 0, 1); err == nil {
+			t.check(s)
+		} else if liked.KindOf(err) != liked.Unavailable {
+			t.Errorf("Users: %v", err)
+		}
+		if err := s.Close(); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+	})
+}
+
+// check fails the test if the store does not agree with itself.
+func (t *T) check(s store.Store) store.Report {
+	t.Helper()
+	r, err := s.Check(context.Background())
+	if err != nil {
+		t.Errorf("Check: %v", err)
+	}
+	for _, p := range r.Problems {
+		t.Errorf("Check: %s", p)
+	}
+	return r
+}
+
+// repeat returns n, or less of it if tests are to be short.
+func repeat(n int) int {
+	if testing.Short() {
+		return max(n/4, 1)
+	}
+	return n
+}
+
+func (t *T) ok(err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatalf("got error %v", err)
+	}
+}
+
+// fails checks that err is a *liked.Error of the kind.
+func (t *T) fails(err error, want liked.Kind) {
+	t.Helper()
+	if err == nil {
+		t.Errorf("got no error, want %v", want)
+	} else if e, is := err.(*liked.Error); !is || e.Kind != want {
+		t.Errorf("got %T %v (%v), want a *liked.Error of kind %v", err, liked.KindOf(err), err, want)
+	}
+}
+
+// same compares what a call returned. An empty slice is as good as none.
+func same[V any](t *T, what string, got, want V) {
+	t.Helper()
+	g, w := reflect.ValueOf(got), reflect.ValueOf(want)
+	if g.Kind() == reflect.Slice && g.Len() == 0 && w.Len() == 0 {
+		return
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("%s: got %+v, want %+v", what, got, want)
+	}
+}
+
+// uid and pid make identifiers as X does, which differ in their upper bits only.
+func uid(n int) liked.UserID { return liked.UserID(n) << 22 }
+func pid(n int) liked.PostID { return liked.PostID(n) << 22 }
+
+func newUser(n int) liked.User {
+	return liked.User{ID: uid(n), Username: fmt.Sprintf("User_%d", n), Name: fmt.Sprintf("User %d", n), CreatedAt: start}
+}
+
+func newPost(n, author int) liked.Post {
+	return liked.Post{ID: pid(n), Author: uid(author), Text: fmt.Sprintf("post %d", n), CreatedAt: start}
+}
+
+// people adds users 1 to n.
+func (t *T) people(s store.Store, n int) {
+	t.Helper()
+	for i := 1; i <= n; i++ {
+		t.ok(s.AddUser(t.ctx, newUser(i)))
+	}
+}
+
+// post adds post n.
+func (t *T) post(s store.Store, n, author int) {
+	t.Helper()
+	t.ok(s.AddPost(t.ctx, newPost(n, author)))
+}
+
+// like sets a like or takes it back, and checks whether that changed anything.
+func (t *T) like(s store.Store, user, post int, on, changes bool) {
+	t.Helper()
+	changed, err := s.SetLike(t.ctx, uid(user), pid(post), on, start)
+	t.ok(err)
+	if changed != changes {
+		t.Errorf("SetLike %d %d %v: got changed %v, want %v", user, post, on, changed, changes)
+	}
+}
+
+func (t *T) state(s store.Store, user int, state liked.AccountState) {
+	t.Helper()
+	t.ok(s.UpdateUser(t.ctx, uid(user), func(u *liked.User) error { u.State = state; return nil }))
+}
+
+func (t *T) protect(s store.Store, user int, on bool) {
+	t.Helper()
+	t.ok(s.UpdateUser(t.ctx, uid(user), func(u *liked.User) error { u.Protected = on; return nil }))
+}
+
+func (t *T) follow(s store.Store, a, b int, on, changes bool) {
+	t.Helper()
+	changed, err := s.SetFollow(t.ctx, uid(a), uid(b), on)
+	t.ok(err)
+	same(t, "SetFollow changed", changed, changes)
+}
+
+func (t *T) block(s store.Store, a, b int, on, changes bool) {
+	t.Helper()
+	changed, err := s.SetBlock(t.ctx, uid(a), uid(b), on)
+	t.ok(err)
+	same(t, "SetBlock changed", changed, changes)
+}
+
+// likedPosts walks the whole list in pages and returns the numbers of the posts.
+func (t *T) likedPosts(s store.Store, viewer, user, page int) (posts []int) {
+	t.Helper()
+	for next := store.Cursor(0); ; {
+		p, n, err := s.LikedPosts(t.ctx, uid(viewer), uid(user), next, page)
+		t.ok(err)
+		for _, p := range p {
+			posts = append(posts, int(p.ID>>22))
+		}
+		if len(p) > page {
+			t.Errorf("LikedPosts: got %d posts, want at most %d", len(p), page)
+		}
+		if n == 0 {
+			return posts
+		}
+		if next != 0 && n >= next {
+			t.Fatalf("LikedPosts: cursor went from %d to %d", next, n)
+		}
+		next = n
+	}
+}
+
+// likingUsers is likedPosts for the other list.
+func (t *T) likingUsers(s store.Store, viewer, post, page int) (users []int) {
+	t.Helper()
+	for next := store.Cursor(0); ; {
+		u, n, err := s.LikingUsers(t.ctx, uid(viewer), pid(post), next, page)
+		t.ok(err)
+		for _, u := range u {
+			users = append(users, int(u.ID>>22))
+		}
+		if len(u) > page {
+			t.Errorf("LikingUsers: got %d users, want at most %d", len(u), page)
+		}
+		if n == 0 {
+			return users
+		}
+		if next != 0 && n >= next {
+			t.Fatalf("LikingUsers: cursor went from %d to %d", next, n)
+		}
+		next = n
+	}
+}
+
+// log returns all entries that there are, by partition.
+func (t *T) log(s store.Store) (all [liked.Partitions][]liked.LikeEvent) {
+	t.Helper()
+	together(len(all), func(p int) {
+		for after := liked.Seq(0); ; {
+			ctx, cancel := context.WithTimeout(t.ctx, 20*time.Millisecond)
+			events, err := s.LikeLog(ctx, p, after, 100)
+			cancel()
+			if err == context.DeadlineExceeded {
+				return
+			}
+			if t.noError(err); len(events) == 0 {
+				t.Error("LikeLog: got no entries")
+				return
+			}
+			all[p] = append(all[p], events...)
+			after = events[len(events)-1].Seq
+		}
+	})
+	return all
+}

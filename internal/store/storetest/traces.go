@@ -1,0 +1,104 @@
+package storetest
+
+import (
+	"maps"
+	"math/rand/v2"
+	"time"
+
+	"liked"
+	"liked/internal/store"
+)
+
+var traceTests = []test{
+	{"windows and nonces", traces},
+	{"durable with the next write", tracesWithWrite},
+	{"durable within a second", tracesAlone},
+}
+
+// load returns all windows with their place in time taken off, which makes them keys, and all nonces.
+func (t *T) load(s store.Store, now time.Time) (windows map[store.RateWindow]store.RateWindow, nonces map[store.Hash]time.Time) {
+	t.Helper()
+	windows, nonces = make(map[store.RateWindow]store.RateWindow), make(map[store.Hash]time.Time)
+	t.ok(s.LoadTraces(t.ctx, now, func(w store.RateWindow) {
+		key := windowKey(w)
+		if _, twice := windows[key]; twice {
+			t.Errorf("window %+v was loaded twice", key)
+		}
+		windows[key] = w
+	}, func(h store.Hash, until time.Time) {
+		if _, twice := nonces[h]; twice {
+			t.Errorf("nonce %x was loaded twice", h)
+		}
+		nonces[h] = until
+	}))
+	return windows, nonces
+}
+
+func windowKey(w store.RateWindow) store.RateWindow {
+	w.Opened, w.Count = time.Time{}, 0
+	return w
+}
+
+func newWindow(n int) store.RateWindow {
+	w := store.RateWindow{Operation: "usersIdLike", App: liked.AppID(1 + n/4), User: uid(n % 4), Length: 15 * time.Minute, Opened: start, Count: 1 + n}
+	if n%3 == 0 {
+		w.Length, w.Operation = 24*time.Hour, "usersIdUnlike"
+	}
+	return w
+}
+
+func traces(t *T) {
+	s := t.Open(t)
+	windows, nonces := t.load(s, start)
+	same(t, "windows of a new store", len(windows), 0)
+	same(t, "nonces of a new store", len(nonces), 0)
+	wantWindows, wantNonces := make(map[store.RateWindow]store.RateWindow), make(map[store.Hash]time.Time)
+	for i := range 50 {
+		w := newWindow(i % 20)
+		w.Count = i
+		s.KeepWindow(w)
+		wantWindows[windowKey(w)] = w
+		s.KeepNonce(hash("n", i), start.Add(time.Duration(i)*time.Second))
+		wantNonces[hash("n", i)] = start.Add(time.Duration(i) * time.Second)
+		if i == 30 {
+			t.ok(s.AddUser(t.ctx, newUser(1)))
+		}
+	}
+	for _, now := range []time.Time{start.Add(-time.Second), start, start.Add(20 * time.Second), start.Add(15 * time.Minute), start.Add(48 * time.Hour)} {
+		maps.DeleteFunc(wantWindows, func(_, w store.RateWindow) bool { return !w.Opened.Add(w.Length).After(now) })
+		maps.DeleteFunc(wantNonces, func(_ store.Hash, until time.Time) bool { return !until.After(now) })
+		for range 2 {
+			windows, nonces = t.load(s, now)
+			same(t, "windows", windows, wantWindows)
+			same(t, "nonces", nonces, wantNonces)
+			s = t.Reopen(t, s)
+		}
+	}
+	t.end(s)
+}
+
+func tracesWithWrite(t *T) {
+	s := t.open()
+	t.people(s, 2)
+	t.post(s, 1, 1)
+	s.KeepWindow(newWindow(1))
+	s.KeepNonce(hash("n"), start.Add(time.Minute))
+	t.like(s, 1, 1, true, true)
+	crashed := t.Crash(t, s, 0, rand.New(rand.NewPCG(1, t.rng.Uint64())))()
+	t.end(crashed)
+	windows, nonces := t.load(crashed, start)
+	same(t, "windows", windows, map[store.RateWindow]store.RateWindow{windowKey(newWindow(1)): newWindow(1)})
+	same(t, "nonces", nonces, map[store.Hash]time.Time{hash("n"): start.Add(time.Minute)})
+}
+
+func tracesAlone(t *T) {
+	s := t.open()
+	s.KeepWindow(newWindow(1))
+	s.KeepNonce(hash("n"), start.Add(time.Minute))
+	time.Sleep(time.Second)
+	crashed := t.Crash(t, s, 0, rand.New(rand.NewPCG(1, t.rng.Uint64())))()
+	t.end(crashed)
+	windows, nonces := t.load(crashed, start)
+	same(t, "windows", len(windows), 1)
+	same(t, "nonces", len(nonces), 1)
+}
