@@ -72,7 +72,7 @@ func (i *importer) add(rec store.Record) (added bool, err error) {
 	case rec.User != nil:
 		return i.addUser(*rec.User)
 	case rec.Post != nil:
-		return i.addPost(rec.Post.Post, rec.Post.Deleted)
+		return i.addPost(*rec.Post)
 	case rec.Block != nil:
 		return i.relation(rec.Block, (*tx).block)
 	case rec.Follow != nil:
@@ -97,17 +97,26 @@ func (i *importer) addUser(u liked.User) (bool, error) {
 	return true, nil
 }
 
-func (i *importer) addPost(p liked.Post, deleted bool) (bool, error) {
+func (i *importer) addPost(rec store.Post) (bool, error) {
+	p := rec.Post
 	if err := validPost(&p); err != nil {
 		return false, err
+	}
+	if rec.By != nil && (rec.By.ID != p.Author || p.RepostOf|p.InReplyTo|p.Quotes != 0) {
+		return false, liked.Errorf(liked.Invalid, "post %v comes with an author who is another, or refers to a post", p.ID)
 	}
 	if there, err := exists(i.db(), postKey(p.ID)); err != nil || there {
 		return false, err
 	}
+	if rec.By != nil {
+		if _, err := i.addUser(*rec.By); err != nil {
+			return false, err
+		}
+	}
 	if err := i.resolve(&p, true); err != nil {
 		return false, err
 	}
-	if deleted {
+	if rec.Deleted {
 		i.set(postKey(p.ID), encodeTombstone(postHead{author: p.Author, repostOf: p.RepostOf}))
 		return true, nil
 	}

@@ -191,6 +191,11 @@ func importRefusals(t *T) {
 		{"deleted post of nobody", post(7, 9, func(p *store.Post) { p.Deleted = true }), liked.NotFound},
 		{"reply to nothing", post(7, 1, func(p *store.Post) { p.InReplyTo = pid(9) }), liked.NotFound},
 		{"text with NUL", post(7, 1, func(p *store.Post) { p.Text = "a\x00" }), liked.Invalid},
+		{"post with another's stand-in", post(7, 1, func(p *store.Post) { p.By = user(7, func(*liked.User) {}).User }), liked.Invalid},
+		{"stand-in that refers", post(7, 7, func(p *store.Post) { p.By, p.Quotes = user(7, func(*liked.User) {}).User, pid(1) }), liked.Invalid},
+		{"stand-in with a username of another", post(7, 7, func(p *store.Post) {
+			p.By = user(7, func(u *liked.User) { u.Username = "user_1" }).User
+		}), liked.Conflict},
 		{"follow of oneself", store.Record{Follow: &store.Relation{From: uid(1), To: uid(1)}}, liked.Invalid},
 		{"follow of nobody", store.Record{Follow: &store.Relation{From: uid(1), To: uid(9)}}, liked.NotFound},
 		{"block by nobody", store.Record{Block: &store.Relation{From: uid(9), To: uid(1)}}, liked.NotFound},
@@ -260,6 +265,18 @@ func olderLikes(t *T) {
 	s = t.Reopen(t, s)
 	t.end(s)
 	same(t, "liked posts", t.likedPosts(s, 0, 2, 10), []int{3, 2, 1, 4})
+
+	// A stand-in comes with a post that is missing, and only then.
+	standIn := func(post, author int) store.Record {
+		u := newUser(author)
+		return store.Record{Post: &store.Post{Post: newPost(post, author), By: &u}}
+	}
+	t.imports(s, []store.Record{standIn(1, 7), standIn(5, 8), standIn(6, 8)}, 2, 1)
+	_, err := s.User(t.ctx, uid(7))
+	t.fails(err, liked.NotFound)
+	u, err := s.User(t.ctx, uid(8))
+	t.ok(err)
+	same(t, "posts of the stand-in", u.Metrics.Posts, int64(2))
 
 	// A repost stands for its original.
 	p := newPost(9, 3)
