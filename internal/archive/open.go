@@ -84,7 +84,7 @@ func isRecords(start []byte) bool {
 	return recordStart.Match(line)
 }
 
-var recordStart = regexp.MustCompile(`^\{.{0,4000}"type"\s*:\s*"(user|post|block|follow|like)"`)
+var recordStart = regexp.MustCompile(`^\{.*"type"\s*:\s*"(user|post|block|follow|like)"`)
 
 // wanted are the files of an archive that are of interest.
 var wanted = regexp.MustCompile(`(^|/)(like(-part\d+)?\.js|account\.js|likes\.json|actor\.json|app\.bsky\.feed\.like/[^/]+\.json)$`)

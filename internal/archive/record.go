@@ -14,6 +14,9 @@ import (
 	"liked/internal/store"
 )
 
+// Record is what stands on a line.
+type Record = store.Record
+
 // MaxLine is the length of the longest line that is read, in bytes.
 const MaxLine = 1 << 20
 
