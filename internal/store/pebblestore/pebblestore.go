@@ -158,6 +158,8 @@ func (s *Store) pebbleOptions(o *Options, fs vfs.FS) *pebble.Options {
 	if o.memTable != 0 {
 		opts.MemTableSize = o.memTable
 	}
+	// Pebble takes the memory of memtables out of the cache. During a long import there are three.
+	opts.CacheSize += 3 * int64(opts.MemTableSize)
 	for i := range opts.Levels {
 		opts.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
 	}

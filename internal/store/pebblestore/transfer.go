@@ -16,7 +16,8 @@ func (s *Store) Import(ctx context.Context, records []store.Record, keepGoing bo
 	err := s.update(ctx, func(t *tx) error {
 		t.inStep = true
 		t.c.group.batch = t.c.s.db.NewIndexedBatch()
-		i := importer{tx: t, known: make(map[any]bool)}
+		i := importer{tx: t, users: make(map[liked.UserID]*listSeen), posts: make(map[liked.PostID]*postSeen), mine: make(map[likeID]bool),
+			taken: make(map[likerID]bool)}
 		for n, rec := range records {
 			added, err := i.add(rec)
 			switch {
@@ -55,11 +56,33 @@ func refusal(err error) bool {
 	return false
 }
 
+// importer adds records in one step. What it knows about a list of likes spares it looking into the store: most lists of
+// a large import are new, and most likes newer than those before them.
 type importer struct {
 	*tx
-	known  map[any]bool // users and posts that are there, by id
+	users  map[liked.UserID]*listSeen
+	posts  map[liked.PostID]*postSeen
+	mine   map[likeID]bool  // likes of this step by users who had none
+	taken  map[likerID]bool // positions of this step in lists of posts that had no likes
 	likes  []addedLike
 	newest liked.Seq
+}
+
+// listSeen is a user who is there.
+type listSeen struct {
+	fresh  bool      // no likes before this step
+	newest liked.Seq // like, so far
+}
+
+// postSeen is a post that is there, or was.
+type postSeen struct {
+	original liked.PostID // of a repost, else its own id
+	fresh    bool         // the original had no likes before this step
+}
+
+type likerID struct {
+	post liked.PostID
+	seq  liked.Seq
 }
 
 type addedLike struct {
@@ -135,29 +158,25 @@ func (i *importer) addLike(l store.Like) (bool, error) {
 	if l.Seq == 0 || l.Seq >= 1<<63 {
 		return false, liked.Errorf(liked.Invalid, "the like of post %v by user %v has no time", l.Post, l.User)
 	}
-	if ok, err := i.there(l.User, userKey(l.User)); err != nil {
-		return false, err
-	} else if !ok {
-		return false, noSuchUser(l.User)
-	}
-	h, ok, err := i.c.s.postHead(l.Post)
-	if err == nil && !ok {
-		h, ok, err = read(i.db(), postKey(l.Post), decodePostHead)
-	}
+	user, err := i.user(l.User)
 	if err != nil {
 		return false, err
 	}
-	if !ok {
-		return false, noSuchPost(l.Post)
-	}
-	if h.repostOf != 0 {
-		l.Post = h.repostOf
-	}
-	key := likeKey(i.c.key[:0], l.User, l.Post)
-	if there, err := exists(i.db(), key); err != nil || there {
+	post, err := i.post(l.Post)
+	if err != nil {
 		return false, err
 	}
-	if l.Seq, err = i.free(l); err != nil {
+	l.Post = post.original
+	id := likeID{l.User, l.Post}
+	key := likeKey(i.c.key[:0], l.User, l.Post)
+	if there := i.mine[id]; there {
+		return false, nil
+	} else if !user.fresh {
+		if there, err = exists(i.db(), key); err != nil || there {
+			return false, err
+		}
+	}
+	if l.Seq, err = i.free(l, user, post); err != nil {
 		return false, err
 	}
 	userN, err := i.c.counts.of(i.c, tagUserN, uint64(l.User))
@@ -176,49 +195,102 @@ func (i *importer) addLike(l store.Like) (bool, error) {
 	key = likersKey(key[:0], l.Post, l.Seq)
 	i.set(key, i.c.number(uint64(l.User)))
 	i.c.key = key
-	i.likes = append(i.likes, addedLike{likeID{l.User, l.Post}, l.Seq})
+	i.likes = append(i.likes, addedLike{id, l.Seq})
 	i.newest = max(i.newest, l.Seq)
+	user.newest = max(user.newest, l.Seq)
+	if user.fresh {
+		i.mine[id] = true
+	}
+	if post.fresh {
+		i.taken[likerID{l.Post, l.Seq}] = true
+	}
 	return true, nil
 }
 
-// there remembers what it has found.
-func (i *importer) there(id any, key []byte) (bool, error) {
-	if i.known[id] {
-		return true, nil
+func (i *importer) user(id liked.UserID) (*listSeen, error) {
+	if u := i.users[id]; u != nil {
+		return u, nil
 	}
-	ok, err := exists(i.db(), key)
-	if ok {
-		i.known[id] = true
+	if ok, err := exists(i.db(), userKey(id)); err != nil {
+		return nil, err
+	} else if !ok {
+		return nil, noSuchUser(id)
 	}
-	return ok, err
+	u := &listSeen{fresh: true}
+	err := scan(i.db(), num(nil, tagLiked, uint64(id)), nil, func(key, _ []byte) (bool, error) {
+		u.fresh, u.newest = false, listSeq(key)
+		return false, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	i.users[id] = u
+	return u, nil
+}
+
+func (i *importer) post(id liked.PostID) (*postSeen, error) {
+	if p := i.posts[id]; p != nil {
+		return p, nil
+	}
+	h, ok, err := i.c.s.postHead(id)
+	if err == nil && !ok {
+		h, ok, err = read(i.db(), postKey(id), decodePostHead)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if !ok {
+		return nil, noSuchPost(id)
+	}
+	p := &postSeen{original: id}
+	if h.repostOf != 0 {
+		if p, err = i.post(h.repostOf); err != nil {
+			return nil, err
+		}
+	} else {
+		n, err := i.c.counts.of(i.c, tagPostN, uint64(id))
+		if err != nil {
+			return nil, err
+		}
+		p.fresh = n[postLikes] == 0
+	}
+	i.posts[id] = p
+	return p, nil
 }
 
 // free returns the position that the like wants, or one after it that neither list of the like has taken.
-func (i *importer) free(l store.Like) (liked.Seq, error) {
+func (i *importer) free(l store.Like, user *listSeen, post *postSeen) (liked.Seq, error) {
 	if l.Seq > i.c.lastSeq && l.Seq > i.newest {
 		return l.Seq, nil
 	}
 	for seq := l.Seq; ; {
-		before := seq
-		for _, list := range [...]listID{{tagLiked, uint64(l.User)}, {tagLikers, uint64(l.Post)}} {
-			for {
-				if run := i.c.runs[list]; run.from <= seq && seq < run.to {
-					seq = run.to
-				}
-				taken, err := exists(i.db(), num(i.c.value[:0], list.tag, list.id, ^uint64(seq)))
-				if err != nil {
-					return 0, err
-				}
-				if !taken {
-					break
-				}
-				i.c.runs.add(list, seq)
-				seq++
+		before, err := seq, error(nil)
+		if seq <= user.newest {
+			if seq, err = i.past(listID{tagLiked, uint64(l.User)}, seq); err != nil {
+				return 0, err
 			}
+		}
+		if post.fresh {
+			for i.taken[likerID{l.Post, seq}] {
+				seq = i.c.runs.after(listID{tagLikers, uint64(l.Post)}, seq)
+			}
+		} else if seq, err = i.past(listID{tagLikers, uint64(l.Post)}, seq); err != nil {
+			return 0, err
 		}
 		if seq == before {
 			return seq, nil
 		}
+	}
+}
+
+// past returns the first position from seq on that the list has free.
+func (i *importer) past(list listID, seq liked.Seq) (liked.Seq, error) {
+	for {
+		taken, err := exists(i.db(), num(i.c.value[:0], list.tag, list.id, ^uint64(seq)))
+		if err != nil || !taken {
+			return seq, err
+		}
+		seq = i.c.runs.after(list, seq)
 	}
 }
 
@@ -248,15 +320,22 @@ type run struct{ from, to liked.Seq } // to is not part of it
 
 const maxRuns = 1 << 12
 
-func (r runs) add(list listID, seq liked.Seq) {
-	if known := r[list]; known.to == seq {
-		r[list] = run{known.from, seq + 1}
-		return
+// after returns the position after one that is taken, and after those that are known to follow it.
+func (r runs) after(list listID, seq liked.Seq) liked.Seq {
+	known := r[list]
+	switch {
+	case known.from <= seq && seq < known.to:
+		return known.to
+	case known.to == seq:
+		known.to++
+	default:
+		if len(r) >= maxRuns {
+			clear(r)
+		}
+		known = run{seq, seq + 1}
 	}
-	if len(r) >= maxRuns {
-		clear(r)
-	}
-	r[list] = run{seq, seq + 1}
+	r[list] = known
+	return known.to
 }
 
 // Export reads one snapshot. What it hands out is on disk.
