@@ -23,8 +23,9 @@ import (
 )
 
 // benchCmd measures a running server against a floor: a bare net/http server, in a process of its own, that decodes the
-// same body, looks the same token up and answers the same body without storing anything. Both are driven by the same
-// clients in turns of one run, because the ratio of the two holds on a noisy machine where a figure alone does not.
+// same body, looks the same token up in a map and answers the same bytes, headers included, without storing anything.
+// Both are driven by the same clients in turns of one run, because the ratio of the two holds on a noisy machine where a
+// figure alone does not.
 type benchCmd struct {
 	Credentials string        `required:"" type:"existingfile" help:"The file that 'liked dev --credentials' wrote."`
 	Connections int           `default:"128" help:"Clients, each with a connection of its own, that send a like as soon as the last one was answered."`
@@ -32,7 +33,7 @@ type benchCmd struct {
 	Turns       int           `default:"3" help:"Turns of the floor and of the server; the median of the ratios is reported."`
 	Zipf        float64       `default:"1.1" help:"How unequal the posts are: exponent of the Zipf distribution from which they are drawn, above 1."`
 	JSON        bool          `help:"Print one JSON object; latencies are in microseconds."`
-	Floor       bool          `hidden:"" help:"Be the floor: serve until standard input ends."`
+	Floor       bool          `hidden:"" help:"Be the floor: answer what standard input says until it ends."`
 }
 
 func (benchCmd) Help() string {
@@ -78,16 +79,20 @@ func (c *benchCmd) Run(e *env) error {
 		return serveFloor(world, e.stdin, e.stdout)
 	}
 
-	floorURL, stop, err := c.startFloor(ctx)
+	server, err := newLoad(world, world.URL, c.Zipf)
+	if err != nil {
+		return err
+	}
+	sample, err := server.sample(ctx)
+	if err != nil {
+		return fmt.Errorf("%s: %w", world.URL, err)
+	}
+	floorURL, stop, err := c.startFloor(ctx, sample)
 	if err != nil {
 		return fmt.Errorf("starting the floor: %w", err)
 	}
 	defer stop()
 	floor, err := newLoad(world, floorURL, c.Zipf)
-	if err != nil {
-		return err
-	}
-	server, err := newLoad(world, world.URL, c.Zipf)
 	if err != nil {
 		return err
 	}
@@ -279,14 +284,44 @@ func readAnswer(r *bufio.Reader) error {
 	return err
 }
 
-// startFloor starts the floor as a process of its own, as the server is one.
-func (c *benchCmd) startFloor(ctx context.Context) (url string, stop func(), err error) {
+// sample is an answer for the floor to repeat.
+type sample struct {
+	Header http.Header `json:"header"`
+	Body   string      `json:"body"`
+}
+
+// sample sends the first like and returns its answer.
+func (l *load) sample(ctx context.Context) (sample, error) {
+	conn, err := (&net.Dialer{Timeout: 10 * time.Second}).DialContext(ctx, "tcp", l.address)
+	if err != nil {
+		return sample{}, err
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(10 * time.Second))
+	if _, err := conn.Write(slices.Concat(l.heads[0], l.tails[0])); err != nil {
+		return sample{}, err
+	}
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		return sample{}, err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err == nil && resp.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s: %s", resp.Status, body)
+	}
+	return sample{resp.Header, string(body)}, err
+}
+
+// startFloor starts the floor as a process of its own, as the server is one. It is told on its standard input what to
+// answer, and ends with that input, even if this process is killed.
+func (c *benchCmd) startFloor(ctx context.Context, answer sample) (url string, stop func(), err error) {
 	self, err := os.Executable()
 	if err != nil {
 		return "", nil, err
 	}
 	cmd := exec.CommandContext(ctx, self, "bench", "--floor", "--credentials", c.Credentials)
-	stdin, err := cmd.StdinPipe() // the floor ends with it, even if this process is killed
+	stdin, err := cmd.StdinPipe()
 	if err != nil {
 		return "", nil, err
 	}
@@ -299,6 +334,10 @@ func (c *benchCmd) startFloor(ctx context.Context) (url string, stop func(), err
 		return "", nil, err
 	}
 	stop = func() { stdin.Close(); cmd.Wait() }
+	if err := json.NewEncoder(stdin).Encode(answer); err != nil {
+		stop()
+		return "", nil, err
+	}
 	line, err := bufio.NewReader(out).ReadString('\n')
 	if err != nil {
 		stop()
@@ -309,6 +348,10 @@ func (c *benchCmd) startFloor(ctx context.Context) (url string, stop func(), err
 
 // serveFloor prints its URL and serves until stdin ends.
 func serveFloor(world benchWorld, stdin io.Reader, stdout io.Writer) error {
+	var answer sample
+	if err := json.NewDecoder(stdin).Decode(&answer); err != nil {
+		return err
+	}
 	callers := make(map[[32]byte]string)
 	for _, u := range world.Users {
 		callers[sha256.Sum256([]byte(u.AccessToken))] = u.ID
@@ -328,8 +371,10 @@ func serveFloor(world benchWorld, stdin io.Reader, stdout io.Writer) error {
 			http.Error(w, "bad request", http.StatusBadRequest)
 			return
 		}
-		w.Header().Set("Content-Type", "application/json; charset=utf-8")
-		io.WriteString(w, `{"data":{"liked":true}}`)
+		for name, values := range answer.Header {
+			w.Header()[name] = values
+		}
+		io.WriteString(w, answer.Body)
 	})
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/rand"
 	"fmt"
 	"io"
@@ -58,7 +59,7 @@ func BenchmarkLike(b *testing.B) {
 
 const benchPosts = 5000
 
-func benchServer(b *testing.B, users int) (http.Handler, []string) {
+func benchServer(b testing.TB, users int) (http.Handler, []string) {
 	st, err := pebblestore.Open(pebblestore.Options{Dir: b.TempDir()})
 	if err != nil {
 		b.Fatal(err)
@@ -69,7 +70,7 @@ func benchServer(b *testing.B, users int) (http.Handler, []string) {
 			b.Error(err)
 		}
 	}
-	ctx := b.Context()
+	ctx := context.Background()
 	au, err := auth.New(auth.Options{Store: st, Now: time.Now, Rand: rand.Reader,
 		BaseURL: func(r *http.Request) string { return "http://" + r.Host }})
 	must(err)

@@ -3,6 +3,7 @@ package api
 import (
 	"bytes"
 	"encoding/json"
+	"io"
 	"net/http"
 	"net/url"
 	"path"
@@ -130,6 +131,25 @@ func TestFuzzSeedsMatch(t *testing.T) {
 	for _, rt := range routes {
 		if !matches(rt.path(), strings.NewReplacer("{id}", "1", "{tweet_id}", "2").Replace(rt.path())) {
 			t.Errorf("%s does not match itself", rt.pattern)
+		}
+	}
+}
+
+func BenchmarkReadBody(b *testing.B) {
+	c := newCatalogue(Profile2024.facts())
+	text := []byte(`{"tweet_id":"1346889436626259968"}`)
+	reader := bytes.NewReader(text)
+	r, err := http.NewRequest("POST", "/", nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/json")
+	b.ReportAllocs()
+	for b.Loop() {
+		reader.Reset(text)
+		r.Body = io.NopCloser(reader)
+		if _, p := c.readBody(nil, r, likeBody); p != nil {
+			b.Fatal(p)
 		}
 	}
 }

@@ -153,7 +153,7 @@ func (s *Store) run() {
 		<-synced
 		close(s.stopped)
 	}()
-	prune := time.NewTicker(pruneInterval)
+	prune := time.NewTicker(s.prune)
 	defer prune.Stop()
 	c := &s.committer
 	for {

@@ -265,8 +265,6 @@ func (s *Store) readLog(partition int, from, to liked.Seq, max int) (events []li
 	return events, nil
 }
 
-const pruneInterval = time.Minute
-
 // prune forgets old entries of the like log, and rate windows and nonces whose time is over. Time is what callers
 // said it is.
 func (c *committer) prune() {

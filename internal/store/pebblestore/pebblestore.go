@@ -14,6 +14,7 @@ import (
 	"io"
 	"log/slog"
 	"math"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -39,7 +40,8 @@ type Options struct {
 	CacheBytes int64         // of blocks read from disk; 0 means 64 MiB
 	Logger     *slog.Logger  // nil: nothing is logged
 
-	memTable uint64 // bytes; for tests
+	memTable   uint64        // bytes; for tests
+	pruneEvery time.Duration // for tests; 0 means a minute
 }
 
 // Store is a store.Store.
@@ -47,6 +49,7 @@ type Store struct {
 	db       *pebble.DB
 	log      *slog.Logger
 	logKeep  time.Duration
+	prune    time.Duration
 	inMemory bool
 
 	// Calls under way, and from Close on math.MinInt64 more.
@@ -96,9 +99,13 @@ func Open(o Options) (*Store, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
+	if o.pruneEvery == 0 {
+		o.pruneEvery = time.Minute
+	}
 	s := &Store{
 		log:      o.Logger,
 		logKeep:  o.LogKeep,
+		prune:    o.pruneEvery,
 		inMemory: o.FS == nil && o.Dir == "",
 		idle:     make(chan struct{}, 1),
 		closing:  make(chan struct{}),
@@ -137,7 +144,7 @@ func (s *Store) pebbleOptions(o *Options, fs vfs.FS) *pebble.Options {
 		FS:                          fs,
 		CacheSize:                   o.CacheBytes,
 		FormatMajorVersion:          pebble.FormatNewest,
-		MemTableSize:                64 << 20,
+		MemTableSize:                16 << 20, // larger ones no longer fit the processor's caches, and cost more than they save
 		MemTableStopWritesThreshold: 4,
 		L0CompactionThreshold:       4,
 		L0StopWritesThreshold:       24,
@@ -147,10 +154,7 @@ func (s *Store) pebbleOptions(o *Options, fs vfs.FS) *pebble.Options {
 		CompactionConcurrencyRange:  func() (int, int) { return 1, 2 },
 		Logger:                      logger,
 		DisableWAL:                  s.inMemory,
-		EventListener: &pebble.EventListener{
-			BackgroundError: func(err error) { s.log.Error("store: background work failed", "err", err) },
-			WriteStallBegin: func(i pebble.WriteStallBeginInfo) { s.log.Warn("store: writes wait for the disk", "why", i.Reason) },
-		},
+		EventListener:               s.events(),
 	}
 	if s.inMemory {
 		opts.MemTableSize = 4 << 20
@@ -164,6 +168,32 @@ func (s *Store) pebbleOptions(o *Options, fs vfs.FS) *pebble.Options {
 		opts.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
 	}
 	return opts
+}
+
+// backgroundErrors is how often in a row a flush or a compaction may fail before the store fails.
+const backgroundErrors = 16
+
+// events logs what goes wrong. Pebble repeats a flush or a compaction that failed at once and for ever; if none has
+// succeeded in a while, the store fails, and the goroutine ends instead of trying again.
+func (s *Store) events() *pebble.EventListener {
+	var failed atomic.Int64
+	ended := func(err error) {
+		if err == nil {
+			failed.Store(0)
+		}
+	}
+	return &pebble.EventListener{
+		BackgroundError: func(err error) {
+			s.log.Error("store: background work failed", "err", err)
+			if failed.Add(1) >= backgroundErrors {
+				s.fail(err)
+				runtime.Goexit()
+			}
+		},
+		FlushEnd:        func(i pebble.FlushInfo) { ended(i.Err) },
+		CompactionEnd:   func(i pebble.CompactionInfo) { ended(i.Err) },
+		WriteStallBegin: func(i pebble.WriteStallBeginInfo) { s.log.Warn("store: writes wait for the disk", "why", i.Reason) },
+	}
 }
 
 // open opens the database and reads what the store needs to go on. What pebble panics with becomes an error.

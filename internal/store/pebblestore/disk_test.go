@@ -1,0 +1,253 @@
+package pebblestore
+
+import (
+	"context"
+	"path"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
+
+	"liked"
+	"liked/internal/store"
+)
+
+var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+func open(t testing.TB, o Options) *Store {
+	t.Helper()
+	s, err := Open(o)
+	if err != nil {
+		t.Fatalf("Open: %v", err)
+	}
+	return s
+}
+
+func ok(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatalf("got error %v", err)
+	}
+}
+
+// fill adds users 1 to 4, posts 1 and 2 of user 1, a reply, follows, blocks and likes.
+func fill(t testing.TB, s *Store) {
+	t.Helper()
+	ctx := context.Background()
+	for i := range 4 {
+		ok(t, s.AddUser(ctx, liked.User{ID: liked.UserID(i + 1), Username: string(rune('a' + i)), Name: "x"}))
+	}
+	for i := range 2 {
+		ok(t, s.AddPost(ctx, liked.Post{ID: liked.PostID(i + 1), Author: 1}))
+	}
+	ok(t, s.AddPost(ctx, liked.Post{ID: 3, Author: 2, InReplyTo: 1}))
+	_, err := s.SetFollow(ctx, 2, 1, true)
+	ok(t, err)
+	_, err = s.SetBlock(ctx, 1, 4, true)
+	ok(t, err)
+	for _, like := range [][2]int{{2, 1}, {3, 1}, {2, 2}} {
+		_, err := s.SetLike(ctx, liked.UserID(like[0]), liked.PostID(like[1]), true, noon)
+		ok(t, err)
+	}
+	_, err = s.SetLike(ctx, 2, 2, false, noon)
+	ok(t, err)
+}
+
+func TestMemory(t *testing.T) {
+	t.Parallel()
+	s := open(t, Options{})
+	fill(t, s)
+	r, err := s.Check(context.Background())
+	ok(t, err)
+	if want := (store.Report{Users: 4, Posts: 3, Likes: 2, LogEntries: 4}); r.Likes != want.Likes || r.LogEntries != want.LogEntries || len(r.Problems) > 0 {
+		t.Errorf("Check: got %+v, want %+v", r, want)
+	}
+	ok(t, s.Close())
+}
+
+func TestDirectory(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := open(t, Options{Dir: dir})
+	fill(t, s)
+	_, err := Open(Options{Dir: dir})
+	if err == nil || liked.KindOf(err) != liked.Unavailable || !strings.Contains(err.Error(), "in use by another process") {
+		t.Errorf("second Open: got error %v", err)
+	}
+	ok(t, s.Close())
+	s = open(t, Options{Dir: dir})
+	u, err := s.User(context.Background(), 2)
+	ok(t, err)
+	if want := (liked.UserMetrics{Following: 1, Posts: 1, Likes: 1}); u.Metrics != want {
+		t.Errorf("after reopening: got %+v, want %+v", u.Metrics, want)
+	}
+	ok(t, s.Close())
+}
+
+func TestFormat(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct{ key, value, want string }{
+		"later format":     {string(formatKey), "\x02", "store format [2] and this program reads format 1"},
+		"damaged format":   {string(formatKey), "", "store format"},
+		"another database": {"zebra", "", "not a store of likes"},
+	} {
+		fs := vfs.NewMem()
+		db, err := pebble.Open("data", &pebble.Options{FS: fs})
+		ok(t, err)
+		ok(t, db.Set([]byte(c.key), []byte(c.value), pebble.Sync))
+		ok(t, db.Close())
+		if _, err := Open(testOptions(fs)); err == nil || liked.KindOf(err) != liked.Invalid || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: got error %v, want %q", name, err, c.want)
+		}
+	}
+}
+
+// Check must find whatever is wrong.
+func TestCheckFinds(t *testing.T) {
+	t.Parallel()
+	// The likes of fill have positions noon+0 and so on, in the order of the calls.
+	at := func(n int) liked.Seq { return liked.Seq(noon.UnixMilli()<<20) + liked.Seq(n) }
+	set := func(key, value []byte) func(*pebble.Batch) {
+		return func(b *pebble.Batch) { must(b.Set(key, value, nil)) }
+	}
+	remove := func(key []byte) func(*pebble.Batch) { return func(b *pebble.Batch) { must(b.Delete(key, nil)) } }
+	event := func(e liked.LikeEvent) []byte { return appendEvent(nil, &e) }
+	for name, c := range map[string]struct {
+		spoil func(*pebble.Batch)
+		want  string
+	}{
+		"like without row of its user": {remove(likedKey(nil, 2, at(0))), "not in the list of liked posts"},
+		"like without row of its post": {remove(likersKey(nil, 1, at(1))), "not in the list of liking users"},
+		"row of a user without like":   {set(likedKey(nil, 2, at(9)), encodeID(liked.PostID(1))), "rows in the lists of liked posts"},
+		"row of a post without like":   {set(likersKey(nil, 1, at(9)), encodeID(liked.UserID(4))), "rows in the lists of liking users"},
+		"row with another post":        {set(likedKey(nil, 2, at(0)), encodeID(liked.PostID(2))), "not in the list of liked posts"},
+		"like at another position":     {set(likeKey(nil, 2, 1), encodeID(at(7))), "not in the list"},
+		"like lost":                    {remove(likeKey(nil, 2, 1)), "the like is 0"},
+		"like without entry":           {remove(logKey(nil, partitionOf(2), at(0))), "is not in the log"},
+		"entry without like":           {set(logKey(nil, partitionOf(4), at(9)), event(liked.LikeEvent{Seq: at(9), On: true, User: 4, Post: 1, Author: 1})), "the like is 0"},
+		"entry in another partition": {set(logKey(nil, (partitionOf(2)+1)%liked.Partitions, at(9)),
+			event(liked.LikeEvent{Seq: at(9), User: 2, Post: 2, Author: 1})), "is in partition"},
+		"entry that changes nothing": {set(logKey(nil, partitionOf(2), at(9)),
+			event(liked.LikeEvent{Seq: at(9), User: 2, Post: 2, Author: 1})), "to what it was"},
+		"entry of another author":    {set(logKey(nil, partitionOf(2), at(0)), event(liked.LikeEvent{Seq: at(0), On: true, User: 2, Post: 1, Author: 3})), "names author 3"},
+		"count of a post too high":   {set(num(nil, tagPostN, 1), counts{postLikes: 3, postReplies: 1}.append(nil)), "counts of post 1"},
+		"count of a post gone":       {remove(num(nil, tagPostN, 1)), "counts of post 1"},
+		"count of a user too low":    {set(num(nil, tagUserN, 3), counts{}.append(nil)), "counts of user 3"},
+		"count of nobody":            {set(num(nil, tagUserN, 9), counts{1}.append(nil)), "counts belong to no user"},
+		"count of a user before one": {set(num(nil, tagUserN, 0), counts{1}.append(nil)), "counts before user 1"},
+		"row of nobody":              {set(likedKey(nil, 9, at(0)), encodeID(liked.PostID(1))), "belong to no user"},
+		"follow without reverse":     {remove(pair(tagFollowed, 1, 2)), "has no reverse"},
+		"reverse without follow":     {remove(pair(tagFollow, 2, 1)), "has no reverse"},
+		"block without reverse":      {remove(pair(tagBlockedBy, 4, 1)), "has no reverse"},
+		"user without username":      {remove(nameKey("a")), "4 users have 3 usernames"},
+		"username of another":        {set(nameKey("a"), encodeID(liked.UserID(2))), "leads to user 2"},
+		"post without author":        {set(postKey(8), encodePost(&liked.Post{Author: 9})), "has no author"},
+		"post refers to nothing":     {set(postKey(8), encodePost(&liked.Post{Author: 1, Quotes: 99})), "refers to post 99"},
+	} {
+		s := open(t, Options{})
+		fill(t, s)
+		b := s.db.NewBatch()
+		c.spoil(b)
+		ok(t, b.Commit(pebble.NoSync))
+		r, err := s.Check(context.Background())
+		ok(t, err)
+		if !strings.Contains(strings.Join(r.Problems, "\n"), c.want) {
+			t.Errorf("%s: got problems %q, want %q", name, r.Problems, c.want)
+		}
+		ok(t, s.Close())
+	}
+}
+
+func TestPrune(t *testing.T) {
+	t.Parallel()
+	o := testOptions(vfs.NewMem())
+	o.LogKeep, o.pruneEvery = time.Hour, time.Millisecond
+	s := open(t, o)
+	ctx := context.Background()
+	fill(t, s)
+	s.KeepWindow(store.RateWindow{Operation: "old", Length: time.Hour, Opened: noon, Count: 1})
+	s.KeepNonce(store.Hash{1}, noon.Add(time.Minute))
+	s.KeepWindow(store.RateWindow{Operation: "new", Length: time.Hour, Opened: noon.Add(2 * time.Hour), Count: 1})
+	s.KeepNonce(store.Hash{2}, noon.Add(3*time.Hour))
+	_, err := s.SetLike(ctx, 3, 2, true, noon.Add(2*time.Hour))
+	ok(t, err)
+	left := func() (log int64, traces int) {
+		r, err := s.Check(ctx)
+		ok(t, err)
+		if len(r.Problems) > 0 {
+			t.Fatalf("Check: %q", r.Problems)
+		}
+		ok(t, s.LoadTraces(ctx, time.Unix(0, 0), func(store.RateWindow) { traces++ }, func(store.Hash, time.Time) { traces++ }))
+		return r.LogEntries, traces
+	}
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		log, traces := left()
+		if log == 1 && traces == 2 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("got %d entries of the log and %d traces, want 1 and 2", log, traces)
+		}
+	}
+	ok(t, s.Close())
+	s = open(t, o)
+	if log, traces := left(); log != 1 || traces != 2 {
+		t.Errorf("after reopening: got %d entries of the log and %d traces, want 1 and 2", log, traces)
+	}
+	changed, err := s.SetLike(ctx, 2, 1, false, noon.Add(2*time.Hour)) // older than the log
+	if err != nil || !changed {
+		t.Errorf("SetLike: got %v, %v", changed, err)
+	}
+	left()
+	ok(t, s.Close())
+}
+
+// A disk that takes the log but no tables must neither stop the process nor keep it busy for ever.
+func TestTablesFail(t *testing.T) {
+	t.Parallel()
+	var broken atomic.Bool
+	var tries atomic.Int64
+	disk := vfs.NewCrashableMem()
+	o := testOptions(errorfs.Wrap(disk, errorfs.InjectorFunc(func(op errorfs.Op) error {
+		if broken.Load() && op.Kind == errorfs.OpCreate && path.Ext(op.Path) == ".sst" {
+			tries.Add(1)
+			return errorfs.ErrInjected
+		}
+		return nil
+	})))
+	o.memTable = 32 << 10
+	s := open(t, o)
+	fill(t, s)
+	broken.Store(true)
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	users := 4
+	for ; ; users++ {
+		if err := s.AddUser(ctx, liked.User{ID: liked.UserID(users + 1), Username: "u" + liked.UserID(users).String(), Name: strings.Repeat("x", 50)}); err != nil {
+			if liked.KindOf(err) != liked.Unavailable {
+				t.Fatalf("AddUser: got error %v, want Unavailable", err)
+			}
+			break
+		}
+	}
+	time.Sleep(10 * time.Millisecond)
+	before := tries.Load()
+	time.Sleep(50 * time.Millisecond)
+	if after := tries.Load(); after != before {
+		t.Errorf("got %d more tries after the store has failed", after-before)
+	}
+	if err := s.Close(); err == nil || liked.KindOf(err) != liked.Unavailable {
+		t.Errorf("Close: got error %v, want Unavailable", err)
+	}
+	s = open(t, testOptions(disk.CrashClone(vfs.CrashCloneCfg{})))
+	r, err := s.Check(context.Background())
+	ok(t, err)
+	if len(r.Problems) > 0 || int(r.Users) < users {
+		t.Errorf("after a crash: got %d users and %q, want at least %d", r.Users, r.Problems, users)
+	}
+	ok(t, s.Close())
+}
