@@ -175,9 +175,9 @@ func Parse(line []byte) (store.Record, error) {
 			return store.Record{}, err
 		}
 		if kind.Type == "block" {
-			return store.Record{Block: &store.Relation{From: l.From, To: l.To}}, nil
+			return store.Record{Block: &store.Pair{From: l.From, To: l.To}}, nil
 		}
-		return store.Record{Follow: &store.Relation{From: l.From, To: l.To}}, nil
+		return store.Record{Follow: &store.Pair{From: l.From, To: l.To}}, nil
 	case "like":
 		var l likeLine
 		if err := decode(line, &l); err != nil {

@@ -29,8 +29,8 @@ type Transfer interface {
 type Record struct {
 	User   *liked.User // without metrics
 	Post   *Post
-	Block  *Relation
-	Follow *Relation
+	Block  *Pair
+	Follow *Pair
 	Like   *Like
 }
 
@@ -43,8 +43,8 @@ type Post struct {
 	By *liked.User
 }
 
-// Relation is what From has set towards To.
-type Relation struct {
+// Pair is what From has set towards To.
+type Pair struct {
 	From, To liked.UserID
 }
 

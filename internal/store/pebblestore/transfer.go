@@ -147,7 +147,7 @@ func (i *importer) addPost(rec store.Post) (bool, error) {
 	return true, i.countPost(&p, 1)
 }
 
-func (i *importer) relation(r *store.Relation, set func(t *tx, from, to liked.UserID, on bool) (bool, error)) (bool, error) {
+func (i *importer) relation(r *store.Pair, set func(t *tx, from, to liked.UserID, on bool) (bool, error)) (bool, error) {
 	if err := i.relate(r.From, r.To); err != nil {
 		return false, err
 	}
@@ -352,10 +352,10 @@ func (s *Store) Export(ctx context.Context, each func(store.Record) error) error
 	e := exporter{ctx: ctx, r: snap, each: each}
 	for _, step := range []func() error{e.users, e.posts,
 		func() error {
-			return e.relations(tagBlock, func(r *store.Relation) store.Record { return store.Record{Block: r} })
+			return e.relations(tagBlock, func(r *store.Pair) store.Record { return store.Record{Block: r} })
 		},
 		func() error {
-			return e.relations(tagFollow, func(r *store.Relation) store.Record { return store.Record{Follow: r} })
+			return e.relations(tagFollow, func(r *store.Pair) store.Record { return store.Record{Follow: r} })
 		},
 		e.likes} {
 		if err := step(); err != nil {
@@ -448,9 +448,9 @@ func decodePostRecord(id liked.PostID, value []byte) (p store.Post, err error) {
 	return p, err
 }
 
-func (e *exporter) relations(tag byte, record func(*store.Relation) store.Record) error {
+func (e *exporter) relations(tag byte, record func(*store.Pair) store.Record) error {
 	return e.scan(tag, func(key, _ []byte) error {
-		return e.each(record(&store.Relation{From: liked.UserID(field(key, 0)), To: liked.UserID(field(key, 1))}))
+		return e.each(record(&store.Pair{From: liked.UserID(field(key, 0)), To: liked.UserID(field(key, 1))}))
 	})
 }
 

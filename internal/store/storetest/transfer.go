@@ -196,9 +196,9 @@ func importRefusals(t *T) {
 		{"stand-in with a username of another", post(7, 7, func(p *store.Post) {
 			p.By = user(7, func(u *liked.User) { u.Username = "user_1" }).User
 		}), liked.Conflict},
-		{"follow of oneself", store.Record{Follow: &store.Relation{From: uid(1), To: uid(1)}}, liked.Invalid},
-		{"follow of nobody", store.Record{Follow: &store.Relation{From: uid(1), To: uid(9)}}, liked.NotFound},
-		{"block by nobody", store.Record{Block: &store.Relation{From: uid(9), To: uid(1)}}, liked.NotFound},
+		{"follow of oneself", store.Record{Follow: &store.Pair{From: uid(1), To: uid(1)}}, liked.Invalid},
+		{"follow of nobody", store.Record{Follow: &store.Pair{From: uid(1), To: uid(9)}}, liked.NotFound},
+		{"block by nobody", store.Record{Block: &store.Pair{From: uid(9), To: uid(1)}}, liked.NotFound},
 		{"like by nobody", like(9, 1, 1<<20), liked.NotFound},
 		{"like of nothing", like(1, 9, 1<<20), liked.NotFound},
 		{"like without a time", like(1, 1, 0), liked.Invalid},
