@@ -94,7 +94,8 @@ type User struct {
 	Metrics         UserMetrics
 }
 
-// UserMetrics are exact at the moment they are read.
+// UserMetrics are exact at the moment they are read. Likes are those that the user set and did not take back, whatever
+// became of the posts since: deleting a post with a million likes changes no user.
 type UserMetrics struct {
 	Followers, Following, Posts, Likes int64
 }
@@ -123,6 +124,10 @@ type Post struct {
 	InReplyTo PostID
 	Quotes    PostID
 	Metrics   PostMetrics
+
+	// What a reply is part of, zero if it is none. Like the metrics, both are the store's.
+	Conversation  PostID // the post that the first of the replies answered
+	InReplyToUser UserID // the author of InReplyTo
 }
 
 // PostMetrics are exact at the moment they are read.

@@ -26,6 +26,7 @@ type Serving struct {
 	PublicURL      string        `placeholder:"URL" help:"How clients reach the API, as scheme://host[:port]; OAuth 1.0a signatures cover it."`
 	TrustedProxy   []string      `placeholder:"CIDR" help:"Address or network whose X-Forwarded-Proto and -Host are believed; may be repeated."`
 	Profile        string        `default:"2024" placeholder:"YEAR" help:"The year whose X is spoken: 2024 or 2026."`
+	PrivateLikes   *bool         `negatable:"" help:"Only the author sees who liked a post, only you what you liked. Default: as the profile, which is yes in 2026 and no in 2024."`
 	RateLimits     string        `placeholder:"off|FILE" help:"No rate limits, or a JSON file with exceptions by operationId, as in {\"usersIdLike\":{\"user_15m\":5}}."`
 	DailyLimits    bool          `default:"true" negatable:"" help:"The limits per 24 hours, beside those per 15 minutes."`
 	Grace          time.Duration `default:"10s" help:"How long requests under way may take to end after SIGTERM."`
@@ -44,7 +45,7 @@ func (s *Serving) config(data string) (server.Config, error) {
 		return string(text)
 	}
 	c := server.Config{Data: data, Listen: s.Listen, AdminListen: s.AdminListen, TLSCert: s.TLSCert, TLSKey: s.TLSKey,
-		PublicURL: s.PublicURL, TrustedProxies: s.TrustedProxy, Profile: s.Profile, RateLimits: s.RateLimits,
+		PublicURL: s.PublicURL, TrustedProxies: s.TrustedProxy, Profile: s.Profile, PrivateLikes: s.PrivateLikes, RateLimits: s.RateLimits,
 		NoDailyLimits: !s.DailyLimits, Grace: s.Grace}
 	if s.AdminTokenFile != "" {
 		c.AdminToken = strings.TrimSpace(read("admin-token-file", s.AdminTokenFile))

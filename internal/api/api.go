@@ -32,8 +32,12 @@ type Options struct {
 	Limits  Limits
 	Profile Profile
 	Now     func() time.Time
-	Explain bool                            // tell the client, too, why it was refused; for development only
-	Observe func(context.Context, Exchange) // called after each answer
+	// PageKey seals pagination tokens; those made under another key are refused. It must survive a restart, and is secret.
+	PageKey [32]byte
+	// PrivateLikes is X's rule since June 2024: who liked a post is for its author alone, what somebody liked for them.
+	PrivateLikes bool
+	Explain      bool                            // tell the client, too, why it was refused; for development only
+	Observe      func(context.Context, Exchange) // called after each answer
 }
 
 // Authenticator says who is calling. An error of Kind Unauthorized holds the reason for the operator; no reason reaches
@@ -64,7 +68,7 @@ type API struct {
 	headers headers
 	mux     *http.ServeMux
 	methods []string // of all endpoints, in alphabetical order
-	posts   liked.Snowflakes
+	ids     liked.Snowflakes
 }
 
 // New returns an API.
@@ -72,13 +76,22 @@ func New(o Options) (*API, error) {
 	if o.Store == nil || o.Auth == nil || o.Limiter == nil || o.Now == nil {
 		return nil, errors.New("api: Store, Auth, Limiter and Now are required")
 	}
+	if o.PageKey == ([32]byte{}) {
+		return nil, errors.New("api: PageKey is required")
+	}
 	if o.Observe == nil {
 		o.Observe = func(context.Context, Exchange) {}
 	}
 	f := o.Profile.facts()
 	a := &API{Options: o, catalogue: newCatalogue(f), headers: newHeaders(f), mux: http.NewServeMux()}
 	for i := range routes {
-		rt := &endpoint{route: &routes[i], ids: routes[i].pathParams()}
+		rt := &endpoint{route: &routes[i], ids: routes[i].pathParams(), allow: routes[i].allow}
+		if rt.query != nil {
+			rt.params = rt.query(f)
+		}
+		if rt.likes && o.PrivateLikes {
+			rt.allow &^= liked.AppOnly
+		}
 		rules := o.Limits.apply(rt.id, rt.limits)
 		rt.userRules, rt.appRules = applicable(rules, false), applicable(rules, true)
 		a.mux.HandleFunc(rt.pattern, func(w http.ResponseWriter, r *http.Request) { a.serve(rt, w, r) })
@@ -94,6 +107,8 @@ func New(o Options) (*API, error) {
 type endpoint struct {
 	*route
 	ids                 []string // names of the path's wildcards
+	params              []param  // of the query
+	allow               liked.Credential
 	userRules, appRules []limit.Rule
 }
 
@@ -101,7 +116,8 @@ type endpoint struct {
 type call struct {
 	ctx   context.Context
 	who   liked.Principal
-	ids   [2]int64 // of the path, in its order
+	path  []pair   // its wildcards, in order
+	ids   [2]int64 // the same as numbers, 0 where it is not one
 	query query
 	body  body
 }
@@ -221,6 +237,7 @@ func (a *API) run(rt *endpoint, w http.ResponseWriter, r *http.Request, x *excha
 		n, _ := liked.ParseID[liked.PostID](p.value) // readQuery reports a bad one
 		ids, c.ids[i] = append(ids, p), int64(n)
 	}
+	c.path = ids
 	var faults []fault
 	if c.query, faults = rt.readQuery(ids, r.URL.RawQuery); len(faults) > 0 {
 		return nil, a.invalid("", faults...)

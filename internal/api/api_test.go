@@ -59,7 +59,7 @@ func newWorld(t *testing.T, change func(*api.Options)) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := api.Options{Store: st, Auth: w.auth, Limiter: limit.New(nil), Now: w.now,
+	o := api.Options{Store: st, Auth: w.auth, Limiter: limit.New(nil), Now: w.now, PageKey: [32]byte{1},
 		Observe: func(_ context.Context, x api.Exchange) { w.seen <- x }}
 	if change != nil {
 		change(&o)
@@ -122,12 +122,21 @@ func (w *world) do(line string) {
 		t, err := w.auth.IssueTokens(ctx, w.app.ID, id(1), liked.AllScopes, 0)
 		w.must(err)
 		w.tokens[word[2]] = "Bearer " + t.AccessToken
-	case "post": // post ID AUTHOR TEXT, or post ID AUTHOR repost-of ID
+	case "post": // post ID AUTHOR TEXT, or post ID AUTHOR repost-of|answers|quotes ID TEXT
 		p := liked.Post{ID: liked.PostID(id(1)), Author: id(2), Text: strings.Join(word[3:], " "), CreatedAt: start}
-		if word[3] == "repost-of" {
-			p.RepostOf = liked.PostID(id(4))
+		if ref := map[string]*liked.PostID{"repost-of": &p.RepostOf, "answers": &p.InReplyTo, "quotes": &p.Quotes}[word[3]]; ref != nil {
+			*ref, p.Text = liked.PostID(id(4)), strings.Join(word[5:], " ")
 		}
 		w.must(w.store.AddPost(ctx, p))
+	case "like", "unlike": // like USER POST
+		_, err := w.store.SetLike(ctx, id(1), liked.PostID(id(2)), word[0] == "like", w.now())
+		w.must(err)
+	case "pin": // pin USER POST
+		user(func(u *liked.User) { u.PinnedPost = liked.PostID(id(2)) })
+	case "profile": // profile USER: everything that a user can say of themselves
+		user(func(u *liked.User) {
+			u.Description, u.Location, u.URL, u.ProfileImageURL, u.Verified = "Likes what it reads", "Amsterdam", "https://example.com/", "https://example.com/a.png", true
+		})
 	case "token": // token NAME USER SCOPE…
 		s, err := liked.ParseScope(strings.Join(word[3:], " "))
 		w.must(err)
@@ -153,13 +162,13 @@ func (w *world) do(line string) {
 		var s liked.AccountState
 		w.must(s.UnmarshalText([]byte(word[2])))
 		user(func(u *liked.User) { u.State = s })
-	case "protect": // protect USER
-		user(func(u *liked.User) { u.Protected = true })
-	case "follow": // follow FOLLOWER FOLLOWED
-		_, err := w.store.SetFollow(ctx, id(1), id(2), true)
+	case "protect", "unprotect": // protect USER
+		user(func(u *liked.User) { u.Protected = word[0] == "protect" })
+	case "follow", "unfollow": // follow FOLLOWER FOLLOWED
+		_, err := w.store.SetFollow(ctx, id(1), id(2), word[0] == "follow")
 		w.must(err)
-	case "block": // block BLOCKER BLOCKED
-		_, err := w.store.SetBlock(ctx, id(1), id(2), true)
+	case "block", "unblock": // block BLOCKER BLOCKED
+		_, err := w.store.SetBlock(ctx, id(1), id(2), word[0] == "block")
 		w.must(err)
 	case "delete": // delete POST
 		w.must(w.store.DeletePost(ctx, 0, liked.PostID(id(1))))
@@ -206,6 +215,7 @@ func (w *world) request(credential, method, target string, lines []string) (*htt
 	defer resp.Body.Close()
 	text, err := io.ReadAll(resp.Body)
 	w.must(err)
+	agrees(w.t, method, target, resp, string(text))
 	return resp, string(text)
 }
 
@@ -228,7 +238,7 @@ func TestConversations(t *testing.T) {
 			if strings.Contains(file, "2026") {
 				profile = api.Profile2026
 			}
-			w := newWorld(t, func(o *api.Options) { o.Profile = profile })
+			w := newWorld(t, func(o *api.Options) { o.Profile, o.PrivateLikes = profile, profile.PrivateLikes() })
 			var rewritten []string
 			for step := range strings.SplitSeq(strings.TrimRight(string(text), "\n"), "\n\n") {
 				rewritten = append(rewritten, w.step(step))

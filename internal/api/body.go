@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -33,6 +34,9 @@ type property struct {
 	typ      string // as typeOf names it
 	pattern  *regexp.Regexp
 	required bool
+	enum     []string // of strings; nil: any
+	object   *schema  // of objects; nil: any
+	newer    bool     // known only where X speaks the newer words
 }
 
 // body is the members of a JSON object, each value as its JSON text.
@@ -96,7 +100,7 @@ func (c *catalogue) readBody(w http.ResponseWriter, r *http.Request, s *schema) 
 	if !ok {
 		return nil, c.invalid("the body has a key twice, or more than 64 keys", notJSON)
 	}
-	if faults := s.check(c.facts, members); len(faults) > 0 {
+	if faults := s.check(c.facts, "$", members); len(faults) > 0 {
 		return nil, c.invalid("", faults...)
 	}
 	return members, nil
@@ -116,14 +120,16 @@ func isJSON(contentType string) bool {
 	return media == "application/json"
 }
 
-// check lists what is wrong with the members, first what is there in the order of the body, then what is missing.
-func (s *schema) check(f facts, members body) (faults []fault) {
+// check lists what is wrong with the members of the object at the place, first what is there in the order of the body,
+// then what is missing.
+func (s *schema) check(f facts, place string, members body) (faults []fault) {
 	for _, m := range members {
-		at := "$." + m.name
+		at := place + "." + m.name
 		refuse := func(what string) {
 			faults = append(faults, fault{&faultParameter{at, []string{string(m.value)}}, at + ": " + what})
 		}
 		p, known := s.property(m.name)
+		known = known && (!p.newer || f.newerWords)
 		typ := typeOf(m.value)
 		switch {
 		case !known && s.closed(f):
@@ -133,11 +139,20 @@ func (s *schema) check(f facts, members body) (faults []fault) {
 			refuse(typ + " found, " + p.typ + " expected")
 		case p.pattern != nil && !p.pattern.MatchString(unquote(m.value)):
 			refuse("does not match the regex pattern " + p.pattern.String())
+		case p.enum != nil && !slices.Contains(p.enum, unquote(m.value)):
+			refuse("does not have a value in the enumeration [" + strings.Join(p.enum, ", ") + "]")
+		case p.object != nil:
+			inner, ok := splitObject(m.value)
+			if !ok {
+				refuse("has a key twice, or more than 64 keys")
+				continue
+			}
+			faults = append(faults, p.object.check(f, at, inner)...)
 		}
 	}
 	for _, p := range s.properties {
 		if _, there := members.find(p.name); p.required && !there {
-			faults = append(faults, fault{&faultParameter{}, "$." + p.name + ": is missing but it is required"})
+			faults = append(faults, fault{&faultParameter{}, place + "." + p.name + ": is missing but it is required"})
 		}
 	}
 	return faults

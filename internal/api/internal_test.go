@@ -7,9 +7,13 @@ import (
 	"net/http"
 	"net/url"
 	"path"
+	"regexp"
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"liked"
+	"liked/internal/store"
 )
 
 func TestEncode(t *testing.T) {
@@ -152,4 +156,52 @@ func BenchmarkReadBody(b *testing.B) {
 			b.Fatal(p)
 		}
 	}
+}
+
+// FuzzToken: whatever the place, its token has X's shape and opens for its list alone; whatever the text, it opens or is
+// refused, and what opens is what was sealed.
+func FuzzToken(f *testing.F) {
+	a := &API{Options: Options{PageKey: [32]byte{1, 2, 3}}}
+	other := &API{Options: Options{PageKey: [32]byte{1, 2, 4}}}
+	l := list{"liked_tweets", 11}
+	shape := regexp.MustCompile(`^7140dib[0-9a-z]{38}$`)
+	f.Add(uint64(1), true, "zzz")
+	f.Add(uint64(1)<<63, false, a.token(l, store.Cursor{Seq: 5}))
+	f.Add(uint64(0), true, a.token(list{"liked_tweets", 12}, store.Cursor{Seq: 5}))
+	f.Add(uint64(1785640310404022272), false, tokenPrefix+strings.Repeat("z", tokenDigits))
+	f.Add(uint64(7), false, tokenPrefix+strings.Repeat("0", tokenDigits))
+	f.Fuzz(func(t *testing.T, seq uint64, newer bool, text string) {
+		c := store.Cursor{Seq: liked.Seq(seq), Newer: newer}
+		if c != (store.Cursor{}) {
+			token := a.token(l, c)
+			if !shape.MatchString(token) {
+				t.Errorf("%v: token %q", c, token)
+			}
+			if got, ok := a.cursor(l, token); !ok || got != c {
+				t.Errorf("%v: opens as %v, %v", c, got, ok)
+			}
+			for _, wrong := range []list{{"liking_users", 11}, {"liked_tweets", 12}, {"liked_tweets", 11 << 8}} {
+				if got, ok := a.cursor(wrong, token); ok {
+					t.Errorf("%v: opens for %v as %v", c, wrong, got)
+				}
+			}
+			if got, ok := other.cursor(l, token); ok {
+				t.Errorf("%v: opens under another key as %v", c, got)
+			}
+			at := int(seq % uint64(len(token)))
+			changed := []byte(token)
+			if changed[at]++; changed[at] > 'z' {
+				changed[at] = '0'
+			}
+			if got, ok := a.cursor(l, string(changed)); ok {
+				t.Errorf("%v: opens with character %d changed, as %v", c, at, got)
+			}
+			if got, ok := a.cursor(l, strings.ToUpper(token)); ok {
+				t.Errorf("%v: opens in upper case, as %v", c, got)
+			}
+		}
+		if got, ok := a.cursor(l, text); ok && a.token(l, got) != text {
+			t.Errorf("%q opens as %v, whose token is %q", text, got, a.token(l, got))
+		}
+	})
 }

@@ -3,6 +3,7 @@ package api
 import (
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 
 	"liked"
@@ -10,76 +11,144 @@ import (
 
 // param is one query parameter of an endpoint: its name, and the values that it takes.
 type param struct {
-	name string
-	enum []string // the values of a list parameter, in the order in which error texts print them
+	name     string
+	form     form
+	enum     []string // of oneOf, in the order in which error texts print them
+	min, max int      // of integer
 }
 
-// A query is the values of an endpoint's query parameters, split at their commas.
-type query map[string][]string
+// form is how a parameter is written.
+type form uint8
 
-func (q query) has(param, value string) bool { return slices.Contains(q[param], value) }
+const (
+	oneOf     form = iota // a list of words of enum
+	integer               // from min to max
+	text                  // anything
+	ids                   // a list of 1 to maxListed ids; required
+	usernames             // a list of 1 to maxListed usernames; required
+)
+
+const maxListed = 100
+
+const usernamePattern = "^[A-Za-z0-9_]{1,15}$"
+
+func (f form) list() bool     { return f == oneOf || f == ids || f == usernames }
+func (f form) required() bool { return f == ids || f == usernames }
+
+// A query is the values of an endpoint's query parameters, those of lists split at their commas.
+type query map[string][]string
 
 // pair is a parameter as it was sent, decoded.
 type pair struct{ name, value string }
 
-// readQuery checks the path's ids and the query, and returns the query. The faults are in the order of the request.
-func (rt *route) readQuery(ids []pair, raw string) (query, []fault) {
+// readQuery checks what the path names and the query, and returns the query. The faults are in the order of the
+// request, and then what is missing.
+func (rt *endpoint) readQuery(path []pair, raw string) (query, []fault) {
 	var faults []fault
-	for _, id := range ids {
-		if _, err := liked.ParseID[liked.PostID](id.value); err != nil {
-			faults = append(faults, badValue(id, "is not valid"))
+	for _, p := range path {
+		if p.name == "username" {
+			if !liked.ValidUsername(p.value) {
+				faults = append(faults, badValue(p, "does not match "+usernamePattern))
+			}
+		} else if _, err := liked.ParseID[liked.PostID](p.value); err != nil {
+			faults = append(faults, badValue(p, "is not valid"))
 		}
-	}
-	if raw == "" {
-		return nil, faults
 	}
 	sent, ok := splitQuery(raw)
 	if !ok {
 		return nil, append(faults, fault{&faultParameter{}, "The query string is not valid"})
 	}
-	values := query{}
+	var values query
 	for i, p := range sent {
-		all := valuesOf(p.name, ids, sent)
+		all := valuesOf(p.name, path, sent)
 		if slices.ContainsFunc(sent[:i], func(q pair) bool { return q.name == p.name }) {
 			continue // reported at its first place
 		}
 		switch known, ok := rt.param(p.name); {
-		case !ok && !slices.ContainsFunc(ids, func(id pair) bool { return id.name == p.name }):
+		case !ok && !slices.ContainsFunc(path, func(id pair) bool { return id.name == p.name }):
 			faults = append(faults, fault{&faultParameter{p.name, all},
 				"The query parameter [" + p.name + "] is not one of [" + strings.Join(rt.paramNames(), ",") + "]"})
 		case len(all) > 1:
 			faults = append(faults, fault{&faultParameter{p.name, all},
 				"Duplicate parameters are not allowed: the `" + p.name + "` query parameter"})
 		case p.value == "":
-			faults = append(faults, fault{&faultParameter{p.name, nil}, "The `" + p.name + "` query parameter can not be empty"})
+			faults = append(faults, empty(p.name))
 		default:
-			list := strings.Split(p.value, ",")
-			if i := slices.IndexFunc(list, func(v string) bool { return !slices.Contains(known.enum, v) }); i >= 0 {
-				faults = append(faults, fault{&faultParameter{p.name, []string{p.value}},
-					"The `" + p.name + "` query parameter value [" + list[i] + "] is not one of [" + strings.Join(known.enum, ",") + "]"})
+			if values == nil {
+				values = query{}
 			}
-			values[p.name] = list
+			values[p.name] = []string{p.value}
+			if known.form.list() {
+				values[p.name] = strings.Split(p.value, ",")
+			}
+			if f, bad := known.check(p.value, values[p.name]); bad {
+				faults = append(faults, f)
+			}
+		}
+	}
+	for _, p := range rt.params {
+		if p.form.required() && valuesOf(p.name, sent) == nil {
+			faults = append(faults, empty(p.name))
 		}
 	}
 	return values, faults
+}
+
+func empty(name string) fault {
+	return fault{&faultParameter{name, nil}, "The `" + name + "` query parameter can not be empty"}
+}
+
+// check says what is wrong with the values, which are not empty and were sent as raw.
+func (p param) check(raw string, values []string) (f fault, bad bool) {
+	if (p.form == ids || p.form == usernames) && len(values) > maxListed {
+		return fault{&faultParameter{p.name, values}, "The number of values in the `" + p.name + "` query parameter list [" +
+			strconv.Itoa(len(values)) + "] is not between 1 and " + strconv.Itoa(maxListed)}, true
+	}
+	for _, v := range values {
+		what := ""
+		switch p.form {
+		case oneOf:
+			if !slices.Contains(p.enum, v) {
+				what = "is not one of [" + strings.Join(p.enum, ",") + "]"
+			}
+		case integer:
+			if n, err := strconv.ParseInt(v, 10, 32); err != nil || v[0] == '+' {
+				what = "is not a valid integer"
+			} else if int(n) < p.min || int(n) > p.max {
+				what = "is not between " + strconv.Itoa(p.min) + " and " + strconv.Itoa(p.max)
+			}
+		case ids:
+			if _, err := liked.ParseID[liked.PostID](v); err != nil {
+				what = "is not valid"
+			}
+		case usernames:
+			if !liked.ValidUsername(v) {
+				what = "does not match " + usernamePattern
+			}
+		}
+		if what != "" {
+			return fault{&faultParameter{p.name, []string{raw}}, "The `" + p.name + "` query parameter value [" + v + "] " + what}, true
+		}
+	}
+	return f, false
 }
 
 func badValue(p pair, what string) fault {
 	return fault{&faultParameter{p.name, []string{p.value}}, "The `" + p.name + "` query parameter value [" + p.value + "] " + what}
 }
 
-func (rt *route) param(name string) (param, bool) {
-	i := slices.IndexFunc(rt.query, func(p param) bool { return p.name == name })
+func (rt *endpoint) param(name string) (param, bool) {
+	i := slices.IndexFunc(rt.params, func(p param) bool { return p.name == name })
 	if i < 0 {
 		return param{}, false
 	}
-	return rt.query[i], true
+	return rt.params[i], true
 }
 
 // paramNames lists every parameter of the endpoint, those of the path first.
-func (rt *route) paramNames() []string {
-	names := rt.pathParams()
-	for _, p := range rt.query {
+func (rt *endpoint) paramNames() []string {
+	names := slices.Clone(rt.ids)
+	for _, p := range rt.params {
 		names = append(names, p.name)
 	}
 	return names
@@ -114,23 +183,63 @@ func splitQuery(raw string) (pairs []pair, ok bool) {
 	return pairs, true
 }
 
-func list(names string) []string { return strings.Split(names, ",") }
-
 // The query parameters of endpoints that answer with posts, and of those that answer with users.
+
+func postQuery(f facts) []param {
+	return slices.Concat(
+		[]param{{name: "expansions", enum: f.postExpansions}},
+		f.postFieldParams(),
+		[]param{
+			{name: "media.fields", enum: mediaFields},
+			{name: "poll.fields", enum: pollFields},
+			{name: "place.fields", enum: placeFields},
+			{name: "user.fields", enum: f.userFields},
+		})
+}
+
+func userQuery(f facts) []param {
+	return slices.Concat([]param{{name: "expansions", enum: f.userExpansions}}, f.postFieldParams(), []param{{name: "user.fields", enum: f.userFields}})
+}
+
+func (f facts) postFieldParams() []param {
+	params := []param{{name: "tweet.fields", enum: f.postFields}}
+	if f.newerWords {
+		newer := slices.Clone(f.postFields)
+		for i, field := range newer {
+			for word, old := range olderFields {
+				if old == field {
+					newer[i] = word
+				}
+			}
+		}
+		params = append(params, param{name: "post.fields", enum: append(newer, "article_title")})
+	}
+	return params
+}
+
+func postsQuery(f facts) []param { return append([]param{{name: "ids", form: ids}}, postQuery(f)...) }
+func usersQuery(f facts) []param { return append([]param{{name: "ids", form: ids}}, userQuery(f)...) }
+
+func usernamesQuery(f facts) []param {
+	return append([]param{{name: "usernames", form: usernames}}, userQuery(f)...)
+}
+
+func likedPostsQuery(f facts) []param  { return append(pageParams(5), postQuery(f)...) }
+func likingUsersQuery(f facts) []param { return append(pageParams(1), userQuery(f)...) }
+
+func pageParams(least int) []param {
+	return []param{{name: "max_results", form: integer, min: least, max: defaultResults}, {name: "pagination_token", form: text}}
+}
+
+func words(names string) []string { return strings.Split(names, ",") }
+
 var (
-	postQuery = []param{
-		{"expansions", list("article.cover_media,article.media_entities,attachments.media_keys,attachments.media_source_tweet,attachments.poll_ids,author_id,edit_history_tweet_ids,entities.mentions.username,geo.place_id,in_reply_to_user_id,entities.note.mentions.username,referenced_tweets.id,referenced_tweets.id.author_id")},
-		{"tweet.fields", postFields},
-		{"media.fields", list("alt_text,duration_ms,height,media_key,non_public_metrics,organic_metrics,preview_image_url,promoted_metrics,public_metrics,type,url,variants,width")},
-		{"poll.fields", list("duration_minutes,end_datetime,id,options,voting_status")},
-		{"place.fields", list("contained_within,country,country_code,full_name,geo,id,name,place_type")},
-		{"user.fields", userFields},
-	}
-	userQuery = []param{
-		{"expansions", list("affiliation.user_id,most_recent_tweet_id,pinned_tweet_id")},
-		{"tweet.fields", postFields},
-		{"user.fields", userFields},
-	}
-	postFields = list("article,attachments,author_id,card_uri,community_id,context_annotations,conversation_id,created_at,display_text_range,edit_controls,edit_history_tweet_ids,entities,geo,id,in_reply_to_user_id,lang,media_metadata,non_public_metrics,note_tweet,organic_metrics,possibly_sensitive,promoted_metrics,public_metrics,referenced_tweets,reply_settings,scopes,source,text,withheld")
-	userFields = list("affiliation,connection_status,created_at,description,entities,id,is_identity_verified,location,most_recent_tweet_id,name,parody,pinned_tweet_id,profile_banner_url,profile_image_url,protected,public_metrics,receives_your_dm,subscription,subscription_type,url,username,verified,verified_followers_count,verified_type,withheld")
+	postFields     = words("article,attachments,author_id,card_uri,community_id,context_annotations,conversation_id,created_at,display_text_range,edit_controls,edit_history_tweet_ids,entities,geo,id,in_reply_to_user_id,lang,media_metadata,non_public_metrics,note_tweet,organic_metrics,possibly_sensitive,promoted_metrics,public_metrics,referenced_tweets,reply_settings,scopes,source,text,withheld")
+	postFields2026 = words("id,text,edit_history_tweet_ids,withheld,rest_id,created_at,author_id,conversation_id,in_reply_to_user_id,referenced_tweets,attachments,lang,possibly_sensitive,paid_partnership,reply_settings,source,display_text_range,card_uri,community_id,note_tweet,scopes,username,suggested_source_links,suggested_source_links_with_counts,matched_media_notes,note_request_suggestions,public_metrics,context_annotations,entities,geo,edit_controls,media_metadata,non_public_metrics,organic_metrics,promoted_metrics,article")
+	userFields     = words("affiliation,connection_status,created_at,description,entities,id,is_identity_verified,location,most_recent_tweet_id,name,parody,pinned_tweet_id,profile_banner_url,profile_image_url,protected,public_metrics,receives_your_dm,subscription,subscription_type,url,username,verified,verified_followers_count,verified_type,withheld")
+	postExpansions = words("article.cover_media,article.media_entities,attachments.media_keys,attachments.media_source_tweet,attachments.poll_ids,author_id,edit_history_tweet_ids,entities.mentions.username,geo.place_id,in_reply_to_user_id,entities.note.mentions.username,referenced_tweets.id,referenced_tweets.id.author_id")
+	userExpansions = words("affiliation.user_id,most_recent_tweet_id,pinned_tweet_id")
+	mediaFields    = words("alt_text,duration_ms,height,media_key,non_public_metrics,organic_metrics,preview_image_url,promoted_metrics,public_metrics,type,url,variants,width")
+	pollFields     = words("duration_minutes,end_datetime,id,options,voting_status")
+	placeFields    = words("contained_within,country,country_code,full_name,geo,id,name,place_type")
 )

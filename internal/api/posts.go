@@ -7,24 +7,78 @@ import (
 	"liked"
 )
 
+// postBody is all that X knows about a new post. What this server has no data for is refused by createPost.
 var postBody = &schema{
-	properties: []property{{name: "text", typ: "string", pattern: regexp.MustCompile(`\S`), required: true}},
-	closed:     func(facts) bool { return true },
+	properties: []property{
+		{name: "text", typ: "string", pattern: regexp.MustCompile(`\S`), required: true},
+		{name: "reply", typ: "object", object: &schema{
+			properties: []property{
+				{name: "in_reply_to_tweet_id", typ: "string", pattern: idPattern, required: true},
+				{name: "exclude_reply_user_ids", typ: "array"},
+				{name: "auto_populate_reply_metadata", typ: "boolean"},
+			},
+			closed: always,
+		}},
+		{name: "quote_tweet_id", typ: "string", pattern: idPattern},
+		{name: "reply_settings", typ: "string", enum: []string{"following", "mentionedUsers", "subscribers", "verified"}},
+		{name: "media", typ: "object"},
+		{name: "poll", typ: "object"},
+		{name: "geo", typ: "object"},
+		{name: "community_id", typ: "string"},
+		{name: "card_uri", typ: "string"},
+		{name: "direct_message_deep_link", typ: "string"},
+		{name: "for_super_followers_only", typ: "boolean"},
+		{name: "nullcast", typ: "boolean"},
+		{name: "edit_options", typ: "object", newer: true},
+		{name: "made_with_ai", typ: "boolean", newer: true},
+		{name: "paid_partnership", typ: "boolean", newer: true},
+		{name: "share_with_followers", typ: "boolean", newer: true},
+	},
+	closed: always,
 }
 
+func always(facts) bool { return true }
+
 func (a *API) post(c *call) (any, error) {
-	id := liked.PostID(c.ids[0])
-	p, err := a.Store.Post(c.ctx, c.who.User, id)
+	return single(a.postsByID(c, "id", []string{c.path[0].value}))
+}
+
+func (a *API) posts(c *call) (any, error) { return a.postsByID(c, "ids", c.query["ids"]) }
+
+// postsByID answers with the posts that the parameter names, in its order, each once, and with an error for each that
+// is not there to be seen.
+func (a *API) postsByID(c *call, param string, values []string) (*document, error) {
+	ids := make([]liked.PostID, len(values))
+	for i, v := range values {
+		ids[i], _ = liked.ParseID[liked.PostID](v) // readQuery has seen it
+	}
+	found, err := a.Store.Posts(c.ctx, c.who.User, ids)
 	if err != nil {
-		switch liked.KindOf(err) {
-		case liked.NotFound:
-			return a.missing("tweet", id.String()), nil
-		case liked.Forbidden:
-			return a.notAuthorized(id.String()), nil
-		}
 		return nil, err
 	}
-	return document{Data: newPost(p, c.query)}, nil
+	var posts []liked.Post
+	var errs partials
+	seen := make(map[liked.PostID]bool, len(ids))
+	for i, id := range ids {
+		switch f := found[i]; {
+		case seen[id]:
+			continue
+		case f.Err != nil:
+			errs.add(a.unseen(f.Err, param, values[i], "data"))
+		default:
+			posts = append(posts, f.Post)
+		}
+		seen[id] = true
+	}
+	return a.postsDocument(c, posts, errs)
+}
+
+// unseenPost answers for the post of the path that the store refuses the caller.
+func (a *API) unseenPost(c *call, err error) (any, error) {
+	if kind := liked.KindOf(err); kind != liked.NotFound && kind != liked.Forbidden {
+		return nil, err
+	}
+	return document{Errors: partials{a.unseen(err, "id", c.path[0].value, "data")}}, nil
 }
 
 func (a *API) createPost(c *call) (any, error) {
@@ -32,17 +86,67 @@ func (a *API) createPost(c *call) (any, error) {
 	if weight(text) > maxWeight {
 		return nil, a.notPermitted.because("the text is longer than 280 characters")
 	}
-	for {
-		now := a.Now()
-		p := liked.Post{ID: liked.PostID(a.posts.Next(now)), Author: c.who.User, Text: text, CreatedAt: now}
-		err := a.Store.AddPost(c.ctx, p)
-		if err == nil {
-			return created{document{Data: newPost(p, nil)}, "/2/tweets/" + p.ID.String()}, nil
+	if p := a.withoutData(c.body); p != nil {
+		return nil, p
+	}
+	now := a.Now()
+	post := liked.Post{Author: c.who.User, Text: text, CreatedAt: now}
+	var faults []fault
+	id := func(name, text string) (id liked.PostID) {
+		if text == "" {
+			return 0
 		}
-		if liked.KindOf(err) != liked.Conflict { // with another server's id: the next one is higher
+		id, err := liked.ParseID[liked.PostID](text)
+		if err != nil { // 19 digits that are too large a number
+			faults = append(faults, badValue(pair{name, text}, "is not valid"))
+		}
+		return id
+	}
+	if reply, ok := c.body.find("reply"); ok {
+		members, _ := splitObject(reply) // readBody has seen it
+		post.InReplyTo = id("in_reply_to_tweet_id", members.text("in_reply_to_tweet_id"))
+	}
+	post.Quotes = id("quote_tweet_id", c.body.text("quote_tweet_id"))
+	if len(faults) > 0 {
+		return nil, a.invalid("", faults...)
+	}
+	for {
+		post.ID = liked.PostID(a.ids.Next(now))
+		err := a.Store.Publish(c.ctx, post)
+		if err == nil {
+			w := newWanted(nil)
+			return created{document{Data: w.newPost(post)}, "/2/tweets/" + post.ID.String()}, nil
+		}
+		switch liked.KindOf(err) {
+		case liked.Conflict: // with another server's id: the next one is higher
+		case liked.Forbidden:
+			return nil, a.duplicate.because(err.Error())
+		case liked.NotFound:
+			if post.InReplyTo != 0 {
+				return nil, a.replyUnseen.because(err.Error())
+			}
+			return nil, a.notPermitted.because(err.Error())
+		default:
 			return nil, err
 		}
 	}
+}
+
+// withoutData refuses a post with what this server keeps nothing of. What says no more than the default is accepted.
+func (c *catalogue) withoutData(b body) *problem {
+	for _, m := range b {
+		why := "liked keeps no such thing as " + m.name + " of a post"
+		switch m.name {
+		case "text", "reply", "quote_tweet_id":
+		case "media":
+			return c.invalid(why, fault{&faultParameter{}, "Your media IDs are invalid."})
+		default:
+			if string(m.value) != "false" {
+				return c.notPermitted.because(why)
+			}
+		}
+	}
+	return nil
 }
 
 // deletePost removes a post of the caller's. A post that is not there is as good as deleted.

@@ -39,6 +39,8 @@ type catalogue struct {
 	locked          problem // 403: the account must be unlocked first
 	notPermitted    problem // 403: a business rule
 	notYourPost     problem // 403: deleting somebody else's post
+	duplicate       problem // 403: the author said the same just now
+	replyUnseen     problem // 403: an answer to a post that the author cannot see
 	postCannotFound problem // 400: a like of a post that is not there
 	internal        problem // 500
 	unavailable     problem // 503
@@ -64,6 +66,8 @@ func newCatalogue(f facts) *catalogue {
 			"type", "about:blank", "status", "403"),
 		notPermitted:    forbiddenAction("You are not permitted to perform this action."),
 		notYourPost:     forbiddenAction("You are not authorized to delete this Tweet."),
+		duplicate:       forbiddenAction("You are not allowed to create a Tweet with duplicate content."),
+		replyUnseen:     forbiddenAction("You attempted to reply to a Tweet that is deleted or not visible to you."),
 		postCannotFound: *f.invalid("", fault{Message: "This tweet cannot be found."}),
 		internal: plain(500, "title", "Internal Server Error",
 			"detail", "Something is broken. This is usually a temporary error, for example in a high load situation or if an endpoint is temporarily having issues. Check in the developer forums in case others are having similar issues, or try again later. ",

@@ -1,6 +1,10 @@
 package api
 
-import "liked"
+import (
+	"slices"
+
+	"liked"
+)
 
 // Profile is the year whose X the server answers as. X changed words and formats at the wire over time; all of it that
 // matters here is in the profile's facts, and nothing else in the package asks which profile is set.
@@ -41,7 +45,16 @@ type facts struct {
 	closedLikeBody bool // an unknown key in the body of a like is refused
 	connectionHash bool
 	varyEncoding   bool
+	privateLikes   bool // X made likes private in June 2024
+	newerWords     bool // "post" is understood beside "tweet" (see fields.go)
+
+	// The values of list parameters, in the order in which error texts print them.
+	postFields, userFields         []string
+	postExpansions, userExpansions []string
 }
+
+// PrivateLikes reports whether X keeps likes private in that year; that of 2024 is its first half.
+func (p Profile) PrivateLikes() bool { return p.facts().privateLikes }
 
 func (p Profile) facts() facts {
 	if p == Profile2026 {
@@ -54,6 +67,12 @@ func (p Profile) facts() facts {
 			typeFirst:      true,
 			closedLikeBody: true,
 			varyEncoding:   true,
+			privateLikes:   true,
+			newerWords:     true,
+			postFields:     postFields2026,
+			userFields:     append(slices.Clone(userFields), "subscribes_to_you", "confirmed_email"),
+			postExpansions: append(slices.Clone(postExpansions), "referenced_tweets", "referenced_tweets.id.attachments.media_keys", "username", "edit_history_post_ids", "referenced_posts"),
+			userExpansions: append(slices.Clone(userExpansions), "affiliation", "most_recent_post_id", "pinned_post_id"),
 		}
 	}
 	return facts{
@@ -64,5 +83,9 @@ func (p Profile) facts() facts {
 		apiVersion:     "2.66",
 		indentGateway:  true,
 		connectionHash: true,
+		postFields:     postFields,
+		userFields:     userFields,
+		postExpansions: postExpansions,
+		userExpansions: userExpansions,
 	}
 }

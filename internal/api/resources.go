@@ -2,31 +2,47 @@ package api
 
 import (
 	"encoding/json"
+	"strings"
 	"time"
 
 	"liked"
+	"liked/internal/store"
 )
 
-// document is the envelope of an answer: data, or the errors that stand in its place, with status 200.
+// document is the envelope of an answer, with status 200: data, or the errors that stand in its place, or both.
 type document struct {
-	Data   any               `json:"data,omitempty"`
-	Errors []json.RawMessage `json:"errors,omitempty"`
+	Data     any       `json:"data,omitempty"`
+	Includes *includes `json:"includes,omitempty"`
+	Errors   partials  `json:"errors,omitempty"`
+	Meta     *meta     `json:"meta,omitempty"`
 }
 
-// userObject and postObject are X's words for a user and a post. Members without a value are left out.
+// includes are the objects that the data refers to, each once, in order of first use.
+type includes struct {
+	Users  []*userObject `json:"users,omitempty"`
+	Tweets []*postObject `json:"tweets,omitempty"`
+	Posts  []*postObject `json:"posts,omitempty"` // the same, in the newer words
+}
+
+// userObject and postObject are X's words for a user and a post. Members without a value are left out. Of the pairs
+// for the older and the newer word, one is set.
 type userObject struct {
-	ID              liked.UserID `json:"id"`
-	Name            string       `json:"name"`
-	Username        string       `json:"username"`
-	CreatedAt       string       `json:"created_at,omitempty"`
-	Description     *string      `json:"description,omitempty"`
-	Location        string       `json:"location,omitempty"`
-	PinnedTweetID   liked.PostID `json:"pinned_tweet_id,omitempty"`
-	ProfileImageURL string       `json:"profile_image_url,omitempty"`
-	Protected       *bool        `json:"protected,omitempty"`
-	PublicMetrics   *userMetrics `json:"public_metrics,omitempty"`
-	URL             *string      `json:"url,omitempty"`
-	Verified        *bool        `json:"verified,omitempty"`
+	ID               liked.UserID `json:"id"`
+	Name             string       `json:"name"`
+	Username         string       `json:"username"`
+	ConnectionStatus []string     `json:"connection_status,omitempty"`
+	CreatedAt        string       `json:"created_at,omitempty"`
+	Description      *string      `json:"description,omitempty"`
+	Location         string       `json:"location,omitempty"`
+	MostRecentTweet  liked.PostID `json:"most_recent_tweet_id,omitempty"`
+	MostRecentPost   liked.PostID `json:"most_recent_post_id,omitempty"`
+	PinnedTweet      liked.PostID `json:"pinned_tweet_id,omitempty"`
+	PinnedPost       liked.PostID `json:"pinned_post_id,omitempty"`
+	ProfileImageURL  string       `json:"profile_image_url,omitempty"`
+	Protected        *bool        `json:"protected,omitempty"`
+	PublicMetrics    *userMetrics `json:"public_metrics,omitempty"`
+	URL              *string      `json:"url,omitempty"`
+	Verified         *bool        `json:"verified,omitempty"`
 }
 
 type userMetrics struct {
@@ -38,65 +54,123 @@ type userMetrics struct {
 }
 
 type postObject struct {
-	EditHistory   []liked.PostID `json:"edit_history_tweet_ids"`
-	ID            liked.PostID   `json:"id"`
-	Text          string         `json:"text"`
-	AuthorID      liked.UserID   `json:"author_id,omitempty"`
-	CreatedAt     string         `json:"created_at,omitempty"`
-	PublicMetrics *postMetrics   `json:"public_metrics,omitempty"`
+	EditHistory      []liked.PostID `json:"edit_history_tweet_ids,omitempty"`
+	EditHistoryPosts []liked.PostID `json:"edit_history_post_ids,omitempty"`
+	ID               liked.PostID   `json:"id"`
+	Text             string         `json:"text"`
+	AuthorID         liked.UserID   `json:"author_id,omitempty"`
+	ConversationID   liked.PostID   `json:"conversation_id,omitempty"`
+	CreatedAt        string         `json:"created_at,omitempty"`
+	InReplyToUserID  liked.UserID   `json:"in_reply_to_user_id,omitempty"`
+	Lang             string         `json:"lang,omitempty"`
+	PublicMetrics    *postMetrics   `json:"public_metrics,omitempty"`
+	ReferencedTweets []reference    `json:"referenced_tweets,omitempty"`
+	ReferencedPosts  []reference    `json:"referenced_posts,omitempty"`
+	ReplySettings    string         `json:"reply_settings,omitempty"`
 }
 
 type postMetrics struct {
-	Retweets    int64 `json:"retweet_count"`
-	Replies     int64 `json:"reply_count"`
-	Likes       int64 `json:"like_count"`
-	Quotes      int64 `json:"quote_count"`
-	Bookmarks   int64 `json:"bookmark_count"`
-	Impressions int64 `json:"impression_count"`
+	Retweets    *int64 `json:"retweet_count,omitempty"`
+	Reposts     *int64 `json:"repost_count,omitempty"`
+	Replies     int64  `json:"reply_count"`
+	Likes       int64  `json:"like_count"`
+	Quotes      int64  `json:"quote_count"`
+	Bookmarks   int64  `json:"bookmark_count"`
+	Impressions int64  `json:"impression_count"`
 }
 
-// newUser returns the user with the default fields and those that user.fields asks for.
-func newUser(u liked.User, q query) *userObject {
-	o := &userObject{ID: u.ID, Name: u.Name, Username: u.Username}
-	for _, field := range q["user.fields"] {
-		switch field {
-		case "created_at":
-			o.CreatedAt = timestamp(u.CreatedAt)
-		case "description":
-			o.Description = &u.Description
-		case "location":
-			o.Location = u.Location
-		case "pinned_tweet_id":
-			o.PinnedTweetID = u.PinnedPost
-		case "profile_image_url":
-			o.ProfileImageURL = u.ProfileImageURL
-		case "protected":
-			o.Protected = &u.Protected
-		case "public_metrics":
-			m := u.Metrics
-			o.PublicMetrics = &userMetrics{m.Followers, m.Following, m.Posts, 0, m.Likes}
-		case "url":
-			o.URL = &u.URL
-		case "verified":
-			o.Verified = &u.Verified
+type reference struct {
+	Type string       `json:"type"`
+	ID   liked.PostID `json:"id"`
+}
+
+func references(p *liked.Post) (refs []reference) {
+	for _, r := range []reference{{"retweeted", p.RepostOf}, {"quoted", p.Quotes}, {"replied_to", p.InReplyTo}} {
+		if r.ID != 0 {
+			refs = append(refs, r)
 		}
+	}
+	return refs
+}
+
+// newPost returns the post with the default fields and those that are wanted. Fields for which there is no data are
+// left out, as X leaves out what is empty. No language was detected, which is "und" in BCP 47; everybody may reply.
+func (w *wanted) newPost(p liked.Post) *postObject {
+	o := &postObject{ID: p.ID, Text: p.Text}
+	history, refs := &o.EditHistory, &o.ReferencedTweets
+	if w.newer {
+		history, refs = &o.EditHistoryPosts, &o.ReferencedPosts
+	}
+	*history = []liked.PostID{p.ID}
+	if w.posts["referenced_tweets"] {
+		*refs = references(&p)
+	}
+	if w.posts["author_id"] {
+		o.AuthorID = p.Author
+	}
+	if w.posts["conversation_id"] {
+		if o.ConversationID = p.Conversation; p.Conversation == 0 {
+			o.ConversationID = p.ID
+		}
+	}
+	if w.posts["created_at"] {
+		o.CreatedAt = timestamp(p.CreatedAt)
+	}
+	if w.posts["in_reply_to_user_id"] {
+		o.InReplyToUserID = p.InReplyToUser
+	}
+	if w.posts["lang"] {
+		o.Lang = "und"
+	}
+	if w.posts["public_metrics"] {
+		m := p.Metrics
+		o.PublicMetrics = &postMetrics{Replies: m.Replies, Likes: m.Likes, Quotes: m.Quotes}
+		if w.newer {
+			o.PublicMetrics.Reposts = &m.Reposts
+		} else {
+			o.PublicMetrics.Retweets = &m.Reposts
+		}
+	}
+	if w.posts["reply_settings"] {
+		o.ReplySettings = "everyone"
 	}
 	return o
 }
 
-// newPost returns the post with the default fields and those that tweet.fields asks for. An expansion brings the id
-// that it expands.
-func newPost(p liked.Post, q query) *postObject {
-	o := &postObject{EditHistory: []liked.PostID{p.ID}, ID: p.ID, Text: p.Text}
-	if q.has("tweet.fields", "author_id") || q.has("expansions", "author_id") {
-		o.AuthorID = p.Author
+// newUser returns the user with the default fields and those that are wanted, but for what the store has to be asked.
+func (w *wanted) newUser(u liked.User) *userObject {
+	o := &userObject{ID: u.ID, Name: u.Name, Username: u.Username}
+	if w.users["created_at"] {
+		o.CreatedAt = timestamp(u.CreatedAt)
 	}
-	if q.has("tweet.fields", "created_at") {
-		o.CreatedAt = timestamp(p.CreatedAt)
+	if w.users["description"] {
+		o.Description = &u.Description
 	}
-	if q.has("tweet.fields", "public_metrics") {
-		m := p.Metrics
-		o.PublicMetrics = &postMetrics{m.Reposts, m.Replies, m.Likes, m.Quotes, 0, 0}
+	if w.users["location"] {
+		o.Location = u.Location
+	}
+	if w.users["pinned_tweet_id"] {
+		if w.newer {
+			o.PinnedPost = u.PinnedPost
+		} else {
+			o.PinnedTweet = u.PinnedPost
+		}
+	}
+	if w.users["profile_image_url"] {
+		o.ProfileImageURL = u.ProfileImageURL
+	}
+	if w.users["protected"] {
+		o.Protected = &u.Protected
+	}
+	if w.users["public_metrics"] {
+		m := u.Metrics
+		o.PublicMetrics = &userMetrics{m.Followers, m.Following, m.Posts, 0, m.Likes}
+	}
+	if w.users["url"] {
+		o.URL = &u.URL
+	}
+	if w.users["verified"] {
+		o.Verified = &u.Verified
 	}
 	return o
 }
@@ -106,25 +180,278 @@ func timestamp(t time.Time) string {
 	return t.UTC().Truncate(time.Second).Format("2006-01-02T15:04:05.000Z")
 }
 
-// missing is the partial error for a resource ("user" or "tweet") that does not exist.
-func (a *API) missing(resource, id string) document {
-	return partial("value", id, "detail", "Could not find "+resource+" with id: ["+id+"].", "title", "Not Found Error",
-		"resource_type", resource, "parameter", "id", "resource_id", id, "type", a.problems+"resource-not-found")
+// postsDocument answers with the posts, and with what they refer to if the request expands it. What it includes is of
+// a later moment than the posts, and may be gone by then, which is an error in the answer like any other absence.
+func (a *API) postsDocument(c *call, posts []liked.Post, errs partials) (*document, error) {
+	w := newWanted(c.query)
+	doc := &document{Errors: errs}
+	if len(posts) == 0 {
+		return doc, nil
+	}
+	data := make([]*postObject, len(posts))
+	for i := range posts {
+		data[i] = w.newPost(posts[i])
+		doc.Errors.add(a.privateMetrics(&w, &posts[i], c.who.User)...)
+	}
+	doc.Data = data
+	if len(w.expansions) == 0 {
+		return doc, nil
+	}
+
+	var refs wishes[liked.PostID]
+	for i := range posts {
+		if w.expands("edit_history_tweet_ids") {
+			refs.add(posts[i].ID, "edit_history_tweet_ids")
+		}
+		for _, r := range references(&posts[i]) {
+			if w.expands("referenced_tweets.id") {
+				refs.add(r.ID, "referenced_tweets.id")
+			} else if w.expands(authorsOfReferenced) {
+				refs.add(r.ID, authorsOfReferenced)
+			}
+		}
+	}
+	seen, err := a.seePosts(c, refs.ids)
+	if err != nil {
+		return nil, err
+	}
+
+	var people wishes[liked.UserID]
+	for i := range posts {
+		if w.expands("author_id") {
+			people.add(posts[i].Author, "author_id")
+		}
+		if w.expands("in_reply_to_user_id") && posts[i].InReplyToUser != 0 {
+			people.add(posts[i].InReplyToUser, "in_reply_to_user_id")
+		}
+		if w.expands(authorsOfReferenced) {
+			for _, r := range references(&posts[i]) {
+				if s := seen[r.ID]; s.Err == nil {
+					people.add(s.Post.Author, authorsOfReferenced)
+				}
+			}
+		}
+	}
+	if err := a.includeUsers(c, &w, doc, &people); err != nil {
+		return nil, err
+	}
+	a.includePosts(&w, doc, &refs, seen)
+	return doc, nil
 }
 
-// suspended is the partial error for a user who is suspended.
-func (a *API) suspended(id string) document {
-	return partial("parameter", "id", "resource_id", id, "value", id, "detail", "User has been suspended: ["+id+"].",
+// authorsOfReferenced expands to users, by way of posts that are not included for that.
+const authorsOfReferenced = "referenced_tweets.id.author_id"
+
+// usersDocument answers with the users, and with the posts that they refer to if the request expands them.
+func (a *API) usersDocument(c *call, users []liked.User, errs partials) (*document, error) {
+	w := newWanted(c.query)
+	doc := &document{Errors: errs}
+	if len(users) == 0 {
+		return doc, nil
+	}
+	data, err := a.userObjects(c, &w, users)
+	if err != nil {
+		return nil, err
+	}
+	doc.Data = data
+	var refs wishes[liked.PostID]
+	for i, u := range users {
+		if newest := max(data[i].MostRecentTweet, data[i].MostRecentPost); newest != 0 && w.expands("most_recent_tweet_id") {
+			refs.add(newest, "most_recent_tweet_id")
+		}
+		if u.PinnedPost != 0 && w.expands("pinned_tweet_id") {
+			refs.add(u.PinnedPost, "pinned_tweet_id")
+		}
+	}
+	seen, err := a.seePosts(c, refs.ids)
+	if err != nil {
+		return nil, err
+	}
+	a.includePosts(&w, doc, &refs, seen)
+	return doc, nil
+}
+
+// wishes are objects to include, each once, and the expansion that wanted it first.
+type wishes[ID comparable] struct {
+	ids []ID
+	by  map[ID]string
+}
+
+func (l *wishes[ID]) add(id ID, expansion string) {
+	if l.by == nil {
+		l.by = make(map[ID]string)
+	}
+	if l.by[id] == "" {
+		l.by[id] = expansion
+		l.ids = append(l.ids, id)
+	}
+}
+
+func (a *API) seePosts(c *call, ids []liked.PostID) (map[liked.PostID]store.Seen, error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	posts, err := a.Store.Posts(c.ctx, c.who.User, ids)
+	if err != nil {
+		return nil, err
+	}
+	seen := make(map[liked.PostID]store.Seen, len(ids))
+	for i, id := range ids {
+		seen[id] = posts[i]
+	}
+	return seen, nil
+}
+
+func (a *API) includePosts(w *wanted, doc *document, refs *wishes[liked.PostID], seen map[liked.PostID]store.Seen) {
+	for _, id := range refs.ids {
+		s := seen[id]
+		if s.Err != nil {
+			doc.Errors.add(a.unseen(s.Err, w.expansions[refs.by[id]], id.String(), "includes"))
+			continue
+		}
+		if refs.by[id] == authorsOfReferenced {
+			continue
+		}
+		in := doc.including()
+		if w.newer {
+			in.Posts = append(in.Posts, w.newPost(s.Post))
+		} else {
+			in.Tweets = append(in.Tweets, w.newPost(s.Post))
+		}
+	}
+}
+
+func (a *API) includeUsers(c *call, w *wanted, doc *document, people *wishes[liked.UserID]) error {
+	if len(people.ids) == 0 {
+		return nil
+	}
+	found, err := a.Store.UsersByID(c.ctx, people.ids)
+	if err != nil {
+		return err
+	}
+	visible := found[:0]
+	for _, u := range found {
+		if u.State.Hidden() {
+			doc.Errors.add(a.hiddenUser(w.expansions[people.by[u.ID]], u.ID.String(), u.State))
+			continue
+		}
+		visible = append(visible, u)
+	}
+	if len(visible) > 0 {
+		doc.including().Users, err = a.userObjects(c, w, visible)
+	}
+	return err
+}
+
+func (d *document) including() *includes {
+	if d.Includes == nil {
+		d.Includes = new(includes)
+	}
+	return d.Includes
+}
+
+// userObjects asks the store for what a User does not hold, once for all users.
+func (a *API) userObjects(c *call, w *wanted, users []liked.User) ([]*userObject, error) {
+	objects := make([]*userObject, len(users))
+	ids := make([]liked.UserID, len(users))
+	for i, u := range users {
+		objects[i], ids[i] = w.newUser(u), u.ID
+	}
+	if w.users["most_recent_tweet_id"] {
+		newest, err := a.Store.NewestPosts(c.ctx, c.who.User, ids)
+		if err != nil {
+			return nil, err
+		}
+		for i, id := range newest {
+			if w.newer {
+				objects[i].MostRecentPost = id
+			} else {
+				objects[i].MostRecentTweet = id
+			}
+		}
+	}
+	if w.users["connection_status"] && c.who.User != 0 {
+		relations, err := a.Store.Relations(c.ctx, c.who.User, ids)
+		if err != nil {
+			return nil, err
+		}
+		for i, r := range relations {
+			for _, s := range []struct {
+				is   bool
+				word string
+			}{{r.Blocks, "blocking"}, {r.FollowedBy, "followed_by"}, {r.Follows, "following"}} {
+				if s.is {
+					objects[i].ConnectionStatus = append(objects[i].ConnectionStatus, s.word)
+				}
+			}
+		}
+	}
+	return objects, nil
+}
+
+// single turns the answer to a lookup of several into one to a lookup of one.
+func single(doc *document, err error) (any, error) {
+	if err != nil {
+		return nil, err
+	}
+	switch data := doc.Data.(type) {
+	case []*userObject:
+		doc.Data = data[0]
+	case []*postObject:
+		doc.Data = data[0]
+	}
+	return doc, nil
+}
+
+// partials are errors about parts of an answer that is otherwise good.
+type partials []json.RawMessage
+
+func (p *partials) add(entries ...json.RawMessage) { *p = append(*p, entries...) }
+
+// missing is the partial error for a resource ("user" or "tweet") that does not exist.
+func (a *API) missing(resource, param, value string) json.RawMessage {
+	return object(false, "value", value, "detail", "Could not find "+resource+" with "+param+": ["+value+"].", "title", "Not Found Error",
+		"resource_type", resource, "parameter", param, "resource_id", value, "type", a.problems+"resource-not-found")
+}
+
+// hiddenUser is the partial error for a user who is not there, or not to be seen.
+func (a *API) hiddenUser(param, value string, state liked.AccountState) json.RawMessage {
+	if state != liked.Suspended {
+		return a.missing("user", param, value)
+	}
+	return object(false, "parameter", param, "resource_id", value, "value", value, "detail", "User has been suspended: ["+value+"].",
 		"title", "Forbidden", "resource_type", "user", "type", a.problems+"resource-not-found")
 }
 
-// notAuthorized is the partial error for a post that the caller may not see.
-func (a *API) notAuthorized(id string) document {
-	return partial("resource_id", id, "parameter", "id", "resource_type", "tweet", "section", "data",
-		"title", "Authorization Error", "value", id, "detail", "Sorry, you are not authorized to see the Tweet with id: ["+id+"].",
+// notAuthorized is the partial error for a resource ("user" or "Tweet") that the caller may not see.
+func (a *API) notAuthorized(resource, param, value, section string) json.RawMessage {
+	return object(false, "resource_id", value, "parameter", param, "resource_type", strings.ToLower(resource), "section", section,
+		"title", "Authorization Error", "value", value,
+		"detail", "Sorry, you are not authorized to see the "+resource+" with "+param+": ["+value+"].",
 		"type", a.problems+"not-authorized-for-resource")
 }
 
-func partial(members ...string) document {
-	return document{Errors: []json.RawMessage{object(false, members...)}}
+// unseen is the partial error for a post that the store refuses the caller.
+func (a *API) unseen(err error, param, value, section string) json.RawMessage {
+	if liked.KindOf(err) == liked.Forbidden {
+		return a.notAuthorized("Tweet", param, value, section)
+	}
+	return a.missing("tweet", param, value)
+}
+
+// privateMetrics is a partial error for each kind of metrics that the request wants and only the author may see.
+func (a *API) privateMetrics(w *wanted, p *liked.Post, viewer liked.UserID) (errs []json.RawMessage) {
+	if p.Author == viewer {
+		return nil
+	}
+	for _, field := range []string{"non_public_metrics", "organic_metrics", "promoted_metrics"} {
+		if w.posts[field] {
+			field, id := field+".impression_count", p.ID.String()
+			errs = append(errs, object(false, "section", "data", "field", field, "parameter", "ids", "value", id, "resource_type", "tweet",
+				"resource_id", id, "title", "Field Authorization Error",
+				"detail", "Sorry, you are not authorized to access '"+field+"' on the Tweet with ids : ["+id+"].",
+				"type", a.problems+"not-authorized-for-field"))
+		}
+	}
+	return errs
 }

@@ -19,9 +19,10 @@ type route struct {
 	scopes  liked.Scope      // all of them, of an OAuth 2.0 user token
 	allow   liked.Credential // kinds of credential
 	paid    bool             // not in the self-serve tiers
+	likes   bool             // a list of likes, which no app may see without a user where likes are private
 	self    bool             // {id} must be the user who calls
 	limits  []limit.Rule
-	query   []param
+	query   func(facts) []param
 	body    *schema
 	serve   func(*API, *call) (any, error)
 }
@@ -32,17 +33,24 @@ const (
 
 	readScopes  = liked.TweetRead | liked.UsersRead
 	likeScopes  = readScopes | liked.LikeWrite
+	listScopes  = readScopes | liked.LikeRead
 	writeScopes = readScopes | liked.TweetWrite
 )
 
 var routes = []route{
-	{"POST /2/users/{id}/likes", "usersIdLike", likeScopes, userContext, true, true, likeLimits, nil, likeBody, (*API).like},
-	{"DELETE /2/users/{id}/likes/{tweet_id}", "usersIdUnlike", likeScopes, userContext, true, true, likeLimits, nil, nil, (*API).unlike},
-	{"GET /2/users/me", "findMyUser", readScopes, userContext, false, false, per15m(75, 0), userQuery, nil, (*API).me},
-	{"GET /2/users/{id}", "findUserById", readScopes, anyContext, false, false, per15m(900, 300), userQuery, nil, (*API).user},
-	{"GET /2/tweets/{id}", "findTweetById", readScopes, anyContext, false, false, per15m(900, 450), postQuery, nil, (*API).post},
-	{"POST /2/tweets", "createTweet", writeScopes, userContext, false, false, postLimits, nil, postBody, (*API).createPost},
-	{"DELETE /2/tweets/{id}", "deleteTweetById", writeScopes, userContext, false, false, per15m(50, 0), nil, nil, (*API).deletePost},
+	{"POST /2/users/{id}/likes", "usersIdLike", likeScopes, userContext, true, false, true, likeLimits, nil, likeBody, (*API).like},
+	{"DELETE /2/users/{id}/likes/{tweet_id}", "usersIdUnlike", likeScopes, userContext, true, false, true, likeLimits, nil, nil, (*API).unlike},
+	{"GET /2/users/{id}/liked_tweets", "usersIdLikedTweets", listScopes, anyContext, true, true, false, per15m(75, 75), likedPostsQuery, nil, (*API).likedPosts},
+	{"GET /2/tweets/{id}/liking_users", "tweetsIdLikingUsers", listScopes, anyContext, true, true, false, per15m(75, 75), likingUsersQuery, nil, (*API).likingUsers},
+	{"GET /2/users/me", "findMyUser", readScopes, userContext, false, false, false, per15m(75, 0), userQuery, nil, (*API).me},
+	{"GET /2/users/{id}", "findUserById", readScopes, anyContext, false, false, false, per15m(900, 300), userQuery, nil, (*API).user},
+	{"GET /2/users", "findUsersById", readScopes, anyContext, false, false, false, per15m(900, 300), usersQuery, nil, (*API).users},
+	{"GET /2/users/by/username/{username}", "findUserByUsername", readScopes, anyContext, false, false, false, per15m(900, 300), userQuery, nil, (*API).userByUsername},
+	{"GET /2/users/by", "findUsersByUsername", readScopes, anyContext, false, false, false, per15m(900, 300), usernamesQuery, nil, (*API).usersByNames},
+	{"GET /2/tweets/{id}", "findTweetById", readScopes, anyContext, false, false, false, per15m(900, 450), postQuery, nil, (*API).post},
+	{"GET /2/tweets", "findTweetsById", readScopes, anyContext, false, false, false, per15m(5000, 3500), postsQuery, nil, (*API).posts},
+	{"POST /2/tweets", "createTweet", writeScopes, userContext, false, false, false, postLimits, nil, postBody, (*API).createPost},
+	{"DELETE /2/tweets/{id}", "deleteTweetById", writeScopes, userContext, false, false, false, per15m(50, 0), nil, nil, (*API).deletePost},
 }
 
 var (
@@ -76,7 +84,7 @@ func (rt *route) method() string { method, _, _ := strings.Cut(rt.pattern, " ");
 func (rt *route) path() string   { _, path, _ := strings.Cut(rt.pattern, " "); return path }
 func (rt *route) writes() bool   { return rt.method() != http.MethodGet }
 
-// pathParams lists the names of the pattern's wildcards, which are all ids.
+// pathParams lists the names of the pattern's wildcards, which are ids and a username.
 func (rt *route) pathParams() (names []string) {
 	for segment := range strings.SplitSeq(rt.path(), "/") {
 		if name, ok := strings.CutPrefix(segment, "{"); ok {

@@ -1,20 +1,73 @@
 package api
 
-import "liked"
+import (
+	"strings"
 
-func (a *API) me(c *call) (any, error) { return a.lookUpUser(c, c.who.User) }
+	"liked"
+)
 
-func (a *API) user(c *call) (any, error) { return a.lookUpUser(c, liked.UserID(c.ids[0])) }
+func (a *API) me(c *call) (any, error) {
+	return single(a.usersByID(c, "id", []string{c.who.User.String()}))
+}
 
-func (a *API) lookUpUser(c *call, id liked.UserID) (any, error) {
-	u, err := a.Store.User(c.ctx, id)
-	switch {
-	case err != nil && liked.KindOf(err) == liked.NotFound, err == nil && u.State == liked.Deactivated:
-		return a.missing("user", id.String()), nil
-	case err != nil:
-		return nil, err
-	case u.State == liked.Suspended:
-		return a.suspended(id.String()), nil
+func (a *API) user(c *call) (any, error) {
+	return single(a.usersByID(c, "id", []string{c.path[0].value}))
+}
+
+func (a *API) users(c *call) (any, error) { return a.usersByID(c, "ids", c.query["ids"]) }
+
+func (a *API) userByUsername(c *call) (any, error) {
+	return single(a.usersByUsername(c, "username", []string{c.path[0].value}))
+}
+
+func (a *API) usersByNames(c *call) (any, error) {
+	return a.usersByUsername(c, "usernames", c.query["usernames"])
+}
+
+func (a *API) usersByID(c *call, param string, values []string) (*document, error) {
+	ids := make([]liked.UserID, len(values))
+	for i, v := range values {
+		ids[i], _ = liked.ParseID[liked.UserID](v) // readQuery has seen it
 	}
-	return document{Data: newUser(u, c.query)}, nil
+	found, err := a.Store.UsersByID(c.ctx, ids)
+	if err != nil {
+		return nil, err
+	}
+	byID := make(map[liked.UserID]liked.User, len(found))
+	for _, u := range found {
+		byID[u.ID] = u
+	}
+	return a.foundUsers(c, param, values, func(i int) liked.User { return byID[ids[i]] })
+}
+
+func (a *API) usersByUsername(c *call, param string, values []string) (*document, error) {
+	found, err := a.Store.UsersByUsername(c.ctx, values)
+	if err != nil {
+		return nil, err
+	}
+	byName := make(map[string]liked.User, len(found))
+	for _, u := range found {
+		byName[strings.ToLower(u.Username)] = u
+	}
+	return a.foundUsers(c, param, values, func(i int) liked.User { return byName[strings.ToLower(values[i])] })
+}
+
+// foundUsers answers with the users that the values of the parameter stand for, the zero User where there is none, in
+// the order of the request. Who is asked for twice is there once.
+func (a *API) foundUsers(c *call, param string, values []string, user func(i int) liked.User) (*document, error) {
+	var users []liked.User
+	var errs partials
+	seen := make(map[liked.UserID]bool, len(values))
+	for i, v := range values {
+		u := user(i)
+		switch {
+		case seen[u.ID]:
+		case u.ID == 0 || u.State.Hidden():
+			errs.add(a.hiddenUser(param, v, u.State))
+		default:
+			seen[u.ID] = true
+			users = append(users, u)
+		}
+	}
+	return a.usersDocument(c, users, errs)
 }

@@ -65,6 +65,8 @@ type postLine struct {
 	RepostOf  liked.PostID `json:"repost_of,omitempty"`
 	InReplyTo liked.PostID `json:"in_reply_to,omitempty"`
 	Quotes    liked.PostID `json:"quotes,omitempty"`
+	Thread    liked.PostID `json:"conversation_id,omitempty"`
+	Answered  liked.UserID `json:"in_reply_to_user_id,omitempty"`
 	By        *userLine    `json:"author,omitempty"`
 }
 
@@ -92,7 +94,7 @@ func Append(dst []byte, r store.Record) ([]byte, error) {
 	case r.Post != nil:
 		p := r.Post
 		line := postLine{Type: "post", ID: p.ID, Author: p.Author, Deleted: p.Deleted, Text: p.Text, RepostOf: p.RepostOf,
-			InReplyTo: p.InReplyTo, Quotes: p.Quotes}
+			InReplyTo: p.InReplyTo, Quotes: p.Quotes, Thread: p.Conversation, Answered: p.InReplyToUser}
 		if !p.Deleted {
 			line.CreatedAt = (*stamp)(&p.CreatedAt)
 		}
@@ -216,9 +218,9 @@ func (l *userLine) user() (*liked.User, error) {
 
 func (l *postLine) post() (*store.Post, error) {
 	p := &store.Post{Post: liked.Post{ID: l.ID, Author: l.Author, Text: l.Text, RepostOf: l.RepostOf, InReplyTo: l.InReplyTo,
-		Quotes: l.Quotes}, Deleted: l.Deleted}
+		Quotes: l.Quotes, Conversation: l.Thread, InReplyToUser: l.Answered}, Deleted: l.Deleted}
 	switch {
-	case l.Deleted && (l.CreatedAt != nil || l.By != nil || l.Text != "" || l.InReplyTo|l.Quotes != 0):
+	case l.Deleted && (l.CreatedAt != nil || l.By != nil || l.Text != "" || l.InReplyTo|l.Quotes|l.Thread != 0 || l.Answered != 0):
 		return nil, liked.Errorf(liked.Invalid, "a deleted post has nothing but id, author_id and repost_of")
 	case l.Deleted:
 		return p, nil

@@ -45,6 +45,10 @@ type Config struct {
 	// Profile is the year whose X the API answers as, "2024" or "2026". Empty means "2024".
 	Profile string
 
+	// PrivateLikes keeps who liked a post for its author, and what somebody liked for them, as X has done since June
+	// 2024. Nil does as the profile does: 2026 keeps them private, 2024 does not.
+	PrivateLikes *bool
+
 	// RateLimits is empty for X's own, "off" for none, or JSON with exceptions: {"usersIdLike":{"user_15m":5,"user_24h":0}},
 	// where 0 is no such limit.
 	RateLimits string
@@ -82,11 +86,12 @@ type World struct {
 // settings is a Config that was checked, with the defaults filled in.
 type settings struct {
 	Config
-	limits    api.Limits
-	profile   api.Profile
-	trusted   []netip.Prefix
-	publicURL string // in lower case, without a trailing slash
-	tls       *tls.Config
+	limits       api.Limits
+	profile      api.Profile
+	privateLikes bool
+	trusted      []netip.Prefix
+	publicURL    string // in lower case, without a trailing slash
+	tls          *tls.Config
 }
 
 // Validate reports every mistake that can be seen without touching the disk, joined.
@@ -152,6 +157,10 @@ func (c Config) check() (settings, error) {
 		if s.profile, err = api.ParseProfile(s.Profile); err != nil {
 			errs = append(errs, err)
 		}
+	}
+	s.privateLikes = s.profile.PrivateLikes()
+	if s.PrivateLikes != nil {
+		s.privateLikes = *s.PrivateLikes
 	}
 	switch s.RateLimits {
 	case "":

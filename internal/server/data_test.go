@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"liked"
 	"liked/internal/server"
 )
 
@@ -86,6 +87,63 @@ func TestDataDirectory(t *testing.T) {
 	}
 	if err := stop(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// A pagination token is good after a restart: its key comes from the one in the directory.
+func TestPaginationTokens(t *testing.T) {
+	t.Parallel()
+	config := server.Config{Data: filepath.Join(t.TempDir(), "data"), World: world()}
+	config.World.Seed = 0
+	srv, stop := start(t, config)
+	k := srv.Credentials()
+	c := client(t, nil)
+	for i := range k.Users {
+		liker := k
+		liker.Users = k.Users[:i+1]
+		if status, err := like(c, liker); status != 200 || err != nil {
+			t.Fatalf("like: %d, %v", status, err)
+		}
+	}
+	path := "/2/tweets/" + k.Posts[0].ID.String() + "/liking_users"
+	var page struct {
+		Data []struct{ ID liked.UserID }
+		Meta struct {
+			Next string `json:"next_token"`
+		}
+	}
+	status, text := get(t, c, srv.URL()+path+"?max_results=1", k.Users[0].AccessToken)
+	if err := json.Unmarshal([]byte(text), &page); err != nil || status != 200 || page.Meta.Next == "" {
+		t.Fatalf("first page: %d %s", status, text)
+	}
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	srv, _ = start(t, config)
+	status, text = get(t, c, srv.URL()+path+"?pagination_token="+page.Meta.Next, k.Users[0].AccessToken)
+	if err := json.Unmarshal([]byte(text), &page); err != nil || status != 200 || len(page.Data) != 2 || page.Data[1].ID != k.Users[0].ID {
+		t.Errorf("second page after a restart: %d %s", status, text)
+	}
+	other, _ := start(t, server.Config{World: world()})
+	if status, text := get(t, c, other.URL()+path+"?pagination_token="+page.Meta.Next, other.Credentials().Users[0].AccessToken); status != 400 {
+		t.Errorf("a token of another server: %d %s", status, text)
+	}
+}
+
+func TestPrivateLikes(t *testing.T) {
+	t.Parallel()
+	on, off := true, false
+	for _, tt := range []struct {
+		profile string
+		private *bool
+		want    int
+	}{{"", nil, 200}, {"2024", nil, 200}, {"2024", &on, 403}, {"2026", nil, 403}, {"2026", &off, 200}} {
+		srv, _ := start(t, server.Config{World: world(), Profile: tt.profile, PrivateLikes: tt.private})
+		k := srv.Credentials()
+		url := srv.URL() + "/2/users/" + k.Users[0].ID.String() + "/liked_tweets"
+		if status, text := get(t, client(t, nil), url, k.Apps[0].BearerToken); status != tt.want {
+			t.Errorf("profile %q, private likes %v, an app without a user: %d %s, want %d", tt.profile, tt.private, status, text, tt.want)
+		}
 	}
 }
 

@@ -4,7 +4,9 @@ package server
 
 import (
 	"context"
+	"crypto/hkdf"
 	cryptorand "crypto/rand"
+	"crypto/sha256"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -96,7 +98,11 @@ func New(c Config) (_ *Server, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("load rate windows: %w", err)
 	}
-	x, err := api.New(api.Options{Store: countedStore{s.store, observer.likes}, Auth: s.auth, Limiter: limiter, Limits: s.limits,
+	pageKey, err := hkdf.Key(sha256.New, seal[:], nil, "liked pagination tokens", 32)
+	if err != nil {
+		return nil, err
+	}
+	x, err := api.New(api.Options{PageKey: [32]byte(pageKey), PrivateLikes: s.privateLikes, Store: countedStore{s.store, observer.likes}, Auth: s.auth, Limiter: limiter, Limits: s.limits,
 		Profile: s.profile, Now: s.Now, Explain: s.Explain, Observe: observer.observe})
 	if err != nil {
 		return nil, err

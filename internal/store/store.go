@@ -47,13 +47,15 @@ type Likes interface {
 	// it changes nothing where there was nothing.
 	SetLike(ctx context.Context, user liked.UserID, post liked.PostID, on bool, at time.Time) (changed bool, err error)
 
-	// LikedPosts returns posts that the user likes, newest like first, leaving out those that the viewer may not see.
-	// A page may therefore be shorter than max, or empty, and still have a next. A zero next ends the list.
-	LikedPosts(ctx context.Context, viewer, user liked.UserID, after Cursor, max int) (posts []liked.Post, next Cursor, err error)
+	// LikedPosts returns a page of the posts that the user likes, leaving out those that Post would refuse the viewer.
+	// NotFound if the user is gone or hidden; Forbidden if the user blocked the viewer, or is protected and not followed
+	// by the viewer. Invalid if max is below 1.
+	LikedPosts(ctx context.Context, viewer, user liked.UserID, from Cursor, max int) (Page[liked.Post], error)
 
-	// LikingUsers returns users who like the post, newest like first, leaving out those hidden from the viewer. Pages
-	// are as in LikedPosts.
-	LikingUsers(ctx context.Context, viewer liked.UserID, post liked.PostID, after Cursor, max int) (users []liked.User, next Cursor, err error)
+	// LikingUsers returns a page of the users who like the post (of a repost: its original), leaving out those who are
+	// hidden, blocked the viewer, or are protected and not followed by the viewer. Errors are those of Post, of the
+	// repost and of its original. Invalid if max is below 1.
+	LikingUsers(ctx context.Context, viewer liked.UserID, post liked.PostID, from Cursor, max int) (Page[liked.User], error)
 
 	// Liked says which of the posts the user likes, in the order of posts.
 	Liked(ctx context.Context, user liked.UserID, posts []liked.PostID) ([]bool, error)
@@ -64,10 +66,24 @@ type Likes interface {
 	LikeLog(ctx context.Context, partition int, after liked.Seq, max int) ([]liked.LikeEvent, error)
 }
 
-// Cursor is a place in a list of likes: the walk goes on with likes older than it. Zero starts at the newest. A walk
-// neither skips nor repeats a like because of what is written during it: a like taken back and set again is a new
+// Cursor is a place in a list of likes, and the way to go on from there: to the likes below Seq, which are older, or
+// to Seq and those above it. Zero starts at the newest. It is good for any page size, and after a restart. A walk one
+// way neither skips nor repeats a like because of what is written during it: a like taken back and set again is a new
 // like, and stands at the top.
-type Cursor liked.Seq
+type Cursor struct {
+	Seq   liked.Seq
+	Newer bool
+}
+
+// Page is a part of a list of likes: at most as many items as were asked for, and as many if the list has them in that
+// direction, unless some were left out: then it may be shorter, or empty, and not be the last. Whichever way the
+// walk goes, the newest like comes first, and the page holds those likes that are nearest to where it started.
+// What it costs depends on its size, not on the length of the list nor on its place in it.
+type Page[T any] struct {
+	Items []T
+	Older Cursor // goes on with what is older than the page; zero: there is nothing, whether or not the viewer may see it
+	Newer Cursor // goes on with what is newer; zero: there is nothing, or the page started at the newest
+}
 
 // Accounts is users, their posts, and what stands between them.
 type Accounts interface {
@@ -78,22 +94,49 @@ type Accounts interface {
 	UpdateUser(ctx context.Context, id liked.UserID, change func(*liked.User) error) error
 	User(ctx context.Context, id liked.UserID) (liked.User, error)
 	UserByUsername(ctx context.Context, username string) (liked.User, error)
+	// UsersByID and UsersByUsername return those of the users who exist, hidden ones too, each as often and in the order
+	// in which they are asked for.
+	UsersByID(ctx context.Context, ids []liked.UserID) ([]liked.User, error)
+	UsersByUsername(ctx context.Context, usernames []string) ([]liked.User, error)
 	// Users returns up to max users with an id above after, in order of id.
 	Users(ctx context.Context, after liked.UserID, max int) ([]liked.User, error)
+	// Relations returns what stands between the viewer and each of the users, in the order of users.
+	Relations(ctx context.Context, viewer liked.UserID, users []liked.UserID) ([]Relation, error)
 
 	// AddPost adds the post. Conflict if the id is taken, NotFound if the author or a post it refers to does not exist.
 	AddPost(ctx context.Context, p liked.Post) error
+	// Publish is AddPost by the author, who is held to what an author may do. NotFound also if the author may not see a
+	// post that this one answers or quotes; Forbidden if the author's 20 newest posts hold one of the last 24 hours that
+	// says the same in the same place. An answer to a repost, and its quote, is one of its original.
+	Publish(ctx context.Context, p liked.Post) error
 	// Post returns the post as the viewer sees it; viewer zero is a caller without a user. NotFound if the post is gone
 	// or its author hidden; Forbidden if the author blocked the viewer, or is protected and not followed by the viewer.
 	Post(ctx context.Context, viewer liked.UserID, id liked.PostID) (liked.Post, error)
+	// Posts answers for each of the ids, in their order, what Post would.
+	Posts(ctx context.Context, viewer liked.UserID, ids []liked.PostID) ([]Seen, error)
+	// NewestPosts returns each user's post with the highest id, in the order of users; zero if there is none that the
+	// viewer may see.
+	NewestPosts(ctx context.Context, viewer liked.UserID, users []liked.UserID) ([]liked.PostID, error)
 	// DeletePost removes the post for good. NotFound if it is not there, Forbidden if by is neither its author nor zero
-	// (the operator). Likes of it can no longer be set, and leave every list.
+	// (the operator). Likes of it can no longer be set, and leave every list; those who set them keep them in their
+	// metrics until they take them back. If the author had pinned the post, it no longer is.
 	DeletePost(ctx context.Context, by liked.UserID, id liked.PostID) error
 
 	// SetFollow and SetBlock make the relation be on or off and report whether that changed anything. NotFound if either
 	// user does not exist, Invalid for a relation to oneself. A block ends the follows between the two, both ways.
 	SetFollow(ctx context.Context, follower, followed liked.UserID, on bool) (changed bool, err error)
 	SetBlock(ctx context.Context, blocker, blocked liked.UserID, on bool) (changed bool, err error)
+}
+
+// Seen is a post as a viewer sees it, or the error that Post would return, of kind NotFound or Forbidden.
+type Seen struct {
+	Post liked.Post
+	Err  error
+}
+
+// Relation is what stands between a viewer and another user.
+type Relation struct {
+	Follows, FollowedBy, Blocks bool // the viewer follows, is followed by, blocks the user
 }
 
 // Traces is small state that every request leaves behind: rate windows and nonces. Keeping it costs the request no

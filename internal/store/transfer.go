@@ -34,7 +34,8 @@ type Record struct {
 	Like   *Like
 }
 
-// Post is a post without metrics, or what is left of a deleted one: Text, CreatedAt, InReplyTo and Quotes are zero then.
+// Post is a post without metrics, or what is left of a deleted one: nothing but ID, Author and RepostOf then. A reply
+// whose Conversation or InReplyToUser is zero gets them from the post that it answers.
 type Post struct {
 	liked.Post
 	Deleted bool

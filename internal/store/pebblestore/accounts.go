@@ -5,11 +5,13 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/cockroachdb/pebble/v2"
 
 	"liked"
+	"liked/internal/store"
 )
 
 // text reports whether s can be kept by every engine: UTF-8 without NUL.
@@ -130,13 +132,21 @@ func clone(value []byte) ([]byte, error) { return bytes.Clone(value), nil }
 
 // user reads a user with the metrics.
 func user(r pebble.Reader, id liked.UserID) (u liked.User, ok bool, err error) {
-	u, ok, err = read(r, userKey(id), func(value []byte) (liked.User, error) { return decodeUser(id, value) })
-	if err != nil || !ok {
-		return u, ok, err
+	if u, ok, err = readUser(r, id); err == nil && ok {
+		err = countUser(r, &u)
 	}
-	n, _, err := read(r, num(nil, tagUserN, uint64(id)), decodeCounts)
+	return u, ok, err
+}
+
+func readUser(r pebble.Reader, id liked.UserID) (liked.User, bool, error) {
+	return read(r, userKey(id), func(value []byte) (liked.User, error) { return decodeUser(id, value) })
+}
+
+// countUser fills in the metrics.
+func countUser(r pebble.Reader, u *liked.User) error {
+	n, _, err := read(r, num(nil, tagUserN, uint64(u.ID)), decodeCounts)
 	u.Metrics = n.user()
-	return u, true, err
+	return err
 }
 
 func (s *Store) User(ctx context.Context, id liked.UserID) (u liked.User, err error) {
@@ -164,6 +174,77 @@ func (s *Store) UserByUsername(ctx context.Context, username string) (u liked.Us
 	return u, err
 }
 
+func (s *Store) UsersByID(ctx context.Context, ids []liked.UserID) (users []liked.User, err error) {
+	err = s.view(ctx, func(r pebble.Reader) error {
+		users = make([]liked.User, 0, len(ids))
+		for _, id := range ids {
+			if err := addUser(&users, r, id); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return users, nil
+}
+
+func (s *Store) UsersByUsername(ctx context.Context, usernames []string) (users []liked.User, err error) {
+	err = s.view(ctx, func(r pebble.Reader) error {
+		users = make([]liked.User, 0, len(usernames))
+		for _, username := range usernames {
+			id, ok, err := read(r, nameKey(username), decodeID)
+			if err == nil && ok {
+				err = addUser(&users, r, liked.UserID(id))
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return users, nil
+}
+
+// addUser adds the user who has the id, if there is one.
+func addUser(users *[]liked.User, r pebble.Reader, id liked.UserID) error {
+	u, ok, err := user(r, id)
+	if err == nil && ok {
+		*users = append(*users, u)
+	}
+	return err
+}
+
+func (s *Store) Relations(ctx context.Context, viewer liked.UserID, users []liked.UserID) (relations []store.Relation, err error) {
+	err = s.view(ctx, func(r pebble.Reader) error {
+		relations = make([]store.Relation, len(users))
+		for i, id := range users {
+			rel := &relations[i]
+			for _, side := range []struct {
+				is  *bool
+				key []byte
+			}{
+				{&rel.Follows, pair(tagFollow, viewer, id)},
+				{&rel.FollowedBy, pair(tagFollow, id, viewer)},
+				{&rel.Blocks, pair(tagBlock, viewer, id)},
+			} {
+				if *side.is, err = exists(r, side.key); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return relations, nil
+}
+
 func (s *Store) Users(ctx context.Context, from liked.UserID, max int) (users []liked.User, err error) {
 	if max < 1 {
 		return nil, liked.Errorf(liked.Invalid, "a page of %d users", max)
@@ -184,29 +265,6 @@ func (s *Store) Users(ctx context.Context, from liked.UserID, max int) (users []
 	return users, nil
 }
 
-// AddPost keeps a repost of a repost as a repost of the original.
-func (s *Store) AddPost(ctx context.Context, p liked.Post) error {
-	if err := validPost(&p); err != nil {
-		return err
-	}
-	return s.update(ctx, func(t *tx) error {
-		if taken, err := exists(t.db(), postKey(p.ID)); err != nil {
-			return err
-		} else if taken {
-			return liked.Errorf(liked.Conflict, "post %v exists already, or did once", p.ID)
-		}
-		p := p // the operation runs once, but what it was given is not its own
-		if err := t.resolve(&p, false); err != nil {
-			return err
-		}
-		if err := t.countPost(&p, 1); err != nil {
-			return err
-		}
-		t.set(postKey(p.ID), encodePost(&p))
-		return nil
-	})
-}
-
 func validPost(p *liked.Post) error {
 	switch {
 	case p.ID <= 0:
@@ -215,6 +273,145 @@ func validPost(p *liked.Post) error {
 		return liked.Errorf(liked.Invalid, "post %v has text that is not UTF-8, or holds a NUL", p.ID)
 	}
 	return nil
+}
+
+// AddPost keeps a repost of a repost as a repost of the original.
+func (s *Store) AddPost(ctx context.Context, p liked.Post) error {
+	if err := validPost(&p); err != nil {
+		return err
+	}
+	return s.update(ctx, func(t *tx) error { return t.addPost(p) })
+}
+
+// Of a new post, this many of the author's newest are compared with it, if they are not older than sameFor.
+const (
+	comparedPosts = 20
+	sameFor       = 24 * time.Hour
+)
+
+func (s *Store) Publish(ctx context.Context, p liked.Post) error {
+	if err := validPost(&p); err != nil {
+		return err
+	}
+	return s.update(ctx, func(t *tx) error {
+		p := p
+		e := newEyes(t.db(), p.Author)
+		for _, ref := range []*liked.PostID{&p.InReplyTo, &p.Quotes} {
+			if *ref == 0 {
+				continue
+			}
+			seen, err := e.post(*ref)
+			if err == nil && seen.RepostOf != 0 {
+				*ref = seen.RepostOf
+				_, err = e.post(*ref)
+			}
+			if err != nil && unlessUnseen(err) == nil {
+				return &liked.Error{Kind: liked.NotFound, Msg: err.Error()}
+			}
+			if err != nil {
+				return err
+			}
+		}
+		compared := 0
+		err := newestPosts(t.db(), p.Author, func(id liked.PostID) (bool, error) {
+			other, _, err := read(t.db(), postKey(id), func(value []byte) (liked.Post, error) { return decodePost(id, value) })
+			if err != nil {
+				return false, err
+			}
+			if other.Text == p.Text && other.InReplyTo == p.InReplyTo && other.Quotes == p.Quotes && other.RepostOf == p.RepostOf &&
+				p.CreatedAt.Sub(other.CreatedAt) < sameFor {
+				return false, liked.Errorf(liked.Forbidden, "post %v, by the same author, says the same", id)
+			}
+			compared++
+			return compared < comparedPosts, nil
+		})
+		if err != nil {
+			return err
+		}
+		return t.addPost(p)
+	})
+}
+
+// newestPosts calls f with the author's posts, the highest id first, until it returns false or an error.
+func newestPosts(r pebble.Reader, author liked.UserID, f func(liked.PostID) (bool, error)) (err error) {
+	prefix := num(nil, tagPostOf, uint64(author))
+	it, err := r.NewIter(&pebble.IterOptions{LowerBound: prefix, UpperBound: after(prefix)})
+	if err != nil {
+		return unavailable(err)
+	}
+	defer closeInto(&err, it)
+	for ok := it.Last(); ok; ok = it.Prev() {
+		if more, err := f(liked.PostID(field(it.Key(), 1))); err != nil || !more {
+			return err
+		}
+	}
+	return unavailable(it.Error())
+}
+
+func (s *Store) NewestPosts(ctx context.Context, viewer liked.UserID, users []liked.UserID) (posts []liked.PostID, err error) {
+	err = s.view(ctx, func(r pebble.Reader) error {
+		posts = make([]liked.PostID, len(users))
+		e := newEyes(r, viewer)
+		for i, id := range users {
+			switch seen, err := e.author(id); {
+			case err != nil:
+				return err
+			case seen != authorVisible:
+				continue
+			}
+			err := newestPosts(r, id, func(id liked.PostID) (bool, error) { posts[i] = id; return false, nil })
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return posts, nil
+}
+
+func (t *tx) addPost(p liked.Post) error {
+	if taken, err := exists(t.db(), postKey(p.ID)); err != nil {
+		return err
+	} else if taken {
+		return liked.Errorf(liked.Conflict, "post %v exists already, or did once", p.ID)
+	}
+	if err := t.resolve(&p, false); err != nil {
+		return err
+	}
+	p.Conversation, p.InReplyToUser = 0, 0
+	if err := t.converse(&p); err != nil {
+		return err
+	}
+	return t.keepPost(&p)
+}
+
+// converse fills in what a reply is part of, where the post does not say.
+func (t *tx) converse(p *liked.Post) error {
+	if p.InReplyTo == 0 {
+		p.Conversation, p.InReplyToUser = 0, 0
+	}
+	if p.InReplyTo == 0 || p.Conversation != 0 && p.InReplyToUser != 0 {
+		return nil
+	}
+	answered, _, err := read(t.db(), postKey(p.InReplyTo), decoding(p.InReplyTo, decodePostRecord))
+	if err != nil {
+		return err
+	}
+	p.InReplyToUser = answered.Author
+	if p.Conversation = answered.Conversation; p.Conversation == 0 {
+		p.Conversation = p.InReplyTo
+	}
+	return nil
+}
+
+// keepPost writes a new post.
+func (t *tx) keepPost(p *liked.Post) error {
+	t.set(postKey(p.ID), encodePost(p))
+	t.set(postOfKey(p.Author, p.ID), nil)
+	return t.countPost(p, 1)
 }
 
 // resolve checks that the author of a new post and the posts that it refers to are there, or were once if that is
@@ -271,6 +468,24 @@ func (s *Store) Post(ctx context.Context, viewer liked.UserID, id liked.PostID) 
 	return p, nil
 }
 
+func (s *Store) Posts(ctx context.Context, viewer liked.UserID, ids []liked.PostID) (posts []store.Seen, err error) {
+	err = s.view(ctx, func(r pebble.Reader) error {
+		posts = make([]store.Seen, len(ids))
+		e := newEyes(r, viewer)
+		for i, id := range ids {
+			posts[i].Post, posts[i].Err = e.post(id)
+			if err := unlessUnseen(posts[i].Err); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return posts, nil
+}
+
 // DeletePost leaves a tombstone, so that the id is never used again, and the likes: they can be taken back, but no
 // list shows them.
 func (s *Store) DeletePost(ctx context.Context, by liked.UserID, id liked.PostID) error {
@@ -293,7 +508,16 @@ func (s *Store) DeletePost(ctx context.Context, by liked.UserID, id liked.PostID
 		if err := t.countPost(&p, -1); err != nil {
 			return err
 		}
+		author, ok, err := readUser(t.db(), p.Author)
+		if err != nil {
+			return err
+		}
+		if ok && author.PinnedPost == id {
+			author.PinnedPost = 0
+			t.set(userKey(p.Author), encodeUser(&author))
+		}
 		t.set(postKey(id), encodeTombstone(h))
+		t.delete(postOfKey(p.Author, id))
 		t.posts = append(t.posts, id)
 		return nil
 	})

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"liked"
+	"liked/internal/store"
 )
 
 // benchStore is a store on disk with users 1 to users and posts 1 to posts.
@@ -23,6 +24,7 @@ func benchStore(b *testing.B, users, posts int) *Store {
 	for i := 1; i <= posts; i++ {
 		p := liked.Post{ID: liked.PostID(i) << 22, Author: 1 << 22}
 		must(batch.Set(postKey(p.ID), encodePost(&p), nil))
+		must(batch.Set(postOfKey(p.Author, p.ID), nil, nil))
 	}
 	must(batch.Set(num(nil, tagUserN, 1<<22), counts{userPosts: int64(posts)}.append(nil), nil))
 	must(s.db.Apply(batch, s.writeOptions()))
@@ -91,8 +93,8 @@ func BenchmarkRead(b *testing.B) {
 	for name, f := range map[string]func(){
 		"post":        func() { _, err := s.Post(ctx, 2<<22, 1<<22); ok(b, err) },
 		"user":        func() { _, err := s.User(ctx, 2<<22); ok(b, err) },
-		"likedPosts":  func() { _, _, err := s.LikedPosts(ctx, 2<<22, 1<<22, 0, 100); ok(b, err) },
-		"likingUsers": func() { _, _, err := s.LikingUsers(ctx, 2<<22, 1<<22, 0, 100); ok(b, err) },
+		"likedPosts":  func() { _, err := s.LikedPosts(ctx, 2<<22, 1<<22, store.Cursor{}, 100); ok(b, err) },
+		"likingUsers": func() { _, err := s.LikingUsers(ctx, 2<<22, 1<<22, store.Cursor{}, 100); ok(b, err) },
 	} {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()

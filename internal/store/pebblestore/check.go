@@ -50,7 +50,7 @@ func (c *checker) check() error {
 		return err
 	}
 	c.horizon, c.imported = liked.Seq(horizon), liked.Seq(imported)
-	for _, step := range []func() error{c.names, c.references, c.userCounts, c.postCounts, c.likes, c.relations, c.log} {
+	for _, step := range []func() error{c.names, c.references, c.authored, c.userCounts, c.postCounts, c.likes, c.relations, c.log} {
 		if err := step(); err != nil {
 			return err
 		}
@@ -133,6 +133,14 @@ func (c *checker) references() error {
 		}
 		c.report.Posts++
 		c.count(tagUserN, uint64(p.Author), userPosts)
+		if ok, err := exists(c.r, postOfKey(p.Author, id)); err != nil {
+			return err
+		} else if !ok {
+			c.problem("post %v is not among those of its author %v", id, p.Author)
+		}
+		if reply := p.InReplyTo != 0; reply != (p.Conversation != 0) || reply != (p.InReplyToUser != 0) {
+			c.problem("post %v answers post %v of user %v in conversation %v", id, p.InReplyTo, p.InReplyToUser, p.Conversation)
+		}
 		for which, ref := range map[int]liked.PostID{postReposts: p.RepostOf, postReplies: p.InReplyTo, postQuotes: p.Quotes} {
 			if ref == 0 {
 				continue
@@ -148,6 +156,17 @@ func (c *checker) references() error {
 	})
 }
 
+// authored holds the number of posts against that of the rows that say who wrote them; references has looked for each.
+func (c *checker) authored() error {
+	var n int64
+	err := c.scan(tagPostOf, func([]byte, []byte) error { n++; return nil })
+	if n != c.report.Posts {
+		c.problem("%d posts have %d rows under their authors", c.report.Posts, n)
+	}
+	return err
+}
+
+// userCounts holds a user's likes against all that were set and not taken back, those of deleted posts included.
 func (c *checker) userCounts() error {
 	return c.countsOf("user", tagUser, tagUserN, map[int]byte{userLikes: tagLiked, userFollowers: tagFollowed, userFollowing: tagFollow})
 }

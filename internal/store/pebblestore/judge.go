@@ -214,41 +214,87 @@ func (e *eyes) author(id liked.UserID) (seen authorSeen, err error) {
 	if seen, ok := e.authors[id]; ok {
 		return seen, nil
 	}
-	defer func() { e.authors[id] = seen }()
 	h, ok, err := read(e.r, userKey(id), func(value []byte) (h userHead, err error) {
 		h.state, h.protected, err = decodeUserFlags(value)
 		return h, err
 	})
-	switch {
-	case err != nil:
+	if err != nil {
 		return 0, err
-	case !ok || h.state.Hidden():
+	}
+	if !ok {
+		seen = authorHidden
+	} else if seen, err = e.see(id, h.state, h.protected); err != nil {
+		return 0, err
+	}
+	e.authors[id] = seen
+	return seen, nil
+}
+
+// see is author for a user of whom the record is at hand.
+func (e *eyes) see(id liked.UserID, state liked.AccountState, protected bool) (authorSeen, error) {
+	switch {
+	case state.Hidden():
 		return authorHidden, nil
 	case id == e.viewer:
 		return authorVisible, nil
+	case e.viewer == 0 && protected:
+		return authorProtected, nil
+	case e.viewer == 0:
+		return authorVisible, nil
 	}
-	if e.viewer != 0 {
-		blocked, err := exists(e.r, pair(tagBlock, id, e.viewer))
-		if err != nil {
-			return 0, err
-		}
-		if blocked {
-			return authorBlocks, nil
-		}
+	blocked, err := exists(e.r, pair(tagBlock, id, e.viewer))
+	if err != nil || blocked {
+		return authorBlocks, err
 	}
-	if h.protected {
-		if e.viewer == 0 {
-			return authorProtected, nil
-		}
-		follows, err := exists(e.r, pair(tagFollow, e.viewer, id))
-		if err != nil {
-			return 0, err
-		}
-		if !follows {
-			return authorProtected, nil
-		}
+	if !protected {
+		return authorVisible, nil
+	}
+	follows, err := exists(e.r, pair(tagFollow, e.viewer, id))
+	if err != nil || !follows {
+		return authorProtected, err
 	}
 	return authorVisible, nil
+}
+
+// lists returns nil if the viewer may see what the user likes.
+func (e *eyes) lists(id liked.UserID) error {
+	seen, err := e.author(id)
+	if err != nil {
+		return err
+	}
+	return e.unseen(seen, id, "")
+}
+
+// liker returns a user who likes something, with the metrics, if the viewer may see them among others who do.
+func (e *eyes) liker(id liked.UserID) (liked.User, error) {
+	u, ok, err := readUser(e.r, id)
+	if err != nil {
+		return liked.User{}, err
+	}
+	if !ok {
+		return liked.User{}, noSuchUser(id)
+	}
+	seen, err := e.see(id, u.State, u.Protected)
+	if err == nil {
+		err = e.unseen(seen, id, "")
+	}
+	if err == nil {
+		err = countUser(e.r, &u)
+	}
+	return u, err
+}
+
+// unseen is the error of a viewer who sees an author, or what is described by of, like that. It is nil for one who does.
+func (e *eyes) unseen(seen authorSeen, author liked.UserID, of string) error {
+	switch seen {
+	case authorVisible:
+		return nil
+	case authorBlocks:
+		return liked.Errorf(liked.Forbidden, "user %v%s blocked user %v", author, of, e.viewer)
+	case authorProtected:
+		return liked.Errorf(liked.Forbidden, "user %v%s is protected and not followed by user %v", author, of, e.viewer)
+	}
+	return liked.Errorf(liked.NotFound, "user %v%s is gone or hidden", author, of)
 }
 
 // post returns the post with its metrics, NotFound or Forbidden.
@@ -269,15 +315,12 @@ func (e *eyes) post(id liked.PostID) (p liked.Post, err error) {
 	if !ok || rec.head.deleted {
 		return p, noSuchPost(id)
 	}
-	switch seen, err := e.author(rec.head.author); {
-	case err != nil:
+	seen, err := e.author(rec.head.author)
+	if err != nil {
 		return p, err
-	case seen == authorHidden:
-		return p, liked.Errorf(liked.NotFound, "the author %v of post %v is hidden", rec.head.author, id)
-	case seen == authorBlocks:
-		return p, liked.Errorf(liked.Forbidden, "the author %v of post %v blocked user %v", rec.head.author, id, e.viewer)
-	case seen == authorProtected:
-		return p, liked.Errorf(liked.Forbidden, "the author %v of post %v is protected and not followed by user %v", rec.head.author, id, e.viewer)
+	}
+	if seen != authorVisible {
+		return p, e.unseen(seen, rec.head.author, ", the author of post "+id.String()+",")
 	}
 	n, _, err := read(e.r, num(nil, tagPostN, uint64(id)), decodeCounts)
 	rec.post.Metrics = n.post()

@@ -22,6 +22,7 @@ const (
 	tagPassword byte = 'w' // user -> encoded hash
 	tagPost     byte = 'p' // post -> record or tombstone
 	tagPostN    byte = 'P' // post -> counts
+	tagPostOf   byte = 'o' // author, post: the posts that are there
 
 	tagLike   byte = 'k' // user, post -> seq, and a mark if the log never had it: the truth about who likes what
 	tagLiked  byte = 'l' // user, ^seq -> post
@@ -80,10 +81,13 @@ func num(dst []byte, tag byte, fields ...uint64) []byte {
 // field reads number i of a key that num made.
 func field(key []byte, i int) uint64 { return binary.BigEndian.Uint64(key[1+8*i:]) }
 
-func userKey(id liked.UserID) []byte          { return num(nil, tagUser, uint64(id)) }
-func nameKey(username string) []byte          { return append([]byte{tagName}, strings.ToLower(username)...) }
-func passwordKey(id liked.UserID) []byte      { return num(nil, tagPassword, uint64(id)) }
-func postKey(id liked.PostID) []byte          { return num(nil, tagPost, uint64(id)) }
+func userKey(id liked.UserID) []byte     { return num(nil, tagUser, uint64(id)) }
+func nameKey(username string) []byte     { return append([]byte{tagName}, strings.ToLower(username)...) }
+func passwordKey(id liked.UserID) []byte { return num(nil, tagPassword, uint64(id)) }
+func postKey(id liked.PostID) []byte     { return num(nil, tagPost, uint64(id)) }
+func postOfKey(author liked.UserID, id liked.PostID) []byte {
+	return num(nil, tagPostOf, uint64(author), uint64(id))
+}
 func appKey(id liked.AppID) []byte            { return num(nil, tagApp, uint64(id)) }
 func clientKey(clientID string) []byte        { return append([]byte{tagClient}, clientID...) }
 func apiKeyKey(key string) []byte             { return append([]byte{tagAPIKey}, key...) }

@@ -2,6 +2,7 @@ package pebblestore
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -95,90 +96,102 @@ func (s *Store) likeSeq(user liked.UserID, post liked.PostID) (liked.Seq, error)
 // not see.
 const rowsPerItem = 8
 
-func (s *Store) LikedPosts(ctx context.Context, viewer, user liked.UserID, from store.Cursor, max int) (posts []liked.Post, next store.Cursor, err error) {
+func (s *Store) LikedPosts(ctx context.Context, viewer, user liked.UserID, from store.Cursor, max int) (page store.Page[liked.Post], err error) {
 	err = s.view(ctx, func(r pebble.Reader) error {
 		e := newEyes(r, viewer)
-		next, err = walk(r, tagLiked, uint64(user), from, max, func(id uint64) (bool, error) {
-			p, err := e.post(liked.PostID(id))
-			if err != nil {
-				return false, unlessUnseen(err)
-			}
-			posts = append(posts, p)
-			return true, nil
-		})
+		if err := e.lists(user); err != nil {
+			return err
+		}
+		page, err = walk(r, tagLiked, uint64(user), from, max, func(id uint64) (liked.Post, error) { return e.post(liked.PostID(id)) })
 		return err
 	})
 	if err != nil {
-		return nil, 0, err
+		return store.Page[liked.Post]{}, err
 	}
-	return posts, next, nil
+	return page, nil
 }
 
-func (s *Store) LikingUsers(ctx context.Context, viewer liked.UserID, post liked.PostID, from store.Cursor, max int) (users []liked.User, next store.Cursor, err error) {
+func (s *Store) LikingUsers(ctx context.Context, viewer liked.UserID, post liked.PostID, from store.Cursor, max int) (page store.Page[liked.User], err error) {
 	err = s.view(ctx, func(r pebble.Reader) error {
-		h, ok, err := read(r, postKey(post), decodePostHead)
+		e := newEyes(r, viewer)
+		p, err := e.post(post)
+		if err == nil && p.RepostOf != 0 {
+			p, err = e.post(p.RepostOf)
+		}
 		if err != nil {
 			return err
 		}
-		if ok && h.repostOf != 0 && !h.deleted {
-			post = h.repostOf
-			h, ok, err = read(r, postKey(post), decodePostHead)
-			if err != nil {
-				return err
-			}
-		}
-		if !ok || h.deleted {
-			return nil
-		}
-		next, err = walk(r, tagLikers, uint64(post), from, max, func(id uint64) (bool, error) {
-			u, ok, err := user(r, liked.UserID(id))
-			if err != nil || !ok || u.State.Hidden() {
-				return false, err
-			}
-			users = append(users, u)
-			return true, nil
-		})
+		page, err = walk(r, tagLikers, uint64(p.ID), from, max, func(id uint64) (liked.User, error) { return e.liker(liked.UserID(id)) })
 		return err
 	})
 	if err != nil {
-		return nil, 0, err
+		return store.Page[liked.User]{}, err
 	}
-	return users, next, nil
+	return page, nil
 }
 
-// walk goes over one list of likes, newest first, until max rows were taken.
-func walk(r pebble.Reader, tag byte, owner uint64, from store.Cursor, max int, take func(id uint64) (bool, error)) (next store.Cursor, err error) {
+// walk goes over one list of likes until max rows were taken. What the viewer may not see, by an error of take, is not.
+func walk[T any](r pebble.Reader, tag byte, owner uint64, from store.Cursor, max int, take func(id uint64) (T, error)) (page store.Page[T], err error) {
 	if max < 1 {
-		return 0, liked.Errorf(liked.Invalid, "a page of %d items", max)
+		return page, liked.Errorf(liked.Invalid, "a page of %d items", max)
 	}
 	prefix := num(nil, tag, owner)
-	start := prefix
-	if from != 0 {
-		start = num(nil, tag, owner, ^uint64(from)+1)
+	o := pebble.IterOptions{LowerBound: prefix, UpperBound: after(prefix)}
+	switch border := num(nil, tag, owner, ^uint64(from.Seq)+1); { // the newest key below from.Seq
+	case from == store.Cursor{}:
+	case from.Newer && from.Seq > 0:
+		o.UpperBound = border
+	case !from.Newer:
+		o.LowerBound = border
 	}
-	taken, rows := 0, 0
+	it, err := r.NewIter(&o)
+	if err != nil {
+		return page, unavailable(err)
+	}
+	defer closeInto(&err, it)
+	first, next := it.First, it.Next
+	if from.Newer {
+		first, next = it.Last, it.Prev
+	}
+	more, rows := first(), 0
 	var last liked.Seq
-	err = scan(r, prefix, start, func(key, value []byte) (bool, error) {
-		if taken == max || rows == rowsPerItem*max {
-			next = store.Cursor(last)
-			return false, nil
+	for ; more && len(page.Items) < max && rows < rowsPerItem*max; more = next() {
+		value, err := it.ValueAndErr()
+		if err != nil {
+			return page, unavailable(err)
 		}
 		id, err := decodeID(value)
 		if err != nil {
-			return false, damaged(key, err)
+			return page, damaged(it.Key(), err)
 		}
-		ok, err := take(id)
-		if err != nil {
-			return false, err
-		}
-		if ok {
-			taken++
-		}
+		last = listSeq(it.Key())
 		rows++
-		last = listSeq(key)
-		return true, nil
-	})
-	return next, err
+		item, err := take(id)
+		if unlessUnseen(err) != nil {
+			return page, err
+		}
+		if err == nil {
+			page.Items = append(page.Items, item)
+		}
+	}
+	if err := it.Error(); err != nil {
+		return page, unavailable(err)
+	}
+	if from.Newer {
+		slices.Reverse(page.Items)
+		page.Older = store.Cursor{Seq: from.Seq}
+		if more {
+			page.Newer = store.Cursor{Seq: last + 1, Newer: true}
+		}
+		return page, nil
+	}
+	if more {
+		page.Older = store.Cursor{Seq: last}
+	}
+	if from.Seq != 0 {
+		page.Newer = store.Cursor{Seq: from.Seq, Newer: true}
+	}
+	return page, nil
 }
 
 // unlessUnseen returns nil for an error that says that the viewer may not see something.

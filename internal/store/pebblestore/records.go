@@ -190,6 +190,8 @@ func encodePost(p *liked.Post) []byte {
 	w.time(p.CreatedAt)
 	w.uint(uint64(p.InReplyTo))
 	w.uint(uint64(p.Quotes))
+	w.uint(uint64(p.Conversation))
+	w.uint(uint64(p.InReplyToUser))
 	w.string(p.Text)
 	return w.b
 }
@@ -199,7 +201,7 @@ func decodePost(id liked.PostID, value []byte) (liked.Post, error) {
 	r := newReader(value)
 	h := r.head()
 	p := liked.Post{ID: id, Author: h.author, RepostOf: h.repostOf, CreatedAt: r.time(), InReplyTo: liked.PostID(r.uint()),
-		Quotes: liked.PostID(r.uint()), Text: r.string()}
+		Quotes: liked.PostID(r.uint()), Conversation: liked.PostID(r.uint()), InReplyToUser: liked.UserID(r.uint()), Text: r.string()}
 	return p, r.done()
 }
 

@@ -143,8 +143,10 @@ func (i *importer) addPost(rec store.Post) (bool, error) {
 		i.set(postKey(p.ID), encodeTombstone(postHead{author: p.Author, repostOf: p.RepostOf}))
 		return true, nil
 	}
-	i.set(postKey(p.ID), encodePost(&p))
-	return true, i.countPost(&p, 1)
+	if err := i.converse(&p); err != nil {
+		return false, err
+	}
+	return true, i.keepPost(&p)
 }
 
 func (i *importer) relation(r *store.Pair, set func(t *tx, from, to liked.UserID, on bool) (bool, error)) (bool, error) {

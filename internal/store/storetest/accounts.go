@@ -189,6 +189,9 @@ func references(t *T) {
 		t.fails(s.AddPost(t.ctx, p), liked.NotFound)
 		refer(&p, pid(1))
 		t.ok(s.AddPost(t.ctx, p))
+		if p.InReplyTo != 0 {
+			p.Conversation, p.InReplyToUser = pid(1), uid(1)
+		}
 		got, err := s.Post(t.ctx, 0, p.ID)
 		t.ok(err)
 		same(t, "post", got, p)
@@ -299,14 +302,27 @@ func deletePost(t *T) {
 	_, err = s.SetLike(t.ctx, uid(2), pid(1), true, start) // even where it is set
 	t.fails(err, liked.NotFound)
 	same(t, "liked posts", t.likedPosts(s, 2, 2, 10), []int{2})
-	same(t, "liking users", t.likingUsers(s, 2, 1, 10), nil)
+	_, err = s.LikingUsers(t.ctx, uid(2), pid(1), store.Cursor{}, 10)
+	t.fails(err, liked.NotFound)
 	u, err := s.User(t.ctx, uid(1))
 	t.ok(err)
 	same(t, "posts left", u.Metrics.Posts, int64(1))
 	t.like(s, 3, 1, false, false)
 	t.like(s, 2, 1, false, true) // a like of what is gone can be taken back, once
 	t.like(s, 2, 1, false, false)
+	u, err = s.User(t.ctx, uid(2))
+	t.ok(err)
+	same(t, "likes count on when the post is gone", u.Metrics.Likes, int64(1))
 	t.ok(s.DeletePost(t.ctx, 0, pid(2))) // the operator
+	u, err = s.User(t.ctx, uid(2))
+	t.ok(err)
+	same(t, "likes count on when the post is gone", u.Metrics.Likes, int64(1))
+	t.post(s, 4, 1)
+	t.ok(s.UpdateUser(t.ctx, uid(1), func(u *liked.User) error { u.PinnedPost = pid(4); return nil }))
+	t.ok(s.DeletePost(t.ctx, uid(1), pid(4)))
+	u, err = s.User(t.ctx, uid(1))
+	t.ok(err)
+	same(t, "pinned", u.PinnedPost, liked.PostID(0))
 }
 
 func follow(t *T) {

@@ -313,7 +313,11 @@ func walksDuringWrites(t *T) {
 	})
 	for range repeat(20) {
 		count, steady := make(map[int]int), 0
-		for _, n := range t.likingUsers(s, 0, 1, 7) {
+		users, last := walkThere(t, 7, func(from store.Cursor) (store.Page[liked.User], error) {
+			return s.LikingUsers(t.ctx, 0, pid(1), from, 7)
+		})
+		for _, u := range users {
+			n := number(u.ID)
 			if count[n]++; n <= stay {
 				steady++
 			}
@@ -323,6 +327,27 @@ func walksDuringWrites(t *T) {
 			// One that is taken back and set again stands at the top, behind the walk.
 			if times > 1 {
 				t.Errorf("user %d was in the walk %d times", n, times)
+			}
+		}
+		back := make(map[int]bool)
+		for from := last.Newer; from != (store.Cursor{}); {
+			page, err := s.LikingUsers(t.ctx, 0, pid(1), from, 7)
+			t.ok(err)
+			for _, u := range page.Items {
+				n := number(u.ID)
+				if n <= stay && back[n] { // another may have been set anew, at the top, where this walk goes
+					t.Errorf("user %d was twice on the way back", n)
+				}
+				back[n] = true
+			}
+			from = page.Newer
+		}
+		for _, u := range last.Items {
+			back[number(u.ID)] = true
+		}
+		for n := 1; n <= stay; n++ {
+			if !back[n] {
+				t.Errorf("user %d was not on the way back", n)
 			}
 		}
 	}

@@ -231,9 +231,9 @@ func (l *load) verify(t *T, s store.Store, least moment, most map[*tracked]int64
 	if p.Metrics.Likes < least.counted {
 		t.Errorf("got %d likes, want the %d that were read before the crash", p.Metrics.Likes, least.counted)
 	}
-	users, _, err := s.LikingUsers(t.ctx, 0, pid(100), 0, maxFans)
+	fans, err := s.LikingUsers(t.ctx, 0, pid(100), store.Cursor{}, maxFans)
 	t.ok(err)
-	same(t, "fans listed", int64(len(users)), p.Metrics.Likes)
+	same(t, "fans listed", int64(len(fans.Items)), p.Metrics.Likes)
 	windows, _ := t.load(s, start)
 	w := windows[windowKey(newWindow(1))]
 	// A window goes with the like that follows it, or ahead of it, but not after it.

@@ -115,7 +115,7 @@ func (w *faultyWork) do() {
 			if p, err := w.s.Post(w.ctx, 0, pid(i+1)); w.try(err) && version == 1 {
 				w.count[i] = p.Metrics.Likes
 			}
-			_, _, err := w.s.LikedPosts(w.ctx, 0, uid(i+1), 0, 10)
+			_, err := w.s.LikedPosts(w.ctx, 0, uid(i+1), store.Cursor{}, 10)
 			w.try(err)
 		}
 		r, err := w.s.Check(w.ctx)

@@ -141,17 +141,17 @@ func record(t *T, s store.Store, rng *rand.Rand, clients, calls int) []porcupine
 				a.count, byUser.kind = u.Metrics.Likes, callCount
 				inputs = append(inputs, byUser)
 			case n < 9:
-				var list []liked.User
-				list, _, err = s.LikingUsers(t.ctx, 0, pid(post), 0, 10)
-				for _, u := range list {
+				var page store.Page[liked.User]
+				page, err = s.LikingUsers(t.ctx, 0, pid(post), store.Cursor{}, 10)
+				for _, u := range page.Items {
 					a.list += string(byte('0' + u.ID>>22))
 				}
 				byPost.kind = callList
 				inputs = append(inputs, byPost)
 			default:
-				var list []liked.Post
-				list, _, err = s.LikedPosts(t.ctx, 0, uid(user), 0, 10)
-				for _, p := range list {
+				var page store.Page[liked.Post]
+				page, err = s.LikedPosts(t.ctx, 0, uid(user), store.Cursor{}, 10)
+				for _, p := range page.Items {
 					a.list += string(byte('0' + p.ID>>22))
 				}
 				byUser.kind = callList
@@ -243,10 +243,10 @@ func (s repeats) SetLike(ctx context.Context, user liked.UserID, post liked.Post
 
 type unordered struct{ store.Store }
 
-func (s unordered) LikingUsers(ctx context.Context, viewer liked.UserID, post liked.PostID, from store.Cursor, max int) ([]liked.User, store.Cursor, error) {
-	users, next, err := s.Store.LikingUsers(ctx, viewer, post, from, max)
-	slices.SortFunc(users, func(a, b liked.User) int { return int(a.ID - b.ID) })
-	return users, next, err
+func (s unordered) LikingUsers(ctx context.Context, viewer liked.UserID, post liked.PostID, from store.Cursor, max int) (store.Page[liked.User], error) {
+	page, err := s.Store.LikingUsers(ctx, viewer, post, from, max)
+	slices.SortFunc(page.Items, func(a, b liked.User) int { return int(a.ID - b.ID) })
+	return page, err
 }
 
 type forgetful struct {

@@ -178,8 +178,10 @@ func leaveOut(t *T) {
 	same(t, "the count is of all likes", p.Metrics.Likes, int64(3))
 	t.state(s, 3, liked.Active)
 	same(t, "liking users", t.likingUsers(s, 1, 1, 10), []int{4, 3, 2})
-	same(t, "posts liked by nobody", t.likedPosts(s, 1, 9, 10), nil)
-	same(t, "users who like nothing", t.likingUsers(s, 1, 9, 10), nil)
+	_, err = s.LikedPosts(t.ctx, uid(1), uid(9), store.Cursor{}, 10)
+	t.fails(err, liked.NotFound)
+	_, err = s.LikingUsers(t.ctx, uid(1), pid(9), store.Cursor{}, 10)
+	t.fails(err, liked.NotFound)
 }
 
 // pages walks with ties in time and ids whose order as text is another than as numbers.
@@ -208,18 +210,16 @@ func pages(t *T) {
 		same(t, "liking users", t.likingUsers(s, 0, 1, page), users)
 		same(t, "liked posts", t.likedPosts(s, 0, 30, page), posts)
 	}
-	_, next, err := s.LikingUsers(t.ctx, 0, pid(1), 0, 29)
+	users29, err := s.LikingUsers(t.ctx, 0, pid(1), store.Cursor{}, 29)
 	t.ok(err)
-	same(t, "next after exactly all", next, store.Cursor(0))
-	u, _, err := s.LikingUsers(t.ctx, 0, pid(1), 0, 1)
+	same(t, "older than exactly all", users29.Older, store.Cursor{})
+	same(t, "metrics in the list", users29.Items[0].Metrics, liked.UserMetrics{Likes: 1})
+	p, err := s.LikedPosts(t.ctx, 0, uid(1), store.Cursor{}, 1)
 	t.ok(err)
-	same(t, "metrics in the list", u[0].Metrics, liked.UserMetrics{Likes: 1})
-	p, _, err := s.LikedPosts(t.ctx, 0, uid(1), 0, 1)
-	t.ok(err)
-	same(t, "metrics in the list", p[0].Metrics, liked.PostMetrics{Likes: 29})
-	_, _, err = s.LikingUsers(t.ctx, 0, pid(1), 0, 0)
+	same(t, "metrics in the list", p.Items[0].Metrics, liked.PostMetrics{Likes: 29})
+	_, err = s.LikingUsers(t.ctx, 0, pid(1), store.Cursor{}, 0)
 	t.fails(err, liked.Invalid)
-	_, _, err = s.LikedPosts(t.ctx, 0, uid(1), 0, 0)
+	_, err = s.LikedPosts(t.ctx, 0, uid(1), store.Cursor{}, 0)
 	t.fails(err, liked.Invalid)
 }
 
@@ -230,9 +230,11 @@ func heldCursor(t *T) {
 	for n := 1; n <= 10; n++ {
 		t.like(s, n, 1, true, true)
 	}
-	first, next, err := s.LikingUsers(t.ctx, 0, pid(1), 0, 3) // 10 9 8
+	first, err := s.LikingUsers(t.ctx, 0, pid(1), store.Cursor{}, 3) // 10 9 8
 	t.ok(err)
-	same(t, "first page", len(first), 3)
+	same(t, "first page", len(first.Items), 3)
+	second, err := s.LikingUsers(t.ctx, 0, pid(1), first.Older, 1) // 7
+	t.ok(err)
 	t.like(s, 8, 1, false, true) // the row that the cursor stands on
 	t.like(s, 7, 1, false, true) // the one that comes next
 	t.like(s, 5, 1, false, true) // set again: a new like, at the top
@@ -240,17 +242,30 @@ func heldCursor(t *T) {
 	t.like(s, 11, 1, true, true)
 	t.like(s, 9, 1, false, true)
 	t.like(s, 9, 1, true, true)
-	var rest []int
-	for next != 0 {
-		var page []liked.User
-		page, next, err = s.LikingUsers(t.ctx, 0, pid(1), next, 2)
-		t.ok(err)
-		for _, u := range page {
-			rest = append(rest, int(u.ID>>22))
+	numbers := func(users []liked.User) (list []int) {
+		for _, u := range users {
+			list = append(list, number(u.ID))
 		}
+		return list
+	}
+	var rest []int
+	for from := first.Older; from != (store.Cursor{}); {
+		page, err := s.LikingUsers(t.ctx, 0, pid(1), from, 2)
+		t.ok(err)
+		rest, from = append(rest, numbers(page.Items)...), page.Older
 		t.like(s, 12, 1, true, true)
 		t.like(s, 12, 1, false, true)
 	}
+	// Back to what is nearest first, though newer likes have come on top.
+	var back [][]int
+	for from := second.Newer; from != (store.Cursor{}); {
+		page, err := s.LikingUsers(t.ctx, 0, pid(1), from, 2)
+		t.ok(err)
+		back, from = append(back, numbers(page.Items)), page.Newer
+		t.like(s, 12, 1, true, true)
+		t.like(s, 12, 1, false, true)
+	}
+	same(t, "the way back", back, [][]int{{5, 10}, {9, 11}})
 	same(t, "the rest of the walk", rest, []int{6, 4, 3, 2, 1})
 	same(t, "a new walk", t.likingUsers(s, 0, 1, 4), []int{9, 11, 5, 10, 6, 4, 3, 2, 1})
 }

@@ -140,30 +140,46 @@ func (m *model) post(n int) liked.Post {
 	return post
 }
 
-func (m *model) likedPosts(viewer, user int) (posts []liked.Post) {
+func (m *model) likedPosts(viewer, user int) (posts []liked.Post, kind liked.Kind) {
+	if kind = m.sees(viewer, user); kind != 0 {
+		return nil, kind
+	}
 	for _, l := range slices.Backward(m.likes) {
 		if l.user == user && m.seesPost(viewer, l.post) == 0 {
 			posts = append(posts, m.post(l.post))
 		}
 	}
-	return posts
+	return posts, 0
 }
 
-func (m *model) likingUsers(post int) (users []liked.User) {
-	if _, ok := m.posts[post]; !ok {
-		return nil
+func (m *model) likingUsers(viewer, post int) (users []liked.User, kind liked.Kind) {
+	if kind = m.seesPost(viewer, post); kind == 0 {
+		post = m.original(post)
+		kind = m.seesPost(viewer, post)
 	}
-	post = m.original(post)
-	if _, ok := m.posts[post]; !ok {
-		return nil
+	if kind != 0 {
+		return nil, kind
 	}
 	for _, l := range slices.Backward(m.likes) {
-		if l.post == post && !m.users[l.user].State.Hidden() {
+		if l.post == post && m.sees(viewer, l.user) == 0 {
 			u, _ := m.user(l.user)
 			users = append(users, u)
 		}
 	}
-	return users
+	return users, 0
+}
+
+// newest returns the user's post with the highest id.
+func (m *model) newest(viewer, user int) (id liked.PostID) {
+	if m.sees(viewer, user) != 0 {
+		return 0
+	}
+	for _, p := range m.posts {
+		if p.Author == uid(user) {
+			id = max(id, p.ID)
+		}
+	}
+	return id
 }
 
 func randomCalls(t *T)             { compare(t, 0) }
@@ -244,6 +260,12 @@ func compare(t *T, restart int) {
 			}
 			same(t, "AddPost", kind(s.AddPost(t.ctx, p)), want)
 			if want == 0 {
+				if answered := m.posts[number(p.InReplyTo)]; p.InReplyTo != 0 {
+					p.InReplyToUser = answered.Author
+					if p.Conversation = answered.Conversation; p.Conversation == 0 {
+						p.Conversation = p.InReplyTo
+					}
+				}
 				m.posts[n] = p
 			}
 		case step < 52:
@@ -331,6 +353,19 @@ func compare(t *T, restart int) {
 			if want == 0 {
 				same(t, "Post", p, m.post(n))
 			}
+			ids := []liked.PostID{pid(n), pid(1), pid(2), pid(n)}
+			seen, err := s.Posts(t.ctx, uid(viewer), ids)
+			t.ok(err)
+			for i, id := range ids {
+				want := m.seesPost(viewer, number(id))
+				same(t, "Posts", kind(seen[i].Err), want)
+				if want == 0 {
+					same(t, "Posts", seen[i].Post, m.post(number(id)))
+				}
+			}
+			newest, err := s.NewestPosts(t.ctx, uid(viewer), []liked.UserID{uid(a), uid(b)})
+			t.ok(err)
+			same(t, "NewestPosts", newest, []liked.PostID{m.newest(viewer, a), m.newest(viewer, b)})
 		case step < 78:
 			u, err := s.User(t.ctx, uid(a))
 			want, ok := m.user(a)
@@ -340,11 +375,37 @@ func compare(t *T, restart int) {
 				t.noError(err)
 				same(t, "User", u, want)
 			}
+			var wanted []liked.User
+			for _, n := range []int{a, b, 1, a} {
+				if u, ok := m.user(n); ok {
+					wanted = append(wanted, u)
+				}
+			}
+			users, err := s.UsersByID(t.ctx, []liked.UserID{uid(a), uid(b), uid(1), uid(a)})
+			t.noError(err)
+			same(t, "UsersByID", users, wanted)
+			relations, err := s.Relations(t.ctx, uid(a), []liked.UserID{uid(b), uid(1)})
+			t.noError(err)
+			for i, other := range []int{b, 1} {
+				same(t, "Relations", relations[i], store.Relation{Follows: m.follows[[2]int{a, other}],
+					FollowedBy: m.follows[[2]int{other, a}], Blocks: m.blocks[[2]int{a, other}]})
+			}
 		case step < 86:
 			viewer := t.rng.IntN(users + 1)
-			same(t, "LikedPosts", walkPosts(t, s, viewer, a, 1+n%3), m.likedPosts(viewer, a))
+			if want, refused := m.likedPosts(viewer, a); refused == 0 {
+				same(t, "LikedPosts", walkPosts(t, s, viewer, a, 1+n%3), want)
+			} else {
+				_, err := s.LikedPosts(t.ctx, uid(viewer), uid(a), store.Cursor{}, 1)
+				same(t, "LikedPosts", kind(err), refused)
+			}
 		case step < 94:
-			same(t, "LikingUsers", walkUsers(t, s, n, 1+a%3), m.likingUsers(n))
+			viewer := t.rng.IntN(users + 1)
+			if want, refused := m.likingUsers(viewer, n); refused == 0 {
+				same(t, "LikingUsers", walkUsers(t, s, viewer, n, 1+a%3), want)
+			} else {
+				_, err := s.LikingUsers(t.ctx, uid(viewer), pid(n), store.Cursor{}, 1)
+				same(t, "LikingUsers", kind(err), refused)
+			}
 		default:
 			var ids []liked.PostID
 			var want []bool
@@ -360,26 +421,4 @@ func compare(t *T, restart int) {
 	t.end(s)
 	r := t.check(s)
 	same(t, "report", r, store.Report{Users: int64(len(m.users)), Posts: int64(len(m.posts)), Likes: int64(len(m.likes)), LogEntries: m.changes})
-}
-
-func walkPosts(t *T, s store.Store, viewer, user, page int) (all []liked.Post) {
-	for next := store.Cursor(0); ; {
-		posts, n, err := s.LikedPosts(t.ctx, uid(viewer), uid(user), next, page)
-		t.noError(err)
-		all = append(all, posts...)
-		if next = n; next == 0 {
-			return all
-		}
-	}
-}
-
-func walkUsers(t *T, s store.Store, post, page int) (all []liked.User) {
-	for next := store.Cursor(0); ; {
-		users, n, err := s.LikingUsers(t.ctx, 0, pid(post), next, page)
-		t.noError(err)
-		all = append(all, users...)
-		if next = n; next == 0 {
-			return all
-		}
-	}
 }

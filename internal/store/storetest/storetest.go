@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"reflect"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -48,7 +49,7 @@ func Run(t *testing.T, h Harness) {
 		}
 	}
 	t.Logf("STORETEST_SEED=%d", seed)
-	for name, tests := range map[string][]test{"Accounts": accountTests, "Likes": likeTests, "Grants": grantTests, "Traces": traceTests,
+	for name, tests := range map[string][]test{"Accounts": accountTests, "Lookups": lookupTests, "Likes": likeTests, "Grants": grantTests, "Traces": traceTests,
 		"Concurrency": concurrencyTests, "Crash": crashTests, "Fault": faultTests, "History": historyTests, "Model": modelTests, "Transfer": transferTests} {
 		t.Run(name, func(t *testing.T) {
 			if len(tests) == 0 {
@@ -215,44 +216,80 @@ func (t *T) block(s store.Store, a, b int, on, changes bool) {
 // likedPosts walks the whole list in pages and returns the numbers of the posts.
 func (t *T) likedPosts(s store.Store, viewer, user, page int) (posts []int) {
 	t.Helper()
-	for next := store.Cursor(0); ; {
-		p, n, err := s.LikedPosts(t.ctx, uid(viewer), uid(user), next, page)
-		t.ok(err)
-		for _, p := range p {
-			posts = append(posts, int(p.ID>>22))
-		}
-		if len(p) > page {
-			t.Errorf("LikedPosts: got %d posts, want at most %d", len(p), page)
-		}
-		if n == 0 {
-			return posts
-		}
-		if next != 0 && n >= next {
-			t.Fatalf("LikedPosts: cursor went from %d to %d", next, n)
-		}
-		next = n
+	for _, p := range walkPosts(t, s, viewer, user, page) {
+		posts = append(posts, number(p.ID))
 	}
+	return posts
 }
 
 // likingUsers is likedPosts for the other list.
 func (t *T) likingUsers(s store.Store, viewer, post, page int) (users []int) {
 	t.Helper()
-	for next := store.Cursor(0); ; {
-		u, n, err := s.LikingUsers(t.ctx, uid(viewer), pid(post), next, page)
+	for _, u := range walkUsers(t, s, viewer, post, page) {
+		users = append(users, number(u.ID))
+	}
+	return users
+}
+
+func walkPosts(t *T, s store.Store, viewer, user, page int) []liked.Post {
+	t.Helper()
+	return walk(t, page, func(from store.Cursor) (store.Page[liked.Post], error) {
+		return s.LikedPosts(t.ctx, uid(viewer), uid(user), from, page)
+	})
+}
+
+func walkUsers(t *T, s store.Store, viewer, post, page int) []liked.User {
+	t.Helper()
+	return walk(t, page, func(from store.Cursor) (store.Page[liked.User], error) {
+		return s.LikingUsers(t.ctx, uid(viewer), pid(post), from, page)
+	})
+}
+
+// walk goes through a list that nobody changes, to its end and back, and returns it.
+func walk[Item any](t *T, max int, get func(store.Cursor) (store.Page[Item], error)) []Item {
+	t.Helper()
+	all, page := walkThere(t, max, get)
+	var back []Item
+	want := all[:len(all)-len(page.Items)]
+	for from := page.Newer; from != (store.Cursor{}); from = page.Newer {
+		var err error
+		page, err = get(from)
 		t.ok(err)
-		for _, u := range u {
-			users = append(users, int(u.ID>>22))
+		back = append(slices.Clone(page.Items), back...)
+		if len(page.Items) > max {
+			t.Errorf("back: got %d items, want at most %d", len(page.Items), max)
 		}
-		if len(u) > page {
-			t.Errorf("LikingUsers: got %d users, want at most %d", len(u), page)
+		if (page.Newer != store.Cursor{}) && (!page.Newer.Newer || page.Newer.Seq <= from.Seq) {
+			t.Fatalf("cursor went back from %v to %v", from, page.Newer)
 		}
-		if n == 0 {
-			return users
+		same(t, "older of a page on the way back", page.Older, store.Cursor{Seq: from.Seq})
+	}
+	same(t, "the way back", back, want)
+	return all
+}
+
+// walkThere goes through a list, and returns what it saw and the last page.
+func walkThere[Item any](t *T, max int, get func(store.Cursor) (store.Page[Item], error)) (all []Item, page store.Page[Item]) {
+	t.Helper()
+	var from store.Cursor
+	for {
+		var err error
+		page, err = get(from)
+		t.ok(err)
+		all = append(all, page.Items...)
+		if len(page.Items) > max {
+			t.Errorf("got %d items, want at most %d", len(page.Items), max)
 		}
-		if next != 0 && n >= next {
-			t.Fatalf("LikingUsers: cursor went from %d to %d", next, n)
+		if (page.Newer == store.Cursor{}) != (from == store.Cursor{}) {
+			t.Errorf("page from %v: got newer %v", from, page.Newer)
 		}
-		next = n
+		if page.Older == (store.Cursor{}) {
+			return all, page
+		}
+		if page.Older.Newer || from.Seq != 0 && page.Older.Seq >= from.Seq {
+			t.Fatalf("cursor went from %v to %v", from, page.Older)
+		}
+		from = page.Older
 	}
 }
 

@@ -98,19 +98,19 @@ func (t *T) answers(s store.Store, users, posts int) (answers []string) {
 	for n := 1; n <= posts; n++ {
 		p, err := s.Post(t.ctx, uid(3), pid(n))
 		say(p, err)
-		for after := store.Cursor(0); ; {
-			page, next, err := s.LikingUsers(t.ctx, uid(3), pid(n), after, 3)
-			say(page, next, err)
-			if after = next; next == 0 {
+		for from := (store.Cursor{}); ; {
+			page, err := s.LikingUsers(t.ctx, uid(3), pid(n), from, 3)
+			say(page, err)
+			if from = page.Older; from == (store.Cursor{}) {
 				break
 			}
 		}
 	}
 	for n := 1; n <= users; n++ {
-		for after := store.Cursor(0); ; {
-			page, next, err := s.LikedPosts(t.ctx, uid(3), uid(n), after, 3)
-			say(page, next, err)
-			if after = next; next == 0 {
+		for from := (store.Cursor{}); ; {
+			page, err := s.LikedPosts(t.ctx, uid(3), uid(n), from, 3)
+			say(page, err)
+			if from = page.Older; from == (store.Cursor{}) {
 				break
 			}
 		}

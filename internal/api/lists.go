@@ -1,0 +1,103 @@
+package api
+
+import (
+	"strconv"
+
+	"liked"
+	"liked/internal/store"
+)
+
+// defaultResults is how many items a page has unless the request says otherwise.
+const defaultResults = 100
+
+// likedPosts answers with what a user likes, newest like first. Where likes are private, others see an empty list.
+func (a *API) likedPosts(c *call) (any, error) {
+	id := liked.UserID(c.ids[0])
+	l := list{"liked_tweets", c.ids[0]}
+	from, max, err := a.page(c, l)
+	if err != nil {
+		return nil, err
+	}
+	page, err := a.Store.LikedPosts(c.ctx, c.who.User, id, from, max)
+	switch {
+	case err == nil:
+	case liked.KindOf(err) == liked.NotFound:
+		var state liked.AccountState
+		users, err := a.Store.UsersByID(c.ctx, []liked.UserID{id})
+		if err != nil {
+			return nil, err
+		}
+		if len(users) > 0 {
+			state = users[0].State
+		}
+		return document{Errors: partials{a.hiddenUser("id", c.path[0].value, state)}}, nil
+	case liked.KindOf(err) == liked.Forbidden:
+		return document{Errors: partials{a.notAuthorized("user", "id", c.path[0].value, "data")}}, nil
+	default:
+		return nil, err
+	}
+	if a.PrivateLikes && id != c.who.User {
+		page = store.Page[liked.Post]{}
+	}
+	doc, err := a.postsDocument(c, page.Items, nil)
+	return paged(a, doc, err, l, page)
+}
+
+// likingUsers answers with who likes a post, newest like first. Where likes are private, only the author may know.
+func (a *API) likingUsers(c *call) (any, error) {
+	id := liked.PostID(c.ids[0])
+	l := list{"liking_users", c.ids[0]}
+	from, max, err := a.page(c, l)
+	if err != nil {
+		return nil, err
+	}
+	page, err := a.Store.LikingUsers(c.ctx, c.who.User, id, from, max)
+	if err != nil {
+		return a.unseenPost(c, err)
+	}
+	if a.PrivateLikes {
+		// An author never changes, so that it does not matter that this is another moment.
+		p, err := a.Store.Post(c.ctx, c.who.User, id)
+		if err == nil && p.RepostOf != 0 {
+			p, err = a.Store.Post(c.ctx, c.who.User, p.RepostOf)
+		}
+		if err != nil {
+			return a.unseenPost(c, err)
+		}
+		if p.Author != c.who.User {
+			return nil, a.forbidden.because("likes are private: only the author of a post sees who likes it; liked serves everybody with --no-private-likes")
+		}
+	}
+	doc, err := a.usersDocument(c, page.Items, nil)
+	return paged(a, doc, err, l, page)
+}
+
+// page reads what the request says about the page of the list.
+func (a *API) page(c *call, l list) (from store.Cursor, max int, err error) {
+	max = defaultResults
+	if v := c.query["max_results"]; len(v) > 0 {
+		max, _ = strconv.Atoi(v[0]) // readQuery has seen it
+	}
+	if v := c.query["pagination_token"]; len(v) > 0 {
+		var ok bool
+		if from, ok = a.cursor(l, v[0]); !ok {
+			return from, 0, a.invalid("", badValue(pair{"pagination_token", v[0]}, "is not valid"))
+		}
+	}
+	return from, max, nil
+}
+
+type meta struct {
+	ResultCount   int    `json:"result_count"`
+	NextToken     string `json:"next_token,omitempty"`
+	PreviousToken string `json:"previous_token,omitempty"`
+}
+
+// paged adds to the document of a page how to go on.
+func paged[T any](a *API, doc *document, err error, l list, page store.Page[T]) (any, error) {
+	if err != nil {
+		return nil, err
+	}
+	doc.Meta = &meta{len(page.Items), a.token(l, page.Older), a.token(l, page.Newer)}
+	return doc, nil
+}

@@ -1,0 +1,613 @@
+package api_test
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"pgregory.net/rapid"
+
+	"liked"
+	"liked/internal/api"
+	"liked/internal/auth"
+	"liked/internal/limit"
+	"liked/internal/store/pebblestore"
+)
+
+// TestLists holds every list, count and page to a model in its plainest form, while people like, unlike, delete, block,
+// follow, protect and are suspended at random, and the server restarts.
+func TestLists(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		m := newListModel(t)
+		defer m.close()
+		t.Repeat(map[string]func(*rapid.T){
+			"like":       func(t *rapid.T) { m.setLike(t, true) },
+			"unlike":     func(t *rapid.T) { m.setLike(t, false) },
+			"like anew":  func(t *rapid.T) { m.setLike(t, false); m.setLike(t, true) },
+			"delete":     m.deletePost,
+			"protect":    m.protect,
+			"suspend":    m.suspend,
+			"follow":     func(t *rapid.T) { m.relate(t, m.store.SetFollow, m.follows) },
+			"block":      func(t *rapid.T) { m.relate(t, m.store.SetBlock, m.blocks) },
+			"restart":    m.restart,
+			"begin walk": m.beginWalk,
+			"walk on":    m.walkOn,
+			"walk far":   func(t *rapid.T) { m.walkOn(t); m.walkOn(t); m.walkOn(t) },
+			"":           m.check,
+		})
+	})
+}
+
+const (
+	listUsers = 6
+	listPosts = 14 // the last two are reposts of the first two
+)
+
+type listModel struct {
+	fs     vfs.FS
+	store  *pebblestore.Store
+	server *httptest.Server
+	tokens [listUsers + 1]string // 0 is a caller without a user
+
+	hidden, protected [listUsers + 1]bool
+	follows, blocks   map[[2]int]bool
+	deleted           [listPosts + 1]bool
+	likes             []listLike // oldest first
+	made              int        // likes ever
+	walks             []*listWalk
+	at                time.Time
+}
+
+type listLike struct{ id, user, post int }
+
+func authorOf(post int) int { return 1 + post%3 } // the others only like
+
+func original(post int) int {
+	if post > listPosts-2 {
+		return post - (listPosts - 2)
+	}
+	return post
+}
+
+func newListModel(t *rapid.T) *listModel {
+	m := &listModel{fs: vfs.NewMem(), follows: map[[2]int]bool{}, blocks: map[[2]int]bool{}, at: start}
+	m.open(t)
+	ctx := context.Background()
+	for i := 1; i <= listUsers; i++ {
+		must(t, m.store.AddUser(ctx, liked.User{ID: liked.UserID(i), Username: fmt.Sprint("user", i), Name: "User", CreatedAt: start}))
+	}
+	for i := 1; i <= listPosts; i++ {
+		p := liked.Post{ID: liked.PostID(i), Author: liked.UserID(authorOf(i)), Text: "post", CreatedAt: start}
+		if original(i) != i {
+			p.RepostOf = liked.PostID(original(i))
+		}
+		must(t, m.store.AddPost(ctx, p))
+	}
+	for i, n := range rapid.Permutation(numbers(listUsers*(listPosts-2))).Draw(t, "likes") {
+		like := listLike{i + 1, 1 + n%listUsers, 1 + n/listUsers}
+		_, err := m.store.SetLike(ctx, liked.UserID(like.user), liked.PostID(like.post), true, start)
+		must(t, err)
+		m.likes = append(m.likes, like)
+	}
+	m.made = len(m.likes)
+	au := m.auth(t)
+	app, secrets, err := au.NewApp(ctx, liked.App{Name: "demo"})
+	must(t, err)
+	m.tokens[0] = secrets.Bearer
+	for i := 1; i <= listUsers; i++ {
+		token, err := au.IssueTokens(ctx, app.ID, liked.UserID(i), liked.AllScopes, 1000*time.Hour)
+		must(t, err)
+		m.tokens[i] = token.AccessToken
+	}
+	return m
+}
+
+func numbers(n int) (all []int) {
+	for i := range n {
+		all = append(all, i)
+	}
+	return all
+}
+
+func must(t *rapid.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (m *listModel) now() time.Time { return m.at }
+
+func (m *listModel) auth(t *rapid.T) *auth.Auth {
+	au, err := auth.New(auth.Options{Store: m.store, Now: m.now, Rand: rand.Reader, BaseURL: func(r *http.Request) string { return "http://" + r.Host }})
+	must(t, err)
+	return au
+}
+
+func (m *listModel) open(t *rapid.T) {
+	var err error
+	m.store, err = pebblestore.Open(pebblestore.Options{FS: m.fs, Dir: "data"})
+	must(t, err)
+	a, err := api.New(api.Options{Store: m.store, Auth: m.auth(t), Limiter: limit.New(nil), Limits: api.NoLimits(), Now: m.now, PageKey: [32]byte{7}})
+	must(t, err)
+	m.server = httptest.NewServer(a)
+}
+
+func (m *listModel) close() error {
+	m.server.Close()
+	return m.store.Close()
+}
+
+func (m *listModel) restart(t *rapid.T) {
+	must(t, m.close())
+	m.open(t)
+}
+
+func anyUser(t *rapid.T) int { return rapid.IntRange(1, listUsers).Draw(t, "user") }
+func anyPost(t *rapid.T) int { return rapid.IntRange(1, listPosts).Draw(t, "post") }
+
+// sees returns 0, NotFound or Forbidden.
+func (m *listModel) sees(viewer, user int) liked.Kind {
+	switch {
+	case m.hidden[user]:
+		return liked.NotFound
+	case viewer == user:
+		return 0
+	case m.blocks[[2]int{user, viewer}], m.protected[user] && !m.follows[[2]int{viewer, user}]:
+		return liked.Forbidden
+	}
+	return 0
+}
+
+// seesPost is sees for a post, and for its original.
+func (m *listModel) seesPost(viewer, post int) liked.Kind {
+	for _, p := range []int{post, original(post)} {
+		if m.deleted[p] {
+			return liked.NotFound
+		}
+		if k := m.sees(viewer, authorOf(p)); k != 0 {
+			return k
+		}
+	}
+	return 0
+}
+
+func (m *listModel) setLike(t *rapid.T, on bool) {
+	user, post := anyUser(t), anyPost(t)
+	if m.hidden[user] {
+		return
+	}
+	m.at = m.at.Add(time.Duration(rapid.IntRange(-2, 3).Draw(t, "ms")) * time.Millisecond)
+	method, path, body := "POST", fmt.Sprintf("/2/users/%d/likes", user), fmt.Sprintf(`{"tweet_id":"%d"}`, post)
+	if !on {
+		method, path, body = "DELETE", path+"/"+fmt.Sprint(post), ""
+	}
+	resp, text := m.call(t, user, method, path, body)
+	kind := liked.Kind(0)
+	if on {
+		kind = m.seesPost(user, post)
+		if other := m.seesPost(user, original(post)); other == liked.NotFound {
+			kind = other
+		}
+	}
+	if want := map[liked.Kind]int{0: 200, liked.NotFound: 400, liked.Forbidden: 403}[kind]; resp.StatusCode != want {
+		t.Fatalf("%s %s %s: got %d %s, want %d", method, path, body, resp.StatusCode, text, want)
+	}
+	if kind != 0 {
+		return
+	}
+	i := slices.IndexFunc(m.likes, func(l listLike) bool { return l.user == user && l.post == original(post) })
+	switch {
+	case on && i < 0:
+		m.made++
+		m.likes = append(m.likes, listLike{m.made, user, original(post)})
+	case !on && i >= 0:
+		m.likes = slices.Delete(m.likes, i, i+1)
+	}
+}
+
+func (m *listModel) deletePost(t *rapid.T) {
+	post := anyPost(t)
+	if m.deleted[post] || rapid.IntRange(0, 3).Draw(t, "really") != 0 {
+		return
+	}
+	must(t, m.store.DeletePost(context.Background(), 0, liked.PostID(post)))
+	m.deleted[post] = true
+}
+
+func (m *listModel) protect(t *rapid.T) {
+	user := anyUser(t)
+	m.protected[user] = !m.protected[user]
+	m.change(t, user)
+}
+
+func (m *listModel) suspend(t *rapid.T) {
+	user := anyUser(t)
+	m.hidden[user] = !m.hidden[user]
+	m.change(t, user)
+}
+
+func (m *listModel) change(t *rapid.T, user int) {
+	must(t, m.store.UpdateUser(context.Background(), liked.UserID(user), func(u *liked.User) error {
+		u.State, u.Protected = liked.Active, m.protected[user]
+		if m.hidden[user] {
+			u.State = liked.Suspended
+		}
+		return nil
+	}))
+}
+
+func (m *listModel) relate(t *rapid.T, set func(context.Context, liked.UserID, liked.UserID, bool) (bool, error), is map[[2]int]bool) {
+	a, b := anyUser(t), anyUser(t)
+	if a == b {
+		return
+	}
+	on := !is[[2]int{a, b}]
+	_, err := set(context.Background(), liked.UserID(a), liked.UserID(b), on)
+	must(t, err)
+	is[[2]int{a, b}] = on
+	if on && fmt.Sprintf("%p", is) == fmt.Sprintf("%p", m.blocks) { // a block ends the follows
+		delete(m.follows, [2]int{a, b})
+		delete(m.follows, [2]int{b, a})
+	}
+}
+
+// list is one of the lists: of the posts that the user likes, or of the users who like the post.
+type list struct {
+	posts bool
+	of    int
+}
+
+func (l list) path() string {
+	if l.posts {
+		return fmt.Sprintf("/2/users/%d/liked_tweets", l.of)
+	}
+	return fmt.Sprintf("/2/tweets/%d/liking_users", l.of)
+}
+
+// want returns what the viewer sees of the list, newest first, by the item's id, or why they see nothing.
+func (m *listModel) want(viewer int, l list) (likes []listLike, kind liked.Kind) {
+	if kind = m.seesPost(viewer, l.of); l.posts {
+		kind = m.sees(viewer, l.of)
+	}
+	if kind != 0 {
+		return nil, kind
+	}
+	for _, like := range slices.Backward(m.likes) {
+		if l.posts && like.user == l.of && m.seesPost(viewer, like.post) == 0 || !l.posts && like.post == original(l.of) && m.sees(viewer, like.user) == 0 {
+			likes = append(likes, like)
+		}
+	}
+	return likes, 0
+}
+
+func (l list) item(like listLike) int {
+	if l.posts {
+		return like.post
+	}
+	return like.user
+}
+
+// pageAnswer is as much of an answer as the tests read.
+type pageAnswer struct {
+	Data []struct {
+		ID      string `json:"id"`
+		Metrics *struct {
+			Likes int `json:"like_count"`
+		} `json:"public_metrics"`
+	} `json:"data"`
+	Errors []struct {
+		Title string `json:"title"`
+	} `json:"errors"`
+	Meta struct {
+		Count    int    `json:"result_count"`
+		Next     string `json:"next_token"`
+		Previous string `json:"previous_token"`
+	} `json:"meta"`
+}
+
+func (m *listModel) call(t *rapid.T, viewer int, method, target, body string) (*http.Response, string) {
+	r, err := http.NewRequest(method, m.server.URL+target, strings.NewReader(body))
+	must(t, err)
+	r.Header.Set("Authorization", "Bearer "+m.tokens[viewer])
+	r.Header.Set("Content-Type", "application/json")
+	resp, err := m.server.Client().Do(r)
+	must(t, err)
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	must(t, err)
+	return resp, string(text)
+}
+
+func (m *listModel) get(t *rapid.T, viewer int, target string) (p pageAnswer) {
+	resp, text := m.call(t, viewer, "GET", target, "")
+	if err := json.Unmarshal([]byte(text), &p); err != nil || resp.StatusCode != 200 {
+		t.Fatalf("GET %s by %d: %d %s", target, viewer, resp.StatusCode, text)
+	}
+	if strings.Contains(target, "/lik") && p.Meta.Count != len(p.Data) {
+		t.Fatalf("GET %s: result_count %d with %d items", target, p.Meta.Count, len(p.Data))
+	}
+	return p
+}
+
+func (m *listModel) someViewer(t *rapid.T) int {
+	viewer := rapid.IntRange(0, listUsers).Draw(t, "viewer")
+	if m.hidden[viewer] { // cannot read at all
+		return 0
+	}
+	return viewer
+}
+
+func refusal(kind liked.Kind, posts bool) string {
+	switch {
+	case kind == liked.Forbidden:
+		return "Authorization Error"
+	case kind == liked.NotFound && posts:
+		return "Forbidden" // suspended
+	case kind == liked.NotFound:
+		return "Not Found Error"
+	}
+	return ""
+}
+
+// check compares all lists and all counts as one viewer sees them, and the store with itself.
+func (m *listModel) check(t *rapid.T) {
+	viewer := m.someViewer(t)
+	for i := 1; i <= listUsers+listPosts; i++ {
+		l := list{posts: true, of: i}
+		if i > listUsers {
+			l = list{of: i - listUsers}
+		}
+		p := m.get(t, viewer, l.path())
+		want, kind := m.want(viewer, l)
+		title := ""
+		if len(p.Errors) > 0 {
+			title = p.Errors[0].Title
+		}
+		if title != refusal(kind, l.posts) {
+			t.Fatalf("GET %s by %d: got %q, want %q", l.path(), viewer, title, refusal(kind, l.posts))
+		}
+		var got, wanted []string
+		for _, d := range p.Data {
+			got = append(got, d.ID)
+		}
+		for _, like := range want {
+			wanted = append(wanted, fmt.Sprint(l.item(like)))
+		}
+		if !slices.Equal(got, wanted) {
+			t.Fatalf("GET %s by %d: got %v, want %v", l.path(), viewer, got, wanted)
+		}
+	}
+	count := func(target string, of func(listLike) int) {
+		for _, d := range m.get(t, viewer, target).Data {
+			n := 0
+			for _, like := range m.likes {
+				if fmt.Sprint(of(like)) == d.ID {
+					n++
+				}
+			}
+			if d.Metrics.Likes != n {
+				t.Fatalf("like_count of %s in %s: got %d, want %d", d.ID, target, d.Metrics.Likes, n)
+			}
+		}
+	}
+	count("/2/users?ids=1,2,3,4,5,6&user.fields=public_metrics", func(l listLike) int { return l.user })
+	count("/2/tweets?ids=1,2,3,4,5,6,7,8,9,10,11,12&tweet.fields=public_metrics", func(l listLike) int { return l.post })
+	report, err := m.store.Check(context.Background())
+	if err != nil || len(report.Problems) > 0 || report.Likes != int64(len(m.likes)) {
+		t.Fatalf("Check: %v, %+v; want %d likes", err, report, len(m.likes))
+	}
+	// What was there and could be seen all through a walk must be seen by it.
+	for _, w := range m.walks {
+		now, _ := m.want(w.viewer, w.list)
+		maps.DeleteFunc(w.must, func(like listLike, _ bool) bool { return !slices.Contains(now, like) })
+	}
+}
+
+// listWalk goes through a list page by page, first to its end and then back, while the world changes.
+type listWalk struct {
+	list
+	viewer int
+	token  string
+	back   bool
+	began  int               // likes there had been when it began or turned
+	seen   map[int]bool      // items
+	pages  []map[int]bool    // of the way there, to know which the way back must see
+	must   map[listLike]bool // that were there all the time
+}
+
+func (m *listModel) beginWalk(t *rapid.T) {
+	if len(m.walks) > 3 {
+		m.walks = m.walks[1:]
+	}
+	w := &listWalk{viewer: m.someViewer(t), began: m.made, seen: map[int]bool{}, must: map[listLike]bool{}}
+	if w.posts = rapid.Bool().Draw(t, "posts"); w.posts {
+		w.of = anyUser(t)
+	} else {
+		w.of = anyPost(t)
+	}
+	likes, kind := m.want(w.viewer, w.list)
+	if kind != 0 {
+		return
+	}
+	for _, like := range likes {
+		w.must[like] = true
+	}
+	m.walks = append(m.walks, w)
+}
+
+func (m *listModel) walkOn(t *rapid.T) {
+	if len(m.walks) == 0 {
+		m.beginWalk(t)
+	}
+	if len(m.walks) == 0 {
+		return
+	}
+	i := rapid.IntRange(0, len(m.walks)-1).Draw(t, "walk")
+	w := m.walks[i]
+	if _, kind := m.want(w.viewer, w.list); kind != 0 || m.hidden[w.viewer] { // ended by somebody else
+		m.walks = slices.Delete(m.walks, i, i+1)
+		return
+	}
+	size := rapid.IntRange(1, 4).Draw(t, "size")
+	if w.posts {
+		size += 4
+	}
+	target := fmt.Sprintf("%s?max_results=%d", w.path(), size)
+	if w.token != "" {
+		target += "&pagination_token=" + w.token
+	}
+	p := m.get(t, w.viewer, target)
+	if len(p.Data) > size || (w.token != "" && !w.back) != (p.Meta.Previous != "") && !w.back {
+		t.Fatalf("GET %s: %d items, previous_token %q", target, len(p.Data), p.Meta.Previous)
+	}
+	page := map[int]bool{}
+	for _, d := range p.Data {
+		var id int
+		fmt.Sscan(d.ID, &id)
+		j := slices.IndexFunc(m.likes, func(like listLike) bool { return w.item(like) == id && m.in(w.list, like) })
+		// A like that is set anew stands at the top: behind the way there, before the way back.
+		if w.seen[id] && (!w.back || m.likes[j].id <= w.began) {
+			t.Fatalf("GET %s: item %d for the second time", target, id)
+		}
+		w.seen[id], page[id] = true, true
+		if !w.back && w.token != "" && m.likes[j].id > w.began {
+			t.Fatalf("GET %s: item %d is newer than the walk", target, id)
+		}
+	}
+	next := p.Meta.Next
+	if w.back {
+		next = p.Meta.Previous
+	}
+	if next != "" {
+		if !w.back {
+			w.pages = append(w.pages, page)
+		}
+		w.token = next
+		return
+	}
+	for like := range w.must {
+		if !w.seen[w.item(like)] {
+			t.Fatalf("GET %s: the walk (back: %v) ended without item %d, like %d", target, w.back, w.item(like), like.id)
+		}
+	}
+	if w.back || p.Meta.Previous == "" {
+		m.walks = slices.Delete(m.walks, i, i+1)
+		return
+	}
+	// Back from the last page: all that was on the pages before it and is what it was, and all that is newer.
+	began := w.began
+	w.back, w.token, w.seen, w.began = true, p.Meta.Previous, map[int]bool{}, m.made
+	clear(w.must)
+	now, _ := m.want(w.viewer, w.list)
+	for _, like := range now {
+		if like.id > began || slices.ContainsFunc(w.pages, func(p map[int]bool) bool { return p[w.item(like)] }) {
+			w.must[like] = true
+		}
+	}
+}
+
+func (m *listModel) in(l list, like listLike) bool {
+	return l.posts && like.user == l.of || !l.posts && like.post == original(l.of)
+}
+
+// TestWalk goes through lists that nobody changes: pages meet without a gap, both ways, whatever their size.
+func TestWalk(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(o *api.Options) { o.Limits = api.NoLimits() })
+	w.do("user 1 author")
+	for i := 1; i <= 23; i++ {
+		w.do(fmt.Sprintf("post %d 1 post", i))
+		w.do(fmt.Sprintf("user %d user%d", 100+i, i))
+		w.do(fmt.Sprintf("like 1 %d", i))
+		w.do(fmt.Sprintf("like %d 1", 100+i))
+	}
+	get := func(target string) (ids []string, next, previous string) {
+		t.Helper()
+		resp, text := w.request("author", "GET", target, nil)
+		var p pageAnswer
+		if err := json.Unmarshal([]byte(text), &p); err != nil || resp.StatusCode != 200 {
+			t.Fatalf("%s: %d %s", target, resp.StatusCode, text)
+		}
+		for _, d := range p.Data {
+			ids = append(ids, d.ID)
+		}
+		return ids, p.Meta.Next, p.Meta.Previous
+	}
+	for _, path := range []string{"/2/users/1/liked_tweets", "/2/tweets/1/liking_users"} {
+		all, next, previous := get(path)
+		if want := map[bool]int{true: 23, false: 24}[strings.HasPrefix(path, "/2/users")]; len(all) != want || next != "" || previous != "" {
+			t.Fatalf("%s: %d items, next_token %q, previous_token %q, want %d items", path, len(all), next, previous, want)
+		}
+		for _, size := range []int{5, 6, 7, 8, 11, 12, 22, 23, 24, 100} {
+			target := func(token string) string {
+				if token == "" {
+					return fmt.Sprintf("%s?max_results=%d", path, size)
+				}
+				return fmt.Sprintf("%s?max_results=%d&pagination_token=%s", path, size, token)
+			}
+			var there, back []string
+			var pages [][]string
+			token, last := "", ""
+			for n := 1; ; n++ {
+				ids, next, previous := get(target(token))
+				if (previous != "") != (n > 1) {
+					t.Errorf("%s page %d: previous_token %q", path, n, previous)
+				}
+				there, pages, last = append(there, ids...), append(pages, ids), previous
+				if token = next; next == "" {
+					break
+				}
+			}
+			if !slices.Equal(there, all) {
+				t.Errorf("%s in pages of %d: got %v, want %v", path, size, there, all)
+			}
+			for n := len(pages) - 2; last != ""; n-- {
+				ids, next, previous := get(target(last))
+				if n < 0 || !slices.Equal(ids, pages[n]) || next == "" {
+					t.Fatalf("%s: back on page %d of %d: got %v, next_token %q, want %v", path, n+1, size, ids, next, pages[n])
+				}
+				back, last = append(slices.Clone(ids), back...), previous
+			}
+			if want := all[:len(all)-len(pages[len(pages)-1])]; !slices.Equal(back, want) {
+				t.Errorf("%s back in pages of %d: got %v, want %v", path, size, back, want)
+			}
+		}
+		// A token is good for any size, and past the end there is an empty page.
+		first, next, _ := get(path + "?max_results=5")
+		rest, end, previous := get(path + "?max_results=100&pagination_token=" + next)
+		if got := append(first, rest...); !slices.Equal(got, all) || end != "" {
+			t.Errorf("%s: got %v and next_token %q, want %v", path, got, end, all)
+		}
+		if newest, next2, _ := get(path + "?max_results=100&pagination_token=" + previous); !slices.Equal(newest, first) || next2 != next {
+			t.Errorf("%s back: got %v, next_token %s, want %v, %s", path, newest, next2, first, next)
+		}
+	}
+
+	// A token is bound to its list.
+	_, next, _ := get("/2/tweets/1/liking_users?max_results=1")
+	for _, target := range []string{"/2/tweets/2/liking_users", "/2/users/1/liked_tweets"} {
+		if resp, text := w.request("author", "GET", target+"?pagination_token="+next, nil); resp.StatusCode != 400 {
+			t.Errorf("%s with a token of another list: %d %s", target, resp.StatusCode, text)
+		}
+	}
+	for i := 2; i <= 23; i++ {
+		w.do(fmt.Sprintf("unlike %d 1", 100+i))
+	}
+	w.do("unlike 101 1")
+	w.do("unlike 1 1")
+	if ids, more, _ := get("/2/tweets/1/liking_users?pagination_token=" + next); len(ids) != 0 || more != "" {
+		t.Errorf("past the end: got %v and next_token %q", ids, more)
+	}
+}

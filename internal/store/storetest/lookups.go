@@ -1,0 +1,234 @@
+package storetest
+
+import (
+	"sync/atomic"
+	"time"
+
+	"liked"
+	"liked/internal/store"
+)
+
+var lookupTests = []test{
+	{"many users", manyUsers},
+	{"many posts", manyPosts},
+	{"newest posts", newestPosts},
+	{"relations", relations},
+	{"publish", publish},
+	{"conversations", conversations},
+	{"what publish refuses", publishRefuses},
+	{"publish the same at once", publishAtOnce},
+}
+
+func manyUsers(t *T) {
+	s := t.open()
+	t.people(s, 4)
+	t.state(s, 3, liked.Suspended)
+	t.post(s, 1, 2)
+	users, err := s.UsersByID(t.ctx, []liked.UserID{uid(3), uid(9), uid(2), uid(3)})
+	t.ok(err)
+	var numbers []int
+	for _, u := range users {
+		numbers = append(numbers, number(u.ID))
+	}
+	same(t, "UsersByID", numbers, []int{3, 2, 3})
+	same(t, "metrics", users[1].Metrics.Posts, int64(1))
+	same(t, "state", users[0].State, liked.Suspended)
+	users, err = s.UsersByUsername(t.ctx, []string{"USER_4", "nobody", "user_1", "", "User_4"})
+	t.ok(err)
+	numbers = nil
+	for _, u := range users {
+		numbers = append(numbers, number(u.ID))
+	}
+	same(t, "UsersByUsername", numbers, []int{4, 1, 4})
+	users, err = s.UsersByID(t.ctx, nil)
+	t.ok(err)
+	same(t, "UsersByID of nobody", users, nil)
+}
+
+func manyPosts(t *T) {
+	for _, v := range t.visibility() {
+		s := t.open()
+		t.people(s, 3)
+		t.post(s, 1, 2)
+		t.post(s, 2, 3)
+		t.post(s, 3, 3)
+		t.like(s, 3, 2, true, true)
+		t.ok(s.DeletePost(t.ctx, 0, pid(3)))
+		v.set(s)
+		t.Log(v.name)
+		for viewer, want := range map[int]liked.Kind{0: v.stranger, 1: v.user} {
+			seen, err := s.Posts(t.ctx, uid(viewer), []liked.PostID{pid(2), pid(1), pid(3), pid(9), pid(2)})
+			t.ok(err)
+			if len(seen) != 5 {
+				t.Fatalf("got %d answers, want 5", len(seen))
+			}
+			t.outcome(seen[1].Err, want)
+			t.fails(seen[2].Err, liked.NotFound)
+			t.fails(seen[3].Err, liked.NotFound)
+			for _, i := range []int{0, 4} {
+				t.ok(seen[i].Err)
+				same(t, "post", seen[i].Post.ID, pid(2))
+				same(t, "likes", seen[i].Post.Metrics.Likes, int64(1))
+			}
+		}
+	}
+}
+
+func newestPosts(t *T) {
+	s := t.Open(t)
+	t.people(s, 3)
+	for _, n := range []int{5, 2, 7, 6} {
+		t.post(s, n, 2)
+	}
+	t.post(s, 9, 3)
+	expect := func(viewer int, want ...liked.PostID) {
+		t.Helper()
+		got, err := s.NewestPosts(t.ctx, uid(viewer), []liked.UserID{uid(2), uid(1), uid(9), uid(3), uid(2)})
+		t.ok(err)
+		same(t, "NewestPosts", got, want)
+	}
+	expect(0, pid(7), 0, 0, pid(9), pid(7))
+	t.ok(s.DeletePost(t.ctx, 0, pid(7)))
+	s = t.Reopen(t, s)
+	t.end(s)
+	expect(1, pid(6), 0, 0, pid(9), pid(6))
+	t.protect(s, 2, true)
+	expect(1, 0, 0, 0, pid(9), 0)
+	expect(2, pid(6), 0, 0, pid(9), pid(6))
+	t.state(s, 3, liked.Suspended)
+	t.follow(s, 1, 2, true, true)
+	expect(1, pid(6), 0, 0, 0, pid(6))
+}
+
+func relations(t *T) {
+	s := t.open()
+	t.people(s, 4)
+	t.follow(s, 1, 2, true, true)
+	t.follow(s, 3, 1, true, true)
+	t.block(s, 1, 4, true, true)
+	got, err := s.Relations(t.ctx, uid(1), []liked.UserID{uid(4), uid(2), uid(1), uid(3), uid(9)})
+	t.ok(err)
+	same(t, "Relations", got, []store.Relation{{Blocks: true}, {Follows: true}, {}, {FollowedBy: true}, {}})
+	got, err = s.Relations(t.ctx, uid(4), []liked.UserID{uid(1)})
+	t.ok(err)
+	same(t, "a block by the other is not told", got, []store.Relation{{}})
+}
+
+// published is post n of user 1, who says the text.
+func published(n int, text string) liked.Post {
+	p := newPost(n, 1)
+	p.Text = text
+	return p
+}
+
+func publish(t *T) {
+	s := t.open()
+	t.people(s, 3)
+	t.post(s, 1, 2)
+	repost := newPost(2, 3)
+	repost.RepostOf = pid(1)
+	t.ok(s.AddPost(t.ctx, repost))
+	p := published(3, "answer")
+	p.InReplyTo, p.Quotes = pid(2), pid(2)
+	t.ok(s.Publish(t.ctx, p))
+	got, err := s.Post(t.ctx, 0, pid(3))
+	t.ok(err)
+	p.InReplyTo, p.Quotes, p.Conversation, p.InReplyToUser = pid(1), pid(1), pid(1), uid(2)
+	same(t, "an answer to a repost is one of the original", got, p)
+	original, err := s.Post(t.ctx, 0, pid(1))
+	t.ok(err)
+	same(t, "metrics", original.Metrics, liked.PostMetrics{Reposts: 1, Replies: 1, Quotes: 1})
+	t.fails(s.Publish(t.ctx, published(3, "taken")), liked.Conflict)
+	p = published(4, "nobody")
+	p.Author = uid(9)
+	t.fails(s.Publish(t.ctx, p), liked.NotFound)
+	t.fails(s.Publish(t.ctx, published(-1, "x")), liked.Invalid)
+
+	// The same text, in the same place, by the same author, lately.
+	t.fails(s.Publish(t.ctx, func() liked.Post { p := published(5, "answer"); p.InReplyTo, p.Quotes = pid(1), pid(1); return p }()), liked.Forbidden)
+	t.ok(s.Publish(t.ctx, published(5, "answer"))) // not an answer
+	t.fails(s.Publish(t.ctx, published(6, "answer")), liked.Forbidden)
+	p = published(6, "answer")
+	p.Author = uid(2)
+	t.ok(s.Publish(t.ctx, p))
+	later := published(7, "answer")
+	later.CreatedAt = start.Add(24*time.Hour - time.Millisecond)
+	t.fails(s.Publish(t.ctx, later), liked.Forbidden)
+	later.CreatedAt = start.Add(24 * time.Hour)
+	t.ok(s.Publish(t.ctx, later))
+	t.ok(s.DeletePost(t.ctx, uid(1), pid(7)))
+	later.ID = pid(8)
+	t.ok(s.Publish(t.ctx, later)) // what is gone does not count
+	for n := 100; n < 119; n++ {
+		p := newPost(n, 1)
+		p.CreatedAt = later.CreatedAt
+		t.ok(s.AddPost(t.ctx, p))
+	}
+	later.ID = pid(119)
+	t.fails(s.Publish(t.ctx, later), liked.Forbidden)
+	t.post(s, 119, 1)
+	later.ID = pid(120)
+	t.ok(s.Publish(t.ctx, later)) // twenty posts ago
+}
+
+func conversations(t *T) {
+	s := t.Open(t)
+	t.people(s, 3)
+	t.post(s, 1, 1)
+	for n := 2; n <= 5; n++ {
+		p := newPost(n, n%3+1)
+		p.InReplyTo = pid(n - 1)
+		p.Conversation, p.InReplyToUser = pid(77), uid(77) // ignored
+		t.ok(s.AddPost(t.ctx, p))
+	}
+	t.ok(s.DeletePost(t.ctx, 0, pid(1)))
+	s = t.Reopen(t, s)
+	t.end(s)
+	for n := 2; n <= 5; n++ {
+		p, err := s.Post(t.ctx, 0, pid(n))
+		t.ok(err)
+		same(t, "conversation", p.Conversation, pid(1))
+		same(t, "in reply to user", p.InReplyToUser, []liked.UserID{2: uid(1), 3: uid(3), 4: uid(1), 5: uid(2)}[n])
+	}
+}
+
+func publishRefuses(t *T) {
+	for _, v := range t.visibility() {
+		t.Log(v.name)
+		s := t.open()
+		t.people(s, 3)
+		t.post(s, 1, 2)
+		v.set(s)
+		for i, refer := range []func(*liked.Post){
+			func(p *liked.Post) { p.InReplyTo = pid(1) },
+			func(p *liked.Post) { p.Quotes = pid(1) },
+		} {
+			p := published(10+i, "x")
+			refer(&p)
+			want := v.user
+			if want != 0 {
+				want = liked.NotFound
+			}
+			t.outcome(s.Publish(t.ctx, p), want)
+		}
+	}
+}
+
+func publishAtOnce(t *T) {
+	s := t.open()
+	t.people(s, 1)
+	var done, refused atomic.Int64
+	together(20, func(i int) {
+		switch err := s.Publish(t.ctx, published(10+i, "the same")); {
+		case err == nil:
+			done.Add(1)
+		case liked.KindOf(err) == liked.Forbidden:
+			refused.Add(1)
+		default:
+			t.Errorf("got error %v", err)
+		}
+	})
+	if done.Load() != 1 || refused.Load() != 19 {
+		t.Errorf("got %d published and %d refused, want 1 and 19", done.Load(), refused.Load())
+	}
+}
