@@ -150,7 +150,10 @@ func (a *Auth) readSigner(ctx context.Context, h *oauth1Header) (*caller, error)
 	}
 	token, grant, err := a.store.OAuth1Token(ctx, hashOf(h.token))
 	if err != nil {
-		return nil, refuseIfNotFound(err, "the oauth_token is unknown or was revoked")
+		if notFound(err) {
+			err = &liked.Error{Kind: liked.Unauthorized, Msg: "the oauth_token is unknown or was revoked", Err: liked.ErrToken}
+		}
+		return nil, err
 	}
 	if grant.App != app.ID {
 		return nil, refuse("the oauth_token belongs to app %d, the oauth_consumer_key to app %d", grant.App, app.ID)
