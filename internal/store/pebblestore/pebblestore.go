@@ -1,8 +1,8 @@
 // Package pebblestore keeps everything in a directory of this machine, or in memory, on cockroachdb/pebble. It is the
 // engine of a server that is one process.
 //
-// One goroutine, the committer, owns all writes (see committer.go). Calls queue there in groups: a group is one batch
-// and one sync, and while it is being synced the next one is built. So a write knows the exact state it changes
+// One goroutine, the committer, owns all writes (see committer.go). Calls queue there in groups: a group is one sync of
+// a batch of likes or of a batch for each other operation, and while it is being synced the next one is built. So a write knows the exact state it changes
 // without a lock on anything, and a hot post costs no more than a cold one. Reads never queue; what they return is on
 // disk before they return it.
 package pebblestore
@@ -69,7 +69,7 @@ type Store struct {
 	stopped   chan struct{} // closed when committer and syncer have ended
 	committer committer     // used by the committer's goroutine alone
 
-	// Groups are numbered from 1. A group's number is stored in applied before anything of it can be read, in visible when
+	// Batches are numbered from 1. Its number is stored in applied before anything of a batch can be read, in visible when
 	// all of it can be, and in synced when it is on disk; so synced <= visible <= applied.
 	applied, visible, synced atomic.Uint64
 	syncedSeq                atomic.Uint64 // newest entry of the like log that is on disk
