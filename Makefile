@@ -31,7 +31,8 @@ test:
 race:
 	LIKED_REQUIRE=all go test -race -shuffle=on -timeout 20m $(TESTFLAGS) ./...
 
-# Other people's clients against the built binary. They are downloaded.
+# Other people's clients against the built binary, and the pages in Chromium. They are downloaded, Chromium is not.
+# SCREENSHOTS=DIR keeps pictures of the pages.
 compat:
 	LIKED_REQUIRE=all go test -count=1 -timeout 10m -v -run '^TestClients$$' ./compat
 
@@ -51,4 +52,4 @@ bench:
 
 clean:
 	go clean -testcache -fuzzcache
-	rm -rf compat/typescript/node_modules compat/typescript/build compat/java/*/target
+	rm -rf compat/*/node_modules compat/typescript/build compat/java/*/target

@@ -40,10 +40,6 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Err }
 
-// ErrToken is the cause of an error of kind Unauthorized where the token that was presented is none, or none any more,
-// and not the way in which it was presented.
-var ErrToken = errors.New("no such token")
-
 // Errorf makes an Error of the kind with a message and no cause.
 func Errorf(kind Kind, format string, args ...any) *Error {
 	return &Error{Kind: kind, Msg: fmt.Sprintf(format, args...)}

@@ -11,25 +11,39 @@ import (
 )
 
 // TestClients runs other people's clients, unmodified, against the binary with the race detector. Each gets a server to
-// itself, so that one does not use up the rate limits of another.
+// itself, so that one does not use up the rate limits of another. Clients that have X's hosts written into them reach it
+// through a proxy.
 //
-// The clients and what they need come from npm, Maven and the Go module proxy. That is why they run only where
-// LIKED_REQUIRE names them ("typescript,java,go", or "all").
+// The clients and what they need come from npm, PyPI, Maven and the Go module proxy. That is why they run only where
+// LIKED_REQUIRE names them ("typescript,python,java,go,browser", or "all").
 func TestClients(t *testing.T) {
 	clients := []struct {
 		name     string
-		commands []string // run one after the other in the directory of the client's name
+		consent  bool     // to whatever is asked of alice, unasked
+		commands []string // run one after the other in the directory of the client's name, with $NAME for the driver's variables
 	}{
-		{"typescript", []string{"npm ci --no-audit --no-fund", "npm test"}},
-		{"java", []string{"mvn --batch-mode --no-transfer-progress test"}},
-		{"go", []string{"go test -count=1 -v ./..."}},
+		{"typescript", true, []string{
+			"npm ci --no-audit --no-fund",
+			"env HTTPS_PROXY=http://127.0.0.1:$LIKED_PROXY_PORT NODE_EXTRA_CA_CERTS=$LIKED_CA npm test",
+		}},
+		{"python", true, []string{
+			"python3 -m venv $LIKED_TEMP/venv", // needs Debian's python3-venv
+			"$LIKED_TEMP/venv/bin/pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: --requirement requirements.txt",
+			"env HTTPS_PROXY=http://127.0.0.1:$LIKED_PROXY_PORT REQUESTS_CA_BUNDLE=$LIKED_CA PYTHONDONTWRITEBYTECODE=1 $LIKED_TEMP/venv/bin/python -m unittest --verbose",
+		}},
+		{"java", true, []string{
+			"keytool -importcert -noprompt -alias liked -file $LIKED_CA -keystore $LIKED_TEMP/truststore -storepass changeit",
+			"mvn --batch-mode --no-transfer-progress test",
+		}},
+		{"go", false, []string{"go test -count=1 -v ./..."}},
+		{"browser", false, []string{"npm ci --no-audit --no-fund", "npm test"}}, // needs Chromium
 	}
 	var wanted bool
 	for _, c := range clients {
 		wanted = wanted || required(c.name)
 	}
 	if !wanted {
-		t.Skip("the clients are downloaded: set LIKED_REQUIRE=typescript,java,go to run them")
+		t.Skip("the clients are downloaded: set LIKED_REQUIRE=typescript,python,java,go,browser to run them")
 	}
 	ctx, cancel := beforeTimeout(t)
 	defer cancel()
@@ -39,19 +53,32 @@ func TestClients(t *testing.T) {
 			if !required(c.name) {
 				t.Skipf("set LIKED_REQUIRE=%s to run it", c.name)
 			}
-			s := start(t, bin)
+			flags := []string{"--trusted-proxy", "127.0.0.1"}
+			if c.consent {
+				flags = append(flags, "--auto-consent", "alice")
+			}
+			s := start(t, bin, flags...)
+			p := startProxy(t, s.URL)
 			expired := s.issue(t, map[string]any{"kind": "user", "lifetime_seconds": 1}).Token
 			narrow := s.issue(t, map[string]any{"kind": "user", "scopes": "tweet.read users.read like.read"}).Token
 			readOnly := s.issue(t, map[string]any{"kind": "oauth1", "access": "read"})
 			s.awaitExpiry(t, expired)
+			variables := map[string]string{
+				"LIKED_CREDENTIALS":  s.file,
+				"LIKED_NARROW_TOKEN": narrow, "LIKED_EXPIRED_TOKEN": expired,
+				"LIKED_READONLY_TOKEN": readOnly.Token, "LIKED_READONLY_SECRET": readOnly.TokenSecret,
+				"LIKED_PROXY_PORT": p.port, "LIKED_CA": p.ca, "LIKED_TEMP": t.TempDir(),
+			}
+			env := os.Environ()
+			for name, value := range variables {
+				env = append(env, name+"="+value)
+			}
 			for _, command := range c.commands {
-				words := strings.Fields(command)
+				words := strings.Fields(os.Expand(command, func(name string) string { return variables[name] }))
 				cmd := exec.CommandContext(ctx, words[0], words[1:]...)
 				cmd.Dir = c.name
 				cmd.WaitDelay = 10 * time.Second
-				cmd.Env = append(os.Environ(), "LIKED_CREDENTIALS="+s.file,
-					"LIKED_NARROW_TOKEN="+narrow, "LIKED_EXPIRED_TOKEN="+expired,
-					"LIKED_READONLY_TOKEN="+readOnly.Token, "LIKED_READONLY_SECRET="+readOnly.TokenSecret)
+				cmd.Env = env
 				out, err := cmd.CombinedOutput()
 				t.Logf("%s\n%s", command, out)
 				if err != nil {

@@ -61,6 +61,12 @@ func RateLimits(limits string) Option { return func(c *server.Config) { c.RateLi
 // says when the server starts.
 func Now(now func() time.Time) Option { return func(c *server.Config) { c.Now = now } }
 
+// AutoConsent answers every authorize link with a redirect at once, as if the user had signed in and consented: what
+// follows on the way to a token needs no browser.
+func AutoConsent(username string) Option {
+	return func(c *server.Config) { c.AutoConsent = username }
+}
+
 // Size sets how many users and posts there are; those with names come first.
 func Size(users, posts int) Option {
 	return func(c *server.Config) { c.World.Users, c.World.Posts = users, posts }

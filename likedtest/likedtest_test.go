@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"os"
 	"runtime"
 	"slices"
@@ -189,4 +190,29 @@ func ExampleNew() {
 	}
 	defer resp.Body.Close()
 	// {"data":{"liked":true}}
+}
+
+func TestAutoConsent(t *testing.T) {
+	t.Parallel()
+	srv := likedtest.New(t, likedtest.AutoConsent("bob"))
+	app := srv.Apps[1]
+	resp, err := http.DefaultTransport.RoundTrip(request(t, "GET", srv.URL+"/i/oauth2/authorize?"+url.Values{"response_type": {"code"},
+		"client_id": {app.ClientID}, "redirect_uri": {app.RedirectURIs[0]}, "scope": {"users.read"}, "state": {"s"}, "code_challenge": {"c"},
+		"code_challenge_method": {"plain"}}.Encode()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if to, err := resp.Location(); err != nil || to.Query().Get("state") != "s" || to.Query().Get("code") == "" {
+		t.Errorf("%s to %v: %v", resp.Status, to, err)
+	}
+}
+
+func request(t *testing.T, method, target string) *http.Request {
+	t.Helper()
+	r, err := http.NewRequest(method, target, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
 }

@@ -59,7 +59,7 @@ func (c *envCmd) Run(e *env) error {
 		{"X_API_URL", k.URL}, {"TWITTER_API_BASE_PATH", k.URL}, {"API_BASE_URL", k.URL},
 		{"X_CLIENT_ID", k.Apps[0].ClientID}, {"X_CLIENT_SECRET", k.Apps[0].ClientSecret},
 		{"X_API_KEY", k.Apps[0].APIKey}, {"X_API_SECRET", k.Apps[0].APISecret}, {"X_BEARER_TOKEN", k.Apps[0].BearerToken},
-		{"X_USER_ID", user.ID.String()}, {"X_USERNAME", user.Username},
+		{"X_USER_ID", user.ID.String()}, {"X_USERNAME", user.Username}, {"X_PASSWORD", user.Password},
 		{"X_ACCESS_TOKEN", user.AccessToken}, {"X_REFRESH_TOKEN", user.RefreshToken},
 		{"X_OAUTH1_TOKEN", user.OAuth1Token}, {"X_OAUTH1_TOKEN_SECRET", user.OAuth1TokenSecret},
 		{"LIKED_ADMIN_URL", k.AdminURL}, {"LIKED_ADMIN_TOKEN", k.AdminToken},

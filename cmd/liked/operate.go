@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -48,10 +49,40 @@ type UserFields struct {
 	ProfileImageURL *string `json:"profile_image_url,omitempty" placeholder:"URL" help:"Picture of the profile."`
 }
 
+// Password is how a password is given: never on the command line, where lists of processes show it.
+type Password struct {
+	PasswordFile string  `json:"-" placeholder:"FILE" help:"File with the password to sign in with; - is standard input. One newline at its end is not part of it."`
+	Text         *string `json:"password,omitempty" kong:"-"`
+}
+
+// read reads the file, if one is given.
+func (p *Password) read(stdin io.Reader) error {
+	if p.PasswordFile == "" {
+		return nil
+	}
+	in := stdin
+	if p.PasswordFile != "-" {
+		f, err := os.Open(p.PasswordFile)
+		if err != nil {
+			return fmt.Errorf("password-file: %w", err)
+		}
+		defer f.Close()
+		in = f
+	}
+	text, err := io.ReadAll(io.LimitReader(in, 4096)) // more than the longest password
+	if err != nil {
+		return fmt.Errorf("password-file: %w", err)
+	}
+	password := strings.TrimSuffix(strings.TrimSuffix(string(text), "\n"), "\r")
+	p.Text = &password
+	return nil
+}
+
 type userAddCmd struct {
 	Username string `arg:"" json:"username" help:"1 to 15 of A-Z a-z 0-9 _."`
 	ID       string `json:"id,omitempty" help:"Its id; without it the server picks one."`
 	UserFields
+	Password
 	Output
 	Operator
 }
@@ -60,10 +91,14 @@ func (*userAddCmd) Help() string {
 	return `Examples:
 
   liked user add ada --data DIR
-  liked user add ada --id 12 --name "Ada Lovelace" --protected --data DIR`
+  liked user add ada --id 12 --name "Ada Lovelace" --protected --data DIR
+  pwgen 20 1 | liked user add ada --password-file - --data DIR`
 }
 
 func (c *userAddCmd) Run(e *env) error {
+	if err := c.Password.read(e.stdin); err != nil {
+		return err
+	}
 	return c.with(e, true, func(a *admin) error {
 		var u control.User
 		if err := a.call(http.MethodPost, "/admin/users", c, &u); err != nil {
@@ -149,15 +184,25 @@ type userSetCmd struct {
 	User     string  `arg:"" json:"-" help:"Id or username; @ before a username that is all digits."`
 	Username *string `json:"username,omitempty" help:"New username."`
 	UserFields
+	Password
 	Output
 	Operator
 }
 
 func (*userSetCmd) Help() string {
-	return "Examples:\n\n  liked user set alice --state locked --data DIR\n  liked user set alice --no-protected --data DIR"
+	return `Examples:
+
+  liked user set alice --state locked --data DIR
+  liked user set alice --no-protected --data DIR
+  liked user set alice --password-file - --data DIR
+
+A new password ends all sessions of the user.`
 }
 
 func (c *userSetCmd) Run(e *env) error {
+	if err := c.Password.read(e.stdin); err != nil {
+		return err
+	}
 	return c.with(e, false, func(a *admin) error {
 		var u control.User
 		if err := a.call(http.MethodPatch, "/admin/users/"+url.PathEscape(c.User), c, &u); err != nil {

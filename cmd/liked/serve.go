@@ -108,7 +108,8 @@ func untilReady(ctx context.Context, adminURL string) error {
 }
 
 type serveCmd struct {
-	Data string `placeholder:"DIR" help:"Directory that holds everything; made if missing. Required."`
+	Data          string        `placeholder:"DIR" help:"Directory that holds everything; made if missing. Required."`
+	TokenLifetime time.Duration `default:"2h" help:"Lifetime of access tokens."`
 	Serving
 }
 
@@ -123,8 +124,14 @@ status 0; a second one ends at once. While it runs, DIR/admin.json tells the oth
 "liked user add --data DIR" works on a running server and on a stopped one.`
 }
 
+func (c *serveCmd) config() (server.Config, error) {
+	cfg, err := c.Serving.config(c.Data)
+	cfg.TokenLifetime = c.TokenLifetime
+	return cfg, err
+}
+
 func (c *serveCmd) check() error {
-	cfg, err := c.config(c.Data)
+	cfg, err := c.config()
 	if c.Data == "" {
 		err = errors.Join(errors.New("data: missing; give the directory that holds everything, as in --data /var/lib/liked"), err)
 	}
@@ -132,7 +139,7 @@ func (c *serveCmd) check() error {
 }
 
 func (c *serveCmd) Run(e *env) error {
-	cfg, err := c.config(c.Data)
+	cfg, err := c.config()
 	if err != nil {
 		return err
 	}
@@ -140,12 +147,13 @@ func (c *serveCmd) Run(e *env) error {
 }
 
 type devCmd struct {
-	Data          string        `placeholder:"DIR" help:"Keep everything in this directory; without it everything is gone at the end."`
-	Credentials   string        `placeholder:"FILE" help:"Write what is printed, as JSON, once the server answers."`
-	Users         int           `default:"7" help:"How many users: seven have names, more are generated."`
-	Posts         int           `default:"8" help:"How many posts, likewise."`
-	Seed          *uint64       `placeholder:"N" help:"The same number makes the same world, tokens included; 0 is random. Default: 1 in memory on loopback, otherwise 0."`
-	TokenLifetime time.Duration `default:"720h" help:"Lifetime of the access tokens that the world starts with. X's own is 2h."`
+	Data          string         `placeholder:"DIR" help:"Keep everything in this directory; without it everything is gone at the end."`
+	Credentials   string         `placeholder:"FILE" help:"Write what is printed, as JSON, once the server answers."`
+	Users         int            `default:"7" help:"How many users: seven have names, more are generated."`
+	Posts         int            `default:"8" help:"How many posts, likewise."`
+	Seed          *uint64        `placeholder:"N" help:"The same number makes the same world, tokens included; 0 is random. Default: 1 in memory on loopback, otherwise 0."`
+	TokenLifetime *time.Duration `placeholder:"DURATION" help:"Lifetime of access tokens. Default: 2h as on X, and 720h for those that the world starts with."`
+	AutoConsent   string         `placeholder:"USER" help:"Answer every authorize link at once, as if this user (by username) had signed in and consented."`
 	Serving
 }
 
@@ -155,6 +163,7 @@ func (*devCmd) Help() string {
   liked dev
   liked dev --credentials creds.json --rate-limits off
   liked dev --data ./world --listen 127.0.0.1:0
+  liked dev --auto-consent alice
 
 It needs no network and no files. The world has the users and posts of X's own documentation, a confidential and a
 public app, and for each user an OAuth 2.0 and an OAuth 1.0a token of the first app. A refusal says why in a header,
@@ -179,7 +188,11 @@ func (c *devCmd) seed() uint64 {
 func (c *devCmd) config() (server.Config, error) {
 	cfg, err := c.Serving.config(c.Data)
 	cfg.Explain = true
-	cfg.World = &server.World{Users: c.Users, Posts: c.Posts, Seed: c.seed(), TokenLifetime: c.TokenLifetime}
+	cfg.World = &server.World{Users: c.Users, Posts: c.Posts, Seed: c.seed(), TokenLifetime: 30 * 24 * time.Hour}
+	if c.TokenLifetime != nil {
+		cfg.TokenLifetime, cfg.World.TokenLifetime = *c.TokenLifetime, *c.TokenLifetime
+	}
+	cfg.AutoConsent = c.AutoConsent
 	return cfg, err
 }
 
@@ -252,6 +265,8 @@ func (c *devCmd) print(w io.Writer, k control.Credentials) {
 		{"refresh token", user.RefreshToken},
 		{"oauth1 token", user.OAuth1Token},
 		{"oauth1 secret", user.OAuth1TokenSecret},
+		{"password", user.Password + ", as everybody's"},
+		{"sign in at", k.URL + "/login"},
 		{"", ""},
 		{"admin", k.AdminURL},
 		{"admin token", k.AdminToken},

@@ -1,4 +1,5 @@
-// Package compat likes posts with OAuth 1.0a, signed by github.com/dghubble/oauth1. The tests run against the server
+// Package compat likes posts with OAuth 1.0a, signed by github.com/dghubble/oauth1, and with OAuth 2.0 by
+// golang.org/x/oauth2, from a person's consent on. The tests run against the server
 // that the driver one directory up started.
 package compat
 
@@ -23,8 +24,12 @@ import (
 type world struct {
 	URL  string
 	Apps []struct {
-		APIKey    string `json:"api_key"`
-		APISecret string `json:"api_secret"`
+		Type         string
+		ClientID     string   `json:"client_id"`
+		ClientSecret string   `json:"client_secret"`
+		APIKey       string   `json:"api_key"`
+		APISecret    string   `json:"api_secret"`
+		RedirectURIs []string `json:"redirect_uris"`
 	}
 	Users []user
 	Posts []struct{ ID string }
@@ -33,6 +38,7 @@ type world struct {
 type user struct {
 	ID          string
 	Username    string
+	Password    string
 	Token       string `json:"oauth1_token"`
 	TokenSecret string `json:"oauth1_token_secret"`
 }

@@ -139,25 +139,6 @@ func TestFuzzSeedsMatch(t *testing.T) {
 	}
 }
 
-func BenchmarkReadBody(b *testing.B) {
-	c := newCatalogue(Profile2024.facts())
-	text := []byte(`{"tweet_id":"1346889436626259968"}`)
-	reader := bytes.NewReader(text)
-	r, err := http.NewRequest("POST", "/", nil)
-	if err != nil {
-		b.Fatal(err)
-	}
-	r.Header.Set("Content-Type", "application/json")
-	b.ReportAllocs()
-	for b.Loop() {
-		reader.Reset(text)
-		r.Body = io.NopCloser(reader)
-		if _, p := c.readBody(nil, r, likeBody); p != nil {
-			b.Fatal(p)
-		}
-	}
-}
-
 // FuzzToken: whatever the place, its token has X's shape and opens for its list alone; whatever the text, it opens or is
 // refused, and what opens is what was sealed.
 func FuzzToken(f *testing.F) {
@@ -204,4 +185,23 @@ func FuzzToken(f *testing.F) {
 			t.Errorf("%q opens as %v, whose token is %q", text, got, a.token(l, got))
 		}
 	})
+}
+
+func BenchmarkReadBody(b *testing.B) {
+	c := newCatalogue(Profile2024.facts())
+	text := []byte(`{"tweet_id":"1346889436626259968"}`)
+	reader := bytes.NewReader(text)
+	r, err := http.NewRequest("POST", "/", nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/json")
+	b.ReportAllocs()
+	for b.Loop() {
+		reader.Reset(text)
+		r.Body = io.NopCloser(reader)
+		if _, p := c.readBody(nil, r, likeBody); p != nil {
+			b.Fatal(p)
+		}
+	}
 }

@@ -39,6 +39,7 @@ var v1Words = map[int]struct {
 	89:  {401, "Invalid or expired token."},
 	130: {503, "Over capacity"},
 	131: {500, "Internal error"},
+	135: {401, "Timestamp out of bounds."},
 	136: {401, "You have been blocked from the author of this tweet."},
 	139: {403, "You have already favorited this status."},
 	144: {404, "No status found with that ID."},
@@ -71,13 +72,21 @@ type v1Error struct {
 func (c *catalogue) v1Problem(r *http.Request, err error) *problem {
 	if liked.KindOf(err) == liked.Unauthorized {
 		scheme, _, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-		switch {
-		case errors.Is(err, liked.ErrToken) || strings.EqualFold(scheme, "Bearer"):
-			return v1(89, err.Error())
+		code := 32
+		switch c, known := errors.AsType[interface {
+			error
+			Code() string // X's number for it, where it has one
+		}](err); {
+		case known:
+			if n, err := strconv.Atoi(c.Code()); err == nil && v1Words[n].status != 0 {
+				code = n
+			}
+		case strings.EqualFold(scheme, "Bearer"):
+			code = 89
 		case !strings.EqualFold(scheme, "OAuth"):
-			return v1(215, err.Error())
+			code = 215
 		}
-		return v1(32, err.Error())
+		return v1(code, err.Error())
 	}
 	p := c.problemOf(err)
 	if p.v1 {

@@ -49,6 +49,8 @@ type Auth struct {
 	signers *principals // by hash of consumer key and token
 	nonces  *nonces
 	scratch sync.Pool // of *signed
+
+	passwords passwords
 }
 
 // New returns an Auth that remembers the nonces that the store kept.
@@ -81,6 +83,8 @@ func New(o Options) (*Auth, error) {
 		signers: newPrincipals(),
 		nonces:  newNonces(maxNonces),
 		scratch: sync.Pool{New: func() any { return new(signed) }},
+
+		passwords: newPasswords(),
 	}
 	err = o.Store.LoadTraces(context.Background(), o.Now(), func(store.RateWindow) {}, a.nonces.load)
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"liked"
@@ -37,7 +38,7 @@ type UserTokens struct {
 // NewApp registers an app. It fills in ID and CreatedAt if they are zero, and replaces whatever credentials app has.
 // Invalid names every mistake in name and redirect URIs at once; Conflict means that the ID is taken.
 func (a *Auth) NewApp(ctx context.Context, app liked.App) (liked.App, AppSecrets, error) {
-	if err := checkApp(app); err != nil {
+	if err := CheckApp(app); err != nil {
 		return liked.App{}, AppSecrets{}, err
 	}
 	if app.CreatedAt.IsZero() {
@@ -49,7 +50,11 @@ func (a *Auth) NewApp(ctx context.Context, app liked.App) (liked.App, AppSecrets
 		if !given {
 			app.ID = liked.AppID(a.ids.Next(a.now()))
 		}
-		secrets, err := a.newSecrets(&app)
+		p := a.pick()
+		app.ClientID = base64.RawURLEncoding.EncodeToString([]byte(p.text(urlSafe, 20) + ":1:ci"))
+		p.done()
+		app.ClientSecretHash = store.Hash{}
+		secrets, err := a.newSecrets(&app, !app.Public, true, true)
 		if err != nil {
 			return liked.App{}, AppSecrets{}, err
 		}
@@ -69,28 +74,23 @@ var forbiddenSchemes = strings.Fields(`vbscript javascript vbs data mocha keywor
 	daap itpc itms firefoxurl hcp ldap mailto mmst mmsu msbd rtsp mso-offdap snews news nntp outlook stssync rlogin
 	telnet tn3270 shell sip`)
 
-// checkApp returns Invalid with all that is wrong about what a person chose.
-func checkApp(app liked.App) error {
+const (
+	maxRedirects = 10
+	maxRedirect  = 2048 // bytes
+)
+
+// CheckApp returns Invalid with all that is wrong about what a person chose: the name and the redirect URIs.
+func CheckApp(app liked.App) error {
 	var wrong []error
-	if n := utf8.RuneCountInString(app.Name); n == 0 || n > 100 || !utf8.ValidString(app.Name) {
-		wrong = append(wrong, fmt.Errorf("the name has %d characters, not 1 to 100 of UTF-8", n))
+	if n := utf8.RuneCountInString(app.Name); n == 0 || n > 100 || !utf8.ValidString(app.Name) || strings.ContainsFunc(app.Name, unicode.IsControl) {
+		wrong = append(wrong, fmt.Errorf("the name has %d characters, not 1 to 100 of printable UTF-8", n))
 	}
-	if n := len(app.RedirectURIs); n > 10 {
-		wrong = append(wrong, fmt.Errorf("there are %d redirect URIs, more than 10", n))
+	if n := len(app.RedirectURIs); n > maxRedirects {
+		wrong = append(wrong, fmt.Errorf("there are %d redirect URIs, more than %d", n, maxRedirects))
 	}
-	for _, s := range app.RedirectURIs {
-		u, err := url.Parse(s)
-		switch {
-		case err != nil:
-			wrong = append(wrong, fmt.Errorf("redirect URI %q is not a URI", s))
-		case !u.IsAbs():
-			wrong = append(wrong, fmt.Errorf("redirect URI %q has no scheme", s))
-		case strings.Contains(s, "#"):
-			wrong = append(wrong, fmt.Errorf("redirect URI %q has a fragment", s)) // RFC 6749, 3.1.2
-		case slices.Contains(forbiddenSchemes, u.Scheme):
-			wrong = append(wrong, fmt.Errorf("redirect URI %q has scheme %s, which is not allowed", s, u.Scheme))
-		case (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() == "":
-			wrong = append(wrong, fmt.Errorf("redirect URI %q has no host", s))
+	for _, s := range app.RedirectURIs[:min(len(app.RedirectURIs), maxRedirects)] {
+		if err := checkRedirect(s); err != nil {
+			wrong = append(wrong, err)
 		}
 	}
 	if len(wrong) == 0 {
@@ -99,33 +99,85 @@ func checkApp(app liked.App) error {
 	return liked.Errorf(liked.Invalid, "the app is not valid: %s", strings.ReplaceAll(errors.Join(wrong...).Error(), "\n", "; "))
 }
 
-// newSecrets gives the app new credentials of every kind.
-func (a *Auth) newSecrets(app *liked.App) (AppSecrets, error) {
-	var s AppSecrets
+// checkRedirect says what is wrong with a redirect URI. What is right can stand in a Location header as it is.
+func checkRedirect(s string) error {
+	if len(s) > maxRedirect {
+		return fmt.Errorf("redirect URI %.40q... has %d bytes, more than %d", s, len(s), maxRedirect)
+	}
+	u, err := url.Parse(s)
+	switch {
+	case err != nil || strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune("\"<>\\^`{|}", r) }):
+		return fmt.Errorf("redirect URI %q is not a URI", s) // RFC 3986, 2
+	case !u.IsAbs():
+		return fmt.Errorf("redirect URI %q has no scheme", s)
+	case strings.Contains(s, "#"):
+		return fmt.Errorf("redirect URI %q has a fragment", s) // RFC 6749, 3.1.2
+	case slices.Contains(forbiddenSchemes, u.Scheme):
+		return fmt.Errorf("redirect URI %q has scheme %s, which is not allowed", s, u.Scheme)
+	case u.User != nil:
+		return fmt.Errorf("redirect URI %q has a user name before its host, which deceives people", s)
+	case (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() == "":
+		return fmt.Errorf("redirect URI %q has no host", s)
+	}
+	return nil
+}
+
+// newSecrets gives the app new credentials, of the kinds asked for. The app has its client id.
+func (a *Auth) newSecrets(app *liked.App, clientSecret, apiKeys, bearer bool) (s AppSecrets, err error) {
 	p := a.pick()
-	app.ClientID = base64.RawURLEncoding.EncodeToString([]byte(p.text(urlSafe, 20) + ":1:ci"))
-	app.ClientSecretHash = store.Hash{}
-	if !app.Public {
+	if clientSecret {
 		s.ClientSecret = p.text(urlSafe, 50)
 		app.ClientSecretHash = hashOf(s.ClientSecret)
 	}
-	app.APIKey = p.text(alnum, 25)
-	s.APISecret = p.text(alnum, 50)
-	bearer := p.appBearer()
-	app.BearerHash = hashOf(bearer)
-	s.Bearer = url.QueryEscape(bearer)
+	if apiKeys {
+		app.APIKey = p.text(alnum, 25)
+		s.APISecret = p.text(alnum, 50)
+	}
+	if bearer {
+		plain := p.appBearer()
+		app.BearerHash = hashOf(plain)
+		s.Bearer = url.QueryEscape(plain)
+	}
 	p.done()
 	if p.err != nil {
 		return AppSecrets{}, p.err
 	}
-	var err error
-	if app.SealedAPISecret, err = a.sealed(sealAPISecret, app.APIKey, s.APISecret); err != nil {
-		return AppSecrets{}, err
+	if apiKeys {
+		if app.SealedAPISecret, err = a.sealed(sealAPISecret, app.APIKey, s.APISecret); err != nil {
+			return AppSecrets{}, err
+		}
 	}
-	if app.SealedBearer, err = a.sealed(sealBearer, app.ClientID, s.Bearer); err != nil {
-		return AppSecrets{}, err
+	if bearer {
+		if app.SealedBearer, err = a.sealed(sealBearer, app.ClientID, s.Bearer); err != nil {
+			return AppSecrets{}, err
+		}
 	}
 	return s, nil
+}
+
+// What Regenerate replaces.
+const (
+	ClientSecret = "client_secret"
+	APIKeys      = "api_keys"
+	BearerToken  = "bearer_token"
+)
+
+// Regenerate gives the app a new client secret, API key and secret, or app-only token, and returns the app as it is then.
+// What was there before is good for nothing from now on; tokens of users stay. NotFound if there is no such app of the
+// owner, Invalid for the client secret of a public app.
+func (a *Auth) Regenerate(ctx context.Context, owner liked.UserID, id liked.AppID, what string) (app liked.App, s AppSecrets, err error) {
+	err = a.store.UpdateApp(ctx, id, func(stored *liked.App) (err error) {
+		if stored.Owner != owner {
+			return liked.Errorf(liked.NotFound, "no such app %d", id)
+		}
+		if what != APIKeys && what != BearerToken && (what != ClientSecret || stored.Public) {
+			return liked.Errorf(liked.Invalid, "an app of this type has no %.20q", what)
+		}
+		s, err = a.newSecrets(stored, what == ClientSecret, what == APIKeys, what == BearerToken)
+		app = *stored
+		return err
+	})
+	return app, s, err
 }
 
 // Bearer returns the app's app-only token, percent-encoded as X sends it. Asking again gives the same token until it is
@@ -143,21 +195,11 @@ func (a *Auth) Bearer(ctx context.Context, id liked.AppID) (string, error) {
 			}
 			return token, nil
 		}
-		p := a.pick()
-		bearer := p.appBearer()
-		p.done()
-		if p.err != nil {
-			return "", p.err
-		}
-		sealed, err := a.sealed(sealBearer, app.ClientID, url.QueryEscape(bearer))
-		if err != nil {
-			return "", err
-		}
-		err = a.store.UpdateApp(ctx, id, func(app *liked.App) error {
+		err = a.store.UpdateApp(ctx, id, func(app *liked.App) (err error) {
 			if app.BearerHash == (store.Hash{}) { // else somebody else made one meanwhile, and has told the app
-				app.BearerHash, app.SealedBearer = hashOf(bearer), sealed
+				_, err = a.newSecrets(app, false, false, true)
 			}
-			return nil
+			return err
 		})
 		if err != nil {
 			return "", err
@@ -223,25 +265,42 @@ func (a *Auth) IssueOAuth1Token(ctx context.Context, app liked.AppID, user liked
 	if access > liked.ReadWriteDirectMessages {
 		return "", "", liked.Errorf(liked.Invalid, "permission level %d is unknown", access)
 	}
-	grant, err := a.newGrant(ctx, app, user)
+	grant, token, secret, kept, err := a.newOAuth1Token(ctx, app, user, access)
 	if err != nil {
-		return "", "", err
-	}
-	p := a.pick()
-	// Clients take the user's id from what stands before the hyphen.
-	token, secret = user.String()+"-"+p.text(alnum, 40), p.text(alnum, 45)
-	p.done()
-	if p.err != nil {
-		return "", "", p.err
-	}
-	kept := store.OAuth1Token{Token: hashOf(token), Access: access}
-	if kept.SealedSecret, err = a.sealed(sealTokenSecret, string(kept.Token[:]), secret); err != nil {
 		return "", "", err
 	}
 	if err := a.store.AddOAuth1Token(ctx, grant, kept); err != nil {
 		return "", "", err
 	}
 	return token, secret, nil
+}
+
+// newOAuth1Token makes a grant with an OAuth 1.0a token: what the client is told, and what is kept.
+func (a *Auth) newOAuth1Token(ctx context.Context, app liked.AppID, user liked.UserID, access liked.Access) (grant store.Grant, token, secret string, kept store.OAuth1Token, err error) {
+	if grant, err = a.newGrant(ctx, app, user); err != nil {
+		return grant, "", "", kept, err
+	}
+	grant.Scopes = oauth1Grant << access
+	p := a.pick()
+	// Clients take the user's id from what stands before the hyphen.
+	token, secret = user.String()+"-"+p.text(alnum, 40), p.text(alnum, 45)
+	p.done()
+	if p.err != nil {
+		return grant, "", "", kept, p.err
+	}
+	kept = store.OAuth1Token{Token: hashOf(token), Access: access}
+	kept.SealedSecret, err = a.sealed(sealTokenSecret, string(kept.Token[:]), secret)
+	return grant, token, secret, kept, err
+}
+
+// A grant of OAuth 1.0a has no scopes. In their place it keeps its permission level, in the three bits above all scopes.
+const oauth1Grant = liked.AllScopes + 1
+
+// oauth1Access returns the permission level of a grant; ok is false if it is one of OAuth 2.0.
+func oauth1Access(g store.Grant) (access liked.Access, ok bool) {
+	for access = liked.ReadWriteDirectMessages; access > liked.ReadOnly && g.Scopes != oauth1Grant<<access; access-- {
+	}
+	return access, g.Scopes == oauth1Grant<<access || g.Scopes == 0
 }
 
 // Revoke ends a token of any kind, and with it the grant that it came from, so that an access token and its refresh

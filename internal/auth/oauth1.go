@@ -27,58 +27,87 @@ func (a *Auth) oauth1(r *http.Request, text string) (liked.Principal, error) {
 		s.reset()
 		a.scratch.Put(s)
 	}()
-	if err := s.parseHeader(text); err != nil {
+	c, err := a.signedBy(r, text, s, true, a.signer)
+	if err != nil {
 		return liked.Principal{}, err
+	}
+	return c.principal, nil
+}
+
+// signedBy verifies the signature of a request, with the key of whom find finds, and remembers its nonce. s holds the
+// parameters afterwards. Without token, oauth_token may be missing. An error may be a coded one.
+func (a *Auth) signedBy(r *http.Request, text string, s *signed, token bool, find func(context.Context, *oauth1Header) (*caller, error)) (*caller, error) {
+	if err := s.parseHeader(text); err != nil {
+		return nil, coded{codeBadData, err}
 	}
 	h := &s.header
 	now := a.now().Unix()
-	timestamp, err := h.check(now)
+	timestamp, err := h.check(now, token)
 	if err != nil {
-		return liked.Principal{}, err
+		return nil, err
 	}
-	c, err := a.signer(r.Context(), h)
+	c, err := find(r.Context(), h)
 	if err != nil {
-		return liked.Principal{}, err
+		return nil, err
 	}
 	if err := s.addForm("query", r.URL.RawQuery); err != nil {
-		return liked.Principal{}, err
+		return nil, err
 	}
 	if isForm(r.Header.Get("Content-Type")) {
 		form, err := readForm(r)
 		if err != nil {
-			return liked.Principal{}, err
+			return nil, err
 		}
 		if err := s.addForm("form body", form); err != nil {
-			return liked.Principal{}, err
+			return nil, err
 		}
 	}
 	if err := s.normalize(); err != nil {
-		return liked.Principal{}, err
+		return nil, err
 	}
 	if err := a.verify(r, s, c.signer); err != nil {
-		return liked.Principal{}, err
+		return nil, err
 	}
 
 	// Only now: a forged request must not use up the nonce of a true one.
 	nonce := nonceHash(h, timestamp)
 	switch a.nonces.add(nonce, timestamp, now) {
 	case nonceSeen:
-		return liked.Principal{}, refuse("the oauth_nonce was used before with oauth_timestamp %d: each request, a retry too, needs a nonce of its own", timestamp)
+		return nil, refuse("the oauth_nonce was used before with oauth_timestamp %d: each request, a retry too, needs a nonce of its own", timestamp)
 	case nonceNoRoom:
-		return liked.Principal{}, liked.Errorf(liked.Unavailable, "no more than %d OAuth 1.0a requests are remembered, which come in within %d s", maxNonces, nonceMemory)
+		return nil, liked.Errorf(liked.Unavailable, "no more than %d OAuth 1.0a requests are remembered, which come in within %d s", maxNonces, nonceMemory)
 	}
 	a.store.KeepNonce(nonce, keptUntil(timestamp))
-	return c.principal, nil
+	return c, nil
 }
 
-// check refuses what no signature makes right, and returns the timestamp. now is in seconds since 1970.
-func (h *oauth1Header) check(now int64) (timestamp int64, err error) {
+// coded is an error with the number that X gives it where it answers OAuth 1.0a requests with numbers.
+type coded struct {
+	code string
+	error
+}
+
+func (c coded) Unwrap() error { return c.error }
+
+// Code returns the number to those who do not know the type.
+func (c coded) Code() string { return c.code }
+
+const (
+	codeNotAuthenticated = "32"
+	codeBadToken         = "89"
+	codeTimestamp        = "135"
+	codeBadData          = "215"
+)
+
+// check refuses what no signature makes right, and returns the timestamp. now is in seconds since 1970. Without token,
+// oauth_token may be missing.
+func (h *oauth1Header) check(now int64, token bool) (timestamp int64, err error) {
 	for _, f := range [...]struct{ name, value string }{
 		{"oauth_consumer_key", h.consumerKey}, {"oauth_token", h.token}, {"oauth_signature_method", h.method},
 		{"oauth_signature", h.signature}, {"oauth_timestamp", h.timestamp}, {"oauth_nonce", h.nonce},
 	} {
-		if f.value == "" {
-			return 0, refuse("%s is missing from the OAuth header", f.name)
+		if f.value == "" && (token || f.name != "oauth_token") {
+			return 0, coded{codeBadData, refuse("%s is missing from the OAuth header", f.name)}
 		}
 	}
 	if h.method != "HMAC-SHA1" {
@@ -92,14 +121,14 @@ func (h *oauth1Header) check(now int64) (timestamp int64, err error) {
 	}
 	n, err := strconv.ParseUint(h.timestamp, 10, 63) // digits only
 	if err != nil {
-		return 0, refuse("oauth_timestamp is not a number of seconds since 1970")
+		return 0, coded{codeTimestamp, refuse("oauth_timestamp is not a number of seconds since 1970")}
 	}
 	timestamp = int64(n)
 	switch {
 	case timestamp < now-maxSkew:
-		return 0, refuse("oauth_timestamp %d is %d s behind the server's clock; at most %d s are allowed", timestamp, now-timestamp, maxSkew)
+		return 0, coded{codeTimestamp, refuse("oauth_timestamp %d is %d s behind the server's clock; at most %d s are allowed", timestamp, now-timestamp, maxSkew)}
 	case timestamp > now+maxSkew:
-		return 0, refuse("oauth_timestamp %d is %d s ahead of the server's clock; at most %d s are allowed", timestamp, timestamp-now, maxSkew)
+		return 0, coded{codeTimestamp, refuse("oauth_timestamp %d is %d s ahead of the server's clock; at most %d s are allowed", timestamp, timestamp-now, maxSkew)}
 	}
 	return timestamp, nil
 }
@@ -140,38 +169,64 @@ func (a *Auth) signer(ctx context.Context, h *oauth1Header) (*caller, error) {
 }
 
 func (a *Auth) readSigner(ctx context.Context, h *oauth1Header) (*caller, error) {
-	app, err := a.store.AppByAPIKey(ctx, h.consumerKey)
+	app, err := a.consumerApp(ctx, h)
 	if err != nil {
-		hint := ""
-		if strings.HasSuffix(looksLike(h.consumerKey), "client id") {
-			hint = "; it looks like an OAuth 2.0 client id"
-		}
-		return nil, refuseIfNotFound(err, "no app has this oauth_consumer_key%s", hint)
+		return nil, err
 	}
 	token, grant, err := a.store.OAuth1Token(ctx, hashOf(h.token))
-	if err != nil {
-		if notFound(err) {
-			err = &liked.Error{Kind: liked.Unauthorized, Msg: "the oauth_token is unknown or was revoked", Err: liked.ErrToken}
-		}
+	switch {
+	case notFound(err):
+		return nil, coded{codeBadToken, refuse("the oauth_token is unknown or was revoked")}
+	case err != nil:
 		return nil, err
 	}
 	if grant.App != app.ID {
-		return nil, refuse("the oauth_token belongs to app %d, the oauth_consumer_key to app %d", grant.App, app.ID)
+		return nil, coded{codeBadToken, refuse("the oauth_token belongs to app %d, the oauth_consumer_key to app %d", grant.App, app.ID)}
 	}
 	p, err := a.principal(ctx, liked.OAuth1User, app, grant.User)
 	if err != nil {
 		return nil, err
 	}
 	p.Access = token.Access
-	consumerSecret, err := a.unsealed(sealAPISecret, app.APIKey, app.SealedAPISecret)
+	consumerSecret, err := a.apiSecret(app)
 	if err != nil {
-		return nil, &liked.Error{Kind: liked.Internal, Msg: fmt.Sprintf("the API secret of app %d cannot be read", app.ID), Err: err}
+		return nil, err
 	}
 	tokenSecret, err := a.unsealed(sealTokenSecret, string(token.Token[:]), token.SealedSecret)
 	if err != nil {
 		return nil, &liked.Error{Kind: liked.Internal, Msg: fmt.Sprintf("the secret of an OAuth 1.0a token of user %d cannot be read", grant.User), Err: err}
 	}
 	return &caller{principal: p, signer: newSigner(consumerSecret, tokenSecret)}, nil
+}
+
+// consumerApp returns the app that the header names.
+func (a *Auth) consumerApp(ctx context.Context, h *oauth1Header) (liked.App, error) {
+	app, err := a.store.AppByAPIKey(ctx, h.consumerKey)
+	if err != nil {
+		hint := ""
+		if strings.HasSuffix(looksLike(h.consumerKey), "client id") {
+			hint = "; it looks like an OAuth 2.0 client id"
+		}
+		return liked.App{}, refuseIfNotFound(err, "no app has this oauth_consumer_key%s", hint)
+	}
+	return app, nil
+}
+
+// signerOf returns the key of the app together with the secret of a token, which is empty without one.
+func (a *Auth) signerOf(app liked.App, tokenSecret string) (*signer, error) {
+	secret, err := a.apiSecret(app)
+	if err != nil {
+		return nil, err
+	}
+	return newSigner(secret, tokenSecret), nil
+}
+
+func (a *Auth) apiSecret(app liked.App) (string, error) {
+	secret, err := a.unsealed(sealAPISecret, app.APIKey, app.SealedAPISecret)
+	if err != nil {
+		return "", &liked.Error{Kind: liked.Internal, Msg: fmt.Sprintf("the API secret of app %d cannot be read", app.ID), Err: err}
+	}
+	return secret, nil
 }
 
 // signer computes HMAC-SHA1 signatures with one key (RFC 5849, 3.4.2). It keeps one HMAC that has digested the key

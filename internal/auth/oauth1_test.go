@@ -33,8 +33,11 @@ func docsClient() client {
 // oauth returns the header's parameters but for the signature.
 func (c client) oauth() [][2]string {
 	params := [][2]string{
-		{"oauth_consumer_key", c.key}, {"oauth_token", c.token}, {"oauth_signature_method", "HMAC-SHA1"},
+		{"oauth_consumer_key", c.key}, {"oauth_signature_method", "HMAC-SHA1"},
 		{"oauth_timestamp", c.timestamp}, {"oauth_nonce", c.nonce},
+	}
+	if c.token != "" {
+		params = append(params, [2]string{"oauth_token", c.token})
 	}
 	if c.version != "" {
 		params = append(params, [2]string{"oauth_version", c.version})

@@ -47,6 +47,7 @@ type NewUser struct {
 	Username  string       `json:"username"`             // 1 to 15 of A-Z a-z 0-9 _
 	Name      string       `json:"name,omitempty"`       // empty: the username
 	CreatedAt *time.Time   `json:"created_at,omitempty"` // nil: now
+	Password  *string      `json:"password,omitempty"`   // nil: none, and nobody can sign in
 	UserFields
 }
 
@@ -82,6 +83,7 @@ type UserChange struct {
 	Username   *string       `json:"username,omitempty"`
 	Name       *string       `json:"name,omitempty"`
 	PinnedPost *liked.PostID `json:"pinned_post_id,omitempty"` // zero: none
+	Password   *string       `json:"password,omitempty"`       // a new one ends the user's sessions
 	UserFields
 }
 
@@ -104,16 +106,31 @@ func (c *Control) addUser(r *http.Request) (any, error) {
 	u := liked.User{ID: in.ID, Username: in.Username, Name: cmp.Or(in.Name, in.Username), CreatedAt: c.Now()}
 	set(&u.CreatedAt, in.CreatedAt)
 	in.apply(&u)
+	password, err := c.hash(r.Context(), in.Password)
+	if err != nil {
+		return nil, err
+	}
 	err = c.add(in.ID == 0, func(id int64) error {
 		if in.ID == 0 {
 			u.ID = liked.UserID(id)
 		}
 		return c.Store.AddUser(r.Context(), u)
 	})
+	if err == nil && password != "" {
+		err = c.Store.SetPassword(r.Context(), u.ID, password)
+	}
 	if err != nil {
 		return nil, err
 	}
 	return userOf(u), nil
+}
+
+// hash returns what is kept of a password, "" if there is none.
+func (c *Control) hash(ctx context.Context, password *string) (string, error) {
+	if password == nil {
+		return "", nil
+	}
+	return c.Issuer.HashPassword(ctx, *password)
 }
 
 // add calls back with an id for something new. The id is taken from the clock and something else may have it, so that
@@ -189,6 +206,10 @@ func (c *Control) changeUser(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	password, err := c.hash(r.Context(), in.Password)
+	if err != nil {
+		return nil, err
+	}
 	err = c.Store.UpdateUser(r.Context(), u.ID, func(u *liked.User) error {
 		set(&u.Username, in.Username)
 		set(&u.Name, in.Name)
@@ -196,6 +217,9 @@ func (c *Control) changeUser(r *http.Request) (any, error) {
 		in.apply(u)
 		return nil
 	})
+	if err == nil && password != "" {
+		err = c.Store.SetPassword(r.Context(), u.ID, password)
+	}
 	if err != nil {
 		return nil, err
 	}

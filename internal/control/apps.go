@@ -3,7 +3,6 @@ package control
 import (
 	"context"
 	"net/http"
-	"net/url"
 	"time"
 
 	"liked"
@@ -56,22 +55,11 @@ type AppFields struct {
 	RedirectURIs *[]string       `json:"redirect_uris,omitempty"`
 }
 
-// apply sets the fields, and refuses redirect URIs that no client could be sent to.
-func (f AppFields) apply(a *liked.App) error {
+func (f AppFields) apply(a *liked.App) {
 	set(&a.State, f.State)
 	set(&a.Tier, f.Tier)
 	set(&a.Access, f.Access)
 	set(&a.RedirectURIs, f.RedirectURIs)
-	for _, uri := range a.RedirectURIs {
-		u, err := url.Parse(uri)
-		if err != nil || u.Scheme == "" || u.Fragment != "" { // RFC 6749, 3.1.2: absolute, without a fragment
-			return liked.Errorf(liked.Invalid, "redirect uri %q is not an absolute URI without fragment", uri)
-		}
-	}
-	if len(a.RedirectURIs) > 10 {
-		return liked.Errorf(liked.Invalid, "%d redirect uris; an app has at most 10", len(a.RedirectURIs))
-	}
-	return nil
 }
 
 // AppChange changes an app; nil leaves a field as it is.
@@ -105,9 +93,7 @@ func (c *Control) addApp(r *http.Request) (any, error) {
 	case in.Type != "" && in.Type != public && in.Type != confidential:
 		return nil, liked.Errorf(liked.Invalid, "app type %q is not one of [%s %s]", in.Type, public, confidential)
 	}
-	if err := in.apply(&a); err != nil {
-		return nil, err
-	}
+	in.apply(&a)
 	a, secrets, err := c.Issuer.NewApp(r.Context(), a)
 	if err != nil {
 		return nil, err
@@ -170,7 +156,8 @@ func (c *Control) changeApp(r *http.Request) (any, error) {
 	}
 	err = c.Store.UpdateApp(r.Context(), a.ID, func(a *liked.App) error {
 		set(&a.Name, in.Name)
-		return in.apply(a)
+		in.apply(a)
+		return c.Issuer.CheckApp(*a)
 	})
 	if err != nil {
 		return nil, err

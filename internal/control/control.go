@@ -29,6 +29,11 @@ type Issuer interface {
 	Bearer(ctx context.Context, app liked.AppID) (string, error)
 	IssueTokens(ctx context.Context, app liked.AppID, user liked.UserID, scopes liked.Scope, lifetime time.Duration) (UserTokens, error)
 	IssueOAuth1Token(ctx context.Context, app liked.AppID, user liked.UserID, access liked.Access) (token, secret string, err error)
+	// CheckApp returns Invalid if the app's name or its redirect URIs cannot be.
+	CheckApp(app liked.App) error
+	// NewPassword makes up a password, and HashPassword returns what the store keeps of one; Invalid if it is too short.
+	NewPassword() (string, error)
+	HashPassword(ctx context.Context, password string) (string, error)
 	// Revoke ends a token of any kind. NotFound if nobody knows it.
 	Revoke(ctx context.Context, token string) error
 }

@@ -30,6 +30,7 @@ type UserCredentials struct {
 	ID                liked.UserID `json:"id"`
 	Username          string       `json:"username"`
 	Name              string       `json:"name"`
+	Password          string       `json:"password"`     // of the sign-in page; one for all users
 	AccessToken       string       `json:"access_token"` // OAuth 2.0
 	RefreshToken      string       `json:"refresh_token"`
 	Scope             string       `json:"scope"` // of the OAuth 2.0 tokens: all that there are

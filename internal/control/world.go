@@ -111,12 +111,19 @@ func Seed(ctx context.Context, s store.Store, issuers [Streams]Issuer, w World) 
 			RedirectURIs: app.RedirectURIs})
 	}
 	c.Users = make([]UserCredentials, w.Users)
-	err := inStreams(w.Users, func(stream, i int) error {
+	password, hash, err := newPassword(ctx, issuers[Streams-1])
+	if err != nil {
+		return Credentials{}, err
+	}
+	err = inStreams(w.Users, func(stream, i int) error {
 		u := w.user(i)
 		if err := s.AddUser(ctx, u); err != nil {
 			return err
 		}
-		c.Users[i] = UserCredentials{ID: u.ID, Username: u.Username, Name: u.Name}
+		if err := s.SetPassword(ctx, u.ID, hash); err != nil {
+			return err
+		}
+		c.Users[i] = UserCredentials{ID: u.ID, Username: u.Username, Name: u.Name, Password: password}
 		return c.Users[i].issue(ctx, issuers[stream], first, w.Lifetime)
 	})
 	if err != nil {
@@ -131,6 +138,14 @@ func Seed(ctx context.Context, s store.Store, issuers [Streams]Issuer, w World) 
 		c.Posts[i] = SeededPost{p.ID, p.Author, p.Text}
 	}
 	return c, nil
+}
+
+// newPassword makes the one password that a world's users share: hashing takes long on purpose.
+func newPassword(ctx context.Context, is Issuer) (password, hash string, err error) {
+	if password, err = is.NewPassword(); err == nil {
+		hash, err = is.HashPassword(ctx, password)
+	}
+	return password, hash, err
 }
 
 // issue gives the user tokens of every kind.
@@ -153,15 +168,31 @@ func (u *UserCredentials) issueOAuth2(ctx context.Context, is Issuer, app liked.
 	return nil
 }
 
-// Renew issues new OAuth 2.0 tokens to the users whose access token is no longer good, by the word of the function.
-// Users that are gone, and everybody if the app is gone, keep what they have.
+// Renew issues new OAuth 2.0 tokens to the users whose access token is no longer good, by the word of the function, and a
+// password to those that have none from earlier versions. Users that are gone, and everybody if the app is gone, keep
+// what they have.
 func (c *Credentials) Renew(ctx context.Context, s store.Store, is Issuer, lifetime time.Duration, good func(accessToken string) bool) error {
 	app, err := s.AppByClientID(ctx, c.Apps[0].ClientID)
 	if err != nil {
 		return ignoreNotFound(err)
 	}
+	password, hash := "", ""
 	for i := range c.Users {
 		u := &c.Users[i]
+		if u.Password == "" {
+			if password == "" {
+				if password, hash, err = newPassword(ctx, is); err != nil {
+					return err
+				}
+			}
+			err := s.SetPassword(ctx, u.ID, hash)
+			if ignoreNotFound(err) != nil {
+				return err
+			}
+			if err == nil {
+				u.Password = password
+			}
+		}
 		if good(u.AccessToken) {
 			continue
 		}

@@ -131,6 +131,24 @@ func (l *Limiter) Take(now time.Time, operation string, app liked.AppID, user li
 
 const maxRules = 4
 
+// GiveBack undoes a Take that counted, for a request that turned out not to count. now, the rules and the rest are those
+// of Take. A window that has ended since is left alone.
+func (l *Limiter) GiveBack(now time.Time, operation string, app liked.AppID, user liked.UserID, rules []Rule) {
+	for _, r := range rules {
+		k := key{operation, app, user, r.Window}
+		if r.App {
+			k.user = 0
+		}
+		s := &l.shards[l.shard(k)]
+		s.mu.Lock()
+		if w := s.windows[k]; w != nil && w.count > 0 && w.opened <= now.Unix() {
+			w.count--
+			l.keep(Window{operation, app, k.user, r.Window, time.Unix(w.opened, 0), w.count})
+		}
+		s.mu.Unlock()
+	}
+}
+
 func (l *Limiter) shard(k key) uint64 {
 	// Windows of one caller on one endpoint share a shard, so that a request mostly takes one lock.
 	k.length = 0

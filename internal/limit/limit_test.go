@@ -163,3 +163,28 @@ func BenchmarkTake(b *testing.B) {
 		}
 	})
 }
+
+func TestGiveBack(t *testing.T) {
+	var kept limit.Window
+	l := limit.New(func(w limit.Window) { kept = w })
+	rules := []limit.Rule{quarter, {App: true, Window: time.Hour, Max: 3}}
+	for i := range 10 {
+		if _, ok := take(l, start, user, rules...); !ok {
+			t.Fatalf("request %d is refused although all before were given back", i+1)
+		}
+		l.GiveBack(start, "usersIdLike", app, user, rules)
+	}
+	if kept.Count != 0 {
+		t.Errorf("what is kept has a count of %d", kept.Count)
+	}
+	l.GiveBack(start, "usersIdLike", app, user, rules) // there is nothing left to give
+	for range 3 {
+		take(l, start, user, quarter)
+	}
+	later := start.Add(15 * time.Minute)
+	take(l, later, user, quarter)
+	l.GiveBack(start, "usersIdLike", app, user, []limit.Rule{quarter}) // of a window that has ended
+	if s, _ := take(l, later, user, quarter); s[0].Remaining != 1 {
+		t.Errorf("a window has %d left, want 1", s[0].Remaining)
+	}
+}

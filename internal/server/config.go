@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"net/netip"
 	"net/url"
 	"slices"
@@ -56,8 +57,14 @@ type Config struct {
 	// NoDailyLimits takes the limits per 24 hours away.
 	NoDailyLimits bool
 
-	// Explain tells clients in a header why they were refused. For development only.
+	// Explain tells clients why they were refused, in a header and on pages. For development only.
 	Explain bool
+
+	// TokenLifetime is that of the OAuth 2.0 access tokens that apps are given. Zero means X's own, 2 h.
+	TokenLifetime time.Duration
+
+	// AutoConsent is the username of somebody who consents to whatever any app asks for, unasked. For tests only.
+	AutoConsent string
 
 	// World seeds an empty store with users, posts and credentials. Nil seeds nothing.
 	World *World
@@ -185,6 +192,9 @@ func (c Config) check() (settings, error) {
 			mistake("token-lifetime", "%s is not from 1s to %s", w.TokenLifetime, maxLifetime)
 		}
 	}
+	if s.TokenLifetime != 0 && (s.TokenLifetime < time.Second || s.TokenLifetime > maxLifetime) {
+		mistake("token-lifetime", "%s is not from 1s to %s", s.TokenLifetime, maxLifetime)
+	}
 	if s.Grace < 0 {
 		mistake("grace", "%s is negative", s.Grace)
 	}
@@ -266,6 +276,29 @@ func (s *settings) trusts(peer string) bool {
 	}
 	ip := ap.Addr().Unmap().WithZone("")
 	return slices.ContainsFunc(s.trusted, func(p netip.Prefix) bool { return p.Contains(ip) })
+}
+
+// clientAddress says which address a request came from. Proxies append to X-Forwarded-For what they see, so that on a
+// connection from a trusted proxy the last address in it that is no trusted proxy itself is the client's.
+func (s *settings) clientAddress(r *http.Request) string {
+	peer := r.RemoteAddr
+	if s.trusts(peer) {
+		list := strings.Split(strings.Join(r.Header["X-Forwarded-For"], ","), ",")
+		for _, word := range slices.Backward(list) {
+			addr, err := netip.ParseAddr(strings.TrimSpace(word))
+			if err != nil {
+				break
+			}
+			peer = netip.AddrPortFrom(addr, 0).String()
+			if !s.trusts(peer) {
+				break
+			}
+		}
+	}
+	if ap, err := netip.ParseAddrPort(peer); err == nil {
+		return ap.Addr().Unmap().WithZone("").String()
+	}
+	return peer
 }
 
 // lastWord returns the last element of a comma-separated list in one or more headers (RFC 9110, 5.3).

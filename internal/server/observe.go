@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -13,6 +14,7 @@ import (
 
 	"liked"
 	"liked/internal/api"
+	"liked/internal/auth"
 	"liked/internal/store"
 )
 
@@ -49,7 +51,7 @@ func newObserver(logger *slog.Logger, reg prometheus.Registerer) *observer {
 	changes := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "liked_like_changes_total", Help: "Likes that were set and taken back; repeats change nothing and do not count."}, []string{"change"})
 	o.likes = [2]prometheus.Counter{changes.WithLabelValues("unlike"), changes.WithLabelValues("like")}
-	for _, id := range append(api.Operations(), noOperation) {
+	for _, id := range slices.Concat(api.Operations(), auth.Operations(), []string{noOperation}) {
 		o.byName[id] = &operation{duration: durations.WithLabelValues(id)}
 	}
 	reg.MustRegister(o.inFlight, o.requests, durations, changes,

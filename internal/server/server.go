@@ -92,6 +92,11 @@ func New(c Config) (_ *Server, err error) {
 			return nil, err
 		}
 	}
+	if s.AutoConsent != "" {
+		if _, err := s.store.UserByUsername(context.Background(), s.AutoConsent); err != nil {
+			return nil, fmt.Errorf("auto-consent: %w", err)
+		}
+	}
 	limiter := limit.New(func(w limit.Window) { s.store.KeepWindow(store.RateWindow(w)) })
 	err = s.store.LoadTraces(context.Background(), s.Now(), func(w store.RateWindow) { limiter.Restore(limit.Window(w)) },
 		func(store.Hash, time.Time) {}) // auth loads the nonces itself
@@ -107,7 +112,13 @@ func New(c Config) (_ *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
-	s.api = s.httpServer(observer.counting(x))
+	credentials, err := s.auth.NewHandler(auth.HandlerOptions{Limiter: limiter, Next: x, Lifetime: s.TokenLifetime,
+		PublicURL: s.publicURL, Address: s.clientAddress, Explain: s.Explain, AutoConsent: s.AutoConsent,
+		Observe: func(ctx context.Context, x auth.Exchange) { observer.observe(ctx, api.Exchange(x)) }})
+	if err != nil {
+		return nil, err
+	}
+	s.api = s.httpServer(observer.counting(credentials))
 	s.api.ConnContext = api.ConnContext
 	s.api.TLSConfig = s.tls
 	s.admin = s.httpServer(s.adminHandler(registry))
@@ -175,6 +186,8 @@ func (i issuer) NewApp(ctx context.Context, app liked.App) (liked.App, control.A
 	app, secrets, err := i.Auth.NewApp(ctx, app)
 	return app, control.AppSecrets(secrets), err
 }
+
+func (issuer) CheckApp(app liked.App) error { return auth.CheckApp(app) }
 
 func (i issuer) IssueTokens(ctx context.Context, app liked.AppID, user liked.UserID, scopes liked.Scope, lifetime time.Duration) (control.UserTokens, error) {
 	t, err := i.Auth.IssueTokens(ctx, app, user, scopes, lifetime)

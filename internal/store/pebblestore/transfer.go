@@ -2,6 +2,7 @@ package pebblestore
 
 import (
 	"context"
+	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -13,6 +14,7 @@ import (
 // the store as never having been in the log.
 func (s *Store) Import(ctx context.Context, records []store.Record, keepGoing bool) (store.Imported, error) {
 	var done store.Imported // belongs to the committer until update returns without an error
+	records = slices.Clone(records)
 	err := s.update(ctx, func(t *tx) error {
 		t.inStep = true
 		t.c.group.batch = t.c.s.db.NewIndexedBatch()
@@ -143,10 +145,7 @@ func (i *importer) addPost(rec store.Post) (bool, error) {
 		i.set(postKey(p.ID), encodeTombstone(postHead{author: p.Author, repostOf: p.RepostOf}))
 		return true, nil
 	}
-	if err := i.converse(&p); err != nil {
-		return false, err
-	}
-	return true, i.keepPost(&p)
+	return true, i.putPost(&p)
 }
 
 func (i *importer) relation(r *store.Pair, set func(t *tx, from, to liked.UserID, on bool) (bool, error)) (bool, error) {

@@ -1,0 +1,169 @@
+// What the tests stand on: the running server, a browser, and an app that people are sent back to.
+import assert from "node:assert/strict";
+import { createHash, createHmac, randomBytes } from "node:crypto";
+import { existsSync, readFileSync } from "node:fs";
+import { mkdir } from "node:fs/promises";
+import { createServer } from "node:http";
+import { createRequire } from "node:module";
+import path from "node:path";
+import { chromium } from "playwright-core";
+
+const credentials = process.env.LIKED_CREDENTIALS;
+assert.ok(credentials, "LIKED_CREDENTIALS names no file of credentials");
+export const world = JSON.parse(readFileSync(credentials, "utf8"));
+export const post = (n) => world.posts[n].id;
+export const user = (name) => world.users.find((u) => u.username === name) ?? assert.fail(`there is no user ${name}`);
+
+// A name that is not the browser's own machine by any rule: to it the server is any site on plain http.
+const elsewhere = "liked.test";
+export const elsewhereURL = world.url.replace(/127\.0\.0\.1|localhost/, elsewhere);
+
+const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium";
+
+export const openBrowser = () => {
+  assert.ok(existsSync(executablePath), `there is no ${executablePath}: install Debian's chromium, or set CHROMIUM`);
+  return chromium.launch({
+    executablePath,
+    args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+      "--disable-component-update", "--disable-sync", `--host-resolver-rules=MAP ${elsewhere} 127.0.0.1`],
+  });
+};
+
+// openPage opens a page in a browser profile of its own. Anything that the browser refuses to load, run or go to because
+// of a policy of the page ends up in page.refusals.
+export async function openPage(browser) {
+  const context = await browser.newContext({ viewport: { width: 1280, height: 800 } });
+  context.setDefaultTimeout(15_000);
+  const refusals = [];
+  context.on("console", (message) => {
+    if (/Content.Security.Policy|Refused to|violates/i.test(message.text())) refusals.push(message.text());
+  });
+  context.on("weberror", (e) => refusals.push(String(e.error())));
+  const page = await context.newPage();
+  return Object.assign(page, { refusals });
+}
+
+// app is a server of an app: every visit to one of its pages is kept.
+export class App {
+  visits = [];
+  page = "<!doctype html><title>The app</title><h1>Back in the app</h1>";
+
+  async listen(host = "127.0.0.1") {
+    this.server = createServer((req, res) => {
+      const url = new URL(req.url, this.url);
+      if (url.pathname === "/favicon.ico") {
+        res.writeHead(404).end();
+        return;
+      }
+      this.visits.push({ url, referer: req.headers.referer });
+      if (url.pathname === "/onward") {
+        res.writeHead(302, { location: this.onward }).end();
+        return;
+      }
+      res.writeHead(200, { "content-type": "text/html; charset=utf-8" }).end(this.page);
+    });
+    await new Promise((resolve) => this.server.listen(0, "127.0.0.1", resolve));
+    this.url = `http://${host}:${this.server.address().port}`;
+    return this;
+  }
+
+  get last() {
+    return this.visits.at(-1) ?? assert.fail("nobody came to the app");
+  }
+
+  close() {
+    this.server.closeAllConnections();
+    this.server.close();
+  }
+}
+
+// authorizeURL is where an app sends people, with what it has to remember.
+export function authorizeURL(app, redirect, scope, base = world.url) {
+  const verifier = randomBytes(32).toString("base64url");
+  const state = `s-${randomBytes(8).toString("hex")}`;
+  const url = `${base}/i/oauth2/authorize?` + new URLSearchParams({
+    response_type: "code", client_id: app.clientID, redirect_uri: redirect, scope, state,
+    code_challenge: createHash("sha256").update(verifier).digest("base64url"), code_challenge_method: "S256",
+  });
+  return { url, state, verifier };
+}
+
+const basic = (id, secret) => "Basic " + Buffer.from(`${id}:${secret}`).toString("base64");
+
+// redeem asks for tokens with a code.
+export async function redeem(app, redirect, verifier, code) {
+  const response = await fetch(`${world.url}/2/oauth2/token`, {
+    method: "POST",
+    headers: { authorization: basic(app.clientID, app.clientSecret) },
+    body: new URLSearchParams({ grant_type: "authorization_code", code, redirect_uri: redirect, code_verifier: verifier }),
+  });
+  return { status: response.status, body: await response.json() };
+}
+
+// like likes a post for a user with an OAuth 2.0 token, or with the OAuth 1.0a credentials that sign gives.
+export async function like(name, postID, authorization) {
+  const url = `${world.url}/2/users/${user(name).id}/likes`;
+  if (typeof authorization === "function") authorization = authorization("POST", url);
+  const response = await fetch(url, {
+    method: "POST",
+    headers: { authorization, "content-type": "application/json" },
+    body: JSON.stringify({ tweet_id: postID }),
+  });
+  return response.status;
+}
+
+export async function me(token) {
+  return (await fetch(`${world.url}/2/users/me`, { headers: { authorization: `Bearer ${token}` } })).status;
+}
+
+const encode = (s) => encodeURIComponent(s).replace(/[!'()*]/g, (c) => "%" + c.charCodeAt(0).toString(16).toUpperCase());
+
+// signer returns a function that makes the Authorization header of OAuth 1.0a (RFC 5849, 3).
+export const signer = (app, token = "", secret = "", extra = {}) => (method, url) => {
+  const oauth = {
+    oauth_consumer_key: app.apiKey, oauth_nonce: randomBytes(16).toString("hex"), oauth_signature_method: "HMAC-SHA1",
+    oauth_timestamp: String(Math.floor(Date.now() / 1000)), oauth_version: "1.0", ...(token && { oauth_token: token }), ...extra,
+  };
+  const params = Object.entries(oauth).map(([k, v]) => `${encode(k)}=${encode(v)}`).sort().join("&");
+  oauth.oauth_signature = createHmac("sha1", `${encode(app.apiSecret)}&${encode(secret)}`)
+    .update([method, url, params].map(encode).join("&")).digest("base64");
+  return "OAuth " + Object.entries(oauth).map(([k, v]) => `${encode(k)}="${encode(v)}"`).join(", ");
+};
+
+// oauth1 calls one of the OAuth 1.0a endpoints.
+export async function oauth1(endpoint, sign) {
+  const url = `${world.url}/oauth/${endpoint}`;
+  const response = await fetch(url, { method: "POST", headers: { authorization: sign("POST", url) } });
+  const text = await response.text();
+  assert.equal(response.status, 200, text);
+  return Object.fromEntries(new URLSearchParams(text));
+}
+
+const require = createRequire(import.meta.url);
+const axe = readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
+const screenshots = process.env.SCREENSHOTS;
+if (screenshots) await mkdir(screenshots, { recursive: true });
+
+// inspect holds the page that is open to what every page is held to, by day and by night, on a phone and on a desk: axe
+// finds nothing serious, nothing is cut off, and the browser has refused nothing.
+export async function inspect(page, name) {
+  for (const colorScheme of ["light", "dark"]) {
+    await page.emulateMedia({ colorScheme });
+    for (const [width, height] of [[360, 740], [1280, 800]]) {
+      await page.setViewportSize({ width, height });
+      const where = `${name}, ${colorScheme}, ${width} px`;
+      await page.evaluate(axe);
+      const { violations, passes } = await page.evaluate("axe.run()");
+      assert.ok(passes.length > 10, `${where}: axe looked at next to nothing`);
+      const bad = violations.filter((v) => v.impact === "serious" || v.impact === "critical");
+      assert.deepEqual(bad.map((v) => `${v.id}: ${v.nodes.map((n) => n.html).join(" ")}`), [], where);
+      const beyond = await page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth");
+      assert.equal(beyond, 0, `${where}: the page is wider than the window`);
+      if (screenshots) {
+        await page.screenshot({ path: path.join(screenshots, `${name}-${colorScheme}-${width}.png`), fullPage: true });
+      }
+    }
+  }
+  await page.emulateMedia({ colorScheme: null });
+  assert.deepEqual(page.refusals, [], `${name}: refused by the browser`);
+}

@@ -1,0 +1,123 @@
+package auth
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"fmt"
+	"runtime"
+	"unicode/utf8"
+
+	"golang.org/x/crypto/argon2"
+
+	"liked"
+)
+
+// The cost of a password hash: some 20 ms and 19 MiB. A hash carries its own parameters, so that these can be raised
+// while old hashes stay good.
+const (
+	argonMemory = 19 << 10 // KiB
+	argonTime   = 2
+	argonSalt   = 16
+	argonSum    = 32
+
+	minPassword = 8    // characters
+	maxPassword = 1024 // bytes
+)
+
+// argonForm is how a hash is written: its parameters, then salt and sum in base64.
+const argonForm = "$argon2id$v=19$m=%d,t=%d,p=%d$"
+
+// passwords bounds how many hashes are computed at once, since each takes memory: a crowd waits.
+type passwords chan struct{}
+
+func newPasswords() passwords { return make(passwords, max(2, runtime.GOMAXPROCS(0))) }
+
+func (p passwords) sum(ctx context.Context, password string, salt []byte, time, memory uint32, threads uint8, n int) ([]byte, error) {
+	select {
+	case p <- struct{}{}:
+		defer func() { <-p }()
+		return argon2.IDKey([]byte(password), salt, time, memory, threads, uint32(n)), nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// HashPassword returns what a store keeps of a password (argon2id). Invalid unless it is UTF-8 of 8 characters to 1024
+// bytes.
+func (a *Auth) HashPassword(ctx context.Context, password string) (encoded string, err error) {
+	switch n := utf8.RuneCountInString(password); {
+	case !utf8.ValidString(password):
+		return "", liked.Errorf(liked.Invalid, "the password is not UTF-8")
+	case n < minPassword:
+		return "", liked.Errorf(liked.Invalid, "the password has %d characters, fewer than %d", n, minPassword)
+	case len(password) > maxPassword:
+		return "", liked.Errorf(liked.Invalid, "the password has %d bytes, more than %d", len(password), maxPassword)
+	}
+	salt := make([]byte, argonSalt)
+	if err := a.random(salt); err != nil {
+		return "", err
+	}
+	sum, err := a.passwords.sum(ctx, password, salt, argonTime, argonMemory, 1, argonSum)
+	if err != nil {
+		return "", err
+	}
+	b64 := base64.RawStdEncoding
+	return fmt.Sprintf(argonForm, argonMemory, argonTime, 1) + b64.EncodeToString(salt) + "$" + b64.EncodeToString(sum), nil
+}
+
+// NewPassword makes up a password of 16 letters and digits.
+func (a *Auth) NewPassword() (string, error) {
+	p := a.pick()
+	defer p.done()
+	password := p.text(alnum, 16)
+	return password, p.err
+}
+
+// SetPassword gives the user the password. Whoever is signed in as the user no longer is. NotFound if there is no such
+// user, Invalid as in HashPassword.
+func (a *Auth) SetPassword(ctx context.Context, user liked.UserID, password string) error {
+	encoded, err := a.HashPassword(ctx, password)
+	if err != nil {
+		return err
+	}
+	return a.store.SetPassword(ctx, user, encoded)
+}
+
+// nobodysPassword is compared with where there is no user or no password: finding that out takes as long as a wrong
+// password does. It is the form of a real hash, which no password has.
+var nobodysPassword = fmt.Sprintf(argonForm, argonMemory, argonTime, 1) +
+	base64.RawStdEncoding.EncodeToString(make([]byte, argonSalt)) + "$" + base64.RawStdEncoding.EncodeToString(make([]byte, argonSum))
+
+// samePassword reports whether the password is the one that was hashed. The time it takes depends on the parameters in
+// the hash alone.
+func (a *Auth) samePassword(ctx context.Context, password, encoded string) (bool, error) {
+	if len(password) > maxPassword {
+		hash := sha256.Sum256([]byte(password)) // no password that was hashed is as long; the work stays the same
+		password = string(hash[:])
+		encoded = nobodysPassword
+	}
+	var memory, time uint32
+	var threads uint8
+	var rest string
+	_, err := fmt.Sscanf(encoded, argonForm+"%s", &memory, &time, &threads, &rest)
+	if err != nil || memory > 1<<20 || time == 0 || time > 100 || threads == 0 {
+		return false, liked.Errorf(liked.Internal, "a password hash has an unknown form")
+	}
+	var salt, want []byte
+	if i := len(rest) - base64.RawStdEncoding.EncodedLen(argonSum) - 1; i > 0 && rest[i] == '$' {
+		salt, err = base64.RawStdEncoding.DecodeString(rest[:i])
+		if err == nil {
+			want, err = base64.RawStdEncoding.DecodeString(rest[i+1:])
+		}
+	}
+	if err != nil || len(want) != argonSum {
+		return false, liked.Errorf(liked.Internal, "a password hash has an unknown form")
+	}
+	got, err := a.passwords.sum(ctx, password, salt, time, memory, threads, len(want))
+	if err != nil {
+		return false, err
+	}
+	return subtle.ConstantTimeCompare(got, want) == 1, nil
+}

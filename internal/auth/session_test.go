@@ -1,0 +1,314 @@
+package auth_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"liked"
+	"liked/internal/auth"
+	"liked/internal/limit"
+)
+
+// cookie returns a cookie that the answer sets, with its attributes.
+func (r reply) cookie(name string) *http.Cookie {
+	for _, c := range (&http.Response{Header: r.header}).Cookies() {
+		if c.Name == name {
+			return c
+		}
+	}
+	return nil
+}
+
+func TestSession(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil)
+	b := s.browser()
+	page := b.get(t, "/login")
+	guest := page.cookie("liked_session")
+	if guest == nil || !guest.HttpOnly || guest.SameSite != http.SameSiteLaxMode || guest.Secure || guest.Path != "/" || guest.Domain != "" {
+		t.Fatalf("cookie %v", guest)
+	}
+	in := b.post(t, "/login", with(page.form(), "username", "ada", "password", password))
+	first := in.cookie("liked_session")
+	if in.status != 303 || first == nil || first.Value == guest.Value || len(first.Value) < 43 || !first.HttpOnly || first.SameSite != http.SameSiteLaxMode {
+		t.Fatalf("%d, cookie %v", in.status, first)
+	}
+	s.secret(first.Value)
+	home := b.get(t, "/settings/connected_apps")
+	if home.status != 200 || !strings.Contains(home.body, "@ada") {
+		t.Fatalf("%d %s", home.status, home.body)
+	}
+	if r := b.get(t, "/login"); r.status != 303 {
+		t.Errorf("the sign-in page, signed in: %d", r.status)
+	}
+	signedIn := func(cookie string) bool {
+		b := s.browser()
+		b.header.Set("Cookie", "liked_session="+cookie)
+		return strings.Contains(b.get(t, "/settings/connected_apps").body, "@ada")
+	}
+	if !signedIn(first.Value) || signedIn(guest.Value) || signedIn(strings.Replace(first.Value, "11-", "12-", 1)) || signedIn("11-") || signedIn("11") {
+		t.Error("a session is known by its cookie, and by nothing else")
+	}
+
+	// Signing in again ends the session before, and a session that somebody else chose never becomes one of ada's.
+	again := b.post(t, "/login", with(home.form(), "username", "ada", "password", password))
+	second := again.cookie("liked_session")
+	if second == nil || second.Value == first.Value || signedIn(first.Value) || !signedIn(second.Value) {
+		t.Errorf("signed in again: %d, cookie %v", again.status, second)
+	}
+	fixed := s.browser()
+	fixed.header.Set("Cookie", "liked_session=chosenByAnAttacker")
+	r := fixed.post(t, "/login", with(fixed.get(t, "/login").form(), "username", "ada", "password", password))
+	if c := r.cookie("liked_session"); r.status != 303 || c == nil || c.Value == "chosenByAnAttacker" || signedIn("chosenByAnAttacker") {
+		t.Errorf("a cookie of somebody else's choice: %d %v", r.status, c)
+	}
+
+	out := b.post(t, "/logout", b.get(t, "/settings/connected_apps").form())
+	if c := out.cookie("liked_session"); out.status != 303 || out.location != "/login" || c == nil || c.MaxAge >= 0 || signedIn(second.Value) {
+		t.Errorf("sign out: %d %q, cookie %v, signed in %v", out.status, out.location, c, signedIn(second.Value))
+	}
+	if r := b.get(t, "/developer"); r.form().Get("return") == "" {
+		t.Error("after signing out, a page is shown")
+	}
+}
+
+func TestSessionEnds(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name string
+		end  func(*testing.T, *site)
+	}{
+		{"30 days", func(t *testing.T, s *site) { s.clock.Add(30 * 24 * time.Hour) }},
+		{"new password", func(t *testing.T, s *site) { check(t, s.auth.SetPassword(t.Context(), s.ada.ID, "another password")) }},
+		{"suspended", func(t *testing.T, s *site) {
+			check(t, s.store.UpdateUser(t.Context(), s.ada.ID, func(u *liked.User) error { u.State = liked.Suspended; return nil }))
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t, nil)
+			b := s.browser()
+			b.signIn(t, "ada")
+			form := b.get(t, "/settings/connected_apps").form()
+			s.clock.Add(time.Hour)
+			if r := b.get(t, "/settings/connected_apps"); !strings.Contains(r.body, "@ada") {
+				t.Fatal("the session ended too early")
+			}
+			tt.end(t, s)
+			if r := b.get(t, "/settings/connected_apps"); strings.Contains(r.body, "@ada") || r.form().Get("return") == "" {
+				t.Error("the session goes on")
+			}
+			if r := b.post(t, "/developer", with(form, "name", "x", "type", "public", "access", "read")); r.status != 403 {
+				t.Errorf("its form still counts: %d", r.status)
+			}
+		})
+	}
+}
+
+func TestSecureCookies(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil)
+	a, err := auth.New(auth.Options{Store: s.store, Seal: [32]byte{1, 2, 3}, Now: s.clock.Now, Rand: seeded("https"),
+		BaseURL: func(r *http.Request) string { return "https://likes.example" }})
+	check(t, err)
+	h, err := a.NewHandler(auth.HandlerOptions{Limiter: limit.New(nil), Next: http.NotFoundHandler(), PublicURL: "https://likes.example"})
+	check(t, err)
+	srv := newServer(t, h)
+	b := s.browser()
+	b.s = &site{url: srv}
+	page := b.get(t, "/login")
+	c := page.cookie("__Host-liked_session")
+	if c == nil || !c.Secure || !c.HttpOnly || c.Path != "/" || c.Domain != "" || page.cookie("liked_session") != nil {
+		t.Fatalf("cookie %v", c)
+	}
+	b.header = http.Header{"Cookie": {"__Host-liked_session=" + c.Value}, "Origin": {"https://likes.example"}}
+	r := b.post(t, "/login", with(page.form(), "username", "ada", "password", password))
+	if c := r.cookie("__Host-liked_session"); r.status != 303 || c == nil || !c.Secure || r.cookie("__Host-liked_device") == nil {
+		t.Errorf("%d %v", r.status, r.header)
+	}
+	// The plain name is not believed: somebody on the way could have set it over http.
+	b.client.Jar = nil
+	b.header.Set("Cookie", "liked_session="+r.cookie("__Host-liked_session").Value)
+	if r := b.get(t, "/settings/connected_apps"); strings.Contains(r.body, "@ada") {
+		t.Error("a cookie without the prefix counts")
+	}
+	b.header.Set("Cookie", "__Host-liked_session="+r.cookie("__Host-liked_session").Value)
+	if r := b.get(t, "/settings/connected_apps"); !strings.Contains(r.body, "@ada") {
+		t.Error("the cookie with the prefix does not count")
+	}
+}
+
+// Who has an account cannot be found out: not from the words, and not from the time, which is that of one hash.
+func TestNoEnumeration(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil)
+	check(t, s.store.AddUser(t.Context(), liked.User{ID: 20, Username: "empty", Name: "Empty", CreatedAt: s.clock.Now()}))
+	check(t, s.store.UpdateUser(t.Context(), s.bob.ID, func(u *liked.User) error { u.State = liked.Suspended; return nil }))
+	try := func(username, password string) reply {
+		b := s.browser()
+		return b.post(t, "/login", with(b.get(t, "/login").form(), "username", username, "password", password))
+	}
+	plain := func(r reply, username string) string { // without what differs from page to page
+		body := strings.ReplaceAll(r.body, `value="`+username+`"`, "")
+		return inputs.ReplaceAllString(body, "")
+	}
+	want := try("ada", "wrong")
+	if want.status != 401 || !strings.Contains(want.body, "Wrong username or password.") {
+		t.Fatalf("%d", want.status)
+	}
+	for _, name := range []string{"ada", "nobody", "empty", "bob", "not a name!"} {
+		goOn := s.auth.HoldPasswords() // what takes the time
+		answered := make(chan reply, 1)
+		go func() { answered <- try(name, "wrong") }()
+		select {
+		case <-answered:
+			t.Errorf("%s is refused without the work of a hash", name)
+			goOn()
+			continue
+		case <-time.After(100 * time.Millisecond):
+		}
+		goOn()
+		if r := <-answered; r.status != 401 || plain(r, name) != plain(want, "ada") {
+			t.Errorf("%s: %d, or another page", name, r.status)
+		}
+	}
+	if r := try("ada", strings.Repeat("x", 2000)); r.status != 401 {
+		t.Errorf("a very long password: %d", r.status)
+	}
+	if r := try("empty", ""); r.status != 401 {
+		t.Errorf("no password at all: %d", r.status)
+	}
+	if r := try("bob", password); r.status != 403 || !strings.Contains(r.body, "This account is suspended.") || r.cookie("liked_session") != nil {
+		t.Errorf("suspended, with the right password: %d", r.status)
+	}
+}
+
+// Guesses are slowed down for the one who guesses. The person whose account it is comes in, from the browser used before.
+func TestThrottle(t *testing.T) {
+	t.Parallel()
+	address := "10.0.0.1"
+	s := newSite(t, func(o *auth.HandlerOptions) { o.Address = func(*http.Request) string { return address } })
+	known := s.browser()
+	known.signIn(t, "ada")
+	known.post(t, "/logout", known.get(t, "/settings/connected_apps").form())
+	guess := func(username, password string) int {
+		b := s.browser()
+		return b.post(t, "/login", with(b.get(t, "/login").form(), "username", username, "password", password)).status
+	}
+	guesses := func(n int, username string, want int) {
+		t.Helper()
+		for i := range n {
+			if got := guess(username, "wrong"); got != want {
+				t.Fatalf("guess %d at %s: %d, want %d", i+1, username, got, want)
+			}
+		}
+	}
+	for range 25 { // the right password does not use anything up
+		if got := guess("bob", password); got != 303 {
+			t.Fatalf("signing in often: %d", got)
+		}
+	}
+	guesses(20, "ada", 401)
+	guesses(1, "ADA", 429)
+	if got := guess("ada", password); got != 429 {
+		t.Errorf("the right password after too many wrong ones: %d", got)
+	}
+	guesses(20, "nobody", 401) // a name that nobody has is no different
+	guesses(1, "nobody", 429)
+	address = "10.0.0.2"
+	if got := guess("ada", password); got != 303 {
+		t.Errorf("from elsewhere: %d", got)
+	}
+	for i := range 4 {
+		address = fmt.Sprintf("10.0.1.%d", i)
+		guesses(20, "ada", 401)
+	}
+	address = "10.0.2.1"
+	guesses(1, "ada", 429) // the account as a whole
+	known.signIn(t, "ada")
+	s.clock.Add(15 * time.Minute)
+	if got := guess("ada", password); got != 303 {
+		t.Errorf("a quarter of an hour later: %d", got)
+	}
+	// A browser in which one account was used is unknown to another.
+	known.post(t, "/logout", known.get(t, "/settings/connected_apps").form())
+	for range 21 {
+		known.post(t, "/login", with(known.get(t, "/login").form(), "username", "bob", "password", "wrong"))
+	}
+	if got := guess("bob", password); got != 429 {
+		t.Errorf("guesses from a browser that knows another account do not count: %d", got)
+	}
+	// One household's worth of IPv6 addresses is one address.
+	for i := range 21 {
+		address = fmt.Sprintf("2001:db8:0:1::%x", i+1)
+		guess("ada", "wrong")
+	}
+	if address = "2001:db8:0:1::ffff"; guess("ada", password) != 429 {
+		t.Error("each address of a /64 counts for itself")
+	}
+	if address = "2001:db8:0:2::1"; guess("ada", password) != 303 {
+		t.Error("another /64 is counted too")
+	}
+}
+
+// No page can be framed, run foreign scripts, be kept, or give its address away.
+func TestPageHeaders(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil)
+	b := s.browser()
+	pages := map[string]reply{"sign-in": b.get(t, "/login"), "fault": b.get(t, authorizePath), "trouble": b.post(t, "/login", url.Values{})}
+	b.signIn(t, "ada")
+	for _, path := range []string{"/settings/connected_apps", "/developer", "/developer/apps/1", authorizePath + "?" + s.ask(s.conf).Encode()} {
+		pages[path] = b.get(t, path)
+	}
+	for name, r := range pages {
+		csp := r.header.Get("Content-Security-Policy")
+		for _, want := range []string{"default-src 'none'", "frame-ancestors 'none'", "base-uri 'none'"} {
+			if !strings.Contains(csp, want) {
+				t.Errorf("%s: no %s in %q", name, want, csp)
+			}
+		}
+		if strings.Contains(csp, "unsafe") || strings.Contains(r.body, "<script") || r.header.Get("X-Frame-Options") != "DENY" ||
+			r.header.Get("Cache-Control") != "no-store" || r.header.Get("Referrer-Policy") != "same-origin" ||
+			r.header.Get("X-Content-Type-Options") != "nosniff" || r.header.Get("Content-Type") != "text/html; charset=utf-8" ||
+			r.header.Get("X-Liked-Explain") != "" {
+			t.Errorf("%s: %v", name, r.header)
+		}
+	}
+	r := b.consent(t, authorizePath+"?"+s.ask(s.conf).Encode(), "allow")
+	if r.header.Get("Referrer-Policy") != "no-referrer" || !strings.Contains(r.header.Get("Cache-Control"), "no-store") || r.body != "" {
+		t.Errorf("redirect: %v %q", r.header, r.body)
+	}
+}
+
+func TestHashPassword(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil)
+	one, err := s.auth.HashPassword(t.Context(), password)
+	check(t, err)
+	two, err := s.auth.HashPassword(t.Context(), password)
+	check(t, err)
+	if one == two || !strings.HasPrefix(one, "$argon2id$v=19$m=19456,t=2,p=1$") || strings.Contains(one, password) {
+		t.Errorf("%s, %s", one, two)
+	}
+	for _, bad := range []string{"", "1234567", "1234567\xff", strings.Repeat("x", 1025)} {
+		if _, err := s.auth.HashPassword(t.Context(), bad); err == nil || liked.KindOf(err) != liked.Invalid || bad != "" && strings.Contains(err.Error(), bad) {
+			t.Errorf("%.10q: %v", bad, err)
+		}
+	}
+	check(t, s.store.SetPassword(t.Context(), s.bob.ID, one))
+	s.browser().signIn(t, "bob")
+	// One that is broken is our fault.
+	check(t, s.store.SetPassword(t.Context(), s.ada.ID, "$argon2id$v=19$m=64,t=1,p=1$c29tZXNhbHQ$"+"AAAA"))
+	b := s.browser()
+	if r := b.post(t, "/login", with(b.get(t, "/login").form(), "username", "ada", "password", password)); r.status != 500 {
+		t.Errorf("a broken hash: %d", r.status)
+	}
+	if x := s.last(); x.Err == nil {
+		t.Error("the cause is not logged")
+	}
+}

@@ -1,0 +1,507 @@
+package auth_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"liked"
+	"liked/internal/auth"
+)
+
+// signed returns a client that signs for the app, with a nonce and a timestamp of its own.
+func (s *site) signed(app liked.App, token, tokenSecret string, extra ...[2]string) client {
+	secret := map[liked.AppID]string{s.conf.ID: s.confKeys.APISecret, s.other.ID: s.otherKeys.APISecret, s.public.ID: s.noSecret.APISecret}[app.ID]
+	return client{app.APIKey, secret, token, tokenSecret, fmt.Sprint("n", s.nonces.Add(1)), fmt.Sprint(s.clock.Now().Unix()), "1.0", extra}
+}
+
+// call sends a signed request.
+func (s *site) call(t testing.TB, c client, method, target, form string) reply {
+	t.Helper()
+	r := newRequest(t, method, s.url+target, form)
+	if form != "" {
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	r.Header.Set("Authorization", c.header(t, method, s.url+target, form))
+	return s.send(t, r)
+}
+
+// values reads a form-encoded success.
+func (s *site) values(t testing.TB, r reply) url.Values {
+	t.Helper()
+	v, err := url.ParseQuery(r.body)
+	if err != nil || r.status != 200 || r.header.Get("Content-Type") != "text/html;charset=utf-8" {
+		t.Fatalf("%d %s %s: %s", r.status, r.header.Get("Content-Type"), r.body, s.last().Why)
+	}
+	s.secret(v.Get("oauth_token_secret"))
+	return v
+}
+
+// begin returns a request token.
+func (s *site) begin(t testing.TB, app liked.App, callback string, extra ...[2]string) (token, secret string) {
+	t.Helper()
+	v := s.values(t, s.call(t, s.signed(app, "", "", append(extra, [2]string{"oauth_callback", callback})...), "POST", "/oauth/request_token", ""))
+	return v.Get("oauth_token"), v.Get("oauth_token_secret")
+}
+
+// finish exchanges a request token.
+func (s *site) finish(t testing.TB, app liked.App, token, secret, verifier string) reply {
+	t.Helper()
+	return s.call(t, s.signed(app, token, secret, [2]string{"oauth_verifier", verifier}), "POST", "/oauth/access_token", "")
+}
+
+func verifierOf(t testing.TB, r reply, token string) string {
+	t.Helper()
+	u, err := url.Parse(r.location)
+	if err != nil || r.status != 302 || u.Query().Get("oauth_token") != token || u.Query().Get("oauth_verifier") == "" {
+		t.Fatalf("no verifier: %d %q", r.status, r.location)
+	}
+	return u.Query().Get("oauth_verifier")
+}
+
+func TestThreeLegs(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil)
+	b := s.browser()
+	first := s.call(t, s.signed(s.conf, "", "", [2]string{"oauth_callback", callback}), "POST", "/oauth/request_token", "")
+	if !regexp.MustCompile(`^oauth_token=[A-Za-z0-9_-]{27}&oauth_token_secret=[A-Za-z0-9]{32}&oauth_callback_confirmed=true$`).MatchString(first.body) {
+		t.Errorf("got %s", first.body)
+	}
+	v := s.values(t, first)
+	token, secret := v.Get("oauth_token"), v.Get("oauth_token_secret")
+	page := b.get(t, "/oauth/authorize?oauth_token="+token)
+	if page.status != 200 || page.form().Get("return") == "" {
+		t.Fatalf("%d", page.status)
+	}
+	in := b.post(t, "/login", with(page.form(), "username", "ada", "password", password))
+	if in.location != "/oauth/authorize?oauth_token="+token {
+		t.Fatalf("after signing in: %q", in.location)
+	}
+	r := b.consent(t, in.location, "allow")
+	if !strings.HasPrefix(r.location, callback+"&oauth_token="+token+"&oauth_verifier=") {
+		t.Errorf("got %q", r.location)
+	}
+	last := s.finish(t, s.conf, token, secret, s.secret(verifierOf(t, r, token)))
+	if !regexp.MustCompile(`^oauth_token=11-[A-Za-z0-9]{40}&oauth_token_secret=[A-Za-z0-9]{45}&user_id=11&screen_name=ada$`).MatchString(last.body) {
+		t.Errorf("got %s", last.body)
+	}
+	v = s.values(t, last)
+	s.secret(v.Get("oauth_token"))
+	p := s.who(t, v)
+	if p.User != s.ada.ID || p.App != s.conf.ID || p.Access != liked.ReadWrite {
+		t.Errorf("the token is that of %+v", p)
+	}
+	if r := s.finish(t, s.conf, token, secret, verifierOf(t, r, token)); r.status != 401 || r.body != "Reverse auth credentials are invalid" {
+		t.Errorf("a second time: %d %s", r.status, r.body)
+	}
+
+	for _, suffix := range []string{"", ".json"} {
+		if suffix != "" {
+			v = s.threeLegs(t, b, s.conf)
+		}
+		c := s.signed(s.conf, v.Get("oauth_token"), v.Get("oauth_token_secret"))
+		if r := s.call(t, c, "POST", "/1.1/oauth/invalidate_token"+suffix, ""); r.status != 200 || r.body != `{"access_token":"`+v.Get("oauth_token")+`"}` {
+			t.Errorf("invalidate: %d %s", r.status, r.body)
+		}
+		c = s.signed(s.conf, v.Get("oauth_token"), v.Get("oauth_token_secret"))
+		if r := s.call(t, c, "POST", "/1.1/oauth/invalidate_token"+suffix, ""); r.status != 401 || !strings.Contains(r.body, `<error code="89">Invalid or expired token.</error>`) {
+			t.Errorf("invalidate again: %d %s", r.status, r.body)
+		}
+	}
+}
+
+// threeLegs goes all the way for ada, who is signed in.
+func (s *site) threeLegs(t testing.TB, b *browser, app liked.App, extra ...[2]string) url.Values {
+	t.Helper()
+	token, secret := s.begin(t, app, callback, extra...)
+	r := b.consent(t, "/oauth/authorize?oauth_token="+token, "allow")
+	return s.values(t, s.finish(t, app, token, secret, verifierOf(t, r, token)))
+}
+
+// who says whose access token it is.
+func (s *site) who(t testing.TB, v url.Values) liked.Principal {
+	t.Helper()
+	c := s.signed(s.conf, v.Get("oauth_token"), v.Get("oauth_token_secret"))
+	if s.other.APIKey == v.Get("consumer") {
+		c = s.signed(s.other, v.Get("oauth_token"), v.Get("oauth_token_secret"))
+	}
+	r := c.request(t, "GET", s.url+"/2/users/me")
+	p, err := s.auth.Authenticate(r)
+	check(t, err)
+	return p
+}
+
+// The callback, the verifier and the rest may stand in the header, the query or the body, or in two of these; the answer
+// is the same for GET.
+func TestThreeLegsPlaces(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil)
+	b := s.browser()
+	b.signIn(t, "ada")
+	for _, place := range []string{"header", "query", "body", "header and body", "GET"} {
+		send := func(token, secret, path string, members ...string) reply {
+			var extra [][2]string
+			values := url.Values{}
+			for i := 0; i < len(members); i += 2 {
+				if place == "header" || place == "header and body" {
+					extra = append(extra, [2]string{members[i], members[i+1]})
+				}
+				if place != "header" {
+					values.Set(members[i], members[i+1])
+				}
+			}
+			if place == "header and body" && token != "" {
+				values.Set("oauth_token", token)
+			}
+			c := s.signed(s.conf, token, secret, extra...)
+			switch place {
+			case "query":
+				return s.call(t, c, "POST", path+"?"+values.Encode(), "")
+			case "GET":
+				return s.call(t, c, "GET", path+"?"+values.Encode(), "")
+			}
+			return s.call(t, c, "POST", path, values.Encode())
+		}
+		v := s.values(t, send("", "", "/oauth/request_token", "oauth_callback", callback, "x_auth_access_type", "read"))
+		token := v.Get("oauth_token")
+		r := b.consent(t, "/oauth/authorize?oauth_token="+token, "allow")
+		v = s.values(t, send(token, v.Get("oauth_token_secret"), "/oauth/access_token", "oauth_verifier", verifierOf(t, r, token)))
+		if p := s.who(t, v); p.User != s.ada.ID || p.Access != liked.ReadOnly {
+			t.Errorf("%s: got %+v", place, p)
+		}
+	}
+}
+
+// A token may do what was asked for, and never more than the app may.
+func TestThreeLegsAccess(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil)
+	b := s.browser()
+	b.signIn(t, "ada")
+	ask := func(level string) [2]string { return [2]string{"x_auth_access_type", level} }
+	if p := s.who(t, s.threeLegs(t, b, s.conf, ask("write"))); p.Access != liked.ReadWrite {
+		t.Errorf("write: %s", p.Access)
+	}
+	if p := s.who(t, s.threeLegs(t, b, s.conf, ask("nonsense"))); p.Access != liked.ReadWrite {
+		t.Errorf("nonsense: %s", p.Access)
+	}
+	check(t, s.store.UpdateApp(t.Context(), s.conf.ID, func(a *liked.App) error { a.Access = liked.ReadWriteDirectMessages; return nil }))
+	if p := s.who(t, s.threeLegs(t, b, s.conf, ask("write"))); p.Access != liked.ReadWrite {
+		t.Errorf("write of an app with direct messages: %s", p.Access)
+	}
+	if p := s.who(t, s.threeLegs(t, b, s.conf)); p.Access != liked.ReadWriteDirectMessages {
+		t.Errorf("all of an app with direct messages: %s", p.Access)
+	}
+	token, secret := s.begin(t, s.conf, callback)
+	r := b.consent(t, "/oauth/authorize?oauth_token="+token, "allow")
+	check(t, s.store.UpdateApp(t.Context(), s.conf.ID, func(a *liked.App) error { a.Access = liked.ReadOnly; return nil }))
+	if p := s.who(t, s.values(t, s.finish(t, s.conf, token, secret, verifierOf(t, r, token)))); p.Access != liked.ReadOnly {
+		t.Errorf("of an app that lost its permission meanwhile: %s", p.Access)
+	}
+	if p := s.who(t, s.threeLegs(t, b, s.conf, ask("write"))); p.Access != liked.ReadOnly {
+		t.Errorf("write of an app that may read: %s", p.Access)
+	}
+}
+
+func TestPIN(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil)
+	b := s.browser()
+	b.signIn(t, "ada")
+	token, secret := s.begin(t, s.conf, "oob")
+	r := b.consent(t, "/oauth/authorize?oauth_token="+token, "allow")
+	pin := regexp.MustCompile(`\b[0-9]{7}\b`).FindString(r.body)
+	if r.status != 200 || r.location != "" || pin == "" {
+		t.Fatalf("%d %q %s", r.status, r.location, r.body)
+	}
+	s.secret(pin)
+	for range 9 {
+		if r := s.finish(t, s.conf, token, secret, "0000000"); r.status != 401 || r.body != "Error processing your OAuth request: Invalid oauth_verifier parameter" ||
+			r.header.Get("Content-Type") != "text/plain;charset=utf-8" {
+			t.Fatalf("a wrong PIN: %d %s", r.status, r.body)
+		}
+	}
+	s.values(t, s.finish(t, s.conf, token, secret, pin))
+
+	token, secret = s.begin(t, s.conf, "oob")
+	r = b.consent(t, "/oauth/authorize?oauth_token="+token, "allow")
+	pin = s.secret(regexp.MustCompile(`\b[0-9]{7}\b`).FindString(r.body))
+	for range 10 {
+		s.finish(t, s.conf, token, secret, "0000000")
+	}
+	if r := s.finish(t, s.conf, token, secret, pin); r.status != 401 {
+		t.Errorf("the right PIN after ten wrong ones: %d", r.status)
+	}
+}
+
+func TestThreeLegsRefused(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil)
+	b := s.browser()
+	b.signIn(t, "ada")
+	token, secret := s.begin(t, s.conf, callback)
+	early := s.finish(t, s.conf, token, secret, "x")
+	if early.status != 401 || early.body != "Error processing your OAuth request: Invalid oauth_verifier parameter" {
+		t.Errorf("before the consent: %d %s", early.status, early.body)
+	}
+	r := b.consent(t, "/oauth/authorize?oauth_token="+token, "deny")
+	if r.status != 200 || r.location != "" || !strings.Contains(r.body, `href="`+strings.ReplaceAll(callback, "&", "&amp;")+`&amp;denied=`+token+`"`) {
+		t.Errorf("cancelled: %d %q", r.status, r.location)
+	}
+	for name, r := range map[string]reply{"cancelled, authorize": b.get(t, "/oauth/authorize?oauth_token="+token), "unknown": b.get(t, "/oauth/authorize?oauth_token=x"),
+		"none": b.get(t, "/oauth/authenticate"), "two": b.get(t, "/oauth/authorize?oauth_token=x&oauth_token=y")} {
+		if r.status != 400 || r.location != "" || !strings.Contains(r.body, "Something went wrong") {
+			t.Errorf("%s: %d %q", name, r.status, r.location)
+		}
+	}
+	if r := s.finish(t, s.conf, token, secret, ""); r.status != 401 {
+		t.Errorf("cancelled, access token: %d", r.status)
+	}
+	token, _ = s.begin(t, s.conf, "oob")
+	if r := b.consent(t, "/oauth/authorize?oauth_token="+token, "deny"); r.status != 200 || strings.Contains(r.body, "denied=") {
+		t.Errorf("cancelled, no callback: %d", r.status)
+	}
+
+	token, secret = s.begin(t, s.conf, callback)
+	page := b.get(t, "/oauth/authorize?oauth_token="+token)
+	r = b.post(t, "/oauth/authorize", with(page.form(), "decision", "allow"))
+	if again := b.post(t, "/oauth/authorize", with(page.form(), "decision", "allow")); again.status != 400 || again.location != "" {
+		t.Errorf("consented twice: %d %q", again.status, again.location)
+	}
+	verifier := verifierOf(t, r, token)
+	if r := s.finish(t, s.other, token, secret, verifier); r.status != 401 || r.body != "Reverse auth credentials are invalid" {
+		t.Errorf("by another app: %d %s", r.status, r.body)
+	}
+	if r := s.finish(t, s.conf, token, "", verifier); r.status != 401 || !strings.Contains(r.body, `code="32"`) {
+		t.Errorf("signed without the request token's secret: %d %s", r.status, r.body)
+	}
+	if r := s.finish(t, s.conf, "", "", verifier); r.status != 401 || r.body != "Request token missing" {
+		t.Errorf("without a request token: %d %s", r.status, r.body)
+	}
+	s.clock.Add(15 * time.Minute)
+	if r := s.finish(t, s.conf, token, secret, verifier); r.status != 401 || r.body != "Reverse auth credentials are invalid" {
+		t.Errorf("too late: %d %s", r.status, r.body)
+	}
+	token, _ = s.begin(t, s.conf, callback)
+	s.clock.Add(15 * time.Minute)
+	if r := b.get(t, "/oauth/authorize?oauth_token="+token); r.status != 400 {
+		t.Errorf("an old request token: %d", r.status)
+	}
+}
+
+// Of many exchanges of one request token at once one succeeds.
+func TestParallelExchanges(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil)
+	b := s.browser()
+	b.signIn(t, "ada")
+	token, secret := s.begin(t, s.conf, callback)
+	verifier := verifierOf(t, b.consent(t, "/oauth/authorize?oauth_token="+token, "allow"), token)
+	var mu sync.Mutex
+	won := 0
+	parallel(10, func() {
+		if r := s.finish(t, s.conf, token, secret, verifier); r.status == 200 {
+			mu.Lock()
+			won++
+			mu.Unlock()
+		}
+	})
+	if won != 1 {
+		t.Errorf("%d exchanges succeeded, want 1", won)
+	}
+}
+
+func TestAuthenticate(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil)
+	b := s.browser()
+	b.signIn(t, "ada")
+	link := func(extra ...[2]string) string {
+		token, _ := s.begin(t, s.conf, callback, extra...)
+		return "/oauth/authenticate?oauth_token=" + token
+	}
+	read := [2]string{"x_auth_access_type", "read"}
+	if r := b.get(t, link(read)); r.status != 200 || r.form().Get("request") == "" {
+		t.Fatalf("the first time: %d", r.status)
+	}
+	s.threeLegs(t, b, s.conf, read)
+	if r := b.get(t, link(read)); r.status != 302 || !strings.HasPrefix(r.location, callback) {
+		t.Errorf("the second time: %d %q", r.status, r.location)
+	}
+	if r := b.get(t, link()); r.status != 200 {
+		t.Errorf("more than before is given unasked: %d", r.status)
+	}
+	s.threeLegs(t, b, s.conf)
+	if r := b.get(t, link()); r.status != 302 {
+		t.Errorf("as much as before: %d", r.status)
+	}
+	if r := b.get(t, strings.Replace(link(), "authenticate", "authorize", 1)); r.status != 200 {
+		t.Errorf("authorize always asks: %d", r.status)
+	}
+	forced := b.get(t, link()+"&force_login=true&screen_name=bob")
+	if forced.status != 200 || forced.form().Get("return") == "" || !strings.Contains(forced.body, `value="bob"`) {
+		t.Errorf("force_login: %d", forced.status)
+	}
+	if r := b.post(t, "/login", with(forced.form(), "username", "bob", "password", password)); !strings.HasPrefix(r.location, "/oauth/authenticate?oauth_token=") || strings.Contains(r.location, "force") {
+		t.Errorf("after force_login: %q", r.location)
+	}
+	if r := b.get(t, link()); r.status != 200 || r.form().Get("request") == "" {
+		t.Errorf("bob is not asked: %d", r.status)
+	}
+	b.signIn2(t, "ada")
+	grants, err := s.store.GrantsOf(t.Context(), s.ada.ID)
+	check(t, err)
+	for _, g := range grants {
+		check(t, s.store.RevokeGrant(t.Context(), g.ID))
+	}
+	if r := b.get(t, link()); r.status != 200 {
+		t.Errorf("after revoking: %d", r.status)
+	}
+	// OAuth 2.0 consent is another one.
+	s.tokens(t, s.redeem(t, s.conf, b.code(t, s.conf)))
+	if r := b.get(t, link(read)); r.status != 200 {
+		t.Errorf("OAuth 2.0 consent counts for 1.0a: %d", r.status)
+	}
+}
+
+// signIn2 signs in as somebody else.
+func (b *browser) signIn2(t testing.TB, username string) {
+	t.Helper()
+	b.post(t, "/logout", b.get(t, "/settings/connected_apps").form())
+	b.signIn(t, username)
+}
+
+func TestOAuth1Errors(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil)
+	ask := func(change func(*client)) func() *http.Request {
+		return func() *http.Request {
+			c := s.signed(s.conf, "", "", [2]string{"oauth_callback", callback})
+			if change != nil {
+				change(&c)
+			}
+			return c.request(t, "POST", s.url+"/oauth/request_token")
+		}
+	}
+	set := func(name, value string) func(*client) {
+		return func(c *client) { c.extra = [][2]string{{name, value}} }
+	}
+	plain := func(authorization ...string) func() *http.Request {
+		return func() *http.Request {
+			r := newRequest(t, "POST", s.url+"/oauth/request_token", "")
+			r.Header["Authorization"] = authorization
+			return r
+		}
+	}
+	desktop, _, err := s.auth.NewApp(t.Context(), liked.App{ID: 9, Name: "Desktop"})
+	check(t, err)
+	used := func() *http.Request {
+		r := ask(nil)()
+		s.send(t, r.Clone(t.Context()))
+		return r
+	}
+	check(t, s.store.UpdateApp(t.Context(), s.other.ID, func(a *liked.App) error { a.State = liked.AppSuspended; return nil }))
+	for _, tt := range []struct {
+		name   string
+		make   func() *http.Request
+		status int
+		code   string
+		text   string
+	}{
+		{"no header", plain(), 400, "215", "Bad Authentication data."},
+		{"two headers", plain("OAuth x", "OAuth y"), 400, "215", "Bad Authentication data."},
+		{"Basic", plain("Basic eDp5"), 400, "215", "Bad Authentication data."},
+		{"no callback", ask(func(c *client) { c.extra = nil }), 400, "215", "Bad Authentication data."},
+		{"no nonce", ask(func(c *client) { c.nonce = "" }), 400, "215", "Bad Authentication data."},
+		{"unknown key", ask(func(c *client) { c.key = "x" }), 401, "32", "Could not authenticate you."},
+		{"client id as key", ask(func(c *client) { c.key = s.conf.ClientID }), 401, "32", "Could not authenticate you."},
+		{"wrong secret", ask(func(c *client) { c.secret = "x" }), 401, "32", "Could not authenticate you."},
+		{"nonce used", used, 401, "32", "Could not authenticate you."},
+		{"old timestamp", ask(func(c *client) { c.timestamp = fmt.Sprint(s.clock.Now().Unix() - 301) }), 401, "135", "Timestamp out of bounds."},
+		{"future timestamp", ask(func(c *client) { c.timestamp = fmt.Sprint(s.clock.Now().Unix() + 301) }), 401, "135", "Timestamp out of bounds."},
+		{"no timestamp", ask(func(c *client) { c.timestamp = "soon" }), 401, "135", "Timestamp out of bounds."},
+		{"other callback", ask(set("oauth_callback", "https://evil.example/")), 403, "415", "Callback URL not approved for this client application. Approved callback URLs can be adjusted in your application settings"},
+		{"callback with more", ask(set("oauth_callback", callback+"&x=1")), 403, "415", "Callback URL not approved for this client application. Approved callback URLs can be adjusted in your application settings"},
+		{"suspended app", ask(func(c *client) { c.key, c.secret = s.other.APIKey, s.otherKeys.APISecret }), 403, "416", "Invalid / suspended application"},
+	} {
+		for _, accept := range []string{"", "application/json, text/plain, */*", "*/*"} {
+			r := tt.make()
+			if accept != "" {
+				r.Header.Set("Accept", accept)
+			}
+			want, contentType := `<?xml version='1.0' encoding='UTF-8'?><errors><error code="`+tt.code+`">`+tt.text+`</error></errors>`, "application/xml;charset=utf-8"
+			if strings.Contains(accept, "json") {
+				want, contentType = `{"errors":[{"code":`+tt.code+`,"message":"`+tt.text+`"}]}`, "application/json; charset=utf-8"
+			}
+			got := s.send(t, r)
+			if got.status != tt.status || got.body != want || got.header.Get("Content-Type") != contentType {
+				t.Errorf("%s: got %d %s %s, want %d %s", tt.name, got.status, got.header.Get("Content-Type"), got.body, tt.status, want)
+			}
+		}
+	}
+	secrets := client{desktop.APIKey, "x", "", "", "n", fmt.Sprint(s.clock.Now().Unix()), "", [][2]string{{"oauth_callback", callback}}}
+	_, keys, err := s.auth.Regenerate(t.Context(), 0, desktop.ID, auth.APIKeys)
+	check(t, err)
+	app, err := s.store.App(t.Context(), desktop.ID)
+	check(t, err)
+	secrets.key, secrets.secret = app.APIKey, s.secret(keys.APISecret)
+	if r := s.call(t, secrets, "POST", "/oauth/request_token", ""); r.status != 401 || !strings.Contains(r.body, `<error code="417">Desktop applications only support the oauth_callback value 'oob'</error>`) {
+		t.Errorf("no callback registered: %d %s", r.status, r.body)
+	}
+	secrets.nonce, secrets.extra[0][1] = "n2", "oob"
+	s.values(t, s.call(t, secrets, "POST", "/oauth/request_token", ""))
+}
+
+// How many request tokens of an app can be pending is bounded.
+func TestRequestTokensAreBounded(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("thousands of requests")
+	}
+	s := newSite(t, nil)
+	refused := 0
+	for i := range 5001 {
+		c := s.signed(s.conf, "", "", [2]string{"oauth_callback", "oob"})
+		if r := s.call(t, c, "POST", "/oauth/request_token", ""); r.status == 429 && strings.Contains(r.body, `code="88"`) {
+			refused++
+		} else if r.status != 200 {
+			t.Fatalf("request %d: %d %s", i+1, r.status, r.body)
+		}
+	}
+	if refused != 1 {
+		t.Errorf("%d of 5001 were refused, want 1", refused)
+	}
+	s.begin(t, s.other, "oob")
+	s.clock.Add(15 * time.Minute)
+	s.begin(t, s.conf, "oob")
+}
+
+// The API key and secret can also be proven by a signature.
+func TestInvalidateBySignature(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil)
+	b := s.browser()
+	b.signIn(t, "ada")
+	form := "access_token=" + url.QueryEscape(s.otherKeys.Bearer)
+	if r := s.call(t, s.signed(s.conf, "", ""), "POST", "/oauth2/invalidate_token", form); r.status != 403 || r.body != tellUnverified || !s.works(s.otherKeys.Bearer) {
+		t.Errorf("the token of another app: %d %s", r.status, r.body)
+	}
+	wrong := s.signed(s.other, "", "")
+	wrong.secret = "x"
+	if r := s.call(t, wrong, "POST", "/oauth2/invalidate_token", form); r.status != 403 || r.body != tellUnverified {
+		t.Errorf("a wrong signature: %d %s", r.status, r.body)
+	}
+	if r := s.call(t, s.signed(s.other, "", ""), "POST", "/oauth2/invalidate_token", form); r.status != 200 || s.works(s.otherKeys.Bearer) {
+		t.Errorf("without a token: %d %s: %s", r.status, r.body, s.last().Why)
+	}
+	v := s.threeLegs(t, b, s.conf)
+	form = "access_token=" + url.QueryEscape(s.confKeys.Bearer)
+	if r := s.call(t, s.signed(s.conf, v.Get("oauth_token"), v.Get("oauth_token_secret")), "POST", "/oauth2/invalidate_token", form); r.status != 200 || s.works(s.confKeys.Bearer) {
+		t.Errorf("with a token: %d %s: %s", r.status, r.body, s.last().Why)
+	}
+}

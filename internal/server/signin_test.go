@@ -1,0 +1,232 @@
+package server_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/cookiejar"
+	"net/url"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"liked/internal/server"
+)
+
+// journal is a log that can be read while it is written.
+type journal struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (j *journal) Write(b []byte) (int, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.buf.Write(b)
+}
+
+func (j *journal) String() string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.buf.String()
+}
+
+// A token that somebody consented to likes a post, and what happened on the way is logged and counted like any request,
+// without a secret.
+func TestFromConsentToLike(t *testing.T) {
+	t.Parallel()
+	log := new(journal)
+	srv, _ := start(t, server.Config{World: world(), AutoConsent: "alice", TokenLifetime: time.Hour, Explain: true,
+		Logger: slog.New(slog.NewTextHandler(log, nil))})
+	k := srv.Credentials()
+	app, alice := k.Apps[0], k.Users[2]
+	transport := &http.Transport{}
+	defer transport.CloseIdleConnections()
+	send := func(r *http.Request, err error) (*http.Response, string) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := transport.RoundTrip(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		text, err := io.ReadAll(resp.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return resp, string(text)
+	}
+	resp, _ := send(http.NewRequest("GET", k.URL+"/i/oauth2/authorize?"+url.Values{"response_type": {"code"}, "client_id": {app.ClientID},
+		"redirect_uri": {app.RedirectURIs[0]}, "scope": {"tweet.read users.read like.write"}, "state": {"s"}, "code_challenge": {"challenge"},
+		"code_challenge_method": {"plain"}}.Encode(), nil))
+	to, err := resp.Location()
+	if err != nil || resp.StatusCode != 302 {
+		t.Fatalf("%s %v", resp.Status, err)
+	}
+	code := to.Query().Get("code")
+	token := func() (*http.Response, string) {
+		r, err := http.NewRequest("POST", k.URL+"/2/oauth2/token", strings.NewReader(url.Values{"grant_type": {"authorization_code"}, "code": {code},
+			"redirect_uri": {app.RedirectURIs[0]}, "code_verifier": {"challenge"}}.Encode()))
+		if err == nil {
+			r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+			r.SetBasicAuth(app.ClientID, app.ClientSecret)
+		}
+		return send(r, err)
+	}
+	resp, text := token()
+	var got struct {
+		Token string `json:"access_token"`
+		In    int    `json:"expires_in"`
+	}
+	if err := json.Unmarshal([]byte(text), &got); err != nil || resp.StatusCode != 200 || got.In != 3600 {
+		t.Fatalf("%s %s", resp.Status, text)
+	}
+	r, err := http.NewRequest("POST", k.URL+"/2/users/"+alice.ID.String()+"/likes", strings.NewReader(`{"tweet_id":"`+k.Posts[0].ID.String()+`"}`))
+	if err == nil {
+		r.Header.Set("Content-Type", "application/json")
+		r.Header.Set("Authorization", "Bearer "+got.Token)
+	}
+	if resp, text := send(r, err); resp.StatusCode != 200 || text != `{"data":{"liked":true}}` {
+		t.Errorf("%s %s", resp.Status, text)
+	}
+	if resp, _ := token(); resp.StatusCode != 400 || resp.Header.Get("X-Liked-Explain") == "" {
+		t.Errorf("%s %v", resp.Status, resp.Header)
+	}
+	if resp, text := send(http.NewRequest("GET", k.URL+"/", nil)); resp.StatusCode != 404 || text != "" {
+		t.Errorf("/: %s %q", resp.Status, text)
+	}
+
+	_, metrics := send(http.NewRequest("GET", k.AdminURL+"/metrics", nil))
+	for _, want := range []string{`liked_requests_total{code="302",operation="oauth2Authorize"} 1`, `liked_requests_total{code="200",operation="oauth2Token"} 1`,
+		`liked_requests_total{code="400",operation="oauth2Token"} 1`, `liked_requests_total{code="404",operation="none"} 1`} {
+		if !strings.Contains(metrics, want) {
+			t.Errorf("the metrics lack %s", want)
+		}
+	}
+	lines := log.String()
+	for _, want := range []string{"operation=oauth2Authorize method=GET status=302", "operation=oauth2Token method=POST status=400", `why="the authorization code was redeemed before`} {
+		if !strings.Contains(lines, want) {
+			t.Errorf("the log lacks %s:\n%s", want, lines)
+		}
+	}
+	for _, secret := range []string{code, got.Token, app.ClientSecret, alice.Password} {
+		if strings.Contains(lines, secret) {
+			t.Errorf("the log has the secret %s", secret)
+		}
+	}
+}
+
+// The seeded world's password is everybody's, and too many wrong ones are counted by the address that a trusted proxy
+// names.
+func TestSignInBehindProxy(t *testing.T) {
+	t.Parallel()
+	srv, _ := start(t, server.Config{World: world(), TrustedProxies: []string{"127.0.0.1"}, PublicURL: "https://likes.test"})
+	k := srv.Credentials()
+	hidden := regexp.MustCompile(`name="form_token" value="([^"]*)"`)
+	try := func(forwarded, username, password string) *http.Response {
+		t.Helper()
+		transport := &http.Transport{DisableKeepAlives: true}
+		resp, err := transport.RoundTrip(request(t, "GET", srv.URL()+"/login", ""))
+		if err != nil {
+			t.Fatal(err)
+		}
+		page, err := io.ReadAll(resp.Body)
+		_ = resp.Body.Close()
+		form := hidden.FindSubmatch(page)
+		if err != nil || form == nil || len(resp.Cookies()) != 1 {
+			t.Fatalf("%v: %s", err, page)
+		}
+		r := request(t, "POST", srv.URL()+"/login", url.Values{"username": {username}, "password": {password}, "form_token": {string(form[1])}}.Encode())
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		r.Header.Set("Cookie", resp.Cookies()[0].Name+"="+resp.Cookies()[0].Value)
+		r.Header.Set("Origin", "https://likes.test")
+		r.Header.Set("X-Forwarded-For", forwarded)
+		resp, err = transport.RoundTrip(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		return resp
+	}
+	for _, u := range k.Users {
+		resp := try("10.9.9.9", u.Username, k.Users[0].Password)
+		if c := resp.Cookies(); resp.StatusCode != 303 || len(c) == 0 || !strings.HasPrefix(c[0].Name, "__Host-") || !c[0].Secure {
+			t.Errorf("%s: %s %v", u.Username, resp.Status, c)
+		}
+	}
+	for i := range 20 {
+		if resp := try("1.2.3.4, 10.0.0.1", "alice", "wrong"); resp.StatusCode != 401 {
+			t.Fatalf("guess %d: %s", i+1, resp.Status)
+		}
+	}
+	if resp := try("5.6.7.8, 10.0.0.1", "alice", "wrong"); resp.StatusCode != 429 {
+		t.Errorf("another made-up address before the proxy's word: %s", resp.Status)
+	}
+	if resp := try("10.0.0.2, 127.0.0.1", "alice", "wrong"); resp.StatusCode != 401 {
+		t.Errorf("another address, through two trusted proxies: %s", resp.Status)
+	}
+}
+
+func request(t *testing.T, method, target, body string) *http.Request {
+	t.Helper()
+	r, err := http.NewRequest(method, target, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func TestAutoConsentOfNobody(t *testing.T) {
+	t.Parallel()
+	if _, err := server.New(server.Config{World: world(), AutoConsent: "nobody"}); err == nil || !strings.Contains(err.Error(), "auto-consent: ") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// A world that an earlier version seeded has no passwords: they are made when it is found again, and work.
+func TestPasswordsForAnOldWorld(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	srv, stop := start(t, server.Config{Data: dir, World: world()})
+	k := srv.Credentials()
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	for i := range k.Users {
+		k.Users[i].Password = ""
+	}
+	if err := server.WriteSecret(dir+"/credentials.json", k); err != nil {
+		t.Fatal(err)
+	}
+	srv, _ = start(t, server.Config{Data: dir, World: world()})
+	k = srv.Credentials()
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := &http.Client{Jar: jar, Transport: &http.Transport{DisableKeepAlives: true}}
+	resp, err := client.Get(srv.URL() + "/login")
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, err := io.ReadAll(resp.Body)
+	_ = resp.Body.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	token := regexp.MustCompile(`name="form_token" value="([^"]*)"`).FindSubmatch(page)
+	resp, err = client.PostForm(srv.URL()+"/login", url.Values{"username": {k.Users[1].Username}, "password": {k.Users[1].Password}, "form_token": {string(token[1])}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if resp.Request.URL.Path != "/settings/connected_apps" || k.Users[1].Password == "" || k.Users[1].Password != k.Users[0].Password {
+		t.Errorf("%s at %s, password %q", resp.Status, resp.Request.URL.Path, k.Users[1].Password)
+	}
+}

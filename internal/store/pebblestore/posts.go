@@ -1,0 +1,267 @@
+package pebblestore
+
+import (
+	"context"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"liked"
+	"liked/internal/store"
+)
+
+func validPost(p *liked.Post) error {
+	switch {
+	case p.ID <= 0:
+		return liked.Errorf(liked.Invalid, "the post id %d is not positive", int64(p.ID))
+	case !text(p.Text):
+		return liked.Errorf(liked.Invalid, "post %v has text that is not UTF-8, or holds a NUL", p.ID)
+	}
+	return nil
+}
+
+// AddPost keeps a repost of a repost as a repost of the original.
+func (s *Store) AddPost(ctx context.Context, p liked.Post) error {
+	if err := validPost(&p); err != nil {
+		return err
+	}
+	return s.update(ctx, func(t *tx) error { return t.addPost(p) })
+}
+
+// Of a new post, this many of the author's newest are compared with it, if they are not older than sameFor.
+const (
+	comparedPosts = 20
+	sameFor       = 24 * time.Hour
+)
+
+func (s *Store) Publish(ctx context.Context, p liked.Post) error {
+	if err := validPost(&p); err != nil {
+		return err
+	}
+	return s.update(ctx, func(t *tx) error {
+		p := p
+		e := newEyes(t.db(), p.Author)
+		for _, ref := range []*liked.PostID{&p.InReplyTo, &p.Quotes} {
+			if *ref == 0 {
+				continue
+			}
+			seen, err := e.post(*ref)
+			if err == nil && seen.RepostOf != 0 {
+				*ref = seen.RepostOf
+				_, err = e.post(*ref)
+			}
+			if err != nil && unlessUnseen(err) == nil {
+				return &liked.Error{Kind: liked.NotFound, Msg: err.Error()}
+			}
+			if err != nil {
+				return err
+			}
+		}
+		compared := 0
+		err := newestPosts(t.db(), p.Author, func(id liked.PostID) (bool, error) {
+			other, _, err := read(t.db(), postKey(id), func(value []byte) (liked.Post, error) { return decodePost(id, value) })
+			if err != nil {
+				return false, err
+			}
+			if other.Text == p.Text && other.InReplyTo == p.InReplyTo && other.Quotes == p.Quotes && other.RepostOf == p.RepostOf &&
+				p.CreatedAt.Sub(other.CreatedAt) < sameFor {
+				return false, liked.Errorf(liked.Forbidden, "post %v, by the same author, says the same", id)
+			}
+			compared++
+			return compared < comparedPosts, nil
+		})
+		if err != nil {
+			return err
+		}
+		return t.addPost(p)
+	})
+}
+
+// newestPosts calls f with the author's posts, the highest id first, until it returns false or an error.
+func newestPosts(r pebble.Reader, author liked.UserID, f func(liked.PostID) (bool, error)) (err error) {
+	prefix := num(nil, tagPostOf, uint64(author))
+	it, err := r.NewIter(&pebble.IterOptions{LowerBound: prefix, UpperBound: after(prefix)})
+	if err != nil {
+		return unavailable(err)
+	}
+	defer closeInto(&err, it)
+	for ok := it.Last(); ok; ok = it.Prev() {
+		if more, err := f(liked.PostID(field(it.Key(), 1))); err != nil || !more {
+			return err
+		}
+	}
+	return unavailable(it.Error())
+}
+
+func (s *Store) NewestPosts(ctx context.Context, viewer liked.UserID, users []liked.UserID) (posts []liked.PostID, err error) {
+	err = s.view(ctx, func(r pebble.Reader) error {
+		posts = make([]liked.PostID, len(users))
+		e := newEyes(r, viewer)
+		for i, id := range users {
+			switch seen, err := e.author(id); {
+			case err != nil:
+				return err
+			case seen != authorVisible:
+				continue
+			}
+			err := newestPosts(r, id, func(id liked.PostID) (bool, error) { posts[i] = id; return false, nil })
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return posts, nil
+}
+
+// addPost adds a post that was made valid by validPost.
+func (t *tx) addPost(p liked.Post) error {
+	if taken, err := exists(t.db(), postKey(p.ID)); err != nil {
+		return err
+	} else if taken {
+		return liked.Errorf(liked.Conflict, "post %v exists already, or did once", p.ID)
+	}
+	if err := t.resolve(&p, false); err != nil {
+		return err
+	}
+	return t.putPost(&p)
+}
+
+// resolve checks that the author of a new post and the posts that it refers to are there, or were once if that is
+// enough, makes a repost of a repost one of the original, and finds what a reply is part of. What a reply was part of is
+// taken from the post itself if that was once.
+func (t *tx) resolve(p *liked.Post, once bool) error {
+	if ok, err := exists(t.db(), userKey(p.Author)); err != nil {
+		return err
+	} else if !ok {
+		return noSuchUser(p.Author)
+	}
+	if p.InReplyTo == 0 || !once {
+		p.Conversation, p.InReplyToUser = 0, 0
+	}
+	for _, ref := range []*liked.PostID{&p.RepostOf, &p.InReplyTo, &p.Quotes} {
+		if *ref == 0 {
+			continue
+		}
+		h, ok, err := read(t.db(), postKey(*ref), decodePostHead)
+		if err != nil {
+			return err
+		}
+		if ok && (!h.deleted || once) && ref == &p.RepostOf && h.repostOf != 0 {
+			*ref = h.repostOf
+			if h, ok, err = read(t.db(), postKey(*ref), decodePostHead); err != nil {
+				return err
+			}
+		}
+		if !ok || h.deleted && !once {
+			return noSuchPost(*ref)
+		}
+		if ref == &p.InReplyTo && (p.Conversation == 0 || p.InReplyToUser == 0) {
+			p.InReplyToUser, p.Conversation = h.author, *ref
+			if h.deleted { // and with it what it was part of
+				continue
+			}
+			answered, _, err := read(t.db(), postKey(*ref), func(value []byte) (liked.Post, error) { return decodePost(*ref, value) })
+			if err != nil {
+				return err
+			}
+			if answered.Conversation != 0 {
+				p.Conversation = answered.Conversation
+			}
+		}
+	}
+	return nil
+}
+
+// putPost writes a post that resolve has seen, with all that follows from it.
+func (t *tx) putPost(p *liked.Post) error {
+	if err := t.countPost(p, 1); err != nil {
+		return err
+	}
+	t.set(postKey(p.ID), encodePost(p))
+	t.set(postOfKey(p.Author, p.ID), nil)
+	return nil
+}
+
+// countPost adds delta to what the post counts for.
+func (t *tx) countPost(p *liked.Post, delta int64) error {
+	err := t.add(tagUserN, uint64(p.Author), userPosts, delta)
+	for _, ref := range [...]struct {
+		post  liked.PostID
+		which int
+	}{{p.RepostOf, postReposts}, {p.InReplyTo, postReplies}, {p.Quotes, postQuotes}} {
+		if err == nil && ref.post != 0 {
+			err = t.add(tagPostN, uint64(ref.post), ref.which, delta)
+		}
+	}
+	return err
+}
+
+func (s *Store) Post(ctx context.Context, viewer liked.UserID, id liked.PostID) (p liked.Post, err error) {
+	err = s.view(ctx, func(r pebble.Reader) error {
+		p, err = newEyes(r, viewer).post(id)
+		return err
+	})
+	if err != nil {
+		return liked.Post{}, err
+	}
+	return p, nil
+}
+
+func (s *Store) Posts(ctx context.Context, viewer liked.UserID, ids []liked.PostID) (posts []store.Seen, err error) {
+	err = s.view(ctx, func(r pebble.Reader) error {
+		posts = make([]store.Seen, len(ids))
+		e := newEyes(r, viewer)
+		for i, id := range ids {
+			posts[i].Post, posts[i].Err = e.post(id)
+			if err := unlessUnseen(posts[i].Err); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return posts, nil
+}
+
+// DeletePost leaves a tombstone, so that the id is never used again, and the likes: they can be taken back, but no
+// list shows them.
+func (s *Store) DeletePost(ctx context.Context, by liked.UserID, id liked.PostID) error {
+	return s.update(ctx, func(t *tx) error {
+		var h postHead
+		p, ok, err := read(t.db(), postKey(id), func(value []byte) (p liked.Post, err error) {
+			if h, err = decodePostHead(value); err == nil && !h.deleted {
+				p, err = decodePost(id, value)
+			}
+			return p, err
+		})
+		switch {
+		case err != nil:
+			return err
+		case !ok || h.deleted:
+			return noSuchPost(id)
+		case by != 0 && by != p.Author:
+			return liked.Errorf(liked.Forbidden, "post %v is not by user %v", id, by)
+		}
+		if err := t.countPost(&p, -1); err != nil {
+			return err
+		}
+		author, ok, err := readUser(t.db(), p.Author)
+		if err != nil {
+			return err
+		}
+		if ok && author.PinnedPost == id {
+			author.PinnedPost = 0
+			t.set(userKey(p.Author), encodeUser(&author))
+		}
+		t.set(postKey(id), encodeTombstone(h))
+		t.delete(postOfKey(p.Author, id))
+		t.posts = append(t.posts, id)
+		return nil
+	})
+}

@@ -1,0 +1,162 @@
+// Package web is what people see in a browser: signing in, giving an app access, and looking after apps. Fill in one of
+// the page types ([SignIn], [Consent], [Developer] ...) and hand it to [Write].
+//
+// The pages are plain HTML with forms, work without scripts and load nothing: the style sheet and the icon are in the
+// page. What a caller fills in is shown as text, whatever it holds: names and redirect URIs come from strangers.
+package web
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"embed"
+	"encoding/base64"
+	"fmt"
+	"html/template"
+	"io/fs"
+	"net/http"
+	"path"
+	"strconv"
+	"strings"
+	"sync"
+)
+
+// Write answers with the page, which is whole before the first byte is sent. An error is for the log: that the page could
+// not be made, in which case the answer is a bare 500, or that w took no more.
+func Write(w http.ResponseWriter, status int, page Page) error {
+	about := page.about()
+	set := pages()
+	h := w.Header()
+	h.Set("Cache-Control", "no-store") // pages hold secrets, and what only one person may see
+	var buf bytes.Buffer
+	err := set.templates[about.template].ExecuteTemplate(&buf, "layout.html", view{about.title, about.here, set.style, set.icon, page})
+	if err != nil {
+		w.WriteHeader(http.StatusInternalServerError)
+		return fmt.Errorf("page %s: %w", about.template, err)
+	}
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Content-Length", strconv.Itoa(buf.Len()))
+	h.Set("Content-Security-Policy", set.policy(about.leaves))
+	h.Set("X-Frame-Options", "DENY")
+	h.Set("X-Content-Type-Options", "nosniff")
+	// The address holds states and request tokens, which no other site may see. With "no-referrer" our own forms would
+	// say "Origin: null", and could not be told from a stranger's where browsers send no Sec-Fetch-Site: on plain http.
+	h.Set("Referrer-Policy", "same-origin")
+	if !about.leaves { // an app may wait in the window that opened this one, and is answered there by its callback
+		h.Set("Cross-Origin-Opener-Policy", "same-origin")
+	}
+	w.WriteHeader(status)
+	_, err = w.Write(buf.Bytes())
+	return err
+}
+
+// Page is one of the page types of this package.
+type Page interface{ about() about }
+
+// about is what Write has to know of a page.
+type about struct {
+	template string // file name without ".html"
+	title    string
+	here     string // the path that the navigation shows as the current one
+	leaves   bool   // one goes on to an app from here
+}
+
+// view is what layout.html is given.
+type view struct {
+	Title, Here string
+	Style       template.CSS
+	Icon        template.URL
+	Page        Page
+}
+
+// set is all pages, parsed. Nothing changes it.
+type set struct {
+	templates map[string]*template.Template
+	style     template.CSS
+	styleHash string // as a CSP source
+	icon      template.URL
+}
+
+//go:embed templates
+var files embed.FS
+
+// pages parses the pages when the first is asked for. They are part of the binary, so that a mistake in one is a mistake
+// of ours, which the tests find.
+var pages = sync.OnceValue(func() set {
+	read := func(name string) []byte {
+		text, err := files.ReadFile("templates/" + name)
+		if err != nil {
+			panic(err)
+		}
+		return text
+	}
+	css := read("style.css")
+	sum := sha256.Sum256(css)
+	s := set{
+		templates: map[string]*template.Template{},
+		style:     template.CSS(css),
+		styleHash: "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'",
+		icon:      template.URL("data:image/svg+xml;base64," + base64.StdEncoding.EncodeToString(read("icon.svg"))),
+	}
+	funcs := template.FuncMap{"can": can, "cannot": cannot, "access": accessName, "accesses": accessLevels, "link": link, "local": local, "field": newField, "split": splitLines}
+	shared := template.Must(template.New("").Funcs(funcs).ParseFS(files, "templates/layout.html", "templates/parts.html"))
+	names, err := fs.Glob(files, "templates/page_*.html")
+	if err != nil {
+		panic(err)
+	}
+	for _, name := range names {
+		short := strings.TrimSuffix(strings.TrimPrefix(path.Base(name), "page_"), ".html")
+		s.templates[short] = template.Must(template.Must(shared.Clone()).ParseFS(files, name))
+	}
+	return s
+})
+
+// field is what the part "copy" is given: a value to copy, with the id and the label of its field.
+type field struct{ ID, Label, Value string }
+
+func newField(id, label, value string) field { return field{id, label, value} }
+
+func splitLines(s string) []string { return strings.Split(s, "\n") }
+
+// policy is the Content-Security-Policy. Browsers hold form-action against every redirect that follows a form, too. An
+// app may redirect on from its callback to wherever it likes, so that no list of allowed origins would be right for a
+// form whose answer leads there: such a page says nothing about form-action.
+func (s set) policy(leaves bool) string {
+	base := "default-src 'none'; style-src " + s.styleHash + "; img-src data:; base-uri 'none'; frame-ancestors 'none'"
+	if leaves {
+		return base
+	}
+	return base + "; form-action 'self'"
+}
+
+// link returns the address for a link to an app, which may have a scheme of its own (RFC 8252, 7.1), or "" if it is no
+// absolute URL or one that a browser would run or show as a page of ours.
+func link(address string) template.URL {
+	scheme, _, ok := strings.Cut(address, ":")
+	if !ok || !isScheme(scheme) {
+		return ""
+	}
+	switch strings.ToLower(scheme) {
+	case "javascript", "vbscript", "data", "blob", "filesystem", "file", "about", "view-source":
+		return ""
+	}
+	return template.URL(address)
+}
+
+// local returns the address if it is a path of ours, and "" if it is anything else.
+func local(address string) string {
+	if !strings.HasPrefix(address, "/") || strings.HasPrefix(address, "//") || strings.HasPrefix(address, `/\`) || strings.ContainsAny(address, "\t\n\r") {
+		return ""
+	}
+	return address
+}
+
+// isScheme reports whether s is a scheme (RFC 3986, 3.1).
+func isScheme(s string) bool {
+	for i := range len(s) {
+		c := s[i] | 0x20
+		if (c < 'a' || c > 'z') && (i == 0 || !strings.ContainsRune("0123456789+-.", rune(s[i]))) {
+			return false
+		}
+	}
+	return s != ""
+}
