@@ -361,9 +361,12 @@ func (s *Store) view(ctx context.Context, f func(r pebble.Reader) error) error {
 		return err
 	}
 	defer s.leave()
-	snap := s.db.NewSnapshot()
-	err := f(snap)
-	if closeErr := snap.Close(); err == nil {
+	now, err := s.now()
+	if err != nil {
+		return err
+	}
+	err = f(now)
+	if closeErr := now.Close(); err == nil {
 		err = unavailable(closeErr)
 	}
 	if settleErr := s.settle(ctx); settleErr != nil {

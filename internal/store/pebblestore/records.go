@@ -324,12 +324,15 @@ func encodeGrant(g *store.Grant) []byte {
 	w.uint(uint64(g.User))
 	w.uint(uint64(g.Scopes))
 	w.time(g.CreatedAt)
+	w.byte(bit(g.OAuth1, 1))
+	w.byte(byte(g.Access))
 	return w.b
 }
 
 func decodeGrant(id store.GrantID, value []byte) (store.Grant, error) {
 	r := newReader(value)
-	g := store.Grant{ID: id, App: liked.AppID(r.uint()), User: liked.UserID(r.uint()), Scopes: liked.Scope(r.uint()), CreatedAt: r.time()}
+	g := store.Grant{ID: id, App: liked.AppID(r.uint()), User: liked.UserID(r.uint()), Scopes: liked.Scope(r.uint()), CreatedAt: r.time(),
+		OAuth1: r.byte() != 0, Access: liked.Access(r.byte())}
 	return g, r.done()
 }
 

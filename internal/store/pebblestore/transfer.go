@@ -339,18 +339,21 @@ func (r runs) after(list listID, seq liked.Seq) liked.Seq {
 	return known.to
 }
 
-// Export reads one snapshot. What it hands out is on disk.
-func (s *Store) Export(ctx context.Context, each func(store.Record) error) error {
+// Export reads one moment. What it hands out is on disk.
+func (s *Store) Export(ctx context.Context, each func(store.Record) error) (err error) {
 	if err := s.enter(ctx); err != nil {
 		return err
 	}
 	defer s.leave()
-	snap := s.db.NewSnapshot()
-	defer snap.Close() // a snapshot in memory
+	now, err := s.now()
+	if err != nil {
+		return err
+	}
+	defer closeInto(&err, now)
 	if err := s.settle(ctx); err != nil {
 		return err
 	}
-	e := exporter{ctx: ctx, r: snap, each: each}
+	e := exporter{ctx: ctx, r: now, each: each}
 	for _, step := range []func() error{e.users, e.posts,
 		func() error {
 			return e.relations(tagBlock, func(r *store.Pair) store.Record { return store.Record{Block: r} })
