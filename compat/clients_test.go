@@ -24,12 +24,12 @@ func TestClients(t *testing.T) {
 	}{
 		{"typescript", true, []string{
 			"npm ci --no-audit --no-fund",
-			"env HTTPS_PROXY=http://$LIKED_PROXY NODE_EXTRA_CA_CERTS=$LIKED_CA npm test",
+			"env HTTPS_PROXY=http://127.0.0.1:$LIKED_PROXY_PORT NODE_EXTRA_CA_CERTS=$LIKED_CA npm test",
 		}},
 		{"python", true, []string{
 			"python3 -m venv $LIKED_TEMP/venv", // needs Debian's python3-venv
 			"$LIKED_TEMP/venv/bin/pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: --requirement requirements.txt",
-			"env HTTPS_PROXY=http://$LIKED_PROXY REQUESTS_CA_BUNDLE=$LIKED_CA PYTHONDONTWRITEBYTECODE=1 $LIKED_TEMP/venv/bin/python -m unittest --verbose",
+			"env HTTPS_PROXY=http://127.0.0.1:$LIKED_PROXY_PORT REQUESTS_CA_BUNDLE=$LIKED_CA PYTHONDONTWRITEBYTECODE=1 $LIKED_TEMP/venv/bin/python -m unittest --verbose",
 		}},
 		{"java", true, []string{
 			"keytool -importcert -noprompt -alias liked -file $LIKED_CA -keystore $LIKED_TEMP/truststore -storepass changeit",
@@ -67,7 +67,7 @@ func TestClients(t *testing.T) {
 				"LIKED_CREDENTIALS":  s.file,
 				"LIKED_NARROW_TOKEN": narrow, "LIKED_EXPIRED_TOKEN": expired,
 				"LIKED_READONLY_TOKEN": readOnly.Token, "LIKED_READONLY_SECRET": readOnly.TokenSecret,
-				"LIKED_PROXY": p.addr, "LIKED_CA": p.ca, "LIKED_TEMP": t.TempDir(),
+				"LIKED_PROXY_PORT": p.port, "LIKED_CA": p.ca, "LIKED_TEMP": t.TempDir(),
 			}
 			env := os.Environ()
 			for name, value := range variables {

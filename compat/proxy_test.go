@@ -29,7 +29,7 @@ var hosts = []string{"api.x.com", "api.twitter.com", "x.com", "twitter.com", "up
 // A proxy stands between clients that cannot be told where the server is and the server, and is X to them: it answers
 // CONNECT for X's hosts, on port 443, and nothing else. So no client can reach the real X, or anybody.
 type proxy struct {
-	addr string // host:port, on loopback
+	port string // on 127.0.0.1
 	ca   string // PEM file with the authority that vouches for the hosts, for this test only
 }
 
@@ -64,7 +64,11 @@ func startProxy(t *testing.T, target string) *proxy {
 	if err := os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: authority}), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return &proxy{addr: p.Listener.Addr().String(), ca: ca}
+	_, port, err := net.SplitHostPort(p.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &proxy{port: port, ca: ca}
 }
 
 // tunnel connects the client with addr until either hangs up.
@@ -140,7 +144,7 @@ func TestProxy(t *testing.T) {
 	pool := x509.NewCertPool()
 	pool.AppendCertsFromPEM(pemCA)
 	client := &http.Client{Transport: &http.Transport{
-		Proxy:           http.ProxyURL(&url.URL{Scheme: "http", Host: p.addr}),
+		Proxy:           http.ProxyURL(&url.URL{Scheme: "http", Host: net.JoinHostPort("127.0.0.1", p.port)}),
 		TLSClientConfig: &tls.Config{RootCAs: pool},
 	}}
 	defer client.CloseIdleConnections()

@@ -94,17 +94,19 @@ func (s *Store) update(ctx context.Context, f func(*tx) error) error {
 	return err
 }
 
-// group is what is written and synced in one piece, and everybody who waits for it.
+// group is what is synced in one piece, and everybody who waits for it. It is one batch of likes, or any number of
+// batches that were applied one after the other: each operation sees what those before it have done.
 type group struct {
-	number   uint64 // of this group, or of the one before it if this one wrote nothing
-	batch    *pebble.Batch
+	number   uint64        // of the last batch that was applied, of this group or an earlier one
+	batch    *pebble.Batch // that is being filled
+	applied  []*pebble.Batch
 	requests []*request
 	lastSeq  liked.Seq
 	logged   uint32 // bit p: partition p of the like log has new entries
 }
 
 const (
-	maxLikes    = 1024 // in one group, so that a group stays well within a memtable
+	maxRequests = 1024 // in one group, so that a group stays well within a memtable
 	maxInFlight = 2    // groups handed to the syncer: one is being synced, one waits for the disk, the next grows
 )
 
@@ -118,7 +120,9 @@ type committer struct {
 
 	lastSeq  liked.Seq
 	horizon  liked.Seq // the like log was pruned below it
-	newestAt int64     // newest time that a like was given, in milliseconds
+	imported liked.Seq // highest position of an imported like
+	runs     runs
+	newestAt int64 // newest time that a like was given, in milliseconds
 
 	recent recentLikes
 	counts countCache
@@ -126,8 +130,8 @@ type committer struct {
 	value  []byte // scratch
 }
 
-func (c *committer) init(s *Store, last, horizon liked.Seq) {
-	*c = committer{s: s, lastSeq: last, horizon: horizon, newestAt: int64(last >> 20), toSync: make(chan *group, maxInFlight-1),
+func (c *committer) init(s *Store, last, horizon, imported liked.Seq) {
+	*c = committer{s: s, lastSeq: last, horizon: horizon, imported: imported, runs: make(runs), newestAt: int64(last >> 20), toSync: make(chan *group, maxInFlight-1),
 		group: new(group)}
 	c.recent.init()
 	c.counts.init()
@@ -172,11 +176,12 @@ func (c *committer) drain() {
 	taken := c.s.queue.take(c.spare)
 	for _, r := range taken {
 		if r.run != nil {
-			c.flush(false)
+			c.apply()
 			c.run(r)
-			continue
+		} else {
+			c.like(r)
 		}
-		if c.like(r); len(c.group.requests) >= maxLikes {
+		if len(c.group.requests) >= maxRequests {
 			c.flush(false)
 		}
 	}
@@ -214,6 +219,8 @@ func (c *committer) apply() {
 	if err != nil {
 		c.s.fail(err)
 	}
+	c.group.batch = nil
+	c.group.applied = append(c.group.applied, b)
 	c.s.visible.Store(c.applied)
 	c.recent.rotate(c.applied)
 }
@@ -221,7 +228,7 @@ func (c *committer) apply() {
 // handOver gives the group to the syncer and begins another.
 func (c *committer) handOver() {
 	g := c.group
-	if g.batch == nil && len(g.requests) == 0 {
+	if len(g.applied) == 0 && len(g.requests) == 0 {
 		return
 	}
 	g.number, g.lastSeq = c.applied, c.lastSeq
@@ -244,13 +251,13 @@ func (c *committer) batch() *pebble.Batch {
 func (s *Store) sync(ended chan<- struct{}) {
 	defer close(ended)
 	for g := range s.committer.toSync {
-		if g.batch != nil {
+		for _, b := range g.applied { // the log is one file: they become safe together
 			if !s.inMemory {
-				if err := g.batch.SyncWait(); err != nil {
+				if err := b.SyncWait(); err != nil {
 					s.fail(err)
 				}
 			}
-			if err := g.batch.Close(); err != nil {
+			if err := b.Close(); err != nil {
 				s.fail(err)
 			}
 		}
@@ -272,7 +279,8 @@ func (s *Store) sync(ended chan<- struct{}) {
 			r.done <- struct{}{}
 		}
 		clear(g.requests)
-		*g = group{requests: g.requests[:0]}
+		clear(g.applied)
+		*g = group{requests: g.requests[:0], applied: g.applied[:0]}
 		groups.Put(g)
 	}
 }
@@ -281,13 +289,20 @@ func (s *Store) sync(ended chan<- struct{}) {
 type tx struct {
 	c        *committer
 	newState bool // something changed that a cached Principal is made of
+	inStep   bool // reads see what the operation has written so far, too
 
 	// Heads to forget. If there are any, the operation changes who may like what.
-	users []liked.UserID
-	posts []liked.PostID
+	users    []liked.UserID
+	posts    []liked.PostID
+	newRules bool // it does, whatever heads there are
 }
 
-func (t *tx) db() pebble.Reader { return t.c.s.db }
+func (t *tx) db() pebble.Reader {
+	if t.inStep {
+		return t.c.group.batch
+	}
+	return t.c.s.db
+}
 
 func (t *tx) set(key, value []byte) { must(t.c.batch().Set(key, value, nil)) }
 func (t *tx) delete(key []byte)     { must(t.c.batch().Delete(key, nil)) }
@@ -299,14 +314,14 @@ func must(err error) {
 	}
 }
 
-// run runs one operation as a group of its own.
+// run runs one operation as a batch of its own.
 func (c *committer) run(r *request) {
 	t := tx{c: c}
 	if r.err = r.run(&t); r.err != nil {
 		c.discard()
 	}
 	c.group.requests = append(c.group.requests, r)
-	rules := r.err == nil && len(t.users)+len(t.posts) > 0
+	rules := r.err == nil && (len(t.users)+len(t.posts) > 0 || t.newRules)
 	if rules {
 		c.s.rules.Add(1)
 	}
@@ -324,7 +339,6 @@ func (c *committer) run(r *request) {
 	if t.newState && r.err == nil {
 		c.s.generation.Add(1)
 	}
-	c.handOver()
 }
 
 func (c *committer) discard() {

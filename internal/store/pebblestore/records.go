@@ -267,6 +267,21 @@ func decodeID(value []byte) (uint64, error) {
 	return binary.BigEndian.Uint64(value), nil
 }
 
+// likeUnlogged follows the position of a like that was imported.
+const likeUnlogged = 1
+
+func decodeLike(value []byte) (like struct {
+	seq      liked.Seq
+	unlogged bool
+}, err error) {
+	if len(value) == 9 && value[8] == likeUnlogged {
+		like.unlogged, value = true, value[:8]
+	}
+	n, err := decodeID(value)
+	like.seq = liked.Seq(n)
+	return like, err
+}
+
 func encodeApp(a *liked.App) []byte {
 	w := newWriter()
 	w.uint(uint64(a.Owner))

@@ -20,6 +20,7 @@ class World {
         String client_id;
         String client_secret;
         String bearer_token;
+        List<String> redirect_uris;
     }
 
     static class User {
@@ -52,10 +53,14 @@ class World {
         return users.stream().filter(u -> u.username.equals(username)).findFirst().orElseThrow();
     }
 
-    /** The SDK with a token. The base path goes in after the constructor, which overwrites it. */
+    /** The SDK with a token that it cannot renew. */
     TwitterApi with(String token) {
-        TwitterApi api = new TwitterApi(new TwitterCredentialsOAuth2(
-            apps.get(0).client_id, apps.get(0).client_secret, token, ""));
+        return with(new TwitterCredentialsOAuth2(apps.get(0).client_id, apps.get(0).client_secret, token, ""));
+    }
+
+    /** The SDK with credentials. The base path goes in after the constructor, which overwrites it. */
+    TwitterApi with(TwitterCredentialsOAuth2 credentials) {
+        TwitterApi api = new TwitterApi(credentials);
         api.getApiClient().setBasePath(url);
         return api;
     }
