@@ -124,7 +124,6 @@ type committer struct {
 	runs     runs
 	newestAt int64 // newest time that a like was given, in milliseconds
 
-	recent recentLikes
 	counts countCache
 	key    []byte // scratch
 	value  []byte // scratch
@@ -133,7 +132,6 @@ type committer struct {
 func (c *committer) init(s *Store, last, horizon, imported liked.Seq) {
 	*c = committer{s: s, lastSeq: last, horizon: horizon, imported: imported, runs: make(runs), newestAt: int64(last >> 20), toSync: make(chan *group, maxInFlight-1),
 		group: new(group)}
-	c.recent.init()
 	c.counts.init()
 }
 
@@ -221,8 +219,8 @@ func (c *committer) apply() {
 	}
 	c.group.batch = nil
 	c.group.applied = append(c.group.applied, b)
+	c.s.recent.publish(c.applied)
 	c.s.visible.Store(c.applied)
-	c.recent.rotate(c.applied)
 }
 
 // handOver gives the group to the syncer and begins another.
@@ -347,6 +345,7 @@ func (c *committer) discard() {
 		must(b.Close())
 	}
 	c.counts.discard()
+	c.s.recent.discard()
 }
 
 // like adds one like to the group.
@@ -362,10 +361,10 @@ func (c *committer) like(r *request) {
 		}
 		r.target, r.author = v.target, v.author
 	}
-	had, known := c.recent.get(r.user, r.target)
+	had, known := c.s.recent.latest(r.user, r.target)
 	switch {
 	case known:
-	case r.visible >= c.recent.since:
+	case r.visible >= c.s.recent.since:
 		had = r.had
 	default:
 		if had, r.err = c.s.likeSeq(r.user, r.target); r.err != nil {
@@ -395,7 +394,7 @@ func (c *committer) like(r *request) {
 		must(b.Set(key, c.number(uint64(r.user)), nil))
 		userN[userLikes]++
 		postN[postLikes]++
-		c.recent.put(r.user, r.target, seq)
+		c.s.recent.put(r.user, r.target, seq)
 	} else {
 		must(b.Delete(key, nil))
 		key = likedKey(key[:0], r.user, had)
@@ -404,7 +403,7 @@ func (c *committer) like(r *request) {
 		must(b.Delete(key, nil))
 		userN[userLikes]--
 		postN[postLikes]--
-		c.recent.put(r.user, r.target, 0)
+		c.s.recent.put(r.user, r.target, 0)
 	}
 	p := partitionOf(r.user)
 	c.group.logged |= 1 << p

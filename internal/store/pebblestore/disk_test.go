@@ -295,9 +295,9 @@ func TestStaleLookups(t *testing.T) {
 		for known := true; known; {
 			ok(t, s.update(ctx, func(t *tx) error {
 				for i := range recentSize {
-					t.c.recent.put(99, liked.PostID(i+1), 0)
+					s.recent.put(99, liked.PostID(i+1), 0)
 				}
-				_, known = t.c.recent.get(3, 2)
+				_, known = s.recent.get(3, 2)
 				t.c.batch()
 				return nil
 			}))

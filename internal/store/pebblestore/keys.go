@@ -158,8 +158,10 @@ func splitExpiryKey(key []byte) (milli int64, k kind, h store.Hash) {
 	return int64(field(key, 0)), kind(key[9]), h
 }
 
-func windowKey(id windowID) []byte {
-	return append(num(nil, tagWindow, uint64(id.app), uint64(id.user), uint64(id.seconds)), id.operation...)
+func windowKey(id windowID) []byte { return appendWindowKey(nil, id) }
+
+func appendWindowKey(key []byte, id windowID) []byte {
+	return append(num(key, tagWindow, uint64(id.app), uint64(id.user), uint64(id.seconds)), id.operation...)
 }
 
 func splitWindowKey(key []byte) windowID {

@@ -35,8 +35,11 @@ func (s *Store) SetLike(ctx context.Context, user liked.UserID, post liked.PostI
 	visible := s.visible.Load()
 	var had liked.Seq
 	if v.target != 0 {
-		if had, err = s.likeSeq(user, v.target); err != nil {
-			return false, err
+		var known bool
+		if had, known = s.recent.get(user, v.target); !known {
+			if had, err = s.likeSeq(user, v.target); err != nil {
+				return false, err
+			}
 		}
 	}
 	// Taking a like back depends on nothing but the like.

@@ -81,6 +81,7 @@ type Store struct {
 	rules, rulesGroup atomic.Uint64
 	users             headCache[liked.UserID, userHead]
 	posts             headCache[liked.PostID, postHead]
+	recent            recentLikes
 
 	generation atomic.Uint64
 	traces     traces
@@ -261,6 +262,7 @@ func (s *Store) load(dir string) error {
 	}
 	s.committer.init(s, last, liked.Seq(horizon), liked.Seq(imported))
 	s.syncedSeq.Store(uint64(last))
+	s.recent.init()
 	s.traces.init(s)
 	return nil
 }

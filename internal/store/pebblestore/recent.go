@@ -2,16 +2,24 @@ package pebblestore
 
 import (
 	"slices"
+	"sync"
 
 	"liked"
 )
 
 // recentLikes knows all likes that changed after the group since, however many of those groups can be read by now. So
-// a like that it does not know is as it was found by whoever looked when that group was visible.
+// a like that it does not know is as it was found by whoever looked when that group was visible. Callers of the store
+// ask here before they ask the database: most likes that are repeated or taken back are young.
 type recentLikes struct {
-	since    uint64
-	now, old map[likeID]liked.Seq // 0: taken back
-	nowSince uint64
+	shards [64]struct {
+		sync.Mutex
+		now, old map[likeID]liked.Seq // 0: taken back
+	}
+
+	// The committer's alone.
+	pending         map[likeID]liked.Seq // what the group that is being built changes
+	size            int                  // of now, over all shards
+	since, nowSince uint64
 }
 
 type likeID struct {
@@ -19,34 +27,70 @@ type likeID struct {
 	post liked.PostID
 }
 
-const recentSize = 8192
+// recentSize is how many likes are known at least, and half of how many at most, give or take a group.
+const recentSize = 1 << 16
 
 func (l *recentLikes) init() {
-	l.now, l.old = make(map[likeID]liked.Seq, recentSize), make(map[likeID]liked.Seq, recentSize)
+	l.pending = make(map[likeID]liked.Seq)
+	for i := range l.shards {
+		l.shards[i].now, l.shards[i].old = make(map[likeID]liked.Seq), make(map[likeID]liked.Seq)
+	}
 }
 
-func (l *recentLikes) get(user liked.UserID, post liked.PostID) (liked.Seq, bool) {
+func (id likeID) shard() uint64 { return mix(uint64(id.user)^mix(uint64(id.post))) % 64 }
+
+// get returns the position of a like that can be read, 0 if it was taken back; ok is false if it is not known.
+func (l *recentLikes) get(user liked.UserID, post liked.PostID) (seq liked.Seq, ok bool) {
 	id := likeID{user, post}
-	seq, ok := l.now[id]
-	if !ok {
-		seq, ok = l.old[id]
+	sh := &l.shards[id.shard()]
+	sh.Lock()
+	defer sh.Unlock()
+	if seq, ok = sh.now[id]; !ok {
+		seq, ok = sh.old[id]
 	}
 	return seq, ok
 }
 
-func (l *recentLikes) put(user liked.UserID, post liked.PostID, seq liked.Seq) {
-	l.now[likeID{user, post}] = seq
+// latest is get with what the group that is being built changes.
+func (l *recentLikes) latest(user liked.UserID, post liked.PostID) (liked.Seq, bool) {
+	if seq, ok := l.pending[likeID{user, post}]; ok {
+		return seq, true
+	}
+	return l.get(user, post)
 }
 
-// rotate forgets the older half once the newer one is full. It must be called between groups.
-func (l *recentLikes) rotate(applied uint64) {
-	if len(l.now) < recentSize {
+// put adds a change to those of the group that is being built.
+func (l *recentLikes) put(user liked.UserID, post liked.PostID, seq liked.Seq) {
+	l.pending[likeID{user, post}] = seq
+}
+
+// publish shows the group's changes to all, and must come before the group is said to be visible. It forgets the
+// older half of what is known once the newer one is full.
+func (l *recentLikes) publish(applied uint64) {
+	for id, seq := range l.pending {
+		sh := &l.shards[id.shard()]
+		sh.Lock()
+		sh.now[id] = seq
+		sh.Unlock()
+	}
+	l.size += len(l.pending)
+	clear(l.pending)
+	if l.size < recentSize {
 		return
 	}
-	l.old, l.now = l.now, l.old
-	clear(l.now)
+	for i := range l.shards {
+		sh := &l.shards[i]
+		sh.Lock()
+		sh.now, sh.old = sh.old, sh.now
+		clear(sh.now)
+		sh.Unlock()
+	}
+	l.size = 0
 	l.since, l.nowSince = l.nowSince, applied
 }
+
+// discard forgets the changes of a group that will not be.
+func (l *recentLikes) discard() { clear(l.pending) }
 
 // countCache holds counts that were used lately, and those that the group changes.
 type countCache struct {

@@ -1,8 +1,10 @@
 package pebblestore
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -25,6 +27,12 @@ type traces struct {
 	timer   *time.Timer
 	newest  time.Time // newest time that a window was opened
 	pruned  time.Time // what newest was when the last pruning ran
+
+	// The committer's, to be used again.
+	spareWindows map[windowID]windowState
+	spareNonces  map[store.Hash]time.Time
+	ids          []windowID
+	key, value   []byte
 }
 
 // windowID is what a window is kept under.
@@ -46,6 +54,7 @@ func (t *traces) init(s *Store) {
 	t.s = s
 	t.windows = make(map[windowID]windowState)
 	t.nonces = make(map[store.Hash]time.Time)
+	t.spareWindows, t.spareNonces = make(map[windowID]windowState), make(map[store.Hash]time.Time)
 	t.timer = time.AfterFunc(time.Hour, func() {
 		t.due.Store(true)
 		s.queue.poke()
@@ -85,23 +94,36 @@ func (t *traces) waiting() bool {
 	return len(t.windows)+len(t.nonces) > 0
 }
 
-// drain moves what waits into a batch.
+// drain moves what waits into a batch, in the order of the keys, which a memtable takes faster. It is the committer's.
 func (t *traces) drain(b *pebble.Batch) {
 	t.mu.Lock()
-	defer t.mu.Unlock()
-	if len(t.windows)+len(t.nonces) == 0 {
+	windows, nonces := t.windows, t.nonces
+	if len(windows)+len(nonces) == 0 {
+		t.mu.Unlock()
 		return
 	}
 	t.timer.Stop()
-	for id, w := range t.windows {
-		value := binary.AppendVarint(binary.AppendVarint(nil, w.opened.UnixMicro()), int64(w.count))
-		must(b.Set(windowKey(id), value, nil))
+	t.windows, t.nonces = t.spareWindows, t.spareNonces
+	t.mu.Unlock()
+	t.ids = t.ids[:0]
+	for id := range windows {
+		t.ids = append(t.ids, id)
 	}
-	for h, until := range t.nonces {
+	slices.SortFunc(t.ids, func(a, b windowID) int {
+		return cmp.Or(cmp.Compare(a.app, b.app), cmp.Compare(a.user, b.user), cmp.Compare(a.seconds, b.seconds), cmp.Compare(a.operation, b.operation))
+	})
+	for _, id := range t.ids {
+		w := windows[id]
+		t.key = appendWindowKey(t.key[:0], id)
+		t.value = binary.AppendVarint(binary.AppendVarint(t.value[:0], w.opened.UnixMicro()), int64(w.count))
+		must(b.Set(t.key, t.value, nil))
+	}
+	for h, until := range nonces {
 		must(b.Set(nonceKey(until, h), binary.AppendVarint(nil, until.UnixMicro()), nil))
 	}
-	clear(t.windows)
-	clear(t.nonces)
+	clear(windows)
+	clear(nonces)
+	t.spareWindows, t.spareNonces = windows, nonces
 }
 
 func decodeWindow(id windowID, value []byte) (store.RateWindow, error) {

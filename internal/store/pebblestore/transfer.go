@@ -299,7 +299,7 @@ func (i *importer) past(list listID, seq liked.Seq) (liked.Seq, error) {
 func (i *importer) end() {
 	i.newRules = true
 	for _, l := range i.likes {
-		i.c.recent.put(l.user, l.post, l.seq)
+		i.c.s.recent.put(l.user, l.post, l.seq)
 	}
 	if i.newest > i.c.imported {
 		i.c.imported = i.newest
