@@ -1,6 +1,7 @@
 package auth_test
 
 import (
+	"context"
 	"encoding/json"
 	"io"
 	"math/rand/v2"
@@ -75,8 +76,21 @@ func newStore(t testing.TB, o pebblestore.Options) *pebblestore.Store {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { s.Close() })
+	t.Cleanup(func() { prove(t, s) })
 	return s
+}
+
+// prove closes the store, unless the test has done that, once it has shown that it agrees with itself.
+func prove(t testing.TB, s *pebblestore.Store) {
+	t.Helper()
+	switch report, err := s.Check(context.Background()); {
+	case err != nil && liked.KindOf(err) == liked.Unavailable: // the test closed it
+	case err != nil || len(report.Problems) > 0:
+		t.Errorf("check: %q, %v", report.Problems, err)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
 }
 
 func newAuth(t testing.TB, s store.Store, c *clock) *auth.Auth {

@@ -65,6 +65,7 @@ func start(t *testing.T, c server.Config) (srv *server.Server, stop func() error
 			return nil
 		}
 		stopped = true
+		prove(t, srv)
 		cancel()
 		return <-ended
 	}
@@ -79,6 +80,26 @@ func start(t *testing.T, c server.Config) (srv *server.Server, stop func() error
 // world returns a small world. Its clients can start at once.
 func world() *server.World {
 	return &server.World{Users: 3, Posts: 2, Seed: 1, TokenLifetime: time.Hour}
+}
+
+// prove has the server show that its store agrees with itself.
+func prove(t *testing.T, srv *server.Server) {
+	t.Helper()
+	r, err := http.NewRequest("POST", srv.AdminURL()+"/admin/check", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer "+srv.AdminToken)
+	resp, err := client(t, nil).Do(r)
+	if err != nil {
+		t.Errorf("check: %v", err)
+		return
+	}
+	defer resp.Body.Close()
+	var report struct{ Problems []string }
+	if err := json.NewDecoder(resp.Body).Decode(&report); err != nil || resp.StatusCode != http.StatusOK || len(report.Problems) > 0 {
+		t.Errorf("check: %s %q %v", resp.Status, report.Problems, err)
+	}
 }
 
 // client returns a client that leaves no connection behind.
