@@ -69,6 +69,7 @@ type API struct {
 	mux     *http.ServeMux
 	methods []string // of all endpoints, in alphabetical order
 	ids     liked.Snowflakes
+	self    *fixed // what openAPI answers
 }
 
 // New returns an API.
@@ -84,6 +85,7 @@ func New(o Options) (*API, error) {
 	}
 	f := o.Profile.facts()
 	a := &API{Options: o, catalogue: newCatalogue(f), headers: newHeaders(f), mux: http.NewServeMux()}
+	var endpoints []*endpoint
 	for i := range routes {
 		rt := &endpoint{route: &routes[i], ids: routes[i].pathParams(), allow: routes[i].allow}
 		if rt.query != nil {
@@ -94,12 +96,14 @@ func New(o Options) (*API, error) {
 		}
 		rules := o.Limits.apply(rt.id, rt.limits)
 		rt.userRules, rt.appRules = applicable(rules, false), applicable(rules, true)
+		endpoints = append(endpoints, rt)
 		a.mux.HandleFunc(rt.pattern, func(w http.ResponseWriter, r *http.Request) { a.serve(rt, w, r) })
 		if !slices.Contains(a.methods, rt.method()) {
 			a.methods = append(a.methods, rt.method())
 		}
 	}
 	slices.Sort(a.methods)
+	a.self = newFixed(describe(f, endpoints))
 	return a, nil
 }
 
@@ -195,24 +199,13 @@ func (a *API) serve(rt *endpoint, w http.ResponseWriter, r *http.Request) {
 
 // run checks the request against everything that the route demands, and hands it to the handler.
 func (a *API) run(rt *endpoint, w http.ResponseWriter, r *http.Request, x *exchange) (any, error) {
-	who, err := a.Auth.Authenticate(r)
-	if err != nil {
-		return nil, err
+	var who liked.Principal
+	if rt.allow != 0 {
+		var err error
+		if who, err = a.authorize(rt, r, x); err != nil {
+			return nil, err
+		}
 	}
-	x.App, x.User, x.access = who.App, who.User, who.Access
-	if who.State.Hidden() && !rt.writes() {
-		return nil, a.unauthorized.because("the account is " + who.State.String())
-	}
-	if who.Credential&rt.allow == 0 {
-		return nil, a.unsupported(who.Credential, rt.allow)
-	}
-	if who.Credential == liked.OAuth2User && !who.Scopes.Has(rt.scopes) {
-		return nil, a.forbidden.because("the token lacks the scopes " + (rt.scopes &^ who.Scopes).String())
-	}
-	if rt.paid && who.Tier == liked.SelfServe {
-		return nil, a.forbidden.because("the app's tier, self-serve, lacks this endpoint")
-	}
-
 	rules := rt.userRules
 	if who.Credential == liked.AppOnly {
 		rules = rt.appRules
@@ -262,6 +255,26 @@ func (a *API) run(rt *endpoint, w http.ResponseWriter, r *http.Request, x *excha
 	return rt.serve(a, &c)
 }
 
+// authorize finds out who is calling, and whether they may call this endpoint at all.
+func (a *API) authorize(rt *endpoint, r *http.Request, x *exchange) (liked.Principal, error) {
+	who, err := a.Auth.Authenticate(r)
+	if err != nil {
+		return who, err
+	}
+	x.App, x.User, x.access = who.App, who.User, who.Access
+	switch {
+	case who.State.Hidden() && !rt.writes():
+		return who, a.unauthorized.because("the account is " + who.State.String())
+	case who.Credential&rt.allow == 0:
+		return who, a.unsupported(who.Credential, rt.allow)
+	case who.Credential == liked.OAuth2User && !who.Scopes.Has(rt.scopes):
+		return who, a.forbidden.because("the token lacks the scopes " + (rt.scopes &^ who.Scopes).String())
+	case rt.paid && who.Tier == liked.SelfServe:
+		return who, a.forbidden.because("the app's tier, self-serve, lacks this endpoint")
+	}
+	return who, nil
+}
+
 // write sends what a handler returned.
 func (a *API) write(w http.ResponseWriter, r *http.Request, x *exchange, answer any) error {
 	status := http.StatusOK
@@ -287,8 +300,12 @@ type fixed struct {
 	gzip []byte // the same, compressed; nil until it is needed
 }
 
-func newFixed(body string) *fixed {
-	return &fixed{[]byte(body), compress([]byte(body))}
+func newFixed(answer any) *fixed {
+	body, err := encode(answer)
+	if err != nil {
+		panic(err) // what is known beforehand has a JSON form
+	}
+	return &fixed{body, compress(body)}
 }
 
 // created is a document that answers the creation of what the location names.
