@@ -71,14 +71,10 @@ func (d *description) operation(rt *endpoint) members {
 	op := members{"operationId": rt.id, "summary": rt.summary, "security": d.security(rt), "responses": d.responses(rt)}
 	var params []members
 	for _, name := range rt.ids {
-		schema := ref("ID")
-		if name == "username" {
-			schema = ref("Username")
-		}
-		params = append(params, members{"name": name, "in": "path", "required": true, "schema": schema})
+		params = append(params, members{"name": name, "in": "path", "required": true, "schema": rt.wordSchema(name)})
 	}
 	for _, p := range rt.params {
-		param := members{"name": p.name, "in": "query", "required": p.form.required(), "schema": p.schema()}
+		param := members{"name": p.name, "in": "query", "required": p.form.required(), "schema": rt.paramSchema(p)}
 		if p.form.list() {
 			param["style"], param["explode"] = "form", false
 		}
@@ -220,8 +216,10 @@ func (d *description) answer(rt *endpoint) members {
 // schemaOf describes the JSON form of a type. Structs become shared schemas, named after the type.
 func (d *description) schemaOf(t reflect.Type) members {
 	switch t {
-	case reflect.TypeFor[liked.PostID](), reflect.TypeFor[liked.UserID]():
-		return ref("ID")
+	case reflect.TypeFor[liked.PostID]():
+		return ref("PostID")
+	case reflect.TypeFor[liked.UserID]():
+		return ref("UserID")
 	case reflect.TypeFor[json.RawMessage](): // of partials
 		return ref("PartialProblem")
 	}
@@ -282,8 +280,10 @@ func sharedSchemas(f facts) members {
 		return oneOfWords(types)
 	}
 	return members{
-		"ID":       members{"type": "string", "pattern": idPattern.String(), "example": "1346889436626259968"},
-		"Username": members{"type": "string", "pattern": usernamePattern},
+		// The examples are of X's own documentation, and are there in the world of liked dev.
+		"PostID":   members{"type": "string", "pattern": idPattern.String(), "example": "1228393702244134912"},
+		"UserID":   members{"type": "string", "pattern": idPattern.String(), "example": "2244994945"},
+		"Username": members{"type": "string", "pattern": usernamePattern, "example": "XDevelopers"},
 		"Problem": problem(members{
 			"type":   about("client-forbidden", "oauth1-permissions", "unsupported-authentication"),
 			"status": members{"type": "integer"},
@@ -316,16 +316,25 @@ func closed(properties members, required ...string) members {
 	return s
 }
 
-func (p param) schema() members {
+// wordSchema is the schema of the values under the name, in the path or in the query. An id is of what the path is about.
+func (rt *endpoint) wordSchema(name string) members {
+	switch {
+	case strings.HasPrefix(name, "username"):
+		return ref("Username")
+	case strings.HasPrefix(rt.path(), "/2/users") && !strings.HasPrefix(name, "tweet"):
+		return ref("UserID")
+	}
+	return ref("PostID")
+}
+
+func (rt *endpoint) paramSchema(p param) members {
 	switch p.form {
 	case integer:
 		return members{"type": "integer", "minimum": p.min, "maximum": p.max, "default": defaultResults}
 	case text:
 		return members{"type": "string", "minLength": 1}
-	case ids:
-		return members{"type": "array", "minItems": 1, "maxItems": maxListed, "items": ref("ID")}
-	case usernames:
-		return members{"type": "array", "minItems": 1, "maxItems": maxListed, "items": ref("Username")}
+	case ids, usernames:
+		return members{"type": "array", "minItems": 1, "maxItems": maxListed, "items": rt.wordSchema(p.name)}
 	default:
 		return members{"type": "array", "minItems": 1, "items": oneOfWords(p.enum)}
 	}
@@ -341,6 +350,8 @@ func (s *schema) describe(f facts) members {
 		switch {
 		case p.object != nil:
 			one = p.object.describe(f)
+		case p.pattern == idPattern:
+			one = ref("PostID") // no body has an id of anything else
 		case p.typ == "array":
 			one["items"] = members{}
 		case p.pattern != nil:
