@@ -276,7 +276,7 @@ func TestBadInput(t *testing.T) {
 		{"path in another case", to("POST", "/2/Users/"+alice.ID+"/Likes"), 404, nothing, ""},
 		{"path of escaped slashes", to("POST", "/2%2Fusers%2F"+alice.ID+"%2Flikes"), 404, nothing, ""},
 		{"path with .json", to("POST", likes+".json"), 404, nothing, ""},
-		{"path of the first version", to("POST", "/1.1/favorites/create.json"), 404, nothing, ""},
+		{"path of the first version", to("POST", "/1/favorites/create.json"), 404, nothing, ""},
 		{"path with a backslash", to("POST", `/2/users/`+alice.ID+`\likes`), 405, wrongMethod, "GET"}, // one segment: a user's id
 		{"path without a slash", to("POST", strings.TrimPrefix(likes, "/")), 400, "", ""},
 		{"path with a fragment", to("POST", likes+"#x"), 404, nothing, ""},

@@ -32,7 +32,7 @@ func TestClients(t *testing.T) {
 			"npm ci --no-audit --no-fund",
 			"env HTTPS_PROXY=http://127.0.0.1:$LIKED_PROXY_PORT NODE_EXTRA_CA_CERTS=$LIKED_CA npm test",
 		}},
-		{"python", consent, true, []string{
+		{"python", nil, true, []string{
 			"python3 -m venv $LIKED_TEMP/venv", // needs Debian's python3-venv
 			"$LIKED_TEMP/venv/bin/pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: --requirement requirements.txt",
 			"env HTTPS_PROXY=http://127.0.0.1:$LIKED_PROXY_PORT REQUESTS_CA_BUNDLE=$LIKED_CA PYTHONDONTWRITEBYTECODE=1 $LIKED_TEMP/venv/bin/python -m unittest --verbose",

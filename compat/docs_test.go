@@ -53,7 +53,7 @@ func TestDocuments(t *testing.T) {
 	for _, path := range more {
 		documents = append(documents, strings.TrimPrefix(path, "../"))
 	}
-	for _, port := range []string{"8080", "8081"} { // the documents' servers listen there
+	for _, port := range []string{"8080", "8081", "8090", "8091"} { // the documents' servers listen there
 		l, err := net.Listen("tcp", "127.0.0.1:"+port)
 		if err != nil {
 			if required("docs") {
@@ -246,4 +246,52 @@ func unindented(text string) string {
 		b.WriteString(strings.TrimLeft(line, " \t"))
 	}
 	return b.String()
+}
+
+// TestDocumentsNameTests looks for every test and script that the documents name as their proof.
+func TestDocumentsNameTests(t *testing.T) {
+	documents, err := filepath.Glob("../docs/*.md")
+	if err != nil || len(documents) == 0 {
+		t.Fatal("no documents in docs")
+	}
+	there := map[string]bool{}
+	defined := regexp.MustCompile(`(?m)^func ((?:Test|Benchmark|Fuzz)\w+)\(`)
+	err = filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && (d.Name() == "node_modules" || d.Name() == ".git") {
+			return filepath.SkipDir
+		}
+		there[d.Name()] = true
+		if strings.HasSuffix(path, "_test.go") {
+			source, err := os.ReadFile(path)
+			if err != nil {
+				return err
+			}
+			for _, m := range defined.FindAllSubmatch(source, -1) {
+				there[string(m[1])] = true
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := regexp.MustCompile(`\b(?:Test|Benchmark|Fuzz)[A-Z]\w+|\b[a-z0-9_]+(?:\.txt|_test\.go)\b`)
+	count := 0
+	for _, path := range append(documents, "../README.md") {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range named.FindAllString(string(text), -1) {
+			if count++; !there[name] {
+				t.Errorf("%s names %s, which is not there", strings.TrimPrefix(path, "../"), name)
+			}
+		}
+	}
+	if count == 0 {
+		t.Error("the documents name no test")
+	}
 }

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"syscall"
 
 	"liked/internal/control"
@@ -106,35 +107,21 @@ func (r *refusal) Error() string { return r.msg }
 
 // call sends in as JSON (nil: no body) and reads the answer into out (nil: it is of no interest).
 func (a *admin) call(method, path string, in, out any) error {
-	var body io.Reader
+	var body []byte
 	if in != nil {
-		text, err := json.Marshal(in)
-		if err != nil {
+		var err error
+		if body, err = json.Marshal(in); err != nil {
 			return err
 		}
-		body = bytes.NewReader(text)
 	}
-	r, err := http.NewRequestWithContext(a.ctx, method, a.base+path, body)
+	resp, err := a.send(method, path, body)
 	if err != nil {
 		return err
-	}
-	r.Header.Set("Authorization", "Bearer "+a.token)
-	r.Header.Set("Content-Type", "application/json")
-	resp, err := a.RoundTrip(r)
-	if err != nil {
-		return fmt.Errorf("server at %s: %w", a.base, err)
 	}
 	defer resp.Body.Close()
 	text, err := io.ReadAll(resp.Body)
 	if err != nil {
 		return fmt.Errorf("server at %s: %w", a.base, err)
-	}
-	if resp.StatusCode >= 300 {
-		var f control.Failure
-		if json.Unmarshal(text, &f) != nil || f.Error == "" {
-			return &refusal{resp.StatusCode, fmt.Sprintf("server at %s: %s: is this the admin listener?", a.base, resp.Status)}
-		}
-		return &refusal{resp.StatusCode, f.Error}
 	}
 	if out == nil {
 		return nil
@@ -145,6 +132,36 @@ func (a *admin) call(method, path string, in, out any) error {
 	return nil
 }
 
+// send sends a body (nil: none) and returns the answer, if it is a success. The body of the answer must be closed.
+func (a *admin) send(method, path string, body []byte) (*http.Response, error) {
+	r, err := http.NewRequestWithContext(a.ctx, method, a.base+path, nil)
+	if err != nil {
+		return nil, err
+	}
+	if body != nil {
+		r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+	}
+	r.Header.Set("Authorization", "Bearer "+a.token)
+	r.Header.Set("Content-Type", "application/json")
+	resp, err := a.RoundTrip(r)
+	if err != nil {
+		return nil, fmt.Errorf("server at %s: %w", a.base, err)
+	}
+	if resp.StatusCode < 300 {
+		return resp, nil
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return nil, fmt.Errorf("server at %s: %w", a.base, err)
+	}
+	var f control.Failure
+	if json.Unmarshal(text, &f) != nil || f.Error == "" {
+		return nil, &refusal{resp.StatusCode, fmt.Sprintf("server at %s: %s: is this the admin listener?", a.base, resp.Status)}
+	}
+	return nil, &refusal{resp.StatusCode, f.Error}
+}
+
 // inProcess is a connection to a handler in the same process.
 type inProcess struct{ handler http.Handler }
 
@@ -152,20 +169,45 @@ func (p inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.Body == nil {
 		r.Body = http.NoBody
 	}
-	w := &answer{header: make(http.Header), status: http.StatusOK}
-	p.handler.ServeHTTP(w, r)
-	return &http.Response{StatusCode: w.status, Status: http.StatusText(w.status), Header: w.header, Body: io.NopCloser(&w.body), Request: r}, nil
+	reader, writer := io.Pipe()
+	w := &answer{header: make(http.Header), status: http.StatusOK, body: writer, started: make(chan struct{})}
+	go func() {
+		err := io.ErrUnexpectedEOF // of a handler that panics, as over a network
+		defer func() {
+			if p := recover(); p != nil && p != http.ErrAbortHandler {
+				panic(p)
+			}
+			w.start()
+			_ = writer.CloseWithError(err)
+		}()
+		p.handler.ServeHTTP(w, r)
+		err = nil
+	}()
+	<-w.started
+	return &http.Response{StatusCode: w.status, Status: http.StatusText(w.status), Header: w.header, Body: reader, Request: r}, nil
 }
 
+// answer passes the body on as it is written.
 type answer struct {
-	header http.Header
-	status int
-	body   bytes.Buffer
+	header  http.Header
+	status  int
+	body    io.Writer
+	started chan struct{} // closed once header and status are final
+	once    sync.Once
 }
 
-func (a *answer) Header() http.Header         { return a.header }
-func (a *answer) WriteHeader(status int)      { a.status = status }
-func (a *answer) Write(b []byte) (int, error) { return a.body.Write(b) }
+func (a *answer) start()              { a.once.Do(func() { close(a.started) }) }
+func (a *answer) Header() http.Header { return a.header }
+
+func (a *answer) WriteHeader(status int) {
+	a.status = status
+	a.start()
+}
+
+func (a *answer) Write(b []byte) (int, error) {
+	a.start()
+	return a.body.Write(b)
+}
 
 // with connects, does, and lets go.
 func (o *Operator) with(e *env, mayMake bool, do func(*admin) error) error {

@@ -43,6 +43,9 @@ type grammar struct {
 		Issue  tokenIssueCmd  `cmd:"" help:"Issue a token and print it, once."`
 		Revoke tokenRevokeCmd `cmd:"" help:"Revoke a token of any kind."`
 	} `cmd:"" help:"Tokens, with which apps call."`
+	Import importCmd `cmd:"" help:"Import users, posts and likes: an export, or an archive of X, Mastodon or Bluesky."`
+	Export exportCmd `cmd:"" help:"Export users, posts and likes as JSON, one record a line."`
+
 	Check checkCmd `cmd:"" help:"Prove that likes, lists, counts and the log agree."`
 
 	Bench benchCmd `cmd:"" help:"Measure a running server against a bare one."`

@@ -88,19 +88,25 @@ func (p *person) submit(t *testing.T, resp *http.Response, field string, fill ..
 // consents follows the link as a person does who is not signed in, and returns where it leads.
 func (p *person) consents(t *testing.T, link, username string) *url.URL {
 	t.Helper()
-	resp, err := p.Get(link)
-	if err != nil {
-		t.Fatal(err)
-	}
-	password := p.w.named(t, username).Password
-	resp = p.submit(t, resp, "password", "username", username, "password", password)
-	resp = p.submit(t, resp, "request", "decision", "allow")
+	resp := p.decides(t, link, username, "allow")
 	resp.Body.Close()
 	to, err := resp.Location()
 	if err != nil {
 		t.Fatalf("%s: %v", resp.Status, err)
 	}
 	return to
+}
+
+// decides is consents for a decision of either kind. It returns the answer to it, whose body is open.
+func (p *person) decides(t *testing.T, link, username, decision string) *http.Response {
+	t.Helper()
+	resp, err := p.Get(link)
+	if err != nil {
+		t.Fatal(err)
+	}
+	password := p.w.named(t, username).Password
+	resp = p.submit(t, resp, "password", "username", username, "password", password)
+	return p.submit(t, resp, "request", "decision", decision)
 }
 
 // x/oauth2 does not know whether the app is confidential or public, and how to say who it is: it tries.
@@ -189,5 +195,48 @@ func TestThreeLeggedOAuth1(t *testing.T) {
 	client := c.Client(t.Context(), oauth1.NewToken(token, secret))
 	if got := w.like(t, client, w.named(t, "XDevelopers").ID, w.Posts[4].ID); got.body != `{"data":{"liked":true}}` {
 		t.Errorf("like: %v", got)
+	}
+}
+
+func TestDenied(t *testing.T) {
+	w := readWorld(t)
+	app := w.Apps[0]
+	c2 := oauth2.Config{ClientID: app.ClientID, RedirectURL: app.RedirectURIs[0], Scopes: []string{"like.write"},
+		Endpoint: oauth2.Endpoint{AuthURL: w.URL + "/i/oauth2/authorize", TokenURL: w.URL + "/2/oauth2/token"}}
+	link2 := c2.AuthCodeURL("state", oauth2.S256ChallengeOption(oauth2.GenerateVerifier()))
+	resp := w.person(t).decides(t, link2, "erin", "deny")
+	resp.Body.Close()
+	if got, want := resp.Header.Get("Location"), c2.RedirectURL+"?error=access_denied&state=state"; got != want {
+		t.Errorf("OAuth 2.0: sent to %q, want %q", got, want)
+	}
+
+	c := w.config()
+	c.CallbackURL = app.RedirectURIs[0]
+	c.Endpoint = oauth1.Endpoint{RequestTokenURL: w.URL + "/oauth/request_token", AuthorizeURL: w.URL + "/oauth/authorize",
+		AccessTokenURL: w.URL + "/oauth/access_token"}
+	token, secret, err := c.RequestToken()
+	if err != nil {
+		t.Fatal(err)
+	}
+	link, err := c.AuthorizationURL(token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp = w.person(t).decides(t, link.String(), "dave", "deny")
+	page, err := io.ReadAll(resp.Body)
+	resp.Body.Close()
+	back := c.CallbackURL + "?denied=" + token
+	if err != nil || !strings.Contains(html.UnescapeString(string(page)), `href="`+back+`"`) {
+		t.Fatalf("OAuth 1.0a: no link to %s: %v, %s", back, err, page)
+	}
+	r, err := http.NewRequest("GET", back, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := oauth1.ParseAuthorizationCallback(r); err == nil {
+		t.Error("OAuth 1.0a: the client takes the denial for consent")
+	}
+	if token, _, err := c.AccessToken(token, secret, "0000000"); err == nil {
+		t.Errorf("OAuth 1.0a: got the access token %q", token)
 	}
 }

@@ -1,18 +1,19 @@
 """tweepy, which has api.twitter.com written into it, from signing in to likes.
 
-Its HTTP library takes HTTPS_PROXY and REQUESTS_CA_BUNDLE from the environment; nothing of tweepy is changed. The server
-consents to everything for alice.
+Its HTTP library takes HTTPS_PROXY and REQUESTS_CA_BUNDLE from the environment; nothing of tweepy is changed. Alice goes
+to the pages of x.com and twitter.com as with a browser, and fills in their forms.
 """
 
 import json
 import os
 import re
 import unittest
-from urllib.parse import parse_qs, urlsplit
+from html.parser import HTMLParser
+from urllib.parse import parse_qs, urljoin, urlsplit
 
 import requests
 import tweepy
-from oauthlib.oauth2 import OAuth2Error
+from oauthlib.oauth2 import AccessDeniedError, OAuth2Error
 
 with open(os.environ["LIKED_CREDENTIALS"], encoding="utf-8") as file:
     WORLD = json.load(file)
@@ -36,9 +37,46 @@ def like_count(post_id):
     return client.get_tweet(post_id, tweet_fields=["public_metrics"]).data.public_metrics["like_count"]
 
 
-def consent(link):
-    """Where alice is sent when she has agreed."""
-    response = requests.get(link, allow_redirects=False, timeout=30)
+class Forms(HTMLParser):
+    """The forms of a page: where each goes, and its fields."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.found = []
+        self.feed(page.text)
+
+    def handle_starttag(self, tag, attrs):
+        attrs = dict(attrs)
+        if tag == "form":
+            self.found.append((attrs.get("action"), {}))
+        elif tag == "input" and "name" in attrs:
+            self.found[-1][1][attrs["name"]] = attrs.get("value", "")
+
+
+def submit(browser, page, **fields):
+    """Sends the form that signs in or decides, with the fields filled in."""
+    for action, given in Forms(page).found:
+        if given.keys() & {"username", "request"}:
+            return browser.post(urljoin(page.url, action), data=given | fields, allow_redirects=False, timeout=30)
+    raise AssertionError(f"{page.url}: no form in {page.status_code} {page.text}")
+
+
+def decide(link, decision):
+    """What alice gets to see when she has signed in at the link and decided."""
+    with requests.Session() as browser:
+        page = browser.get(link, timeout=30)
+        signed_in = submit(browser, page, username="alice", password=ALICE["password"])
+        assert signed_in.is_redirect, signed_in.text
+        page = browser.get(urljoin(signed_in.url, signed_in.headers["Location"]), allow_redirects=False, timeout=30)
+        if page.is_redirect:  # to the app: who has agreed before is not asked again, by way of "Sign in with Twitter"
+            return page
+        assert "@alice" in page.text, page.text
+        return submit(browser, page, decision=decision)
+
+
+def consent(link, decision="allow"):
+    """Where alice is sent when she has decided."""
+    response = decide(link, decision)
     assert response.status_code == 302, response.text
     return response.headers["Location"]
 
@@ -87,11 +125,18 @@ class OAuth1(Likes):
 
     def test_pin(self):
         handler = self.handler("oob")
-        page = requests.get(handler.get_authorization_url(), allow_redirects=False, timeout=30)
+        page = decide(handler.get_authorization_url(), "allow")
         self.assertEqual(page.status_code, 200)
         [pin] = re.findall(r'value="(\d{7})"', page.text)
         self.refused(handler, f"{(int(pin) + 1) % 10**7:07}")
         self.likes(self.signed_in(handler, pin), post(3))
+
+    def test_denied(self):
+        handler = self.handler(CALLBACK)
+        page = decide(handler.get_authorization_url(), "deny")
+        self.assertEqual(page.status_code, 200)
+        self.assertIn(f'href="{CALLBACK}?denied={handler.request_token["oauth_token"]}"', page.text)
+        self.assertIn("Invalid oauth_verifier parameter", self.refused(handler, "0000000"))
 
     def test_read_only(self):
         handler = self.handler(CALLBACK)
@@ -144,6 +189,13 @@ class OAuth2(Likes):
                 self.likes(tweepy.Client(renewed["access_token"]), post(n), user_auth=False)
                 self.refused("invalid_request", "Value passed for the token was invalid.",
                              self.refresh, handler, token["refresh_token"])
+
+    def test_denied(self):
+        handler = self.handler(CONFIDENTIAL)
+        back = consent(handler.get_authorization_url(), "deny")
+        with self.assertRaises(AccessDeniedError) as caught:
+            handler.fetch_token(back)
+        self.assertEqual(caught.exception.error, "access_denied")
 
     def test_code_twice(self):
         handler = self.handler(CONFIDENTIAL)

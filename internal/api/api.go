@@ -13,6 +13,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"net/url"
 	"path"
 	"runtime/debug"
 	"slices"
@@ -85,9 +86,16 @@ func New(o Options) (*API, error) {
 	}
 	f := o.Profile.facts()
 	a := &API{Options: o, catalogue: newCatalogue(f), headers: newHeaders(f), mux: http.NewServeMux()}
-	var endpoints []*endpoint
-	for i := range routes {
-		rt := &endpoint{route: &routes[i], ids: routes[i].pathParams(), allow: routes[i].allow}
+	var described []*endpoint
+	for i := range len(routes) + len(v1Routes) {
+		rt := &endpoint{run: (*API).run, problem: func(_ *http.Request, err error) *problem { return a.problemOf(err) }}
+		if i < len(routes) {
+			rt.route = &routes[i]
+			described = append(described, rt)
+		} else {
+			rt.route, rt.run, rt.problem = &v1Routes[i-len(routes)], (*API).runV1, a.v1Problem
+		}
+		rt.ids, rt.allow = rt.pathParams(), rt.route.allow
 		if rt.query != nil {
 			rt.params = rt.query(f)
 		}
@@ -96,14 +104,13 @@ func New(o Options) (*API, error) {
 		}
 		rules := o.Limits.apply(rt.id, rt.limits)
 		rt.userRules, rt.appRules = applicable(rules, false), applicable(rules, true)
-		endpoints = append(endpoints, rt)
 		a.mux.HandleFunc(rt.pattern, func(w http.ResponseWriter, r *http.Request) { a.serve(rt, w, r) })
 		if !slices.Contains(a.methods, rt.method()) {
 			a.methods = append(a.methods, rt.method())
 		}
 	}
 	slices.Sort(a.methods)
-	a.self = newFixed(describe(f, endpoints))
+	a.self = newFixed(describe(f, described))
 	return a, nil
 }
 
@@ -114,6 +121,10 @@ type endpoint struct {
 	params              []param  // of the query
 	allow               liked.Credential
 	userRules, appRules []limit.Rule
+
+	// Of the version of the API that the route is part of.
+	run     func(*API, *endpoint, http.ResponseWriter, *http.Request, *exchange) (any, error)
+	problem func(*http.Request, error) *problem
 }
 
 // call is a request for which everything that the route demands holds.
@@ -124,6 +135,7 @@ type call struct {
 	ids   [2]int64 // the same as numbers, 0 where it is not one
 	query query
 	body  body
+	form  url.Values // of v1.1, instead of query and body
 }
 
 // ConnContext marks a connection, for http.Server.ConnContext. X tells its connections apart in a header.
@@ -154,7 +166,9 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	p := noRoute()
-	if canonical {
+	if strings.HasPrefix(r.URL.Path, v1Prefix) {
+		p = v1(34, "no endpoint of v1.1 has this path and this method")
+	} else if canonical {
 		if allow := a.allowed(r); len(allow) > 0 {
 			p = wrongMethod(r.Method, allow)
 		}
@@ -185,25 +199,25 @@ func (a *API) serve(rt *endpoint, w http.ResponseWriter, r *http.Request) {
 			panic(v)
 		}
 		if v != nil {
-			a.refuse(w, r, x, a.problemOf(fmt.Errorf("panic: %v\n%s", v, debug.Stack())))
+			a.refuse(w, r, x, rt.problem(r, fmt.Errorf("panic: %v\n%s", v, debug.Stack())))
 		}
 	}()
-	answer, err := a.run(rt, w, r, x)
+	answer, err := rt.run(a, rt, w, r, x)
 	if err == nil {
 		err = a.write(w, r, x, answer)
 	}
 	if err != nil {
-		a.refuse(w, r, x, a.problemOf(err))
+		a.refuse(w, r, x, rt.problem(r, err))
 	}
 }
 
-// run checks the request against everything that the route demands, and hands it to the handler.
-func (a *API) run(rt *endpoint, w http.ResponseWriter, r *http.Request, x *exchange) (any, error) {
+// admit says who is calling, if the route is for them and they have not called too often.
+func (a *API) admit(rt *endpoint, r *http.Request, x *exchange) (liked.Principal, error) {
 	var who liked.Principal
 	if rt.allow != 0 {
 		var err error
 		if who, err = a.authorize(rt, r, x); err != nil {
-			return nil, err
+			return who, err
 		}
 	}
 	rules := rt.userRules
@@ -213,16 +227,35 @@ func (a *API) run(rt *endpoint, w http.ResponseWriter, r *http.Request, x *excha
 	var ok bool
 	x.limits, ok = a.Limiter.Take(a.Now(), rt.id, who.App, who.User, rules, x.limitSpace[:0])
 	if !ok {
-		return nil, a.rateLimited.because("a rate limit of " + rt.id + " is used up")
+		return who, a.rateLimited.because("a rate limit of " + rt.id + " is used up")
 	}
 
 	if who.AppState == liked.NotEnrolled {
-		return nil, a.notEnrolled(who.ClientID)
+		return who, a.notEnrolled(who.ClientID)
 	}
 	if who.Credential == liked.OAuth1User && rt.writes() && who.Access == liked.ReadOnly {
-		return nil, a.readOnly.because("the OAuth 1.0a token was issued read-only; the permission is frozen into a token when it is issued")
+		return who, a.readOnly.because("the OAuth 1.0a token was issued read-only; the permission is frozen into a token when it is issued")
 	}
+	return who, nil
+}
 
+// mayWrite is nil if the account may change something.
+func (a *API) mayWrite(who liked.Principal) *problem {
+	switch {
+	case who.State == liked.Locked:
+		return a.locked.because("the account is locked")
+	case who.State.Hidden():
+		return a.hidden.because("the account is " + who.State.String())
+	}
+	return nil
+}
+
+// run checks the request against everything that the route demands, and hands it to the handler.
+func (a *API) run(rt *endpoint, w http.ResponseWriter, r *http.Request, x *exchange) (any, error) {
+	who, err := a.admit(rt, r, x)
+	if err != nil {
+		return nil, err
+	}
 	c := call{ctx: r.Context(), who: who}
 	ids := x.idSpace[:0]
 	for i, name := range rt.ids {
@@ -245,11 +278,8 @@ func (a *API) run(rt *endpoint, w http.ResponseWriter, r *http.Request, x *excha
 		return nil, a.notSelf(ids[0].value, who.User)
 	}
 	if rt.writes() {
-		switch {
-		case who.State == liked.Locked:
-			return nil, a.locked.because("the account is locked")
-		case who.State.Hidden():
-			return nil, a.notPermitted.because("the account is " + who.State.String())
+		if p := a.mayWrite(who); p != nil {
+			return nil, p
 		}
 	}
 	return rt.serve(a, &c)
@@ -270,7 +300,7 @@ func (a *API) authorize(rt *endpoint, r *http.Request, x *exchange) (liked.Princ
 	case who.Credential == liked.OAuth2User && !who.Scopes.Has(rt.scopes):
 		return who, a.forbidden.because("the token lacks the scopes " + (rt.scopes &^ who.Scopes).String())
 	case rt.paid && who.Tier == liked.SelfServe:
-		return who, a.forbidden.because("the app's tier, self-serve, lacks this endpoint")
+		return who, a.wrongTier.because("the app's tier, self-serve, lacks this endpoint")
 	}
 	return who, nil
 }

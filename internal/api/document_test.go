@@ -35,12 +35,16 @@ func TestOpenAPI(t *testing.T) {
 		if err := doc.Validate(context.Background()); err != nil {
 			t.Errorf("%v: %v", profile, err)
 		}
-		described := 0
-		for _, item := range doc.Paths.Map() {
-			described += len(item.Operations())
+		published, err := document()
+		if err != nil {
+			t.Fatal(err)
 		}
-		if described != len(api.Operations()) {
-			t.Errorf("%v: %d operations are described, there are %d", profile, described, len(api.Operations()))
+		for path, item := range published.Paths.Map() {
+			for method := range item.Operations() {
+				if doc.Paths.Value(path) == nil || doc.Paths.Value(path).GetOperation(method) == nil {
+					t.Errorf("%v: %s %s is not described", profile, method, path)
+				}
+			}
 		}
 		var got bytes.Buffer
 		if err := json.Indent(&got, []byte(body), "", " "); err != nil {

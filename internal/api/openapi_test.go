@@ -16,7 +16,7 @@ import (
 var published = flag.String("openapi", "", "X's published OpenAPI document, from which testdata/x-openapi-2.167.json is made anew")
 
 // TestTrimDocument makes testdata/x-openapi-2.167.json: X's published OpenAPI document 2.167, of August 2026, without
-// the paths that are no endpoints of ours and without what these alone refer to. What is left is as X published it.
+// its prose, the paths that are no endpoints of ours and what these alone refer to. What is left is as X published it.
 //
 //	go test ./internal/api -run TestTrimDocument -openapi x-openapi-2.167.json
 func TestTrimDocument(t *testing.T) {
@@ -76,12 +76,40 @@ func TestTrimDocument(t *testing.T) {
 	}
 	delete(doc, "tags")
 	doc["paths"], doc["components"] = paths, kept
+	withoutProse(doc)
 	text, err = json.MarshalIndent(doc, "", " ")
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile("testdata/x-openapi-2.167.json", append(text, '\n'), 0o644); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// withoutProse leaves of a document what can be held to: names, types, bounds and references, but none of its texts. A
+// response must have a description, so that it stays as an empty one.
+func withoutProse(v any) {
+	switch v := v.(type) {
+	case []any:
+		for _, v := range v {
+			withoutProse(v)
+		}
+	case map[string]map[string]any:
+		for _, v := range v {
+			withoutProse(v)
+		}
+	case map[string]any:
+		for name, value := range v {
+			_, text := value.(string)
+			switch {
+			case name == "description" && text:
+				v[name] = ""
+			case name == "summary" && text, name == "example", name == "externalDocs":
+				delete(v, name)
+			default:
+				withoutProse(value)
+			}
+		}
 	}
 }
 

@@ -17,6 +17,8 @@ type problem struct {
 	gateway bool // refused before the request reached the API: problem+json, and no rate-limit headers
 	body    []byte
 	allow   string // of a 405
+	v1      bool   // in v1.1's words
+	code    int    // what v1.1 calls it; 0: it has no word of its own
 	why     string // for the operator; holds no secret
 	cause   error  // of a 5xx
 }
@@ -33,11 +35,13 @@ func (p problem) because(why string) *problem {
 type catalogue struct {
 	facts
 	unauthorized    problem // 401: who is calling is unknown
-	forbidden       problem // 403: a scope is missing, or the tier lacks the endpoint
+	forbidden       problem // 403: a scope is missing
+	wrongTier       problem // 403: the tier lacks the endpoint
 	rateLimited     problem // 429
 	readOnly        problem // 403: OAuth 1.0a without write permission
 	locked          problem // 403: the account must be unlocked first
 	notPermitted    problem // 403: a business rule
+	hidden          problem // 403: the account is suspended or deactivated
 	notYourPost     problem // 403: deleting somebody else's post
 	duplicate       problem // 403: the author said the same just now
 	replyUnseen     problem // 403: an answer to a post that the author cannot see
@@ -53,7 +57,7 @@ func newCatalogue(f facts) *catalogue {
 	if f.typeFirst {
 		unauthorized = []string{"type", "about:blank", "title", "Unauthorized", "detail", "Unauthorized", "status", "401"}
 	}
-	return &catalogue{
+	c := &catalogue{
 		facts:        f,
 		unauthorized: f.atGateway(401, unauthorized...),
 		forbidden:    f.atGateway(403, "title", "Forbidden", "type", "about:blank", "status", "403", "detail", "Forbidden"),
@@ -76,6 +80,12 @@ func newCatalogue(f facts) *catalogue {
 		tooLarge:    plain(413, "title", "Payload Too Large", "detail", "Payload Too Large", "type", "about:blank", "status", "413"),
 		timeout:     plain(408, "title", "Request Timeout", "detail", "Request Timeout", "type", "about:blank", "status", "408"),
 	}
+	c.wrongTier, c.hidden = c.forbidden, c.notPermitted
+	for code, p := range map[int]*problem{89: &c.unauthorized, 220: &c.forbidden, 453: &c.wrongTier, 88: &c.rateLimited, 261: &c.readOnly,
+		326: &c.locked, 64: &c.hidden, 131: &c.internal, 130: &c.unavailable} {
+		p.code = code
+	}
+	return c
 }
 
 func forbiddenAction(detail string) problem {
@@ -137,6 +147,7 @@ func (c *catalogue) unsupported(used, allowed liked.Credential) *problem {
 		strings.Join(names, ", ") + "]."
 	p := c.atGateway(403, "title", "Unsupported Authentication", "detail", detail,
 		"type", c.problems+"unsupported-authentication", "status", "403")
+	p.code = 220
 	return p.because(detail)
 }
 
@@ -159,6 +170,7 @@ func (c *catalogue) notEnrolled(clientID string) *problem {
 		"registration_url", "https://developer.twitter.com/en/docs/projects/overview", "title", "Client Forbidden",
 		"required_enrollment", "Appropriate Level of API Access", "reason", "client-not-enrolled",
 		"type", c.problems+"client-forbidden")
+	p.code = 453
 	return p.because("the app is not enrolled; change it with: liked app set --state enrolled")
 }
 

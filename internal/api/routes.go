@@ -76,9 +76,11 @@ func rules(window time.Duration, user, app int) (rules []limit.Rule) {
 
 // Operations lists the operationId of every endpoint.
 func Operations() []string {
-	ids := make([]string, len(routes))
-	for i, rt := range routes {
-		ids[i] = rt.id
+	var ids []string
+	for _, table := range [][]route{routes, v1Routes} {
+		for _, rt := range table {
+			ids = append(ids, rt.id)
+		}
 	}
 	return ids
 }

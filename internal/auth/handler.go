@@ -114,6 +114,7 @@ var routes = []struct {
 	{"/oauth/request_token", route{"oauthRequestToken", inOAuth1, (*call).requestToken, (*call).requestToken}},
 	{"/oauth/authorize", route{"oauthAuthorize", onPage, (*call).authorize1, (*call).decide1}},
 	{"/oauth/authenticate", route{"oauthAuthenticate", onPage, (*call).authorize1, (*call).decide1}},
+	{"/i/oauth/authenticate", route{"oauthAuthenticate", onPage, (*call).authorize1, (*call).decide1}}, // where X's XDK leads people
 	{"/oauth/access_token", route{"oauthAccessToken", inOAuth1, (*call).accessToken, (*call).accessToken}},
 	{"/1.1/oauth/invalidate_token", route{"oauthInvalidateToken", inOAuth1, nil, (*call).invalidateToken}},
 	{"/1.1/oauth/invalidate_token.json", route{"oauthInvalidateToken", inOAuth1, nil, (*call).invalidateToken}},

@@ -280,7 +280,7 @@ func (a *Auth) newOAuth1Token(ctx context.Context, app liked.AppID, user liked.U
 	if grant, err = a.newGrant(ctx, app, user); err != nil {
 		return grant, "", "", kept, err
 	}
-	grant.Scopes = oauth1Grant << access
+	grant.OAuth1, grant.Access = true, access
 	p := a.pick()
 	// Clients take the user's id from what stands before the hyphen.
 	token, secret = user.String()+"-"+p.text(alnum, 40), p.text(alnum, 45)
@@ -291,16 +291,6 @@ func (a *Auth) newOAuth1Token(ctx context.Context, app liked.AppID, user liked.U
 	kept = store.OAuth1Token{Token: hashOf(token), Access: access}
 	kept.SealedSecret, err = a.sealed(sealTokenSecret, string(kept.Token[:]), secret)
 	return grant, token, secret, kept, err
-}
-
-// A grant of OAuth 1.0a has no scopes. In their place it keeps its permission level, in the three bits above all scopes.
-const oauth1Grant = liked.AllScopes + 1
-
-// oauth1Access returns the permission level of a grant; ok is false if it is one of OAuth 2.0.
-func oauth1Access(g store.Grant) (access liked.Access, ok bool) {
-	for access = liked.ReadWriteDirectMessages; access > liked.ReadOnly && g.Scopes != oauth1Grant<<access; access-- {
-	}
-	return access, g.Scopes == oauth1Grant<<access || g.Scopes == 0
 }
 
 // Revoke ends a token of any kind, and with it the grant that it came from, so that an access token and its refresh

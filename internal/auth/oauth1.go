@@ -89,6 +89,9 @@ type coded struct {
 
 func (c coded) Unwrap() error { return c.error }
 
+// Code returns the number to those who do not know the type.
+func (c coded) Code() string { return c.code }
+
 const (
 	codeNotAuthenticated = "32"
 	codeBadToken         = "89"

@@ -24,7 +24,6 @@ func (c *call) connected(notice string) (answer, error) {
 	p := web.ConnectedApps{Frame: c.frame(), Notice: notice}
 	scopes := make(map[liked.AppID]liked.Scope)
 	for _, g := range slices.Backward(grants) {
-		_, isOAuth1 := oauth1Access(g)
 		i := slices.IndexFunc(p.Apps, func(a web.ConnectedApp) bool { return a.ID == g.App.String() })
 		if i < 0 {
 			app, err := c.store.App(c.ctx, g.App)
@@ -40,7 +39,7 @@ func (c *call) connected(notice string) (answer, error) {
 		}
 		a := &p.Apps[i]
 		a.Since = g.CreatedAt // in the end, of the oldest
-		if isOAuth1 {
+		if g.OAuth1 {
 			a.OAuth1 = true
 		} else {
 			scopes[g.App] |= g.Scopes

@@ -204,10 +204,7 @@ func secretsOf(body string) (list []string) {
 	for _, tag := range hidden {
 		body = strings.ReplaceAll(body, tag, "")
 	}
-	for _, text := range secretValues.FindAllString(strings.ReplaceAll(body, "&#43;", "+"), -1) {
-		list = append(list, text)
-	}
-	return list
+	return append(list, secretValues.FindAllString(strings.ReplaceAll(body, "&#43;", "+"), -1)...)
 }
 
 // An app made on the portal works, with the secrets that were shown.

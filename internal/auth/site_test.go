@@ -181,9 +181,8 @@ func (b *browser) post(t testing.TB, target string, form url.Values) reply {
 }
 
 var (
-	inputs  = regexp.MustCompile(`<(?:input|textarea)[^>]*>`)
-	attr    = regexp.MustCompile(`(name|value)="([^"]*)"`)
-	actions = regexp.MustCompile(`<form[^>]*action="([^"]*)"`)
+	inputs = regexp.MustCompile(`<(?:input|textarea)[^>]*>`)
+	attr   = regexp.MustCompile(`(name|value)="([^"]*)"`)
 )
 
 // form returns the hidden fields of a page's forms. Forms of one page agree about a field.

@@ -290,8 +290,7 @@ func (c *call) authorize1() (answer, error) {
 func (c *call) granted(user liked.UserID, app liked.AppID, access liked.Access) (bool, error) {
 	grants, err := c.store.GrantsOf(c.ctx, user)
 	return slices.ContainsFunc(grants, func(g store.Grant) bool {
-		had, ok := oauth1Access(g)
-		return g.App == app && ok && had >= access
+		return g.App == app && g.OAuth1 && g.Access >= access
 	}), err
 }
 

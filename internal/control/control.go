@@ -72,37 +72,48 @@ func New(o Options) *Control {
 		pattern string
 		status  int // of a success
 		serve   func(*http.Request) (any, error)
+		long    bool // may take as long, and send as much, as there is in the store
 	}{
-		{"POST /admin/users", 201, c.addUser},
-		{"GET /admin/users", 200, c.users},
-		{"GET /admin/users/{user}", 200, c.getUser},
-		{"PATCH /admin/users/{user}", 200, c.changeUser},
-		{"PUT /admin/users/{user}/following/{target}", 200, c.relate(store.Accounts.SetFollow, true)},
-		{"DELETE /admin/users/{user}/following/{target}", 200, c.relate(store.Accounts.SetFollow, false)},
-		{"PUT /admin/users/{user}/blocking/{target}", 200, c.relate(store.Accounts.SetBlock, true)},
-		{"DELETE /admin/users/{user}/blocking/{target}", 200, c.relate(store.Accounts.SetBlock, false)},
-		{"POST /admin/posts", 201, c.addPost},
-		{"GET /admin/posts/{post}", 200, c.getPost},
-		{"DELETE /admin/posts/{post}", 200, c.deletePost},
-		{"POST /admin/apps", 201, c.addApp},
-		{"GET /admin/apps", 200, c.apps},
-		{"GET /admin/apps/{app}", 200, c.getApp},
-		{"PATCH /admin/apps/{app}", 200, c.changeApp},
-		{"POST /admin/tokens", 201, c.issueToken},
-		{"POST /admin/tokens/revoke", 200, c.revokeToken},
-		{"POST /admin/check", 200, c.check},
+		{"POST /admin/users", 201, c.addUser, false},
+		{"GET /admin/users", 200, c.users, false},
+		{"GET /admin/users/{user}", 200, c.getUser, false},
+		{"PATCH /admin/users/{user}", 200, c.changeUser, false},
+		{"PUT /admin/users/{user}/following/{target}", 200, c.relate(store.Accounts.SetFollow, true), false},
+		{"DELETE /admin/users/{user}/following/{target}", 200, c.relate(store.Accounts.SetFollow, false), false},
+		{"PUT /admin/users/{user}/blocking/{target}", 200, c.relate(store.Accounts.SetBlock, true), false},
+		{"DELETE /admin/users/{user}/blocking/{target}", 200, c.relate(store.Accounts.SetBlock, false), false},
+		{"POST /admin/posts", 201, c.addPost, false},
+		{"GET /admin/posts/{post}", 200, c.getPost, false},
+		{"DELETE /admin/posts/{post}", 200, c.deletePost, false},
+		{"POST /admin/apps", 201, c.addApp, false},
+		{"GET /admin/apps", 200, c.apps, false},
+		{"GET /admin/apps/{app}", 200, c.getApp, false},
+		{"PATCH /admin/apps/{app}", 200, c.changeApp, false},
+		{"POST /admin/tokens", 201, c.issueToken, false},
+		{"POST /admin/tokens/revoke", 200, c.revokeToken, false},
+		{"POST /admin/check", 200, c.check, true},
+		{"GET /admin/export", 200, c.export, true},
+		{"POST /admin/import", 200, c.importing, true},
 		{"/", 200, func(r *http.Request) (any, error) {
 			return nil, liked.Errorf(liked.NotFound, "no endpoint %s %s", r.Method, r.URL.Path)
-		}},
+		}, false},
 	} {
 		c.mux.HandleFunc(rt.pattern, func(w http.ResponseWriter, r *http.Request) {
 			start := time.Now()
-			if rt.pattern == "POST /admin/check" {
-				// Reading a large store takes longer than a response may otherwise. A writer without deadlines has none to lift.
+			if rt.long {
+				// A writer without deadlines has none to lift.
+				_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
 				_ = http.NewResponseController(w).SetWriteDeadline(time.Time{})
+			} else {
+				r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 			}
-			r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 			body, err := rt.serve(r)
+			write, streamed := body.(stream)
+			if streamed {
+				w.Header().Set("Content-Type", "application/x-ndjson")
+				w.Header().Set("Cache-Control", "no-store")
+				err = write(w)
+			}
 			status := rt.status
 			if err != nil {
 				status, body = refuse(err)
@@ -117,7 +128,12 @@ func New(o Options) *Control {
 				attrs = append(attrs, slog.String("error", err.Error()))
 			}
 			c.Logger.LogAttrs(r.Context(), level, "admin request", attrs...)
-			writeJSON(w, status, body)
+			switch {
+			case !streamed:
+				writeJSON(w, status, body)
+			case err != nil:
+				panic(http.ErrAbortHandler)
+			}
 		})
 	}
 	return c

@@ -429,3 +429,20 @@ func TestLogger(t *testing.T) {
 		t.Error("format xml is no mistake")
 	}
 }
+
+// What liked dev tells the client about a refusal is nobody's business in production.
+func TestServeDoesNotExplain(t *testing.T) {
+	for _, explain := range []bool{false, true} {
+		srv, _ := start(t, server.Config{Explain: explain})
+		for _, target := range []string{"/2/users/1/likes", "/nowhere", "/2/oauth2/token"} {
+			resp, err := client(t, nil).Post(srv.URL()+target, "application/json", strings.NewReader("{}"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp.Body.Close()
+			if got := resp.Header.Get("X-Liked-Explain"); (got != "") != explain {
+				t.Errorf("explain %v: %s explained as %q", explain, target, got)
+			}
+		}
+	}
+}

@@ -86,7 +86,9 @@ type Grant struct {
 	ID        GrantID
 	App       liked.AppID
 	User      liked.UserID
-	Scopes    liked.Scope // OAuth 2.0
+	OAuth1    bool         // consent in OAuth 1.0a, to the permission level Access; else in OAuth 2.0, to Scopes
+	Access    liked.Access // of OAuth 1.0a
+	Scopes    liked.Scope  // of OAuth 2.0
 	CreatedAt time.Time
 }
 

@@ -88,21 +88,23 @@ function clientOf(app: App, callback: string, given: { accessToken: string; acce
   return new Client({ oauth1: new OAuth1({ apiKey: app.api_key, apiSecret: app.api_secret, callback, ...given }) });
 }
 
-test("OAuth 1.0a, three legs", async () => {
-  const app = appOf("confidential");
-  const signIn = oauth1(app, callback);
-  const asked = await signIn.getRequestToken();
-  await assert.rejects(signIn.getAccessToken("too soon"), /Failed to get access token: 401/);
-  const back = await consent(signIn.getAuthorizationUrl());
-  assert.equal(back.searchParams.get("oauth_token"), asked.oauthToken);
-  const verifier = parameter(back, "oauth_verifier");
-  await assert.rejects(signIn.getAccessToken("wrong"), /Failed to get access token: 401/);
-  await likes(clientOf(app, callback, await signIn.getAccessToken(verifier)));
+for (const loginWithX of [false, true]) {
+  test(`OAuth 1.0a, three legs${loginWithX ? ", to log in with X" : ""}`, async () => {
+    const app = appOf("confidential");
+    const signIn = oauth1(app, callback);
+    const asked = await signIn.getRequestToken();
+    await assert.rejects(signIn.getAccessToken("too soon"), /Failed to get access token: 401/);
+    const back = await consent(signIn.getAuthorizationUrl(loginWithX));
+    assert.equal(back.searchParams.get("oauth_token"), asked.oauthToken);
+    const verifier = parameter(back, "oauth_verifier");
+    await assert.rejects(signIn.getAccessToken("wrong"), /Failed to get access token: 401/);
+    await likes(clientOf(app, callback, await signIn.getAccessToken(verifier)));
 
-  const again = oauth1(app, callback);
-  again.requestToken = asked;
-  await assert.rejects(again.getAccessToken(verifier), /Failed to get access token: 401/);
-});
+    const again = oauth1(app, callback);
+    again.requestToken = asked;
+    await assert.rejects(again.getAccessToken(verifier), /Failed to get access token: 401/);
+  });
+}
 
 test("OAuth 1.0a, with a PIN", async () => {
   const app = appOf("confidential");

@@ -264,44 +264,49 @@ func (s *Store) Users(ctx context.Context, from liked.UserID, max int) (users []
 	return users, nil
 }
 
-func (s *Store) SetFollow(ctx context.Context, follower, followed liked.UserID, on bool) (changed bool, err error) {
-	err = s.update(ctx, func(t *tx) error {
-		if err := t.relate(follower, followed); err != nil {
-			return err
-		}
-		changed, err = t.follow(follower, followed, on)
-		return err
-	})
-	return changed && err == nil, err
+func (s *Store) SetFollow(ctx context.Context, follower, followed liked.UserID, on bool) (bool, error) {
+	return s.setRelation(ctx, follower, followed, on, (*tx).follow)
 }
 
-func (s *Store) SetBlock(ctx context.Context, blocker, blocked liked.UserID, on bool) (changed bool, err error) {
-	err = s.update(ctx, func(t *tx) error {
-		if err := t.relate(blocker, blocked); err != nil {
+func (s *Store) SetBlock(ctx context.Context, blocker, blocked liked.UserID, on bool) (bool, error) {
+	return s.setRelation(ctx, blocker, blocked, on, (*tx).block)
+}
+
+func (s *Store) setRelation(ctx context.Context, from, to liked.UserID, on bool, set func(t *tx, from, to liked.UserID, on bool) (bool, error)) (bool, error) {
+	var changed bool // belongs to the committer until update returns without an error
+	err := s.update(ctx, func(t *tx) (err error) {
+		if err := t.relate(from, to); err != nil {
 			return err
 		}
-		is, err := exists(t.db(), pair(tagBlock, blocker, blocked))
-		if err != nil || is == on {
-			return err
-		}
-		if on {
-			if _, err := t.follow(blocker, blocked, false); err != nil {
-				return err
-			}
-			if _, err := t.follow(blocked, blocker, false); err != nil {
-				return err
-			}
-			t.set(pair(tagBlock, blocker, blocked), nil)
-			t.set(pair(tagBlockedBy, blocked, blocker), nil)
-		} else {
-			t.delete(pair(tagBlock, blocker, blocked))
-			t.delete(pair(tagBlockedBy, blocked, blocker))
-		}
-		t.users = append(t.users, blocker)
-		changed = true
-		return nil
+		changed, err = set(t, from, to, on)
+		return err
 	})
-	return changed && err == nil, err
+	if err != nil {
+		return false, err
+	}
+	return changed, nil
+}
+
+func (t *tx) block(blocker, blocked liked.UserID, on bool) (changed bool, err error) {
+	is, err := exists(t.db(), pair(tagBlock, blocker, blocked))
+	if err != nil || is == on {
+		return false, err
+	}
+	if on {
+		if _, err := t.follow(blocker, blocked, false); err != nil {
+			return false, err
+		}
+		if _, err := t.follow(blocked, blocker, false); err != nil {
+			return false, err
+		}
+		t.set(pair(tagBlock, blocker, blocked), nil)
+		t.set(pair(tagBlockedBy, blocked, blocker), nil)
+	} else {
+		t.delete(pair(tagBlock, blocker, blocked))
+		t.delete(pair(tagBlockedBy, blocked, blocker))
+	}
+	t.users = append(t.users, blocker)
+	return true, nil
 }
 
 // relate checks the two sides of a relation.

@@ -58,6 +58,7 @@ func (s *Store) AddApp(ctx context.Context, a liked.App) error {
 	if err := validApp(&a); err != nil {
 		return err
 	}
+	value := encodeApp(&a)
 	return s.update(ctx, func(t *tx) error {
 		if taken, err := exists(t.db(), appKey(a.ID)); err != nil {
 			return err
@@ -67,7 +68,7 @@ func (s *Store) AddApp(ctx context.Context, a liked.App) error {
 		if err := t.index(&a); err != nil {
 			return err
 		}
-		t.set(appKey(a.ID), encodeApp(&a))
+		t.set(appKey(a.ID), value)
 		return nil
 	})
 }
@@ -96,6 +97,7 @@ func (s *Store) UpdateApp(ctx context.Context, id liked.AppID, change func(*like
 		if err := validApp(&a); err != nil {
 			return err
 		}
+		value := encodeApp(&a)
 		err = s.update(ctx, func(t *tx) error {
 			now, ok, err := read(t.db(), appKey(id), clone)
 			if err != nil {
@@ -113,7 +115,7 @@ func (s *Store) UpdateApp(ctx context.Context, id liked.AppID, change func(*like
 			if err := t.index(&a); err != nil {
 				return err
 			}
-			t.set(appKey(id), encodeApp(&a))
+			t.set(appKey(id), value)
 			t.newState = true
 			return nil
 		})

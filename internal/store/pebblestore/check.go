@@ -29,7 +29,9 @@ type checker struct {
 	r       pebble.Reader
 	report  store.Report
 	horizon liked.Seq
-	written map[countID]*counts // what the posts that exist add up to
+
+	imported liked.Seq           // 0: nothing was ever imported
+	written  map[countID]*counts // what the posts that exist add up to
 }
 
 func (c *checker) problem(format string, args ...any) {
@@ -43,7 +45,11 @@ func (c *checker) check() error {
 	if err != nil {
 		return err
 	}
-	c.horizon = liked.Seq(horizon)
+	imported, _, err := read(c.r, importedKey, decodeID)
+	if err != nil {
+		return err
+	}
+	c.horizon, c.imported = liked.Seq(horizon), liked.Seq(imported)
 	for _, step := range []func() error{c.names, c.references, c.authored, c.userCounts, c.postCounts, c.likes, c.relations, c.log} {
 		if err := step(); err != nil {
 			return err
@@ -266,11 +272,11 @@ func (c *checker) likes() error {
 	err := c.scan(tagLike, func(key, value []byte) error {
 		c.report.Likes++
 		user, post := liked.UserID(field(key, 0)), liked.PostID(field(key, 1))
-		n, err := decodeID(value)
+		like, err := decodeLike(value)
 		if err != nil {
 			return damaged(key, err)
 		}
-		seq := liked.Seq(n)
+		seq := like.seq
 		for _, row := range []struct {
 			key  []byte
 			want uint64
@@ -282,7 +288,10 @@ func (c *checker) likes() error {
 				c.problem("like %d of post %v by user %v is not in the list of %s", seq, post, user, row.list)
 			}
 		}
-		if seq < c.horizon {
+		if like.unlogged && seq > c.imported {
+			c.problem("like %d of post %v by user %v is imported and newer than any import", seq, post, user)
+		}
+		if like.unlogged || seq < c.horizon {
 			return nil
 		}
 		e, ok, err := read(c.r, logKey(nil, partitionOf(user), seq), decoding(seq, decodeEvent))
@@ -350,7 +359,8 @@ func (c *checker) log() error {
 				c.problem("entry %d in partition %d of the log was to be forgotten", seq, p)
 			}
 			id := likeID{e.User, e.Post}
-			if before, ok := last[id]; ok && before.on == e.On {
+			// A like that an import has set in between is not in the log, and may have been taken back.
+			if before, ok := last[id]; ok && before.on == e.On && (e.On || c.imported == 0) {
 				c.problem("entry %d of the log sets the like of post %v by user %v to what it was", seq, e.Post, e.User)
 			}
 			h, ok, err := read(c.r, postKey(e.Post), decodePostHead)
@@ -367,12 +377,15 @@ func (c *checker) log() error {
 			return err
 		}
 		for id, want := range last {
-			seq, ok, err := read(c.r, likeKey(nil, id.user, id.post), decodeID)
+			like, ok, err := read(c.r, likeKey(nil, id.user, id.post), decodeLike)
 			if err != nil {
 				return err
 			}
-			if ok != want.on || ok && liked.Seq(seq) != want.seq {
-				c.problem("the log ends with like %d of post %v by user %v %v, the like is %d", want.seq, id.post, id.user, want.on, seq)
+			if !want.on && like.unlogged {
+				continue
+			}
+			if ok != want.on || ok && like.seq != want.seq {
+				c.problem("the log ends with like %d of post %v by user %v %v, the like is %d", want.seq, id.post, id.user, want.on, like.seq)
 			}
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
@@ -83,6 +82,9 @@ func (s *Store) do(ctx context.Context, r *request) (finished bool, err error) {
 
 // update runs one operation on the committer, where it sees the exact state, and waits until what it wrote and all
 // that it may have read is on disk. If f returns an error nothing is written.
+//
+// When ctx ends first, update returns while f is still to run. So f must not use what the caller of the store may
+// change by then, and what f assigns may be read only if update returned nil.
 func (s *Store) update(ctx context.Context, f func(*tx) error) error {
 	if err := s.enter(ctx); err != nil {
 		return err
@@ -92,17 +94,19 @@ func (s *Store) update(ctx context.Context, f func(*tx) error) error {
 	return err
 }
 
-// group is what is written and synced in one piece, and everybody who waits for it.
+// group is what is synced in one piece, and everybody who waits for it. It is one batch of likes, or any number of
+// batches that were applied one after the other: each operation sees what those before it have done.
 type group struct {
-	number   uint64 // of this group, or of the one before it if this one wrote nothing
-	batch    *pebble.Batch
+	number   uint64        // of the last batch that was applied, of this group or an earlier one
+	batch    *pebble.Batch // that is being filled
+	applied  []*pebble.Batch
 	requests []*request
 	lastSeq  liked.Seq
 	logged   uint32 // bit p: partition p of the like log has new entries
 }
 
 const (
-	maxLikes    = 1024 // in one group, so that a group stays well within a memtable
+	maxRequests = 1024 // in one group, so that a group stays well within a memtable
 	maxInFlight = 2    // groups handed to the syncer: one is being synced, one waits for the disk, the next grows
 )
 
@@ -116,7 +120,9 @@ type committer struct {
 
 	lastSeq  liked.Seq
 	horizon  liked.Seq // the like log was pruned below it
-	newestAt int64     // newest time that a like was given, in milliseconds
+	imported liked.Seq // highest position of an imported like
+	runs     runs
+	newestAt int64 // newest time that a like was given, in milliseconds
 
 	recent recentLikes
 	counts countCache
@@ -124,8 +130,8 @@ type committer struct {
 	value  []byte // scratch
 }
 
-func (c *committer) init(s *Store, last, horizon liked.Seq) {
-	*c = committer{s: s, lastSeq: last, horizon: horizon, newestAt: int64(last >> 20), toSync: make(chan *group, maxInFlight-1),
+func (c *committer) init(s *Store, last, horizon, imported liked.Seq) {
+	*c = committer{s: s, lastSeq: last, horizon: horizon, imported: imported, runs: make(runs), newestAt: int64(last >> 20), toSync: make(chan *group, maxInFlight-1),
 		group: new(group)}
 	c.recent.init()
 	c.counts.init()
@@ -170,11 +176,12 @@ func (c *committer) drain() {
 	taken := c.s.queue.take(c.spare)
 	for _, r := range taken {
 		if r.run != nil {
-			c.flush(false)
+			c.apply()
 			c.run(r)
-			continue
+		} else {
+			c.like(r)
 		}
-		if c.like(r); len(c.group.requests) >= maxLikes {
+		if len(c.group.requests) >= maxRequests {
 			c.flush(false)
 		}
 	}
@@ -212,6 +219,8 @@ func (c *committer) apply() {
 	if err != nil {
 		c.s.fail(err)
 	}
+	c.group.batch = nil
+	c.group.applied = append(c.group.applied, b)
 	c.s.visible.Store(c.applied)
 	c.recent.rotate(c.applied)
 }
@@ -219,7 +228,7 @@ func (c *committer) apply() {
 // handOver gives the group to the syncer and begins another.
 func (c *committer) handOver() {
 	g := c.group
-	if g.batch == nil && len(g.requests) == 0 {
+	if len(g.applied) == 0 && len(g.requests) == 0 {
 		return
 	}
 	g.number, g.lastSeq = c.applied, c.lastSeq
@@ -242,13 +251,13 @@ func (c *committer) batch() *pebble.Batch {
 func (s *Store) sync(ended chan<- struct{}) {
 	defer close(ended)
 	for g := range s.committer.toSync {
-		if g.batch != nil {
+		for _, b := range g.applied { // the log is one file: they become safe together
 			if !s.inMemory {
-				if err := g.batch.SyncWait(); err != nil {
+				if err := b.SyncWait(); err != nil {
 					s.fail(err)
 				}
 			}
-			if err := g.batch.Close(); err != nil {
+			if err := b.Close(); err != nil {
 				s.fail(err)
 			}
 		}
@@ -270,7 +279,8 @@ func (s *Store) sync(ended chan<- struct{}) {
 			r.done <- struct{}{}
 		}
 		clear(g.requests)
-		*g = group{requests: g.requests[:0]}
+		clear(g.applied)
+		*g = group{requests: g.requests[:0], applied: g.applied[:0]}
 		groups.Put(g)
 	}
 }
@@ -279,13 +289,20 @@ func (s *Store) sync(ended chan<- struct{}) {
 type tx struct {
 	c        *committer
 	newState bool // something changed that a cached Principal is made of
+	inStep   bool // reads see what the operation has written so far, too
 
 	// Heads to forget. If there are any, the operation changes who may like what.
-	users []liked.UserID
-	posts []liked.PostID
+	users    []liked.UserID
+	posts    []liked.PostID
+	newRules bool // it does, whatever heads there are
 }
 
-func (t *tx) db() pebble.Reader { return t.c.s.db }
+func (t *tx) db() pebble.Reader {
+	if t.inStep {
+		return t.c.group.batch
+	}
+	return t.c.s.db
+}
 
 func (t *tx) set(key, value []byte) { must(t.c.batch().Set(key, value, nil)) }
 func (t *tx) delete(key []byte)     { must(t.c.batch().Delete(key, nil)) }
@@ -297,14 +314,14 @@ func must(err error) {
 	}
 }
 
-// run runs one operation as a group of its own.
+// run runs one operation as a batch of its own.
 func (c *committer) run(r *request) {
 	t := tx{c: c}
 	if r.err = r.run(&t); r.err != nil {
 		c.discard()
 	}
 	c.group.requests = append(c.group.requests, r)
-	rules := r.err == nil && len(t.users)+len(t.posts) > 0
+	rules := r.err == nil && (len(t.users)+len(t.posts) > 0 || t.newRules)
 	if rules {
 		c.s.rules.Add(1)
 	}
@@ -322,7 +339,6 @@ func (c *committer) run(r *request) {
 	if t.newState && r.err == nil {
 		c.s.generation.Add(1)
 	}
-	c.handOver()
 }
 
 func (c *committer) discard() {
@@ -403,120 +419,6 @@ func (c *committer) like(r *request) {
 func (c *committer) number(n uint64) []byte {
 	c.value = append(c.value[:0], byte(n>>56), byte(n>>48), byte(n>>40), byte(n>>32), byte(n>>24), byte(n>>16), byte(n>>8), byte(n))
 	return c.value
-}
-
-// recentLikes knows all likes that changed after the group since, however many of those groups can be read by now. So
-// a like that it does not know is as it was found by whoever looked when that group was visible.
-type recentLikes struct {
-	since    uint64
-	now, old map[likeID]liked.Seq // 0: taken back
-	nowSince uint64
-}
-
-type likeID struct {
-	user liked.UserID
-	post liked.PostID
-}
-
-const recentSize = 8192
-
-func (l *recentLikes) init() {
-	l.now, l.old = make(map[likeID]liked.Seq, recentSize), make(map[likeID]liked.Seq, recentSize)
-}
-
-func (l *recentLikes) get(user liked.UserID, post liked.PostID) (liked.Seq, bool) {
-	id := likeID{user, post}
-	seq, ok := l.now[id]
-	if !ok {
-		seq, ok = l.old[id]
-	}
-	return seq, ok
-}
-
-func (l *recentLikes) put(user liked.UserID, post liked.PostID, seq liked.Seq) {
-	l.now[likeID{user, post}] = seq
-}
-
-// rotate forgets the older half once the newer one is full. It must be called between groups.
-func (l *recentLikes) rotate(applied uint64) {
-	if len(l.now) < recentSize {
-		return
-	}
-	l.old, l.now = l.now, l.old
-	clear(l.now)
-	l.since, l.nowSince = l.nowSince, applied
-}
-
-// countCache holds counts that were used lately, and those that the group changes.
-type countCache struct {
-	now, old map[countID]*counts
-	dirty    []countID
-}
-
-type countID struct {
-	tag byte
-	id  uint64
-}
-
-const countSize = 1 << 15
-
-func (cc *countCache) init() {
-	cc.now, cc.old = make(map[countID]*counts), make(map[countID]*counts)
-}
-
-// of returns counts for the caller to change, which makes them part of the group.
-func (cc *countCache) of(c *committer, tag byte, id uint64) (*counts, error) {
-	k := countID{tag, id}
-	n := cc.now[k]
-	if n == nil {
-		if n = cc.old[k]; n == nil {
-			v, _, err := read(c.s.db, num(nil, tag, id), decodeCounts)
-			if err != nil {
-				return nil, err
-			}
-			n = &v
-		}
-		cc.now[k] = n
-	}
-	cc.dirty = append(cc.dirty, k)
-	return n, nil
-}
-
-// write adds the counts that changed to the group's batch, each once.
-func (cc *countCache) write(c *committer) {
-	slices.SortFunc(cc.dirty, func(a, b countID) int {
-		if a.tag != b.tag {
-			return int(a.tag) - int(b.tag)
-		}
-		if a.id < b.id {
-			return -1
-		}
-		return int(bit(a.id > b.id, 1))
-	})
-	for _, k := range slices.Compact(cc.dirty) {
-		c.key = num(c.key[:0], k.tag, k.id)
-		n := cc.now[k]
-		if *n == (counts{}) {
-			must(c.group.batch.Delete(c.key, nil))
-			continue
-		}
-		c.value = n.append(c.value[:0])
-		must(c.group.batch.Set(c.key, c.value, nil))
-	}
-	cc.dirty = cc.dirty[:0]
-	if len(cc.now) > countSize {
-		cc.now, cc.old = cc.old, cc.now
-		clear(cc.now)
-	}
-}
-
-// discard forgets what the group changed.
-func (cc *countCache) discard() {
-	for _, k := range cc.dirty {
-		delete(cc.now, k)
-		delete(cc.old, k)
-	}
-	cc.dirty = cc.dirty[:0]
 }
 
 // add changes one of the counts of a user or a post.

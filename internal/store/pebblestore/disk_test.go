@@ -251,3 +251,70 @@ func TestTablesFail(t *testing.T) {
 	}
 	ok(t, s.Close())
 }
+
+// What a caller looked up before it queued may be out of date when its turn comes.
+func TestStaleLookups(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	s := open(t, Options{})
+	fill(t, s)
+	// stale looks at a like, lets something happen, and queues what it saw.
+	stale := func(user liked.UserID, post liked.PostID, on bool, meanwhile func()) (bool, error) {
+		t.Helper()
+		r := &request{user: user, post: post, on: on, at: noon.UnixMilli(), rules: s.rules.Load(), visible: s.visible.Load(), done: make(chan struct{}, 1)}
+		v, err := s.judge(user, post)
+		ok(t, err)
+		r.target, r.author = v.target, v.author
+		r.had, err = s.likeSeq(user, post)
+		ok(t, err)
+		meanwhile()
+		_, err = s.do(ctx, r)
+		return r.changed, err
+	}
+	set := func(user liked.UserID, post liked.PostID, on bool) {
+		t.Helper()
+		_, err := s.SetLike(ctx, user, post, on, noon)
+		ok(t, err)
+	}
+	expect := func(what string, changed bool, err error, want bool, kind liked.Kind) {
+		t.Helper()
+		if changed != want || (err == nil) != (kind == 0) || err != nil && liked.KindOf(err) != kind {
+			t.Errorf("%s: got %v, %v, want %v and kind %v", what, changed, err, want, kind)
+		}
+	}
+	changed, err := stale(3, 2, true, func() { set(3, 2, true) })
+	expect("set meanwhile", changed, err, false, 0)
+	changed, err = stale(3, 2, true, func() { set(3, 2, false) })
+	expect("taken back meanwhile", changed, err, true, 0)
+	changed, err = stale(3, 2, false, func() { set(3, 2, false) })
+	expect("taken back twice", changed, err, false, 0)
+	changed, err = stale(3, 2, false, func() { set(3, 2, true) })
+	expect("set before it is taken back", changed, err, true, 0)
+	changed, err = stale(3, 2, true, func() { // so long ago that the committer has forgotten it
+		set(3, 2, true)
+		for known := true; known; {
+			ok(t, s.update(ctx, func(t *tx) error {
+				for i := range recentSize {
+					t.c.recent.put(99, liked.PostID(i+1), 0)
+				}
+				_, known = t.c.recent.get(3, 2)
+				t.c.batch()
+				return nil
+			}))
+		}
+	})
+	expect("forgotten", changed, err, false, 0)
+	set(3, 2, false)
+	changed, err = stale(3, 2, true, func() { _, err := s.SetBlock(ctx, 1, 3, true); ok(t, err) })
+	expect("blocked meanwhile", changed, err, false, liked.Forbidden)
+	_, err = s.SetBlock(ctx, 1, 3, false)
+	ok(t, err)
+	changed, err = stale(3, 2, true, func() { ok(t, s.DeletePost(ctx, 0, 2)) })
+	expect("deleted meanwhile", changed, err, false, liked.NotFound)
+	r, err := s.Check(ctx)
+	ok(t, err)
+	if len(r.Problems) > 0 {
+		t.Errorf("Check: %q", r.Problems)
+	}
+	ok(t, s.Close())
+}

@@ -108,7 +108,8 @@ func decoding[K, V any](k K, decode func(K, []byte) (V, error)) func([]byte) (V,
 	return func(value []byte) (V, error) { return decode(k, value) }
 }
 
-func (s *Store) RedeemCode(ctx context.Context, h store.Hash, g store.Grant, tokens store.Tokens, at time.Time) error {
+func (s *Store) RedeemCode(ctx context.Context, h store.Hash, g store.Grant, tokens store.Tokens, _ time.Time) error {
+	tokens = own(tokens)
 	var spent error
 	err := s.update(ctx, func(t *tx) error {
 		c, ok, err := read(t.db(), hashKey(kindCode, h), decoding(h, decodeCode))
@@ -132,7 +133,17 @@ func (s *Store) RedeemCode(ctx context.Context, h store.Hash, g store.Grant, tok
 }
 
 func (s *Store) AddGrant(ctx context.Context, g store.Grant, tokens store.Tokens) error {
+	tokens = own(tokens)
 	return s.update(ctx, func(t *tx) error { return t.addGrant(&g, &tokens) })
+}
+
+// own returns tokens that share nothing with the caller's.
+func own(t store.Tokens) store.Tokens {
+	if t.Refresh != nil {
+		refresh := *t.Refresh
+		t.Refresh = &refresh
+	}
+	return t
 }
 
 func (t *tx) addGrant(g *store.Grant, tokens *store.Tokens) error {
@@ -209,6 +220,7 @@ func (s *Store) OAuth1Token(ctx context.Context, h store.Hash) (store.OAuth1Toke
 }
 
 func (s *Store) RotateRefreshToken(ctx context.Context, h store.Hash, tokens store.Tokens, at time.Time, grace time.Duration) error {
+	tokens = own(tokens)
 	var spent error
 	err := s.update(ctx, func(t *tx) error {
 		tok, g, err := living(t.db(), kindRefresh, h)
@@ -294,8 +306,9 @@ func (s *Store) GrantsOf(ctx context.Context, user liked.UserID) (grants []store
 }
 
 func (s *Store) AddRequestToken(ctx context.Context, rt store.RequestToken) error {
+	value := encodeRequestToken(&rt)
 	return s.update(ctx, func(t *tx) error {
-		return t.put(kindRequest, rt.Token, encodeRequestToken(&rt), rt.Expires)
+		return t.put(kindRequest, rt.Token, value, rt.Expires)
 	})
 }
 
@@ -327,6 +340,7 @@ func (s *Store) ApproveRequestToken(ctx context.Context, h store.Hash, user like
 }
 
 func (s *Store) RedeemRequestToken(ctx context.Context, h store.Hash, g store.Grant, tok store.OAuth1Token) error {
+	tok.SealedSecret = bytes.Clone(tok.SealedSecret)
 	return s.update(ctx, func(t *tx) error {
 		rt, err := t.requestToken(h)
 		if err != nil {
@@ -338,6 +352,7 @@ func (s *Store) RedeemRequestToken(ctx context.Context, h store.Hash, g store.Gr
 }
 
 func (s *Store) AddOAuth1Token(ctx context.Context, g store.Grant, tok store.OAuth1Token) error {
+	tok.SealedSecret = bytes.Clone(tok.SealedSecret)
 	return s.update(ctx, func(t *tx) error { return t.addOAuth1(&g, &tok) })
 }
 

@@ -24,7 +24,7 @@ const (
 	tagPostN    byte = 'P' // post -> counts
 	tagPostOf   byte = 'o' // author, post: the posts that are there
 
-	tagLike   byte = 'k' // user, post -> seq: the truth about who likes what
+	tagLike   byte = 'k' // user, post -> seq, and a mark if the log never had it: the truth about who likes what
 	tagLiked  byte = 'l' // user, ^seq -> post
 	tagLikers byte = 'r' // post, ^seq -> user
 	tagLog    byte = 'L' // partition (one byte), seq -> event
@@ -51,6 +51,8 @@ const (
 var (
 	formatKey  = []byte{tagMeta, 'f'} // -> format version, a byte; the first key that is written
 	horizonKey = []byte{tagMeta, 'h'} // -> seq below which the like log was pruned
+
+	importedKey = []byte{tagMeta, 'i'} // -> the highest seq of a like that was imported; there only if there was one
 )
 
 // kind tells the records under tagByHash apart.

@@ -88,8 +88,8 @@ func (s *Store) original(post liked.PostID) (v verdict, err error) {
 // likeSeq returns the like's position, 0 if there is no like.
 func (s *Store) likeSeq(user liked.UserID, post liked.PostID) (liked.Seq, error) {
 	var buf [17]byte
-	seq, _, err := read(s.db, likeKey(buf[:0], user, post), decodeID)
-	return liked.Seq(seq), err
+	like, _, err := read(s.db, likeKey(buf[:0], user, post), decodeLike)
+	return like.seq, err
 }
 
 // Of a page, at most this many rows are looked at for each item asked for: a list may be full of what the viewer may

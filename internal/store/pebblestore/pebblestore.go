@@ -1,8 +1,8 @@
 // Package pebblestore keeps everything in a directory of this machine, or in memory, on cockroachdb/pebble. It is the
 // engine of a server that is one process.
 //
-// One goroutine, the committer, owns all writes (see committer.go). Calls queue there in groups: a group is one batch
-// and one sync, and while it is being synced the next one is built. So a write knows the exact state it changes
+// One goroutine, the committer, owns all writes (see committer.go). Calls queue there in groups: a group is one sync of
+// a batch of likes or of a batch for each other operation, and while it is being synced the next one is built. So a write knows the exact state it changes
 // without a lock on anything, and a hot post costs no more than a cold one. Reads never queue; what they return is on
 // disk before they return it.
 package pebblestore
@@ -69,7 +69,7 @@ type Store struct {
 	stopped   chan struct{} // closed when committer and syncer have ended
 	committer committer     // used by the committer's goroutine alone
 
-	// Groups are numbered from 1. A group's number is stored in applied before anything of it can be read, in visible when
+	// Batches are numbered from 1. Its number is stored in applied before anything of a batch can be read, in visible when
 	// all of it can be, and in synced when it is on disk; so synced <= visible <= applied.
 	applied, visible, synced atomic.Uint64
 	syncedSeq                atomic.Uint64 // newest entry of the like log that is on disk
@@ -162,6 +162,8 @@ func (s *Store) pebbleOptions(o *Options, fs vfs.FS) *pebble.Options {
 	if o.memTable != 0 {
 		opts.MemTableSize = o.memTable
 	}
+	// Pebble takes the memory of memtables out of the cache. During a long import there are three.
+	opts.CacheSize += 3 * int64(opts.MemTableSize)
 	for i := range opts.Levels {
 		opts.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
 	}
@@ -244,8 +246,12 @@ func (s *Store) load(dir string) error {
 	if err != nil {
 		return err
 	}
-	// The newest entry of the log is never pruned, so that the last position needs no key of its own.
-	last := liked.Seq(horizon)
+	imported, _, err := read(s.db, importedKey, decodeID)
+	if err != nil {
+		return err
+	}
+	// The newest entry of the log is never pruned, so that its position needs no key of its own.
+	last := liked.Seq(max(horizon, imported))
 	for p := range liked.Partitions {
 		seq, err := s.lastInLog(p)
 		if err != nil {
@@ -253,7 +259,7 @@ func (s *Store) load(dir string) error {
 		}
 		last = max(last, seq)
 	}
-	s.committer.init(s, last, liked.Seq(horizon))
+	s.committer.init(s, last, liked.Seq(horizon), liked.Seq(imported))
 	s.syncedSeq.Store(uint64(last))
 	s.traces.init(s)
 	return nil
@@ -355,9 +361,12 @@ func (s *Store) view(ctx context.Context, f func(r pebble.Reader) error) error {
 		return err
 	}
 	defer s.leave()
-	snap := s.db.NewSnapshot()
-	err := f(snap)
-	if closeErr := snap.Close(); err == nil {
+	now, err := s.now()
+	if err != nil {
+		return err
+	}
+	err = f(now)
+	if closeErr := now.Close(); err == nil {
 		err = unavailable(closeErr)
 	}
 	if settleErr := s.settle(ctx); settleErr != nil {

@@ -33,7 +33,7 @@ func TestStore(t *testing.T) {
 			disk := vfs.NewCrashableMem()
 			fault := &fault{n: int64(n), lasting: lasting}
 			o := testOptions(errorfs.Wrap(disk, fault))
-			o.memTable = 32 << 10
+			o.memTable = 12 << 10
 			s, err := Open(o)
 			if err != nil {
 				return storetest.Faulty{}, err

@@ -131,14 +131,17 @@ func (t *tx) addPost(p liked.Post) error {
 }
 
 // resolve checks that the author of a new post and the posts that it refers to are there, or were once if that is
-// enough, makes a repost of a repost one of the original, and finds what a reply is part of.
+// enough, makes a repost of a repost one of the original, and finds what a reply is part of. What a reply was part of is
+// taken from the post itself if that was once.
 func (t *tx) resolve(p *liked.Post, once bool) error {
 	if ok, err := exists(t.db(), userKey(p.Author)); err != nil {
 		return err
 	} else if !ok {
 		return noSuchUser(p.Author)
 	}
-	p.Conversation, p.InReplyToUser = 0, 0
+	if p.InReplyTo == 0 || !once {
+		p.Conversation, p.InReplyToUser = 0, 0
+	}
 	for _, ref := range []*liked.PostID{&p.RepostOf, &p.InReplyTo, &p.Quotes} {
 		if *ref == 0 {
 			continue
@@ -156,7 +159,7 @@ func (t *tx) resolve(p *liked.Post, once bool) error {
 		if !ok || h.deleted && !once {
 			return noSuchPost(*ref)
 		}
-		if ref == &p.InReplyTo {
+		if ref == &p.InReplyTo && (p.Conversation == 0 || p.InReplyToUser == 0) {
 			p.InReplyToUser, p.Conversation = h.author, *ref
 			if h.deleted { // and with it what it was part of
 				continue

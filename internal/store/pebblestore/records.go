@@ -267,6 +267,21 @@ func decodeID(value []byte) (uint64, error) {
 	return binary.BigEndian.Uint64(value), nil
 }
 
+// likeUnlogged follows the position of a like that was imported.
+const likeUnlogged = 1
+
+func decodeLike(value []byte) (like struct {
+	seq      liked.Seq
+	unlogged bool
+}, err error) {
+	if len(value) == 9 && value[8] == likeUnlogged {
+		like.unlogged, value = true, value[:8]
+	}
+	n, err := decodeID(value)
+	like.seq = liked.Seq(n)
+	return like, err
+}
+
 func encodeApp(a *liked.App) []byte {
 	w := newWriter()
 	w.uint(uint64(a.Owner))
@@ -309,12 +324,15 @@ func encodeGrant(g *store.Grant) []byte {
 	w.uint(uint64(g.User))
 	w.uint(uint64(g.Scopes))
 	w.time(g.CreatedAt)
+	w.byte(bit(g.OAuth1, 1))
+	w.byte(byte(g.Access))
 	return w.b
 }
 
 func decodeGrant(id store.GrantID, value []byte) (store.Grant, error) {
 	r := newReader(value)
-	g := store.Grant{ID: id, App: liked.AppID(r.uint()), User: liked.UserID(r.uint()), Scopes: liked.Scope(r.uint()), CreatedAt: r.time()}
+	g := store.Grant{ID: id, App: liked.AppID(r.uint()), User: liked.UserID(r.uint()), Scopes: liked.Scope(r.uint()), CreatedAt: r.time(),
+		OAuth1: r.byte() != 0, Access: liked.Access(r.byte())}
 	return g, r.done()
 }
 

@@ -23,6 +23,7 @@ var concurrencyTests = []test{
 	{"readers of the log", readersOfTheLog},
 	{"walks during writes", walksDuringWrites},
 	{"close during calls", closeDuringCalls},
+	{"cancelled calls", cancelledCalls},
 }
 
 // together runs f n times at once.
@@ -410,6 +411,75 @@ func closeDuringCalls(t *T) {
 			on, err := s.Liked(t.ctx, uid(i+1), []liked.PostID{pid(1)})
 			t.ok(err)
 			same(t, "what the last call left", on, []bool{acknowledged[i].Load()})
+		}
+	}
+}
+
+// cancelledCalls gives calls too little time and then changes what they were given, as a caller may. The race detector
+// is the judge of that.
+func cancelledCalls(t *T) {
+	s := t.open()
+	t.people(s, 6)
+	t.post(s, 1, 1)
+	var ended, cancelled atomic.Int64
+	seed := t.rng.Uint64()
+	together(6, func(i int) {
+		rng := rand.New(rand.NewPCG(uint64(i), seed))
+		for n := range repeat(150) {
+			id := 1000*i + n + 1
+			ctx, cancel := context.WithTimeout(t.ctx, time.Duration(rng.IntN(3000))*time.Microsecond)
+			app, refresh, sealed := newApp(id), store.RefreshToken{Token: hash("r", id)}, []byte{1}
+			tokens := store.Tokens{Access: store.AccessToken{Token: hash("a", id)}, Refresh: &refresh}
+			var err error
+			switch n % 8 {
+			case 0:
+				err = s.AddApp(ctx, app)
+			case 1:
+				err = s.AddGrant(ctx, newGrant(id, 1), tokens)
+			case 2:
+				err = s.AddOAuth1Token(ctx, newGrant(id, 1), store.OAuth1Token{Token: hash("o", id), SealedSecret: sealed})
+			case 3:
+				err = s.AddRequestToken(ctx, store.RequestToken{Token: hash("q", id), SealedSecret: sealed})
+			case 4:
+				_, err = s.SetFollow(ctx, uid(i+1), uid((i+1)%6+1), rng.IntN(2) == 0)
+			case 5:
+				_, err = s.SetBlock(ctx, uid(i+1), uid((i+1)%6+1), rng.IntN(2) == 0)
+			case 6:
+				err = s.UpdateUser(ctx, uid(1), func(u *liked.User) error { u.Description += "x"; return nil })
+			default:
+				_, err = s.SetLike(ctx, uid(i+1), pid(1), rng.IntN(2) == 0, start)
+			}
+			cancel()
+			app.RedirectURIs[0], app.SealedAPISecret[0], refresh.Spent, sealed[0] = "changed", 9, start, 9
+			switch err {
+			case nil:
+				ended.Add(1)
+			case context.DeadlineExceeded:
+				cancelled.Add(1)
+			default:
+				if liked.KindOf(err) != liked.Forbidden { // a like of somebody who blocks
+					t.Errorf("got error %v", err)
+				}
+			}
+		}
+	})
+	t.Logf("%d calls ended, %d were cancelled", ended.Load(), cancelled.Load())
+	// Whatever took effect did so with what was given.
+	all, err := s.Apps(t.ctx)
+	t.ok(err)
+	for _, a := range all {
+		same(t, "app", a, newApp(int(a.ID)))
+	}
+	grants, err := s.GrantsOf(t.ctx, uid(1))
+	t.ok(err)
+	for _, g := range grants {
+		for id := 1; id <= 6000; id++ {
+			if g.ID != grantID(id) {
+				continue
+			}
+			if r, _, err := s.RefreshToken(t.ctx, hash("r", id)); err == nil && !r.Spent.IsZero() {
+				t.Errorf("refresh token of grant %d was changed after the call", id)
+			}
 		}
 	}
 }

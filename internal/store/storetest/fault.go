@@ -107,8 +107,7 @@ func (w *faultyWork) do() {
 				}
 				w.s.KeepWindow(newWindow(i))
 				w.likes[i][j].begun.Store(version)
-				_, err := w.s.SetLike(w.ctx, uid(i+1), pid(j+1), version == 1, start)
-				if w.try(err) {
+				if w.try(w.like(i+1, j+1, version == 1)) {
 					w.likes[i][j].acknowledged.Store(version)
 				}
 			}
@@ -123,6 +122,20 @@ func (w *faultyWork) do() {
 			w.Errorf("access %d: Check: %v", w.n, r.Problems)
 		}
 	}
+}
+
+// like sets some likes by importing them.
+func (w *faultyWork) like(user, post int, on bool) error {
+	if !on || (user+post)%4 != 1 {
+		_, err := w.s.SetLike(w.ctx, uid(user), pid(post), on, start)
+		return err
+	}
+	seq := liked.Seq(start.Add(-time.Hour).UnixMilli()) << 20
+	got, err := w.s.Import(w.ctx, []store.Record{{Like: &store.Like{User: uid(user), Post: pid(post), Seq: seq}}}, false)
+	if err == nil && len(got.Refused) > 0 {
+		err = got.Refused[0].Err
+	}
+	return err
 }
 
 func (w *faultyWork) verify() {

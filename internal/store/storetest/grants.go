@@ -284,12 +284,16 @@ func requestTokens(t *T) {
 	_, _, err = s.OAuth1Token(t.ctx, hash("p"))
 	t.fails(err, liked.NotFound)
 	other := store.OAuth1Token{Token: hash("q"), SealedSecret: []byte{6}}
-	t.ok(s.AddOAuth1Token(t.ctx, newGrant(3, 1), other))
-	for n, want := range map[int]store.OAuth1Token{1: tok, 3: other} {
+	grants := map[store.Hash]store.Grant{tok.Token: newGrant(1, 1), other.Token: newGrant(3, 1)}
+	level := grants[other.Token]
+	level.OAuth1, level.Access, level.Scopes = true, liked.ReadWrite, 0
+	grants[other.Token] = level
+	t.ok(s.AddOAuth1Token(t.ctx, level, other))
+	for _, want := range []store.OAuth1Token{tok, other} {
 		got, g, err := s.OAuth1Token(t.ctx, want.Token)
 		t.ok(err)
 		same(t, "token", got, want)
-		same(t, "grant", g, newGrant(n, 1))
+		same(t, "grant", g, grants[want.Token])
 	}
 	t.ok(s.RevokeGrant(t.ctx, grantID(1)))
 	_, _, err = s.OAuth1Token(t.ctx, tok.Token)

@@ -1,0 +1,350 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+	"golang.org/x/term"
+
+	"liked"
+	"liked/internal/archive"
+	"liked/internal/control"
+)
+
+type exportCmd struct {
+	File string `arg:"" optional:"" default:"-" help:"Where to; - is standard output. A file appears once it is whole."`
+	Operator
+}
+
+func (*exportCmd) Help() string {
+	return `Examples:
+
+  liked export world.ndjson --data DIR
+  liked export --data DIR | grep '"type":"like"' | wc -l
+
+It writes users, posts, blocks, follows and likes as they are at one moment, one JSON object a line, on a running server
+too. Apps, tokens and passwords are not part of it. "liked import" reads it.`
+}
+
+func (c *exportCmd) Run(e *env) error {
+	return c.with(e, false, func(a *admin) error {
+		resp, err := a.send(http.MethodGet, "/admin/export", nil)
+		if err != nil {
+			return err
+		}
+		defer resp.Body.Close()
+		p := newProgress(e.stderr, "exported", -1)
+		defer p.end()
+		from := io.TeeReader(resp.Body, p)
+		if c.File == "-" {
+			_, err = io.Copy(e.stdout, from)
+			return err
+		}
+		f, err := os.CreateTemp(filepath.Dir(c.File), "."+filepath.Base(c.File)+"-*")
+		if err != nil {
+			return err
+		}
+		defer os.Remove(f.Name()) // unless it has its name by then
+		_, err = io.Copy(f, from)
+		if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+			return fmt.Errorf("%s was not written: %w", c.File, err)
+		}
+		return os.Rename(f.Name(), c.File)
+	})
+}
+
+type importCmd struct {
+	Files   []string `arg:"" help:"Files to import; - is standard input, which must hold records."`
+	User    string   `placeholder:"USER" help:"Whose likes an archive holds: the id or username of a user who is here. Needed where the archive does not tell."`
+	SkipBad bool     `help:"Leave out what cannot be imported, instead of stopping at it."`
+	Output
+	Operator
+}
+
+func (*importCmd) Help() string {
+	return `Examples:
+
+  liked import world.ndjson --data DIR
+  liked export --data OLD | liked import - --data NEW
+  liked import twitter-2024.zip --data DIR
+  liked import likes.json --user alice --data DIR
+
+It reads what "liked export" writes, the archives that X and Mastodon give to their people, or like.js and likes.json in
+them, and app.bsky.feed.like records of Bluesky as JSON. What is there already stays as it is, so that after an
+interruption the same command goes on. docs/import.md has the formats.`
+}
+
+func (c *importCmd) Run(e *env) error {
+	return c.with(e, true, func(a *admin) error {
+		var total control.Imported
+		for _, file := range c.Files {
+			i := importer{c: c, e: e, a: a, file: file}
+			err := i.run()
+			total.Added += i.done.Added
+			total.Kept += i.done.Kept
+			total.Refused += i.done.Refused
+			if err != nil {
+				c.report(e, total)
+				return fmt.Errorf("%w\nwhat came before it was imported; the same command goes on from there", err)
+			}
+		}
+		return c.report(e, total)
+	})
+}
+
+func (c *importCmd) report(e *env, total control.Imported) error {
+	if c.JSON {
+		return json.NewEncoder(e.stdout).Encode(map[string]int64{"added": total.Added, "kept": total.Kept, "refused": total.Refused})
+	}
+	_, err := fmt.Fprintf(e.stdout, "%d records added, %d were there already, %d refused\n", total.Added, total.Kept, total.Refused)
+	return err
+}
+
+// importer sends a file in pieces: an interrupted import is whole up to the last piece.
+type importer struct {
+	c        *importCmd
+	e        *env
+	a        *admin
+	file     string
+	progress *progress
+	done     control.Imported
+
+	piece []byte
+	where []string // of each line of the piece; nil: the lines are those of the file
+	line  int64    // lines in the pieces that were sent
+}
+
+const pieceSize = 2 << 20
+
+func (i *importer) run() error {
+	if i.file == "-" {
+		return i.records(i.e.stdin, -1)
+	}
+	likes, err := archive.Open(i.file)
+	if err != nil {
+		return err
+	}
+	if likes.Format != archive.Records {
+		return i.archive(likes)
+	}
+	f, err := os.Open(i.file)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	size := int64(-1)
+	if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
+		size = info.Size()
+	}
+	return i.records(f, size)
+}
+
+// records passes lines on as they are; the server judges them.
+func (i *importer) records(r io.Reader, size int64) error {
+	i.progress = newProgress(i.e.stderr, "imported", size)
+	defer i.progress.end()
+	lines := bufio.NewReaderSize(r, archive.MaxLine+1)
+	for count := int64(0); ; {
+		line, err := lines.ReadSlice('\n')
+		if err != nil && err != io.EOF {
+			if errors.Is(err, bufio.ErrBufferFull) {
+				err = fmt.Errorf("longer than %d bytes", archive.MaxLine)
+			}
+			return errors.Join(i.send(count), fmt.Errorf("%s:%d: %w", i.file, i.line+1, err))
+		}
+		if len(line) > 0 {
+			count++
+			i.piece = append(i.piece, line...)
+		}
+		if err == io.EOF {
+			return i.send(count)
+		}
+		if len(i.piece) >= pieceSize {
+			if err := i.send(count); err != nil {
+				return err
+			}
+			count = 0
+		}
+	}
+}
+
+// archive sends another service's likes as records.
+func (i *importer) archive(likes *archive.Likes) error {
+	var user liked.UserID
+	switch {
+	case i.c.User != "":
+		var u control.User
+		if err := i.a.call(http.MethodGet, "/admin/users/"+url.PathEscape(i.c.User), nil, &u); err != nil {
+			return fmt.Errorf("user: %w", err)
+		}
+		user = u.ID
+	case likes.Owner != nil:
+		user = likes.Owner.ID
+		if err := i.add("its owner", archive.Record{User: likes.Owner}); err != nil {
+			return err
+		}
+	default:
+		return fmt.Errorf("%s does not tell whose likes these are: give --user, or the whole archive", i.file)
+	}
+	i.progress = newProgress(i.e.stderr, "imported", int64(likes.Len()))
+	i.progress.count = true
+	defer i.progress.end()
+	for item := range likes.Items(user) {
+		if item.Err != nil {
+			if err := i.sendLines(); err != nil {
+				return err
+			}
+			if err := i.refused(item.Where, item.Err.Error()); err != nil {
+				return err
+			}
+		}
+		for _, r := range item.Records {
+			if err := i.add(item.Where, r); err != nil {
+				return err
+			}
+		}
+		i.progress.add(1)
+	}
+	return i.sendLines()
+}
+
+func (i *importer) add(where string, r archive.Record) (err error) {
+	if i.piece, err = archive.Append(i.piece, r); err != nil {
+		return err
+	}
+	if i.where = append(i.where, where); len(i.piece) >= pieceSize {
+		return i.sendLines()
+	}
+	return nil
+}
+
+func (i *importer) sendLines() error {
+	err := i.send(int64(len(i.where)))
+	i.where = i.where[:0]
+	return err
+}
+
+// send sends the piece, which has that many lines.
+func (i *importer) send(lines int64) error {
+	if len(i.piece) == 0 {
+		return nil
+	}
+	path := "/admin/import"
+	if i.c.SkipBad {
+		path += "?skip_bad=true"
+	}
+	resp, err := i.a.send(http.MethodPost, path, i.piece)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	var got control.Imported
+	if err := json.NewDecoder(resp.Body).Decode(&got); err != nil {
+		return fmt.Errorf("server at %s: %w", i.a.base, err)
+	}
+	i.done.Added += got.Added
+	i.done.Kept += got.Kept
+	for _, bad := range got.Reasons {
+		where := fmt.Sprint(i.line + bad.Line)
+		if n := int(bad.Line) - 1; i.where != nil && n < len(i.where) {
+			where = i.where[n]
+		}
+		if err := i.refused(where, bad.Reason); err != nil {
+			return err
+		}
+	}
+	if more := got.Refused - int64(len(got.Reasons)); more > 0 {
+		i.done.Refused += more
+		i.progress.say(fmt.Sprintf("liked: %s: and %d more near there", i.file, more))
+	}
+	if i.progress != nil && !i.progress.count {
+		i.progress.add(len(i.piece))
+	}
+	i.line += lines
+	i.piece = i.piece[:0]
+	return nil
+}
+
+// refused says what was left out, and stops there unless that is to be skipped.
+func (i *importer) refused(where, reason string) error {
+	i.done.Refused++
+	text := i.file + ":" + where + ": " + reason
+	if !i.c.SkipBad {
+		return errors.New(text)
+	}
+	i.progress.say("liked: " + text)
+	return nil
+}
+
+// progress shows how far a command is: as a bar on a terminal, else as a line now and then.
+type progress struct {
+	w     io.Writer
+	verb  string
+	count bool // of likes, not of bytes
+	bar   *progressbar.ProgressBar
+	total int64 // -1: nobody knows
+	n     int64
+	told  time.Time
+}
+
+const tellEvery = 5 * time.Second
+
+func newProgress(w io.Writer, verb string, total int64) *progress {
+	p := &progress{w: w, verb: verb, total: total, told: time.Now()}
+	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		p.bar = progressbar.NewOptions64(total, progressbar.OptionSetWriter(w), progressbar.OptionSetDescription(verb),
+			progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionShowCount(), progressbar.OptionFullWidth(),
+			progressbar.OptionClearOnFinish())
+	}
+	return p
+}
+
+// Write counts what passes.
+func (p *progress) Write(b []byte) (int, error) {
+	p.add(len(b))
+	return len(b), nil
+}
+
+func (p *progress) add(n int) {
+	p.n += int64(n)
+	if p.bar != nil {
+		_ = p.bar.Add(n) // a terminal that is gone is no reason to stop
+		return
+	}
+	if time.Since(p.told) < tellEvery {
+		return
+	}
+	p.told = time.Now()
+	unit := "bytes"
+	if p.count {
+		unit = "likes"
+	}
+	of := ""
+	if p.total > 0 {
+		of = fmt.Sprintf(" of %d, %d%%", p.total, p.n*100/p.total)
+	}
+	fmt.Fprintf(p.w, "liked: %s %d %s%s\n", p.verb, p.n, unit, of)
+}
+
+// say writes a line that stays.
+func (p *progress) say(line string) {
+	if p.bar != nil {
+		_ = p.bar.Clear()
+	}
+	fmt.Fprintln(p.w, line)
+}
+
+func (p *progress) end() {
+	if p.bar != nil {
+		_ = p.bar.Clear()
+	}
+}

@@ -1,0 +1,304 @@
+package api
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"liked"
+	"liked/internal/store"
+)
+
+// v1Routes is the part of X's API v1.1 that is about likes, over the same state, for clients that never moved. Its
+// requests go through the same checks as those of the table of routes, with the refusals in v1.1's words; its
+// parameters come in the query or as a form, and what it does not know it ignores.
+//
+// X's documents: "POST favorites/create", "POST favorites/destroy", "GET favorites/list" and "GET
+// account/verify_credentials" of the API reference v1.1, and "Response codes".
+var v1Routes = []route{
+	{"POST /1.1/favorites/create.json", "favoritesCreate", "", 0, liked.OAuth1User, true, false, false, per24h(1000, 1000), nil, nil, nil, (*API).v1Create},
+	{"POST /1.1/favorites/destroy.json", "favoritesDestroy", "", 0, liked.OAuth1User, true, false, false, per24h(1000, 1000), nil, nil, nil, (*API).v1Destroy},
+	{"GET /1.1/favorites/list.json", "favoritesList", "", 0, liked.OAuth1User | liked.AppOnly, true, true, false, per15m(75, 75), nil, nil, nil, (*API).v1List},
+	{"GET /1.1/account/verify_credentials.json", "accountVerifyCredentials", "", 0, liked.OAuth1User, false, false, false, per15m(75, 0), nil, nil, nil, (*API).v1Verify},
+}
+
+const v1Prefix = "/1.1/"
+
+// v1Words are v1.1's refusals by their code.
+var v1Words = map[int]struct {
+	status  int
+	message string
+}{
+	25:  {400, "Query parameters are missing."},
+	32:  {401, "Could not authenticate you."},
+	34:  {404, "Sorry, that page does not exist."},
+	64:  {403, "Your account is suspended and is not permitted to access this feature."},
+	88:  {429, "Rate limit exceeded"},
+	89:  {401, "Invalid or expired token."},
+	130: {503, "Over capacity"},
+	131: {500, "Internal error"},
+	135: {401, "Timestamp out of bounds."},
+	136: {401, "You have been blocked from the author of this tweet."},
+	139: {403, "You have already favorited this status."},
+	144: {404, "No status found with that ID."},
+	179: {403, "Sorry, you are not authorized to see this status."},
+	215: {400, "Bad Authentication data."},
+	220: {403, "Your credentials do not allow access to this resource."},
+	261: {403, "Application cannot perform write actions."},
+	326: {403, "To protect our users from spam and other malicious activity, this account is temporarily locked. Please log in to https://twitter.com to unlock your account."},
+	453: {403, "You currently have access to a subset of Twitter API v2 endpoints and limited v1.1 endpoints (e.g. media post, oauth) only. If you need access to this endpoint, you may need a different access level. You can learn more here: https://developer.twitter.com/en/portal/product"},
+}
+
+// v1 refuses with a code of v1.1.
+func v1(code int, why string) *problem {
+	w := v1Words[code]
+	text, err := encode(struct {
+		Errors []v1Error `json:"errors"`
+	}{[]v1Error{{code, w.message}}})
+	if err != nil {
+		panic(err) // strings have a JSON form
+	}
+	return &problem{status: w.status, body: text, v1: true, why: why}
+}
+
+type v1Error struct {
+	Code    int    `json:"code"`
+	Message string `json:"message"`
+}
+
+// v1Problem says in v1.1's words what the checks that both versions share have refused.
+func (c *catalogue) v1Problem(r *http.Request, err error) *problem {
+	if liked.KindOf(err) == liked.Unauthorized {
+		scheme, _, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+		code := 32
+		switch c, known := errors.AsType[interface {
+			error
+			Code() string // X's number for it, where it has one
+		}](err); {
+		case known:
+			if n, err := strconv.Atoi(c.Code()); err == nil && v1Words[n].status != 0 {
+				code = n
+			}
+		case strings.EqualFold(scheme, "Bearer"):
+			code = 89
+		case !strings.EqualFold(scheme, "OAuth"):
+			code = 215
+		}
+		return v1(code, err.Error())
+	}
+	p := c.problemOf(err)
+	if p.v1 {
+		return p
+	}
+	code := p.code
+	switch {
+	case code != 0:
+	case p.status >= 500:
+		code = 131
+	default:
+		code = 25
+	}
+	q := v1(code, p.why)
+	q.cause = p.cause
+	return q
+}
+
+// runV1 is run for v1.1.
+func (a *API) runV1(rt *endpoint, w http.ResponseWriter, r *http.Request, x *exchange) (any, error) {
+	who, err := a.admit(rt, r, x)
+	if err != nil {
+		return nil, err
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+	if err := r.ParseForm(); err != nil {
+		return nil, v1(25, "the parameters cannot be read: "+err.Error())
+	}
+	if rt.writes() {
+		if p := a.mayWrite(who); p != nil {
+			return nil, p
+		}
+	}
+	return rt.serve(a, &call{ctx: r.Context(), who: who, form: r.Form})
+}
+
+// v1ID reads an identifier. Without one, code says that parameters are missing.
+func v1ID[ID liked.UserID | liked.PostID](form url.Values, name string, malformed int) (ID, error) {
+	text := form.Get(name)
+	if text == "" {
+		return 0, v1(25, "the parameter "+name+" is missing")
+	}
+	id, err := liked.ParseID[ID](text)
+	if err != nil {
+		return 0, v1(malformed, name+"="+strconv.Quote(text)+": "+err.Error())
+	}
+	return id, nil
+}
+
+// v1Create likes a post. Unlike v2, it refuses to do so twice.
+func (a *API) v1Create(c *call) (any, error) {
+	id, err := v1ID[liked.PostID](c.form, "id", 144)
+	if err != nil {
+		return nil, err
+	}
+	changed, err := a.Store.SetLike(c.ctx, c.who.User, id, true, a.Now())
+	if err != nil {
+		return nil, a.v1Unseen(c, id, err)
+	}
+	if !changed {
+		return nil, v1(139, "the user likes the post already")
+	}
+	return a.v1Post(c, id)
+}
+
+// v1Unseen refuses for a post that the caller may not see.
+func (a *API) v1Unseen(c *call, id liked.PostID, err error) error {
+	switch liked.KindOf(err) {
+	case liked.NotFound:
+		return v1(144, err.Error())
+	case liked.Forbidden:
+		// To somebody who is nobody, a protected author is hidden and one who blocks the caller is not.
+		if _, open := a.Store.Post(c.ctx, 0, id); open == nil {
+			return v1(136, err.Error())
+		}
+		return v1(179, err.Error())
+	}
+	return err
+}
+
+// v1Destroy takes a like back, which must be there.
+func (a *API) v1Destroy(c *call) (any, error) {
+	id, err := v1ID[liked.PostID](c.form, "id", 144)
+	if err != nil {
+		return nil, err
+	}
+	changed, err := a.Store.SetLike(c.ctx, c.who.User, id, false, a.Now())
+	if err != nil {
+		return nil, err
+	}
+	if !changed {
+		return nil, v1(144, "the user does not like the post")
+	}
+	return a.v1Post(c, id)
+}
+
+func (a *API) v1Post(c *call, id liked.PostID) (any, error) {
+	p, err := a.Store.Post(c.ctx, c.who.User, id)
+	if err != nil {
+		return nil, a.v1Unseen(c, id, err)
+	}
+	statuses, err := a.v1Statuses(c, []liked.Post{p})
+	if err != nil {
+		return nil, err
+	}
+	return statuses[0], nil
+}
+
+// v1List goes back over no more likes than this, as X's own list did not reach back for ever.
+const (
+	v1Reach    = 3200
+	v1Page     = 200
+	v1Defaults = 20
+)
+
+// v1List lists what a user likes, newest like first. since_id and max_id are about the posts.
+func (a *API) v1List(c *call) (any, error) {
+	number := func(name string, otherwise int64) (int64, error) {
+		if c.form.Get(name) == "" {
+			return otherwise, nil
+		}
+		n, err := v1ID[liked.PostID](c.form, name, 25)
+		return int64(n), err
+	}
+	count, err1 := number("count", v1Defaults)
+	since, err2 := number("since_id", 0)
+	most, err3 := number("max_id", 1<<63-1)
+	user, err4 := a.v1User(c)
+	if err := errors.Join(err1, err2, err3, err4); err != nil {
+		return nil, firstOf(err1, err2, err3, err4)
+	}
+	count = min(count, v1Page)
+	posts := []liked.Post{}
+	if a.PrivateLikes && user != c.who.User {
+		count = 0
+	}
+	for from, looked := (store.Cursor{}), 0; int64(len(posts)) < count && looked < v1Reach; looked += v1Page {
+		page, err := a.Store.LikedPosts(c.ctx, c.who.User, user, from, v1Page)
+		switch {
+		case err == nil:
+		case liked.KindOf(err) == liked.NotFound:
+			return nil, v1(34, err.Error())
+		case liked.KindOf(err) == liked.Forbidden:
+			return nil, v1(179, err.Error())
+		default:
+			return nil, err
+		}
+		for _, p := range page.Items {
+			if id := int64(p.ID); id > since && id <= most && int64(len(posts)) < count {
+				posts = append(posts, p)
+			}
+		}
+		if from = page.Older; from == (store.Cursor{}) {
+			break
+		}
+	}
+	return a.v1Statuses(c, posts)
+}
+
+func firstOf(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// v1User is whom user_id or screen_name name, or else the caller.
+func (a *API) v1User(c *call) (liked.UserID, error) {
+	switch name := c.form.Get("screen_name"); {
+	case c.form.Get("user_id") != "":
+		return v1ID[liked.UserID](c.form, "user_id", 34)
+	case name != "":
+		u, err := a.Store.UserByUsername(c.ctx, strings.TrimPrefix(name, "@"))
+		if err != nil && liked.KindOf(err) == liked.NotFound {
+			return 0, v1(34, err.Error())
+		}
+		return u.ID, err
+	case c.who.User == 0:
+		return 0, v1(25, "an app must name the user: user_id or screen_name")
+	}
+	return c.who.User, nil
+}
+
+// v1Verify shows the caller, with the newest post unless that is not wanted.
+func (a *API) v1Verify(c *call) (any, error) {
+	u, err := a.Store.User(c.ctx, c.who.User)
+	if err != nil {
+		return nil, err
+	}
+	entities := wantsEntities(c.form)
+	o := newV1User(&u, false, entities)
+	if skip := c.form.Get("skip_status"); skip == "true" || skip == "t" || skip == "1" {
+		return o, nil
+	}
+	newest, err := a.Store.NewestPosts(c.ctx, u.ID, []liked.UserID{u.ID})
+	if err != nil || newest[0] == 0 {
+		return o, err
+	}
+	p, err := a.Store.Post(c.ctx, u.ID, newest[0])
+	if err != nil {
+		if liked.KindOf(err) == liked.NotFound { // since then
+			return o, nil
+		}
+		return nil, err
+	}
+	statuses, err := a.v1Statuses(c, []liked.Post{p})
+	if err != nil {
+		return nil, err
+	}
+	statuses[0].User = nil
+	o.Status = statuses[0]
+	return o, nil
+}

@@ -1,0 +1,124 @@
+package archive
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"strings"
+	"time"
+
+	"liked"
+)
+
+// A like on Bluesky is a record of the lexicon app.bsky.feed.like: {"subject": {"uri", "cid"}, "createdAt"}. Tools write
+// them down as com.atproto.repo.listRecords answers, {"records": [{"uri", "cid", "value": {…}}], "cursor"}, as an array of
+// such records or of their values, as one of these a line, or as a file for each in a folder app.bsky.feed.like. The CAR
+// file that the service itself gives is not read.
+//
+// The subject is named at://DID/app.bsky.feed.post/RKEY, where the key is mostly a timestamp (AT Protocol, TID).
+
+type blueskyRecord struct {
+	// One of these is there.
+	Records []json.RawMessage `json:"records"`
+	Value   *blueskyLike      `json:"value"`
+	blueskyLike
+}
+
+type blueskyLike struct {
+	Subject *struct {
+		URI string `json:"uri"`
+	} `json:"subject"`
+	CreatedAt string `json:"createdAt"`
+}
+
+func (l *Likes) bluesky(file string, text []byte) error {
+	for d := json.NewDecoder(bytes.NewReader(text)); ; {
+		var raw json.RawMessage
+		if err := d.Decode(&raw); err == io.EOF {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		if err := l.blueskyValue(file, raw, 0); err != nil {
+			return err
+		}
+	}
+}
+
+func (l *Likes) blueskyValue(file string, raw json.RawMessage, depth int) error {
+	var list []json.RawMessage
+	if json.Unmarshal(raw, &list) != nil {
+		var r blueskyRecord
+		if err := json.Unmarshal(raw, &r); err != nil {
+			return liked.Errorf(liked.Invalid, "neither records of likes nor an archive: %v", err)
+		}
+		if list = r.Records; list == nil {
+			like := r.blueskyLike
+			if r.Value != nil {
+				like = *r.Value
+			}
+			if like.Subject == nil && len(l.items) == 0 && depth == 0 {
+				return liked.Errorf(liked.Invalid, "it starts with no record of a like")
+			}
+			l.blueskyLike(numbered(file, len(l.items)), like)
+			return nil
+		}
+	}
+	if depth > 1 {
+		return liked.Errorf(liked.Invalid, "lists of lists of lists")
+	}
+	for _, r := range list {
+		if err := l.blueskyValue(file, r, depth+1); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (l *Likes) blueskyLike(where string, like blueskyLike) {
+	if like.Subject == nil {
+		l.refuse(where, "it has no subject")
+		return
+	}
+	at, err := time.Parse(time.RFC3339, like.CreatedAt)
+	if err != nil {
+		l.refuse(where, "createdAt %q is no time", like.CreatedAt)
+		return
+	}
+	rest, ok := strings.CutPrefix(like.Subject.URI, "at://")
+	segments := strings.Split(rest, "/")
+	if !ok || len(segments) != 3 || !strings.HasPrefix(segments[0], "did:") || segments[2] == "" || strings.ContainsRune(rest, 0) {
+		l.refuse(where, "%q is not the address of a post", like.Subject.URI)
+		return
+	}
+	did, collection, key := segments[0], segments[1], segments[2]
+	if collection != "app.bsky.feed.post" {
+		l.refuse(where, "it is a like of a record of %s, not of a post", collection)
+		return
+	}
+	post := liked.Post{ID: liked.PostID(ForeignID(like.Subject.URI)), Text: "https://bsky.app/profile/" + did + "/post/" + key, CreatedAt: at.UTC()}
+	if created, ok := tid(key); ok {
+		post.CreatedAt = created
+	}
+	by := standIn("b", "https://bsky.app/profile/"+did, did)
+	post.Author = by.ID
+	l.items = append(l.items, item{where: where, post: post, by: by, at: at})
+}
+
+// tid reads the time in a timestamp identifier of the AT Protocol: 13 letters of base 32, of which 53 bits are
+// microseconds since 1970 and the last 10 a clock's number.
+func tid(key string) (time.Time, bool) {
+	const letters = "234567abcdefghijklmnopqrstuvwxyz"
+	if len(key) != 13 {
+		return time.Time{}, false
+	}
+	var n uint64
+	for i := range len(key) {
+		v := strings.IndexByte(letters, key[i])
+		if v < 0 || i == 0 && v > 7 {
+			return time.Time{}, false
+		}
+		n = n<<5 | uint64(v)
+	}
+	return time.UnixMicro(int64(n >> 10)).UTC(), true
+}

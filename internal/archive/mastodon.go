@@ -1,0 +1,86 @@
+package archive
+
+import (
+	"encoding/json"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"liked"
+)
+
+// Mastodon's archive (Preferences, Import and export, Request your archive) is made by its BackupService: likes.json is
+// an ActivityPub OrderedCollection (Activity Streams 2.0, section 5) whose orderedItems are the addresses of the posts,
+// and nothing else; actor.json is the person. Older releases give a tar.gz, newer ones a zip. Likes stand oldest first,
+// by their post or by themselves, depending on the release.
+
+func (l *Likes) mastodon(file string, text []byte) error {
+	var collection struct {
+		Items []json.RawMessage `json:"orderedItems"`
+	}
+	if err := json.Unmarshal(text, &collection); err != nil {
+		return err
+	}
+	for i, raw := range collection.Items {
+		where := numbered(file, i)
+		var address string
+		if json.Unmarshal(raw, &address) != nil {
+			var object struct{ ID string } // an item may be the object instead of its id
+			_ = json.Unmarshal(raw, &object)
+			address = object.ID
+		}
+		post, by, err := mastodonPost(address)
+		if err != nil {
+			l.refuse(where, "%v", err)
+			continue
+		}
+		l.items = append(l.items, item{where: where, post: post, by: by})
+	}
+	return nil
+}
+
+// mastodonPost makes a post of its address, https://HOST/users/NAME/statuses/ID on Mastodon. Other servers have other
+// addresses, which tell no more than the host.
+func mastodonPost(address string) (post liked.Post, by liked.User, err error) {
+	u, err := url.Parse(address)
+	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || strings.ContainsRune(address, 0) {
+		return post, by, liked.Errorf(liked.Invalid, "%q is not the address of a post", address)
+	}
+	post = liked.Post{ID: liked.PostID(ForeignID(address)), Text: address, CreatedAt: time.Unix(0, 0).UTC()}
+	author, name := u.Scheme+"://"+u.Host, u.Host
+	segments := strings.Split(strings.TrimPrefix(u.Path, "/"), "/")
+	if len(segments) == 4 && segments[0] == "users" && segments[2] == "statuses" {
+		author += "/users/" + segments[1]
+		name = segments[1] + "@" + u.Host
+		// The upper 48 bits of an id are milliseconds since 1970. Ids were numbers in order before: see Mastodon::Snowflake.
+		id, err := strconv.ParseInt(segments[3], 10, 64)
+		if ms := id >> 16; err == nil && ms >= 1451606400000 { // 2016, before there was Mastodon
+			post.CreatedAt = time.UnixMilli(ms).UTC()
+		}
+	}
+	by = standIn("m", author, name)
+	post.Author = by.ID
+	return post, by, nil
+}
+
+func (l *Likes) mastodonActor(text []byte) error {
+	var actor struct {
+		ID        string    `json:"id"`
+		Username  string    `json:"preferredUsername"`
+		Name      string    `json:"name"`
+		Published time.Time `json:"published"`
+	}
+	if err := json.Unmarshal(text, &actor); err != nil {
+		return err
+	}
+	if actor.ID == "" || !liked.ValidUsername(actor.Username) {
+		return nil // Mastodon allows longer names: somebody must say who it is
+	}
+	if actor.Name == "" {
+		actor.Name = actor.Username
+	}
+	l.Owner = &liked.User{ID: liked.UserID(ForeignID(actor.ID)), Username: actor.Username, Name: shorten(actor.Name, 50),
+		CreatedAt: actor.Published.UTC(), URL: actor.ID}
+	return nil
+}

@@ -1,0 +1,298 @@
+// Package archive reads and writes likes as files. [Append] and [Parse] are the server's own form, one JSON object a
+// line; [Open] reads what other services give to the people who leave them: X, Mastodon and Bluesky.
+package archive
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strconv"
+	"time"
+
+	"liked"
+	"liked/internal/store"
+)
+
+// Record is what stands on a line.
+type Record = store.Record
+
+// MaxLine is the length of the longest line that is read, in bytes.
+const MaxLine = 1 << 20
+
+const timeFormat = "2006-01-02T15:04:05.000Z"
+
+type stamp time.Time
+
+func (t stamp) MarshalText() ([]byte, error) {
+	return time.Time(t).UTC().AppendFormat(nil, timeFormat), nil
+}
+
+func (t *stamp) UnmarshalText(text []byte) error {
+	parsed, err := time.Parse(time.RFC3339, string(text))
+	if err != nil {
+		return fmt.Errorf("%q is not a time such as 2024-05-01T12:00:00.000Z", text)
+	}
+	*t = stamp(parsed.UTC())
+	return nil
+}
+
+// The records, as JSON. Members that are missing are zero, but for those that need is told of.
+
+type userLine struct {
+	Type            string             `json:"type,omitempty"`
+	ID              liked.UserID       `json:"id"`
+	Username        string             `json:"username"`
+	Name            string             `json:"name"`
+	CreatedAt       *stamp             `json:"created_at"`
+	State           liked.AccountState `json:"state"`
+	Protected       bool               `json:"protected,omitempty"`
+	Verified        bool               `json:"verified,omitempty"`
+	Description     string             `json:"description,omitempty"`
+	Location        string             `json:"location,omitempty"`
+	URL             string             `json:"url,omitempty"`
+	ProfileImageURL string             `json:"profile_image_url,omitempty"`
+	PinnedPost      liked.PostID       `json:"pinned_post_id,omitempty"`
+}
+
+type postLine struct {
+	Type      string       `json:"type"`
+	ID        liked.PostID `json:"id"`
+	Author    liked.UserID `json:"author_id"`
+	Deleted   bool         `json:"deleted,omitempty"`
+	Text      string       `json:"text,omitempty"`
+	CreatedAt *stamp       `json:"created_at,omitempty"`
+	RepostOf  liked.PostID `json:"repost_of,omitempty"`
+	InReplyTo liked.PostID `json:"in_reply_to,omitempty"`
+	Quotes    liked.PostID `json:"quotes,omitempty"`
+	Thread    liked.PostID `json:"conversation_id,omitempty"`
+	Answered  liked.UserID `json:"in_reply_to_user_id,omitempty"`
+	By        *userLine    `json:"author,omitempty"`
+}
+
+type relationLine struct {
+	Type string       `json:"type"`
+	From liked.UserID `json:"user_id"`
+	To   liked.UserID `json:"target_id"`
+}
+
+type likeLine struct {
+	Type string       `json:"type"`
+	User liked.UserID `json:"user_id"`
+	Post liked.PostID `json:"post_id"`
+	At   *stamp       `json:"at"`
+	N    uint64       `json:"n,omitempty"`
+}
+
+// Append appends the record as a line with its newline. Times are cut to milliseconds.
+func Append(dst []byte, r store.Record) ([]byte, error) {
+	switch {
+	case r.User != nil:
+		u := lineOf(r.User)
+		u.Type = "user"
+		return appendJSON(dst, u)
+	case r.Post != nil:
+		p := r.Post
+		line := postLine{Type: "post", ID: p.ID, Author: p.Author, Deleted: p.Deleted, Text: p.Text, RepostOf: p.RepostOf,
+			InReplyTo: p.InReplyTo, Quotes: p.Quotes, Thread: p.Conversation, Answered: p.InReplyToUser}
+		if !p.Deleted {
+			line.CreatedAt = (*stamp)(&p.CreatedAt)
+		}
+		if p.By != nil {
+			line.By = lineOf(p.By)
+		}
+		return appendJSON(dst, line)
+	case r.Block != nil:
+		return appendJSON(dst, relationLine{"block", r.Block.From, r.Block.To})
+	case r.Follow != nil:
+		return appendJSON(dst, relationLine{"follow", r.Follow.From, r.Follow.To})
+	case r.Like != nil:
+		dst = append(dst, likeStart...)
+		dst = strconv.AppendInt(dst, int64(r.Like.User), 10)
+		dst = append(dst, likePost...)
+		dst = strconv.AppendInt(dst, int64(r.Like.Post), 10)
+		dst = append(dst, likeAt...)
+		dst = time.UnixMilli(int64(r.Like.Seq>>20)).UTC().AppendFormat(dst, timeFormat)
+		dst = append(dst, '"')
+		if n := r.Like.Seq & (1<<20 - 1); n > 0 {
+			dst = strconv.AppendUint(append(dst, likeN...), uint64(n), 10)
+		}
+		return append(dst, "}\n"...), nil
+	}
+	return dst, liked.Errorf(liked.Invalid, "the record is empty")
+}
+
+func lineOf(u *liked.User) *userLine {
+	return &userLine{ID: u.ID, Username: u.Username, Name: u.Name, CreatedAt: (*stamp)(&u.CreatedAt), State: u.State,
+		Protected: u.Protected, Verified: u.Verified, Description: u.Description, Location: u.Location, URL: u.URL,
+		ProfileImageURL: u.ProfileImageURL, PinnedPost: u.PinnedPost}
+}
+
+func appendJSON(dst []byte, v any) ([]byte, error) {
+	b := bytes.NewBuffer(dst)
+	e := json.NewEncoder(b)
+	e.SetEscapeHTML(false)
+	err := e.Encode(v)
+	return b.Bytes(), err
+}
+
+// A line of a like as Append writes it. Likes are most of any file, so that this form has a reader of its own.
+const (
+	likeStart = `{"type":"like","user_id":"`
+	likePost  = `","post_id":"`
+	likeAt    = `","at":"`
+	likeN     = `,"n":`
+)
+
+// Parse reads a line. Whether what it says can be is for the store to judge; what it does not say, and what is no member
+// of its type, is an error.
+func Parse(line []byte) (store.Record, error) {
+	if r, ok := parseLike(line); ok {
+		return r, nil
+	}
+	var kind struct {
+		Type string `json:"type"`
+	}
+	if err := json.Unmarshal(line, &kind); err != nil {
+		return store.Record{}, &liked.Error{Kind: liked.Invalid, Msg: "the line is no JSON object", Err: err}
+	}
+	switch kind.Type {
+	case "user":
+		var l userLine
+		if err := decode(line, &l); err != nil {
+			return store.Record{}, err
+		}
+		u, err := l.user()
+		return store.Record{User: u}, err
+	case "post":
+		var l postLine
+		if err := decode(line, &l); err != nil {
+			return store.Record{}, err
+		}
+		p, err := l.post()
+		return store.Record{Post: p}, err
+	case "block", "follow":
+		var l relationLine
+		if err := decode(line, &l); err != nil {
+			return store.Record{}, err
+		}
+		if kind.Type == "block" {
+			return store.Record{Block: &store.Pair{From: l.From, To: l.To}}, nil
+		}
+		return store.Record{Follow: &store.Pair{From: l.From, To: l.To}}, nil
+	case "like":
+		var l likeLine
+		if err := decode(line, &l); err != nil {
+			return store.Record{}, err
+		}
+		like, err := l.like()
+		return store.Record{Like: like}, err
+	}
+	return store.Record{}, liked.Errorf(liked.Invalid, "type %q is not one of [user post block follow like]", kind.Type)
+}
+
+func decode(line []byte, into any) error {
+	d := json.NewDecoder(bytes.NewReader(line))
+	d.DisallowUnknownFields()
+	if err := d.Decode(into); err != nil {
+		return &liked.Error{Kind: liked.Invalid, Msg: "the record cannot be read", Err: err}
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return liked.Errorf(liked.Invalid, "something follows the record")
+	}
+	return nil
+}
+
+func missing(what, member string) error {
+	return liked.Errorf(liked.Invalid, "the %s has no %s", what, member)
+}
+
+func (l *userLine) user() (*liked.User, error) {
+	if l.CreatedAt == nil {
+		return nil, missing("user", "created_at")
+	}
+	return &liked.User{ID: l.ID, Username: l.Username, Name: l.Name, CreatedAt: time.Time(*l.CreatedAt), State: l.State,
+		Protected: l.Protected, Verified: l.Verified, Description: l.Description, Location: l.Location, URL: l.URL,
+		ProfileImageURL: l.ProfileImageURL, PinnedPost: l.PinnedPost}, nil
+}
+
+func (l *postLine) post() (*store.Post, error) {
+	p := &store.Post{Post: liked.Post{ID: l.ID, Author: l.Author, Text: l.Text, RepostOf: l.RepostOf, InReplyTo: l.InReplyTo,
+		Quotes: l.Quotes, Conversation: l.Thread, InReplyToUser: l.Answered}, Deleted: l.Deleted}
+	switch {
+	case l.Deleted && (l.CreatedAt != nil || l.By != nil || l.Text != "" || l.InReplyTo|l.Quotes|l.Thread != 0 || l.Answered != 0):
+		return nil, liked.Errorf(liked.Invalid, "a deleted post has nothing but id, author_id and repost_of")
+	case l.Deleted:
+		return p, nil
+	case l.CreatedAt == nil:
+		return nil, missing("post", "created_at")
+	}
+	p.CreatedAt = time.Time(*l.CreatedAt)
+	if l.By != nil {
+		var err error
+		if p.By, err = l.By.user(); err != nil {
+			return nil, err
+		}
+	}
+	return p, nil
+}
+
+func (l *likeLine) like() (*store.Like, error) {
+	if l.At == nil {
+		return nil, missing("like", "at")
+	}
+	seq, ok := seqOf(time.Time(*l.At), l.N)
+	if !ok {
+		return nil, liked.Errorf(liked.Invalid, "a like lies after 1970 and before 2248, and n is less than %d", 1<<20)
+	}
+	return &store.Like{User: l.User, Post: l.Post, Seq: seq}, nil
+}
+
+// seqOf is the position of like number n of a millisecond.
+func seqOf(at time.Time, n uint64) (liked.Seq, bool) {
+	ms := at.UnixMilli()
+	if ms < 1 || ms >= 1<<43 || n >= 1<<20 {
+		return 0, false
+	}
+	return liked.Seq(ms)<<20 | liked.Seq(n), true
+}
+
+// parseLike reads what Append writes for a like, and nothing else.
+func parseLike(line []byte) (store.Record, bool) {
+	rest, ok := bytes.CutPrefix(line, []byte(likeStart))
+	if !ok {
+		return store.Record{}, false
+	}
+	user, rest, ok1 := digits(rest)
+	rest, ok2 := bytes.CutPrefix(rest, []byte(likePost))
+	post, rest, ok3 := digits(rest)
+	rest, ok4 := bytes.CutPrefix(rest, []byte(likeAt))
+	if !ok1 || !ok2 || !ok3 || !ok4 || len(rest) < len(timeFormat)+2 {
+		return store.Record{}, false
+	}
+	at, err := time.Parse(timeFormat, string(rest[:len(timeFormat)]))
+	if err != nil || rest[len(timeFormat)] != '"' {
+		return store.Record{}, false
+	}
+	rest = rest[len(timeFormat)+1:]
+	var n uint64
+	if after, ok := bytes.CutPrefix(rest, []byte(likeN)); ok {
+		if n, rest, ok = digits(after); !ok || after[0] == '0' {
+			return store.Record{}, false
+		}
+	}
+	seq, ok := seqOf(at, n)
+	if !ok || len(rest) != 1 || rest[0] != '}' {
+		return store.Record{}, false
+	}
+	return store.Record{Like: &store.Like{User: liked.UserID(user), Post: liked.PostID(post), Seq: seq}}, true
+}
+
+// digits takes 1 to 19 digits, a number below 2^63, off the text.
+func digits(text []byte) (n uint64, rest []byte, ok bool) {
+	i := 0
+	for ; i < len(text) && i < 19 && text[i] >= '0' && text[i] <= '9'; i++ {
+		n = n*10 + uint64(text[i]-'0')
+	}
+	return n, text[i:], i > 0 && n <= 1<<63-1
+}

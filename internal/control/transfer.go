@@ -1,0 +1,149 @@
+package control
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+
+	"liked"
+	"liked/internal/archive"
+	"liked/internal/store"
+)
+
+// stream is an answer that is written as it arises. If it fails the connection is cut, so that nobody takes a part for
+// the whole.
+type stream func(w io.Writer) error
+
+// export answers with every record of one moment, a line each.
+func (c *Control) export(r *http.Request) (any, error) {
+	return stream(func(w io.Writer) error {
+		b := bufio.NewWriterSize(w, 64<<10)
+		var line []byte
+		err := c.Store.Export(r.Context(), func(rec store.Record) (err error) {
+			if line, err = archive.Append(line[:0], rec); err == nil {
+				_, err = b.Write(line)
+			}
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		return b.Flush()
+	}), nil
+}
+
+// Imported is what an import did.
+type Imported struct {
+	Added   int64     `json:"added"`   // records that were missing
+	Kept    int64     `json:"kept"`    // records that were there
+	Refused int64     `json:"refused"` // lines that were left out
+	Reasons []Refused `json:"reasons"` // of the first 1,000 of them
+}
+
+// Refused says why a line was left out.
+type Refused struct {
+	Line   int64  `json:"line"` // from 1
+	Reason string `json:"reason"`
+}
+
+const (
+	maxReasons = 1000
+	perImport  = 4096 // records in one step of the store: likes of others wait for no longer
+	// A like may be this far ahead of the clock, which is not that of the machine that it was exported from. Further ahead it
+	// would drag all later likes along.
+	maxAhead = 5 * time.Minute
+)
+
+// importing reads records, a line each, and adds what is missing. The first line that cannot be added ends it, with what
+// came before it added, unless the query says skip_bad=true. Lines are numbered as they stand, empty ones included.
+func (c *Control) importing(r *http.Request) (any, error) {
+	skipBad := false
+	for name, values := range r.URL.Query() {
+		if name != "skip_bad" || values[0] != "true" && values[0] != "false" {
+			return nil, liked.Errorf(liked.Invalid, "%s=%q: the one parameter is skip_bad, true or false", name, values[0])
+		}
+		skipBad = values[0] == "true"
+	}
+	i := importer{c: c, r: r, skipBad: skipBad, done: Imported{Reasons: []Refused{}}}
+	lines := bufio.NewReaderSize(r.Body, archive.MaxLine)
+	for number := int64(1); ; number++ {
+		line, err := lines.ReadSlice('\n')
+		switch {
+		case err == nil, err == io.EOF && len(line) > 0:
+		case err == io.EOF:
+			err := i.flush()
+			return i.done, err
+		case errors.Is(err, bufio.ErrBufferFull):
+			return nil, errors.Join(i.flush(), liked.Errorf(liked.Invalid, "line %d is longer than %d bytes; what came before it was imported", number, archive.MaxLine))
+		default:
+			return nil, errors.Join(i.flush(), &liked.Error{Kind: liked.Invalid, Msg: "the body ended early", Err: err})
+		}
+		if line = bytes.TrimSpace(line); len(line) == 0 {
+			continue
+		}
+		rec, err := archive.Parse(line)
+		if err == nil && rec.Like != nil {
+			if at := time.UnixMilli(int64(rec.Like.Seq >> 20)); at.After(c.Now().Add(maxAhead)) {
+				err = liked.Errorf(liked.Invalid, "the like lies in the future, at %s", at.UTC().Format(time.RFC3339))
+			}
+		}
+		if err != nil {
+			if flushErr := i.flush(); flushErr != nil {
+				return nil, flushErr
+			}
+			if !i.stopped {
+				i.refuse(number, err)
+			}
+		} else {
+			i.records, i.numbers = append(i.records, rec), append(i.numbers, number)
+			if len(i.records) == perImport {
+				if err := i.flush(); err != nil {
+					return nil, err
+				}
+			}
+		}
+		if i.stopped {
+			return i.done, nil
+		}
+	}
+}
+
+type importer struct {
+	c       *Control
+	r       *http.Request
+	skipBad bool
+	records []store.Record
+	numbers []int64 // of their lines
+	stopped bool    // by a bad line
+	done    Imported
+}
+
+func (i *importer) refuse(line int64, err error) {
+	i.done.Refused++
+	if len(i.done.Reasons) < maxReasons {
+		i.done.Reasons = append(i.done.Reasons, Refused{line, err.Error()})
+	}
+	i.stopped = !i.skipBad
+}
+
+// flush puts what was read into the store.
+func (i *importer) flush() error {
+	if len(i.records) == 0 {
+		return nil
+	}
+	got, err := i.c.Store.Import(i.r.Context(), i.records, i.skipBad)
+	if err != nil {
+		return fmt.Errorf("lines %d to %d: %w", i.numbers[0], i.numbers[len(i.numbers)-1], err)
+	}
+	i.done.Added += int64(got.Added)
+	i.done.Kept += int64(got.Kept)
+	for _, bad := range got.Refused {
+		i.refuse(i.numbers[bad.Index], bad.Err)
+	}
+	i.records, i.numbers = i.records[:0], i.numbers[:0]
+	return nil
+}

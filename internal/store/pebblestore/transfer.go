@@ -1,0 +1,489 @@
+package pebblestore
+
+import (
+	"context"
+	"slices"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"liked"
+	"liked/internal/store"
+)
+
+// Import runs as one operation of the committer, which reads through its own batch. Likes that it adds are marked in
+// the store as never having been in the log.
+func (s *Store) Import(ctx context.Context, records []store.Record, keepGoing bool) (store.Imported, error) {
+	var done store.Imported // belongs to the committer until update returns without an error
+	records = slices.Clone(records)
+	err := s.update(ctx, func(t *tx) error {
+		t.inStep = true
+		t.c.group.batch = t.c.s.db.NewIndexedBatch()
+		i := importer{tx: t, users: make(map[liked.UserID]*listSeen), posts: make(map[liked.PostID]*postSeen), mine: make(map[likeID]bool),
+			taken: make(map[likerID]bool)}
+		for n, rec := range records {
+			added, err := i.add(rec)
+			switch {
+			case err == nil && added:
+				done.Added++
+			case err == nil:
+				done.Kept++
+			case refusal(err):
+				done.Refused = append(done.Refused, store.Refused{Index: n, Err: err})
+			default:
+				return err
+			}
+			if err != nil && !keepGoing {
+				break
+			}
+		}
+		if done.Added == 0 {
+			t.c.discard() // nothing was written, which need not be synced
+			return nil
+		}
+		i.end()
+		return nil
+	})
+	if err != nil {
+		return store.Imported{}, err
+	}
+	return done, nil
+}
+
+// refusal reports whether the error is about one record and not about the store.
+func refusal(err error) bool {
+	switch liked.KindOf(err) {
+	case liked.Invalid, liked.NotFound, liked.Conflict:
+		return true
+	}
+	return false
+}
+
+// importer adds records in one step. What it knows about a list of likes spares it looking into the store: most lists of
+// a large import are new, and most likes newer than those before them.
+type importer struct {
+	*tx
+	users  map[liked.UserID]*listSeen
+	posts  map[liked.PostID]*postSeen
+	mine   map[likeID]bool  // likes of this step by users who had none
+	taken  map[likerID]bool // positions of this step in lists of posts that had no likes
+	likes  []addedLike
+	newest liked.Seq
+}
+
+// listSeen is a user who is there.
+type listSeen struct {
+	fresh  bool      // no likes before this step
+	newest liked.Seq // like, so far
+}
+
+// postSeen is a post that is there, or was.
+type postSeen struct {
+	original liked.PostID // of a repost, else its own id
+	fresh    bool         // the original had no likes before this step
+}
+
+type likerID struct {
+	post liked.PostID
+	seq  liked.Seq
+}
+
+type addedLike struct {
+	likeID
+	seq liked.Seq
+}
+
+func (i *importer) add(rec store.Record) (added bool, err error) {
+	switch {
+	case rec.User != nil:
+		return i.addUser(*rec.User)
+	case rec.Post != nil:
+		return i.addPost(*rec.Post)
+	case rec.Block != nil:
+		return i.relation(rec.Block, (*tx).block)
+	case rec.Follow != nil:
+		return i.relation(rec.Follow, (*tx).follow)
+	case rec.Like != nil:
+		return i.addLike(*rec.Like)
+	}
+	return false, liked.Errorf(liked.Invalid, "the record is empty")
+}
+
+func (i *importer) addUser(u liked.User) (bool, error) {
+	if err := validUser(&u); err != nil {
+		return false, err
+	}
+	if there, err := exists(i.db(), userKey(u.ID)); err != nil || there {
+		return false, err
+	}
+	if err := i.takeName(&u); err != nil {
+		return false, err
+	}
+	i.set(userKey(u.ID), encodeUser(&u))
+	return true, nil
+}
+
+func (i *importer) addPost(rec store.Post) (bool, error) {
+	p := rec.Post
+	if err := validPost(&p); err != nil {
+		return false, err
+	}
+	if rec.By != nil && (rec.By.ID != p.Author || p.RepostOf|p.InReplyTo|p.Quotes != 0) {
+		return false, liked.Errorf(liked.Invalid, "post %v comes with an author who is another, or refers to a post", p.ID)
+	}
+	if there, err := exists(i.db(), postKey(p.ID)); err != nil || there {
+		return false, err
+	}
+	if rec.By != nil {
+		if _, err := i.addUser(*rec.By); err != nil {
+			return false, err
+		}
+	}
+	if err := i.resolve(&p, true); err != nil {
+		return false, err
+	}
+	if rec.Deleted {
+		i.set(postKey(p.ID), encodeTombstone(postHead{author: p.Author, repostOf: p.RepostOf}))
+		return true, nil
+	}
+	return true, i.putPost(&p)
+}
+
+func (i *importer) relation(r *store.Pair, set func(t *tx, from, to liked.UserID, on bool) (bool, error)) (bool, error) {
+	if err := i.relate(r.From, r.To); err != nil {
+		return false, err
+	}
+	return set(i.tx, r.From, r.To, true)
+}
+
+func (i *importer) addLike(l store.Like) (bool, error) {
+	if l.Seq == 0 || l.Seq >= 1<<63 {
+		return false, liked.Errorf(liked.Invalid, "the like of post %v by user %v has no time", l.Post, l.User)
+	}
+	user, err := i.user(l.User)
+	if err != nil {
+		return false, err
+	}
+	post, err := i.post(l.Post)
+	if err != nil {
+		return false, err
+	}
+	l.Post = post.original
+	id := likeID{l.User, l.Post}
+	key := likeKey(i.c.key[:0], l.User, l.Post)
+	if there := i.mine[id]; there {
+		return false, nil
+	} else if !user.fresh {
+		if there, err = exists(i.db(), key); err != nil || there {
+			return false, err
+		}
+	}
+	if l.Seq, err = i.free(l, user, post); err != nil {
+		return false, err
+	}
+	userN, err := i.c.counts.of(i.c, tagUserN, uint64(l.User))
+	if err != nil {
+		return false, err
+	}
+	postN, err := i.c.counts.of(i.c, tagPostN, uint64(l.Post))
+	if err != nil {
+		return false, err
+	}
+	userN[userLikes]++
+	postN[postLikes]++
+	i.set(key, append(i.c.number(uint64(l.Seq)), likeUnlogged))
+	key = likedKey(key[:0], l.User, l.Seq)
+	i.set(key, i.c.number(uint64(l.Post)))
+	key = likersKey(key[:0], l.Post, l.Seq)
+	i.set(key, i.c.number(uint64(l.User)))
+	i.c.key = key
+	i.likes = append(i.likes, addedLike{id, l.Seq})
+	i.newest = max(i.newest, l.Seq)
+	user.newest = max(user.newest, l.Seq)
+	if user.fresh {
+		i.mine[id] = true
+	}
+	if post.fresh {
+		i.taken[likerID{l.Post, l.Seq}] = true
+	}
+	return true, nil
+}
+
+func (i *importer) user(id liked.UserID) (*listSeen, error) {
+	if u := i.users[id]; u != nil {
+		return u, nil
+	}
+	if ok, err := exists(i.db(), userKey(id)); err != nil {
+		return nil, err
+	} else if !ok {
+		return nil, noSuchUser(id)
+	}
+	u := &listSeen{fresh: true}
+	err := scan(i.db(), num(nil, tagLiked, uint64(id)), nil, func(key, _ []byte) (bool, error) {
+		u.fresh, u.newest = false, listSeq(key)
+		return false, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	i.users[id] = u
+	return u, nil
+}
+
+func (i *importer) post(id liked.PostID) (*postSeen, error) {
+	if p := i.posts[id]; p != nil {
+		return p, nil
+	}
+	h, ok, err := i.c.s.postHead(id)
+	if err == nil && !ok {
+		h, ok, err = read(i.db(), postKey(id), decodePostHead)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if !ok {
+		return nil, noSuchPost(id)
+	}
+	p := &postSeen{original: id}
+	if h.repostOf != 0 {
+		if p, err = i.post(h.repostOf); err != nil {
+			return nil, err
+		}
+	} else {
+		n, err := i.c.counts.of(i.c, tagPostN, uint64(id))
+		if err != nil {
+			return nil, err
+		}
+		p.fresh = n[postLikes] == 0
+	}
+	i.posts[id] = p
+	return p, nil
+}
+
+// free returns the position that the like wants, or one after it that neither list of the like has taken.
+func (i *importer) free(l store.Like, user *listSeen, post *postSeen) (liked.Seq, error) {
+	if l.Seq > i.c.lastSeq && l.Seq > i.newest {
+		return l.Seq, nil
+	}
+	for seq := l.Seq; ; {
+		before, err := seq, error(nil)
+		if seq <= user.newest {
+			if seq, err = i.past(listID{tagLiked, uint64(l.User)}, seq); err != nil {
+				return 0, err
+			}
+		}
+		if post.fresh {
+			for i.taken[likerID{l.Post, seq}] {
+				seq = i.c.runs.after(listID{tagLikers, uint64(l.Post)}, seq)
+			}
+		} else if seq, err = i.past(listID{tagLikers, uint64(l.Post)}, seq); err != nil {
+			return 0, err
+		}
+		if seq == before {
+			return seq, nil
+		}
+	}
+}
+
+// past returns the first position from seq on that the list has free.
+func (i *importer) past(list listID, seq liked.Seq) (liked.Seq, error) {
+	for {
+		taken, err := exists(i.db(), num(i.c.value[:0], list.tag, list.id, ^uint64(seq)))
+		if err != nil || !taken {
+			return seq, err
+		}
+		seq = i.c.runs.after(list, seq)
+	}
+}
+
+// end makes the rest of the store agree with likes that may be older than others.
+func (i *importer) end() {
+	i.newRules = true
+	for _, l := range i.likes {
+		i.c.recent.put(l.user, l.post, l.seq)
+	}
+	if i.newest > i.c.imported {
+		i.c.imported = i.newest
+		i.set(importedKey, encodeID(i.newest))
+	}
+	i.c.lastSeq = max(i.c.lastSeq, i.newest) // later likes are newer
+}
+
+// runs remembers where positions of a list are taken one after the other, so that a million likes of one post in one
+// millisecond do not look at each other. What is remembered may have become free since, which does no harm.
+type runs map[listID]run
+
+type listID struct {
+	tag byte
+	id  uint64
+}
+
+type run struct{ from, to liked.Seq } // to is not part of it
+
+const maxRuns = 1 << 12
+
+// after returns the position after one that is taken, and after those that are known to follow it.
+func (r runs) after(list listID, seq liked.Seq) liked.Seq {
+	known := r[list]
+	switch {
+	case known.from <= seq && seq < known.to:
+		return known.to
+	case known.to == seq:
+		known.to++
+	default:
+		if len(r) >= maxRuns {
+			clear(r)
+		}
+		known = run{seq, seq + 1}
+	}
+	r[list] = known
+	return known.to
+}
+
+// Export reads one moment. What it hands out is on disk.
+func (s *Store) Export(ctx context.Context, each func(store.Record) error) (err error) {
+	if err := s.enter(ctx); err != nil {
+		return err
+	}
+	defer s.leave()
+	now, err := s.now()
+	if err != nil {
+		return err
+	}
+	defer closeInto(&err, now)
+	if err := s.settle(ctx); err != nil {
+		return err
+	}
+	e := exporter{ctx: ctx, r: now, each: each}
+	for _, step := range []func() error{e.users, e.posts,
+		func() error {
+			return e.relations(tagBlock, func(r *store.Pair) store.Record { return store.Record{Block: r} })
+		},
+		func() error {
+			return e.relations(tagFollow, func(r *store.Pair) store.Record { return store.Record{Follow: r} })
+		},
+		e.likes} {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+type exporter struct {
+	ctx  context.Context
+	r    pebble.Reader
+	each func(store.Record) error
+}
+
+// scan is scan over a whole tag that ends with the context.
+func (e *exporter) scan(tag byte, f func(key, value []byte) error) error {
+	return scan(e.r, []byte{tag}, nil, func(key, value []byte) (bool, error) {
+		if err := e.ctx.Err(); err != nil {
+			return false, err
+		}
+		return true, f(key, value)
+	})
+}
+
+func (e *exporter) users() error {
+	return e.scan(tagUser, func(key, value []byte) error {
+		u, err := decodeUser(liked.UserID(field(key, 0)), value)
+		if err != nil {
+			return damaged(key, err)
+		}
+		return e.each(store.Record{User: &u})
+	})
+}
+
+// posts goes in order of id. Where a post refers to one with a higher id, that one is handed out first, and remembered.
+func (e *exporter) posts() error {
+	early := make(map[liked.PostID]bool)
+	return e.scan(tagPost, func(key, value []byte) error {
+		p, err := decodePostRecord(liked.PostID(field(key, 0)), value)
+		if err != nil {
+			return damaged(key, err)
+		}
+		if early[p.ID] {
+			delete(early, p.ID)
+			return nil
+		}
+		for pending := []*store.Post{&p}; len(pending) > 0; {
+			last := pending[len(pending)-1]
+			next := liked.PostID(0)
+			for _, ref := range []liked.PostID{last.RepostOf, last.InReplyTo, last.Quotes} {
+				if ref > p.ID && !early[ref] {
+					next = ref
+				}
+			}
+			if next == 0 {
+				if err := e.each(store.Record{Post: last}); err != nil {
+					return err
+				}
+				early[last.ID] = last.ID > p.ID
+				pending = pending[:len(pending)-1]
+				continue
+			}
+			first, ok, err := read(e.r, postKey(next), decoding(next, decodePostRecord))
+			if err != nil {
+				return err
+			}
+			if !ok || len(pending) > maxReferences {
+				return liked.Errorf(liked.Internal, "post %v refers to post %v, which never was", last.ID, next)
+			}
+			pending = append(pending, &first)
+		}
+		delete(early, p.ID)
+		return nil
+	})
+}
+
+// maxReferences ends a walk that goes in circles, which posts cannot: each refers to posts that were there before.
+const maxReferences = 1 << 20
+
+func decodePostRecord(id liked.PostID, value []byte) (p store.Post, err error) {
+	h, err := decodePostHead(value)
+	if err != nil {
+		return p, err
+	}
+	if h.deleted {
+		return store.Post{Post: liked.Post{ID: id, Author: h.author, RepostOf: h.repostOf}, Deleted: true}, nil
+	}
+	p.Post, err = decodePost(id, value)
+	return p, err
+}
+
+func (e *exporter) relations(tag byte, record func(*store.Pair) store.Record) error {
+	return e.scan(tag, func(key, _ []byte) error {
+		return e.each(record(&store.Pair{From: liked.UserID(field(key, 0)), To: liked.UserID(field(key, 1))}))
+	})
+}
+
+// likes walks each user's list from its old end.
+func (e *exporter) likes() (err error) {
+	it, err := e.r.NewIter(&pebble.IterOptions{LowerBound: []byte{tagLiked}, UpperBound: []byte{tagLiked + 1}})
+	if err != nil {
+		return unavailable(err)
+	}
+	defer closeInto(&err, it)
+	for ok := it.First(); ok; {
+		user := liked.UserID(field(it.Key(), 0))
+		end := after(num(nil, tagLiked, uint64(user)))
+		for ok := it.SeekLT(end); ok && liked.UserID(field(it.Key(), 0)) == user; ok = it.Prev() {
+			if err := e.ctx.Err(); err != nil {
+				return err
+			}
+			post, err := decodeID(it.Value())
+			if err != nil {
+				return damaged(it.Key(), err)
+			}
+			if err := e.each(store.Record{Like: &store.Like{User: user, Post: liked.PostID(post), Seq: listSeq(it.Key())}}); err != nil {
+				return err
+			}
+		}
+		if err := it.Error(); err != nil {
+			return unavailable(err)
+		}
+		ok = it.SeekGE(end)
+	}
+	return unavailable(it.Error())
+}
