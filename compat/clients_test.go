@@ -5,7 +5,11 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -15,56 +19,74 @@ import (
 // through a proxy.
 //
 // The clients and what they need come from npm, PyPI, Maven and the Go module proxy. That is why they run only where
-// LIKED_REQUIRE names them ("typescript,python,java,go,browser", or "all").
+// LIKED_REQUIRE names them ("typescript,python,java,schemathesis,go,browser", or "all").
 func TestClients(t *testing.T) {
+	consent := []string{"--auto-consent", "alice"}
 	clients := []struct {
 		name     string
-		consent  bool     // to whatever is asked of alice, unasked
+		flags    []string // of the server
+		lists    bool     // the world is that of manyLikes
 		commands []string // run one after the other in the directory of the client's name, with $NAME for the driver's variables
 	}{
-		{"typescript", true, []string{
+		{"typescript", consent, true, []string{
 			"npm ci --no-audit --no-fund",
 			"env HTTPS_PROXY=http://127.0.0.1:$LIKED_PROXY_PORT NODE_EXTRA_CA_CERTS=$LIKED_CA npm test",
 		}},
-		{"python", false, []string{
+		{"python", nil, true, []string{
 			"python3 -m venv $LIKED_TEMP/venv", // needs Debian's python3-venv
 			"$LIKED_TEMP/venv/bin/pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: --requirement requirements.txt",
 			"env HTTPS_PROXY=http://127.0.0.1:$LIKED_PROXY_PORT REQUESTS_CA_BUNDLE=$LIKED_CA PYTHONDONTWRITEBYTECODE=1 $LIKED_TEMP/venv/bin/python -m unittest --verbose",
 		}},
-		{"java", true, []string{
+		{"java", consent, true, []string{
 			"keytool -importcert -noprompt -alias liked -file $LIKED_CA -keystore $LIKED_TEMP/truststore -storepass changeit",
 			"mvn --batch-mode --no-transfer-progress test",
 		}},
-		{"go", false, []string{"go test -count=1 -v ./..."}},
-		{"browser", false, []string{"npm ci --no-audit --no-fund", "npm test"}}, // needs Chromium
+		{"schemathesis", []string{"--rate-limits", "off"}, false, []string{
+			"python3 -m venv $LIKED_TEMP/venv",
+			"$LIKED_TEMP/venv/bin/pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: --requirement requirements.txt",
+			"$LIKED_TEMP/venv/bin/schemathesis run $LIKED_URL/2/openapi.json",
+		}},
+		{"go", nil, false, []string{"go test -count=1 -v ./..."}},
+		{"browser", nil, false, []string{"npm ci --no-audit --no-fund", "npm test"}}, // needs Chromium
 	}
-	var wanted bool
+	var wanted, lists bool
 	for _, c := range clients {
 		wanted = wanted || required(c.name)
+		lists = lists || c.lists && required(c.name)
 	}
 	if !wanted {
-		t.Skip("the clients are downloaded: set LIKED_REQUIRE=typescript,python,java,go,browser to run them")
+		t.Skip("the clients are downloaded: set LIKED_REQUIRE=typescript,python,java,schemathesis,go,browser to run them")
 	}
 	ctx, cancel := beforeTimeout(t)
 	defer cancel()
 	bin := build(t, true)
+	many := filepath.Join(t.TempDir(), "many")
+	if lists {
+		manyLikes(t, bin, many)
+	}
 	for _, c := range clients {
 		t.Run(c.name, func(t *testing.T) {
 			if !required(c.name) {
 				t.Skipf("set LIKED_REQUIRE=%s to run it", c.name)
 			}
-			flags := []string{"--trusted-proxy", "127.0.0.1"}
-			if c.consent {
-				flags = append(flags, "--auto-consent", "alice")
+			flags := slices.Concat(c.flags, []string{"--trusted-proxy", "127.0.0.1"})
+			data := filepath.Join(t.TempDir(), "data")
+			if c.lists {
+				// os.CopyFS makes files that anybody may read, and the server wants none of those.
+				if out, err := exec.CommandContext(ctx, "cp", "-R", "-p", many, data).CombinedOutput(); err != nil {
+					t.Fatalf("%v\n%s", err, out)
+				}
 			}
-			s := start(t, bin, flags...)
+			s := startOn(t, bin, data, flags...)
 			p := startProxy(t, s.URL)
 			expired := s.issue(t, map[string]any{"kind": "user", "lifetime_seconds": 1}).Token
 			narrow := s.issue(t, map[string]any{"kind": "user", "scopes": "tweet.read users.read like.read"}).Token
 			readOnly := s.issue(t, map[string]any{"kind": "oauth1", "access": "read"})
 			s.awaitExpiry(t, expired)
+			alice := s.Users[s.user(t, "alice")]
 			variables := map[string]string{
-				"LIKED_CREDENTIALS":  s.file,
+				"LIKED_CREDENTIALS": s.file, "LIKED_URL": s.URL,
+				"LIKED_USER_ID": alice.ID, "LIKED_TOKEN": alice.AccessToken,
 				"LIKED_NARROW_TOKEN": narrow, "LIKED_EXPIRED_TOKEN": expired,
 				"LIKED_READONLY_TOKEN": readOnly.Token, "LIKED_READONLY_SECRET": readOnly.TokenSecret,
 				"LIKED_PROXY_PORT": p.port, "LIKED_CA": p.ca, "LIKED_TEMP": t.TempDir(),
@@ -86,6 +108,37 @@ func TestClients(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// manyLikes makes a world, beside the named one, with long lists: the last user likes 1,000 posts, which are all but the
+// last of those without a name, and 1,000 users, which are all but the last of those without a name, like the last post.
+// Whoever comes first in the credentials was first to like, or liked first.
+func manyLikes(t *testing.T, bin, data string) {
+	t.Helper()
+	const users, posts = 7 + 1000 + 1, 8 + 1000 + 1
+	s := startOn(t, bin, data, "--users", strconv.Itoa(users), "--posts", strconv.Itoa(posts), "--rate-limits", "off")
+	like := func(user, post int) bool {
+		u := s.Users[user]
+		status, answer := do(t, "POST", s.URL+"/2/users/"+u.ID+"/likes", u.AccessToken, []byte(`{"tweet_id":"`+s.Posts[post].ID+`"}`))
+		if status != http.StatusOK {
+			t.Errorf("%s likes post %d: %d %s", u.Username, post, status, answer)
+		}
+		return status == http.StatusOK
+	}
+	var lists sync.WaitGroup
+	lists.Go(func() {
+		for post := 8; post < posts-1 && like(users-1, post); post++ {
+		}
+	})
+	lists.Go(func() {
+		for user := 7; user < users-1 && like(user, posts-1); user++ {
+		}
+	})
+	lists.Wait()
+	s.stop()
+	if t.Failed() {
+		t.FailNow()
 	}
 }
 

@@ -71,12 +71,19 @@ type server struct {
 	file string // of the credentials
 	bin  string
 	data string
+	stop func() // before the end of the test
 }
 
-// start starts `liked dev` with the flags, on free ports and with a store on the disk.
+// start starts `liked dev` with the flags, on free ports and with a store of its own on the disk.
 func start(t *testing.T, bin string, flags ...string) *server {
 	t.Helper()
-	s := &server{bin: bin, data: filepath.Join(t.TempDir(), "data"), file: filepath.Join(t.TempDir(), "credentials.json")}
+	return startOn(t, bin, filepath.Join(t.TempDir(), "data"), flags...)
+}
+
+// startOn is start with a directory for the store. If there is one in it already, its world is that of the server.
+func startOn(t *testing.T, bin, data string, flags ...string) *server {
+	t.Helper()
+	s := &server{bin: bin, data: data, file: filepath.Join(t.TempDir(), "credentials.json")}
 	cmd := exec.Command(bin, append([]string{"dev", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0",
 		"--data", s.data, "--credentials", s.file}, flags...)...)
 	cmd.Env = append(os.Environ(), "GORACE=halt_on_error=1 exitcode=66")
@@ -88,10 +95,14 @@ func start(t *testing.T, bin string, flags ...string) *server {
 	exited := make(chan error, 1)
 	go func() { exited <- cmd.Wait() }()
 	stopped := false
-	t.Cleanup(func() {
+	s.stop = func() {
 		if !stopped {
-			s.stop(t, cmd.Process, exited)
+			stopped = true
+			s.end(t, cmd.Process, exited)
 		}
+	}
+	t.Cleanup(func() {
+		s.stop()
 		if t.Failed() {
 			t.Logf("the server's output:\n%s", tail(output.Bytes()))
 		}
@@ -113,8 +124,8 @@ func start(t *testing.T, bin string, flags ...string) *server {
 	}
 }
 
-// stop asks the server to end, kills it if it does not, and then proves the store.
-func (s *server) stop(t *testing.T, p *os.Process, exited <-chan error) {
+// end asks the server to end, kills it if it does not, and then proves the store.
+func (s *server) end(t *testing.T, p *os.Process, exited <-chan error) {
 	if err := p.Signal(syscall.SIGTERM); err != nil {
 		t.Errorf("SIGTERM: %v", err)
 	}
@@ -193,6 +204,9 @@ func do(t *testing.T, method, url, token string, body []byte) (status int, answe
 		t.Fatal(err)
 	}
 	req.Header.Set("Authorization", "Bearer "+token)
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		t.Fatal(err)

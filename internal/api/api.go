@@ -70,6 +70,7 @@ type API struct {
 	mux     *http.ServeMux
 	methods []string // of all endpoints, in alphabetical order
 	ids     liked.Snowflakes
+	self    *fixed // what openAPI answers
 }
 
 // New returns an API.
@@ -85,10 +86,12 @@ func New(o Options) (*API, error) {
 	}
 	f := o.Profile.facts()
 	a := &API{Options: o, catalogue: newCatalogue(f), headers: newHeaders(f), mux: http.NewServeMux()}
+	var described []*endpoint
 	for i := range len(routes) + len(v1Routes) {
 		rt := &endpoint{run: (*API).run, problem: func(_ *http.Request, err error) *problem { return a.problemOf(err) }}
 		if i < len(routes) {
 			rt.route = &routes[i]
+			described = append(described, rt)
 		} else {
 			rt.route, rt.run, rt.problem = &v1Routes[i-len(routes)], (*API).runV1, a.v1Problem
 		}
@@ -107,6 +110,7 @@ func New(o Options) (*API, error) {
 		}
 	}
 	slices.Sort(a.methods)
+	a.self = newFixed(describe(f, described))
 	return a, nil
 }
 
@@ -209,24 +213,13 @@ func (a *API) serve(rt *endpoint, w http.ResponseWriter, r *http.Request) {
 
 // admit says who is calling, if the route is for them and they have not called too often.
 func (a *API) admit(rt *endpoint, r *http.Request, x *exchange) (liked.Principal, error) {
-	who, err := a.Auth.Authenticate(r)
-	if err != nil {
-		return who, err
+	var who liked.Principal
+	if rt.allow != 0 {
+		var err error
+		if who, err = a.authorize(rt, r, x); err != nil {
+			return who, err
+		}
 	}
-	x.App, x.User, x.access = who.App, who.User, who.Access
-	if who.State.Hidden() && !rt.writes() {
-		return who, a.unauthorized.because("the account is " + who.State.String())
-	}
-	if who.Credential&rt.allow == 0 {
-		return who, a.unsupported(who.Credential, rt.allow)
-	}
-	if who.Credential == liked.OAuth2User && !who.Scopes.Has(rt.scopes) {
-		return who, a.forbidden.because("the token lacks the scopes " + (rt.scopes &^ who.Scopes).String())
-	}
-	if rt.paid && who.Tier == liked.SelfServe {
-		return who, a.wrongTier.because("the app's tier, self-serve, lacks this endpoint")
-	}
-
 	rules := rt.userRules
 	if who.Credential == liked.AppOnly {
 		rules = rt.appRules
@@ -292,6 +285,26 @@ func (a *API) run(rt *endpoint, w http.ResponseWriter, r *http.Request, x *excha
 	return rt.serve(a, &c)
 }
 
+// authorize finds out who is calling, and whether they may call this endpoint at all.
+func (a *API) authorize(rt *endpoint, r *http.Request, x *exchange) (liked.Principal, error) {
+	who, err := a.Auth.Authenticate(r)
+	if err != nil {
+		return who, err
+	}
+	x.App, x.User, x.access = who.App, who.User, who.Access
+	switch {
+	case who.State.Hidden() && !rt.writes():
+		return who, a.unauthorized.because("the account is " + who.State.String())
+	case who.Credential&rt.allow == 0:
+		return who, a.unsupported(who.Credential, rt.allow)
+	case who.Credential == liked.OAuth2User && !who.Scopes.Has(rt.scopes):
+		return who, a.forbidden.because("the token lacks the scopes " + (rt.scopes &^ who.Scopes).String())
+	case rt.paid && who.Tier == liked.SelfServe:
+		return who, a.wrongTier.because("the app's tier, self-serve, lacks this endpoint")
+	}
+	return who, nil
+}
+
 // write sends what a handler returned.
 func (a *API) write(w http.ResponseWriter, r *http.Request, x *exchange, answer any) error {
 	status := http.StatusOK
@@ -317,8 +330,12 @@ type fixed struct {
 	gzip []byte // the same, compressed; nil until it is needed
 }
 
-func newFixed(body string) *fixed {
-	return &fixed{[]byte(body), compress([]byte(body))}
+func newFixed(answer any) *fixed {
+	body, err := encode(answer)
+	if err != nil {
+		panic(err) // what is known beforehand has a JSON form
+	}
+	return &fixed{body, compress(body)}
 }
 
 // created is a document that answers the creation of what the location names.

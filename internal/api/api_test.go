@@ -16,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/getkin/kin-openapi/openapi3"
+
 	"liked"
 	"liked/internal/api"
 	"liked/internal/auth"
@@ -41,6 +43,7 @@ type world struct {
 	clock     atomic.Int64   // nanoseconds after start
 	transport http.Transport // without the compression that nobody asked for
 	seen      chan api.Exchange
+	document  *openapi3.T // what the server says of itself
 }
 
 func (w *world) now() time.Time { return start.Add(time.Duration(w.clock.Load())) }
@@ -69,6 +72,10 @@ func newWorld(t *testing.T, change func(*api.Options)) *world {
 	a, err := api.New(o)
 	if err != nil {
 		t.Fatal(err)
+	}
+	w.document = describe(t, a)
+	for len(w.seen) > 0 {
+		<-w.seen
 	}
 	w.transport.DisableCompression = true
 	srv := httptest.NewUnstartedServer(a)
@@ -231,8 +238,9 @@ func (w *world) request(credential, method, target string, lines []string) (*htt
 	defer resp.Body.Close()
 	text, err := io.ReadAll(resp.Body)
 	w.must(err)
-	if !strings.HasPrefix(target, "/1.1/") { // of which X publishes no such document
+	if !strings.HasPrefix(target, "/1.1/") { // of which there are no such documents
 		agrees(w.t, method, target, resp, string(text))
+		w.keepsWord(method, target, resp, string(text))
 	}
 	return resp, string(text)
 }

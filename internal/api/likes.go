@@ -2,9 +2,14 @@ package api
 
 import "liked"
 
+// likeState says whether the caller now likes the post.
+type likeState struct {
+	Liked bool `json:"liked"`
+}
+
 var (
-	likedTrue  = newFixed(`{"data":{"liked":true}}`)
-	likedFalse = newFixed(`{"data":{"liked":false}}`)
+	likedTrue  = newFixed(document{Data: likeState{true}})
+	likedFalse = newFixed(document{Data: likeState{false}})
 )
 
 // like makes the caller like a post. Liking it again is no error and changes nothing.

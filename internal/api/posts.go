@@ -163,7 +163,11 @@ func (a *API) deletePost(c *call) (any, error) {
 	return deletedTrue, nil
 }
 
-var deletedTrue = newFixed(`{"data":{"deleted":true}}`)
+type deletion struct {
+	Deleted bool `json:"deleted"`
+}
+
+var deletedTrue = newFixed(document{Data: deletion{true}})
 
 // maxWeight is the length of the longest post. Most characters outside the Latin scripts count twice, and a link
 // counts as 23, however long it is.

@@ -21,8 +21,10 @@ type document struct {
 type includes struct {
 	Users  []*userObject `json:"users,omitempty"`
 	Tweets []*postObject `json:"tweets,omitempty"`
-	Posts  []*postObject `json:"posts,omitempty"` // the same, in the newer words
+	Posts  []*postObject `json:"posts,omitempty" openapi:"newer"` // the same, in the newer words
 }
+
+// Tags "openapi" are for the description of the API: which members there are in the newer words alone, and formats.
 
 // userObject and postObject are X's words for a user and a post. Members without a value are left out. Of the pairs
 // for the older and the newer word, one is set.
@@ -31,13 +33,13 @@ type userObject struct {
 	Name             string       `json:"name"`
 	Username         string       `json:"username"`
 	ConnectionStatus []string     `json:"connection_status,omitempty"`
-	CreatedAt        string       `json:"created_at,omitempty"`
+	CreatedAt        string       `json:"created_at,omitempty" openapi:"date-time"`
 	Description      *string      `json:"description,omitempty"`
 	Location         string       `json:"location,omitempty"`
 	MostRecentTweet  liked.PostID `json:"most_recent_tweet_id,omitempty"`
-	MostRecentPost   liked.PostID `json:"most_recent_post_id,omitempty"`
+	MostRecentPost   liked.PostID `json:"most_recent_post_id,omitempty" openapi:"newer"`
 	PinnedTweet      liked.PostID `json:"pinned_tweet_id,omitempty"`
-	PinnedPost       liked.PostID `json:"pinned_post_id,omitempty"`
+	PinnedPost       liked.PostID `json:"pinned_post_id,omitempty" openapi:"newer"`
 	ProfileImageURL  string       `json:"profile_image_url,omitempty"`
 	Protected        *bool        `json:"protected,omitempty"`
 	PublicMetrics    *userMetrics `json:"public_metrics,omitempty"`
@@ -55,23 +57,23 @@ type userMetrics struct {
 
 type postObject struct {
 	EditHistory      []liked.PostID `json:"edit_history_tweet_ids,omitempty"`
-	EditHistoryPosts []liked.PostID `json:"edit_history_post_ids,omitempty"`
+	EditHistoryPosts []liked.PostID `json:"edit_history_post_ids,omitempty" openapi:"newer"`
 	ID               liked.PostID   `json:"id"`
 	Text             string         `json:"text"`
 	AuthorID         liked.UserID   `json:"author_id,omitempty"`
 	ConversationID   liked.PostID   `json:"conversation_id,omitempty"`
-	CreatedAt        string         `json:"created_at,omitempty"`
+	CreatedAt        string         `json:"created_at,omitempty" openapi:"date-time"`
 	InReplyToUserID  liked.UserID   `json:"in_reply_to_user_id,omitempty"`
 	Lang             string         `json:"lang,omitempty"`
 	PublicMetrics    *postMetrics   `json:"public_metrics,omitempty"`
 	ReferencedTweets []reference    `json:"referenced_tweets,omitempty"`
-	ReferencedPosts  []reference    `json:"referenced_posts,omitempty"`
+	ReferencedPosts  []reference    `json:"referenced_posts,omitempty" openapi:"newer"`
 	ReplySettings    string         `json:"reply_settings,omitempty"`
 }
 
 type postMetrics struct {
 	Retweets    *int64 `json:"retweet_count,omitempty"`
-	Reposts     *int64 `json:"repost_count,omitempty"`
+	Reposts     *int64 `json:"repost_count,omitempty" openapi:"newer"`
 	Replies     int64  `json:"reply_count"`
 	Likes       int64  `json:"like_count"`
 	Quotes      int64  `json:"quote_count"`

@@ -16,14 +16,16 @@ import (
 type route struct {
 	pattern string           // of net/http's mux, with the method
 	id      string           // operationId in X's OpenAPI document
+	summary string           // of what it does
 	scopes  liked.Scope      // all of them, of an OAuth 2.0 user token
-	allow   liked.Credential // kinds of credential
+	allow   liked.Credential // kinds of credential; zero: nobody needs one
 	paid    bool             // not in the self-serve tiers
 	likes   bool             // a list of likes, which no app may see without a user where likes are private
 	self    bool             // {id} must be the user who calls
 	limits  []limit.Rule
 	query   func(facts) []param
 	body    *schema
+	answer  any // a value of the type of what succeeds: the data of a document, or nil for JSON that is none
 	serve   func(*API, *call) (any, error)
 }
 
@@ -38,19 +40,20 @@ const (
 )
 
 var routes = []route{
-	{"POST /2/users/{id}/likes", "usersIdLike", likeScopes, userContext, true, false, true, likeLimits, nil, likeBody, (*API).like},
-	{"DELETE /2/users/{id}/likes/{tweet_id}", "usersIdUnlike", likeScopes, userContext, true, false, true, likeLimits, nil, nil, (*API).unlike},
-	{"GET /2/users/{id}/liked_tweets", "usersIdLikedTweets", listScopes, anyContext, true, true, false, per15m(75, 75), likedPostsQuery, nil, (*API).likedPosts},
-	{"GET /2/tweets/{id}/liking_users", "tweetsIdLikingUsers", listScopes, anyContext, true, true, false, per15m(75, 75), likingUsersQuery, nil, (*API).likingUsers},
-	{"GET /2/users/me", "findMyUser", readScopes, userContext, false, false, false, per15m(75, 0), userQuery, nil, (*API).me},
-	{"GET /2/users/{id}", "findUserById", readScopes, anyContext, false, false, false, per15m(900, 300), userQuery, nil, (*API).user},
-	{"GET /2/users", "findUsersById", readScopes, anyContext, false, false, false, per15m(900, 300), usersQuery, nil, (*API).users},
-	{"GET /2/users/by/username/{username}", "findUserByUsername", readScopes, anyContext, false, false, false, per15m(900, 300), userQuery, nil, (*API).userByUsername},
-	{"GET /2/users/by", "findUsersByUsername", readScopes, anyContext, false, false, false, per15m(900, 300), usernamesQuery, nil, (*API).usersByNames},
-	{"GET /2/tweets/{id}", "findTweetById", readScopes, anyContext, false, false, false, per15m(900, 450), postQuery, nil, (*API).post},
-	{"GET /2/tweets", "findTweetsById", readScopes, anyContext, false, false, false, per15m(5000, 3500), postsQuery, nil, (*API).posts},
-	{"POST /2/tweets", "createTweet", writeScopes, userContext, false, false, false, postLimits, nil, postBody, (*API).createPost},
-	{"DELETE /2/tweets/{id}", "deleteTweetById", writeScopes, userContext, false, false, false, per15m(50, 0), nil, nil, (*API).deletePost},
+	{"POST /2/users/{id}/likes", "usersIdLike", "Like a post", likeScopes, userContext, true, false, true, likeLimits, nil, likeBody, likeState{}, (*API).like},
+	{"DELETE /2/users/{id}/likes/{tweet_id}", "usersIdUnlike", "Take a like back", likeScopes, userContext, true, false, true, likeLimits, nil, nil, likeState{}, (*API).unlike},
+	{"GET /2/users/{id}/liked_tweets", "usersIdLikedTweets", "List the posts that a user likes, newest like first", listScopes, anyContext, true, true, false, per15m(75, 75), likedPostsQuery, nil, []postObject{}, (*API).likedPosts},
+	{"GET /2/tweets/{id}/liking_users", "tweetsIdLikingUsers", "List the users who like a post, newest like first", listScopes, anyContext, true, true, false, per15m(75, 75), likingUsersQuery, nil, []userObject{}, (*API).likingUsers},
+	{"GET /2/users/me", "findMyUser", "Look up the user who calls", readScopes, userContext, false, false, false, per15m(75, 0), userQuery, nil, userObject{}, (*API).me},
+	{"GET /2/users/{id}", "findUserById", "Look up a user", readScopes, anyContext, false, false, false, per15m(900, 300), userQuery, nil, userObject{}, (*API).user},
+	{"GET /2/users", "findUsersById", "Look up users", readScopes, anyContext, false, false, false, per15m(900, 300), usersQuery, nil, []userObject{}, (*API).users},
+	{"GET /2/users/by/username/{username}", "findUserByUsername", "Look up a user by username", readScopes, anyContext, false, false, false, per15m(900, 300), userQuery, nil, userObject{}, (*API).userByUsername},
+	{"GET /2/users/by", "findUsersByUsername", "Look up users by username", readScopes, anyContext, false, false, false, per15m(900, 300), usernamesQuery, nil, []userObject{}, (*API).usersByNames},
+	{"GET /2/tweets/{id}", "findTweetById", "Look up a post", readScopes, anyContext, false, false, false, per15m(900, 450), postQuery, nil, postObject{}, (*API).post},
+	{"GET /2/tweets", "findTweetsById", "Look up posts", readScopes, anyContext, false, false, false, per15m(5000, 3500), postsQuery, nil, []postObject{}, (*API).posts},
+	{"POST /2/tweets", "createTweet", "Publish a post", writeScopes, userContext, false, false, false, postLimits, nil, postBody, created{document{Data: postObject{}}, ""}, (*API).createPost},
+	{"DELETE /2/tweets/{id}", "deleteTweetById", "Delete a post", writeScopes, userContext, false, false, false, per15m(50, 0), nil, nil, deletion{}, (*API).deletePost},
+	{"GET /2/openapi.json", "getOpenApiSpec", "Describe this API, in OpenAPI 3.0", 0, 0, false, false, false, nil, nil, nil, nil, (*API).openAPI},
 }
 
 var (

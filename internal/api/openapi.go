@@ -1,0 +1,372 @@
+package api
+
+import (
+	"encoding/json"
+	"maps"
+	"net/http"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+
+	"liked"
+)
+
+// openAPI answers with the description of this very API, which New made.
+func (a *API) openAPI(*call) (any, error) { return a.self, nil }
+
+// members are a JSON object, which is written in alphabetical order.
+type members map[string]any
+
+// describe makes an OpenAPI 3.0.3 document from what the endpoints are held to: the table of routes, the parameters and
+// bodies that requests are checked against, and the types that answers are made from. Answers that the document does not
+// have are never sent, and objects in them have no members but those that it lists.
+func describe(f facts, endpoints []*endpoint) members {
+	d := &description{facts: f, schemas: sharedSchemas(f), scopes: map[string]string{}, headers: members{}}
+	paths := map[string]members{}
+	for _, rt := range endpoints {
+		if paths[rt.path()] == nil {
+			paths[rt.path()] = members{}
+		}
+		paths[rt.path()][strings.ToLower(rt.method())] = d.operation(rt)
+	}
+	d.scopes[liked.OfflineAccess.String()] = "To get a refresh token"
+	return members{
+		"openapi": "3.0.3",
+		"info": members{
+			"title":       "liked",
+			"description": "X's API v2 around likes.",
+			"version":     f.apiVersion,
+		},
+		"servers": []members{{"url": "/"}},
+		"paths":   paths,
+		"components": members{
+			"schemas": d.schemas,
+			"headers": d.headers,
+			"securitySchemes": members{
+				"OAuth2UserToken": members{
+					"type":        "oauth2",
+					"description": "OAuth 2.0 User Context: the authorization code flow with PKCE (RFC 7636)",
+					"flows": members{"authorizationCode": members{
+						"authorizationUrl": "/2/oauth2/authorize", "tokenUrl": "/2/oauth2/token", "refreshUrl": "/2/oauth2/token", "scopes": d.scopes,
+					}},
+				},
+				"UserToken": members{"type": "http", "scheme": "OAuth",
+					"description": "OAuth 1.0a User Context: requests signed with HMAC-SHA1 (RFC 5849)"},
+				"BearerToken": members{"type": "http", "scheme": "bearer", "description": "OAuth 2.0 Application-Only"},
+			},
+		},
+	}
+}
+
+// description collects what the operations refer to.
+type description struct {
+	facts
+	schemas members
+	headers members
+	scopes  map[string]string // to what needs them
+}
+
+func (d *description) operation(rt *endpoint) members {
+	op := members{"operationId": rt.id, "summary": rt.summary, "security": d.security(rt), "responses": d.responses(rt)}
+	var params []members
+	for _, name := range rt.ids {
+		params = append(params, members{"name": name, "in": "path", "required": true, "schema": rt.wordSchema(name)})
+	}
+	for _, p := range rt.params {
+		param := members{"name": p.name, "in": "query", "required": p.form.required(), "schema": rt.paramSchema(p)}
+		if p.form.list() {
+			param["style"], param["explode"] = "form", false
+		}
+		params = append(params, param)
+	}
+	if len(params) > 0 {
+		op["parameters"] = params
+	}
+	if rt.body != nil {
+		op["requestBody"] = members{"required": true, "content": members{"application/json": members{"schema": rt.body.describe(d.facts)}}}
+	}
+	return op
+}
+
+// security lists the kinds of credential, any of which will do.
+func (d *description) security(rt *endpoint) []members {
+	kinds := []members{}
+	if rt.allow&liked.OAuth2User != 0 {
+		scopes := strings.Fields(rt.scopes.String())
+		for _, s := range scopes {
+			if d.scopes[s] != "" {
+				d.scopes[s] += ", "
+			}
+			d.scopes[s] += rt.id
+		}
+		kinds = append(kinds, members{"OAuth2UserToken": scopes})
+	}
+	if rt.allow&liked.OAuth1User != 0 {
+		kinds = append(kinds, members{"UserToken": []string{}})
+	}
+	if rt.allow&liked.AppOnly != 0 {
+		kinds = append(kinds, members{"BearerToken": []string{}})
+	}
+	return kinds
+}
+
+// responses lists every status that the endpoint has, and what comes with it. Only what the API itself answers, and not
+// the gateway in front of it, has the headers of the caller's limits.
+func (d *description) responses(rt *endpoint) members {
+	headers := d.limitHeaders(rt)
+	all := members{}
+	add := func(status int, headers members, description string, contentType ...string) {
+		content := members{}
+		schema := "Problem"
+		if status == http.StatusBadRequest {
+			schema = "InvalidRequest"
+		}
+		for _, t := range contentType {
+			content[t] = members{"schema": ref(schema)}
+		}
+		response := members{"description": description}
+		if len(content) > 0 {
+			response["content"] = content
+		}
+		if len(headers) > 0 {
+			response["headers"] = headers
+		}
+		all[strconv.Itoa(status)] = response
+	}
+	const ofAPI, ofGateway = "application/json", "application/problem+json"
+	add(400, headers, "The request cannot be right.", ofAPI)
+	if rt.allow != 0 {
+		add(401, nil, "Who is calling is unknown.", ofGateway)
+		add(403, headers, "The caller may not do this. It is application/problem+json if the reason is the kind of credential, its scopes or the app's tier.", ofAPI, ofGateway)
+	}
+	if len(rt.ids) > 0 {
+		add(404, nil, "A segment of the path is empty, or only dots, so that this is no endpoint. There is no body.")
+	}
+	if rt.body != nil {
+		add(408, headers, "The body did not arrive in time.", ofAPI)
+		add(413, headers, "The body is larger than 64 KiB.", ofAPI)
+	}
+	if len(rt.userRules)+len(rt.appRules) > 0 {
+		add(429, headers, "A rate limit is used up.", ofAPI)
+	}
+	add(500, headers, "The server is broken.", ofAPI)
+	add(503, headers, "The server cannot answer at present.", ofAPI)
+
+	success := members{"description": "Done.", "content": members{ofAPI: members{"schema": d.answer(rt)}}}
+	status := http.StatusOK
+	if _, ok := rt.answer.(created); ok {
+		status = http.StatusCreated
+		headers = maps.Clone(headers)
+		headers["location"] = members{"schema": members{"type": "string", "format": "uri"}}
+	}
+	if len(headers) > 0 {
+		success["headers"] = headers
+	}
+	all[strconv.Itoa(status)] = success
+	return all
+}
+
+// limitHeaders are those of each limit that some caller of the endpoint has, and the access level.
+func (d *description) limitHeaders(rt *endpoint) members {
+	headers := members{}
+	header := func(name, description string, schema members) {
+		d.headers[name] = members{"description": description, "schema": schema}
+		headers[name] = members{"$ref": "#/components/headers/" + name}
+	}
+	if rt.allow != 0 {
+		header("x-access-level", "Permission level of the credential", oneOfWords([]string{"read", "read-write", "read-write-directmessages"}))
+	}
+	for _, r := range slices.Concat(rt.userRules, rt.appRules) {
+		name, of := "x-rate-limit-", "in 15 minutes"
+		if r.Window == day && r.App {
+			name, of = "x-app-limit-24hour-", "in 24 hours, of the app"
+		} else if r.Window == day {
+			name, of = "x-user-limit-24hour-", "in 24 hours, of the user"
+		}
+		count := members{"type": "integer", "minimum": 0}
+		header(name+"limit", "Requests "+of, count)
+		header(name+"remaining", "What is left of them after this one", count)
+		header(name+"reset", "When the window ends, in seconds since 1970", count)
+	}
+	return headers
+}
+
+// answer is the schema of what succeeds: a document, with the members that the endpoint's parameters call for.
+func (d *description) answer(rt *endpoint) members {
+	data := rt.answer
+	if c, ok := data.(created); ok {
+		data = c.Data
+	}
+	if data == nil {
+		return members{"type": "object"}
+	}
+	properties := members{"data": d.schemaOf(reflect.TypeOf(data))}
+	if _, ok := rt.param("expansions"); !ok {
+		return closed(properties, "data")
+	}
+	properties["includes"] = d.schemaOf(reflect.TypeFor[includes]())
+	properties["errors"] = d.schemaOf(reflect.TypeFor[partials]())
+	if _, ok := rt.param("pagination_token"); ok {
+		properties["meta"] = d.schemaOf(reflect.TypeFor[meta]())
+	}
+	return closed(properties)
+}
+
+// schemaOf describes the JSON form of a type. Structs become shared schemas, named after the type.
+func (d *description) schemaOf(t reflect.Type) members {
+	switch t {
+	case reflect.TypeFor[liked.PostID]():
+		return ref("PostID")
+	case reflect.TypeFor[liked.UserID]():
+		return ref("UserID")
+	case reflect.TypeFor[json.RawMessage](): // of partials
+		return ref("PartialProblem")
+	}
+	switch t.Kind() {
+	case reflect.Pointer:
+		return d.schemaOf(t.Elem())
+	case reflect.Slice:
+		return members{"type": "array", "items": d.schemaOf(t.Elem())}
+	case reflect.String:
+		return members{"type": "string"}
+	case reflect.Bool:
+		return members{"type": "boolean"}
+	case reflect.Int, reflect.Int64:
+		return members{"type": "integer"}
+	case reflect.Struct:
+	default:
+		panic("no JSON schema for " + t.String())
+	}
+	name := strings.TrimSuffix(strings.ToUpper(t.Name()[:1])+t.Name()[1:], "Object")
+	if _, done := d.schemas[name]; done {
+		return ref(name)
+	}
+	properties, required := members{}, []string(nil)
+	for i := range t.NumField() {
+		f := t.Field(i)
+		note := f.Tag.Get("openapi")
+		if note == "newer" && !d.newerWords {
+			continue
+		}
+		member, options, _ := strings.Cut(f.Tag.Get("json"), ",")
+		schema := d.schemaOf(f.Type)
+		if note == "date-time" {
+			schema["format"] = note
+		}
+		properties[member] = schema
+		if options == "" {
+			required = append(required, member)
+		}
+	}
+	d.schemas[name] = closed(properties, required...)
+	return ref(name)
+}
+
+// sharedSchemas are those that no type of an answer has: what parameters refer to, and problems, which are written
+// member by member.
+func sharedSchemas(f facts) members {
+	str := members{"type": "string"}
+	problem := func(also members, required ...string) members {
+		properties := members{"type": str, "title": str, "detail": str}
+		maps.Copy(properties, also)
+		return closed(properties, append(required, "type", "title", "detail")...)
+	}
+	about := func(names ...string) members {
+		types := []string{"about:blank"}
+		for _, name := range names {
+			types = append(types, f.problems+name)
+		}
+		return oneOfWords(types)
+	}
+	return members{
+		// The examples are of X's own documentation, and are there in the world of liked dev.
+		"PostID":   members{"type": "string", "pattern": idPattern.String(), "example": "1228393702244134912"},
+		"UserID":   members{"type": "string", "pattern": idPattern.String(), "example": "2244994945"},
+		"Username": members{"type": "string", "pattern": usernamePattern, "example": "XDevelopers"},
+		"Problem": problem(members{
+			"type":   about("client-forbidden", "oauth1-permissions", "unsupported-authentication"),
+			"status": members{"type": "integer"},
+			// of an app that is not enrolled
+			"client_id": str, "registration_url": str, "required_enrollment": str, "reason": str,
+		}),
+		"InvalidRequest": problem(members{
+			"errors": members{"type": "array", "minItems": 1, "items": closed(members{
+				"message": str,
+				"parameters": members{"type": "object", "description": "What is at fault, with its values",
+					"additionalProperties": members{"type": "array", "items": str}},
+			}, "message")},
+		}, "errors"),
+		"PartialProblem": problem(members{
+			"value": str, "parameter": str, "resource_type": str, "resource_id": str, "section": str, "field": str,
+		}, "value", "parameter", "resource_type", "resource_id"),
+	}
+}
+
+func ref(schema string) members { return members{"$ref": "#/components/schemas/" + schema} }
+
+func oneOfWords(words []string) members { return members{"type": "string", "enum": words} }
+
+// closed is an object that has no other properties.
+func closed(properties members, required ...string) members {
+	s := members{"type": "object", "properties": properties, "additionalProperties": false}
+	if len(required) > 0 {
+		s["required"] = required
+	}
+	return s
+}
+
+// wordSchema is the schema of the values under the name, in the path or in the query. An id is of what the path is about.
+func (rt *endpoint) wordSchema(name string) members {
+	switch {
+	case strings.HasPrefix(name, "username"):
+		return ref("Username")
+	case strings.HasPrefix(rt.path(), "/2/users") && !strings.HasPrefix(name, "tweet"):
+		return ref("UserID")
+	}
+	return ref("PostID")
+}
+
+func (rt *endpoint) paramSchema(p param) members {
+	switch p.form {
+	case integer:
+		return members{"type": "integer", "minimum": p.min, "maximum": p.max, "default": defaultResults}
+	case text:
+		return members{"type": "string", "minLength": 1}
+	case ids, usernames:
+		return members{"type": "array", "minItems": 1, "maxItems": maxListed, "items": rt.wordSchema(p.name)}
+	default:
+		return members{"type": "array", "minItems": 1, "items": oneOfWords(p.enum)}
+	}
+}
+
+func (s *schema) describe(f facts) members {
+	properties, required := members{}, []string(nil)
+	for _, p := range s.properties {
+		if p.newer && !f.newerWords {
+			continue
+		}
+		one := members{"type": p.typ}
+		switch {
+		case p.object != nil:
+			one = p.object.describe(f)
+		case p.pattern == idPattern:
+			one = ref("PostID") // no body has an id of anything else
+		case p.typ == "array":
+			one["items"] = members{}
+		case p.pattern != nil:
+			one["pattern"] = p.pattern.String()
+		case p.enum != nil:
+			one["enum"] = p.enum
+		}
+		properties[p.name] = one
+		if p.required {
+			required = append(required, p.name)
+		}
+	}
+	all := closed(properties, required...)
+	if !s.closed(f) {
+		delete(all, "additionalProperties")
+	}
+	return all
+}
