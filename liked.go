@@ -152,6 +152,21 @@ type LikeEvent struct {
 	At     time.Time
 }
 
+// Exchange is one request and its answer, as the operator sees it. It holds no secret.
+type Exchange struct {
+	Operation     string // which endpoint or page it was, "" for an unknown path or method
+	Method        string
+	TransactionID string // the x-transaction-id header of the answer
+	Status        int
+	Why           string // why the request was refused, "" if it was not
+	App           AppID
+	User          UserID
+	Start         time.Time
+	Duration      time.Duration
+	Bytes         int   // of the body of the answer
+	Err           error // the cause of a 5xx
+}
+
 func name[E ~uint8](names []string, e E) string {
 	if int(e) < len(names) {
 		return names[e]

@@ -37,29 +37,14 @@ type Options struct {
 	PageKey [32]byte
 	// PrivateLikes is X's rule since June 2024: who liked a post is for its author alone, what somebody liked for them.
 	PrivateLikes bool
-	Explain      bool                            // tell the client, too, why it was refused; for development only
-	Observe      func(context.Context, Exchange) // called after each answer
+	Explain      bool                                  // tell the client, too, why it was refused; for development only
+	Observe      func(context.Context, liked.Exchange) // called after each answer
 }
 
 // Authenticator says who is calling. An error of Kind Unauthorized holds the reason for the operator; no reason reaches
 // the client.
 type Authenticator interface {
 	Authenticate(*http.Request) (liked.Principal, error)
-}
-
-// Exchange is one request and its answer, as the operator sees it. It holds no secret.
-type Exchange struct {
-	Operation     string // operationId, "" for an unknown path or method
-	Method        string
-	TransactionID string // the x-transaction-id header of the answer
-	Status        int
-	Why           string // why the request was refused, "" if it was not
-	App           liked.AppID
-	User          liked.UserID
-	Start         time.Time
-	Duration      time.Duration
-	Bytes         int   // of the body of the answer
-	Err           error // the cause of a 5xx
 }
 
 // API is an http.Handler. It is safe for concurrent use.
@@ -82,7 +67,7 @@ func New(o Options) (*API, error) {
 		return nil, errors.New("api: PageKey is required")
 	}
 	if o.Observe == nil {
-		o.Observe = func(context.Context, Exchange) {}
+		o.Observe = func(context.Context, liked.Exchange) {}
 	}
 	f := o.Profile.facts()
 	a := &API{Options: o, catalogue: newCatalogue(f), headers: newHeaders(f), mux: http.NewServeMux()}

@@ -42,7 +42,7 @@ type world struct {
 	nonces    int
 	clock     atomic.Int64   // nanoseconds after start
 	transport http.Transport // without the compression that nobody asked for
-	seen      chan api.Exchange
+	seen      chan liked.Exchange
 	document  *openapi3.T // what the server says of itself
 }
 
@@ -54,7 +54,7 @@ func newWorld(t *testing.T, change func(*api.Options)) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, store: st, tokens: map[string]string{}, signers: map[string]oauth1{}, seen: make(chan api.Exchange, 1000)}
+	w := &world{t: t, store: st, tokens: map[string]string{}, signers: map[string]oauth1{}, seen: make(chan liked.Exchange, 1000)}
 	w.auth, err = auth.New(auth.Options{
 		Store:   st,
 		BaseURL: func(r *http.Request) string { return "http://" + r.Host },
@@ -65,7 +65,7 @@ func newWorld(t *testing.T, change func(*api.Options)) *world {
 		t.Fatal(err)
 	}
 	o := api.Options{Store: st, Auth: w.auth, Limiter: limit.New(nil), Now: w.now, PageKey: [32]byte{1},
-		Observe: func(_ context.Context, x api.Exchange) { w.seen <- x }}
+		Observe: func(_ context.Context, x liked.Exchange) { w.seen <- x }}
 	if change != nil {
 		change(&o)
 	}

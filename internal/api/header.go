@@ -11,7 +11,7 @@ import (
 
 // exchange is the state of one request while it is served. The spaces in it spare the path of a like allocations.
 type exchange struct {
-	Exchange
+	liked.Exchange
 	access     liked.Access
 	limits     []limit.State
 	connection string
@@ -23,7 +23,7 @@ type exchange struct {
 }
 
 func newExchange(rt *endpoint, r *http.Request) *exchange {
-	x := &exchange{Exchange: Exchange{Method: r.Method, Start: time.Now(), TransactionID: randomHex(1)}}
+	x := &exchange{Exchange: liked.Exchange{Method: r.Method, Start: time.Now(), TransactionID: randomHex(1)}}
 	if rt != nil {
 		x.Operation = rt.id
 	}

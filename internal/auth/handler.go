@@ -40,22 +40,7 @@ type HandlerOptions struct {
 	AutoConsent string
 
 	// Observe is called after each answer. Nil does nothing.
-	Observe func(context.Context, Exchange)
-}
-
-// Exchange is one request and its answer, as the operator sees it. It holds no secret.
-type Exchange struct {
-	Operation     string // one of Operations
-	Method        string
-	TransactionID string // the x-transaction-id header of the answer
-	Status        int
-	Why           string // why the request was refused, "" if it was not
-	App           liked.AppID
-	User          liked.UserID
-	Start         time.Time
-	Duration      time.Duration
-	Bytes         int   // of the body of the answer
-	Err           error // the cause of a 5xx
+	Observe func(context.Context, liked.Exchange)
 }
 
 // Handler hands out what requests are authorized with: the OAuth 2.0 and OAuth 1.0a endpoints, and the pages on which
@@ -86,7 +71,7 @@ func (a *Auth) NewHandler(o HandlerOptions) (*Handler, error) {
 		o.Address = func(r *http.Request) string { return withoutPort(r.RemoteAddr) }
 	}
 	if o.Observe == nil {
-		o.Observe = func(context.Context, Exchange) {}
+		o.Observe = func(context.Context, liked.Exchange) {}
 	}
 	h := &Handler{Auth: a, HandlerOptions: o, crossOrigin: http.NewCrossOriginProtection(), routes: make(map[string]*route)}
 	if o.PublicURL != "" {
@@ -142,7 +127,7 @@ func Operations() (names []string) {
 // call is one request.
 type call struct {
 	*Handler
-	Exchange
+	liked.Exchange
 	ctx     context.Context
 	r       *http.Request
 	path    string
@@ -200,7 +185,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c := &call{Handler: h, ctx: r.Context(), r: r, path: path,
-		Exchange: Exchange{Operation: rt.operation, Method: r.Method, TransactionID: transactionID(), Start: time.Now()}}
+		Exchange: liked.Exchange{Operation: rt.operation, Method: r.Method, TransactionID: transactionID(), Start: time.Now()}}
 	r.Body = http.MaxBytesReader(w, r.Body, 2*maxForm)
 	ans, err := c.answer(rt)
 	if err != nil {

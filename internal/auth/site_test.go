@@ -44,7 +44,7 @@ type site struct {
 	confKeys, otherKeys, noSecret auth.AppSecrets
 
 	mu      sync.Mutex
-	seen    []auth.Exchange
+	seen    []liked.Exchange
 	secrets []string // that no log line may contain
 	nonces  atomic.Int64
 }
@@ -80,7 +80,7 @@ func newSite(t testing.TB, change func(*auth.HandlerOptions)) *site {
 			s.secrets = append(s.secrets, a.secrets.ClientSecret)
 		}
 	}
-	o := auth.HandlerOptions{Limiter: limit.New(nil), Next: http.NotFoundHandler(), Observe: func(_ context.Context, x auth.Exchange) {
+	o := auth.HandlerOptions{Limiter: limit.New(nil), Next: http.NotFoundHandler(), Observe: func(_ context.Context, x liked.Exchange) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.seen = append(s.seen, x)
@@ -117,7 +117,7 @@ func (s *site) checkLog(t testing.TB) {
 	}
 }
 
-func (s *site) last() auth.Exchange {
+func (s *site) last() liked.Exchange {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.seen[len(s.seen)-1]

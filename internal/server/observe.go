@@ -60,7 +60,7 @@ func newObserver(logger *slog.Logger, reg prometheus.Registerer) *observer {
 }
 
 // observe is called once for each request, after its answer.
-func (o *observer) observe(ctx context.Context, x api.Exchange) {
+func (o *observer) observe(ctx context.Context, x liked.Exchange) {
 	name := x.Operation
 	op := o.byName[name]
 	if op == nil {

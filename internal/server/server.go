@@ -114,7 +114,7 @@ func New(c Config) (_ *Server, err error) {
 	}
 	credentials, err := s.auth.NewHandler(auth.HandlerOptions{Limiter: limiter, Next: x, Lifetime: s.TokenLifetime,
 		PublicURL: s.publicURL, Address: s.clientAddress, Explain: s.Explain, AutoConsent: s.AutoConsent,
-		Observe: func(ctx context.Context, x auth.Exchange) { observer.observe(ctx, api.Exchange(x)) }})
+		Observe: observer.observe})
 	if err != nil {
 		return nil, err
 	}
