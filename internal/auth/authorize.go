@@ -241,17 +241,18 @@ func (c *call) grantCode(a *authorization, user liked.UserID) (answer, error) {
 // space too, so that they come out the same whoever decodes them.
 func withQuery(uri string, members ...string) string {
 	b := []byte(uri)
-	separator := byte('?')
-	if strings.Contains(uri, "?") {
-		separator = '&'
+	switch _, query, there := strings.Cut(uri, "?"); {
+	case !there:
+		b = append(b, '?')
+	case query != "" && !strings.HasSuffix(query, "&"):
+		b = append(b, '&')
 	}
 	for i := 0; i < len(members); i += 2 {
-		if last := b[len(b)-1]; i > 0 || last != '?' && last != '&' {
-			b = append(b, separator)
+		if i > 0 {
+			b = append(b, '&')
 		}
 		b = append(append(b, members[i]...), '=')
 		b = appendEncoded(b, members[i+1])
-		separator = '&'
 	}
 	return string(b)
 }
