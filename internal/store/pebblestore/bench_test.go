@@ -16,18 +16,30 @@ func benchStore(b *testing.B, users, posts int) *Store {
 	b.Cleanup(func() { ok(b, s.Close()) })
 	// Written past the committer, which is about likes here.
 	batch := s.db.NewBatch()
+	apply := func() {
+		must(s.db.Apply(batch, s.writeOptions()))
+		must(batch.Close())
+		batch = s.db.NewBatch()
+	}
 	for i := 1; i <= users; i++ {
 		u := liked.User{ID: liked.UserID(i) << 22, Username: fmt.Sprintf("u%d", i), Name: "x"}
 		must(batch.Set(userKey(u.ID), encodeUser(&u), nil))
 		must(batch.Set(nameKey(u.Username), encodeID(u.ID), nil))
+		if i%10_000 == 0 {
+			apply()
+		}
 	}
 	for i := 1; i <= posts; i++ {
 		p := liked.Post{ID: liked.PostID(i) << 22, Author: 1 << 22}
 		must(batch.Set(postKey(p.ID), encodePost(&p), nil))
 		must(batch.Set(postOfKey(p.Author, p.ID), nil, nil))
+		if i%10_000 == 0 {
+			apply()
+		}
 	}
 	must(batch.Set(num(nil, tagUserN, 1<<22), counts{userPosts: int64(posts)}.append(nil), nil))
-	must(s.db.Apply(batch, s.writeOptions()))
+	apply()
+	must(batch.Close())
 	return s
 }
 

@@ -13,17 +13,17 @@ import (
 	"liked/internal/store"
 )
 
-var manyLikes = flag.Int("likes", 200_000, "how long the long lists of BenchmarkPage are")
+var manyLikes = flag.Int("likes", 200_000, "how many like the post of BenchmarkPage; its user likes a tenth as many posts")
 
 // BenchmarkPage reads pages of 100 from lists of 100 and of many likes, at their beginning and anywhere in them. What a
 // page costs must not depend on where it is in how long a list; "x" is how many times a page of the short list it takes,
 // read in turns with it.
 //
-//	go test ./internal/store/pebblestore -run '^$' -bench Page -likes 1000000
+//	go test ./internal/store/pebblestore -run '^$' -bench Page -likes 10000000
 func BenchmarkPage(b *testing.B) {
 	const short, page = 100, 100
-	long := *manyLikes
-	s := benchStore(b, long, long)
+	likers, liking := *manyLikes, *manyLikes/10
+	s := benchStore(b, likers, liking)
 	ctx := context.Background()
 	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	many := func(n int, do func(i int) error) {
@@ -50,21 +50,22 @@ func BenchmarkPage(b *testing.B) {
 		return err
 	}
 	rng := rand.New(rand.NewPCG(1, 2))
-	order := rng.Perm(long)
-	many(short, func(i int) error { return like(order[i], 1) })
-	many(short, func(i int) error { return like(1, order[i]) })
-	many(long, func(i int) error { return like(order[i], 0) })
-	many(long, func(i int) error { return like(0, order[i]) })
+	users, posts := rng.Perm(likers), rng.Perm(liking)
+	many(short, func(i int) error { return like(users[i], 1) })
+	many(short, func(i int) error { return like(1, posts[i]) })
+	many(likers, func(i int) error { return like(users[i], 0) })
+	many(liking, func(i int) error { return like(0, posts[i]) })
 
 	for _, l := range []struct {
 		name string
+		long int
 		read func(of int64, from store.Cursor) (n int, older store.Cursor, err error)
 	}{
-		{"likers", func(of int64, from store.Cursor) (int, store.Cursor, error) {
+		{"likers", likers, func(of int64, from store.Cursor) (int, store.Cursor, error) {
 			p, err := s.LikingUsers(ctx, 5<<22, liked.PostID(of)<<22, from, page)
 			return len(p.Items), p.Older, err
 		}},
-		{"liked", func(of int64, from store.Cursor) (int, store.Cursor, error) {
+		{"liked", liking, func(of int64, from store.Cursor) (int, store.Cursor, error) {
 			p, err := s.LikedPosts(ctx, 5<<22, liked.UserID(of)<<22, from, page)
 			return len(p.Items), p.Older, err
 		}},
@@ -80,10 +81,10 @@ func BenchmarkPage(b *testing.B) {
 			{"newest", func() store.Cursor { return store.Cursor{} }},
 			// Likes set at one time are numbered without a gap.
 			{"anywhere", func() store.Cursor {
-				return store.Cursor{Seq: older.Seq - liked.Seq(rng.IntN(long-3*page)), Newer: rng.IntN(2) == 0}
+				return store.Cursor{Seq: older.Seq - liked.Seq(rng.IntN(l.long-3*page)), Newer: rng.IntN(2) == 0}
 			}},
 		} {
-			b.Run(fmt.Sprintf("%s/of=%d/%s", l.name, long, row.name), func(b *testing.B) {
+			b.Run(fmt.Sprintf("%s/of=%d/%s", l.name, l.long, row.name), func(b *testing.B) {
 				timed := func(of int64, from store.Cursor) time.Duration {
 					start := time.Now()
 					n, _, err := l.read(of, from)
