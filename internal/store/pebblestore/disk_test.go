@@ -2,6 +2,7 @@ package pebblestore
 
 import (
 	"context"
+	"fmt"
 	"path"
 	"strings"
 	"sync/atomic"
