@@ -52,9 +52,14 @@ func (x *exchange) reply(w http.ResponseWriter, r *http.Request, status int, tex
 
 // headers are the headers that X sends, as the profile has them. The values are shared by all answers.
 type headers struct {
-	always         map[string][]string
-	apiOnly        map[string][]string
+	always         []header
+	apiOnly        []header
 	connectionHash bool
+}
+
+type header struct {
+	key    string // in its canonical form
+	values []string
 }
 
 var (
@@ -65,32 +70,32 @@ var (
 
 func newHeaders(f facts) headers {
 	h := headers{
-		always: map[string][]string{
-			"Cache-Control":             {"no-cache, no-store, max-age=0"},
-			"Perf":                      {"7402827104"},
-			"Server":                    {f.server},
-			"Strict-Transport-Security": {"max-age=631138519"},
+		always: []header{
+			{"Cache-Control", []string{"no-cache, no-store, max-age=0"}},
+			{"Perf", []string{"7402827104"}},
+			{"Server", []string{f.server}},
+			{"Strict-Transport-Security", []string{"max-age=631138519"}},
 		},
-		apiOnly: map[string][]string{
-			"Api-Version":            {f.apiVersion},
-			"Content-Disposition":    {"attachment; filename=json.json"},
-			"Content-Type":           headerJSON,
-			"X-Content-Type-Options": {"nosniff"},
-			"X-Frame-Options":        {"SAMEORIGIN"},
-			"X-Xss-Protection":       {"0"},
+		apiOnly: []header{
+			{"Api-Version", []string{f.apiVersion}},
+			{"Content-Disposition", []string{"attachment; filename=json.json"}},
+			{"Content-Type", headerJSON},
+			{"X-Content-Type-Options", []string{"nosniff"}},
+			{"X-Frame-Options", []string{"SAMEORIGIN"}},
+			{"X-Xss-Protection", []string{"0"}},
 		},
 		connectionHash: f.connectionHash,
 	}
 	if f.varyEncoding {
-		h.apiOnly["Vary"] = []string{"accept-encoding"}
+		h.apiOnly = append(h.apiOnly, header{"Vary", []string{"accept-encoding"}})
 	}
 	return h
 }
 
 // gateway sets what every answer carries.
 func (hs *headers) gateway(h http.Header, x *exchange) {
-	for k, v := range hs.always {
-		h[k] = v
+	for _, f := range hs.always {
+		h[f.key] = f.values
 	}
 	x.set(h, "X-Transaction-Id", x.TransactionID)
 	if hs.connectionHash && x.connection != "" {
@@ -101,8 +106,8 @@ func (hs *headers) gateway(h http.Header, x *exchange) {
 // api sets what answers of the API itself carry besides.
 func (hs *headers) api(h http.Header, x *exchange) {
 	hs.gateway(h, x)
-	for k, v := range hs.apiOnly {
-		h[k] = v
+	for _, f := range hs.apiOnly {
+		h[f.key] = f.values
 	}
 	if x.App != 0 {
 		x.set(h, "X-Access-Level", x.access.String())
