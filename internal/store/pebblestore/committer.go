@@ -129,8 +129,8 @@ type committer struct {
 	value  []byte // scratch
 }
 
-func (c *committer) init(s *Store, last, horizon, imported liked.Seq) {
-	*c = committer{s: s, lastSeq: last, horizon: horizon, imported: imported, runs: make(runs), newestAt: int64(last >> 20), toSync: make(chan *group, maxInFlight-1),
+func (c *committer) init(s *Store, last, horizon, imported liked.Seq, newestAt int64) {
+	*c = committer{s: s, lastSeq: last, horizon: horizon, imported: imported, runs: make(runs), newestAt: newestAt, toSync: make(chan *group, maxInFlight-1),
 		group: new(group)}
 	c.counts.init()
 }

@@ -40,6 +40,10 @@ type Options struct {
 	CacheBytes int64         // of blocks read from disk; 0 means 64 MiB
 	Logger     *slog.Logger  // nil: nothing is logged
 
+	// After makes all likes from now on be later than this time in the like log and the lists, as if one had been set
+	// then. It is for a store that was restored, whose readers may know what it has lost.
+	After time.Time
+
 	memTable   uint64        // bytes; for tests
 	pruneEvery time.Duration // for tests; 0 means a minute
 }
@@ -47,6 +51,8 @@ type Options struct {
 // Store is a store.Store.
 type Store struct {
 	db       *pebble.DB
+	fs       vfs.FS // without the guard
+	dir      string
 	log      *slog.Logger
 	logKeep  time.Duration
 	prune    time.Duration
@@ -85,6 +91,7 @@ type Store struct {
 
 	generation atomic.Uint64
 	traces     traces
+	copying    sync.Mutex // held by the one backup
 }
 
 var _ store.Store = (*Store)(nil)
@@ -121,14 +128,16 @@ func Open(o Options) (*Store, error) {
 	case o.FS == nil:
 		o.FS = vfs.Default
 	}
-	guard := &guardFS{FS: o.FS, fail: s.fail}
+	o.Dir = o.FS.PathJoin(o.Dir) // as pebble will name what is in it
+	s.fs, s.dir = o.FS, o.Dir
+	guard := &guardFS{FS: o.FS, dir: o.Dir, fail: s.fail}
 	// Pebble reports some failures by calling Fatalf, which ends the goroutine.
 	var err error
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		err = &liked.Error{Kind: liked.Unavailable, Msg: "cannot open the store in " + o.Dir, Err: errors.New("pebble gave up")}
-		err = s.open(o.Dir, s.pebbleOptions(&o, guard))
+		err = s.open(&o, s.pebbleOptions(&o, guard))
 	}()
 	<-done
 	if err != nil {
@@ -198,7 +207,8 @@ func (s *Store) events() *pebble.EventListener {
 }
 
 // open opens the database and reads what the store needs to go on. What pebble panics with becomes an error.
-func (s *Store) open(dir string, opts *pebble.Options) (err error) {
+func (s *Store) open(o *Options, opts *pebble.Options) (err error) {
+	dir := o.Dir
 	defer func() {
 		if p := recover(); p != nil {
 			err = &liked.Error{Kind: liked.Unavailable, Msg: "cannot open the store in " + dir, Err: fmt.Errorf("%v", p)}
@@ -207,7 +217,7 @@ func (s *Store) open(dir string, opts *pebble.Options) (err error) {
 	s.db, err = pebble.Open(dir, opts)
 	switch {
 	case err == nil:
-		if err = s.load(dir); err != nil {
+		if err = s.load(o); err != nil {
 			_ = s.db.Close() // the first error is the one that helps
 		}
 		return err
@@ -219,7 +229,8 @@ func (s *Store) open(dir string, opts *pebble.Options) (err error) {
 }
 
 // load checks the format, writes it into a new store, and finds where the last process stopped.
-func (s *Store) load(dir string) error {
+func (s *Store) load(o *Options) error {
+	dir := o.Dir
 	version, ok, err := read(s.db, formatKey, func(v []byte) ([]byte, error) { return append([]byte(nil), v...), nil })
 	switch {
 	case err != nil:
@@ -260,11 +271,35 @@ func (s *Store) load(dir string) error {
 		}
 		last = max(last, seq)
 	}
-	s.committer.init(s, last, liked.Seq(horizon), liked.Seq(imported))
+	// What a backup left that was cut short keeps tables from being removed.
+	if err := s.fs.RemoveAll(s.fs.PathJoin(dir, copyDir)); err != nil {
+		return unavailable(err)
+	}
+	newestAt := int64(last >> 20)
+	if last, err = s.raise(last, o.After); err != nil {
+		return err
+	}
+	s.committer.init(s, last, liked.Seq(horizon), liked.Seq(imported), newestAt)
 	s.syncedSeq.Store(uint64(last))
 	s.recent.init()
 	s.traces.init(s)
 	return nil
+}
+
+// raise returns the position that the next like must be above: last, or one that was asked for, now or when the store
+// was opened before.
+func (s *Store) raise(last liked.Seq, after time.Time) (liked.Seq, error) {
+	floor, _, err := read(s.db, floorKey, decodeID)
+	if err != nil {
+		return 0, err
+	}
+	if wanted := uint64(max(after.UnixMilli(), 0)) << 20; wanted > floor {
+		floor = wanted
+		if err := s.db.Set(floorKey, encodeID(floor), s.writeOptions()); err != nil {
+			return 0, unavailable(err)
+		}
+	}
+	return max(last, liked.Seq(floor)), nil
 }
 
 func (s *Store) lastInLog(partition int) (liked.Seq, error) {
