@@ -121,7 +121,11 @@ func New(c Config) (_ *Server, err error) {
 	s.api = s.httpServer(observer.counting(credentials))
 	s.api.ConnContext = api.ConnContext
 	s.api.TLSConfig = s.tls
-	s.admin = s.httpServer(s.adminHandler(registry))
+	key, err := keyName(seal)
+	if err != nil {
+		return nil, err
+	}
+	s.admin = s.httpServer(s.adminHandler(registry, key))
 	return s, nil
 }
 
@@ -237,13 +241,13 @@ func closeAfterChunks(next http.Handler) http.Handler {
 
 // adminHandler is the operator's side. Probes and metrics are open to whoever reaches the listener; what shows or
 // changes more asks for the token.
-func (s *Server) adminHandler(registry *prometheus.Registry) http.Handler {
+func (s *Server) adminHandler(registry *prometheus.Registry, key string) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, r *http.Request) { probe(w, nil) })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { probe(w, s.usable(r.Context())) })
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
 	guard := func(pattern string, h http.Handler) { mux.Handle(pattern, control.Guard(s.AdminToken, h)) }
-	guard("/admin/", control.New(control.Options{Store: s.store, Issuer: issuer{s.auth}, Now: s.Now, Logger: s.Logger}))
+	guard("/admin/", control.New(control.Options{Store: s.store, Issuer: issuer{s.auth}, Key: key, Now: s.Now, Logger: s.Logger}))
 	guard("GET /debug/pprof/", http.HandlerFunc(pprof.Index))
 	guard("GET /debug/pprof/cmdline", http.HandlerFunc(pprof.Cmdline))
 	guard("GET /debug/pprof/profile", http.HandlerFunc(pprof.Profile))
