@@ -187,11 +187,11 @@ func TestBackupAgain(t *testing.T) {
 	dir := t.TempDir()
 	config := server.Config{Data: filepath.Join(dir, "data"), World: world()}
 	config.World.Posts = 2000
-	srv, stop := start(t, config)
+	_, stop := start(t, config)
 	if err := stop(); err != nil {
 		t.Fatal(err)
 	}
-	srv, _ = start(t, config)
+	srv, _ := start(t, config)
 	k := srv.Credentials()
 	whole := filepath.Join(dir, "backup")
 	first, err := backUp(t, srv, whole)

@@ -68,17 +68,25 @@ func worn(t *testing.T) map[string][]byte {
 		_, err := s.Import(ctx, records, false)
 		ok(t, err)
 	}
-	for n := range 20 {
-		_, err := s.SetLike(ctx, liked.UserID(n+100), 100, false, noon.Add(time.Duration(n)*time.Minute))
-		ok(t, err)
-	}
-	left := disk.CrashClone(vfs.CrashCloneCfg{})
-	ok(t, s.Close())
 	files := make(map[string][]byte)
-	names, err := left.List("data")
+	for n := 0; len(files) == 0 || logEnd(t, newestLog(files), files[newestLog(files)]) < 1500; n++ { // a flush may have begun a new log
+		_, err := s.SetLike(ctx, liked.UserID(n%100+100), 100, n/100%2 == 1, noon.Add(time.Duration(n)*time.Minute))
+		ok(t, err)
+		if n%10 == 9 {
+			files = filesOf(t, disk.CrashClone(vfs.CrashCloneCfg{}))
+		}
+	}
+	ok(t, s.Close())
+	return files
+}
+
+func filesOf(t *testing.T, disk *vfs.MemFS) map[string][]byte {
+	t.Helper()
+	files := make(map[string][]byte)
+	names, err := disk.List("data")
 	ok(t, err)
 	for _, name := range names {
-		f, err := left.Open("data/" + name)
+		f, err := disk.Open("data/" + name)
 		ok(t, err)
 		files[name], err = io.ReadAll(f)
 		ok(t, err)
