@@ -18,6 +18,7 @@ type exchange struct {
 
 	limitSpace [3]limit.State
 	idSpace    [2]pair
+	bodySpace  [64]byte
 	values     [14]string
 	used       int
 }
@@ -112,17 +113,38 @@ func (hs *headers) api(h http.Header, x *exchange) {
 	if x.App != 0 {
 		x.set(h, "X-Access-Level", x.access.String())
 	}
+	x.setLimits(h)
+}
+
+// setLimits sets the headers of the rate windows. All numbers are cut out of one string, to spare the path of a like
+// allocations.
+func (x *exchange) setLimits(h http.Header) {
+	var space [len(x.limitSpace) * 3 * 20]byte
+	var ends [len(x.limitSpace)][3]int
+	digits := space[:0]
 	for i := range x.limits {
 		s := &x.limits[i]
-		limit, remaining, reset := "X-Rate-Limit-Limit", "X-Rate-Limit-Remaining", "X-Rate-Limit-Reset"
-		switch {
-		case s.Window == day && s.App:
-			limit, remaining, reset = "X-App-Limit-24hour-Limit", "X-App-Limit-24hour-Remaining", "X-App-Limit-24hour-Reset"
-		case s.Window == day:
-			limit, remaining, reset = "X-User-Limit-24hour-Limit", "X-User-Limit-24hour-Remaining", "X-User-Limit-24hour-Reset"
+		for j, n := range [3]int64{int64(s.Max), int64(s.Remaining), s.Reset.Unix()} {
+			digits = strconv.AppendInt(digits, n, 10)
+			ends[i][j] = len(digits)
 		}
-		x.set(h, limit, strconv.Itoa(s.Max))
-		x.set(h, remaining, strconv.Itoa(s.Remaining))
-		x.set(h, reset, strconv.FormatInt(s.Reset.Unix(), 10))
 	}
+	all, start := string(digits), 0
+	for i := range x.limits {
+		for j, key := range limitHeaders(&x.limits[i]) {
+			x.set(h, key, all[start:ends[i][j]])
+			start = ends[i][j]
+		}
+	}
+}
+
+// limitHeaders names the headers for the most requests, those that remain, and the end of a window.
+func limitHeaders(s *limit.State) [3]string {
+	switch {
+	case s.Window == day && s.App:
+		return [3]string{"X-App-Limit-24hour-Limit", "X-App-Limit-24hour-Remaining", "X-App-Limit-24hour-Reset"}
+	case s.Window == day:
+		return [3]string{"X-User-Limit-24hour-Limit", "X-User-Limit-24hour-Remaining", "X-User-Limit-24hour-Reset"}
+	}
+	return [3]string{"X-Rate-Limit-Limit", "X-Rate-Limit-Remaining", "X-Rate-Limit-Reset"}
 }
