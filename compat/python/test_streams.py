@@ -106,7 +106,7 @@ class Streams(unittest.TestCase):
         like(posts[10:])  # while nobody reads
         second = Firehose(posts, backfill_minutes=5)
         self.assertEqual(second.liked(20), posts)
-        second.close()
+        second.left.set()
         self.assertEqual([e["id"] for e in second.events[:10]], [e["id"] for e in first.events])
         self.assertEqual(len(second.events), 20)
         self.assertEqual(len({e["id"] for e in second.events}), 20)

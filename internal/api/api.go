@@ -2,7 +2,7 @@
 //
 // [New] returns an http.Handler for everything that X's API host answers. One table (routes.go) says what each
 // endpoint demands; one function, serve, holds requests to it in X's order and writes every answer; the handlers
-// (likes.go, users.go, posts.go) only do what the endpoint is for and return a value or an error.
+// (likes.go, users.go, posts.go, streams.go) only do what the endpoint is for and return a value or an error.
 package api
 
 import (

@@ -80,7 +80,7 @@ func (a *API) newLikeView(q query) *likeView {
 	return &likeView{a, newWanted(q), slices.Contains(q["like_with_tweet_author.fields"], "liked_tweet_author_id")}
 }
 
-// key is the same for views that write the same events.
+// viewKey is the same for views that write the same events.
 func viewKey(q query) string {
 	var key []string
 	for _, name := range []string{"like_with_tweet_author.fields", "expansions", "tweet.fields", "user.fields"} {
