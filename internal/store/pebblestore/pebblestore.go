@@ -85,6 +85,7 @@ type Store struct {
 
 	generation atomic.Uint64
 	traces     traces
+	totals     totals
 }
 
 var _ store.Store = (*Store)(nil)
@@ -114,6 +115,7 @@ func Open(o Options) (*Store, error) {
 		stop:     make(chan struct{}),
 		stopped:  make(chan struct{}),
 		queue:    queue{wake: make(chan struct{}, 1)},
+		totals:   totals{counting: make(chan struct{}, 1)},
 	}
 	switch {
 	case s.inMemory:
