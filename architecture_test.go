@@ -24,8 +24,9 @@ var allowed = map[string]struct{ ours, outside string }{
 	"internal/control":           {". internal/store internal/archive", ""},
 	"internal/web":               {"", ""},
 	"internal/auth":              {". internal/store internal/limit internal/web", "golang.org/x/crypto"},
+	"internal/home":              {". internal/store internal/web", ""},
 	"internal/api":               {". internal/store internal/limit", ""},
-	"internal/server":            {". internal/store internal/store/pebblestore internal/limit internal/control internal/auth internal/api", "github.com/prometheus/client_golang"},
+	"internal/server":            {". internal/store internal/store/pebblestore internal/limit internal/control internal/auth internal/home internal/api internal/web", "github.com/prometheus/client_golang"},
 	"cmd/liked":                  {". internal/server internal/control internal/archive", "github.com/alecthomas/kong github.com/schollz/progressbar/v3 golang.org/x/term"},
 	"likedtest":                  {". internal/server internal/control", ""},
 }

@@ -2,6 +2,7 @@ package web_test
 
 import (
 	"bytes"
+	"compress/gzip"
 	"crypto/sha256"
 	"encoding/base64"
 	"io"
@@ -49,6 +50,9 @@ func all(text string) map[string]web.Page {
 		"developer":           fill(web.Developer{Apps: make([]web.DeveloperApp, 2)}),
 		"developer, none":     web.Developer{Frame: frame},
 		"app":                 fill(web.DeveloperPage{Secrets: make([]web.Secret, 2), App: web.DeveloperApp{RedirectURIs: make([]string, 2)}}),
+		"home":                fill(web.Home{Posts: make([]web.HomePost, 2), Dev: &web.HomeDev{Curl: text, Secrets: []web.Secret{{Label: text, Value: text}}}, Trouble: true}),
+		"home, being counted": web.Home{API: text},
+		"home, in numbers":    web.Home{API: text, Numbers: web.Numbers{Known: true, Likes: 1234567}, Dev: &web.HomeDev{Username: text}},
 		"app, public":         web.DeveloperPage{Frame: frame, App: app},
 	}
 }
@@ -146,7 +150,11 @@ func TestWellFormed(t *testing.T) {
 	for name, page := range all("text") {
 		t.Run(name, func(t *testing.T) {
 			doc := parse(t, write(t, 200, page).Body)
-			for element, want := range map[string]int{"h1": 1, "main": 1, "header": 1, "title": 1, "script": 0, "link": 1, "img": 0, "iframe": 0} {
+			scripts := 0
+			if _, ok := page.(web.Home); ok {
+				scripts = 1
+			}
+			for element, want := range map[string]int{"h1": 1, "main": 1, "header": 1, "title": 1, "script": scripts, "link": 1, "img": 0, "iframe": 0} {
 				if got := doc.count(element); got != want {
 					t.Errorf("%d <%s>, want %d", got, element, want)
 				}
@@ -186,8 +194,12 @@ func TestHeaders(t *testing.T) {
 				t.Fatalf("a style sheet of %d bytes", len(style))
 			}
 			sum := sha256.Sum256(style)
-			csp := "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) +
-				"'; img-src data:; base-uri 'none'; frame-ancestors 'none'"
+			own := ""
+			if _, ok := page.(web.Home); ok {
+				own = " 'self'; script-src 'self'; connect-src 'self'"
+			}
+			csp := "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'" + own +
+				"; img-src data:; base-uri 'none'; frame-ancestors 'none'"
 			opener := ""
 			switch page.(type) {
 			case web.SignIn, web.Consent, web.Denied:
@@ -432,6 +444,48 @@ func parse(t *testing.T, body io.Reader) document {
 			if kind == html.StartTagToken && !slices.Contains(void, token.Data) {
 				open = append(open, token.Data)
 			}
+		}
+	}
+}
+
+// What a page loads is the same, however it is sent, and asked for again only if it has changed.
+func TestAssets(t *testing.T) {
+	t.Parallel()
+	get := func(name, header, value string) (*http.Response, string) {
+		r := httptest.NewRequest("GET", "/home/"+name, nil)
+		r.Header.Set(header, value)
+		rec := httptest.NewRecorder()
+		status, size := web.WriteAsset(rec, r, name)
+		if status != rec.Code || size != rec.Body.Len() {
+			t.Errorf("%s: says %d and %d bytes, sends %d and %d", name, status, size, rec.Code, rec.Body.Len())
+		}
+		return rec.Result(), rec.Body.String()
+	}
+	resp, plain := get("home.js", "Accept", "*/*")
+	if resp.StatusCode != 200 || !strings.Contains(plain, "EventSource") || resp.Header.Get("Content-Type") != "text/javascript; charset=utf-8" {
+		t.Errorf("got %d %v %.40s", resp.StatusCode, resp.Header, plain)
+	}
+	zipped, body := get("home.js", "Accept-Encoding", "br, gzip")
+	z, err := gzip.NewReader(strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text, err := io.ReadAll(z); err != nil || string(text) != plain || zipped.Header.Get("Content-Encoding") != "gzip" {
+		t.Errorf("compressed it is another: %v", err)
+	}
+	if resp, body := get("home.js", "If-None-Match", resp.Header.Get("ETag")); resp.StatusCode != 304 || body != "" {
+		t.Errorf("what is known already: %d, %d bytes", resp.StatusCode, len(body))
+	}
+	if resp, _ := get("../style.css", "Accept", "*/*"); resp.StatusCode != 404 {
+		t.Errorf("a file that is not there: %d", resp.StatusCode)
+	}
+}
+
+func TestCount(t *testing.T) {
+	t.Parallel()
+	for n, want := range map[int64]string{0: "0", 999: "999", 1000: "1,000", 1234567: "1,234,567", -123456: "-123,456"} {
+		if got := web.Count(n); got != want {
+			t.Errorf("got %s, want %s", got, want)
 		}
 	}
 }
