@@ -219,14 +219,15 @@ func (c *devCmd) Run(e *env) error {
 				return fmt.Errorf("credentials: %w", err)
 			}
 		}
-		c.print(e.stdout, credentials)
+		c.print(e.stdout, credentials, srv.ExplorerURL())
 		return nil
 	})
 }
 
 // print shows what a person needs to start.
-func (c *devCmd) print(w io.Writer, k control.Credentials) {
-	app, user := k.Apps[0], k.Users[min(2, len(k.Users)-1)]
+func (c *devCmd) print(w io.Writer, k control.Credentials, explorer string) {
+	app := k.Apps[0]
+	user, post := k.First()
 	names := make([]string, 0, 8)
 	for _, u := range k.Users[:min(len(k.Users), 7)] {
 		names = append(names, u.Username)
@@ -239,8 +240,7 @@ func (c *devCmd) print(w io.Writer, k control.Credentials) {
 		kept = "in " + c.Data
 	}
 	fmt.Fprintf(w, "liked speaks X's API of %s at %s\n\n", c.Profile, k.URL)
-	if len(k.Posts) > 0 {
-		post := k.Posts[min(1, len(k.Posts)-1)]
+	if post != nil {
 		trust := ""
 		if c.TLSCert != "" {
 			trust = fmt.Sprintf("--cacert '%s' ", c.TLSCert)
@@ -248,6 +248,7 @@ func (c *devCmd) print(w io.Writer, k control.Credentials) {
 		fmt.Fprintf(w, "Like a post as %s:\n\n  curl %s-X POST %s/2/users/%s/likes \\\n    -H 'Authorization: Bearer %s' \\\n    -H 'Content-Type: application/json' -d '{\"tweet_id\":\"%s\"}'\n\n",
 			user.Username, trust, k.URL, user.ID, user.AccessToken, post.ID)
 	}
+	fmt.Fprintf(w, "Or in a browser:\n\n  %s\n\n", explorer)
 	for _, line := range [][2]string{
 		{"world", kept},
 		{"users", fmt.Sprintf("%d: %s", len(k.Users), strings.Join(names, " "))},

@@ -44,3 +44,12 @@ type SeededPost struct {
 	AuthorID liked.UserID `json:"author_id"`
 	Text     string       `json:"text"`
 }
+
+// First returns the user and the post to show things with. The post is nil if there is none.
+func (c Credentials) First() (UserCredentials, *SeededPost) {
+	u := c.Users[min(2, len(c.Users)-1)]
+	if len(c.Posts) == 0 {
+		return u, nil
+	}
+	return u, &c.Posts[min(1, len(c.Posts)-1)]
+}

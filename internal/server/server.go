@@ -112,9 +112,13 @@ func New(c Config) (_ *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
+	explorer, err := s.explorer(context.Background())
+	if err != nil {
+		return nil, fmt.Errorf("API explorer: %w", err)
+	}
 	credentials, err := s.auth.NewHandler(auth.HandlerOptions{Limiter: limiter, Next: x, Lifetime: s.TokenLifetime,
 		PublicURL: s.publicURL, Address: s.clientAddress, Explain: s.Explain, AutoConsent: s.AutoConsent,
-		Observe: observer.observe})
+		Explorer: explorer, Observe: observer.observe})
 	if err != nil {
 		return nil, err
 	}

@@ -50,6 +50,8 @@ func all(text string) map[string]web.Page {
 		"developer, none":     web.Developer{Frame: frame},
 		"app":                 fill(web.DeveloperPage{Secrets: make([]web.Secret, 2), App: web.DeveloperApp{RedirectURIs: make([]string, 2)}}),
 		"app, public":         web.DeveloperPage{Frame: frame, App: app},
+		"explorer":            fill(web.Explorer{Origins: make([]string, 2)}),
+		"explorer, bare":      web.Explorer{},
 	}
 }
 
@@ -146,7 +148,11 @@ func TestWellFormed(t *testing.T) {
 	for name, page := range all("text") {
 		t.Run(name, func(t *testing.T) {
 			doc := parse(t, write(t, 200, page).Body)
-			for element, want := range map[string]int{"h1": 1, "main": 1, "header": 1, "title": 1, "script": 0, "link": 1, "img": 0, "iframe": 0} {
+			scripts, links := 0, 1
+			if _, ok := page.(web.Explorer); ok {
+				scripts, links = 2, 2
+			}
+			for element, want := range map[string]int{"h1": 1, "main": 1, "header": 1, "title": 1, "script": scripts, "link": links, "img": 0, "iframe": 0} {
 				if got := doc.count(element); got != want {
 					t.Errorf("%d <%s>, want %d", got, element, want)
 				}
@@ -186,8 +192,12 @@ func TestHeaders(t *testing.T) {
 				t.Fatalf("a style sheet of %d bytes", len(style))
 			}
 			sum := sha256.Sum256(style)
-			csp := "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) +
-				"'; img-src data:; base-uri 'none'; frame-ancestors 'none'"
+			own := ""
+			if _, ok := page.(web.Explorer); ok {
+				own = " 'self'; script-src 'self'; connect-src 'self'"
+			}
+			csp := "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'" + own +
+				"; img-src data:; base-uri 'none'; frame-ancestors 'none'"
 			opener := ""
 			switch page.(type) {
 			case web.SignIn, web.Consent, web.Denied:
