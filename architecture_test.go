@@ -22,7 +22,7 @@ var allowed = map[string]struct{ ours, outside string }{
 	"internal/limit":             {".", ""},
 	"internal/archive":           {". internal/store", ""},
 	"internal/control":           {". internal/store internal/archive", ""},
-	"internal/web":               {"", ""},
+	"internal/web":               {"", "github.com/swaggest/swgui/v5/static"},
 	"internal/auth":              {". internal/store internal/limit internal/web", "golang.org/x/crypto"},
 	"internal/home":              {". internal/store internal/web", ""},
 	"internal/api":               {". internal/store internal/limit", ""},

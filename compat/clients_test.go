@@ -47,7 +47,14 @@ func TestClients(t *testing.T) {
 			"$LIKED_TEMP/venv/bin/schemathesis run $LIKED_URL/2/openapi.json",
 		}},
 		{"go", nil, false, []string{"go test -count=1 -v ./..."}},
-		{"browser", nil, false, []string{"npm ci --no-audit --no-fund", "npm test"}}, // needs Chromium
+		{"browser", nil, false, []string{ // needs Chromium, and what the clients above need, for the explorer's code to run
+			"npm ci --no-audit --no-fund",
+			"npm ci --no-audit --no-fund --prefix ../typescript",
+			"python3 -m venv $LIKED_TEMP/venv",
+			"$LIKED_TEMP/venv/bin/pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: --requirement ../python/requirements.txt",
+			"mvn --batch-mode --no-transfer-progress --file ../java/pom.xml --projects sdk org.apache.maven.plugins:maven-dependency-plugin:3.9.0:build-classpath -Dmdep.outputFile=$LIKED_TEMP/classpath",
+			"npm test",
+		}},
 	}
 	var wanted, lists bool
 	for _, c := range clients {
@@ -85,7 +92,7 @@ func TestClients(t *testing.T) {
 			s.awaitExpiry(t, expired)
 			alice := s.Users[s.user(t, "alice")]
 			variables := map[string]string{
-				"LIKED_CREDENTIALS": s.file, "LIKED_URL": s.URL,
+				"LIKED_CREDENTIALS": s.file, "LIKED_URL": s.URL, "LIKED_BIN": bin,
 				"LIKED_USER_ID": alice.ID, "LIKED_TOKEN": alice.AccessToken,
 				"LIKED_NARROW_TOKEN": narrow, "LIKED_EXPIRED_TOKEN": expired,
 				"LIKED_READONLY_TOKEN": readOnly.Token, "LIKED_READONLY_SECRET": readOnly.TokenSecret,

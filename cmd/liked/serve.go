@@ -220,13 +220,13 @@ func (c *devCmd) Run(e *env) error {
 				return fmt.Errorf("credentials: %w", err)
 			}
 		}
-		c.print(e.stdout, credentials)
+		c.print(e.stdout, credentials, srv.ExplorerURL())
 		return nil
 	})
 }
 
 // print shows what a person needs to start.
-func (c *devCmd) print(w io.Writer, k control.Credentials) {
+func (c *devCmd) print(w io.Writer, k control.Credentials, explorer string) {
 	app := k.Apps[0]
 	user, _ := k.First()
 	names := make([]string, 0, 8)
@@ -272,6 +272,7 @@ func (c *devCmd) print(w io.Writer, k control.Credentials) {
 		{"oauth1 secret", user.OAuth1TokenSecret},
 		{"password", user.Password + ", as everybody's"},
 		{"sign in at", k.URL + "/login"},
+		{"explorer", explorer},
 		{"", ""},
 		{"admin", k.AdminURL},
 		{"admin token", k.AdminToken},

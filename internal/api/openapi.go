@@ -24,7 +24,12 @@ type members map[string]any
 func describe(f facts, endpoints []*endpoint) members {
 	d := &description{facts: f, schemas: sharedSchemas(f), scopes: map[string]string{}, headers: members{}}
 	paths := map[string]members{}
+	tags := []members{}
 	for _, rt := range endpoints {
+		tag := members{"name": f.tag(rt)}
+		if !slices.ContainsFunc(tags, func(t members) bool { return t["name"] == tag["name"] }) {
+			tags = append(tags, tag)
+		}
 		if paths[rt.path()] == nil {
 			paths[rt.path()] = members{}
 		}
@@ -39,6 +44,7 @@ func describe(f facts, endpoints []*endpoint) members {
 			"version":     f.apiVersion,
 		},
 		"servers": []members{{"url": "/"}},
+		"tags":    tags,
 		"paths":   paths,
 		"components": members{
 			"schemas": d.schemas,
@@ -68,7 +74,7 @@ type description struct {
 }
 
 func (d *description) operation(rt *endpoint) members {
-	op := members{"operationId": rt.id, "summary": rt.summary, "security": d.security(rt), "responses": d.responses(rt)}
+	op := members{"operationId": rt.id, "summary": rt.summary, "tags": []string{d.tag(rt)}, "security": d.security(rt), "responses": d.responses(rt)}
 	var params []members
 	for _, name := range rt.ids {
 		params = append(params, members{"name": name, "in": "path", "required": true, "schema": rt.wordSchema(name)})
@@ -87,6 +93,26 @@ func (d *description) operation(rt *endpoint) members {
 		op["requestBody"] = members{"required": true, "content": members{"application/json": members{"schema": rt.body.describe(d.facts)}}}
 	}
 	return op
+}
+
+// tag is the group of endpoints that the endpoint belongs to, as X's documentation groups them.
+func (f facts) tag(rt *endpoint) string {
+	path := rt.path()
+	for _, group := range []struct{ words, tag string }{
+		{"/stream", "Stream"}, {"/likes", "Likes"}, {"/liked_tweets", "Likes"}, {"/liking_users", "Likes"},
+		{"/webhooks", "Webhooks"}, {"/2/users", "Users"},
+	} {
+		if strings.Contains(path, group.words) {
+			return group.tag
+		}
+	}
+	switch {
+	case !strings.HasPrefix(path, "/2/tweets"):
+		return "General"
+	case f.newerWords:
+		return "Posts"
+	}
+	return "Tweets"
 }
 
 // security lists the kinds of credential, any of which will do.

@@ -39,9 +39,3 @@ func (s *Server) homeOptions(next http.Handler, o *observer) home.Options {
 	}
 	return options
 }
-
-// openWorld reports whether the tokens that the world starts with are no secret to anybody who can use them: a known seed
-// made them, only this machine can connect, and the end of the server is theirs.
-func (s *Server) openWorld() bool {
-	return s.World != nil && s.World.Seed != 0 && s.Data == "" && Loopback(s.apiL.Addr().String())
-}

@@ -114,12 +114,16 @@ func New(c Config) (_ *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
+	explorer, err := s.explorer(context.Background())
+	if err != nil {
+		return nil, fmt.Errorf("API explorer: %w", err)
+	}
 	if s.home, err = home.New(s.homeOptions(x, observer)); err != nil {
 		return nil, err
 	}
 	credentials, err := s.auth.NewHandler(auth.HandlerOptions{Limiter: limiter, Next: s.home, Lifetime: s.TokenLifetime,
 		PublicURL: s.publicURL, Address: s.clientAddress, Explain: s.Explain, AutoConsent: s.AutoConsent,
-		Observe: observer.observe})
+		Explorer: explorer, Observe: observer.observe})
 	if err != nil {
 		return nil, err
 	}

@@ -12,14 +12,22 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+
+	"github.com/swaggest/swgui/v5/static"
 )
 
-//go:embed home
-var home embed.FS
+//go:embed explorer home
+var own embed.FS
 
-// assets are the files that pages load, compressed. Each is read when it is first asked for, and never changes.
+// assets are the files that pages load, compressed: our own, and Swagger UI. Each is read when it is first asked for, and
+// never changes.
 var assets = map[string]func() asset{
-	"home.js": sync.OnceValue(func() asset { return newAsset(compressed(read(home, "home/home.js"))) }),
+	"home.js":              ownAsset("home/home.js"),
+	"explorer.js":          ownAsset("explorer/explorer.js"),
+	"plugin.js":            ownAsset("explorer/plugin.js"),
+	"code.js":              ownAsset("explorer/code.js"),
+	"explorer.css":         ownAsset("explorer/explorer.css"),
+	"swagger-ui-bundle.js": sync.OnceValue(func() asset { return newAsset(read(static.FS, "swagger-ui-bundle.js.gz")) }),
 }
 
 type asset struct {
@@ -32,12 +40,14 @@ func newAsset(compressed []byte) asset {
 	return asset{compressed, `"` + hex.EncodeToString(sum[:16]) + `"`}
 }
 
-func compressed(text []byte) []byte {
-	var buf bytes.Buffer
-	z := gzip.NewWriter(&buf)
-	_, _ = z.Write(text) // a buffer takes everything
-	_ = z.Close()
-	return buf.Bytes()
+func ownAsset(name string) func() asset {
+	return sync.OnceValue(func() asset {
+		var buf bytes.Buffer
+		z := gzip.NewWriter(&buf)
+		_, _ = z.Write(read(own, name)) // a buffer takes everything
+		_ = z.Close()
+		return newAsset(buf.Bytes())
+	})
 }
 
 // read returns a file that is part of the binary.

@@ -2,7 +2,8 @@
 // the page types ([SignIn], [Consent], [Developer] ...) and hand it to [Write].
 //
 // The pages are plain HTML with forms, work without scripts and load nothing: the style sheet and the icon are in the
-// page. Only [Home] has a script, which [WriteAsset] serves. What a caller fills in is shown as text, whatever it holds: names and redirect URIs come from strangers.
+// page. Only [Home] and [Explorer] have scripts, which [WriteAsset] serves. What a caller fills in is shown as text,
+// whatever it holds: names and redirect URIs come from strangers.
 package web
 
 import (

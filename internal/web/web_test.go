@@ -2,7 +2,6 @@ package web_test
 
 import (
 	"bytes"
-	"compress/gzip"
 	"crypto/sha256"
 	"encoding/base64"
 	"io"
@@ -54,6 +53,8 @@ func all(text string) map[string]web.Page {
 		"home, being counted": web.Home{API: text},
 		"home, in numbers":    web.Home{API: text, Numbers: web.Numbers{Known: true, Likes: 1234567}, Dev: &web.HomeDev{Username: text}},
 		"app, public":         web.DeveloperPage{Frame: frame, App: app},
+		"explorer":            fill(web.Explorer{Origins: make([]string, 2)}),
+		"explorer, bare":      web.Explorer{},
 	}
 }
 
@@ -150,11 +151,14 @@ func TestWellFormed(t *testing.T) {
 	for name, page := range all("text") {
 		t.Run(name, func(t *testing.T) {
 			doc := parse(t, write(t, 200, page).Body)
-			scripts := 0
-			if _, ok := page.(web.Home); ok {
+			scripts, links := 0, 1
+			switch page.(type) {
+			case web.Home:
 				scripts = 1
+			case web.Explorer:
+				scripts, links = 2, 2
 			}
-			for element, want := range map[string]int{"h1": 1, "main": 1, "header": 1, "title": 1, "script": scripts, "link": 1, "img": 0, "iframe": 0} {
+			for element, want := range map[string]int{"h1": 1, "main": 1, "header": 1, "title": 1, "script": scripts, "link": links, "img": 0, "iframe": 0} {
 				if got := doc.count(element); got != want {
 					t.Errorf("%d <%s>, want %d", got, element, want)
 				}
@@ -195,7 +199,8 @@ func TestHeaders(t *testing.T) {
 			}
 			sum := sha256.Sum256(style)
 			own := ""
-			if _, ok := page.(web.Home); ok {
+			switch page.(type) {
+			case web.Home, web.Explorer:
 				own = " 'self'; script-src 'self'; connect-src 'self'"
 			}
 			csp := "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'" + own +
@@ -445,39 +450,6 @@ func parse(t *testing.T, body io.Reader) document {
 				open = append(open, token.Data)
 			}
 		}
-	}
-}
-
-// What a page loads is the same, however it is sent, and asked for again only if it has changed.
-func TestAssets(t *testing.T) {
-	t.Parallel()
-	get := func(name, header, value string) (*http.Response, string) {
-		r := httptest.NewRequest("GET", "/home/"+name, nil)
-		r.Header.Set(header, value)
-		rec := httptest.NewRecorder()
-		status, size := web.WriteAsset(rec, r, name)
-		if status != rec.Code || size != rec.Body.Len() {
-			t.Errorf("%s: says %d and %d bytes, sends %d and %d", name, status, size, rec.Code, rec.Body.Len())
-		}
-		return rec.Result(), rec.Body.String()
-	}
-	resp, plain := get("home.js", "Accept", "*/*")
-	if resp.StatusCode != 200 || !strings.Contains(plain, "EventSource") || resp.Header.Get("Content-Type") != "text/javascript; charset=utf-8" {
-		t.Errorf("got %d %v %.40s", resp.StatusCode, resp.Header, plain)
-	}
-	zipped, body := get("home.js", "Accept-Encoding", "br, gzip")
-	z, err := gzip.NewReader(strings.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if text, err := io.ReadAll(z); err != nil || string(text) != plain || zipped.Header.Get("Content-Encoding") != "gzip" {
-		t.Errorf("compressed it is another: %v", err)
-	}
-	if resp, body := get("home.js", "If-None-Match", resp.Header.Get("ETag")); resp.StatusCode != 304 || body != "" {
-		t.Errorf("what is known already: %d, %d bytes", resp.StatusCode, len(body))
-	}
-	if resp, _ := get("../style.css", "Accept", "*/*"); resp.StatusCode != 404 {
-		t.Errorf("a file that is not there: %d", resp.StatusCode)
 	}
 }
 
