@@ -19,7 +19,7 @@ import (
 // through a proxy.
 //
 // The clients and what they need come from npm, PyPI, Maven and the Go module proxy. That is why they run only where
-// LIKED_REQUIRE names them ("typescript,python,java,schemathesis,go,browser", or "all").
+// LIKED_REQUIRE names them ("typescript,python,java,schemathesis,go,postman,browser", or "all").
 func TestClients(t *testing.T) {
 	consent := []string{"--auto-consent", "alice"}
 	clients := []struct {
@@ -47,6 +47,7 @@ func TestClients(t *testing.T) {
 			"$LIKED_TEMP/venv/bin/schemathesis run $LIKED_URL/2/openapi.json",
 		}},
 		{"go", nil, false, []string{"go test -count=1 -v ./..."}},
+		{"postman", nil, false, []string{"npm ci --no-audit --no-fund", "npm test"}},
 		{"browser", nil, false, []string{ // needs Chromium, and what the clients above need, for the explorer's code to run
 			"npm ci --no-audit --no-fund",
 			"npm ci --no-audit --no-fund --prefix ../typescript",
@@ -62,7 +63,7 @@ func TestClients(t *testing.T) {
 		lists = lists || c.lists && required(c.name)
 	}
 	if !wanted {
-		t.Skip("the clients are downloaded: set LIKED_REQUIRE=typescript,python,java,schemathesis,go,browser to run them")
+		t.Skip("the clients are downloaded: set LIKED_REQUIRE=typescript,python,java,schemathesis,go,postman,browser to run them")
 	}
 	ctx, cancel := beforeTimeout(t)
 	defer cancel()

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"liked"
+	"liked/internal/limit"
 )
 
 // openAPI answers with the description of this very API, which New made.
@@ -22,7 +23,7 @@ type members map[string]any
 // bodies that requests are checked against, and the types that answers are made from. Answers that the document does not
 // have are never sent, and objects in them have no members but those that it lists.
 func describe(f facts, endpoints []*endpoint) members {
-	d := &description{facts: f, schemas: sharedSchemas(f), scopes: map[string]string{}, headers: members{}}
+	d := newDescription(f)
 	paths := map[string]members{}
 	tags := []members{}
 	for _, rt := range endpoints {
@@ -71,6 +72,10 @@ type description struct {
 	schemas members
 	headers members
 	scopes  map[string]string // to what needs them
+}
+
+func newDescription(f facts) *description {
+	return &description{facts: f, schemas: sharedSchemas(f), scopes: map[string]string{}, headers: members{}}
 }
 
 func (d *description) operation(rt *endpoint) members {
@@ -204,18 +209,24 @@ func (d *description) limitHeaders(rt *endpoint) members {
 		header("x-access-level", "Permission level of the credential", oneOfWords([]string{"read", "read-write", "read-write-directmessages"}))
 	}
 	for _, r := range slices.Concat(rt.userRules, rt.appRules) {
-		name, of := "x-rate-limit-", "in 15 minutes"
-		if r.Window == day && r.App {
-			name, of = "x-app-limit-24hour-", "in 24 hours, of the app"
-		} else if r.Window == day {
-			name, of = "x-user-limit-24hour-", "in 24 hours, of the user"
-		}
+		name, of := limitHeader(r)
 		count := members{"type": "integer", "minimum": 0}
-		header(name+"limit", "Requests "+of, count)
-		header(name+"remaining", "What is left of them after this one", count)
-		header(name+"reset", "When the window ends, in seconds since 1970", count)
+		header(name+"-limit", "Requests "+of, count)
+		header(name+"-remaining", "What is left of them after this one", count)
+		header(name+"-reset", "When the window ends, in seconds since 1970", count)
 	}
 	return headers
+}
+
+// limitHeader is how the names of the headers of a limit begin, and which requests it counts, in words.
+func limitHeader(r limit.Rule) (name, of string) {
+	switch {
+	case r.Window == day && r.App:
+		return "x-app-limit-24hour", "in 24 hours, of the app"
+	case r.Window == day:
+		return "x-user-limit-24hour", "in 24 hours, of the user"
+	}
+	return "x-rate-limit", "in 15 minutes"
 }
 
 // answer is the schema of what succeeds: a document, with the members that the endpoint's parameters call for.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"liked"
+	"liked/internal/postman"
 )
 
 // Credentials is everything that a client needs to call a server with a seeded world. As JSON it is what
@@ -67,4 +68,26 @@ func (c Credentials) Curl(options string) string {
 	}
 	return fmt.Sprintf("curl %s-X POST %s/2/users/%s/likes \\\n  -H 'Authorization: Bearer %s' \\\n  -H 'Content-Type: application/json' -d '{\"tweet_id\":\"%s\"}'",
 		options, c.URL, user.ID, user.AccessToken, post.ID)
+}
+
+// Postman returns the environment in which Postman calls the server as the user.
+func (c Credentials) Postman(user UserCredentials) postman.Environment {
+	app := c.Apps[0]
+	e := postman.Environment{BaseURL: c.URL, UserID: user.ID.String(), Username: user.Username,
+		ClientID: app.ClientID, ClientSecret: app.ClientSecret, AccessToken: user.AccessToken, RefreshToken: user.RefreshToken,
+		APIKey: app.APIKey, APISecret: app.APISecret, OAuth1Token: user.OAuth1Token, OAuth1TokenSecret: user.OAuth1TokenSecret,
+		BearerToken: app.BearerToken}
+	if len(app.RedirectURIs) > 0 {
+		e.CallbackURL = app.RedirectURIs[0]
+	}
+	if _, post := c.First(); post != nil {
+		e.PostID = post.ID.String()
+	}
+	for _, post := range c.Posts {
+		if post.AuthorID == user.ID {
+			e.OwnPostID = post.ID.String()
+			break
+		}
+	}
+	return e
 }

@@ -35,8 +35,8 @@ type Options struct {
 	// Patience is how long a viewer may take for one event before being cut. Zero means 5 s.
 	Patience time.Duration
 
-	// Collection and Environment are the files for Postman, as JSON.
-	Collection, Environment []byte
+	// Collection and Environment return the files for Postman, as JSON.
+	Collection, Environment func() []byte
 
 	// Observe is called after each answer. Nil does nothing.
 	Observe func(context.Context, liked.Exchange)
@@ -93,9 +93,9 @@ func (h *Home) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	operation, answer := "", (func(http.ResponseWriter, *http.Request) (status, size int, err error))(nil)
 	if r.Method == http.MethodGet || r.Method == http.MethodHead {
 		switch path := r.URL.EscapedPath(); {
-		case path == "/postman/collection.json" && h.Collection != nil:
+		case path == "/postman/collection.json":
 			operation, answer = "postman", file("liked.postman_collection.json", h.Collection)
-		case path == "/postman/environment.json" && h.Environment != nil:
+		case path == "/postman/environment.json":
 			operation, answer = "postman", file("liked.postman_environment.json", h.Environment)
 		case h.NoPage:
 		case path == "/" && acceptsHTML(r.Header["Accept"]):
@@ -158,9 +158,9 @@ func asset(w http.ResponseWriter, r *http.Request) (status, size int, err error)
 }
 
 // file answers with JSON to be saved under the name.
-func file(name string, text []byte) func(http.ResponseWriter, *http.Request) (status, size int, err error) {
+func file(name string, read func() []byte) func(http.ResponseWriter, *http.Request) (status, size int, err error) {
 	return func(w http.ResponseWriter, _ *http.Request) (status, size int, err error) {
-		header := w.Header()
+		text, header := read(), w.Header()
 		header.Set("Cache-Control", "no-store") // an environment may hold credentials
 		header.Set("Content-Disposition", "attachment; filename="+name)
 		header.Set("Content-Length", strconv.Itoa(len(text)))

@@ -79,6 +79,9 @@ func TestNoHomePage(t *testing.T) {
 	if status, _ := get(t, client(t, nil), srv.URL()+"/home/live", ""); status != 404 {
 		t.Errorf("live: got %d", status)
 	}
+	if status, _ := get(t, client(t, nil), srv.URL()+"/postman/collection.json", ""); status != 200 {
+		t.Errorf("the collection: got %d", status)
+	}
 }
 
 // Somebody who looks on does not keep the server from stopping.
