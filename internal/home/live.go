@@ -36,7 +36,6 @@ type board struct {
 	at     [liked.Partitions]liked.Seq // in the like log
 	slots  []slot
 	frame  frame
-	text   []byte // of the frame, without the rate
 	looked time.Time
 	err    error
 }
