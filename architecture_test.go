@@ -21,14 +21,15 @@ var allowed = map[string]struct{ ours, outside string }{
 	"internal/store/pebblestore": {". internal/store", "github.com/cockroachdb/pebble/v2"},
 	"internal/limit":             {".", ""},
 	"internal/archive":           {". internal/store", ""},
-	"internal/control":           {". internal/store internal/archive internal/postman", ""},
+	"internal/backup":            {"internal/store", ""},
+	"internal/control":           {". internal/store internal/archive internal/backup internal/postman", ""},
 	"internal/web":               {"", "github.com/swaggest/swgui/v5/static"},
 	"internal/auth":              {". internal/store internal/limit internal/web internal/postman", "golang.org/x/crypto"},
 	"internal/postman":           {"", ""},
 	"internal/home":              {". internal/store internal/web", ""},
 	"internal/api":               {". internal/store internal/limit internal/postman", ""},
-	"internal/server":            {". internal/store internal/store/pebblestore internal/limit internal/control internal/auth internal/home internal/api internal/web internal/postman", "github.com/prometheus/client_golang"},
-	"cmd/liked":                  {". internal/server internal/control internal/archive internal/postman", "github.com/alecthomas/kong github.com/schollz/progressbar/v3 golang.org/x/term"},
+	"internal/server":            {". internal/store internal/store/pebblestore internal/limit internal/backup internal/control internal/auth internal/home internal/api internal/web internal/postman", "github.com/prometheus/client_golang"},
+	"cmd/liked":                  {". internal/server internal/control internal/archive internal/backup internal/postman", "github.com/alecthomas/kong github.com/schollz/progressbar/v3 golang.org/x/term"},
 	"likedtest":                  {". internal/server internal/control", ""},
 }
 

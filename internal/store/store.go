@@ -22,6 +22,7 @@ type Store interface {
 	Grants
 	Traces
 	Transfer
+	Backup
 
 	// Totals counts what there is. It is exact, and costs next to nothing but for the first call after the store was
 	// opened, which may read everything about every user while other calls go on.
