@@ -59,6 +59,8 @@ type API struct {
 	ids     liked.Snowflakes
 	self    *fixed // what openAPI answers
 	streams streams
+
+	described, older []*endpoint // of the table of routes, and of v1.1
 }
 
 // New returns an API.
@@ -80,14 +82,14 @@ func New(o Options) (*API, error) {
 	}
 	f := o.Profile.facts()
 	a := &API{Options: o, catalogue: newCatalogue(f), headers: newHeaders(f), mux: http.NewServeMux()}
-	var described []*endpoint
 	for i := range len(routes) + len(v1Routes) {
 		rt := &endpoint{run: (*API).run, problem: func(_ *http.Request, err error) *problem { return a.problemOf(err) }}
 		if i < len(routes) {
 			rt.route = &routes[i]
-			described = append(described, rt)
+			a.described = append(a.described, rt)
 		} else {
 			rt.route, rt.run, rt.problem = &v1Routes[i-len(routes)], (*API).runV1, a.v1Problem
+			a.older = append(a.older, rt)
 		}
 		rt.ids, rt.allow = rt.pathParams(), rt.route.allow
 		if rt.query != nil {
@@ -106,7 +108,7 @@ func New(o Options) (*API, error) {
 	a.mux.HandleFunc(nothing, a.serveNothing)
 	slices.Sort(a.methods)
 	a.streams.init()
-	a.self = newFixed(describe(f, described))
+	a.self = newFixed(describe(f, a.described))
 	return a, nil
 }
 

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"liked"
+	"liked/internal/limit"
 )
 
 // openAPI answers with the description of this very API, which New made.
@@ -22,9 +23,14 @@ type members map[string]any
 // bodies that requests are checked against, and the types that answers are made from. Answers that the document does not
 // have are never sent, and objects in them have no members but those that it lists.
 func describe(f facts, endpoints []*endpoint) members {
-	d := &description{facts: f, schemas: sharedSchemas(f), scopes: map[string]string{}, headers: members{}}
+	d := newDescription(f)
 	paths := map[string]members{}
+	tags := []members{}
 	for _, rt := range endpoints {
+		tag := members{"name": f.tag(rt)}
+		if !slices.ContainsFunc(tags, func(t members) bool { return t["name"] == tag["name"] }) {
+			tags = append(tags, tag)
+		}
 		if paths[rt.path()] == nil {
 			paths[rt.path()] = members{}
 		}
@@ -39,6 +45,7 @@ func describe(f facts, endpoints []*endpoint) members {
 			"version":     f.apiVersion,
 		},
 		"servers": []members{{"url": "/"}},
+		"tags":    tags,
 		"paths":   paths,
 		"components": members{
 			"schemas": d.schemas,
@@ -67,8 +74,12 @@ type description struct {
 	scopes  map[string]string // to what needs them
 }
 
+func newDescription(f facts) *description {
+	return &description{facts: f, schemas: sharedSchemas(f), scopes: map[string]string{}, headers: members{}}
+}
+
 func (d *description) operation(rt *endpoint) members {
-	op := members{"operationId": rt.id, "summary": rt.summary, "security": d.security(rt), "responses": d.responses(rt)}
+	op := members{"operationId": rt.id, "summary": rt.summary, "tags": []string{d.tag(rt)}, "security": d.security(rt), "responses": d.responses(rt)}
 	if rt.streams() {
 		op["x-twitter-streaming"] = true // X's own word for it
 	}
@@ -90,6 +101,26 @@ func (d *description) operation(rt *endpoint) members {
 		op["requestBody"] = members{"required": true, "content": members{"application/json": members{"schema": rt.body.describe(d.facts)}}}
 	}
 	return op
+}
+
+// tag is the group of endpoints that the endpoint belongs to, as X's documentation groups them.
+func (f facts) tag(rt *endpoint) string {
+	path := rt.path()
+	for _, group := range []struct{ words, tag string }{
+		{"/stream", "Stream"}, {"/likes", "Likes"}, {"/liked_tweets", "Likes"}, {"/liking_users", "Likes"},
+		{"/webhooks", "Webhooks"}, {"/2/users", "Users"},
+	} {
+		if strings.Contains(path, group.words) {
+			return group.tag
+		}
+	}
+	switch {
+	case !strings.HasPrefix(path, "/2/tweets"):
+		return "General"
+	case f.newerWords:
+		return "Posts"
+	}
+	return "Tweets"
 }
 
 // security lists the kinds of credential, any of which will do.
@@ -187,18 +218,24 @@ func (d *description) limitHeaders(rt *endpoint) members {
 		header("x-access-level", "Permission level of the credential", oneOfWords([]string{"read", "read-write", "read-write-directmessages"}))
 	}
 	for _, r := range slices.Concat(rt.userRules, rt.appRules) {
-		name, of := "x-rate-limit-", "in 15 minutes"
-		if r.Window == day && r.App {
-			name, of = "x-app-limit-24hour-", "in 24 hours, of the app"
-		} else if r.Window == day {
-			name, of = "x-user-limit-24hour-", "in 24 hours, of the user"
-		}
+		name, of := limitHeader(r)
 		count := members{"type": "integer", "minimum": 0}
-		header(name+"limit", "Requests "+of, count)
-		header(name+"remaining", "What is left of them after this one", count)
-		header(name+"reset", "When the window ends, in seconds since 1970", count)
+		header(name+"-limit", "Requests "+of, count)
+		header(name+"-remaining", "What is left of them after this one", count)
+		header(name+"-reset", "When the window ends, in seconds since 1970", count)
 	}
 	return headers
+}
+
+// limitHeader is how the names of the headers of a limit begin, and which requests it counts, in words.
+func limitHeader(r limit.Rule) (name, of string) {
+	switch {
+	case r.Window == day && r.App:
+		return "x-app-limit-24hour", "in 24 hours, of the app"
+	case r.Window == day:
+		return "x-user-limit-24hour", "in 24 hours, of the user"
+	}
+	return "x-rate-limit", "in 15 minutes"
 }
 
 // answer is the schema of what succeeds: a document, with the members that the endpoint's parameters call for.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -15,6 +16,7 @@ import (
 	"liked"
 	"liked/internal/api"
 	"liked/internal/auth"
+	"liked/internal/home"
 	"liked/internal/store"
 )
 
@@ -22,7 +24,7 @@ import (
 type observer struct {
 	logger   *slog.Logger
 	inFlight prometheus.Gauge
-	likes    [2]prometheus.Counter // taken back, set
+	likes    [2]*atomic.Int64 // taken back, set
 	requests *prometheus.CounterVec
 	byName   map[string]*operation // never changes
 }
@@ -49,13 +51,17 @@ func newObserver(logger *slog.Logger, reg prometheus.Registerer) *observer {
 	durations := prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name: "liked_request_duration_seconds", Help: "Time from the end of a request's headers to its answer, by operationId.",
 		Buckets: []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}}, []string{"operation"})
-	changes := prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "liked_like_changes_total", Help: "Likes that were set and taken back; repeats change nothing and do not count."}, []string{"change"})
-	o.likes = [2]prometheus.Counter{changes.WithLabelValues("unlike"), changes.WithLabelValues("like")}
-	for _, id := range slices.Concat(api.Operations(), auth.Operations(), []string{noOperation}) {
+	for i, change := range []string{"unlike", "like"} {
+		n := new(atomic.Int64)
+		o.likes[i] = n
+		reg.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "liked_like_changes_total",
+			Help:        "Likes that were set and taken back; repeats change nothing and do not count.",
+			ConstLabels: prometheus.Labels{"change": change}}, func() float64 { return float64(n.Load()) }))
+	}
+	for _, id := range slices.Concat(api.Operations(), auth.Operations(), home.Operations(), []string{noOperation}) {
 		o.byName[id] = &operation{logger: logger.With("operation", id), duration: durations.WithLabelValues(id)}
 	}
-	reg.MustRegister(o.inFlight, o.requests, durations, changes,
+	reg.MustRegister(o.inFlight, o.requests, durations,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return o
 }
@@ -111,7 +117,7 @@ func (o *observer) counting(next http.Handler) http.Handler {
 // countedStore counts changes of likes.
 type countedStore struct {
 	store.Store
-	likes [2]prometheus.Counter
+	likes [2]*atomic.Int64
 }
 
 func (s countedStore) SetLike(ctx context.Context, user liked.UserID, post liked.PostID, on bool, at time.Time) (bool, error) {
@@ -121,7 +127,7 @@ func (s countedStore) SetLike(ctx context.Context, user liked.UserID, post liked
 		if on {
 			i = 1
 		}
-		s.likes[i].Inc()
+		s.likes[i].Add(1)
 	}
 	return changed, err
 }

@@ -29,6 +29,7 @@ import (
 	"liked/internal/api"
 	"liked/internal/auth"
 	"liked/internal/control"
+	"liked/internal/home"
 	"liked/internal/limit"
 	"liked/internal/store"
 	"liked/internal/store/pebblestore"
@@ -39,6 +40,7 @@ type Server struct {
 	settings
 	store       store.Store
 	auth        *auth.Auth
+	home        *home.Home
 	api, admin  *http.Server
 	apiL        net.Listener
 	adminL      net.Listener
@@ -112,9 +114,16 @@ func New(c Config) (_ *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
-	credentials, err := s.auth.NewHandler(auth.HandlerOptions{Limiter: limiter, Next: x, Lifetime: s.TokenLifetime,
+	explorer, err := s.explorer(context.Background())
+	if err != nil {
+		return nil, fmt.Errorf("API explorer: %w", err)
+	}
+	if s.home, err = home.New(s.homeOptions(x, observer)); err != nil {
+		return nil, err
+	}
+	credentials, err := s.auth.NewHandler(auth.HandlerOptions{Limiter: limiter, Next: s.home, Lifetime: s.TokenLifetime,
 		PublicURL: s.publicURL, Address: s.clientAddress, Explain: s.Explain, AutoConsent: s.AutoConsent,
-		Observe: observer.observe})
+		Explorer: explorer, Observe: observer.observe})
 	if err != nil {
 		return nil, err
 	}
@@ -338,9 +347,10 @@ func (s *Server) Run(ctx context.Context) error {
 		}
 	})
 	serving.Go(func() { failed <- s.admin.Serve(s.adminL) })
-	sweepCtx, stopSweeping := context.WithCancel(ctx)
-	defer stopSweeping()
-	serving.Go(func() { s.sweep(sweepCtx) })
+	working, stopWork := context.WithCancel(ctx)
+	defer stopWork()
+	serving.Go(func() { s.sweep(working) })
+	serving.Go(func() { s.home.Run(working) })
 	s.ready.Store(true)
 	s.Logger.Info("listening", "url", s.URL(), "admin_url", s.AdminURL(), "data", s.Data)
 
@@ -351,7 +361,7 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	s.ready.Store(false)
 	s.Logger.Info("stopping", "grace", s.Grace)
-	stopSweeping()
+	stopWork()
 	s.drain(s.api, s.Grace)
 	s.drain(s.admin, time.Second)
 	serving.Wait()

@@ -91,6 +91,7 @@ type Store struct {
 
 	generation atomic.Uint64
 	traces     traces
+	totals     totals
 	copying    sync.Mutex // held by the one backup
 }
 
@@ -121,6 +122,7 @@ func Open(o Options) (*Store, error) {
 		stop:     make(chan struct{}),
 		stopped:  make(chan struct{}),
 		queue:    queue{wake: make(chan struct{}, 1)},
+		totals:   totals{counting: make(chan struct{}, 1)},
 	}
 	switch {
 	case s.inMemory:
