@@ -64,7 +64,7 @@ explore("the first click likes a post, in a server that has just been started", 
     assert.match(said, /resets at \d\d:\d\d, in 15 minutes/);
     assert.match(said, /999 of 1,000\s+left in 24 hours/);
     if (process.env.README_PICTURE) {
-      await page.setViewportSize({ width: 1280, height: 860 });
+      await page.setViewportSize({ width: 1180, height: 920 });
       await page.screenshot({ path: process.env.README_PICTURE });
     }
     await send(page);

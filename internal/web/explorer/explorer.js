@@ -149,6 +149,25 @@ function bodyOf({ required, properties = {} }, named) {
   return Object.fromEntries(names.map((name) => [name, named(properties[name]) ?? properties[name]?.example ?? (name === "text" ? "Hello from the explorer" : "")]));
 }
 
+// Streams have no end. What comes within this time is the answer that is shown.
+const glimpseFor = 10_000; // ms
+
+async function glimpse(url, options) {
+  const stop = new AbortController();
+  const timer = setTimeout(() => stop.abort(), glimpseFor);
+  const answer = await fetch(url, { ...options, signal: stop.signal });
+  const decoder = new TextDecoder();
+  let text = "";
+  try {
+    const reader = answer.body.getReader();
+    for (let piece; !(piece = await reader.read()).done; ) text += decoder.decode(piece.value, { stream: true });
+  } catch (error) {
+    if (!stop.signal.aborted) throw error;
+  }
+  clearTimeout(timer);
+  return new Response(text, { status: answer.status, headers: answer.headers });
+}
+
 async function start() {
   let trouble;
   try {
@@ -162,6 +181,7 @@ async function start() {
   const wanted = Object.keys(scopes).filter((scope) => scope !== "offline.access").join(" ");
   const list = element("div", { id: "operations" });
   root.replaceChildren(bar(wanted, trouble), list);
+  const streams = Object.keys(description.paths).filter((path) => description.paths[path].get?.["x-twitter-streaming"]);
   const rank = (operation) => ["usersIdLike", "usersIdUnlike"].indexOf(operation.getIn(["operation", "operationId"])) >>> 0;
   const ui = window.SwaggerUIBundle({
     domNode: list, spec: prepare(description), plugins: [plugin({ origin: location.origin, caller })],
@@ -169,6 +189,7 @@ async function start() {
     operationsSorter: (a, b) => rank(a) - rank(b), validatorUrl: null, queryConfigEnabled: false,
     requestInterceptor: (request) => {
       if (caller) request.headers.Authorization = `Bearer ${caller.token}`;
+      if (streams.includes(new URL(request.url, here).pathname)) request.userFetch = glimpse;
       return request;
     },
   });
