@@ -20,7 +20,7 @@ function element(name, properties = {}, ...children) {
   return e;
 }
 
-// caller is {token, how, user} of whoever calls, or null. Without a user the token is an app's own, or no good.
+// caller is {token, how, user, status} of whoever calls, or null. Without a user the status says why there is none.
 let caller = null;
 
 async function begin(token, how) {
@@ -93,7 +93,10 @@ function bar(scopes, trouble) {
   if (caller?.user) {
     say.append("You call as ", element("strong", { textContent: `@${caller.user.username}` }), element("span", { className: "quiet", textContent: ` · id ${caller.user.id}` }));
   } else if (caller) {
-    say.append(caller.status === 403 ? "You call as an app, for nobody in particular. To like a post takes a user’s token." : "The server does not know this token, or it has expired.");
+    say.append({
+      401: "The server does not know this token, or it has expired.",
+      403: "You call as an app, for nobody in particular. To like a post takes a user’s token.",
+    }[caller.status] ?? `The server did not say whose token this is: it answered ${caller.status}.`);
   } else {
     say.append(element("strong", { textContent: "Nobody is signed in. " }), "Sign in or paste a token, then press Send.");
   }
@@ -175,6 +178,7 @@ async function start() {
     kept.set("caller", caller);
   } catch (error) {
     trouble = error.message;
+    caller = kept.get("caller");
   }
   const description = await (await fetch("/2/openapi.json")).json();
   const { scopes } = description.components.securitySchemes.OAuth2UserToken.flows.authorizationCode;
@@ -182,7 +186,8 @@ async function start() {
   const list = element("div", { id: "operations" });
   root.replaceChildren(bar(wanted, trouble), list);
   const streams = Object.keys(description.paths).filter((path) => description.paths[path].get?.["x-twitter-streaming"]);
-  const rank = (operation) => ["usersIdLike", "usersIdUnlike"].indexOf(operation.getIn(["operation", "operationId"])) >>> 0;
+  const first = ["usersIdUnlike", "usersIdLike"]; // the last of them before all
+  const rank = (operation) => -first.indexOf(operation.getIn(["operation", "operationId"]));
   const ui = window.SwaggerUIBundle({
     domNode: list, spec: prepare(description), plugins: [plugin({ origin: location.origin, caller })],
     layout: "ExplorerLayout", deepLinking: true, tryItOutEnabled: true, docExpansion: "list", defaultModelsExpandDepth: -1,

@@ -219,8 +219,6 @@ export const plugin = ({ origin, caller }) => (system) => {
   return {
     components: {
       ExplorerLayout: Layout, OperationTag: Group, operation: Operation, JsonSchemaForm: Field,
-      HighlightCode: ({ children }) => h("pre", { tabIndex: 0 }, children),
-      TryItOutButton: () => null,
     },
     wrapComponents: {
       // What is wrong in the form is sent, too: to see how the server refuses it is what one is here for.
