@@ -5,7 +5,7 @@ import { mkdtemp, readFile, symlink, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { after, before, test } from "node:test";
 import { promisify } from "node:util";
-import { inspect, like, openBrowser, openPage, post, startServer, user, world } from "./world.js";
+import { elsewhere, elsewhereURL, freePort, inspect, like, openBrowser, openPage, post, startServer, user, world } from "./world.js";
 
 const explorer = `${world.url}/explorer`;
 const alice = user("alice");
@@ -13,6 +13,9 @@ const alice = user("alice");
 let browser;
 before(async () => (browser = await openBrowser()));
 after(() => browser?.close());
+
+// What Chromium says of any request that is refused, and of a header of ours that is for HTTPS and localhost only.
+const expected = /status of 4\d\d|Cross-Origin-Opener-Policy header has been ignored/;
 
 // explore opens a page, and fails if it asks another server for anything or if the browser complains of anything but a
 // refusal by the API.
@@ -23,7 +26,7 @@ const explore = (name, run) =>
     const asked = new Set();
     page.on("request", (r) => asked.add(new URL(r.url()).origin));
     page.on("console", (m) => {
-      if (["error", "warning"].includes(m.type()) && !/status of 4\d\d/.test(m.text())) complaints.push(m.text());
+      if (["error", "warning"].includes(m.type()) && !expected.test(m.text())) complaints.push(m.text());
     });
     try {
       await run(page);
@@ -64,7 +67,7 @@ explore("the first click likes a post, in a server that has just been started", 
     assert.match(said, /resets at \d\d:\d\d, in 15 minutes/);
     assert.match(said, /999 of 1,000\s+left in 24 hours/);
     if (process.env.README_PICTURE) {
-      await page.setViewportSize({ width: 1280, height: 860 });
+      await page.setViewportSize({ width: 1180, height: 920 });
       await page.screenshot({ path: process.env.README_PICTURE });
     }
     await send(page);
@@ -136,6 +139,34 @@ explore("paste a token, and one that is no good", async (page) => {
   await paste(user("bob").access_token);
   await bar(page).getByText("You call as @bob").waitFor();
   await likesAPost(page);
+});
+
+explore("on plain http, where browsers hold back hashes and the clipboard", async (page) => {
+  const port = await freePort();
+  const url = `http://${elsewhere}:${port}`;
+  const server = await startServer("dev", "--listen", `127.0.0.1:${port}`, "--public-url", url, "--seed", "0", "--auto-consent", "bob");
+  try {
+    await page.goto(`${url}/explorer`);
+    assert.equal(await page.evaluate(() => typeof crypto.subtle), "undefined");
+    await bar(page).getByRole("button", { name: "Sign in" }).click();
+    await bar(page).getByText("You call as @bob").waitFor();
+    await likesAPost(page);
+    await page.getByRole("button", { name: "Copy", exact: true }).click();
+    await page.getByText("Copied").waitFor();
+    const body = page.getByRole("textbox", { name: "Request body" });
+    await body.fill("");
+    await body.press("Control+v");
+    assert.match(await body.inputValue(), new RegExp(`^curl -X POST '${url}/2/users/`));
+  } finally {
+    await server.stop();
+  }
+});
+
+explore("at an address that the server does not know", async (page) => {
+  await page.goto(`${elsewhereURL}/explorer#access_token=${alice.access_token}`);
+  await bar(page).getByRole("button", { name: "Sign out" }).click();
+  await bar(page).getByText(`You can sign in at ${explorer}. For this address, start the server with --public-url ${elsewhereURL}`).waitFor();
+  assert.equal(await bar(page).getByRole("button", { name: "Sign in" }).count(), 0);
 });
 
 explore("what is refused, and why", async (page) => {

@@ -17,7 +17,7 @@ export const post = (n) => world.posts[n].id;
 export const user = (name) => world.users.find((u) => u.username === name) ?? assert.fail(`there is no user ${name}`);
 
 // A name that is not the browser's own machine by any rule: to it the server is any site on plain http.
-const elsewhere = "liked.test";
+export const elsewhere = "liked.test";
 export const elsewhereURL = world.url.replace(/127\.0\.0\.1|localhost/, elsewhere);
 
 const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium";
@@ -45,12 +45,21 @@ export async function openPage(browser) {
   return Object.assign(page, { refusals });
 }
 
-// startServer starts another server, with the arguments and on free ports. It listens when this returns.
-export async function startServer(...args) {
+// freePort is one that nobody listens on.
+export async function freePort() {
+  const server = createServer();
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+// startServer starts another server, with the arguments, on free ports unless they name some. It listens when this returns.
+export async function startServer(command, ...args) {
   const bin = process.env.LIKED_BIN ?? assert.fail("LIKED_BIN is not set: start these tests with go test ./compat");
   const ports = ["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--log-format", "json"];
   const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("LIKED_"))); // which are settings of it
-  const server = spawn(bin, [...args, ...ports], { env, stdio: ["ignore", "pipe", "pipe"] });
+  const server = spawn(bin, [command, ...ports, ...args], { env, stdio: ["ignore", "pipe", "pipe"] });
   const ended = new Promise((resolve) => server.on("exit", resolve));
   let printed = "";
   server.stdout.on("data", (text) => (printed += text));

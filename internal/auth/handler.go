@@ -78,7 +78,7 @@ func (a *Auth) NewHandler(o HandlerOptions) (*Handler, error) {
 	}
 	h := &Handler{Auth: a, HandlerOptions: o, crossOrigin: http.NewCrossOriginProtection(), routes: make(map[string]*route)}
 	if o.PublicURL != "" {
-		if err := h.crossOrigin.AddTrustedOrigin(normalOrigin(o.PublicURL)); err != nil {
+		if err := h.crossOrigin.AddTrustedOrigin(NormalOrigin(o.PublicURL)); err != nil {
 			return nil, fmt.Errorf("auth: PublicURL: %w", err)
 		}
 	}

@@ -3,9 +3,10 @@ package server
 import (
 	"context"
 	"net"
-	"net/url"
 	"strconv"
+	"strings"
 
+	"liked/internal/auth"
 	"liked/internal/web"
 )
 
@@ -49,22 +50,22 @@ func (s *Server) explorer(ctx context.Context) (p web.Explorer, err error) {
 // openWorld reports whether the tokens that the world starts with are no secret to anybody who can use them: a known seed
 // made them, only this machine can connect, and the end of the server is theirs.
 func (s *Server) openWorld() bool {
-	return s.World != nil && s.World.Seed != 0 && s.Data == "" && Loopback(s.apiL.Addr().String())
+	return s.World != nil && s.World.Seed != 0 && s.Data == "" && s.publicURL == "" && Loopback(s.apiL.Addr().String())
 }
 
-// origins are the addresses, as "scheme://host[:port]", under which browsers are known to reach the server, the best
-// first. Sign-in from the explorer works at these alone: redirect URIs are matched exactly.
+// origins are the addresses, as browsers write "scheme://host[:port]", under which the server is known to be reached, the
+// best first. Sign-in from the explorer works at these alone: redirect URIs are matched exactly.
 func (s *Server) origins() []string {
-	if s.publicURL != "" {
-		return []string{s.publicURL}
-	}
-	origins := []string{s.URL()}
-	if addr := s.apiL.Addr().(*net.TCPAddr); addr.IP.IsLoopback() || addr.IP.IsUnspecified() {
-		local := url.URL{Scheme: "http", Host: net.JoinHostPort("localhost", strconv.Itoa(addr.Port))}
-		if s.tls != nil {
-			local.Scheme = "https"
+	origins := []string{s.publicURL}
+	if s.publicURL == "" {
+		origins[0] = s.URL()
+		if addr := s.apiL.Addr().(*net.TCPAddr); addr.IP.IsLoopback() || addr.IP.IsUnspecified() {
+			scheme, _, _ := strings.Cut(s.URL(), "://")
+			origins = append(origins, scheme+"://"+net.JoinHostPort("localhost", strconv.Itoa(addr.Port)))
 		}
-		origins = append(origins, local.String())
+	}
+	for i, origin := range origins {
+		origins[i] = auth.NormalOrigin(origin)
 	}
 	return origins
 }

@@ -49,6 +49,7 @@ func TestExplorerToken(t *testing.T) {
 		{"kept", server.Config{World: world(1), Data: data}, false, true},
 		{"what dev kept, without a world", server.Config{Data: data}, false, false},
 		{"beyond this machine", server.Config{World: world(1), Listen: "0.0.0.0:0"}, false, true},
+		{"for whoever reaches the public address", server.Config{World: world(1), PublicURL: "https://likes.example"}, false, true},
 		{"no world", server.Config{}, false, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -78,7 +79,7 @@ func TestExplorerApp(t *testing.T) {
 	if err := stop(); err != nil {
 		t.Fatal(err)
 	}
-	s, _ = start(t, server.Config{Data: data, PublicURL: "https://likes.example"})
+	s, _ = start(t, server.Config{Data: data, PublicURL: "https://likes.example:443"})
 	after := explorerOf(t, s)
 	if after["client"] != before["client"] || before["client"] == "" || after["origins"] != "https://likes.example" {
 		t.Errorf("got %v after %v", after, before)

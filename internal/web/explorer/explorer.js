@@ -20,7 +20,7 @@ function element(name, properties = {}, ...children) {
   return e;
 }
 
-// caller is {token, how, user} of whoever calls, or null. Without a user the token is an app's own, or no good.
+// caller is {token, how, user, status} of whoever calls, or null. Without a user the status says why there is none.
 let caller = null;
 
 async function begin(token, how) {
@@ -93,7 +93,10 @@ function bar(scopes, trouble) {
   if (caller?.user) {
     say.append("You call as ", element("strong", { textContent: `@${caller.user.username}` }), element("span", { className: "quiet", textContent: ` · id ${caller.user.id}` }));
   } else if (caller) {
-    say.append(caller.status === 403 ? "You call as an app, for nobody in particular. To like a post takes a user’s token." : "The server does not know this token, or it has expired.");
+    say.append({
+      401: "The server does not know this token, or it has expired.",
+      403: "You call as an app, for nobody in particular. To like a post takes a user’s token.",
+    }[caller.status] ?? `The server did not say whose token this is: it answered ${caller.status}.`);
   } else {
     say.append(element("strong", { textContent: "Nobody is signed in. " }), "Sign in or paste a token, then press Send.");
   }
@@ -149,6 +152,25 @@ function bodyOf({ required, properties = {} }, named) {
   return Object.fromEntries(names.map((name) => [name, named(properties[name]) ?? properties[name]?.example ?? (name === "text" ? "Hello from the explorer" : "")]));
 }
 
+// Streams have no end. What comes within this time is the answer that is shown.
+const glimpseFor = 10_000; // ms
+
+async function glimpse(url, options) {
+  const stop = new AbortController();
+  const timer = setTimeout(() => stop.abort(), glimpseFor);
+  const answer = await fetch(url, { ...options, signal: stop.signal });
+  const decoder = new TextDecoder();
+  let text = "";
+  try {
+    const reader = answer.body.getReader();
+    for (let piece; !(piece = await reader.read()).done; ) text += decoder.decode(piece.value, { stream: true });
+  } catch (error) {
+    if (!stop.signal.aborted) throw error;
+  }
+  clearTimeout(timer);
+  return new Response(text, { status: answer.status, headers: answer.headers });
+}
+
 async function start() {
   let trouble;
   try {
@@ -156,19 +178,23 @@ async function start() {
     kept.set("caller", caller);
   } catch (error) {
     trouble = error.message;
+    caller = kept.get("caller");
   }
   const description = await (await fetch("/2/openapi.json")).json();
   const { scopes } = description.components.securitySchemes.OAuth2UserToken.flows.authorizationCode;
   const wanted = Object.keys(scopes).filter((scope) => scope !== "offline.access").join(" ");
   const list = element("div", { id: "operations" });
   root.replaceChildren(bar(wanted, trouble), list);
-  const rank = (operation) => ["usersIdLike", "usersIdUnlike"].indexOf(operation.getIn(["operation", "operationId"])) >>> 0;
+  const streams = Object.keys(description.paths).filter((path) => description.paths[path].get?.["x-twitter-streaming"]);
+  const first = ["usersIdUnlike", "usersIdLike"]; // the last of them before all
+  const rank = (operation) => -first.indexOf(operation.getIn(["operation", "operationId"]));
   const ui = window.SwaggerUIBundle({
     domNode: list, spec: prepare(description), plugins: [plugin({ origin: location.origin, caller })],
     layout: "ExplorerLayout", deepLinking: true, tryItOutEnabled: true, docExpansion: "list", defaultModelsExpandDepth: -1,
     operationsSorter: (a, b) => rank(a) - rank(b), validatorUrl: null, queryConfigEnabled: false,
     requestInterceptor: (request) => {
       if (caller) request.headers.Authorization = `Bearer ${caller.token}`;
+      if (streams.includes(new URL(request.url, here).pathname)) request.userFetch = glimpse;
       return request;
     },
   });

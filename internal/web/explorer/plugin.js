@@ -100,10 +100,11 @@ export const plugin = ({ origin, caller }) => (system) => {
     const status = response.get("status");
     const body = response.get("text") ?? "";
     if (!status) return h("p", { className: "error" }, `It was not sent, or no answer came: ${response.get("message") ?? response.getIn(["err", "message"]) ?? "the server cannot be reached"}`);
+    const took = performance.getEntriesByName(response.get("url")).at(-1)?.duration; // of the request alone
     const why = headers["x-liked-explain"];
     const wire = Object.entries(headers).map(([name, value]) => `${name}: ${value}`).join("\n");
     return h("div", { className: `answer ${status < 400 ? "good" : "bad"}` },
-      h("p", { className: "status" }, h("strong", null, status), ` ${reason[status] ?? ""}`, h("span", { className: "quiet" }, response.get("duration") ? ` · ${response.get("duration")} ms` : "")),
+      h("p", { className: "status" }, h("strong", null, status), ` ${reason[status] ?? ""}`, h("span", { className: "quiet" }, took ? ` · ${Math.ceil(took)} ms` : "")),
       why ? h("p", { className: "why" }, h("strong", null, "Why: "), why) : null,
       status === 401 && !caller ? h("p", { className: "why" }, "Nobody is signed in: sign in or paste a token at the top of this page.") : null,
       h(Pre, { label: "Body of the answer", text: indented(body) }),
@@ -219,8 +220,6 @@ export const plugin = ({ origin, caller }) => (system) => {
   return {
     components: {
       ExplorerLayout: Layout, OperationTag: Group, operation: Operation, JsonSchemaForm: Field,
-      HighlightCode: ({ children }) => h("pre", { tabIndex: 0 }, children),
-      TryItOutButton: () => null,
     },
     wrapComponents: {
       // What is wrong in the form is sent, too: to see how the server refuses it is what one is here for.
