@@ -36,7 +36,7 @@ var errID = errors.New("an id is 1 to 19 decimal digits, at most 922337203685477
 
 // ParseID reads an identifier as the wire writes it: `^[0-9]{1,19}$`, no sign, no space, within a signed 64-bit
 // integer. Leading zeros are read as X reads them: "007" is 7.
-func ParseID[ID UserID | PostID | AppID](s string) (ID, error) {
+func ParseID[ID UserID | PostID | AppID | WebhookID | SubscriptionID](s string) (ID, error) {
 	if len(s) == 0 || len(s) > 19 {
 		return 0, errID
 	}
