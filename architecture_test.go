@@ -22,6 +22,7 @@ var allowed = map[string]struct{ ours, outside string }{
 	"internal/limit":             {".", ""},
 	"internal/archive":           {". internal/store", ""},
 	"internal/control":           {". internal/store internal/archive", ""},
+	"internal/webhook":           {". internal/store", ""},
 	"internal/web":               {"", ""},
 	"internal/auth":              {". internal/store internal/limit internal/web", "golang.org/x/crypto"},
 	"internal/api":               {". internal/store internal/limit", ""},

@@ -139,6 +139,12 @@ type PostMetrics struct {
 // 1970 in the upper 44 bits, a counter in the lower 20. It never repeats and never goes back, even if the clock does.
 type Seq uint64
 
+// Time is the time of the change, if the clock did not go back.
+func (s Seq) Time() time.Time { return time.UnixMilli(int64(s >> 20)).UTC() }
+
+// SeqAt returns the lowest position of a change at the time or later.
+func SeqAt(t time.Time) Seq { return Seq(max(t.UnixMilli(), 0)) << 20 }
+
 // Partitions is the number of partitions of the like log. A user's changes are all in one of them, in order.
 const Partitions = 20
 
