@@ -75,7 +75,7 @@ var likeBody = &schema{
 
 // readBody reads the body and holds it to the schema. A problem says what is wrong with it.
 func (c *catalogue) readBody(w http.ResponseWriter, r *http.Request, s *schema) (body, *problem) {
-	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	text, err := readAll(http.MaxBytesReader(w, r.Body, maxBody), r.ContentLength)
 	switch {
 	case err == nil:
 	case errors.As(err, new(*http.MaxBytesError)):
@@ -104,6 +104,16 @@ func (c *catalogue) readBody(w http.ResponseWriter, r *http.Request, s *schema) 
 		return nil, c.invalid("", faults...)
 	}
 	return members, nil
+}
+
+// readAll is io.ReadAll of a body that is said to have that many bytes, -1 if nothing is said.
+func readAll(r io.Reader, length int64) ([]byte, error) {
+	if length < 0 || length > maxBody {
+		return io.ReadAll(r)
+	}
+	text := make([]byte, length)
+	_, err := io.ReadFull(r, text)
+	return text, err
 }
 
 var notJSON = fault{&faultParameter{}, "Request body is not valid JSON."}
