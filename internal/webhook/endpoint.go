@@ -35,20 +35,20 @@ func checkURL(s string, anywhere bool) error {
 	u, err := url.Parse(s)
 	switch {
 	case len(s) > maxURL:
-		return wrong("has at most %d bytes", maxURL)
+		return wrong("must have at most %d bytes", maxURL)
 	case err != nil || strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' }) || u.Opaque != "" || u.Hostname() == "":
-		return wrong("is an absolute URL of ASCII letters")
+		return wrong("must be absolute and ASCII")
 	case u.Scheme != "https" && (u.Scheme != "http" || !anywhere):
-		return wrong("is https")
+		return wrong("must be https")
 	case u.User != nil || strings.Contains(s, "#"):
-		return wrong("has neither a user nor a fragment")
+		return wrong("must have neither a user nor a fragment")
 	case u.Port() != "" && !anywhere:
-		return wrong("has no port")
+		return wrong("must have no port")
 	case u.Query().Has("crc_token"):
-		return wrong("has no crc_token of its own")
+		return wrong("must have no crc_token of its own")
 	}
 	if addr, err := netip.ParseAddr(u.Hostname()); err == nil && !anywhere && !public(addr) {
-		return wrong("leads to the public internet; %v does not (the operator may allow it with --private-webhooks)", addr)
+		return wrong("must lead to the public internet")
 	}
 	return nil
 }
@@ -78,6 +78,8 @@ func public(a netip.Addr) bool {
 	return true
 }
 
+var errNotPublic = errors.New("its address is not one of the public internet")
+
 // newTransport makes connections to endpoints. What may be connected to is judged by the address itself at the moment at
 // which it is dialled, since a name may lead elsewhere by then. There is no proxy, which would do the dialling.
 func newTransport(anywhere bool, timeout time.Duration) *http.Transport {
@@ -86,7 +88,7 @@ func newTransport(anywhere bool, timeout time.Duration) *http.Transport {
 		dialer.Control = func(_, address string, _ syscall.RawConn) error {
 			ap, err := netip.ParseAddrPort(address)
 			if err != nil || !public(ap.Addr()) {
-				return &net.AddrError{Err: "is not of the public internet", Addr: address}
+				return errNotPublic
 			}
 			return nil
 		}
@@ -197,9 +199,13 @@ func (h *Hooks) ask(ctx context.Context, w liked.Webhook) error {
 	return nil
 }
 
-// plain is the text of an error of a request, without the token of a challenge.
+// plain is the text of an error of a request, for the owner of the app: without the token of a challenge, and without
+// what a name that leads into this network leads to.
 func plain(err error, token string) string {
 	text := err.Error()
+	if errors.Is(err, errNotPublic) {
+		text = errNotPublic.Error()
+	}
 	if token != "" {
 		text = strings.ReplaceAll(text, token, "…")
 	}

@@ -403,16 +403,23 @@ func (h *Hooks) Unsubscribe(ctx context.Context, app liked.AppID, id liked.Subsc
 	return nil
 }
 
-// Subscriptions returns how many subscriptions the app has, of one user if that is not zero.
-func (h *Hooks) Subscriptions(app liked.AppID, user liked.UserID) (n int) {
+// Subscriptions returns how many subscriptions the app has: those that the viewer made, or all if that is zero.
+func (h *Hooks) Subscriptions(app liked.AppID, viewer liked.UserID) (n int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for id, s := range h.subs {
-		if id.app == app && (user == 0 || s.User == user) {
+		if id.app == app && (viewer == 0 || s.Viewer == viewer) {
 			n++
 		}
 	}
 	return n
+}
+
+// Subscribed reports whether the app has the subscription.
+func (h *Hooks) Subscribed(app liked.AppID, id liked.SubscriptionID) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.subs[subscriptionID{app, id}] != nil
 }
 
 // Replay begins to deliver once more to a webhook of the app, of any if that is zero: its dead letters, or what
