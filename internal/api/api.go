@@ -280,7 +280,7 @@ func (a *API) run(rt *endpoint, w http.ResponseWriter, r *http.Request, x *excha
 	}
 	if rt.body != nil {
 		var p *problem
-		if c.body, p = a.readBody(w, r, rt.body); p != nil {
+		if c.body, p = a.readBody(w, r, x, rt.body); p != nil {
 			return nil, p
 		}
 	}

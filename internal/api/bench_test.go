@@ -39,7 +39,7 @@ func BenchmarkLike(b *testing.B) {
 					w := &discard{header: http.Header{}}
 					for n := range perCaller {
 						reader.Reset(fmt.Appendf(body[:0], `{"tweet_id":"%d"}`, 1+n%benchPosts))
-						r.Body = io.NopCloser(reader)
+						r.Body, r.ContentLength = io.NopCloser(reader), int64(reader.Len())
 						clear(w.header)
 						h.ServeHTTP(w, r)
 						if w.status != 200 {
