@@ -323,7 +323,8 @@ func (a *API) write(rt *endpoint, w http.ResponseWriter, r *http.Request, x *exc
 		a.send(w, r, x, status, v)
 		return nil
 	case *stream:
-		return a.follow(rt, w, r, x, v)
+		a.follow(rt, w, r, x, v)
+		return nil
 	case created:
 		status, answer = http.StatusCreated, v.document
 		w.Header()["Location"] = []string{a.host + v.location}

@@ -78,7 +78,13 @@ func (w *world) now() time.Time { return start.Add(time.Duration(w.clock.Load())
 
 func newWorld(t *testing.T, change func(*api.Options)) *world {
 	t.Helper()
-	st, err := pebblestore.Open(pebblestore.Options{})
+	return newWorldOn(t, pebblestore.Options{}, change)
+}
+
+// newWorldOn is newWorld with a store on a disk, which may have been another world's.
+func newWorldOn(t *testing.T, disk pebblestore.Options, change func(*api.Options)) *world {
+	t.Helper()
+	st, err := pebblestore.Open(disk)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,7 +6,6 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"hash/crc32"
 	"net/http"
 	"os"
@@ -25,12 +24,9 @@ var (
 
 // follow writes a stream until it ends, its reader leaves or the server stops. The reader is looked at as closely as
 // when it came, before each event.
-func (a *API) follow(rt *endpoint, w http.ResponseWriter, r *http.Request, x *exchange, s *stream) error {
+func (a *API) follow(rt *endpoint, w http.ResponseWriter, r *http.Request, x *exchange, s *stream) {
 	defer s.leave()
 	o := &outlet{w: w, control: http.NewResponseController(w), x: x, patience: a.KeepAlive, ending: a.streams.ending}
-	if err := o.control.SetReadDeadline(time.Time{}); err != nil {
-		return fmt.Errorf("a stream needs a connection without a time limit: %w", err)
-	}
 	var generation uint64
 	known := false
 	o.allowed = func() error {
@@ -79,7 +75,6 @@ func (a *API) follow(rt *endpoint, w http.ResponseWriter, r *http.Request, x *ex
 		x.Err = err
 		a.disconnect(o, "InternalError", "This stream has been disconnected for operational reasons.")
 	}
-	return nil
 }
 
 // disconnect ends the stream with X's word for the reason.

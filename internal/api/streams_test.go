@@ -8,8 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,9 +20,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
+
 	"liked"
 	"liked/internal/api"
 	"liked/internal/store"
+	"liked/internal/store/pebblestore"
 )
 
 // patience is how long a test waits for what must come.
@@ -236,13 +241,18 @@ func postsOf(t *testing.T, events []string) (posts []string) {
 func streamWorld(t *testing.T, change func(*api.Options)) *world {
 	t.Helper()
 	w := newWorld(t, change)
+	w.populate()
+	return w
+}
+
+func (w *world) populate() {
+	w.t.Helper()
 	for _, line := range []string{"user 11 alice", "user 12 bob", "user 13 carol", "app-only machine"} {
 		w.do(line)
 	}
 	for n := 101; n < 110; n++ {
 		w.do(fmt.Sprintf("post %d 12 post %d", n, n))
 	}
-	return w
 }
 
 // One change is one event, in the stream that it belongs to, and what changes nothing is none.
@@ -819,4 +829,86 @@ func TestStreamBegins(t *testing.T) {
 			t.Errorf("the other reader got %s, want %d", got, n)
 		}
 	}
+}
+
+// A reader who comes back after a crash and asks for what was before misses no like that was answered, and finds what it
+// was told before as it was.
+func TestStreamCrash(t *testing.T) {
+	t.Parallel()
+	rng := rand.New(rand.NewPCG(1, 1))
+	disk := vfs.NewCrashableMem()
+	w := newWorldOn(t, pebblestore.Options{FS: disk, Dir: "data"}, nil)
+	w.populate()
+	const users, posts, crashAt = 40, 9, 150
+	for n := range users {
+		w.must(w.store.AddUser(t.Context(), liked.User{ID: liked.UserID(1000 + n), Username: fmt.Sprint("user", n), Name: "x", CreatedAt: start}))
+	}
+	r := w.read("machine", firehose("")...)
+	var answered atomic.Int64
+	var writing sync.WaitGroup
+	for part := range 4 {
+		writing.Go(func() {
+			for n := range users / 4 * posts {
+				user, post := part*users/4+n/posts, 101+n%posts
+				at := start.Add(time.Duration(1000*user+post) * time.Millisecond) // which tells the events apart
+				if _, err := w.store.SetLike(context.Background(), liked.UserID(1000+user), liked.PostID(post), true, at); err != nil {
+					t.Error(err)
+				}
+				answered.Add(1)
+			}
+		})
+	}
+	w.await(func() bool { return answered.Load() >= crashAt && len(r.lines) > 0 })
+	var told []string
+	for len(r.lines) > 0 {
+		told = append(told, r.event())
+	}
+	kept := int(answered.Load())
+	left := disk.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: 50, RNG: rng})
+	writing.Wait()
+
+	after := newWorldOn(t, pebblestore.Options{FS: left, Dir: "data"}, nil)
+	after.tokens = w.tokens
+	again := after.read("machine", firehose("&backfill_minutes=5")...)
+	after.clock.Store(int64(time.Hour))
+	after.do("like 13 109") // is the last
+	found := map[string]bool{}
+	last := false
+	after.await(func() bool { // partitions come in any order
+		for len(again.lines) > 0 {
+			e := again.event()
+			if found[e] {
+				t.Errorf("%s came twice", e)
+			}
+			found[e] = true
+			last = last || strings.Contains(e, `"created_at":"2024-05-01T13:`)
+		}
+		return last && len(found) > kept
+	})
+	for _, e := range told {
+		if !found[e] {
+			t.Errorf("%s was told before the crash, and not after it", e)
+		}
+	}
+}
+
+// What bounds the time of other requests does not bound that of a stream.
+func TestStreamOutlivesTimeouts(t *testing.T) {
+	t.Parallel()
+	w := streamWorld(t, func(o *api.Options) { o.KeepAlive = 20 * time.Millisecond })
+	srv := httptest.NewUnstartedServer(w.api)
+	srv.Config.ReadTimeout, srv.Config.WriteTimeout = 100*time.Millisecond, 100*time.Millisecond
+	srv.Start()
+	w.url = srv.URL
+	r := w.read("machine", compliance)
+	for range 15 { // 300 ms at least
+		if _, ok := r.next(); !ok {
+			t.Fatal("the stream has ended")
+		}
+	}
+	w.do("like 11 101")
+	w.do("unlike 11 101")
+	r.event()
+	r.leave()
+	srv.Close()
 }
