@@ -37,7 +37,7 @@ func (c *call) changeWebhook(app liked.App, form params) (answer, error) {
 	}
 	if do == "add" || do == "validate" {
 		if _, ok := c.Limiter.Take(c.now(), "developerApp", app.ID, 0, perAppChallenges, nil); !ok {
-			return c.refuseWebhook(app, form, errors.New("There were too many challenges. Try again in a quarter of an hour."))
+			return c.webhookTrouble(app, form, "There were too many challenges. Try again in a quarter of an hour.")
 		}
 	}
 	var notice string
@@ -66,23 +66,23 @@ func (c *call) changeWebhook(app liked.App, form params) (answer, error) {
 
 // refuseWebhook shows what is wrong, if it is something that the owner can mend.
 func (c *call) refuseWebhook(app liked.App, form params, err error) (answer, error) {
-	text := err.Error()
 	if refused, ok := errors.AsType[*webhook.ChallengeError](err); ok {
-		text = "The endpoint failed its challenge: " + refused.Why + "."
-	} else if e, ok := errors.AsType[*liked.Error](err); ok {
-		switch e.Kind {
-		case liked.Invalid:
-			text = "That is no URL for a webhook: " + e.Msg + "."
-		case liked.Conflict:
-			text = "That is so already: " + e.Msg + "."
-		case liked.Forbidden:
-			text = "The app has as many webhooks as it may have."
-		case liked.NotFound:
-			text = "The app has no such webhook."
-		default:
-			return answer{}, err
-		}
+		return c.webhookTrouble(app, form, "The endpoint failed its challenge: "+refused.Why+".")
 	}
+	switch liked.KindOf(err) {
+	case liked.Invalid:
+		return c.webhookTrouble(app, form, "That is no URL for a webhook: "+err.Error()+".")
+	case liked.Conflict:
+		return c.webhookTrouble(app, form, "That is so already: "+err.Error()+".")
+	case liked.Forbidden:
+		return c.webhookTrouble(app, form, "The app has as many webhooks as it may have.")
+	case liked.NotFound:
+		return c.webhookTrouble(app, form, "The app has no such webhook.")
+	}
+	return answer{}, err
+}
+
+func (c *call) webhookTrouble(app liked.App, form params, text string) (answer, error) {
 	c.Why = text
 	p := c.appPage(app, "", nil)
 	p.WebhookURL, p.WebhookError = form.first("url"), text

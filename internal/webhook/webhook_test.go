@@ -131,7 +131,7 @@ type world struct {
 
 const (
 	author liked.UserID = 1
-	people              = 8 // users 2 to 9 like, and 10 posts
+	people liked.UserID = 8 // users 2 to 9 like, and 10 posts
 )
 
 var quick = webhook.Pace{Attempts: 3, Backoff: time.Millisecond, Longest: 10 * time.Millisecond, Timeout: 5 * time.Second, Letters: 100}
@@ -476,7 +476,7 @@ func TestRestart(t *testing.T) {
 	n := 0
 	for post := liked.PostID(1); post <= 5; post++ {
 		n += w.like(post, post)
-		w.until("something", func() bool { return len(r.got()) > n-people })
+		w.until("something", func() bool { return len(r.got()) > n-int(people) })
 		w.stop()
 		w.run(quick)
 	}
