@@ -27,11 +27,16 @@ func Offline(dir string) (admin http.Handler, close func() error, err error) {
 		_ = st.Close()
 		return nil, nil, err
 	}
+	key, err := keyName(seal)
+	if err != nil {
+		_ = st.Close()
+		return nil, nil, err
+	}
 	hooks, err := webhook.New(context.Background(), webhook.Options{Store: st, Secret: a.APISecret, Now: time.Now, Logger: logger, Anywhere: true,
 		Render: func(context.Context, liked.Subscription, liked.LikeEvent) ([]byte, error) { return nil, nil }}) // nothing is delivered here
 	if err != nil {
 		_ = st.Close()
 		return nil, nil, err
 	}
-	return control.New(control.Options{Store: st, Issuer: issuer{a}, Hooks: hooks, Now: time.Now, Logger: logger}), st.Close, nil
+	return control.New(control.Options{Store: st, Issuer: issuer{a}, Hooks: hooks, Key: key, Now: time.Now, Logger: logger}), st.Close, nil
 }
