@@ -39,7 +39,8 @@ type Options struct {
 	PageKey [32]byte
 	// PrivateLikes is X's rule since June 2024: who liked a post is for its author alone, what somebody liked for them.
 	PrivateLikes bool
-	KeepAlive    time.Duration                         // how long a stream may be silent, and a reader of it take nothing; 0 means 10 s
+	KeepAlive    time.Duration                         // how long a stream may be silent; 0 means 10 s
+	Stall        time.Duration                         // how long the reader of a stream may take nothing of what is sent; 0 means 10 s
 	Explain      bool                                  // tell the client, too, why it was refused; for development only
 	Observe      func(context.Context, liked.Exchange) // called after each answer
 }
@@ -75,6 +76,9 @@ func New(o Options) (*API, error) {
 	}
 	if o.KeepAlive == 0 {
 		o.KeepAlive = 10 * time.Second
+	}
+	if o.Stall == 0 {
+		o.Stall = 10 * time.Second
 	}
 	f := o.Profile.facts()
 	a := &API{Options: o, catalogue: newCatalogue(f), headers: newHeaders(f), mux: http.NewServeMux()}

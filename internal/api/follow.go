@@ -26,7 +26,7 @@ var (
 // when it came, before each event.
 func (a *API) follow(rt *endpoint, w http.ResponseWriter, r *http.Request, x *exchange, s *stream) {
 	defer s.leave()
-	o := &outlet{w: w, control: http.NewResponseController(w), x: x, patience: a.KeepAlive, ending: a.streams.ending}
+	o := &outlet{w: w, control: http.NewResponseController(w), x: x, keepAlive: a.KeepAlive, stall: a.Stall, ending: a.streams.ending}
 	var generation uint64
 	known := false
 	o.allowed = func() error {
@@ -110,7 +110,7 @@ func (s *stream) run(ctx context.Context, o *outlet) error {
 		}
 		next, to = s.feed.end()
 	}
-	quiet := time.NewTimer(o.patience)
+	quiet := time.NewTimer(o.keepAlive)
 	defer quiet.Stop()
 	for {
 		b, more, lost, err := s.feed.next(next)
@@ -122,7 +122,7 @@ func (s *stream) run(ctx context.Context, o *outlet) error {
 				if err := o.tell(text, packed); err != nil {
 					return err
 				}
-				quiet.Reset(o.patience)
+				quiet.Reset(o.keepAlive)
 			}
 			at[b.log] = max(at[b.log], b.events[len(b.events)-1].seq)
 			next++
@@ -133,10 +133,10 @@ func (s *stream) run(ctx context.Context, o *outlet) error {
 		select {
 		case <-more:
 		case <-quiet.C:
-			if err := o.tell(keepAlive, nil); err != nil {
+			if err := o.tell(signOfLife, nil); err != nil {
 				return err
 			}
-			quiet.Reset(o.patience)
+			quiet.Reset(o.keepAlive)
 		case <-o.ending:
 			return errEnding
 		case <-ctx.Done():
@@ -145,18 +145,19 @@ func (s *stream) run(ctx context.Context, o *outlet) error {
 	}
 }
 
-var keepAlive = []byte("\r\n")
+var signOfLife = []byte("\r\n")
 
 // outlet is one reader's end of a stream.
 type outlet struct {
-	w        http.ResponseWriter
-	control  *http.ResponseController
-	x        *exchange
-	zip      *zip          // nil if the reader does not want it
-	patience time.Duration // how long the reader may take for what is written, and then wait for a sign of life
-	written  time.Time     // when something was, last
-	ending   <-chan struct{}
-	allowed  func() error // whether the reader still is
+	w         http.ResponseWriter
+	control   *http.ResponseController
+	x         *exchange
+	zip       *zip          // nil if the reader does not want it
+	keepAlive time.Duration // how long the reader waits for a sign of life
+	stall     time.Duration // how long it may take for what is written
+	written   time.Time     // when something was, last
+	ending    <-chan struct{}
+	allowed   func() error // whether the reader still is
 }
 
 // open sends the headers.
@@ -180,10 +181,10 @@ func (o *outlet) events(events []event) error {
 	if len(events) > 0 {
 		return o.tell(lines(events), nil)
 	}
-	if time.Since(o.written) < o.patience {
+	if time.Since(o.written) < o.keepAlive {
 		return nil
 	}
-	return o.tell(keepAlive, nil)
+	return o.tell(signOfLife, nil)
 }
 
 // tell writes lines to a reader who is still allowed to read them.
@@ -212,10 +213,10 @@ func (o *outlet) write(text []byte, packed func() []byte) error {
 	return o.flush(text)
 }
 
-// flush sends bytes at once. Who takes nothing for as long as patience is too slow.
+// flush sends bytes at once. Whoever stalls is too slow.
 func (o *outlet) flush(text []byte) error {
 	o.written = time.Now()
-	err := o.control.SetWriteDeadline(o.written.Add(o.patience))
+	err := o.control.SetWriteDeadline(o.written.Add(o.stall))
 	if err == nil && len(text) > 0 {
 		_, err = o.w.Write(text)
 	}
