@@ -109,8 +109,9 @@ func untilReady(ctx context.Context, adminURL string) error {
 }
 
 type serveCmd struct {
-	Data          string        `placeholder:"DIR" help:"Directory that holds everything; made if missing. Required."`
-	TokenLifetime time.Duration `default:"2h" help:"Lifetime of access tokens."`
+	Data            string        `placeholder:"DIR" help:"Directory that holds everything; made if missing. Required."`
+	TokenLifetime   time.Duration `default:"2h" help:"Lifetime of access tokens."`
+	PrivateWebhooks bool          `help:"Webhooks may be http, have a port and lead to loopback and private addresses: who registers one reaches what this machine can."`
 	Serving
 }
 
@@ -127,7 +128,7 @@ status 0; a second one ends at once. While it runs, DIR/admin.json tells the oth
 
 func (c *serveCmd) config() (server.Config, error) {
 	cfg, err := c.Serving.config(c.Data)
-	cfg.TokenLifetime = c.TokenLifetime
+	cfg.TokenLifetime, cfg.PrivateWebhooks = c.TokenLifetime, c.PrivateWebhooks
 	return cfg, err
 }
 
@@ -188,7 +189,7 @@ func (c *devCmd) seed() uint64 {
 
 func (c *devCmd) config() (server.Config, error) {
 	cfg, err := c.Serving.config(c.Data)
-	cfg.Explain = true
+	cfg.Explain, cfg.PrivateWebhooks = true, true
 	cfg.World = &server.World{Users: c.Users, Posts: c.Posts, Seed: c.seed(), TokenLifetime: 30 * 24 * time.Hour}
 	if c.TokenLifetime != nil {
 		cfg.TokenLifetime, cfg.World.TokenLifetime = *c.TokenLifetime, *c.TokenLifetime

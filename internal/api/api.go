@@ -23,13 +23,15 @@ import (
 	"liked"
 	"liked/internal/limit"
 	"liked/internal/store"
+	"liked/internal/webhook"
 )
 
-// Options is what an API works with. Store, Auth, Limiter and Now are required.
+// Options is what an API works with. Store, Auth, Limiter, Hooks and Now are required.
 type Options struct {
 	Store   store.Store
 	Auth    Authenticator
 	Limiter *limit.Limiter
+	Hooks   *webhook.Hooks
 	Limits  Limits
 	Profile Profile
 	Now     func() time.Time
@@ -65,8 +67,8 @@ type API struct {
 
 // New returns an API.
 func New(o Options) (*API, error) {
-	if o.Store == nil || o.Auth == nil || o.Limiter == nil || o.Now == nil {
-		return nil, errors.New("api: Store, Auth, Limiter and Now are required")
+	if o.Store == nil || o.Auth == nil || o.Limiter == nil || o.Hooks == nil || o.Now == nil {
+		return nil, errors.New("api: Store, Auth, Limiter, Hooks and Now are required")
 	}
 	if o.PageKey == ([32]byte{}) {
 		return nil, errors.New("api: PageKey is required")

@@ -246,6 +246,8 @@ func (d *description) answer(rt *endpoint) members {
 		data = v.Data
 	case streamed:
 		data = v.data
+	case listed:
+		return closed(members{"data": d.schemaOf(reflect.TypeOf(v.data)), "meta": d.schemaOf(reflect.TypeOf(v.meta))}, "data", "meta")
 	}
 	if data == nil {
 		return members{"type": "object"}
@@ -276,6 +278,8 @@ func (d *description) schemaOf(t reflect.Type) members {
 		return ref("PostID")
 	case reflect.TypeFor[liked.UserID]():
 		return ref("UserID")
+	case reflect.TypeFor[liked.WebhookID](), reflect.TypeFor[liked.SubscriptionID]():
+		return members{"type": "string", "pattern": hookPattern.String()}
 	case reflect.TypeFor[json.RawMessage](): // of partials
 		return ref("PartialProblem")
 	}
@@ -377,6 +381,8 @@ func closed(properties members, required ...string) members {
 // wordSchema is the schema of the values under the name, in the path or in the query. An id is of what the path is about.
 func (rt *endpoint) wordSchema(name string) members {
 	switch {
+	case name == "webhook_id" || name == "subscription_id":
+		return members{"type": "string", "pattern": hookPattern.String()}
 	case strings.HasPrefix(name, "username"):
 		return ref("Username")
 	case strings.HasPrefix(rt.path(), "/2/users") && !strings.HasPrefix(name, "tweet"):
@@ -415,7 +421,7 @@ func (s *schema) describe(f facts) members {
 		case p.object != nil:
 			one = p.object.describe(f)
 		case p.pattern == idPattern:
-			one = ref("PostID") // no body has an id of anything else
+			one = ref("PostID")
 		case p.typ == "array":
 			one["items"] = members{}
 		case p.pattern != nil:

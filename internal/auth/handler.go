@@ -16,11 +16,13 @@ import (
 	"liked"
 	"liked/internal/limit"
 	"liked/internal/web"
+	"liked/internal/webhook"
 )
 
-// HandlerOptions is what NewHandler needs. Limiter and Next are required.
+// HandlerOptions is what NewHandler needs. Limiter, Hooks and Next are required.
 type HandlerOptions struct {
 	Limiter *limit.Limiter
+	Hooks   *webhook.Hooks
 	Next    http.Handler // answers every path that is not one of the handler's own
 
 	// Lifetime is that of the access tokens that clients are given; 0 means DefaultLifetime.
@@ -64,8 +66,8 @@ type route struct {
 
 // NewHandler returns a Handler for the credentials that a looks after.
 func (a *Auth) NewHandler(o HandlerOptions) (*Handler, error) {
-	if o.Limiter == nil || o.Next == nil {
-		return nil, errors.New("auth: Limiter and Next are required")
+	if o.Limiter == nil || o.Hooks == nil || o.Next == nil {
+		return nil, errors.New("auth: Limiter, Hooks and Next are required")
 	}
 	if o.Lifetime == 0 {
 		o.Lifetime = DefaultLifetime

@@ -199,6 +199,19 @@ func (a *Auth) Regenerate(ctx context.Context, owner liked.UserID, id liked.AppI
 	return app, s, err
 }
 
+// APISecret returns the app's API secret, its consumer secret in the words of OAuth 1.0a. NotFound if there is no such
+// app, Forbidden if it is suspended.
+func (a *Auth) APISecret(ctx context.Context, id liked.AppID) (string, error) {
+	app, err := a.store.App(ctx, id)
+	if err != nil {
+		return "", err
+	}
+	if app.State == liked.AppSuspended {
+		return "", liked.Errorf(liked.Forbidden, "app %v is suspended", id)
+	}
+	return a.apiSecret(app)
+}
+
 // Bearer returns the app's app-only token, percent-encoded as X sends it. Asking again gives the same token until it is
 // revoked, and then a new one. NotFound if there is no such app.
 func (a *Auth) Bearer(ctx context.Context, id liked.AppID) (string, error) {

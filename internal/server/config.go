@@ -70,6 +70,10 @@ type Config struct {
 	// AutoConsent is the username of somebody who consents to whatever any app asks for, unasked. For tests only.
 	AutoConsent string
 
+	// PrivateWebhooks lets webhooks have http URLs with ports, and lead to loopback and private addresses, which lets who
+	// may register one reach what only this machine can. Without it they are https and lead to the public internet alone.
+	PrivateWebhooks bool
+
 	// World seeds an empty store with users, posts and credentials. Nil seeds nothing.
 	World *World
 

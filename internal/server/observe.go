@@ -18,6 +18,7 @@ import (
 	"liked/internal/auth"
 	"liked/internal/home"
 	"liked/internal/store"
+	"liked/internal/webhook"
 )
 
 // observer is where requests are logged and counted. Labels are operationIds, never paths or ids of people.
@@ -27,6 +28,7 @@ type observer struct {
 	likes    [2]*atomic.Int64 // taken back, set
 	requests *prometheus.CounterVec
 	byName   map[string]*operation // never changes
+	hooks    map[webhook.Outcome]prometheus.Counter
 }
 
 // operation is what is counted of one operation.
@@ -47,6 +49,7 @@ func newObserver(logger *slog.Logger, reg prometheus.Registerer) *observer {
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "liked_requests_total", Help: "Requests to the API, by operationId and status."}, []string{"operation", "code"}),
 		byName: make(map[string]*operation),
+		hooks:  make(map[webhook.Outcome]prometheus.Counter),
 	}
 	durations := prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name: "liked_request_duration_seconds", Help: "Time from the end of a request's headers to its answer, by operationId.",
@@ -61,9 +64,30 @@ func newObserver(logger *slog.Logger, reg prometheus.Registerer) *observer {
 	for _, id := range slices.Concat(api.Operations(), auth.Operations(), home.Operations(), []string{noOperation}) {
 		o.byName[id] = &operation{logger: logger.With("operation", id), duration: durations.WithLabelValues(id)}
 	}
-	reg.MustRegister(o.inFlight, o.requests, durations,
+	attempts := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "liked_webhook_attempts_total", Help: "What became of attempts to deliver to webhooks, and of challenges; lost: how often likes were forgotten undelivered."}, []string{"outcome"})
+	for _, outcome := range webhook.Outcomes() {
+		o.hooks[outcome] = attempts.WithLabelValues(string(outcome))
+	}
+	reg.MustRegister(o.inFlight, o.requests, durations, attempts,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return o
+}
+
+// hook counts what became of an attempt to deliver to a webhook.
+func (o *observer) hook(outcome webhook.Outcome) { o.hooks[outcome].Inc() }
+
+// observeHooks measures how webhooks do, whenever somebody asks.
+func observeHooks(reg prometheus.Registerer, h *webhook.Hooks) {
+	gauge := func(name, help string, labels prometheus.Labels, value func(webhook.Summary) float64) {
+		reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help, ConstLabels: labels},
+			func() float64 { return value(h.Summary()) }))
+	}
+	const webhooks = "Webhooks that answered their last challenge right, and those that get nothing until they do."
+	gauge("liked_webhooks", webhooks, prometheus.Labels{"state": "valid"}, func(s webhook.Summary) float64 { return float64(s.Valid) })
+	gauge("liked_webhooks", webhooks, prometheus.Labels{"state": "invalid"}, func(s webhook.Summary) float64 { return float64(s.Invalid) })
+	gauge("liked_webhook_delay_seconds", "How long the oldest like has waited that a valid webhook has not taken yet.", nil,
+		func(s webhook.Summary) float64 { return s.Delay.Seconds() })
 }
 
 // observe is called once for each request, after its answer.

@@ -1,13 +1,16 @@
 package server
 
 import (
+	"context"
 	"crypto/rand"
 	"log/slog"
 	"net/http"
 	"time"
 
+	"liked"
 	"liked/internal/auth"
 	"liked/internal/control"
+	"liked/internal/webhook"
 )
 
 // Offline returns the handler of /admin/ for a data directory that no server has open; the directory is made if it is
@@ -29,5 +32,11 @@ func Offline(dir string) (admin http.Handler, close func() error, err error) {
 		_ = st.Close()
 		return nil, nil, err
 	}
-	return control.New(control.Options{Store: st, Issuer: issuer{a}, Key: key, Now: time.Now, Logger: logger}), st.Close, nil
+	hooks, err := webhook.New(context.Background(), webhook.Options{Store: st, Secret: a.APISecret, Now: time.Now, Logger: logger, Anywhere: true,
+		Render: func(context.Context, liked.Subscription, liked.LikeEvent) ([]byte, error) { return nil, nil }}) // nothing is delivered here
+	if err != nil {
+		_ = st.Close()
+		return nil, nil, err
+	}
+	return control.New(control.Options{Store: st, Issuer: issuer{a}, Hooks: hooks, Key: key, Now: time.Now, Logger: logger}), st.Close, nil
 }

@@ -33,6 +33,7 @@ import (
 	"liked/internal/limit"
 	"liked/internal/store"
 	"liked/internal/store/pebblestore"
+	"liked/internal/webhook"
 )
 
 // Server is one running server: the API on one listener, the operator's side on another.
@@ -41,6 +42,7 @@ type Server struct {
 	store       store.Store
 	auth        *auth.Auth
 	home        *home.Home
+	hooks       *webhook.Hooks
 	api, admin  *http.Server
 	apiL        net.Listener
 	adminL      net.Listener
@@ -109,7 +111,13 @@ func New(c Config) (_ *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
-	x, err := api.New(api.Options{PageKey: [32]byte(pageKey), PrivateLikes: s.privateLikes, Store: countedStore{s.store, observer.likes}, Auth: s.auth, Limiter: limiter, Limits: s.limits,
+	s.hooks, err = webhook.New(context.Background(), webhook.Options{Store: s.store, Secret: s.auth.APISecret,
+		Render: api.Activity(s.store, s.profile, s.privateLikes), Now: s.Now, Logger: s.Logger, Anywhere: s.PrivateWebhooks, Count: observer.hook})
+	if err != nil {
+		return nil, fmt.Errorf("load webhooks: %w", err)
+	}
+	observeHooks(registry, s.hooks)
+	x, err := api.New(api.Options{Hooks: s.hooks, PageKey: [32]byte(pageKey), PrivateLikes: s.privateLikes, Store: countedStore{s.store, observer.likes}, Auth: s.auth, Limiter: limiter, Limits: s.limits,
 		Profile: s.profile, Now: s.Now, Explain: s.Explain, Observe: observer.observe})
 	if err != nil {
 		return nil, err
@@ -121,7 +129,7 @@ func New(c Config) (_ *Server, err error) {
 	if s.home, err = home.New(s.homeOptions(x, observer)); err != nil {
 		return nil, err
 	}
-	credentials, err := s.auth.NewHandler(auth.HandlerOptions{Limiter: limiter, Next: s.home, Lifetime: s.TokenLifetime,
+	credentials, err := s.auth.NewHandler(auth.HandlerOptions{Hooks: s.hooks, Limiter: limiter, Next: s.home, Lifetime: s.TokenLifetime,
 		PublicURL: s.publicURL, Address: s.clientAddress, Explain: s.Explain, AutoConsent: s.AutoConsent,
 		Explorer: explorer, Observe: observer.observe})
 	if err != nil {
@@ -259,7 +267,7 @@ func (s *Server) adminHandler(registry *prometheus.Registry, key string) http.Ha
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { probe(w, s.usable(r.Context())) })
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
 	guard := func(pattern string, h http.Handler) { mux.Handle(pattern, control.Guard(s.AdminToken, h)) }
-	guard("/admin/", control.New(control.Options{Store: s.store, Issuer: issuer{s.auth}, Key: key, Now: s.Now, Logger: s.Logger}))
+	guard("/admin/", control.New(control.Options{Store: s.store, Issuer: issuer{s.auth}, Hooks: s.hooks, Key: key, Now: s.Now, Logger: s.Logger}))
 	guard("GET /debug/pprof/", http.HandlerFunc(pprof.Index))
 	guard("GET /debug/pprof/cmdline", http.HandlerFunc(pprof.Cmdline))
 	guard("GET /debug/pprof/profile", http.HandlerFunc(pprof.Profile))
@@ -351,6 +359,9 @@ func (s *Server) Run(ctx context.Context) error {
 	defer stopWork()
 	serving.Go(func() { s.sweep(working) })
 	serving.Go(func() { s.home.Run(working) })
+	hooksCtx, stopDelivering := context.WithCancel(context.Background())
+	defer stopDelivering()
+	serving.Go(func() { s.hooks.Run(hooksCtx) })
 	s.ready.Store(true)
 	s.Logger.Info("listening", "url", s.URL(), "admin_url", s.AdminURL(), "data", s.Data)
 
@@ -364,6 +375,7 @@ func (s *Server) Run(ctx context.Context) error {
 	stopWork()
 	s.drain(s.api, s.Grace)
 	s.drain(s.admin, time.Second)
+	stopDelivering()
 	serving.Wait()
 	err = errors.Join(err, s.store.Close())
 	if s.Data != "" {

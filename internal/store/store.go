@@ -22,6 +22,7 @@ type Store interface {
 	Grants
 	Traces
 	Transfer
+	Hooks
 	Backup
 
 	// Totals counts what there is. It is exact, and costs next to nothing but for the first call after the store was

@@ -143,12 +143,29 @@ type AppForm struct {
 //	save        with the fields of AppForm but "type"
 //	regenerate  with "what": client_secret, api_keys or bearer_token
 //	token       with "kind": oauth2 or oauth1, for a token of one's own
+//	webhook     with "do": add and "url", or validate, replay or remove and "webhook"
 type DeveloperPage struct {
 	Frame
 	Notice  string   // of what has just been done; empty for nothing
 	Secrets []Secret // shown this once, in the answer to the form that made them
 	App     DeveloperApp
 	Form    AppForm // the settings, or what was posted and refused
+
+	Webhooks     []Webhook
+	WebhookURL   string // what was typed and refused
+	WebhookError string // why, a mistake a line; empty for nothing
+}
+
+// Webhook is one of an app's webhooks as its owner sees it.
+type Webhook struct {
+	ID        string
+	URL       string
+	Valid     bool
+	Why       string // it last failed; empty for nothing
+	Dead      int    // likes that it did not take
+	Replaying bool
+	Lost      time.Time // likes before it were forgotten before they could be delivered; zero for none
+	CreatedAt time.Time
 }
 
 // Secret is a credential with its name.
