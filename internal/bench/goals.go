@@ -1,0 +1,366 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"time"
+)
+
+// Suite measures everything that has a goal, with servers of its own.
+type Suite struct {
+	Liked    string // the program
+	Dir      string // an empty directory, on the disk that is to be measured
+	Plan     Plan
+	Users    int // of the world, each with tokens of their own
+	Posts    int
+	Small    int // likes in the smaller of two stores
+	Large    int // likes in the larger
+	Floor    func(ctx context.Context, credentials string, world World, w Workload) (*Floor, error)
+	Progress io.Writer
+}
+
+// Goals is what a suite found.
+type Goals struct {
+	Goals []Goal `json:"goals"`
+	Runs  []Run  `json:"runs"`
+}
+
+// Goal is a figure that is to be at least, or at most, so much.
+type Goal struct {
+	Name   string  `json:"name"`
+	Figure Spread  `json:"figure"`
+	AtMost bool    `json:"at_most"`
+	Want   float64 `json:"want"`
+	Met    bool    `json:"met"` // by the median
+}
+
+// Print writes the goals as a table.
+func (g Goals) Print(w io.Writer) {
+	fmt.Fprintf(w, "%-62s %-28s %-10s %s\n", "", "figure (least to most)", "goal", "")
+	for _, goal := range g.Goals {
+		bound, verdict := "≥", "missed"
+		if goal.AtMost {
+			bound = "≤"
+		}
+		if goal.Met {
+			verdict = "met"
+		}
+		fmt.Fprintf(w, "%-62s %-28s %s %-8g %s\n", goal.Name, goal.Figure, bound, goal.Want, verdict)
+	}
+}
+
+func (g *Goals) atLeast(want float64, figure Spread, format string, a ...any) {
+	g.Goals = append(g.Goals, Goal{fmt.Sprintf(format, a...), figure, false, want, figure.Median >= want})
+}
+
+func (g *Goals) atMost(want float64, figure Spread, format string, a ...any) {
+	g.Goals = append(g.Goals, Goal{fmt.Sprintf(format, a...), figure, true, want, figure.Median <= want})
+}
+
+// connections is how many the fewer are, and many how many the more.
+const (
+	connections = 32
+	many        = 128
+)
+
+// zipf is the exponent by which posts are drawn wherever nothing else is said.
+const zipf = 1.1
+
+// Run measures. Goals that are missed are no error; calls that failed are, beside what was found.
+func (s Suite) Run(ctx context.Context) (Goals, error) {
+	var g Goals
+	if err := s.speed(ctx, &g); err != nil {
+		return g, err
+	}
+	if err := s.size(ctx, &g); err != nil {
+		return g, err
+	}
+	var errs []error
+	for i := range g.Runs {
+		errs = append(errs, g.Runs[i].Failures())
+	}
+	return g, errors.Join(errs...)
+}
+
+// speed measures one store that begins empty.
+func (s Suite) speed(ctx context.Context, g *Goals) (err error) {
+	srv, err := s.start(ctx, "speed", s.Users, s.Posts)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, srv.stop()) }()
+	likes := Workload{Mix: Likes, Zipf: zipf}
+	floor, err := s.Floor(ctx, srv.credentials, srv.World, likes)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, floor.Close()) }()
+	disk, remove, err := Disk(s.Dir, connections)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, remove()) }()
+
+	signed, spread, hot := likes, likes, likes
+	signed.OAuth1, spread.Zipf, hot.Hot = true, 0, true
+	var subjects []Subject
+	for _, row := range []struct {
+		name, base, admin string
+		w                 Workload
+		callers           int
+	}{
+		{"floor, 32", floor.URL, "", likes, connections},
+		{"likes, 32", srv.URL, srv.AdminURL, likes, connections},
+		{"floor, 128", floor.URL, "", likes, many},
+		{"likes, 128", srv.URL, srv.AdminURL, likes, many},
+		{"OAuth 1.0a, 32", srv.URL, srv.AdminURL, signed, connections},
+		{"spread, 32", srv.URL, srv.AdminURL, spread, connections},
+		{"hot, 32", srv.URL, srv.AdminURL, hot, connections},
+		{"one client", srv.URL, srv.AdminURL, likes, 1},
+	} {
+		subject, err := HTTP(row.name, row.base, row.admin, srv.World, row.w, row.callers)
+		if err != nil {
+			return err
+		}
+		subjects = append(subjects, subject)
+	}
+	subjects = append(subjects, disk...)
+	r, err := Measure(ctx, s.Plan, fmt.Sprintf("a store that begins empty, %d users, %d posts", s.Users, s.Posts), subjects...)
+	if err != nil {
+		return err
+	}
+	g.Runs = append(g.Runs, r)
+	rate := func(over, under string) Spread {
+		return r.Over(func(t map[string]Result) float64 { return quotient(t[over].PerSecond, t[under].PerSecond) })
+	}
+	g.atLeast(0.6, rate("likes, 128", "floor, 128"), "likes/s over the bare net/http server's, 128 connections")
+	g.atLeast(0.5, rate("likes, 32", "floor, 32"), "likes/s over the bare net/http server's, 32 connections")
+	g.atLeast(0.9, rate("OAuth 1.0a, 32", "likes, 32"), "likes/s with OAuth 1.0a over those with OAuth 2.0")
+	g.atLeast(0.9, rate("hot, 32", "spread, 32"), "likes/s of one hot post over those spread evenly")
+	g.atMost(2, r.Over(func(t map[string]Result) float64 {
+		return quotient(float64(t["one client"].Latency.P50), float64(t["fdatasync"].Latency.P50))
+	}), "a lone client's latency over one fdatasync, medians")
+
+	peak := max(r.Summary["likes, 32"].PerSecond.Median, r.Summary["likes, 128"].PerSecond.Median)
+	open, err := HTTP("likes", srv.URL, srv.AdminURL, srv.World, likes, many)
+	if err != nil {
+		return err
+	}
+	open.Rate = 0.7 * peak
+	r, err = Measure(ctx, s.Plan, fmt.Sprintf("open loop, %.0f likes due in a second", open.Rate), open)
+	if err != nil {
+		return err
+	}
+	g.Runs = append(g.Runs, r)
+	g.atMost(5, r.Over(func(t map[string]Result) float64 {
+		return quotient(float64(t["likes"].Latency.P99), float64(t["likes"].Latency.P50))
+	}), "p99 over p50 at 70 %% of the peak rate, open loop")
+	// Where calls pile up all of them wait for long, and p99 is close to p50.
+	g.atLeast(0.98, r.Over(func(t map[string]Result) float64 { return quotient(t["likes"].PerSecond, open.Rate) }), "calls answered over those due, likewise")
+	return nil
+}
+
+// size measures two stores that differ in the number of their likes alone.
+func (s Suite) size(ctx context.Context, g *Goals) (err error) {
+	users, posts := s.Users, max(s.Posts, 20*s.Large/s.Users) // 19 of 20 pairs of a user and a post are without a like
+	page := min(100, s.Small/max(users, posts))               // which all lists fill
+	if page < 5 {
+		return fmt.Errorf("%d likes are too few for pages of 5 for %d users and %d posts", s.Small, users, posts)
+	}
+	var servers [2]*server
+	var bytesEach, startUp [2]float64
+	names := [2]string{"small", "large"}
+	for i, likes := range [2]int{s.Small, s.Large} {
+		if servers[i], bytesEach[i], startUp[i], err = s.filled(ctx, names[i], users, posts, likes); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, servers[i].stop()) }()
+	}
+	var subjects []Subject
+	for _, kind := range []struct {
+		name string
+		mix  Mix
+	}{{"likes", Likes}, {"pages", Pages}} {
+		for i, srv := range servers {
+			subject, err := HTTP(kind.name+", "+names[i], srv.URL, srv.AdminURL, srv.World, Workload{Mix: kind.mix, Page: page}, connections)
+			if err != nil {
+				return err
+			}
+			subjects = append(subjects, subject)
+		}
+	}
+	r, err := Measure(ctx, s.Plan, fmt.Sprintf("stores of %d and of %d likes, %d users, %d posts", s.Small, s.Large, users, posts), subjects...)
+	if err != nil {
+		return err
+	}
+	g.Runs = append(g.Runs, r)
+	for _, kind := range []string{"likes", "pages"} {
+		g.atLeast(0.9, r.Over(func(t map[string]Result) float64 {
+			return quotient(t[kind+", large"].PerSecond, t[kind+", small"].PerSecond)
+		}), "%s/s at %d likes over those at %d", kind, s.Large, s.Small)
+	}
+	g.atMost(56, NewSpread(bytesEach[1]), "bytes on the disk for each of %d likes", s.Large)
+	g.atMost(1, NewSpread(startUp[1]), "seconds until a store of %d likes answers", s.Large)
+	g.atMost(512, r.Over(func(t map[string]Result) float64 { return float64(t["pages, large"].RSS) / (1 << 20) }),
+		"MiB of memory after all that, at %d likes", s.Large)
+	return nil
+}
+
+// filled starts a server on a store of so many likes, and says how many bytes each takes and how long the start was.
+func (s Suite) filled(ctx context.Context, name string, users, posts, likes int) (srv *server, bytesEach, startUp float64, err error) {
+	if srv, err = s.start(ctx, name, users, posts); err != nil {
+		return nil, 0, 0, err
+	}
+	if err := srv.stop(); err != nil {
+		return nil, 0, 0, err
+	}
+	before, err := sizeOf(srv.data)
+	if err != nil {
+		return nil, 0, 0, err
+	}
+	fmt.Fprintf(s.Progress, "filling a store with %d likes\n", likes)
+	imports := exec.CommandContext(ctx, s.Liked, "import", "-", "--data", srv.data)
+	imports.Stderr = s.Progress
+	in, err := imports.StdinPipe()
+	if err != nil {
+		return nil, 0, 0, err
+	}
+	if err := imports.Start(); err != nil {
+		return nil, 0, 0, err
+	}
+	err = srv.Fill(ctx, in, likes)
+	if err := errors.Join(err, in.Close(), imports.Wait()); err != nil {
+		return nil, 0, 0, fmt.Errorf("filling a store: %w", err)
+	}
+	if startUp, err = s.startUp(ctx, srv.data); err != nil {
+		return nil, 0, 0, err
+	}
+	if srv, err = s.start(ctx, name, users, posts); err != nil {
+		return nil, 0, 0, err
+	}
+	after, err := settled(ctx, srv.data)
+	if err != nil {
+		return nil, 0, 0, errors.Join(err, srv.stop())
+	}
+	return srv, float64(after-before) / float64(likes), startUp, nil
+}
+
+// settled returns the size of a store once it stays the same for two seconds, as it does when nothing is left to compact,
+// or after a minute.
+func settled(ctx context.Context, dir string) (size int64, err error) {
+	since := time.Now()
+	for end := since.Add(time.Minute); time.Since(since) < 2*time.Second && time.Now().Before(end); {
+		last := size
+		if size, err = sizeOf(dir); err != nil {
+			return 0, err
+		}
+		if size != last {
+			since = time.Now()
+		}
+		select {
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+	return size, nil
+}
+
+// sizeOf is how many bytes the files of the store in a data directory have.
+func sizeOf(data string) (size int64, err error) {
+	err = filepath.WalkDir(filepath.Join(data, "store"), func(_ string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return ignoreGone(err)
+		}
+		info, err := d.Info()
+		if err == nil {
+			size += info.Size()
+		}
+		return ignoreGone(err)
+	})
+	return size, err
+}
+
+// ignoreGone: a store deletes files while they are counted.
+func ignoreGone(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// server is a running server of ours.
+type server struct {
+	World
+	data, credentials string
+	cmd               *exec.Cmd
+	exited            chan error // gets what became of it
+}
+
+// start starts `liked dev` on the store of that name in the suite's directory and waits until it answers.
+func (s Suite) start(ctx context.Context, name string, users, posts int) (*server, error) {
+	credentials := filepath.Join(s.Dir, name+".json")
+	if err := ignoreGone(os.Remove(credentials)); err != nil {
+		return nil, err
+	}
+	srv, err := s.launch(ctx, filepath.Join(s.Dir, name), credentials,
+		"dev", "--credentials", credentials, "--users", strconv.Itoa(users), "--posts", strconv.Itoa(posts))
+	if err != nil {
+		return nil, err
+	}
+	srv.credentials = credentials
+	if srv.World, err = ReadWorld(credentials); err != nil {
+		return nil, errors.Join(err, srv.stop())
+	}
+	return srv, nil
+}
+
+// startUp is how many seconds `liked serve` takes until it listens.
+func (s Suite) startUp(ctx context.Context, data string) (float64, error) {
+	start := time.Now()
+	srv, err := s.launch(ctx, data, filepath.Join(data, "admin.json"), "serve")
+	if err != nil {
+		return 0, err
+	}
+	return time.Since(start).Seconds(), srv.stop()
+}
+
+// launch starts a server with a store and no limits, whose log goes nowhere, and waits until it has written the file.
+func (s Suite) launch(ctx context.Context, data, file string, args ...string) (*server, error) {
+	cmd := exec.CommandContext(ctx, s.Liked, append(args, "--data", data, "--rate-limits", "off", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0")...)
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	cmd.WaitDelay = time.Minute
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	srv := &server{data: data, cmd: cmd, exited: make(chan error, 1)}
+	go func() { srv.exited <- cmd.Wait() }()
+	for {
+		select {
+		case err := <-srv.exited:
+			return nil, fmt.Errorf("%s ended before it answered (%w); what does it say if you run it?", cmd, err)
+		case <-time.After(2 * time.Millisecond):
+		}
+		if _, err := os.Stat(file); err == nil {
+			return srv, nil
+		}
+	}
+}
+
+// stop ends the server in order.
+func (srv *server) stop() error {
+	if err := srv.cmd.Process.Signal(os.Interrupt); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return err
+	}
+	if err := <-srv.exited; err != nil {
+		return fmt.Errorf("%s: %w", srv.cmd, err)
+	}
+	return nil
+}
