@@ -5,11 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"time"
 )
 
@@ -91,13 +88,13 @@ func (s Suite) Run(ctx context.Context) (Goals, error) {
 
 // speed measures one store that begins empty.
 func (s Suite) speed(ctx context.Context, g *Goals) (err error) {
-	srv, err := s.start(ctx, "speed", s.Users, s.Posts)
+	srv, err := Start(ctx, s.Liked, filepath.Join(s.Dir, "speed"), s.Users, s.Posts)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, srv.stop()) }()
+	defer func() { err = errors.Join(err, srv.Stop()) }()
 	likes := Workload{Mix: Likes, Zipf: zipf}
-	floor, err := s.Floor(ctx, srv.credentials, srv.World, likes)
+	floor, err := s.Floor(ctx, srv.Credentials, srv.World, likes)
 	if err != nil {
 		return err
 	}
@@ -174,14 +171,14 @@ func (s Suite) size(ctx context.Context, g *Goals) (err error) {
 	if page < 5 {
 		return fmt.Errorf("%d likes are too few for pages of 5 for %d users and %d posts", s.Small, users, posts)
 	}
-	var servers [2]*server
+	var servers [2]*Server
 	var bytesEach, startUp [2]float64
 	names := [2]string{"small", "large"}
 	for i, likes := range [2]int{s.Small, s.Large} {
 		if servers[i], bytesEach[i], startUp[i], err = s.filled(ctx, names[i], users, posts, likes); err != nil {
 			return err
 		}
-		defer func() { err = errors.Join(err, servers[i].stop()) }()
+		defer func() { err = errors.Join(err, servers[i].Stop()) }()
 	}
 	var subjects []Subject
 	for _, kind := range []struct {
@@ -214,11 +211,11 @@ func (s Suite) size(ctx context.Context, g *Goals) (err error) {
 }
 
 // filled starts a server on a store of so many likes, and says how many bytes each takes and how long the start was.
-func (s Suite) filled(ctx context.Context, name string, users, posts, likes int) (srv *server, bytesEach, startUp float64, err error) {
-	if srv, err = s.start(ctx, name, users, posts); err != nil {
+func (s Suite) filled(ctx context.Context, name string, users, posts, likes int) (srv *Server, bytesEach, startUp float64, err error) {
+	if srv, err = Start(ctx, s.Liked, filepath.Join(s.Dir, name), users, posts); err != nil {
 		return nil, 0, 0, err
 	}
-	if err := srv.stop(); err != nil {
+	if err := srv.Stop(); err != nil {
 		return nil, 0, 0, err
 	}
 	before, err := sizeOf(srv.data)
@@ -239,15 +236,15 @@ func (s Suite) filled(ctx context.Context, name string, users, posts, likes int)
 	if err := errors.Join(err, in.Close(), imports.Wait()); err != nil {
 		return nil, 0, 0, fmt.Errorf("filling a store: %w", err)
 	}
-	if startUp, err = s.startUp(ctx, srv.data); err != nil {
+	if startUp, err = timeStart(ctx, s.Liked, srv.data); err != nil {
 		return nil, 0, 0, err
 	}
-	if srv, err = s.start(ctx, name, users, posts); err != nil {
+	if srv, err = Start(ctx, s.Liked, filepath.Join(s.Dir, name), users, posts); err != nil {
 		return nil, 0, 0, err
 	}
 	after, err := settled(ctx, srv.data)
 	if err != nil {
-		return nil, 0, 0, errors.Join(err, srv.stop())
+		return nil, 0, 0, errors.Join(err, srv.Stop())
 	}
 	return srv, float64(after-before) / float64(likes), startUp, nil
 }
@@ -271,96 +268,4 @@ func settled(ctx context.Context, dir string) (size int64, err error) {
 		}
 	}
 	return size, nil
-}
-
-// sizeOf is how many bytes the files of the store in a data directory have.
-func sizeOf(data string) (size int64, err error) {
-	err = filepath.WalkDir(filepath.Join(data, "store"), func(_ string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return ignoreGone(err)
-		}
-		info, err := d.Info()
-		if err == nil {
-			size += info.Size()
-		}
-		return ignoreGone(err)
-	})
-	return size, err
-}
-
-// ignoreGone: a store deletes files while they are counted.
-func ignoreGone(err error) error {
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	return err
-}
-
-// server is a running server of ours.
-type server struct {
-	World
-	data, credentials string
-	cmd               *exec.Cmd
-	exited            chan error // gets what became of it
-}
-
-// start starts `liked dev` on the store of that name in the suite's directory and waits until it answers.
-func (s Suite) start(ctx context.Context, name string, users, posts int) (*server, error) {
-	credentials := filepath.Join(s.Dir, name+".json")
-	if err := ignoreGone(os.Remove(credentials)); err != nil {
-		return nil, err
-	}
-	srv, err := s.launch(ctx, filepath.Join(s.Dir, name), credentials,
-		"dev", "--credentials", credentials, "--users", strconv.Itoa(users), "--posts", strconv.Itoa(posts))
-	if err != nil {
-		return nil, err
-	}
-	srv.credentials = credentials
-	if srv.World, err = ReadWorld(credentials); err != nil {
-		return nil, errors.Join(err, srv.stop())
-	}
-	return srv, nil
-}
-
-// startUp is how many seconds `liked serve` takes until it listens.
-func (s Suite) startUp(ctx context.Context, data string) (float64, error) {
-	start := time.Now()
-	srv, err := s.launch(ctx, data, filepath.Join(data, "admin.json"), "serve")
-	if err != nil {
-		return 0, err
-	}
-	return time.Since(start).Seconds(), srv.stop()
-}
-
-// launch starts a server with a store and no limits, whose log goes nowhere, and waits until it has written the file.
-func (s Suite) launch(ctx context.Context, data, file string, args ...string) (*server, error) {
-	cmd := exec.CommandContext(ctx, s.Liked, append(args, "--data", data, "--rate-limits", "off", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0")...)
-	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
-	cmd.WaitDelay = time.Minute
-	if err := cmd.Start(); err != nil {
-		return nil, err
-	}
-	srv := &server{data: data, cmd: cmd, exited: make(chan error, 1)}
-	go func() { srv.exited <- cmd.Wait() }()
-	for {
-		select {
-		case err := <-srv.exited:
-			return nil, fmt.Errorf("%s ended before it answered (%w); what does it say if you run it?", cmd, err)
-		case <-time.After(2 * time.Millisecond):
-		}
-		if _, err := os.Stat(file); err == nil {
-			return srv, nil
-		}
-	}
-}
-
-// stop ends the server in order.
-func (srv *server) stop() error {
-	if err := srv.cmd.Process.Signal(os.Interrupt); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		return err
-	}
-	if err := <-srv.exited; err != nil {
-		return fmt.Errorf("%s: %w", srv.cmd, err)
-	}
-	return nil
 }

@@ -249,6 +249,9 @@ func (s *Server) adminHandler(registry *prometheus.Registry) http.Handler {
 	guard("GET /debug/pprof/profile", http.HandlerFunc(pprof.Profile))
 	guard("GET /debug/pprof/symbol", http.HandlerFunc(pprof.Symbol))
 	guard("GET /debug/pprof/trace", http.HandlerFunc(pprof.Trace))
+	waits := contention()
+	guard("GET /debug/pprof/mutex", waits)
+	guard("GET /debug/pprof/block", waits)
 	return mux
 }
 
