@@ -246,7 +246,7 @@ func (p *pace) open(ctx context.Context, c Call, rec *recorder, a alarm) {
 			return
 		}
 		due := time.Duration(i) * p.interval
-		if time.Since(p.start) < due {
+		if ctx.Err() == nil && time.Since(p.start) < due {
 			a.until(p.start.Add(due))
 			w.late(time.Since(p.start) - due)
 		}

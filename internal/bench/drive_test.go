@@ -203,9 +203,13 @@ func TestDriveEndsWithItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		s := script(2, 0, func(ctx context.Context, _ int) (int, error) { <-ctx.Done(); return 0, ctx.Err() })
-		if _, err := s.drive(ctx, 1, time.Minute, newAlarm); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("%v", err)
+		for _, rate := range []float64{0, 10} {
+			start := time.Now()
+			s := script(2, rate, func(ctx context.Context, _ int) (int, error) { <-ctx.Done(); return 0, ctx.Err() })
+			_, err := s.drive(ctx, 1, time.Minute, func() (alarm, error) { return sleeper{}, nil })
+			if took := time.Since(start); !errors.Is(err, context.DeadlineExceeded) || took > time.Second {
+				t.Errorf("%g due in a second: %v after %s", rate, err, took)
+			}
 		}
 	})
 }

@@ -1,7 +1,6 @@
 package bench
 
 import (
-	"encoding/binary"
 	"os"
 	"time"
 
@@ -39,8 +38,8 @@ func (t timer) until(at time.Time) {
 		spec := unix.ItimerSpec{Value: unix.NsecToTimespec(int64(wait))}
 		var failed error
 		if err = conn.Control(func(fd uintptr) { failed = unix.TimerfdSettime(int(fd), 0, &spec, nil) }); err == nil && failed == nil {
-			var times [binary.MaxVarintLen64]byte
-			_, err = t.f.Read(times[:8])
+			var times [8]byte // how often it rang
+			_, err = t.f.Read(times[:])
 		}
 	}
 	time.Sleep(time.Until(at)) // nothing, unless the timer failed

@@ -179,7 +179,7 @@ func short(v float64) string {
 
 // plot draws curves as SVG.
 func plot(curves []curve, x, y axis) template.HTML {
-	const width, height, left, bottom, right, top = 900, 320, 60, 30, 20, 12
+	const width, height, left, bottom, right, top = 900, 320, 60, 30, 40, 12
 	px := func(v float64) float64 { return left + x.at(v)*(width-left-right) }
 	py := func(v float64) float64 { return height - bottom - y.at(v)*(height-bottom-top) }
 	var b strings.Builder
