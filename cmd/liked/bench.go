@@ -94,9 +94,7 @@ func (c *benchCmd) Run(e *env) error {
 		return err
 	}
 	defer floor.Close()
-	bearer := w
-	bearer.OAuth1 = false
-	below, err := bench.HTTP("floor", floor.URL, "", world, bearer, c.Connections)
+	below, err := floor.Subject("floor", world, w, c.Connections)
 	if err != nil {
 		return err
 	}
@@ -253,7 +251,7 @@ func (c *benchGoalsCmd) Run(e *env) (err error) {
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	s := bench.Suite{Liked: self, Dir: dir, Users: 50_000, Posts: 10_000, Small: 1_000_000, Large: c.Likes, Floor: startFloor, Progress: e.stderr,
-		Plan: bench.Plan{Duration: 3 * time.Second, WarmUp: 2 * time.Second, Turns: 5, Progress: e.stderr}}
+		Plan: bench.Plan{Duration: time.Second, WarmUp: 2 * time.Second, Turns: 15, Progress: e.stderr}}
 	if c.Short {
 		s.Users, s.Posts, s.Small, s.Large = 2000, 1000, 20_000, 100_000
 		s.Plan.Duration, s.Plan.WarmUp, s.Plan.Turns = 300*time.Millisecond, 200*time.Millisecond, 2

@@ -48,7 +48,7 @@ func run(ctx context.Context) (err error) {
 	if *program == "" || *callers < 1 {
 		return errors.New("name the program with -liked, and at least one connection")
 	}
-	plan := bench.Plan{Duration: 3 * time.Second, WarmUp: 2 * time.Second, Turns: 5, Progress: os.Stderr}
+	plan := bench.Plan{Duration: time.Second, WarmUp: 2 * time.Second, Turns: 15, Progress: os.Stderr}
 	if *short {
 		plan.Duration, plan.WarmUp, plan.Turns = 300*time.Millisecond, 200*time.Millisecond, 2
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -34,7 +35,7 @@ type Subject struct {
 	// error is none. It ends early when ctx does.
 	Connect func(ctx context.Context, turn int) (Call, error)
 
-	// Usage reads what the subject's process has used so far. Nil if nobody knows.
+	// Usage reads what the subject's process has used so far, beside this one. Nil if nobody knows.
 	Usage func(ctx context.Context) (Usage, error)
 
 	// BuildCost is what the making of one call costs the client. Zero if it is not known.
@@ -80,6 +81,7 @@ type Result struct {
 	CPU     float64            `json:"server_cpu_us,omitempty"`    // processor time that the subject spent for each success
 	Changed float64            `json:"server_changed,omitempty"`   // likes set or taken back, as a share of the successes
 	RSS     int64              `json:"server_rss_bytes,omitempty"` // of the subject's process, after the turn
+	Others  float64            `json:"others,omitempty"`           // share of all processors that went to neither client nor subject
 }
 
 // Latency is in microseconds.
@@ -141,7 +143,7 @@ func (s Subject) drive(ctx context.Context, turn int, d time.Duration, newAlarm 
 			return Result{}, err
 		}
 	}
-	spent := cpuTime()
+	spent, busy := cpuTime(), machineTime()
 	p := pace{start: time.Now(), d: d}
 	if s.Rate > 0 {
 		p.due, p.interval = max(1, int64(s.Rate*d.Seconds())), time.Duration(float64(time.Second)/s.Rate)
@@ -164,7 +166,7 @@ func (s Subject) drive(ctx context.Context, turn int, d time.Duration, newAlarm 
 	}
 	wg.Wait()
 	elapsed := time.Since(p.start)
-	spent = cpuTime() - spent
+	spent, busy = cpuTime()-spent, machineTime()-busy
 	if err := errors.Join(append(alarms, outer.Err())...); err != nil {
 		return Result{}, err
 	}
@@ -179,6 +181,7 @@ func (s Subject) drive(ctx context.Context, turn int, d time.Duration, newAlarm 
 		if err != nil {
 			return Result{}, err
 		}
+		r.Others = max(0, (busy-spent-(after.CPU-before.CPU)).Seconds()) / (elapsed.Seconds() * float64(runtime.NumCPU()))
 		if r.Answered > 0 {
 			r.CPU = micros(after.CPU-before.CPU) / float64(r.Answered)
 			r.Changed = float64(after.Changes-before.Changes) / float64(r.Answered)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"os/exec"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -240,6 +242,41 @@ func TestClientCost(t *testing.T) {
 	r, err := s.Drive(t.Context(), 1, 100*time.Millisecond)
 	if err != nil || r.Client.CPU < 2000 {
 		t.Errorf("%.0f µs a call, %v", r.Client.CPU, err)
+	}
+}
+
+// What others take meanwhile is told apart from what client and subject take.
+func TestOthers(t *testing.T) {
+	if machineTime() == 0 || processTime(os.Getpid()) == 0 && cpuTime() > time.Second {
+		t.Skip("this system does not tell what processes have used")
+	}
+	other := exec.CommandContext(t.Context(), "sh", "-c", "while :; do :; done")
+	if err := other.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		other.Process.Kill()
+		other.Wait()
+	}()
+	s := script(1, 0, func(context.Context, int) (int, error) { time.Sleep(time.Millisecond); return 0, nil })
+	s.Usage = ownProcess
+	beside := s
+	beside.Usage = func(context.Context) (Usage, error) { return Usage{CPU: processTime(other.Process.Pid)}, nil }
+	for deadline := time.Now().Add(time.Minute); ; {
+		alone, err := s.Drive(t.Context(), 1, 200*time.Millisecond)
+		if err != nil {
+			t.Fatal(err)
+		}
+		with, err := beside.Drive(t.Context(), 1, 200*time.Millisecond)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if alone.Others > 0.05 && with.CPU > 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("a process that never rests takes %.2f of the machine; as the subject it takes %.0f µs for each call", alone.Others, with.CPU)
+		}
 	}
 }
 

@@ -28,7 +28,16 @@ import (
 // the bearer token up in a map and answers the same bytes, headers included, without storing anything.
 type Floor struct {
 	URL  string
+	pid  int
 	stop func() error
+}
+
+// Subject returns the floor as a subject, which is called as [HTTP] calls a server.
+func (f *Floor) Subject(name string, world World, w Workload, callers int) (Subject, error) {
+	w.OAuth1 = false // which it does not know
+	s, err := HTTP(name, f.URL, "", world, w, callers)
+	s.Usage = func(context.Context) (Usage, error) { return Usage{CPU: processTime(f.pid)}, nil }
+	return s, err
 }
 
 // Close ends the process.
@@ -43,7 +52,7 @@ type answer struct {
 // StartFloor starts the floor of a server: the command must call [ServeFloor] for the same world. It asks the server for
 // the answer to each kind of call in the workload, to repeat it.
 func StartFloor(ctx context.Context, world World, w Workload, command ...string) (*Floor, error) {
-	w.OAuth1 = false // which the floor does not know
+	w.OAuth1 = false
 	r, err := newRequests(world, world.URL, w)
 	if err != nil {
 		return nil, err
@@ -79,7 +88,7 @@ func StartFloor(ctx context.Context, world World, w Workload, command ...string)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("starting the floor: %w", err), stop())
 	}
-	return &Floor{strings.TrimSpace(line), stop}, nil
+	return &Floor{strings.TrimSpace(line), cmd.Process.Pid, stop}, nil
 }
 
 // ask sends a request and returns its answer, which must be a 200.
@@ -185,7 +194,7 @@ func fdatasync(name, dir string) (s Subject, stop func() error, err error) {
 		return Subject{}, nil, err
 	}
 	record := make([]byte, 256)
-	return Subject{Name: name, Callers: 1, Kinds: []string{"append"}, Connect: func(context.Context, int) (Call, error) {
+	return Subject{Name: name, Callers: 1, Kinds: []string{"append"}, Usage: ownProcess, Connect: func(context.Context, int) (Call, error) {
 		return Func(func() error {
 			if _, err := f.Write(record); err != nil {
 				return err
@@ -204,7 +213,7 @@ func pebbleCommit(name, dir string, callers int) (s Subject, stop func() error, 
 		return Subject{}, nil, err
 	}
 	var n atomic.Uint64
-	return Subject{Name: name, Callers: callers, Kinds: []string{"commit"}, Connect: func(context.Context, int) (Call, error) {
+	return Subject{Name: name, Callers: callers, Kinds: []string{"commit"}, Usage: ownProcess, Connect: func(context.Context, int) (Call, error) {
 		random := rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
 		return Func(func() error {
 			user, post, seq := random.Uint64N(50_000)<<22, random.Uint64N(10_000)<<22, n.Add(1)
@@ -222,6 +231,9 @@ func pebbleCommit(name, dir string, callers int) (s Subject, stop func() error, 
 		}), nil
 	}}, db.Close, nil
 }
+
+// ownProcess is the usage of what runs in this process: nothing beside it.
+func ownProcess(context.Context) (Usage, error) { return Usage{}, nil }
 
 // quiet is a logger for pebble that drops what is no failure.
 type quiet struct{}

@@ -1,7 +1,10 @@
 package bench
 
 import (
+	"fmt"
 	"os"
+	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -14,6 +17,41 @@ func cpuTime() time.Duration {
 		return 0
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// ticks is how many a second the kernel counts processor time in, whatever it uses itself.
+const ticks = 100
+
+// machineTime is the processor time that everybody on this machine has used since it started; 0 if it does not say.
+func machineTime() time.Duration {
+	text, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return 0
+	}
+	line, _, _ := strings.Cut(string(text), "\n")
+	var sum int64
+	for i, field := range strings.Fields(line) {
+		if n, err := strconv.ParseInt(field, 10, 64); err == nil && i <= 7 && i != 4 && i != 5 { // neither idle nor waiting for a disk
+			sum += n
+		}
+	}
+	return time.Duration(sum) * time.Second / ticks
+}
+
+// processTime is the processor time that a process has used; 0 if it is gone.
+func processTime(pid int) time.Duration {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0
+	}
+	_, after, _ := strings.Cut(string(text), ") ") // the name of our own program has no parenthesis
+	fields := strings.Fields(after)
+	if len(fields) < 13 {
+		return 0
+	}
+	user, _ := strconv.ParseInt(fields[11], 10, 64)
+	system, _ := strconv.ParseInt(fields[12], 10, 64)
+	return time.Duration(user+system) * time.Second / ticks
 }
 
 // syncData waits until what was written to the file is on the disk, without the times in its inode.

@@ -7,8 +7,12 @@ import (
 	"time"
 )
 
-// cpuTime is not known here.
+// What processes have used is not known here.
 func cpuTime() time.Duration { return 0 }
+
+func machineTime() time.Duration { return 0 }
+
+func processTime(int) time.Duration { return 0 }
 
 func syncData(f *os.File) error { return f.Sync() }
 

@@ -160,8 +160,8 @@ func (r *Run) Failures() error {
 // Print writes the run as a table.
 func (r *Run) Print(w io.Writer) {
 	fmt.Fprintf(w, "%s; %g s a turn, %d turns; %s\n\n", r.About, r.Seconds, len(r.Turns), r.Machine)
-	const row = "%-24s %7s %9s %9s %9s %9s %9s %9s %9s %9s %8s\n"
-	fmt.Fprintf(w, row, "", "callers", "per s", "p50 µs", "p90 µs", "p99 µs", "p99.9 µs", "max µs", "client µs", "server µs", "changed")
+	const row = "%-24s %7s %9s %9s %9s %9s %9s %9s %9s %9s %8s %7s\n"
+	fmt.Fprintf(w, row, "", "callers", "per s", "p50 µs", "p90 µs", "p99 µs", "p99.9 µs", "max µs", "client µs", "server µs", "changed", "others")
 	for _, t := range r.Turns {
 		for _, name := range r.Subjects {
 			res := t[name]
@@ -173,7 +173,7 @@ func (r *Run) Print(w io.Writer) {
 			}
 			n := func(v int64) string { return fmt.Sprint(v) }
 			fmt.Fprintf(w, row, name, n(int64(r.Callers[name])), fmt.Sprintf("%.0f", res.PerSecond), n(res.Latency.P50), n(res.Latency.P90), n(res.Latency.P99),
-				n(res.Latency.P999), n(res.Latency.Max), known("%.1f", res.Client.CPU), known("%.1f", res.CPU), known("%.2f", res.Changed))
+				n(res.Latency.P999), n(res.Latency.Max), known("%.1f", res.Client.CPU), known("%.1f", res.CPU), known("%.2f", res.Changed), known("%.2f", res.Others))
 		}
 	}
 	first := r.Subjects[0]
