@@ -38,6 +38,7 @@ type benchCmd struct {
 	Spread      bool          `help:"Each post is as likely as any other."`
 	Hot         bool          `help:"One post gets all calls, another one in each turn."`
 	OAuth1      bool          `name:"oauth1" help:"Sign with OAuth 1.0a. The floor is called with bearer tokens all the same."`
+	Floor       bool          `default:"true" negatable:"" help:"The floor, which is a bare server; without it there is load on the server alone, as for a profile."`
 	Disk        string        `type:"existingdir" placeholder:"DIR" help:"Directory on the server's disk: measures a loop of fdatasync and pebble's own commits there, too."`
 	HTML        string        `name:"html" placeholder:"FILE" help:"Write a report with plots."`
 	JSON        bool          `name:"json" help:"Print one JSON object; latencies are in microseconds."`
@@ -89,21 +90,26 @@ func (c *benchCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	floor, err := startFloor(e.ctx, c.Credentials, world, w)
-	if err != nil {
-		return err
-	}
-	defer floor.Close()
-	below, err := floor.Subject("floor", world, w, c.Connections)
-	if err != nil {
-		return err
+	var subjects []bench.Subject
+	if c.Floor {
+		floor, err := startFloor(e.ctx, c.Credentials, world, w)
+		if err != nil {
+			return err
+		}
+		defer floor.Close()
+		below, err := floor.Subject("floor", world, w, c.Connections)
+		if err != nil {
+			return err
+		}
+		below.Rate = c.Rate
+		subjects = append(subjects, below)
 	}
 	server, err := bench.HTTP("server", world.URL, world.AdminURL, world, w, c.Connections)
 	if err != nil {
 		return err
 	}
-	below.Rate, server.Rate = c.Rate, c.Rate
-	subjects := []bench.Subject{below, server}
+	server.Rate = c.Rate
+	subjects = append(subjects, server)
 	if c.Disk != "" {
 		disk, remove, err := bench.Disk(c.Disk, c.Connections)
 		if err != nil {
@@ -221,6 +227,7 @@ func (c *benchFillCmd) Run(e *env) error {
 type benchGoalsCmd struct {
 	Dir   string `type:"existingdir" placeholder:"DIR" help:"Where the stores are made, on the disk to be measured; they are removed in the end. Default: the system's directory for temporary files."`
 	Likes int    `default:"10000000" help:"Likes in the larger store; the smaller has 1,000,000."`
+	Turns int    `default:"15" help:"Turns of a second each."`
 	Short bool   `help:"A world and turns so small that the figures mean little: to see that everything can be measured."`
 	JSON  bool   `name:"json" help:"Print one JSON object, with every run."`
 }
@@ -234,8 +241,8 @@ printed as such and are no failure; calls that failed are. docs/performance.md s
 }
 
 func (c *benchGoalsCmd) check() error {
-	if c.Likes < 1 {
-		return fmt.Errorf("likes: %d is not positive", c.Likes)
+	if c.Likes < 1 || c.Turns < 1 {
+		return errors.New("bench goals: --likes and --turns start at 1")
 	}
 	return nil
 }
@@ -251,7 +258,7 @@ func (c *benchGoalsCmd) Run(e *env) (err error) {
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	s := bench.Suite{Liked: self, Dir: dir, Users: 50_000, Posts: 10_000, Small: 1_000_000, Large: c.Likes, Floor: startFloor, Progress: e.stderr,
-		Plan: bench.Plan{Duration: time.Second, WarmUp: 2 * time.Second, Turns: 15, Progress: e.stderr}}
+		Plan: bench.Plan{Duration: time.Second, WarmUp: 2 * time.Second, Turns: c.Turns, Progress: e.stderr}}
 	if c.Short {
 		s.Users, s.Posts, s.Small, s.Large = 2000, 1000, 20_000, 100_000
 		s.Plan.Duration, s.Plan.WarmUp, s.Plan.Turns = 300*time.Millisecond, 200*time.Millisecond, 2
