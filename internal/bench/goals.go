@@ -245,10 +245,7 @@ func (s Suite) filled(ctx context.Context, name string, users, posts, likes int)
 	if err := errors.Join(err, in.Close(), imports.Wait()); err != nil {
 		return nil, 0, 0, fmt.Errorf("filling a store: %w", err)
 	}
-	if startUp, err = timeStart(ctx, s.Liked, srv.data); err != nil {
-		return nil, 0, 0, err
-	}
-	if srv, err = Start(ctx, s.Liked, filepath.Join(s.Dir, name), users, posts); err != nil {
+	if srv, startUp, err = srv.serve(ctx, s.Liked); err != nil {
 		return nil, 0, 0, err
 	}
 	after, err := settled(ctx, srv.data)

@@ -2,9 +2,11 @@ package bench
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -29,7 +31,7 @@ func Start(ctx context.Context, program, data string, users, posts int) (*Server
 	if err := ignoreGone(os.Remove(credentials)); err != nil {
 		return nil, err
 	}
-	s, err := launch(ctx, program, data, credentials, "dev", "--credentials", credentials, "--users", strconv.Itoa(users), "--posts", strconv.Itoa(posts))
+	s, err := launch(ctx, program, data, credentials, "dev", "--listen", "127.0.0.1:0", "--credentials", credentials, "--users", strconv.Itoa(users), "--posts", strconv.Itoa(posts))
 	if err != nil {
 		return nil, err
 	}
@@ -40,19 +42,41 @@ func Start(ctx context.Context, program, data string, users, posts int) (*Server
 	return s, nil
 }
 
-// timeStart is how many seconds `liked serve` takes until it listens.
-func timeStart(ctx context.Context, program, data string) (float64, error) {
-	start := time.Now()
-	s, err := launch(ctx, program, data, filepath.Join(data, "admin.json"), "serve")
+// serve runs `liked serve` on the store of a server that has stopped, as one would, and says how many seconds it took until
+// it listened. The world, with its tokens, is still that of the server.
+func (s *Server) serve(ctx context.Context, program string) (served *Server, seconds float64, err error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		return 0, err
+		return nil, 0, err
 	}
-	return time.Since(start).Seconds(), s.Stop()
+	address := l.Addr().String()
+	if err := l.Close(); err != nil { // nobody is likely to take the port meanwhile
+		return nil, 0, err
+	}
+	file := filepath.Join(s.data, "admin.json")
+	start := time.Now()
+	if served, err = launch(ctx, program, s.data, file, "serve", "--listen", address); err != nil {
+		return nil, 0, err
+	}
+	seconds = time.Since(start).Seconds()
+	var admin struct {
+		URL string `json:"url"`
+	}
+	text, err := os.ReadFile(file)
+	if err == nil {
+		err = json.Unmarshal(text, &admin)
+	}
+	if err != nil {
+		return nil, 0, errors.Join(err, served.Stop())
+	}
+	served.World, served.Credentials = s.World, s.Credentials
+	served.URL, served.AdminURL = "http://"+address, admin.URL
+	return served, seconds, nil
 }
 
 // launch starts a server and waits until it has written the file.
 func launch(ctx context.Context, program, data, file string, args ...string) (*Server, error) {
-	cmd := exec.CommandContext(ctx, program, append(args, "--data", data, "--rate-limits", "off", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0")...)
+	cmd := exec.CommandContext(ctx, program, append(args, "--data", data, "--rate-limits", "off", "--admin-listen", "127.0.0.1:0")...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = time.Minute
 	if err := cmd.Start(); err != nil {
