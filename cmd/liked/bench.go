@@ -233,7 +233,7 @@ type benchGoalsCmd struct {
 }
 
 func (benchGoalsCmd) Help() string {
-	return `It takes about a quarter of an hour and 4 GB of disk, with --short half a minute. Goals that are missed are
+	return `It takes about a quarter of an hour and 2 GB of disk, with --short half a minute. Goals that are missed are
 printed as such and are no failure; calls that failed are. docs/performance.md says what each figure means.
 
   liked bench goals

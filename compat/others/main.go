@@ -17,6 +17,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"liked/internal/bench"
@@ -30,7 +31,7 @@ const (
 
 func main() {
 	log.SetFlags(0)
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := run(ctx); err != nil {
 		stop()
@@ -41,14 +42,15 @@ func main() {
 func run(ctx context.Context) (err error) {
 	program := flag.String("liked", "", "the built program")
 	callers := flag.Int("connections", 32, "connections, or callers, of each")
+	turns := flag.Int("turns", 15, "turns of a second each")
 	short := flag.Bool("short", false, "turns so short that the figures mean little")
 	html := flag.String("html", "", "write a report with plots to this file")
 	asJSON := flag.Bool("json", false, "print one JSON object")
 	flag.Parse()
-	if *program == "" || *callers < 1 {
-		return errors.New("name the program with -liked, and at least one connection")
+	if *program == "" || *callers < 1 || *turns < 1 {
+		return errors.New("name the program with -liked, and at least one connection and turn")
 	}
-	plan := bench.Plan{Duration: time.Second, WarmUp: 2 * time.Second, Turns: 15, Progress: os.Stderr}
+	plan := bench.Plan{Duration: time.Second, WarmUp: 2 * time.Second, Turns: *turns, Progress: os.Stderr}
 	if *short {
 		plan.Duration, plan.WarmUp, plan.Turns = 300*time.Millisecond, 200*time.Millisecond, 2
 	}
