@@ -69,12 +69,15 @@ type description struct {
 
 func (d *description) operation(rt *endpoint) members {
 	op := members{"operationId": rt.id, "summary": rt.summary, "security": d.security(rt), "responses": d.responses(rt)}
+	if rt.streams() {
+		op["x-twitter-streaming"] = true // X's own word for it
+	}
 	var params []members
 	for _, name := range rt.ids {
 		params = append(params, members{"name": name, "in": "path", "required": true, "schema": rt.wordSchema(name)})
 	}
 	for _, p := range rt.params {
-		param := members{"name": p.name, "in": "query", "required": p.form.required(), "schema": rt.paramSchema(p)}
+		param := members{"name": p.name, "in": "query", "required": p.required, "schema": rt.paramSchema(p)}
 		if p.form.list() {
 			param["style"], param["explode"] = "form", false
 		}
@@ -147,7 +150,10 @@ func (d *description) responses(rt *endpoint) members {
 		add(408, headers, "The body did not arrive in time.", ofAPI)
 		add(413, headers, "The body is larger than 64 KiB.", ofAPI)
 	}
-	if len(rt.userRules)+len(rt.appRules) > 0 {
+	switch {
+	case rt.streams():
+		add(429, headers, "The app reads this partition of the stream already, or has tried to connect too often.", ofAPI)
+	case len(rt.userRules)+len(rt.appRules) > 0:
 		add(429, headers, "A rate limit is used up.", ofAPI)
 	}
 	add(500, headers, "The server is broken.", ofAPI)
@@ -155,6 +161,9 @@ func (d *description) responses(rt *endpoint) members {
 
 	success := members{"description": "Done.", "content": members{ofAPI: members{"schema": d.answer(rt)}}}
 	status := http.StatusOK
+	if rt.streams() {
+		success["description"] = "Lines that end with CRLF, and go on. Each is such an object, or empty: a sign of life."
+	}
 	if _, ok := rt.answer.(created); ok {
 		status = http.StatusCreated
 		headers = maps.Clone(headers)
@@ -195,13 +204,23 @@ func (d *description) limitHeaders(rt *endpoint) members {
 // answer is the schema of what succeeds: a document, with the members that the endpoint's parameters call for.
 func (d *description) answer(rt *endpoint) members {
 	data := rt.answer
-	if c, ok := data.(created); ok {
-		data = c.Data
+	switch v := data.(type) {
+	case created:
+		data = v.Data
+	case streamed:
+		data = v.data
 	}
 	if data == nil {
 		return members{"type": "object"}
 	}
 	properties := members{"data": d.schemaOf(reflect.TypeOf(data))}
+	if rt.streams() {
+		properties["errors"] = members{"type": "array", "minItems": 1, "items": ref("Disconnect")}
+		if _, ok := rt.param("expansions"); ok {
+			properties["includes"] = d.schemaOf(reflect.TypeFor[includes]())
+		}
+		return closed(properties)
+	}
 	if _, ok := rt.param("expansions"); !ok {
 		return closed(properties, "data")
 	}
@@ -285,11 +304,13 @@ func sharedSchemas(f facts) members {
 		"UserID":   members{"type": "string", "pattern": idPattern.String(), "example": "2244994945"},
 		"Username": members{"type": "string", "pattern": usernamePattern, "example": "XDevelopers"},
 		"Problem": problem(members{
-			"type":   about("client-forbidden", "oauth1-permissions", "unsupported-authentication"),
+			"type":   about("client-forbidden", "oauth1-permissions", "streaming-connection", "unsupported-authentication"),
 			"status": members{"type": "integer"},
 			// of an app that is not enrolled
 			"client_id": str, "registration_url": str, "required_enrollment": str, "reason": str,
+			"connection_issue": str, // of a stream that the app reads already
 		}),
+		"Disconnect": problem(members{"disconnect_type": str}, "disconnect_type"),
 		"InvalidRequest": problem(members{
 			"errors": members{"type": "array", "minItems": 1, "items": closed(members{
 				"message": str,
@@ -330,9 +351,15 @@ func (rt *endpoint) wordSchema(name string) members {
 func (rt *endpoint) paramSchema(p param) members {
 	switch p.form {
 	case integer:
-		return members{"type": "integer", "minimum": p.min, "maximum": p.max, "default": defaultResults}
+		schema := members{"type": "integer", "minimum": p.min, "maximum": p.max}
+		if p.preset != 0 {
+			schema["default"] = p.preset
+		}
+		return schema
 	case text:
 		return members{"type": "string", "minLength": 1}
+	case dateTime:
+		return members{"type": "string", "format": "date-time"}
 	case ids, usernames:
 		return members{"type": "array", "minItems": 1, "maxItems": maxListed, "items": rt.wordSchema(p.name)}
 	default:

@@ -121,6 +121,9 @@ func New(c Config) (_ *Server, err error) {
 	s.api = s.httpServer(observer.counting(credentials))
 	s.api.ConnContext = api.ConnContext
 	s.api.TLSConfig = s.tls
+	s.api.RegisterOnShutdown(x.EndStreams)
+	registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "liked_streams_open", Help: "Likes streams that somebody reads."}, func() float64 { return float64(x.OpenStreams()) }))
 	key, err := keyName(seal)
 	if err != nil {
 		return nil, err
@@ -318,8 +321,8 @@ func reachable(a net.Addr) string {
 	return (&net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: tcp.Port}).String()
 }
 
-// Run serves until ctx ends, and then: says on /readyz that it stops, stops accepting, gives requests under way the
-// grace time, and closes the store. It returns nil after such a stop, even if the grace time was too short for somebody.
+// Run serves until ctx ends, and then: says on /readyz that it stops, stops accepting, ends the streams, gives other
+// requests under way the grace time, and closes the store. It returns nil after such a stop, even if the grace time was too short for somebody.
 func (s *Server) Run(ctx context.Context) error {
 	if s.Data != "" {
 		access := AdminAccess{s.AdminURL(), s.AdminToken, os.Getpid()}
