@@ -5,7 +5,7 @@ SHELL := /bin/bash
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME := 30s
 
-.PHONY: check fmt vet staticcheck tidy test race compat screenshot fuzz bench clean
+.PHONY: check fmt vet staticcheck tidy test race compat screenshot fuzz bench bench-others gobench clean
 
 check: fmt vet staticcheck test
 
@@ -15,6 +15,7 @@ fmt:
 vet:
 	go vet ./...
 	cd compat/go && go vet ./...
+	cd compat/others && CGO_ENABLED=0 go vet ./...
 
 staticcheck:
 	go run $(STATICCHECK) ./...
@@ -23,6 +24,7 @@ staticcheck:
 tidy:
 	go mod tidy -diff
 	cd compat/go && go mod tidy -diff
+	cd compat/others && go mod tidy -diff
 
 test:
 	go test ./...
@@ -49,9 +51,21 @@ fuzz:
 		go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) "$$package" </dev/null || exit 1; \
 	done <<<"$$targets"
 
-# BENCHTIME=1x only shows that they run.
-BENCHTIME := 1s
+# Every goal of speed and size, with servers of its own: figure, goal, met or not. A quarter of an hour; FLAGS=--short
+# takes half a minute and only shows that all can be measured.
+FLAGS :=
 bench:
+	go run ./cmd/liked bench goals $(FLAGS)
+
+# Likes beside PostgreSQL, Redis and SQLite, as far as they are installed (Debian: postgresql, redis-server; gcc for SQLite).
+OTHERS := $(shell pkg-config --exists sqlite3 2>/dev/null && echo -tags libsqlite3)
+bench-others:
+	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && go build -o "$$dir" ./cmd/liked && \
+	go build -C compat/others $(OTHERS) -o "$$dir/others" . && "$$dir/others" -liked "$$dir/liked" $(FLAGS)
+
+# Every Go benchmark. BENCHTIME=1x only shows that they run.
+BENCHTIME := 1s
+gobench:
 	go test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./...
 
 clean:

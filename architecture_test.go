@@ -30,7 +30,8 @@ var allowed = map[string]struct{ ours, outside string }{
 	"internal/home":              {". internal/store internal/web", ""},
 	"internal/api":               {". internal/store internal/limit internal/postman internal/webhook", ""},
 	"internal/server":            {". internal/store internal/store/pebblestore internal/limit internal/backup internal/control internal/auth internal/home internal/api internal/web internal/postman internal/webhook", "github.com/prometheus/client_golang"},
-	"cmd/liked":                  {". internal/server internal/control internal/archive internal/backup internal/postman", "github.com/alecthomas/kong github.com/schollz/progressbar/v3 golang.org/x/term"},
+	"internal/bench":             {"", "github.com/HdrHistogram/hdrhistogram-go github.com/cockroachdb/pebble/v2 golang.org/x/sys"},
+	"cmd/liked":                  {". internal/server internal/control internal/archive internal/backup internal/postman internal/bench", "github.com/alecthomas/kong github.com/schollz/progressbar/v3 golang.org/x/term"},
 	"likedtest":                  {". internal/server internal/control", ""},
 }
 

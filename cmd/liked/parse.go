@@ -58,7 +58,7 @@ type grammar struct {
 	Restore restoreCmd `cmd:"" help:"Make a data directory of a backup, and prove it."`
 	Check   checkCmd   `cmd:"" help:"Prove that likes, lists, counts and the log agree."`
 
-	Bench benchCmd `cmd:"" help:"Measure a running server against a bare one."`
+	Bench benchCmds `cmd:"" help:"Measure a server against what bounds it."`
 
 	Env     envCmd     `cmd:"" help:"Turn a credentials file into shell exports."`
 	Version versionCmd `cmd:"" help:"Print the version."`

@@ -273,6 +273,9 @@ func (s *Server) adminHandler(registry *prometheus.Registry, key string) http.Ha
 	guard("GET /debug/pprof/profile", http.HandlerFunc(pprof.Profile))
 	guard("GET /debug/pprof/symbol", http.HandlerFunc(pprof.Symbol))
 	guard("GET /debug/pprof/trace", http.HandlerFunc(pprof.Trace))
+	waits := contention()
+	guard("GET /debug/pprof/mutex", waits)
+	guard("GET /debug/pprof/block", waits)
 	return mux
 }
 
