@@ -16,15 +16,15 @@ import (
 // the store, refused a file that it must write, would have to stop for good.
 type share struct {
 	connections int // of clients, to the API
+	operator    int // connections to the operator's side
 	turned      int // connections that are being refused
 	files       int // of the store
 }
 
 const (
-	leastFiles  = 256 // what a server can work with
-	ownFiles    = 64  // standard streams, listeners, and what the store has open beside its tables
-	maxOperator = 32  // connections to the operator's side
-	maxTables   = 4096
+	leastFiles = 256 // what a server can work with
+	ownFiles   = 64  // standard streams, listeners, and what the store has open beside its tables
+	maxTables  = 4096
 )
 
 // shareOut shares out limit open files, of which wanted are to be connections. The error says what to do.
@@ -34,8 +34,8 @@ func shareOut(limit uint64, wanted int) (share, error) {
 			"raise the limit (ulimit -n, or LimitNOFILE= in a systemd unit)", limit, leastFiles)
 	}
 	n := int(min(limit, 1<<24))
-	s := share{turned: min(n/16, 256)}
-	n -= ownFiles + maxOperator + s.turned
+	s := share{operator: min(n/8, 256), turned: min(n/16, 256)}
+	n -= ownFiles + s.operator + s.turned
 	s.files = min(n/4, maxTables)
 	s.connections = min(wanted, n-s.files)
 	return s, nil

@@ -84,7 +84,7 @@ func New(c Config) (_ *Server, err error) {
 	if s.apiL, err = s.listen("listen", s.Listen, s.share.connections, advice, observer); err != nil {
 		return nil, err
 	}
-	if s.adminL, err = s.listen("admin-listen", s.AdminListen, maxOperator, "look for what keeps connections to the operator's side open", observer); err != nil {
+	if s.adminL, err = s.listen("admin-listen", s.AdminListen, s.share.operator, "look for what keeps connections to the operator's side open", observer); err != nil {
 		return nil, err
 	}
 	if !Loopback(s.adminL.Addr().String()) {

@@ -22,17 +22,17 @@ func TestShareOut(t *testing.T) {
 		wanted int
 		want   share
 	}{
-		{256, 10_000, share{connections: 108, turned: 16, files: 36}},
-		{1024, 10_000, share{connections: 648, turned: 64, files: 216}},
-		{1024, 10, share{connections: 10, turned: 64, files: 216}},
-		{20_000, 10_000, share{connections: 10_000, turned: 256, files: 4096}},
-		{1 << 63, 10_000, share{connections: 10_000, turned: 256, files: 4096}},
+		{256, 10_000, share{connections: 108, operator: 32, turned: 16, files: 36}},
+		{1024, 10_000, share{connections: 576, operator: 128, turned: 64, files: 192}},
+		{1024, 10, share{connections: 10, operator: 128, turned: 64, files: 192}},
+		{20_000, 10_000, share{connections: 10_000, operator: 256, turned: 256, files: 4096}},
+		{1 << 63, 10_000, share{connections: 10_000, operator: 256, turned: 256, files: 4096}},
 	} {
 		got, err := shareOut(test.limit, test.wanted)
 		if err != nil || got != test.want {
 			t.Errorf("%d files, %d connections: got %+v, %v; want %+v", test.limit, test.wanted, got, err, test.want)
 		}
-		if used := got.connections + got.turned + got.files + ownFiles + maxOperator; uint64(used) > test.limit {
+		if used := got.connections + got.operator + got.turned + got.files + ownFiles; uint64(used) > test.limit {
 			t.Errorf("%d files, %d connections: %d are given away", test.limit, test.wanted, used)
 		}
 	}
