@@ -75,6 +75,10 @@ func TestKillNotices(t *testing.T) {
 	for _, c := range l.likers { // so that there are windows to lose
 		c.step(rng)
 	}
+	for _, c := range l.granters { // and grants, to be revoked next
+		for len(c.live) < 4 && c.step(rng) {
+		}
+	}
 	m.kill()
 	before := filepath.Join(t.TempDir(), "before")
 	if err := os.CopyFS(before, os.DirFS(m.dir)); err != nil {
