@@ -167,6 +167,21 @@ type Exchange struct {
 	Err           error // the cause of a 5xx
 }
 
+// RateWindows are the fixed rate-limit windows of one caller on one endpoint.
+type RateWindows struct {
+	Operation string // operationId of the endpoint, at most 255 bytes
+	App       AppID
+	User      UserID        // zero: the windows of the app as a whole
+	Windows   [4]RateWindow // no two of one length; those that are not used are zero
+}
+
+// RateWindow counts requests from when it was opened until its length has passed.
+type RateWindow struct {
+	Length time.Duration // whole seconds
+	Opened time.Time     // in UTC
+	Count  int
+}
+
 func name[E ~uint8](names []string, e E) string {
 	if int(e) < len(names) {
 		return names[e]

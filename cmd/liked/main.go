@@ -11,11 +11,17 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"strings"
 	"syscall"
 )
 
 func main() {
+	if os.Getenv("GOGC") == "" {
+		// What lives long is bounded and small (caches; pebble's are not the collector's), so that a third of the
+		// collections costs some hundred megabytes at most and saves one part in twenty of what a like takes.
+		debug.SetGCPercent(300)
+	}
 	ctx, stop := context.WithCancel(context.Background())
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)

@@ -94,6 +94,7 @@ func New(o Options) (*API, error) {
 			a.methods = append(a.methods, rt.method())
 		}
 	}
+	a.mux.HandleFunc(nothing, a.serveNothing)
 	slices.Sort(a.methods)
 	a.self = newFixed(describe(f, described))
 	return a, nil
@@ -142,18 +143,28 @@ func randomHex(words int) string {
 // ServeHTTP answers any request. The mux is asked only for paths that are in their shortest form, since it would
 // redirect others, and never for HEAD, which it would take for GET.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	escaped := r.URL.EscapedPath()
-	canonical := path.Clean(escaped) == escaped
-	if canonical && r.Method != http.MethodHead {
-		if _, pattern := a.mux.Handler(r); pattern != "" {
-			a.mux.ServeHTTP(w, r)
-			return
-		}
+	if r.Method == http.MethodHead || !canonical(r) {
+		a.serveNothing(w, r)
+		return
 	}
+	a.mux.ServeHTTP(w, r)
+}
+
+func canonical(r *http.Request) bool {
+	escaped := r.URL.EscapedPath()
+	return path.Clean(escaped) == escaped
+}
+
+// nothing is the mux's pattern for what is no endpoint. It has no method, so that no other answer of the mux's own is
+// left.
+const nothing = "/"
+
+// serveNothing answers a request that is for no endpoint.
+func (a *API) serveNothing(w http.ResponseWriter, r *http.Request) {
 	p := noRoute()
 	if strings.HasPrefix(r.URL.Path, v1Prefix) {
 		p = v1(34, "no endpoint of v1.1 has this path and this method")
-	} else if canonical {
+	} else if canonical(r) {
 		if allow := a.allowed(r); len(allow) > 0 {
 			p = wrongMethod(r.Method, allow)
 		}
@@ -167,7 +178,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (a *API) allowed(r *http.Request) (methods []string) {
 	probe := *r
 	for _, probe.Method = range a.methods {
-		if _, pattern := a.mux.Handler(&probe); pattern != "" {
+		if _, pattern := a.mux.Handler(&probe); pattern != nothing {
 			methods = append(methods, probe.Method)
 		}
 	}
@@ -255,7 +266,7 @@ func (a *API) run(rt *endpoint, w http.ResponseWriter, r *http.Request, x *excha
 	}
 	if rt.body != nil {
 		var p *problem
-		if c.body, p = a.readBody(w, r, rt.body); p != nil {
+		if c.body, p = a.readBody(w, r, x, rt.body); p != nil {
 			return nil, p
 		}
 	}

@@ -15,7 +15,6 @@ import (
 	"liked/internal/api"
 	"liked/internal/auth"
 	"liked/internal/limit"
-	"liked/internal/store"
 	"liked/internal/store/pebblestore"
 )
 
@@ -40,7 +39,7 @@ func BenchmarkLike(b *testing.B) {
 					w := &discard{header: http.Header{}}
 					for n := range perCaller {
 						reader.Reset(fmt.Appendf(body[:0], `{"tweet_id":"%d"}`, 1+n%benchPosts))
-						r.Body = io.NopCloser(reader)
+						r.Body, r.ContentLength = io.NopCloser(reader), int64(reader.Len())
 						clear(w.header)
 						h.ServeHTTP(w, r)
 						if w.status != 200 {
@@ -98,7 +97,7 @@ func benchServer(b testing.TB, users int) (http.Handler, []string) {
 	limits, err := api.ParseLimits([]byte(`{"usersIdLike":{"user_15m":1000000000,"user_24h":1000000000}}`))
 	must(err)
 	h, err := api.New(api.Options{Store: st, Auth: au, Limits: limits, Now: time.Now, PageKey: [32]byte{1},
-		Limiter: limit.New(func(w limit.Window) { st.KeepWindow(store.RateWindow(w)) })})
+		Limiter: limit.New(st.KeepWindows)})
 	must(err)
 	return h, tokens
 }

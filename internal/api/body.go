@@ -74,8 +74,8 @@ var likeBody = &schema{
 }
 
 // readBody reads the body and holds it to the schema. A problem says what is wrong with it.
-func (c *catalogue) readBody(w http.ResponseWriter, r *http.Request, s *schema) (body, *problem) {
-	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+func (c *catalogue) readBody(w http.ResponseWriter, r *http.Request, x *exchange, s *schema) (body, *problem) {
+	text, err := readAll(http.MaxBytesReader(w, r.Body, maxBody), r.ContentLength, x.bodySpace[:])
 	switch {
 	case err == nil:
 	case errors.As(err, new(*http.MaxBytesError)):
@@ -106,6 +106,20 @@ func (c *catalogue) readBody(w http.ResponseWriter, r *http.Request, s *schema) 
 	return members, nil
 }
 
+// readAll is io.ReadAll of a body that is said to have that many bytes, -1 if nothing is said. It uses the space if that
+// is enough.
+func readAll(r io.Reader, length int64, space []byte) ([]byte, error) {
+	if length < 0 || length > maxBody {
+		return io.ReadAll(r)
+	}
+	if length > int64(len(space)) {
+		space = make([]byte, length)
+	}
+	text := space[:length]
+	_, err := io.ReadFull(r, text)
+	return text, err
+}
+
 var notJSON = fault{&faultParameter{}, "Request body is not valid JSON."}
 
 // isJSON reports whether the media type is application/json, in any case and with any parameters.
@@ -124,30 +138,26 @@ func isJSON(contentType string) bool {
 // then what is missing.
 func (s *schema) check(f facts, place string, members body) (faults []fault) {
 	for _, m := range members {
-		at := place + "." + m.name
-		refuse := func(what string) {
-			faults = append(faults, fault{&faultParameter{at, []string{string(m.value)}}, at + ": " + what})
-		}
 		p, known := s.property(m.name)
 		known = known && (!p.newer || f.newerWords)
 		typ := typeOf(m.value)
 		switch {
 		case !known && s.closed(f):
-			refuse("is not defined in the schema and the schema does not allow additional properties")
+			faults = append(faults, m.refuse(place, "is not defined in the schema and the schema does not allow additional properties"))
 		case !known:
 		case typ != p.typ:
-			refuse(typ + " found, " + p.typ + " expected")
+			faults = append(faults, m.refuse(place, typ+" found, "+p.typ+" expected"))
 		case p.pattern != nil && !p.pattern.MatchString(unquote(m.value)):
-			refuse("does not match the regex pattern " + p.pattern.String())
+			faults = append(faults, m.refuse(place, "does not match the regex pattern "+p.pattern.String()))
 		case p.enum != nil && !slices.Contains(p.enum, unquote(m.value)):
-			refuse("does not have a value in the enumeration [" + strings.Join(p.enum, ", ") + "]")
+			faults = append(faults, m.refuse(place, "does not have a value in the enumeration ["+strings.Join(p.enum, ", ")+"]"))
 		case p.object != nil:
 			inner, ok := splitObject(m.value)
 			if !ok {
-				refuse("has a key twice, or more than 64 keys")
+				faults = append(faults, m.refuse(place, "has a key twice, or more than 64 keys"))
 				continue
 			}
-			faults = append(faults, p.object.check(f, at, inner)...)
+			faults = append(faults, p.object.check(f, place+"."+m.name, inner)...)
 		}
 	}
 	for _, p := range s.properties {
@@ -156,6 +166,12 @@ func (s *schema) check(f facts, place string, members body) (faults []fault) {
 		}
 	}
 	return faults
+}
+
+// refuse is what is wrong with a member of the object at the place.
+func (m member) refuse(place, what string) fault {
+	at := place + "." + m.name
+	return fault{&faultParameter{at, []string{string(m.value)}}, at + ": " + what}
 }
 
 func (s *schema) property(name string) (property, bool) {

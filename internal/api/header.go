@@ -21,6 +21,7 @@ type exchange struct {
 
 	limitSpace [3]limit.State
 	idSpace    [2]pair
+	bodySpace  [64]byte
 	values     [14]string
 	used       int
 }
@@ -55,9 +56,14 @@ func (x *exchange) reply(w http.ResponseWriter, r *http.Request, status int, tex
 
 // headers are the headers that X sends, as the profile has them. The values are shared by all answers.
 type headers struct {
-	always         map[string][]string
-	apiOnly        map[string][]string
+	always         []header
+	apiOnly        []header
 	connectionHash bool
+}
+
+type header struct {
+	key    string // in its canonical form
+	values []string
 }
 
 var (
@@ -69,24 +75,24 @@ var (
 
 func newHeaders(f facts) headers {
 	h := headers{
-		always: map[string][]string{
-			"Cache-Control":             {"no-cache, no-store, max-age=0"},
-			"Perf":                      {"7402827104"},
-			"Server":                    {f.server},
-			"Strict-Transport-Security": {"max-age=631138519"},
+		always: []header{
+			{"Cache-Control", []string{"no-cache, no-store, max-age=0"}},
+			{"Perf", []string{"7402827104"}},
+			{"Server", []string{f.server}},
+			{"Strict-Transport-Security", []string{"max-age=631138519"}},
 		},
-		apiOnly: map[string][]string{
-			"Api-Version":            {f.apiVersion},
-			"Content-Disposition":    {"attachment; filename=json.json"},
-			"Content-Type":           headerJSON,
-			"X-Content-Type-Options": {"nosniff"},
-			"X-Frame-Options":        {"SAMEORIGIN"},
-			"X-Xss-Protection":       {"0"},
+		apiOnly: []header{
+			{"Api-Version", []string{f.apiVersion}},
+			{"Content-Disposition", []string{"attachment; filename=json.json"}},
+			{"Content-Type", headerJSON},
+			{"X-Content-Type-Options", []string{"nosniff"}},
+			{"X-Frame-Options", []string{"SAMEORIGIN"}},
+			{"X-Xss-Protection", []string{"0"}},
 		},
 		connectionHash: f.connectionHash,
 	}
 	if f.varyEncoding {
-		h.apiOnly["Vary"] = []string{"accept-encoding"}
+		h.apiOnly = append(h.apiOnly, header{"Vary", []string{"accept-encoding"}})
 	}
 	return h
 }
@@ -105,8 +111,8 @@ func (a *API) NoRoom() []byte {
 
 // gateway sets what every answer carries.
 func (hs *headers) gateway(h http.Header, x *exchange) {
-	for k, v := range hs.always {
-		h[k] = v
+	for _, f := range hs.always {
+		h[f.key] = f.values
 	}
 	x.set(h, "X-Transaction-Id", x.TransactionID)
 	if hs.connectionHash && x.connection != "" {
@@ -117,23 +123,44 @@ func (hs *headers) gateway(h http.Header, x *exchange) {
 // api sets what answers of the API itself carry besides.
 func (hs *headers) api(h http.Header, x *exchange) {
 	hs.gateway(h, x)
-	for k, v := range hs.apiOnly {
-		h[k] = v
+	for _, f := range hs.apiOnly {
+		h[f.key] = f.values
 	}
 	if x.App != 0 {
 		x.set(h, "X-Access-Level", x.access.String())
 	}
+	x.setLimits(h)
+}
+
+// setLimits sets the headers of the rate windows. All numbers are cut out of one string, to spare the path of a like
+// allocations.
+func (x *exchange) setLimits(h http.Header) {
+	var space [len(x.limitSpace) * 3 * 20]byte
+	var ends [len(x.limitSpace)][3]int
+	digits := space[:0]
 	for i := range x.limits {
 		s := &x.limits[i]
-		limit, remaining, reset := "X-Rate-Limit-Limit", "X-Rate-Limit-Remaining", "X-Rate-Limit-Reset"
-		switch {
-		case s.Window == day && s.App:
-			limit, remaining, reset = "X-App-Limit-24hour-Limit", "X-App-Limit-24hour-Remaining", "X-App-Limit-24hour-Reset"
-		case s.Window == day:
-			limit, remaining, reset = "X-User-Limit-24hour-Limit", "X-User-Limit-24hour-Remaining", "X-User-Limit-24hour-Reset"
+		for j, n := range [3]int64{int64(s.Max), int64(s.Remaining), s.Reset.Unix()} {
+			digits = strconv.AppendInt(digits, n, 10)
+			ends[i][j] = len(digits)
 		}
-		x.set(h, limit, strconv.Itoa(s.Max))
-		x.set(h, remaining, strconv.Itoa(s.Remaining))
-		x.set(h, reset, strconv.FormatInt(s.Reset.Unix(), 10))
 	}
+	all, start := string(digits), 0
+	for i := range x.limits {
+		for j, key := range limitHeaders(&x.limits[i]) {
+			x.set(h, key, all[start:ends[i][j]])
+			start = ends[i][j]
+		}
+	}
+}
+
+// limitHeaders names the headers for the most requests, those that remain, and the end of a window.
+func limitHeaders(s *limit.State) [3]string {
+	switch {
+	case s.Window == day && s.App:
+		return [3]string{"X-App-Limit-24hour-Limit", "X-App-Limit-24hour-Remaining", "X-App-Limit-24hour-Reset"}
+	case s.Window == day:
+		return [3]string{"X-User-Limit-24hour-Limit", "X-User-Limit-24hour-Remaining", "X-User-Limit-24hour-Reset"}
+	}
+	return [3]string{"X-Rate-Limit-Limit", "X-Rate-Limit-Remaining", "X-Rate-Limit-Reset"}
 }

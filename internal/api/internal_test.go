@@ -49,7 +49,7 @@ func FuzzBody(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text []byte) {
 		r, _ := http.NewRequest("POST", "/", bytes.NewReader(text))
 		r.Header.Set("Content-Type", "application/json")
-		newCatalogue(facts).readBody(nil, r, postBody) // must not panic, whatever the body
+		newCatalogue(facts).readBody(nil, r, new(exchange), postBody) // must not panic, whatever the body
 
 		var want map[string]json.RawMessage
 		if !utf8.Valid(text) || json.Unmarshal(text, &want) != nil || want == nil {
@@ -199,8 +199,8 @@ func BenchmarkReadBody(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		reader.Reset(text)
-		r.Body = io.NopCloser(reader)
-		if _, p := c.readBody(nil, r, likeBody); p != nil {
+		r.Body, r.ContentLength = io.NopCloser(reader), int64(len(text))
+		if _, p := c.readBody(nil, r, new(exchange), likeBody); p != nil {
 			b.Fatal(p)
 		}
 	}

@@ -86,7 +86,7 @@ func New(o Options) (*Auth, error) {
 
 		passwords: newPasswords(),
 	}
-	err = o.Store.LoadTraces(context.Background(), o.Now(), func(store.RateWindow) {}, a.nonces.load)
+	err = o.Store.LoadTraces(context.Background(), o.Now(), func(liked.RateWindows) {}, a.nonces.load)
 	if err != nil {
 		return nil, fmt.Errorf("auth: load nonces: %w", err)
 	}

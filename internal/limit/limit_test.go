@@ -88,17 +88,18 @@ func TestClockGoesBack(t *testing.T) {
 }
 
 func TestRestore(t *testing.T) {
-	kept := map[time.Duration]limit.Window{}
-	l := limit.New(func(w limit.Window) { kept[w.Length] = w })
+	var kept liked.RateWindows
+	l := limit.New(func(w liked.RateWindows) { kept = w })
 	before, _ := take(l, start, user, quarter, daily)
-	if len(kept) != 2 {
-		t.Fatalf("kept %d windows, want 2", len(kept))
+	second := start.Truncate(time.Second)
+	want := liked.RateWindows{Operation: "usersIdLike", App: app, User: user, Windows: [4]liked.RateWindow{
+		{Length: 15 * time.Minute, Opened: second, Count: 1}, {Length: 24 * time.Hour, Opened: second, Count: 1}}}
+	if kept != want {
+		t.Fatalf("kept %+v, want %+v", kept, want)
 	}
 
 	l = limit.New(nil)
-	for _, w := range kept {
-		l.Restore(w)
-	}
+	l.Restore(kept)
 	after, ok := take(l, start.Add(time.Minute), user, quarter, daily)
 	if !ok {
 		t.Fatal("refused")
@@ -108,9 +109,30 @@ func TestRestore(t *testing.T) {
 			t.Errorf("after the restart: %+v, before it: %+v", after[i], before[i])
 		}
 	}
-	l.Restore(kept[quarter.Window])
+	l.Restore(kept)
 	if s, _ := take(l, start, user, quarter); s[0].Remaining != 0 {
 		t.Errorf("an old window replaced a newer count: %+v", s)
+	}
+}
+
+// A restart may bring other rules. What is kept of the old ones makes room.
+func TestOtherRules(t *testing.T) {
+	var kept liked.RateWindows
+	l := limit.New(func(w liked.RateWindows) { kept = w })
+	for i := range 10 {
+		rule := limit.Rule{Window: time.Duration(1+i) * time.Hour, Max: 5}
+		for n := range 6 {
+			s, ok := take(l, start, user, quarter, rule)
+			if want := n < 3 && i == 0; ok != want {
+				t.Fatalf("rule %d, request %d: %+v, %v; want %v", i, n, s, ok, want)
+			}
+		}
+		if s, ok := take(l, start, user, rule); !ok || i > 0 && s[0].Remaining != 4 {
+			t.Fatalf("rule %d: %+v, %v; want a new window", i, s, ok)
+		}
+		before := kept
+		l = limit.New(func(w liked.RateWindows) { kept = w })
+		l.Restore(before)
 	}
 }
 
@@ -165,8 +187,8 @@ func BenchmarkTake(b *testing.B) {
 }
 
 func TestGiveBack(t *testing.T) {
-	var kept limit.Window
-	l := limit.New(func(w limit.Window) { kept = w })
+	kept := map[liked.UserID]liked.RateWindows{}
+	l := limit.New(func(w liked.RateWindows) { kept[w.User] = w })
 	rules := []limit.Rule{quarter, {App: true, Window: time.Hour, Max: 3}}
 	for i := range 10 {
 		if _, ok := take(l, start, user, rules...); !ok {
@@ -174,8 +196,10 @@ func TestGiveBack(t *testing.T) {
 		}
 		l.GiveBack(start, "usersIdLike", app, user, rules)
 	}
-	if kept.Count != 0 {
-		t.Errorf("what is kept has a count of %d", kept.Count)
+	for _, user := range []liked.UserID{user, 0} {
+		if w := kept[user]; w.Windows[0].Length == 0 || w.Windows[0].Count != 0 {
+			t.Errorf("of user %d, %+v is kept, want a count of 0", user, w)
+		}
 	}
 	l.GiveBack(start, "usersIdLike", app, user, rules) // there is nothing left to give
 	for range 3 {

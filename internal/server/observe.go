@@ -32,6 +32,7 @@ type observer struct {
 
 // operation is what is counted of one operation.
 type operation struct {
+	logger   *slog.Logger // with the operation's name
 	duration prometheus.Observer
 	codes    sync.Map // status int -> prometheus.Counter, sparing a look-up by labels
 }
@@ -57,7 +58,7 @@ func newObserver(logger *slog.Logger, reg prometheus.Registerer) *observer {
 		Name: "liked_like_changes_total", Help: "Likes that were set and taken back; repeats change nothing and do not count."}, []string{"change"})
 	o.likes = [2]prometheus.Counter{changes.WithLabelValues("unlike"), changes.WithLabelValues("like")}
 	for _, id := range slices.Concat(api.Operations(), auth.Operations(), []string{noOperation}) {
-		o.byName[id] = &operation{duration: durations.WithLabelValues(id)}
+		o.byName[id] = &operation{logger: logger.With("operation", id), duration: durations.WithLabelValues(id)}
 	}
 	reg.MustRegister(o.inFlight, o.requests, o.refused, durations, changes,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -86,8 +87,7 @@ func (o *observer) observe(ctx context.Context, x liked.Exchange) {
 	if !o.logger.Enabled(ctx, level) {
 		return
 	}
-	attrs := make([]slog.Attr, 0, 9)
-	attrs = append(attrs, slog.String("operation", name), slog.String("method", x.Method), slog.Int("status", x.Status),
+	attrs := append(make([]slog.Attr, 0, 8), slog.String("method", x.Method), slog.Int("status", x.Status),
 		slog.Duration("duration", x.Duration), slog.String("transaction", x.TransactionID))
 	if x.App != 0 {
 		attrs = append(attrs, slog.Int64("app", int64(x.App)))
@@ -101,7 +101,7 @@ func (o *observer) observe(ctx context.Context, x liked.Exchange) {
 	if x.Err != nil {
 		attrs = append(attrs, slog.String("error", x.Err.Error()))
 	}
-	o.logger.LogAttrs(ctx, level, "request", attrs...)
+	op.logger.LogAttrs(ctx, level, "request", attrs...)
 }
 
 // counting wraps the API's handler to know how many requests are under way.

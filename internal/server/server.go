@@ -107,8 +107,8 @@ func New(c Config) (_ *Server, err error) {
 			return nil, fmt.Errorf("auto-consent: %w", err)
 		}
 	}
-	limiter := limit.New(func(w limit.Window) { s.store.KeepWindow(store.RateWindow(w)) })
-	err = s.store.LoadTraces(context.Background(), s.Now(), func(w store.RateWindow) { limiter.Restore(limit.Window(w)) },
+	limiter := limit.New(s.store.KeepWindows)
+	err = s.store.LoadTraces(context.Background(), s.Now(), limiter.Restore,
 		func(store.Hash, time.Time) {}) // auth loads the nonces itself
 	if err != nil {
 		return nil, fmt.Errorf("load rate windows: %w", err)

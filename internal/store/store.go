@@ -143,20 +143,10 @@ type Relation struct {
 // disk access of its own: the Keep calls return at once, and what they keep is durable when any later write to the
 // store has returned, and within a second in any case.
 type Traces interface {
-	// KeepWindow replaces what is kept under the window's key. A window that has ended is forgotten.
-	KeepWindow(w RateWindow)
+	// KeepWindows replaces what is kept of the caller on the endpoint. What has ended is forgotten.
+	KeepWindows(w liked.RateWindows)
 	// KeepNonce remembers a nonce (the hash of the nonce and all that it is unique within) until the time given.
 	KeepNonce(nonce Hash, until time.Time)
 	// LoadTraces calls back with all windows and nonces that end after now. It is for start-up.
-	LoadTraces(ctx context.Context, now time.Time, window func(RateWindow), nonce func(Hash, time.Time)) error
-}
-
-// RateWindow is one fixed rate-limit window of one caller on one endpoint.
-type RateWindow struct {
-	Operation string // operationId of the endpoint, at most 255 bytes
-	App       liked.AppID
-	User      liked.UserID  // zero: the window of the app as a whole
-	Length    time.Duration // whole seconds
-	Opened    time.Time
-	Count     int
+	LoadTraces(ctx context.Context, now time.Time, windows func(liked.RateWindows), nonce func(Hash, time.Time)) error
 }

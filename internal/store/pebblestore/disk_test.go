@@ -2,6 +2,7 @@ package pebblestore
 
 import (
 	"context"
+	"fmt"
 	"path"
 	"strings"
 	"sync/atomic"
@@ -91,7 +92,7 @@ func TestDirectory(t *testing.T) {
 func TestFormat(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ key, value, want string }{
-		"later format":     {string(formatKey), "\x02", "store format [2] and this program reads format 1"},
+		"later format":     {string(formatKey), string(rune(format + 1)), fmt.Sprintf("store format [%d] and this program reads format %d", format+1, format)},
 		"damaged format":   {string(formatKey), "", "store format"},
 		"another database": {"zebra", "", "not a store of likes"},
 	} {
@@ -169,9 +170,12 @@ func TestPrune(t *testing.T) {
 	s := open(t, o)
 	ctx := context.Background()
 	fill(t, s)
-	s.KeepWindow(store.RateWindow{Operation: "old", Length: time.Hour, Opened: noon, Count: 1})
+	keep := func(operation string, opened time.Time) {
+		s.KeepWindows(liked.RateWindows{Operation: operation, Windows: [4]liked.RateWindow{{Length: time.Hour, Opened: opened, Count: 1}}})
+	}
+	keep("old", noon)
 	s.KeepNonce(store.Hash{1}, noon.Add(time.Minute))
-	s.KeepWindow(store.RateWindow{Operation: "new", Length: time.Hour, Opened: noon.Add(2 * time.Hour), Count: 1})
+	keep("new", noon.Add(2*time.Hour))
 	s.KeepNonce(store.Hash{2}, noon.Add(3*time.Hour))
 	_, err := s.SetLike(ctx, 3, 2, true, noon.Add(2*time.Hour))
 	ok(t, err)
@@ -181,7 +185,7 @@ func TestPrune(t *testing.T) {
 		if len(r.Problems) > 0 {
 			t.Fatalf("Check: %q", r.Problems)
 		}
-		ok(t, s.LoadTraces(ctx, time.Unix(0, 0), func(store.RateWindow) { traces++ }, func(store.Hash, time.Time) { traces++ }))
+		ok(t, s.LoadTraces(ctx, time.Unix(0, 0), func(liked.RateWindows) { traces++ }, func(store.Hash, time.Time) { traces++ }))
 		return r.LogEntries, traces
 	}
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {

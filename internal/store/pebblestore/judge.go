@@ -194,6 +194,10 @@ type eyes struct {
 	r       pebble.Reader
 	viewer  liked.UserID // zero: a caller without a user
 	authors map[liked.UserID]authorSeen
+
+	// Who blocked the viewer, read at the first look at a second user and kept if they are few.
+	looks    int
+	blockers map[liked.UserID]struct{} // nil: not known
 }
 
 type authorSeen uint8
@@ -206,7 +210,7 @@ const (
 )
 
 func newEyes(r pebble.Reader, viewer liked.UserID) *eyes {
-	return &eyes{r, viewer, make(map[liked.UserID]authorSeen)}
+	return &eyes{r: r, viewer: viewer, authors: make(map[liked.UserID]authorSeen)}
 }
 
 // author says how the viewer sees posts of the author.
@@ -242,7 +246,7 @@ func (e *eyes) see(id liked.UserID, state liked.AccountState, protected bool) (a
 	case e.viewer == 0:
 		return authorVisible, nil
 	}
-	blocked, err := exists(e.r, pair(tagBlock, id, e.viewer))
+	blocked, err := e.blockedBy(id)
 	if err != nil || blocked {
 		return authorBlocks, err
 	}
@@ -254,6 +258,31 @@ func (e *eyes) see(id liked.UserID, state liked.AccountState, protected bool) (a
 		return authorProtected, err
 	}
 	return authorVisible, nil
+}
+
+// fewBlockers is how many of those who blocked a viewer are worth reading at once, which costs about as much as asking
+// for two of them.
+const fewBlockers = 64
+
+func (e *eyes) blockedBy(id liked.UserID) (blocked bool, err error) {
+	if e.looks++; e.looks == 2 {
+		blockers := make(map[liked.UserID]struct{})
+		err := scan(e.r, num(nil, tagBlockedBy, uint64(e.viewer)), nil, func(key, _ []byte) (bool, error) {
+			blockers[liked.UserID(field(key, 1))] = struct{}{}
+			return len(blockers) <= fewBlockers, nil
+		})
+		if err != nil {
+			return false, err
+		}
+		if len(blockers) <= fewBlockers {
+			e.blockers = blockers
+		}
+	}
+	if e.blockers != nil {
+		_, blocked = e.blockers[id]
+		return blocked, nil
+	}
+	return exists(e.r, pair(tagBlock, id, e.viewer))
 }
 
 // lists returns nil if the viewer may see what the user likes.

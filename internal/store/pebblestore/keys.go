@@ -44,7 +44,7 @@ const (
 	tagExpiry  byte = 'x' // milliseconds, kind, hash: what Sweep looks at
 	tagByHash  byte = 'h' // kind, hash -> record of a token, a code or a session
 
-	tagWindow byte = 'W' // app, user, seconds, operation -> opened, count
+	tagWindow byte = 'W' // app, user, operation -> windows
 	tagNonce  byte = 'N' // second in which it is forgotten, hash -> when it is forgotten
 )
 
@@ -158,15 +158,12 @@ func splitExpiryKey(key []byte) (milli int64, k kind, h store.Hash) {
 	return int64(field(key, 0)), kind(key[9]), h
 }
 
-func windowKey(id windowID) []byte { return appendWindowKey(nil, id) }
-
-func appendWindowKey(key []byte, id windowID) []byte {
-	return append(num(key, tagWindow, uint64(id.app), uint64(id.user), uint64(id.seconds)), id.operation...)
+func appendWindowsKey(key []byte, id windowsID) []byte {
+	return append(num(key, tagWindow, uint64(id.app), uint64(id.user)), id.operation...)
 }
 
-func splitWindowKey(key []byte) windowID {
-	return windowID{app: liked.AppID(field(key, 0)), user: liked.UserID(field(key, 1)), seconds: int64(field(key, 2)),
-		operation: string(key[25:])}
+func splitWindowsKey(key []byte) windowsID {
+	return windowsID{app: liked.AppID(field(key, 0)), user: liked.UserID(field(key, 1)), operation: string(key[17:])}
 }
 
 func nonceKey(until time.Time, h store.Hash) []byte {

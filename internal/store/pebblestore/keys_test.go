@@ -59,10 +59,10 @@ func FuzzKeys(f *testing.F) {
 		same("log", [2]uint64{uint64(p), uint64(s)}, [2]uint64{uint64(ap), a2})
 		order("log", k, logKey(nil, bp, liked.Seq(b2)), cmp.Or(cmp.Compare(ap, bp), cmp.Compare(a2, b2)))
 
-		aw := windowID{liked.AppID(a1), liked.UserID(a2), int64(a1 >> 1), string(aText)}
-		bw := windowID{liked.AppID(b1), liked.UserID(b2), int64(b1 >> 1), string(bText)}
-		same("window", splitWindowKey(windowKey(aw)), aw)
-		order("window", windowKey(aw), windowKey(bw), cmp.Or(both, cmp.Compare(aw.seconds, bw.seconds), cmp.Compare(aw.operation, bw.operation)))
+		aw := windowsID{liked.AppID(a1), liked.UserID(a2), string(aText)}
+		bw := windowsID{liked.AppID(b1), liked.UserID(b2), string(bText)}
+		same("windows", splitWindowsKey(appendWindowsKey(nil, aw)), aw)
+		order("windows", appendWindowsKey(nil, aw), appendWindowsKey(nil, bw), cmp.Or(both, cmp.Compare(aw.operation, bw.operation)))
 
 		at, bt := time.UnixMilli(int64(a2>>12)), time.UnixMilli(int64(b2>>12))
 		k = expiryKey(at, kindCode, ah)

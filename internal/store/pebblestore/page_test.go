@@ -16,12 +16,13 @@ import (
 var manyLikes = flag.Int("likes", 200_000, "how many like the post of BenchmarkPage; its user likes a tenth as many posts")
 
 // BenchmarkPage reads pages of 100 from lists of 100 and of many likes, at their beginning and anywhere in them. What a
-// page costs must not depend on where it is in how long a list; "x" is how many times a page of the short list it takes,
-// read in turns with it.
+// page costs must not depend on where it is in how long a list: "x" is how many times a page of a short list it takes,
+// read in turns with it. Each time that is another of many short lists, so that what stands on either page is as likely
+// to be in memory; "hot-x" compares with one short list that is always in memory.
 //
 //	go test ./internal/store/pebblestore -run '^$' -bench Page -likes 10000000
 func BenchmarkPage(b *testing.B) {
-	const short, page = 100, 100
+	const short, page, lists = 100, 100, 1000
 	likers, liking := *manyLikes, *manyLikes/10
 	s := benchStore(b, likers, liking)
 	ctx := context.Background()
@@ -44,15 +45,15 @@ func BenchmarkPage(b *testing.B) {
 			b.FailNow()
 		}
 	}
-	// Everybody likes post 1, user 1 likes every post. A hundred of each make the short lists: post 2, user 2.
+	// Everybody likes post 1, user 1 likes every post. Short lists are those of the next posts and users.
 	like := func(user, post int) error {
 		_, err := s.SetLike(ctx, liked.UserID(user+1)<<22, liked.PostID(post+1)<<22, true, at)
 		return err
 	}
 	rng := rand.New(rand.NewPCG(1, 2))
 	users, posts := rng.Perm(likers), rng.Perm(liking)
-	many(short, func(i int) error { return like(users[i], 1) })
-	many(short, func(i int) error { return like(1, posts[i]) })
+	many(lists*short, func(i int) error { return like(users[(i*7919)%likers], 1+i/short) })
+	many(lists*short, func(i int) error { return like(1+i/short, posts[(i*7919)%liking]) })
 	many(likers, func(i int) error { return like(users[i], 0) })
 	many(liking, func(i int) error { return like(0, posts[i]) })
 
@@ -93,13 +94,15 @@ func BenchmarkPage(b *testing.B) {
 					}
 					return time.Since(start)
 				}
-				var inLong, inShort time.Duration
+				var inLong, inShort, inHot time.Duration
 				for b.Loop() {
 					inLong += timed(1, row.from())
-					inShort += timed(2, store.Cursor{})
+					inShort += timed(3+rng.Int64N(lists-1), store.Cursor{})
+					inHot += timed(2, store.Cursor{})
 				}
 				b.ReportMetric(float64(inLong)/float64(b.N), "ns/page")
 				b.ReportMetric(float64(inLong)/float64(inShort), "x")
+				b.ReportMetric(float64(inLong)/float64(inHot), "hot-x")
 			})
 		}
 	}

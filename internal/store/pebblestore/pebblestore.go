@@ -30,7 +30,7 @@ import (
 )
 
 // format is the version of keys.go and records.go taken together.
-const format = 1
+const format = 2
 
 // Options says where the store is and how much memory it may take.
 type Options struct {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -22,39 +23,36 @@ type traces struct {
 	due atomic.Bool // they have waited long enough
 
 	mu      sync.Mutex
-	windows map[windowID]windowState
+	windows map[windowsID]windowStates
 	nonces  map[store.Hash]time.Time
 	timer   *time.Timer
-	newest  time.Time // newest time that a window was opened
-	pruned  time.Time // what newest was when the last pruning ran
+	newest  int64 // newest time that a window was opened, in microseconds
+	pruned  int64 // what newest was when the last pruning ran
 
 	// The committer's, to be used again.
-	spareWindows map[windowID]windowState
+	spareWindows map[windowsID]windowStates
 	spareNonces  map[store.Hash]time.Time
-	ids          []windowID
+	ids          []windowsID
 	key, value   []byte
 }
 
-// windowID is what a window is kept under.
-type windowID struct {
+// windowsID is what windows are kept under.
+type windowsID struct {
 	app       liked.AppID
 	user      liked.UserID
-	seconds   int64
 	operation string
 }
 
-type windowState struct {
-	opened time.Time
-	count  int
-}
+// windowStates is liked.RateWindows.Windows in less space.
+type windowStates [len(liked.RateWindows{}.Windows)]struct{ seconds, opened, count int64 }
 
 const tracesWait = 500 * time.Millisecond
 
 func (t *traces) init(s *Store) {
 	t.s = s
-	t.windows = make(map[windowID]windowState)
+	t.windows = make(map[windowsID]windowStates)
 	t.nonces = make(map[store.Hash]time.Time)
-	t.spareWindows, t.spareNonces = make(map[windowID]windowState), make(map[store.Hash]time.Time)
+	t.spareWindows, t.spareNonces = make(map[windowsID]windowStates), make(map[store.Hash]time.Time)
 	t.timer = time.AfterFunc(time.Hour, func() {
 		t.due.Store(true)
 		s.queue.poke()
@@ -62,15 +60,20 @@ func (t *traces) init(s *Store) {
 	t.timer.Stop()
 }
 
-func (s *Store) KeepWindow(w store.RateWindow) {
+func (s *Store) KeepWindows(w liked.RateWindows) {
 	t := &s.traces
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.arm()
-	t.windows[windowID{w.App, w.User, int64(w.Length / time.Second), w.Operation}] = windowState{w.Opened, w.Count}
-	if w.Opened.After(t.newest) {
-		t.newest = w.Opened
+	var states windowStates
+	for i, w := range w.Windows {
+		if w.Length == 0 {
+			continue
+		}
+		states[i].seconds, states[i].opened, states[i].count = int64(w.Length/time.Second), w.Opened.UnixMicro(), int64(w.Count)
+		t.newest = max(t.newest, states[i].opened)
 	}
+	t.windows[windowsID{w.App, w.User, w.Operation}] = states
 }
 
 func (s *Store) KeepNonce(nonce store.Hash, until time.Time) {
@@ -109,13 +112,17 @@ func (t *traces) drain(b *pebble.Batch) {
 	for id := range windows {
 		t.ids = append(t.ids, id)
 	}
-	slices.SortFunc(t.ids, func(a, b windowID) int {
-		return cmp.Or(cmp.Compare(a.app, b.app), cmp.Compare(a.user, b.user), cmp.Compare(a.seconds, b.seconds), cmp.Compare(a.operation, b.operation))
+	slices.SortFunc(t.ids, func(a, b windowsID) int {
+		return cmp.Or(cmp.Compare(a.app, b.app), cmp.Compare(a.user, b.user), strings.Compare(a.operation, b.operation))
 	})
 	for _, id := range t.ids {
-		w := windows[id]
-		t.key = appendWindowKey(t.key[:0], id)
-		t.value = binary.AppendVarint(binary.AppendVarint(t.value[:0], w.opened.UnixMicro()), int64(w.count))
+		t.key = appendWindowsKey(t.key[:0], id)
+		t.value = t.value[:0]
+		for _, w := range windows[id] {
+			if w.seconds != 0 {
+				t.value = binary.AppendVarint(binary.AppendVarint(binary.AppendUvarint(t.value, uint64(w.seconds)), w.opened), w.count)
+			}
+		}
 		must(b.Set(t.key, t.value, nil))
 	}
 	for h, until := range nonces {
@@ -126,15 +133,29 @@ func (t *traces) drain(b *pebble.Batch) {
 	t.spareWindows, t.spareNonces = windows, nonces
 }
 
-func decodeWindow(id windowID, value []byte) (store.RateWindow, error) {
+func decodeWindows(id windowsID, value []byte) (liked.RateWindows, error) {
 	r := reader{b: value}
-	w := store.RateWindow{Operation: id.operation, App: id.app, User: id.user, Length: time.Duration(id.seconds) * time.Second,
-		Opened: r.time(), Count: int(r.int())}
+	w := liked.RateWindows{Operation: id.operation, App: id.app, User: id.user}
+	for i := 0; i < len(w.Windows) && len(r.b) > 0; i++ {
+		w.Windows[i] = liked.RateWindow{Length: time.Duration(r.uint()) * time.Second, Opened: r.time(), Count: int(r.int())}
+	}
 	return w, r.done()
 }
 
-func (s *Store) LoadTraces(ctx context.Context, now time.Time, window func(store.RateWindow), nonce func(store.Hash, time.Time)) error {
-	var windows []store.RateWindow
+// stillOpen leaves the windows that end after now, and reports whether there are any.
+func stillOpen(w *liked.RateWindows, now time.Time) (any bool) {
+	for i := range w.Windows {
+		if w.Windows[i].Opened.Add(w.Windows[i].Length).After(now) {
+			any = true
+		} else {
+			w.Windows[i] = liked.RateWindow{}
+		}
+	}
+	return any
+}
+
+func (s *Store) LoadTraces(ctx context.Context, now time.Time, window func(liked.RateWindows), nonce func(store.Hash, time.Time)) error {
+	var windows []liked.RateWindows
 	type entry struct {
 		hash  store.Hash
 		until time.Time
@@ -145,8 +166,8 @@ func (s *Store) LoadTraces(ctx context.Context, now time.Time, window func(store
 		return err
 	}
 	err := s.view(ctx, func(r pebble.Reader) error {
-		err := scanWindows(r, func(w store.RateWindow) {
-			if w.Opened.Add(w.Length).After(now) {
+		err := scanWindows(r, func(w liked.RateWindows) {
+			if stillOpen(&w, now) {
 				windows = append(windows, w)
 			}
 		})
@@ -178,9 +199,9 @@ func (s *Store) LoadTraces(ctx context.Context, now time.Time, window func(store
 	return nil
 }
 
-func scanWindows(r pebble.Reader, f func(store.RateWindow)) error {
+func scanWindows(r pebble.Reader, f func(liked.RateWindows)) error {
 	return scan(r, []byte{tagWindow}, nil, func(key, value []byte) (bool, error) {
-		w, err := decodeWindow(splitWindowKey(key), value)
+		w, err := decodeWindows(splitWindowsKey(key), value)
 		if err != nil {
 			return false, damaged(key, err)
 		}
@@ -192,17 +213,18 @@ func scanWindows(r pebble.Reader, f func(store.RateWindow)) error {
 // prune adds to the batch the removal of what ended before the newest time known.
 func (t *traces) prune(r pebble.Reader, b *pebble.Batch) error {
 	t.mu.Lock()
-	now := t.newest
-	idle := !now.After(t.pruned)
-	t.pruned = now
+	newest := t.newest
+	idle := newest == t.pruned
+	t.pruned = newest
 	t.mu.Unlock()
 	if idle {
 		return nil
 	}
+	now := time.UnixMicro(newest)
 	must(b.DeleteRange(nonceKey(time.Unix(0, 0), store.Hash{}), nonceKey(now, store.Hash{}), nil))
-	return scanWindows(r, func(w store.RateWindow) {
-		if !w.Opened.Add(w.Length).After(now) {
-			must(b.Delete(windowKey(windowID{w.App, w.User, int64(w.Length / time.Second), w.Operation}), nil))
+	return scanWindows(r, func(w liked.RateWindows) {
+		if !stillOpen(&w, now) {
+			must(b.Delete(appendWindowsKey(nil, windowsID{w.App, w.User, w.Operation}), nil))
 		}
 	})
 }

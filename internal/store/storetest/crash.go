@@ -105,8 +105,8 @@ func (l *load) run(t *T, s store.Store, rng *rand.Rand) {
 		}
 		return l.windows.next(func(count int64) error {
 			w := newWindow(1)
-			w.Count = int(count)
-			s.KeepWindow(w)
+			w.Windows[0].Count = int(count)
+			s.KeepWindows(w)
 			return l.fans.next(func(version int64) error {
 				_, err := s.SetLike(t.ctx, uid(99+int(version)), pid(100), true, start)
 				return err
@@ -235,7 +235,7 @@ func (l *load) verify(t *T, s store.Store, least moment, most map[*tracked]int64
 	t.ok(err)
 	same(t, "fans listed", int64(len(fans.Items)), p.Metrics.Likes)
 	windows, _ := t.load(s, start)
-	w := windows[windowKey(newWindow(1))]
+	w := windows[windowKey(newWindow(1))].Windows[0]
 	// A window goes with the like that follows it, or ahead of it, but not after it.
 	if least := least.versions[&l.windows]; int64(w.Count) < least || int64(w.Count) > most[&l.windows] {
 		t.Errorf("window: got %d, want %d to %d", w.Count, least, most[&l.windows])
@@ -343,7 +343,7 @@ func (l *load) adopt(t *T, s store.Store) {
 	t.ok(err)
 	set(&l.fans, p.Metrics.Likes)
 	windows, _ := t.load(s, start)
-	set(&l.windows, int64(windows[windowKey(newWindow(1))].Count))
+	set(&l.windows, int64(windows[windowKey(newWindow(1))].Windows[0].Count))
 	u, err := s.User(t.ctx, uid(9))
 	t.ok(err)
 	var version int64

@@ -105,7 +105,7 @@ func (w *faultyWork) do() {
 				if version == 2 && (i+j)%3 != 0 {
 					continue
 				}
-				w.s.KeepWindow(newWindow(i))
+				w.s.KeepWindows(newWindow(i))
 				w.likes[i][j].begun.Store(version)
 				if w.try(w.like(i+1, j+1, version == 1)) {
 					w.likes[i][j].acknowledged.Store(version)

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"time"
 
@@ -19,6 +20,7 @@ var likeTests = []test{
 	{"many hidden rows", manyHidden},
 	{"log", likeLog},
 	{"clock goes back", clockGoesBack},
+	{"many blocks", manyBlocks},
 	{"log waits", logWaits},
 }
 
@@ -343,6 +345,36 @@ func likeLog(t *T) {
 	t.ok(err)
 	two[0].Seq = 0
 	same(t, "the next page", two, got[p][1:2])
+}
+
+// manyBlocks is a list in which every third user has blocked the one who looks: few of them, and many.
+func manyBlocks(t *T) {
+	s := t.open()
+	const people = 300
+	t.people(s, people)
+	t.post(s, 1, 2)
+	for n := 2; n <= people; n++ {
+		t.like(s, n, 1, true, true)
+	}
+	var hidden []int
+	for n := people; n >= 2; n-- {
+		if n%3 == 0 {
+			hidden = append(hidden, n)
+		}
+	}
+	blocked := 0
+	for _, next := range []int{0, 1, 2, 63, 64, 65, len(hidden)} {
+		for ; blocked < next; blocked++ {
+			t.block(s, hidden[blocked], 1, true, true)
+		}
+		var want []int
+		for n := people; n >= 2; n-- {
+			if !slices.Contains(hidden[:next], n) {
+				want = append(want, n)
+			}
+		}
+		same(t, fmt.Sprintf("likers with %d of them who blocked the viewer", next), t.likingUsers(s, 1, 1, 100), want)
+	}
 }
 
 func clockGoesBack(t *T) {
