@@ -3,7 +3,6 @@ package api
 import (
 	"bytes"
 	"io"
-	"maps"
 	"net/http"
 	"strconv"
 	"time"
@@ -99,9 +98,12 @@ func newHeaders(f facts) headers {
 
 // NoRoom is what is sent over a connection for which there is no room, whatever it asks: a whole HTTP/1.1 answer, a 503.
 func (a *API) NoRoom() []byte {
-	resp := http.Response{StatusCode: a.overloaded.status, ProtoMajor: 1, ProtoMinor: 1, Close: true, Header: http.Header{"Content-Type": headerJSON, "Retry-After": headerRetry},
-		Body: io.NopCloser(bytes.NewReader(a.overloaded.body)), ContentLength: int64(len(a.overloaded.body))}
-	maps.Copy(resp.Header, a.headers.always)
+	resp := http.Response{StatusCode: a.overloaded.status, ProtoMajor: 1, ProtoMinor: 1, Close: true,
+		Header: http.Header{"Content-Type": headerJSON, "Retry-After": headerRetry},
+		Body:   io.NopCloser(bytes.NewReader(a.overloaded.body)), ContentLength: int64(len(a.overloaded.body))}
+	for _, f := range a.headers.always {
+		resp.Header[f.key] = f.values
+	}
 	var b bytes.Buffer
 	if err := resp.Write(&b); err != nil {
 		panic(err) // a buffer takes everything

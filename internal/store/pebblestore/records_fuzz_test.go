@@ -43,7 +43,7 @@ func FuzzRecords(f *testing.F) {
 			t.Errorf("the flags of a user that can be read: %v", err)
 		}
 		_, _ = decodeLike(value)
-		_, _ = decodeWindow(windowID{}, value)
+		_, _ = decodeWindows(windowsID{}, value)
 	})
 }
 
