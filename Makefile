@@ -5,7 +5,7 @@ SHELL := /bin/bash
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME := 30s
 
-.PHONY: check fmt vet staticcheck tidy test race compat fuzz bench clean
+.PHONY: check fmt vet staticcheck tidy test race compat torture fuzz bench clean
 
 check: fmt vet staticcheck test
 
@@ -35,6 +35,10 @@ race:
 # SCREENSHOTS=DIR keeps pictures of the pages.
 compat:
 	LIKED_REQUIRE=all go test -count=1 -timeout 10m -v -run '^TestClients$$' ./compat
+
+# Every promise of docs/reliability.md, attacked for more than an hour; KILLS=30 SOAK=1m and so on make it shorter.
+torture:
+	torture/run
 
 # Each fuzz target for FUZZTIME. No targets at all is an error: the search for them is broken then.
 fuzz:

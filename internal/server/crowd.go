@@ -82,10 +82,8 @@ func (c *crowd) turnAway(conn *net.TCPConn) {
 		c.told = now
 		c.logger.Warn("connections are refused: there are as many as there may be", "connections", c.max, "advice", c.advice)
 	}
-	if c.answer == nil || c.turned.Add(1) > c.maxTurned {
-		if c.answer != nil {
-			c.turned.Add(-1)
-		}
+	if turned := c.turned.Add(1); c.answer == nil || turned > c.maxTurned {
+		c.turned.Add(-1)
 		_ = conn.Close()
 		return
 	}
