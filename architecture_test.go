@@ -21,12 +21,13 @@ var allowed = map[string]struct{ ours, outside string }{
 	"internal/store/pebblestore": {". internal/store", "github.com/cockroachdb/pebble/v2"},
 	"internal/limit":             {".", ""},
 	"internal/archive":           {". internal/store", ""},
-	"internal/control":           {". internal/store internal/archive", ""},
+	"internal/backup":            {"internal/store", ""},
+	"internal/control":           {". internal/store internal/archive internal/backup", ""},
 	"internal/web":               {"", ""},
 	"internal/auth":              {". internal/store internal/limit internal/web", "golang.org/x/crypto"},
 	"internal/api":               {". internal/store internal/limit", ""},
-	"internal/server":            {". internal/store internal/store/pebblestore internal/limit internal/control internal/auth internal/api", "github.com/prometheus/client_golang"},
-	"cmd/liked":                  {". internal/server internal/control internal/archive", "github.com/alecthomas/kong github.com/schollz/progressbar/v3 golang.org/x/term"},
+	"internal/server":            {". internal/store internal/store/pebblestore internal/limit internal/backup internal/control internal/auth internal/api", "github.com/prometheus/client_golang"},
+	"cmd/liked":                  {". internal/server internal/control internal/archive internal/backup", "github.com/alecthomas/kong github.com/schollz/progressbar/v3 golang.org/x/term"},
 	"likedtest":                  {". internal/server internal/control", ""},
 }
 

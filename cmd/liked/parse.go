@@ -46,7 +46,9 @@ type grammar struct {
 	Import importCmd `cmd:"" help:"Import users, posts and likes: an export, or an archive of X, Mastodon or Bluesky."`
 	Export exportCmd `cmd:"" help:"Export users, posts and likes as JSON, one record a line."`
 
-	Check checkCmd `cmd:"" help:"Prove that likes, lists, counts and the log agree."`
+	Backup  backupCmd  `cmd:"" help:"Copy the store as it is at one moment, of a running server too."`
+	Restore restoreCmd `cmd:"" help:"Make a data directory of a backup, and prove it."`
+	Check   checkCmd   `cmd:"" help:"Prove that likes, lists, counts and the log agree."`
 
 	Bench benchCmd `cmd:"" help:"Measure a running server against a bare one."`
 

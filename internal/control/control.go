@@ -54,6 +54,7 @@ type UserTokens struct {
 type Options struct {
 	Store  store.Store
 	Issuer Issuer
+	Key    string // names the key that seals secrets in the store
 	Now    func() time.Time
 	Logger *slog.Logger // one line a request, and the cause of every 500
 }
@@ -94,6 +95,7 @@ func New(o Options) *Control {
 		{"POST /admin/check", 200, c.check, true},
 		{"GET /admin/export", 200, c.export, true},
 		{"POST /admin/import", 200, c.importing, true},
+		{"POST /admin/backup", 200, c.backup, true},
 		{"/", 200, func(r *http.Request) (any, error) {
 			return nil, liked.Errorf(liked.NotFound, "no endpoint %s %s", r.Method, r.URL.Path)
 		}, false},
@@ -108,11 +110,13 @@ func New(o Options) *Control {
 				r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 			}
 			body, err := rt.serve(r)
-			write, streamed := body.(stream)
-			if streamed {
-				w.Header().Set("Content-Type", "application/x-ndjson")
+			out := &streamed{w: w}
+			if s, ok := body.(stream); ok {
+				w.Header().Set("Content-Type", s.contentType)
 				w.Header().Set("Cache-Control", "no-store")
-				err = write(w)
+				if err = s.write(out); err == nil {
+					out.begun = true // though it may be empty
+				}
 			}
 			status := rt.status
 			if err != nil {
@@ -129,7 +133,7 @@ func New(o Options) *Control {
 			}
 			c.Logger.LogAttrs(r.Context(), level, "admin request", attrs...)
 			switch {
-			case !streamed:
+			case !out.begun:
 				writeJSON(w, status, body)
 			case err != nil:
 				panic(http.ErrAbortHandler)

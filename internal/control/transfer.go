@@ -14,13 +14,31 @@ import (
 	"liked/internal/store"
 )
 
-// stream is an answer that is written as it arises. If it fails the connection is cut, so that nobody takes a part for
-// the whole.
-type stream func(w io.Writer) error
+// stream is an answer that is written as it arises. If it fails before anything is written, that is answered like any
+// other failure; later the connection is cut, so that nobody takes a part for the whole.
+type stream struct {
+	contentType string
+	write       func(w io.Writer) error
+}
+
+// streamed is where a stream goes.
+type streamed struct {
+	w     http.ResponseWriter
+	begun bool
+}
+
+// patience is how long somebody who reads a stream may stand still. The store keeps a moment for them.
+const patience = 5 * time.Minute
+
+func (s *streamed) Write(b []byte) (int, error) {
+	s.begun = true
+	_ = http.NewResponseController(s.w).SetWriteDeadline(time.Now().Add(patience)) // in process there is nobody to wait for
+	return s.w.Write(b)
+}
 
 // export answers with every record of one moment, a line each.
 func (c *Control) export(r *http.Request) (any, error) {
-	return stream(func(w io.Writer) error {
+	return stream{"application/x-ndjson", func(w io.Writer) error {
 		b := bufio.NewWriterSize(w, 64<<10)
 		var line []byte
 		err := c.Store.Export(r.Context(), func(rec store.Record) (err error) {
@@ -33,7 +51,7 @@ func (c *Control) export(r *http.Request) (any, error) {
 			return err
 		}
 		return b.Flush()
-	}), nil
+	}}, nil
 }
 
 // Imported is what an import did.

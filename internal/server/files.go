@@ -1,7 +1,10 @@
 package server
 
 import (
+	"crypto/hkdf"
 	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -18,6 +21,7 @@ const (
 	sealFile        = "seal.key"         // 32 random bytes that seal the secrets in the store
 	adminFile       = "admin.json"       // where the running server is administered; there only while it runs
 	credentialsFile = "credentials.json" // what `liked dev` seeded the store with
+	restoringSubdir = "restoring"        // what a restore has not finished
 )
 
 // AdminAccess is how to reach the operator's side of a running server. DIR/admin.json holds it while a server has the
@@ -96,11 +100,16 @@ func sealKey(dir string, fresh bool) (key [32]byte, err error) {
 		if !fresh {
 			return key, fmt.Errorf("%s is missing, and the store beside it cannot be read without: restore it from a backup", path)
 		}
-		return newSealKey(path)
+		_, _ = rand.Read(key[:]) // never fails
+		return key, writeSealKey(path, key)
 	}
 	if err != nil {
 		return key, err
 	}
+	return readSealKey(path, info)
+}
+
+func readSealKey(path string, info fs.FileInfo) (key [32]byte, err error) {
 	if mode := info.Mode(); !mode.IsRegular() || mode.Perm()&0o077 != 0 {
 		return key, fmt.Errorf("%s has mode %v and may have been read by others: chmod 600 it, and replace the apps' secrets if they were", path, mode)
 	}
@@ -115,31 +124,39 @@ func sealKey(dir string, fresh bool) (key [32]byte, err error) {
 	return key, nil
 }
 
-// newSealKey makes the key, unless somebody else just did. It is written elsewhere and linked into place, so that a
+// writeSealKey keeps the key, unless somebody else just did. It is written elsewhere and linked into place, so that a
 // crash leaves a whole key or none.
-func newSealKey(path string) (key [32]byte, err error) {
-	_, _ = rand.Read(key[:]) // never fails
+func writeSealKey(path string, key [32]byte) error {
 	temp := path + ".new"
 	_ = os.Remove(temp) // of a start that was cut short
 	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
-		return key, err
+		return err
 	}
 	defer os.Remove(temp)
 	_, err = f.Write(key[:])
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return key, err
+		return err
 	}
 	if err := os.Link(temp, path); err != nil { // fails if path exists
-		return key, err
+		return err
 	}
-	return key, syncDir(filepath.Dir(path))
+	return syncDir(filepath.Dir(path))
+}
+
+// keyName names the key without telling it.
+func keyName(key [32]byte) (string, error) {
+	name, err := hkdf.Key(sha256.New, key[:], nil, "liked name of the seal key", 8)
+	return hex.EncodeToString(name), err
 }
 
 // openDir makes the data directory if it is missing, and returns the place of its store and its key.
 func openDir(dir string) (storeDir string, key [32]byte, err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return "", key, fmt.Errorf("data directory: %w", err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, restoringSubdir)); err == nil {
+		return "", key, fmt.Errorf("%s is what a restore left that was cut short: remove it and restore again", dir)
 	}
 	storeDir = filepath.Join(dir, storeSubdir)
 	_, err = os.Stat(storeDir)

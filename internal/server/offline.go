@@ -28,5 +28,10 @@ func Offline(dir string) (admin http.Handler, close func() error, err error) {
 		_ = st.Close()
 		return nil, nil, err
 	}
-	return control.New(control.Options{Store: st, Issuer: issuer{a}, Now: time.Now, Logger: logger}), st.Close, nil
+	key, err := keyName(seal)
+	if err != nil {
+		_ = st.Close()
+		return nil, nil, err
+	}
+	return control.New(control.Options{Store: st, Issuer: issuer{a}, Key: key, Now: time.Now, Logger: logger}), st.Close, nil
 }

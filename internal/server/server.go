@@ -134,7 +134,11 @@ func New(c Config) (_ *Server, err error) {
 	s.api = s.httpServer(observer.counting(credentials))
 	s.api.ConnContext = api.ConnContext
 	s.api.TLSConfig = s.tls
-	s.admin = s.httpServer(s.adminHandler(registry))
+	key, err := keyName(seal)
+	if err != nil {
+		return nil, err
+	}
+	s.admin = s.httpServer(s.adminHandler(registry, key))
 	return s, nil
 }
 
@@ -252,13 +256,13 @@ func closeAfterChunks(next http.Handler) http.Handler {
 
 // adminHandler is the operator's side. Probes and metrics are open to whoever reaches the listener; what shows or
 // changes more asks for the token.
-func (s *Server) adminHandler(registry *prometheus.Registry) http.Handler {
+func (s *Server) adminHandler(registry *prometheus.Registry, key string) http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, r *http.Request) { probe(w, nil) })
+	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, r *http.Request) { probe(w, s.alive(r.Context())) })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { probe(w, s.usable(r.Context())) })
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
 	guard := func(pattern string, h http.Handler) { mux.Handle(pattern, control.Guard(s.AdminToken, h)) }
-	guard("/admin/", control.New(control.Options{Store: s.store, Issuer: issuer{s.auth}, Now: s.Now, Logger: s.Logger}))
+	guard("/admin/", control.New(control.Options{Store: s.store, Issuer: issuer{s.auth}, Key: key, Now: s.Now, Logger: s.Logger}))
 	guard("GET /debug/pprof/", http.HandlerFunc(pprof.Index))
 	guard("GET /debug/pprof/cmdline", http.HandlerFunc(pprof.Cmdline))
 	guard("GET /debug/pprof/profile", http.HandlerFunc(pprof.Profile))
@@ -283,10 +287,27 @@ func (s *Server) usable(ctx context.Context) error {
 	if !s.ready.Load() {
 		return errors.New("stopping")
 	}
-	if _, err := s.store.User(ctx, 1); err != nil && liked.KindOf(err) != liked.NotFound {
-		return fmt.Errorf("store: %w", err)
+	return s.alive(ctx)
+}
+
+// probePatience is how long the store may take to answer a probe: about as long as whoever probes waits.
+const probePatience = 3 * time.Second
+
+// alive says why the server should be started again, nil if it should not: once its disk has failed, nothing else helps.
+func (s *Server) alive(ctx context.Context) error {
+	if !s.ready.Load() {
+		return nil
 	}
-	return nil
+	ctx, cancel := context.WithTimeout(ctx, probePatience)
+	defer cancel()
+	_, err := s.store.User(ctx, 1)
+	switch {
+	case err == nil || liked.KindOf(err) == liked.NotFound:
+		return nil
+	case errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("store: the disk has not answered for %s", probePatience)
+	}
+	return fmt.Errorf("store: %w", err)
 }
 
 // URL is where the API listens, as "scheme://host:port".

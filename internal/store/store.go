@@ -22,6 +22,7 @@ type Store interface {
 	Grants
 	Traces
 	Transfer
+	Backup
 
 	// Check reads the whole store and proves that it agrees with itself: who likes what, both lists, the counts and
 	// the log. It sees one moment, while calls go on. It returns an error only if it could not read.

@@ -138,8 +138,8 @@ type change struct {
 	had liked.Seq // position of the like that is taken back
 }
 
-func (c *committer) init(s *Store, last, horizon, imported liked.Seq) {
-	*c = committer{s: s, lastSeq: last, horizon: horizon, imported: imported, runs: make(runs), newestAt: int64(last >> 20), toSync: make(chan *group, maxInFlight-1),
+func (c *committer) init(s *Store, last, horizon, imported liked.Seq, newestAt int64) {
+	*c = committer{s: s, lastSeq: last, horizon: horizon, imported: imported, runs: make(runs), newestAt: newestAt, toSync: make(chan *group, maxInFlight-1),
 		group: new(group)}
 	c.counts.init()
 }

@@ -322,3 +322,48 @@ func TestStaleLookups(t *testing.T) {
 	}
 	ok(t, s.Close())
 }
+
+// A disk that stands still keeps nobody longer than they want to wait, and nothing is lost when it goes on.
+func TestDiskStands(t *testing.T) {
+	t.Parallel()
+	var standing atomic.Bool
+	goOn := make(chan struct{})
+	disk := vfs.NewCrashableMem()
+	s := open(t, testOptions(errorfs.Wrap(disk, errorfs.InjectorFunc(func(op errorfs.Op) error {
+		if standing.Load() && (op.Kind == errorfs.OpFileSync || op.Kind == errorfs.OpFileSyncData || op.Kind == errorfs.OpFileSyncTo) {
+			<-goOn
+		}
+		return nil
+	}))))
+	fill(t, s)
+	standing.Store(true)
+	impatient := func() (context.Context, context.CancelFunc) {
+		return context.WithTimeout(context.Background(), 20*time.Millisecond)
+	}
+	for i := range 100 { // the second and later ones do not even reach the disk
+		ctx, cancel := impatient()
+		if _, err := s.SetLike(ctx, 3, 2, i%2 == 0, noon.Add(time.Hour)); err != context.DeadlineExceeded {
+			t.Errorf("like %d: got error %v, want that the time is over", i, err)
+		}
+		cancel()
+	}
+	ctx, cancel := impatient()
+	defer cancel()
+	if _, err := s.User(ctx, 3); err != context.DeadlineExceeded { // it may have counted what is not on the disk
+		t.Errorf("User: got error %v, want that the time is over", err)
+	}
+	standing.Store(false)
+	close(goOn)
+	changed, err := s.SetLike(context.Background(), 2, 2, true, noon.Add(time.Hour))
+	if err != nil || !changed {
+		t.Errorf("a like afterwards: got %v, %v", changed, err)
+	}
+	proven(t, s)
+	ok(t, s.Close())
+	s = open(t, testOptions(disk.CrashClone(vfs.CrashCloneCfg{})))
+	if on, err := s.Liked(context.Background(), 2, []liked.PostID{2}); err != nil || !on[0] {
+		t.Errorf("after a crash: got %v, %v, want the like", on, err)
+	}
+	proven(t, s)
+	ok(t, s.Close())
+}

@@ -2,7 +2,6 @@ package pebblestore
 
 import (
 	"fmt"
-	"path"
 	"runtime"
 	"strings"
 	"sync/atomic"
@@ -20,10 +19,11 @@ import (
 // is failed, which answers everybody who waits, and the goroutine that met the error stops there for good. What
 // it was writing is neither acknowledged nor written again.
 //
-// Errors of table files pass: pebble retries flushes and compactions. So do all errors before the store is armed, when
-// they are errors of Open.
+// Errors of table files pass: pebble retries flushes and compactions. So do those of files elsewhere, which are the copy
+// of a backup, and all errors before the store is armed, when they are errors of Open.
 type guardFS struct {
 	vfs.FS
+	dir   string
 	fail  func(error)
 	armed atomic.Bool
 }
@@ -37,9 +37,9 @@ func (g *guardFS) check(op, name string, err error) {
 }
 
 // guarded reports whether pebble cannot do without the file.
-func guarded(name string) bool {
-	base := path.Base(name)
-	return strings.HasSuffix(base, ".log") || strings.HasPrefix(base, "MANIFEST-") || strings.HasPrefix(base, "marker.")
+func (g *guardFS) guarded(name string) bool {
+	base := g.PathBase(name)
+	return g.PathDir(name) == g.dir && (strings.HasSuffix(base, ".log") || strings.HasPrefix(base, "MANIFEST-") || strings.HasPrefix(base, "marker."))
 }
 
 func (g *guardFS) Unwrap() vfs.FS { return g.FS }
@@ -55,7 +55,7 @@ func (g *guardFS) ReuseForWrite(oldname, newname string, category vfs.DiskWriteC
 }
 
 func (g *guardFS) file(op, name string, f vfs.File, err error) (vfs.File, error) {
-	if !guarded(name) {
+	if !g.guarded(name) {
 		return f, err
 	}
 	g.check(op, name, err)
@@ -67,8 +67,8 @@ func (g *guardFS) file(op, name string, f vfs.File, err error) (vfs.File, error)
 
 func (g *guardFS) OpenDir(name string) (vfs.File, error) {
 	f, err := g.FS.OpenDir(name)
-	if err != nil {
-		return nil, err
+	if err != nil || name != g.dir {
+		return f, err
 	}
 	return &guardFile{File: f, fs: g, name: name}, nil
 }

@@ -53,6 +53,7 @@ var (
 	horizonKey = []byte{tagMeta, 'h'} // -> seq below which the like log was pruned
 
 	importedKey = []byte{tagMeta, 'i'} // -> the highest seq of a like that was imported; there only if there was one
+	floorKey    = []byte{tagMeta, 'p'} // -> a seq that all new ones are above; there only if one was asked for
 )
 
 // kind tells the records under tagByHash apart.

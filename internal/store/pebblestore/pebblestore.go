@@ -41,6 +41,10 @@ type Options struct {
 	MaxOpenFiles int           // files of tables kept open, about; 0 means 4096
 	Logger       *slog.Logger  // nil: nothing is logged
 
+	// After makes all likes from now on be later than this time in the like log and the lists, as if one had been set
+	// then. It is for a store that was restored, whose readers may know what it has lost.
+	After time.Time
+
 	memTable   uint64        // bytes; for tests
 	pruneEvery time.Duration // for tests; 0 means a minute
 }
@@ -48,6 +52,8 @@ type Options struct {
 // Store is a store.Store.
 type Store struct {
 	db       *pebble.DB
+	fs       vfs.FS // without the guard
+	dir      string
 	log      *slog.Logger
 	logKeep  time.Duration
 	prune    time.Duration
@@ -86,6 +92,7 @@ type Store struct {
 
 	generation atomic.Uint64
 	traces     traces
+	copying    sync.Mutex // held by the one backup
 }
 
 var _ store.Store = (*Store)(nil)
@@ -125,18 +132,24 @@ func Open(o Options) (*Store, error) {
 	case o.FS == nil:
 		o.FS = vfs.Default
 	}
-	guard := &guardFS{FS: o.FS, fail: s.fail}
-	// Pebble reports some failures by calling Fatalf, which ends the goroutine.
-	var err error
-	done := make(chan struct{})
+	o.Dir = o.FS.PathJoin(o.Dir) // as pebble will name what is in it
+	s.fs, s.dir = o.FS, o.Dir
+	guard := &guardFS{FS: o.FS, dir: o.Dir, fail: s.fail}
+	// Pebble reports some failures by calling Fatalf, which ends the goroutine, and waits for ever for background work that
+	// the store has given up.
+	opened := make(chan error, 1)
 	go func() {
-		defer close(done)
-		err = &liked.Error{Kind: liked.Unavailable, Msg: "cannot open the store in " + o.Dir, Err: errors.New("pebble gave up")}
-		err = s.open(o.Dir, s.pebbleOptions(&o, guard))
+		err := error(&liked.Error{Kind: liked.Unavailable, Msg: "cannot open the store in " + o.Dir, Err: errors.New("pebble gave up")})
+		defer func() { opened <- err }()
+		err = s.open(&o, s.pebbleOptions(&o, guard))
 	}()
-	<-done
-	if err != nil {
-		return nil, err
+	select {
+	case err := <-opened:
+		if err != nil {
+			return nil, err
+		}
+	case <-s.failed:
+		return nil, s.failure.Load()
 	}
 	guard.armed.Store(true)
 	go s.run()
@@ -195,6 +208,9 @@ func (s *Store) events() *pebble.EventListener {
 				runtime.Goexit()
 			}
 		},
+		DataCorruption: func(i pebble.DataCorruptionInfo) { // who reads it gets an error; pebble would end the process
+			s.log.Error("store: "+isDamaged, "file", i.Path, "err", i.Details)
+		},
 		FlushEnd:        func(i pebble.FlushInfo) { ended(i.Err) },
 		CompactionEnd:   func(i pebble.CompactionInfo) { ended(i.Err) },
 		WriteStallBegin: func(i pebble.WriteStallBeginInfo) { s.log.Warn("store: writes wait for the disk", "why", i.Reason) },
@@ -202,28 +218,37 @@ func (s *Store) events() *pebble.EventListener {
 }
 
 // open opens the database and reads what the store needs to go on. What pebble panics with becomes an error.
-func (s *Store) open(dir string, opts *pebble.Options) (err error) {
+func (s *Store) open(o *Options, opts *pebble.Options) (err error) {
+	dir := o.Dir
 	defer func() {
 		if p := recover(); p != nil {
 			err = &liked.Error{Kind: liked.Unavailable, Msg: "cannot open the store in " + dir, Err: fmt.Errorf("%v", p)}
 		}
 	}()
+	if err := undamaged(s.fs, dir); err != nil {
+		return err
+	}
 	s.db, err = pebble.Open(dir, opts)
 	switch {
 	case err == nil:
-		if err = s.load(dir); err != nil {
-			_ = s.db.Close() // the first error is the one that helps
+		if err = s.load(o); err != nil {
+			_ = s.closeDB() // the first error is the one that helps
 		}
 		return err
 	case errors.Is(err, syscall.EAGAIN) || strings.Contains(err.Error(), "lock held by current process"):
 		return &liked.Error{Kind: liked.Unavailable, Err: err,
 			Msg: dir + " is in use by another process; ask the running server through its admin listener or stop it"}
 	}
-	return &liked.Error{Kind: liked.Unavailable, Msg: "cannot open the store in " + dir, Err: err}
+	msg := "cannot open the store in " + dir
+	if pebble.IsCorruptionError(err) {
+		msg += ": " + isDamaged
+	}
+	return &liked.Error{Kind: liked.Unavailable, Msg: msg, Err: err}
 }
 
 // load checks the format, writes it into a new store, and finds where the last process stopped.
-func (s *Store) load(dir string) error {
+func (s *Store) load(o *Options) error {
+	dir := o.Dir
 	version, ok, err := read(s.db, formatKey, func(v []byte) ([]byte, error) { return append([]byte(nil), v...), nil })
 	switch {
 	case err != nil:
@@ -264,11 +289,35 @@ func (s *Store) load(dir string) error {
 		}
 		last = max(last, seq)
 	}
-	s.committer.init(s, last, liked.Seq(horizon), liked.Seq(imported))
+	// What a backup left that was cut short keeps tables from being removed.
+	if err := s.fs.RemoveAll(s.fs.PathJoin(dir, copyDir)); err != nil {
+		return unavailable(err)
+	}
+	newestAt := int64(last >> 20)
+	if last, err = s.raise(last, o.After); err != nil {
+		return err
+	}
+	s.committer.init(s, last, liked.Seq(horizon), liked.Seq(imported), newestAt)
 	s.syncedSeq.Store(uint64(last))
 	s.recent.init()
 	s.traces.init(s)
 	return nil
+}
+
+// raise returns the position that the next like must be above: last, or one that was asked for, now or when the store
+// was opened before.
+func (s *Store) raise(last liked.Seq, after time.Time) (liked.Seq, error) {
+	floor, _, err := read(s.db, floorKey, decodeID)
+	if err != nil {
+		return 0, err
+	}
+	if wanted := uint64(max(after.UnixMilli(), 0)) << 20; wanted > floor {
+		floor = wanted
+		if err := s.db.Set(floorKey, encodeID(floor), s.writeOptions()); err != nil {
+			return 0, unavailable(err)
+		}
+	}
+	return max(last, liked.Seq(floor)), nil
 }
 
 func (s *Store) lastInLog(partition int) (liked.Seq, error) {
@@ -306,25 +355,30 @@ func (s *Store) Close() error {
 			s.closeErr = s.failure.Load()
 			return
 		}
-		closed := make(chan error, 1)
-		go func() {
-			defer func() {
-				if p := recover(); p != nil {
-					closed <- fmt.Errorf("%v", p)
-				}
-			}()
-			closed <- s.db.Close()
-		}()
-		select {
-		case err := <-closed:
-			if s.closeErr = unavailable(err); s.failure.Load() != nil {
-				s.closeErr = s.failure.Load()
-			}
-		case <-s.failed:
-			s.closeErr = s.failure.Load()
-		}
+		s.closeErr = s.closeDB()
 	})
 	return s.closeErr
+}
+
+// closeDB closes the database, or returns the failure of the store: pebble cannot let go of a disk that has failed.
+func (s *Store) closeDB() error {
+	closed := make(chan error, 1)
+	go func() {
+		defer func() {
+			if p := recover(); p != nil {
+				closed <- fmt.Errorf("%v", p)
+			}
+		}()
+		closed <- s.db.Close()
+	}()
+	select {
+	case err := <-closed:
+		if s.failure.Load() == nil {
+			return unavailable(err)
+		}
+	case <-s.failed:
+	}
+	return s.failure.Load()
 }
 
 // enter begins a call; unless it returns an error, leave must follow.
@@ -355,8 +409,12 @@ func (s *Store) leave() {
 // fail refuses every call from now on, including those that wait.
 func (s *Store) fail(err error) {
 	s.failOnce.Do(func() {
-		s.failure.Store(&liked.Error{Kind: liked.Unavailable, Msg: "the disk refused a write; restart the server once it is well", Err: err})
-		s.log.Error("store: a write failed, refusing all calls from now on", "err", err)
+		failure := &liked.Error{Kind: liked.Unavailable, Msg: "the disk refused a write; restart the server once it is well", Err: err}
+		if pebble.IsCorruptionError(err) {
+			failure.Msg = isDamaged
+		}
+		s.failure.Store(failure)
+		s.log.Error("store: refusing all calls from now on: "+failure.Msg, "err", err)
 		close(s.failed)
 	})
 }
@@ -447,15 +505,22 @@ func exists(r pebble.Reader, key []byte) (bool, error) {
 }
 
 func damaged(key []byte, err error) error {
-	return &liked.Error{Kind: liked.Internal, Msg: fmt.Sprintf("key %x", key), Err: err}
+	return &liked.Error{Kind: liked.Internal, Msg: fmt.Sprintf("%s: key %x", isDamaged, key), Err: err}
 }
+
+// isDamaged is said of files that are not what was written.
+const isDamaged = "a file of the store is damaged; stop the server, keep a copy of the directory, and restore the last good backup"
 
 // unavailable wraps an error of pebble; nil stays nil.
 func unavailable(err error) error {
 	if err == nil {
 		return nil
 	}
-	return &liked.Error{Kind: liked.Unavailable, Msg: "the disk refuses to be read or written", Err: err}
+	msg := "the disk refuses to be read or written"
+	if pebble.IsCorruptionError(err) {
+		msg = isDamaged
+	}
+	return &liked.Error{Kind: liked.Unavailable, Msg: msg, Err: err}
 }
 
 // scan calls f with each key that begins with prefix and is not below from, until f returns false or an error. Key and

@@ -1,6 +1,7 @@
 package pebblestore
 
 import (
+	"errors"
 	"log/slog"
 	"math/rand/v2"
 	"sync"
@@ -28,6 +29,9 @@ func TestStore(t *testing.T) {
 		Crash: func(t testing.TB, s store.Store, percent int, rng *rand.Rand) func() store.Store {
 			left := disks.of(s).CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: percent, RNG: rng})
 			return func() store.Store { return disks.open(t, left) }
+		},
+		Restore: func(t testing.TB, files map[string][]byte) store.Store {
+			return disks.open(t, diskWith(t, files))
 		},
 		Fault: func(t testing.TB, n int, lasting bool) (storetest.Faulty, error) {
 			disk := vfs.NewCrashableMem()
@@ -62,6 +66,25 @@ func (d *disks) open(t testing.TB, disk *vfs.MemFS) store.Store {
 	}
 	d.m.Store(s, disk)
 	return s
+}
+
+// diskWith returns a disk with a store of these files.
+func diskWith(t testing.TB, files map[string][]byte) *vfs.MemFS {
+	disk := vfs.NewCrashableMem()
+	if err := disk.MkdirAll("data", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for name, content := range files {
+		f, err := disk.Create(disk.PathJoin("data", name), vfs.WriteCategoryUnspecified)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = f.Write(content)
+		if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return disk
 }
 
 // testOptions makes memtables so small that short tests flush and compact.

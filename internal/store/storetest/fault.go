@@ -117,6 +117,8 @@ func (w *faultyWork) do() {
 			_, err := w.s.LikedPosts(w.ctx, 0, uid(i+1), store.Cursor{}, 10)
 			w.try(err)
 		}
+		_, err := w.copy(w.s, nil)
+		w.try(err)
 		r, err := w.s.Check(w.ctx)
 		if w.try(err) && len(r.Problems) > 0 {
 			w.Errorf("access %d: Check: %v", w.n, r.Problems)

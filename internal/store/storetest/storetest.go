@@ -27,6 +27,8 @@ type Harness struct {
 	// Crash takes what would be left if the machine lost power now, with the percentage given of what was written but
 	// not yet made safe, chosen by rng. It returns a function that opens what is left; s goes on working.
 	Crash func(t testing.TB, s store.Store, percent int, rng *rand.Rand) (open func() store.Store)
+	// Restore opens the store that the files of a backup are.
+	Restore func(t testing.TB, files map[string][]byte) store.Store
 	// Fault opens a new store beneath which one access to the disk fails: the one after n others. If lasting is set, all
 	// later ones fail too. The error is that of opening the store.
 	Fault func(t testing.TB, n int, lasting bool) (Faulty, error)
@@ -51,7 +53,7 @@ func Run(t *testing.T, h Harness) {
 	}
 	t.Logf("STORETEST_SEED=%d", seed)
 	for name, tests := range map[string][]test{"Accounts": accountTests, "Lookups": lookupTests, "Likes": likeTests, "Grants": grantTests, "Traces": traceTests,
-		"Concurrency": concurrencyTests, "Crash": crashTests, "Fault": faultTests, "History": historyTests, "Model": modelTests, "Transfer": transferTests} {
+		"Concurrency": concurrencyTests, "Crash": crashTests, "Fault": faultTests, "History": historyTests, "Model": modelTests, "Transfer": transferTests, "Backup": backupTests} {
 		t.Run(name, func(t *testing.T) {
 			if len(tests) == 0 {
 				t.Fatal("no tests")

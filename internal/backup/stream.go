@@ -1,0 +1,127 @@
+package backup
+
+import (
+	"archive/tar"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"liked/internal/store"
+)
+
+// On its way a backup is a tar archive. Its first entry, backup.json, is the manifest without checksums, which says how
+// much is to come. The files follow in that order. Each names its checksum; one that the receiver has already is empty.
+const (
+	paxHash = "LIKED.sha256"
+	paxHave = "LIKED.have" // "yes": the receiver has it
+
+	maxManifest = 64 << 20
+)
+
+// Send writes the files of a store to w, all but those whose SHA-256 (in hexadecimal) the receiver has.
+func Send(ctx context.Context, w io.Writer, takenAt time.Time, key string, files []store.File, have map[string]bool) error {
+	m := Manifest{Format: format, TakenAt: takenAt.UTC(), Key: key}
+	for _, f := range files {
+		m.Files = append(m.Files, File{Name: f.Name, Size: f.Size, Fixed: f.Fixed})
+	}
+	if err := m.check(); err != nil {
+		return err
+	}
+	text, err := json.Marshal(m)
+	if err != nil {
+		return err
+	}
+	t := tar.NewWriter(w)
+	if err := t.WriteHeader(&tar.Header{Name: manifestFile, Mode: 0o600, Size: int64(len(text)), ModTime: takenAt, Format: tar.FormatPAX}); err != nil {
+		return err
+	}
+	if _, err := t.Write(text); err != nil {
+		return err
+	}
+	for _, f := range files {
+		hash, err := read(ctx, f, io.Discard)
+		if err != nil {
+			return err
+		}
+		head := tar.Header{Name: f.Name, Mode: 0o600, Size: f.Size, ModTime: takenAt, Format: tar.FormatPAX, PAXRecords: map[string]string{paxHash: hash}}
+		if have[hash] {
+			head.Size, head.PAXRecords[paxHave] = 0, "yes"
+		}
+		if err := t.WriteHeader(&head); err != nil {
+			return err
+		}
+		if !have[hash] {
+			if _, err := read(ctx, f, t); err != nil {
+				return err
+			}
+		}
+		if err := t.Flush(); err != nil {
+			return err
+		}
+	}
+	return t.Close()
+}
+
+// read writes the content of a file to w and returns its checksum.
+func read(ctx context.Context, f store.File, w io.Writer) (hash string, err error) {
+	from, err := f.Open()
+	if err != nil {
+		return "", err
+	}
+	n, hash, err := copyHashing(ctx, w, from, func(int) {})
+	if err = errors.Join(err, from.Close()); err != nil {
+		return "", fmt.Errorf("%s: %w", f.Name, err)
+	}
+	if n != f.Size {
+		return "", fmt.Errorf("%s has %d bytes and should have %d", f.Name, n, f.Size)
+	}
+	return hash, nil
+}
+
+// receiver reads what Send wrote.
+type receiver struct {
+	t *tar.Reader
+	Manifest
+}
+
+func receive(r io.Reader) (*receiver, error) {
+	t := tar.NewReader(r)
+	head, err := t.Next()
+	if err != nil {
+		return nil, cutShort(err)
+	}
+	if head.Name != manifestFile || head.Size > maxManifest {
+		return nil, fmt.Errorf("this is no backup: it begins with %q of %d bytes", head.Name, head.Size)
+	}
+	text, err := io.ReadAll(t)
+	if err != nil {
+		return nil, cutShort(err)
+	}
+	var m Manifest
+	if err := json.Unmarshal(text, &m); err != nil {
+		return nil, fmt.Errorf("this is no backup: %w", err)
+	}
+	return &receiver{t, m}, m.check()
+}
+
+// next goes on to the content of file i, and fills in its checksum. had is true if there is none, as the receiver said that it has it.
+func (r *receiver) next(i int) (had bool, err error) {
+	head, err := r.t.Next()
+	if err != nil {
+		return false, cutShort(err)
+	}
+	f, hash := &r.Files[i], head.PAXRecords[paxHash]
+	had = head.PAXRecords[paxHave] != ""
+	if head.Name != f.Name || !fileHash.MatchString(hash) || !had && head.Size != f.Size {
+		return false, fmt.Errorf("the backup has %q of %d bytes where %s of %d should be", head.Name, head.Size, f.Name, f.Size)
+	}
+	f.SHA256 = hash
+	return had, nil
+}
+
+func cutShort(err error) error {
+	return fmt.Errorf("the backup was cut short: %w; the log of the server may say why", err)
+}

@@ -1,0 +1,235 @@
+package backup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// Target is a directory that a backup is about to be in.
+type Target struct {
+	dir    string
+	made   bool             // by Into
+	before *Backup          // nil: there is none
+	have   map[string]int64 // the size of each file that is what its name says
+}
+
+// Into prepares a directory, which is made if it is missing, and otherwise must be empty, or hold a backup or what was left
+// of one that was cut short. It reads what is there, and tells progress how many bytes: what is damaged is not counted on.
+func Into(ctx context.Context, dir string, progress func(n int)) (t *Target, err error) {
+	t = &Target{dir: dir, have: make(map[string]int64)}
+	entries, err := os.ReadDir(dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		t.made = true
+	case err != nil:
+		return nil, err
+	}
+	for _, e := range entries {
+		if name := e.Name(); name != manifestFile && name != filesDir && !strings.HasPrefix(name, partPrefix) {
+			return nil, fmt.Errorf("%s holds %s, which is of no backup: choose another directory, or a new one", dir, name)
+		}
+		if e.Name() == manifestFile {
+			if t.before, err = Open(dir); err != nil {
+				return nil, fmt.Errorf("%w; a new backup needs another directory", err)
+			}
+		}
+	}
+	files := filepath.Join(dir, filesDir)
+	if err := os.MkdirAll(files, 0o700); err != nil {
+		return nil, err
+	}
+	if entries, err = os.ReadDir(files); err != nil {
+		return nil, err
+	}
+	for _, e := range entries {
+		if !fileHash.MatchString(e.Name()) {
+			continue
+		}
+		f, err := os.Open(filepath.Join(files, e.Name()))
+		if err != nil {
+			return nil, err
+		}
+		n, hash, err := copyHashing(ctx, io.Discard, f, progress)
+		if err = errors.Join(err, f.Close()); err != nil {
+			return nil, err
+		}
+		if hash == e.Name() {
+			t.have[hash] = n
+		}
+	}
+	return t, nil
+}
+
+// Have returns the checksums of the files that are there.
+func (t *Target) Have() []string {
+	hashes := make([]string, 0, len(t.have))
+	for hash := range t.have {
+		hashes = append(hashes, hash)
+	}
+	return hashes
+}
+
+// Abandon leaves the directory as it was before Into, or does nothing to one with a backup.
+func (t *Target) Abandon() {
+	if t.before == nil {
+		_ = os.Remove(filepath.Join(t.dir, filesDir)) // unless something is in it
+	}
+	if t.made {
+		_ = os.Remove(t.dir)
+	}
+}
+
+// Received is what Receive did.
+type Received struct {
+	Manifest
+	Bytes    int64 // of all files
+	NewFiles int
+	NewBytes int64
+}
+
+// Receive reads what Send wrote for somebody with what Have returns, and makes it the backup in the directory. It calls
+// start with the size of all, and progress with how much of that it has, received or not. After an error the directory is
+// as it was, with the backup that it had.
+func (t *Target) Receive(ctx context.Context, from io.Reader, start func(bytes int64), progress func(n int)) (got Received, err error) {
+	var added []string
+	whole := false
+	defer func() {
+		if err != nil && !whole {
+			for _, path := range added {
+				_ = os.Remove(path)
+			}
+			t.Abandon()
+		}
+	}()
+	r, err := receive(from)
+	if err != nil {
+		return got, err
+	}
+	if t.before != nil && t.before.Key != r.Key {
+		return got, fmt.Errorf("%s holds the backup of another store: choose another directory", t.dir)
+	}
+	got.Bytes = r.bytes()
+	start(got.Bytes)
+	for i := range r.Files {
+		f := &r.Files[i]
+		had, err := r.next(i)
+		if err != nil {
+			return got, err
+		}
+		if err := t.unchanged(*f); err != nil {
+			return got, err
+		}
+		if had {
+			if size, ok := t.have[f.SHA256]; !ok || size != f.Size {
+				return got, fmt.Errorf("%s was left out, and is not in %s", f.Name, t.dir)
+			}
+			progress(int(f.Size))
+			continue
+		}
+		path := filepath.Join(t.dir, filesDir, f.SHA256)
+		if _, err := os.Lstat(path); err != nil { // what is there is replaced by something better
+			added = append(added, path)
+		}
+		if err := t.write(ctx, *f, path, r.t, progress); err != nil {
+			return got, err
+		}
+		t.have[f.SHA256] = f.Size
+		got.NewFiles++
+		got.NewBytes += f.Size
+	}
+	got.Manifest = r.Manifest
+	if err := t.commit(&got.Manifest); err != nil {
+		return got, err
+	}
+	whole = true
+	if err := t.tidy(&got.Manifest); err != nil {
+		return got, fmt.Errorf("the backup is whole, but its directory cannot be tidied: %w", err)
+	}
+	return got, nil
+}
+
+// unchanged holds a file that never changes to the backup before. That one may be the last that is good, and is kept.
+func (t *Target) unchanged(f File) error {
+	if t.before == nil || !f.Fixed {
+		return nil
+	}
+	for _, old := range t.before.Files {
+		if old.Name == f.Name && old.Fixed && old.SHA256 != f.SHA256 {
+			return fmt.Errorf("%s of the store is not what it was at the last backup, and never changes: either the disk has damaged it (run `liked check`), "+
+				"or the store was restored since from an older backup; the backup in %s stays as it is, choose another directory", f.Name, t.dir)
+		}
+	}
+	return nil
+}
+
+// write puts a file where it belongs, whole and on the disk, or not at all.
+func (t *Target) write(ctx context.Context, f File, path string, from io.Reader, progress func(int)) error {
+	part, err := os.CreateTemp(filepath.Dir(path), partPrefix) // mode 0600
+	if err != nil {
+		return err
+	}
+	defer os.Remove(part.Name()) // unless it has its name by then
+	n, hash, err := copyHashing(ctx, part, from, progress)
+	if err = errors.Join(err, part.Sync(), part.Close()); err != nil {
+		return fmt.Errorf("%s: %w", f.Name, err)
+	}
+	if n != f.Size || hash != f.SHA256 {
+		return fmt.Errorf("%s was damaged on its way: %d bytes, and not the checksum that was named", f.Name, n)
+	}
+	return os.Rename(part.Name(), path)
+}
+
+// commit makes the manifest the backup.
+func (t *Target) commit(m *Manifest) error {
+	files := filepath.Join(t.dir, filesDir)
+	for _, f := range m.Files { // somebody may have removed one
+		if info, err := os.Stat(filepath.Join(files, f.SHA256)); err != nil || info.Size() != f.Size {
+			return fmt.Errorf("%s is not what it was a moment ago (%v): is another backup into it under way?", f.SHA256, err)
+		}
+	}
+	text, err := m.encode()
+	if err != nil {
+		return err
+	}
+	part, err := os.CreateTemp(t.dir, partPrefix)
+	if err != nil {
+		return err
+	}
+	defer os.Remove(part.Name())
+	_, err = part.Write(text)
+	if err = errors.Join(err, part.Sync(), part.Close(), syncDir(files)); err != nil {
+		return err
+	}
+	return os.Rename(part.Name(), filepath.Join(t.dir, manifestFile))
+}
+
+// tidy makes the backup outlast a crash, and removes what it does not need.
+func (t *Target) tidy(m *Manifest) error {
+	if err := errors.Join(syncDir(t.dir), syncDir(filepath.Dir(t.dir))); err != nil {
+		return err
+	}
+	needed := make(map[string]bool, len(m.Files))
+	for _, f := range m.Files {
+		needed[f.SHA256] = true
+	}
+	for _, dir := range []string{t.dir, filepath.Join(t.dir, filesDir)} {
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			return err
+		}
+		for _, e := range entries {
+			if name := e.Name(); strings.HasPrefix(name, partPrefix) || fileHash.MatchString(name) && !needed[name] {
+				if err := os.Remove(filepath.Join(dir, name)); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}

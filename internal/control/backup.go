@@ -1,0 +1,40 @@
+package control
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+
+	"liked"
+	"liked/internal/backup"
+	"liked/internal/store"
+)
+
+// BackupWish asks for a backup.
+type BackupWish struct {
+	Have []string `json:"have"` // the SHA-256, in hexadecimal, of files that need not be sent
+}
+
+// maxHave is the size of a wish that names a million files.
+const maxHave = 67 << 20
+
+// backup answers with the files of the store as package backup sends them. It does not write them itself: they go to
+// whoever asks, on whatever machine, and the server needs no place but its own directory.
+func (c *Control) backup(r *http.Request) (any, error) {
+	var wish BackupWish
+	d := json.NewDecoder(io.LimitReader(r.Body, maxHave))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&wish); err != nil {
+		return nil, &liked.Error{Kind: liked.Invalid, Msg: "body", Err: err}
+	}
+	have := make(map[string]bool, len(wish.Have))
+	for _, hash := range wish.Have {
+		have[hash] = true
+	}
+	return stream{"application/x-tar", func(w io.Writer) error {
+		takenAt := c.Now()
+		return c.Store.Backup(r.Context(), func(files []store.File) error {
+			return backup.Send(r.Context(), w, takenAt, c.Key, files, have)
+		})
+	}}, nil
+}

@@ -1,0 +1,125 @@
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"liked/internal/backup"
+	"liked/internal/control"
+	"liked/internal/store/pebblestore"
+)
+
+// ahead is how far before the clock the positions of likes may be: an import may bring likes from so far in the future.
+const ahead = 5 * time.Minute
+
+// Restore makes a data directory, which must be empty or missing, of a backup. keyFile is a copy of the seal.key of the
+// directory that was backed up; without one there is a new key, which opens none of the secrets in the store. The
+// store was opened and has proven that it agrees with itself before the directory is one that a server takes. progress is told how
+// many bytes were copied. After an error the directory is as it was.
+//
+// The backup does not know which positions of the like log the store gave out after it. The restored store gives none
+// that is not later than now, so that a reader who goes on from the last that it knows misses nothing that is new.
+func Restore(ctx context.Context, from *backup.Backup, dir, keyFile string, now time.Time, progress func(n int)) (report control.Report, err error) {
+	key, err := restoredKey(from, keyFile)
+	if err != nil {
+		return report, err
+	}
+	made, err := emptyDir(dir)
+	if err != nil {
+		return report, err
+	}
+	restoring := filepath.Join(dir, restoringSubdir)
+	storeDir := filepath.Join(restoring, storeSubdir)
+	defer func() {
+		if err != nil {
+			for _, name := range []string{sealFile, storeSubdir, restoringSubdir} { // nothing else was there
+				_ = os.RemoveAll(filepath.Join(dir, name))
+			}
+			if made {
+				_ = os.Remove(dir)
+			}
+		}
+	}()
+	if err := os.MkdirAll(storeDir, 0o700); err != nil {
+		return report, err
+	}
+	if err := errors.Join(syncDir(restoring), syncDir(dir), syncDir(filepath.Dir(dir))); err != nil {
+		return report, err
+	}
+	if err := from.CopyTo(ctx, storeDir, progress); err != nil {
+		return report, err
+	}
+	if report, err = prove(ctx, storeDir, now); err != nil {
+		return report, err
+	}
+	if err := writeSealKey(filepath.Join(restoring, sealFile), key); err != nil {
+		return report, err
+	}
+	// As long as restoring is there, no server takes the directory.
+	for _, name := range []string{sealFile, storeSubdir} {
+		if err := os.Rename(filepath.Join(restoring, name), filepath.Join(dir, name)); err != nil {
+			return report, err
+		}
+	}
+	return report, errors.Join(syncDir(dir), os.Remove(restoring), syncDir(dir))
+}
+
+// restoredKey returns the key of the restored directory.
+func restoredKey(from *backup.Backup, keyFile string) (key [32]byte, err error) {
+	if keyFile == "" {
+		_, _ = rand.Read(key[:]) // never fails
+		return key, nil
+	}
+	info, err := os.Stat(keyFile)
+	if err != nil {
+		return key, err
+	}
+	if key, err = readSealKey(keyFile, info); err != nil {
+		return key, err
+	}
+	name, err := keyName(key)
+	if err == nil && name != from.Key {
+		err = fmt.Errorf("%s is the key of another data directory (it is key %s, and the backup needs key %s)", keyFile, name, from.Key)
+	}
+	return key, err
+}
+
+// emptyDir makes the directory, or makes sure that nothing is in it.
+func emptyDir(dir string) (made bool, err error) {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return true, os.MkdirAll(dir, 0o700)
+	}
+	if err != nil {
+		return false, err
+	}
+	for _, e := range entries {
+		if e.Name() == restoringSubdir {
+			return false, fmt.Errorf("%s is what a restore left that was cut short: remove it and restore again", dir)
+		}
+	}
+	if len(entries) > 0 {
+		return false, fmt.Errorf("%s is not empty, it holds %s: nothing is restored over something else; choose another directory", dir, entries[0].Name())
+	}
+	return false, nil
+}
+
+// prove opens the store and has it agree with itself.
+func prove(ctx context.Context, dir string, now time.Time) (control.Report, error) {
+	st, err := pebblestore.Open(pebblestore.Options{Dir: dir, After: now.Add(ahead)})
+	if err != nil {
+		return control.Report{}, fmt.Errorf("the backup does not open: %w; restore another", err)
+	}
+	r, err := st.Check(ctx)
+	if err = errors.Join(err, st.Close()); err == nil && len(r.Problems) > 0 {
+		err = fmt.Errorf("the backup disagrees with itself, restore another:\n%s", strings.Join(r.Problems, "\n"))
+	}
+	return control.Report(r), err
+}
