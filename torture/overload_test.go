@@ -85,7 +85,9 @@ func TestOverload(t *testing.T) {
 	}
 	f.waits = nil
 	stop := health(m)
-	offered = f.open(*connections, 10*sustainable, *overload)
+	for rate := 10 * sustainable; f.refused.Load() == 0 && offered < 1_000_000; rate *= 4 { // the first figure may be of a bad moment
+		offered += f.open(*connections, rate, *overload)
+	}
 	slowest = stop()
 	f.ready("the overload")
 	if f.refused.Load() == 0 {

@@ -23,7 +23,7 @@ var (
 	histories   = flag.Int("histories", 3, "histories that are checked for linearizability")
 	overload    = flag.Duration("overload", 3*time.Second, "how long each overload lasts")
 	connections = flag.Int("connections", 1000, "connections of an overload")
-	soak        = flag.Duration("soak", 15*time.Second, "how long the soak lasts")
+	soak        = flag.Duration("soak", 10*time.Second, "how long the soak lasts")
 	seed        = flag.Uint64("seed", 0, "makes the same random choices again; 0 picks one, which is logged")
 	report      = flag.String("report", "", "file to which a line for each promise is appended")
 )
