@@ -69,7 +69,7 @@ func most(connections int) int {
 
 // TestOverload asks for ten times what the server can do.
 func TestOverload(t *testing.T) {
-	m := boot(t, "--users", "5000", "--posts", "1000", "--rate-limits", "off", "--max-connections", fmt.Sprint(*connections*9/10))
+	m := boot(t, "--users", "2000", "--posts", "1000", "--rate-limits", "off", "--max-connections", fmt.Sprint(*connections*9/10))
 	f := newFlood(m)
 	var sustainable float64
 	var offered int64
