@@ -36,7 +36,7 @@ race:
 compat:
 	LIKED_REQUIRE=all go test -count=1 -timeout 10m -v -run '^TestClients$$' ./compat
 
-# Every promise of docs/reliability.md, attacked for more than an hour; KILLS=30 SOAK=1m and so on make it shorter.
+# Every promise of docs/reliability.md, attacked for more than an hour; make torture KILLS=30 SOAK=1m and so on is shorter.
 torture:
 	torture/run
 
