@@ -5,7 +5,7 @@ SHELL := /bin/bash
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME := 30s
 
-.PHONY: check fmt vet staticcheck tidy test race compat torture fuzz bench clean
+.PHONY: check fmt vet staticcheck tidy test race compat torture screenshot fuzz bench clean
 
 check: fmt vet staticcheck test
 
@@ -39,6 +39,10 @@ compat:
 # Every promise of docs/reliability.md, attacked for more than an hour; make torture KILLS=30 SOAK=1m and so on is shorter.
 torture:
 	torture/run
+
+# The picture of the explorer in the README, which the explorer's test takes.
+screenshot:
+	README_PICTURE=$(CURDIR)/docs/explorer.png LIKED_REQUIRE=browser go test -count=1 -timeout 10m -run '^TestClients$$/^browser$$' ./compat
 
 # Each fuzz target for FUZZTIME. No targets at all is an error: the search for them is broken then.
 fuzz:

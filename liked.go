@@ -158,7 +158,7 @@ type Exchange struct {
 	Method        string
 	TransactionID string // the x-transaction-id header of the answer
 	Status        int
-	Why           string // why the request was refused, "" if it was not
+	Why           string // why the request was refused, or its stream ended by the server, "" if neither
 	App           AppID
 	User          UserID
 	Start         time.Time

@@ -28,7 +28,8 @@ var (
 		"most_recent_tweet_id":   "most_recent_post_id",
 	}
 	// Problems that the document does not list, although X sends them: what a gateway, a limit or a rule of X's refuses.
-	undocumentedProblems = []string{"about:blank", "client-forbidden", "oauth1-permissions", "unsupported-authentication"}
+	undocumentedProblems = []string{"about:blank", "client-forbidden", "oauth1-permissions", "unsupported-authentication",
+		"streaming-connection", "operational-disconnect"}
 	// Members of problems that the document does not have.
 	undocumentedMembers = map[string][]string{
 		"invalid-request":             {"errors"}, // each fault with its parameter: what clients read

@@ -2,7 +2,7 @@
 //
 // [New] returns an http.Handler for everything that X's API host answers. One table (routes.go) says what each
 // endpoint demands; one function, serve, holds requests to it in X's order and writes every answer; the handlers
-// (likes.go, users.go, posts.go) only do what the endpoint is for and return a value or an error.
+// (likes.go, users.go, posts.go, streams.go) only do what the endpoint is for and return a value or an error.
 package api
 
 import (
@@ -37,6 +37,8 @@ type Options struct {
 	PageKey [32]byte
 	// PrivateLikes is X's rule since June 2024: who liked a post is for its author alone, what somebody liked for them.
 	PrivateLikes bool
+	KeepAlive    time.Duration                         // how long a stream may be silent; 0 means 10 s
+	Stall        time.Duration                         // how long the reader of a stream may take nothing of what is sent; 0 means 10 s
 	Explain      bool                                  // tell the client, too, why it was refused; for development only
 	Observe      func(context.Context, liked.Exchange) // called after each answer
 }
@@ -56,6 +58,9 @@ type API struct {
 	methods []string // of all endpoints, in alphabetical order
 	ids     liked.Snowflakes
 	self    *fixed // what openAPI answers
+	streams streams
+
+	described, older []*endpoint // of the table of routes, and of v1.1
 }
 
 // New returns an API.
@@ -69,16 +74,22 @@ func New(o Options) (*API, error) {
 	if o.Observe == nil {
 		o.Observe = func(context.Context, liked.Exchange) {}
 	}
+	if o.KeepAlive == 0 {
+		o.KeepAlive = 10 * time.Second
+	}
+	if o.Stall == 0 {
+		o.Stall = 10 * time.Second
+	}
 	f := o.Profile.facts()
 	a := &API{Options: o, catalogue: newCatalogue(f), headers: newHeaders(f), mux: http.NewServeMux()}
-	var described []*endpoint
 	for i := range len(routes) + len(v1Routes) {
 		rt := &endpoint{run: (*API).run, problem: func(_ *http.Request, err error) *problem { return a.problemOf(err) }}
 		if i < len(routes) {
 			rt.route = &routes[i]
-			described = append(described, rt)
+			a.described = append(a.described, rt)
 		} else {
 			rt.route, rt.run, rt.problem = &v1Routes[i-len(routes)], (*API).runV1, a.v1Problem
+			a.older = append(a.older, rt)
 		}
 		rt.ids, rt.allow = rt.pathParams(), rt.route.allow
 		if rt.query != nil {
@@ -96,7 +107,8 @@ func New(o Options) (*API, error) {
 	}
 	a.mux.HandleFunc(nothing, a.serveNothing)
 	slices.Sort(a.methods)
-	a.self = newFixed(describe(f, described))
+	a.streams.init()
+	a.self = newFixed(describe(f, a.described))
 	return a, nil
 }
 
@@ -194,13 +206,19 @@ func (a *API) serve(rt *endpoint, w http.ResponseWriter, r *http.Request) {
 		if v == http.ErrAbortHandler {
 			panic(v)
 		}
-		if v != nil {
-			a.refuse(w, r, x, rt.problem(r, fmt.Errorf("panic: %v\n%s", v, debug.Stack())))
+		if v == nil {
+			return
 		}
+		err := fmt.Errorf("panic: %v\n%s", v, debug.Stack())
+		if x.Status != 0 { // the answer has begun, and can only be cut
+			x.Err = err
+			panic(http.ErrAbortHandler)
+		}
+		a.refuse(w, r, x, rt.problem(r, err))
 	}()
 	answer, err := rt.run(a, rt, w, r, x)
 	if err == nil {
-		err = a.write(w, r, x, answer)
+		err = a.write(rt, w, r, x, answer)
 	}
 	if err != nil {
 		a.refuse(w, r, x, rt.problem(r, err))
@@ -302,11 +320,14 @@ func (a *API) authorize(rt *endpoint, r *http.Request, x *exchange) (liked.Princ
 }
 
 // write sends what a handler returned.
-func (a *API) write(w http.ResponseWriter, r *http.Request, x *exchange, answer any) error {
+func (a *API) write(rt *endpoint, w http.ResponseWriter, r *http.Request, x *exchange, answer any) error {
 	status := http.StatusOK
 	switch v := answer.(type) {
 	case *fixed:
 		a.send(w, r, x, status, v)
+		return nil
+	case *stream:
+		a.follow(rt, w, r, x, v)
 		return nil
 	case created:
 		status, answer = http.StatusCreated, v.document

@@ -34,11 +34,13 @@ var start = time.Date(2024, 5, 1, 12, 0, 0, 250e6, time.UTC)
 type world struct {
 	t         *testing.T
 	url       string
+	api       *api.API
 	store     *pebblestore.Store
 	auth      *auth.Auth
 	app       liked.App
-	tokens    map[string]string // Authorization headers by name
-	signers   map[string]oauth1 // those who sign each request
+	tokens    map[string]string      // Authorization headers by name
+	apps      map[string]liked.AppID // those of app-only tokens, by name
+	signers   map[string]oauth1      // those who sign each request
 	nonces    int
 	clock     atomic.Int64   // nanoseconds after start
 	transport http.Transport // without the compression that nobody asked for
@@ -50,11 +52,17 @@ func (w *world) now() time.Time { return start.Add(time.Duration(w.clock.Load())
 
 func newWorld(t *testing.T, change func(*api.Options)) *world {
 	t.Helper()
-	st, err := pebblestore.Open(pebblestore.Options{})
+	return newWorldOn(t, pebblestore.Options{}, change)
+}
+
+// newWorldOn is newWorld with a store on a disk, which may have been another world's.
+func newWorldOn(t *testing.T, disk pebblestore.Options, change func(*api.Options)) *world {
+	t.Helper()
+	st, err := pebblestore.Open(disk)
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, store: st, tokens: map[string]string{}, signers: map[string]oauth1{}, seen: make(chan liked.Exchange, 1000)}
+	w := &world{t: t, store: st, tokens: map[string]string{}, apps: map[string]liked.AppID{}, signers: map[string]oauth1{}, seen: make(chan liked.Exchange, 1000)}
 	w.auth, err = auth.New(auth.Options{
 		Store:   st,
 		BaseURL: func(r *http.Request) string { return "http://" + r.Host },
@@ -73,7 +81,7 @@ func newWorld(t *testing.T, change func(*api.Options)) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.document = describe(t, a)
+	w.api, w.document = a, describe(t, a)
 	for len(w.seen) > 0 {
 		<-w.seen
 	}
@@ -84,6 +92,7 @@ func newWorld(t *testing.T, change func(*api.Options)) *world {
 	w.url = srv.URL
 	t.Cleanup(func() {
 		w.transport.CloseIdleConnections()
+		a.EndStreams()
 		srv.Close()
 		report, err := st.Check(context.Background())
 		if err != nil || len(report.Problems) > 0 {
@@ -161,9 +170,15 @@ func (w *world) do(line string) {
 		t, err := w.auth.IssueTokens(ctx, app.ID, id(2), liked.AllScopes, 0)
 		w.must(err)
 		w.tokens[word[1]] = "Bearer " + t.AccessToken
-	case "app-only": // app-only NAME
-		_, secrets, err := w.auth.NewApp(ctx, liked.App{Name: word[1]})
+	case "app-only": // app-only NAME [TIER STATE]
+		app := liked.App{Name: word[1]}
+		if len(word) > 2 {
+			w.must(app.Tier.UnmarshalText([]byte(word[2])))
+			w.must(app.State.UnmarshalText([]byte(word[3])))
+		}
+		app, secrets, err := w.auth.NewApp(ctx, app)
 		w.must(err)
+		w.apps[word[1]] = app.ID
 		w.tokens[word[1]] = "Bearer " + secrets.Bearer
 	case "revoke": // revoke NAME
 		w.must(w.auth.Revoke(ctx, strings.TrimPrefix(w.tokens[word[1]], "Bearer ")))

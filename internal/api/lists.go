@@ -1,8 +1,6 @@
 package api
 
 import (
-	"strconv"
-
 	"liked"
 	"liked/internal/store"
 )
@@ -74,9 +72,8 @@ func (a *API) likingUsers(c *call) (any, error) {
 
 // page reads what the request says about the page of the list.
 func (a *API) page(c *call, l list) (from store.Cursor, max int, err error) {
-	max = defaultResults
-	if v := c.query["max_results"]; len(v) > 0 {
-		max, _ = strconv.Atoi(v[0]) // readQuery has seen it
+	if max = c.query.number("max_results"); max == 0 {
+		max = defaultResults
 	}
 	if v := c.query["pagination_token"]; len(v) > 0 {
 		var ok bool

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"liked"
+	"liked/internal/limit"
 )
 
 // openAPI answers with the description of this very API, which New made.
@@ -22,9 +23,14 @@ type members map[string]any
 // bodies that requests are checked against, and the types that answers are made from. Answers that the document does not
 // have are never sent, and objects in them have no members but those that it lists.
 func describe(f facts, endpoints []*endpoint) members {
-	d := &description{facts: f, schemas: sharedSchemas(f), scopes: map[string]string{}, headers: members{}}
+	d := newDescription(f)
 	paths := map[string]members{}
+	tags := []members{}
 	for _, rt := range endpoints {
+		tag := members{"name": f.tag(rt)}
+		if !slices.ContainsFunc(tags, func(t members) bool { return t["name"] == tag["name"] }) {
+			tags = append(tags, tag)
+		}
 		if paths[rt.path()] == nil {
 			paths[rt.path()] = members{}
 		}
@@ -39,6 +45,7 @@ func describe(f facts, endpoints []*endpoint) members {
 			"version":     f.apiVersion,
 		},
 		"servers": []members{{"url": "/"}},
+		"tags":    tags,
 		"paths":   paths,
 		"components": members{
 			"schemas": d.schemas,
@@ -67,14 +74,21 @@ type description struct {
 	scopes  map[string]string // to what needs them
 }
 
+func newDescription(f facts) *description {
+	return &description{facts: f, schemas: sharedSchemas(f), scopes: map[string]string{}, headers: members{}}
+}
+
 func (d *description) operation(rt *endpoint) members {
-	op := members{"operationId": rt.id, "summary": rt.summary, "security": d.security(rt), "responses": d.responses(rt)}
+	op := members{"operationId": rt.id, "summary": rt.summary, "tags": []string{d.tag(rt)}, "security": d.security(rt), "responses": d.responses(rt)}
+	if rt.streams() {
+		op["x-twitter-streaming"] = true // X's own word for it
+	}
 	var params []members
 	for _, name := range rt.ids {
 		params = append(params, members{"name": name, "in": "path", "required": true, "schema": rt.wordSchema(name)})
 	}
 	for _, p := range rt.params {
-		param := members{"name": p.name, "in": "query", "required": p.form.required(), "schema": rt.paramSchema(p)}
+		param := members{"name": p.name, "in": "query", "required": p.required, "schema": rt.paramSchema(p)}
 		if p.form.list() {
 			param["style"], param["explode"] = "form", false
 		}
@@ -87,6 +101,26 @@ func (d *description) operation(rt *endpoint) members {
 		op["requestBody"] = members{"required": true, "content": members{"application/json": members{"schema": rt.body.describe(d.facts)}}}
 	}
 	return op
+}
+
+// tag is the group of endpoints that the endpoint belongs to, as X's documentation groups them.
+func (f facts) tag(rt *endpoint) string {
+	path := rt.path()
+	for _, group := range []struct{ words, tag string }{
+		{"/stream", "Stream"}, {"/likes", "Likes"}, {"/liked_tweets", "Likes"}, {"/liking_users", "Likes"},
+		{"/webhooks", "Webhooks"}, {"/2/users", "Users"},
+	} {
+		if strings.Contains(path, group.words) {
+			return group.tag
+		}
+	}
+	switch {
+	case !strings.HasPrefix(path, "/2/tweets"):
+		return "General"
+	case f.newerWords:
+		return "Posts"
+	}
+	return "Tweets"
 }
 
 // security lists the kinds of credential, any of which will do.
@@ -147,7 +181,10 @@ func (d *description) responses(rt *endpoint) members {
 		add(408, headers, "The body did not arrive in time.", ofAPI)
 		add(413, headers, "The body is larger than 64 KiB.", ofAPI)
 	}
-	if len(rt.userRules)+len(rt.appRules) > 0 {
+	switch {
+	case rt.streams():
+		add(429, headers, "The app reads this partition of the stream already, or has tried to connect too often.", ofAPI)
+	case len(rt.userRules)+len(rt.appRules) > 0:
 		add(429, headers, "A rate limit is used up.", ofAPI)
 	}
 	add(500, headers, "The server is broken.", ofAPI)
@@ -155,6 +192,9 @@ func (d *description) responses(rt *endpoint) members {
 
 	success := members{"description": "Done.", "content": members{ofAPI: members{"schema": d.answer(rt)}}}
 	status := http.StatusOK
+	if rt.streams() {
+		success["description"] = "Lines that end with CRLF, and go on. Each is such an object, or empty: a sign of life."
+	}
 	if _, ok := rt.answer.(created); ok {
 		status = http.StatusCreated
 		headers = maps.Clone(headers)
@@ -178,30 +218,46 @@ func (d *description) limitHeaders(rt *endpoint) members {
 		header("x-access-level", "Permission level of the credential", oneOfWords([]string{"read", "read-write", "read-write-directmessages"}))
 	}
 	for _, r := range slices.Concat(rt.userRules, rt.appRules) {
-		name, of := "x-rate-limit-", "in 15 minutes"
-		if r.Window == day && r.App {
-			name, of = "x-app-limit-24hour-", "in 24 hours, of the app"
-		} else if r.Window == day {
-			name, of = "x-user-limit-24hour-", "in 24 hours, of the user"
-		}
+		name, of := limitHeader(r)
 		count := members{"type": "integer", "minimum": 0}
-		header(name+"limit", "Requests "+of, count)
-		header(name+"remaining", "What is left of them after this one", count)
-		header(name+"reset", "When the window ends, in seconds since 1970", count)
+		header(name+"-limit", "Requests "+of, count)
+		header(name+"-remaining", "What is left of them after this one", count)
+		header(name+"-reset", "When the window ends, in seconds since 1970", count)
 	}
 	return headers
+}
+
+// limitHeader is how the names of the headers of a limit begin, and which requests it counts, in words.
+func limitHeader(r limit.Rule) (name, of string) {
+	switch {
+	case r.Window == day && r.App:
+		return "x-app-limit-24hour", "in 24 hours, of the app"
+	case r.Window == day:
+		return "x-user-limit-24hour", "in 24 hours, of the user"
+	}
+	return "x-rate-limit", "in 15 minutes"
 }
 
 // answer is the schema of what succeeds: a document, with the members that the endpoint's parameters call for.
 func (d *description) answer(rt *endpoint) members {
 	data := rt.answer
-	if c, ok := data.(created); ok {
-		data = c.Data
+	switch v := data.(type) {
+	case created:
+		data = v.Data
+	case streamed:
+		data = v.data
 	}
 	if data == nil {
 		return members{"type": "object"}
 	}
 	properties := members{"data": d.schemaOf(reflect.TypeOf(data))}
+	if rt.streams() {
+		properties["errors"] = members{"type": "array", "minItems": 1, "items": ref("Disconnect")}
+		if _, ok := rt.param("expansions"); ok {
+			properties["includes"] = d.schemaOf(reflect.TypeFor[includes]())
+		}
+		return closed(properties)
+	}
 	if _, ok := rt.param("expansions"); !ok {
 		return closed(properties, "data")
 	}
@@ -285,11 +341,13 @@ func sharedSchemas(f facts) members {
 		"UserID":   members{"type": "string", "pattern": idPattern.String(), "example": "2244994945"},
 		"Username": members{"type": "string", "pattern": usernamePattern, "example": "XDevelopers"},
 		"Problem": problem(members{
-			"type":   about("client-forbidden", "oauth1-permissions", "unsupported-authentication"),
+			"type":   about("client-forbidden", "oauth1-permissions", "streaming-connection", "unsupported-authentication"),
 			"status": members{"type": "integer"},
 			// of an app that is not enrolled
 			"client_id": str, "registration_url": str, "required_enrollment": str, "reason": str,
+			"connection_issue": str, // of a stream that the app reads already
 		}),
+		"Disconnect": problem(members{"disconnect_type": str}, "disconnect_type"),
 		"InvalidRequest": problem(members{
 			"errors": members{"type": "array", "minItems": 1, "items": closed(members{
 				"message": str,
@@ -330,9 +388,15 @@ func (rt *endpoint) wordSchema(name string) members {
 func (rt *endpoint) paramSchema(p param) members {
 	switch p.form {
 	case integer:
-		return members{"type": "integer", "minimum": p.min, "maximum": p.max, "default": defaultResults}
+		schema := members{"type": "integer", "minimum": p.min, "maximum": p.max}
+		if p.preset != 0 {
+			schema["default"] = p.preset
+		}
+		return schema
 	case text:
 		return members{"type": "string", "minLength": 1}
+	case dateTime:
+		return members{"type": "string", "format": "date-time"}
 	case ids, usernames:
 		return members{"type": "array", "minItems": 1, "maxItems": maxListed, "items": rt.wordSchema(p.name)}
 	default:

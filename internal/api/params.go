@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"liked"
 )
@@ -13,8 +14,10 @@ import (
 type param struct {
 	name     string
 	form     form
+	required bool
 	enum     []string // of oneOf, in the order in which error texts print them
 	min, max int      // of integer
+	preset   int      // of integer: what goes without saying, if that is not 0
 }
 
 // form is how a parameter is written.
@@ -24,19 +27,35 @@ const (
 	oneOf     form = iota // a list of words of enum
 	integer               // from min to max
 	text                  // anything
-	ids                   // a list of 1 to maxListed ids; required
-	usernames             // a list of 1 to maxListed usernames; required
+	dateTime              // of RFC 3339
+	ids                   // a list of 1 to maxListed ids
+	usernames             // a list of 1 to maxListed usernames
 )
 
 const maxListed = 100
 
 const usernamePattern = "^[A-Za-z0-9_]{1,15}$"
 
-func (f form) list() bool     { return f == oneOf || f == ids || f == usernames }
-func (f form) required() bool { return f == ids || f == usernames }
+func (f form) list() bool { return f == oneOf || f == ids || f == usernames }
 
 // A query is the values of an endpoint's query parameters, those of lists split at their commas.
 type query map[string][]string
+
+// number and time read a parameter that readQuery has seen, and return zero if it is not there.
+func (q query) number(name string) int {
+	if len(q[name]) == 0 {
+		return 0
+	}
+	n, _ := strconv.Atoi(q[name][0])
+	return n
+}
+
+func (q query) time(name string) (t time.Time) {
+	if len(q[name]) > 0 {
+		t, _ = time.Parse(time.RFC3339, q[name][0])
+	}
+	return t
+}
 
 // pair is a parameter as it was sent, decoded.
 type pair struct{ name, value string }
@@ -87,7 +106,7 @@ func (rt *endpoint) readQuery(path []pair, raw string) (query, []fault) {
 		}
 	}
 	for _, p := range rt.params {
-		if p.form.required() && valuesOf(p.name, sent) == nil {
+		if p.required && valuesOf(p.name, sent) == nil {
 			faults = append(faults, empty(p.name))
 		}
 	}
@@ -116,6 +135,10 @@ func (p param) check(raw string, values []string) (f fault, bad bool) {
 				what = "is not a valid integer"
 			} else if int(n) < p.min || int(n) > p.max {
 				what = "is not between " + strconv.Itoa(p.min) + " and " + strconv.Itoa(p.max)
+			}
+		case dateTime:
+			if _, err := time.Parse(time.RFC3339, v); err != nil {
+				what = "is not a valid RFC3339 date-time"
 			}
 		case ids:
 			if _, err := liked.ParseID[liked.PostID](v); err != nil {
@@ -217,18 +240,22 @@ func (f facts) postFieldParams() []param {
 	return params
 }
 
-func postsQuery(f facts) []param { return append([]param{{name: "ids", form: ids}}, postQuery(f)...) }
-func usersQuery(f facts) []param { return append([]param{{name: "ids", form: ids}}, userQuery(f)...) }
+func postsQuery(f facts) []param {
+	return append([]param{{name: "ids", form: ids, required: true}}, postQuery(f)...)
+}
+func usersQuery(f facts) []param {
+	return append([]param{{name: "ids", form: ids, required: true}}, userQuery(f)...)
+}
 
 func usernamesQuery(f facts) []param {
-	return append([]param{{name: "usernames", form: usernames}}, userQuery(f)...)
+	return append([]param{{name: "usernames", form: usernames, required: true}}, userQuery(f)...)
 }
 
 func likedPostsQuery(f facts) []param  { return append(pageParams(5), postQuery(f)...) }
 func likingUsersQuery(f facts) []param { return append(pageParams(1), userQuery(f)...) }
 
 func pageParams(least int) []param {
-	return []param{{name: "max_results", form: integer, min: least, max: defaultResults}, {name: "pagination_token", form: text}}
+	return []param{{name: "max_results", form: integer, min: least, max: defaultResults, preset: defaultResults}, {name: "pagination_token", form: text}}
 }
 
 func words(names string) []string { return strings.Split(names, ",") }

@@ -50,6 +50,7 @@ type catalogue struct {
 	internal        problem // 500
 	unavailable     problem // 503
 	overloaded      problem // 503, too, for a moment
+	tooManyReaders  problem // 429: the app reads that partition of the stream already
 	tooLarge        problem // 413
 	timeout         problem // 408
 }
@@ -79,8 +80,11 @@ func newCatalogue(f facts) *catalogue {
 			"detail", "Something is broken. This is usually a temporary error, for example in a high load situation or if an endpoint is temporarily having issues. Check in the developer forums in case others are having similar issues, or try again later. ",
 			"type", "about:blank", "status", "500"),
 		unavailable: plain(503, "title", "Service Unavailable", "detail", "Service Unavailable", "type", "about:blank", "status", "503"),
-		tooLarge:    plain(413, "title", "Payload Too Large", "detail", "Payload Too Large", "type", "about:blank", "status", "413"),
-		timeout:     plain(408, "title", "Request Timeout", "detail", "Request Timeout", "type", "about:blank", "status", "408"),
+		tooManyReaders: plain(429, "title", "ConnectionException",
+			"detail", "This stream is currently at the maximum allowed connection limit.",
+			"connection_issue", "TooManyConnections", "type", f.problems+"streaming-connection"),
+		tooLarge: plain(413, "title", "Payload Too Large", "detail", "Payload Too Large", "type", "about:blank", "status", "413"),
+		timeout:  plain(408, "title", "Request Timeout", "detail", "Request Timeout", "type", "about:blank", "status", "408"),
 	}
 	c.wrongTier, c.hidden = c.forbidden, c.notPermitted
 	for code, p := range map[int]*problem{89: &c.unauthorized, 220: &c.forbidden, 453: &c.wrongTier, 88: &c.rateLimited, 261: &c.readOnly,

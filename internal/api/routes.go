@@ -25,7 +25,7 @@ type route struct {
 	limits  []limit.Rule
 	query   func(facts) []param
 	body    *schema
-	answer  any // a value of the type of what succeeds: the data of a document, or nil for JSON that is none
+	answer  any // a value of the type of what succeeds: the data of a document, streamed or not, or nil for JSON that is none
 	serve   func(*API, *call) (any, error)
 }
 
@@ -53,6 +53,9 @@ var routes = []route{
 	{"GET /2/tweets", "findTweetsById", "Look up posts", readScopes, anyContext, false, false, false, per15m(5000, 3500), postsQuery, nil, []postObject{}, (*API).posts},
 	{"POST /2/tweets", "createTweet", "Publish a post", writeScopes, userContext, false, false, false, postLimits, nil, postBody, created{document{Data: postObject{}}, ""}, (*API).createPost},
 	{"DELETE /2/tweets/{id}", "deleteTweetById", "Delete a post", writeScopes, userContext, false, false, false, per15m(50, 0), nil, nil, deletion{}, (*API).deletePost},
+	{"GET /2/likes/firehose/stream", "streamLikesFirehose", "Stream all public likes", 0, liked.AppOnly, true, false, false, per15m(0, attempts*liked.Partitions), firehoseQuery, nil, streamed{likeObject{}}, (*API).firehose},
+	{"GET /2/likes/sample10/stream", "streamLikesSample10", "Stream a tenth of all public likes", 0, liked.AppOnly, true, false, false, per15m(0, attempts*samplePartitions), sampleQuery, nil, streamed{likeObject{}}, (*API).sample},
+	{"GET /2/likes/compliance/stream", "streamLikesCompliance", "Stream the likes that are taken back", 0, liked.AppOnly, true, false, false, per15m(0, attempts), complianceQuery, nil, streamed{unlikeObject{}}, (*API).compliance},
 	{"GET /2/openapi.json", "getOpenApiSpec", "Describe this API, in OpenAPI 3.0", 0, 0, false, false, false, nil, nil, nil, nil, (*API).openAPI},
 }
 
@@ -88,6 +91,7 @@ func Operations() []string {
 func (rt *route) method() string { method, _, _ := strings.Cut(rt.pattern, " "); return method }
 func (rt *route) path() string   { _, path, _ := strings.Cut(rt.pattern, " "); return path }
 func (rt *route) writes() bool   { return rt.method() != http.MethodGet }
+func (rt *route) streams() bool  { _, ok := rt.answer.(streamed); return ok }
 
 // pathParams lists the names of the pattern's wildcards, which are ids and a username.
 func (rt *route) pathParams() (names []string) {

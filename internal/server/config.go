@@ -57,6 +57,10 @@ type Config struct {
 	// NoDailyLimits takes the limits per 24 hours away.
 	NoDailyLimits bool
 
+	// NoHomePage leaves / to X's own answer, which is a 404. Otherwise who asks for HTML gets a page with the numbers of the
+	// server and posts that everybody may see.
+	NoHomePage bool
+
 	// Explain tells clients why they were refused, in a header and on pages. For development only.
 	Explain bool
 

@@ -16,6 +16,7 @@ import (
 	"liked"
 	"liked/internal/api"
 	"liked/internal/auth"
+	"liked/internal/home"
 	"liked/internal/store"
 )
 
@@ -25,7 +26,7 @@ type observer struct {
 	inFlight prometheus.Gauge
 	waiting  atomic.Int64           // likes in the store
 	refused  *prometheus.CounterVec // connections
-	likes    [2]prometheus.Counter  // taken back, set
+	likes    [2]*atomic.Int64       // taken back, set
 	requests *prometheus.CounterVec
 	byName   map[string]*operation // never changes
 }
@@ -54,13 +55,17 @@ func newObserver(logger *slog.Logger, reg prometheus.Registerer) *observer {
 	durations := prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name: "liked_request_duration_seconds", Help: "Time from the end of a request's headers to its answer, by operationId.",
 		Buckets: []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}}, []string{"operation"})
-	changes := prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "liked_like_changes_total", Help: "Likes that were set and taken back; repeats change nothing and do not count."}, []string{"change"})
-	o.likes = [2]prometheus.Counter{changes.WithLabelValues("unlike"), changes.WithLabelValues("like")}
-	for _, id := range slices.Concat(api.Operations(), auth.Operations(), []string{noOperation}) {
+	for i, change := range []string{"unlike", "like"} {
+		n := new(atomic.Int64)
+		o.likes[i] = n
+		reg.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "liked_like_changes_total",
+			Help:        "Likes that were set and taken back; repeats change nothing and do not count.",
+			ConstLabels: prometheus.Labels{"change": change}}, func() float64 { return float64(n.Load()) }))
+	}
+	for _, id := range slices.Concat(api.Operations(), auth.Operations(), home.Operations(), []string{noOperation}) {
 		o.byName[id] = &operation{logger: logger.With("operation", id), duration: durations.WithLabelValues(id)}
 	}
-	reg.MustRegister(o.inFlight, o.requests, o.refused, durations, changes,
+	reg.MustRegister(o.inFlight, o.requests, o.refused, durations,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return o
 }
@@ -137,7 +142,7 @@ func (s countedStore) SetLike(ctx context.Context, user liked.UserID, post liked
 		if on {
 			i = 1
 		}
-		s.likes[i].Inc()
+		s.likes[i].Add(1)
 	}
 	return changed, err
 }

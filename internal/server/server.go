@@ -29,6 +29,7 @@ import (
 	"liked/internal/api"
 	"liked/internal/auth"
 	"liked/internal/control"
+	"liked/internal/home"
 	"liked/internal/limit"
 	"liked/internal/store"
 	"liked/internal/store/pebblestore"
@@ -40,6 +41,7 @@ type Server struct {
 	share       share
 	store       store.Store
 	auth        *auth.Auth
+	home        *home.Home
 	api, admin  *http.Server
 	apiL        *crowd
 	adminL      *crowd
@@ -122,9 +124,16 @@ func New(c Config) (_ *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
-	credentials, err := s.auth.NewHandler(auth.HandlerOptions{Limiter: limiter, Next: x, Lifetime: s.TokenLifetime,
+	explorer, err := s.explorer(context.Background())
+	if err != nil {
+		return nil, fmt.Errorf("API explorer: %w", err)
+	}
+	if s.home, err = home.New(s.homeOptions(x, observer)); err != nil {
+		return nil, err
+	}
+	credentials, err := s.auth.NewHandler(auth.HandlerOptions{Limiter: limiter, Next: s.home, Lifetime: s.TokenLifetime,
 		PublicURL: s.publicURL, Address: s.clientAddress, Explain: s.Explain, AutoConsent: s.AutoConsent,
-		Observe: observer.observe})
+		Explorer: explorer, Observe: observer.observe})
 	if err != nil {
 		return nil, err
 	}
@@ -134,6 +143,9 @@ func New(c Config) (_ *Server, err error) {
 	s.api = s.httpServer(observer.counting(credentials))
 	s.api.ConnContext = api.ConnContext
 	s.api.TLSConfig = s.tls
+	s.api.RegisterOnShutdown(x.EndStreams)
+	registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "liked_streams_open", Help: "Likes streams that somebody reads."}, func() float64 { return float64(x.OpenStreams()) }))
 	key, err := keyName(seal)
 	if err != nil {
 		return nil, err
@@ -330,8 +342,8 @@ func reachable(a net.Addr) string {
 	return (&net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: tcp.Port}).String()
 }
 
-// Run serves until ctx ends, and then: says on /readyz that it stops, stops accepting, gives requests under way the
-// grace time, and closes the store. It returns nil after such a stop, even if the grace time was too short for somebody.
+// Run serves until ctx ends, and then: says on /readyz that it stops, stops accepting, ends the streams, gives other
+// requests under way the grace time, and closes the store. It returns nil after such a stop, even if the grace time was too short for somebody.
 func (s *Server) Run(ctx context.Context) error {
 	if s.Data != "" {
 		access := AdminAccess{s.AdminURL(), s.AdminToken, os.Getpid()}
@@ -350,9 +362,10 @@ func (s *Server) Run(ctx context.Context) error {
 		}
 	})
 	serving.Go(func() { failed <- s.admin.Serve(s.adminL) })
-	sweepCtx, stopSweeping := context.WithCancel(ctx)
-	defer stopSweeping()
-	serving.Go(func() { s.sweep(sweepCtx) })
+	working, stopWork := context.WithCancel(ctx)
+	defer stopWork()
+	serving.Go(func() { s.sweep(working) })
+	serving.Go(func() { s.home.Run(working) })
 	s.ready.Store(true)
 	s.Logger.Info("listening", "url", s.URL(), "admin_url", s.AdminURL(), "data", s.Data)
 
@@ -363,7 +376,7 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	s.ready.Store(false)
 	s.Logger.Info("stopping", "grace", s.Grace)
-	stopSweeping()
+	stopWork()
 	s.drain(s.api, s.Grace)
 	s.drain(s.admin, time.Second)
 	serving.Wait()

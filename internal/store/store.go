@@ -24,6 +24,10 @@ type Store interface {
 	Transfer
 	Backup
 
+	// Totals counts what there is. It is exact, and costs next to nothing but for the first call after the store was
+	// opened, which may read everything about every user while other calls go on.
+	Totals(ctx context.Context) (Totals, error)
+
 	// Check reads the whole store and proves that it agrees with itself: who likes what, both lists, the counts and
 	// the log. It sees one moment, while calls go on. It returns an error only if it could not read.
 	Check(ctx context.Context) (Report, error)
@@ -31,6 +35,9 @@ type Store interface {
 	// Close waits for calls under way, then releases everything. Calls made later return Unavailable.
 	Close() error
 }
+
+// Totals is how much there is of everything. Deleted posts do not count, likes of them do until they are taken back.
+type Totals struct{ Users, Posts, Likes int64 }
 
 // Report is what Check found.
 type Report struct {
@@ -65,6 +72,9 @@ type Likes interface {
 	// there is one or ctx is done. Once an entry has been returned, no entry before it ever appears in the same
 	// partition. Entries are kept for a time that the engine is told when it is opened.
 	LikeLog(ctx context.Context, partition int, after liked.Seq, max int) ([]liked.LikeEvent, error)
+	// LogEnd returns the position of a partition's newest entry, zero if it has none: whatever is appended later stands
+	// after it, and LikeLog from any earlier position need not wait.
+	LogEnd(ctx context.Context, partition int) (liked.Seq, error)
 }
 
 // Cursor is a place in a list of likes, and the way to go on from there: to the likes below Seq, which are older, or
@@ -115,6 +125,9 @@ type Accounts interface {
 	Post(ctx context.Context, viewer liked.UserID, id liked.PostID) (liked.Post, error)
 	// Posts answers for each of the ids, in their order, what Post would.
 	Posts(ctx context.Context, viewer liked.UserID, ids []liked.PostID) ([]Seen, error)
+	// LatestPosts returns up to max posts that everybody may see, those with the highest ids, highest first, and no reposts.
+	// Where many of those are hidden it may return fewer than there are. Invalid if max is below 1.
+	LatestPosts(ctx context.Context, max int) ([]liked.Post, error)
 	// NewestPosts returns each user's post with the highest id, in the order of users; zero if there is none that the
 	// viewer may see.
 	NewestPosts(ctx context.Context, viewer liked.UserID, users []liked.UserID) ([]liked.PostID, error)

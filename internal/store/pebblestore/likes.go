@@ -259,6 +259,17 @@ func (s *Store) LikeLog(ctx context.Context, partition int, from liked.Seq, max 
 	}
 }
 
+func (s *Store) LogEnd(ctx context.Context, partition int) (liked.Seq, error) {
+	if partition < 0 || partition >= liked.Partitions {
+		return 0, liked.Errorf(liked.Invalid, "no such partition %d", partition)
+	}
+	if err := s.enter(ctx); err != nil {
+		return 0, err
+	}
+	defer s.leave()
+	return s.lastInLog(partition, liked.Seq(s.syncedSeq.Load()))
+}
+
 // readLog returns entries after from, up to and including to.
 func (s *Store) readLog(partition int, from, to liked.Seq, max int) (events []liked.LikeEvent, err error) {
 	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: logKey(nil, partition, from+1), UpperBound: after(logKey(nil, partition, to))})

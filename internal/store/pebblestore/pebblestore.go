@@ -92,6 +92,7 @@ type Store struct {
 
 	generation atomic.Uint64
 	traces     traces
+	totals     totals
 	copying    sync.Mutex // held by the one backup
 }
 
@@ -125,6 +126,7 @@ func Open(o Options) (*Store, error) {
 		stop:     make(chan struct{}),
 		stopped:  make(chan struct{}),
 		queue:    queue{wake: make(chan struct{}, 1)},
+		totals:   totals{counting: make(chan struct{}, 1)},
 	}
 	switch {
 	case s.inMemory:
@@ -283,7 +285,7 @@ func (s *Store) load(o *Options) error {
 	// The newest entry of the log is never pruned, so that its position needs no key of its own.
 	last := liked.Seq(max(horizon, imported))
 	for p := range liked.Partitions {
-		seq, err := s.lastInLog(p)
+		seq, err := s.lastInLog(p, math.MaxUint64)
 		if err != nil {
 			return err
 		}
@@ -320,8 +322,9 @@ func (s *Store) raise(last liked.Seq, after time.Time) (liked.Seq, error) {
 	return max(last, liked.Seq(floor)), nil
 }
 
-func (s *Store) lastInLog(partition int) (liked.Seq, error) {
-	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: logKey(nil, partition, 0), UpperBound: after(logKey(nil, partition, math.MaxUint64))})
+// lastInLog returns the position of the partition's newest entry up to and including to, zero if there is none.
+func (s *Store) lastInLog(partition int, to liked.Seq) (liked.Seq, error) {
+	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: logKey(nil, partition, 0), UpperBound: after(logKey(nil, partition, to))})
 	if err != nil {
 		return 0, unavailable(err)
 	}

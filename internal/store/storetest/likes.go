@@ -332,11 +332,16 @@ func likeLog(t *T) {
 			events[i].Seq = 0
 		}
 		same(t, "partition", events, want[p])
+		end, err := s.LogEnd(t.ctx, p)
+		t.ok(err)
+		same(t, "end of the partition", end, last)
 	}
 	for _, c := range []struct{ partition, max int }{{-1, 1}, {liked.Partitions, 1}, {0, 0}} {
 		_, err := s.LikeLog(t.ctx, c.partition, 0, c.max)
 		t.fails(err, liked.Invalid)
 	}
+	_, err := s.LogEnd(t.ctx, liked.Partitions)
+	t.fails(err, liked.Invalid)
 	p := where[uid(1)]
 	one, err := s.LikeLog(t.ctx, p, 0, 1)
 	t.ok(err)
@@ -423,6 +428,14 @@ func logWaits(t *T) {
 	case <-time.After(20 * time.Millisecond):
 	}
 	t.like(s, 1, 1, true, true)
+	ends := 0
+	for p := range liked.Partitions {
+		if end, err := s.LogEnd(t.ctx, p); err != nil || end != 0 {
+			t.ok(err)
+			ends++
+		}
+	}
+	same(t, "partitions with an entry as soon as the like is answered", ends, 1)
 	select {
 	case r := <-results:
 		t.ok(r.err)

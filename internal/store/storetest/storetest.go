@@ -96,7 +96,7 @@ func (t *T) open() store.Store {
 func (t *T) end(s store.Store) {
 	t.Cleanup(func() {
 		if _, err := s.Users(context.Background(), 0, 1); err == nil {
-			t.check(s)
+			t.total(s, t.check(s))
 		} else if liked.KindOf(err) != liked.Unavailable {
 			t.Errorf("Users: %v", err)
 		}
@@ -117,6 +117,17 @@ func (t *T) check(s store.Store) store.Report {
 		t.Errorf("Check: %s", p)
 	}
 	return r
+}
+
+// total fails the test if the totals are not those of a report that was made at the same time.
+func (t *T) total(s store.Store, r store.Report) {
+	t.Helper()
+	got, err := s.Totals(context.Background())
+	if err != nil {
+		t.Errorf("Totals: %v", err)
+	} else if want := (store.Totals{Users: r.Users, Posts: r.Posts, Likes: r.Likes}); got != want {
+		t.Errorf("Totals: got %+v, want %+v", got, want)
+	}
 }
 
 // repeat returns n, or less of it if tests are to be short.

@@ -1,0 +1,201 @@
+package api
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"slices"
+	"strings"
+
+	"liked"
+)
+
+// streamed marks, in the table of routes, an endpoint that goes on answering: data is what an event is about.
+type streamed struct{ data any }
+
+// likeObject is X's "like with tweet author": who likes is not in it.
+type likeObject struct {
+	ID               string       `json:"id"`
+	LikedTweet       liked.PostID `json:"liked_tweet_id"`
+	TweetAuthor      liked.UserID `json:"tweet_author_id"`
+	LikedTweetAuthor liked.UserID `json:"liked_tweet_author_id,omitempty"` // the same, as the fields name it
+	CreatedAt        string       `json:"created_at" openapi:"date-time"`
+	TimestampMS      int64        `json:"timestamp_ms"`
+}
+
+// unlikeObject says which user took back the like of which post.
+type unlikeObject struct {
+	Delete favoriteDeletion `json:"delete"`
+}
+
+type favoriteDeletion struct {
+	Favorite favorite `json:"favorite"`
+	EventAt  string   `json:"event_at" openapi:"date-time"`
+}
+
+type favorite struct {
+	Post liked.PostID `json:"id"`
+	User liked.UserID `json:"user_id"`
+}
+
+// eventHash is what the id of a like is made from, and its place in the sample. It depends on the like's position in the
+// log and on nothing else, so that it is the same for every reader, after every restart.
+func eventHash(e *liked.LikeEvent) [16]byte {
+	sum := sha256.Sum256(binary.BigEndian.AppendUint64(nil, uint64(e.Seq)))
+	return [16]byte(sum[:])
+}
+
+// A tenth of all likes is in the sample, in equal parts for its partitions.
+const (
+	samplePartitions = 2
+	sampledOf        = samplePartitions * 10
+)
+
+// samplePartition returns the partition of the sample that the like is in; above samplePartitions: none.
+func samplePartition(e *liked.LikeEvent) int {
+	hash := eventHash(e)
+	return int(binary.BigEndian.Uint32(hash[:])%sampledOf) + 1
+}
+
+// event is one line of a stream, with its end. Seq is the position in the log of what it tells.
+type event struct {
+	seq  liked.Seq
+	line []byte
+}
+
+func newEvent(e *liked.LikeEvent, v any) (event, error) {
+	text, err := encode(v)
+	return event{e.Seq, append(text, "\r\n"...)}, err
+}
+
+// likeView is what a reader wants to see of a like.
+type likeView struct {
+	*API
+	wanted
+	author bool // by the name that the fields have for it
+}
+
+func (a *API) newLikeView(q query) *likeView {
+	return &likeView{a, newWanted(q), slices.Contains(q["like_with_tweet_author.fields"], "liked_tweet_author_id")}
+}
+
+// viewKey is the same for views that write the same events.
+func viewKey(q query) string {
+	var key []string
+	for _, name := range []string{"like_with_tweet_author.fields", "expansions", "tweet.fields", "user.fields"} {
+		key = append(key, strings.Join(slices.Compact(slices.Sorted(slices.Values(q[name]))), ","))
+	}
+	return strings.Join(key, " ")
+}
+
+// write returns the likes that are public at this moment: everybody may see the post, and neither its author nor the
+// user who likes it is protected or hidden.
+func (v *likeView) write(ctx context.Context, likes []liked.LikeEvent) ([]event, error) {
+	posts := make([]liked.PostID, len(likes))
+	var people wishes[liked.UserID]
+	for i, e := range likes {
+		posts[i] = e.Post
+		people.add(e.User, "id")
+		people.add(e.Author, "id")
+	}
+	seen, err := v.Store.Posts(ctx, 0, posts)
+	if err != nil {
+		return nil, err
+	}
+	users, err := v.publicUsers(ctx, people.ids)
+	if err != nil {
+		return nil, err
+	}
+	var objects map[liked.UserID]*userObject
+	if v.expands("liked_tweet_author_id") {
+		if objects, err = v.objects(ctx, likes, users); err != nil {
+			return nil, err
+		}
+	}
+	events := make([]event, 0, len(likes))
+	for i := range likes {
+		e := &likes[i]
+		_, public := users[e.User]
+		if _, ok := users[e.Author]; !ok || !public || seen[i].Err != nil {
+			continue
+		}
+		hash := eventHash(e)
+		like := likeObject{ID: hex.EncodeToString(hash[:]), LikedTweet: e.Post, TweetAuthor: e.Author, CreatedAt: timestamp(e.At), TimestampMS: e.At.UnixMilli()}
+		if v.author {
+			like.LikedTweetAuthor = e.Author
+		}
+		doc := document{Data: like}
+		if objects != nil {
+			doc.including().Users = []*userObject{objects[e.Author]}
+		}
+		if v.expands("liked_tweet_id") {
+			doc.including().Tweets = []*postObject{v.newPost(seen[i].Post)}
+		}
+		event, err := newEvent(e, doc)
+		if err != nil {
+			return nil, err
+		}
+		events = append(events, event)
+	}
+	return events, nil
+}
+
+// objects returns the authors as the reader wants to see them.
+func (v *likeView) objects(ctx context.Context, likes []liked.LikeEvent, users map[liked.UserID]liked.User) (map[liked.UserID]*userObject, error) {
+	var authors []liked.User
+	objects := make(map[liked.UserID]*userObject)
+	for _, e := range likes {
+		if u, ok := users[e.Author]; ok && objects[e.Author] == nil {
+			authors, objects[e.Author] = append(authors, u), new(userObject)
+		}
+	}
+	made, err := v.userObjects(&call{ctx: ctx}, &v.wanted, authors)
+	for _, o := range made {
+		objects[o.ID] = o
+	}
+	return objects, err
+}
+
+// publicUsers returns those of the users whom everybody may see.
+func (a *API) publicUsers(ctx context.Context, ids []liked.UserID) (map[liked.UserID]liked.User, error) {
+	found, err := a.Store.UsersByID(ctx, ids)
+	users := make(map[liked.UserID]liked.User, len(found))
+	for _, u := range found {
+		if !u.State.Hidden() && !u.Protected {
+			users[u.ID] = u
+		}
+	}
+	return users, err
+}
+
+// writeUnlikes returns the unlikes, but for those that concern somebody who is protected. Of hidden people and deleted
+// posts they are told: whoever keeps the like has to forget it.
+func (a *API) writeUnlikes(ctx context.Context, unlikes []liked.LikeEvent) ([]event, error) {
+	var people wishes[liked.UserID]
+	for _, e := range unlikes {
+		people.add(e.User, "id")
+		people.add(e.Author, "id")
+	}
+	found, err := a.Store.UsersByID(ctx, people.ids)
+	if err != nil {
+		return nil, err
+	}
+	protected := make(map[liked.UserID]bool)
+	for _, u := range found {
+		protected[u.ID] = u.Protected
+	}
+	events := make([]event, 0, len(unlikes))
+	for i := range unlikes {
+		e := &unlikes[i]
+		if protected[e.User] || protected[e.Author] {
+			continue
+		}
+		event, err := newEvent(e, document{Data: unlikeObject{favoriteDeletion{favorite{e.Post, e.User}, timestamp(e.At)}}})
+		if err != nil {
+			return nil, err
+		}
+		events = append(events, event)
+	}
+	return events, nil
+}

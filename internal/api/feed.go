@@ -1,0 +1,251 @@
+package api
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"liked"
+	"liked/internal/store"
+)
+
+// source is where the events of a stream come from.
+type source struct {
+	store store.Store
+	logs  []int // partitions of the like log
+	takes func(*liked.LikeEvent) bool
+	write func(context.Context, []liked.LikeEvent) ([]event, error) // it may leave some out
+}
+
+// positions are places in the partitions of the like log, each behind what was read.
+type positions [liked.Partitions]liked.Seq
+
+// ends returns where the log ends now.
+func (s *source) ends(ctx context.Context) (at positions, err error) {
+	for _, p := range s.logs {
+		if at[p], err = s.store.LogEnd(ctx, p); err != nil {
+			return at, err
+		}
+	}
+	return at, nil
+}
+
+// entriesAtOnce bounds what is read of the log, and written out, in one go.
+const entriesAtOnce = 256
+
+// events returns what a stream tells of the entries.
+func (s *source) events(ctx context.Context, entries []liked.LikeEvent) ([]event, error) {
+	var taken []liked.LikeEvent
+	for i := range entries {
+		if s.takes(&entries[i]) {
+			taken = append(taken, entries[i])
+		}
+	}
+	if len(taken) == 0 {
+		return nil, nil
+	}
+	return s.write(ctx, taken)
+}
+
+// replay reads the log from one place to another, both of them at or before its end, in order of time. It calls back
+// with the events, or with none so that the callee hears that the replay goes on; an error of it ends the replay.
+func (s *source) replay(ctx context.Context, from, to positions, tell func([]event) error) error {
+	var pages [liked.Partitions][]liked.LikeEvent
+	batch := make([]liked.LikeEvent, 0, entriesAtOnce)
+	for {
+		oldest := -1
+		for _, p := range s.logs {
+			if len(pages[p]) == 0 && from[p] < to[p] {
+				var err error
+				if pages[p], err = s.store.LikeLog(ctx, p, from[p], entriesAtOnce); err != nil {
+					return err
+				}
+			}
+			if len(pages[p]) > 0 && pages[p][0].Seq <= to[p] && (oldest < 0 || pages[p][0].Seq < pages[oldest][0].Seq) {
+				oldest = p
+			}
+		}
+		if oldest >= 0 {
+			batch = append(batch, pages[oldest][0])
+			from[oldest] = pages[oldest][0].Seq
+			pages[oldest] = pages[oldest][1:]
+		}
+		if len(batch) == entriesAtOnce || oldest < 0 {
+			events, err := s.events(ctx, batch)
+			if err != nil {
+				return err
+			}
+			if err := tell(events); err != nil {
+				return err
+			}
+			batch = batch[:0]
+		}
+		if oldest < 0 {
+			return nil
+		}
+	}
+}
+
+// A feed is the live end of a stream, for all who read it with the same wishes: it follows the log, and writes each
+// event once. It keeps the newest batches; who falls behind them has lost touch.
+type feed struct {
+	source
+	cancel  context.CancelFunc
+	running sync.WaitGroup
+	readers int // guarded by the streams' lock
+
+	mu     sync.Mutex
+	recent []*batch
+	number uint64 // of recent[0], counted from the first that there was
+	bytes  int    // of the text of recent
+	at     positions
+	more   chan struct{} // closed when there is another batch, or err is set
+	err    error
+}
+
+// batch is events of one partition of the log, in order.
+type batch struct {
+	log    int
+	events []event
+	text   []byte // their lines
+	packed func() []byte
+}
+
+const (
+	// feedBytes bounds what a feed keeps: of events without expansions, some thousands.
+	feedBytes = 1 << 20
+	// gather is how long a feed waits, once it has read something, for more to read with it. It bounds what readers cost
+	// those who like.
+	gather = 20 * time.Millisecond
+)
+
+// newFeed starts a feed of what comes behind the place in the log.
+func newFeed(s source, at positions) *feed {
+	ctx, cancel := context.WithCancel(context.Background())
+	f := &feed{source: s, cancel: cancel, at: at, more: make(chan struct{})}
+	for _, p := range s.logs {
+		f.running.Go(func() { f.fail(f.run(ctx, p, at[p])) })
+	}
+	return f
+}
+
+// stop ends the feed and waits for its end.
+func (f *feed) stop() {
+	f.cancel()
+	f.running.Wait()
+}
+
+// run follows one partition of the log until ctx ends or something fails.
+func (f *feed) run(ctx context.Context, log int, at liked.Seq) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("panic: %v\n%s", v, debug.Stack())
+		}
+	}()
+	pause := time.NewTimer(0)
+	defer pause.Stop()
+	for {
+		entries, err := f.store.LikeLog(ctx, log, at, entriesAtOnce)
+		if err != nil {
+			return err
+		}
+		events, err := f.events(ctx, entries)
+		if err != nil {
+			return err
+		}
+		at = entries[len(entries)-1].Seq
+		f.append(log, at, events)
+		if len(entries) == entriesAtOnce {
+			continue
+		}
+		pause.Reset(gather)
+		select {
+		case <-pause.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+func (f *feed) append(log int, at liked.Seq, events []event) {
+	b := &batch{log: log, events: events, text: lines(events)}
+	rest := b.text
+	for i, e := range events { // so that each line is kept once
+		b.events[i].line, rest = rest[:len(e.line)], rest[len(e.line):]
+	}
+	b.packed = sync.OnceValue(func() []byte { return deflate(b.text) })
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.at[log] = at
+	if len(events) == 0 {
+		return
+	}
+	f.recent = append(f.recent, b)
+	for f.bytes += len(b.text); f.bytes > feedBytes && len(f.recent) > 1; f.number++ {
+		f.bytes -= len(f.recent[0].text)
+		f.recent[0] = nil
+		f.recent = f.recent[1:]
+	}
+	close(f.more)
+	f.more = make(chan struct{})
+}
+
+func (f *feed) fail(err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.err == nil {
+		f.err = err
+		close(f.more)
+		f.more = make(chan struct{})
+	}
+}
+
+// end returns the number of the batch that comes next, and the place in the log behind what was there before it.
+func (f *feed) end() (next uint64, at positions) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.number + uint64(len(f.recent)), f.at
+}
+
+// next returns the batch of the number. If it is still to come, there is a channel that is closed with the next change.
+// lost says that it is no longer there.
+func (f *feed) next(number uint64) (b *batch, more <-chan struct{}, lost bool, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	switch {
+	case number < f.number:
+		return nil, nil, true, nil
+	case number < f.number+uint64(len(f.recent)):
+		return f.recent[number-f.number], nil, false, nil
+	}
+	return nil, f.more, false, f.err
+}
+
+func lines(events []event) []byte {
+	size := 0
+	for _, e := range events {
+		size += len(e.line)
+	}
+	text := make([]byte, 0, size)
+	for _, e := range events {
+		text = append(text, e.line...)
+	}
+	return text
+}
+
+// after returns the lines of the events behind the place, and all of them packed if it is all.
+func (b *batch) after(at liked.Seq) (text []byte, packed func() []byte) {
+	skip := 0
+	for _, e := range b.events {
+		if e.seq > at {
+			break
+		}
+		skip += len(e.line)
+	}
+	if skip > 0 {
+		return b.text[skip:], nil
+	}
+	return b.text, b.packed
+}

@@ -1,0 +1,270 @@
+package api
+
+import (
+	"bytes"
+	"compress/flate"
+	"context"
+	"encoding/binary"
+	"errors"
+	"hash/crc32"
+	"net/http"
+	"os"
+	"strconv"
+	"sync"
+	"time"
+
+	"liked"
+)
+
+var (
+	errEnding = errors.New("the server stops")
+	errSlow   = errors.New("the reader is too slow")
+	errLeft   = errors.New("the reader left")
+)
+
+// follow writes a stream until it ends, its reader leaves or the server stops. The reader is looked at as closely as
+// when it came, before each event.
+func (a *API) follow(rt *endpoint, w http.ResponseWriter, r *http.Request, x *exchange, s *stream) {
+	defer s.leave()
+	o := &outlet{w: w, control: http.NewResponseController(w), x: x, keepAlive: a.KeepAlive, stall: a.Stall, ending: a.streams.ending}
+	var generation uint64
+	known := false
+	o.allowed = func() error {
+		now := a.Store.Generation() // before who is calling is read
+		if known && now == generation {
+			return nil
+		}
+		who, err := a.authorize(rt, r, x)
+		if err == nil && who.AppState == liked.NotEnrolled {
+			err = a.notEnrolled(who.ClientID)
+		}
+		generation, known = now, err == nil
+		return err
+	}
+	h := w.Header()
+	if acceptsGzip(r.Header.Get("Accept-Encoding")) {
+		h["Content-Encoding"] = headerGzip
+		o.zip = new(zip)
+	}
+	if r.ProtoMajor == 1 {
+		h["Connection"] = []string{"close"} // the deadlines of a stream are no good for what might come after it
+	}
+	a.headers.api(h, x)
+	x.set(h, "X-Response-Time", strconv.FormatInt(time.Since(x.Start).Milliseconds(), 10))
+	x.Status = http.StatusOK
+	w.WriteHeader(http.StatusOK)
+
+	err := o.open()
+	if err == nil {
+		err = s.run(r.Context(), o)
+	}
+	switch {
+	case err == nil:
+		_ = o.close() // that failed if the reader left, and there is nobody to tell
+	case errors.Is(err, errSlow):
+		x.Why = err.Error()
+		panic(http.ErrAbortHandler)
+	case errors.Is(err, errLeft), r.Context().Err() != nil:
+	case errors.Is(err, errEnding):
+		x.Why = err.Error()
+		a.disconnect(o, "UpstreamOperationalDisconnect", "This stream has been disconnected upstream for operational reasons.")
+	case a.problemOf(err).status < 500:
+		x.Why = err.Error()
+		a.disconnect(o, "ClientApplicationStateDegraded", "This stream has been disconnected for operational reasons.")
+	default:
+		x.Err = err
+		a.disconnect(o, "InternalError", "This stream has been disconnected for operational reasons.")
+	}
+}
+
+// disconnect ends the stream with X's word for the reason.
+func (a *API) disconnect(o *outlet, kind, detail string) {
+	entry := object(false, "title", "operational-disconnect", "disconnect_type", kind, "detail", detail, "type", a.problems+"operational-disconnect")
+	text, err := encode(document{Errors: partials{entry}})
+	if err == nil {
+		err = o.write(append(text, "\r\n"...), nil)
+	}
+	if err == nil {
+		_ = o.close() // nobody is left to tell
+	}
+}
+
+// run writes what there is to tell. It returns nil at the end of a stream that has one.
+func (s *stream) run(ctx context.Context, o *outlet) error {
+	at := s.from
+	if s.feed == nil {
+		return s.replay(ctx, at, s.until, o.events)
+	}
+	// What stands in the log before the end of the feed is read from there. If the feed has since moved on further than it
+	// remembers, so is that.
+	next, to := s.feed.end()
+	for {
+		if err := s.replay(ctx, at, to, o.events); err != nil {
+			return err
+		}
+		for p := range at {
+			at[p] = max(at[p], to[p])
+		}
+		if _, _, lost, _ := s.feed.next(next); !lost {
+			break
+		}
+		next, to = s.feed.end()
+	}
+	quiet := time.NewTimer(o.keepAlive)
+	defer quiet.Stop()
+	for {
+		b, more, lost, err := s.feed.next(next)
+		switch {
+		case lost:
+			return errSlow
+		case b != nil:
+			if text, packed := b.after(at[b.log]); len(text) > 0 {
+				if err := o.tell(text, packed); err != nil {
+					return err
+				}
+				quiet.Reset(o.keepAlive)
+			}
+			at[b.log] = max(at[b.log], b.events[len(b.events)-1].seq)
+			next++
+			continue
+		case err != nil:
+			return err
+		}
+		select {
+		case <-more:
+		case <-quiet.C:
+			if err := o.tell(signOfLife, nil); err != nil {
+				return err
+			}
+			quiet.Reset(o.keepAlive)
+		case <-o.ending:
+			return errEnding
+		case <-ctx.Done():
+			return errLeft
+		}
+	}
+}
+
+var signOfLife = []byte("\r\n")
+
+// outlet is one reader's end of a stream.
+type outlet struct {
+	w         http.ResponseWriter
+	control   *http.ResponseController
+	x         *exchange
+	zip       *zip          // nil if the reader does not want it
+	keepAlive time.Duration // how long the reader waits for a sign of life
+	stall     time.Duration // how long it may take for what is written
+	written   time.Time     // when something was, last
+	ending    <-chan struct{}
+	allowed   func() error // whether the reader still is
+}
+
+// open sends the headers.
+func (o *outlet) open() error {
+	if o.zip != nil {
+		return o.flush(gzipHeader)
+	}
+	return o.flush(nil)
+}
+
+// close ends what open began.
+func (o *outlet) close() error {
+	if o.zip != nil {
+		return o.flush(o.zip.end())
+	}
+	return nil
+}
+
+// events writes what a replay found, and a sign of life where it long found nothing.
+func (o *outlet) events(events []event) error {
+	if len(events) > 0 {
+		return o.tell(lines(events), nil)
+	}
+	if time.Since(o.written) < o.keepAlive {
+		return nil
+	}
+	return o.tell(signOfLife, nil)
+}
+
+// tell writes lines to a reader who is still allowed to read them.
+func (o *outlet) tell(text []byte, packed func() []byte) error {
+	select {
+	case <-o.ending:
+		return errEnding
+	default:
+	}
+	if err := o.allowed(); err != nil {
+		return err
+	}
+	return o.write(text, packed)
+}
+
+// write sends text; packed, where it is known, returns what deflate makes of it.
+func (o *outlet) write(text []byte, packed func() []byte) error {
+	if o.zip != nil {
+		o.zip.add(text)
+		if packed != nil {
+			text = packed()
+		} else {
+			text = deflate(text)
+		}
+	}
+	return o.flush(text)
+}
+
+// flush sends bytes at once. Whoever stalls is too slow.
+func (o *outlet) flush(text []byte) error {
+	o.written = time.Now()
+	err := o.control.SetWriteDeadline(o.written.Add(o.stall))
+	if err == nil && len(text) > 0 {
+		_, err = o.w.Write(text)
+	}
+	if err == nil {
+		err = o.control.Flush()
+	}
+	if err == nil {
+		o.x.Bytes += len(text)
+		return nil
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return errSlow
+	}
+	return errLeft
+}
+
+// zip is the state of one gzip stream (RFC 1952) whose deflated blocks may be made elsewhere: what deflate returns stands
+// for itself, so that many streams can have the same.
+type zip struct{ sum, size uint32 }
+
+var gzipHeader = []byte{0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff} // RFC 1952, 2.3: deflated, of no time and no system
+
+func (z *zip) add(text []byte) {
+	z.sum = crc32.Update(z.sum, crc32.IEEETable, text)
+	z.size += uint32(len(text))
+}
+
+// end returns a last block that is empty (RFC 1951, 3.2.6), and what follows the blocks.
+func (z *zip) end() []byte {
+	return binary.LittleEndian.AppendUint32(binary.LittleEndian.AppendUint32([]byte{3, 0}, z.sum), z.size)
+}
+
+// deflate returns text as deflate blocks (RFC 1951) that refer to nothing outside of them, end on a byte and are not the
+// last.
+func deflate(text []byte) []byte {
+	var b bytes.Buffer
+	d := deflaters.Get().(*flate.Writer)
+	defer deflaters.Put(d)
+	d.Reset(&b)
+	d.Write(text) // writes to memory do not fail
+	d.Flush()
+	return b.Bytes()
+}
+
+var deflaters = sync.Pool{New: func() any {
+	d, err := flate.NewWriter(nil, flate.BestSpeed)
+	if err != nil {
+		panic(err) // the level is a constant
+	}
+	return d
+}}

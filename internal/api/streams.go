@@ -1,0 +1,243 @@
+package api
+
+import (
+	"sync"
+	"time"
+
+	"liked"
+)
+
+// The likes streams. Each follows the like log, in which every change stands once; a request that goes through is handed
+// to follow, which writes until the reader leaves.
+
+const (
+	attempts   = 50 // to connect to one partition of a stream, in 15 minutes
+	maxReaders = 1  // connections of an app to one partition of a stream
+	replayable = 24 * time.Hour
+)
+
+func firehoseQuery(f facts) []param { return likeStreamQuery(f, liked.Partitions) }
+func sampleQuery(f facts) []param   { return likeStreamQuery(f, samplePartitions) }
+
+func likeStreamQuery(f facts, partitions int) []param {
+	return append([]param{
+		{name: "partition", form: integer, required: true, min: 1, max: partitions},
+		{name: "like_with_tweet_author.fields", enum: likeFields},
+		{name: "expansions", enum: likeExpansions},
+		{name: "tweet.fields", enum: f.postFields},
+		{name: "user.fields", enum: f.userFields},
+		{name: "media.fields", enum: mediaFields},
+	}, complianceQuery(f)...)
+}
+
+func complianceQuery(facts) []param {
+	return []param{{name: "backfill_minutes", form: integer, max: 5}, {name: "start_time", form: dateTime}, {name: "end_time", form: dateTime}}
+}
+
+var (
+	likeFields     = words("attachments_media_keys,created_at,id,liked_tweet_author_id,liked_tweet_id,timestamp_ms")
+	likeExpansions = words("attachments.media_keys,liked_tweet_author_id,liked_tweet_id")
+	allLogs        = func() (logs []int) {
+		for p := range liked.Partitions {
+			logs = append(logs, p)
+		}
+		return logs
+	}()
+)
+
+// firehose streams the likes of a partition of the like log, so that those of one user come in order, through one
+// connection.
+func (a *API) firehose(c *call) (any, error) {
+	partition := c.query.number("partition")
+	return a.openStream(c, feedKey{"firehose", partition, viewKey(c.query)}, source{
+		logs:  []int{partition - 1},
+		takes: func(e *liked.LikeEvent) bool { return e.On },
+		write: a.newLikeView(c.query).write,
+	})
+}
+
+// sample streams a part of the tenth of all likes that their ids decide on.
+func (a *API) sample(c *call) (any, error) {
+	partition := c.query.number("partition")
+	return a.openStream(c, feedKey{"sample10", partition, viewKey(c.query)}, source{
+		logs:  allLogs,
+		takes: func(e *liked.LikeEvent) bool { return e.On && samplePartition(e) == partition },
+		write: a.newLikeView(c.query).write,
+	})
+}
+
+// compliance streams the unlikes.
+func (a *API) compliance(c *call) (any, error) {
+	return a.openStream(c, feedKey{name: "compliance"}, source{
+		logs:  allLogs,
+		takes: func(e *liked.LikeEvent) bool { return !e.On },
+		write: a.writeUnlikes,
+	})
+}
+
+// streams are those who read, and the feeds that they read.
+type streams struct {
+	ending chan struct{} // closed when the server stops
+	end    sync.Once
+
+	mu    sync.Mutex
+	seats map[seat]int
+	open  int
+	feeds map[feedKey]*feed
+}
+
+// seat is what an app may have maxReaders of.
+type seat struct {
+	app       liked.AppID
+	stream    string
+	partition int
+}
+
+// feedKey tells feeds apart that write different events.
+type feedKey struct {
+	name      string
+	partition int
+	view      string
+}
+
+func (s *streams) init() {
+	s.ending, s.seats, s.feeds = make(chan struct{}), make(map[seat]int), make(map[feedKey]*feed)
+}
+
+// EndStreams tells the readers of all streams that the server stops, and refuses others. It does not wait.
+func (a *API) EndStreams() { a.streams.end.Do(func() { close(a.streams.ending) }) }
+
+// OpenStreams returns how many streams have a reader now.
+func (a *API) OpenStreams() int {
+	a.streams.mu.Lock()
+	defer a.streams.mu.Unlock()
+	return a.streams.open
+}
+
+// sit takes a seat if there is one. Whoever has it must get up.
+func (s *streams) sit(at seat) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.seats[at] >= maxReaders {
+		return false
+	}
+	s.seats[at]++
+	s.open++
+	return true
+}
+
+func (s *streams) getUp(from seat) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.open--
+	if s.seats[from]--; s.seats[from] == 0 {
+		delete(s.seats, from)
+	}
+}
+
+// join returns the feed of that key for one more reader; if there is none it begins at the place in the log.
+func (s *streams) join(key feedKey, from source, at positions) *feed {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f := s.feeds[key]
+	if f == nil {
+		f = newFeed(from, at)
+		s.feeds[key] = f
+	}
+	f.readers++
+	return f
+}
+
+// part ends the feed after its last reader.
+func (s *streams) part(key feedKey, f *feed) {
+	s.mu.Lock()
+	f.readers--
+	last := f.readers == 0
+	if last {
+		delete(s.feeds, key)
+	}
+	s.mu.Unlock()
+	if last {
+		f.stop()
+	}
+}
+
+// stream is one reader's: what there is to read, from where on.
+type stream struct {
+	source
+	from  positions
+	feed  *feed     // nil if the stream ends
+	until positions // where it ends
+	leave func()    // must be called
+}
+
+// openStream makes a stream of the source that holds what the request says about time. The reader gets all that is
+// appended to the log once openStream has returned.
+func (a *API) openStream(c *call, key feedKey, from source) (*stream, error) {
+	select {
+	case <-a.streams.ending:
+		return nil, a.unavailable.because("the server is stopping")
+	default:
+	}
+	begin, end, faults := a.span(c.query)
+	if len(faults) > 0 {
+		return nil, a.invalid("", faults...)
+	}
+	place := seat{c.who.App, key.name, key.partition}
+	if !a.streams.sit(place) {
+		return nil, a.tooManyReaders.because("the app has a connection to this partition of the stream already")
+	}
+	from.store = a.Store
+	now, err := from.ends(c.ctx)
+	if err != nil {
+		a.streams.getUp(place)
+		return nil, err
+	}
+	s := &stream{source: from, from: now, until: now}
+	for _, p := range from.logs {
+		if !begin.IsZero() {
+			s.from[p] = min(now[p], before(begin))
+		}
+		if !end.IsZero() {
+			s.until[p] = min(now[p], before(end))
+		}
+	}
+	if !end.IsZero() {
+		s.leave = func() { a.streams.getUp(place) }
+		return s, nil
+	}
+	s.feed = a.streams.join(key, from, now)
+	s.leave = func() {
+		a.streams.part(key, s.feed)
+		a.streams.getUp(place)
+	}
+	return s, nil
+}
+
+// before returns the last position in the log before the time.
+func before(t time.Time) liked.Seq { return liked.Seq(max(t.UnixMilli(), 1))<<20 - 1 }
+
+// span returns when a stream begins and ends, zero for now and for never.
+func (a *API) span(q query) (begin, end time.Time, faults []fault) {
+	now := a.Now()
+	begin, end = q.time("start_time"), q.time("end_time")
+	wrong := func(name, what string) { faults = append(faults, badValue(pair{name, q[name][0]}, what)) }
+	switch {
+	case begin.IsZero() && !end.IsZero():
+		faults = append(faults, empty("start_time"))
+	case begin.IsZero():
+	case !begin.Before(now):
+		wrong("start_time", "is not in the past")
+	case begin.Before(now.Add(-replayable)):
+		wrong("start_time", "is not within the last 24 hours")
+	case !end.IsZero() && !begin.Before(end):
+		wrong("start_time", "is not before the `end_time`")
+	}
+	if !end.IsZero() && !end.Before(now) {
+		wrong("end_time", "is not in the past")
+	}
+	if n := q.number("backfill_minutes"); n > 0 && begin.IsZero() {
+		begin = now.Add(-time.Duration(n) * time.Minute)
+	}
+	return begin, end, faults
+}
