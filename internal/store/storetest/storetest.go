@@ -10,6 +10,7 @@ import (
 	"reflect"
 	"slices"
 	"strconv"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -306,15 +307,22 @@ func walkThere[Item any](t *T, max int, get func(store.Cursor) (store.Page[Item]
 	}
 }
 
-// log returns all entries that there are, by partition.
+// log returns all entries that there are, by partition. Nobody may be writing.
 func (t *T) log(s store.Store) (all [liked.Partitions][]liked.LikeEvent) {
 	t.Helper()
+	// At the end of a partition LikeLog waits. Whether this is the end, only the number of all entries tells: a time that
+	// is over may be that of a machine that has other things to do.
+	missing := new(atomic.Int64)
+	missing.Store(t.check(s).LogEntries)
+	ctx, cancel := context.WithTimeout(t.ctx, time.Minute)
+	defer cancel()
+	if missing.Load() == 0 {
+		return all
+	}
 	together(len(all), func(p int) {
 		for after := liked.Seq(0); ; {
-			ctx, cancel := context.WithTimeout(t.ctx, 20*time.Millisecond)
 			events, err := s.LikeLog(ctx, p, after, 100)
-			cancel()
-			if err == context.DeadlineExceeded {
+			if err != nil && ctx.Err() != nil {
 				return
 			}
 			if t.noError(err); len(events) == 0 {
@@ -323,7 +331,13 @@ func (t *T) log(s store.Store) (all [liked.Partitions][]liked.LikeEvent) {
 			}
 			all[p] = append(all[p], events...)
 			after = events[len(events)-1].Seq
+			if missing.Add(-int64(len(events))) <= 0 {
+				cancel()
+			}
 		}
 	})
+	if n := missing.Load(); n != 0 {
+		t.Errorf("LikeLog: %d entries fewer than there are", n)
+	}
 	return all
 }
