@@ -10,7 +10,6 @@ import (
 	"reflect"
 	"slices"
 	"strconv"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -307,37 +306,20 @@ func walkThere[Item any](t *T, max int, get func(store.Cursor) (store.Page[Item]
 	}
 }
 
-// log returns all entries that there are, by partition. Nobody may be writing.
+// log returns all entries that there are, by partition.
 func (t *T) log(s store.Store) (all [liked.Partitions][]liked.LikeEvent) {
 	t.Helper()
-	// At the end of a partition LikeLog waits. Whether this is the end, only the number of all entries tells: a time that
-	// is over may be that of a machine that has other things to do.
-	missing := new(atomic.Int64)
-	missing.Store(t.check(s).LogEntries)
-	ctx, cancel := context.WithTimeout(t.ctx, time.Minute)
-	defer cancel()
-	if missing.Load() == 0 {
-		return all
-	}
-	together(len(all), func(p int) {
-		for after := liked.Seq(0); ; {
-			events, err := s.LikeLog(ctx, p, after, 100)
-			if err != nil && ctx.Err() != nil {
-				return
-			}
-			if t.noError(err); len(events) == 0 {
-				t.Error("LikeLog: got no entries")
-				return
+	for p := range all {
+		end, err := s.LogEnd(t.ctx, p)
+		t.ok(err)
+		for after := liked.Seq(0); after < end; after = all[p][len(all[p])-1].Seq {
+			events, err := s.LikeLog(t.ctx, p, after, 100)
+			t.ok(err)
+			if len(events) == 0 {
+				t.Fatalf("LikeLog: got no entries of partition %d after %d, though it ends at %d", p, after, end)
 			}
 			all[p] = append(all[p], events...)
-			after = events[len(events)-1].Seq
-			if missing.Add(-int64(len(events))) <= 0 {
-				cancel()
-			}
 		}
-	})
-	if n := missing.Load(); n != 0 {
-		t.Errorf("LikeLog: %d entries fewer than there are", n)
 	}
 	return all
 }
