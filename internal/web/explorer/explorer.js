@@ -135,21 +135,26 @@ function prepare(description) {
     if (schemas[name]) schemas[name].example = value || undefined;
   }
   const named = (schema) => example[schema?.$ref?.split("/").pop()];
+  // What bodies have under these names, whose schemas do not say what it is.
+  const words = { text: "Hello from the explorer", event_type: "like.create", user_id: example.UserID, tag: "from the explorer" };
   for (const operation of Object.values(description.paths).flatMap((path) => Object.values(path))) {
     for (const parameter of operation.parameters ?? []) {
       if (parameter.required && parameter.schema.type === "array") parameter.example = [named(parameter.schema.items)].filter(Boolean);
       if (!parameter.required) delete parameter.schema.default; // what is not sent has its default, too
     }
     const body = operation.requestBody?.content["application/json"];
-    if (body) body.example = bodyOf(body.schema, named);
+    if (body) body.example = bodyOf(body.schema, (name, schema) => named(schema) ?? words[name]);
   }
   return description;
 }
 
-// bodyOf is the least body that makes sense: what is required, or else the text.
-function bodyOf({ required, properties = {} }, named) {
-  const names = required ?? Object.keys(properties).filter((name) => name === "text");
-  return Object.fromEntries(names.map((name) => [name, named(properties[name]) ?? properties[name]?.example ?? (name === "text" ? "Hello from the explorer" : "")]));
+// bodyOf is the least body that makes sense: what is required, or else what is known.
+function bodyOf({ required, properties = {} }, valueOf) {
+  const names = required ?? Object.keys(properties).filter((name) => valueOf(name, {}));
+  return Object.fromEntries(names.map((name) => {
+    const schema = properties[name];
+    return [name, valueOf(name, schema) ?? (schema.properties ? bodyOf(schema, valueOf) : "")];
+  }));
 }
 
 // Streams have no end. What comes within this time is the answer that is shown.
