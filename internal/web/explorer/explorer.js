@@ -29,11 +29,14 @@ async function begin(token, how) {
   return { token, how, user: data, status: answer.status };
 }
 
+const tokenIn = ({ hash }) => new URLSearchParams(hash.slice(1)).get("access_token");
+
 async function whoCalls() {
-  const hash = new URLSearchParams(location.hash.slice(1));
+  const linked = tokenIn(location) ?? kept.get("linked");
   const query = new URLSearchParams(location.search);
-  if (hash.has("access_token") || query.has("state")) history.replaceState(null, "", here);
-  if (hash.has("access_token")) return begin(hash.get("access_token"), "link");
+  if (tokenIn(location) || query.has("state")) history.replaceState(null, "", here);
+  kept.remove("linked");
+  if (linked) return begin(linked, "link");
   if (query.has("state")) return begin(await redeem(query), "signed in");
   const before = kept.get("caller");
   if (before && (before.how !== "given" || before.token === given)) return before;
@@ -140,6 +143,7 @@ function prepare(description) {
   for (const operation of Object.values(description.paths).flatMap((path) => Object.values(path))) {
     for (const parameter of operation.parameters ?? []) {
       if (parameter.required && parameter.schema.type === "array") parameter.example = [named(parameter.schema.items)].filter(Boolean);
+      if (parameter.required && parameter.schema.type === "integer") parameter.example = parameter.schema.minimum;
       if (!parameter.required) delete parameter.schema.default; // what is not sent has its default, too
     }
     const body = operation.requestBody?.content["application/json"];
@@ -206,9 +210,13 @@ async function start() {
   if (!location.hash) ui.layoutActions.show(["operations", description.paths["/2/users/{id}/likes"].post.tags[0], "usersIdLike"], true);
 }
 
-// An address with a token, in a tab that has the page already, loads nothing by itself.
-addEventListener("hashchange", () => {
-  if (location.hash.startsWith("#access_token=")) location.reload();
+// An address with a token, in a tab that has the page already, loads nothing by itself. Swagger UI may write an address of
+// its own before the page is loaded again.
+addEventListener("hashchange", ({ newURL }) => {
+  const token = tokenIn(new URL(newURL));
+  if (!token) return;
+  kept.set("linked", token);
+  location.reload();
 });
 
 start().catch((error) => {
