@@ -5,7 +5,7 @@ SHELL := /bin/bash
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME := 30s
 
-.PHONY: check fmt vet staticcheck tidy test race compat screenshot fuzz bench bench-others gobench clean
+.PHONY: check fmt vet staticcheck tidy test race compat torture screenshot fuzz bench bench-others gobench clean
 
 check: fmt vet staticcheck test
 
@@ -37,6 +37,10 @@ race:
 # SCREENSHOTS=DIR keeps pictures of the pages.
 compat:
 	LIKED_REQUIRE=all go test -count=1 -timeout 10m -v -run '^TestClients$$' ./compat
+
+# Every promise of docs/reliability.md, attacked for more than an hour; make torture KILLS=30 SOAK=1m and so on is shorter.
+torture:
+	torture/run
 
 # The picture of the explorer in the README, which the explorer's test takes.
 screenshot:

@@ -384,6 +384,9 @@ func (a *API) refuse(w http.ResponseWriter, r *http.Request, x *exchange, p *pro
 	if a.Explain {
 		h["X-Liked-Explain"] = []string{headerText(p.why)}
 	}
+	if p.retry {
+		h["Retry-After"] = headerRetry
+	}
 	if !p.gateway && p.allow == "" {
 		a.send(w, r, x, p.status, &fixed{body: p.body})
 		return

@@ -101,7 +101,7 @@ func (c *catalogue) v1Problem(r *http.Request, err error) *problem {
 		code = 25
 	}
 	q := v1(code, p.why)
-	q.cause = p.cause
+	q.cause, q.retry = p.cause, p.retry
 	return q
 }
 

@@ -77,6 +77,10 @@ type Config struct {
 	// World seeds an empty store with users, posts and credentials. Nil seeds nothing.
 	World *World
 
+	// MaxConnections is how many connections to the API there may be at a time; one more is sent a 503 and closed. There
+	// are fewer if the process may not have so many files open. Zero means 10,000.
+	MaxConnections int
+
 	// Grace is how long requests under way may take to end once the server was told to stop. Zero means 10 s.
 	Grace time.Duration
 
@@ -202,6 +206,12 @@ func (c Config) check() (settings, error) {
 	}
 	if s.TokenLifetime != 0 && (s.TokenLifetime < time.Second || s.TokenLifetime > maxLifetime) {
 		mistake("token-lifetime", "%s is not from 1s to %s", s.TokenLifetime, maxLifetime)
+	}
+	if s.MaxConnections < 0 || s.MaxConnections > 1_000_000 {
+		mistake("max-connections", "%d is not from 1 to 1000000", s.MaxConnections)
+	}
+	if s.MaxConnections == 0 {
+		s.MaxConnections = 10_000
 	}
 	if s.Grace < 0 {
 		mistake("grace", "%s is negative", s.Grace)

@@ -25,7 +25,9 @@ import (
 type observer struct {
 	logger   *slog.Logger
 	inFlight prometheus.Gauge
-	likes    [2]*atomic.Int64 // taken back, set
+	waiting  atomic.Int64           // likes in the store
+	refused  *prometheus.CounterVec // connections
+	likes    [2]*atomic.Int64       // taken back, set
 	requests *prometheus.CounterVec
 	byName   map[string]*operation // never changes
 	hooks    map[webhook.Outcome]prometheus.Counter
@@ -48,6 +50,8 @@ func newObserver(logger *slog.Logger, reg prometheus.Registerer) *observer {
 			Name: "liked_requests_in_flight", Help: "Requests to the API that are being answered."}),
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "liked_requests_total", Help: "Requests to the API, by operationId and status."}, []string{"operation", "code"}),
+		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "liked_connections_refused_total", Help: "Connections that there was no room for, by listener."}, []string{"listener"}),
 		byName: make(map[string]*operation),
 		hooks:  make(map[webhook.Outcome]prometheus.Counter),
 	}
@@ -69,7 +73,7 @@ func newObserver(logger *slog.Logger, reg prometheus.Registerer) *observer {
 	for _, outcome := range webhook.Outcomes() {
 		o.hooks[outcome] = attempts.WithLabelValues(string(outcome))
 	}
-	reg.MustRegister(o.inFlight, o.requests, durations, attempts,
+	reg.MustRegister(o.inFlight, o.requests, o.refused, durations, attempts,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return o
 }
@@ -106,7 +110,7 @@ func (o *observer) observe(ctx context.Context, x liked.Exchange) {
 	count.(prometheus.Counter).Inc()
 
 	level := slog.LevelInfo
-	if x.Status >= 500 {
+	if x.Status >= 500 && x.Err != nil { // with nothing to blame, it was only too much at once
 		level = slog.LevelError
 	}
 	if !o.logger.Enabled(ctx, level) {
@@ -138,13 +142,24 @@ func (o *observer) counting(next http.Handler) http.Handler {
 	})
 }
 
-// countedStore counts changes of likes.
+// countedStore counts changes of likes, and bounds how many wait for the disk at a time.
 type countedStore struct {
 	store.Store
-	likes [2]*atomic.Int64
+	*observer
 }
 
+// maxWaiting is how many likes wait at most. Each is answered once all before it are; a disk that takes 20,000 in a second
+// is through with so many in a fifth of one. If there were no bound, a slow disk would make everybody wait for longer than
+// clients do, and every like would be written for somebody who has gone.
+const maxWaiting = 4096
+
+var errTooMany = liked.Errorf(liked.Overloaded, "%d likes are waiting to be written already", maxWaiting)
+
 func (s countedStore) SetLike(ctx context.Context, user liked.UserID, post liked.PostID, on bool, at time.Time) (bool, error) {
+	defer s.waiting.Add(-1)
+	if s.waiting.Add(1) > maxWaiting {
+		return false, errTooMany
+	}
 	changed, err := s.Store.SetLike(ctx, user, post, on, at)
 	if changed && err == nil {
 		i := 0

@@ -17,7 +17,11 @@ import (
 // missing. It asks for no token: who can open the directory may do everything. close must be called.
 func Offline(dir string) (admin http.Handler, close func() error, err error) {
 	logger := slog.New(slog.DiscardHandler)
-	st, seal, err := openData(dir, logger)
+	share, err := shareOut(openFiles(), 0)
+	if err != nil {
+		return nil, nil, err
+	}
+	st, seal, err := openData(dir, share.files, logger)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -39,13 +39,14 @@ import (
 // Server is one running server: the API on one listener, the operator's side on another.
 type Server struct {
 	settings
+	share       share
 	store       store.Store
 	auth        *auth.Auth
 	home        *home.Home
 	hooks       *webhook.Hooks
 	api, admin  *http.Server
-	apiL        net.Listener
-	adminL      net.Listener
+	apiL        *crowd
+	adminL      *crowd
 	credentials *control.Credentials // of the seeded world; nil without one
 	ready       atomic.Bool
 }
@@ -73,10 +74,21 @@ func New(c Config) (_ *Server, err error) {
 			s.release()
 		}
 	}()
-	if s.apiL, err = listen("listen", s.Listen); err != nil {
+	registry := prometheus.NewRegistry()
+	observer := newObserver(s.Logger, registry)
+	files := openFiles()
+	if s.share, err = shareOut(files, s.MaxConnections); err != nil {
 		return nil, err
 	}
-	if s.adminL, err = listen("admin-listen", s.AdminListen); err != nil {
+	advice := "raise --max-connections"
+	if s.share.connections < s.MaxConnections {
+		advice = fmt.Sprintf("raise the limit of open files, which is %d (ulimit -n, or LimitNOFILE= in a systemd unit)", files)
+		s.Logger.Warn("there will be fewer connections than wanted", "connections", s.share.connections, "wanted", s.MaxConnections, "advice", advice)
+	}
+	if s.apiL, err = s.listen("listen", s.Listen, s.share.connections, advice, observer); err != nil {
+		return nil, err
+	}
+	if s.adminL, err = s.listen("admin-listen", s.AdminListen, s.share.operator, "look for what keeps connections to the operator's side open", observer); err != nil {
 		return nil, err
 	}
 	if !Loopback(s.adminL.Addr().String()) {
@@ -86,8 +98,6 @@ func New(c Config) (_ *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
-	registry := prometheus.NewRegistry()
-	observer := newObserver(s.Logger, registry)
 	if s.auth, err = auth.New(s.authOptions(seal)); err != nil {
 		return nil, err
 	}
@@ -117,7 +127,7 @@ func New(c Config) (_ *Server, err error) {
 		return nil, fmt.Errorf("load webhooks: %w", err)
 	}
 	observeHooks(registry, s.hooks)
-	x, err := api.New(api.Options{Hooks: s.hooks, PageKey: [32]byte(pageKey), PrivateLikes: s.privateLikes, Store: countedStore{s.store, observer.likes}, Auth: s.auth, Limiter: limiter, Limits: s.limits,
+	x, err := api.New(api.Options{Hooks: s.hooks, PageKey: [32]byte(pageKey), PrivateLikes: s.privateLikes, Store: countedStore{s.store, observer}, Auth: s.auth, Limiter: limiter, Limits: s.limits,
 		Profile: s.profile, Now: s.Now, Explain: s.Explain, Observe: observer.observe})
 	if err != nil {
 		return nil, err
@@ -135,6 +145,9 @@ func New(c Config) (_ *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
+	if s.tls == nil { // who expects TLS cannot read it
+		s.apiL.answer = x.NoRoom()
+	}
 	s.api = s.httpServer(observer.counting(credentials))
 	s.api.ConnContext = api.ConnContext
 	s.api.TLSConfig = s.tls
@@ -151,7 +164,7 @@ func New(c Config) (_ *Server, err error) {
 
 // release lets go of what New took before it failed.
 func (s *Server) release() {
-	for _, l := range []net.Listener{s.apiL, s.adminL} {
+	for _, l := range []*crowd{s.apiL, s.adminL} {
 		if l != nil {
 			_ = l.Close()
 		}
@@ -168,17 +181,17 @@ func (s *Server) open() (seal [32]byte, err error) {
 		s.store, err = openStore(pebblestore.Options{Logger: s.Logger})
 		return seal, err
 	}
-	s.store, seal, err = openData(s.Data, s.Logger)
+	s.store, seal, err = openData(s.Data, s.share.files, s.Logger)
 	return seal, err
 }
 
-// openData opens a data directory, which it makes if it is missing.
-func openData(dir string, logger *slog.Logger) (store.Store, [32]byte, error) {
+// openData opens a data directory, which it makes if it is missing, and keeps about so many files of it open.
+func openData(dir string, files int, logger *slog.Logger) (store.Store, [32]byte, error) {
 	storeDir, seal, err := openDir(dir)
 	if err != nil {
 		return nil, seal, err
 	}
-	st, err := openStore(pebblestore.Options{Dir: storeDir, Logger: logger})
+	st, err := openStore(pebblestore.Options{Dir: storeDir, MaxOpenFiles: files, Logger: logger})
 	if err != nil {
 		err = fmt.Errorf("data directory: %w", err)
 		if a, readErr := ReadAdminAccess(dir); readErr == nil {
@@ -218,7 +231,8 @@ func (i issuer) IssueTokens(ctx context.Context, app liked.AppID, user liked.Use
 	return control.UserTokens(t), err
 }
 
-func listen(name, addr string) (net.Listener, error) {
+// listen listens at the address, to let in so many connections at a time.
+func (s *Server) listen(name, addr string, connections int, advice string, o *observer) (*crowd, error) {
 	l, err := net.Listen("tcp", addr)
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
@@ -230,7 +244,8 @@ func listen(name, addr string) (net.Listener, error) {
 	case err != nil:
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	return l, nil
+	return &crowd{TCPListener: l.(*net.TCPListener), max: int64(connections), maxTurned: int64(s.share.turned), advice: advice, logger: s.Logger,
+		refused: o.refused.WithLabelValues(name)}, nil
 }
 
 func (s *Server) httpServer(h http.Handler) *http.Server {
@@ -380,6 +395,8 @@ func (s *Server) Run(ctx context.Context) error {
 	s.drain(s.admin, time.Second)
 	stopDelivering()
 	serving.Wait()
+	s.apiL.wait()
+	s.adminL.wait()
 	err = errors.Join(err, s.store.Close())
 	if s.Data != "" {
 		if rmErr := os.Remove(filepath.Join(s.Data, adminFile)); !errors.Is(rmErr, fs.ErrNotExist) {

@@ -309,21 +309,17 @@ func walkThere[Item any](t *T, max int, get func(store.Cursor) (store.Page[Item]
 // log returns all entries that there are, by partition.
 func (t *T) log(s store.Store) (all [liked.Partitions][]liked.LikeEvent) {
 	t.Helper()
-	together(len(all), func(p int) {
-		for after := liked.Seq(0); ; {
-			ctx, cancel := context.WithTimeout(t.ctx, 20*time.Millisecond)
-			events, err := s.LikeLog(ctx, p, after, 100)
-			cancel()
-			if err == context.DeadlineExceeded {
-				return
-			}
-			if t.noError(err); len(events) == 0 {
-				t.Error("LikeLog: got no entries")
-				return
+	for p := range all {
+		end, err := s.LogEnd(t.ctx, p)
+		t.ok(err)
+		for after := liked.Seq(0); after < end; after = all[p][len(all[p])-1].Seq {
+			events, err := s.LikeLog(t.ctx, p, after, 100)
+			t.ok(err)
+			if len(events) == 0 {
+				t.Fatalf("LikeLog: got no entries of partition %d after %d, though it ends at %d", p, after, end)
 			}
 			all[p] = append(all[p], events...)
-			after = events[len(events)-1].Seq
 		}
-	})
+	}
 	return all
 }
