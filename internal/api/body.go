@@ -37,7 +37,7 @@ type property struct {
 	enum     []string // of strings; nil: any
 	object   *schema  // of objects; nil: any
 	newer    bool     // known only where X speaks the newer words
-	postman  string   // what requests for Postman have here; "": they leave it out, unless it is an object
+	postman  string   // what requests for Postman have here; "": they leave it out, but for a required object
 }
 
 // body is the members of a JSON object, each value as its JSON text.

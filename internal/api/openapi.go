@@ -103,8 +103,8 @@ func (d *description) operation(rt *endpoint) members {
 	return op
 }
 
-// tag is the group of endpoints that the endpoint belongs to, as X's documentation groups them. Of X's group Activity there
-// is what webhooks are for, beside which one looks for it.
+// tag is the group of endpoints that the endpoint belongs to, as X's documentation groups them, but that
+// Activity is part of Webhooks: here subscriptions lead nowhere else.
 func (f facts) tag(rt *endpoint) string {
 	path := rt.path()
 	for _, group := range []struct{ words, tag string }{
