@@ -138,8 +138,9 @@ const minute = "200601021504"
 
 // receive starts an endpoint for webhooks, which takes everything, and returns its URL.
 func (p *poster) receive() string {
+	key := []byte(p.variables["apiSecret"])
 	endpoint := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		mac := hmac.New(sha256.New, []byte(p.variables["apiSecret"]))
+		mac := hmac.New(sha256.New, key)
 		mac.Write([]byte(r.URL.Query().Get("crc_token")))
 		fmt.Fprintf(w, `{"response_token":"sha256=%s"}`, base64.StdEncoding.EncodeToString(mac.Sum(nil)))
 	}))
