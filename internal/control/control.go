@@ -197,6 +197,12 @@ func refuse(err error) (status int, body Failure) {
 	return status, Failure{err.Error()}
 }
 
+// Refuse answers with an error as the handler of New does.
+func Refuse(w http.ResponseWriter, err error) {
+	status, body := refuse(err)
+	writeJSON(w, status, body)
+}
+
 func writeJSON(w http.ResponseWriter, status int, body any) {
 	text, err := json.Marshal(body)
 	if err != nil { // none of our types can do that
