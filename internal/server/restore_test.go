@@ -26,18 +26,17 @@ func backUp(t *testing.T, srv *server.Server, dir string) (backup.Received, erro
 	if err != nil {
 		return backup.Received{}, err
 	}
-	body, err := json.Marshal(control.BackupWish{Have: target.Have()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	r, err := http.NewRequest("POST", srv.AdminURL()+"/admin/backup", bytes.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
+	return receive(t, srv, target)
+}
+
+func receive(t *testing.T, srv *server.Server, target *backup.Target) (backup.Received, error) {
+	body, _ := json.Marshal(control.BackupWish{Have: target.Have()})
+	r, _ := http.NewRequest("POST", srv.AdminURL()+"/admin/backup", bytes.NewReader(body))
 	r.Header.Set("Authorization", "Bearer "+srv.AdminToken)
 	resp, err := client(t, nil).Do(r)
 	if err != nil {
-		t.Fatal(err)
+		target.Abandon()
+		return backup.Received{}, err
 	}
 	defer resp.Body.Close()
 	return target.Receive(t.Context(), resp.Body, func(int64) {}, func(int) {})
@@ -52,11 +51,11 @@ func restore(t *testing.T, from, data, key string) (control.Report, error) {
 	return server.Restore(t.Context(), b, data, key, time.Now(), func(int) {})
 }
 
-// entries returns the names of all files below a directory.
+// entries returns the names of all files below a directory, but for the lock, which holds nothing.
 func entries(t *testing.T, dir string) (names []string) {
 	t.Helper()
 	err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
-		if err == nil && !d.IsDir() {
+		if err == nil && !d.IsDir() && d.Name() != "lock" {
 			names = append(names, path)
 		}
 		return err
@@ -238,6 +237,7 @@ func TestBackupAgain(t *testing.T) {
 	}
 	_, err = all.ReadFrom(resp.Body)
 	resp.Body.Close()
+	target.Abandon()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -277,6 +277,44 @@ func TestBackupAgain(t *testing.T) {
 	report, err = restore(t, whole, filepath.Join(dir, "third"), "")
 	if err != nil || report.Likes != 2 {
 		t.Errorf("restored after the third: got %d likes, %v, want 2", report.Likes, err)
+	}
+}
+
+// Of any number of backups into one directory at once, each is refused or whole, and what is left is whole.
+func TestBackupsAtOnce(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	whole := filepath.Join(dir, "backup")
+	srv, _ := start(t, server.Config{Data: filepath.Join(dir, "data"), World: world()})
+	refused := func(err error) bool {
+		return err != nil && strings.Contains(err.Error(), "another backup into "+whole+" is under way")
+	}
+	for range 2 { // the first round has an empty directory
+		done := make(chan error)
+		for range 8 {
+			go func() {
+				target, err := backup.Into(t.Context(), whole, func(int) {})
+				if err == nil {
+					_, againErr := backup.Into(t.Context(), whole, func(int) {})
+					if !refused(againErr) {
+						t.Errorf("into a directory that somebody has: got error %v", againErr)
+					}
+					_, err = receive(t, srv, target)
+				}
+				done <- err
+			}()
+		}
+		for range 8 {
+			if err := <-done; err != nil && !refused(err) {
+				t.Errorf("got error %v, want none or that another is under way", err)
+			}
+		}
+		if _, err := backUp(t, srv, whole); err != nil {
+			t.Errorf("afterwards: %v", err)
+		}
+		if _, err := restore(t, whole, filepath.Join(t.TempDir(), "restored"), ""); err != nil {
+			t.Error(err)
+		}
 	}
 }
 
