@@ -224,7 +224,7 @@ func (a *Auth) signerOf(app liked.App, tokenSecret string) (*signer, error) {
 func (a *Auth) apiSecret(app liked.App) (string, error) {
 	secret, err := a.unsealed(sealAPISecret, app.APIKey, app.SealedAPISecret)
 	if err != nil {
-		return "", refuse("the API secret of app %d is lost: %v; the app needs new API keys", app.ID, err)
+		return "", refuse("the API secret of app %d is lost: %v; the app needs new API keys (liked app renew)", app.ID, err)
 	}
 	return secret, nil
 }

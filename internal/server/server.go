@@ -207,6 +207,11 @@ func (i issuer) NewApp(ctx context.Context, app liked.App) (liked.App, control.A
 	return app, control.AppSecrets(secrets), err
 }
 
+func (i issuer) Regenerate(ctx context.Context, owner liked.UserID, id liked.AppID, what string) (liked.App, control.AppSecrets, error) {
+	app, secrets, err := i.Auth.Regenerate(ctx, owner, id, what)
+	return app, control.AppSecrets(secrets), err
+}
+
 func (issuer) CheckApp(app liked.App) error { return auth.CheckApp(app) }
 
 func (i issuer) IssueTokens(ctx context.Context, app liked.AppID, user liked.UserID, scopes liked.Scope, lifetime time.Duration) (control.UserTokens, error) {
