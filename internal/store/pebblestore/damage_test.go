@@ -170,10 +170,10 @@ func TestDamage(t *testing.T) {
 		flips, end := 16, len(content)
 		switch kind {
 		case "MANIFEST":
-			flips = end / 4
+			flips = end / 8
 		case "newest log":
 			end = logEnd(t, name, content)
-			flips = end / 16
+			flips = end / 32
 		}
 		if testing.Short() {
 			flips = 4
@@ -214,7 +214,7 @@ func TestTornLog(t *testing.T) {
 	if end < 1000 {
 		t.Fatalf("%s has %d bytes", name, end)
 	}
-	for cut := 1; cut < 200; cut += 9 {
+	for cut := 1; cut < 200; cut += 19 {
 		files[name] = whole[:len(whole)-cut]
 		got, err := outcome(t, files)
 		if err != nil || cut > 20 && got == want {
