@@ -5,7 +5,7 @@ SHELL := /bin/bash
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME := 30s
 
-.PHONY: check fmt vet staticcheck tidy test race compat fuzz bench clean
+.PHONY: check fmt vet staticcheck tidy test race compat torture screenshot fuzz bench bench-others gobench clean
 
 check: fmt vet staticcheck test
 
@@ -15,6 +15,7 @@ fmt:
 vet:
 	go vet ./...
 	cd compat/go && go vet ./...
+	cd compat/others && CGO_ENABLED=0 go vet ./...
 
 staticcheck:
 	go run $(STATICCHECK) ./...
@@ -23,6 +24,7 @@ staticcheck:
 tidy:
 	go mod tidy -diff
 	cd compat/go && go mod tidy -diff
+	cd compat/others && go mod tidy -diff
 
 test:
 	go test ./...
@@ -36,6 +38,14 @@ race:
 compat:
 	LIKED_REQUIRE=all go test -count=1 -timeout 10m -v -run '^TestClients$$' ./compat
 
+# Every promise of docs/reliability.md, attacked for more than an hour; make torture KILLS=30 SOAK=1m and so on is shorter.
+torture:
+	torture/run
+
+# The picture of the explorer in the README, which the explorer's test takes.
+screenshot:
+	README_PICTURE=$(CURDIR)/docs/explorer.png LIKED_REQUIRE=browser go test -count=1 -timeout 10m -run '^TestClients$$/^browser$$' ./compat
+
 # Each fuzz target for FUZZTIME. No targets at all is an error: the search for them is broken then.
 fuzz:
 	@targets=$$(go test -list '^Fuzz' ./... | awk '/^Fuzz/ {names[++n] = $$1} /^ok/ {for (i = 1; i <= n; i++) print $$2, names[i]; n = 0}') || exit 1; \
@@ -45,9 +55,21 @@ fuzz:
 		go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) "$$package" </dev/null || exit 1; \
 	done <<<"$$targets"
 
-# BENCHTIME=1x only shows that they run.
-BENCHTIME := 1s
+# Every goal of speed and size, with servers of its own: figure, goal, met or not. A quarter of an hour; FLAGS=--short
+# takes half a minute and only shows that all can be measured.
+FLAGS :=
 bench:
+	go run ./cmd/liked bench goals $(FLAGS)
+
+# Likes beside PostgreSQL, Redis and SQLite, as far as they are installed (Debian: postgresql, redis-server; gcc for SQLite).
+OTHERS := $(shell pkg-config --exists sqlite3 2>/dev/null && echo -tags libsqlite3)
+bench-others:
+	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && go build -o "$$dir" ./cmd/liked && \
+	go build -C compat/others $(OTHERS) -o "$$dir/others" . && "$$dir/others" -liked "$$dir/liked" $(FLAGS)
+
+# Every Go benchmark. BENCHTIME=1x only shows that they run.
+BENCHTIME := 1s
+gobench:
 	go test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./...
 
 clean:

@@ -17,11 +17,12 @@ const (
 	NotFound                 // the thing does not exist, or is hidden from everybody
 	Conflict                 // the thing exists already, or was spent already
 	Unavailable              // the server cannot do it now: shutting down, or the disk refuses writes
+	Overloaded               // more is asked than can be done at once; a moment later the same call may succeed
 )
 
 func (k Kind) String() string { return name(kinds, k) }
 
-var kinds = []string{"internal", "invalid", "unauthorized", "forbidden", "not found", "conflict", "unavailable"}
+var kinds = []string{"internal", "invalid", "unauthorized", "forbidden", "not found", "conflict", "unavailable", "overloaded"}
 
 // Error is the only error with meaning across packages. Msg is for people, lower case, names the thing and holds no
 // secret; Err is the cause, for the log alone.

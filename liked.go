@@ -36,7 +36,7 @@ var errID = errors.New("an id is 1 to 19 decimal digits, at most 922337203685477
 
 // ParseID reads an identifier as the wire writes it: `^[0-9]{1,19}$`, no sign, no space, within a signed 64-bit
 // integer. Leading zeros are read as X reads them: "007" is 7.
-func ParseID[ID UserID | PostID | AppID](s string) (ID, error) {
+func ParseID[ID UserID | PostID | AppID | WebhookID | SubscriptionID](s string) (ID, error) {
 	if len(s) == 0 || len(s) > 19 {
 		return 0, errID
 	}
@@ -138,6 +138,12 @@ type PostMetrics struct {
 // Seq is the position of a change of a like in the like log, and the identity of the like itself: milliseconds since
 // 1970 in the upper 44 bits, a counter in the lower 20. It never repeats and never goes back, even if the clock does.
 type Seq uint64
+
+// Time is the time of the change, if the clock did not go back.
+func (s Seq) Time() time.Time { return time.UnixMilli(int64(s >> 20)).UTC() }
+
+// SeqAt returns the lowest position of a change at the time or later.
+func SeqAt(t time.Time) Seq { return Seq(max(t.UnixMilli(), 0)) << 20 }
 
 // Partitions is the number of partitions of the like log. A user's changes are all in one of them, in order.
 const Partitions = 20

@@ -19,7 +19,7 @@ import (
 // through a proxy.
 //
 // The clients and what they need come from npm, PyPI, Maven and the Go module proxy. That is why they run only where
-// LIKED_REQUIRE names them ("typescript,python,java,schemathesis,go,browser", or "all").
+// LIKED_REQUIRE names them ("typescript,python,java,schemathesis,go,postman,browser", or "all").
 func TestClients(t *testing.T) {
 	consent := []string{"--auto-consent", "alice"}
 	clients := []struct {
@@ -47,7 +47,15 @@ func TestClients(t *testing.T) {
 			"$LIKED_TEMP/venv/bin/schemathesis run $LIKED_URL/2/openapi.json",
 		}},
 		{"go", nil, false, []string{"go test -count=1 -v ./..."}},
-		{"browser", nil, false, []string{"npm ci --no-audit --no-fund", "npm test"}}, // needs Chromium
+		{"postman", nil, false, []string{"npm ci --no-audit --no-fund", "npm test"}},
+		{"browser", nil, false, []string{ // needs Chromium, and what the clients above need, for the explorer's code to run
+			"npm ci --no-audit --no-fund",
+			"npm ci --no-audit --no-fund --prefix ../typescript",
+			"python3 -m venv $LIKED_TEMP/venv",
+			"$LIKED_TEMP/venv/bin/pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: --requirement ../python/requirements.txt",
+			"mvn --batch-mode --no-transfer-progress --file ../java/pom.xml --projects sdk org.apache.maven.plugins:maven-dependency-plugin:3.9.0:build-classpath -Dmdep.outputFile=$LIKED_TEMP/classpath",
+			"npm test",
+		}},
 	}
 	var wanted, lists bool
 	for _, c := range clients {
@@ -55,7 +63,7 @@ func TestClients(t *testing.T) {
 		lists = lists || c.lists && required(c.name)
 	}
 	if !wanted {
-		t.Skip("the clients are downloaded: set LIKED_REQUIRE=typescript,python,java,schemathesis,go,browser to run them")
+		t.Skip("the clients are downloaded: set LIKED_REQUIRE=typescript,python,java,schemathesis,go,postman,browser to run them")
 	}
 	ctx, cancel := beforeTimeout(t)
 	defer cancel()
@@ -85,7 +93,7 @@ func TestClients(t *testing.T) {
 			s.awaitExpiry(t, expired)
 			alice := s.Users[s.user(t, "alice")]
 			variables := map[string]string{
-				"LIKED_CREDENTIALS": s.file, "LIKED_URL": s.URL,
+				"LIKED_CREDENTIALS": s.file, "LIKED_URL": s.URL, "LIKED_BIN": bin,
 				"LIKED_USER_ID": alice.ID, "LIKED_TOKEN": alice.AccessToken,
 				"LIKED_NARROW_TOKEN": narrow, "LIKED_EXPIRED_TOKEN": expired,
 				"LIKED_READONLY_TOKEN": readOnly.Token, "LIKED_READONLY_SECRET": readOnly.TokenSecret,

@@ -9,11 +9,14 @@ import (
 	"strings"
 
 	"liked/internal/control"
+	"liked/internal/postman"
 )
 
 type envCmd struct {
 	File string `arg:"" help:"What \"liked dev --credentials FILE\" wrote; - is standard input."`
 	User string `placeholder:"USER" help:"Id or username of the user whose tokens are exported. Default: alice, or the last."`
+
+	Postman bool `help:"Write an environment for Postman instead."`
 }
 
 func (*envCmd) Help() string {
@@ -21,6 +24,7 @@ func (*envCmd) Help() string {
 
   eval "$(liked env creds.json)"
   eval "$(liked env creds.json --user bob)"; echo $X_ACCESS_TOKEN
+  liked env creds.json --postman >liked.postman_environment.json
 
 The names start with X_, and X_API_URL is the server. TWITTER_API_BASE_PATH and API_BASE_URL are the same for X's Java SDK
 and for xurl, which read them. LIKED_ADMIN_URL and LIKED_ADMIN_TOKEN let "liked user list" and its like find the server.`
@@ -43,7 +47,7 @@ func (c *envCmd) Run(e *env) error {
 	if k.URL == "" || len(k.Apps) == 0 || len(k.Users) == 0 {
 		return fmt.Errorf("%s is not a credentials file: it lacks a url, an app or a user", c.File)
 	}
-	user := k.Users[min(2, len(k.Users)-1)]
+	user, post := k.First()
 	if c.User != "" {
 		found := false
 		for _, u := range k.Users {
@@ -55,6 +59,10 @@ func (c *envCmd) Run(e *env) error {
 			return fmt.Errorf("%s has no user %q", c.File, c.User)
 		}
 	}
+	if c.Postman {
+		_, err := e.stdout.Write(postman.Encode(k.Postman(user)))
+		return err
+	}
 	exports := [][2]string{
 		{"X_API_URL", k.URL}, {"TWITTER_API_BASE_PATH", k.URL}, {"API_BASE_URL", k.URL},
 		{"X_CLIENT_ID", k.Apps[0].ClientID}, {"X_CLIENT_SECRET", k.Apps[0].ClientSecret},
@@ -64,8 +72,8 @@ func (c *envCmd) Run(e *env) error {
 		{"X_OAUTH1_TOKEN", user.OAuth1Token}, {"X_OAUTH1_TOKEN_SECRET", user.OAuth1TokenSecret},
 		{"LIKED_ADMIN_URL", k.AdminURL}, {"LIKED_ADMIN_TOKEN", k.AdminToken},
 	}
-	if len(k.Posts) > 0 {
-		exports = append(exports, [2]string{"X_POST_ID", k.Posts[min(1, len(k.Posts)-1)].ID.String()})
+	if post != nil {
+		exports = append(exports, [2]string{"X_POST_ID", post.ID.String()})
 	}
 	for _, x := range exports {
 		if _, err := io.WriteString(e.stdout, "export "+x[0]+"="+quoted(x[1])+"\n"); err != nil {

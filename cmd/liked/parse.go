@@ -44,6 +44,14 @@ type grammar struct {
 		Issue  tokenIssueCmd  `cmd:"" help:"Issue a token and print it, once."`
 		Revoke tokenRevokeCmd `cmd:"" help:"Revoke a token of any kind."`
 	} `cmd:"" help:"Tokens, with which apps call."`
+	Webhook struct {
+		Add      webhookAddCmd      `cmd:"" help:"Register a webhook, which is challenged at once."`
+		List     webhookListCmd     `cmd:"" help:"List all webhooks, and how they do."`
+		Remove   webhookRemoveCmd   `cmd:"" help:"Remove a webhook."`
+		Validate webhookValidateCmd `cmd:"" help:"Challenge a webhook, which a right answer makes valid again."`
+		Dead     webhookDeadCmd     `cmd:"" help:"List the likes that a webhook did not take."`
+		Replay   webhookReplayCmd   `cmd:"" help:"Deliver dead letters, or what happened in a time, once more."`
+	} `cmd:"" help:"Webhooks, to which likes are delivered."`
 	Import importCmd `cmd:"" help:"Import users, posts and likes: an export, or an archive of X, Mastodon or Bluesky."`
 	Export exportCmd `cmd:"" help:"Export users, posts and likes as JSON, one record a line."`
 
@@ -51,7 +59,7 @@ type grammar struct {
 	Restore restoreCmd `cmd:"" help:"Make a data directory of a backup, and prove it."`
 	Check   checkCmd   `cmd:"" help:"Prove that likes, lists, counts and the log agree."`
 
-	Bench benchCmd `cmd:"" help:"Measure a running server against a bare one."`
+	Bench benchCmds `cmd:"" help:"Measure a server against what bounds it."`
 
 	Env     envCmd     `cmd:"" help:"Turn a credentials file into shell exports."`
 	Version versionCmd `cmd:"" help:"Print the version."`

@@ -27,8 +27,10 @@ type Serving struct {
 	TrustedProxy   []string      `placeholder:"CIDR" help:"Address or network whose X-Forwarded-Proto and -Host are believed; may be repeated."`
 	Profile        string        `default:"2024" placeholder:"YEAR" help:"The year whose X is spoken: 2024 or 2026."`
 	PrivateLikes   *bool         `negatable:"" help:"Only the author sees who liked a post, only you what you liked. Default: as the profile, which is yes in 2026 and no in 2024."`
+	HomePage       bool          `default:"true" negatable:"" help:"The page at /, which shows everybody the numbers of the server and posts that everybody may see."`
 	RateLimits     string        `placeholder:"off|FILE" help:"No rate limits, or a JSON file with exceptions by operationId, as in {\"usersIdLike\":{\"user_15m\":5}}."`
 	DailyLimits    bool          `default:"true" negatable:"" help:"The limits per 24 hours, beside those per 15 minutes."`
+	MaxConnections int           `default:"10000" placeholder:"N" help:"How many connections to the API there may be at a time; one more is refused with 503."`
 	Grace          time.Duration `default:"10s" help:"How long requests under way may take to end after SIGTERM."`
 	LogFormat      string        `default:"${log_format}" placeholder:"text|json" help:"Form of the log on standard error: text or json."`
 	LogLevel       slog.Level    `default:"info" placeholder:"LEVEL" help:"Least level that is logged: debug, info, warn or error. Requests are info."`
@@ -46,7 +48,7 @@ func (s *Serving) config(data string) (server.Config, error) {
 	}
 	c := server.Config{Data: data, Listen: s.Listen, AdminListen: s.AdminListen, TLSCert: s.TLSCert, TLSKey: s.TLSKey,
 		PublicURL: s.PublicURL, TrustedProxies: s.TrustedProxy, Profile: s.Profile, PrivateLikes: s.PrivateLikes, RateLimits: s.RateLimits,
-		NoDailyLimits: !s.DailyLimits, Grace: s.Grace}
+		NoDailyLimits: !s.DailyLimits, NoHomePage: !s.HomePage, MaxConnections: s.MaxConnections, Grace: s.Grace}
 	if s.AdminTokenFile != "" {
 		c.AdminToken = strings.TrimSpace(read("admin-token-file", s.AdminTokenFile))
 		if c.AdminToken == "" && errs == nil {
@@ -108,8 +110,9 @@ func untilReady(ctx context.Context, adminURL string) error {
 }
 
 type serveCmd struct {
-	Data          string        `placeholder:"DIR" help:"Directory that holds everything; made if missing. Required."`
-	TokenLifetime time.Duration `default:"2h" help:"Lifetime of access tokens."`
+	Data            string        `placeholder:"DIR" help:"Directory that holds everything; made if missing. Required."`
+	TokenLifetime   time.Duration `default:"2h" help:"Lifetime of access tokens."`
+	PrivateWebhooks bool          `help:"Webhooks may be http, have a port and lead to loopback and private addresses: who registers one reaches what this machine can."`
 	Serving
 }
 
@@ -126,7 +129,7 @@ status 0; a second one ends at once. While it runs, DIR/admin.json tells the oth
 
 func (c *serveCmd) config() (server.Config, error) {
 	cfg, err := c.Serving.config(c.Data)
-	cfg.TokenLifetime = c.TokenLifetime
+	cfg.TokenLifetime, cfg.PrivateWebhooks = c.TokenLifetime, c.PrivateWebhooks
 	return cfg, err
 }
 
@@ -187,7 +190,7 @@ func (c *devCmd) seed() uint64 {
 
 func (c *devCmd) config() (server.Config, error) {
 	cfg, err := c.Serving.config(c.Data)
-	cfg.Explain = true
+	cfg.Explain, cfg.PrivateWebhooks = true, true
 	cfg.World = &server.World{Users: c.Users, Posts: c.Posts, Seed: c.seed(), TokenLifetime: 30 * 24 * time.Hour}
 	if c.TokenLifetime != nil {
 		cfg.TokenLifetime, cfg.World.TokenLifetime = *c.TokenLifetime, *c.TokenLifetime
@@ -219,14 +222,15 @@ func (c *devCmd) Run(e *env) error {
 				return fmt.Errorf("credentials: %w", err)
 			}
 		}
-		c.print(e.stdout, credentials)
+		c.print(e.stdout, credentials, srv.ExplorerURL())
 		return nil
 	})
 }
 
 // print shows what a person needs to start.
-func (c *devCmd) print(w io.Writer, k control.Credentials) {
-	app, user := k.Apps[0], k.Users[min(2, len(k.Users)-1)]
+func (c *devCmd) print(w io.Writer, k control.Credentials, explorer string) {
+	app := k.Apps[0]
+	user, _ := k.First()
 	names := make([]string, 0, 8)
 	for _, u := range k.Users[:min(len(k.Users), 7)] {
 		names = append(names, u.Username)
@@ -239,14 +243,17 @@ func (c *devCmd) print(w io.Writer, k control.Credentials) {
 		kept = "in " + c.Data
 	}
 	fmt.Fprintf(w, "liked speaks X's API of %s at %s\n\n", c.Profile, k.URL)
-	if len(k.Posts) > 0 {
-		post := k.Posts[min(1, len(k.Posts)-1)]
-		trust := ""
-		if c.TLSCert != "" {
-			trust = fmt.Sprintf("--cacert '%s' ", c.TLSCert)
-		}
-		fmt.Fprintf(w, "Like a post as %s:\n\n  curl %s-X POST %s/2/users/%s/likes \\\n    -H 'Authorization: Bearer %s' \\\n    -H 'Content-Type: application/json' -d '{\"tweet_id\":\"%s\"}'\n\n",
-			user.Username, trust, k.URL, user.ID, user.AccessToken, post.ID)
+	if c.HomePage {
+		fmt.Fprintf(w, "Open %s/ in a browser, or like a post as %s:\n\n", k.URL, user.Username)
+	} else {
+		fmt.Fprintf(w, "Like a post as %s:\n\n", user.Username)
+	}
+	trust := ""
+	if c.TLSCert != "" {
+		trust = fmt.Sprintf("--cacert '%s' ", c.TLSCert)
+	}
+	if curl := k.Curl(trust); curl != "" {
+		fmt.Fprintf(w, "  %s\n\n", strings.ReplaceAll(curl, "\n", "\n  "))
 	}
 	for _, line := range [][2]string{
 		{"world", kept},
@@ -267,6 +274,7 @@ func (c *devCmd) print(w io.Writer, k control.Credentials) {
 		{"oauth1 secret", user.OAuth1TokenSecret},
 		{"password", user.Password + ", as everybody's"},
 		{"sign in at", k.URL + "/login"},
+		{"explorer", explorer},
 		{"", ""},
 		{"admin", k.AdminURL},
 		{"admin token", k.AdminToken},

@@ -1,11 +1,13 @@
 // What the tests stand on: the running server, a browser, and an app that people are sent back to.
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
 import { createHash, createHmac, randomBytes } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { createServer } from "node:http";
 import { createRequire } from "node:module";
 import path from "node:path";
+import { createInterface } from "node:readline";
 import { chromium } from "playwright-core";
 
 const credentials = process.env.LIKED_CREDENTIALS;
@@ -15,7 +17,7 @@ export const post = (n) => world.posts[n].id;
 export const user = (name) => world.users.find((u) => u.username === name) ?? assert.fail(`there is no user ${name}`);
 
 // A name that is not the browser's own machine by any rule: to it the server is any site on plain http.
-const elsewhere = "liked.test";
+export const elsewhere = "liked.test";
 export const elsewhereURL = world.url.replace(/127\.0\.0\.1|localhost/, elsewhere);
 
 const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium";
@@ -43,7 +45,43 @@ export async function openPage(browser) {
   return Object.assign(page, { refusals });
 }
 
-// app is a server of an app: every visit to one of its pages is kept.
+// freePort is one that nobody listens on.
+export async function freePort() {
+  const server = createServer();
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+// startServer starts another server, with the arguments, on free ports unless they name some. It listens when this returns.
+export async function startServer(command, ...args) {
+  const bin = process.env.LIKED_BIN ?? assert.fail("LIKED_BIN is not set: start these tests with go test ./compat");
+  const ports = ["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--log-format", "json"];
+  const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("LIKED_"))); // which are settings of it
+  const server = spawn(bin, [command, ...ports, ...args], { env, stdio: ["ignore", "pipe", "pipe"] });
+  const ended = new Promise((resolve) => server.on("exit", resolve));
+  let printed = "";
+  server.stdout.on("data", (text) => (printed += text));
+  const url = await new Promise((resolve, reject) => {
+    let last;
+    createInterface({ input: server.stderr }).on("line", (line) => {
+      last = line;
+      if (line.includes('"msg":"listening"')) resolve(JSON.parse(line).url);
+    });
+    ended.then((status) => reject(new Error(`the server ended with ${status}: ${last}`)));
+  });
+  return {
+    url,
+    printed: () => printed,
+    async stop() {
+      server.kill("SIGTERM");
+      assert.equal(await ended, 0, "the server did not end well");
+    },
+  };
+}
+
+// App is a server of an app: every visit to one of its pages is kept.
 export class App {
   visits = [];
   page = "<!doctype html><title>The app</title><h1>Back in the app</h1>";

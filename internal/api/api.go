@@ -23,13 +23,15 @@ import (
 	"liked"
 	"liked/internal/limit"
 	"liked/internal/store"
+	"liked/internal/webhook"
 )
 
-// Options is what an API works with. Store, Auth, Limiter and Now are required.
+// Options is what an API works with. Store, Auth, Limiter, Hooks and Now are required.
 type Options struct {
 	Store   store.Store
 	Auth    Authenticator
 	Limiter *limit.Limiter
+	Hooks   *webhook.Hooks
 	Limits  Limits
 	Profile Profile
 	Now     func() time.Time
@@ -59,12 +61,14 @@ type API struct {
 	ids     liked.Snowflakes
 	self    *fixed // what openAPI answers
 	streams streams
+
+	described, older []*endpoint // of the table of routes, and of v1.1
 }
 
 // New returns an API.
 func New(o Options) (*API, error) {
-	if o.Store == nil || o.Auth == nil || o.Limiter == nil || o.Now == nil {
-		return nil, errors.New("api: Store, Auth, Limiter and Now are required")
+	if o.Store == nil || o.Auth == nil || o.Limiter == nil || o.Hooks == nil || o.Now == nil {
+		return nil, errors.New("api: Store, Auth, Limiter, Hooks and Now are required")
 	}
 	if o.PageKey == ([32]byte{}) {
 		return nil, errors.New("api: PageKey is required")
@@ -80,14 +84,14 @@ func New(o Options) (*API, error) {
 	}
 	f := o.Profile.facts()
 	a := &API{Options: o, catalogue: newCatalogue(f), headers: newHeaders(f), mux: http.NewServeMux()}
-	var described []*endpoint
 	for i := range len(routes) + len(v1Routes) {
 		rt := &endpoint{run: (*API).run, problem: func(_ *http.Request, err error) *problem { return a.problemOf(err) }}
 		if i < len(routes) {
 			rt.route = &routes[i]
-			described = append(described, rt)
+			a.described = append(a.described, rt)
 		} else {
 			rt.route, rt.run, rt.problem = &v1Routes[i-len(routes)], (*API).runV1, a.v1Problem
+			a.older = append(a.older, rt)
 		}
 		rt.ids, rt.allow = rt.pathParams(), rt.route.allow
 		if rt.query != nil {
@@ -106,7 +110,7 @@ func New(o Options) (*API, error) {
 	a.mux.HandleFunc(nothing, a.serveNothing)
 	slices.Sort(a.methods)
 	a.streams.init()
-	a.self = newFixed(describe(f, described))
+	a.self = newFixed(describe(f, a.described))
 	return a, nil
 }
 
@@ -379,6 +383,9 @@ func (a *API) refuse(w http.ResponseWriter, r *http.Request, x *exchange, p *pro
 	h := w.Header()
 	if a.Explain {
 		h["X-Liked-Explain"] = []string{headerText(p.why)}
+	}
+	if p.retry {
+		h["Retry-After"] = headerRetry
 	}
 	if !p.gateway && p.allow == "" {
 		a.send(w, r, x, p.status, &fixed{body: p.body})

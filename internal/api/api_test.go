@@ -2,10 +2,14 @@ package api_test
 
 import (
 	"context"
+	"crypto/hmac"
 	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
 	"flag"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -22,7 +26,9 @@ import (
 	"liked/internal/api"
 	"liked/internal/auth"
 	"liked/internal/limit"
+	"liked/internal/store"
 	"liked/internal/store/pebblestore"
+	"liked/internal/webhook"
 )
 
 var update = flag.Bool("update", false, "rewrite what the scripts in testdata expect")
@@ -46,6 +52,26 @@ type world struct {
 	transport http.Transport // without the compression that nobody asked for
 	seen      chan liked.Exchange
 	document  *openapi3.T // what the server says of itself
+	hooks     *webhook.Hooks
+	receiver  *httptest.Server // of events, which scripts call {receiver}
+	rude      atomic.Bool      // it answers challenges wrong
+}
+
+// receive answers the challenges of the world's app.
+func (w *world) receive(rw http.ResponseWriter, r *http.Request) {
+	secret, err := w.auth.APISecret(r.Context(), w.app.ID)
+	if err != nil || w.rude.Load() {
+		secret = "a guess"
+	}
+	mac := hmac.New(sha256.New, []byte(secret))
+	mac.Write([]byte(r.URL.Query().Get("crc_token")))
+	fmt.Fprintf(rw, `{"response_token":"sha256=%s"}`, base64.StdEncoding.EncodeToString(mac.Sum(nil)))
+}
+
+// newHooks makes what an API needs to have webhooks, which are not delivered to.
+func newHooks(st store.Store, au *auth.Auth, o api.Options) (*webhook.Hooks, error) {
+	return webhook.New(context.Background(), webhook.Options{Store: st, Secret: au.APISecret, Render: api.Activity(st, o.Profile, o.PrivateLikes),
+		Now: o.Now, Logger: slog.New(slog.DiscardHandler), Anywhere: true})
 }
 
 func (w *world) now() time.Time { return start.Add(time.Duration(w.clock.Load())) }
@@ -77,6 +103,13 @@ func newWorldOn(t *testing.T, disk pebblestore.Options, change func(*api.Options
 	if change != nil {
 		change(&o)
 	}
+	w.receiver = httptest.NewServer(http.HandlerFunc(w.receive))
+	t.Cleanup(w.receiver.Close)
+	o.Hooks, err = newHooks(st, w.auth, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.hooks = o.Hooks
 	a, err := api.New(o)
 	if err != nil {
 		t.Fatal(err)
@@ -180,6 +213,12 @@ func (w *world) do(line string) {
 		w.must(err)
 		w.apps[word[1]] = app.ID
 		w.tokens[word[1]] = "Bearer " + secrets.Bearer
+	case "bearer": // bearer NAME: the app-only token of the app that users' tokens are of
+		token, err := w.auth.Bearer(ctx, w.app.ID)
+		w.must(err)
+		w.tokens[word[1]] = "Bearer " + token
+	case "receiver": // receiver right|wrong: how it answers challenges
+		w.rude.Store(word[1] == "wrong")
 	case "revoke": // revoke NAME
 		w.must(w.auth.Revoke(ctx, strings.TrimPrefix(w.tokens[word[1]], "Bearer ")))
 	case "state": // state USER STATE
@@ -315,7 +354,12 @@ func (w *world) step(step string) string {
 	if len(word) != 3 {
 		w.t.Fatalf("want CREDENTIAL METHOD TARGET, got %q", lines[0])
 	}
-	resp, body := w.request(word[0], word[1], word[2], lines[1:dashes])
+	sent := slices.Clone(lines[1:dashes])
+	for i := range sent {
+		sent[i] = strings.ReplaceAll(sent[i], "{receiver}", w.receiver.URL)
+	}
+	resp, body := w.request(word[0], word[1], word[2], sent)
+	body = strings.ReplaceAll(body, w.receiver.URL, "{receiver}")
 
 	got := []string{strings.TrimSpace(fmt.Sprint(resp.StatusCode, " ", resp.Header.Get("Content-Type")))}
 	for _, line := range lines[min(dashes+2, len(lines)):] {

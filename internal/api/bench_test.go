@@ -96,8 +96,10 @@ func benchServer(b testing.TB, users int) (http.Handler, []string) {
 	}
 	limits, err := api.ParseLimits([]byte(`{"usersIdLike":{"user_15m":1000000000,"user_24h":1000000000}}`))
 	must(err)
-	h, err := api.New(api.Options{Store: st, Auth: au, Limits: limits, Now: time.Now, PageKey: [32]byte{1},
-		Limiter: limit.New(st.KeepWindows)})
+	o := api.Options{Store: st, Auth: au, Limits: limits, Now: time.Now, PageKey: [32]byte{1}, Limiter: limit.New(st.KeepWindows)}
+	o.Hooks, err = newHooks(st, au, o)
+	must(err)
+	h, err := api.New(o)
 	must(err)
 	return h, tokens
 }

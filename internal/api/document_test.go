@@ -188,7 +188,7 @@ func TestOpenAPIScopes(t *testing.T) {
 		for method, op := range item.Operations() {
 			for _, requirement := range *op.Security {
 				scopes, ok := requirement["OAuth2UserToken"]
-				if !ok {
+				if !ok || method == "POST" && pattern == "/2/activity/subscriptions" { // X lists none: they depend on the type of event
 					continue
 				}
 				if _, err := liked.ParseScope(strings.Join(scopes, " ")); err != nil || len(scopes) == 0 {

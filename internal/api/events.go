@@ -24,6 +24,11 @@ type likeObject struct {
 	TimestampMS      int64        `json:"timestamp_ms"`
 }
 
+func newLike(e *liked.LikeEvent) likeObject {
+	hash := eventHash(e)
+	return likeObject{ID: hex.EncodeToString(hash[:]), LikedTweet: e.Post, TweetAuthor: e.Author, CreatedAt: timestamp(e.At), TimestampMS: e.At.UnixMilli()}
+}
+
 // unlikeObject says which user took back the like of which post.
 type unlikeObject struct {
 	Delete favoriteDeletion `json:"delete"`
@@ -120,8 +125,7 @@ func (v *likeView) write(ctx context.Context, likes []liked.LikeEvent) ([]event,
 		if _, ok := users[e.Author]; !ok || !public || seen[i].Err != nil {
 			continue
 		}
-		hash := eventHash(e)
-		like := likeObject{ID: hex.EncodeToString(hash[:]), LikedTweet: e.Post, TweetAuthor: e.Author, CreatedAt: timestamp(e.At), TimestampMS: e.At.UnixMilli()}
+		like := newLike(e)
 		if v.author {
 			like.LikedTweetAuthor = e.Author
 		}

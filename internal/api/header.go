@@ -1,6 +1,8 @@
 package api
 
 import (
+	"bytes"
+	"io"
 	"net/http"
 	"strconv"
 	"time"
@@ -67,6 +69,7 @@ var (
 	headerJSON    = []string{"application/json; charset=utf-8"}
 	headerProblem = []string{"application/problem+json"}
 	headerGzip    = []string{"gzip"}
+	headerRetry   = []string{"1"} // seconds: a queue that is full is empty well before
 )
 
 func newHeaders(f facts) headers {
@@ -91,6 +94,21 @@ func newHeaders(f facts) headers {
 		h.apiOnly = append(h.apiOnly, header{"Vary", []string{"accept-encoding"}})
 	}
 	return h
+}
+
+// NoRoom is what is sent over a connection for which there is no room, whatever it asks: a whole HTTP/1.1 answer, a 503.
+func (a *API) NoRoom() []byte {
+	resp := http.Response{StatusCode: a.overloaded.status, ProtoMajor: 1, ProtoMinor: 1, Close: true,
+		Header: http.Header{"Content-Type": headerJSON, "Retry-After": headerRetry},
+		Body:   io.NopCloser(bytes.NewReader(a.overloaded.body)), ContentLength: int64(len(a.overloaded.body))}
+	for _, f := range a.headers.always {
+		resp.Header[f.key] = f.values
+	}
+	var b bytes.Buffer
+	if err := resp.Write(&b); err != nil {
+		panic(err) // a buffer takes everything
+	}
+	return b.Bytes()
 }
 
 // gateway sets what every answer carries.

@@ -139,7 +139,11 @@ func (m *listModel) open(t *rapid.T) {
 	var err error
 	m.store, err = pebblestore.Open(pebblestore.Options{FS: m.fs, Dir: "data"})
 	must(t, err)
-	a, err := api.New(api.Options{Store: m.store, Auth: m.auth(t), Limiter: limit.New(nil), Limits: api.NoLimits(), Now: m.now, PageKey: [32]byte{7}})
+	au := m.auth(t)
+	o := api.Options{Store: m.store, Auth: au, Limiter: limit.New(nil), Limits: api.NoLimits(), Now: m.now, PageKey: [32]byte{7}}
+	o.Hooks, err = newHooks(m.store, au, o)
+	must(t, err)
+	a, err := api.New(o)
 	must(t, err)
 	m.server = httptest.NewServer(a)
 }

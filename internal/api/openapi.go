@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"liked"
+	"liked/internal/limit"
 )
 
 // openAPI answers with the description of this very API, which New made.
@@ -22,9 +23,14 @@ type members map[string]any
 // bodies that requests are checked against, and the types that answers are made from. Answers that the document does not
 // have are never sent, and objects in them have no members but those that it lists.
 func describe(f facts, endpoints []*endpoint) members {
-	d := &description{facts: f, schemas: sharedSchemas(f), scopes: map[string]string{}, headers: members{}}
+	d := newDescription(f)
 	paths := map[string]members{}
+	tags := []members{}
 	for _, rt := range endpoints {
+		tag := members{"name": f.tag(rt)}
+		if !slices.ContainsFunc(tags, func(t members) bool { return t["name"] == tag["name"] }) {
+			tags = append(tags, tag)
+		}
 		if paths[rt.path()] == nil {
 			paths[rt.path()] = members{}
 		}
@@ -39,6 +45,7 @@ func describe(f facts, endpoints []*endpoint) members {
 			"version":     f.apiVersion,
 		},
 		"servers": []members{{"url": "/"}},
+		"tags":    tags,
 		"paths":   paths,
 		"components": members{
 			"schemas": d.schemas,
@@ -67,8 +74,12 @@ type description struct {
 	scopes  map[string]string // to what needs them
 }
 
+func newDescription(f facts) *description {
+	return &description{facts: f, schemas: sharedSchemas(f), scopes: map[string]string{}, headers: members{}}
+}
+
 func (d *description) operation(rt *endpoint) members {
-	op := members{"operationId": rt.id, "summary": rt.summary, "security": d.security(rt), "responses": d.responses(rt)}
+	op := members{"operationId": rt.id, "summary": rt.summary, "tags": []string{d.tag(rt)}, "security": d.security(rt), "responses": d.responses(rt)}
 	if rt.streams() {
 		op["x-twitter-streaming"] = true // X's own word for it
 	}
@@ -90,6 +101,26 @@ func (d *description) operation(rt *endpoint) members {
 		op["requestBody"] = members{"required": true, "content": members{"application/json": members{"schema": rt.body.describe(d.facts)}}}
 	}
 	return op
+}
+
+// tag is the group of endpoints that the endpoint belongs to, as X's documentation groups them.
+func (f facts) tag(rt *endpoint) string {
+	path := rt.path()
+	for _, group := range []struct{ words, tag string }{
+		{"/stream", "Stream"}, {"/likes", "Likes"}, {"/liked_tweets", "Likes"}, {"/liking_users", "Likes"},
+		{"/webhooks", "Webhooks"}, {"/2/users", "Users"},
+	} {
+		if strings.Contains(path, group.words) {
+			return group.tag
+		}
+	}
+	switch {
+	case !strings.HasPrefix(path, "/2/tweets"):
+		return "General"
+	case f.newerWords:
+		return "Posts"
+	}
+	return "Tweets"
 }
 
 // security lists the kinds of credential, any of which will do.
@@ -187,18 +218,24 @@ func (d *description) limitHeaders(rt *endpoint) members {
 		header("x-access-level", "Permission level of the credential", oneOfWords([]string{"read", "read-write", "read-write-directmessages"}))
 	}
 	for _, r := range slices.Concat(rt.userRules, rt.appRules) {
-		name, of := "x-rate-limit-", "in 15 minutes"
-		if r.Window == day && r.App {
-			name, of = "x-app-limit-24hour-", "in 24 hours, of the app"
-		} else if r.Window == day {
-			name, of = "x-user-limit-24hour-", "in 24 hours, of the user"
-		}
+		name, of := limitHeader(r)
 		count := members{"type": "integer", "minimum": 0}
-		header(name+"limit", "Requests "+of, count)
-		header(name+"remaining", "What is left of them after this one", count)
-		header(name+"reset", "When the window ends, in seconds since 1970", count)
+		header(name+"-limit", "Requests "+of, count)
+		header(name+"-remaining", "What is left of them after this one", count)
+		header(name+"-reset", "When the window ends, in seconds since 1970", count)
 	}
 	return headers
+}
+
+// limitHeader is how the names of the headers of a limit begin, and which requests it counts, in words.
+func limitHeader(r limit.Rule) (name, of string) {
+	switch {
+	case r.Window == day && r.App:
+		return "x-app-limit-24hour", "in 24 hours, of the app"
+	case r.Window == day:
+		return "x-user-limit-24hour", "in 24 hours, of the user"
+	}
+	return "x-rate-limit", "in 15 minutes"
 }
 
 // answer is the schema of what succeeds: a document, with the members that the endpoint's parameters call for.
@@ -209,6 +246,8 @@ func (d *description) answer(rt *endpoint) members {
 		data = v.Data
 	case streamed:
 		data = v.data
+	case listed:
+		return closed(members{"data": d.schemaOf(reflect.TypeOf(v.data)), "meta": d.schemaOf(reflect.TypeOf(v.meta))}, "data", "meta")
 	}
 	if data == nil {
 		return members{"type": "object"}
@@ -239,6 +278,8 @@ func (d *description) schemaOf(t reflect.Type) members {
 		return ref("PostID")
 	case reflect.TypeFor[liked.UserID]():
 		return ref("UserID")
+	case reflect.TypeFor[liked.WebhookID](), reflect.TypeFor[liked.SubscriptionID]():
+		return members{"type": "string", "pattern": hookPattern.String()}
 	case reflect.TypeFor[json.RawMessage](): // of partials
 		return ref("PartialProblem")
 	}
@@ -340,6 +381,8 @@ func closed(properties members, required ...string) members {
 // wordSchema is the schema of the values under the name, in the path or in the query. An id is of what the path is about.
 func (rt *endpoint) wordSchema(name string) members {
 	switch {
+	case name == "webhook_id" || name == "subscription_id":
+		return members{"type": "string", "pattern": hookPattern.String()}
 	case strings.HasPrefix(name, "username"):
 		return ref("Username")
 	case strings.HasPrefix(rt.path(), "/2/users") && !strings.HasPrefix(name, "tweet"):
@@ -378,7 +421,7 @@ func (s *schema) describe(f facts) members {
 		case p.object != nil:
 			one = p.object.describe(f)
 		case p.pattern == idPattern:
-			one = ref("PostID") // no body has an id of anything else
+			one = ref("PostID")
 		case p.typ == "array":
 			one["items"] = members{}
 		case p.pattern != nil:

@@ -219,7 +219,7 @@ func compareParam(t *testing.T, ours param, p *openapi3.Parameter) {
 			t.Errorf("%s: got %+v, want a time", p.Name, ours)
 		}
 	case s.Type.Is("string"):
-		if ours.form != text || s.MinLength != 1 {
+		if ours.form != text || s.MinLength != 1 && s.MinLength != 16 { // a pagination token is longer than either
 			t.Errorf("%s: got %+v, want a text", p.Name, ours)
 		}
 	case len(s.Items.Value.Enum) > 0:

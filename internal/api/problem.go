@@ -19,6 +19,7 @@ type problem struct {
 	allow   string // of a 405
 	v1      bool   // in v1.1's words
 	code    int    // what v1.1 calls it; 0: it has no word of its own
+	retry   bool   // in a moment the same request may succeed
 	why     string // for the operator; holds no secret
 	cause   error  // of a 5xx
 }
@@ -48,6 +49,7 @@ type catalogue struct {
 	postCannotFound problem // 400: a like of a post that is not there
 	internal        problem // 500
 	unavailable     problem // 503
+	overloaded      problem // 503, too, for a moment
 	tooManyReaders  problem // 429: the app reads that partition of the stream already
 	tooLarge        problem // 413
 	timeout         problem // 408
@@ -89,6 +91,8 @@ func newCatalogue(f facts) *catalogue {
 		326: &c.locked, 64: &c.hidden, 131: &c.internal, 130: &c.unavailable} {
 		p.code = code
 	}
+	c.overloaded = c.unavailable
+	c.overloaded.retry = true
 	return c
 }
 
@@ -236,6 +240,8 @@ func (c *catalogue) problemOf(err error) *problem {
 	switch liked.KindOf(err) {
 	case liked.Unauthorized:
 		return c.unauthorized.because(err.Error())
+	case liked.Overloaded:
+		return c.overloaded.because(err.Error())
 	case liked.Unavailable:
 		p = c.unavailable
 	}

@@ -14,7 +14,7 @@ type document struct {
 	Data     any       `json:"data,omitempty"`
 	Includes *includes `json:"includes,omitempty"`
 	Errors   partials  `json:"errors,omitempty"`
-	Meta     *meta     `json:"meta,omitempty"`
+	Meta     any       `json:"meta,omitempty"`
 }
 
 // includes are the objects that the data refers to, each once, in order of first use.

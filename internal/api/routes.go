@@ -32,6 +32,7 @@ type route struct {
 const (
 	userContext = liked.OAuth1User | liked.OAuth2User
 	anyContext  = userContext | liked.AppOnly
+	appContext  = liked.OAuth1User | liked.AppOnly
 
 	readScopes  = liked.TweetRead | liked.UsersRead
 	likeScopes  = readScopes | liked.LikeWrite
@@ -56,6 +57,15 @@ var routes = []route{
 	{"GET /2/likes/firehose/stream", "streamLikesFirehose", "Stream all public likes", 0, liked.AppOnly, true, false, false, per15m(0, attempts*liked.Partitions), firehoseQuery, nil, streamed{likeObject{}}, (*API).firehose},
 	{"GET /2/likes/sample10/stream", "streamLikesSample10", "Stream a tenth of all public likes", 0, liked.AppOnly, true, false, false, per15m(0, attempts*samplePartitions), sampleQuery, nil, streamed{likeObject{}}, (*API).sample},
 	{"GET /2/likes/compliance/stream", "streamLikesCompliance", "Stream the likes that are taken back", 0, liked.AppOnly, true, false, false, per15m(0, attempts), complianceQuery, nil, streamed{unlikeObject{}}, (*API).compliance},
+	{"POST /2/webhooks", "createWebhooks", "Register a webhook, which is challenged at once", 0, appContext, false, false, false, per15m(450, 450), nil, webhookBody, webhookObject{}, (*API).createWebhook},
+	{"GET /2/webhooks", "getWebhooks", "List the app's webhooks", 0, liked.AppOnly, false, false, false, per15m(0, 450), webhooksQuery, nil, listed{[]webhookObject{}, counted{}}, (*API).webhooks},
+	{"PUT /2/webhooks/{webhook_id}", "validateWebhooks", "Challenge a webhook, which a right answer makes valid again", 0, appContext, false, false, false, per15m(450, 450), nil, nil, validity{}, (*API).validateWebhook},
+	{"DELETE /2/webhooks/{webhook_id}", "deleteWebhooks", "Remove a webhook", 0, appContext, false, false, false, per15m(450, 450), nil, nil, deletion{}, (*API).deleteWebhook},
+	{"POST /2/webhooks/replay", "createWebhookReplayJob", "Deliver to a webhook once more what happened in a time", 0, liked.AppOnly, false, false, false, per15m(0, 100), nil, replayBody, replayJob{}, (*API).replayWebhook},
+	{"POST /2/activity/subscriptions", "createActivitySubscription", "Subscribe to a user's likes", 0, anyContext, false, false, false, per15m(500, 500), nil, subscriptionBody, subscribed{}, (*API).subscribe},
+	{"GET /2/activity/subscriptions", "getActivitySubscriptions", "List subscriptions", liked.LikeRead | liked.TweetRead, anyContext, false, false, false, per15m(500, 500), subscriptionsQuery, nil, listed{[]subscriptionObject{}, total{}}, (*API).subscriptions},
+	{"PUT /2/activity/subscriptions/{subscription_id}", "updateActivitySubscription", "Change where a subscription leads, and its tag", 0, liked.AppOnly, false, false, false, per15m(0, 500), nil, resubscriptionBody, resubscribed{}, (*API).resubscribe},
+	{"DELETE /2/activity/subscriptions/{subscription_id}", "deleteActivitySubscription", "End a subscription", 0, liked.AppOnly, false, false, false, per15m(0, 500), nil, nil, listed{deletion{}, total{}}, (*API).unsubscribe},
 	{"GET /2/openapi.json", "getOpenApiSpec", "Describe this API, in OpenAPI 3.0", 0, 0, false, false, false, nil, nil, nil, nil, (*API).openAPI},
 }
 
@@ -92,6 +102,9 @@ func (rt *route) method() string { method, _, _ := strings.Cut(rt.pattern, " ");
 func (rt *route) path() string   { _, path, _ := strings.Cut(rt.pattern, " "); return path }
 func (rt *route) writes() bool   { return rt.method() != http.MethodGet }
 func (rt *route) streams() bool  { _, ok := rt.answer.(streamed); return ok }
+
+// listed is, in the table of routes, data that comes with a meta of its own.
+type listed struct{ data, meta any }
 
 // pathParams lists the names of the pattern's wildcards, which are ids and a username.
 func (rt *route) pathParams() (names []string) {

@@ -190,6 +190,27 @@ func TestServerFaults(t *testing.T) {
 	}
 }
 
+// What comes back in a moment says so, in both versions of the API, and is nobody's fault.
+func TestOverloaded(t *testing.T) {
+	t.Parallel()
+	w := likeWorld(t, func(o *api.Options) {
+		o.Store = brokenStore{o.Store, liked.Errorf(liked.Overloaded, "4 likes are waiting")}
+	})
+	w.do("oauth1 Alice 11 read-write")
+	resp, body := w.like()
+	if resp.StatusCode != 503 || body != `{"title":"Service Unavailable","detail":"Service Unavailable","type":"about:blank","status":503}` ||
+		resp.Header.Get("Retry-After") != "1" {
+		t.Errorf("got %s %v %s", resp.Status, resp.Header, body)
+	}
+	if x := <-w.seen; x.Err != nil || x.Why != "4 likes are waiting" {
+		t.Errorf("the operator sees %+v", x)
+	}
+	resp, body = w.request("Alice", "POST", "/1.1/favorites/create.json?id=1001", nil)
+	if resp.StatusCode != 503 || body != `{"errors":[{"code":130,"message":"Over capacity"}]}` || resp.Header.Get("Retry-After") != "1" {
+		t.Errorf("v1.1: got %s %v %s", resp.Status, resp.Header, body)
+	}
+}
+
 func TestExplain(t *testing.T) {
 	t.Parallel()
 	w := likeWorld(t, func(o *api.Options) { o.Explain = true })

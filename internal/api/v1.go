@@ -18,10 +18,10 @@ import (
 // X's documents: "POST favorites/create", "POST favorites/destroy", "GET favorites/list" and "GET
 // account/verify_credentials" of the API reference v1.1, and "Response codes".
 var v1Routes = []route{
-	{"POST /1.1/favorites/create.json", "favoritesCreate", "", 0, liked.OAuth1User, true, false, false, per24h(1000, 1000), nil, nil, nil, (*API).v1Create},
-	{"POST /1.1/favorites/destroy.json", "favoritesDestroy", "", 0, liked.OAuth1User, true, false, false, per24h(1000, 1000), nil, nil, nil, (*API).v1Destroy},
-	{"GET /1.1/favorites/list.json", "favoritesList", "", 0, liked.OAuth1User | liked.AppOnly, true, true, false, per15m(75, 75), nil, nil, nil, (*API).v1List},
-	{"GET /1.1/account/verify_credentials.json", "accountVerifyCredentials", "", 0, liked.OAuth1User, false, false, false, per15m(75, 0), nil, nil, nil, (*API).v1Verify},
+	{"POST /1.1/favorites/create.json", "favoritesCreate", "Like a post", 0, liked.OAuth1User, true, false, false, per24h(1000, 1000), nil, nil, nil, (*API).v1Create},
+	{"POST /1.1/favorites/destroy.json", "favoritesDestroy", "Take a like back", 0, liked.OAuth1User, true, false, false, per24h(1000, 1000), nil, nil, nil, (*API).v1Destroy},
+	{"GET /1.1/favorites/list.json", "favoritesList", "List what a user likes, newest like first", 0, liked.OAuth1User | liked.AppOnly, true, true, false, per15m(75, 75), nil, nil, nil, (*API).v1List},
+	{"GET /1.1/account/verify_credentials.json", "accountVerifyCredentials", "Look up the user who calls", 0, liked.OAuth1User, false, false, false, per15m(75, 0), nil, nil, nil, (*API).v1Verify},
 }
 
 const v1Prefix = "/1.1/"
@@ -101,7 +101,7 @@ func (c *catalogue) v1Problem(r *http.Request, err error) *problem {
 		code = 25
 	}
 	q := v1(code, p.why)
-	q.cause = p.cause
+	q.cause, q.retry = p.cause, p.retry
 	return q
 }
 

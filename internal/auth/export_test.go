@@ -40,7 +40,7 @@ func BaseString(method, origin, path, header, query, form string) (string, error
 	if err := s.normalize(); err != nil {
 		return "", err
 	}
-	s.setPrefix(method, normalOrigin(origin), path)
+	s.setPrefix(method, NormalOrigin(origin), path)
 	return string(s.prefix) + string(s.base), nil
 }
 

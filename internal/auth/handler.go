@@ -16,11 +16,13 @@ import (
 	"liked"
 	"liked/internal/limit"
 	"liked/internal/web"
+	"liked/internal/webhook"
 )
 
-// HandlerOptions is what NewHandler needs. Limiter and Next are required.
+// HandlerOptions is what NewHandler needs. Limiter, Hooks and Next are required.
 type HandlerOptions struct {
 	Limiter *limit.Limiter
+	Hooks   *webhook.Hooks
 	Next    http.Handler // answers every path that is not one of the handler's own
 
 	// Lifetime is that of the access tokens that clients are given; 0 means DefaultLifetime.
@@ -38,6 +40,9 @@ type HandlerOptions struct {
 
 	// AutoConsent is the username of somebody who consents to everything at once, unasked. For tests only.
 	AutoConsent string
+
+	// Explorer is what the page to try the API on starts with. The frame is the handler's.
+	Explorer web.Explorer
 
 	// Observe is called after each answer. Nil does nothing.
 	Observe func(context.Context, liked.Exchange)
@@ -61,8 +66,8 @@ type route struct {
 
 // NewHandler returns a Handler for the credentials that a looks after.
 func (a *Auth) NewHandler(o HandlerOptions) (*Handler, error) {
-	if o.Limiter == nil || o.Next == nil {
-		return nil, errors.New("auth: Limiter and Next are required")
+	if o.Limiter == nil || o.Hooks == nil || o.Next == nil {
+		return nil, errors.New("auth: Limiter, Hooks and Next are required")
 	}
 	if o.Lifetime == 0 {
 		o.Lifetime = DefaultLifetime
@@ -75,7 +80,7 @@ func (a *Auth) NewHandler(o HandlerOptions) (*Handler, error) {
 	}
 	h := &Handler{Auth: a, HandlerOptions: o, crossOrigin: http.NewCrossOriginProtection(), routes: make(map[string]*route)}
 	if o.PublicURL != "" {
-		if err := h.crossOrigin.AddTrustedOrigin(normalOrigin(o.PublicURL)); err != nil {
+		if err := h.crossOrigin.AddTrustedOrigin(NormalOrigin(o.PublicURL)); err != nil {
 			return nil, fmt.Errorf("auth: PublicURL: %w", err)
 		}
 	}
@@ -85,7 +90,8 @@ func (a *Auth) NewHandler(o HandlerOptions) (*Handler, error) {
 	return h, nil
 }
 
-// routes is every path of the handler. The path of an app in the portal is the one here and the app's id.
+// routes is every path of the handler. Those of an app in the portal, and of the explorer's files, are the one here and
+// the app's id, or the file's name.
 var routes = []struct {
 	path string
 	route
@@ -108,9 +114,14 @@ var routes = []struct {
 	{"/settings/connected_apps", route{"connectedApps", onPage, (*call).connectedApps, (*call).disconnect}},
 	{"/developer", route{"developer", onPage, (*call).developer, (*call).createApp}},
 	{developerApps, route{"developerApp", onPage, (*call).developerApp, (*call).changeApp}},
+	{"/explorer", route{"explorer", onPage, (*call).explorer, nil}},
+	{explorerFiles, route{"explorerFile", onPage, (*call).explorerFile, nil}},
 }
 
-const developerApps = "/developer/apps/"
+const (
+	developerApps = "/developer/apps/"
+	explorerFiles = "/explorer/"
+)
 
 // Operations lists the names of operations in Exchanges.
 func Operations() (names []string) {
@@ -135,10 +146,11 @@ type call struct {
 	session session
 }
 
-// answer is a page, a redirect or a body.
+// answer is a page, one of the explorer's files, a redirect or a body.
 type answer struct {
 	status      int
 	page        web.Page
+	file        bool // the one that the path names
 	location    string
 	contentType string
 	body        []byte
@@ -179,6 +191,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		} else {
 			rt = h.routes[developerApps]
 		}
+	} else if strings.HasPrefix(path, explorerFiles) {
+		rt = h.routes[explorerFiles]
 	}
 	if rt == nil {
 		h.Next.ServeHTTP(w, r)
@@ -270,6 +284,9 @@ func (c *call) write(w http.ResponseWriter, ans answer) {
 		}
 		c.Bytes, _ = strconv.Atoi(h.Get("Content-Length"))
 		return
+	case ans.file:
+		c.Status, c.Bytes = web.WriteAsset(w, c.r, strings.TrimPrefix(c.path, explorerFiles))
+		return
 	case ans.status == http.StatusMethodNotAllowed:
 		h.Set("Allow", ans.location)
 	case ans.location != "":
@@ -315,6 +332,14 @@ func object(members ...string) []byte {
 	}
 	return append(b, '}')
 }
+
+func (c *call) explorer() (answer, error) {
+	p := c.Explorer
+	p.Frame = c.frame()
+	return answer{status: http.StatusOK, page: p}, nil
+}
+
+func (c *call) explorerFile() (answer, error) { return answer{file: true}, nil }
 
 // onPage answers a person.
 func onPage(c *call, f *refused) answer {

@@ -69,6 +69,25 @@ func (a *Auth) NewApp(ctx context.Context, app liked.App) (liked.App, AppSecrets
 	}
 }
 
+// ExplorerApp is the id of the app with which people sign in from the API explorer.
+const ExplorerApp liked.AppID = 1
+
+// UseExplorerApp makes the explorer's app, or gives the one that there is these redirect URIs, and returns it. What the
+// operator changed about it otherwise stays.
+func (a *Auth) UseExplorerApp(ctx context.Context, redirectURIs []string) (liked.App, error) {
+	app, err := a.store.App(ctx, ExplorerApp)
+	switch {
+	case notFound(err):
+		app, _, err = a.NewApp(ctx, liked.App{ID: ExplorerApp, Name: "API explorer", Public: true, Access: liked.ReadWrite, RedirectURIs: redirectURIs})
+	case err == nil && !slices.Equal(app.RedirectURIs, redirectURIs):
+		err = a.store.UpdateApp(ctx, ExplorerApp, func(app *liked.App) error {
+			app.RedirectURIs = redirectURIs
+			return CheckApp(*app)
+		})
+	}
+	return app, err
+}
+
 // forbiddenSchemes are those that X does not take for redirect URIs.
 var forbiddenSchemes = strings.Fields(`vbscript javascript vbs data mocha keyword livescript ftp file gopher acrobat callto
 	daap itpc itms firefoxurl hcp ldap mailto mmst mmsu msbd rtsp mso-offdap snews news nntp outlook stssync rlogin
@@ -178,6 +197,19 @@ func (a *Auth) Regenerate(ctx context.Context, owner liked.UserID, id liked.AppI
 		return err
 	})
 	return app, s, err
+}
+
+// APISecret returns the app's API secret, its consumer secret in the words of OAuth 1.0a. NotFound if there is no such
+// app, Forbidden if it is suspended.
+func (a *Auth) APISecret(ctx context.Context, id liked.AppID) (string, error) {
+	app, err := a.store.App(ctx, id)
+	if err != nil {
+		return "", err
+	}
+	if app.State == liked.AppSuspended {
+		return "", liked.Errorf(liked.Forbidden, "app %v is suspended", id)
+	}
+	return a.apiSecret(app)
 }
 
 // Bearer returns the app's app-only token, percent-encoded as X sends it. Asking again gives the same token until it is

@@ -273,11 +273,11 @@ func (a *Auth) verify(r *http.Request, s *signed, by *signer) error {
 		var origin string
 		switch i {
 		case 0:
-			origin = normalOrigin(a.baseURL(r))
+			origin = NormalOrigin(a.baseURL(r))
 		case 1: // some clients leave the port out
 			origin = withoutPort(tried[0])
 		case 2: // a proxy that takes off TLS without saying so
-			origin = normalOrigin("https://" + r.Host)
+			origin = NormalOrigin("https://" + r.Host)
 		case 3: // a client with a fixed host whose calls are led here
 			origin = "https://api.x.com"
 		case 4:

@@ -188,7 +188,7 @@ func shown(app liked.App, s AppSecrets) (list []web.Secret) {
 
 func (c *call) appPage(app liked.App, notice string, secrets []web.Secret) web.DeveloperPage {
 	v := developerView(app)
-	return web.DeveloperPage{Frame: c.frame(), App: v, Notice: notice, Secrets: secrets,
+	return web.DeveloperPage{Frame: c.frame(), App: v, Notice: notice, Secrets: secrets, Webhooks: c.webhooksOf(app),
 		Form: web.AppForm{Name: app.Name, Type: v.Type, Access: v.Access, RedirectURIs: strings.Join(app.RedirectURIs, "\n")}}
 }
 
@@ -258,6 +258,8 @@ func (c *call) changeApp() (answer, error) {
 		var s AppSecrets
 		app, s, err = c.Regenerate(c.ctx, u.ID, app.ID, form.first("what"))
 		notice, secrets = "The old one no longer works.", shown(app, s)
+	case "webhook":
+		return c.changeWebhook(app, form)
 	case "token":
 		notice = "The app can act for you with this."
 		secrets, err = c.ownToken(app, u, form.first("kind"))

@@ -1,11 +1,17 @@
 package auth_test
 
 import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"html"
+	"net/http"
 	"net/url"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"liked"
@@ -259,5 +265,55 @@ func TestNamesAreText(t *testing.T) {
 	var m map[string]any
 	if r := b.get(t, authorizePath+"?"+s.ask(s.conf, "scope", `"><script>`).Encode()); strings.Contains(r.body, "<script>") || json.Unmarshal([]byte(r.body), &m) == nil {
 		t.Error("a scope is markup")
+	}
+}
+
+// TestPortalWebhooks goes through what an owner can do about webhooks, with an endpoint that answers as X's guide shows.
+func TestPortalWebhooks(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil)
+	secret := s.confKeys.APISecret
+	var wrong atomic.Bool
+	endpoint := newServer(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mac := hmac.New(sha256.New, []byte(secret))
+		mac.Write([]byte(r.URL.Query().Get("crc_token")))
+		if wrong.Load() {
+			mac.Write([]byte("x"))
+		}
+		fmt.Fprintf(w, `{"response_token":"sha256=%s"}`, base64.StdEncoding.EncodeToString(mac.Sum(nil)))
+	}))
+	b := s.browser()
+	b.signIn(t, "bob")
+	path := "/developer/apps/" + s.conf.ID.String()
+	do := func(status int, want string, pairs ...string) {
+		t.Helper()
+		form := b.get(t, path).form()
+		r := b.post(t, path, with(form, append([]string{"action", "webhook"}, pairs...)...))
+		if r.status != status || !strings.Contains(html.UnescapeString(r.body), want) {
+			t.Errorf("%v: got %d, want %d and %q in\n%s", pairs, r.status, status, want, r.body)
+		}
+		if strings.Contains(r.body, secret) {
+			t.Errorf("%v: the page shows the API secret", pairs)
+		}
+	}
+	do(422, "must be absolute", "do", "add", "url", "nowhere")
+	wrong.Store(true)
+	do(422, "Invalid `response_token`", "do", "add", "url", endpoint+"/in")
+	wrong.Store(false)
+	do(200, "The webhook is registered.", "do", "add", "url", endpoint+"/in")
+	do(422, "has a webhook with this URL", "do", "add", "url", endpoint+"/in")
+	id := regexp.MustCompile(`name="webhook" value="(\d+)"`).FindStringSubmatch(b.get(t, path).body)[1]
+	wrong.Store(true)
+	do(422, "Not valid: it gets nothing until it is validated", "do", "validate", "webhook", id)
+	do(422, "failed its challenge", "do", "replay", "webhook", id)
+	wrong.Store(false)
+	do(200, "The webhook is valid.", "do", "validate", "webhook", id)
+	do(200, "is delivered again", "do", "replay", "webhook", id)
+	do(422, "no such webhook", "do", "remove", "webhook", "7")
+	do(400, "", "do", "remove", "webhook", "x")
+	do(400, "", "do", "nothing", "webhook", id)
+	do(200, "The webhook is removed.", "do", "remove", "webhook", id)
+	if body := b.get(t, path).body; !strings.Contains(body, "There are none yet.") {
+		t.Errorf("the webhook is still there:\n%s", body)
 	}
 }

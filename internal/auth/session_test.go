@@ -115,7 +115,9 @@ func TestSecureCookies(t *testing.T) {
 	a, err := auth.New(auth.Options{Store: s.store, Seal: [32]byte{1, 2, 3}, Now: s.clock.Now, Rand: seeded("https"),
 		BaseURL: func(r *http.Request) string { return "https://likes.example" }})
 	check(t, err)
-	h, err := a.NewHandler(auth.HandlerOptions{Limiter: limit.New(nil), Next: http.NotFoundHandler(), PublicURL: "https://likes.example"})
+	hooks, err := newHooks(a, s.store, s.clock.Now)
+	check(t, err)
+	h, err := a.NewHandler(auth.HandlerOptions{Limiter: limit.New(nil), Hooks: hooks, Next: http.NotFoundHandler(), PublicURL: "https://likes.example"})
 	check(t, err)
 	srv := newServer(t, h)
 	b := s.browser()

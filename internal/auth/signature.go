@@ -227,8 +227,8 @@ func (s *signed) setPrefix(method, origin, path string) {
 	s.prefix = appendEncoded(s.prefix, path)
 }
 
-// normalOrigin lower-cases scheme and host and takes away the port if it is the scheme's own (RFC 5849, 3.4.1.2).
-func normalOrigin(origin string) string {
+// NormalOrigin lower-cases scheme and host and takes away the port if it is the scheme's own (RFC 5849, 3.4.1.2).
+func NormalOrigin(origin string) string {
 	origin = strings.ToLower(origin)
 	if s, ok := strings.CutSuffix(origin, ":80"); ok && strings.HasPrefix(s, "http://") {
 		return s

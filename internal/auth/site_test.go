@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"html"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
@@ -23,7 +24,9 @@ import (
 	"liked"
 	"liked/internal/auth"
 	"liked/internal/limit"
+	"liked/internal/store"
 	"liked/internal/store/pebblestore"
+	"liked/internal/webhook"
 )
 
 const (
@@ -88,6 +91,9 @@ func newSite(t testing.TB, change func(*auth.HandlerOptions)) *site {
 	if change != nil {
 		change(&o)
 	}
+	hooks, err := newHooks(s.auth, s.store, s.clock.Now)
+	check(t, err)
+	o.Hooks = hooks
 	h, err := s.auth.NewHandler(o)
 	check(t, err)
 	srv := httptest.NewServer(h)
@@ -98,6 +104,12 @@ func newSite(t testing.TB, change func(*auth.HandlerOptions)) *site {
 		s.checkLog(t)
 	})
 	return s
+}
+
+// newHooks makes webhooks that may be anywhere, and are not delivered to.
+func newHooks(a *auth.Auth, st store.Store, now func() time.Time) (*webhook.Hooks, error) {
+	return webhook.New(context.Background(), webhook.Options{Store: st, Secret: a.APISecret, Now: now, Logger: slog.New(slog.DiscardHandler), Anywhere: true,
+		Render: func(context.Context, liked.Subscription, liked.LikeEvent) ([]byte, error) { return nil, nil }})
 }
 
 // checkLog holds what is logged to its promise: a known operation, a reason for each refusal, and no secret.

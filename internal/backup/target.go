@@ -61,7 +61,7 @@ func (t *Target) take() (err error) {
 		return err
 	}
 	t.lock, err = vfs.Default.Lock(filepath.Join(dir, lockFile))
-	if errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.EACCES) || err != nil && strings.Contains(err.Error(), "lock held by current process") {
+	if errors.Is(err, syscall.EAGAIN) || err != nil && strings.Contains(err.Error(), "lock held by current process") {
 		err = fmt.Errorf("another backup into %s is under way (%w): wait for it, or choose another directory", t.dir, err)
 	}
 	return err

@@ -19,6 +19,7 @@ import (
 
 	"liked"
 	"liked/internal/store"
+	"liked/internal/webhook"
 )
 
 // Issuer makes credentials, and ends them.
@@ -57,6 +58,7 @@ type UserTokens struct {
 type Options struct {
 	Store  store.Store
 	Issuer Issuer
+	Hooks  *webhook.Hooks
 	Key    string // names the key that seals secrets in the store
 	Now    func() time.Time
 	Logger *slog.Logger // one line a request, and the cause of every 500
@@ -96,6 +98,12 @@ func New(o Options) *Control {
 		{"POST /admin/apps/{app}/secrets", 200, c.renewApp, false},
 		{"POST /admin/tokens", 201, c.issueToken, false},
 		{"POST /admin/tokens/revoke", 200, c.revokeToken, false},
+		{"POST /admin/webhooks", 201, c.addWebhook, false},
+		{"GET /admin/webhooks", 200, c.webhooks, false},
+		{"DELETE /admin/webhooks/{webhook}", 200, c.removeWebhook, false},
+		{"POST /admin/webhooks/{webhook}/validate", 200, c.validateWebhook, false},
+		{"POST /admin/webhooks/{webhook}/replay", 200, c.replayWebhook, false},
+		{"GET /admin/webhooks/{webhook}/dead", 200, c.deadLetters, false},
 		{"POST /admin/check", 200, c.check, true},
 		{"GET /admin/export", 200, c.export, true},
 		{"POST /admin/import", 200, c.importing, true},

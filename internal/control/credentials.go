@@ -1,6 +1,11 @@
 package control
 
-import "liked"
+import (
+	"fmt"
+
+	"liked"
+	"liked/internal/postman"
+)
 
 // Credentials is everything that a client needs to call a server with a seeded world. As JSON it is what
 // `liked dev --credentials FILE` writes.
@@ -43,4 +48,46 @@ type SeededPost struct {
 	ID       liked.PostID `json:"id"`
 	AuthorID liked.UserID `json:"author_id"`
 	Text     string       `json:"text"`
+}
+
+// First returns the user and the post to show things with. The post is nil if there is none.
+func (c Credentials) First() (UserCredentials, *SeededPost) {
+	u := c.Users[min(2, len(c.Users)-1)]
+	if len(c.Posts) == 0 {
+		return u, nil
+	}
+	return u, &c.Posts[min(1, len(c.Posts)-1)]
+}
+
+// Curl returns a command with which the first user likes the first post, given more options of curl: empty, or ending in
+// a space. It is empty if there is no post.
+func (c Credentials) Curl(options string) string {
+	user, post := c.First()
+	if post == nil {
+		return ""
+	}
+	return fmt.Sprintf("curl %s-X POST %s/2/users/%s/likes \\\n  -H 'Authorization: Bearer %s' \\\n  -H 'Content-Type: application/json' -d '{\"tweet_id\":\"%s\"}'",
+		options, c.URL, user.ID, user.AccessToken, post.ID)
+}
+
+// Postman returns the environment in which Postman calls the server as the user.
+func (c Credentials) Postman(user UserCredentials) postman.Environment {
+	app := c.Apps[0]
+	e := postman.Environment{BaseURL: c.URL, UserID: user.ID.String(), Username: user.Username,
+		ClientID: app.ClientID, ClientSecret: app.ClientSecret, AccessToken: user.AccessToken, RefreshToken: user.RefreshToken,
+		APIKey: app.APIKey, APISecret: app.APISecret, OAuth1Token: user.OAuth1Token, OAuth1TokenSecret: user.OAuth1TokenSecret,
+		BearerToken: app.BearerToken}
+	if len(app.RedirectURIs) > 0 {
+		e.CallbackURL = app.RedirectURIs[0]
+	}
+	if _, post := c.First(); post != nil {
+		e.PostID = post.ID.String()
+	}
+	for _, post := range c.Posts {
+		if post.AuthorID == user.ID {
+			e.OwnPostID = post.ID.String()
+			break
+		}
+	}
+	return e
 }

@@ -58,6 +58,10 @@ type Config struct {
 	// NoDailyLimits takes the limits per 24 hours away.
 	NoDailyLimits bool
 
+	// NoHomePage leaves / to X's own answer, which is a 404. Otherwise who asks for HTML gets a page with the numbers of the
+	// server and posts that everybody may see.
+	NoHomePage bool
+
 	// Explain tells clients why they were refused, in a header and on pages. For development only.
 	Explain bool
 
@@ -67,8 +71,16 @@ type Config struct {
 	// AutoConsent is the username of somebody who consents to whatever any app asks for, unasked. For tests only.
 	AutoConsent string
 
+	// PrivateWebhooks lets webhooks have http URLs with ports, and lead to loopback and private addresses, which lets who
+	// may register one reach what only this machine can. Without it they are https and lead to the public internet alone.
+	PrivateWebhooks bool
+
 	// World seeds an empty store with users, posts and credentials. Nil seeds nothing.
 	World *World
+
+	// MaxConnections is how many connections to the API there may be at a time; one more is sent a 503 and closed. There
+	// are fewer if the process may not have so many files open. Zero means 10,000.
+	MaxConnections int
 
 	// Grace is how long requests under way may take to end once the server was told to stop. Zero means 10 s.
 	Grace time.Duration
@@ -197,6 +209,12 @@ func (c Config) check() (settings, error) {
 	}
 	if s.TokenLifetime != 0 && (s.TokenLifetime < time.Second || s.TokenLifetime > maxLifetime) {
 		mistake("token-lifetime", "%s is not from 1s to %s", s.TokenLifetime, maxLifetime)
+	}
+	if s.MaxConnections < 0 || s.MaxConnections > 1_000_000 {
+		mistake("max-connections", "%d is not from 1 to 1000000", s.MaxConnections)
+	}
+	if s.MaxConnections == 0 {
+		s.MaxConnections = 10_000
 	}
 	if s.Grace < 0 {
 		mistake("grace", "%s is negative", s.Grace)

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -15,16 +16,21 @@ import (
 	"liked"
 	"liked/internal/api"
 	"liked/internal/auth"
+	"liked/internal/home"
 	"liked/internal/store"
+	"liked/internal/webhook"
 )
 
 // observer is where requests are logged and counted. Labels are operationIds, never paths or ids of people.
 type observer struct {
 	logger   *slog.Logger
 	inFlight prometheus.Gauge
-	likes    [2]prometheus.Counter // taken back, set
+	waiting  atomic.Int64           // likes in the store
+	refused  *prometheus.CounterVec // connections
+	likes    [2]*atomic.Int64       // taken back, set
 	requests *prometheus.CounterVec
 	byName   map[string]*operation // never changes
+	hooks    map[webhook.Outcome]prometheus.Counter
 }
 
 // operation is what is counted of one operation.
@@ -44,20 +50,48 @@ func newObserver(logger *slog.Logger, reg prometheus.Registerer) *observer {
 			Name: "liked_requests_in_flight", Help: "Requests to the API that are being answered."}),
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "liked_requests_total", Help: "Requests to the API, by operationId and status."}, []string{"operation", "code"}),
+		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "liked_connections_refused_total", Help: "Connections that there was no room for, by listener."}, []string{"listener"}),
 		byName: make(map[string]*operation),
+		hooks:  make(map[webhook.Outcome]prometheus.Counter),
 	}
 	durations := prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name: "liked_request_duration_seconds", Help: "Time from the end of a request's headers to its answer, by operationId.",
 		Buckets: []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}}, []string{"operation"})
-	changes := prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "liked_like_changes_total", Help: "Likes that were set and taken back; repeats change nothing and do not count."}, []string{"change"})
-	o.likes = [2]prometheus.Counter{changes.WithLabelValues("unlike"), changes.WithLabelValues("like")}
-	for _, id := range slices.Concat(api.Operations(), auth.Operations(), []string{noOperation}) {
+	for i, change := range []string{"unlike", "like"} {
+		n := new(atomic.Int64)
+		o.likes[i] = n
+		reg.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "liked_like_changes_total",
+			Help:        "Likes that were set and taken back; repeats change nothing and do not count.",
+			ConstLabels: prometheus.Labels{"change": change}}, func() float64 { return float64(n.Load()) }))
+	}
+	for _, id := range slices.Concat(api.Operations(), auth.Operations(), home.Operations(), []string{noOperation}) {
 		o.byName[id] = &operation{logger: logger.With("operation", id), duration: durations.WithLabelValues(id)}
 	}
-	reg.MustRegister(o.inFlight, o.requests, durations, changes,
+	attempts := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "liked_webhook_attempts_total", Help: "What became of attempts to deliver to webhooks, and of challenges; lost: how often likes were forgotten undelivered."}, []string{"outcome"})
+	for _, outcome := range webhook.Outcomes() {
+		o.hooks[outcome] = attempts.WithLabelValues(string(outcome))
+	}
+	reg.MustRegister(o.inFlight, o.requests, o.refused, durations, attempts,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return o
+}
+
+// hook counts what became of an attempt to deliver to a webhook.
+func (o *observer) hook(outcome webhook.Outcome) { o.hooks[outcome].Inc() }
+
+// observeHooks measures how webhooks do, whenever somebody asks.
+func observeHooks(reg prometheus.Registerer, h *webhook.Hooks) {
+	gauge := func(name, help string, labels prometheus.Labels, value func(webhook.Summary) float64) {
+		reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help, ConstLabels: labels},
+			func() float64 { return value(h.Summary()) }))
+	}
+	const webhooks = "Webhooks that answered their last challenge right, and those that get nothing until they do."
+	gauge("liked_webhooks", webhooks, prometheus.Labels{"state": "valid"}, func(s webhook.Summary) float64 { return float64(s.Valid) })
+	gauge("liked_webhooks", webhooks, prometheus.Labels{"state": "invalid"}, func(s webhook.Summary) float64 { return float64(s.Invalid) })
+	gauge("liked_webhook_delay_seconds", "How long the oldest like has waited that a valid webhook has not taken yet.", nil,
+		func(s webhook.Summary) float64 { return s.Delay.Seconds() })
 }
 
 // observe is called once for each request, after its answer.
@@ -76,7 +110,7 @@ func (o *observer) observe(ctx context.Context, x liked.Exchange) {
 	count.(prometheus.Counter).Inc()
 
 	level := slog.LevelInfo
-	if x.Status >= 500 {
+	if x.Status >= 500 && x.Err != nil { // with nothing to blame, it was only too much at once
 		level = slog.LevelError
 	}
 	if !o.logger.Enabled(ctx, level) {
@@ -108,20 +142,31 @@ func (o *observer) counting(next http.Handler) http.Handler {
 	})
 }
 
-// countedStore counts changes of likes.
+// countedStore counts changes of likes, and bounds how many wait for the disk at a time.
 type countedStore struct {
 	store.Store
-	likes [2]prometheus.Counter
+	*observer
 }
 
+// maxWaiting is how many likes wait at most. Each is answered once all before it are; a disk that takes 20,000 in a second
+// is through with so many in a fifth of one. If there were no bound, a slow disk would make everybody wait for longer than
+// clients do, and every like would be written for somebody who has gone.
+const maxWaiting = 4096
+
+var errTooMany = liked.Errorf(liked.Overloaded, "%d likes are waiting to be written already", maxWaiting)
+
 func (s countedStore) SetLike(ctx context.Context, user liked.UserID, post liked.PostID, on bool, at time.Time) (bool, error) {
+	defer s.waiting.Add(-1)
+	if s.waiting.Add(1) > maxWaiting {
+		return false, errTooMany
+	}
 	changed, err := s.Store.SetLike(ctx, user, post, on, at)
 	if changed && err == nil {
 		i := 0
 		if on {
 			i = 1
 		}
-		s.likes[i].Inc()
+		s.likes[i].Add(1)
 	}
 	return changed, err
 }

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"crypto/rand"
 	"errors"
 	"log/slog"
@@ -11,6 +12,7 @@ import (
 	"liked/internal/auth"
 	"liked/internal/control"
 	"liked/internal/store/pebblestore"
+	"liked/internal/webhook"
 )
 
 // Offline returns the handler of /admin/ for a data directory that no server has open; the directory is made if it is
@@ -18,7 +20,11 @@ import (
 // the secrets in the store, it answers what needs none: a backup, an export and a check. close must be called.
 func Offline(dir string) (admin http.Handler, close func() error, err error) {
 	logger := slog.New(slog.DiscardHandler)
-	st, seal, err := openData(dir, pebblestore.Options{Logger: logger})
+	share, err := shareOut(openFiles(), 0)
+	if err != nil {
+		return nil, nil, err
+	}
+	st, seal, err := openData(dir, pebblestore.Options{MaxOpenFiles: share.files, Logger: logger})
 	bad, _ := errors.AsType[*wrongKey](err)
 	if err != nil && bad == nil {
 		return nil, nil, err
@@ -34,10 +40,16 @@ func Offline(dir string) (admin http.Handler, close func() error, err error) {
 		_ = st.Close()
 		return nil, nil, err
 	}
+	hooks, err := webhook.New(context.Background(), webhook.Options{Store: st, Secret: a.APISecret, Now: time.Now, Logger: logger, Anywhere: true,
+		Render: func(context.Context, liked.Subscription, liked.LikeEvent) ([]byte, error) { return nil, nil }}) // nothing is delivered here
+	if err != nil {
+		_ = st.Close()
+		return nil, nil, err
+	}
 	if bad != nil {
 		key = bad.wanted
 	}
-	admin = control.New(control.Options{Store: st, Issuer: issuer{a}, Key: key, Now: time.Now, Logger: logger})
+	admin = control.New(control.Options{Store: st, Issuer: issuer{a}, Hooks: hooks, Key: key, Now: time.Now, Logger: logger})
 	if bad != nil {
 		admin = keyless(admin, bad)
 	}

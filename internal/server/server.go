@@ -29,19 +29,24 @@ import (
 	"liked/internal/api"
 	"liked/internal/auth"
 	"liked/internal/control"
+	"liked/internal/home"
 	"liked/internal/limit"
 	"liked/internal/store"
 	"liked/internal/store/pebblestore"
+	"liked/internal/webhook"
 )
 
 // Server is one running server: the API on one listener, the operator's side on another.
 type Server struct {
 	settings
+	share       share
 	store       store.Store
 	auth        *auth.Auth
+	home        *home.Home
+	hooks       *webhook.Hooks
 	api, admin  *http.Server
-	apiL        net.Listener
-	adminL      net.Listener
+	apiL        *crowd
+	adminL      *crowd
 	credentials *control.Credentials // of the seeded world; nil without one
 	ready       atomic.Bool
 }
@@ -69,10 +74,21 @@ func New(c Config) (_ *Server, err error) {
 			s.release()
 		}
 	}()
-	if s.apiL, err = listen("listen", s.Listen); err != nil {
+	registry := prometheus.NewRegistry()
+	observer := newObserver(s.Logger, registry)
+	files := openFiles()
+	if s.share, err = shareOut(files, s.MaxConnections); err != nil {
 		return nil, err
 	}
-	if s.adminL, err = listen("admin-listen", s.AdminListen); err != nil {
+	advice := "raise --max-connections"
+	if s.share.connections < s.MaxConnections {
+		advice = fmt.Sprintf("raise the limit of open files, which is %d (ulimit -n, or LimitNOFILE= in a systemd unit)", files)
+		s.Logger.Warn("there will be fewer connections than wanted", "connections", s.share.connections, "wanted", s.MaxConnections, "advice", advice)
+	}
+	if s.apiL, err = s.listen("listen", s.Listen, s.share.connections, advice, observer); err != nil {
+		return nil, err
+	}
+	if s.adminL, err = s.listen("admin-listen", s.AdminListen, s.share.operator, "look for what keeps connections to the operator's side open", observer); err != nil {
 		return nil, err
 	}
 	if !Loopback(s.adminL.Addr().String()) {
@@ -82,8 +98,6 @@ func New(c Config) (_ *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
-	registry := prometheus.NewRegistry()
-	observer := newObserver(s.Logger, registry)
 	if s.auth, err = auth.New(s.authOptions(seal)); err != nil {
 		return nil, err
 	}
@@ -107,16 +121,32 @@ func New(c Config) (_ *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
-	x, err := api.New(api.Options{PageKey: [32]byte(pageKey), PrivateLikes: s.privateLikes, Store: countedStore{s.store, observer.likes}, Auth: s.auth, Limiter: limiter, Limits: s.limits,
+	s.hooks, err = webhook.New(context.Background(), webhook.Options{Store: s.store, Secret: s.auth.APISecret,
+		Render: api.Activity(s.store, s.profile, s.privateLikes), Now: s.Now, Logger: s.Logger, Anywhere: s.PrivateWebhooks, Count: observer.hook})
+	if err != nil {
+		return nil, fmt.Errorf("load webhooks: %w", err)
+	}
+	observeHooks(registry, s.hooks)
+	x, err := api.New(api.Options{Hooks: s.hooks, PageKey: [32]byte(pageKey), PrivateLikes: s.privateLikes, Store: countedStore{s.store, observer}, Auth: s.auth, Limiter: limiter, Limits: s.limits,
 		Profile: s.profile, Now: s.Now, Explain: s.Explain, Observe: observer.observe})
 	if err != nil {
 		return nil, err
 	}
-	credentials, err := s.auth.NewHandler(auth.HandlerOptions{Limiter: limiter, Next: x, Lifetime: s.TokenLifetime,
+	explorer, err := s.explorer(context.Background())
+	if err != nil {
+		return nil, fmt.Errorf("API explorer: %w", err)
+	}
+	if s.home, err = home.New(s.homeOptions(x, observer)); err != nil {
+		return nil, err
+	}
+	credentials, err := s.auth.NewHandler(auth.HandlerOptions{Hooks: s.hooks, Limiter: limiter, Next: s.home, Lifetime: s.TokenLifetime,
 		PublicURL: s.publicURL, Address: s.clientAddress, Explain: s.Explain, AutoConsent: s.AutoConsent,
-		Observe: observer.observe})
+		Explorer: explorer, Observe: observer.observe})
 	if err != nil {
 		return nil, err
+	}
+	if s.tls == nil { // who expects TLS cannot read it
+		s.apiL.answer = x.NoRoom()
 	}
 	s.api = s.httpServer(observer.counting(credentials))
 	s.api.ConnContext = api.ConnContext
@@ -134,7 +164,7 @@ func New(c Config) (_ *Server, err error) {
 
 // release lets go of what New took before it failed.
 func (s *Server) release() {
-	for _, l := range []net.Listener{s.apiL, s.adminL} {
+	for _, l := range []*crowd{s.apiL, s.adminL} {
 		if l != nil {
 			_ = l.Close()
 		}
@@ -146,7 +176,7 @@ func (s *Server) release() {
 
 // open opens the store and returns the key that seals secrets in it.
 func (s *Server) open() (seal [32]byte, err error) {
-	o := pebblestore.Options{Logger: s.Logger}
+	o := pebblestore.Options{MaxOpenFiles: s.share.files, Logger: s.Logger}
 	if s.disk != nil {
 		s.disk(&o)
 	}
@@ -219,7 +249,8 @@ func (i issuer) IssueTokens(ctx context.Context, app liked.AppID, user liked.Use
 	return control.UserTokens(t), err
 }
 
-func listen(name, addr string) (net.Listener, error) {
+// listen listens at the address, to let in so many connections at a time.
+func (s *Server) listen(name, addr string, connections int, advice string, o *observer) (*crowd, error) {
 	l, err := net.Listen("tcp", addr)
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
@@ -231,7 +262,8 @@ func listen(name, addr string) (net.Listener, error) {
 	case err != nil:
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	return l, nil
+	return &crowd{TCPListener: l.(*net.TCPListener), max: int64(connections), maxTurned: int64(s.share.turned), advice: advice, logger: s.Logger,
+		refused: o.refused.WithLabelValues(name)}, nil
 }
 
 func (s *Server) httpServer(h http.Handler) *http.Server {
@@ -268,12 +300,15 @@ func (s *Server) adminHandler(registry *prometheus.Registry, key string) http.Ha
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { probe(w, s.usable(r.Context())) })
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
 	guard := func(pattern string, h http.Handler) { mux.Handle(pattern, control.Guard(s.AdminToken, h)) }
-	guard("/admin/", control.New(control.Options{Store: s.store, Issuer: issuer{s.auth}, Key: key, Now: s.Now, Logger: s.Logger}))
+	guard("/admin/", control.New(control.Options{Store: s.store, Issuer: issuer{s.auth}, Hooks: s.hooks, Key: key, Now: s.Now, Logger: s.Logger}))
 	guard("GET /debug/pprof/", http.HandlerFunc(pprof.Index))
 	guard("GET /debug/pprof/cmdline", http.HandlerFunc(pprof.Cmdline))
 	guard("GET /debug/pprof/profile", http.HandlerFunc(pprof.Profile))
 	guard("GET /debug/pprof/symbol", http.HandlerFunc(pprof.Symbol))
 	guard("GET /debug/pprof/trace", http.HandlerFunc(pprof.Trace))
+	waits := contention()
+	guard("GET /debug/pprof/mutex", waits)
+	guard("GET /debug/pprof/block", waits)
 	return mux
 }
 
@@ -356,9 +391,13 @@ func (s *Server) Run(ctx context.Context) error {
 		}
 	})
 	serving.Go(func() { failed <- s.admin.Serve(s.adminL) })
-	sweepCtx, stopSweeping := context.WithCancel(ctx)
-	defer stopSweeping()
-	serving.Go(func() { s.sweep(sweepCtx) })
+	working, stopWork := context.WithCancel(ctx)
+	defer stopWork()
+	serving.Go(func() { s.sweep(working) })
+	serving.Go(func() { s.home.Run(working) })
+	hooksCtx, stopDelivering := context.WithCancel(context.Background())
+	defer stopDelivering()
+	serving.Go(func() { s.hooks.Run(hooksCtx) })
 	s.ready.Store(true)
 	s.Logger.Info("listening", "url", s.URL(), "admin_url", s.AdminURL(), "data", s.Data)
 
@@ -369,10 +408,13 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	s.ready.Store(false)
 	s.Logger.Info("stopping", "grace", s.Grace)
-	stopSweeping()
+	stopWork()
 	s.drain(s.api, s.Grace)
 	s.drain(s.admin, time.Second)
+	stopDelivering()
 	serving.Wait()
+	s.apiL.wait()
+	s.adminL.wait()
 	err = errors.Join(err, s.store.Close())
 	if s.Data != "" {
 		if rmErr := os.Remove(filepath.Join(s.Data, adminFile)); !errors.Is(rmErr, fs.ErrNotExist) {

@@ -12,8 +12,10 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"time"
 
+	"liked"
 	"liked/internal/auth"
 	"liked/internal/control"
 )
@@ -63,6 +65,7 @@ func (s *Server) newWorld(ctx context.Context, seal [32]byte) (control.Credentia
 	if err != nil {
 		return control.Credentials{}, err
 	}
+	apps = slices.DeleteFunc(apps, func(a liked.App) bool { return a.ID == auth.ExplorerApp }) // any start makes it
 	if len(users)+len(apps) > 0 {
 		return control.Credentials{}, fmt.Errorf("data directory %s holds users or apps but no %s: it was not made by `liked dev`, or the first start was cut short; "+
 			"run it with `liked serve`, or remove it", s.Data, credentialsFile)

@@ -22,7 +22,12 @@ type Store interface {
 	Grants
 	Traces
 	Transfer
+	Hooks
 	Backup
+
+	// Totals counts what there is. It is exact, and costs next to nothing but for the first call after the store was
+	// opened, which may read everything about every user while other calls go on.
+	Totals(ctx context.Context) (Totals, error)
 
 	// Check reads the whole store and proves that it agrees with itself: who likes what, both lists, the counts and
 	// the log. It sees one moment, while calls go on. It returns an error only if it could not read.
@@ -31,6 +36,9 @@ type Store interface {
 	// Close waits for calls under way, then releases everything. Calls made later return Unavailable.
 	Close() error
 }
+
+// Totals is how much there is of everything. Deleted posts do not count, likes of them do until they are taken back.
+type Totals struct{ Users, Posts, Likes int64 }
 
 // Report is what Check found.
 type Report struct {
@@ -118,6 +126,9 @@ type Accounts interface {
 	Post(ctx context.Context, viewer liked.UserID, id liked.PostID) (liked.Post, error)
 	// Posts answers for each of the ids, in their order, what Post would.
 	Posts(ctx context.Context, viewer liked.UserID, ids []liked.PostID) ([]Seen, error)
+	// LatestPosts returns up to max posts that everybody may see, those with the highest ids, highest first, and no reposts.
+	// Where many of those are hidden it may return fewer than there are. Invalid if max is below 1.
+	LatestPosts(ctx context.Context, max int) ([]liked.Post, error)
 	// NewestPosts returns each user's post with the highest id, in the order of users; zero if there is none that the
 	// viewer may see.
 	NewestPosts(ctx context.Context, viewer liked.UserID, users []liked.UserID) ([]liked.PostID, error)

@@ -143,12 +143,29 @@ type AppForm struct {
 //	save        with the fields of AppForm but "type"
 //	regenerate  with "what": client_secret, api_keys or bearer_token
 //	token       with "kind": oauth2 or oauth1, for a token of one's own
+//	webhook     with "do": add and "url", or validate, replay or remove and "webhook"
 type DeveloperPage struct {
 	Frame
 	Notice  string   // of what has just been done; empty for nothing
 	Secrets []Secret // shown this once, in the answer to the form that made them
 	App     DeveloperApp
 	Form    AppForm // the settings, or what was posted and refused
+
+	Webhooks     []Webhook
+	WebhookURL   string // what was typed and refused
+	WebhookError string // why, a mistake a line; empty for nothing
+}
+
+// Webhook is one of an app's webhooks as its owner sees it.
+type Webhook struct {
+	ID        string
+	URL       string
+	Valid     bool
+	Why       string // it last failed; empty for nothing
+	Dead      int    // likes that it did not take
+	Replaying bool
+	Lost      time.Time // likes before it were forgotten before they could be delivered; zero for none
+	CreatedAt time.Time
 }
 
 // Secret is a credential with its name.
@@ -157,3 +174,43 @@ type Secret struct{ Label, Value string }
 func (p DeveloperPage) about() about {
 	return about{template: "app", title: p.App.Name, here: "/developer"}
 }
+
+// Home is what one finds at /. Its script moves Numbers and Posts, as the server-sent events of /home/live say.
+type Home struct {
+	Frame
+	API     string // what of X is spoken, as in "X's API of 2024"
+	Trouble bool   // the store cannot be read, so that there is nothing to show
+	Numbers Numbers
+	Posts   []HomePost
+	Dev     *HomeDev // nil on a server that people work with
+}
+
+// Numbers is how much there is of everything.
+type Numbers struct {
+	Known     bool   `json:"known"` // false while it is being counted
+	Users     int64  `json:"users"`
+	Posts     int64  `json:"posts"`
+	Likes     int64  `json:"likes"`
+	PerSecond string `json:"rate"` // likes
+}
+
+// HomePost is a post that everybody may see.
+type HomePost struct {
+	ID       string `json:"id"`
+	Text     string `json:"text"`
+	Name     string `json:"name"` // of the author
+	Username string `json:"username"`
+	Likes    int64  `json:"likes"`
+}
+
+// HomeDev is how one starts on a development server.
+type HomeDev struct {
+	Username string   // of the user to whom it all belongs
+	Curl     string   // a command that likes a post; empty where its token would be a secret
+	Secrets  []Secret // which everybody may know; empty where they may not
+}
+
+func (p Home) about() about { return about{template: "home", title: "Home", here: "/", scripts: true} }
+
+// Blank is what the page makes rows of that it has not yet.
+func (Home) Blank() HomePost { return HomePost{} }

@@ -2,7 +2,8 @@
 // the page types ([SignIn], [Consent], [Developer] ...) and hand it to [Write].
 //
 // The pages are plain HTML with forms, work without scripts and load nothing: the style sheet and the icon are in the
-// page. What a caller fills in is shown as text, whatever it holds: names and redirect URIs come from strangers.
+// page. Only [Home] and [Explorer] have scripts, which [WriteAsset] serves. What a caller fills in is shown as text,
+// whatever it holds: names and redirect URIs come from strangers.
 package web
 
 import (
@@ -35,7 +36,7 @@ func Write(w http.ResponseWriter, status int, page Page) error {
 	}
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Content-Length", strconv.Itoa(buf.Len()))
-	h.Set("Content-Security-Policy", set.policy(about.leaves))
+	h.Set("Content-Security-Policy", set.policy(about))
 	h.Set("X-Frame-Options", "DENY")
 	h.Set("X-Content-Type-Options", "nosniff")
 	// The address holds states and request tokens, which no other site may see. With "no-referrer" our own forms would
@@ -58,6 +59,7 @@ type about struct {
 	title    string
 	here     string // the path that the navigation shows as the current one
 	leaves   bool   // one goes on to an app from here
+	scripts  bool   // it loads files of ours, and calls the API
 }
 
 // view is what layout.html is given.
@@ -82,22 +84,15 @@ var files embed.FS
 // pages parses the pages when the first is asked for. They are part of the binary, so that a mistake in one is a mistake
 // of ours, which the tests find.
 var pages = sync.OnceValue(func() set {
-	read := func(name string) []byte {
-		text, err := files.ReadFile("templates/" + name)
-		if err != nil {
-			panic(err)
-		}
-		return text
-	}
-	css := read("style.css")
+	css := read(files, "templates/style.css")
 	sum := sha256.Sum256(css)
 	s := set{
 		templates: map[string]*template.Template{},
 		style:     template.CSS(css),
 		styleHash: "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'",
-		icon:      template.URL("data:image/svg+xml;base64," + base64.StdEncoding.EncodeToString(read("icon.svg"))),
+		icon:      template.URL("data:image/svg+xml;base64," + base64.StdEncoding.EncodeToString(read(files, "templates/icon.svg"))),
 	}
-	funcs := template.FuncMap{"can": can, "cannot": cannot, "access": accessName, "accesses": accessLevels, "link": link, "local": local, "field": newField, "split": splitLines}
+	funcs := template.FuncMap{"can": can, "cannot": cannot, "access": accessName, "accesses": accessLevels, "link": link, "local": local, "field": newField, "split": splitLines, "count": Count}
 	shared := template.Must(template.New("").Funcs(funcs).ParseFS(files, "templates/layout.html", "templates/parts.html"))
 	names, err := fs.Glob(files, "templates/page_*.html")
 	if err != nil {
@@ -117,12 +112,25 @@ func newField(id, label, value string) field { return field{id, label, value} }
 
 func splitLines(s string) []string { return strings.Split(s, "\n") }
 
+// Count writes a number in groups of three digits.
+func Count(n int64) string {
+	text := strconv.FormatInt(n, 10)
+	for i := len(text) - 3; i > 0 && text[i-1] != '-'; i -= 3 {
+		text = text[:i] + "," + text[i:]
+	}
+	return text
+}
+
 // policy is the Content-Security-Policy. Browsers hold form-action against every redirect that follows a form, too. An
 // app may redirect on from its callback to wherever it likes, so that no list of allowed origins would be right for a
 // form whose answer leads there: such a page says nothing about form-action.
-func (s set) policy(leaves bool) string {
-	base := "default-src 'none'; style-src " + s.styleHash + "; img-src data:; base-uri 'none'; frame-ancestors 'none'"
-	if leaves {
+func (s set) policy(about about) string {
+	own := ""
+	if about.scripts {
+		own = " 'self'; script-src 'self'; connect-src 'self'"
+	}
+	base := "default-src 'none'; style-src " + s.styleHash + own + "; img-src data:; base-uri 'none'; frame-ancestors 'none'"
+	if about.leaves {
 		return base
 	}
 	return base + "; form-action 'self'"

@@ -49,7 +49,14 @@ func all(text string) map[string]web.Page {
 		"developer":           fill(web.Developer{Apps: make([]web.DeveloperApp, 2)}),
 		"developer, none":     web.Developer{Frame: frame},
 		"app":                 fill(web.DeveloperPage{Secrets: make([]web.Secret, 2), App: web.DeveloperApp{RedirectURIs: make([]string, 2)}}),
+		"home":                fill(web.Home{Posts: make([]web.HomePost, 2), Dev: &web.HomeDev{Curl: text, Secrets: []web.Secret{{Label: text, Value: text}}}, Trouble: true}),
+		"home, being counted": web.Home{API: text},
+		"home, in numbers":    web.Home{API: text, Numbers: web.Numbers{Known: true, Likes: 1234567}, Dev: &web.HomeDev{Username: text}},
 		"app, public":         web.DeveloperPage{Frame: frame, App: app},
+		"explorer":            fill(web.Explorer{Origins: make([]string, 2)}),
+		"explorer, bare":      web.Explorer{},
+		"app, webhooks": fill(web.DeveloperPage{App: app, Webhooks: []web.Webhook{{Valid: true, Dead: 2, CreatedAt: time.Unix(1, 0)},
+			{Lost: time.Unix(1, 0)}, {Valid: true, Dead: 1, Replaying: true}}}),
 	}
 }
 
@@ -105,7 +112,7 @@ func TestHostileData(t *testing.T) {
 				want := parse(t, write(t, 200, harmless[name]).Body)
 				// A link back is there or not, see TestBackToTheApp; mistakes are a list, one a line.
 				back := name == "denied" || name == "trouble"
-				list := strings.Contains(text, "\n") && (name == "developer" || name == "app")
+				list := strings.Contains(text, "\n") && (name == "developer" || strings.HasPrefix(name, "app"))
 				if !back && !list && !slices.Equal(got.shape, want.shape) {
 					t.Errorf("the page became another:\n got %v\nwant %v", got.shape, want.shape)
 				}
@@ -146,7 +153,14 @@ func TestWellFormed(t *testing.T) {
 	for name, page := range all("text") {
 		t.Run(name, func(t *testing.T) {
 			doc := parse(t, write(t, 200, page).Body)
-			for element, want := range map[string]int{"h1": 1, "main": 1, "header": 1, "title": 1, "script": 0, "link": 1, "img": 0, "iframe": 0} {
+			scripts, links := 0, 1
+			switch page.(type) {
+			case web.Home:
+				scripts = 1
+			case web.Explorer:
+				scripts, links = 2, 2
+			}
+			for element, want := range map[string]int{"h1": 1, "main": 1, "header": 1, "title": 1, "script": scripts, "link": links, "img": 0, "iframe": 0} {
 				if got := doc.count(element); got != want {
 					t.Errorf("%d <%s>, want %d", got, element, want)
 				}
@@ -186,8 +200,13 @@ func TestHeaders(t *testing.T) {
 				t.Fatalf("a style sheet of %d bytes", len(style))
 			}
 			sum := sha256.Sum256(style)
-			csp := "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) +
-				"'; img-src data:; base-uri 'none'; frame-ancestors 'none'"
+			own := ""
+			switch page.(type) {
+			case web.Home, web.Explorer:
+				own = " 'self'; script-src 'self'; connect-src 'self'"
+			}
+			csp := "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'" + own +
+				"; img-src data:; base-uri 'none'; frame-ancestors 'none'"
 			opener := ""
 			switch page.(type) {
 			case web.SignIn, web.Consent, web.Denied:
@@ -432,6 +451,15 @@ func parse(t *testing.T, body io.Reader) document {
 			if kind == html.StartTagToken && !slices.Contains(void, token.Data) {
 				open = append(open, token.Data)
 			}
+		}
+	}
+}
+
+func TestCount(t *testing.T) {
+	t.Parallel()
+	for n, want := range map[int64]string{0: "0", 999: "999", 1000: "1,000", 1234567: "1,234,567", -123456: "-123,456"} {
+		if got := web.Count(n); got != want {
+			t.Errorf("got %s, want %s", got, want)
 		}
 	}
 }

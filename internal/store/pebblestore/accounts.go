@@ -52,9 +52,15 @@ func (s *Store) AddUser(ctx context.Context, u liked.User) error {
 		if err := t.takeName(&u); err != nil {
 			return err
 		}
-		t.set(userKey(u.ID), encodeUser(&u))
+		t.putUser(&u)
 		return nil
 	})
+}
+
+// putUser writes a new user.
+func (t *tx) putUser(u *liked.User) {
+	t.set(userKey(u.ID), encodeUser(u))
+	t.c.totals.Users++
 }
 
 // takeName makes the username lead to the user.

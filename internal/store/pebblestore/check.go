@@ -50,7 +50,7 @@ func (c *checker) check() error {
 		return err
 	}
 	c.horizon, c.imported = liked.Seq(horizon), liked.Seq(imported)
-	for _, step := range []func() error{c.names, c.references, c.authored, c.userCounts, c.postCounts, c.likes, c.relations, c.log} {
+	for _, step := range []func() error{c.names, c.references, c.authored, c.userCounts, c.postCounts, c.likes, c.relations, c.log, c.hooks} {
 		if err := step(); err != nil {
 			return err
 		}

@@ -12,6 +12,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 
 	"liked"
+	"liked/internal/store"
 )
 
 // request is a write that waits for the committer: an operation if run is set, else a like.
@@ -140,8 +141,9 @@ type committer struct {
 
 	changes []change // of the group's batch, which do not stand in it yet
 	counts  countCache
-	key     []byte // scratch
-	value   []byte // scratch
+	totals  store.Totals // what the group that is being built adds to them
+	key     []byte       // scratch
+	value   []byte       // scratch
 }
 
 // change is a like that the group sets or takes back.
@@ -244,6 +246,7 @@ func (c *committer) apply() {
 	c.group.batch = nil
 	c.group.applied = append(c.group.applied, b)
 	c.s.recent.publish(c.applied)
+	c.s.totals.add(&c.totals)
 	c.s.visible.Store(c.applied)
 }
 
@@ -371,6 +374,7 @@ func (c *committer) discard() {
 	}
 	c.counts.discard()
 	c.s.recent.discard()
+	c.totals = store.Totals{}
 }
 
 // like adds one like to the group.
@@ -417,6 +421,7 @@ func (c *committer) like(r *request) {
 	}
 	userN[userLikes] += delta
 	postN[postLikes] += delta
+	c.totals.Likes += delta
 	c.s.recent.put(r.user, r.target, seq)
 	c.group.logged |= 1 << partitionOf(r.user)
 }

@@ -148,6 +148,12 @@ func TestCheckFinds(t *testing.T) {
 		"user without username":      {remove(nameKey("a")), "4 users have 3 usernames"},
 		"username of another":        {set(nameKey("a"), encodeID(liked.UserID(2))), "leads to user 2"},
 		"post without author":        {set(postKey(8), encodePost(&liked.Post{Author: 9})), "has no author"},
+		"webhook of no app":          {set(webhookKey(8), encodeWebhook(&liked.Webhook{ID: 8, App: 9})), "belongs to app 9"},
+		"place of no webhook":        {set(progressKey(8), encodeProgress(&store.Progress{})), "has no H"},
+		"letters without number":     {set(deadKey(8, 1, 1), encodeDeadLetter(&liked.DeadLetter{})), "is missing and should be 1"},
+		"number without letters":     {set(deadNKey(8), encodeID(uint64(2))), "is 2 and should be 0"},
+		"subscription not found":     {set(subscriptionKey(9, 8), encodeSubscription(&liked.Subscription{ID: 8})), "is not found by what it is about"},
+		"subscription to nothing":    {set(subscribesKey(&liked.Subscription{App: 9}), encodeID(uint64(8))), "0 subscriptions have 1 rows"},
 		"post refers to nothing":     {set(postKey(8), encodePost(&liked.Post{Author: 1, Quotes: 99})), "refers to post 99"},
 	} {
 		s := open(t, Options{})
@@ -208,6 +214,42 @@ func TestPrune(t *testing.T) {
 		t.Errorf("SetLike: got %v, %v", changed, err)
 	}
 	left()
+	ok(t, s.Close())
+}
+
+// A webhook that was not past what the log forgets is told, and one that was is not.
+func TestPruneLeavesBehind(t *testing.T) {
+	t.Parallel()
+	o := testOptions(vfs.NewMem())
+	o.LogKeep, o.pruneEvery = time.Hour, time.Millisecond
+	s := open(t, o)
+	ctx := context.Background()
+	ok(t, s.AddApp(ctx, liked.App{ID: 1, ClientID: "c", APIKey: "k"}))
+	for id := range liked.WebhookID(2) {
+		ok(t, s.AddWebhook(ctx, liked.Webhook{ID: id + 1, App: 1, URL: "https://example.com/" + id.String()}, 9))
+	}
+	fill(t, s)
+	var all store.Places
+	for p := range all {
+		all[p] = liked.Seq(noon.UnixMilli()+1000) << 20
+	}
+	ok(t, s.Advance(ctx, map[liked.WebhookID]store.Places{2: all}))
+	_, err := s.SetLike(ctx, 3, 2, true, noon.Add(2*time.Hour))
+	ok(t, err)
+	progress := func(id liked.WebhookID) store.Progress {
+		p, err := s.Progress(ctx, id)
+		ok(t, err)
+		return p
+	}
+	horizon := liked.Seq(noon.Add(time.Hour).UnixMilli()) << 20
+	for deadline := time.Now().Add(10 * time.Second); progress(1).Lost != horizon; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("got progress %+v, want lost %d", progress(1), horizon)
+		}
+	}
+	if p := progress(2); p.Lost != 0 || p.Places[0] != horizon-1 {
+		t.Errorf("got progress %+v of a webhook that was past all, want that it lost nothing", p)
+	}
 	ok(t, s.Close())
 }
 

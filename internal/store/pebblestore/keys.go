@@ -46,6 +46,14 @@ const (
 
 	tagWindow byte = 'W' // app, user, operation -> windows
 	tagNonce  byte = 'N' // second in which it is forgotten, hash -> when it is forgotten
+
+	tagWebhook     byte = 'H' // webhook -> record
+	tagProgress    byte = 'C' // webhook -> places in the log
+	tagDead        byte = 'D' // webhook, seq, subscription -> record
+	tagDeadN       byte = 'd' // webhook -> number of dead letters, if there are any
+	tagSubscribed  byte = 'S' // app, subscription -> record
+	tagSubscribedN byte = 'v' // app -> number of subscriptions, if there are any
+	tagSubscribes  byte = 's' // app, user, direction, webhook -> subscription
 )
 
 var (
@@ -175,6 +183,20 @@ func nonceKey(until time.Time, h store.Hash) []byte {
 func splitNonceKey(key []byte) (second int64, h store.Hash) {
 	copy(h[:], key[9:])
 	return int64(field(key, 0)), h
+}
+
+func webhookKey(id liked.WebhookID) []byte  { return num(nil, tagWebhook, uint64(id)) }
+func progressKey(id liked.WebhookID) []byte { return num(nil, tagProgress, uint64(id)) }
+func deadNKey(id liked.WebhookID) []byte    { return num(nil, tagDeadN, uint64(id)) }
+func deadKey(id liked.WebhookID, seq liked.Seq, of liked.SubscriptionID) []byte {
+	return num(nil, tagDead, uint64(id), uint64(seq), uint64(of))
+}
+func subscriptionKey(app liked.AppID, id liked.SubscriptionID) []byte {
+	return num(nil, tagSubscribed, uint64(app), uint64(id))
+}
+func subscribedNKey(app liked.AppID) []byte { return num(nil, tagSubscribedN, uint64(app)) }
+func subscribesKey(s *liked.Subscription) []byte {
+	return num(nil, tagSubscribes, uint64(s.App), uint64(s.User), uint64(s.Direction), uint64(s.Webhook))
 }
 
 // after returns the first key that does not begin with prefix.

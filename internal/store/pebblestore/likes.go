@@ -298,6 +298,9 @@ func (c *committer) prune() {
 	c.flush(false)
 	b := c.batch()
 	if horizon := liked.Seq(max(c.newestAt-c.s.logKeep.Milliseconds(), 0)) << 20; horizon > c.horizon {
+		if err := c.leaveBehind(b, horizon); err != nil {
+			c.s.log.Error("store: cannot tell webhooks that the like log forgets", "err", err)
+		}
 		for p := range liked.Partitions {
 			must(b.DeleteRange(logKey(nil, p, 0), logKey(nil, p, horizon), nil))
 		}

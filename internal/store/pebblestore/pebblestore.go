@@ -34,11 +34,12 @@ const format = 2
 
 // Options says where the store is and how much memory it may take.
 type Options struct {
-	Dir        string        // on-disk directory; with FS nil and Dir "" the store is in memory
-	FS         vfs.FS        // for tests; nil is the real file system
-	LogKeep    time.Duration // how long entries of the like log are kept; 0 means 24 h
-	CacheBytes int64         // of blocks read from disk; 0 means 64 MiB
-	Logger     *slog.Logger  // nil: nothing is logged
+	Dir          string        // on-disk directory; with FS nil and Dir "" the store is in memory
+	FS           vfs.FS        // for tests; nil is the real file system
+	LogKeep      time.Duration // how long entries of the like log are kept; 0 means 24 h
+	CacheBytes   int64         // of blocks read from disk; 0 means 64 MiB
+	MaxOpenFiles int           // files of tables kept open, about; 0 means 4096
+	Logger       *slog.Logger  // nil: nothing is logged
 
 	// After makes all likes from now on be later than this time in the like log and the lists, as if one had been set
 	// then. It is for a store that was restored, whose readers may know what it has lost.
@@ -96,6 +97,7 @@ type Store struct {
 
 	generation atomic.Uint64
 	traces     traces
+	totals     totals
 	copying    sync.Mutex // held by the one backup
 }
 
@@ -108,6 +110,9 @@ func Open(o Options) (*Store, error) {
 	}
 	if o.CacheBytes == 0 {
 		o.CacheBytes = 64 << 20
+	}
+	if o.MaxOpenFiles == 0 {
+		o.MaxOpenFiles = 4096
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -129,6 +134,7 @@ func Open(o Options) (*Store, error) {
 		stop:     make(chan struct{}),
 		stopped:  make(chan struct{}),
 		queue:    queue{wake: make(chan struct{}, 1)},
+		totals:   totals{counting: make(chan struct{}, 1)},
 	}
 	switch {
 	case s.inMemory:
@@ -173,7 +179,7 @@ func (s *Store) pebbleOptions(o *Options, fs vfs.FS) *pebble.Options {
 		L0StopWritesThreshold:       24,
 		LBaseMaxBytes:               64 << 20,
 		BytesPerSync:                1 << 20,
-		MaxOpenFiles:                4096,
+		MaxOpenFiles:                o.MaxOpenFiles,
 		CompactionConcurrencyRange:  func() (int, int) { return 1, 2 },
 		Logger:                      logger,
 		DisableWAL:                  s.inMemory,

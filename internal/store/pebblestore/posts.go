@@ -93,6 +93,34 @@ func newestPosts(r pebble.Reader, author liked.UserID, f func(liked.PostID) (boo
 	return unavailable(it.Error())
 }
 
+func (s *Store) LatestPosts(ctx context.Context, max int) (posts []liked.Post, err error) {
+	if max < 1 {
+		return nil, liked.Errorf(liked.Invalid, "a page of %d posts", max)
+	}
+	err = s.view(ctx, func(r pebble.Reader) (err error) {
+		it, err := r.NewIter(&pebble.IterOptions{LowerBound: []byte{tagPost}, UpperBound: []byte{tagPost + 1}})
+		if err != nil {
+			return unavailable(err)
+		}
+		defer closeInto(&err, it)
+		e := newEyes(r, 0)
+		for ok, rows := it.Last(), 0; ok && len(posts) < max && rows < rowsPerItem*max; ok, rows = it.Prev(), rows+1 {
+			p, err := e.post(liked.PostID(field(it.Key(), 0)))
+			if unlessUnseen(err) != nil {
+				return err
+			}
+			if err == nil && p.RepostOf == 0 {
+				posts = append(posts, p)
+			}
+		}
+		return unavailable(it.Error())
+	})
+	if err != nil {
+		return nil, err
+	}
+	return posts, nil
+}
+
 func (s *Store) NewestPosts(ctx context.Context, viewer liked.UserID, users []liked.UserID) (posts []liked.PostID, err error) {
 	err = s.view(ctx, func(r pebble.Reader) error {
 		posts = make([]liked.PostID, len(users))
@@ -188,6 +216,7 @@ func (t *tx) putPost(p *liked.Post) error {
 
 // countPost adds delta to what the post counts for.
 func (t *tx) countPost(p *liked.Post, delta int64) error {
+	t.c.totals.Posts += delta
 	err := t.add(tagUserN, uint64(p.Author), userPosts, delta)
 	for _, ref := range [...]struct {
 		post  liked.PostID

@@ -118,7 +118,7 @@ func (i *importer) addUser(u liked.User) (bool, error) {
 	if err := i.takeName(&u); err != nil {
 		return false, err
 	}
-	i.set(userKey(u.ID), encodeUser(&u))
+	i.putUser(&u)
 	return true, nil
 }
 
@@ -190,6 +190,7 @@ func (i *importer) addLike(l store.Like) (bool, error) {
 	}
 	userN[userLikes]++
 	postN[postLikes]++
+	i.c.totals.Likes++
 	i.set(key, append(i.c.number(uint64(l.Seq)), likeUnlogged))
 	key = likedKey(key[:0], l.User, l.Seq)
 	i.set(key, i.c.number(uint64(l.Post)))

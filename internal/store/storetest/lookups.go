@@ -12,6 +12,9 @@ var lookupTests = []test{
 	{"many users", manyUsers},
 	{"many posts", manyPosts},
 	{"newest posts", newestPosts},
+	{"latest posts", latestPosts},
+	{"totals", totals},
+	{"totals while much changes", totalsMeanwhile},
 	{"relations", relations},
 	{"publish", publish},
 	{"conversations", conversations},
@@ -98,6 +101,119 @@ func newestPosts(t *T) {
 	t.state(s, 3, liked.Suspended)
 	t.follow(s, 1, 2, true, true)
 	expect(1, pid(6), 0, 0, 0, pid(6))
+}
+
+func latestPosts(t *T) {
+	s := t.Open(t)
+	expect := func(max int, want ...int) {
+		t.Helper()
+		posts, err := s.LatestPosts(t.ctx, max)
+		t.ok(err)
+		var got []int
+		for _, p := range posts {
+			got = append(got, number(p.ID))
+		}
+		same(t, "LatestPosts", got, want)
+	}
+	expect(3)
+	t.people(s, 4)
+	for _, n := range []int{5, 2, 7, 6} {
+		t.post(s, n, 2)
+	}
+	t.post(s, 9, 3)
+	repost := newPost(11, 4)
+	repost.RepostOf = pid(5)
+	t.ok(s.AddPost(t.ctx, repost))
+	t.like(s, 1, 7, true, true)
+	expect(2, 9, 7)
+	expect(9, 9, 7, 6, 5, 2)
+	posts, err := s.LatestPosts(t.ctx, 2)
+	t.ok(err)
+	same(t, "likes", posts[1].Metrics.Likes, int64(1))
+	t.ok(s.DeletePost(t.ctx, 0, pid(6)))
+	t.protect(s, 3, true)
+	t.follow(s, 1, 3, true, true)
+	s = t.Reopen(t, s)
+	t.end(s)
+	expect(2, 7, 5)
+	t.state(s, 2, liked.Suspended)
+	expect(9)
+	_, err = s.LatestPosts(t.ctx, 0)
+	t.fails(err, liked.Invalid)
+}
+
+func totals(t *T) {
+	s := t.Open(t)
+	expect := func(users, posts, likes int64) {
+		t.Helper()
+		got, err := s.Totals(t.ctx)
+		t.ok(err)
+		same(t, "Totals", got, store.Totals{Users: users, Posts: posts, Likes: likes})
+	}
+	expect(0, 0, 0)
+	t.people(s, 3)
+	t.fails(s.AddUser(t.ctx, newUser(3)), liked.Conflict)
+	t.post(s, 1, 2)
+	t.post(s, 2, 2)
+	t.fails(s.AddPost(t.ctx, newPost(2, 2)), liked.Conflict)
+	t.like(s, 1, 1, true, true)
+	t.like(s, 1, 1, true, false)
+	t.like(s, 3, 2, true, true)
+	expect(3, 2, 2)
+	s = t.Reopen(t, s)
+	t.end(s)
+	t.like(s, 2, 1, true, true) // before anybody asks
+	expect(3, 2, 3)
+	t.like(s, 1, 1, false, true)
+	t.ok(s.DeletePost(t.ctx, 0, pid(2))) // the like of it stays
+	repost := newPost(3, 1)
+	repost.RepostOf = pid(1)
+	t.ok(s.AddPost(t.ctx, repost))
+	expect(3, 2, 2)
+	user, post := newUser(4), store.Post{Post: newPost(4, 4)}
+	records := []store.Record{{User: &user}, {Post: &post}, {Like: &store.Like{User: uid(4), Post: pid(4), Seq: liked.Seq(start.UnixMilli()) << 20}}}
+	for range 2 { // the second time all of it is there
+		_, err := s.Import(t.ctx, records, false)
+		t.ok(err)
+		expect(4, 3, 3)
+	}
+	s = t.Crash(t, s, 0, t.rng)()
+	t.end(s)
+	expect(4, 3, 3) // s is what the crash has left
+}
+
+// totalsMeanwhile asks for the first time while likes are set, and goes on asking: no answer may go back.
+func totalsMeanwhile(t *T) {
+	s := t.Open(t)
+	const users, posts = 8, 16
+	t.people(s, users)
+	for post := range posts {
+		t.post(s, post+1, 1)
+		t.like(s, 1, post+1, true, true)
+	}
+	s = t.Reopen(t, s)
+	t.end(s)
+	together(users, func(user int) {
+		if user == 0 {
+			var last store.Totals
+			for last.Likes < users*posts {
+				got, err := s.Totals(t.ctx)
+				if t.noError(err); err != nil {
+					return
+				}
+				if got.Users != users || got.Posts != posts || got.Likes < last.Likes || got.Likes > users*posts {
+					t.Errorf("Totals: got %+v after %+v", got, last)
+					return
+				}
+				last = got
+			}
+			return
+		}
+		for post := range posts {
+			_, err := s.SetLike(t.ctx, uid(user+1), pid(post+1), true, start)
+			t.noError(err)
+		}
+	})
 }
 
 func relations(t *T) {

@@ -2,7 +2,9 @@ package storetest
 
 import (
 	"fmt"
+	"os"
 	"slices"
+	"strconv"
 	"time"
 
 	"liked"
@@ -185,15 +187,29 @@ func (m *model) newest(viewer, user int) (id liked.PostID) {
 func randomCalls(t *T)             { compare(t, 0) }
 func randomCallsWithRestarts(t *T) { compare(t, 300) }
 
+// calls is how many calls are compared: STORETEST_CALLS, or as many as fit a short test.
+func (t *T) calls() int {
+	text := os.Getenv("STORETEST_CALLS")
+	if text == "" {
+		return repeat(4000)
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 {
+		t.Fatalf("STORETEST_CALLS: %q is not a number of calls", text)
+	}
+	return n
+}
+
 // compare makes the same random calls on the store and on the model, and restarts the store every so many calls.
 func compare(t *T, restart int) {
 	const users, posts = 6, 12
 	s := t.Open(t)
 	m := newModel()
-	var trail []string
+	const remembered = 60
+	var trail []string // the last calls, oldest first
 	defer func() {
 		if t.Failed() {
-			for _, line := range trail[max(len(trail)-60, 0):] {
+			for _, line := range trail[max(len(trail)-remembered, 0):] {
 				t.Log(line)
 			}
 		}
@@ -207,13 +223,17 @@ func compare(t *T, restart int) {
 		}
 		return liked.KindOf(err)
 	}
-	for i := 0; i < repeat(4000) && !t.Failed(); i++ {
+	calls := t.calls()
+	for i := 0; i < calls && !t.Failed(); i++ {
 		if restart > 0 && i%restart == restart-1 {
 			s = t.Reopen(t, s)
 		}
 		a, b, n := 1+t.rng.IntN(users), 1+t.rng.IntN(users), 1+t.rng.IntN(posts)
 		on := t.rng.IntN(3) > 0
 		step := t.rng.IntN(100)
+		if len(trail) == 2*remembered {
+			trail = append(trail[:0], trail[remembered:]...)
+		}
 		trail = append(trail, fmt.Sprintf("call %d: step %d users %d %d post %d %v", i, step, a, b, n, on))
 		switch {
 		case step < 40:

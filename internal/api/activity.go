@@ -1,0 +1,324 @@
+package api
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"slices"
+	"strconv"
+	"unicode/utf8"
+
+	"liked"
+	"liked/internal/store"
+)
+
+// likeCreate is the one type of event of X's activity API that this server has.
+const likeCreate = "like.create"
+
+var (
+	subscriptionBody = &schema{properties: []property{
+		{name: "event_type", typ: "string", required: true, enum: words("profile.update.bio,profile.update.profile_picture,profile.update.banner_picture,profile.update.screenname,profile.update.geo,profile.update.url,profile.update.verified_badge,profile.update.affiliate_badge,profile.update.handle,news.new,follow.follow,follow.unfollow,spaces.start,spaces.end,broadcast.start,broadcast.end,broadcast.chat,chat.received,chat.sent,chat.conversation.join,chat.conversation_join,chat.conversation.member_added,chat.conversation.member_removed,chat.conversation.admin_added,chat.conversation.admin_removed,chat.update.group_name,chat.update.restrictions,dm.sent,dm.received,dm.indicate_typing,dm.read,post.create,post.delete,post.mention.create,post.reply.create,post.quote.create,post.repost.create,like.create,mute.mute,mute.unmute,block.block,block.unblock")},
+		{name: "filter", typ: "object", required: true, object: &schema{properties: []property{
+			{name: "direction", typ: "string", enum: words("inbound,outbound")},
+			{name: "keyword", typ: "string"},
+			{name: "user_id", typ: "string"},
+		}, closed: always}},
+		{name: "tag", typ: "string"},
+		{name: "webhook_id", typ: "string", pattern: hookPattern},
+	}, closed: always}
+	resubscriptionBody = &schema{properties: []property{
+		{name: "tag", typ: "string"},
+		{name: "webhook_id", typ: "string", pattern: hookPattern},
+	}, closed: always}
+)
+
+func subscriptionsQuery(facts) []param {
+	return []param{{name: "max_results", form: integer, min: 1, max: 1000}, {name: "pagination_token", form: text}}
+}
+
+// subscriptionObject is X's words for a subscription.
+type subscriptionObject struct {
+	ID        liked.SubscriptionID `json:"subscription_id"`
+	Type      string               `json:"event_type"`
+	Filter    filterObject         `json:"filter"`
+	CreatedAt string               `json:"created_at"`
+	UpdatedAt string               `json:"updated_at"`
+	Tag       string               `json:"tag,omitempty"`
+	Webhook   string               `json:"webhook_id,omitempty"`
+}
+
+type filterObject struct {
+	User      liked.UserID `json:"user_id"`
+	Direction string       `json:"direction,omitempty"`
+}
+
+type subscribed struct {
+	Subscription subscriptionObject `json:"subscription"`
+}
+
+type resubscribed struct {
+	Subscription subscriptionObject `json:"subscription"`
+	Total        int                `json:"total_subscriptions"`
+}
+
+// total is the meta of what X tells about subscriptions.
+type total struct {
+	Total     int    `json:"total_subscriptions"`
+	NextToken string `json:"next_token,omitempty"`
+}
+
+func (a *API) newSubscription(s liked.Subscription) subscriptionObject {
+	o := subscriptionObject{ID: s.ID, Type: likeCreate, Filter: newFilter(&s), CreatedAt: timestamp(s.CreatedAt), UpdatedAt: timestamp(s.UpdatedAt), Tag: s.Tag}
+	if _, err := a.Hooks.Webhook(s.App, s.Webhook); err == nil { // else there is none, or it was removed
+		o.Webhook = s.Webhook.String()
+	}
+	return o
+}
+
+func newFilter(s *liked.Subscription) filterObject { return filterObject{s.User, s.Direction.String()} }
+
+// subscriptionTarget reads what a body says of where events go, and their tag.
+func (a *API) subscriptionTarget(b body) (webhook liked.WebhookID, tag string, faults []fault) {
+	if value, there := b.find("webhook_id"); there {
+		var err error
+		if webhook, err = liked.ParseID[liked.WebhookID](unquote(value)); err != nil { // 19 digits that are too large a number
+			faults = append(faults, badValue(pair{"webhook_id", unquote(value)}, "is not valid"))
+		}
+	}
+	if value, there := b.find("tag"); there {
+		tag = unquote(value)
+		at := &faultParameter{"$.tag", []string{string(value)}}
+		switch n := utf8.RuneCountInString(tag); {
+		case n < 1:
+			faults = append(faults, fault{at, "$.tag: must be at least 1 characters long"})
+		case n > 200:
+			faults = append(faults, fault{at, "$.tag: may only be 200 characters long"})
+		}
+	}
+	return webhook, tag, faults
+}
+
+// subscribe lets an app hear of likes. They are a private event: whoever wants to hear of a user's likes, or of those
+// of their posts, has to be that user, unless likes are for everybody to see.
+func (a *API) subscribe(c *call) (any, error) {
+	s := liked.Subscription{App: c.who.App, Viewer: c.who.User}
+	var faults []fault
+	refuse := func(at string, value []byte, what string) {
+		faults = append(faults, fault{&faultParameter{at, []string{string(value)}}, at + ": " + what})
+	}
+	s.Webhook, s.Tag, faults = a.subscriptionTarget(c.body)
+	if event, _ := c.body.find("event_type"); unquote(event) != likeCreate {
+		refuse("$.event_type", event, "does not have a value in the enumeration ["+likeCreate+"]")
+	}
+	text, _ := c.body.find("filter")
+	filter, _ := splitObject(text) // readBody has seen it
+	if keyword, there := filter.find("keyword"); there {
+		refuse("$.filter.keyword", keyword, "is not defined in the schema and the schema does not allow additional properties")
+	}
+	s.Direction, _ = liked.ParseDirection(filter.text("direction"))
+	var err error
+	if user, there := filter.find("user_id"); !there {
+		faults = append(faults, fault{&faultParameter{}, "$.filter.user_id: is missing but it is required"})
+	} else if s.User, err = liked.ParseID[liked.UserID](unquote(user)); err != nil || s.User == 0 {
+		refuse("$.filter.user_id", user, "does not match the regex pattern "+idPattern.String())
+	}
+	if len(faults) > 0 {
+		return nil, a.invalid("", faults...)
+	}
+	switch {
+	case c.who.Credential == liked.OAuth2User && !c.who.Scopes.Has(liked.LikeRead):
+		return nil, a.forbidden.because("the token lacks the scope like.read, which " + likeCreate + " needs")
+	case a.PrivateLikes && c.who.Credential == liked.AppOnly:
+		return nil, a.unsupported(liked.AppOnly, userContext)
+	case a.PrivateLikes && s.User != c.who.User:
+		return nil, a.notPermitted.because("likes are private: only the user themselves hears of them; liked serves everybody with --no-private-likes")
+	}
+	if found, err := a.Store.UsersByID(c.ctx, []liked.UserID{s.User}); err != nil {
+		return nil, err
+	} else if len(found) == 0 || found[0].State.Hidden() {
+		return nil, a.invalid("", badValue(pair{"filter.user_id", s.User.String()}, "is no user"))
+	}
+	if s, err = a.Hooks.Subscribe(c.ctx, s); err != nil {
+		return nil, a.hookProblem(err, subscriptionReasons)
+	}
+	return document{Data: subscribed{a.newSubscription(s)}}, nil
+}
+
+var subscriptionReasons = map[liked.Kind]string{liked.NotFound: "WebhookIdInvalid", liked.Conflict: "DuplicateSubscriptionFailed",
+	liked.Forbidden: "SubscriptionLimitExceeded"}
+
+// subscriptions lists those of the app, or those that the user who calls has made.
+func (a *API) subscriptions(c *call) (any, error) {
+	l := list{"subscriptions", int64(c.who.App)}
+	from, max, err := a.page(c, l)
+	if err != nil {
+		return nil, err
+	}
+	answer := total{Total: a.Hooks.Subscriptions(c.who.App, c.who.User)}
+	data := []subscriptionObject{}
+	for last := liked.SubscriptionID(from.Seq); ; {
+		const page = 1000
+		subs, err := a.Store.Subscriptions(c.ctx, c.who.App, last, page)
+		if err != nil {
+			return nil, err
+		}
+		for _, s := range subs {
+			if c.who.User != 0 && s.Viewer != c.who.User {
+				continue
+			}
+			if len(data) == max {
+				answer.NextToken = a.token(l, store.Cursor{Seq: liked.Seq(last)})
+				return document{Data: data, Meta: answer}, nil
+			}
+			data = append(data, a.newSubscription(s))
+			last = s.ID
+		}
+		if len(subs) < page {
+			return document{Data: data, Meta: answer}, nil
+		}
+		last = subs[page-1].ID
+	}
+}
+
+func (a *API) resubscribe(c *call) (any, error) {
+	webhook, tag, faults := a.subscriptionTarget(c.body)
+	if len(faults) > 0 {
+		return nil, a.invalid("", faults...)
+	}
+	id := liked.SubscriptionID(c.ids[0])
+	if !a.Hooks.Subscribed(c.who.App, id) {
+		return nil, a.noSubscription(id)
+	}
+	to, as := &webhook, &tag
+	if _, there := c.body.find("webhook_id"); !there {
+		to = nil
+	}
+	if _, there := c.body.find("tag"); !there {
+		as = nil
+	}
+	s, err := a.Hooks.Resubscribe(c.ctx, c.who.App, id, to, as)
+	if err != nil {
+		return nil, a.hookProblem(err, subscriptionReasons)
+	}
+	return document{Data: resubscribed{a.newSubscription(s), a.Hooks.Subscriptions(c.who.App, 0)}}, nil
+}
+
+func (a *API) unsubscribe(c *call) (any, error) {
+	id := liked.SubscriptionID(c.ids[0])
+	if err := a.Hooks.Unsubscribe(c.ctx, c.who.App, id); err != nil {
+		if liked.KindOf(err) == liked.NotFound {
+			return nil, a.noSubscription(id)
+		}
+		return nil, err
+	}
+	return document{Data: deletion{true}, Meta: total{Total: a.Hooks.Subscriptions(c.who.App, 0)}}, nil
+}
+
+func (a *API) noSubscription(id liked.SubscriptionID) *problem {
+	return a.invalid("", fault{&faultParameter{"subscription_id", []string{id.String()}}, "SubscriptionIdInvalid: the app has no subscription " + id.String()})
+}
+
+// activityObject is an event as the activity API delivers it.
+type activityObject struct {
+	UUID     string       `json:"event_uuid"`
+	Filter   filterObject `json:"filter"`
+	Type     string       `json:"event_type"`
+	Tag      string       `json:"tag,omitempty"`
+	Payload  likeObject   `json:"payload"`
+	Includes *includes    `json:"includes,omitempty"`
+}
+
+// Activity returns what writes events for webhooks: the body that tells, on behalf of a subscription, of a like, or nil
+// if whoever subscribed may not see it, or not any more.
+func Activity(st store.Store, profile Profile, privateLikes bool) func(context.Context, liked.Subscription, liked.LikeEvent) ([]byte, error) {
+	f := profile.facts()
+	v := activity{API: &API{Options: Options{Store: st, PrivateLikes: privateLikes}, catalogue: newCatalogue(f)}, wanted: newWanted(query{
+		"tweet.fields": words("author_id,conversation_id,created_at,in_reply_to_user_id,lang,public_metrics,referenced_tweets,reply_settings"),
+		"user.fields":  words("created_at,description,location,most_recent_tweet_id,pinned_tweet_id,profile_image_url,protected,public_metrics,url,verified"),
+	})}
+	return v.write
+}
+
+type activity struct {
+	*API
+	wanted
+}
+
+func (v *activity) write(ctx context.Context, s liked.Subscription, e liked.LikeEvent) ([]byte, error) {
+	ok, err := v.consented(ctx, &s)
+	if err != nil || !ok {
+		return nil, err
+	}
+	mine := s.Viewer == e.User || s.Viewer == e.Author && s.Viewer != 0
+	if v.PrivateLikes && !mine {
+		return nil, nil
+	}
+	seen, err := v.Store.Posts(ctx, s.Viewer, []liked.PostID{e.Post})
+	if err != nil || seen[0].Err != nil && !mine {
+		return nil, err
+	}
+	people, err := v.visible(ctx, s.Viewer, e.User, e.Author)
+	if err != nil {
+		return nil, err
+	}
+	if !slices.ContainsFunc(people, func(u liked.User) bool { return u.ID == e.User }) {
+		return nil, nil
+	}
+	like := newLike(&e)
+	like.LikedTweetAuthor = e.Author
+	users, err := v.userObjects(&call{ctx: ctx, who: liked.Principal{User: s.Viewer}}, &v.wanted, people)
+	if err != nil {
+		return nil, err
+	}
+	event := activityObject{UUID: eventUUID(&s, &e), Filter: newFilter(&s), Type: likeCreate, Tag: s.Tag, Payload: like, Includes: &includes{Users: users}}
+	if seen[0].Err == nil {
+		event.Includes.Tweets = []*postObject{v.newPost(seen[0].Post)}
+	}
+	return encode(document{Data: event})
+}
+
+// consented reports whether the app may still hear what whoever subscribed may see: their consent may have ended since.
+func (v *activity) consented(ctx context.Context, s *liked.Subscription) (bool, error) {
+	if s.Viewer == 0 {
+		return !v.PrivateLikes, nil
+	}
+	grants, err := v.Store.GrantsOf(ctx, s.Viewer)
+	return slices.ContainsFunc(grants, func(g store.Grant) bool {
+		return g.App == s.App && (g.OAuth1 || g.Scopes.Has(liked.LikeRead))
+	}), err
+}
+
+// visible returns those of the user who likes and the author whom the viewer may see, in this order.
+func (v *activity) visible(ctx context.Context, viewer, liker, author liked.UserID) (people []liked.User, err error) {
+	ids := []liked.UserID{liker, author}
+	if liker == author {
+		ids = ids[:1]
+	}
+	found, err := v.Store.UsersByID(ctx, ids)
+	if err != nil {
+		return nil, err
+	}
+	for _, u := range found {
+		if u.ID != viewer {
+			if u.State.Hidden() {
+				continue
+			}
+			theirs, err := v.Store.Relations(ctx, u.ID, []liked.UserID{viewer})
+			if err != nil {
+				return nil, err
+			}
+			if theirs[0].Blocks || u.Protected && !theirs[0].FollowedBy {
+				continue
+			}
+		}
+		people = append(people, u)
+	}
+	return people, nil
+}
+
+// eventUUID is the same whenever the like is delivered for the subscription, and differs between subscriptions.
+func eventUUID(s *liked.Subscription, e *liked.LikeEvent) string {
+	text := binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(nil, uint64(e.Seq)), uint64(s.ID))
+	sum := sha256.Sum256(text)
+	return strconv.FormatUint(binary.BigEndian.Uint64(sum[:])>>1, 10)
+}

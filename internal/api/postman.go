@@ -1,0 +1,287 @@
+package api
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+
+	"liked"
+	"liked/internal/limit"
+	"liked/internal/postman"
+)
+
+// Postman returns the endpoints as folders of a Postman collection whose own authorization is OAuth 2.0, with tests of
+// what the endpoints promise. Like the description at /2/openapi.json it is made from what requests are held to. A run
+// of all folders in their order succeeds where the environment's user has not liked its post, and leaves it so.
+func (a *API) Postman() []postman.Folder {
+	d := newDescription(a.facts)
+	answers := postman.Recorded(a.Profile.String())
+	var folders []postman.Folder
+	folder := func(name, description string, auth *postman.Auth) *postman.Folder {
+		i := slices.IndexFunc(folders, func(f postman.Folder) bool { return f.Name == name })
+		if i < 0 {
+			i = len(folders)
+			folders = append(folders, postman.Folder{Name: name, Description: description, Auth: auth})
+		}
+		return &folders[i]
+	}
+	add := func(f *postman.Folder, item postman.Item) {
+		answers.Fill(&item)
+		f.Item = append(f.Item, item)
+	}
+	for _, rt := range a.described {
+		folder(d.tag(rt), "", nil)
+	}
+	// Within a folder what is read has been written, and what is deleted is read before.
+	order := map[string]int{http.MethodPost: 0, http.MethodGet: 1, http.MethodPut: 1, http.MethodDelete: 2}
+	described := slices.Clone(a.described)
+	slices.SortStableFunc(described, func(a, b *endpoint) int { return order[a.method()] - order[b.method()] })
+	for _, rt := range described {
+		add(folder(d.tag(rt), "", nil), d.item(rt, rt.allow))
+	}
+	for _, rt := range described {
+		if rt.self && rt.allow&liked.OAuth1User != 0 {
+			add(folder("OAuth 1.0a", "The same requests, signed.", postman.OAuth1("")), d.item(rt, liked.OAuth1User))
+		}
+	}
+	for _, rt := range described {
+		if rt.likes && rt.allow&liked.AppOnly != 0 {
+			add(folder("App-only", "The same requests, by an app for nobody in particular.", postman.Bearer("{{bearerToken}}")), d.item(rt, liked.AppOnly))
+		}
+	}
+	for _, rt := range a.older {
+		add(folder("API 1.1", "What is left of the older API, for clients that never moved.", postman.OAuth1("")), d.olderItem(rt))
+	}
+	return folders
+}
+
+// item is the request of an endpoint by somebody with one of the kinds of credential.
+func (d *description) item(rt *endpoint, kinds liked.Credential) postman.Item {
+	r := postman.New(rt.method(), rt.path(), rt.example, rt.exampleQuery())
+	if rt.body != nil {
+		r.JSON(rt.body.example())
+	}
+	item := postman.Item{Name: rt.summary, ID: rt.id, Response: []postman.Response{}}
+	rules, saved := rt.userRules, postman.Bearer("{{accessToken}}")
+	switch {
+	case rt.allow == 0:
+		r.Auth, saved = postman.NoAuth(), postman.NoAuth()
+	case kinds == liked.OAuth1User:
+		item.ID += " OAuth 1.0a"
+		saved = postman.OAuth1("")
+	case kinds == liked.AppOnly:
+		saved, rules = postman.Bearer("{{bearerToken}}"), rt.appRules
+		if rt.allow != liked.AppOnly {
+			item.ID += " app-only"
+		} else {
+			r.Auth = saved
+		}
+	}
+	r.Description = rt.words(rules)
+	item.Request = r
+	save := func(name string, auth *postman.Auth, change func(*postman.Request)) {
+		changed := r.With(auth)
+		change(&changed)
+		item.Response = append(item.Response, postman.Response{Name: name, OriginalRequest: changed})
+	}
+	item.Event = append(item.Event, d.test(rt, rules))
+	if strings.HasSuffix(rt.path(), "/stream") { // the answer has no end
+		item.Event = append(item.Event, postman.OnlyWith("streams"))
+		return item
+	}
+	if rt.answer == nil { // it is larger than all others together
+		return item
+	}
+	save("Success", saved, func(*postman.Request) {})
+	if item.ID != rt.id { // the refusals are those that the other item of the endpoint has
+		return item
+	}
+	save("No credentials", postman.NoAuth(), func(*postman.Request) {})
+	if rt.writes() {
+		save("A token without the scopes", saved, func(*postman.Request) {})
+	}
+	if rt.self {
+		save("On behalf of somebody else", saved, func(r *postman.Request) { r.URL.Variable[0].Value = "12" })
+	}
+	if len(rt.ids) > 0 {
+		last := len(rt.ids) - 1
+		save("A malformed "+rt.ids[last], saved, func(r *postman.Request) { r.URL.Variable[last].Value = "not-one" })
+		if !rt.writes() {
+			save("Nothing of that "+rt.ids[last], saved, func(r *postman.Request) { r.URL.Variable[last].Value = "404" })
+		}
+	}
+	if rt.body != nil {
+		save("An empty object", saved, func(r *postman.Request) { r.JSON("{}") })
+		if rt.self {
+			save("No such post", saved, func(r *postman.Request) { r.JSON(strings.Replace(rt.body.example(), "{{postId}}", "404", 1)) })
+		}
+	}
+	if slices.ContainsFunc(rt.route.limits, func(l limit.Rule) bool { return !l.App && l.Max <= 50 }) {
+		save("Too many requests", saved, func(*postman.Request) {})
+	}
+	return item
+}
+
+// olderItem is the request of an endpoint of v1.1.
+func (d *description) olderItem(rt *endpoint) postman.Item {
+	var query []postman.Variable
+	switch {
+	case rt.writes():
+		query = []postman.Variable{{Key: "id", Value: "{{postId}}"}}
+	case rt.likes:
+		query = []postman.Variable{{Key: "user_id", Value: "{{userId}}"}, {Key: "count", Value: "20", Disabled: true}}
+	}
+	r := postman.New(rt.method(), rt.path(), rt.example, query)
+	r.Description = rt.words(rt.userRules)
+	lines := append(promises(http.StatusOK, "application/json"), limitTests(rt.userRules)...)
+	lines = append(lines, `const answer = pm.response.json();`)
+	switch {
+	case rt.writes():
+		lines = append(lines, `pm.test("it is the post", () => pm.expect(answer.id_str).to.eql(pm.variables.get("postId")));`,
+			fmt.Sprintf(`pm.test("it says whether the user likes it", () => pm.expect(answer.favorited).to.eql(%t));`, rt.id == "favoritesCreate"))
+	case rt.likes:
+		lines = append(lines, `pm.test("it is a list of posts", () => answer.forEach((post) => pm.expect(post).to.include.keys("id_str", "favorite_count")));`)
+	default:
+		lines = append(lines, `pm.test("it is the user", () => pm.expect(answer.id_str).to.eql(pm.variables.get("userId")));`)
+	}
+	return postman.Item{Name: rt.summary, ID: rt.id, Request: r, Event: []postman.Event{postman.Test(lines...)}, Response: []postman.Response{
+		{Name: "Success", OriginalRequest: r.With(postman.OAuth1(""))},
+		{Name: "No credentials", OriginalRequest: r.With(postman.NoAuth())},
+	}}
+}
+
+// test is the script that holds an answer to the status, the content type, the shape and the headers that it must have.
+func (d *description) test(rt *endpoint, rules []limit.Rule) postman.Event {
+	status := http.StatusOK
+	if _, ok := rt.answer.(created); ok {
+		status = http.StatusCreated
+	}
+	lines := append(promises(status, "application/json"), limitTests(rules)...)
+	schema, err := json.Marshal(d.inline(d.answer(rt)))
+	if err != nil {
+		panic(err) // it was read from JSON-like data
+	}
+	lines = append(lines, "const schema = "+string(schema)+";", `pm.test("it has the shape that it must have", () => pm.response.to.have.jsonSchema(schema));`)
+	switch {
+	case status == http.StatusCreated: // whoever deletes in a run deletes this
+		lines = append(lines, `pm.environment.set("newPostId", pm.response.json().data.id);`)
+	case rt.self:
+		lines = append(lines, fmt.Sprintf(`pm.test("it says what is now", () => pm.expect(pm.response.json().data.liked).to.eql(%t));`, rt.method() == http.MethodPost))
+	}
+	return postman.Test(lines...)
+}
+
+// promises are tests that any answer of that kind passes.
+func promises(status int, media string) []string {
+	return []string{
+		fmt.Sprintf(`pm.test("the status is %d", () => pm.response.to.have.status(%[1]d));`, status),
+		fmt.Sprintf(`pm.test("it is %s", () => pm.expect(pm.response.headers.get("Content-Type")).to.match(/^%s(;|$)/));`, media, strings.ReplaceAll(media, "/", `\/`)),
+	}
+}
+
+// limitTests are tests for the headers of the limits.
+func limitTests(rules []limit.Rule) (lines []string) {
+	for _, r := range rules {
+		name, _ := limitHeader(r)
+		lines = append(lines,
+			fmt.Sprintf(`pm.test("%s-limit is %d", () => pm.expect(pm.response.headers.get("%[1]s-limit")).to.eql("%[2]d"));`, name, r.Max),
+			fmt.Sprintf(`pm.test("%s-remaining and -reset count", () => {
+	pm.expect(Number(pm.response.headers.get("%[1]s-remaining"))).to.be.within(0, %d);
+	pm.expect(Number(pm.response.headers.get("%[1]s-reset"))).to.be.above(0);
+});`, name, r.Max-1))
+	}
+	return lines
+}
+
+// words describe the request to a person: what it does is its name.
+func (rt *endpoint) words(rules []limit.Rule) string {
+	var lines []string
+	if rt.allow&liked.OAuth2User != 0 && rt.scopes != 0 {
+		lines = append(lines, "Scopes: `"+strings.ReplaceAll(rt.scopes.String(), " ", "` `")+"`")
+	}
+	for _, r := range rules {
+		_, of := limitHeader(r)
+		lines = append(lines, strconv.Itoa(r.Max)+" requests "+of)
+	}
+	return strings.Join(lines, "\n\n")
+}
+
+// example is the value of a name in the path or of a list in the query: a variable of the environment. Who deletes a post
+// deletes one that was made for that, and where likes are private one asks who likes a post of one's own.
+func (rt *endpoint) example(name string) string {
+	switch schema := rt.wordSchema(name); {
+	case rt.method() == http.MethodDelete && !rt.self && reflect.DeepEqual(schema, ref("PostID")):
+		return "{{newPostId}}"
+	case rt.likes && rt.allow != rt.route.allow && reflect.DeepEqual(schema, ref("PostID")):
+		return "{{ownPostId}}"
+	case reflect.DeepEqual(schema, ref("UserID")):
+		return "{{userId}}"
+	case reflect.DeepEqual(schema, ref("Username")):
+		return "{{username}}"
+	}
+	return "{{postId}}"
+}
+
+// exampleQuery is every parameter, those that are not required switched off.
+func (rt *endpoint) exampleQuery() (query []postman.Variable) {
+	for _, p := range rt.params {
+		v := postman.Variable{Key: p.name, Disabled: !p.required}
+		switch p.form {
+		case ids, usernames:
+			v.Value, v.Description = rt.example(p.name), "1 to "+strconv.Itoa(maxListed)+", with commas between them"
+		case integer:
+			v.Value, v.Description = strconv.Itoa(p.max), fmt.Sprintf("%d to %d", p.min, p.max)
+		case dateTime:
+			v.Value, v.Description = "{{$isoTimestamp}}", "RFC 3339"
+		case text:
+			v.Description = "From `meta` of the page before"
+		default:
+			v.Value, v.Description = p.enum[0], "Any of "+strings.Join(p.enum, ", ")
+		}
+		query = append(query, v)
+	}
+	return query
+}
+
+// example is a body with what is required.
+func (s *schema) example() string {
+	var text []string
+	for _, p := range s.properties {
+		switch {
+		case !p.required:
+		case p.pattern == idPattern:
+			text = append(text, fmt.Sprintf("\t%q: \"{{postId}}\"", p.name))
+		default:
+			text = append(text, fmt.Sprintf("\t%q: \"Hello from Postman, {{$guid}}\"", p.name))
+		}
+	}
+	return "{\n" + strings.Join(text, ",\n") + "\n}"
+}
+
+// inline returns the schema with what it refers to in place of the references, and without what is only for people.
+func (d *description) inline(v any) any {
+	switch v := v.(type) {
+	case members:
+		if name, ok := v["$ref"].(string); ok {
+			return d.inline(d.schemas[strings.TrimPrefix(name, "#/components/schemas/")])
+		}
+		all := members{}
+		for key, value := range v {
+			if key != "example" {
+				all[key] = d.inline(value)
+			}
+		}
+		return all
+	case []members:
+		all := make([]any, len(v))
+		for i := range v {
+			all[i] = d.inline(v[i])
+		}
+		return all
+	}
+	return v
+}

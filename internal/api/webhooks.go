@@ -1,0 +1,155 @@
+package api
+
+import (
+	"errors"
+	"regexp"
+	"strconv"
+	"time"
+
+	"liked"
+	"liked/internal/webhook"
+)
+
+// hookPattern is idPattern for ids of webhooks and subscriptions, which the description tells from those of posts.
+var hookPattern = regexp.MustCompile(idPattern.String())
+
+var (
+	webhookBody = &schema{properties: []property{{name: "url", typ: "string", required: true}}, closed: never}
+	replayBody  = &schema{properties: []property{
+		{name: "webhook_id", typ: "string", pattern: hookPattern, required: true},
+		{name: "from_date", typ: "string", pattern: minutePattern, required: true},
+		{name: "to_date", typ: "string", pattern: minutePattern, required: true},
+	}, closed: never}
+	minutePattern = regexp.MustCompile(`^[0-9]{12}$`)
+)
+
+func never(facts) bool { return false }
+
+func webhooksQuery(facts) []param {
+	return []param{{name: "webhook_config.fields", enum: words("created_at,id,url,valid")}}
+}
+
+// webhookObject is X's words for a webhook. The id is always there, the rest unless a request wants only some.
+type webhookObject struct {
+	CreatedAt string          `json:"created_at,omitempty"`
+	ID        liked.WebhookID `json:"id"`
+	URL       string          `json:"url,omitempty"`
+	Valid     *bool           `json:"valid,omitempty"`
+}
+
+type validity struct {
+	Valid bool `json:"valid"`
+}
+
+type replayJob struct {
+	ID        string `json:"job_id"`
+	CreatedAt string `json:"created_at"`
+}
+
+// counted is the meta of a list that comes in one piece.
+type counted struct {
+	ResultCount int `json:"result_count"`
+}
+
+func newWebhook(w liked.Webhook, fields []string) webhookObject {
+	o := webhookObject{ID: w.ID}
+	if len(fields) == 0 {
+		fields = words("created_at,url,valid")
+	}
+	for _, f := range fields {
+		switch f {
+		case "created_at":
+			o.CreatedAt = timestamp(w.CreatedAt)
+		case "url":
+			o.URL = w.URL
+		case "valid":
+			o.Valid = &w.Valid
+		}
+	}
+	return o
+}
+
+// hookProblem words what went wrong with a webhook as X does: a reason that programs read, and what people read.
+func (a *API) hookProblem(err error, reasons map[liked.Kind]string) error {
+	why := ""
+	if refused, ok := errors.AsType[*webhook.ChallengeError](err); ok {
+		why = "CrcValidationFailed: URL returned bad response during CRC with error: " + refused.Why
+	} else if reason := reasons[liked.KindOf(err)]; reason != "" {
+		why = reason + ": " + err.Error()
+	} else {
+		return err
+	}
+	return a.invalid(why, fault{&faultParameter{}, why})
+}
+
+func (a *API) createWebhook(c *call) (any, error) {
+	w, err := a.Hooks.Add(c.ctx, c.who.App, c.body.text("url"))
+	if err != nil {
+		return nil, a.hookProblem(err, map[liked.Kind]string{liked.Invalid: "UrlValidationFailed", liked.Conflict: "DuplicateUrlFailed",
+			liked.Forbidden: "WebhookLimitExceeded"})
+	}
+	return document{Data: newWebhook(w, nil)}, nil
+}
+
+func (a *API) webhooks(c *call) (any, error) {
+	list := []webhookObject{}
+	for _, w := range a.Hooks.Webhooks(c.who.App) {
+		list = append(list, newWebhook(w, c.query["webhook_config.fields"]))
+	}
+	return document{Data: list, Meta: counted{len(list)}}, nil
+}
+
+var badWebhookID = map[liked.Kind]string{liked.NotFound: "WebhookIdInvalid"}
+
+func (a *API) validateWebhook(c *call) (any, error) {
+	w, err := a.Hooks.Validate(c.ctx, c.who.App, liked.WebhookID(c.ids[0]))
+	if err != nil {
+		return nil, a.hookProblem(err, badWebhookID)
+	}
+	return document{Data: validity{w.Valid}}, nil
+}
+
+func (a *API) deleteWebhook(c *call) (any, error) {
+	if err := a.Hooks.Remove(c.ctx, c.who.App, liked.WebhookID(c.ids[0])); err != nil {
+		return nil, a.hookProblem(err, badWebhookID)
+	}
+	return deletedTrue, nil
+}
+
+func (a *API) replayWebhook(c *call) (any, error) {
+	var faults []fault
+	minute := func(name string) time.Time {
+		text := c.body.text(name)
+		t, err := time.Parse("200601021504", text)
+		if err != nil {
+			faults = append(faults, fault{&faultParameter{name, []string{text}}, "QueryParamInvalid: `" + name + "` is not a time of the form yyyymmddhhmm"})
+		}
+		return t
+	}
+	from, to, now := minute("from_date"), minute("to_date"), a.Now()
+	wrong := func(name, what string) {
+		faults = append(faults, fault{&faultParameter{name, []string{c.body.text(name)}}, "QueryParamInvalid: `" + name + "` " + what})
+	}
+	switch {
+	case len(faults) > 0:
+	case from.Before(now.Add(-replayable).Truncate(time.Minute)):
+		wrong("from_date", "is older than 24 hours")
+	case from.After(to):
+		wrong("from_date", "is more recent than `to_date`")
+	case to.After(now):
+		wrong("to_date", "is in the future")
+	}
+	id, err := liked.ParseID[liked.WebhookID](c.body.text("webhook_id"))
+	if err != nil { // 19 digits that are too large a number
+		faults = append(faults, badValue(pair{"webhook_id", c.body.text("webhook_id")}, "is not valid"))
+	}
+	if len(faults) > 0 {
+		return nil, a.invalid("", faults...)
+	}
+	// Both minutes are part of what is replayed.
+	job, err := a.Hooks.Replay(c.ctx, c.who.App, id, liked.Replay{From: from, To: to.Add(time.Minute)})
+	if err != nil {
+		return nil, a.hookProblem(err, map[liked.Kind]string{liked.NotFound: "WebhookIdInvalid", liked.Conflict: "ReplayConflictError"})
+	}
+	return document{Data: replayJob{strconv.FormatInt(job.ID, 10), timestamp(job.CreatedAt)}}, nil
+}

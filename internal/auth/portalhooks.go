@@ -1,0 +1,90 @@
+package auth
+
+import (
+	"errors"
+	"net/http"
+	"time"
+
+	"liked"
+	"liked/internal/limit"
+	"liked/internal/web"
+	"liked/internal/webhook"
+)
+
+// perAppChallenges bounds how often an app's owner makes the server call an address of theirs.
+var perAppChallenges = []limit.Rule{{App: true, Window: 15 * time.Minute, Max: 100}}
+
+func (c *call) webhooksOf(app liked.App) (list []web.Webhook) {
+	for _, w := range c.Hooks.Webhooks(app.ID) {
+		v := web.Webhook{ID: w.ID.String(), URL: w.URL, Valid: w.Valid, Why: w.Why, Replaying: w.Replay.ID != 0, CreatedAt: w.CreatedAt}
+		if s, err := c.Hooks.Status(c.ctx, app.ID, w.ID); err == nil { // else it was removed meanwhile
+			v.Dead, v.Lost = s.Dead, s.Lost
+		}
+		list = append(list, v)
+	}
+	return list
+}
+
+// changeWebhook adds a webhook of the app, or does something with one.
+func (c *call) changeWebhook(app liked.App, form params) (answer, error) {
+	var id liked.WebhookID
+	do := form.first("do")
+	if do != "add" {
+		var err error
+		if id, err = liked.ParseID[liked.WebhookID](form.first("webhook")); err != nil {
+			return answer{}, errForm.because("the field webhook is no id")
+		}
+	}
+	if do == "add" || do == "validate" {
+		if _, ok := c.Limiter.Take(c.now(), "developerApp", app.ID, 0, perAppChallenges, nil); !ok {
+			return c.webhookTrouble(app, form, "There were too many challenges. Try again in a quarter of an hour.")
+		}
+	}
+	var notice string
+	var err error
+	switch do {
+	case "add":
+		_, err = c.Hooks.Add(c.ctx, app.ID, form.first("url"))
+		notice = "The webhook is registered."
+	case "validate":
+		_, err = c.Hooks.Validate(c.ctx, app.ID, id)
+		notice = "The webhook is valid. What waited is delivered now."
+	case "replay":
+		_, err = c.Hooks.Replay(c.ctx, app.ID, id, liked.Replay{Dead: true})
+		notice = "What was not taken is delivered again."
+	case "remove":
+		err = c.Hooks.Remove(c.ctx, app.ID, id)
+		notice = "The webhook is removed."
+	default:
+		return answer{}, errForm.because("the field do is unknown")
+	}
+	if err != nil {
+		return c.refuseWebhook(app, form, err)
+	}
+	return answer{status: http.StatusOK, page: c.appPage(app, notice, nil)}, nil
+}
+
+// refuseWebhook shows what is wrong, if it is something that the owner can mend.
+func (c *call) refuseWebhook(app liked.App, form params, err error) (answer, error) {
+	if refused, ok := errors.AsType[*webhook.ChallengeError](err); ok {
+		return c.webhookTrouble(app, form, "The endpoint failed its challenge: "+refused.Why+".")
+	}
+	switch liked.KindOf(err) {
+	case liked.Invalid:
+		return c.webhookTrouble(app, form, "That is no URL for a webhook: "+err.Error()+".")
+	case liked.Conflict:
+		return c.webhookTrouble(app, form, "That is so already: "+err.Error()+".")
+	case liked.Forbidden:
+		return c.webhookTrouble(app, form, "The app has as many webhooks as it may have.")
+	case liked.NotFound:
+		return c.webhookTrouble(app, form, "The app has no such webhook.")
+	}
+	return answer{}, err
+}
+
+func (c *call) webhookTrouble(app liked.App, form params, text string) (answer, error) {
+	c.Why = text
+	p := c.appPage(app, "", nil)
+	p.WebhookURL, p.WebhookError = form.first("url"), text
+	return answer{status: http.StatusUnprocessableEntity, page: p}, nil
+}

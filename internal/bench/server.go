@@ -1,0 +1,131 @@
+package bench
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"time"
+)
+
+// Server is a running server of ours, with a store on the disk and without limits. Its log goes nowhere.
+type Server struct {
+	World
+	Credentials string // the file that World is of
+
+	data   string
+	cmd    *exec.Cmd
+	exited chan error // gets what became of it
+}
+
+// Start runs `liked dev`, from the program that is named, and waits until it answers. The world is made in the directory,
+// or found there.
+func Start(ctx context.Context, program, data string, users, posts int) (*Server, error) {
+	credentials := data + ".json"
+	if err := ignoreGone(os.Remove(credentials)); err != nil {
+		return nil, err
+	}
+	s, err := launch(ctx, program, data, credentials, "dev", "--listen", "127.0.0.1:0", "--credentials", credentials, "--users", strconv.Itoa(users), "--posts", strconv.Itoa(posts))
+	if err != nil {
+		return nil, err
+	}
+	s.Credentials = credentials
+	if s.World, err = ReadWorld(credentials); err != nil {
+		return nil, errors.Join(err, s.Stop())
+	}
+	return s, nil
+}
+
+// serve runs `liked serve` on the store of a server that has stopped, as one would, and says how many seconds it took until
+// it listened. The world, with its tokens, is still that of the server.
+func (s *Server) serve(ctx context.Context, program string) (served *Server, seconds float64, err error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, 0, err
+	}
+	address := l.Addr().String()
+	if err := l.Close(); err != nil { // nobody is likely to take the port meanwhile
+		return nil, 0, err
+	}
+	file := filepath.Join(s.data, "admin.json")
+	start := time.Now()
+	if served, err = launch(ctx, program, s.data, file, "serve", "--listen", address); err != nil {
+		return nil, 0, err
+	}
+	seconds = time.Since(start).Seconds()
+	var admin struct {
+		URL string `json:"url"`
+	}
+	text, err := os.ReadFile(file)
+	if err == nil {
+		err = json.Unmarshal(text, &admin)
+	}
+	if err != nil {
+		return nil, 0, errors.Join(err, served.Stop())
+	}
+	served.World, served.Credentials = s.World, s.Credentials
+	served.URL, served.AdminURL = "http://"+address, admin.URL
+	return served, seconds, nil
+}
+
+// launch starts a server and waits until it has written the file.
+func launch(ctx context.Context, program, data, file string, args ...string) (*Server, error) {
+	cmd := exec.CommandContext(ctx, program, append(args, "--data", data, "--rate-limits", "off", "--admin-listen", "127.0.0.1:0")...)
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	cmd.WaitDelay = time.Minute
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	s := &Server{data: data, cmd: cmd, exited: make(chan error, 1)}
+	go func() { s.exited <- cmd.Wait() }()
+	for {
+		select {
+		case err := <-s.exited:
+			return nil, fmt.Errorf("%s ended before it answered (%w); run it to see why", cmd, err)
+		case <-time.After(2 * time.Millisecond):
+		}
+		if _, err := os.Stat(file); err == nil {
+			return s, nil
+		}
+	}
+}
+
+// Stop ends the server in order.
+func (s *Server) Stop() error {
+	if err := s.cmd.Process.Signal(os.Interrupt); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return err
+	}
+	if err := <-s.exited; err != nil {
+		return fmt.Errorf("%s: %w", s.cmd, err)
+	}
+	return nil
+}
+
+// sizeOf is how many bytes the files of the store in a data directory have.
+func sizeOf(data string) (size int64, err error) {
+	err = filepath.WalkDir(filepath.Join(data, "store"), func(_ string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return ignoreGone(err)
+		}
+		info, err := d.Info()
+		if err == nil {
+			size += info.Size()
+		}
+		return ignoreGone(err)
+	})
+	return size, err
+}
+
+// ignoreGone: a store deletes files while they are counted.
+func ignoreGone(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}

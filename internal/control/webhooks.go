@@ -1,0 +1,204 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strconv"
+	"time"
+
+	"liked"
+	"liked/internal/webhook"
+)
+
+// Webhook is a webhook as the operator sees it.
+type Webhook struct {
+	ID           liked.WebhookID `json:"id"`
+	App          liked.AppID     `json:"app"`
+	URL          string          `json:"url"`
+	CreatedAt    time.Time       `json:"created_at"`
+	Valid        bool            `json:"valid"`
+	Checked      time.Time       `json:"checked"`               // when it last answered a challenge right
+	Why          string          `json:"why,omitempty"`         // why it last did not
+	Replaying    bool            `json:"replaying,omitempty"`   // a replay is under way
+	DeadLetters  int             `json:"dead_letters"`          // likes that it did not take
+	DelaySeconds float64         `json:"delay_seconds"`         // how long the oldest like that waits has waited
+	LostBefore   *time.Time      `json:"lost_before,omitempty"` // likes before it were forgotten undelivered
+}
+
+// WebhookList is every webhook.
+type WebhookList struct {
+	Webhooks []Webhook `json:"webhooks"`
+}
+
+// NewWebhook asks for a webhook. It is challenged at once.
+type NewWebhook struct {
+	App string `json:"app"` // id, client id or name
+	URL string `json:"url"`
+}
+
+// WebhookReplay asks a webhook to be told once more: of its dead letters, or of what happened in a time.
+type WebhookReplay struct {
+	From *time.Time `json:"from,omitempty"` // nil: the dead letters
+	To   *time.Time `json:"to,omitempty"`   // not part of it; nil: now
+}
+
+// Started is a replay that has begun.
+type Started struct {
+	Job string `json:"job"`
+}
+
+// DeadLetter is a like that a webhook did not take.
+type DeadLetter struct {
+	Event        string               `json:"event"` // its position in the like log
+	Subscription liked.SubscriptionID `json:"subscription"`
+	User         liked.UserID         `json:"user"`
+	Post         liked.PostID         `json:"post"`
+	LikedAt      time.Time            `json:"liked_at"`
+	At           time.Time            `json:"at"` // of the last attempt
+	Attempts     int                  `json:"attempts"`
+	Why          string               `json:"why"`
+}
+
+// DeadLetters is a page of them, oldest like first. With Next there may be more: ask for those after it.
+type DeadLetters struct {
+	DeadLetters []DeadLetter `json:"dead_letters"`
+	Next        string       `json:"next,omitempty"`
+}
+
+func (c *Control) webhookOf(ctx context.Context, id liked.WebhookID) (Webhook, error) {
+	s, err := c.Hooks.Status(ctx, 0, id)
+	w := Webhook{ID: s.ID, App: s.App, URL: s.URL, CreatedAt: s.CreatedAt, Valid: s.Valid, Checked: s.Checked, Why: s.Why,
+		Replaying: s.Replay.ID != 0, DeadLetters: s.Dead, DelaySeconds: s.Delay.Seconds()}
+	if !s.Lost.IsZero() {
+		w.LostBefore = &s.Lost
+	}
+	return w, err
+}
+
+// hookError gives a failed challenge a kind, which it has not outside: whoever asked cannot have what they ask for now.
+func hookError(err error) error {
+	if refused, ok := errors.AsType[*webhook.ChallengeError](err); ok {
+		return liked.Errorf(liked.Invalid, "the endpoint failed its challenge: %s", refused.Why)
+	}
+	return err
+}
+
+func (c *Control) addWebhook(r *http.Request) (any, error) {
+	in, err := decode[NewWebhook](r)
+	if err != nil {
+		return nil, err
+	}
+	app, err := c.app(r.Context(), in.App)
+	if err != nil {
+		return nil, err
+	}
+	w, err := c.Hooks.Add(r.Context(), app.ID, in.URL)
+	if err != nil {
+		return nil, hookError(err)
+	}
+	return c.webhookOf(r.Context(), w.ID)
+}
+
+func (c *Control) webhooks(r *http.Request) (any, error) {
+	list := WebhookList{[]Webhook{}}
+	for _, w := range c.Hooks.Webhooks(0) {
+		one, err := c.webhookOf(r.Context(), w.ID)
+		if err != nil && liked.KindOf(err) == liked.NotFound {
+			continue // removed since
+		}
+		if err != nil {
+			return nil, err
+		}
+		list.Webhooks = append(list.Webhooks, one)
+	}
+	return list, nil
+}
+
+func webhookID(r *http.Request) (liked.WebhookID, error) {
+	id, err := liked.ParseID[liked.WebhookID](r.PathValue("webhook"))
+	if err != nil {
+		return 0, liked.Errorf(liked.NotFound, "no webhook %q; list them with: liked webhook list", r.PathValue("webhook"))
+	}
+	return id, nil
+}
+
+func (c *Control) removeWebhook(r *http.Request) (any, error) {
+	id, err := webhookID(r)
+	if err != nil {
+		return nil, err
+	}
+	return Changed{true}, c.Hooks.Remove(r.Context(), 0, id)
+}
+
+func (c *Control) validateWebhook(r *http.Request) (any, error) {
+	id, err := webhookID(r)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := c.Hooks.Validate(r.Context(), 0, id); err != nil {
+		return nil, hookError(err)
+	}
+	return c.webhookOf(r.Context(), id)
+}
+
+func (c *Control) replayWebhook(r *http.Request) (any, error) {
+	id, err := webhookID(r)
+	if err != nil {
+		return nil, err
+	}
+	in, err := decode[WebhookReplay](r)
+	if err != nil {
+		return nil, err
+	}
+	job := liked.Replay{Dead: true}
+	switch {
+	case in.From != nil:
+		job = liked.Replay{From: *in.From, To: c.Now()}
+		if in.To != nil {
+			job.To = *in.To
+		}
+		if !job.From.Before(job.To) {
+			return nil, liked.Errorf(liked.Invalid, "a replay begins before it ends")
+		}
+	case in.To != nil:
+		return nil, liked.Errorf(liked.Invalid, "a replay up to a time needs a time to begin at")
+	}
+	job, err = c.Hooks.Replay(r.Context(), 0, id, job)
+	if err != nil {
+		return nil, hookError(err)
+	}
+	return Started{strconv.FormatInt(job.ID, 10)}, nil
+}
+
+func (c *Control) deadLetters(r *http.Request) (any, error) {
+	id, err := webhookID(r)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := c.Hooks.Webhook(0, id); err != nil {
+		return nil, err
+	}
+	var after liked.DeadLetter
+	if text := r.URL.Query().Get("after"); text != "" {
+		n, err := strconv.ParseUint(text, 10, 64)
+		if err != nil {
+			return nil, liked.Errorf(liked.Invalid, "after %q is no event", text)
+		}
+		after = liked.DeadLetter{Event: liked.LikeEvent{Seq: liked.Seq(n)}, Subscription: 1<<63 - 2}
+	}
+	const page = 1000
+	letters, err := c.Store.DeadLetters(r.Context(), id, after, page)
+	if err != nil {
+		return nil, err
+	}
+	list := DeadLetters{DeadLetters: []DeadLetter{}}
+	for _, d := range letters {
+		list.DeadLetters = append(list.DeadLetters, DeadLetter{strconv.FormatUint(uint64(d.Event.Seq), 10), d.Subscription, d.Event.User, d.Event.Post,
+			d.Event.At, d.At, d.Attempts, d.Why})
+	}
+	if len(letters) == page {
+		list.Next = list.DeadLetters[page-1].Event
+	}
+	return list, nil
+}

@@ -1,0 +1,174 @@
+// Package home is what a server says of itself to people: the page at /, with its numbers, the posts that are being
+// liked and the way to everything else, and the files with which Postman calls it. See [New].
+package home
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"mime"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"liked"
+	"liked/internal/store"
+	"liked/internal/web"
+)
+
+// Options is what a Home works with. Store, Next and Likes are required.
+type Options struct {
+	Store store.Store
+	Next  http.Handler // answers everything that is not the page's or one of its files
+
+	// Likes returns how many likes were set since the server started, whatever became of them.
+	Likes func() int64
+
+	// Page is what the page says and that does not change. Numbers and posts are filled in.
+	Page web.Home
+
+	// NoPage leaves the page to Next, with all that belongs to it.
+	NoPage bool
+
+	// Patience is how long a viewer may take for one event before being cut. Zero means 5 s.
+	Patience time.Duration
+
+	// Collection and Environment return the files for Postman, as JSON.
+	Collection, Environment func() []byte
+
+	// Observe is called after each answer. Nil does nothing.
+	Observe func(context.Context, liked.Exchange)
+}
+
+// Home is a handler. It is safe for concurrent use.
+type Home struct {
+	Options
+	board
+	rate    rate
+	viewers chan struct{} // holds a token for each
+	ending  chan struct{} // closed when Run ends
+}
+
+// New returns a Home, whose numbers begin when Run does.
+func New(o Options) (*Home, error) {
+	if o.Store == nil || o.Next == nil || o.Likes == nil {
+		return nil, errors.New("home: Store, Next and Likes are required")
+	}
+	if o.Observe == nil {
+		o.Observe = func(context.Context, liked.Exchange) {}
+	}
+	if o.Patience == 0 {
+		o.Patience = 5 * time.Second
+	}
+	h := &Home{Options: o, viewers: make(chan struct{}, maxViewers), ending: make(chan struct{})}
+	h.board.store = o.Store
+	return h, nil
+}
+
+// Run counts what there is and how fast likes come, until ctx ends. It must be called once.
+func (h *Home) Run(ctx context.Context) {
+	defer close(h.ending)
+	if h.NoPage {
+		return
+	}
+	counted := make(chan struct{})
+	go func() {
+		defer close(counted)
+		if _, err := h.Store.Totals(ctx); err == nil {
+			h.counted.Store(true)
+		}
+	}()
+	defer func() { <-counted }()
+	h.rate.run(ctx, h.Likes)
+}
+
+// Operations lists the names of operations in Exchanges.
+func Operations() []string { return []string{"home", "homeFile", "homeLive", "postman"} }
+
+// ServeHTTP answers GET and HEAD of its own paths, and leaves everything else to Next. X has nothing at /, so that only
+// who asks for HTML gets the page: X's own answer is for programs.
+func (h *Home) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	operation, answer := "", (func(http.ResponseWriter, *http.Request) (status, size int, err error))(nil)
+	if r.Method == http.MethodGet || r.Method == http.MethodHead {
+		switch path := r.URL.EscapedPath(); {
+		case path == "/postman/collection.json":
+			operation, answer = "postman", file("liked.postman_collection.json", h.Collection)
+		case path == "/postman/environment.json":
+			operation, answer = "postman", file("liked.postman_environment.json", h.Environment)
+		case h.NoPage:
+		case path == "/" && acceptsHTML(r.Header["Accept"]):
+			operation, answer = "home", h.page
+		case path == "/home/home.js":
+			operation, answer = "homeFile", asset
+		case path == "/home/live" && r.Method == http.MethodGet:
+			operation, answer = "homeLive", h.live
+		}
+	}
+	if answer == nil {
+		h.Next.ServeHTTP(w, r)
+		return
+	}
+	x := liked.Exchange{Operation: operation, Method: r.Method, TransactionID: fmt.Sprintf("%016x", rand.Uint64()), Start: time.Now()}
+	w.Header().Set("X-Transaction-Id", x.TransactionID)
+	x.Status, x.Bytes, x.Err = answer(w, r)
+	x.Duration = time.Since(x.Start)
+	h.Observe(r.Context(), x)
+}
+
+// acceptsHTML reports whether a request names HTML among what it wants (RFC 9110, 12.5.1). That it takes anything is not
+// enough.
+func acceptsHTML(accept []string) bool {
+	for part := range strings.SplitSeq(strings.Join(accept, ","), ",") {
+		media, params, err := mime.ParseMediaType(part)
+		if err != nil || media != "text/html" {
+			continue
+		}
+		q, err := strconv.ParseFloat(params["q"], 64)
+		if params["q"] == "" || err == nil && q > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// page answers with the page as things are now. Without a store there are no numbers, and the page says so.
+func (h *Home) page(w http.ResponseWriter, r *http.Request) (status, size int, err error) {
+	p, status := h.Page, http.StatusOK
+	now, err := h.look(r.Context())
+	if err != nil {
+		status = http.StatusServiceUnavailable
+		p.Trouble = true
+	} else {
+		p.Numbers = now.Numbers
+		p.Numbers.PerSecond = h.rate.now()
+		p.Posts = now.Posts
+	}
+	if writeErr := web.Write(w, status, p); writeErr != nil && r.Context().Err() == nil {
+		err = errors.Join(err, writeErr)
+	}
+	size, _ = strconv.Atoi(w.Header().Get("Content-Length"))
+	return status, size, err
+}
+
+func asset(w http.ResponseWriter, r *http.Request) (status, size int, err error) {
+	status, size = web.WriteAsset(w, r, "home.js")
+	return status, size, nil
+}
+
+// file answers with JSON to be saved under the name.
+func file(name string, read func() []byte) func(http.ResponseWriter, *http.Request) (status, size int, err error) {
+	return func(w http.ResponseWriter, _ *http.Request) (status, size int, err error) {
+		text, header := read(), w.Header()
+		header.Set("Cache-Control", "no-store") // an environment may hold credentials
+		header.Set("Content-Disposition", "attachment; filename="+name)
+		header.Set("Content-Length", strconv.Itoa(len(text)))
+		header.Set("Content-Type", "application/json; charset=utf-8")
+		header.Set("Cross-Origin-Resource-Policy", "same-origin")
+		header.Set("X-Content-Type-Options", "nosniff")
+		w.WriteHeader(http.StatusOK)
+		_, _ = w.Write(text) // the client is gone: nobody is left to tell
+		return http.StatusOK, len(text), nil
+	}
+}

@@ -1,0 +1,115 @@
+package server_test
+
+import (
+	"bufio"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"liked/internal/server"
+)
+
+const noRoom = `{"title":"Service Unavailable","detail":"Service Unavailable","type":"about:blank","status":503}`
+
+// dial opens a connection and leaves it to the test's end.
+func dial(t *testing.T, base string) net.Conn {
+	t.Helper()
+	_, address, _ := strings.Cut(base, "://")
+	conn, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	if err := conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	return conn
+}
+
+// ask sends a request over the connection, unless it is "", and returns the answer.
+func ask(t *testing.T, conn net.Conn, request string) (*http.Response, string) {
+	t.Helper()
+	if _, err := io.WriteString(conn, request); err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp, string(body)
+}
+
+func TestConnectionsAreBounded(t *testing.T) {
+	t.Parallel()
+	srv, _ := start(t, server.Config{World: world(), MaxConnections: 2})
+	const request = "GET /2/users/me HTTP/1.1\r\nHost: x\r\n\r\n"
+	in := []net.Conn{dial(t, srv.URL()), dial(t, srv.URL())}
+	for _, conn := range in {
+		if resp, _ := ask(t, conn, request); resp.StatusCode != 401 {
+			t.Fatalf("a connection that there is room for: got %s", resp.Status)
+		}
+	}
+	// Whether it has sent a request yet or not, and however much.
+	for _, sent := range []string{"", request, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n" + strings.Repeat(" ", 100_000)} {
+		conn := dial(t, srv.URL())
+		resp, body := ask(t, conn, sent)
+		if resp.StatusCode != 503 || body != noRoom || !resp.Close || resp.Header.Get("Retry-After") != "1" ||
+			resp.Header.Get("Content-Type") != "application/json; charset=utf-8" {
+			t.Errorf("one connection too many, %d bytes sent: got %s %v %s", len(sent), resp.Status, resp.Header, body)
+		}
+		if n, err := conn.Read(make([]byte, 1)); n != 0 || err != io.EOF {
+			t.Errorf("after the answer: read %d bytes, %v; want the end", n, err)
+		}
+	}
+	c := client(t, nil)
+	if status, _ := get(t, c, srv.AdminURL()+"/readyz", ""); status != 200 {
+		t.Errorf("/readyz: got %d", status)
+	}
+	if _, metrics := get(t, c, srv.AdminURL()+"/metrics", ""); !strings.Contains(metrics, `liked_connections_refused_total{listener="listen"} 3`) {
+		t.Error("the metrics do not say that 3 connections were refused")
+	}
+
+	in[0].Close()
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		resp, _ := ask(t, dial(t, srv.URL()), request)
+		if resp.StatusCode == 401 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("once there is room again: got %s", resp.Status)
+		}
+	}
+}
+
+// Who expects TLS could not read an answer in the clear.
+func TestConnectionsAreBoundedWithTLS(t *testing.T) {
+	t.Parallel()
+	cert, key, pool := certificate(t)
+	srv, _ := start(t, server.Config{World: world(), MaxConnections: 1, TLSCert: cert, TLSKey: key})
+	in := tls.Client(dial(t, srv.URL()), &tls.Config{RootCAs: pool, ServerName: "127.0.0.1"})
+	if err := in.Handshake(); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := dial(t, srv.URL()).Read(make([]byte, 1)); n != 0 || err == nil {
+		t.Errorf("one connection too many: read %d bytes, %v", n, err)
+	}
+}
+
+func TestMaxConnections(t *testing.T) {
+	t.Parallel()
+	for _, n := range []int{-1, 1_000_001} {
+		if err := (server.Config{MaxConnections: n}).Validate(); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("max-connections: %d is not", n)) {
+			t.Errorf("%d: got %v", n, err)
+		}
+	}
+}

@@ -1,0 +1,71 @@
+package server
+
+import (
+	"context"
+	"net"
+	"strconv"
+	"strings"
+
+	"liked/internal/auth"
+	"liked/internal/web"
+)
+
+// ExplorerURL is where the API explorer is. In a seeded world the address signs one in: its fragment, which browsers do
+// not send, holds a token, unless the page itself may say one.
+func (s *Server) ExplorerURL() string {
+	address := s.origins()[0] + "/explorer"
+	if s.credentials != nil && !s.openWorld() {
+		user, _ := s.credentials.First()
+		address += "#access_token=" + user.AccessToken
+	}
+	return address
+}
+
+// explorer is what the API explorer starts with.
+func (s *Server) explorer(ctx context.Context) (p web.Explorer, err error) {
+	p.Origins = s.origins()
+	redirects := make([]string, len(p.Origins))
+	for i, origin := range p.Origins {
+		redirects[i] = origin + "/explorer"
+	}
+	app, err := s.auth.UseExplorerApp(ctx, redirects)
+	if err != nil {
+		return p, err
+	}
+	p.ClientID = app.ClientID
+	if s.credentials == nil {
+		return p, nil
+	}
+	user, post := s.credentials.First()
+	p.UserID = user.ID.String()
+	if post != nil {
+		p.PostID = post.ID.String()
+	}
+	if s.openWorld() {
+		p.Token = user.AccessToken
+	}
+	return p, nil
+}
+
+// openWorld reports whether the tokens that the world starts with are no secret to anybody who can use them: a known seed
+// made them, only this machine can connect, and the end of the server is theirs.
+func (s *Server) openWorld() bool {
+	return s.World != nil && s.World.Seed != 0 && s.Data == "" && s.publicURL == "" && Loopback(s.apiL.Addr().String())
+}
+
+// origins are the addresses, as browsers write "scheme://host[:port]", under which the server is known to be reached, the
+// best first. Sign-in from the explorer works at these alone: redirect URIs are matched exactly.
+func (s *Server) origins() []string {
+	origins := []string{s.publicURL}
+	if s.publicURL == "" {
+		origins[0] = s.URL()
+		if addr := s.apiL.Addr().(*net.TCPAddr); addr.IP.IsLoopback() || addr.IP.IsUnspecified() {
+			scheme, _, _ := strings.Cut(s.URL(), "://")
+			origins = append(origins, scheme+"://"+net.JoinHostPort("localhost", strconv.Itoa(addr.Port)))
+		}
+	}
+	for i, origin := range origins {
+		origins[i] = auth.NormalOrigin(origin)
+	}
+	return origins
+}

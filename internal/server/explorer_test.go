@@ -1,0 +1,98 @@
+package server_test
+
+import (
+	"io"
+	"net/http"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"liked/internal/server"
+)
+
+// attributes of the explorer's page.
+var attribute = regexp.MustCompile(` data-([a-z]+)="([^"]*)"`)
+
+func explorerOf(t *testing.T, s *server.Server) map[string]string {
+	t.Helper()
+	resp, err := http.Get(s.URL() + "/explorer")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	page, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		t.Fatalf("%d, %v: %s", resp.StatusCode, err, page)
+	}
+	found := map[string]string{}
+	for _, m := range attribute.FindAllSubmatch(page, -1) {
+		found[string(m[1])] = strings.TrimSpace(string(m[2]))
+	}
+	return found
+}
+
+// The page says a token only where everybody who could use it knows it anyway.
+func TestExplorerToken(t *testing.T) {
+	world := func(seed uint64) *server.World {
+		return &server.World{Users: 7, Posts: 8, Seed: seed, TokenLifetime: time.Hour}
+	}
+	data := filepath.Join(t.TempDir(), "data")
+	for _, tt := range []struct {
+		name          string
+		config        server.Config
+		inPage, inURL bool
+	}{
+		{"in memory, on loopback, of a known seed", server.Config{World: world(1)}, true, false},
+		{"random tokens", server.Config{World: world(0)}, false, true},
+		{"kept", server.Config{World: world(1), Data: data}, false, true},
+		{"what dev kept, without a world", server.Config{Data: data}, false, false},
+		{"beyond this machine", server.Config{World: world(1), Listen: "0.0.0.0:0"}, false, true},
+		{"for whoever reaches the public address", server.Config{World: world(1), PublicURL: "https://likes.example"}, false, true},
+		{"no world", server.Config{}, false, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s, _ := start(t, tt.config)
+			page := explorerOf(t, s)
+			if got := page["token"] != ""; got != tt.inPage {
+				t.Errorf("a token in the page: %v, want %v", got, tt.inPage)
+			}
+			if got := strings.Contains(s.ExplorerURL(), "#access_token="); got != tt.inURL {
+				t.Errorf("a token in %s: %v, want %v", s.ExplorerURL(), got, tt.inURL)
+			}
+			if world := tt.config.World != nil; (page["user"] != "") != world || (page["post"] != "") != world {
+				t.Errorf("user %q, post %q; want some only in a seeded world", page["user"], page["post"])
+			}
+		})
+	}
+}
+
+// The explorer's app stays the same over a restart, and its redirect URIs follow the address.
+func TestExplorerApp(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "data")
+	s, stop := start(t, server.Config{Data: data})
+	before := explorerOf(t, s)
+	if _, port, _ := strings.Cut(strings.TrimPrefix(s.URL(), "http://"), ":"); before["origins"] != s.URL()+" http://localhost:"+port {
+		t.Errorf("origins %q of %s", before["origins"], s.URL())
+	}
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	s, _ = start(t, server.Config{Data: data, PublicURL: "https://likes.example:443"})
+	after := explorerOf(t, s)
+	if after["client"] != before["client"] || before["client"] == "" || after["origins"] != "https://likes.example" {
+		t.Errorf("got %v after %v", after, before)
+	}
+	for redirect, want := range map[string]int{"https://likes.example/explorer": http.StatusOK, "https://likes.example/explorer/": http.StatusBadRequest,
+		s.URL() + "/explorer": http.StatusBadRequest} {
+		resp, err := http.Get(s.URL() + "/i/oauth2/authorize?response_type=code&state=s&scope=users.read&code_challenge=c&client_id=" + after["client"] + "&redirect_uri=" + redirect)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != want {
+			t.Errorf("redirect to %s: %d, want %d", redirect, resp.StatusCode, want)
+		}
+	}
+}

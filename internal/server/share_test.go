@@ -1,0 +1,87 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"liked"
+	"liked/internal/store"
+)
+
+func TestShareOut(t *testing.T) {
+	for _, test := range []struct {
+		limit  uint64
+		wanted int
+		want   share
+	}{
+		{256, 10_000, share{connections: 108, operator: 32, turned: 16, files: 36}},
+		{1024, 10_000, share{connections: 576, operator: 128, turned: 64, files: 192}},
+		{1024, 10, share{connections: 10, operator: 128, turned: 64, files: 192}},
+		{20_000, 10_000, share{connections: 10_000, operator: 256, turned: 256, files: 4096}},
+		{1 << 63, 10_000, share{connections: 10_000, operator: 256, turned: 256, files: 4096}},
+	} {
+		got, err := shareOut(test.limit, test.wanted)
+		if err != nil || got != test.want {
+			t.Errorf("%d files, %d connections: got %+v, %v; want %+v", test.limit, test.wanted, got, err, test.want)
+		}
+		if used := got.connections + got.operator + got.turned + got.files + ownFiles; uint64(used) > test.limit {
+			t.Errorf("%d files, %d connections: %d are given away", test.limit, test.wanted, used)
+		}
+	}
+	if _, err := shareOut(255, 1); err == nil || !strings.Contains(err.Error(), "ulimit -n") {
+		t.Errorf("255 files: got %v, want what to do", err)
+	}
+}
+
+// stalled is a store whose disk takes its time.
+type stalled struct {
+	store.Store
+	entered atomic.Int64
+	release chan struct{}
+}
+
+func (s *stalled) SetLike(context.Context, liked.UserID, liked.PostID, bool, time.Time) (bool, error) {
+	s.entered.Add(1)
+	<-s.release
+	return false, nil
+}
+
+func TestWaitingLikesAreBounded(t *testing.T) {
+	disk := &stalled{release: make(chan struct{})}
+	s := countedStore{disk, newObserver(slog.New(slog.DiscardHandler), prometheus.NewRegistry())}
+	like := func() error {
+		_, err := s.SetLike(t.Context(), 1, 1, true, time.Time{})
+		return err
+	}
+	var waiting sync.WaitGroup
+	for range maxWaiting {
+		waiting.Go(func() {
+			if err := like(); err != nil {
+				t.Errorf("a like that there is room for: %v", err)
+			}
+		})
+	}
+	for deadline := time.Now().Add(time.Minute); disk.entered.Load() < maxWaiting; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d likes wait, want %d", disk.entered.Load(), maxWaiting)
+		}
+	}
+	for range 3 {
+		if err := like(); !errors.Is(err, errTooMany) || liked.KindOf(err) != liked.Overloaded {
+			t.Errorf("one like too many: got %v", err)
+		}
+	}
+	close(disk.release)
+	waiting.Wait()
+	if err := like(); err != nil {
+		t.Errorf("once there is room again: %v", err)
+	}
+}

@@ -1,0 +1,435 @@
+package pebblestore
+
+import (
+	"bytes"
+	"context"
+	"unicode/utf8"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"liked"
+	"liked/internal/store"
+)
+
+func validWebhook(w *liked.Webhook) error {
+	switch {
+	case w.ID <= 0 || w.App <= 0:
+		return liked.Errorf(liked.Invalid, "the ids of webhook %d of app %d are not positive", int64(w.ID), int64(w.App))
+	case w.URL == "" || len(w.URL) > 2048 || !text(w.URL) || !text(w.Why):
+		return liked.Errorf(liked.Invalid, "webhook %v has no URL of 1 to 2048 bytes of UTF-8, or a reason that is not UTF-8", w.ID)
+	}
+	return nil
+}
+
+func validSubscription(s *liked.Subscription) error {
+	switch {
+	case s.ID <= 0 || s.App <= 0 || s.User <= 0 || s.Viewer < 0 || s.Webhook < 0:
+		return liked.Errorf(liked.Invalid, "the ids of subscription %d are not positive", int64(s.ID))
+	case s.Direction > liked.Outbound || utf8.RuneCountInString(s.Tag) > 200 || !text(s.Tag):
+		return liked.Errorf(liked.Invalid, "subscription %v has no known direction, or a tag that is not UTF-8 of up to 200 characters", s.ID)
+	}
+	return nil
+}
+
+// count reads a number that is there only while it is not zero.
+func count(r pebble.Reader, key []byte) (uint64, error) {
+	n, _, err := read(r, key, decodeID)
+	return n, err
+}
+
+func (t *tx) setCount(key []byte, n uint64) {
+	if n == 0 {
+		t.delete(key)
+		return
+	}
+	t.set(key, encodeID(n))
+}
+
+func (s *Store) AddWebhook(ctx context.Context, w liked.Webhook, max int) error {
+	if err := validWebhook(&w); err != nil {
+		return err
+	}
+	value := encodeWebhook(&w)
+	return s.update(ctx, func(t *tx) error {
+		if ok, err := exists(t.db(), appKey(w.App)); err != nil {
+			return err
+		} else if !ok {
+			return liked.Errorf(liked.NotFound, "no such app %v", w.App)
+		}
+		all, err := webhooks(t.db())
+		if err != nil {
+			return err
+		}
+		n := 0
+		for _, other := range all {
+			switch {
+			case other.ID == w.ID:
+				return liked.Errorf(liked.Conflict, "webhook %v exists already", w.ID)
+			case other.App == w.App && other.URL == w.URL:
+				return liked.Errorf(liked.Conflict, "app %v has webhook %v with this URL", w.App, other.ID)
+			case other.App == w.App:
+				n++
+			}
+		}
+		if n >= max {
+			return liked.Errorf(liked.Forbidden, "app %v has %d webhooks, as many as it may", w.App, n)
+		}
+		p := store.Progress{}
+		for i := range p.Places {
+			p.Places[i] = t.c.lastSeq
+		}
+		t.set(webhookKey(w.ID), value)
+		t.set(progressKey(w.ID), encodeProgress(&p))
+		return nil
+	})
+}
+
+func noSuchWebhook(id liked.WebhookID) error {
+	return liked.Errorf(liked.NotFound, "no such webhook %v", id)
+}
+
+func (s *Store) UpdateWebhook(ctx context.Context, id liked.WebhookID, change func(*liked.Webhook) error) error {
+	return modify(s, ctx, webhookKey(id), "webhook "+id.String(), decoding(id, decodeWebhook), func(w *liked.Webhook) ([]byte, error) {
+		app, url := w.App, w.URL
+		if err := change(w); err != nil {
+			return nil, err
+		}
+		if w.ID != id || w.App != app || w.URL != url {
+			return nil, liked.Errorf(liked.Invalid, "the id, the app and the URL of webhook %v cannot change", id)
+		}
+		return encodeWebhook(w), validWebhook(w)
+	}, func(t *tx, _, _ *liked.Webhook) error { return nil })
+}
+
+// modify replaces a record by what change makes of it; also runs with it, and sees the record before and after.
+func modify[T any](s *Store, ctx context.Context, key []byte, what string, decode func([]byte) (T, error),
+	change func(*T) ([]byte, error), also func(t *tx, before, after *T) error) error {
+	for {
+		stored, err := get(s, ctx, key, clone, what)
+		if err != nil {
+			return err
+		}
+		before, err := decode(stored)
+		if err != nil {
+			return damaged(key, err)
+		}
+		after := before
+		value, err := change(&after)
+		if err != nil {
+			return err
+		}
+		err = s.update(ctx, func(t *tx) error {
+			now, ok, err := read(t.db(), key, clone)
+			if err != nil {
+				return err
+			}
+			if !ok || !bytes.Equal(now, stored) {
+				return errStale
+			}
+			t.set(key, value)
+			return also(t, &before, &after)
+		})
+		if err != errStale {
+			return err
+		}
+	}
+}
+
+func (s *Store) DeleteWebhook(ctx context.Context, id liked.WebhookID) error {
+	return s.update(ctx, func(t *tx) error {
+		if ok, err := exists(t.db(), webhookKey(id)); err != nil {
+			return err
+		} else if !ok {
+			return noSuchWebhook(id)
+		}
+		t.delete(webhookKey(id))
+		t.delete(progressKey(id))
+		t.delete(deadNKey(id))
+		letters := num(nil, tagDead, uint64(id))
+		must(t.c.batch().DeleteRange(letters, after(letters), nil))
+		return nil
+	})
+}
+
+func (s *Store) Webhooks(ctx context.Context) (all []liked.Webhook, err error) {
+	err = s.view(ctx, func(r pebble.Reader) (err error) {
+		all, err = webhooks(r)
+		return err
+	})
+	return all, err
+}
+
+func webhooks(r pebble.Reader) (all []liked.Webhook, err error) {
+	err = scan(r, []byte{tagWebhook}, nil, func(key, value []byte) (bool, error) {
+		w, err := decodeWebhook(liked.WebhookID(field(key, 0)), value)
+		if err != nil {
+			return false, damaged(key, err)
+		}
+		all = append(all, w)
+		return true, nil
+	})
+	return all, err
+}
+
+func (s *Store) AddSubscription(ctx context.Context, sub liked.Subscription, max int) error {
+	if err := validSubscription(&sub); err != nil {
+		return err
+	}
+	return s.update(ctx, func(t *tx) error {
+		if ok, err := exists(t.db(), appKey(sub.App)); err != nil {
+			return err
+		} else if !ok {
+			return liked.Errorf(liked.NotFound, "no such app %v", sub.App)
+		}
+		if ok, err := exists(t.db(), subscriptionKey(sub.App, sub.ID)); err != nil {
+			return err
+		} else if ok {
+			return liked.Errorf(liked.Conflict, "subscription %v exists already", sub.ID)
+		}
+		n, err := count(t.db(), subscribedNKey(sub.App))
+		if err != nil {
+			return err
+		}
+		if n >= uint64(max) {
+			return liked.Errorf(liked.Forbidden, "app %v has %d subscriptions, as many as it may", sub.App, n)
+		}
+		if err := t.subscribe(&sub); err != nil {
+			return err
+		}
+		added := sub
+		added.After = t.c.lastSeq
+		t.set(subscriptionKey(sub.App, sub.ID), encodeSubscription(&added))
+		t.setCount(subscribedNKey(sub.App), n+1)
+		return nil
+	})
+}
+
+// subscribe makes what the subscription is about the subscription's, if it is nobody else's.
+func (t *tx) subscribe(sub *liked.Subscription) error {
+	id, taken, err := read(t.db(), subscribesKey(sub), decodeID)
+	if err != nil {
+		return err
+	}
+	if taken && liked.SubscriptionID(id) != sub.ID {
+		return liked.Errorf(liked.Conflict, "app %v has subscription %d to the same", sub.App, id)
+	}
+	t.set(subscribesKey(sub), encodeID(sub.ID))
+	return nil
+}
+
+func (s *Store) UpdateSubscription(ctx context.Context, app liked.AppID, id liked.SubscriptionID, change func(*liked.Subscription) error) error {
+	decode := func(value []byte) (liked.Subscription, error) { return decodeSubscription(app, id, value) }
+	return modify(s, ctx, subscriptionKey(app, id), "subscription "+id.String(), decode, func(sub *liked.Subscription) ([]byte, error) {
+		before := *sub
+		if err := change(sub); err != nil {
+			return nil, err
+		}
+		before.Webhook, before.Tag, before.UpdatedAt = sub.Webhook, sub.Tag, sub.UpdatedAt
+		if *sub != before {
+			return nil, liked.Errorf(liked.Invalid, "what subscription %v is about cannot change", id)
+		}
+		return encodeSubscription(sub), validSubscription(sub)
+	}, func(t *tx, before, after *liked.Subscription) error {
+		if before.Webhook == after.Webhook {
+			return nil
+		}
+		t.delete(subscribesKey(before))
+		return t.subscribe(after)
+	})
+}
+
+func (s *Store) DeleteSubscription(ctx context.Context, app liked.AppID, id liked.SubscriptionID) error {
+	return s.update(ctx, func(t *tx) error {
+		sub, ok, err := read(t.db(), subscriptionKey(app, id), func(value []byte) (liked.Subscription, error) { return decodeSubscription(app, id, value) })
+		if err != nil {
+			return err
+		}
+		if !ok {
+			return liked.Errorf(liked.NotFound, "no such subscription %v", id)
+		}
+		n, err := count(t.db(), subscribedNKey(app))
+		if err != nil {
+			return err
+		}
+		t.delete(subscriptionKey(app, id))
+		t.delete(subscribesKey(&sub))
+		t.setCount(subscribedNKey(app), max(n, 1)-1)
+		return nil
+	})
+}
+
+func (s *Store) Subscriptions(ctx context.Context, app liked.AppID, from liked.SubscriptionID, max int) (subs []liked.Subscription, err error) {
+	if max < 1 {
+		return nil, liked.Errorf(liked.Invalid, "a page of %d subscriptions", max)
+	}
+	err = s.view(ctx, func(r pebble.Reader) error {
+		return scan(r, num(nil, tagSubscribed, uint64(app)), subscriptionKey(app, from+1), func(key, value []byte) (bool, error) {
+			sub, err := decodeSubscription(app, liked.SubscriptionID(field(key, 1)), value)
+			if err != nil {
+				return false, damaged(key, err)
+			}
+			subs = append(subs, sub)
+			return len(subs) < max, nil
+		})
+	})
+	return subs, err
+}
+
+func (s *Store) Progress(ctx context.Context, id liked.WebhookID) (p store.Progress, err error) {
+	err = s.view(ctx, func(r pebble.Reader) error {
+		var ok bool
+		if p, ok, err = read(r, progressKey(id), decodeProgress); err != nil {
+			return err
+		}
+		if !ok {
+			return noSuchWebhook(id)
+		}
+		n, err := count(r, deadNKey(id))
+		p.Dead = int(n)
+		return err
+	})
+	return p, err
+}
+
+func (s *Store) Advance(ctx context.Context, to map[liked.WebhookID]store.Places) error {
+	mine := make(map[liked.WebhookID]store.Places, len(to)) // to may change by the time at which it is used
+	for id, places := range to {
+		mine[id] = places
+	}
+	return s.update(ctx, func(t *tx) error {
+		for id, places := range mine {
+			if err := t.advance(id, places); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (t *tx) advance(id liked.WebhookID, places store.Places) error {
+	p, ok, err := read(t.db(), progressKey(id), decodeProgress)
+	if err != nil || !ok {
+		return err
+	}
+	before := p.Places
+	for i, place := range places {
+		p.Places[i] = max(p.Places[i], place)
+	}
+	if p.Places != before {
+		t.set(progressKey(id), encodeProgress(&p))
+	}
+	return nil
+}
+
+func (s *Store) Bury(ctx context.Context, d liked.DeadLetter, max int) (dropped bool, err error) {
+	if !text(d.Why) || d.Webhook <= 0 || d.Subscription <= 0 {
+		return false, liked.Errorf(liked.Invalid, "a dead letter has no ids, or a reason that is not UTF-8")
+	}
+	if max < 1 {
+		return false, liked.Errorf(liked.Invalid, "%d dead letters", max)
+	}
+	value := encodeDeadLetter(&d)
+	key := deadKey(d.Webhook, d.Event.Seq, d.Subscription)
+	var oldest []byte
+	err = s.update(ctx, func(t *tx) error {
+		if ok, err := exists(t.db(), webhookKey(d.Webhook)); err != nil || !ok {
+			return err
+		}
+		n, err := count(t.db(), deadNKey(d.Webhook))
+		if err != nil {
+			return err
+		}
+		there, err := exists(t.db(), key)
+		if err != nil {
+			return err
+		}
+		if !there && n >= uint64(max) {
+			err := scan(t.db(), num(nil, tagDead, uint64(d.Webhook)), nil, func(key, _ []byte) (bool, error) {
+				oldest = bytes.Clone(key)
+				return false, nil
+			})
+			if err != nil {
+				return err
+			}
+			t.delete(oldest)
+		} else if !there {
+			t.setCount(deadNKey(d.Webhook), n+1)
+		}
+		t.set(key, value)
+		var places store.Places
+		places[partitionOf(d.Event.User)] = d.Event.Seq
+		return t.advance(d.Webhook, places)
+	})
+	if err != nil {
+		return false, err
+	}
+	return oldest != nil, nil
+}
+
+func (s *Store) DeadLetters(ctx context.Context, id liked.WebhookID, from liked.DeadLetter, max int) (letters []liked.DeadLetter, err error) {
+	if max < 1 {
+		return nil, liked.Errorf(liked.Invalid, "a page of %d dead letters", max)
+	}
+	err = s.view(ctx, func(r pebble.Reader) error {
+		lower := deadKey(id, from.Event.Seq, from.Subscription+1)
+		return scan(r, num(nil, tagDead, uint64(id)), lower, func(key, value []byte) (bool, error) {
+			d, err := decodeDeadLetter(id, liked.Seq(field(key, 1)), liked.SubscriptionID(field(key, 2)), value)
+			if err != nil {
+				return false, damaged(key, err)
+			}
+			letters = append(letters, d)
+			return len(letters) < max, nil
+		})
+	})
+	return letters, err
+}
+
+func (s *Store) Unbury(ctx context.Context, d liked.DeadLetter) error {
+	key := deadKey(d.Webhook, d.Event.Seq, d.Subscription)
+	return s.update(ctx, func(t *tx) error {
+		there, err := exists(t.db(), key)
+		if err != nil || !there {
+			return err
+		}
+		n, err := count(t.db(), deadNKey(d.Webhook))
+		if err != nil {
+			return err
+		}
+		t.delete(key)
+		t.setCount(deadNKey(d.Webhook), max(n, 1)-1)
+		return nil
+	})
+}
+
+// leaveBehind is called before entries below the horizon are forgotten: webhooks that were not past them have lost them.
+func (c *committer) leaveBehind(b *pebble.Batch, horizon liked.Seq) error {
+	return scan(c.s.db, []byte{tagProgress}, nil, func(key, value []byte) (bool, error) {
+		p, err := decodeProgress(value)
+		if err != nil {
+			return false, damaged(key, err)
+		}
+		before := p
+		for i, place := range p.Places {
+			if place+1 >= horizon {
+				continue
+			}
+			waiting := false
+			err := scan(c.s.db, logKey(nil, i, 0)[:2], logKey(nil, i, place+1), func(key, _ []byte) (bool, error) {
+				_, seq := splitLogKey(key)
+				waiting = seq < horizon
+				return false, nil
+			})
+			if err != nil {
+				return false, err
+			}
+			p.Places[i] = horizon - 1
+			if waiting {
+				p.Lost = horizon
+			}
+		}
+		if p != before {
+			must(b.Set(bytes.Clone(key), encodeProgress(&p), nil))
+		}
+		return true, nil
+	})
+}

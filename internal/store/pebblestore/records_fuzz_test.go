@@ -1,0 +1,64 @@
+package pebblestore
+
+import (
+	"errors"
+	"os"
+	"reflect"
+	"testing"
+
+	"liked"
+	"liked/internal/store"
+)
+
+// FuzzRecords reads any bytes as a record of every kind. They are refused as damaged, or are a record that is written so
+// that it reads the same again; nothing panics, and no length in them makes the reader take memory that they do not have.
+func FuzzRecords(f *testing.F) {
+	if seeds, err := os.ReadDir("testdata/fuzz/FuzzRecords"); err != nil || len(seeds) == 0 {
+		f.Fatalf("no seeds in testdata: %v", err)
+	}
+	f.Fuzz(func(t *testing.T, value []byte) {
+		var h store.Hash
+		again(t, "user", value, func(b []byte) (liked.User, error) { return decodeUser(1, b) }, encodeUser)
+		again(t, "post", value, func(b []byte) (liked.Post, error) { return decodePost(1, b) }, encodePost)
+		again(t, "tombstone", value, decodePostHead, func(h *postHead) []byte {
+			if h.deleted {
+				return encodeTombstone(*h)
+			}
+			return value
+		})
+		again(t, "counts", value, decodeCounts, func(c *counts) []byte { return c.append(nil) })
+		again(t, "event", value, func(b []byte) (liked.LikeEvent, error) { return decodeEvent(1<<40, b) },
+			func(e *liked.LikeEvent) []byte { return appendEvent(nil, e) })
+		again(t, "id", value, decodeID, func(n *uint64) []byte { return encodeID(*n) })
+		again(t, "app", value, func(b []byte) (liked.App, error) { return decodeApp(1, b) }, encodeApp)
+		again(t, "grant", value, func(b []byte) (store.Grant, error) { return decodeGrant(store.GrantID{}, b) }, encodeGrant)
+		again(t, "token", value, decodeToken, encodeToken)
+		again(t, "code", value, func(b []byte) (code, error) { return decodeCode(h, b) }, encodeCode)
+		again(t, "request token", value, func(b []byte) (store.RequestToken, error) { return decodeRequestToken(h, b) }, encodeRequestToken)
+		again(t, "session", value, func(b []byte) (store.Session, error) { return decodeSession(h, b) }, encodeSession)
+
+		// Of these the values are written elsewhere, beside what they belong to.
+		_, errUser := decodeUser(1, value)
+		if _, _, err := decodeUserFlags(value); err != nil && errUser == nil {
+			t.Errorf("the flags of a user that can be read: %v", err)
+		}
+		_, _ = decodeLike(value)
+		_, _ = decodeWindows(windowsID{}, value)
+	})
+}
+
+// again holds a record that can be read to what is written of it.
+func again[R any](t *testing.T, name string, value []byte, decode func([]byte) (R, error), encode func(*R) []byte) {
+	t.Helper()
+	first, err := decode(value)
+	if err != nil {
+		if !errors.Is(err, errRecord) {
+			t.Errorf("%s: got error %v, want %v", name, err, errRecord)
+		}
+		return
+	}
+	second, err := decode(encode(&first))
+	if err != nil || !reflect.DeepEqual(first, second) {
+		t.Errorf("%s %x: read as %+v, written and read as %+v, %v", name, value, first, second, err)
+	}
+}

@@ -1,0 +1,124 @@
+package pebblestore
+
+import (
+	"context"
+	"sync"
+
+	"liked"
+	"liked/internal/store"
+)
+
+// totals is what the store holds. Nothing of it is on the disk: the first who asks has it counted as of one moment, from
+// the users and their counts, and the committer adds what changes.
+type totals struct {
+	counting chan struct{} // holds a token while somebody counts
+
+	mu    sync.Mutex
+	since store.Totals // what has changed since the store was opened, and can be read
+	first store.Totals // what there was then; once known is set
+	known bool
+}
+
+// add adds what a group has changed, and forgets it.
+func (t *totals) add(changed *store.Totals) {
+	if *changed == (store.Totals{}) {
+		return
+	}
+	t.mu.Lock()
+	t.since = plus(t.since, *changed, 1)
+	t.mu.Unlock()
+	*changed = store.Totals{}
+}
+
+func plus(a, b store.Totals, sign int64) store.Totals {
+	return store.Totals{Users: a.Users + sign*b.Users, Posts: a.Posts + sign*b.Posts, Likes: a.Likes + sign*b.Likes}
+}
+
+func (t *totals) now() (sum store.Totals, known bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return plus(t.first, t.since, 1), t.known
+}
+
+func (s *Store) Totals(ctx context.Context) (store.Totals, error) {
+	if err := s.enter(ctx); err != nil {
+		return store.Totals{}, err
+	}
+	defer s.leave()
+	sum, known := s.totals.now()
+	if !known {
+		if err := s.count(ctx); err != nil {
+			return store.Totals{}, err
+		}
+		sum, _ = s.totals.now()
+	}
+	if err := s.settle(ctx); err != nil {
+		return store.Totals{}, err
+	}
+	return sum, nil
+}
+
+// count finds out what there was when the store was opened, unless somebody has meanwhile.
+func (s *Store) count(ctx context.Context) error {
+	t := &s.totals
+	select {
+	case t.counting <- struct{}{}:
+		defer func() { <-t.counting }()
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-s.closing:
+		return liked.Errorf(liked.Unavailable, "the store is closed")
+	}
+	if _, known := t.now(); known {
+		return nil
+	}
+	// On the committer's goroutine nothing changes between the two. The moment must be closed, so that this waits for it.
+	var at moment
+	var since store.Totals
+	err := s.update(context.WithoutCancel(ctx), func(*tx) (err error) {
+		since = t.since // the committer is the only one who writes it
+		at, err = s.now()
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	var there store.Totals
+	rows := 0
+	each := func(tag byte, f func(value []byte) error) error {
+		return scan(at, []byte{tag}, nil, func(key, value []byte) (bool, error) {
+			if rows++; rows%1024 == 0 {
+				select {
+				case <-ctx.Done():
+					return false, ctx.Err()
+				case <-s.closing:
+					return false, liked.Errorf(liked.Unavailable, "the store is closed")
+				default:
+				}
+			}
+			if err := f(value); err != nil {
+				return false, damaged(key, err)
+			}
+			return true, nil
+		})
+	}
+	err = each(tagUser, func([]byte) error { there.Users++; return nil })
+	if err == nil {
+		err = each(tagUserN, func(value []byte) error {
+			n, err := decodeCounts(value)
+			there.Posts += n[userPosts]
+			there.Likes += n[userLikes]
+			return err
+		})
+	}
+	if closeErr := at.Close(); err == nil {
+		err = unavailable(closeErr)
+	}
+	if err != nil {
+		return err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.first, t.known = plus(there, since, -1), true
+	return nil
+}

@@ -1,0 +1,285 @@
+package storetest
+
+import (
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"liked"
+	"liked/internal/store"
+)
+
+var hookTests = []test{
+	{"webhooks", hookWebhooks},
+	{"subscriptions", hookSubscriptions},
+	{"a subscription begins where the log ends", hookBegins},
+	{"places never go back", hookPlaces},
+	{"dead letters", hookDeadLetters},
+	{"survive crashes", hookCrash},
+	{"many at once", hookRace},
+}
+
+func newWebhook(n, app int) liked.Webhook {
+	return liked.Webhook{ID: liked.WebhookID(n), App: liked.AppID(app), URL: "https://example.com/" + string(rune('a'+n)), CreatedAt: start,
+		Valid: true, Checked: start.Add(time.Minute)}
+}
+
+func newSubscription(n, app, user int) liked.Subscription {
+	return liked.Subscription{ID: liked.SubscriptionID(n), App: liked.AppID(app), Viewer: uid(user), User: uid(user), Webhook: 1, Tag: "é", CreatedAt: start, UpdatedAt: start}
+}
+
+func hookWebhooks(t *T) {
+	s := t.open()
+	t.fails(s.AddWebhook(t.ctx, newWebhook(1, 1), 2), liked.NotFound)
+	t.ok(s.AddApp(t.ctx, newApp(1)))
+	t.ok(s.AddApp(t.ctx, newApp(2)))
+	t.fails(s.AddWebhook(t.ctx, liked.Webhook{ID: 1, App: 1}, 2), liked.Invalid)
+	t.fails(s.AddWebhook(t.ctx, newWebhook(0, 1), 2), liked.Invalid)
+	t.fails(s.AddWebhook(t.ctx, newWebhook(1, 1), 0), liked.Forbidden)
+	t.ok(s.AddWebhook(t.ctx, newWebhook(2, 1), 2))
+	t.fails(s.AddWebhook(t.ctx, newWebhook(2, 2), 2), liked.Conflict)
+	twice := newWebhook(3, 1)
+	twice.URL = newWebhook(2, 1).URL
+	t.fails(s.AddWebhook(t.ctx, twice, 2), liked.Conflict)
+	twice.App = 2
+	t.ok(s.AddWebhook(t.ctx, twice, 2))
+	t.ok(s.AddWebhook(t.ctx, newWebhook(1, 1), 2))
+	t.fails(s.AddWebhook(t.ctx, newWebhook(4, 1), 2), liked.Forbidden)
+
+	changed := newWebhook(1, 1)
+	changed.Valid, changed.Why = false, "it said 500"
+	changed.Replay = liked.Replay{ID: 7, CreatedAt: start, Dead: true, From: start, To: start.Add(time.Hour)}
+	t.ok(s.UpdateWebhook(t.ctx, 1, func(w *liked.Webhook) error { *w = changed; return nil }))
+	want := []liked.Webhook{changed, newWebhook(2, 1), twice}
+	for range 2 {
+		all, err := s.Webhooks(t.ctx)
+		t.ok(err)
+		same(t, "webhooks", all, want)
+		s = t.Reopen(t, s)
+		t.end(s)
+	}
+	own := liked.Errorf(liked.Forbidden, "no")
+	if err := s.UpdateWebhook(t.ctx, 1, func(w *liked.Webhook) error { w.Valid = true; return own }); err != own {
+		t.Errorf("got error %v, want that of change", err)
+	}
+	t.fails(s.UpdateWebhook(t.ctx, 1, func(w *liked.Webhook) error { w.URL = "x"; return nil }), liked.Invalid)
+	t.fails(s.UpdateWebhook(t.ctx, 9, func(*liked.Webhook) error { return nil }), liked.NotFound)
+	t.ok(s.DeleteWebhook(t.ctx, 1))
+	t.fails(s.DeleteWebhook(t.ctx, 1), liked.NotFound)
+	_, err := s.Progress(t.ctx, 1)
+	t.fails(err, liked.NotFound)
+	all, err := s.Webhooks(t.ctx)
+	t.ok(err)
+	same(t, "webhooks that are left", all, want[1:])
+}
+
+func hookSubscriptions(t *T) {
+	s := t.open()
+	t.fails(s.AddSubscription(t.ctx, newSubscription(1, 1, 1), 9), liked.NotFound)
+	t.ok(s.AddApp(t.ctx, newApp(1)))
+	t.ok(s.AddApp(t.ctx, newApp(2)))
+	bad := newSubscription(1, 1, 1)
+	bad.Tag = string(slices.Repeat([]byte("x"), 201))
+	t.fails(s.AddSubscription(t.ctx, bad, 9), liked.Invalid)
+	for n := 1; n <= 5; n++ {
+		t.ok(s.AddSubscription(t.ctx, newSubscription(n, 1, n), 5))
+	}
+	t.fails(s.AddSubscription(t.ctx, newSubscription(6, 1, 6), 5), liked.Forbidden)
+	t.fails(s.AddSubscription(t.ctx, newSubscription(5, 1, 6), 9), liked.Conflict)
+	t.fails(s.AddSubscription(t.ctx, newSubscription(6, 1, 5), 9), liked.Conflict)
+	inbound := newSubscription(6, 1, 5)
+	inbound.Direction = liked.Inbound
+	t.ok(s.AddSubscription(t.ctx, inbound, 9))
+	t.ok(s.AddSubscription(t.ctx, newSubscription(6, 2, 5), 1))
+
+	ids := func(from, max int) (ids []int) {
+		t.Helper()
+		subs, err := s.Subscriptions(t.ctx, 1, liked.SubscriptionID(from), max)
+		t.ok(err)
+		for _, sub := range subs {
+			ids = append(ids, int(sub.ID))
+		}
+		return ids
+	}
+	same(t, "page", ids(2, 3), []int{3, 4, 5})
+	same(t, "last page", ids(5, 3), []int{6})
+	same(t, "after the last", ids(6, 3), nil)
+	_, err := s.Subscriptions(t.ctx, 1, 0, 0)
+	t.fails(err, liked.Invalid)
+
+	moved := newSubscription(1, 1, 1)
+	moved.Webhook, moved.Tag, moved.UpdatedAt = 2, "", start.Add(time.Hour)
+	t.ok(s.UpdateSubscription(t.ctx, 1, 1, func(sub *liked.Subscription) error { *sub = moved; return nil }))
+	t.ok(s.AddSubscription(t.ctx, newSubscription(7, 1, 1), 9)) // its place is free
+	t.fails(s.UpdateSubscription(t.ctx, 1, 1, func(sub *liked.Subscription) error { sub.Webhook = 1; return nil }), liked.Conflict)
+	t.fails(s.UpdateSubscription(t.ctx, 1, 1, func(sub *liked.Subscription) error { sub.User = uid(9); return nil }), liked.Invalid)
+	t.fails(s.UpdateSubscription(t.ctx, 2, 1, func(*liked.Subscription) error { return nil }), liked.NotFound)
+	s = t.Reopen(t, s)
+	t.end(s)
+	subs, err := s.Subscriptions(t.ctx, 1, 0, 1)
+	t.ok(err)
+	same(t, "subscription", subs, []liked.Subscription{moved})
+	t.ok(s.DeleteSubscription(t.ctx, 1, 1))
+	t.fails(s.DeleteSubscription(t.ctx, 1, 1), liked.NotFound)
+	same(t, "what is left", ids(0, 9), []int{2, 3, 4, 5, 6, 7})
+}
+
+func hookBegins(t *T) {
+	s := t.open()
+	t.ok(s.AddApp(t.ctx, newApp(1)))
+	t.people(s, 3)
+	t.post(s, 1, 3)
+	t.like(s, 1, 1, true, true)
+	t.ok(s.AddWebhook(t.ctx, newWebhook(1, 1), 1))
+	t.ok(s.AddSubscription(t.ctx, newSubscription(1, 1, 3), 1))
+	t.like(s, 2, 1, true, true)
+	subs, err := s.Subscriptions(t.ctx, 1, 0, 1)
+	t.ok(err)
+	p, err := s.Progress(t.ctx, 1)
+	t.ok(err)
+	for partition, events := range t.log(s) {
+		for _, e := range events {
+			if is := e.Seq > p.Places[partition]; is != (e.User == uid(2)) {
+				t.Errorf("like by user %d: got %v that it is after the webhook's place", number(e.User), is)
+			}
+			if wants := subs[0].Wants(e); wants != (e.User == uid(2)) {
+				t.Errorf("like by user %d: got %v that the subscription is about it", number(e.User), wants)
+			}
+		}
+	}
+}
+
+func hookPlaces(t *T) {
+	s := t.open()
+	t.ok(s.AddApp(t.ctx, newApp(1)))
+	t.ok(s.AddWebhook(t.ctx, newWebhook(1, 1), 9))
+	t.ok(s.AddWebhook(t.ctx, newWebhook(2, 1), 9))
+	var a, b store.Places
+	a[0], a[3], b[3], b[19] = 7, 8, 5, 9
+	t.ok(s.Advance(t.ctx, map[liked.WebhookID]store.Places{1: a, 9: a}))
+	t.ok(s.Advance(t.ctx, map[liked.WebhookID]store.Places{1: b, 2: b}))
+	s = t.Reopen(t, s)
+	t.end(s)
+	want := a
+	want[19] = 9
+	for id, want := range map[liked.WebhookID]store.Places{1: want, 2: b} {
+		p, err := s.Progress(t.ctx, id)
+		t.ok(err)
+		same(t, "progress", p, store.Progress{Places: want})
+	}
+	_, err := s.Progress(t.ctx, 9)
+	t.fails(err, liked.NotFound)
+}
+
+// letter makes a dead letter; its event is as the log could have it.
+func letter(webhook, seq int) liked.DeadLetter {
+	return liked.DeadLetter{Webhook: liked.WebhookID(webhook), Subscription: 3, At: start, Attempts: seq, Why: "it said 500",
+		Event: liked.LikeEvent{Seq: liked.Seq(seq) << 20, On: true, User: uid(1), Post: pid(2), Author: uid(3), At: start}}
+}
+
+func hookDeadLetters(t *T) {
+	s := t.open()
+	t.ok(s.AddApp(t.ctx, newApp(1)))
+	t.ok(s.AddWebhook(t.ctx, newWebhook(1, 1), 9))
+	t.ok(s.AddWebhook(t.ctx, newWebhook(2, 1), 9))
+	bury := func(d liked.DeadLetter, drops bool) {
+		t.Helper()
+		dropped, err := s.Bury(t.ctx, d, 4)
+		t.ok(err)
+		same(t, "dropped", dropped, drops)
+	}
+	seqs := func(webhook int, after liked.DeadLetter, max int) (seqs []int) {
+		t.Helper()
+		letters, err := s.DeadLetters(t.ctx, liked.WebhookID(webhook), after, max)
+		t.ok(err)
+		for _, d := range letters {
+			seqs = append(seqs, int(d.Event.Seq>>20))
+			same(t, "letter", d, letter(webhook, int(d.Event.Seq>>20)))
+		}
+		return seqs
+	}
+	bury(letter(9, 1), false) // of nobody
+	for _, seq := range []int{5, 3, 4, 3, 6} {
+		bury(letter(1, seq), false)
+	}
+	bury(letter(2, 1), false)
+	bury(letter(1, 7), true)
+	bury(letter(1, 7), false)
+	same(t, "letters", seqs(1, liked.DeadLetter{}, 9), []int{4, 5, 6, 7})
+	same(t, "page", seqs(1, letter(1, 4), 2), []int{5, 6})
+	t.ok(s.Unbury(t.ctx, letter(1, 5)))
+	t.ok(s.Unbury(t.ctx, letter(1, 5)))
+	s = t.Reopen(t, s)
+	t.end(s)
+	same(t, "letters that are left", seqs(1, liked.DeadLetter{}, 9), []int{4, 6, 7})
+	p, err := s.Progress(t.ctx, 1)
+	t.ok(err)
+	same(t, "number", p.Dead, 3)
+	places := 0
+	for _, place := range p.Places {
+		if place == 7<<20 {
+			places++
+		} else if place != 0 {
+			t.Errorf("got place %d", place)
+		}
+	}
+	same(t, "places that moved", places, 1)
+	t.ok(s.DeleteWebhook(t.ctx, 1))
+	same(t, "letters of a webhook that is gone", seqs(1, liked.DeadLetter{}, 9), nil)
+	same(t, "letters of another", seqs(2, liked.DeadLetter{}, 9), []int{1})
+	_, err = s.DeadLetters(t.ctx, 2, liked.DeadLetter{}, 0)
+	t.fails(err, liked.Invalid)
+	_, err = s.Bury(t.ctx, letter(2, 1), 0)
+	t.fails(err, liked.Invalid)
+}
+
+// hookCrash proves that what was acknowledged is there after a crash that keeps nothing else.
+func hookCrash(t *T) {
+	s := t.open()
+	t.ok(s.AddApp(t.ctx, newApp(1)))
+	t.ok(s.AddWebhook(t.ctx, newWebhook(1, 1), 9))
+	for n := 1; n <= repeat(20); n++ {
+		t.ok(s.AddSubscription(t.ctx, newSubscription(n, 1, n), 99))
+		_, err := s.Bury(t.ctx, letter(1, 10*n), 99)
+		t.ok(err)
+		if n%2 == 0 {
+			t.ok(s.Unbury(t.ctx, letter(1, 10*n)))
+			t.ok(s.DeleteSubscription(t.ctx, 1, liked.SubscriptionID(n)))
+		}
+		crashed := t.Crash(t, s, 0, rand.New(rand.NewPCG(1, t.rng.Uint64())))()
+		t.end(crashed)
+		p, err := crashed.Progress(t.ctx, 1)
+		t.ok(err)
+		same(t, "letters", p.Dead, (n+1)/2)
+		same(t, "place", slices.Max(p.Places[:]), liked.Seq(10*n)<<20)
+		subs, err := crashed.Subscriptions(t.ctx, 1, 0, 99)
+		t.ok(err)
+		same(t, "subscriptions", len(subs), (n+1)/2)
+	}
+}
+
+// hookRace lets many add what only some of them can.
+func hookRace(t *T) {
+	s := t.open()
+	t.ok(s.AddApp(t.ctx, newApp(1)))
+	added := make(chan int, 64)
+	together(16, func(i int) {
+		switch err := s.AddWebhook(t.ctx, newWebhook(1+i%8, 1), 3); {
+		case err == nil:
+			added <- i
+		case liked.KindOf(err) != liked.Conflict && liked.KindOf(err) != liked.Forbidden:
+			t.Errorf("AddWebhook: %v", err)
+		}
+	})
+	same(t, "webhooks added", len(added), 3)
+	together(16, func(i int) {
+		sub := newSubscription(1+i, 1, 1+i%8)
+		switch err := s.AddSubscription(t.ctx, sub, 5); {
+		case err == nil:
+			added <- i
+		case liked.KindOf(err) != liked.Conflict && liked.KindOf(err) != liked.Forbidden:
+			t.Errorf("AddSubscription: %v", err)
+		}
+	})
+	same(t, "subscriptions added", len(added), 3+5)
+}

@@ -1,0 +1,108 @@
+package web
+
+import (
+	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"io"
+	"net/http"
+	"path"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/swaggest/swgui/v5/static"
+)
+
+//go:embed explorer home
+var own embed.FS
+
+// assets are the files that pages load, compressed: our own, and Swagger UI. Each is read when it is first asked for, and
+// never changes.
+var assets = map[string]func() asset{
+	"home.js":              ownAsset("home/home.js"),
+	"explorer.js":          ownAsset("explorer/explorer.js"),
+	"plugin.js":            ownAsset("explorer/plugin.js"),
+	"code.js":              ownAsset("explorer/code.js"),
+	"explorer.css":         ownAsset("explorer/explorer.css"),
+	"swagger-ui-bundle.js": sync.OnceValue(func() asset { return newAsset(read(static.FS, "swagger-ui-bundle.js.gz")) }),
+}
+
+type asset struct {
+	gzip []byte
+	etag string
+}
+
+func newAsset(compressed []byte) asset {
+	sum := sha256.Sum256(compressed)
+	return asset{compressed, `"` + hex.EncodeToString(sum[:16]) + `"`}
+}
+
+func ownAsset(name string) func() asset {
+	return sync.OnceValue(func() asset {
+		var buf bytes.Buffer
+		z := gzip.NewWriter(&buf)
+		_, _ = z.Write(read(own, name)) // a buffer takes everything
+		_ = z.Close()
+		return newAsset(buf.Bytes())
+	})
+}
+
+// read returns a file that is part of the binary.
+func read(files embed.FS, name string) []byte {
+	text, err := files.ReadFile(name)
+	if err != nil {
+		panic(err)
+	}
+	return text
+}
+
+// WriteAsset answers a request for a file of the pages, and returns the status and the size of the body. Browsers may keep
+// a file, and ask each time whether it is still the same.
+func WriteAsset(w http.ResponseWriter, r *http.Request, name string) (status, size int) {
+	load := assets[name]
+	h := w.Header()
+	h.Set("X-Content-Type-Options", "nosniff")
+	if load == nil {
+		h.Set("Cache-Control", "no-store")
+		w.WriteHeader(http.StatusNotFound)
+		return http.StatusNotFound, 0
+	}
+	a := load()
+	h.Set("Cache-Control", "no-cache")
+	h.Set("ETag", a.etag)
+	h.Set("Vary", "Accept-Encoding")
+	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+	if r.Header.Get("If-None-Match") == a.etag {
+		w.WriteHeader(http.StatusNotModified)
+		return http.StatusNotModified, 0
+	}
+	h.Set("Content-Type", "text/javascript; charset=utf-8")
+	if path.Ext(name) == ".css" {
+		h.Set("Content-Type", "text/css; charset=utf-8")
+	}
+	body := a.gzip
+	if strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
+		h.Set("Content-Encoding", "gzip")
+	} else {
+		body = plain(body)
+	}
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(http.StatusOK)
+	size, _ = w.Write(body) // the client is gone: nobody is left to tell
+	return http.StatusOK, size
+}
+
+func plain(compressed []byte) []byte {
+	z, err := gzip.NewReader(bytes.NewReader(compressed))
+	if err != nil {
+		panic(err) // the file is part of the binary
+	}
+	text, err := io.ReadAll(z)
+	if err != nil {
+		panic(err)
+	}
+	return text
+}

@@ -1,0 +1,222 @@
+package webhook
+
+import (
+	"bytes"
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+	"syscall"
+	"time"
+
+	"liked"
+)
+
+// maxURL is the length of the longest URL, in bytes, as X has it.
+const maxURL = 200
+
+// checkURL returns Invalid with what is wrong about the URL of a webhook. X takes https alone, without a port.
+func checkURL(s string, anywhere bool) error {
+	wrong := func(format string, args ...any) error {
+		return liked.Errorf(liked.Invalid, "the URL of a webhook "+format, args...)
+	}
+	u, err := url.Parse(s)
+	switch {
+	case len(s) > maxURL:
+		return wrong("must have at most %d bytes", maxURL)
+	case err != nil || strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' }) || u.Opaque != "" || u.Hostname() == "":
+		return wrong("must be absolute and ASCII")
+	case u.Scheme != "https" && (u.Scheme != "http" || !anywhere):
+		return wrong("must be https")
+	case u.User != nil || strings.Contains(s, "#"):
+		return wrong("must have neither a user nor a fragment")
+	case u.Port() != "" && !anywhere:
+		return wrong("must have no port")
+	case u.Query().Has("crc_token"):
+		return wrong("must have no crc_token of its own")
+	}
+	if addr, err := netip.ParseAddr(u.Hostname()); err == nil && !anywhere && !public(addr) {
+		return wrong("must lead to the public internet")
+	}
+	return nil
+}
+
+// special are addresses that do not lead to the public internet, beside those that netip knows (RFC 6890 and those that
+// updated it), and those within which an IPv4 address can hide.
+var special = []netip.Prefix{
+	netip.MustParsePrefix("0.0.0.0/8"), netip.MustParsePrefix("100.64.0.0/10"), netip.MustParsePrefix("192.0.0.0/24"),
+	netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("192.88.99.0/24"), netip.MustParsePrefix("198.18.0.0/15"),
+	netip.MustParsePrefix("198.51.100.0/24"), netip.MustParsePrefix("203.0.113.0/24"), netip.MustParsePrefix("240.0.0.0/4"),
+	netip.MustParsePrefix("::/96"), netip.MustParsePrefix("64:ff9b::/96"), netip.MustParsePrefix("64:ff9b:1::/48"),
+	netip.MustParsePrefix("100::/64"), netip.MustParsePrefix("2001::/23"), netip.MustParsePrefix("2001:db8::/32"),
+	netip.MustParsePrefix("2002::/16"), netip.MustParsePrefix("3fff::/20"), netip.MustParsePrefix("5f00::/16"), netip.MustParsePrefix("fec0::/10"),
+}
+
+// public reports whether the address is one of the public internet.
+func public(a netip.Addr) bool {
+	a = a.Unmap().WithZone("")
+	if !a.IsGlobalUnicast() || a.IsPrivate() {
+		return false
+	}
+	for _, p := range special {
+		if p.Contains(a) {
+			return false
+		}
+	}
+	return true
+}
+
+var errNotPublic = errors.New("its address is not one of the public internet")
+
+// newTransport makes connections to endpoints. What may be connected to is judged by the address itself at the moment at
+// which it is dialled, since a name may lead elsewhere by then. There is no proxy, which would do the dialling.
+func newTransport(anywhere bool, timeout time.Duration) *http.Transport {
+	dialer := &net.Dialer{Timeout: timeout, KeepAlive: 30 * time.Second}
+	if !anywhere {
+		dialer.Control = func(_, address string, _ syscall.RawConn) error {
+			ap, err := netip.ParseAddrPort(address)
+			if err != nil || !public(ap.Addr()) {
+				return errNotPublic
+			}
+			return nil
+		}
+	}
+	return &http.Transport{
+		DialContext:            dialer.DialContext,
+		TLSHandshakeTimeout:    timeout,
+		ResponseHeaderTimeout:  timeout,
+		MaxResponseHeaderBytes: 16 << 10,
+		MaxIdleConnsPerHost:    parallel,
+		IdleConnTimeout:        time.Minute,
+		DisableCompression:     true,
+		ForceAttemptHTTP2:      true,
+	}
+}
+
+// maxAnswer is how much of an answer is read, in bytes.
+const maxAnswer = 16 << 10
+
+// send makes one request, which follows no redirects, and returns the status and the beginning of the body.
+func (h *Hooks) send(ctx context.Context, method, address string, body []byte, signature string) (status int, answer []byte, err error) {
+	ctx, cancel := context.WithTimeout(ctx, h.Timeout)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, method, address, bytes.NewReader(body))
+	if err != nil {
+		return 0, nil, errors.New("the URL cannot be requested")
+	}
+	r.Header.Set("User-Agent", "liked")
+	if body != nil {
+		r.Header.Set("Content-Type", "application/json; charset=utf-8")
+		r.Header.Set("X-Twitter-Webhooks-Signature", signature)
+	}
+	resp, err := h.transport.RoundTrip(r)
+	if err != nil {
+		if ctx.Err() == context.DeadlineExceeded {
+			err = fmt.Errorf("no answer within %v", h.Timeout)
+		}
+		return 0, nil, err
+	}
+	defer resp.Body.Close()
+	answer, err = io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	return resp.StatusCode, answer, err
+}
+
+// sign returns the HMAC-SHA-256 of the text in the form that X gives it.
+func sign(secret string, text []byte) string {
+	mac := hmac.New(sha256.New, []byte(secret))
+	mac.Write(text) // a hash takes everything
+	return "sha256=" + base64.StdEncoding.EncodeToString(mac.Sum(nil))
+}
+
+// ChallengeError says how an endpoint failed a challenge.
+type ChallengeError struct {
+	Why   string
+	Wrong bool // it answered, and wrong; else it may answer another time
+}
+
+func (e *ChallengeError) Error() string { return e.Why }
+
+// challenge sends a challenge: whoever can answer it knows the app's consumer secret. It returns a *ChallengeError if
+// the answer is not right: for good if it is a wrong one, a redirect or no TLS of the host's, else for the moment.
+func (h *Hooks) challenge(ctx context.Context, w liked.Webhook) error {
+	err := h.ask(ctx, w)
+	refused, _ := errors.AsType[*ChallengeError](err)
+	switch {
+	case err == nil:
+		h.Count(ChallengeRight)
+	case refused != nil && refused.Wrong:
+		h.Count(ChallengeWrong)
+	case refused != nil && ctx.Err() == nil:
+		h.Count(Unreachable)
+	}
+	return err
+}
+
+func (h *Hooks) ask(ctx context.Context, w liked.Webhook) error {
+	secret, err := h.Secret(ctx, w.App)
+	if err != nil {
+		return err
+	}
+	u, err := url.Parse(w.URL)
+	if err != nil {
+		return &ChallengeError{Why: "the URL cannot be read", Wrong: true}
+	}
+	token := rand.Text()
+	if u.RawQuery != "" {
+		u.RawQuery += "&"
+	}
+	u.RawQuery += "crc_token=" + token
+	status, answer, err := h.send(ctx, http.MethodGet, u.String(), nil, "")
+	switch {
+	case err != nil:
+		return &ChallengeError{Why: plain(err, token), Wrong: isTLS(err)}
+	case status >= 400 || status < 200:
+		return &ChallengeError{Why: fmt.Sprintf("it answered with status %d", status)}
+	case status >= 300:
+		return &ChallengeError{Why: fmt.Sprintf("it answered with status %d; redirects are not followed", status), Wrong: true}
+	}
+	var body struct {
+		Token string `json:"response_token"`
+	}
+	if json.Unmarshal(answer, &body) != nil {
+		return &ChallengeError{Why: "Invalid `response_token`: the answer is no JSON object with one", Wrong: true}
+	}
+	if !hmac.Equal([]byte(body.Token), []byte(sign(secret, []byte(token)))) {
+		return &ChallengeError{Why: "Invalid `response_token`", Wrong: true}
+	}
+	return nil
+}
+
+// plain is the text of an error of a request, for the owner of the app: without the token of a challenge, and without
+// what a name that leads into this network leads to.
+func plain(err error, token string) string {
+	text := err.Error()
+	if errors.Is(err, errNotPublic) {
+		text = errNotPublic.Error()
+	}
+	if token != "" {
+		text = strings.ReplaceAll(text, token, "…")
+	}
+	return strings.ToValidUTF8(text[:min(len(text), 300)], "?")
+}
+
+// isTLS reports whether there is something wrong with the endpoint's TLS.
+func isTLS(err error) bool {
+	_, verification := errors.AsType[*tls.CertificateVerificationError](err)
+	_, record := errors.AsType[tls.RecordHeaderError](err)
+	_, alert := errors.AsType[tls.AlertError](err)
+	_, authority := errors.AsType[x509.UnknownAuthorityError](err)
+	return verification || record || alert || authority
+}

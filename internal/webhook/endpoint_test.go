@@ -1,0 +1,114 @@
+package webhook
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"liked"
+)
+
+func TestCheckURL(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		url              string
+		public, anywhere bool
+	}{
+		{"https://example.com/hook", true, true},
+		{"https://example.com", true, true},
+		{"https://example.com/hook?a=b", true, true},
+		{"https://93.184.215.14/", true, true},
+		{"https://example.com:443/", false, true},
+		{"http://example.com/", false, true},
+		{"https://127.0.0.1/", false, true},
+		{"https://[::1]/", false, true},
+		{"https://[::ffff:10.0.0.1]/", false, true},
+		{"https://169.254.169.254/latest", false, true},
+		{"http://localhost:3000/in", false, true},
+		{"https://example.com/#here", false, false},
+		{"https://user:pass@example.com/", false, false},
+		{"https://example.com/?crc_token=1", false, false},
+		{"https://example.com/ä", false, false},
+		{"https:///path", false, false},
+		{"https:example.com", false, false},
+		{"ftp://example.com/", false, false},
+		{"", false, false},
+		{"https://example.com/" + strings.Repeat("x", 200), false, false},
+	} {
+		for anywhere, want := range map[bool]bool{false: test.public, true: test.anywhere} {
+			err := checkURL(test.url, anywhere)
+			if (err == nil) != want || err != nil && liked.KindOf(err) != liked.Invalid {
+				t.Errorf("%s, anywhere %v: got %v, want allowed %v", test.url, anywhere, err, want)
+			}
+		}
+	}
+}
+
+func TestPublic(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]bool{
+		"8.8.8.8": true, "2606:4700::1111": true, "1.1.1.1": true,
+		"127.0.0.1": false, "127.9.9.9": false, "0.0.0.0": false, "10.1.2.3": false, "172.16.0.1": false, "192.168.1.1": false,
+		"169.254.169.254": false, "100.64.0.1": false, "224.0.0.1": false, "255.255.255.255": false, "198.18.0.1": false, "192.0.2.1": false,
+		"::1": false, "::": false, "fe80::1": false, "fe80::1%eth0": false, "fc00::1": false, "fd12::1": false, "ff02::1": false,
+		"::ffff:127.0.0.1": false, "::ffff:8.8.8.8": true, "64:ff9b::7f00:1": false, "2002:7f00:1::": false, "::127.0.0.1": false,
+	} {
+		if got := public(netip.MustParseAddr(text)); got != want {
+			t.Errorf("%s: got %v, want %v", text, got, want)
+		}
+	}
+}
+
+// A name that leads to this machine passes as a URL, and is refused when it is dialled.
+func TestDialRefuses(t *testing.T) {
+	t.Parallel()
+	reached := false
+	srv := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { reached = true }))
+	defer srv.Close()
+	port := srv.Listener.Addr().(*net.TCPAddr).Port
+	for _, host := range []string{"localhost", "127.0.0.1", "[::ffff:127.0.0.1]", "0.0.0.0"} {
+		h := &Hooks{transport: newTransport(false, time.Second), Options: Options{Pace: Pace{Timeout: 5 * time.Second}}}
+		_, _, err := h.send(context.Background(), "GET", "http://"+host+":"+netip.AddrPortFrom(netip.IPv4Unspecified(), uint16(port)).String()[len("0.0.0.0:"):], nil, "")
+		if !errors.Is(err, errNotPublic) || plain(err, "") != errNotPublic.Error() {
+			t.Errorf("%s: got error %v, want that the address is not public", host, err)
+		}
+	}
+	if reached {
+		t.Error("a request got through")
+	}
+	h := &Hooks{transport: newTransport(true, time.Second), Options: Options{Pace: Pace{Timeout: 5 * time.Second}}}
+	if status, _, err := h.send(context.Background(), "GET", srv.URL, nil, ""); err != nil || status != 200 || !reached {
+		t.Errorf("anywhere: got %d, %v", status, err)
+	}
+}
+
+// Answers are read up to a bound, however much there is, and within a time.
+func TestSendBounds(t *testing.T) {
+	t.Parallel()
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/much":
+			for range 1000 {
+				w.Write(make([]byte, 1<<10))
+			}
+		case "/slow":
+			w.WriteHeader(200)
+			http.NewResponseController(w).Flush()
+			<-r.Context().Done()
+		}
+	}))
+	defer srv.Close()
+	h := &Hooks{transport: newTransport(true, time.Second), Options: Options{Pace: Pace{Timeout: 200 * time.Millisecond}}}
+	if status, body, err := h.send(context.Background(), "GET", srv.URL+"/much", nil, ""); err != nil || status != 200 || len(body) != maxAnswer {
+		t.Errorf("got %d, %d bytes, %v", status, len(body), err)
+	}
+	if status, _, err := h.send(context.Background(), "POST", srv.URL+"/slow", []byte("{}"), "x"); err == nil || status != 200 {
+		t.Errorf("got %d, %v; want the status and that the body did not come", status, err)
+	}
+}

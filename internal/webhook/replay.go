@@ -1,0 +1,150 @@
+package webhook
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"strconv"
+	"time"
+
+	"liked"
+)
+
+// replays runs the replays that are asked for.
+func (k *hook) replays(ctx context.Context) {
+	for ctx.Err() == nil {
+		w, changed := k.now()
+		if w.Replay.ID == 0 {
+			select {
+			case <-changed:
+			case <-ctx.Done():
+			}
+			continue
+		}
+		var complete bool
+		var err error
+		if w.Replay.Dead {
+			complete, err = k.replayDead(ctx)
+		} else {
+			complete, err = k.replayLog(ctx, w.Replay)
+		}
+		if ctx.Err() != nil {
+			return // it begins anew after the restart
+		}
+		if err != nil {
+			k.h.Logger.Error("webhook: a replay failed", "webhook", k.id.String(), "error", err)
+		}
+		_ = k.post(ctx, jobStatus(w, complete && err == nil)) // nobody depends on it
+		for ctx.Err() == nil {
+			if _, err := k.h.change(ctx, k.id, func(w *liked.Webhook) { w.Replay = liked.Replay{} }); err == nil || liked.KindOf(err) == liked.NotFound {
+				break
+			}
+			sleep(ctx, time.Second)
+		}
+	}
+}
+
+// jobStatus is what X sends when a replay has ended.
+func jobStatus(w liked.Webhook, complete bool) []byte {
+	type status struct {
+		Webhook     string `json:"webhook_id"`
+		State       string `json:"job_state"`
+		Description string `json:"job_state_description"`
+		Job         string `json:"job_id"`
+	}
+	s := status{w.ID.String(), "Complete", "Job completed successfully", strconv.FormatInt(w.Replay.ID, 10)}
+	if !complete {
+		s.State, s.Description = "Incomplete", "Job failed to deliver all events, please retry your replay job"
+	}
+	text, _ := json.Marshal(map[string]status{"replay_job_status": s}) // strings have a JSON form
+	return text
+}
+
+// again delivers a like once more, in a few attempts.
+func (k *hook) again(ctx context.Context, s *liked.Subscription, e liked.LikeEvent) (taken bool, err error) {
+	const attempts = 3
+	for attempt := 1; ctx.Err() == nil && attempt <= attempts; attempt++ {
+		if w, _ := k.now(); !w.Valid {
+			return false, errors.New("the webhook is not valid")
+		}
+		if err = k.try(ctx, s, e); err == nil {
+			return true, nil
+		}
+		k.h.Count(Failed)
+		if refused, _ := errors.AsType[*refusal](err); refused != nil && refused.final {
+			break
+		}
+		sleep(ctx, k.h.pause(attempt))
+	}
+	return false, err
+}
+
+// replayDead tries each dead letter once more, in their order. Those that are taken are dead no longer, and neither are
+// those of a subscription that has ended.
+func (k *hook) replayDead(ctx context.Context) (complete bool, err error) {
+	complete = true
+	for last := (liked.DeadLetter{}); ctx.Err() == nil; {
+		letters, err := k.h.Store.DeadLetters(ctx, k.id, last, pageSize)
+		if err != nil || len(letters) == 0 {
+			return complete, err
+		}
+		for _, d := range letters {
+			last = d
+			k.h.mu.Lock()
+			s := k.h.subs[subscriptionID{k.app, d.Subscription}]
+			k.h.mu.Unlock()
+			taken := s == nil || s.Webhook != k.id
+			if !taken {
+				taken, err = k.again(ctx, s, d.Event)
+			}
+			switch {
+			case ctx.Err() != nil:
+				return false, nil
+			case taken:
+				if err := k.h.Store.Unbury(ctx, d); err != nil {
+					return false, err
+				}
+			default:
+				complete = false
+				d.At, d.Attempts, d.Why = k.h.Now(), d.Attempts+1, plain(err, "")
+				if _, err := k.h.Store.Bury(ctx, d, k.h.Letters); err != nil {
+					return false, err
+				}
+			}
+		}
+	}
+	return false, nil
+}
+
+// replayLog delivers what happened in a time once more, as far as the lanes are past it. What is not taken becomes no
+// dead letter, since it was delivered before, or is one.
+func (k *hook) replayLog(ctx context.Context, r liked.Replay) (complete bool, err error) {
+	complete = true
+	for p := range liked.Partitions {
+		k.h.mu.Lock()
+		last := min(k.places[p], liked.SeqAt(r.To)-1)
+		k.h.mu.Unlock()
+		end, err := k.h.Store.LogEnd(ctx, p)
+		if err != nil {
+			return false, err
+		}
+		for place := max(liked.SeqAt(r.From), 1) - 1; place < min(last, end); {
+			events, err := k.h.Store.LikeLog(ctx, p, place, pageSize)
+			if err != nil {
+				return false, err
+			}
+			for _, e := range events {
+				if place = e.Seq; place > last {
+					break
+				}
+				for _, s := range k.wanted(e) {
+					if taken, err := k.again(ctx, s, e); !taken {
+						k.h.Logger.Warn("webhook: a like was not taken in a replay", "webhook", k.id.String(), "error", err)
+						complete = false
+					}
+				}
+			}
+		}
+	}
+	return complete, nil
+}

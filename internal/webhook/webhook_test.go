@@ -1,0 +1,533 @@
+package webhook_test
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"liked"
+	"liked/internal/store"
+	"liked/internal/store/pebblestore"
+	"liked/internal/webhook"
+)
+
+const secret = "the consumer secret"
+
+// receiver is somebody's endpoint, which checks signatures and answers challenges as X's documentation shows it.
+type receiver struct {
+	*httptest.Server
+	t *testing.T
+
+	mu     sync.Mutex
+	events []told // in the order in which they were taken
+	tries  int
+
+	status    atomic.Int64                   // of answers to events; 0: 200
+	challenge atomic.Int64                   // of answers to challenges
+	wrong     atomic.Bool                    // answers challenges wrong
+	refuse    atomic.Pointer[func(told) int] // the status for an event, 0 for none of its own
+}
+
+// told is what the body of a test says.
+type told struct {
+	ID           string
+	User         liked.UserID
+	Post         liked.PostID
+	Subscription liked.SubscriptionID
+	Job          struct {
+		State string `json:"job_state"`
+	} `json:"replay_job_status"`
+}
+
+func newReceiver(t *testing.T) *receiver {
+	r := &receiver{t: t}
+	r.Server = httptest.NewServer(r)
+	t.Cleanup(r.Close)
+	return r
+}
+
+func mac(text []byte) string {
+	h := hmac.New(sha256.New, []byte(secret))
+	h.Write(text)
+	return "sha256=" + base64.StdEncoding.EncodeToString(h.Sum(nil))
+}
+
+func (r *receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	if req.Method == http.MethodGet {
+		token := req.URL.Query().Get("crc_token")
+		if r.wrong.Load() {
+			token += "x"
+		}
+		if status := int(r.challenge.Load()); status != 0 {
+			w.Header().Set("Location", "/elsewhere")
+			w.WriteHeader(status)
+			return
+		}
+		json.NewEncoder(w).Encode(map[string]string{"response_token": mac([]byte(token))})
+		return
+	}
+	body, err := io.ReadAll(req.Body)
+	if got := req.Header.Get("x-twitter-webhooks-signature"); err != nil || got != mac(body) {
+		r.t.Errorf("got signature %q of %s, want %q (%v)", got, body, mac(body), err)
+	}
+	var e told
+	if err := json.Unmarshal(body, &e); err != nil || req.Header.Get("Content-Type") != "application/json; charset=utf-8" {
+		r.t.Errorf("got %s as %s: %v", body, req.Header.Get("Content-Type"), err)
+	}
+	status := int(r.status.Load())
+	if f := r.refuse.Load(); f != nil {
+		status = (*f)(e)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.tries++
+	if status == 0 || status < 300 {
+		r.events = append(r.events, e)
+	}
+	if status != 0 {
+		w.WriteHeader(status)
+	}
+}
+
+func (r *receiver) got() []told {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.events)
+}
+
+func (r *receiver) tried() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.tries
+}
+
+// world is a store with people who like, and the delivery of it.
+type world struct {
+	t     *testing.T
+	ctx   context.Context
+	store store.Store
+	hooks *webhook.Hooks
+	app   liked.App
+	stop  func()
+
+	mu       sync.Mutex
+	outcomes map[webhook.Outcome]int
+	clock    atomic.Int64
+}
+
+const (
+	author liked.UserID = 1
+	people liked.UserID = 8 // users 2 to 9 like, and 10 posts
+)
+
+var quick = webhook.Pace{Attempts: 3, Backoff: time.Millisecond, Longest: 10 * time.Millisecond, Timeout: 5 * time.Second, Letters: 100}
+
+func newWorld(t *testing.T, pace webhook.Pace) *world {
+	t.Helper()
+	st, err := pebblestore.Open(pebblestore.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &world{t: t, ctx: t.Context(), store: st, outcomes: map[webhook.Outcome]int{}, app: liked.App{ID: 1, Name: "demo", ClientID: "c", APIKey: "k"}}
+	w.must(st.AddApp(w.ctx, w.app))
+	for id := author; id <= author+people; id++ {
+		w.must(st.AddUser(w.ctx, liked.User{ID: id, Username: "u" + id.String(), Name: "U", CreatedAt: time.Now()}))
+	}
+	for id := liked.PostID(1); id <= 10; id++ {
+		w.must(st.AddPost(w.ctx, liked.Post{ID: id, Author: author, Text: "x", CreatedAt: time.Now()}))
+	}
+	w.run(pace)
+	t.Cleanup(func() {
+		w.stop()
+		report, err := st.Check(context.Background())
+		if err != nil || len(report.Problems) > 0 {
+			t.Errorf("check: %v, %v", report.Problems, err)
+		}
+		if err := st.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return w
+}
+
+// run begins to deliver; stop ends it, and waits.
+func (w *world) run(pace webhook.Pace) {
+	w.t.Helper()
+	var err error
+	w.hooks, err = webhook.New(w.ctx, webhook.Options{
+		Store:  w.store,
+		Secret: func(context.Context, liked.AppID) (string, error) { return secret, nil },
+		Render: func(_ context.Context, s liked.Subscription, e liked.LikeEvent) ([]byte, error) {
+			return json.Marshal(told{ID: fmt.Sprint(e.Seq, " ", s.ID), User: e.User, Post: e.Post, Subscription: s.ID})
+		},
+		Now:      func() time.Time { return time.Now().Add(time.Duration(w.clock.Load())) },
+		Logger:   slog.New(slog.DiscardHandler),
+		Anywhere: true,
+		Count: func(o webhook.Outcome) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.outcomes[o]++
+		},
+		Pace: pace,
+	})
+	w.must(err)
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() { defer close(ended); w.hooks.Run(ctx) }()
+	w.stop = sync.OnceFunc(func() { cancel(); <-ended })
+}
+
+func (w *world) count(o webhook.Outcome) int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.outcomes[o]
+}
+
+func (w *world) must(err error) {
+	w.t.Helper()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// hook registers the endpoint, and subscribes it to the likes of what the author posts.
+func (w *world) hook(url string) (liked.Webhook, liked.Subscription) {
+	w.t.Helper()
+	k, err := w.hooks.Add(w.ctx, w.app.ID, url)
+	w.must(err)
+	s, err := w.hooks.Subscribe(w.ctx, liked.Subscription{App: w.app.ID, User: author, Viewer: author, Direction: liked.Inbound, Webhook: k.ID})
+	w.must(err)
+	return k, s
+}
+
+// like lets all people like the posts, from the first to the last of both.
+func (w *world) like(from, to liked.PostID) (n int) {
+	w.t.Helper()
+	for post := from; post <= to; post++ {
+		for user := author + 1; user <= author+people; user++ {
+			changed, err := w.store.SetLike(w.ctx, user, post, true, time.Now())
+			w.must(err)
+			if changed {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// until waits for something to come true.
+func (w *world) until(what string, true func() bool) {
+	w.t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !true(); time.Sleep(2 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.t.Fatalf("%s: not within 20 s; %v", what, w.outcomes)
+		}
+	}
+}
+
+// inOrder checks that each user's likes came in their order, and returns how often each id came.
+func inOrder(t *testing.T, events []told) map[string]int {
+	t.Helper()
+	last, times := map[liked.UserID]liked.PostID{}, map[string]int{}
+	for _, e := range events {
+		times[e.ID]++
+		if times[e.ID] == 1 && e.Post <= last[e.User] {
+			t.Errorf("user %v: post %v came after post %v", e.User, e.Post, last[e.User])
+		}
+		last[e.User] = max(last[e.User], e.Post)
+	}
+	return times
+}
+
+func TestDelivers(t *testing.T) {
+	t.Parallel()
+	w, r := newWorld(t, quick), newReceiver(t)
+	w.like(1, 1) // before anybody subscribed
+	k, s := w.hook(r.URL + "/in?a=b")
+	n := w.like(2, 6)
+	w.until("all likes", func() bool { return len(r.got()) >= n })
+	if times := inOrder(t, r.got()); len(times) != n || len(r.got()) != n {
+		t.Errorf("got %d likes, %d different, want %d", len(r.got()), len(times), n)
+	}
+	w.until("no delay", func() bool {
+		status, err := w.hooks.Status(w.ctx, w.app.ID, k.ID)
+		return err == nil && status.Delay == 0 && status.Dead == 0 && status.Valid
+	})
+
+	// What is not subscribed to is not delivered; what is taken back is no event.
+	w.must(w.hooks.Unsubscribe(w.ctx, w.app.ID, s.ID))
+	w.like(7, 7)
+	_, err := w.store.SetLike(w.ctx, 2, 2, false, time.Now())
+	w.must(err)
+	_, err = w.hooks.Subscribe(w.ctx, liked.Subscription{App: w.app.ID, User: 2, Viewer: 2, Direction: liked.Outbound, Webhook: k.ID})
+	w.must(err)
+	w.like(8, 8)
+	w.until("the like of user 2", func() bool { return len(r.got()) > n })
+	if last := r.got()[n:]; len(last) != 1 || last[0].User != 2 || last[0].Post != 8 {
+		t.Errorf("got %+v, want one like of post 8 by user 2", last)
+	}
+	if k.App = 2; w.hooks.Remove(w.ctx, 2, k.ID) == nil {
+		t.Error("another app removes the webhook")
+	}
+	w.must(w.hooks.Remove(w.ctx, 1, k.ID))
+	w.like(9, 9)
+	if got := len(r.got()); got != n+1 {
+		t.Errorf("got %d likes after the webhook was removed", got-n-1)
+	}
+}
+
+func TestRetries(t *testing.T) {
+	t.Parallel()
+	w, r := newWorld(t, quick), newReceiver(t)
+	w.hook(r.URL)
+	var calls sync.Map
+	refuse := func(e told) int { // the first two attempts at each
+		n, _ := calls.LoadOrStore(e.ID, new(atomic.Int64))
+		switch n.(*atomic.Int64).Add(1) {
+		case 1:
+			return []int{500, 429, 503, 302, 404, 401}[int(e.Post+liked.PostID(e.User))%6]
+		case 2:
+			return 500
+		}
+		return 0
+	}
+	r.refuse.Store(&refuse)
+	n := w.like(1, 3)
+	w.until("all likes", func() bool { return len(inOrder(t, r.got())) == n })
+	w.until("counts", func() bool { return w.count(webhook.Delivered) == n })
+	if failed, dead := w.count(webhook.Failed), w.count(webhook.Dead); failed != 2*n || dead != 0 {
+		t.Errorf("got %d failed attempts and %d dead letters, want %d and none", failed, dead, 2*n)
+	}
+}
+
+// An endpoint that answers challenges and never takes a certain like does not hold up the others.
+func TestDeadLetters(t *testing.T) {
+	t.Parallel()
+	w, r := newWorld(t, quick), newReceiver(t)
+	k, _ := w.hook(r.URL)
+	refuse := func(e told) int {
+		switch e.Post {
+		case 2:
+			return 500 // after all attempts
+		case 3:
+			return 400 // at once
+		}
+		return 0
+	}
+	r.refuse.Store(&refuse)
+	n := w.like(1, 4)
+	w.until("the likes that are taken", func() bool { return len(inOrder(t, r.got())) == n/2 })
+	w.until("dead letters", func() bool { return w.count(webhook.Dead) == n/2 })
+	letters, err := w.store.DeadLetters(w.ctx, k.ID, liked.DeadLetter{}, 100)
+	w.must(err)
+	for _, d := range letters {
+		attempts, why := 4, "it answered with status 500"
+		if d.Event.Post == 3 {
+			attempts, why = 1, "it answered with status 400"
+		}
+		if d.Attempts != attempts || d.Why != why {
+			t.Errorf("post %v: got %d attempts, %q; want %d, %q", d.Event.Post, d.Attempts, d.Why, attempts, why)
+		}
+	}
+
+	// A replay tries them again; those that are refused once more stay.
+	refuse2 := func(e told) int {
+		if e.Post == 3 {
+			return 400
+		}
+		return 0
+	}
+	r.refuse.Store(&refuse2)
+	job, err := w.hooks.Replay(w.ctx, w.app.ID, k.ID, liked.Replay{Dead: true})
+	w.must(err)
+	jobs := func() (states []string) {
+		for _, e := range r.got() {
+			if e.Job.State != "" {
+				states = append(states, e.Job.State)
+			}
+		}
+		return states
+	}
+	w.until("the end of the job", func() bool { return len(jobs()) == 1 })
+	if job.ID == 0 || jobs()[0] != "Incomplete" {
+		t.Errorf("got job %d, %v", job.ID, jobs())
+	}
+	r.refuse.Store(nil)
+	w.until("the next job", func() bool {
+		_, err := w.hooks.Replay(w.ctx, w.app.ID, k.ID, liked.Replay{Dead: true})
+		return err == nil
+	})
+	w.until("the end of the next job", func() bool { return len(jobs()) == 2 })
+	if jobs()[1] != "Complete" {
+		t.Errorf("got jobs %v", jobs())
+	}
+	if status, err := w.hooks.Status(w.ctx, 0, k.ID); err != nil || status.Dead != 0 {
+		t.Errorf("got %d dead letters, %v; want none", status.Dead, err)
+	}
+}
+
+// An endpoint that answers nothing at all is waited for, and loses nothing.
+func TestDown(t *testing.T) {
+	t.Parallel()
+	w, r := newWorld(t, quick), newReceiver(t)
+	k, _ := w.hook(r.URL)
+	r.status.Store(502)
+	r.challenge.Store(502)
+	n := w.like(1, 3)
+	w.until("many attempts", func() bool { return r.tried() > 20*quick.Attempts })
+	status, err := w.hooks.Status(w.ctx, 0, k.ID)
+	w.must(err)
+	if status.Dead != 0 || !status.Valid || status.Why != "it answered with status 502" || status.Delay <= 0 {
+		t.Errorf("got status %+v", status)
+	}
+	r.status.Store(0)
+	r.challenge.Store(0)
+	w.until("all likes", func() bool { return len(inOrder(t, r.got())) == n })
+}
+
+// Nobody waits for an endpoint that takes connections and says nothing, but itself.
+func TestBlackHole(t *testing.T) {
+	t.Parallel()
+	w, r := newWorld(t, webhook.Pace{Timeout: time.Minute}), newReceiver(t)
+	hole := newReceiver(t)
+	w.hook(hole.URL)
+	release := make(chan struct{})
+	var stuck atomic.Int64
+	wait := func(told) int { stuck.Add(1); <-release; return 0 }
+	hole.refuse.Store(&wait)
+	t.Cleanup(func() { close(release) }) // before the server closes
+	w.hook(r.URL)
+	n := w.like(1, 5)
+	w.until("the other endpoint's likes", func() bool { return len(inOrder(t, r.got())) == n })
+	w.until("requests that hang", func() bool { return stuck.Load() == 4 })
+	if len(hole.got()) != 0 {
+		t.Error("the black hole has taken a like")
+	}
+	if s := w.hooks.Summary(); s.Valid != 2 || s.Delay <= 0 {
+		t.Errorf("got summary %+v", s)
+	}
+}
+
+func TestInvalid(t *testing.T) {
+	t.Parallel()
+	pace := quick
+	pace.Challenge = 10 * time.Millisecond
+	w, r := newWorld(t, pace), newReceiver(t)
+	k, _ := w.hook(r.URL)
+	valid := func(want bool) func() bool {
+		return func() bool { k, err := w.hooks.Webhook(w.app.ID, k.ID); return err == nil && k.Valid == want }
+	}
+	n := w.like(1, 1)
+	w.until("likes", func() bool { return len(r.got()) == n })
+	r.wrong.Store(true)
+	w.until("invalid", valid(false))
+	n += w.like(2, 2)
+	if _, err := w.hooks.Validate(w.ctx, w.app.ID, k.ID); fmt.Sprint(err) != "Invalid `response_token`" {
+		t.Errorf("got error %v", err)
+	}
+	if _, err := w.hooks.Replay(w.ctx, w.app.ID, k.ID, liked.Replay{}); err == nil {
+		t.Error("an invalid webhook replays")
+	}
+	time.Sleep(100 * time.Millisecond) // longer than a look at the log; nothing must come
+	if got := len(r.got()); got != n/2 {
+		t.Errorf("got %d likes while invalid, want %d", got, n/2)
+	}
+	r.wrong.Store(false)
+	if k, err := w.hooks.Validate(w.ctx, w.app.ID, k.ID); err != nil || !k.Valid || k.Why != "" {
+		t.Errorf("got %+v, %v", k, err)
+	}
+	w.until("what waited", func() bool { return len(inOrder(t, r.got())) == n })
+
+	// No answer is forgiven for a time.
+	r.challenge.Store(500)
+	w.until("unanswered", func() bool { k, _ := w.hooks.Webhook(0, k.ID); return k.Why != "" })
+	if !valid(true)() {
+		t.Error("invalid after one challenge that was not answered")
+	}
+	w.clock.Add(int64(29 * time.Hour))
+	w.until("invalid for want of an answer", valid(false))
+	r.challenge.Store(302)
+	if _, err := w.hooks.Validate(w.ctx, w.app.ID, k.ID); err == nil || !strings.Contains(err.Error(), "redirects are not followed") {
+		t.Errorf("got error %v", err)
+	}
+}
+
+// What was not delivered when it stopped is delivered when it runs again, with the same ids.
+func TestRestart(t *testing.T) {
+	t.Parallel()
+	w, r := newWorld(t, quick), newReceiver(t)
+	w.hook(r.URL)
+	n := 0
+	for post := liked.PostID(1); post <= 5; post++ {
+		n += w.like(post, post)
+		w.until("something", func() bool { return len(r.got()) > n-int(people) })
+		w.stop()
+		w.run(quick)
+	}
+	w.until("all likes", func() bool { return len(inOrder(t, r.got())) == n })
+}
+
+func TestReplay(t *testing.T) {
+	t.Parallel()
+	w, r := newWorld(t, quick), newReceiver(t)
+	k, _ := w.hook(r.URL)
+	day := time.Now().Add(-time.Hour)
+	for post := liked.PostID(1); post <= 4; post++ {
+		_, err := w.store.SetLike(w.ctx, 2, post, true, day.Add(time.Duration(post)*time.Minute))
+		w.must(err)
+	}
+	w.until("all likes", func() bool { return len(r.got()) == 4 })
+	_, err := w.hooks.Replay(w.ctx, w.app.ID, k.ID, liked.Replay{From: day.Add(2 * time.Minute), To: day.Add(4 * time.Minute)})
+	w.must(err)
+	w.until("the end of the job", func() bool { return len(r.got()) >= 7 })
+	again := r.got()[4:]
+	if again[0] != r.got()[1] || again[1] != r.got()[2] || again[2].Job.State != "Complete" || len(again) != 3 {
+		t.Errorf("got %+v, want likes 2 and 3 once more and the end of the job", again)
+	}
+}
+
+func TestAddRefuses(t *testing.T) {
+	t.Parallel()
+	w, r := newWorld(t, quick), newReceiver(t)
+	add := func(url string) error { _, err := w.hooks.Add(w.ctx, w.app.ID, url); return err }
+	for i := range 5 {
+		w.must(add(r.URL + "/" + fmt.Sprint(i)))
+	}
+	if err := add(r.URL + "/9"); liked.KindOf(err) != liked.Forbidden {
+		t.Errorf("got %v, want that five are as many as it may have", err)
+	}
+	w.must(w.hooks.Remove(w.ctx, w.app.ID, w.hooks.Webhooks(w.app.ID)[0].ID))
+	if err := add(r.URL + "/4"); liked.KindOf(err) != liked.Conflict {
+		t.Errorf("got %v, want a conflict", err)
+	}
+	r.wrong.Store(true)
+	var refused *webhook.ChallengeError
+	if err := add(r.URL + "/9"); fmt.Sprintf("%T", err) != fmt.Sprintf("%T", refused) {
+		t.Errorf("got %v, want a failed challenge", err)
+	}
+	closed, err := net.Listen("tcp", "127.0.0.1:0")
+	w.must(err)
+	w.must(closed.Close())
+	if err := add("http://" + closed.Addr().String()); fmt.Sprintf("%T", err) != fmt.Sprintf("%T", refused) || strings.Contains(err.Error(), "crc_token") {
+		t.Errorf("got %v, want a failed challenge, and no token", err)
+	}
+	if _, err := w.hooks.Subscribe(w.ctx, liked.Subscription{App: w.app.ID, User: 2, Webhook: 7}); liked.KindOf(err) != liked.NotFound {
+		t.Errorf("got %v, want that there is no such webhook", err)
+	}
+}

@@ -1,0 +1,456 @@
+package torture
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// load is clients that each change things of their own, so that each knows what to find.
+type load struct {
+	m          *machine
+	c          *http.Client
+	likers     []*liker
+	refreshers []*refresher
+	granters   []*granter
+	publishers []*publisher
+
+	acknowledged, unanswered atomic.Int64
+}
+
+func newLoad(m *machine) *load {
+	l := &load{m: m, c: client(m.t)}
+	for i := range m.Users {
+		switch {
+		case i < 26:
+			l.likers = append(l.likers, &liker{load: l, user: i, signs: i%4 == 0, likes: make(map[string]bool)})
+		case i < 32:
+			l.refreshers = append(l.refreshers, &refresher{load: l, user: i, current: m.Users[i].RefreshToken, access: m.Users[i].AccessToken})
+		case i < 36:
+			l.granters = append(l.granters, &granter{load: l, user: i})
+		default:
+			l.publishers = append(l.publishers, &publisher{load: l, user: i, posts: make(map[string]bool)})
+		}
+	}
+	return l
+}
+
+// call makes one call for a client while the server may be killed. If it is not answered, ok is false. An answer must
+// have one of the statuses.
+func (l *load) call(r request, statuses ...int) (a answer, ok bool) {
+	a, err := send(l.c, l.m.URL, r)
+	if err != nil {
+		l.unanswered.Add(1)
+		return a, false
+	}
+	for _, s := range statuses {
+		if a.status == s {
+			l.acknowledged.Add(1)
+			return a, true
+		}
+	}
+	l.m.t.Errorf("%s %s: got %d %s, want %v", r.method, r.path, a.status, a.body, statuses)
+	return a, false
+}
+
+// run lets all clients work until the server is killed, after the time given.
+func (l *load) run(rng *rand.Rand, d time.Duration) {
+	var clients sync.WaitGroup
+	loop := func(step func(*rand.Rand) bool) {
+		rng := split(rng)
+		clients.Go(func() {
+			for step(rng) {
+			}
+		})
+	}
+	for _, step := range l.steps() {
+		loop(step)
+	}
+	time.Sleep(d)
+	l.m.kill()
+	clients.Wait()
+	l.c.CloseIdleConnections()
+}
+
+// steps is what each client does, again and again until it reports that it was not answered.
+func (l *load) steps() (all []func(*rand.Rand) bool) {
+	for _, c := range l.likers {
+		all = append(all, c.step)
+	}
+	for _, c := range l.refreshers {
+		all = append(all, c.step)
+	}
+	for _, c := range l.granters {
+		all = append(all, c.step)
+	}
+	for _, c := range l.publishers {
+		all = append(all, c.step)
+	}
+	return all
+}
+
+func (l *load) verify() {
+	for _, c := range l.refreshers {
+		c.verify()
+	}
+	for _, c := range l.granters {
+		c.verify()
+	}
+	for _, c := range l.publishers {
+		c.verify()
+	}
+	for _, c := range l.likers {
+		c.verify()
+	}
+	l.counts()
+}
+
+// counts holds the like count of every post to the lists that were just read.
+func (l *load) counts() {
+	want := make(map[string]int)
+	var ids []string
+	for _, p := range l.m.Posts {
+		ids = append(ids, p.ID)
+		for _, c := range l.likers {
+			if c.likes[p.ID] {
+				want[p.ID]++
+			}
+		}
+	}
+	var found struct {
+		Data []struct {
+			ID      string
+			Metrics struct {
+				Likes int `json:"like_count"`
+			} `json:"public_metrics"`
+		}
+	}
+	l.m.must(l.c, request{method: "GET", path: "/2/tweets?tweet.fields=public_metrics&ids=" + strings.Join(ids, ","),
+		authorization: bearer(l.m.Apps[0].BearerToken)}, &found)
+	if len(found.Data) != len(ids) {
+		l.m.t.Errorf("got %d posts, want %d", len(found.Data), len(ids))
+	}
+	for _, p := range found.Data {
+		if p.Metrics.Likes != want[p.ID] {
+			l.m.t.Errorf("post %s: got %d likes, want the %d of the lists", p.ID, p.Metrics.Likes, want[p.ID])
+		}
+	}
+}
+
+// liker likes and unlikes, each time changing something.
+type liker struct {
+	*load
+	user    int
+	signs   bool // with OAuth 1.0a
+	likes   map[string]bool
+	pending string // the post of a call that was not answered
+	windows [2][2]window
+	replay  request // the last call that was signed and answered
+}
+
+// window is a rate window as answers have shown it.
+type window struct {
+	remaining, reset int64
+	lost             int64 // calls without an answer since, which may have counted
+}
+
+func (c *liker) request(post string, on bool) request {
+	u := c.m.Users[c.user]
+	if !c.signs {
+		return like(u.ID, post, bearer(u.AccessToken), on)
+	}
+	r := like(u.ID, post, "", on)
+	r.authorization = c.m.oauth1(u, r.method, r.path)
+	return r
+}
+
+func (c *liker) step(rng *rand.Rand) bool {
+	post := c.m.Posts[rng.IntN(len(c.m.Posts))].ID
+	on := !c.likes[post]
+	r := c.request(post, on)
+	c.pending = post
+	a, ok := c.call(r, 200)
+	windows := &c.windows[0]
+	if !on {
+		windows = &c.windows[1]
+	}
+	if !ok {
+		for i := range windows {
+			windows[i].lost++
+		}
+		return false
+	}
+	c.pending = ""
+	c.likes[post] = on
+	if want := fmt.Sprintf(`{"data":{"liked":%v}}`, on); string(a.body) != want {
+		c.m.t.Errorf("got %s, want %s", a.body, want)
+	}
+	for i, prefix := range []string{"X-Rate-Limit-", "X-User-Limit-24hour-"} {
+		if err := windows[i].follow(a.header, prefix); err != nil {
+			c.m.t.Errorf("user %d: %s: %v", c.user, prefix, err)
+		}
+	}
+	if c.signs {
+		c.replay = r
+	}
+	return true
+}
+
+// follow holds the window to the last answer: it has counted every answered call, and what was not answered at most once.
+func (w *window) follow(h http.Header, prefix string) error {
+	last := *w
+	var err1, err2 error
+	w.remaining, err1 = strconv.ParseInt(h.Get(prefix+"Remaining"), 10, 64)
+	w.reset, err2 = strconv.ParseInt(h.Get(prefix+"Reset"), 10, 64)
+	w.lost = 0
+	switch {
+	case err1 != nil || err2 != nil:
+		return fmt.Errorf("the headers are missing: %v", h)
+	case last.reset == 0 || time.Now().Unix() >= last.reset:
+		return nil // a new one
+	case w.reset != last.reset:
+		return fmt.Errorf("the window ends at %d, before the kill at %d", w.reset, last.reset)
+	case w.remaining >= last.remaining || w.remaining < last.remaining-1-last.lost:
+		return fmt.Errorf("%d remain, before %d, with %d calls unanswered since", w.remaining, last.remaining, last.lost)
+	}
+	return nil
+}
+
+func (c *liker) verify() {
+	u := c.m.Users[c.user]
+	var found struct{ Data []struct{ ID string } }
+	c.m.must(c.c, request{method: "GET", path: "/2/users/" + u.ID + "/liked_tweets?max_results=100", authorization: bearer(u.AccessToken)}, &found)
+	got := make(map[string]bool)
+	for _, p := range found.Data {
+		got[p.ID] = true
+	}
+	for _, p := range c.m.Posts {
+		if got[p.ID] != c.likes[p.ID] && p.ID != c.pending {
+			c.m.t.Errorf("user %d, post %s: got liked %v, acknowledged was %v", c.user, p.ID, got[p.ID], c.likes[p.ID])
+		}
+	}
+	c.likes, c.pending = got, ""
+	if c.replay.path == "" {
+		return
+	}
+	// A nonce outlives the process that saw it: who listened in must not be able to repeat a call after a crash.
+	if a, err := send(c.c, c.m.URL, c.replay); err != nil || a.status != 401 {
+		c.m.t.Errorf("a signed call that was answered before the kill, again: got %d %s %v, want 401", a.status, a.body, err)
+	}
+	c.replay = request{}
+}
+
+// refresher rotates its refresh token.
+type refresher struct {
+	*load
+	user            int
+	current, access string
+	spent           string // the refresh token before current
+	pending         bool
+}
+
+func (c *refresher) step(*rand.Rand) bool {
+	c.pending = true
+	a, ok := c.call(c.m.form("/2/oauth2/token", url.Values{"grant_type": {"refresh_token"}, "refresh_token": {c.current}}), 200)
+	if !ok {
+		return false
+	}
+	c.pending = false
+	c.take(a)
+	return true
+}
+
+func (c *refresher) take(a answer) {
+	var t struct {
+		Access  string `json:"access_token"`
+		Refresh string `json:"refresh_token"`
+	}
+	if err := json.Unmarshal(a.body, &t); err != nil || t.Access == "" || t.Refresh == "" {
+		c.m.t.Errorf("a refresh: %v: %s", err, a.body)
+	}
+	c.spent, c.current, c.access = c.current, t.Refresh, t.Access
+}
+
+func (c *refresher) verify() {
+	t := c.m.t
+	refresh := func(token string) answer {
+		a, err := send(c.c, c.m.URL, c.m.form("/2/oauth2/token", url.Values{"grant_type": {"refresh_token"}, "refresh_token": {token}}))
+		if err != nil {
+			t.Errorf("refresh: %v", err)
+		}
+		return a
+	}
+	if a, err := send(c.c, c.m.URL, request{method: "GET", path: "/2/users/me", authorization: bearer(c.access)}); err != nil || a.status != 200 {
+		t.Errorf("the access token that was last given: got %d %v, want 200", a.status, err)
+	}
+	a := refresh(c.current)
+	switch {
+	case a.status == 200:
+		c.take(a)
+	case a.status != 400 || !c.pending:
+		t.Errorf("the refresh token that was last given (pending %v): got %d %s", c.pending, a.status, a.body)
+	}
+	if c.spent != "" {
+		if b := refresh(c.spent); b.status != 400 {
+			t.Errorf("a refresh token that was spent: got %d %s, want 400", b.status, b.body)
+		}
+	}
+	// It may have come back so late that the whole grant ended, or its successor was lost with the answer.
+	c.access, c.current = issue(c.m, c.c, c.user)
+	c.spent, c.pending = "", false
+}
+
+// issue has the operator give the user a pair of tokens.
+func issue(m *machine, c *http.Client, n int) (access, refresh string) {
+	m.t.Helper()
+	a, err := send(c, m.AdminURL, issueRequest(m, n))
+	var made issued
+	if err == nil {
+		err = json.Unmarshal(a.body, &made)
+	}
+	if err != nil || a.status != 201 {
+		m.t.Fatalf("POST /admin/tokens: %d %s %v", a.status, a.body, err)
+	}
+	return made.Token, made.RefreshToken
+}
+
+type issued struct {
+	Token        string
+	RefreshToken string `json:"refresh_token"`
+}
+
+func issueRequest(m *machine, n int) request {
+	return request{"POST", "/admin/tokens", bearer(m.AdminToken), "application/json",
+		fmt.Sprintf(`{"kind":"user","app":%q,"user":%q}`, m.Apps[0].Name, m.Users[n].Username)}
+}
+
+// granter has grants made, and revokes them.
+type granter struct {
+	*load
+	user          int
+	live, revoked []string // access tokens
+	pending       string   // that was being revoked
+}
+
+func (c *granter) step(rng *rand.Rand) bool {
+	if len(c.live) < 4 {
+		a, err := send(c.c, c.m.AdminURL, issueRequest(c.m, c.user))
+		if err != nil {
+			c.unanswered.Add(1)
+			return false
+		}
+		var made issued
+		if err := json.Unmarshal(a.body, &made); err != nil || a.status != 201 {
+			c.m.t.Errorf("POST /admin/tokens: %d %s", a.status, a.body)
+			return false
+		}
+		c.acknowledged.Add(1)
+		c.live = append(c.live, made.Token)
+		return true
+	}
+	i := rng.IntN(len(c.live))
+	token := c.live[i]
+	c.pending = token
+	c.live = append(c.live[:i], c.live[i+1:]...)
+	if _, ok := c.call(c.m.form("/2/oauth2/revoke", url.Values{"token": {token}}), 200); !ok {
+		return false
+	}
+	c.pending = ""
+	c.revoked = append(c.revoked, token)
+	return true
+}
+
+func (c *granter) verify() {
+	accepted := func(token string) int {
+		a, err := send(c.c, c.m.URL, request{method: "GET", path: "/2/users/me", authorization: bearer(token)})
+		if err != nil {
+			c.m.t.Errorf("GET /2/users/me: %v", err)
+		}
+		return a.status
+	}
+	for _, token := range c.live {
+		if got := accepted(token); got != 200 {
+			c.m.t.Errorf("a token that was issued: got %d", got)
+		}
+	}
+	for _, token := range c.revoked {
+		if got := accepted(token); got != 401 {
+			c.m.t.Errorf("a token that was revoked: got %d", got)
+		}
+	}
+	if c.pending != "" {
+		if got := accepted(c.pending); got != 200 && got != 401 {
+			c.m.t.Errorf("a token that was being revoked: got %d", got)
+		}
+	}
+	c.revoked, c.pending = nil, ""
+}
+
+// publisher publishes posts, and deletes some.
+type publisher struct {
+	*load
+	user    int
+	posts   map[string]bool // whether it is there
+	pending string
+}
+
+func (c *publisher) step(rng *rand.Rand) bool {
+	token := bearer(c.m.Users[c.user].AccessToken)
+	for id, there := range c.posts {
+		if there && rng.IntN(4) == 0 {
+			c.pending = id
+			if _, ok := c.call(request{method: "DELETE", path: "/2/tweets/" + id, authorization: token}, 200); !ok {
+				return false
+			}
+			c.posts[id], c.pending = false, ""
+			return true
+		}
+	}
+	a, ok := c.call(request{"POST", "/2/tweets", token, "application/json", fmt.Sprintf(`{"text":"torture %d"}`, counter.Add(1))}, 201)
+	if !ok {
+		return false
+	}
+	var made struct{ Data struct{ ID string } }
+	if err := json.Unmarshal(a.body, &made); err != nil || made.Data.ID == "" {
+		c.m.t.Errorf("POST /2/tweets: %s", a.body)
+		return false
+	}
+	c.posts[made.Data.ID] = true
+	return true
+}
+
+func (c *publisher) verify() {
+	var ids []string
+	ask := func() {
+		if len(ids) == 0 {
+			return
+		}
+		var found struct{ Data []struct{ ID string } }
+		c.m.must(c.c, request{method: "GET", path: "/2/tweets?ids=" + strings.Join(ids, ","), authorization: bearer(c.m.Apps[0].BearerToken)}, &found)
+		got := make(map[string]bool)
+		for _, p := range found.Data {
+			got[p.ID] = true
+		}
+		for _, id := range ids {
+			if got[id] != c.posts[id] && id != c.pending {
+				c.m.t.Errorf("post %s: there is %v, acknowledged was %v", id, got[id], c.posts[id])
+			}
+		}
+		ids = ids[:0]
+	}
+	for id := range c.posts {
+		if ids = append(ids, id); len(ids) == 100 {
+			ask()
+		}
+	}
+	ask()
+	clear(c.posts)
+	c.pending = ""
+}

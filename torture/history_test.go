@@ -1,0 +1,453 @@
+package torture
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"math"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/anishathalye/porcupine"
+)
+
+// The world of a history: users who like, posts that are liked and in the end deleted, and clients who call for them.
+const (
+	historyUsers   = 10
+	historyPosts   = 10
+	historyClients = 32
+	historyCalls   = 40 // of each client
+)
+
+// op is one call as one set saw it. A call is part of two histories: that of its post, a set of users, and that of its
+// user, a set of posts. Both are listed newest first.
+type op struct {
+	set  string // "post 1" or "user 1"
+	what string // "like", "unlike", "count", "list", "delete"
+	who  byte   // the member; of a deletion among the user's posts, the post
+}
+
+// result is what a call was answered.
+type result struct {
+	gone    bool // the post is not there
+	count   int
+	list    string
+	unknown bool // it did not come back: it took effect while the server it was sent to lived, or never
+}
+
+// sets is the promise, for posts and for users. The state is the members, newest first, then "|", then what was deleted:
+// of a post "*", of a user the posts.
+var sets = porcupine.NondeterministicModel{
+	Partition: func(history []porcupine.Operation) [][]porcupine.Operation {
+		bySet := make(map[string][]porcupine.Operation)
+		for _, o := range history {
+			bySet[o.Input.(op).set] = append(bySet[o.Input.(op).set], o)
+		}
+		return slices.Collect(maps.Values(bySet))
+	},
+	Init: func() []any { return []any{"|"} },
+	Step: func(state, input, output any) []any {
+		o, r := input.(op), output.(result)
+		ok, next := step(state.(string), o, r)
+		switch {
+		case r.unknown && next != state:
+			return []any{state, next}
+		case r.unknown || ok:
+			return []any{next}
+		}
+		return nil
+	},
+	DescribeOperation: func(input, output any) string { return fmt.Sprintf("%+v -> %+v", input, output) },
+}
+
+// step returns what the state is after the call, and whether it may be answered so.
+func step(state string, o op, r result) (ok bool, next string) {
+	members, deleted, _ := strings.Cut(state, "|")
+	post := strings.HasPrefix(o.set, "post")
+	gone := strings.IndexByte(deleted, o.who) >= 0
+	if post {
+		gone = deleted != ""
+	}
+	without := strings.ReplaceAll(members, string(o.who), "")
+	switch o.what {
+	case "like":
+		switch {
+		case gone:
+			return r.gone, state
+		case without == members:
+			return !r.gone, string(o.who) + members + "|" + deleted
+		}
+		return !r.gone, state
+	case "unlike":
+		return !r.gone, without + "|" + deleted
+	case "delete":
+		switch {
+		case post:
+			return true, "|*"
+		case !gone:
+			deleted += string(o.who)
+		}
+		return true, without + "|" + deleted
+	case "count":
+		return r.gone == gone && (gone || r.count == len(members)), state
+	}
+	return r.gone == (post && gone) && r.list == members, state
+}
+
+// stage is a server, with posts of its own for each history.
+type stage struct {
+	m      *machine
+	c      *http.Client
+	users  []user // of the history
+	author user   // of the posts
+	app    string // authorization of an app
+	posts  []string
+	base   string // where the clients call
+
+	clock atomic.Int64
+	mu    sync.Mutex
+	ops   []porcupine.Operation
+	open  []int // of ops: unknown calls to the server that runs now
+}
+
+func newStage(t *testing.T) *stage {
+	m := boot(t, "--users", fmt.Sprint(historyUsers+1), "--posts", "0", "--rate-limits", "off")
+	return &stage{m: m, c: client(t), users: m.Users[:historyUsers], author: m.Users[historyUsers], app: bearer(m.Apps[0].BearerToken), base: m.URL}
+}
+
+// clear begins a history: the likes of earlier ones are of posts that are gone.
+func (s *stage) clear() {
+	for _, id := range s.posts {
+		s.m.must(s.c, request{method: "DELETE", path: "/2/tweets/" + id, authorization: bearer(s.author.AccessToken)}, nil)
+	}
+	s.posts, s.ops = nil, nil
+	for range historyPosts {
+		var made struct{ Data struct{ ID string } }
+		s.m.must(s.c, request{"POST", "/2/tweets", bearer(s.author.AccessToken), "application/json",
+			fmt.Sprintf(`{"text":"history %d"}`, counter.Add(1))}, &made)
+		s.posts = append(s.posts, made.Data.ID)
+	}
+}
+
+// call makes one random call and notes what was answered.
+func (s *stage) call(t testing.TB, rng *rand.Rand, client int) {
+	u, p := rng.IntN(historyUsers), rng.IntN(historyPosts)
+	who, post := s.users[u], s.posts[p]
+	byPost := op{set: fmt.Sprintf("post %d", p), who: byte('0' + u)}
+	byUser := op{set: fmt.Sprintf("user %d", u), who: byte('a' + p)}
+	var r request
+	var ops []op
+	what := ""
+	switch n := rng.IntN(100); {
+	case n < 25:
+		what, r = "like", like(who.ID, post, bearer(who.AccessToken), true)
+	case n < 45:
+		what, r = "unlike", like(who.ID, post, bearer(who.AccessToken), false)
+	case n < 65:
+		what, r = "count", request{method: "GET", path: "/2/tweets/" + post + "?tweet.fields=public_metrics", authorization: s.app}
+	case n < 82:
+		what, r = "list", request{method: "GET", path: "/2/tweets/" + post + "/liking_users", authorization: s.app}
+	case n < 99 || client != 0:
+		what, r = "list", request{method: "GET", path: "/2/users/" + who.ID + "/liked_tweets", authorization: s.app}
+		byPost.set = ""
+	default:
+		what, r = "delete", request{method: "DELETE", path: "/2/tweets/" + post, authorization: bearer(s.author.AccessToken)}
+	}
+	byPost.what, byUser.what = what, what
+	switch {
+	case byPost.set == "":
+		ops = []op{byUser}
+	case what == "count" || what == "list":
+		ops = []op{byPost}
+	case what == "delete":
+		ops = []op{byPost}
+		for i := range historyUsers {
+			byUser.set = fmt.Sprintf("user %d", i)
+			ops = append(ops, byUser)
+		}
+	default:
+		ops = []op{byPost, byUser}
+	}
+
+	begin := s.clock.Add(1)
+	a, err := send(s.c, s.base, r)
+	end := s.clock.Add(1)
+	var got result
+	switch {
+	case err != nil && r.method == "GET":
+		return // it changed nothing and says nothing
+	case err != nil:
+		got.unknown, end = true, math.MaxInt64
+	default:
+		if got, err = read(what, a); err != nil {
+			t.Errorf("%s %s: %d %s: %v", r.method, r.path, a.status, a.body, err)
+			return
+		}
+	}
+	if what == "list" {
+		got.list = s.letters(got.list)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, o := range ops {
+		if got.unknown {
+			s.open = append(s.open, len(s.ops))
+		}
+		s.ops = append(s.ops, porcupine.Operation{ClientId: client, Input: o, Call: begin, Output: got, Return: end})
+	}
+}
+
+// letters turns a list of ids into one letter each. Posts of earlier histories are gone, and not listed.
+func (s *stage) letters(ids string) string {
+	var b strings.Builder
+	for id := range strings.FieldsSeq(ids) {
+		if i := slices.Index(s.posts, id); i >= 0 {
+			b.WriteByte(byte('a' + i))
+		} else if i := slices.IndexFunc(s.users, func(u user) bool { return u.ID == id }); i >= 0 {
+			b.WriteByte(byte('0' + i))
+		} else {
+			b.WriteByte('?')
+		}
+	}
+	return b.String()
+}
+
+// read reads an answer. It is an error if it is none that the call can have.
+func read(what string, a answer) (r result, err error) {
+	const lost = `"message":"This tweet cannot be found."`
+	switch {
+	case what == "like" && a.status == 400 && strings.Contains(string(a.body), lost):
+		return result{gone: true}, nil
+	case a.status != 200:
+		return r, fmt.Errorf("status %d", a.status)
+	}
+	switch what {
+	case "like", "unlike":
+		if want := fmt.Sprintf(`{"data":{"liked":%v}}`, what == "like"); string(a.body) != want {
+			err = fmt.Errorf("want %s", want)
+		}
+	case "delete":
+		if string(a.body) != `{"data":{"deleted":true}}` {
+			err = fmt.Errorf("not deleted")
+		}
+	case "count":
+		var found struct {
+			Data *struct {
+				Metrics struct {
+					Likes int `json:"like_count"`
+				} `json:"public_metrics"`
+			}
+		}
+		if err = json.Unmarshal(a.body, &found); err == nil {
+			if r.gone = found.Data == nil; !r.gone {
+				r.count = found.Data.Metrics.Likes
+			}
+		}
+	case "list":
+		var found struct {
+			Data   []struct{ ID string }
+			Errors []struct{ Title string }
+		}
+		err = json.Unmarshal(a.body, &found)
+		r.gone = len(found.Errors) > 0
+		for _, item := range found.Data {
+			r.list += item.ID + " "
+		}
+	}
+	return r, err
+}
+
+// dead notes that the server is gone: what it has not answered it will not do any more.
+func (s *stage) dead() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	at := s.clock.Add(1)
+	for _, i := range s.open {
+		s.ops[i].Return = at
+	}
+	s.open = nil
+}
+
+// record lets all clients call at once, and chaos happen meanwhile, until it is told that the calls are over.
+func (s *stage) record(t testing.TB, rng *rand.Rand, chaos func(over <-chan struct{})) []porcupine.Operation {
+	s.clear()
+	var clients sync.WaitGroup
+	for i := range historyClients {
+		rng := split(rng)
+		clients.Go(func() {
+			for range historyCalls {
+				s.call(t, rng, i)
+			}
+		})
+	}
+	over := make(chan struct{})
+	go func() { clients.Wait(); close(over) }()
+	if chaos != nil {
+		chaos(over)
+	}
+	<-over
+	return s.ops
+}
+
+func judge(history []porcupine.Operation) porcupine.CheckResult {
+	return porcupine.CheckOperationsTimeout(sets.ToModel(), history, time.Minute)
+}
+
+// TestLinearizable holds histories of many clients, while connections are slow and cut and the server is killed, to
+// what one client alone could have seen.
+func TestLinearizable(t *testing.T) {
+	t.Parallel()
+	rng := dice(t)
+	s := newStage(t)
+	net := newNetwork(t)
+	net.to(s.m.URL)
+	s.base = net.url
+	s.c = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: time.Minute}
+	var n, calls, unknown, killed int
+	outcome(t, "likes, lists, counts and deletions are linearizable under faults", func() string {
+		return fmt.Sprintf("%d histories of %d clients, %d operations of which %d without an answer, %d kills, %d connections cut",
+			n, historyClients, calls, unknown, killed, net.cuts.Load())
+	})
+	restart := func() {
+		net.to("")
+		s.m.kill()
+		s.dead()
+		killed++
+		s.m.start()
+		net.to(s.m.URL)
+	}
+	for ; n < *histories && !t.Failed(); n++ {
+		history := s.record(t, rng, func(over <-chan struct{}) {
+			net.storm(split(rng))
+			for {
+				select {
+				case <-over:
+					return
+				case <-time.After(time.Duration(rng.IntN(600)) * time.Millisecond):
+				}
+				restart()
+			}
+		})
+		net.calm()
+		restart() // so that nothing is open any more
+		calls += len(history)
+		for _, o := range history {
+			if o.Output.(result).unknown {
+				unknown++
+			}
+		}
+		if got := judge(history); got != porcupine.Ok {
+			show(t, history)
+			t.Errorf("history %d is %v, want Ok", n, got)
+		}
+	}
+	if unknown == 0 || net.cuts.Load() == 0 {
+		t.Errorf("%d calls without an answer and %d cuts test nothing", unknown, net.cuts.Load())
+	}
+}
+
+// show logs the history that breaks the promise, or each where it is not known.
+func show(t *testing.T, history []porcupine.Operation) {
+	for _, part := range sets.Partition(history) {
+		if judge(part) == porcupine.Ok {
+			continue
+		}
+		slices.SortFunc(part, func(a, b porcupine.Operation) int { return int(a.Call - b.Call) })
+		for _, o := range part {
+			t.Logf("%d-%d client %d: %s", o.Call, o.Return, o.ClientId, sets.DescribeOperation(o.Input, o.Output))
+		}
+	}
+}
+
+// TestBrokenServersAreCaught proves that the checker can fail: it calls a server that skips one step.
+func TestBrokenServersAreCaught(t *testing.T) {
+	t.Parallel()
+	rng := dice(t)
+	s := newStage(t)
+	target, err := url.Parse(s.m.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy := httputil.NewSingleHostReverseProxy(target)
+	proxy.ErrorHandler = func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) } // an answer that did not come
+	var n atomic.Int64
+	say := func(w http.ResponseWriter, body string) {
+		w.Header().Set("Content-Type", "application/json; charset=utf-8")
+		fmt.Fprint(w, body)
+	}
+	var caught []string
+	outcome(t, "a server that skips a step is caught", func() string { return strings.Join(caught, ", ") })
+	for name, broken := range map[string]http.HandlerFunc{
+		"a like is acknowledged and lost": func(w http.ResponseWriter, r *http.Request) {
+			if r.Method == "POST" && n.Add(1)%20 == 0 {
+				say(w, `{"data":{"liked":true}}`)
+				return
+			}
+			proxy.ServeHTTP(w, r)
+		},
+		"an unlike is acknowledged and lost": func(w http.ResponseWriter, r *http.Request) {
+			if r.Method == "DELETE" && strings.Contains(r.URL.Path, "/likes/") && n.Add(1)%20 == 0 {
+				say(w, `{"data":{"liked":false}}`)
+				return
+			}
+			proxy.ServeHTTP(w, r)
+		},
+		"a deletion is acknowledged and lost": func(w http.ResponseWriter, r *http.Request) {
+			if r.Method == "DELETE" && strings.HasPrefix(r.URL.Path, "/2/tweets/") {
+				say(w, `{"data":{"deleted":true}}`)
+				return
+			}
+			proxy.ServeHTTP(w, r)
+		},
+		"counts lag behind": stale(proxy, "public_metrics"),
+		"lists lag behind":  stale(proxy, "liking_users"),
+	} {
+		srv := httptest.NewServer(broken)
+		s.base = srv.URL
+		found := false
+		for range 20 { // one history may miss it
+			if judge(s.record(t, rng, nil)) == porcupine.Illegal {
+				found = true
+				caught = append(caught, name)
+				break
+			}
+		}
+		srv.Close()
+		if !found {
+			t.Errorf("%s: got only histories that are in order", name)
+		}
+	}
+	s.base = s.m.URL
+	if got := judge(s.record(t, rng, nil)); got != porcupine.Ok {
+		t.Errorf("the server itself: got %v, want Ok", got)
+	}
+}
+
+// stale answers what the same question was answered before.
+func stale(next http.Handler, about string) http.HandlerFunc {
+	var last sync.Map
+	return func(w http.ResponseWriter, r *http.Request) {
+		if !strings.Contains(r.URL.String(), about) {
+			next.ServeHTTP(w, r)
+			return
+		}
+		r.Header.Set("Accept-Encoding", "identity")
+		rec := httptest.NewRecorder()
+		next.ServeHTTP(rec, r)
+		if old, there := last.Swap(r.URL.String(), rec); there {
+			rec = old.(*httptest.ResponseRecorder)
+		}
+		maps.Copy(w.Header(), rec.Header())
+		w.WriteHeader(rec.Code)
+		w.Write(rec.Body.Bytes())
+	}
+}
