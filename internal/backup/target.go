@@ -114,7 +114,8 @@ func (t *Target) Have() []string {
 func (t *Target) Abandon() {
 	if t.before == nil {
 		_ = os.Remove(filepath.Join(t.dir, filesDir)) // unless something is in it
-		_ = os.Remove(filepath.Join(t.dir, lockFile)) // that of a backup stays: whoever has just opened it must not lock a file that is no longer there
+		// That of a backup stays: whoever has just opened it must not lock a file that is no longer there.
+		_ = os.Remove(filepath.Join(t.dir, lockFile))
 	}
 	if t.made {
 		_ = os.Remove(t.dir)

@@ -396,7 +396,7 @@ func TestRestoredWithNewKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer log.Close()
-	srv, stop = start(t, server.Config{Data: restored, Logger: slog.New(slog.NewTextHandler(log, nil))})
+	srv, _ = start(t, server.Config{Data: restored, Logger: slog.New(slog.NewTextHandler(log, nil))})
 	k.URL, k.AdminURL, k.AdminToken = srv.URL(), srv.AdminURL(), srv.AdminToken
 	answerTo := func(path string) string { // of somebody whom nobody knows
 		stranger := k
