@@ -21,7 +21,7 @@ var allowed = map[string]struct{ ours, outside string }{
 	"internal/store/pebblestore": {". internal/store", "github.com/cockroachdb/pebble/v2"},
 	"internal/limit":             {".", ""},
 	"internal/archive":           {". internal/store", ""},
-	"internal/backup":            {"internal/store", ""},
+	"internal/backup":            {"internal/store", "github.com/cockroachdb/pebble/v2"},
 	"internal/webhook":           {". internal/store", ""},
 	"internal/control":           {". internal/store internal/archive internal/backup internal/postman internal/webhook", ""},
 	"internal/web":               {"", "github.com/swaggest/swgui/v5/static"},

@@ -81,8 +81,8 @@ func (*restoreCmd) Help() string {
 It copies the backup, holds every file to its checksum, opens the store and checks it as "liked check" does, and only
 then makes DIR a data directory that a server takes.
 
-With --new-key everything is there but the secrets that the old key sealed: apps need new API keys and bearer tokens, and
-people must consent to OAuth 1.0a apps again.`
+With --new-key everything is there but the secrets that the old key sealed: apps need new API keys ("liked app renew"), and
+people must consent to OAuth 1.0a apps again. An app that asks for its bearer token gets a new one, which ends the old.`
 }
 
 func (c *restoreCmd) check() error {

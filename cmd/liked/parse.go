@@ -35,9 +35,10 @@ type grammar struct {
 		Delete postDeleteCmd `cmd:"" help:"Delete a post for good."`
 	} `cmd:"" help:"Posts."`
 	App struct {
-		Add  appAddCmd  `cmd:"" help:"Add an app and print its secrets, once."`
-		List appListCmd `cmd:"" help:"List all apps."`
-		Set  appSetCmd  `cmd:"" help:"Change an app."`
+		Add   appAddCmd   `cmd:"" help:"Add an app and print its secrets, once."`
+		List  appListCmd  `cmd:"" help:"List all apps."`
+		Set   appSetCmd   `cmd:"" help:"Change an app."`
+		Renew appRenewCmd `cmd:"" help:"Replace a secret of an app, and print the new one, once."`
 	} `cmd:"" help:"Apps, which call the API."`
 	Token struct {
 		Issue  tokenIssueCmd  `cmd:"" help:"Issue a token and print it, once."`

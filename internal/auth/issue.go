@@ -213,22 +213,22 @@ func (a *Auth) APISecret(ctx context.Context, id liked.AppID) (string, error) {
 }
 
 // Bearer returns the app's app-only token, percent-encoded as X sends it. Asking again gives the same token until it is
-// revoked, and then a new one. NotFound if there is no such app.
+// revoked, and then a new one. So it does if the old one was sealed with another key, and cannot be told: that one is
+// good for nothing from then on. NotFound if there is no such app.
 func (a *Auth) Bearer(ctx context.Context, id liked.AppID) (string, error) {
 	for {
 		app, err := a.store.App(ctx, id)
 		if err != nil {
 			return "", err
 		}
-		if app.BearerHash != (store.Hash{}) {
-			token, err := a.unsealed(sealBearer, app.ClientID, app.SealedBearer)
-			if err != nil {
-				return "", &liked.Error{Kind: liked.Internal, Msg: fmt.Sprintf("the app-only token of app %d cannot be read", id), Err: err}
+		before := app.BearerHash
+		if before != (store.Hash{}) {
+			if token, err := a.unsealed(sealBearer, app.ClientID, app.SealedBearer); err == nil {
+				return token, nil
 			}
-			return token, nil
 		}
 		err = a.store.UpdateApp(ctx, id, func(app *liked.App) (err error) {
-			if app.BearerHash == (store.Hash{}) { // else somebody else made one meanwhile, and has told the app
+			if app.BearerHash == before { // else somebody else made one meanwhile, and has told the app
 				_, err = a.newSecrets(app, false, false, true)
 			}
 			return err

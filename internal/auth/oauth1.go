@@ -7,7 +7,6 @@ import (
 	"crypto/sha1"
 	"crypto/sha256"
 	"encoding/base64"
-	"fmt"
 	"hash"
 	"io"
 	"net/http"
@@ -194,7 +193,7 @@ func (a *Auth) readSigner(ctx context.Context, h *oauth1Header) (*caller, error)
 	}
 	tokenSecret, err := a.unsealed(sealTokenSecret, string(token.Token[:]), token.SealedSecret)
 	if err != nil {
-		return nil, &liked.Error{Kind: liked.Internal, Msg: fmt.Sprintf("the secret of an OAuth 1.0a token of user %d cannot be read", grant.User), Err: err}
+		return nil, coded{codeBadToken, refuse("the secret of the oauth_token of user %d is lost: %v; the user has to consent again", grant.User, err)}
 	}
 	return &caller{principal: p, signer: newSigner(consumerSecret, tokenSecret)}, nil
 }
@@ -221,10 +220,11 @@ func (a *Auth) signerOf(app liked.App, tokenSecret string) (*signer, error) {
 	return newSigner(secret, tokenSecret), nil
 }
 
+// apiSecret refuses an app whose secret does not open: nobody can prove to be that app, until it has new API keys.
 func (a *Auth) apiSecret(app liked.App) (string, error) {
 	secret, err := a.unsealed(sealAPISecret, app.APIKey, app.SealedAPISecret)
 	if err != nil {
-		return "", &liked.Error{Kind: liked.Internal, Msg: fmt.Sprintf("the API secret of app %d cannot be read", app.ID), Err: err}
+		return "", refuse("the API secret of app %d is lost: %v; the app needs new API keys (liked app renew)", app.ID, err)
 	}
 	return secret, nil
 }

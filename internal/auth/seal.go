@@ -31,7 +31,7 @@ func (a *Auth) sealed(purpose, owner, secret string) ([]byte, error) {
 	return a.seal.Seal(nonce, nonce, []byte(secret), []byte(purpose+owner)), nil
 }
 
-var errSeal = errors.New("it does not open: was the key that seals secrets replaced, or the record changed?")
+var errSeal = errors.New("it was sealed with another key than the one in seal.key, as all were before a restore with a new key")
 
 // unsealed undoes sealed.
 func (a *Auth) unsealed(purpose, owner string, sealed []byte) (string, error) {

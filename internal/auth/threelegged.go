@@ -374,7 +374,7 @@ func (c *call) accessToken() (answer, error) {
 		}
 		secret, err := c.unsealed(sealRequestSecret, string(rt.Token[:]), rt.SealedSecret)
 		if err != nil {
-			return nil, &liked.Error{Kind: liked.Internal, Msg: "the secret of a request token cannot be read", Err: err}
+			return nil, deadRequest.because("the secret of the request token is lost: %v", err)
 		}
 		s, err := c.signerOf(app, secret)
 		return &caller{signer: s}, err

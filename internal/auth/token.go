@@ -316,7 +316,7 @@ func (c *call) consumer() (liked.App, error) {
 	}
 	want, err := c.apiSecret(app)
 	if err != nil {
-		return liked.App{}, err
+		return liked.App{}, unverified.because("%v", err)
 	}
 	if !same(hashOf(secret), hashOf(want)) {
 		return liked.App{}, unverified.because("the API secret is wrong")

@@ -9,20 +9,25 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// Target is a directory that a backup is about to be in.
+// Target is a directory that a backup is about to be in. Nobody else can have it until Receive or Abandon is called, of
+// which one must be.
 type Target struct {
 	dir    string
 	made   bool             // by Into
+	lock   io.Closer        // goes with the process, however it ends
 	before *Backup          // nil: there is none
 	have   map[string]int64 // the size of each file that is what its name says
 }
 
 // Into prepares a directory, which is made if it is missing, and otherwise must be empty, or hold a backup or what was left
 // of one that was cut short. It reads what is there, and tells progress how many bytes: what is damaged is not counted on.
-func Into(ctx context.Context, dir string, progress func(n int)) (t *Target, err error) {
-	t = &Target{dir: dir, have: make(map[string]int64)}
+func Into(ctx context.Context, dir string, progress func(n int)) (_ *Target, err error) {
+	t := &Target{dir: dir, have: make(map[string]int64)}
 	entries, err := os.ReadDir(dir)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -31,21 +36,51 @@ func Into(ctx context.Context, dir string, progress func(n int)) (t *Target, err
 		return nil, err
 	}
 	for _, e := range entries {
-		if name := e.Name(); name != manifestFile && name != filesDir && !strings.HasPrefix(name, partPrefix) {
+		if name := e.Name(); name != manifestFile && name != filesDir && name != lockFile && !strings.HasPrefix(name, partPrefix) {
 			return nil, fmt.Errorf("%s holds %s, which is of no backup: choose another directory, or a new one", dir, name)
 		}
-		if e.Name() == manifestFile {
-			if t.before, err = Open(dir); err != nil {
-				return nil, fmt.Errorf("%w; a new backup needs another directory", err)
-			}
+	}
+	if err := os.MkdirAll(filepath.Join(dir, filesDir), 0o700); err != nil {
+		return nil, err
+	}
+	if err := t.take(); err != nil {
+		return nil, err
+	}
+	if err := t.read(ctx, progress); err != nil {
+		t.Abandon()
+		return nil, err
+	}
+	return t, nil
+}
+
+// take locks the directory.
+func (t *Target) take() (err error) {
+	// The lock is one of the file's path in this process, and of the file among processes.
+	dir, err := filepath.Abs(t.dir)
+	if err != nil {
+		return err
+	}
+	t.lock, err = vfs.Default.Lock(filepath.Join(dir, lockFile))
+	if errors.Is(err, syscall.EAGAIN) || err != nil && strings.Contains(err.Error(), "lock held by current process") {
+		err = fmt.Errorf("another backup into %s is under way (%w): wait for it, or choose another directory", t.dir, err)
+	}
+	return err
+}
+
+// read finds what is in the directory.
+func (t *Target) read(ctx context.Context, progress func(n int)) error {
+	_, err := os.Lstat(filepath.Join(t.dir, manifestFile))
+	if err == nil {
+		if t.before, err = Open(t.dir); err != nil {
+			return fmt.Errorf("%w; a new backup needs another directory", err)
 		}
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return err
 	}
-	files := filepath.Join(dir, filesDir)
-	if err := os.MkdirAll(files, 0o700); err != nil {
-		return nil, err
-	}
-	if entries, err = os.ReadDir(files); err != nil {
-		return nil, err
+	files := filepath.Join(t.dir, filesDir)
+	entries, err := os.ReadDir(files)
+	if err != nil {
+		return err
 	}
 	for _, e := range entries {
 		if !fileHash.MatchString(e.Name()) {
@@ -53,17 +88,17 @@ func Into(ctx context.Context, dir string, progress func(n int)) (t *Target, err
 		}
 		f, err := os.Open(filepath.Join(files, e.Name()))
 		if err != nil {
-			return nil, err
+			return err
 		}
 		n, hash, err := copyHashing(ctx, io.Discard, f, progress)
 		if err = errors.Join(err, f.Close()); err != nil {
-			return nil, err
+			return err
 		}
 		if hash == e.Name() {
 			t.have[hash] = n
 		}
 	}
-	return t, nil
+	return nil
 }
 
 // Have returns the checksums of the files that are there.
@@ -75,14 +110,17 @@ func (t *Target) Have() []string {
 	return hashes
 }
 
-// Abandon leaves the directory as it was before Into, or does nothing to one with a backup.
+// Abandon leaves the directory as it was before Into, and lets go of it.
 func (t *Target) Abandon() {
 	if t.before == nil {
 		_ = os.Remove(filepath.Join(t.dir, filesDir)) // unless something is in it
+		// That of a backup stays: whoever has just opened it must not lock a file that is no longer there.
+		_ = os.Remove(filepath.Join(t.dir, lockFile))
 	}
 	if t.made {
 		_ = os.Remove(t.dir)
 	}
+	_ = t.lock.Close()
 }
 
 // Received is what Receive did.
@@ -95,17 +133,19 @@ type Received struct {
 
 // Receive reads what Send wrote for somebody with what Have returns, and makes it the backup in the directory. It calls
 // start with the size of all, and progress with how much of that it has, received or not. After an error the directory is
-// as it was, with the backup that it had.
+// as it was, with the backup that it had. Either way it lets go of the directory.
 func (t *Target) Receive(ctx context.Context, from io.Reader, start func(bytes int64), progress func(n int)) (got Received, err error) {
 	var added []string
 	whole := false
 	defer func() {
-		if err != nil && !whole {
-			for _, path := range added {
-				_ = os.Remove(path)
-			}
-			t.Abandon()
+		if err == nil || whole {
+			_ = t.lock.Close()
+			return
 		}
+		for _, path := range added {
+			_ = os.Remove(path)
+		}
+		t.Abandon()
 	}()
 	r, err := receive(from)
 	if err != nil {
@@ -190,7 +230,7 @@ func (t *Target) commit(m *Manifest) error {
 	files := filepath.Join(t.dir, filesDir)
 	for _, f := range m.Files { // somebody may have removed one
 		if info, err := os.Stat(filepath.Join(files, f.SHA256)); err != nil || info.Size() != f.Size {
-			return fmt.Errorf("%s is not what it was a moment ago (%v): is another backup into it under way?", f.SHA256, err)
+			return fmt.Errorf("%s is not what it was a moment ago (%v): what else writes to the directory?", f.SHA256, err)
 		}
 	}
 	text, err := m.encode()

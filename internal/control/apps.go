@@ -68,12 +68,17 @@ type AppChange struct {
 	AppFields
 }
 
-// MadeApp is a new app with its secrets, which are not shown again.
+// MadeApp is an app with its new secrets, which are not shown again.
 type MadeApp struct {
 	App
 	ClientSecret string `json:"client_secret,omitempty"` // confidential apps only
-	APISecret    string `json:"api_secret"`
-	BearerToken  string `json:"bearer_token"`
+	APISecret    string `json:"api_secret,omitempty"`
+	BearerToken  string `json:"bearer_token,omitempty"`
+}
+
+// NewSecret asks for something of an app to be made anew. What was there before is good for nothing from then on.
+type NewSecret struct {
+	What string `json:"what"` // client_secret, api_keys or bearer_token
 }
 
 // AppList is every app.
@@ -166,6 +171,22 @@ func (c *Control) changeApp(r *http.Request) (any, error) {
 		return nil, err
 	}
 	return appOf(a), nil
+}
+
+func (c *Control) renewApp(r *http.Request) (any, error) {
+	in, err := decode[NewSecret](r)
+	if err != nil {
+		return nil, err
+	}
+	a, err := c.app(r.Context(), r.PathValue("app"))
+	if err != nil {
+		return nil, err
+	}
+	a, secrets, err := c.Issuer.Regenerate(r.Context(), a.Owner, a.ID, in.What)
+	if err != nil {
+		return nil, err
+	}
+	return MadeApp{appOf(a), secrets.ClientSecret, secrets.APISecret, secrets.Bearer}, nil
 }
 
 // NewToken asks for a credential of an app.

@@ -26,6 +26,8 @@ import (
 type Issuer interface {
 	// NewApp adds the app. It fills in what is missing: the id, the client id, the API key, the time.
 	NewApp(ctx context.Context, app liked.App) (liked.App, AppSecrets, error)
+	// Regenerate replaces a client_secret, api_keys or a bearer_token of the owner's app. Invalid if it has none such.
+	Regenerate(ctx context.Context, owner liked.UserID, app liked.AppID, what string) (liked.App, AppSecrets, error)
 	// Bearer returns the app-only bearer token of the app, always the same one until it is invalidated.
 	Bearer(ctx context.Context, app liked.AppID) (string, error)
 	IssueTokens(ctx context.Context, app liked.AppID, user liked.UserID, scopes liked.Scope, lifetime time.Duration) (UserTokens, error)
@@ -39,7 +41,8 @@ type Issuer interface {
 	Revoke(ctx context.Context, token string) error
 }
 
-// AppSecrets is shown once, when the app is made. ClientSecret is empty for a public app.
+// AppSecrets is shown once, when the app is made or one of them is made anew, and the others are empty. ClientSecret is empty
+// for a public app.
 type AppSecrets struct {
 	ClientSecret, APISecret, Bearer string
 }
@@ -92,6 +95,7 @@ func New(o Options) *Control {
 		{"GET /admin/apps", 200, c.apps, false},
 		{"GET /admin/apps/{app}", 200, c.getApp, false},
 		{"PATCH /admin/apps/{app}", 200, c.changeApp, false},
+		{"POST /admin/apps/{app}/secrets", 200, c.renewApp, false},
 		{"POST /admin/tokens", 201, c.issueToken, false},
 		{"POST /admin/tokens/revoke", 200, c.revokeToken, false},
 		{"POST /admin/webhooks", 201, c.addWebhook, false},
@@ -203,6 +207,12 @@ func refuse(err error) (status int, body Failure) {
 		status = http.StatusInternalServerError
 	}
 	return status, Failure{err.Error()}
+}
+
+// Refuse answers with an error as the handler of New does.
+func Refuse(w http.ResponseWriter, err error) {
+	status, body := refuse(err)
+	writeJSON(w, status, body)
 }
 
 func writeJSON(w http.ResponseWriter, status int, body any) {

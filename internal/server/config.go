@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"liked/internal/api"
+	"liked/internal/store/pebblestore"
 )
 
 // Config is all that a server can be told. The zero value is a server in memory on free loopback ports.
@@ -89,6 +90,8 @@ type Config struct {
 
 	// Logger gets a line a request. Nil discards.
 	Logger *slog.Logger
+
+	disk func(*pebblestore.Options) // for tests: puts the store on a disk that fails
 }
 
 // World is what a development server starts with. See Server.Credentials.

@@ -1,11 +1,13 @@
 package server_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -15,6 +17,7 @@ import (
 	"time"
 
 	"liked"
+	"liked/internal/backup"
 	"liked/internal/server"
 )
 
@@ -171,6 +174,76 @@ func TestSealKey(t *testing.T) {
 				t.Errorf("error %v, want %q", err, tt.want)
 			}
 		})
+	}
+}
+
+// Whichever bit of the key has flipped, no server starts with it, and no backup carries its name: what there is to save
+// without it can be saved, and all goes on with the right one.
+func TestSealKeyFlipped(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	data, path := filepath.Join(dir, "data"), filepath.Join(dir, "data", "seal.key")
+	config := server.Config{Data: data, World: world()}
+	srv, stop := start(t, config)
+	k := srv.Credentials()
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	key, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	flip := func(bit int) {
+		spoiled := bytes.Clone(key)
+		spoiled[bit/8] ^= 1 << (bit % 8)
+		if err := os.WriteFile(path, spoiled, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for bit := 0; bit < 8*len(key); bit += 85 {
+		flip(bit)
+		if _, err := server.New(config); err == nil || !strings.Contains(err.Error(), path+" is damaged") || !strings.Contains(err.Error(), "put the copy of the key back") {
+			t.Errorf("bit %d: got error %v, want what to do", bit, err)
+		}
+	}
+
+	admin, done, err := server.Offline(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ask := func(method, path, body string) *httptest.ResponseRecorder {
+		w := httptest.NewRecorder()
+		admin.ServeHTTP(w, httptest.NewRequest(method, path, strings.NewReader(body)))
+		return w
+	}
+	if w := ask("POST", "/admin/apps", `{"name":"x","type":"public"}`); w.Code != 400 || !strings.Contains(w.Body.String(), "is damaged") {
+		t.Errorf("a new app: got %d %s, want 400 and why", w.Code, w.Body)
+	}
+	if w := ask("POST", "/admin/check", ""); w.Code != 200 {
+		t.Errorf("check: got %d %s", w.Code, w.Body)
+	}
+	whole := filepath.Join(dir, "backup")
+	target, err := backup.Into(t.Context(), whole, func(int) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = target.Receive(t.Context(), ask("POST", "/admin/backup", "{}").Body, func(int64) {}, func(int) {})
+	if err := errors.Join(err, done()); err != nil {
+		t.Fatalf("backup: %v", err)
+	}
+
+	if err := os.WriteFile(path, key, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := restore(t, whole, filepath.Join(dir, "restored"), path); err != nil {
+		t.Errorf("restore with the right key: %v", err)
+	}
+	for _, config.Data = range []string{data, filepath.Join(dir, "restored")} {
+		srv, _ := start(t, server.Config{Data: config.Data})
+		k.URL = srv.URL()
+		if status, err := like(client(t, nil), k); status != 200 || err != nil {
+			t.Errorf("like in %s: %d, %v", config.Data, status, err)
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"crypto/hkdf"
 	"crypto/rand"
 	"crypto/sha256"
@@ -13,6 +14,7 @@ import (
 	"path/filepath"
 
 	"liked/internal/control"
+	"liked/internal/store"
 )
 
 // What stands in a data directory.
@@ -148,6 +150,27 @@ func writeSealKey(path string, key [32]byte) error {
 func keyName(key [32]byte) (string, error) {
 	name, err := hkdf.Key(sha256.New, key[:], nil, "liked name of the seal key", 8)
 	return hex.EncodeToString(name), err
+}
+
+// wrongKey is the error of a key that did not seal the secrets in the store.
+type wrongKey struct{ path, is, wanted string }
+
+func (e *wrongKey) Error() string {
+	return fmt.Sprintf("%s is damaged, or the key of another data directory: it is key %s, and the secrets in the store are sealed with key %s; put the copy of the key back, "+
+		"or, if there is none, run `liked backup` on the directory and `liked restore --new-key`", e.path, e.is, e.wanted)
+}
+
+// checkKey returns a *wrongKey unless the key is the one that seals the secrets in the store. For a new store it will be.
+func checkKey(st store.Store, path string, key [32]byte) error {
+	name, err := keyName(key)
+	if err != nil {
+		return err
+	}
+	wanted, err := st.SealKey(context.Background(), name)
+	if err == nil && wanted != name {
+		err = &wrongKey{path, name, wanted}
+	}
+	return err
 }
 
 // openDir makes the data directory if it is missing, and returns the place of its store and its key.

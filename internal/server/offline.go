@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"log/slog"
 	"net/http"
 	"time"
@@ -10,19 +11,22 @@ import (
 	"liked"
 	"liked/internal/auth"
 	"liked/internal/control"
+	"liked/internal/store/pebblestore"
 	"liked/internal/webhook"
 )
 
 // Offline returns the handler of /admin/ for a data directory that no server has open; the directory is made if it is
-// missing. It asks for no token: who can open the directory may do everything. close must be called.
+// missing. It asks for no token: who can open the directory may do everything. Where the key is not the one that sealed
+// the secrets in the store, it answers what needs none: a backup, an export and a check. close must be called.
 func Offline(dir string) (admin http.Handler, close func() error, err error) {
 	logger := slog.New(slog.DiscardHandler)
 	share, err := shareOut(openFiles(), 0)
 	if err != nil {
 		return nil, nil, err
 	}
-	st, seal, err := openData(dir, share.files, logger)
-	if err != nil {
+	st, seal, err := openData(dir, pebblestore.Options{MaxOpenFiles: share.files, Logger: logger})
+	bad, _ := errors.AsType[*wrongKey](err)
+	if err != nil && bad == nil {
 		return nil, nil, err
 	}
 	a, err := auth.New(auth.Options{Store: st, Seal: seal, Now: time.Now, Rand: rand.Reader,
@@ -42,5 +46,24 @@ func Offline(dir string) (admin http.Handler, close func() error, err error) {
 		_ = st.Close()
 		return nil, nil, err
 	}
-	return control.New(control.Options{Store: st, Issuer: issuer{a}, Hooks: hooks, Key: key, Now: time.Now, Logger: logger}), st.Close, nil
+	if bad != nil {
+		key = bad.wanted
+	}
+	admin = control.New(control.Options{Store: st, Issuer: issuer{a}, Hooks: hooks, Key: key, Now: time.Now, Logger: logger})
+	if bad != nil {
+		admin = keyless(admin, bad)
+	}
+	return admin, st.Close, nil
+}
+
+// keyless refuses what makes or shows secrets.
+func keyless(next http.Handler, why error) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.Method + " " + r.URL.Path {
+		case "POST /admin/backup", "GET /admin/export", "POST /admin/check":
+			next.ServeHTTP(w, r)
+		default:
+			control.Refuse(w, liked.Errorf(liked.Invalid, "%v", why))
+		}
+	})
 }

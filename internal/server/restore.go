@@ -56,7 +56,11 @@ func Restore(ctx context.Context, from *backup.Backup, dir, keyFile string, now 
 	if err := from.CopyTo(ctx, storeDir, progress); err != nil {
 		return report, err
 	}
-	if report, err = prove(ctx, storeDir, now); err != nil {
+	name, err := keyName(key)
+	if err != nil {
+		return report, err
+	}
+	if report, err = prove(ctx, storeDir, name, keyFile == "", now); err != nil {
 		return report, err
 	}
 	if err := writeSealKey(filepath.Join(restoring, sealFile), key); err != nil {
@@ -111,11 +115,23 @@ func emptyDir(dir string) (made bool, err error) {
 	return false, nil
 }
 
-// prove opens the store and has it agree with itself.
-func prove(ctx context.Context, dir string, now time.Time) (control.Report, error) {
+// prove opens the store and has it agree with itself, and with the name of its key unless that is new.
+func prove(ctx context.Context, dir, key string, newKey bool, now time.Time) (control.Report, error) {
 	st, err := pebblestore.Open(pebblestore.Options{Dir: dir, After: now.Add(ahead)})
 	if err != nil {
 		return control.Report{}, fmt.Errorf("the backup does not open: %w; restore another", err)
+	}
+	wanted := key
+	if newKey {
+		err = st.SetSealKey(ctx, key)
+	} else {
+		wanted, err = st.SealKey(ctx, key)
+	}
+	if err == nil && wanted != key {
+		err = fmt.Errorf("the backup disagrees with itself: it says key %s, and its secrets are sealed with key %s; restore another", key, wanted)
+	}
+	if err != nil {
+		return control.Report{}, errors.Join(err, st.Close())
 	}
 	r, err := st.Check(ctx)
 	if err = errors.Join(err, st.Close()); err == nil && len(r.Problems) > 0 {

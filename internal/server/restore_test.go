@@ -2,8 +2,10 @@ package server_test
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -24,18 +26,17 @@ func backUp(t *testing.T, srv *server.Server, dir string) (backup.Received, erro
 	if err != nil {
 		return backup.Received{}, err
 	}
-	body, err := json.Marshal(control.BackupWish{Have: target.Have()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	r, err := http.NewRequest("POST", srv.AdminURL()+"/admin/backup", bytes.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
+	return receive(t, srv, target)
+}
+
+func receive(t *testing.T, srv *server.Server, target *backup.Target) (backup.Received, error) {
+	body, _ := json.Marshal(control.BackupWish{Have: target.Have()})
+	r, _ := http.NewRequest("POST", srv.AdminURL()+"/admin/backup", bytes.NewReader(body))
 	r.Header.Set("Authorization", "Bearer "+srv.AdminToken)
 	resp, err := client(t, nil).Do(r)
 	if err != nil {
-		t.Fatal(err)
+		target.Abandon()
+		return backup.Received{}, err
 	}
 	defer resp.Body.Close()
 	return target.Receive(t.Context(), resp.Body, func(int64) {}, func(int) {})
@@ -50,11 +51,11 @@ func restore(t *testing.T, from, data, key string) (control.Report, error) {
 	return server.Restore(t.Context(), b, data, key, time.Now(), func(int) {})
 }
 
-// entries returns the names of all files below a directory.
+// entries returns the names of all files below a directory, but for the lock, which holds nothing.
 func entries(t *testing.T, dir string) (names []string) {
 	t.Helper()
 	err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
-		if err == nil && !d.IsDir() {
+		if err == nil && !d.IsDir() && d.Name() != "lock" {
 			names = append(names, path)
 		}
 		return err
@@ -236,6 +237,7 @@ func TestBackupAgain(t *testing.T) {
 	}
 	_, err = all.ReadFrom(resp.Body)
 	resp.Body.Close()
+	target.Abandon()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -278,6 +280,44 @@ func TestBackupAgain(t *testing.T) {
 	}
 }
 
+// Of any number of backups into one directory at once, each is refused or whole, and what is left is whole.
+func TestBackupsAtOnce(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	whole := filepath.Join(dir, "backup")
+	srv, _ := start(t, server.Config{Data: filepath.Join(dir, "data"), World: world()})
+	refused := func(err error) bool {
+		return err != nil && strings.Contains(err.Error(), "another backup into "+whole+" is under way")
+	}
+	for range 2 { // the first round has an empty directory
+		done := make(chan error)
+		for range 8 {
+			go func() {
+				target, err := backup.Into(t.Context(), whole, func(int) {})
+				if err == nil {
+					_, againErr := backup.Into(t.Context(), whole, func(int) {})
+					if !refused(againErr) {
+						t.Errorf("into a directory that somebody has: got error %v", againErr)
+					}
+					_, err = receive(t, srv, target)
+				}
+				done <- err
+			}()
+		}
+		for range 8 {
+			if err := <-done; err != nil && !refused(err) {
+				t.Errorf("got error %v, want none or that another is under way", err)
+			}
+		}
+		if _, err := backUp(t, srv, whole); err != nil {
+			t.Errorf("afterwards: %v", err)
+		}
+		if _, err := restore(t, whole, filepath.Join(t.TempDir(), "restored"), ""); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // A data directory whose restore was killed is refused until somebody has removed it.
 func TestRestoreKilled(t *testing.T) {
 	t.Parallel()
@@ -295,5 +335,132 @@ func TestRestoreKilled(t *testing.T) {
 	}
 	if _, err := restore(t, whole, dir, ""); err == nil || !strings.Contains(err.Error(), "remove it and restore again") {
 		t.Errorf("a restore into it: got error %v", err)
+	}
+}
+
+// Where the key is lost, OAuth 1.0a calls are refused as calls of strangers are, with X's own words, and the log says why.
+// All that needs no sealed secret goes on, and so do new API keys.
+func TestRestoredWithNewKey(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	config := server.Config{Data: filepath.Join(dir, "data"), World: world()}
+	srv, stop := start(t, config)
+	k := srv.Credentials()
+	c := client(t, nil)
+	nonces := 0
+	call := func(k control.Credentials, method, path, authorization, body string) (int, string) {
+		t.Helper()
+		if authorization == "" {
+			nonces++
+			authorization = signed(k, k.URL+path, fmt.Sprint("nonce", nonces))
+		}
+		r, err := http.NewRequest(method, k.URL+path, strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Authorization", authorization)
+		if body != "" {
+			r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		}
+		resp, err := c.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		var text bytes.Buffer
+		if _, err := text.ReadFrom(resp.Body); err != nil {
+			t.Fatal(err)
+		}
+		return resp.StatusCode, text.String()
+	}
+	basic := func(k control.Credentials) string {
+		return "Basic " + base64.StdEncoding.EncodeToString([]byte(k.Apps[0].APIKey+":"+k.Apps[0].APISecret))
+	}
+	const me, v1, appToken, grant = "/2/users/me", "/1.1/account/verify_credentials.json", "/oauth2/token", "grant_type=client_credentials"
+	if status, body := call(k, "GET", me, "", ""); status != 200 {
+		t.Fatalf("before: %d %s", status, body)
+	}
+	whole := filepath.Join(dir, "backup")
+	if _, err := backUp(t, srv, whole); err != nil {
+		t.Fatal(err)
+	}
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	restored := filepath.Join(dir, "restored")
+	if _, err := restore(t, whole, restored, ""); err != nil {
+		t.Fatal(err)
+	}
+	log, err := os.Create(filepath.Join(dir, "log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	srv, _ = start(t, server.Config{Data: restored, Logger: slog.New(slog.NewTextHandler(log, nil))})
+	k.URL, k.AdminURL, k.AdminToken = srv.URL(), srv.AdminURL(), srv.AdminToken
+	answerTo := func(path string) string { // of somebody whom nobody knows
+		stranger := k
+		stranger.Apps = []control.AppCredentials{{APIKey: "nobodys", APISecret: "x"}}
+		_, body := call(stranger, "GET", path, "", "")
+		return body
+	}
+	for _, tt := range []struct {
+		name, method, path, authorization, body string
+		status                                  int
+		want                                    string
+	}{
+		{"v2", "GET", me, "", "", 401, answerTo(me)},
+		{"v1.1", "GET", v1, "", "", 401, answerTo(v1)},
+		{"app-only token", "POST", appToken, basic(k), grant, 403, `{"errors":[{"code":99,"label":"authenticity_token_error","message":"Unable to verify your credentials"}]}`},
+		{"OAuth 2.0", "GET", me, "Bearer " + k.Users[0].AccessToken, "", 200, k.Users[0].Username},
+		{"app-only", "GET", "/2/users/" + k.Users[0].ID.String(), "Bearer " + k.Apps[0].BearerToken, "", 200, k.Users[0].Username},
+	} {
+		if status, body := call(k, tt.method, tt.path, tt.authorization, tt.body); status != tt.status || !strings.Contains(body, tt.want) {
+			t.Errorf("%s: got %d %s, want %d %s", tt.name, status, body, tt.status, tt.want)
+		}
+	}
+	if text, err := os.ReadFile(log.Name()); err != nil || strings.Count(string(text), "is lost: it was sealed with another key") != 3 || strings.Contains(string(text), "level=ERROR") {
+		t.Errorf("the log does not say why, or says that it is the server's fault (%v):\n%s", err, text)
+	}
+
+	// What is given out anew works.
+	issue := func(path string, in, out any) {
+		t.Helper()
+		body, err := json.Marshal(in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := http.NewRequest("POST", k.AdminURL+path, bytes.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Authorization", "Bearer "+k.AdminToken)
+		resp, err := c.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		if err := json.NewDecoder(resp.Body).Decode(out); err != nil || resp.StatusCode >= 300 {
+			t.Fatalf("%s: %s, %v", path, resp.Status, err)
+		}
+	}
+	var app control.MadeApp
+	issue("/admin/apps/"+k.Apps[0].ClientID+"/secrets", control.NewSecret{What: "api_keys"}, &app)
+	k.Apps[0].APIKey, k.Apps[0].APISecret = app.APIKey, app.APISecret
+	var token control.Token
+	issue("/admin/tokens", control.NewToken{Kind: "oauth1", App: app.ID.String(), User: k.Users[0].Username}, &token)
+	old := k.Users[0]
+	k.Users[0].OAuth1Token, k.Users[0].OAuth1TokenSecret = token.Token, token.TokenSecret
+	for _, path := range []string{me, v1} {
+		if status, body := call(k, "GET", path, "", ""); status != 200 {
+			t.Errorf("new API keys, GET %s: %d %s", path, status, body)
+		}
+	}
+	if status, body := call(k, "POST", appToken, basic(k), grant); status != 200 {
+		t.Errorf("new API keys, an app-only token: %d %s", status, body)
+	}
+	k.Users[0] = old
+	if status, body := call(k, "GET", v1, "", ""); status != 401 {
+		t.Errorf("new API keys and an old token: %d %s, want 401", status, body)
 	}
 }

@@ -176,26 +176,39 @@ func (s *Server) release() {
 
 // open opens the store and returns the key that seals secrets in it.
 func (s *Server) open() (seal [32]byte, err error) {
+	o := pebblestore.Options{MaxOpenFiles: s.share.files, Logger: s.Logger}
+	if s.disk != nil {
+		s.disk(&o)
+	}
 	if s.Data == "" {
 		_, _ = cryptorand.Read(seal[:]) // never fails
-		s.store, err = openStore(pebblestore.Options{Logger: s.Logger})
+		s.store, err = openStore(o)
 		return seal, err
 	}
-	s.store, seal, err = openData(s.Data, s.share.files, s.Logger)
+	s.store, seal, err = openData(s.Data, o)
 	return seal, err
 }
 
-// openData opens a data directory, which it makes if it is missing, and keeps about so many files of it open.
-func openData(dir string, files int, logger *slog.Logger) (store.Store, [32]byte, error) {
-	storeDir, seal, err := openDir(dir)
-	if err != nil {
+// openData opens a data directory, which it makes if it is missing. With an error of type *wrongKey, the store is open
+// nonetheless, for what needs no key.
+func openData(dir string, o pebblestore.Options) (store.Store, [32]byte, error) {
+	var seal [32]byte
+	var err error
+	if o.Dir, seal, err = openDir(dir); err != nil {
 		return nil, seal, err
 	}
-	st, err := openStore(pebblestore.Options{Dir: storeDir, MaxOpenFiles: files, Logger: logger})
+	st, err := openStore(o)
 	if err != nil {
 		err = fmt.Errorf("data directory: %w", err)
 		if a, readErr := ReadAdminAccess(dir); readErr == nil {
 			err = fmt.Errorf("%w (by %s, process %d has it open, or had when it was killed)", err, adminFile, a.PID)
+		}
+		return nil, seal, err
+	}
+	if err = checkKey(st, filepath.Join(dir, sealFile), seal); err != nil {
+		if _, ok := errors.AsType[*wrongKey](err); !ok {
+			_ = st.Close() // the first error is the one that helps
+			st = nil
 		}
 	}
 	return st, seal, err
@@ -221,6 +234,11 @@ type issuer struct{ *auth.Auth }
 
 func (i issuer) NewApp(ctx context.Context, app liked.App) (liked.App, control.AppSecrets, error) {
 	app, secrets, err := i.Auth.NewApp(ctx, app)
+	return app, control.AppSecrets(secrets), err
+}
+
+func (i issuer) Regenerate(ctx context.Context, owner liked.UserID, id liked.AppID, what string) (liked.App, control.AppSecrets, error) {
+	app, secrets, err := i.Auth.Regenerate(ctx, owner, id, what)
 	return app, control.AppSecrets(secrets), err
 }
 

@@ -31,6 +31,13 @@ import (
 
 // No goroutine may be left when the tests are over, but for this one and those of the runtime.
 func TestMain(m *testing.M) {
+	if data := os.Getenv(faultyEnv); data != "" {
+		if err := serveFaulty(data); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	code := m.Run()
 	buf := make([]byte, 1<<20)
 	for wait := time.Millisecond; ; wait *= 2 {

@@ -30,6 +30,11 @@ type Grants interface {
 	AppByBearer(ctx context.Context, bearer Hash) (liked.App, error)
 	Apps(ctx context.Context) ([]liked.App, error)
 
+	// SealKey keeps the name of the key that seals secrets in the store, unless one is kept, and returns the one that is.
+	// SetSealKey replaces it.
+	SealKey(ctx context.Context, name string) (kept string, err error)
+	SetSealKey(ctx context.Context, name string) error
+
 	// SetPassword keeps an encoded password hash for the user (NotFound if there is no such user); Password returns it,
 	// NotFound while there is none.
 	SetPassword(ctx context.Context, user liked.UserID, encoded string) error

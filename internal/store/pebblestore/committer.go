@@ -60,6 +60,12 @@ func (q *queue) poke() {
 	}
 }
 
+func (q *queue) empty() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.waiting) == 0
+}
+
 // take exchanges what waits for an empty slice.
 func (q *queue) take(empty []*request) []*request {
 	q.mu.Lock()
@@ -69,24 +75,30 @@ func (q *queue) take(empty []*request) []*request {
 	return taken
 }
 
-// do queues the request and waits for its end. After an error of ctx or of the store, which it does not wait for, the
-// request still belongs to the committer.
+// do queues the request and waits for its end, but not longer than ctx, the store's patience and its health allow: after
+// such an error the request still belongs to the committer, and may happen or not.
 func (s *Store) do(ctx context.Context, r *request) (finished bool, err error) {
+	wait := s.patience.begun.Load()
 	s.queue.push(r)
 	select {
 	case <-r.done:
 		return true, r.err
 	case <-ctx.Done():
 		return false, ctx.Err()
-	case <-s.failed:
-		return false, s.failure.Load()
+	case <-wait.over:
+	}
+	select {
+	case <-r.done: // just now
+		return true, r.err
+	default:
+		return false, s.tired()
 	}
 }
 
 // update runs one operation on the committer, where it sees the exact state, and waits until what it wrote and all
 // that it may have read is on disk. If f returns an error nothing is written.
 //
-// When ctx ends first, update returns while f is still to run. So f must not use what the caller of the store may
+// When ctx or the store's patience ends first, update returns while f is still to run. So f must not use what the caller of the store may
 // change by then, and what f assigns may be read only if update returned nil.
 func (s *Store) update(ctx context.Context, f func(*tx) error) error {
 	if err := s.enter(ctx); err != nil {
@@ -279,6 +291,7 @@ func (s *Store) sync(ended chan<- struct{}) {
 			s.synced.Store(g.number)
 			s.syncedSeq.Store(uint64(g.lastSeq))
 			s.onSync.tell()
+			s.unstuck()
 			for p := range liked.Partitions {
 				if g.logged&(1<<p) != 0 {
 					s.onLog[p].tell()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -365,24 +366,54 @@ func TestStaleLookups(t *testing.T) {
 	ok(t, s.Close())
 }
 
+// standing is a disk whose syncs do not end as long as it stands.
+type standing struct {
+	*vfs.MemFS
+	mu   sync.Mutex
+	goOn chan struct{} // nil: it does not stand
+}
+
+func newStanding() *standing { return &standing{MemFS: vfs.NewCrashableMem()} }
+
+func (d *standing) options() Options {
+	return testOptions(errorfs.Wrap(d.MemFS, errorfs.InjectorFunc(func(op errorfs.Op) error {
+		switch op.Kind {
+		case errorfs.OpFileSync, errorfs.OpFileSyncData, errorfs.OpFileSyncTo:
+			d.mu.Lock()
+			goOn := d.goOn
+			d.mu.Unlock()
+			if goOn != nil {
+				<-goOn
+			}
+		}
+		return nil
+	})))
+}
+
+func (d *standing) stand() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.goOn = make(chan struct{})
+}
+
+func (d *standing) release() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	close(d.goOn)
+	d.goOn = nil
+}
+
 // A disk that stands still keeps nobody longer than they want to wait, and nothing is lost when it goes on.
 func TestDiskStands(t *testing.T) {
 	t.Parallel()
-	var standing atomic.Bool
-	goOn := make(chan struct{})
-	disk := vfs.NewCrashableMem()
-	s := open(t, testOptions(errorfs.Wrap(disk, errorfs.InjectorFunc(func(op errorfs.Op) error {
-		if standing.Load() && (op.Kind == errorfs.OpFileSync || op.Kind == errorfs.OpFileSyncData || op.Kind == errorfs.OpFileSyncTo) {
-			<-goOn
-		}
-		return nil
-	}))))
+	disk := newStanding()
+	s := open(t, disk.options())
 	fill(t, s)
-	standing.Store(true)
+	disk.stand()
 	impatient := func() (context.Context, context.CancelFunc) {
 		return context.WithTimeout(context.Background(), 20*time.Millisecond)
 	}
-	for i := range 100 { // the second and later ones do not even reach the disk
+	for i := range 20 { // the second and later ones do not even reach the disk
 		ctx, cancel := impatient()
 		if _, err := s.SetLike(ctx, 3, 2, i%2 == 0, noon.Add(time.Hour)); err != context.DeadlineExceeded {
 			t.Errorf("like %d: got error %v, want that the time is over", i, err)
@@ -394,8 +425,7 @@ func TestDiskStands(t *testing.T) {
 	if _, err := s.User(ctx, 3); err != context.DeadlineExceeded { // it may have counted what is not on the disk
 		t.Errorf("User: got error %v, want that the time is over", err)
 	}
-	standing.Store(false)
-	close(goOn)
+	disk.release()
 	changed, err := s.SetLike(context.Background(), 2, 2, true, noon.Add(time.Hour))
 	if err != nil || !changed {
 		t.Errorf("a like afterwards: got %v, %v", changed, err)
@@ -408,4 +438,104 @@ func TestDiskStands(t *testing.T) {
 	}
 	proven(t, s)
 	ok(t, s.Close())
+}
+
+// Nor does it keep those for ever who set themselves no time. Once one has waited in vain all are refused at once, without
+// being queued, and are answered again, with nobody's help, when the disk goes on.
+func TestPatience(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	disk := newStanding()
+	o := disk.options()
+	o.Patience = 500 * time.Millisecond
+	s := open(t, o)
+	fill(t, s)
+	for round := range 2 {
+		disk.stand()
+		results := make(chan error)
+		go func() {
+			_, err := s.SetLike(ctx, 3, 2, round%2 == 0, noon)
+			results <- err
+		}()
+		go func() {
+			results <- s.AddUser(ctx, liked.User{ID: liked.UserID(round + 10), Username: "x" + liked.UserID(round+10).String(), Name: "x"})
+		}()
+		for range 2 {
+			if err := <-results; err != errStuck {
+				t.Errorf("round %d: a call that waits: got error %v, want %v", round, err, errStuck)
+			}
+		}
+		waiting := inQueue(s)
+		for i := range 100 {
+			_, err := s.SetLike(ctx, 2, 2, true, noon)
+			_, readErr := s.User(ctx, 2)
+			if err != errStuck || readErr != errStuck {
+				t.Fatalf("round %d: call %d afterwards: got errors %v and %v, want %v", round, i, err, readErr, errStuck)
+			}
+		}
+		if got := inQueue(s); got > waiting {
+			t.Errorf("round %d: got %d calls more in the queue, want none", round, got-waiting)
+		}
+		disk.release()
+		for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
+			_, err := s.SetLike(ctx, 2, 2, true, noon)
+			if err == nil {
+				break
+			}
+			if err != errStuck || time.Now().After(deadline) {
+				t.Fatalf("round %d: a like when the disk goes on: got error %v", round, err)
+			}
+		}
+	}
+	// What gave up in the same moment as all was done leaves nothing that would end it.
+	s.patience.stuck.Store(true)
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
+		if _, err := s.User(ctx, 2); err == nil {
+			break
+		} else if time.Now().After(deadline) {
+			t.Fatalf("a call to a store that has nothing to do: got error %v", err)
+		}
+	}
+	proven(t, s)
+	ok(t, s.Close())
+}
+
+func inQueue(s *Store) int {
+	s.queue.mu.Lock()
+	defer s.queue.mu.Unlock()
+	return len(s.queue.waiting)
+}
+
+// A store whose disk fails answers at once everybody who waits.
+func TestFailureEndsWaits(t *testing.T) {
+	t.Parallel()
+	disk := newStanding()
+	s := open(t, disk.options())
+	fill(t, s)
+	disk.stand()
+	failed := make(chan error)
+	for user := range liked.UserID(2) {
+		go func() {
+			_, err := s.SetLike(context.Background(), user+2, 2, true, noon)
+			failed <- err
+		}()
+	}
+	for deadline := time.Now().Add(time.Minute); s.calls.Load() < 2; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("nobody waits")
+		}
+	}
+	s.fail(errorfs.ErrInjected)
+	for range 2 {
+		if err := <-failed; err != s.failure.Load() {
+			t.Errorf("got error %v, want the failure", err)
+		}
+	}
+	if err := s.AddUser(context.Background(), liked.User{ID: 9, Username: "y", Name: "x"}); err != s.failure.Load() {
+		t.Errorf("later: got error %v, want the failure", err)
+	}
+	disk.release()
+	if err := s.Close(); liked.KindOf(err) != liked.Unavailable {
+		t.Errorf("Close: got error %v", err)
+	}
 }

@@ -15,6 +15,28 @@ import (
 
 func (s *Store) Generation() uint64 { return s.generation.Load() }
 
+func (s *Store) SealKey(ctx context.Context, name string) (kept string, err error) {
+	err = s.update(ctx, func(t *tx) error {
+		b, ok, err := read(t.db(), sealKeyKey, clone)
+		if kept = string(b); err == nil && !ok {
+			kept = name
+			t.set(sealKeyKey, []byte(name))
+		}
+		return err
+	})
+	if err != nil {
+		return "", err
+	}
+	return kept, nil
+}
+
+func (s *Store) SetSealKey(ctx context.Context, name string) error {
+	return s.update(ctx, func(t *tx) error {
+		t.set(sealKeyKey, []byte(name))
+		return nil
+	})
+}
+
 func (s *Store) SetPassword(ctx context.Context, user liked.UserID, encoded string) error {
 	return s.update(ctx, func(t *tx) error {
 		if ok, err := exists(t.db(), userKey(user)); err != nil {

@@ -62,6 +62,7 @@ var (
 
 	importedKey = []byte{tagMeta, 'i'} // -> the highest seq of a like that was imported; there only if there was one
 	floorKey    = []byte{tagMeta, 'p'} // -> a seq that all new ones are above; there only if one was asked for
+	sealKeyKey  = []byte{tagMeta, 's'} // -> the name of the key that seals secrets; there once a server has opened the store
 )
 
 // kind tells the records under tagByHash apart.

@@ -45,6 +45,10 @@ type Options struct {
 	// then. It is for a store that was restored, whose readers may know what it has lost.
 	After time.Time
 
+	// Patience is how long a call waits for the disk before it is refused, give or take a twentieth; 0 means 20 s, which
+	// leaves time to say so within the 35 s that a connection has for an answer.
+	Patience time.Duration
+
 	memTable   uint64        // bytes; for tests
 	pruneEvery time.Duration // for tests; 0 means a minute
 }
@@ -70,6 +74,7 @@ type Store struct {
 	failure  atomic.Pointer[liked.Error]
 	failOnce sync.Once
 	failed   chan struct{} // closed once failure is set
+	patience patience
 
 	queue     queue
 	stop      chan struct{} // closed when no call is left, for the committer
@@ -111,6 +116,9 @@ func Open(o Options) (*Store, error) {
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Patience == 0 {
+		o.Patience = 20 * time.Second
 	}
 	if o.pruneEvery == 0 {
 		o.pruneEvery = time.Minute
@@ -154,6 +162,7 @@ func Open(o Options) (*Store, error) {
 		return nil, s.failure.Load()
 	}
 	guard.armed.Store(true)
+	s.watch(o.Patience)
 	go s.run()
 	return s, nil
 }
@@ -397,6 +406,10 @@ func (s *Store) enter(ctx context.Context) error {
 		s.leave()
 		return err
 	}
+	if s.patience.stuck.Load() {
+		s.leave()
+		return errStuck
+	}
 	return nil
 }
 
@@ -442,49 +455,6 @@ func (s *Store) view(ctx context.Context, f func(r pebble.Reader) error) error {
 	return err
 }
 
-// settle waits until everything that could be read when it was called is on disk.
-func (s *Store) settle(ctx context.Context) error {
-	for seen := s.applied.Load(); s.synced.Load() < seen; {
-		synced := s.onSync.wait()
-		if s.synced.Load() >= seen {
-			break
-		}
-		select {
-		case <-synced:
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-s.failed:
-			return s.failure.Load()
-		}
-	}
-	return nil
-}
-
-// signal tells any number of waiters that something has changed.
-type signal struct {
-	mu sync.Mutex
-	ch chan struct{} // nil while nobody waits
-}
-
-// wait returns a channel that the next change closes. To miss none, call it before looking at what may change.
-func (s *signal) wait() <-chan struct{} {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.ch == nil {
-		s.ch = make(chan struct{})
-	}
-	return s.ch
-}
-
-func (s *signal) tell() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.ch != nil {
-		close(s.ch)
-		s.ch = nil
-	}
-}
-
 // read gets one key and decodes its value, which decode must not keep. ok is false if there is no such key.
 func read[T any](r pebble.Reader, key []byte, decode func([]byte) (T, error)) (v T, ok bool, err error) {
 	value, closer, err := r.Get(key)
@@ -519,7 +489,7 @@ func unavailable(err error) error {
 	if err == nil {
 		return nil
 	}
-	msg := "the disk refuses to be read or written"
+	msg := "the disk refuses to be read or written; the log of the system says why"
 	if pebble.IsCorruptionError(err) {
 		msg = isDamaged
 	}

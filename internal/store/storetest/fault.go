@@ -9,12 +9,12 @@ import (
 )
 
 var faultTests = []test{
-	{"one access fails", func(t *T) { faults(t, false, 1) }},
-	{"all accesses fail from one on", func(t *T) { faults(t, true, 5) }},
+	{"one access fails", func(t *T) { faults(t, false, 3) }},
+	{"all accesses fail from one on", func(t *T) { faults(t, true, 9) }},
 }
 
 // faults runs the same work again and again, each time with a later access to the disk failing, until the work is over
-// before that access. Whatever fails, nothing that was acknowledged is lost and nothing is half there.
+// before that access. Each run takes every stride-th access, beginning with a random one. Whatever fails, nothing that was acknowledged is lost and nothing is half there.
 func faults(t *T, lasting bool, stride int) {
 	if testing.Short() {
 		stride *= 4

@@ -21,6 +21,7 @@ var grantTests = []test{
 	{"sessions", sessions},
 	{"sweep", sweep},
 	{"generation", generation},
+	{"seal key", sealKey},
 }
 
 // hash makes the hash of a secret that is called name.
@@ -414,4 +415,23 @@ func generation(t *T) {
 			t.Errorf("%s: the generation did not change", step.name)
 		}
 	}
+}
+
+func sealKey(t *T) {
+	s := t.open()
+	keeps := func(name, want string) {
+		t.Helper()
+		got, err := s.SealKey(t.ctx, name)
+		t.ok(err)
+		if got != want {
+			t.Errorf("SealKey %q: got %q, want %q", name, got, want)
+		}
+	}
+	keeps("one", "one")
+	keeps("two", "one")
+	t.ok(s.SetSealKey(t.ctx, "three"))
+	keeps("two", "three")
+	s = t.Reopen(t, s)
+	t.end(s)
+	keeps("one", "three")
 }
