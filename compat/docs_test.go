@@ -3,6 +3,9 @@ package compat
 import (
 	"bytes"
 	"context"
+	"errors"
+	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"os"
@@ -74,10 +77,11 @@ func runDocument(t *testing.T, blocks []snippet) {
 	ctx, cancel := beforeTimeout(t)
 	defer cancel()
 	root := checkout(t)
+	sh := newShell(t, root)
 	for i, b := range blocks {
 		switch b.info {
 		case "sh":
-			out, stderr, err := bash(ctx, root, b.text)
+			out, stderr, err := sh.run(ctx, b.text)
 			if err != nil {
 				t.Fatalf("%s\n%v\n%s%s", b.text, err, out, stderr)
 			}
@@ -125,15 +129,85 @@ func checkout(t *testing.T) string {
 	return root
 }
 
-// bash runs a script, with the variables that the last one in the directory left behind.
-func bash(ctx context.Context, dir, script string) (stdout, stderr string, err error) {
+// shell runs the scripts of a document, one after the other, in a directory and in a process group.
+type shell struct {
+	dir   string
+	group int
+}
+
+// newShell returns a shell. What its scripts leave running is killed when the test ends.
+func newShell(t *testing.T, dir string) shell {
+	t.Helper()
+	leader := exec.Command("cat") // as long as it is not waited for, the number of the group is nobody else's
+	leader.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if _, err := leader.StdinPipe(); err != nil {
+		t.Fatal(err)
+	}
+	if err := leader.Start(); err != nil {
+		t.Fatal(err)
+	}
+	sh := shell{dir, leader.Process.Pid}
+	t.Cleanup(func() {
+		_ = sh.kill()
+		_ = leader.Wait() // it was killed
+	})
+	return sh
+}
+
+func (sh shell) kill() error { return syscall.Kill(-sh.group, syscall.SIGKILL) }
+
+// run runs a script, with the variables that the last one in the directory left behind. It may leave something running
+// for the next. If the script does not end within snippetLimit, everything in the group is killed.
+func (sh shell) run(ctx context.Context, script string) (stdout, stderr string, err error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, snippetLimit, fmt.Errorf("it took longer than %v", snippetLimit))
+	defer cancel()
 	script = "if [ -f .variables ]; then . ./.variables; fi\n" + script + "\nexport -p >.variables"
 	cmd := exec.CommandContext(ctx, "bash", "-euo", "pipefail", "-c", script)
-	cmd.Dir = dir
+	cmd.Dir = sh.dir
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pgid: sh.group}
+	cmd.Cancel = sh.kill
+	cmd.WaitDelay = 10 * time.Second
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
-	err = cmd.Run()
+	if err = cmd.Run(); err != nil && ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
 	return out.String(), errs.String(), err
+}
+
+// snippetLimit is far above what the longest snippet takes, which is built first.
+const snippetLimit = 5 * time.Minute
+
+// TestShellKills holds a shell to its promise that nothing survives a script that is stopped.
+func TestShellKills(t *testing.T) {
+	dir := t.TempDir()
+	fifo := filepath.Join(dir, "fifo")
+	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancelCause(t.Context())
+	ended := make(chan error, 1)
+	sh := newShell(t, dir)
+	go func() {
+		_, _, err := sh.run(ctx, "sleep 3600 >fifo & wait")
+		ended <- err
+	}()
+	held, err := os.Open(fifo) // which returns once sleep has opened it
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer held.Close()
+	stopped := errors.New("stopped")
+	cancel(stopped)
+	if err := <-ended; !errors.Is(err, stopped) {
+		t.Errorf("got %v, want %v", err, stopped)
+	}
+	if err := held.SetReadDeadline(time.Now().Add(30 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := held.Read(make([]byte, 1)); err != io.EOF {
+		t.Errorf("a child of the script goes on: %v", err)
+	}
 }
 
 // startDocumented starts the server of a block and waits until it says how to stop it.
@@ -210,7 +284,7 @@ func runGo(ctx context.Context, t *testing.T, root, source string) {
 		t.Fatal(err)
 	}
 	script := "go mod edit -replace liked=" + filepath.Dir(module) + " && go mod tidy && go test ."
-	if out, stderr, err := bash(ctx, dir, script); err != nil {
+	if out, stderr, err := newShell(t, dir).run(ctx, script); err != nil {
 		t.Errorf("%s\n%v\n%s%s", source, err, out, stderr)
 	}
 }

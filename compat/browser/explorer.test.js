@@ -72,7 +72,7 @@ explore("the first click likes a post, in a server that has just been started", 
     }
     await send(page);
     await page.getByText("48 of 50").waitFor();
-    assert.match(server.printed(), new RegExp(`Or in a browser:\n\n  ${server.url}/explorer\n`));
+    assert.match(server.printed(), new RegExp(`  explorer +${server.url}/explorer\n`));
   } finally {
     await server.stop();
   }
@@ -200,6 +200,8 @@ explore("every endpoint of the description can be sent", async (page) => {
     await endpoint(page, "POST /2/users/{id}/likes Like a post").click(); // it is open at first
     for (const name of described) {
       await endpoint(page, name).click();
+      const [, id] = name.match(/\{(webhook_id|subscription_id)\}/) ?? [];
+      if (id) await page.getByLabel(`${id}, required`).fill("1"); // which is not there
       await send(page);
       const said = await answer(page).innerText();
       assert.match(said, /^(200 OK|201 Created|403 Forbidden)/, `${name}: ${said}`); // the last: to delete what another wrote
@@ -224,6 +226,42 @@ explore("fields are ticked, and everything follows", async (page) => {
   await opened.getByText(`liked_tweets?max_results=5&tweet.fields=public_metrics,created_at`).waitFor(); // in the code
   await opened.getByRole("button", { name: "Send" }).click();
   await opened.getByText("like_count").first().waitFor();
+});
+
+explore("a stream is read for ten seconds", async (page) => {
+  await page.goto(`${explorer}#access_token=${world.apps[0].bearer_token}`);
+  await bar(page).getByText("You call as an app").waitFor();
+  await endpoint(page, "POST /2/users/{id}/likes Like a post").click(); // it is open at first
+  await endpoint(page, "GET /2/likes/firehose/stream Stream all public likes").click();
+  await page.getByLabel("partition, required").fill("17"); // where alice's likes are
+  const opened = page.waitForResponse((r) => new URL(r.url()).pathname === "/2/likes/firehose/stream");
+  await send(page);
+  assert.equal((await opened).status(), 200);
+  await page.getByRole("button", { name: "Reading for ten seconds…" }).waitFor();
+  assert.equal(await like("alice", post(6), `Bearer ${alice.access_token}`), 200);
+  const said = await answer(page).innerText();
+  assert.match(said, /200 OK/);
+  assert.match(said, new RegExp(`"liked_tweet_id": ?"${post(6)}"`));
+  assert.match(said, /\d+ of 1,000\s+left in 15 minutes/);
+
+  // An app has one connection to a partition: whoever reads it next takes the place that the page has left.
+  const authorization = `Bearer ${world.apps[0].bearer_token}`;
+  for (const deadline = Date.now() + 15_000; ; ) {
+    const next = new AbortController();
+    const { status } = await fetch(`${world.url}/2/likes/firehose/stream?partition=17`, { headers: { authorization }, signal: next.signal });
+    next.abort();
+    if (status === 200) break;
+    assert.ok(Date.now() < deadline, `the page reads on: ${status}`);
+  }
+});
+
+explore("the files for Postman", async (page) => {
+  await page.goto(explorer);
+  for (const name of ["collection", "environment"]) {
+    const download = page.waitForEvent("download");
+    await page.getByRole("link", { name, exact: true }).click();
+    assert.equal((await download).suggestedFilename(), `liked.postman_${name}.json`);
+  }
 });
 
 explore("in a server that keeps its tokens", async (page) => {

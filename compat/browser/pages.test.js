@@ -1,7 +1,7 @@
 // The pages, in a real browser: what people do on them, and that everybody can.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { App, authorizeURL, elsewhereURL, inspect, like, me, oauth1, openBrowser, openPage, post, redeem, signer, user, world } from "./world.js";
+import { App, Receiver, authorizeURL, elsewhereURL, inspect, like, me, oauth1, openBrowser, openPage, post, redeem, signer, user, world } from "./world.js";
 
 const likes = "tweet.read users.read like.read like.write offline.access";
 
@@ -365,6 +365,70 @@ browse("the developer portal", async (page) => {
   await page.getByRole("status").waitFor();
   assert.equal(await heading(page), "Renamed");
   assert.equal((await page.goto(url)).status(), 400, "an address that is no longer registered");
+});
+
+browse("webhooks in the portal", async (page) => {
+  await page.goto(`${world.url}/developer`);
+  await signIn(page, "alice");
+  const { apiSecret } = await createApp(page, "Listener", [`${site.url}/callback`]);
+  const receiver = await new Receiver().listen(apiSecret);
+  try {
+    const address = `${receiver.url}/likes`;
+    const section = page.getByRole("region", { name: "Webhooks" });
+    const hook = section.getByRole("article", { name: address });
+    const says = async (role, words) => assert.match(await page.getByRole(role).innerText(), words);
+    const add = async () => {
+      await section.getByLabel("URL").fill(address);
+      await section.getByRole("button", { name: "Add webhook" }).click();
+    };
+    await section.getByText("There are none yet.").waitFor();
+    receiver.honest = false;
+    await add();
+    await says("alert", /failed its challenge/);
+    assert.equal(await section.getByLabel("URL").inputValue(), address);
+    assert.equal(await hook.count(), 0);
+    receiver.honest = true;
+    await add();
+    await says("status", /registered/);
+    const [, id] = (await hook.innerText()).match(/\nValid · ID (\d+) ·/);
+    await inspect(page, "app-webhook");
+    await add();
+    await says("alert", /That is so already/);
+
+    await page.getByRole("button", { name: "OAuth 2.0 access token" }).click();
+    const authorization = `Bearer ${(await secretsOn(page))["Access token"]}`;
+    const subscribed = await fetch(`${world.url}/2/activity/subscriptions`, {
+      method: "POST",
+      headers: { authorization, "content-type": "application/json" },
+      body: JSON.stringify({ event_type: "like.create", filter: { user_id: user("alice").id }, webhook_id: id }),
+    });
+    assert.equal(subscribed.status, 200, await subscribed.text());
+    const before = await fetch(`${world.url}/2/users/${user("alice").id}/likes/${post(1)}`, { method: "DELETE", headers: { authorization } });
+    assert.equal(before.status, 200, await before.text()); // so that it is news
+    assert.equal(await like("alice", post(1), authorization), 200);
+    for (const deadline = Date.now() + 15_000; receiver.likes.length === 0; ) {
+      assert.ok(Date.now() < deadline, "the like was not delivered");
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    assert.deepEqual(receiver.likes, [post(1)]);
+
+    receiver.honest = false;
+    await hook.getByRole("button", { name: "Validate" }).click();
+    await says("alert", /failed its challenge/);
+    assert.match(await hook.innerText(), /Not valid: it gets nothing until it is validated[\s\S]*Last challenge: /);
+    await inspect(page, "app-webhook-invalid");
+    receiver.honest = true;
+    await hook.getByRole("button", { name: "Validate" }).click();
+    await says("status", /The webhook is valid/);
+    assert.match(await hook.innerText(), /\nValid ·/);
+
+    await hook.getByRole("button", { name: "Remove" }).click();
+    await says("status", /removed/);
+    await section.getByText("There are none yet.").waitFor();
+    assert.equal(await hook.count(), 0);
+  } finally {
+    receiver.close();
+  }
 });
 
 // What a stranger names an app stays text.

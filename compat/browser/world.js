@@ -115,6 +115,36 @@ export class App {
   }
 }
 
+// Receiver is an endpoint of an app for webhooks. It keeps the likes that come with a right signature.
+export class Receiver {
+  likes = [];
+  honest = true; // whether challenges are answered right
+
+  async listen(secret) {
+    const sign = (text) => "sha256=" + createHmac("sha256", secret).update(text).digest("base64");
+    this.server = createServer(async (req, res) => {
+      const token = new URL(req.url, this.url).searchParams.get("crc_token");
+      if (token !== null) {
+        res.end(JSON.stringify({ response_token: sign(this.honest ? token : "something else") }));
+        return;
+      }
+      let body = "";
+      for await (const text of req.setEncoding("utf8")) body += text;
+      const good = req.headers["x-twitter-webhooks-signature"] === sign(body);
+      if (good) this.likes.push(JSON.parse(body).data.payload.liked_tweet_id);
+      res.writeHead(good ? 200 : 403).end();
+    });
+    await new Promise((resolve) => this.server.listen(0, "127.0.0.1", resolve));
+    this.url = `http://127.0.0.1:${this.server.address().port}`;
+    return this;
+  }
+
+  close() {
+    this.server.closeAllConnections();
+    this.server.close();
+  }
+}
+
 // authorizeURL is where an app sends people, with what it has to remember.
 export function authorizeURL(app, redirect, scope, base = world.url) {
   const verifier = randomBytes(32).toString("base64url");

@@ -88,7 +88,7 @@ func newWorldOn(t *testing.T, disk pebblestore.Options, change func(*api.Options
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, store: st, tokens: map[string]string{}, apps: map[string]liked.AppID{}, signers: map[string]oauth1{}, seen: make(chan liked.Exchange, 1000)}
+	w := &world{t: t, store: st, tokens: map[string]string{}, apps: map[string]liked.AppID{}, signers: map[string]oauth1{}, seen: make(chan liked.Exchange, 2000)}
 	w.auth, err = auth.New(auth.Options{
 		Store:   st,
 		BaseURL: func(r *http.Request) string { return "http://" + r.Host },

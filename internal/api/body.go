@@ -37,6 +37,7 @@ type property struct {
 	enum     []string // of strings; nil: any
 	object   *schema  // of objects; nil: any
 	newer    bool     // known only where X speaks the newer words
+	postman  string   // what requests for Postman have here; "": they leave it out, but for a required object
 }
 
 // body is the members of a JSON object, each value as its JSON text.
@@ -69,7 +70,7 @@ func (b body) text(name string) string {
 var idPattern = regexp.MustCompile(`^[0-9]{1,19}$`)
 
 var likeBody = &schema{
-	properties: []property{{name: "tweet_id", typ: "string", pattern: idPattern, required: true}},
+	properties: []property{{name: "tweet_id", typ: "string", pattern: idPattern, required: true, postman: "{{postId}}"}},
 	closed:     func(f facts) bool { return f.closedLikeBody },
 }
 

@@ -103,12 +103,13 @@ func (d *description) operation(rt *endpoint) members {
 	return op
 }
 
-// tag is the group of endpoints that the endpoint belongs to, as X's documentation groups them.
+// tag is the group of endpoints that the endpoint belongs to, as X's documentation groups them, but that
+// Activity is part of Webhooks: here subscriptions lead nowhere else.
 func (f facts) tag(rt *endpoint) string {
 	path := rt.path()
 	for _, group := range []struct{ words, tag string }{
 		{"/stream", "Stream"}, {"/likes", "Likes"}, {"/liked_tweets", "Likes"}, {"/liking_users", "Likes"},
-		{"/webhooks", "Webhooks"}, {"/2/users", "Users"},
+		{"/webhooks", "Webhooks"}, {"/activity", "Webhooks"}, {"/2/users", "Users"},
 	} {
 		if strings.Contains(path, group.words) {
 			return group.tag

@@ -66,16 +66,17 @@ func (d *description) item(rt *endpoint, kinds liked.Credential) postman.Item {
 		r.JSON(rt.body.example())
 	}
 	item := postman.Item{Name: rt.summary, ID: rt.id, Response: []postman.Response{}}
-	rules, saved := rt.userRules, postman.Bearer("{{accessToken}}")
+	user := postman.Bearer("{{accessToken}}")
+	rules, saved := rt.userRules, user
 	switch {
 	case rt.allow == 0:
 		r.Auth, saved = postman.NoAuth(), postman.NoAuth()
 	case kinds == liked.OAuth1User:
 		item.ID += " OAuth 1.0a"
 		saved = postman.OAuth1("")
-	case kinds == liked.AppOnly:
+	case kinds&liked.OAuth2User == 0:
 		saved, rules = postman.Bearer("{{bearerToken}}"), rt.appRules
-		if rt.allow != liked.AppOnly {
+		if rt.allow != kinds {
 			item.ID += " app-only"
 		} else {
 			r.Auth = saved
@@ -89,9 +90,12 @@ func (d *description) item(rt *endpoint, kinds liked.Credential) postman.Item {
 		item.Response = append(item.Response, postman.Response{Name: name, OriginalRequest: changed})
 	}
 	item.Event = append(item.Event, d.test(rt, rules))
-	if strings.HasSuffix(rt.path(), "/stream") { // the answer has no end
+	if rt.streams() { // the answer has no end
 		item.Event = append(item.Event, postman.OnlyWith("streams"))
 		return item
+	}
+	if d.tag(rt) == "Webhooks" {
+		item.Event = append(item.Event, postman.OnlyWith("webhookUrl", replayTimes(rt)...))
 	}
 	if rt.answer == nil { // it is larger than all others together
 		return item
@@ -101,7 +105,10 @@ func (d *description) item(rt *endpoint, kinds liked.Credential) postman.Item {
 		return item
 	}
 	save("No credentials", postman.NoAuth(), func(*postman.Request) {})
-	if rt.writes() {
+	switch {
+	case rt.allow&liked.OAuth2User == 0:
+		save("A kind of token that it does not take", user, func(*postman.Request) {})
+	case rt.writes() && rt.scopes != 0:
 		save("A token without the scopes", saved, func(*postman.Request) {})
 	}
 	if rt.self {
@@ -110,15 +117,27 @@ func (d *description) item(rt *endpoint, kinds liked.Credential) postman.Item {
 	if len(rt.ids) > 0 {
 		last := len(rt.ids) - 1
 		save("A malformed "+rt.ids[last], saved, func(r *postman.Request) { r.URL.Variable[last].Value = "not-one" })
-		if !rt.writes() {
+		if !rt.writes() || d.tag(rt) == "Webhooks" {
 			save("Nothing of that "+rt.ids[last], saved, func(r *postman.Request) { r.URL.Variable[last].Value = "404" })
 		}
 	}
 	if rt.body != nil {
-		save("An empty object", saved, func(r *postman.Request) { r.JSON("{}") })
-		if rt.self {
-			save("No such post", saved, func(r *postman.Request) { r.JSON(strings.Replace(rt.body.example(), "{{postId}}", "404", 1)) })
+		another := func(name, old, value string) {
+			if text := rt.body.example(); strings.Contains(text, old) {
+				save(name, saved, func(r *postman.Request) { r.JSON(strings.Replace(text, old, value, 1)) })
+			}
 		}
+		if slices.ContainsFunc(rt.body.properties, func(p property) bool { return p.required }) {
+			save("An empty object", saved, func(r *postman.Request) { r.JSON("{}") })
+		}
+		another("No such post", "{{postId}}", "404")
+		another("No such user", "{{userId}}", "404")
+		if len(rt.ids) == 0 { // else what the path names, and another request has deleted, is missed first
+			another("No such webhook", "{{webhookId}}", "404")
+		}
+		another("An event of another type", likeCreate, "follow.follow")
+		another("An endpoint that fails the challenge", "{{webhookUrl}}", "{{baseUrl}}/no/such/path")
+		another("A time that is too long ago", "{{replayFrom}}", "202001010000")
 	}
 	if slices.ContainsFunc(rt.route.limits, func(l limit.Rule) bool { return !l.App && l.Max <= 50 }) {
 		save("Too many requests", saved, func(*postman.Request) {})
@@ -166,11 +185,16 @@ func (d *description) test(rt *endpoint, rules []limit.Rule) postman.Event {
 		panic(err) // it was read from JSON-like data
 	}
 	lines = append(lines, "const schema = "+string(schema)+";", `pm.test("it has the shape that it must have", () => pm.response.to.have.jsonSchema(schema));`)
-	switch {
-	case status == http.StatusCreated: // whoever deletes in a run deletes this
-		lines = append(lines, `pm.environment.set("newPostId", pm.response.json().data.id);`)
-	case rt.self:
+	if rt.self {
 		lines = append(lines, fmt.Sprintf(`pm.test("it says what is now", () => pm.expect(pm.response.json().data.liked).to.eql(%t));`, rt.method() == http.MethodPost))
+	}
+	switch rt.answer.(type) { // what later requests of a run change and delete
+	case created:
+		lines = append(lines, `pm.environment.set("newPostId", pm.response.json().data.id);`)
+	case webhookObject:
+		lines = append(lines, `pm.environment.set("webhookId", pm.response.json().data.id);`)
+	case subscribed:
+		lines = append(lines, `pm.environment.set("subscriptionId", pm.response.json().data.subscription.subscription_id);`)
 	}
 	return postman.Test(lines...)
 }
@@ -214,6 +238,10 @@ func (rt *endpoint) words(rules []limit.Rule) string {
 // deletes one that was made for that, and where likes are private one asks who likes a post of one's own.
 func (rt *endpoint) example(name string) string {
 	switch schema := rt.wordSchema(name); {
+	case name == "webhook_id":
+		return "{{webhookId}}"
+	case name == "subscription_id":
+		return "{{subscriptionId}}"
 	case rt.method() == http.MethodDelete && !rt.self && reflect.DeepEqual(schema, ref("PostID")):
 		return "{{newPostId}}"
 	case rt.likes && rt.allow != rt.route.allow && reflect.DeepEqual(schema, ref("PostID")):
@@ -247,19 +275,30 @@ func (rt *endpoint) exampleQuery() (query []postman.Variable) {
 	return query
 }
 
-// example is a body with what is required.
+// example is a body that succeeds.
 func (s *schema) example() string {
 	var text []string
 	for _, p := range s.properties {
 		switch {
-		case !p.required:
-		case p.pattern == idPattern:
-			text = append(text, fmt.Sprintf("\t%q: \"{{postId}}\"", p.name))
-		default:
-			text = append(text, fmt.Sprintf("\t%q: \"Hello from Postman, {{$guid}}\"", p.name))
+		case p.postman != "":
+			text = append(text, fmt.Sprintf("\t%q: %q", p.name, p.postman))
+		case p.required && p.object != nil:
+			text = append(text, fmt.Sprintf("\t%q: %s", p.name, strings.ReplaceAll(p.object.example(), "\n", "\n\t")))
 		}
 	}
 	return "{\n" + strings.Join(text, ",\n") + "\n}"
+}
+
+// replayTimes are lines that set the times of a replay to the hour before now.
+func replayTimes(rt *endpoint) []string {
+	if rt.body == nil || !strings.Contains(rt.body.example(), "{{replayFrom}}") {
+		return nil
+	}
+	return []string{
+		`const minute = (ago) => new Date(Date.now() - ago).toISOString().replace(/\D/g, "").slice(0, 12);`,
+		`pm.environment.set("replayFrom", minute(3600000));`,
+		`pm.environment.set("replayTo", minute(0));`,
+	}
 }
 
 // inline returns the schema with what it refers to in place of the references, and without what is only for people.

@@ -581,6 +581,48 @@ func TestStreamSample(t *testing.T) {
 	}
 }
 
+// A thousand streams are open on one server, and each tells each like of its partition once, while one more app reads
+// nothing of what it is sent.
+func TestThousandStreams(t *testing.T) {
+	t.Parallel()
+	const apps, likes = 50, 200
+	w := streamWorld(t, nil)
+	for n := range likes {
+		w.must(w.store.AddUser(t.Context(), liked.User{ID: liked.UserID(1000 + n), Username: fmt.Sprint("user", n), Name: "x", CreatedAt: start}))
+	}
+	readers := make([]*reader, apps)
+	for n := range readers {
+		w.do(fmt.Sprint("app-only app", n))
+		readers[n] = w.read(fmt.Sprint("app", n), firehose("")...)
+	}
+	for _, target := range firehose("") {
+		w.connect("machine", target)
+	}
+	if got, want := w.api.OpenStreams(), (apps+1)*liked.Partitions; got != want {
+		t.Fatalf("%d streams are open, want %d", got, want)
+	}
+	for n := range likes {
+		changed, err := w.store.SetLike(t.Context(), liked.UserID(1000+n), liked.PostID(101+n%9), true, start.Add(time.Duration(n)*time.Second))
+		if err != nil || !changed {
+			t.Fatalf("like %d: %v, %v", n, changed, err)
+		}
+	}
+	var first []string
+	for n, r := range readers {
+		var events []string
+		for range likes {
+			events = append(events, r.event())
+		}
+		slices.Sort(events)
+		if n == 0 {
+			first = events
+		}
+		if distinct := len(slices.Compact(slices.Clone(events))); distinct != likes || !slices.Equal(events, first) {
+			t.Errorf("app %d got %d different events, of %d, which are those of the first app: %v", n, distinct, likes, slices.Equal(events, first))
+		}
+	}
+}
+
 // However the log and its readers run, each reader gets each like once, from the moment that it names: one who joins in
 // the middle changes from the log to the feed without a gap.
 func TestStreamHandOver(t *testing.T) {

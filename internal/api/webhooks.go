@@ -14,11 +14,11 @@ import (
 var hookPattern = regexp.MustCompile(idPattern.String())
 
 var (
-	webhookBody = &schema{properties: []property{{name: "url", typ: "string", required: true}}, closed: never}
+	webhookBody = &schema{properties: []property{{name: "url", typ: "string", required: true, postman: "{{webhookUrl}}"}}, closed: never}
 	replayBody  = &schema{properties: []property{
-		{name: "webhook_id", typ: "string", pattern: hookPattern, required: true},
-		{name: "from_date", typ: "string", pattern: minutePattern, required: true},
-		{name: "to_date", typ: "string", pattern: minutePattern, required: true},
+		{name: "webhook_id", typ: "string", pattern: hookPattern, required: true, postman: "{{webhookId}}"},
+		{name: "from_date", typ: "string", pattern: minutePattern, required: true, postman: "{{replayFrom}}"},
+		{name: "to_date", typ: "string", pattern: minutePattern, required: true, postman: "{{replayTo}}"},
 	}, closed: never}
 	minutePattern = regexp.MustCompile(`^[0-9]{12}$`)
 )

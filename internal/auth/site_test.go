@@ -50,6 +50,8 @@ type site struct {
 	seen    []liked.Exchange
 	secrets []string // that no log line may contain
 	nonces  atomic.Int64
+
+	serving sync.RWMutex // held for reading by each request until it has been observed, which is after its answer
 }
 
 func newSite(t testing.TB, change func(*auth.HandlerOptions)) *site {
@@ -96,7 +98,11 @@ func newSite(t testing.TB, change func(*auth.HandlerOptions)) *site {
 	o.Hooks = hooks
 	h, err := s.auth.NewHandler(o)
 	check(t, err)
-	srv := httptest.NewServer(h)
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.serving.RLock()
+		defer s.serving.RUnlock()
+		h.ServeHTTP(w, r)
+	}))
 	s.url = srv.URL
 	s.secrets = append(s.secrets, password, verifier)
 	t.Cleanup(func() {
@@ -129,7 +135,10 @@ func (s *site) checkLog(t testing.TB) {
 	}
 }
 
+// last is the request that was answered last.
 func (s *site) last() liked.Exchange {
+	s.serving.Lock()
+	defer s.serving.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.seen[len(s.seen)-1]

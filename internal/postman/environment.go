@@ -32,6 +32,7 @@ func (e Environment) MarshalJSON() ([]byte, error) {
 		"callbackUrl", e.CallbackURL, "clientId", e.ClientID, "apiKey", e.APIKey)
 	add("secret", "clientSecret", e.ClientSecret, "accessToken", e.AccessToken, "refreshToken", e.RefreshToken, "apiSecret", e.APISecret,
 		"oauth1Token", e.OAuth1Token, "oauth1TokenSecret", e.OAuth1TokenSecret, "bearerToken", e.BearerToken, "tokenToRevoke", "")
+	add("default", "webhookUrl", "", "streams", "") // runs leave out what needs them
 	return encodeEnvironment(values)
 }
 

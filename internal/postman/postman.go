@@ -154,9 +154,10 @@ func Test(lines ...string) Event { return Event{"test", Script{"text/javascript"
 // Before returns the script that is run before the request.
 func Before(lines ...string) Event { return Event{"prerequest", Script{"text/javascript", lines}} }
 
-// OnlyWith returns a script that leaves a request out of a run while the variable has no value.
-func OnlyWith(variable string) Event {
-	return Before(`if (!pm.variables.get("` + variable + `")) pm.execution.skipRequest();`)
+// OnlyWith returns a script that leaves a request out of a run while the variable has no value, and else goes on with the
+// lines.
+func OnlyWith(variable string, lines ...string) Event {
+	return Before(append([]string{`if (!pm.variables.get("` + variable + `")) pm.execution.skipRequest();`}, lines...)...)
 }
 
 // Encode writes a collection or an environment.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/hmac"
 	"crypto/sha1"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"flag"
@@ -11,6 +12,7 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"regexp"
@@ -37,7 +39,7 @@ func TestPostman(t *testing.T) {
 		t.Run(profile, func(t *testing.T) {
 			noon := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 			w := &server.World{Users: 7, Posts: 8, Seed: 1, TokenLifetime: 24 * time.Hour}
-			srv, _ := start(t, server.Config{World: w, Profile: profile, TokenLifetime: 2 * time.Hour, Now: func() time.Time { return noon }})
+			srv, _ := start(t, server.Config{World: w, Profile: profile, PrivateWebhooks: true, TokenLifetime: 2 * time.Hour, Now: func() time.Time { return noon }})
 			p := newPostman(t, srv, noon)
 			got := p.record()
 			file := "../postman/answers/" + profile + ".json"
@@ -127,7 +129,23 @@ func newPostman(t *testing.T, srv *server.Server, now time.Time) *poster {
 	}
 	p.narrow = p.issue(k, user.Username, "tweet.read users.read like.read")
 	p.variables["tokenToRevoke"] = p.issue(k, user.Username, "")
+	p.variables["webhookUrl"] = p.receive()
+	p.variables["replayFrom"], p.variables["replayTo"] = now.Add(-time.Hour).Format(minute), now.Format(minute)
 	return p
+}
+
+const minute = "200601021504"
+
+// receive starts an endpoint for webhooks, which takes everything, and returns its URL.
+func (p *poster) receive() string {
+	key := []byte(p.variables["apiSecret"])
+	endpoint := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mac := hmac.New(sha256.New, key)
+		mac.Write([]byte(r.URL.Query().Get("crc_token")))
+		fmt.Fprintf(w, `{"response_token":"sha256=%s"}`, base64.StdEncoding.EncodeToString(mac.Sum(nil)))
+	}))
+	p.Cleanup(endpoint.Close)
+	return endpoint.URL + "/likes"
 }
 
 func (p *poster) issue(k control.Credentials, user, scopes string) string {
@@ -187,12 +205,8 @@ func (p *poster) record() postman.Answers {
 					if success := a.Code/100 == 2; success != (saved.Name == "Success") && !strings.HasPrefix(saved.Name, "Nothing of that") {
 						p.Errorf("%s: %s: %d %s", item.ID, saved.Name, a.Code, a.Body)
 					}
-					if item.ID == "createTweet" && saved.Name == "Success" {
-						var made struct{ Data struct{ ID string } }
-						if err := json.Unmarshal([]byte(a.Body), &made); err != nil {
-							p.Fatal(err)
-						}
-						p.variables["newPostId"] = made.Data.ID
+					if saved.Name == "Success" {
+						p.keep(item.ID, a.Body)
 					}
 					answers[item.ID][saved.Name] = a
 				}
@@ -203,6 +217,34 @@ func (p *poster) record() postman.Answers {
 		p.Fatalf("%d items have answers", len(answers))
 	}
 	return answers
+}
+
+// keep does what the tests of the request do: it sets the variable that names what was made.
+func (p *poster) keep(item, body string) {
+	p.Helper()
+	var made struct {
+		Data struct {
+			ID           string
+			Subscription struct {
+				ID string `json:"subscription_id"`
+			}
+		}
+	}
+	name, id := "", &made.Data.ID
+	switch item {
+	case "createTweet":
+		name = "newPostId"
+	case "createWebhooks":
+		name = "webhookId"
+	case "createActivitySubscription":
+		name, id = "subscriptionId", &made.Data.Subscription.ID
+	default:
+		return
+	}
+	if err := json.Unmarshal([]byte(body), &made); err != nil {
+		p.Fatal(err)
+	}
+	p.variables[name] = *id
 }
 
 // kept are the headers that say something about a request, and not about the moment.
@@ -249,7 +291,8 @@ func (p *poster) send(in savedRequest) postman.Answer {
 	if err != nil {
 		p.Fatal(err)
 	}
-	a := postman.Answer{Code: resp.StatusCode, Header: []postman.Header{}, Body: secret.ReplaceAllString(string(text), "${1}…")}
+	told := strings.ReplaceAll(string(text), p.variables["webhookUrl"], "http://127.0.0.1:3009/likes")
+	a := postman.Answer{Code: resp.StatusCode, Header: []postman.Header{}, Body: secret.ReplaceAllString(told, "${1}…")}
 	for _, name := range slices.Sorted(maps.Keys(resp.Header)) {
 		if kept.MatchString(name) {
 			a.Header = append(a.Header, postman.Header{Key: strings.ToLower(name), Value: resp.Header.Get(name)})

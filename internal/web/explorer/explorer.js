@@ -29,11 +29,14 @@ async function begin(token, how) {
   return { token, how, user: data, status: answer.status };
 }
 
+const tokenIn = ({ hash }) => new URLSearchParams(hash.slice(1)).get("access_token");
+
 async function whoCalls() {
-  const hash = new URLSearchParams(location.hash.slice(1));
+  const linked = tokenIn(location) ?? kept.get("linked");
   const query = new URLSearchParams(location.search);
-  if (hash.has("access_token") || query.has("state")) history.replaceState(null, "", here);
-  if (hash.has("access_token")) return begin(hash.get("access_token"), "link");
+  if (tokenIn(location) || query.has("state")) history.replaceState(null, "", here);
+  kept.remove("linked");
+  if (linked) return begin(linked, "link");
   if (query.has("state")) return begin(await redeem(query), "signed in");
   const before = kept.get("caller");
   if (before && (before.how !== "given" || before.token === given)) return before;
@@ -135,21 +138,27 @@ function prepare(description) {
     if (schemas[name]) schemas[name].example = value || undefined;
   }
   const named = (schema) => example[schema?.$ref?.split("/").pop()];
+  // What bodies have under these names, whose schemas do not say what it is.
+  const words = { text: "Hello from the explorer", event_type: "like.create", user_id: example.UserID, tag: "from the explorer" };
   for (const operation of Object.values(description.paths).flatMap((path) => Object.values(path))) {
     for (const parameter of operation.parameters ?? []) {
       if (parameter.required && parameter.schema.type === "array") parameter.example = [named(parameter.schema.items)].filter(Boolean);
+      if (parameter.required && parameter.schema.type === "integer") parameter.example = parameter.schema.minimum;
       if (!parameter.required) delete parameter.schema.default; // what is not sent has its default, too
     }
     const body = operation.requestBody?.content["application/json"];
-    if (body) body.example = bodyOf(body.schema, named);
+    if (body) body.example = bodyOf(body.schema, (name, schema) => named(schema) ?? words[name]);
   }
   return description;
 }
 
-// bodyOf is the least body that makes sense: what is required, or else the text.
-function bodyOf({ required, properties = {} }, named) {
-  const names = required ?? Object.keys(properties).filter((name) => name === "text");
-  return Object.fromEntries(names.map((name) => [name, named(properties[name]) ?? properties[name]?.example ?? (name === "text" ? "Hello from the explorer" : "")]));
+// bodyOf is the least body that makes sense: what is required, or else what is known.
+function bodyOf({ required, properties = {} }, valueOf) {
+  const names = required ?? Object.keys(properties).filter((name) => valueOf(name, {}));
+  return Object.fromEntries(names.map((name) => {
+    const schema = properties[name];
+    return [name, valueOf(name, schema) ?? (schema.properties ? bodyOf(schema, valueOf) : "")];
+  }));
 }
 
 // Streams have no end. What comes within this time is the answer that is shown.
@@ -201,9 +210,13 @@ async function start() {
   if (!location.hash) ui.layoutActions.show(["operations", description.paths["/2/users/{id}/likes"].post.tags[0], "usersIdLike"], true);
 }
 
-// An address with a token, in a tab that has the page already, loads nothing by itself.
-addEventListener("hashchange", () => {
-  if (location.hash.startsWith("#access_token=")) location.reload();
+// An address with a token, in a tab that has the page already, loads nothing by itself. Swagger UI may write an address of
+// its own before the page is loaded again.
+addEventListener("hashchange", ({ newURL }) => {
+  const token = tokenIn(new URL(newURL));
+  if (!token) return;
+  kept.set("linked", token);
+  location.reload();
 });
 
 start().catch((error) => {

@@ -225,7 +225,9 @@ export const plugin = ({ origin, caller }) => (system) => {
       // What is wrong in the form is sent, too: to see how the server refuses it is what one is here for.
       execute: (Execute) => class Send extends Execute {
         render() {
-          return h("button", { type: "button", className: "main send", disabled: this.props.disabled, onClick: this.handleValidationResultPass }, this.props.disabled ? "Sending…" : "Send");
+          const { disabled, operation } = this.props;
+          const busy = operation.get("x-twitter-streaming") ? "Reading for ten seconds…" : "Sending…";
+          return h("button", { type: "button", className: "main send", disabled, onClick: this.handleValidationResultPass }, disabled ? busy : "Send");
         }
       },
       TextArea: (TextArea) => (props) => h(TextArea, { ...props, "aria-label": "Request body, JSON", spellCheck: false, rows: Math.max(3, String(props.value).split("\n").length) }),
