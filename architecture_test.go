@@ -32,6 +32,7 @@ var allowed = map[string]struct{ ours, outside string }{
 	"internal/server":            {". internal/store internal/store/pebblestore internal/limit internal/backup internal/control internal/auth internal/home internal/api internal/web internal/postman internal/webhook", "github.com/prometheus/client_golang"},
 	"internal/bench":             {"", "github.com/HdrHistogram/hdrhistogram-go github.com/cockroachdb/pebble/v2 golang.org/x/sys"},
 	"cmd/liked":                  {". internal/server internal/control internal/archive internal/backup internal/postman internal/bench", "github.com/alecthomas/kong github.com/schollz/progressbar/v3 golang.org/x/term"},
+	"internal/livetest":          {"internal/bench internal/server", ""},
 	"likedtest":                  {". internal/server internal/control", ""},
 }
 

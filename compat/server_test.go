@@ -10,12 +10,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"liked/internal/livetest"
 )
 
 // required reports whether LIKED_REQUIRE, a list with commas, names what or says "all". A test that is required fails
@@ -28,18 +29,9 @@ func required(what string) bool {
 // build builds the binary and returns its path. It is built with the race detector if the test is, or if race says so.
 func build(t *testing.T, race bool) string {
 	t.Helper()
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		t.Fatal("the test binary does not say how it was built")
-	}
-	race = race || slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
-	bin := filepath.Join(t.TempDir(), "liked")
-	args := []string{"build", "-buildvcs=false", "-o", bin}
-	if race {
-		args = append(args, "-race")
-	}
-	if out, err := exec.CommandContext(t.Context(), "go", append(args, "liked/cmd/liked")...).CombinedOutput(); err != nil {
-		t.Fatalf("go %s: %v\n%s", strings.Join(args, " "), err, out)
+	bin, err := livetest.Build(t.Context(), t.TempDir(), race || livetest.Raced())
+	if err != nil {
+		t.Fatal(err)
 	}
 	return bin
 }

@@ -21,11 +21,13 @@ type load struct {
 	refreshers []*refresher
 	granters   []*granter
 	publishers []*publisher
+	readers    *readers
 
 	acknowledged, unanswered atomic.Int64
 }
 
-func newLoad(m *machine) *load {
+func newLoad(m *machine, rng *rand.Rand) *load {
+	m.t.Helper()
 	l := &load{m: m, c: client(m.t)}
 	for i := range m.Users {
 		switch {
@@ -39,6 +41,8 @@ func newLoad(m *machine) *load {
 			l.publishers = append(l.publishers, &publisher{load: l, user: i, posts: make(map[string]bool)})
 		}
 	}
+	l.readers = newReaders(l)
+	l.readers.settle(rng)
 	return l
 }
 
@@ -70,12 +74,14 @@ func (l *load) run(rng *rand.Rand, d time.Duration) {
 			}
 		})
 	}
+	l.readers.connect(rng, d)
 	for _, step := range l.steps() {
 		loop(step)
 	}
 	time.Sleep(d)
 	l.m.kill()
 	clients.Wait()
+	l.readers.wait()
 	l.c.CloseIdleConnections()
 }
 
@@ -148,9 +154,12 @@ func (l *load) counts() {
 type liker struct {
 	*load
 	user    int
-	signs   bool // with OAuth 1.0a
+	signs   bool     // with OAuth 1.0a
+	home    int      // number of the partition of its changes
+	posts   []string // that nobody else of the partition likes
 	likes   map[string]bool
-	pending string // the post of a call that was not answered
+	pending string   // the post of a call that was not answered
+	changes []change // that readers have not been held to
 	windows [2][2]window
 	replay  request // the last call that was signed and answered
 }
@@ -172,7 +181,7 @@ func (c *liker) request(post string, on bool) request {
 }
 
 func (c *liker) step(rng *rand.Rand) bool {
-	post := c.m.Posts[rng.IntN(len(c.m.Posts))].ID
+	post := c.posts[rng.IntN(len(c.posts))]
 	on := !c.likes[post]
 	r := c.request(post, on)
 	c.pending = post
@@ -189,6 +198,7 @@ func (c *liker) step(rng *rand.Rand) bool {
 	}
 	c.pending = ""
 	c.likes[post] = on
+	c.changes = append(c.changes, change{post, on})
 	if want := fmt.Sprintf(`{"data":{"liked":%v}}`, on); string(a.body) != want {
 		c.m.t.Errorf("got %s, want %s", a.body, want)
 	}
@@ -235,6 +245,9 @@ func (c *liker) verify() {
 		if got[p.ID] != c.likes[p.ID] && p.ID != c.pending {
 			c.m.t.Errorf("user %d, post %s: got liked %v, acknowledged was %v", c.user, p.ID, got[p.ID], c.likes[p.ID])
 		}
+	}
+	if on := got[c.pending]; on != c.likes[c.pending] {
+		c.changes = append(c.changes, change{c.pending, on})
 	}
 	c.likes, c.pending = got, ""
 	if c.replay.path == "" {

@@ -15,11 +15,11 @@ func TestKill(t *testing.T) {
 	t.Parallel()
 	rng := dice(t)
 	m := boot(t, "--users", "40", "--posts", "20", "--rate-limits", killLimits(t))
-	l := newLoad(m)
+	l := newLoad(m, rng)
 	var done, early int
 	outcome(t, "what was acknowledged survives kill -9", func() string {
-		return fmt.Sprintf("%d kills under load and %d while starting, %d changes acknowledged, %d unanswered",
-			done, early, l.acknowledged.Load(), l.unanswered.Load())
+		return fmt.Sprintf("%d kills under load and %d while starting, %d changes acknowledged, %d unanswered; %d likes and unlikes in the streams, over %d connections",
+			done, early, l.acknowledged.Load(), l.unanswered.Load(), l.readers.heard(), l.readers.connections)
 	})
 	for done < *kills && !t.Failed() {
 		l.run(rng, time.Duration(rng.IntN(300_000))*time.Microsecond)
@@ -35,6 +35,9 @@ func TestKill(t *testing.T) {
 		}
 		m.start()
 		l.verify()
+		if done == *kills || rng.IntN(2) == 0 { // else readers come back while others like
+			l.readers.verify(rng)
+		}
 		m.check()
 	}
 	if l.acknowledged.Load() == 0 || l.unanswered.Load() == 0 {
@@ -48,7 +51,7 @@ func killLimits(t *testing.T) (file string) {
 	file = filepath.Join(t.TempDir(), "limits.json")
 	text := `{"usersIdLike":{"user_15m":1000000,"user_24h":1000000},"usersIdUnlike":{"user_15m":1000000,"user_24h":1000000},` +
 		`"usersIdLikedTweets":{"user_15m":0},"findMyUser":{"user_15m":0},"findTweetsById":{"app_15m":0},` +
-		`"createTweet":{"user_15m":0,"app_24h":0},"deleteTweetById":{"user_15m":0}}`
+		`"streamLikesFirehose":{"app_15m":0},"streamLikesCompliance":{"app_15m":0},"createTweet":{"user_15m":0,"app_24h":0},"deleteTweetById":{"user_15m":0}}`
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -61,10 +64,11 @@ func TestKillNotices(t *testing.T) {
 	t.Parallel()
 	rng := dice(t)
 	m := boot(t, "--users", "40", "--posts", "20", "--rate-limits", killLimits(t))
-	l := newLoad(m)
+	l := newLoad(m, rng)
 	l.run(rng, 300*time.Millisecond)
 	m.start()
 	l.verify()
+	l.readers.verify(rng)
 	for _, c := range l.likers { // so that there are windows to lose
 		c.step(rng)
 	}
@@ -72,7 +76,9 @@ func TestKillNotices(t *testing.T) {
 		for len(c.live) < 4 && c.step(rng) {
 		}
 	}
+	l.readers.verify(rng)
 	m.kill()
+	l.readers.wait()
 	before := filepath.Join(t.TempDir(), "before")
 	if err := os.CopyFS(before, os.DirFS(m.dir)); err != nil {
 		t.Fatal(err)
@@ -83,7 +89,9 @@ func TestKillNotices(t *testing.T) {
 			step(rng)
 		}
 	}
+	l.readers.verify(rng)
 	m.kill()
+	l.readers.wait()
 	if err := os.RemoveAll(m.dir); err != nil {
 		t.Fatal(err)
 	}
@@ -110,6 +118,14 @@ func TestKillNotices(t *testing.T) {
 			for _, c := range l.publishers {
 				c.verify()
 			}
+		}},
+		{"the streams: ", func() {
+			c := l.likers[3]
+			c.verify()
+			for range 8 {
+				c.step(rng)
+			}
+			l.readers.verify(rng)
 		}},
 	} {
 		w := &witness{TB: t}

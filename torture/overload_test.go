@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"liked/internal/livetest"
 )
 
 // health asks the operator's side, all the time, whether the server is well, until it is told to stop. It returns the
@@ -61,7 +63,7 @@ func (m *machine) memory() int {
 // and for each connection its buffers, its goroutine and the largest request. The race detector takes several times that.
 func most(connections int) int {
 	mib := 300 + connections*160>>10
-	if raced() {
+	if livetest.Raced() {
 		mib *= 8
 	}
 	return mib

@@ -4,18 +4,17 @@
 package torture
 
 import (
+	"context"
 	"flag"
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"os/exec"
-	"path/filepath"
-	"runtime/debug"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"liked/internal/livetest"
 )
 
 var (
@@ -43,21 +42,11 @@ func run(m *testing.M) int {
 		return 1
 	}
 	defer os.RemoveAll(dir)
-	bin = filepath.Join(dir, "liked")
-	args := []string{"build", "-buildvcs=false", "-o", bin}
-	if raced() {
-		args = append(args, "-race")
-	}
-	if out, err := exec.Command("go", append(args, "liked/cmd/liked")...).CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "go %s: %v\n%s", strings.Join(args, " "), err, out)
+	if bin, err = livetest.Build(context.Background(), dir, livetest.Raced()); err != nil {
+		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	return m.Run()
-}
-
-func raced() bool {
-	info, ok := debug.ReadBuildInfo()
-	return ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
 }
 
 // dice returns a source of random choices that follow from one number, which is logged.

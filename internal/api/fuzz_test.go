@@ -1,11 +1,14 @@
 package api
 
 import (
+	"bytes"
+	"net/http"
 	"net/url"
 	"os"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"liked/internal/limit"
 )
@@ -115,4 +118,82 @@ func corpus(f *testing.F, name string) {
 	if seeds, err := os.ReadDir("testdata/fuzz/" + name); err != nil || len(seeds) == 0 {
 		f.Fatalf("no seeds in testdata/fuzz/%s: %v", name, err)
 	}
+}
+
+// FuzzSpan: times of a stream that are accepted are in the past, within what can be replayed and in order, and so are the
+// places in the log that stand for them.
+func FuzzSpan(f *testing.F) {
+	for _, seed := range []string{
+		"partition=1&backfill_minutes=5", "start_time=2024-05-01T11:00:00Z&end_time=2024-05-01T11:59:59Z", "end_time=2024-05-01T11:00:00Z",
+		"start_time=0000-01-01T00:00:00Z", "start_time=9999-12-31T23:59:59Z", "start_time=2024-05-01T13:59:59.999999999%2B02:00&backfill_minutes=1",
+		"start_time=2024-04-30T12:00:00Z&end_time=2024-04-30T12:00:00.000000001Z", "start_time=2024-05-01T11:00:00Z&end_time=2024-05-01T10:00:00-00:59",
+	} {
+		f.Add(seed)
+	}
+	now := time.Date(2024, 5, 1, 12, 0, 0, 0, time.UTC)
+	a := &API{Options: Options{Now: func() time.Time { return now }}}
+	stream := &endpoint{route: &route{}, params: complianceQuery(facts{})}
+	f.Fuzz(func(t *testing.T, raw string) {
+		q, faults := stream.readQuery(nil, raw)
+		if len(faults) > 0 {
+			return
+		}
+		begin, end, faults := a.span(q)
+		if len(faults) > 0 {
+			return
+		}
+		if q.number("backfill_minutes") == 0 && begin.IsZero() != (len(q["start_time"]) == 0) || end.IsZero() != (len(q["end_time"]) == 0) {
+			t.Fatalf("%q: begins %v, ends %v", raw, begin, end)
+		}
+		if !begin.IsZero() && (!begin.Before(now) || begin.Before(now.Add(-replayable)) || before(begin) >= before(now)) {
+			t.Errorf("%q: begins at %v", raw, begin)
+		}
+		if !end.IsZero() && (!begin.Before(end) || !end.Before(now) || before(begin) > before(end)) {
+			t.Errorf("%q: lasts from %v to %v", raw, begin, end)
+		}
+	})
+}
+
+// FuzzBodies: the body of any endpoint is refused with a reason, or holds to its schema; a replay that is accepted is of
+// minutes that can be replayed.
+func FuzzBodies(f *testing.F) {
+	for _, seed := range []string{
+		`{"url":"https://example.com/in"}`, `{"webhook_id":"1","from_date":"202405011100","to_date":"202405011200"}`,
+		`{"webhook_id":"9999999999999999999","from_date":"202405011100","to_date":"202405011100"}`, `{"webhook_id":"1","from_date":"202499999999","to_date":"000000000000"}`,
+		`{"event_type":"like.create","filter":{"user_id":"1"},"webhook_id":"2","tag":"x"}`, `{"text":"x","reply":{"in_reply_to_tweet_id":"1"}}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	now := time.Date(2024, 5, 1, 12, 0, 30, 0, time.UTC)
+	c := newCatalogue(Profile2026.facts())
+	f.Fuzz(func(t *testing.T, text []byte) {
+		for i := range routes {
+			s := routes[i].body
+			if s == nil {
+				continue
+			}
+			r, err := http.NewRequest("POST", "/", bytes.NewReader(text))
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Header.Set("Content-Type", "application/json")
+			members, problem := c.readBody(nil, r, new(exchange), s)
+			if problem != nil {
+				continue
+			}
+			for _, p := range s.properties {
+				value, there := members.find(p.name)
+				if p.required && !there || there && (typeOf(value) != p.typ || p.pattern != nil && !p.pattern.MatchString(members.text(p.name))) {
+					t.Fatalf("%s: %q is accepted with %q: %q", routes[i].id, text, p.name, value)
+				}
+			}
+			if s != replayBody {
+				continue
+			}
+			_, span, faults := readReplay(members, now)
+			if len(faults) == 0 && (span.From.Before(now.Add(-replayable-time.Minute)) || !span.From.Before(span.To) || span.To.After(now.Add(time.Minute))) {
+				t.Fatalf("%q: replays from %v to %v", text, span.From, span.To)
+			}
+		}
+	})
 }

@@ -220,23 +220,24 @@ func before(t time.Time) liked.Seq { return liked.Seq(max(t.UnixMilli(), 1))<<20
 // span returns when a stream begins and ends, zero for now and for never.
 func (a *API) span(q query) (begin, end time.Time, faults []fault) {
 	now := a.Now()
-	begin, end = q.time("start_time"), q.time("end_time")
+	begin, end = q.time("start_time"), q.time("end_time") // which may be zero although they are there
+	begins, ends := len(q["start_time"]) > 0, len(q["end_time"]) > 0
 	wrong := func(name, what string) { faults = append(faults, badValue(pair{name, q[name][0]}, what)) }
 	switch {
-	case begin.IsZero() && !end.IsZero():
+	case !begins && ends:
 		faults = append(faults, empty("start_time"))
-	case begin.IsZero():
+	case !begins:
 	case !begin.Before(now):
 		wrong("start_time", "is not in the past")
 	case begin.Before(now.Add(-replayable)):
 		wrong("start_time", "is not within the last 24 hours")
-	case !end.IsZero() && !begin.Before(end):
+	case ends && !begin.Before(end):
 		wrong("start_time", "is not before the `end_time`")
 	}
-	if !end.IsZero() && !end.Before(now) {
+	if ends && !end.Before(now) {
 		wrong("end_time", "is not in the past")
 	}
-	if n := q.number("backfill_minutes"); n > 0 && begin.IsZero() {
+	if n := q.number("backfill_minutes"); n > 0 && !begins {
 		begin = now.Add(-time.Duration(n) * time.Minute)
 	}
 	return begin, end, faults

@@ -117,18 +117,31 @@ func (a *API) deleteWebhook(c *call) (any, error) {
 }
 
 func (a *API) replayWebhook(c *call) (any, error) {
-	var faults []fault
+	id, span, faults := readReplay(c.body, a.Now())
+	if len(faults) > 0 {
+		return nil, a.invalid("", faults...)
+	}
+	job, err := a.Hooks.Replay(c.ctx, c.who.App, id, span)
+	if err != nil {
+		return nil, a.hookProblem(err, map[liked.Kind]string{liked.NotFound: "WebhookIdInvalid", liked.Conflict: "ReplayConflictError"})
+	}
+	return document{Data: replayJob{strconv.FormatInt(job.ID, 10), timestamp(job.CreatedAt)}}, nil
+}
+
+// readReplay returns which webhook a replay is for, and from when to when it is. Both minutes that the body names are
+// part of it.
+func readReplay(b body, now time.Time) (id liked.WebhookID, span liked.Replay, faults []fault) {
 	minute := func(name string) time.Time {
-		text := c.body.text(name)
+		text := b.text(name)
 		t, err := time.Parse("200601021504", text)
 		if err != nil {
 			faults = append(faults, fault{&faultParameter{name, []string{text}}, "QueryParamInvalid: `" + name + "` is not a time of the form yyyymmddhhmm"})
 		}
 		return t
 	}
-	from, to, now := minute("from_date"), minute("to_date"), a.Now()
+	from, to := minute("from_date"), minute("to_date")
 	wrong := func(name, what string) {
-		faults = append(faults, fault{&faultParameter{name, []string{c.body.text(name)}}, "QueryParamInvalid: `" + name + "` " + what})
+		faults = append(faults, fault{&faultParameter{name, []string{b.text(name)}}, "QueryParamInvalid: `" + name + "` " + what})
 	}
 	switch {
 	case len(faults) > 0:
@@ -139,17 +152,9 @@ func (a *API) replayWebhook(c *call) (any, error) {
 	case to.After(now):
 		wrong("to_date", "is in the future")
 	}
-	id, err := liked.ParseID[liked.WebhookID](c.body.text("webhook_id"))
+	id, err := liked.ParseID[liked.WebhookID](b.text("webhook_id"))
 	if err != nil { // 19 digits that are too large a number
-		faults = append(faults, badValue(pair{"webhook_id", c.body.text("webhook_id")}, "is not valid"))
+		faults = append(faults, badValue(pair{"webhook_id", b.text("webhook_id")}, "is not valid"))
 	}
-	if len(faults) > 0 {
-		return nil, a.invalid("", faults...)
-	}
-	// Both minutes are part of what is replayed.
-	job, err := a.Hooks.Replay(c.ctx, c.who.App, id, liked.Replay{From: from, To: to.Add(time.Minute)})
-	if err != nil {
-		return nil, a.hookProblem(err, map[liked.Kind]string{liked.NotFound: "WebhookIdInvalid", liked.Conflict: "ReplayConflictError"})
-	}
-	return document{Data: replayJob{strconv.FormatInt(job.ID, 10), timestamp(job.CreatedAt)}}, nil
+	return id, liked.Replay{From: from, To: to.Add(time.Minute)}, faults
 }

@@ -138,3 +138,9 @@ func (a *Auth) HoldPasswords() (goOn func()) {
 		}
 	}
 }
+
+// ParsePassword reads a stored password, and writes it again.
+func ParsePassword(encoded string) (again string, memory, time uint32, ok bool) {
+	h, ok := parsePassword(encoded)
+	return h.String(), h.memory, h.time, ok
+}

@@ -199,3 +199,27 @@ func FuzzRedirectURI(f *testing.F) {
 		}
 	})
 }
+
+// FuzzPassword: what is stored for a password is refused, or costs a bounded amount to compare and reads the same once it
+// is written again.
+func FuzzPassword(f *testing.F) {
+	for _, seed := range []string{
+		"$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+		"$argon2id$v=19$m=4294967295,t=2,p=1$AAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+		"$argon2id$v=19$m=8,t=100,p=255$$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "$argon2id$v=19$m=8,t=0,p=0$", "$2b$12$", "",
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, encoded string) {
+		again, memory, time, ok := auth.ParsePassword(encoded)
+		if !ok {
+			return
+		}
+		if memory > 1<<20 || time < 1 || time > 100 {
+			t.Errorf("%q costs %d KiB and %d passes", encoded, memory, time)
+		}
+		if twice, _, _, ok := auth.ParsePassword(again); !ok || twice != again {
+			t.Errorf("%q is written as %q, and that as %q, %v", encoded, again, twice, ok)
+		}
+	})
+}

@@ -63,8 +63,7 @@ func (a *Auth) HashPassword(ctx context.Context, password string) (encoded strin
 	if err != nil {
 		return "", err
 	}
-	b64 := base64.RawStdEncoding
-	return fmt.Sprintf(argonForm, argonMemory, argonTime, 1) + b64.EncodeToString(salt) + "$" + b64.EncodeToString(sum), nil
+	return passwordHash{argonMemory, argonTime, 1, salt, sum}.String(), nil
 }
 
 // NewPassword makes up a password of 16 letters and digits.
@@ -87,8 +86,39 @@ func (a *Auth) SetPassword(ctx context.Context, user liked.UserID, password stri
 
 // nobodysPassword is compared with where there is no user or no password: finding that out takes as long as a wrong
 // password does. It is the form of a real hash, which no password has.
-var nobodysPassword = fmt.Sprintf(argonForm, argonMemory, argonTime, 1) +
-	base64.RawStdEncoding.EncodeToString(make([]byte, argonSalt)) + "$" + base64.RawStdEncoding.EncodeToString(make([]byte, argonSum))
+var nobodysPassword = passwordHash{argonMemory, argonTime, 1, make([]byte, argonSalt), make([]byte, argonSum)}.String()
+
+// passwordHash is what is stored of a password.
+type passwordHash struct {
+	memory, time uint32 // KiB, passes
+	threads      uint8
+	salt, sum    []byte
+}
+
+// parsePassword reads what HashPassword wrote, with the parameters of any time. None that is ok costs more than 1 GiB and
+// 100 passes.
+func parsePassword(encoded string) (h passwordHash, ok bool) {
+	var rest string
+	if _, err := fmt.Sscanf(encoded, argonForm+"%s", &h.memory, &h.time, &h.threads, &rest); err != nil {
+		return h, false
+	}
+	if h.memory > 1<<20 || h.time == 0 || h.time > 100 || h.threads == 0 {
+		return h, false
+	}
+	i := len(rest) - base64.RawStdEncoding.EncodedLen(argonSum) - 1
+	if i <= 0 || rest[i] != '$' {
+		return h, false
+	}
+	var err1, err2 error
+	h.salt, err1 = base64.RawStdEncoding.DecodeString(rest[:i])
+	h.sum, err2 = base64.RawStdEncoding.DecodeString(rest[i+1:])
+	return h, err1 == nil && err2 == nil && len(h.sum) == argonSum
+}
+
+func (h passwordHash) String() string {
+	b64 := base64.RawStdEncoding
+	return fmt.Sprintf(argonForm, h.memory, h.time, h.threads) + b64.EncodeToString(h.salt) + "$" + b64.EncodeToString(h.sum)
+}
 
 // samePassword reports whether the password is the one that was hashed. The time it takes depends on the parameters in
 // the hash alone.
@@ -98,26 +128,13 @@ func (a *Auth) samePassword(ctx context.Context, password, encoded string) (bool
 		password = string(hash[:])
 		encoded = nobodysPassword
 	}
-	var memory, time uint32
-	var threads uint8
-	var rest string
-	_, err := fmt.Sscanf(encoded, argonForm+"%s", &memory, &time, &threads, &rest)
-	if err != nil || memory > 1<<20 || time == 0 || time > 100 || threads == 0 {
+	h, ok := parsePassword(encoded)
+	if !ok {
 		return false, liked.Errorf(liked.Internal, "a password hash has an unknown form")
 	}
-	var salt, want []byte
-	if i := len(rest) - base64.RawStdEncoding.EncodedLen(argonSum) - 1; i > 0 && rest[i] == '$' {
-		salt, err = base64.RawStdEncoding.DecodeString(rest[:i])
-		if err == nil {
-			want, err = base64.RawStdEncoding.DecodeString(rest[i+1:])
-		}
-	}
-	if err != nil || len(want) != argonSum {
-		return false, liked.Errorf(liked.Internal, "a password hash has an unknown form")
-	}
-	got, err := a.passwords.sum(ctx, password, salt, time, memory, threads, len(want))
+	got, err := a.passwords.sum(ctx, password, h.salt, h.time, h.memory, h.threads, len(h.sum))
 	if err != nil {
 		return false, err
 	}
-	return subtle.ConstantTimeCompare(got, want) == 1, nil
+	return subtle.ConstantTimeCompare(got, h.sum) == 1, nil
 }

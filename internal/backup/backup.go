@@ -67,16 +67,21 @@ func (m *Manifest) check() error {
 		}
 		seen[f.Name] = true
 	}
+	if m.bytes() < 0 {
+		return errors.New("the backup has more bytes than there can be")
+	}
 	if len(seen) == 0 {
 		return errors.New("the backup has no files")
 	}
 	return nil
 }
 
-// bytes returns how large the files are together.
+// bytes returns how large the files are together; less than 0: more than an int64 holds.
 func (m *Manifest) bytes() (n int64) {
 	for _, f := range m.Files {
-		n += f.Size
+		if n += f.Size; n < 0 {
+			return -1
+		}
 	}
 	return n
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"liked/internal/store"
@@ -89,9 +90,9 @@ type receiver struct {
 
 func receive(r io.Reader) (*receiver, error) {
 	t := tar.NewReader(r)
-	head, err := t.Next()
+	head, err := entry(t)
 	if err != nil {
-		return nil, cutShort(err)
+		return nil, err
 	}
 	if head.Name != manifestFile || head.Size > maxManifest {
 		return nil, fmt.Errorf("this is no backup: it begins with %q of %d bytes", head.Name, head.Size)
@@ -107,11 +108,29 @@ func receive(r io.Reader) (*receiver, error) {
 	return &receiver{t, m}, m.check()
 }
 
+// entry goes on to the next entry of the archive, which must be a file as Send writes them. The sparse files that tar
+// knows as well have content that was never sent, as much as they like.
+func entry(t *tar.Reader) (*tar.Header, error) {
+	head, err := t.Next()
+	if err != nil {
+		return nil, cutShort(err)
+	}
+	for name := range head.PAXRecords {
+		if strings.HasPrefix(name, "GNU.sparse.") {
+			return nil, fmt.Errorf("the backup has %q, which is a sparse file", head.Name)
+		}
+	}
+	if head.Typeflag != tar.TypeReg {
+		return nil, fmt.Errorf("the backup has %q, which is no plain file", head.Name)
+	}
+	return head, nil
+}
+
 // next goes on to the content of file i, and fills in its checksum. had is true if there is none, as the receiver said that it has it.
 func (r *receiver) next(i int) (had bool, err error) {
-	head, err := r.t.Next()
+	head, err := entry(r.t)
 	if err != nil {
-		return false, cutShort(err)
+		return false, err
 	}
 	f, hash := &r.Files[i], head.PAXRecords[paxHash]
 	had = head.PAXRecords[paxHave] != ""

@@ -55,8 +55,21 @@ func ReadWorld(path string) (World, error) {
 	if len(w.Users) == 0 || len(w.Posts) == 0 {
 		return World{}, fmt.Errorf("%s names no users or no posts", path)
 	}
+	// Requests are put together from these as they are.
+	for _, u := range w.Users {
+		if !isID(u.ID) || strings.ContainsFunc(u.AccessToken+u.OAuth1Token, func(r rune) bool { return r <= ' ' || r > '~' || r == '"' }) {
+			return World{}, fmt.Errorf("%s names a user %q with an id or a token that cannot be one", path, u.ID)
+		}
+	}
+	for _, p := range w.Posts {
+		if !isID(p.ID) {
+			return World{}, fmt.Errorf("%s names a post %q, which cannot be the id of one", path, p.ID)
+		}
+	}
 	return w, nil
 }
+
+func isID(text string) bool { return text != "" && strings.Trim(text, "0123456789") == "" }
 
 // The kinds of calls, as they are named in a mix.
 const (

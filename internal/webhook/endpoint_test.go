@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -48,6 +49,40 @@ func TestCheckURL(t *testing.T) {
 			}
 		}
 	}
+}
+
+// FuzzURL: the URL of a webhook is refused, or can be requested, with a challenge too, and leads where it must.
+func FuzzURL(f *testing.F) {
+	for _, seed := range []string{"https://example.com/in?a=b", "http://127.0.0.1:3000/", "https://[::ffff:7f00:1]/", "https://example.com:443/", "https://a@b/",
+		"https://0x7f.1/", "https://EXAMPLE.com/%zz", "https:///x", "https://example.com/?crc_token=1;", "https://[fe80::1%25eth0]/"} {
+		f.Add(seed, false)
+		f.Add(seed, true)
+	}
+	f.Fuzz(func(t *testing.T, text string, anywhere bool) {
+		if err := checkURL(text, anywhere); err != nil {
+			if liked.KindOf(err) != liked.Invalid {
+				t.Errorf("%q: got %v, want Invalid", text, err)
+			}
+			return
+		}
+		r, err := http.NewRequest("GET", text, nil)
+		if err != nil || r.URL.Host == "" || r.URL.User != nil || len(text) > maxURL {
+			t.Fatalf("%q is accepted: %v", text, err)
+		}
+		if !anywhere && (r.URL.Scheme != "https" || r.URL.Port() != "") {
+			t.Errorf("%q is accepted: it leads to %s", text, r.URL.Host)
+		}
+		if addr, err := netip.ParseAddr(r.URL.Hostname()); err == nil && !anywhere && !public(addr) {
+			t.Errorf("%q is accepted: %v is not public", text, addr)
+		}
+		if r.URL.RawQuery != "" {
+			r.URL.RawQuery += "&"
+		}
+		r.URL.RawQuery += "crc_token=x"
+		if again, err := url.Parse(r.URL.String()); err != nil || again.Query().Get("crc_token") != "x" || again.Host != r.URL.Host {
+			t.Errorf("%q with a challenge is %v, %v", text, r.URL, err)
+		}
+	})
 }
 
 func TestPublic(t *testing.T) {

@@ -1,0 +1,57 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"strings"
+	"testing"
+)
+
+// FuzzEnv: a credentials file is refused, or becomes words of a shell that hold what is in it and do nothing, or an
+// environment that is JSON.
+func FuzzEnv(f *testing.F) {
+	f.Add([]byte(`{"url":"http://127.0.0.1:1","apps":[{"client_secret":"it's $(x)"}],"users":[{"id":"1","username":"ada"}],"posts":[{"id":"2","author_id":"1"}]}`), "", false)
+	f.Add([]byte(`{"url":"http://127.0.0.1:1'\n;reboot\u0000","apps":[{}],"users":[{},{},{}]}`), "@ADA", true)
+	f.Add([]byte(`{"url":"x","apps":[{"redirect_uris":[]}],"users":[{"id":18446744073709551615}],"posts":[]}`), "1", true)
+	f.Fuzz(func(t *testing.T, text []byte, user string, asPostman bool) {
+		var out bytes.Buffer
+		c := &envCmd{File: "-", User: user, Postman: asPostman}
+		if err := c.Run(&env{ctx: t.Context(), stdin: bytes.NewReader(text), stdout: &out, stderr: &out}); err != nil {
+			return
+		}
+		if asPostman {
+			if !json.Valid(out.Bytes()) {
+				t.Errorf("%q is no JSON", out.String())
+			}
+			return
+		}
+		for left := out.String(); left != ""; {
+			name, rest, ok := strings.Cut(left, "=")
+			if name, ok2 := strings.CutPrefix(name, "export "); !ok || !ok2 || strings.Trim(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") != "" {
+				t.Fatalf("%q is more than exports, at %q", out.String(), left)
+			}
+			if left, ok = word(rest); !ok {
+				t.Fatalf("%q is more than exports, at %q", out.String(), rest)
+			}
+		}
+	})
+}
+
+// word cuts off a word of a POSIX shell in which nothing has a meaning, and the line's end after it.
+func word(text string) (rest string, ok bool) {
+	for {
+		switch {
+		case strings.HasPrefix(text, "\n"):
+			return text[1:], true
+		case strings.HasPrefix(text, `\'`):
+			text = text[2:]
+		case strings.HasPrefix(text, "'"):
+			_, text, ok = strings.Cut(text[1:], "'")
+			if !ok {
+				return "", false
+			}
+		default:
+			return "", false
+		}
+	}
+}
