@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -100,7 +101,8 @@ func TestWebhooksSurviveKills(t *testing.T) {
 	bin, data := build(t, false), filepath.Join(t.TempDir(), "data")
 	flags := []string{"--rate-limits", "off", "--posts", fmt.Sprint(posts)}
 	var c credentials
-	r := newHookReceiver(t, func() string { return c.Apps[0].APISecret })
+	var secret atomic.Value // of c, which is read anew in each round
+	r := newHookReceiver(t, func() string { s, _ := secret.Load().(string); return s })
 	next := map[string]int{} // user -> first post without an answer
 
 	// like lets every user like the posts in their order, until all are liked or the server is gone.
@@ -151,6 +153,7 @@ func TestWebhooksSurviveKills(t *testing.T) {
 		for deadline := time.Now().Add(60 * time.Second); ; time.Sleep(10 * time.Millisecond) {
 			text, err := os.ReadFile(file)
 			if err == nil && json.Unmarshal(text, &c) == nil {
+				secret.Store(c.Apps[0].APISecret)
 				break
 			}
 			if time.Now().After(deadline) {

@@ -188,13 +188,23 @@ func (a *API) serveNothing(w http.ResponseWriter, r *http.Request) {
 	a.done(r, x)
 }
 
-// allowed lists the methods with which the request's path is an endpoint.
+// allowed lists the methods with which the request's path is an endpoint. Where the path itself is one, those do not count
+// for which a part of it would be taken for an id.
 func (a *API) allowed(r *http.Request) (methods []string) {
 	probe := *r
+	var literal []string
 	for _, probe.Method = range a.methods {
-		if _, pattern := a.mux.Handler(&probe); pattern != nothing {
+		switch _, pattern := a.mux.Handler(&probe); pattern {
+		case nothing:
+		case probe.Method + " " + r.URL.Path:
+			literal = append(literal, probe.Method)
+			fallthrough
+		default:
 			methods = append(methods, probe.Method)
 		}
+	}
+	if literal != nil {
+		return literal
 	}
 	return methods
 }
