@@ -257,7 +257,7 @@ func (c *benchGoalsCmd) Run(e *env) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	s := bench.Suite{Liked: self, Dir: dir, Users: 50_000, Posts: 10_000, Small: 1_000_000, Large: c.Likes, Floor: startFloor, Progress: e.stderr,
+	s := bench.Suite{Liked: self, Dir: dir, Users: 10_000, Posts: 10_000, Small: 1_000_000, Large: c.Likes, Floor: startFloor, Progress: e.stderr,
 		Plan: bench.Plan{Duration: time.Second, WarmUp: 2 * time.Second, Turns: c.Turns, Progress: e.stderr}}
 	if c.Short {
 		s.Users, s.Posts, s.Small, s.Large = 2000, 1000, 20_000, 100_000
