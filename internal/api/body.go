@@ -107,14 +107,11 @@ func (c *catalogue) readBody(w http.ResponseWriter, r *http.Request, x *exchange
 	return members, nil
 }
 
-// readAll is io.ReadAll of a body that is said to have that many bytes, -1 if nothing is said. It uses the space if that
-// is enough.
+// readAll is io.ReadAll of a body that is said to have that many bytes, -1 if nothing is said. One that fits is read into the
+// space; for others, memory is taken as they arrive and not on their word.
 func readAll(r io.Reader, length int64, space []byte) ([]byte, error) {
-	if length < 0 || length > maxBody {
+	if length < 0 || length > int64(len(space)) {
 		return io.ReadAll(r)
-	}
-	if length > int64(len(space)) {
-		space = make([]byte, length)
 	}
 	text := space[:length]
 	_, err := io.ReadFull(r, text)
