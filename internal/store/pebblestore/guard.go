@@ -25,6 +25,7 @@ type guardFS struct {
 	vfs.FS
 	dir   string
 	fail  func(error)
+	pace  *pace // of table files; nil: they are written without rest
 	armed atomic.Bool
 }
 
@@ -56,6 +57,9 @@ func (g *guardFS) ReuseForWrite(oldname, newname string, category vfs.DiskWriteC
 
 func (g *guardFS) file(op, name string, f vfs.File, err error) (vfs.File, error) {
 	if !g.guarded(name) {
+		if err == nil && g.pace != nil && g.armed.Load() && strings.HasSuffix(name, ".sst") {
+			f = g.pace.table(f)
+		}
 		return f, err
 	}
 	g.check(op, name, err)

@@ -75,6 +75,7 @@ type Store struct {
 	failOnce sync.Once
 	failed   chan struct{} // closed once failure is set
 	patience patience
+	pace     pace
 
 	queue     queue
 	stop      chan struct{} // closed when no call is left, for the committer
@@ -145,6 +146,9 @@ func Open(o Options) (*Store, error) {
 	o.Dir = o.FS.PathJoin(o.Dir) // as pebble will name what is in it
 	s.fs, s.dir = o.FS, o.Dir
 	guard := &guardFS{FS: o.FS, dir: o.Dir, fail: s.fail}
+	if !s.inMemory { // where no new log says that a memtable is full
+		guard.pace = &s.pace
+	}
 	// Pebble reports some failures by calling Fatalf, which ends the goroutine, and waits for ever for background work that
 	// the store has given up.
 	opened := make(chan error, 1)
@@ -207,6 +211,7 @@ const backgroundErrors = 16
 func (s *Store) events() *pebble.EventListener {
 	var failed atomic.Int64
 	ended := func(err error) {
+		s.pace.end()
 		if err == nil {
 			failed.Store(0)
 		}
@@ -222,8 +227,11 @@ func (s *Store) events() *pebble.EventListener {
 		DataCorruption: func(i pebble.DataCorruptionInfo) { // who reads it gets an error; pebble would end the process
 			s.log.Error("store: "+isDamaged, "file", i.Path, "err", i.Details)
 		},
+		FlushBegin:      func(pebble.FlushInfo) { s.pace.begin() },
 		FlushEnd:        func(i pebble.FlushInfo) { ended(i.Err) },
+		CompactionBegin: func(pebble.CompactionInfo) { s.pace.begin() },
 		CompactionEnd:   func(i pebble.CompactionInfo) { ended(i.Err) },
+		WALCreated:      func(pebble.WALCreateInfo) { s.pace.late() }, // as the last memtable is full
 		WriteStallBegin: func(i pebble.WriteStallBeginInfo) { s.log.Warn("store: writes wait for the disk", "why", i.Reason) },
 	}
 }
@@ -374,6 +382,7 @@ func (s *Store) Close() error {
 
 // closeDB closes the database, or returns the failure of the store: pebble cannot let go of a disk that has failed.
 func (s *Store) closeDB() error {
+	s.pace.late()
 	closed := make(chan error, 1)
 	go func() {
 		defer func() {

@@ -1,0 +1,59 @@
+package pebblestore
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// pace spreads what pebble does in the background over the time that there is for it. A flush and the compactions after
+// it are most of a second of work for each memtable: done at once beside a load that leaves less than one processor free,
+// they make everybody wait for longer and longer until they are done. So they rest between the pieces that they write,
+// until they would be in the way of the next memtable.
+type pace struct {
+	running atomic.Int64 // flushes and compactions
+	hurry   atomic.Bool
+}
+
+const (
+	piece     = time.Millisecond      // of work, about, between two rests
+	longPiece = 10 * time.Millisecond // counts as no longer: the process was held up
+	restFor   = 3                     // times as long as the work took
+)
+
+func (p *pace) begin() { p.running.Add(1) }
+
+func (p *pace) end() {
+	if p.running.Add(-1) == 0 {
+		p.hurry.Store(false)
+	}
+}
+
+// late says that what is still running is in the way. There is no rest until all of it is done.
+func (p *pace) late() {
+	if p.running.Load() > 0 {
+		p.hurry.Store(true)
+	}
+}
+
+// table is a file that a flush or a compaction writes.
+func (p *pace) table(f vfs.File) vfs.File { return &pacedFile{File: f, pace: p, since: time.Now()} }
+
+// pacedFile is written by one goroutine at a time.
+type pacedFile struct {
+	vfs.File
+	pace  *pace
+	since time.Time // when the piece of work began
+}
+
+func (f *pacedFile) Write(b []byte) (int, error) {
+	n, err := f.File.Write(b)
+	if took := time.Since(f.since); took >= piece {
+		if !f.pace.hurry.Load() {
+			time.Sleep(restFor * min(took, longPiece))
+		}
+		f.since = time.Now()
+	}
+	return n, err
+}

@@ -1,0 +1,56 @@
+package pebblestore
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// slowFile takes a time for each write.
+type slowFile struct {
+	vfs.File
+	takes time.Duration
+}
+
+func (f slowFile) Write(b []byte) (int, error) {
+	time.Sleep(f.takes)
+	return len(b), nil
+}
+
+// What is written in the background rests, unless it is late, and goes on resting once nothing is late any more.
+func TestPace(t *testing.T) {
+	const pieces = 10
+	for _, row := range []struct {
+		name  string
+		takes time.Duration
+		do    func(*pace)
+		want  time.Duration
+	}{
+		{"in time", piece, func(p *pace) { p.begin() }, pieces * (1 + restFor) * piece},
+		{"smaller than a piece", piece / 2, func(p *pace) { p.begin() }, pieces * (1 + restFor) * piece / 2},
+		{"held up", time.Minute, func(p *pace) { p.begin() }, pieces * (time.Minute + restFor*longPiece)},
+		{"late", piece, func(p *pace) { p.begin(); p.late() }, pieces * piece},
+		{"late with one of two", piece, func(p *pace) { p.begin(); p.begin(); p.late(); p.end() }, pieces * piece},
+		{"a memtable after all was done", piece, func(p *pace) { p.begin(); p.end(); p.late(); p.begin() }, pieces * (1 + restFor) * piece},
+		{"after those that were late", piece, func(p *pace) { p.begin(); p.late(); p.end(); p.begin() }, pieces * (1 + restFor) * piece},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var p pace
+				row.do(&p)
+				start := time.Now()
+				f := p.table(slowFile{takes: row.takes})
+				for range pieces {
+					if n, err := f.Write(make([]byte, 3)); n != 3 || err != nil {
+						t.Errorf("wrote %d, %v", n, err)
+					}
+				}
+				if took := time.Since(start); took != row.want {
+					t.Errorf("%d writes took %s, want %s", pieces, took, row.want)
+				}
+			})
+		})
+	}
+}
