@@ -10,31 +10,30 @@ import (
 // pace spreads what pebble does in the background over the time that there is for it. A flush and the compactions after
 // it are most of a second of work for each memtable: done at once beside a load that leaves less than one processor free,
 // they make everybody wait for longer and longer until they are done. So they rest between the pieces that they write,
-// until they would be in the way of the next memtable.
+// unless they are in the way of the next memtable.
 type pace struct {
 	running atomic.Int64 // flushes and compactions
 	hurry   atomic.Bool
+	last    atomic.Int64 // when a memtable was full, in nanoseconds
 }
 
 const (
 	piece     = time.Millisecond      // of work, about, between two rests
 	longPiece = 10 * time.Millisecond // counts as no longer: the process was held up
+	fast      = 2 * time.Second       // in which a load of likes does not fill a memtable
 	restFor   = 3                     // times as long as the work took
 )
 
 func (p *pace) begin() { p.running.Add(1) }
 
-func (p *pace) end() {
-	if p.running.Add(-1) == 0 {
-		p.hurry.Store(false)
-	}
-}
+func (p *pace) end() { p.running.Add(-1) }
 
-// late says that what is still running is in the way. There is no rest until all of it is done.
-func (p *pace) late() {
-	if p.running.Load() > 0 {
-		p.hurry.Store(true)
-	}
+// full says that a memtable is full, or that the store closes. Until the next one is there is no rest if something still
+// runs, which is then in the way, or if the last one was full a moment ago, as in an import: nobody's latency counts there.
+func (p *pace) full() {
+	now := time.Now().UnixNano()
+	soon := now-p.last.Swap(now) < int64(fast)
+	p.hurry.Store(soon || p.running.Load() > 0)
 }
 
 // table is a file that a flush or a compaction writes.

@@ -19,7 +19,7 @@ func (f slowFile) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// What is written in the background rests, unless it is late, and goes on resting once nothing is late any more.
+// What is written in the background rests, unless it is late, and does so again from the next memtable on.
 func TestPace(t *testing.T) {
 	const pieces = 10
 	for _, row := range []struct {
@@ -31,10 +31,11 @@ func TestPace(t *testing.T) {
 		{"in time", piece, func(p *pace) { p.begin() }, pieces * (1 + restFor) * piece},
 		{"smaller than a piece", piece / 2, func(p *pace) { p.begin() }, pieces * (1 + restFor) * piece / 2},
 		{"held up", time.Minute, func(p *pace) { p.begin() }, pieces * (time.Minute + restFor*longPiece)},
-		{"late", piece, func(p *pace) { p.begin(); p.late() }, pieces * piece},
-		{"late with one of two", piece, func(p *pace) { p.begin(); p.begin(); p.late(); p.end() }, pieces * piece},
-		{"a memtable after all was done", piece, func(p *pace) { p.begin(); p.end(); p.late(); p.begin() }, pieces * (1 + restFor) * piece},
-		{"after those that were late", piece, func(p *pace) { p.begin(); p.late(); p.end(); p.begin() }, pieces * (1 + restFor) * piece},
+		{"late", piece, func(p *pace) { p.begin(); p.full() }, pieces * piece},
+		{"late with one of two", piece, func(p *pace) { p.begin(); p.begin(); p.full(); p.end() }, pieces * piece},
+		{"a memtable after all was done", piece, func(p *pace) { p.begin(); p.end(); p.full(); p.begin() }, pieces * (1 + restFor) * piece},
+		{"a memtable after those that were late", piece, func(p *pace) { p.begin(); p.full(); p.end(); time.Sleep(fast); p.full() }, pieces * (1 + restFor) * piece},
+		{"memtables one upon the other", piece, func(p *pace) { p.full(); time.Sleep(fast - 1); p.full() }, pieces * piece},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

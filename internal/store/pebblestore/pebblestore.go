@@ -231,7 +231,7 @@ func (s *Store) events() *pebble.EventListener {
 		FlushEnd:        func(i pebble.FlushInfo) { ended(i.Err) },
 		CompactionBegin: func(pebble.CompactionInfo) { s.pace.begin() },
 		CompactionEnd:   func(i pebble.CompactionInfo) { ended(i.Err) },
-		WALCreated:      func(pebble.WALCreateInfo) { s.pace.late() }, // as the last memtable is full
+		WALCreated:      func(pebble.WALCreateInfo) { s.pace.full() }, // as the last memtable is full
 		WriteStallBegin: func(i pebble.WriteStallBeginInfo) { s.log.Warn("store: writes wait for the disk", "why", i.Reason) },
 	}
 }
@@ -382,7 +382,7 @@ func (s *Store) Close() error {
 
 // closeDB closes the database, or returns the failure of the store: pebble cannot let go of a disk that has failed.
 func (s *Store) closeDB() error {
-	s.pace.late()
+	s.pace.full()
 	closed := make(chan error, 1)
 	go func() {
 		defer func() {
