@@ -31,8 +31,8 @@ import (
 	"liked/internal/auth"
 	"liked/internal/control"
 	"liked/internal/home"
-	"liked/internal/lane"
 	"liked/internal/limit"
+	"liked/internal/plainhttp"
 	"liked/internal/store"
 	"liked/internal/store/pebblestore"
 	"liked/internal/webhook"
@@ -48,7 +48,7 @@ type Server struct {
 	hooks       *webhook.Hooks
 	api, admin  *http.Server
 	apiL        *crowd
-	lane        *lane.Lane // nil where TLS is spoken
+	plain       *plainhttp.Listener // nil where TLS is spoken
 	adminL      *crowd
 	credentials *control.Credentials // of the seeded world; nil without one
 	ready       atomic.Bool
@@ -155,9 +155,9 @@ func New(c Config) (_ *Server, err error) {
 	s.api.ConnContext = api.ConnContext
 	s.api.TLSConfig = s.tls
 	if s.tls == nil {
-		s.lane = lane.New(s.apiL, lane.Options{Takes: plain, Handler: s.api.Handler, ConnContext: api.ConnContext, Logger: s.Logger,
+		s.plain = plainhttp.New(s.apiL, plainhttp.Options{Takes: isLike, Handler: s.api.Handler, ConnContext: api.ConnContext, Logger: s.Logger,
 			FirstTimeout: s.api.ReadHeaderTimeout, IdleTimeout: s.api.IdleTimeout, WriteTimeout: s.api.WriteTimeout})
-		s.api.ConnContext = s.lane.ConnContext
+		s.api.ConnContext = s.plain.ConnContext
 	}
 	s.api.RegisterOnShutdown(x.EndStreams)
 	registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
@@ -300,8 +300,8 @@ func closeAfterChunks(next http.Handler) http.Handler {
 	})
 }
 
-// plain says which requests a lane may answer: likes, set and taken back.
-func plain(method, path string) bool {
+// isLike says which requests need no net/http if they are plain: likes, set and taken back.
+func isLike(method, path string) bool {
 	rest, ok := strings.CutPrefix(path, "/2/users/")
 	return ok && strings.Contains(rest, "/likes")
 }
@@ -401,7 +401,7 @@ func (s *Server) Run(ctx context.Context) error {
 		if s.tls != nil {
 			failed <- s.api.ServeTLS(s.apiL, "", "")
 		} else {
-			failed <- s.api.Serve(s.lane)
+			failed <- s.api.Serve(s.plain)
 		}
 	})
 	serving.Go(func() { failed <- s.admin.Serve(s.adminL) })
@@ -423,7 +423,7 @@ func (s *Server) Run(ctx context.Context) error {
 	s.ready.Store(false)
 	s.Logger.Info("stopping", "grace", s.Grace)
 	stopWork()
-	s.drain(s.api, s.lane, s.Grace)
+	s.drain(s.api, s.plain, s.Grace)
 	s.drain(s.admin, nil, time.Second)
 	stopDelivering()
 	serving.Wait()
@@ -440,7 +440,7 @@ func (s *Server) Run(ctx context.Context) error {
 }
 
 // drain stops accepting, and cuts what has not ended after the grace time.
-func (s *Server) drain(h *http.Server, before *lane.Lane, grace time.Duration) {
+func (s *Server) drain(h *http.Server, before *plainhttp.Listener, grace time.Duration) {
 	ctx, cancel := context.WithTimeout(context.Background(), grace)
 	defer cancel()
 	err := h.Shutdown(ctx)

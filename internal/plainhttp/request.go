@@ -1,4 +1,4 @@
-package lane
+package plainhttp
 
 import (
 	"bytes"
@@ -20,7 +20,7 @@ type state int
 const (
 	part  state = iota // the beginning of what may become a plain request
 	whole              // a plain request
-	other              // nothing for the lane
+	other              // something for net/http
 )
 
 // request reads the requests of one connection.

@@ -1,4 +1,4 @@
-package lane
+package plainhttp
 
 import (
 	"bufio"
@@ -22,8 +22,8 @@ import (
 // side is a server whose handler shows what it was asked.
 type side struct {
 	addr    string
-	lane    *Lane // nil: net/http alone
-	inLane  atomic.Int64
+	here    *Listener     // nil: net/http alone
+	plain   atomic.Int64  // requests that were answered without net/http
 	held    chan struct{} // a token for each request to /hold that has begun
 	release chan struct{}
 }
@@ -32,7 +32,7 @@ type connKey struct{}
 
 var connections atomic.Int64
 
-func serve(t testing.TB, withLane bool, first, idle time.Duration) *side {
+func serve(t testing.TB, here bool, first, idle time.Duration) *side {
 	t.Helper()
 	s := &side{held: make(chan struct{}, 8), release: make(chan struct{})}
 	inner, err := net.Listen("tcp", "127.0.0.1:0")
@@ -46,21 +46,21 @@ func serve(t testing.TB, withLane bool, first, idle time.Duration) *side {
 	srv := &http.Server{Handler: http.HandlerFunc(s.handle), ConnContext: mark, ReadHeaderTimeout: first, IdleTimeout: idle,
 		ErrorLog: slog.NewLogLogger(quiet.Handler(), slog.LevelError)}
 	var l net.Listener = inner
-	if withLane {
-		s.lane = New(inner, Options{Takes: func(_, path string) bool { return strings.HasPrefix(path, "/lane/") }, Handler: srv.Handler,
+	if here {
+		s.here = New(inner, Options{Takes: func(_, path string) bool { return strings.HasPrefix(path, "/plain/") }, Handler: srv.Handler,
 			Logger: quiet, ConnContext: mark, FirstTimeout: first, IdleTimeout: idle, WriteTimeout: time.Minute})
-		srv.ConnContext, l = s.lane.ConnContext, s.lane
+		srv.ConnContext, l = s.here.ConnContext, s.here
 	}
 	s.addr = l.Addr().String()
 	served := make(chan error, 1)
 	go func() { served <- srv.Serve(l) }()
 	t.Cleanup(func() {
 		_ = srv.Close()
-		if s.lane != nil {
+		if s.here != nil {
 			ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 			defer cancel()
-			if err := s.lane.Wait(ctx); err != nil {
-				t.Errorf("connections in the lane do not end: %v", err)
+			if err := s.here.Wait(ctx); err != nil {
+				t.Errorf("connections do not end: %v", err)
 			}
 		}
 		if err := <-served; !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
@@ -71,25 +71,25 @@ func serve(t testing.TB, withLane bool, first, idle time.Duration) *side {
 }
 
 func (s *side) handle(w http.ResponseWriter, r *http.Request) {
-	if _, lane := w.(*response); lane {
-		s.inLane.Add(1)
+	if _, plain := w.(*response); plain {
+		s.plain.Add(1)
 	}
 	h := w.Header()
 	h["Date"] = []string{"Wed, 01 May 2024 12:00:00 GMT"}
 	switch r.URL.Path {
-	case "/lane/panic":
+	case "/plain/panic":
 		panic("told by a test")
-	case "/lane/abort":
+	case "/plain/abort":
 		panic(http.ErrAbortHandler)
-	case "/lane/nothing":
+	case "/plain/nothing":
 		return
-	case "/lane/bare":
+	case "/plain/bare":
 		w.WriteHeader(http.StatusNoContent)
 		if _, err := w.Write([]byte("x")); err != http.ErrBodyNotAllowed {
 			panic(err)
 		}
 		return
-	case "/lane/odd":
+	case "/plain/odd":
 		h.Set("X-Lines", "a\r\nX-Evil: b")
 		h.Add("X-Two", "1")
 		h.Add("X-Two", "2")
@@ -99,15 +99,15 @@ func (s *side) handle(w http.ResponseWriter, r *http.Request) {
 		h.Set("X-Late", "too late")
 		_, _ = io.WriteString(w, "odd")
 		return
-	case "/lane/last":
+	case "/plain/last":
 		h.Set("Connection", "close")
-	case "/lane/large":
+	case "/plain/large":
 		_, _ = w.Write(make([]byte, 100_000)) // its length is not net/http's to know
 		return
-	case "/lane/hold":
+	case "/plain/hold":
 		s.held <- struct{}{}
 		<-s.release
-	case "/lane/conn":
+	case "/plain/conn":
 		fmt.Fprint(w, r.Context().Value(connKey{}))
 		return
 	}
@@ -118,79 +118,79 @@ func (s *side) handle(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-const ask = "POST /lane/x HTTP/1.1\r\nHost: a.example:80\r\nAuthorization: Bearer abc\r\ncontent-type: application/json\r\nContent-Length: 7\r\n\r\n{\"a\":1}"
+const ask = "POST /plain/x HTTP/1.1\r\nHost: a.example:80\r\nAuthorization: Bearer abc\r\ncontent-type: application/json\r\nContent-Length: 7\r\n\r\n{\"a\":1}"
 
-// TestAnswers sends the same bytes to a server with a lane and to one without. The answers must be the same.
+// TestAnswers sends the same bytes to a server of both kinds and to one of net/http alone. The answers must be the same.
 func TestAnswers(t *testing.T) {
 	with, without := serve(t, true, time.Minute, time.Minute), serve(t, false, time.Minute, time.Minute)
 	head := "Host: h\r\nConnection: close\r\n\r\n"
 	for _, tt := range []struct {
-		name   string
-		text   string
-		inLane int64 // how many of the requests
+		name  string
+		text  string
+		plain int64 // how many of the requests
 	}{
-		{"two, then another connection's", ask + ask + "GET /lane/x HTTP/1.1\r\n" + head, 2},
+		{"two, then another connection's", ask + ask + "GET /plain/x HTTP/1.1\r\n" + head, 2},
 		{"pipelined with another path", ask + "POST /else HTTP/1.1\r\n" + head, 1},
-		{"names in any case, values with spaces", "DELETE /lane/x HTTP/1.1\r\nhost:h\r\nX-a:  b c \t\r\nx-A: d\r\nConnection: keep-alive\r\n\r\nGET / HTTP/1.1\r\n" + head, 1},
+		{"names in any case, values with spaces", "DELETE /plain/x HTTP/1.1\r\nhost:h\r\nX-a:  b c \t\r\nx-A: d\r\nConnection: keep-alive\r\n\r\nGET / HTTP/1.1\r\n" + head, 1},
 		{"another header in the place of one", ask + strings.Replace(ask, "Authorization: Bearer abc", "Authorizatio: n", 1) + strings.Replace(ask, "abc", "def", 1) + "GET / HTTP/1.1\r\n" + head, 3},
-		{"no body", "POST /lane/x HTTP/1.1\r\nHost: h\r\n\r\nPOST /lane/x HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\nGET / HTTP/1.1\r\n" + head, 2},
-		{"as long as it may be", "POST /lane/x HTTP/1.1\r\nHost: h\r\nContent-Length: 3000\r\n\r\n" + strings.Repeat("x", 3000) + "GET / HTTP/1.1\r\n" + head, 1},
-		{"too long", "POST /lane/x HTTP/1.1\r\nConnection: close\r\nHost: h\r\nContent-Length: 5000\r\n\r\n" + strings.Repeat("x", 5000), 0},
-		{"too long a head", "POST /lane/x HTTP/1.1\r\nX: " + strings.Repeat("x", 5000) + "\r\n" + head, 0},
-		{"too many headers", "POST /lane/x HTTP/1.1\r\n" + strings.Repeat("X: x\r\n", 40) + head, 0},
-		{"in chunks", "POST /lane/x HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\nGET / HTTP/1.1\r\n" + head, 0},
-		{"in chunks and with a length", "POST /lane/x HTTP/1.1\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n" + head + "1\r\nx\r\n0\r\n\r\n", 0},
-		{"two lengths", "POST /lane/x HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n" + head + "xx", 0},
-		{"the same length twice", "POST /lane/x HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 1\r\n" + head + "x", 0},
-		{"a length with a sign", "POST /lane/x HTTP/1.1\r\nContent-Length: +1\r\n" + head + "x", 0},
-		{"a length of nothing", "POST /lane/x HTTP/1.1\r\nContent-Length: \r\n" + head, 0},
-		{"no host", "POST /lane/x HTTP/1.1\r\n\r\n", 0},
-		{"two hosts", "POST /lane/x HTTP/1.1\r\nHost: i\r\n" + head, 0},
-		{"an odd host", "POST /lane/x HTTP/1.1\r\nHost: a b\r\n\r\n", 0},
-		{"HTTP/1.0", "POST /lane/x HTTP/1.0\r\n\r\n", 0},
-		{"HTTP/1.2", "POST /lane/x HTTP/1.2\r\n" + head, 0},
-		{"escapes", "POST /lane/%78 HTTP/1.1\r\n" + head, 0},
-		{"a query", "POST /lane/x?a=b HTTP/1.1\r\n" + head, 0},
-		{"a whole URL", "POST http://h/lane/x HTTP/1.1\r\n" + head, 0},
-		{"a space too many", "POST  /lane/x HTTP/1.1\r\n" + head, 0},
-		{"a bare line feed", "POST /lane/x HTTP/1.1\nHost: h\nConnection: close\n\n", 0},
-		{"a bare carriage return", "POST /lane/x HTTP/1.1\r\nX: a\rb\r\n" + head, 0},
-		{"a folded line", "POST /lane/x HTTP/1.1\r\nX: a\r\n b\r\n" + head, 0},
-		{"a space before the colon", "POST /lane/x HTTP/1.1\r\nX : a\r\n" + head, 0},
-		{"no name", "POST /lane/x HTTP/1.1\r\n: a\r\n" + head, 0},
-		{"no colon", "POST /lane/x HTTP/1.1\r\nX\r\n" + head, 0},
-		{"beyond ASCII", "POST /lane/x HTTP/1.1\r\nX: é\r\n" + head, 0},
-		{"a zero byte", "POST /lane/x HTTP/1.1\r\nX: \x00\r\n" + head, 0},
-		{"a rare name", "POST /lane/x HTTP/1.1\r\nX!: a\r\n" + head, 0},
-		{"pragma", "POST /lane/x HTTP/1.1\r\nPragma: no-cache\r\n" + head, 0},
-		{"an upgrade", "POST /lane/x HTTP/1.1\r\nUpgrade: websocket\r\n" + head, 0},
-		{"trailers", "POST /lane/x HTTP/1.1\r\nTrailer: X\r\n" + head, 0},
+		{"no body", "POST /plain/x HTTP/1.1\r\nHost: h\r\n\r\nPOST /plain/x HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\nGET / HTTP/1.1\r\n" + head, 2},
+		{"as long as it may be", "POST /plain/x HTTP/1.1\r\nHost: h\r\nContent-Length: 3000\r\n\r\n" + strings.Repeat("x", 3000) + "GET / HTTP/1.1\r\n" + head, 1},
+		{"too long", "POST /plain/x HTTP/1.1\r\nConnection: close\r\nHost: h\r\nContent-Length: 5000\r\n\r\n" + strings.Repeat("x", 5000), 0},
+		{"too long a head", "POST /plain/x HTTP/1.1\r\nX: " + strings.Repeat("x", 5000) + "\r\n" + head, 0},
+		{"too many headers", "POST /plain/x HTTP/1.1\r\n" + strings.Repeat("X: x\r\n", 40) + head, 0},
+		{"in chunks", "POST /plain/x HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\nGET / HTTP/1.1\r\n" + head, 0},
+		{"in chunks and with a length", "POST /plain/x HTTP/1.1\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n" + head + "1\r\nx\r\n0\r\n\r\n", 0},
+		{"two lengths", "POST /plain/x HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n" + head + "xx", 0},
+		{"the same length twice", "POST /plain/x HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 1\r\n" + head + "x", 0},
+		{"a length with a sign", "POST /plain/x HTTP/1.1\r\nContent-Length: +1\r\n" + head + "x", 0},
+		{"a length of nothing", "POST /plain/x HTTP/1.1\r\nContent-Length: \r\n" + head, 0},
+		{"no host", "POST /plain/x HTTP/1.1\r\n\r\n", 0},
+		{"two hosts", "POST /plain/x HTTP/1.1\r\nHost: i\r\n" + head, 0},
+		{"an odd host", "POST /plain/x HTTP/1.1\r\nHost: a b\r\n\r\n", 0},
+		{"HTTP/1.0", "POST /plain/x HTTP/1.0\r\n\r\n", 0},
+		{"HTTP/1.2", "POST /plain/x HTTP/1.2\r\n" + head, 0},
+		{"escapes", "POST /plain/%78 HTTP/1.1\r\n" + head, 0},
+		{"a query", "POST /plain/x?a=b HTTP/1.1\r\n" + head, 0},
+		{"a whole URL", "POST http://h/plain/x HTTP/1.1\r\n" + head, 0},
+		{"a space too many", "POST  /plain/x HTTP/1.1\r\n" + head, 0},
+		{"a bare line feed", "POST /plain/x HTTP/1.1\nHost: h\nConnection: close\n\n", 0},
+		{"a bare carriage return", "POST /plain/x HTTP/1.1\r\nX: a\rb\r\n" + head, 0},
+		{"a folded line", "POST /plain/x HTTP/1.1\r\nX: a\r\n b\r\n" + head, 0},
+		{"a space before the colon", "POST /plain/x HTTP/1.1\r\nX : a\r\n" + head, 0},
+		{"no name", "POST /plain/x HTTP/1.1\r\n: a\r\n" + head, 0},
+		{"no colon", "POST /plain/x HTTP/1.1\r\nX\r\n" + head, 0},
+		{"beyond ASCII", "POST /plain/x HTTP/1.1\r\nX: é\r\n" + head, 0},
+		{"a zero byte", "POST /plain/x HTTP/1.1\r\nX: \x00\r\n" + head, 0},
+		{"a rare name", "POST /plain/x HTTP/1.1\r\nX!: a\r\n" + head, 0},
+		{"pragma", "POST /plain/x HTTP/1.1\r\nPragma: no-cache\r\n" + head, 0},
+		{"an upgrade", "POST /plain/x HTTP/1.1\r\nUpgrade: websocket\r\n" + head, 0},
+		{"trailers", "POST /plain/x HTTP/1.1\r\nTrailer: X\r\n" + head, 0},
 		{"no HTTP", "hello\r\n\r\n", 0},
 		{"TLS", "\x16\x03\x01\x00\xf8\x01\x00\x00\xf4\x03\x03\r\n\r\n", 0},
-		{"half a head", "POST /lane/x HTTP/1.1\r\nHos", 0},
-		{"half a body", "POST /lane/x HTTP/1.1\r\nHost: h\r\nContent-Length: 7\r\n\r\n{", 0},
+		{"half a head", "POST /plain/x HTTP/1.1\r\nHos", 0},
+		{"half a body", "POST /plain/x HTTP/1.1\r\nHost: h\r\nContent-Length: 7\r\n\r\n{", 0},
 		{"nothing", "", 0},
-		{"a panic", "POST /lane/panic HTTP/1.1\r\nHost: h\r\n\r\n" + ask, 1},
-		{"an answer aborted", "POST /lane/abort HTTP/1.1\r\nHost: h\r\n\r\n" + ask, 1},
-		{"an empty answer", "POST /lane/nothing HTTP/1.1\r\nHost: h\r\n\r\nGET / HTTP/1.1\r\n" + head, 1},
-		{"an answer without body", "POST /lane/bare HTTP/1.1\r\nHost: h\r\n\r\nGET / HTTP/1.1\r\n" + head, 1},
-		{"an odd answer", "POST /lane/odd HTTP/1.1\r\nHost: h\r\n\r\nGET / HTTP/1.1\r\n" + head, 1},
-		{"a last answer", "POST /lane/last HTTP/1.1\r\nHost: h\r\n\r\n" + ask, 1},
-		{"a large answer", "POST /lane/large HTTP/1.1\r\nHost: h\r\n\r\nGET / HTTP/1.1\r\n" + head, 1},
+		{"a panic", "POST /plain/panic HTTP/1.1\r\nHost: h\r\n\r\n" + ask, 1},
+		{"an answer aborted", "POST /plain/abort HTTP/1.1\r\nHost: h\r\n\r\n" + ask, 1},
+		{"an empty answer", "POST /plain/nothing HTTP/1.1\r\nHost: h\r\n\r\nGET / HTTP/1.1\r\n" + head, 1},
+		{"an answer without body", "POST /plain/bare HTTP/1.1\r\nHost: h\r\n\r\nGET / HTTP/1.1\r\n" + head, 1},
+		{"an odd answer", "POST /plain/odd HTTP/1.1\r\nHost: h\r\n\r\nGET / HTTP/1.1\r\n" + head, 1},
+		{"a last answer", "POST /plain/last HTTP/1.1\r\nHost: h\r\n\r\n" + ask, 1},
+		{"a large answer", "POST /plain/large HTTP/1.1\r\nHost: h\r\n\r\nGET / HTTP/1.1\r\n" + head, 1},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			before := with.inLane.Load()
+			before := with.plain.Load()
 			got, want := converse(t, with, tt.text), converse(t, without, tt.text)
 			if got != want {
-				t.Errorf("with a lane:\n%s\nwithout:\n%s", got, want)
+				t.Errorf("got:\n%s\nnet/http alone:\n%s", got, want)
 			}
-			if n := with.inLane.Load() - before; n != tt.inLane {
-				t.Errorf("%d requests went through the lane, want %d", n, tt.inLane)
+			if n := with.plain.Load() - before; n != tt.plain {
+				t.Errorf("%d requests were plain, want %d", n, tt.plain)
 			}
 		})
 	}
-	if without.inLane.Load() != 0 {
-		t.Error("the server without a lane has one")
+	if without.plain.Load() != 0 {
+		t.Error("the server of net/http alone has another")
 	}
 }
 
@@ -273,13 +273,13 @@ func call(t *testing.T, conn net.Conn, r *bufio.Reader, text string) (body strin
 func TestConnContext(t *testing.T) {
 	s := serve(t, true, time.Minute, time.Minute)
 	conn, r := dial(t, s)
-	const post, get = "POST /lane/conn HTTP/1.1\r\nHost: h\r\n\r\n", "GET /lane/conn HTTP/1.1\r\nHost: h\r\n\r\n"
+	const post, get = "POST /plain/conn HTTP/1.1\r\nHost: h\r\n\r\n", "GET /plain/conn HTTP/1.1\r\nHost: h\r\n\r\n"
 	first, _ := call(t, conn, r, post)
 	if then, _ := call(t, conn, r, get); then != first {
 		t.Errorf("the connection was %s and is %s", first, then)
 	}
-	if n := s.inLane.Load(); n != 1 {
-		t.Errorf("%d requests in the lane, want 1", n)
+	if n := s.plain.Load(); n != 1 {
+		t.Errorf("%d plain requests, want 1", n)
 	}
 	other, r := dial(t, s)
 	if id, _ := call(t, other, r, get); id == first || id == "<nil>" {
@@ -294,12 +294,12 @@ func TestClose(t *testing.T) {
 	call(t, idle, idleR, ask)
 	fresh, _ := dial(t, s)
 	busy, busyR := dial(t, s)
-	const hold = "POST /lane/hold HTTP/1.1\r\nHost: h\r\n\r\n"
+	const hold = "POST /plain/hold HTTP/1.1\r\nHost: h\r\n\r\n"
 	if _, err := io.WriteString(busy, hold); err != nil {
 		t.Fatal(err)
 	}
 	<-s.held
-	if err := s.lane.Close(); err != nil {
+	if err := s.here.Close(); err != nil {
 		t.Fatal(err)
 	}
 	for name, conn := range map[string]net.Conn{"idle": idle, "fresh": fresh} {
@@ -315,7 +315,7 @@ func TestClose(t *testing.T) {
 		t.Fatalf("the answer under way: %+v, %v; want one that says it is the last", resp, err)
 	}
 	_ = busy.Close()
-	if err := s.lane.Wait(context.Background()); err != nil {
+	if err := s.here.Wait(context.Background()); err != nil {
 		t.Errorf("Wait: %v", err)
 	}
 
@@ -325,8 +325,8 @@ func TestClose(t *testing.T) {
 		t.Fatal(err)
 	}
 	<-s.held
-	_ = s.lane.Close()
-	if err := s.lane.Wait(ended); err == nil {
+	_ = s.here.Close()
+	if err := s.here.Wait(ended); err == nil {
 		t.Error("Wait: no error, with a request under way")
 	}
 	if _, err := stuck.Read(make([]byte, 1)); err == nil {
@@ -335,7 +335,7 @@ func TestClose(t *testing.T) {
 	close(s.release)
 }
 
-// Connections without requests end, in the lane and between two requests.
+// Connections without requests end, before the first and between two.
 func TestTimeouts(t *testing.T) {
 	s := serve(t, true, 20*time.Millisecond, 20*time.Millisecond)
 	silent, _ := dial(t, s)
@@ -348,13 +348,13 @@ func TestTimeouts(t *testing.T) {
 	if _, err := r.ReadByte(); err != io.EOF {
 		t.Errorf("a connection without a second request: %v, want its end", err)
 	}
-	if n := s.inLane.Load(); n != 1 {
-		t.Errorf("%d requests in the lane, want 1", n)
+	if n := s.plain.Load(); n != 1 {
+		t.Errorf("%d plain requests, want 1", n)
 	}
 }
 
 func BenchmarkRequests(b *testing.B) {
-	for _, name := range []string{"net/http", "lane"} {
+	for _, name := range []string{"net/http", "plain"} {
 		b.Run(name, func(b *testing.B) {
 			inner, err := net.Listen("tcp", "127.0.0.1:0")
 			if err != nil {
@@ -371,7 +371,7 @@ func BenchmarkRequests(b *testing.B) {
 				_, _ = w.Write([]byte("{}"))
 			})}
 			var l net.Listener = inner
-			if name == "lane" {
+			if name == "plain" {
 				l = New(inner, Options{Takes: func(string, string) bool { return true }, Handler: srv.Handler, Logger: slog.New(slog.DiscardHandler),
 					ConnContext: func(ctx context.Context, _ net.Conn) context.Context { return ctx }, FirstTimeout: time.Minute,
 					IdleTimeout: time.Minute, WriteTimeout: time.Minute})

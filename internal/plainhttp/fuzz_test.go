@@ -1,4 +1,4 @@
-package lane
+package plainhttp
 
 import (
 	"bufio"
@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// FuzzRequest holds the lane to how net/http reads what the lane takes for a request, at once and in pieces, and where one
+// FuzzRequest holds this package to how net/http reads what is taken for a plain request, at once and in pieces, and where one
 // request ends and the next begins.
 func FuzzRequest(f *testing.F) {
 	for _, text := range []string{

@@ -1,12 +1,13 @@
-// Package lane answers plain HTTP/1.1 requests without net/http, and hands all other connections over to it.
+// Package plainhttp answers plain HTTP/1.1 requests without net/http, and hands all other connections over to it.
 //
 // What net/http does for a request beside reading and writing (a goroutine that waits for the client to go, headers that are
 // copied, sorted and copied again) takes as long as the handler of a like. A plain request needs none of it: head and body
-// are small and arrive together, nothing in them changes how the connection goes on, and the answer is one piece. A lane
-// reads such requests and nothing else. At the first byte that is not plain, net/http gets the connection, with all
-// that was not answered yet, as if nobody had read it. So a lane refuses nothing and has no answers of its own; whatever is
-// unusual, wrong or hostile is net/http's. What it does read it must read as net/http does: FuzzRequest holds it to that.
-package lane
+// are small and arrive together, nothing in them changes how the connection goes on, and the answer is one piece. This
+// package reads such requests and nothing else. At the first byte that is not plain, net/http gets the connection, with all
+// that was not answered yet, as if nobody had read it. So nothing is refused here, and there are no answers of its own:
+// whatever is unusual, wrong or hostile is net/http's. What is read here must be read as net/http does: FuzzRequest holds
+// it to that.
+package plainhttp
 
 import (
 	"context"
@@ -20,14 +21,14 @@ import (
 	"time"
 )
 
-// Options are what a lane works with. All are required.
+// Options are what a listener works with. All are required.
 type Options struct {
-	// Takes says which requests the lane may answer: those whose answer is small and comes at once. Their handler cannot
-	// flush, and is not told when the client goes.
+	// Takes says which requests may be answered here: those whose answer is small and comes at once. Their handler cannot
+	// flush, is not told when the client goes, and must not keep the request's header.
 	Takes   func(method, path string) bool
 	Handler http.Handler // the same as of the http.Server
 	Logger  *slog.Logger
-	// ConnContext is what http.Server.ConnContext would be. That must be Lane.ConnContext instead, so that a
+	// ConnContext is what http.Server.ConnContext would be. That must be Listener.ConnContext instead, so that a
 	// connection keeps its context when it is handed over.
 	ConnContext func(context.Context, net.Conn) context.Context
 
@@ -37,7 +38,7 @@ type Options struct {
 }
 
 const (
-	// partTimeout is how long the lane waits for the rest of a request. Who needs longer is net/http's.
+	// partTimeout is how long the rest of a request may take. Who needs longer is net/http's.
 	partTimeout = 50 * time.Millisecond
 	// refreshEvery spares most requests the setting of deadlines.
 	refreshEvery = 5 * time.Second
@@ -46,8 +47,8 @@ const (
 	lingerTime = 500 * time.Millisecond
 )
 
-// Lane is a net.Listener for an http.Server: Accept returns the connections that need it, the lane serves the others.
-type Lane struct {
+// Listener is for an http.Server: Accept returns the connections that need it, the listener serves the others.
+type Listener struct {
 	Options
 	inner    net.Listener
 	accepted chan accepted
@@ -56,7 +57,7 @@ type Lane struct {
 	closed   chan struct{}
 
 	mu    sync.Mutex
-	conns map[*Conn]struct{} // in the lane
+	conns map[*Conn]struct{} // that are served here
 	empty sync.WaitGroup     // of conns
 }
 
@@ -65,17 +66,17 @@ type accepted struct {
 	err  error
 }
 
-// New returns a lane for the connections of inner, which belongs to it from then on. Nothing is accepted before the first
+// New returns a listener for the connections of inner, which belongs to it from then on. Nothing is accepted before the first
 // call of Accept.
-func New(inner net.Listener, o Options) *Lane {
-	return &Lane{Options: o, inner: inner, accepted: make(chan accepted), closed: make(chan struct{}), conns: make(map[*Conn]struct{})}
+func New(inner net.Listener, o Options) *Listener {
+	return &Listener{Options: o, inner: inner, accepted: make(chan accepted), closed: make(chan struct{}), conns: make(map[*Conn]struct{})}
 }
 
 // Addr is the address of the listener inside.
-func (l *Lane) Addr() net.Addr { return l.inner.Addr() }
+func (l *Listener) Addr() net.Addr { return l.inner.Addr() }
 
 // Accept returns the next connection that needs net/http.
-func (l *Lane) Accept() (net.Conn, error) {
+func (l *Listener) Accept() (net.Conn, error) {
 	l.start.Do(func() { go l.accept() })
 	select {
 	case a := <-l.accepted:
@@ -89,14 +90,14 @@ func (l *Lane) Accept() (net.Conn, error) {
 }
 
 // accept lets connections in. What the listener inside refuses, net/http is told, which knows when to try again.
-func (l *Lane) accept() {
+func (l *Listener) accept() {
 	for !l.closing.Load() {
 		conn, err := l.inner.Accept()
 		if err != nil {
 			l.hand(accepted{err: err})
 			continue
 		}
-		c := &Conn{Conn: conn, lane: l, values: l.ConnContext(context.Background(), conn)}
+		c := &Conn{Conn: conn, l: l, values: l.ConnContext(context.Background(), conn)}
 		if !l.enter(c) {
 			_ = conn.Close()
 			return
@@ -106,7 +107,7 @@ func (l *Lane) accept() {
 }
 
 // hand gives a connection or an error to Accept, if anybody still calls it.
-func (l *Lane) hand(a accepted) bool {
+func (l *Listener) hand(a accepted) bool {
 	select {
 	case l.accepted <- a:
 		return true
@@ -115,7 +116,7 @@ func (l *Lane) hand(a accepted) bool {
 	}
 }
 
-func (l *Lane) enter(c *Conn) bool {
+func (l *Listener) enter(c *Conn) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closing.Load() {
@@ -126,7 +127,7 @@ func (l *Lane) enter(c *Conn) bool {
 	return true
 }
 
-func (l *Lane) leave(c *Conn) {
+func (l *Listener) leave(c *Conn) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.conns, c)
@@ -135,7 +136,7 @@ func (l *Lane) leave(c *Conn) {
 
 // Close stops accepting and ends the connections that wait for a request. Those that are being answered end with their
 // answer; Wait waits for them.
-func (l *Lane) Close() error {
+func (l *Listener) Close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closing.Swap(true) {
@@ -148,8 +149,8 @@ func (l *Lane) Close() error {
 	return l.inner.Close()
 }
 
-// Wait returns when the lane is empty after Close. When ctx ends first, it cuts what is left, and returns ctx's error.
-func (l *Lane) Wait(ctx context.Context) error {
+// Wait returns once all connections that are served here have ended, after Close. When ctx ends first, it cuts what is left, and returns ctx's error.
+func (l *Listener) Wait(ctx context.Context) error {
 	empty := make(chan struct{})
 	go func() {
 		l.empty.Wait()
@@ -169,7 +170,7 @@ func (l *Lane) Wait(ctx context.Context) error {
 }
 
 // ConnContext is for http.Server.ConnContext.
-func (l *Lane) ConnContext(ctx context.Context, conn net.Conn) context.Context {
+func (l *Listener) ConnContext(ctx context.Context, conn net.Conn) context.Context {
 	if c, ok := conn.(*Conn); ok {
 		return joined{ctx, c.values}
 	}
@@ -189,19 +190,19 @@ func (j joined) Value(key any) any {
 	return j.values.Value(key)
 }
 
-// Conn is a connection, in the lane at first, and net/http's once Accept has returned it.
+// Conn is a connection: served here at first, net/http's once Accept has returned it.
 type Conn struct {
 	net.Conn
-	lane   *Lane
+	l      *Listener
 	values context.Context
-	rest   []byte // read by the lane and not answered
+	rest   []byte // read and not answered
 
 	refreshed time.Time // when its deadlines were last set
 	request   request
 	response  response
 }
 
-// Read reads what the lane has left, then from the connection.
+// Read reads what was read already, then from the connection.
 func (c *Conn) Read(p []byte) (int, error) {
 	if len(c.rest) == 0 {
 		return c.Conn.Read(p)
@@ -213,7 +214,7 @@ func (c *Conn) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// CloseWrite is for net/http, which lingers like the lane.
+// CloseWrite is for net/http, which lingers, too.
 func (c *Conn) CloseWrite() error {
 	if w, ok := c.Conn.(interface{ CloseWrite() error }); ok {
 		return w.CloseWrite()
@@ -221,9 +222,9 @@ func (c *Conn) CloseWrite() error {
 	return nil
 }
 
-// serve is the goroutine of a connection in the lane.
+// serve is the goroutine of a connection that is served here.
 func (c *Conn) serve() {
-	defer c.lane.leave(c)
+	defer c.l.leave(c)
 	ctx, cancel := context.WithCancel(c.values)
 	defer cancel()
 	c.request.init(ctx, c.Conn)
@@ -233,7 +234,7 @@ func (c *Conn) serve() {
 	}
 	_ = c.Conn.SetDeadline(time.Time{})
 	c.request, c.response = request{}, response{}
-	if !c.lane.hand(accepted{conn: c}) {
+	if !c.l.hand(accepted{conn: c}) {
 		_ = c.Conn.Close()
 	}
 }
@@ -241,12 +242,12 @@ func (c *Conn) serve() {
 // answerAll answers plain requests. It reports whether the connection is now net/http's; else it has ended.
 func (c *Conn) answerAll() (others bool) {
 	buf, have := make([]byte, 0, bufferSize), 0
-	_ = c.Conn.SetReadDeadline(time.Now().Add(c.lane.FirstTimeout))
+	_ = c.Conn.SetReadDeadline(time.Now().Add(c.l.FirstTimeout))
 	for {
-		size, state := c.request.parse(buf[:have], c.lane.Takes)
+		size, state := c.request.parse(buf[:have], c.l.Takes)
 		switch {
 		case state == whole:
-			c.refresh(c.lane.IdleTimeout)
+			c.refresh(c.l.IdleTimeout)
 			if !c.answer() {
 				return false
 			}
@@ -259,7 +260,7 @@ func (c *Conn) answerAll() (others bool) {
 			_ = c.Conn.SetReadDeadline(time.Now().Add(partTimeout))
 			c.refreshed = time.Time{}
 		}
-		if c.lane.closing.Load() {
+		if c.l.closing.Load() {
 			return false
 		}
 		n, err := c.Conn.Read(buf[have:bufferSize])
@@ -278,7 +279,7 @@ func (c *Conn) refresh(idle time.Duration) {
 	}
 	c.refreshed = now
 	_ = c.Conn.SetReadDeadline(now.Add(idle))
-	_ = c.Conn.SetWriteDeadline(now.Add(c.lane.WriteTimeout))
+	_ = c.Conn.SetWriteDeadline(now.Add(c.l.WriteTimeout))
 }
 
 // answer has the handler answer the request that was read. It reports whether the connection goes on.
@@ -288,7 +289,7 @@ func (c *Conn) answer() bool {
 	if !c.handle(w, r) {
 		return false
 	}
-	text, last := w.end(c.lane.closing.Load())
+	text, last := w.end(c.l.closing.Load())
 	if _, err := c.Conn.Write(text); err != nil {
 		return false
 	}
@@ -307,9 +308,9 @@ func (c *Conn) handle(w http.ResponseWriter, r *http.Request) (answered bool) {
 			return
 		}
 		if v := recover(); v != http.ErrAbortHandler {
-			c.lane.Logger.Error("a handler panicked", "panic", v, "stack", string(debug.Stack()))
+			c.l.Logger.Error("a handler panicked", "panic", v, "stack", string(debug.Stack()))
 		}
 	}()
-	c.lane.Handler.ServeHTTP(w, r)
+	c.l.Handler.ServeHTTP(w, r)
 	return true
 }
