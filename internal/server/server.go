@@ -17,6 +17,7 @@ import (
 	"net/http/pprof"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -31,6 +32,7 @@ import (
 	"liked/internal/control"
 	"liked/internal/home"
 	"liked/internal/limit"
+	"liked/internal/plainhttp"
 	"liked/internal/store"
 	"liked/internal/store/pebblestore"
 	"liked/internal/webhook"
@@ -46,6 +48,7 @@ type Server struct {
 	hooks       *webhook.Hooks
 	api, admin  *http.Server
 	apiL        *crowd
+	plain       *plainhttp.Listener // nil where TLS is spoken
 	adminL      *crowd
 	credentials *control.Credentials // of the seeded world; nil without one
 	ready       atomic.Bool
@@ -151,6 +154,11 @@ func New(c Config) (_ *Server, err error) {
 	s.api = s.httpServer(observer.counting(credentials))
 	s.api.ConnContext = api.ConnContext
 	s.api.TLSConfig = s.tls
+	if s.tls == nil {
+		s.plain = plainhttp.New(s.apiL, plainhttp.Options{Takes: isLike, Handler: s.api.Handler, ConnContext: api.ConnContext, Logger: s.Logger,
+			FirstTimeout: s.api.ReadHeaderTimeout, IdleTimeout: s.api.IdleTimeout, WriteTimeout: s.api.WriteTimeout})
+		s.api.ConnContext = s.plain.ConnContext
+	}
 	s.api.RegisterOnShutdown(x.EndStreams)
 	registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "liked_streams_open", Help: "Likes streams that somebody reads."}, func() float64 { return float64(x.OpenStreams()) }))
@@ -292,6 +300,12 @@ func closeAfterChunks(next http.Handler) http.Handler {
 	})
 }
 
+// isLike says which requests need no net/http if they are plain: likes, set and taken back.
+func isLike(method, path string) bool {
+	rest, ok := strings.CutPrefix(path, "/2/users/")
+	return ok && strings.Contains(rest, "/likes")
+}
+
 // adminHandler is the operator's side. Probes and metrics are open to whoever reaches the listener; what shows or
 // changes more asks for the token.
 func (s *Server) adminHandler(registry *prometheus.Registry, key string) http.Handler {
@@ -387,7 +401,7 @@ func (s *Server) Run(ctx context.Context) error {
 		if s.tls != nil {
 			failed <- s.api.ServeTLS(s.apiL, "", "")
 		} else {
-			failed <- s.api.Serve(s.apiL)
+			failed <- s.api.Serve(s.plain)
 		}
 	})
 	serving.Go(func() { failed <- s.admin.Serve(s.adminL) })
@@ -409,8 +423,8 @@ func (s *Server) Run(ctx context.Context) error {
 	s.ready.Store(false)
 	s.Logger.Info("stopping", "grace", s.Grace)
 	stopWork()
-	s.drain(s.api, s.Grace)
-	s.drain(s.admin, time.Second)
+	s.drain(s.api, s.plain, s.Grace)
+	s.drain(s.admin, nil, time.Second)
 	stopDelivering()
 	serving.Wait()
 	s.apiL.wait()
@@ -426,10 +440,14 @@ func (s *Server) Run(ctx context.Context) error {
 }
 
 // drain stops accepting, and cuts what has not ended after the grace time.
-func (s *Server) drain(h *http.Server, grace time.Duration) {
+func (s *Server) drain(h *http.Server, before *plainhttp.Listener, grace time.Duration) {
 	ctx, cancel := context.WithTimeout(context.Background(), grace)
 	defer cancel()
-	if err := h.Shutdown(ctx); err != nil {
+	err := h.Shutdown(ctx)
+	if before != nil {
+		err = errors.Join(err, before.Wait(ctx))
+	}
+	if err != nil {
 		s.Logger.Warn("requests under way did not end in time and were cut", "grace", grace)
 		_ = h.Close()
 	}

@@ -1,0 +1,75 @@
+package plainhttp
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"reflect"
+	"testing"
+)
+
+// FuzzRequest holds this package to how net/http reads what is taken for a plain request, at once and in pieces, and where one
+// request ends and the next begins.
+func FuzzRequest(f *testing.F) {
+	for _, text := range []string{
+		ask, ask + ask,
+		"DELETE /2/users/1/likes/2 HTTP/1.1\r\nhost: [::1]:8080\r\nUser-Agent: a (b; c)\r\nAccept-Encoding: gzip, deflate\r\naccept: */*\r\nConnection: keep-alive\r\n\r\n",
+		"POST / HTTP/1.1\r\nHost: h\r\nX: a\r\nx: b\r\nCookie: a=b\r\nContent-Length: 007\r\n\r\n1234567rest",
+		"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+		"POST //a/../b HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\nTE: trailers\r\nKeep-Alive: 5\r\n\r\n",
+	} {
+		f.Add([]byte(text), []byte(ask))
+	}
+	all := func(string, string) bool { return true }
+	f.Fuzz(func(t *testing.T, text, earlier []byte) {
+		if len(text) > bufferSize {
+			return
+		}
+		conn, other := net.Pipe()
+		defer conn.Close()
+		defer other.Close()
+		var q request
+		q.init(context.Background(), conn)
+		_, _ = q.parse(earlier, all) // which must make no difference
+		size, s := q.parse(text, all)
+		if s != whole {
+			return
+		}
+		got := q.next()
+		r := bufio.NewReader(bytes.NewReader(text))
+		want, err := http.ReadRequest(r)
+		if err != nil {
+			t.Fatalf("net/http refuses %q: %v", text[:size], err)
+		}
+		want.Header.Del("Host") // which http.Server removes
+		gotBody, err := io.ReadAll(got.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantBody, err := io.ReadAll(want.Body)
+		if err != nil || want.Close || len(want.TransferEncoding) > 0 || len(want.Trailer) > 0 {
+			t.Fatalf("%q is not plain: %+v, %v", text[:size], want, err)
+		}
+		if rest := len(text) - size; rest != r.Buffered() {
+			t.Errorf("%q leaves %d bytes, for net/http %d", text, rest, r.Buffered())
+		}
+		if !bytes.Equal(gotBody, wantBody) {
+			t.Errorf("body is %q, for net/http %q", gotBody, wantBody)
+		}
+		for _, r := range []*http.Request{got, want} {
+			r.Body, r.RemoteAddr = nil, ""
+			*r = *r.WithContext(context.Background())
+		}
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("request is\n%+v, for net/http\n%+v", got, want)
+		}
+		for i := range size {
+			if _, s := q.parse(text[:i], all); s != part {
+				t.Fatalf("the first %d bytes of %q are in state %d", i, text[:size], s)
+			}
+		}
+	})
+}

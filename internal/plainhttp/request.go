@@ -1,0 +1,241 @@
+package plainhttp
+
+import (
+	"bytes"
+	"context"
+	"net"
+	"net/http"
+	"net/textproto"
+	"net/url"
+)
+
+const (
+	bufferSize = 4 << 10 // a plain request is no larger, its body included
+	maxLines   = 32      // of its head
+)
+
+// state is what the bytes at hand are.
+type state int
+
+const (
+	part  state = iota // the beginning of what may become a plain request
+	whole              // a plain request
+	other              // something for net/http
+)
+
+// request reads the requests of one connection.
+type request struct {
+	base   http.Request // what all have in common
+	seen   []line       // of earlier requests, by their place in the head: most come again
+	header http.Header  // of all requests, one after the other
+
+	// The request that was read last.
+	method, path string
+	host         string
+	lines        int
+	body         []byte // nil if it has none
+}
+
+// line is a header, and what is made of it.
+type line struct {
+	text   []byte
+	key    string   // in its canonical form
+	values []string // one; never changes, since requests share it
+}
+
+func (q *request) init(ctx context.Context, conn net.Conn) {
+	q.header = make(http.Header)
+	q.base = *(&http.Request{Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, RemoteAddr: conn.RemoteAddr().String()}).WithContext(ctx)
+}
+
+// parse looks for a request at the beginning of text, and returns its size if all of it is there.
+func (q *request) parse(text []byte, takes func(method, path string) bool) (size int, s state) {
+	target, rest, s := cutLine(text)
+	if s != whole {
+		return 0, s
+	}
+	if !q.parseTarget(target) || !takes(q.method, q.path) {
+		return 0, other
+	}
+	q.host, q.lines, q.body = "", 0, nil
+	length := -1
+	for {
+		var text []byte
+		if text, rest, s = cutLine(rest); s != whole {
+			return 0, s
+		}
+		if len(text) == 0 {
+			break
+		}
+		l := q.parseLine(text)
+		if l == nil {
+			return 0, other
+		}
+		value := l.values[0]
+		switch l.key {
+		case "Host":
+			if q.host != "" || !consistsOf(value, &hostBytes) {
+				return 0, other
+			}
+			q.host = value
+		case "Content-Length":
+			if length >= 0 {
+				return 0, other
+			}
+			if length = parseLength(value); length < 0 {
+				return 0, other
+			}
+		case "Connection":
+			if value != "keep-alive" {
+				return 0, other
+			}
+		case "Expect", "Pragma", "Trailer", "Transfer-Encoding", "Upgrade":
+			return 0, other
+		}
+	}
+	if q.host == "" {
+		return 0, other
+	}
+	size = len(text) - len(rest)
+	if length > 0 {
+		if length > len(rest) {
+			return 0, part
+		}
+		q.body = rest[:length]
+		size += length
+	}
+	return size, whole
+}
+
+// cutLine returns the line that text begins with, without its end, and what follows it.
+func cutLine(text []byte) (line, rest []byte, s state) {
+	i := bytes.IndexByte(text, '\n')
+	switch {
+	case i < 0:
+		return nil, nil, part
+	case i == 0 || text[i-1] != '\r':
+		return nil, nil, other
+	}
+	return text[:i-1], text[i+1:], whole
+}
+
+// parseTarget reads a line "POST /path HTTP/1.1". The path must be the same whether it is escaped or not.
+func (q *request) parseTarget(line []byte) bool {
+	method, line, _ := bytes.Cut(line, []byte(" "))
+	switch string(method) {
+	case http.MethodPost:
+		q.method = http.MethodPost
+	case http.MethodDelete:
+		q.method = http.MethodDelete
+	default:
+		return false
+	}
+	path, ok := bytes.CutSuffix(line, []byte(" HTTP/1.1"))
+	if !ok || len(path) == 0 || path[0] != '/' || !consistsOf(path, &pathBytes) {
+		return false
+	}
+	if string(path) != q.path {
+		q.path = string(path)
+	}
+	return true
+}
+
+// parseLine reads a header. It returns nil if that is not plain.
+func (q *request) parseLine(text []byte) *line {
+	if q.lines == maxLines {
+		return nil
+	}
+	if q.lines == len(q.seen) {
+		q.seen = append(q.seen, line{})
+	}
+	l := &q.seen[q.lines]
+	q.lines++
+	if l.values != nil && bytes.Equal(text, l.text) {
+		return l
+	}
+	name, value, ok := bytes.Cut(text, []byte(":"))
+	if !ok || len(name) == 0 || !consistsOf(name, &nameBytes) || !consistsOf(value, &valueBytes) {
+		return nil
+	}
+	if before, _, _ := bytes.Cut(l.text, []byte(":")); l.values == nil || !bytes.Equal(name, before) {
+		l.key = textproto.CanonicalMIMEHeaderKey(string(name))
+	}
+	l.text = append(l.text[:0], text...)
+	l.values = []string{string(bytes.Trim(value, " \t"))}
+	return l
+}
+
+// parseLength reads a Content-Length that fits the buffer, and returns -1 for others.
+func parseLength(value string) int {
+	if value == "" || len(value) > 4 {
+		return -1
+	}
+	n := 0
+	for _, c := range []byte(value) {
+		if c < '0' || c > '9' {
+			return -1
+		}
+		n = 10*n + int(c-'0')
+	}
+	return n
+}
+
+// next returns the request that was read, as net/http would. Its header and its body are valid until the next one is read.
+func (q *request) next() *http.Request {
+	x := &struct {
+		http.Request
+		url  url.URL
+		body body
+	}{Request: q.base, url: url.URL{Path: q.path}}
+	r := &x.Request
+	r.Method, r.RequestURI, r.URL, r.Host = q.method, q.path, &x.url, q.host
+	r.Header = q.header
+	clear(r.Header)
+	for i := range q.seen[:q.lines] {
+		switch l := &q.seen[i]; {
+		case l.key == "Host":
+		case r.Header[l.key] == nil:
+			r.Header[l.key] = l.values
+		default:
+			r.Header[l.key] = append(r.Header[l.key], l.values...)
+		}
+	}
+	r.Body = http.NoBody
+	if q.body != nil {
+		x.body.Reset(q.body)
+		r.Body, r.ContentLength = &x.body, int64(len(q.body))
+	}
+	return r
+}
+
+// body is a request's, which stands in the connection's buffer.
+type body struct{ bytes.Reader }
+
+func (*body) Close() error { return nil }
+
+// byteSet is a set of ASCII characters.
+type byteSet [256]bool
+
+var (
+	alphanumeric = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+	pathBytes    = newByteSet(alphanumeric + "-._~/")
+	hostBytes    = newByteSet(alphanumeric + "-._:[]")
+	nameBytes    = newByteSet(alphanumeric + "-_") // of what a token may be (RFC 9110, 5.6.2)
+	valueBytes   = newByteSet(alphanumeric + " \t!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~")
+)
+
+func newByteSet(members string) (s byteSet) {
+	for _, c := range []byte(members) {
+		s[c] = true
+	}
+	return s
+}
+
+func consistsOf[T string | []byte](text T, s *byteSet) bool {
+	for i := range len(text) {
+		if !s[text[i]] {
+			return false
+		}
+	}
+	return true
+}
