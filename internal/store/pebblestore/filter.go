@@ -19,6 +19,9 @@ type likeFilter struct {
 // as many.
 const likesPerWord = 16
 
+// largestRow is more bytes than the row of a like takes in a table of many.
+const largestRow = 40
+
 func (f *likeFilter) init(bytes int) { f.words = make([]atomic.Uint64, max(bytes/8, 1)) }
 
 // place returns the word of a like and its four bits.
@@ -51,6 +54,10 @@ func (f *likeFilter) lacks(id likeID) bool {
 func (s *Store) fillFilter() {
 	defer s.leave()
 	n, room := 0, likesPerWord*len(s.filter.words)
+	// To read so many for nothing would take long.
+	if size, err := s.db.EstimateDiskUsage([]byte{tagLike}, []byte{tagLike + 1}); err == nil && size > uint64(room)*largestRow {
+		return
+	}
 	err := scan(s.db, []byte{tagLike}, nil, func(key, _ []byte) (bool, error) {
 		if n++; n%1024 == 0 {
 			select {
