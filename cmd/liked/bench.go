@@ -227,6 +227,7 @@ func (c *benchFillCmd) Run(e *env) error {
 type benchGoalsCmd struct {
 	Dir   string `type:"existingdir" placeholder:"DIR" help:"Where the stores are made, on the disk to be measured; they are removed in the end. Default: the system's directory for temporary files."`
 	Likes int    `default:"10000000" help:"Likes in the larger store; the smaller has 1,000,000."`
+	Keep  string `type:"existingdir" placeholder:"DIR" help:"Where the larger store stays, for other runs, which do not fill it again."`
 	Turns int    `default:"15" help:"Turns of a second each."`
 	Short bool   `help:"A world and turns so small that the figures mean little: to see that everything can be measured."`
 	JSON  bool   `name:"json" help:"Print one JSON object, with every run."`
@@ -237,7 +238,7 @@ func (benchGoalsCmd) Help() string {
 printed as such and are no failure; calls that failed are. docs/performance.md says what each figure means.
 
   liked bench goals
-  liked bench goals --likes 100000000 --dir /var/tmp`
+  liked bench goals --likes 100000000 --keep /var/tmp`
 }
 
 func (c *benchGoalsCmd) check() error {
@@ -257,7 +258,7 @@ func (c *benchGoalsCmd) Run(e *env) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	s := bench.Suite{Liked: self, Dir: dir, Users: 10_000, Posts: 10_000, Small: 1_000_000, Large: c.Likes, Floor: startFloor, Progress: e.stderr,
+	s := bench.Suite{Liked: self, Dir: dir, Users: 10_000, Posts: 10_000, Small: 1_000_000, Large: c.Likes, Kept: c.Keep, Floor: startFloor, Progress: e.stderr,
 		Plan: bench.Plan{Duration: time.Second, WarmUp: 2 * time.Second, Turns: c.Turns, Progress: e.stderr}}
 	if c.Short {
 		s.Users, s.Posts, s.Small, s.Large = 2000, 1000, 20_000, 100_000

@@ -87,7 +87,7 @@ func (a *API) subscriptionTarget(b body) (webhook liked.WebhookID, tag string, f
 	}
 	if value, there := b.find("tag"); there {
 		tag = unquote(value)
-		at := &faultParameter{"$.tag", []string{string(value)}}
+		at := &faultParameter{"$.tag", []string{value}}
 		switch n := utf8.RuneCountInString(tag); {
 		case n < 1:
 			faults = append(faults, fault{at, "$.tag: must be at least 1 characters long"})
@@ -103,15 +103,15 @@ func (a *API) subscriptionTarget(b body) (webhook liked.WebhookID, tag string, f
 func (a *API) subscribe(c *call) (any, error) {
 	s := liked.Subscription{App: c.who.App, Viewer: c.who.User}
 	var faults []fault
-	refuse := func(at string, value []byte, what string) {
-		faults = append(faults, fault{&faultParameter{at, []string{string(value)}}, at + ": " + what})
+	refuse := func(at, value, what string) {
+		faults = append(faults, fault{&faultParameter{at, []string{value}}, at + ": " + what})
 	}
 	s.Webhook, s.Tag, faults = a.subscriptionTarget(c.body)
 	if event, _ := c.body.find("event_type"); unquote(event) != likeCreate {
 		refuse("$.event_type", event, "does not have a value in the enumeration ["+likeCreate+"]")
 	}
 	text, _ := c.body.find("filter")
-	filter, _ := splitObject(text) // readBody has seen it
+	filter, _ := splitObject(text, nil) // readBody has seen it
 	if keyword, there := filter.find("keyword"); there {
 		refuse("$.filter.keyword", keyword, "is not defined in the schema and the schema does not allow additional properties")
 	}

@@ -8,13 +8,16 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
 	"liked"
 	"liked/internal/api"
 	"liked/internal/auth"
+	"liked/internal/home"
 	"liked/internal/limit"
+	"liked/internal/store"
 	"liked/internal/store/pebblestore"
 )
 
@@ -56,6 +59,46 @@ func BenchmarkLike(b *testing.B) {
 	}
 }
 
+// BenchmarkHandler is what a like costs around the store: one that takes no time.
+func BenchmarkHandler(b *testing.B) {
+	const callers = 256
+	st, err := pebblestore.Open(pebblestore.Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { st.Close() })
+	h, tokens := benchAPI(b, atOnce{st}, callers)
+	body := strings.NewReader("")
+	const text = `{"tweet_id":"1346889436626259968"}`
+	requests := make([]*http.Request, callers)
+	for i := range requests {
+		r := httptest.NewRequest("POST", fmt.Sprintf("/2/users/%d/likes", i+1), body)
+		r.Header.Set("Authorization", tokens[i])
+		r.Header.Set("Content-Type", "application/json")
+		r.Body, r.ContentLength = io.NopCloser(body), int64(len(text))
+		requests[i] = r
+	}
+	w := &discard{header: http.Header{}}
+	b.ReportAllocs()
+	n := 0
+	for b.Loop() {
+		body.Reset(text)
+		r := *requests[n%callers] // which the handlers may change
+		clear(w.header)
+		if h.ServeHTTP(w, &r); w.status != 200 {
+			b.Fatalf("status %d", w.status)
+		}
+		n++
+	}
+}
+
+// atOnce is a store that takes likes for granted.
+type atOnce struct{ store.Store }
+
+func (atOnce) SetLike(context.Context, liked.UserID, liked.PostID, bool, time.Time) (bool, error) {
+	return true, nil
+}
+
 const benchPosts = 5000
 
 func benchServer(b testing.TB, users int) (http.Handler, []string) {
@@ -64,6 +107,25 @@ func benchServer(b testing.TB, users int) (http.Handler, []string) {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { st.Close() })
+	h, tokens := benchAPI(b, st, users)
+	sem := make(chan struct{}, 256)
+	for i := range benchPosts {
+		sem <- struct{}{}
+		go func() {
+			if err := st.AddPost(context.Background(), liked.Post{ID: liked.PostID(i + 1), Author: 1, Text: "post", CreatedAt: time.Now()}); err != nil {
+				b.Error(err)
+			}
+			<-sem
+		}()
+	}
+	for range cap(sem) {
+		sem <- struct{}{}
+	}
+	return h, tokens
+}
+
+// benchAPI returns a server's handlers over the store, and the Authorization headers of users whom it adds.
+func benchAPI(b testing.TB, st store.Store, users int) (http.Handler, []string) {
 	must := func(err error) {
 		if err != nil {
 			b.Error(err)
@@ -83,23 +145,16 @@ func benchServer(b testing.TB, users int) (http.Handler, []string) {
 		must(err)
 		tokens[i] = "Bearer " + t.AccessToken
 	}
-	sem := make(chan struct{}, 256)
-	for i := range benchPosts {
-		sem <- struct{}{}
-		go func() {
-			must(st.AddPost(ctx, liked.Post{ID: liked.PostID(i + 1), Author: 1, Text: "post", CreatedAt: time.Now()}))
-			<-sem
-		}()
-	}
-	for range cap(sem) {
-		sem <- struct{}{}
-	}
 	limits, err := api.ParseLimits([]byte(`{"usersIdLike":{"user_15m":1000000000,"user_24h":1000000000}}`))
 	must(err)
 	o := api.Options{Store: st, Auth: au, Limits: limits, Now: time.Now, PageKey: [32]byte{1}, Limiter: limit.New(st.KeepWindows)}
 	o.Hooks, err = newHooks(st, au, o)
 	must(err)
-	h, err := api.New(o)
+	x, err := api.New(o)
+	must(err)
+	page, err := home.New(home.Options{Store: st, Next: x, Likes: func() int64 { return 0 }})
+	must(err)
+	h, err := au.NewHandler(auth.HandlerOptions{Hooks: o.Hooks, Limiter: o.Limiter, Next: page})
 	must(err)
 	return h, tokens
 }

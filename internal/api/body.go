@@ -7,8 +7,8 @@ import (
 	"mime"
 	"net/http"
 	"os"
-	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 )
@@ -32,7 +32,7 @@ type schema struct {
 type property struct {
 	name     string
 	typ      string // as typeOf names it
-	pattern  *regexp.Regexp
+	pattern  pattern
 	required bool
 	enum     []string // of strings; nil: any
 	object   *schema  // of objects; nil: any
@@ -40,22 +40,47 @@ type property struct {
 	postman  string   // what requests for Postman have here; "": they leave it out, but for a required object
 }
 
-// body is the members of a JSON object, each value as its JSON text.
-type body []member
-
-type member struct {
-	name  string
-	value []byte
+// pattern is what a string must match. Its String is a regular expression, for refusals and the description.
+type pattern interface {
+	MatchString(string) bool
+	String() string
 }
 
+// digits are so many decimal digits and nothing else.
+type digits struct{ min, max int }
+
+func (d *digits) MatchString(s string) bool {
+	if len(s) < d.min || len(s) > d.max {
+		return false
+	}
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > '9' {
+			return false
+		}
+	}
+	return true
+}
+
+func (d *digits) String() string {
+	if d.min == d.max {
+		return "^[0-9]{" + strconv.Itoa(d.min) + "}$"
+	}
+	return "^[0-9]{" + strconv.Itoa(d.min) + "," + strconv.Itoa(d.max) + "}$"
+}
+
+// body is the members of a JSON object, each value as its JSON text. All of them are cut out of one string.
+type body []member
+
+type member struct{ name, value string }
+
 // find returns the JSON text under the name, and whether there is one.
-func (b body) find(name string) ([]byte, bool) {
+func (b body) find(name string) (string, bool) {
 	for _, m := range b {
 		if m.name == name {
 			return m.value, true
 		}
 	}
-	return nil, false
+	return "", false
 }
 
 // text returns the string under the name. The body has been held to its schema.
@@ -67,7 +92,7 @@ func (b body) text(name string) string {
 	return unquote(value)
 }
 
-var idPattern = regexp.MustCompile(`^[0-9]{1,19}$`)
+var idPattern = &digits{1, 19}
 
 var likeBody = &schema{
 	properties: []property{{name: "tweet_id", typ: "string", pattern: idPattern, required: true, postman: "{{postId}}"}},
@@ -76,7 +101,7 @@ var likeBody = &schema{
 
 // readBody reads the body and holds it to the schema. A problem says what is wrong with it.
 func (c *catalogue) readBody(w http.ResponseWriter, r *http.Request, x *exchange, s *schema) (body, *problem) {
-	text, err := readAll(http.MaxBytesReader(w, r.Body, maxBody), r.ContentLength, x.bodySpace[:])
+	text, err := readAll(w, r, x.bodySpace[:])
 	switch {
 	case err == nil:
 	case errors.As(err, new(*http.MaxBytesError)):
@@ -94,10 +119,11 @@ func (c *catalogue) readBody(w http.ResponseWriter, r *http.Request, x *exchange
 	if !utf8.Valid(text) || !json.Valid(text) || depth(text) > maxDepth {
 		return nil, c.invalid("the body is not valid JSON", notJSON)
 	}
-	if typ := typeOf(trimSpace(text)); typ != "object" {
+	object := string(text)
+	if typ := typeOf(trimSpace(object)); typ != "object" {
 		return nil, c.invalid("", fault{&faultParameter{}, "$: " + typ + " found, object expected"})
 	}
-	members, ok := splitObject(text)
+	members, ok := splitObject(object, x.memberSpace[:0])
 	if !ok {
 		return nil, c.invalid("the body has a key twice, or more than 64 keys", notJSON)
 	}
@@ -107,14 +133,14 @@ func (c *catalogue) readBody(w http.ResponseWriter, r *http.Request, x *exchange
 	return members, nil
 }
 
-// readAll is io.ReadAll of a body that is said to have that many bytes, -1 if nothing is said. One that fits is read into the
-// space; for others, memory is taken as they arrive and not on their word.
-func readAll(r io.Reader, length int64, space []byte) ([]byte, error) {
-	if length < 0 || length > int64(len(space)) {
-		return io.ReadAll(r)
+// readAll reads the request's body, of at most maxBody bytes. One that is said to fit is read into the space; for others,
+// memory is taken as they arrive and not on their word.
+func readAll(w http.ResponseWriter, r *http.Request, space []byte) ([]byte, error) {
+	if r.ContentLength < 0 || r.ContentLength > int64(len(space)) {
+		return io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	}
-	text := space[:length]
-	_, err := io.ReadFull(r, text)
+	text := space[:r.ContentLength]
+	_, err := io.ReadFull(r.Body, text)
 	return text, err
 }
 
@@ -150,7 +176,7 @@ func (s *schema) check(f facts, place string, members body) (faults []fault) {
 		case p.enum != nil && !slices.Contains(p.enum, unquote(m.value)):
 			faults = append(faults, m.refuse(place, "does not have a value in the enumeration ["+strings.Join(p.enum, ", ")+"]"))
 		case p.object != nil:
-			inner, ok := splitObject(m.value)
+			inner, ok := splitObject(m.value, nil)
 			if !ok {
 				faults = append(faults, m.refuse(place, "has a key twice, or more than 64 keys"))
 				continue
@@ -158,7 +184,8 @@ func (s *schema) check(f facts, place string, members body) (faults []fault) {
 			faults = append(faults, p.object.check(f, place+"."+m.name, inner)...)
 		}
 	}
-	for _, p := range s.properties {
+	for i := range s.properties {
+		p := &s.properties[i]
 		if _, there := members.find(p.name); p.required && !there {
 			faults = append(faults, fault{&faultParameter{}, place + "." + p.name + ": is missing but it is required"})
 		}
@@ -169,20 +196,20 @@ func (s *schema) check(f facts, place string, members body) (faults []fault) {
 // refuse is what is wrong with a member of the object at the place.
 func (m member) refuse(place, what string) fault {
 	at := place + "." + m.name
-	return fault{&faultParameter{at, []string{string(m.value)}}, at + ": " + what}
+	return fault{&faultParameter{at, []string{m.value}}, at + ": " + what}
 }
 
-func (s *schema) property(name string) (property, bool) {
-	for _, p := range s.properties {
-		if p.name == name {
-			return p, true
+func (s *schema) property(name string) (_ *property, known bool) {
+	for i := range s.properties {
+		if s.properties[i].name == name {
+			return &s.properties[i], true
 		}
 	}
-	return property{}, false
+	return nil, false
 }
 
 // typeOf names the type of a JSON text as the validator does.
-func typeOf(text []byte) string {
+func typeOf(text string) string {
 	switch text[0] {
 	case '{':
 		return "object"
@@ -195,15 +222,15 @@ func typeOf(text []byte) string {
 	case 'n':
 		return "null"
 	}
-	if strings.ContainsAny(string(text), ".eE") {
+	if strings.ContainsAny(text, ".eE") {
 		return "number"
 	}
 	return "integer"
 }
 
-// splitObject returns the members of a JSON object in their order. It is not ok if a name is there twice, or if there
-// are more than maxMembers. The text must be valid JSON and an object.
-func splitObject(text []byte) (members body, ok bool) {
+// splitObject appends the members of a JSON object to members, which is empty, in their order. It is not ok if a name is
+// there twice, or if there are more than maxMembers. The text must be valid JSON and an object.
+func splitObject(text string, members body) (_ body, ok bool) {
 	text = trimSpace(text)[1:]
 	for {
 		if text = trimSpace(text); text[0] == '}' {
@@ -225,7 +252,7 @@ func splitObject(text []byte) (members body, ok bool) {
 }
 
 // valueEnd returns the length of the JSON value that text starts with. The text must be valid JSON up to there.
-func valueEnd(text []byte) int {
+func valueEnd(text string) int {
 	nesting := 0
 	for i := 0; i < len(text); i++ {
 		switch text[i] {
@@ -275,7 +302,7 @@ func depth(text []byte) (deepest int) {
 	return deepest
 }
 
-func trimSpace(text []byte) []byte {
+func trimSpace(text string) string {
 	for len(text) > 0 && (text[0] == ' ' || text[0] == '\t' || text[0] == '\r' || text[0] == '\n') {
 		text = text[1:]
 	}
@@ -283,19 +310,17 @@ func trimSpace(text []byte) []byte {
 }
 
 // unquote returns the string of a valid JSON string text; for other values it returns "".
-func unquote(text []byte) string {
+func unquote(text string) string {
 	if text[0] != '"' {
 		return ""
 	}
 	inner := text[1 : len(text)-1]
-	for _, c := range inner {
-		if c == '\\' {
-			var s string
-			if err := json.Unmarshal(text, &s); err != nil {
-				panic(err) // the text was checked
-			}
-			return s
-		}
+	if strings.IndexByte(inner, '\\') < 0 {
+		return inner
 	}
-	return string(inner)
+	var s string
+	if err := json.Unmarshal([]byte(text), &s); err != nil {
+		panic(err) // the text was checked
+	}
+	return s
 }

@@ -18,11 +18,12 @@ type exchange struct {
 	limits     []limit.State
 	connection string
 
-	limitSpace [3]limit.State
-	idSpace    [2]pair
-	bodySpace  [64]byte
-	values     [14]string
-	used       int
+	limitSpace  [3]limit.State
+	idSpace     [2]pair
+	bodySpace   [64]byte
+	memberSpace [2]member
+	values      [14]string
+	used        int
 }
 
 func newExchange(rt *endpoint, r *http.Request) *exchange {

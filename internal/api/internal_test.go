@@ -55,7 +55,7 @@ func FuzzBody(f *testing.F) {
 		if !utf8.Valid(text) || json.Unmarshal(text, &want) != nil || want == nil {
 			return
 		}
-		got, ok := splitObject(text)
+		got, ok := splitObject(string(text), nil)
 		if !ok {
 			if names := strings.Count(string(text), ":"); names == len(want) && names <= maxMembers {
 				t.Fatalf("refused, although it has %d different names", names)
@@ -66,10 +66,10 @@ func FuzzBody(f *testing.F) {
 			t.Fatalf("%d members, %d names", len(got), len(want))
 		}
 		for _, m := range got {
-			if !bytes.Equal(m.value, want[m.name]) {
+			if m.value != string(want[m.name]) {
 				t.Fatalf("%q is %s, want %s", m.name, m.value, want[m.name])
 			}
-			if typ := typeOf(m.value); (typ == "string") != (json.Unmarshal(m.value, new(string)) == nil && string(m.value) != "null") {
+			if typ := typeOf(m.value); (typ == "string") != (json.Unmarshal([]byte(m.value), new(string)) == nil && m.value != "null") {
 				t.Fatalf("%s is taken for a %s", m.value, typ)
 			}
 		}
@@ -202,6 +202,19 @@ func BenchmarkReadBody(b *testing.B) {
 		r.Body, r.ContentLength = io.NopCloser(reader), int64(len(text))
 		if _, p := c.readBody(nil, r, new(exchange), likeBody); p != nil {
 			b.Fatal(p)
+		}
+	}
+}
+
+// Digits match as the regular expression does that they say they are.
+func TestDigits(t *testing.T) {
+	for _, d := range []*digits{idPattern, minutePattern, {0, 2}} {
+		re := regexp.MustCompile(d.String())
+		for _, s := range []string{"", "0", "12", "123", "-1", "+1", "1 ", " 1", "1\n", "a", "1a2", "/", ":", "٣", "\xff", "20240501110", "202405011100", "2024050111000",
+			strings.Repeat("9", 19), strings.Repeat("9", 20), strings.Repeat("9", 18) + "x"} {
+			if got, want := d.MatchString(s), re.MatchString(s); got != want {
+				t.Errorf("%s: %q matches: %v, want %v", d, s, got, want)
+			}
 		}
 	}
 }

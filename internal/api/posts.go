@@ -103,7 +103,7 @@ func (a *API) createPost(c *call) (any, error) {
 		return id
 	}
 	if reply, ok := c.body.find("reply"); ok {
-		members, _ := splitObject(reply) // readBody has seen it
+		members, _ := splitObject(reply, nil) // readBody has seen it
 		post.InReplyTo = id("in_reply_to_tweet_id", members.text("in_reply_to_tweet_id"))
 	}
 	post.Quotes = id("quote_tweet_id", c.body.text("quote_tweet_id"))
@@ -141,7 +141,7 @@ func (c *catalogue) withoutData(b body) *problem {
 		case "media":
 			return c.invalid(why, fault{&faultParameter{}, "Your media IDs are invalid."})
 		default:
-			if string(m.value) != "false" {
+			if m.value != "false" {
 				return c.notPermitted.because(why)
 			}
 		}

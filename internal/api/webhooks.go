@@ -2,7 +2,6 @@ package api
 
 import (
 	"errors"
-	"regexp"
 	"strconv"
 	"time"
 
@@ -10,8 +9,8 @@ import (
 	"liked/internal/webhook"
 )
 
-// hookPattern is idPattern for ids of webhooks and subscriptions, which the description tells from those of posts.
-var hookPattern = regexp.MustCompile(idPattern.String())
+// hookPattern is as idPattern, for ids of webhooks and subscriptions, which the description tells from those of posts.
+var hookPattern = &digits{1, 19}
 
 var (
 	webhookBody = &schema{properties: []property{{name: "url", typ: "string", required: true, postman: "{{webhookUrl}}"}}, closed: never}
@@ -20,7 +19,7 @@ var (
 		{name: "from_date", typ: "string", pattern: minutePattern, required: true, postman: "{{replayFrom}}"},
 		{name: "to_date", typ: "string", pattern: minutePattern, required: true, postman: "{{replayTo}}"},
 	}, closed: never}
-	minutePattern = regexp.MustCompile(`^[0-9]{12}$`)
+	minutePattern = &digits{12, 12}
 )
 
 func never(facts) bool { return false }

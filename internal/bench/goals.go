@@ -1,10 +1,14 @@
 package bench
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -18,8 +22,9 @@ type Suite struct {
 	Plan     Plan
 	Users    int // of the world, each with tokens of their own
 	Posts    int
-	Small    int // likes in the smaller of two stores
-	Large    int // likes in the larger
+	Small    int    // likes in the smaller of two stores
+	Large    int    // likes in the larger
+	Kept     string // a directory in which the larger store stays, or is found; "": it is made in Dir
 	Floor    func(ctx context.Context, credentials string, world World, w Workload) (*Floor, error)
 	Progress io.Writer
 }
@@ -183,8 +188,9 @@ func (s Suite) size(ctx context.Context, g *Goals) (err error) {
 	var servers [2]*Server
 	var bytesEach, startUp [2]float64
 	names := [2]string{"small", "large"}
+	dirs := [2]string{s.Dir, cmp.Or(s.Kept, s.Dir)}
 	for i, likes := range [2]int{s.Small, s.Large} {
-		if servers[i], bytesEach[i], startUp[i], err = s.filled(ctx, names[i], users, posts, likes); err != nil {
+		if servers[i], bytesEach[i], startUp[i], err = s.filled(ctx, filepath.Join(dirs[i], names[i]), filling{users, posts, likes}); err != nil {
 			return err
 		}
 		defer func() { err = errors.Join(err, servers[i].Stop()) }()
@@ -219,40 +225,77 @@ func (s Suite) size(ctx context.Context, g *Goals) (err error) {
 	return nil
 }
 
-// filled starts a server on a store of so many likes, and says how many bytes each takes and how long the start was.
-func (s Suite) filled(ctx context.Context, name string, users, posts, likes int) (srv *Server, bytesEach, startUp float64, err error) {
-	if srv, err = Start(ctx, s.Liked, filepath.Join(s.Dir, name), users, posts); err != nil {
-		return nil, 0, 0, err
+// filling is what a store is filled with.
+type filling struct{ Users, Posts, Likes int }
+
+// filled starts a server on a store that is filled, and says how many bytes each like takes and how long the start was. A
+// store that is there was filled by an earlier run, and must have been with the same.
+func (s Suite) filled(ctx context.Context, data string, with filling) (srv *Server, bytesEach, startUp float64, err error) {
+	var note struct {
+		filling
+		Empty int64 // bytes of the store before it was filled
 	}
-	if err := srv.Stop(); err != nil {
+	text, err := os.ReadFile(data + ".filled")
+	switch {
+	case err == nil:
+		if err := json.Unmarshal(text, &note); err != nil || note.filling != with {
+			return nil, 0, 0, fmt.Errorf("%s.filled is of another store than this run wants: remove %s, or keep the stores elsewhere", data, filepath.Dir(data))
+		}
+		if srv, err = stopped(data); err != nil {
+			return nil, 0, 0, err
+		}
+	case errors.Is(err, fs.ErrNotExist):
+		if srv, note.Empty, err = s.fill(ctx, data, with); err != nil {
+			return nil, 0, 0, err
+		}
+	default:
 		return nil, 0, 0, err
-	}
-	before, err := sizeOf(srv.data)
-	if err != nil {
-		return nil, 0, 0, err
-	}
-	fmt.Fprintf(s.Progress, "filling a store with %d likes\n", likes)
-	imports := exec.CommandContext(ctx, s.Liked, "import", "-", "--data", srv.data)
-	imports.Stderr = s.Progress
-	in, err := imports.StdinPipe()
-	if err != nil {
-		return nil, 0, 0, err
-	}
-	if err := imports.Start(); err != nil {
-		return nil, 0, 0, err
-	}
-	err = srv.Fill(ctx, in, likes)
-	if err := errors.Join(err, in.Close(), imports.Wait()); err != nil {
-		return nil, 0, 0, fmt.Errorf("filling a store: %w", err)
 	}
 	if srv, startUp, err = srv.serve(ctx, s.Liked); err != nil {
 		return nil, 0, 0, err
 	}
 	after, err := settled(ctx, srv.data)
+	if err == nil {
+		note.filling = with
+		if text, err = json.Marshal(note); err == nil {
+			err = os.WriteFile(data+".filled", text, 0o600)
+		}
+	}
 	if err != nil {
 		return nil, 0, 0, errors.Join(err, srv.Stop())
 	}
-	return srv, float64(after-before) / float64(likes), startUp, nil
+	return srv, float64(after-note.Empty) / float64(with.Likes), startUp, nil
+}
+
+// fill makes a store, and returns a server that has stopped on it, and what the store took before it was filled.
+func (s Suite) fill(ctx context.Context, data string, with filling) (srv *Server, empty int64, err error) {
+	if err := os.RemoveAll(data); err != nil { // what a run that was cut short has left
+		return nil, 0, err
+	}
+	if srv, err = Start(ctx, s.Liked, data, with.Users, with.Posts); err != nil {
+		return nil, 0, err
+	}
+	if err := srv.Stop(); err != nil {
+		return nil, 0, err
+	}
+	if empty, err = sizeOf(data); err != nil {
+		return nil, 0, err
+	}
+	fmt.Fprintf(s.Progress, "filling a store with %d likes\n", with.Likes)
+	imports := exec.CommandContext(ctx, s.Liked, "import", "-", "--data", data)
+	imports.Stderr = s.Progress
+	in, err := imports.StdinPipe()
+	if err != nil {
+		return nil, 0, err
+	}
+	if err := imports.Start(); err != nil {
+		return nil, 0, err
+	}
+	err = srv.Fill(ctx, in, with.Likes)
+	if err := errors.Join(err, in.Close(), imports.Wait()); err != nil {
+		return nil, 0, fmt.Errorf("filling a store: %w", err)
+	}
+	return srv, empty, nil
 }
 
 // settled returns the size of a store once it stays the same for two seconds, as it does when nothing is left to compact,

@@ -42,6 +42,13 @@ func Start(ctx context.Context, program, data string, users, posts int) (*Server
 	return s, nil
 }
 
+// stopped is the server that an earlier process has had on the store.
+func stopped(data string) (s *Server, err error) {
+	s = &Server{Credentials: data + ".json", data: data}
+	s.World, err = ReadWorld(s.Credentials)
+	return s, err
+}
+
 // serve runs `liked serve` on the store of a server that has stopped, as one would, and says how many seconds it took until
 // it listened. The world, with its tokens, is still that of the server.
 func (s *Server) serve(ctx context.Context, program string) (served *Server, seconds float64, err error) {

@@ -86,19 +86,19 @@ func (c *Control) importing(r *http.Request) (any, error) {
 		}
 		skipBad = values[0] == "true"
 	}
-	i := importer{c: c, r: r, skipBad: skipBad, done: Imported{Reasons: []Refused{}}}
+	i := importer{c: c, r: r, skipBad: skipBad, reading: new(step), spare: new(step), done: Imported{Reasons: []Refused{}}}
 	lines := bufio.NewReaderSize(r.Body, archive.MaxLine)
 	for number := int64(1); ; number++ {
 		line, err := lines.ReadSlice('\n')
 		switch {
 		case err == nil, err == io.EOF && len(line) > 0:
 		case err == io.EOF:
-			err := i.flush()
+			err := i.finish()
 			return i.done, err
 		case errors.Is(err, bufio.ErrBufferFull):
-			return nil, errors.Join(i.flush(), liked.Errorf(liked.Invalid, "line %d is longer than %d bytes; what came before it was imported", number, archive.MaxLine))
+			return nil, errors.Join(i.finish(), liked.Errorf(liked.Invalid, "line %d is longer than %d bytes; what came before it was imported", number, archive.MaxLine))
 		default:
-			return nil, errors.Join(i.flush(), &liked.Error{Kind: liked.Invalid, Msg: "the body ended early", Err: err})
+			return nil, errors.Join(i.finish(), &liked.Error{Kind: liked.Invalid, Msg: "the body ended early", Err: err})
 		}
 		if line = bytes.TrimSpace(line); len(line) == 0 {
 			continue
@@ -110,15 +110,15 @@ func (c *Control) importing(r *http.Request) (any, error) {
 			}
 		}
 		if err != nil {
-			if flushErr := i.flush(); flushErr != nil {
-				return nil, flushErr
+			if finishErr := i.finish(); finishErr != nil {
+				return nil, finishErr
 			}
 			if !i.stopped {
 				i.refuse(number, err)
 			}
 		} else {
-			i.records, i.numbers = append(i.records, rec), append(i.numbers, number)
-			if len(i.records) == perImport {
+			i.reading.records, i.reading.numbers = append(i.reading.records, rec), append(i.reading.numbers, number)
+			if len(i.reading.records) == perImport {
 				if err := i.flush(); err != nil {
 					return nil, err
 				}
@@ -130,14 +130,27 @@ func (c *Control) importing(r *http.Request) (any, error) {
 	}
 }
 
+// importer reads one step while the store takes the one before.
 type importer struct {
 	c       *Control
 	r       *http.Request
 	skipBad bool
+	reading *step
+	spare   *step         // what the store takes, once taken is set
+	taken   chan stepDone // gets one value; nil: the store takes nothing
+	stopped bool          // by a bad line
+	done    Imported
+}
+
+// step is what the store takes in one piece.
+type step struct {
 	records []store.Record
 	numbers []int64 // of their lines
-	stopped bool    // by a bad line
-	done    Imported
+}
+
+type stepDone struct {
+	store.Imported
+	err error
 }
 
 func (i *importer) refuse(line int64, err error) {
@@ -148,20 +161,44 @@ func (i *importer) refuse(line int64, err error) {
 	i.stopped = !i.skipBad
 }
 
-// flush puts what was read into the store.
+// flush has the store begin to take what was read, once it has taken what came before.
 func (i *importer) flush() error {
-	if len(i.records) == 0 {
+	if err := i.wait(); err != nil || i.stopped || len(i.reading.records) == 0 {
+		return err
+	}
+	i.reading, i.spare = i.spare, i.reading
+	i.reading.records, i.reading.numbers = i.reading.records[:0], i.reading.numbers[:0]
+	i.taken = make(chan stepDone, 1)
+	go func(s *step) {
+		got, err := i.c.Store.Import(i.r.Context(), s.records, i.skipBad)
+		i.taken <- stepDone{got, err}
+	}(i.spare)
+	return nil
+}
+
+// wait returns when the store has taken what it has begun to take.
+func (i *importer) wait() error {
+	if i.taken == nil {
 		return nil
 	}
-	got, err := i.c.Store.Import(i.r.Context(), i.records, i.skipBad)
-	if err != nil {
-		return fmt.Errorf("lines %d to %d: %w", i.numbers[0], i.numbers[len(i.numbers)-1], err)
+	got := <-i.taken
+	i.taken = nil
+	numbers := i.spare.numbers
+	if got.err != nil {
+		return fmt.Errorf("lines %d to %d: %w", numbers[0], numbers[len(numbers)-1], got.err)
 	}
 	i.done.Added += int64(got.Added)
 	i.done.Kept += int64(got.Kept)
 	for _, bad := range got.Refused {
-		i.refuse(i.numbers[bad.Index], bad.Err)
+		i.refuse(numbers[bad.Index], bad.Err)
 	}
-	i.records, i.numbers = i.records[:0], i.numbers[:0]
 	return nil
+}
+
+// finish returns when the store has taken all that was read.
+func (i *importer) finish() error {
+	if err := i.flush(); err != nil {
+		return err
+	}
+	return i.wait()
 }

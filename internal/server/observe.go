@@ -35,7 +35,8 @@ type observer struct {
 
 // operation is what is counted of one operation.
 type operation struct {
-	logger   *slog.Logger // with the operation's name
+	name     string
+	lines    map[string]slog.Handler // by method, of lines with the operation's name and the method; never changes
 	duration prometheus.Observer
 	codes    sync.Map // status int -> prometheus.Counter, sparing a look-up by labels
 }
@@ -66,7 +67,11 @@ func newObserver(logger *slog.Logger, reg prometheus.Registerer) *observer {
 			ConstLabels: prometheus.Labels{"change": change}}, func() float64 { return float64(n.Load()) }))
 	}
 	for _, id := range slices.Concat(api.Operations(), auth.Operations(), home.Operations(), []string{noOperation}) {
-		o.byName[id] = &operation{logger: logger.With("operation", id), duration: durations.WithLabelValues(id)}
+		op := &operation{name: id, lines: make(map[string]slog.Handler), duration: durations.WithLabelValues(id)}
+		for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodDelete} {
+			op.lines[method] = op.line(logger, method)
+		}
+		o.byName[id] = op
 	}
 	attempts := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "liked_webhook_attempts_total", Help: "What became of attempts to deliver to webhooks, and of challenges; lost: how often likes were forgotten undelivered."}, []string{"outcome"})
@@ -76,6 +81,11 @@ func newObserver(logger *slog.Logger, reg prometheus.Registerer) *observer {
 	reg.MustRegister(o.inFlight, o.requests, o.refused, durations, attempts,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return o
+}
+
+// line returns what formats lines about requests with the method, which any request may make up.
+func (op *operation) line(logger *slog.Logger, method string) slog.Handler {
+	return logger.Handler().WithAttrs([]slog.Attr{slog.String("operation", op.name), slog.String("method", method)})
 }
 
 // hook counts what became of an attempt to deliver to a webhook.
@@ -96,16 +106,14 @@ func observeHooks(reg prometheus.Registerer, h *webhook.Hooks) {
 
 // observe is called once for each request, after its answer.
 func (o *observer) observe(ctx context.Context, x liked.Exchange) {
-	name := x.Operation
-	op := o.byName[name]
+	op := o.byName[x.Operation]
 	if op == nil {
-		name = noOperation
-		op = o.byName[name]
+		op = o.byName[noOperation]
 	}
 	op.duration.Observe(x.Duration.Seconds())
 	count, ok := op.codes.Load(x.Status)
 	if !ok {
-		count, _ = op.codes.LoadOrStore(x.Status, o.requests.WithLabelValues(name, strconv.Itoa(x.Status)))
+		count, _ = op.codes.LoadOrStore(x.Status, o.requests.WithLabelValues(op.name, strconv.Itoa(x.Status)))
 	}
 	count.(prometheus.Counter).Inc()
 
@@ -116,21 +124,26 @@ func (o *observer) observe(ctx context.Context, x liked.Exchange) {
 	if !o.logger.Enabled(ctx, level) {
 		return
 	}
-	attrs := append(make([]slog.Attr, 0, 8), slog.String("method", x.Method), slog.Int("status", x.Status),
-		slog.Duration("duration", x.Duration), slog.String("transaction", x.TransactionID))
+	line, usual := op.lines[x.Method]
+	if !usual {
+		line = op.line(o.logger, x.Method)
+	}
+	// Without the place in the source, which is always this one, and with attributes that need no memory of their own.
+	r := slog.NewRecord(time.Now(), level, "request", 0)
+	r.AddAttrs(slog.Int("status", x.Status), slog.Duration("duration", x.Duration), slog.String("transaction", x.TransactionID))
 	if x.App != 0 {
-		attrs = append(attrs, slog.Int64("app", int64(x.App)))
+		r.AddAttrs(slog.Int64("app", int64(x.App)))
 	}
 	if x.User != 0 {
-		attrs = append(attrs, slog.Int64("user", int64(x.User)))
+		r.AddAttrs(slog.Int64("user", int64(x.User)))
 	}
 	if x.Why != "" {
-		attrs = append(attrs, slog.String("why", x.Why))
+		r.AddAttrs(slog.String("why", x.Why))
 	}
 	if x.Err != nil {
-		attrs = append(attrs, slog.String("error", x.Err.Error()))
+		r.AddAttrs(slog.String("error", x.Err.Error()))
 	}
-	op.logger.LogAttrs(ctx, level, "request", attrs...)
+	_ = line.Handle(ctx, r) // what cannot be logged can be reported nowhere
 }
 
 // counting wraps the API's handler to know how many requests are under way.

@@ -245,7 +245,7 @@ func (c *committer) apply() {
 	}
 	c.group.batch = nil
 	c.group.applied = append(c.group.applied, b)
-	c.s.recent.publish(c.applied)
+	c.s.recent.publish(c.applied, &c.s.filter)
 	c.s.totals.add(&c.totals)
 	c.s.visible.Store(c.applied)
 }

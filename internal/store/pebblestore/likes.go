@@ -90,6 +90,9 @@ func (s *Store) original(post liked.PostID) (v verdict, err error) {
 
 // likeSeq returns the like's position, 0 if there is no like.
 func (s *Store) likeSeq(user liked.UserID, post liked.PostID) (liked.Seq, error) {
+	if s.filter.lacks(likeID{user, post}) {
+		return 0, nil
+	}
 	var buf [17]byte
 	like, _, err := read(s.db, likeKey(buf[:0], user, post), decodeLike)
 	return like.seq, err

@@ -38,6 +38,7 @@ type Options struct {
 	FS           vfs.FS        // for tests; nil is the real file system
 	LogKeep      time.Duration // how long entries of the like log are kept; 0 means 24 h
 	CacheBytes   int64         // of blocks read from disk; 0 means 64 MiB
+	FilterBytes  int           // of memory that tell new likes, one for two likes that are there; 0 means 16 MiB, or 1 MiB in memory
 	MaxOpenFiles int           // files of tables kept open, about; 0 means 4096
 	Logger       *slog.Logger  // nil: nothing is logged
 
@@ -95,6 +96,7 @@ type Store struct {
 	users             headCache[liked.UserID, userHead]
 	posts             headCache[liked.PostID, postHead]
 	recent            recentLikes
+	filter            likeFilter
 
 	generation atomic.Uint64
 	traces     traces
@@ -137,6 +139,12 @@ func Open(o Options) (*Store, error) {
 		queue:    queue{wake: make(chan struct{}, 1)},
 		totals:   totals{counting: make(chan struct{}, 1)},
 	}
+	if o.FilterBytes == 0 {
+		o.FilterBytes = 16 << 20
+		if s.inMemory {
+			o.FilterBytes = 1 << 20
+		}
+	}
 	switch {
 	case s.inMemory:
 		o.FS, o.Dir = vfs.NewMem(), "memory"
@@ -168,6 +176,9 @@ func Open(o Options) (*Store, error) {
 	guard.armed.Store(true)
 	s.watch(o.Patience)
 	go s.run()
+	if s.enter(context.Background()) == nil {
+		go s.fillFilter()
+	}
 	return s, nil
 }
 
@@ -319,6 +330,7 @@ func (s *Store) load(o *Options) error {
 	s.committer.init(s, last, liked.Seq(horizon), liked.Seq(imported), newestAt)
 	s.syncedSeq.Store(uint64(last))
 	s.recent.init()
+	s.filter.init(o.FilterBytes)
 	s.traces.init(s)
 	return nil
 }

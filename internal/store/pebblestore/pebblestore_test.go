@@ -90,7 +90,7 @@ func diskWith(t testing.TB, files map[string][]byte) *vfs.MemFS {
 
 // testOptions makes memtables so small that short tests flush and compact.
 func testOptions(fs vfs.FS) Options {
-	return Options{Dir: "data", FS: fs, CacheBytes: 1 << 20, Logger: slog.New(slog.DiscardHandler), memTable: 256 << 10}
+	return Options{Dir: "data", FS: fs, CacheBytes: 1 << 20, FilterBytes: 4 << 10, Logger: slog.New(slog.DiscardHandler), memTable: 256 << 10}
 }
 
 // fault fails access n, counted from 0, and all later ones if it is lasting.

@@ -37,12 +37,12 @@ func (l *recentLikes) init() {
 	}
 }
 
-func (id likeID) shard() uint64 { return mix(uint64(id.user)^mix(uint64(id.post))) % 64 }
+func (id likeID) hash() uint64 { return mix(uint64(id.user) ^ mix(uint64(id.post))) }
 
 // get returns the position of a like that can be read, 0 if it was taken back; ok is false if it is not known.
 func (l *recentLikes) get(user liked.UserID, post liked.PostID) (seq liked.Seq, ok bool) {
 	id := likeID{user, post}
-	sh := &l.shards[id.shard()]
+	sh := &l.shards[id.hash()%64]
 	sh.Lock()
 	defer sh.Unlock()
 	if seq, ok = sh.now[id]; !ok {
@@ -66,9 +66,12 @@ func (l *recentLikes) put(user liked.UserID, post liked.PostID, seq liked.Seq) {
 
 // publish shows the group's changes to all, and must come before the group is said to be visible. It forgets the
 // older half of what is known once the newer one is full.
-func (l *recentLikes) publish(applied uint64) {
+func (l *recentLikes) publish(applied uint64, all *likeFilter) {
 	for id, seq := range l.pending {
-		sh := &l.shards[id.shard()]
+		if seq != 0 {
+			all.add(id)
+		}
+		sh := &l.shards[id.hash()%64]
 		sh.Lock()
 		sh.now[id] = seq
 		sh.Unlock()

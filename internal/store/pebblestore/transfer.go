@@ -64,7 +64,7 @@ type importer struct {
 	*tx
 	users  map[liked.UserID]*listSeen
 	posts  map[liked.PostID]*postSeen
-	mine   map[likeID]bool  // likes of this step by users who had none
+	mine   map[likeID]bool  // likes of this step
 	taken  map[likerID]bool // positions of this step in lists of posts that had no likes
 	likes  []addedLike
 	newest liked.Seq
@@ -73,7 +73,8 @@ type importer struct {
 // listSeen is a user who is there.
 type listSeen struct {
 	fresh  bool      // no likes before this step
-	newest liked.Seq // like, so far
+	newest liked.Seq // like, of this step until looked is set
+	looked bool
 }
 
 // postSeen is a post that is there, or was.
@@ -170,10 +171,11 @@ func (i *importer) addLike(l store.Like) (bool, error) {
 	l.Post = post.original
 	id := likeID{l.User, l.Post}
 	key := likeKey(i.c.key[:0], l.User, l.Post)
-	if there := i.mine[id]; there {
+	if i.mine[id] {
 		return false, nil
-	} else if !user.fresh {
-		if there, err = exists(i.db(), key); err != nil || there {
+	}
+	if !user.fresh && !i.c.s.filter.lacks(id) {
+		if there, err := exists(i.db(), key); err != nil || there {
 			return false, err
 		}
 	}
@@ -200,9 +202,7 @@ func (i *importer) addLike(l store.Like) (bool, error) {
 	i.likes = append(i.likes, addedLike{id, l.Seq})
 	i.newest = max(i.newest, l.Seq)
 	user.newest = max(user.newest, l.Seq)
-	if user.fresh {
-		i.mine[id] = true
-	}
+	i.mine[id] = true
 	if post.fresh {
 		i.taken[likerID{l.Post, l.Seq}] = true
 	}
@@ -213,21 +213,36 @@ func (i *importer) user(id liked.UserID) (*listSeen, error) {
 	if u := i.users[id]; u != nil {
 		return u, nil
 	}
-	if ok, err := exists(i.db(), userKey(id)); err != nil {
-		return nil, err
-	} else if !ok {
-		return nil, noSuchUser(id)
+	_, ok, err := i.c.s.userHead(id)
+	if err == nil && !ok {
+		ok, err = exists(i.db(), userKey(id))
 	}
-	u := &listSeen{fresh: true}
-	err := scan(i.db(), num(nil, tagLiked, uint64(id)), nil, func(key, _ []byte) (bool, error) {
-		u.fresh, u.newest = false, listSeq(key)
-		return false, nil
-	})
 	if err != nil {
 		return nil, err
 	}
+	if !ok {
+		return nil, noSuchUser(id)
+	}
+	n, err := i.c.counts.of(i.c, tagUserN, uint64(id))
+	if err != nil {
+		return nil, err
+	}
+	u := &listSeen{fresh: n[userLikes] == 0}
 	i.users[id] = u
 	return u, nil
+}
+
+// newestOf is the position of the user's newest like, 0 if there is none.
+func (i *importer) newestOf(id liked.UserID, u *listSeen) (liked.Seq, error) {
+	if u.fresh || u.looked {
+		return u.newest, nil
+	}
+	u.looked = true
+	err := scan(i.db(), num(nil, tagLiked, uint64(id)), nil, func(key, _ []byte) (bool, error) {
+		u.newest = listSeq(key)
+		return false, nil
+	})
+	return u.newest, err
 }
 
 func (i *importer) post(id liked.PostID) (*postSeen, error) {
@@ -265,9 +280,13 @@ func (i *importer) free(l store.Like, user *listSeen, post *postSeen) (liked.Seq
 	if l.Seq > i.c.lastSeq && l.Seq > i.newest {
 		return l.Seq, nil
 	}
+	newest, err := i.newestOf(l.User, user)
+	if err != nil {
+		return 0, err
+	}
 	for seq := l.Seq; ; {
-		before, err := seq, error(nil)
-		if seq <= user.newest {
+		before := seq
+		if seq <= newest {
 			if seq, err = i.past(listID{tagLiked, uint64(l.User)}, seq); err != nil {
 				return 0, err
 			}

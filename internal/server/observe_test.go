@@ -1,0 +1,63 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"liked"
+)
+
+// BenchmarkObserve is what it costs that a like is logged and counted.
+func BenchmarkObserve(b *testing.B) {
+	logger, flush, err := NewLogger(io.Discard, "text", slog.LevelInfo)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer flush()
+	o := newObserver(logger, prometheus.NewRegistry())
+	x := liked.Exchange{Operation: "usersIdLike", Method: "POST", TransactionID: "2f6a1c8de35b9047", Status: 200,
+		App: 1800000000000000001, User: 1100000000000000001, Duration: 1234567 * time.Nanosecond, Bytes: 23}
+	ctx := context.Background()
+	b.ReportAllocs()
+	for b.Loop() {
+		o.observe(ctx, x)
+	}
+}
+
+// A line says all that there is to say of a request, in one order, whatever its method.
+func TestLine(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		x    liked.Exchange
+		want string
+	}{
+		{"like", liked.Exchange{Operation: "usersIdLike", Method: "POST", TransactionID: "2f6a", Status: 200, App: 7, User: 9, Duration: 1234567},
+			"level=INFO msg=request operation=usersIdLike method=POST status=200 duration=1.234567ms transaction=2f6a app=7 user=9"},
+		{"made-up method", liked.Exchange{Operation: "usersIdLike", Method: "A=B", TransactionID: "2f6a", Status: 405, Why: `no "A=B"`},
+			`level=INFO msg=request operation=usersIdLike method="A=B" status=405 duration=0s transaction=2f6a why="no \"A=B\""`},
+		{"unknown operation", liked.Exchange{Operation: "x", Method: "GET", TransactionID: "2f6a", Status: 404},
+			"level=INFO msg=request operation=none method=GET status=404 duration=0s transaction=2f6a"},
+		{"fault", liked.Exchange{Operation: "usersIdLike", Method: "POST", TransactionID: "2f6a", Status: 500, App: 7, User: 9, Why: "w", Err: errors.New("disk: full")},
+			`level=ERROR msg=request operation=usersIdLike method=POST status=500 duration=0s transaction=2f6a app=7 user=9 why=w error="disk: full"`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var text strings.Builder
+			logger, flush, err := NewLogger(&text, "text", slog.LevelInfo)
+			if err != nil {
+				t.Fatal(err)
+			}
+			newObserver(logger, prometheus.NewRegistry()).observe(context.Background(), tt.x)
+			flush()
+			if _, got, _ := strings.Cut(text.String(), " "); got != tt.want+"\n" {
+				t.Errorf("got  %s\nwant %s", got, tt.want)
+			}
+		})
+	}
+}
