@@ -149,7 +149,8 @@ func (l *Listener) Close() error {
 	return l.inner.Close()
 }
 
-// Wait returns once all connections that are served here have ended, after Close. When ctx ends first, it cuts what is left, and returns ctx's error.
+// Wait returns once all connections that are served here have ended, after Close. When ctx ends first, it cuts what is
+// left, and returns ctx's error.
 func (l *Listener) Wait(ctx context.Context) error {
 	empty := make(chan struct{})
 	go func() {
@@ -241,7 +242,7 @@ func (c *Conn) serve() {
 
 // answerAll answers plain requests. It reports whether the connection is now net/http's; else it has ended.
 func (c *Conn) answerAll() (others bool) {
-	buf, have := make([]byte, 0, bufferSize), 0
+	buf, have, waits := make([]byte, 0, bufferSize), 0, false // for the rest of a request
 	_ = c.Conn.SetReadDeadline(time.Now().Add(c.l.FirstTimeout))
 	for {
 		size, state := c.request.parse(buf[:have], c.l.Takes)
@@ -251,14 +252,14 @@ func (c *Conn) answerAll() (others bool) {
 			if !c.answer() {
 				return false
 			}
-			have = copy(buf[:have], buf[size:have])
+			have, waits = copy(buf[:have], buf[size:have]), false
 			continue
 		case state == other, have == bufferSize:
 			c.rest = buf[:have]
 			return true
-		case have > 0:
+		case have > 0 && !waits:
 			_ = c.Conn.SetReadDeadline(time.Now().Add(partTimeout))
-			c.refreshed = time.Time{}
+			c.refreshed, waits = time.Time{}, true
 		}
 		if c.l.closing.Load() {
 			return false

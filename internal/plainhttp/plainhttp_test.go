@@ -205,6 +205,22 @@ func TestPieces(t *testing.T) {
 	}
 }
 
+// Who sends a request byte by byte is net/http's, however short each wait is.
+func TestDrip(t *testing.T) {
+	s := serve(t, true, time.Minute, time.Minute)
+	conn, r := dial(t, s)
+	for i := range 4 {
+		if _, err := io.WriteString(conn, ask[i:i+1]); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(partTimeout / 3) // the request must take longer than a part may
+	}
+	call(t, conn, r, ask[4:])
+	if n := s.plain.Load(); n != 0 {
+		t.Errorf("%d plain requests, want none", n)
+	}
+}
+
 // converse sends the texts as packets of their own and returns all that comes back, how its bodies are framed aside.
 func converse(t *testing.T, s *side, texts ...string) string {
 	t.Helper()
