@@ -27,8 +27,9 @@ type likeID struct {
 	post liked.PostID
 }
 
-// recentSize is how many likes are known at least, and half of how many at most, give or take a group.
-const recentSize = 1 << 16
+// recentSize is how many likes are known at least, and half of how many at most, give or take a group. Each takes some 40
+// bytes.
+const recentSize = 1 << 18
 
 func (l *recentLikes) init() {
 	l.pending = make(map[likeID]liked.Seq)
