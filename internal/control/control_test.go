@@ -210,3 +210,60 @@ func TestPages(t *testing.T) {
 		t.Errorf("%d users, want 25", len(seen))
 	}
 }
+
+// An import is read ahead of what the store has taken: what is refused still ends it where it stands, with all before it
+// added and nothing behind it.
+func TestImportSteps(t *testing.T) {
+	t.Parallel()
+	const lines = 10_000 // more than two steps
+	for _, tt := range []struct {
+		name    string
+		line    int    // which is bad
+		text    string // as it stands
+		skip    bool
+		added   int
+		refused int
+	}{
+		{"nothing bad", 0, "", false, lines, 0},
+		{"refused by the store in the second step", 5000, `{"type":"like","user_id":"1","post_id":"1","at":"2024-01-01T00:00:00.000Z"}`, false, 4999, 1},
+		{"the same, skipped", 5000, `{"type":"like","user_id":"1","post_id":"1","at":"2024-01-01T00:00:00.000Z"}`, true, lines - 1, 1},
+		{"no record at all", 9000, `{"type":"nothing"}`, false, 8999, 1},
+		{"the same, skipped", 9000, `{"type":"nothing"}`, true, lines - 1, 1},
+		{"the first line", 1, `{"type":"nothing"}`, false, 0, 1},
+		{"the last line", lines, `{"type":"nothing"}`, false, lines - 1, 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			srv := likedtest.New(t)
+			var body strings.Builder
+			for n := 1; n <= lines; n++ {
+				if n == tt.line {
+					fmt.Fprintln(&body, tt.text)
+					continue
+				}
+				fmt.Fprintf(&body, `{"type":"user","id":"%d","username":"u%d","name":"u","created_at":"2020-01-01T00:00:00.000Z"}`+"\n", 5_000_000_000+n, n)
+			}
+			status, text := call(t, srv, "POST", fmt.Sprintf("/admin/import?skip_bad=%v", tt.skip), body.String())
+			var got struct {
+				Added, Refused int
+				Reasons        []struct{ Line int }
+			}
+			if err := json.Unmarshal([]byte(text), &got); err != nil || status != 200 {
+				t.Fatalf("%d %s, %v", status, text, err)
+			}
+			if got.Added != tt.added || got.Refused != tt.refused || len(got.Reasons) != tt.refused {
+				t.Fatalf("added %d and refused %d, want %d and %d: %.300s", got.Added, got.Refused, tt.added, tt.refused, text)
+			}
+			if tt.refused > 0 && got.Reasons[0].Line != tt.line {
+				t.Errorf("line %d is refused, want %d", got.Reasons[0].Line, tt.line)
+			}
+			want := 404 // of the last line's user
+			if tt.line != lines && (tt.line == 0 || tt.skip) {
+				want = 200
+			}
+			if status, text := call(t, srv, "GET", fmt.Sprintf("/admin/users/u%d", lines), ""); status != want {
+				t.Errorf("the last line's user: %d %s, want %d", status, text, want)
+			}
+		})
+	}
+}
