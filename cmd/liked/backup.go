@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"time"
 
@@ -54,6 +55,8 @@ func (c *backupCmd) Run(e *env) error {
 		if err != nil {
 			return fmt.Errorf("backup in %s: %w", c.Dir, err)
 		}
+		// The answer ends when the server has removed its copy. What is left of the archive is its end.
+		_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 64<<10))
 		if c.JSON {
 			return json.NewEncoder(e.stdout).Encode(map[string]any{"taken_at": got.TakenAt, "key": got.Key, "files": len(got.Files), "bytes": got.Bytes,
 				"new_files": got.NewFiles, "new_bytes": got.NewBytes})
