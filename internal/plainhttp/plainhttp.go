@@ -248,7 +248,7 @@ func (c *Conn) answerAll() (others bool) {
 		size, state := c.request.parse(buf[:have], c.l.Takes)
 		switch {
 		case state == whole:
-			c.refresh(c.l.IdleTimeout)
+			c.refresh()
 			if !c.answer() {
 				return false
 			}
@@ -272,14 +272,14 @@ func (c *Conn) answerAll() (others bool) {
 	}
 }
 
-// refresh sets the deadlines of the connection.
-func (c *Conn) refresh(idle time.Duration) {
+// refresh sets the deadlines of the connection, unless it has lately.
+func (c *Conn) refresh() {
 	now := time.Now()
 	if now.Sub(c.refreshed) < refreshEvery {
 		return
 	}
 	c.refreshed = now
-	_ = c.Conn.SetReadDeadline(now.Add(idle))
+	_ = c.Conn.SetReadDeadline(now.Add(c.l.IdleTimeout))
 	_ = c.Conn.SetWriteDeadline(now.Add(c.l.WriteTimeout))
 }
 

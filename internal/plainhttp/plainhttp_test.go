@@ -224,12 +224,8 @@ func TestDrip(t *testing.T) {
 // converse sends the texts as packets of their own and returns all that comes back, how its bodies are framed aside.
 func converse(t *testing.T, s *side, texts ...string) string {
 	t.Helper()
-	conn, err := net.Dial("tcp", s.addr)
-	if err != nil {
-		t.Fatal(err)
-	}
+	conn, r := dial(t, s)
 	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(30 * time.Second))
 	for _, text := range texts {
 		if _, err := io.WriteString(conn, text); err != nil {
 			t.Fatal(err)
@@ -237,10 +233,10 @@ func converse(t *testing.T, s *side, texts ...string) string {
 	}
 	_ = conn.(*net.TCPConn).CloseWrite()
 	var b strings.Builder
-	for r := bufio.NewReader(conn); ; {
+	for {
 		resp, err := http.ReadResponse(r, nil)
 		if err != nil {
-			if _, timedOut := errors.AsType[net.Error](err); timedOut {
+			if errors.Is(err, os.ErrDeadlineExceeded) {
 				t.Fatal(err)
 			}
 			return b.String()
