@@ -214,7 +214,10 @@ explore("every endpoint of the description can be sent", async (page) => {
 
 explore("fields are ticked, and everything follows", async (page) => {
   assert.equal(await like("alice", post(5), `Bearer ${alice.access_token}`), 200);
+  await page.route("**/2/openapi.json", (route) => setTimeout(() => route.continue().catch(() => {}), 300));
   await page.goto(`${explorer}#/Likes/usersIdLikedTweets`);
+  // The page is still starting when it gets the token, and has time to go on before it is loaded again.
+  await page.route(explorer, (route) => setTimeout(() => route.continue(), 1000));
   await page.goto(`${explorer}#access_token=${alice.access_token}`);
   await bar(page).getByText("You call as @alice").waitFor();
   await endpoint(page, "GET /2/users/{id}/liked_tweets List the posts that a user likes, newest like first").click();

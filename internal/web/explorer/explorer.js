@@ -34,7 +34,7 @@ const tokenIn = ({ hash }) => new URLSearchParams(hash.slice(1)).get("access_tok
 async function whoCalls() {
   const linked = tokenIn(location) ?? kept.get("linked");
   const query = new URLSearchParams(location.search);
-  if (tokenIn(location) || query.has("state")) history.replaceState(null, "", here);
+  if (linked || query.has("state")) history.replaceState(null, "", here);
   kept.remove("linked");
   if (linked) return begin(linked, "link");
   if (query.has("state")) return begin(await redeem(query), "signed in");
@@ -210,12 +210,13 @@ async function start() {
   if (!location.hash) ui.layoutActions.show(["operations", description.paths["/2/users/{id}/likes"].post.tags[0], "usersIdLike"], true);
 }
 
-// An address with a token, in a tab that has the page already, loads nothing by itself. Swagger UI may write an address of
-// its own before the page is loaded again.
+// An address with a token, in a tab that has the page already, loads nothing by itself. Until the page is loaded again
+// Swagger UI may read the address, which it must not take for one of its own, and write another.
 addEventListener("hashchange", ({ newURL }) => {
   const token = tokenIn(new URL(newURL));
   if (!token) return;
   kept.set("linked", token);
+  history.replaceState(null, "", here);
   location.reload();
 });
 
