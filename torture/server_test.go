@@ -112,7 +112,7 @@ func (m *machine) launch() {
 	if err := os.Remove(filepath.Join(m.dir, "admin.json")); err != nil && !errors.Is(err, os.ErrNotExist) {
 		m.t.Fatal(err)
 	}
-	args := append([]string{"dev", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--data", m.dir, "--log-level", "warn"}, m.flags...)
+	args := append([]string{"dev", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--data", m.dir, "--cache", "64", "--log-level", "warn"}, m.flags...)
 	m.cmd = exec.Command(bin, args...)
 	if m.shell != "" {
 		m.cmd = exec.Command("sh", append([]string{"-c", m.shell + `; exec "$0" "$@"`, bin}, args...)...)

@@ -31,6 +31,7 @@ type Serving struct {
 	RateLimits     string        `placeholder:"off|FILE" help:"No rate limits, or a JSON file with exceptions by operationId, as in {\"usersIdLike\":{\"user_15m\":5}}."`
 	DailyLimits    bool          `default:"true" negatable:"" help:"The limits per 24 hours, beside those per 15 minutes."`
 	MaxConnections int           `default:"10000" placeholder:"N" help:"How many connections to the API there may be at a time; one more is refused with 503."`
+	Cache          int           `placeholder:"MIB" help:"MiB of memory for what was read from the disk. Default: 512 with --data, otherwise 128."`
 	Grace          time.Duration `default:"10s" help:"How long requests under way may take to end after SIGTERM."`
 	LogFormat      string        `default:"${log_format}" placeholder:"text|json" help:"Form of the log on standard error: text or json."`
 	LogLevel       slog.Level    `default:"info" placeholder:"LEVEL" help:"Least level that is logged: debug, info, warn or error. Requests are info."`
@@ -48,7 +49,7 @@ func (s *Serving) config(data string) (server.Config, error) {
 	}
 	c := server.Config{Data: data, Listen: s.Listen, AdminListen: s.AdminListen, TLSCert: s.TLSCert, TLSKey: s.TLSKey,
 		PublicURL: s.PublicURL, TrustedProxies: s.TrustedProxy, Profile: s.Profile, PrivateLikes: s.PrivateLikes, RateLimits: s.RateLimits,
-		NoDailyLimits: !s.DailyLimits, NoHomePage: !s.HomePage, MaxConnections: s.MaxConnections, Grace: s.Grace}
+		NoDailyLimits: !s.DailyLimits, NoHomePage: !s.HomePage, MaxConnections: s.MaxConnections, CacheMiB: s.Cache, Grace: s.Grace}
 	if s.AdminTokenFile != "" {
 		c.AdminToken = strings.TrimSpace(read("admin-token-file", s.AdminTokenFile))
 		if c.AdminToken == "" && errs == nil {

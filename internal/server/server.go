@@ -185,6 +185,10 @@ func (s *Server) release() {
 // open opens the store and returns the key that seals secrets in it.
 func (s *Server) open() (seal [32]byte, err error) {
 	o := pebblestore.Options{MaxOpenFiles: s.share.files, Logger: s.Logger}
+	if s.CacheMiB != 0 {
+		o.FilterBytes = s.CacheMiB << 17
+		o.CacheBytes = int64(s.CacheMiB)<<20 - int64(o.FilterBytes)
+	}
 	if s.disk != nil {
 		s.disk(&o)
 	}

@@ -248,6 +248,9 @@ func (c *committer) apply() {
 	c.s.recent.publish(c.applied, &c.s.filter)
 	c.s.totals.add(&c.totals)
 	c.s.visible.Store(c.applied)
+	if c.s.filter.crowded() {
+		c.s.growFilter()
+	}
 }
 
 // handOver gives the group to the syncer and begins another.

@@ -2,6 +2,7 @@ package pebblestore
 
 import (
 	"context"
+	"sync"
 	"testing"
 	"time"
 
@@ -13,7 +14,7 @@ import (
 // wholeFilter waits until the store has put all likes into its filter.
 func wholeFilter(t *testing.T, s *Store) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); !s.filter.whole.Load(); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(10 * time.Second); s.filter.now.Load() == nil || s.filter.next.Load() != nil; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("after ten seconds the filter does not have all likes")
 		}
@@ -83,13 +84,62 @@ func TestFilter(t *testing.T) {
 	s = open(t, o)
 	like(1, 2, true, false)
 	like(1, 1, true, true)
-	ok(t, s.Close())
-	s = open(t, o)
-	ok(t, s.enter(ctx))
-	s.fillFilter()
-	if s.filter.whole.Load() {
-		t.Error("a filter with room for 16 likes took all")
-	}
 	like(1, 1, true, false)
+	for end := time.Now().Add(10 * time.Second); s.filter.next.Load() != nil; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("after ten seconds the filter is not given up")
+		}
+	}
+	if s.filter.now.Load() != nil {
+		t.Error("a filter with room for 24 likes took all")
+	}
+	ok(t, s.Close())
+}
+
+// TestFilterGrows likes until the filter has grown twice, and holds it to what is there at any moment.
+func TestFilterGrows(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	const users, posts = 8, 200
+	s := open(t, testOptions(vfs.NewMem()))
+	for i := range users {
+		ok(t, s.AddUser(ctx, liked.User{ID: liked.UserID(i + 1), Username: "u" + string(rune('a'+i)), Name: "x"}))
+	}
+	for i := range posts {
+		ok(t, s.AddPost(ctx, liked.Post{ID: liked.PostID(i + 1), Author: 1}))
+	}
+	wholeFilter(t, s)
+	s.filter.least = 1
+	s.fill(1)
+	wholeFilter(t, s)
+	var all sync.WaitGroup
+	for user := 1; user <= users; user++ {
+		all.Go(func() {
+			for post := 1; post <= posts; post++ {
+				for _, on := range []bool{true, true, false, true} {
+					if _, err := s.SetLike(ctx, liked.UserID(user), liked.PostID(post), on, noon); err != nil {
+						t.Error(err)
+						return
+					}
+					if id := (likeID{liked.UserID(user), liked.PostID(post)}); on && s.filter.lacks(id) {
+						t.Errorf("user %d likes post %d, and the filter lacks it", user, post)
+						return
+					}
+				}
+			}
+		})
+	}
+	all.Wait()
+	wholeFilter(t, s)
+	for user := 1; user <= users; user++ {
+		for post := 1; post <= posts; post++ {
+			if s.filter.lacks(likeID{liked.UserID(user), liked.PostID(post)}) {
+				t.Fatalf("user %d likes post %d, and the filter that has grown lacks it", user, post)
+			}
+		}
+	}
+	if now := s.filter.now.Load(); len(now.words) < 64 || now.likes.Load() > users*posts {
+		t.Errorf("the filter of %d likes has %d words, of which %d likes changed a bit", users*posts, len(now.words), now.likes.Load())
+	}
 	ok(t, s.Close())
 }

@@ -37,8 +37,8 @@ type Options struct {
 	Dir          string        // on-disk directory; with FS nil and Dir "" the store is in memory
 	FS           vfs.FS        // for tests; nil is the real file system
 	LogKeep      time.Duration // how long entries of the like log are kept; 0 means 24 h
-	CacheBytes   int64         // of blocks read from disk; 0 means 64 MiB
-	FilterBytes  int           // of memory that tell new likes, one for two likes that are there; 0 means 16 MiB, or 1 MiB in memory
+	CacheBytes   int64         // of blocks read from disk; 0 means 448 MiB, or 64 MiB in memory
+	FilterBytes  int           // of memory that tell new likes, at most, a third of one for each like that is there; 0 means 64 MiB
 	MaxOpenFiles int           // files of tables kept open, about; 0 means 4096
 	Logger       *slog.Logger  // nil: nothing is logged
 
@@ -111,9 +111,6 @@ func Open(o Options) (*Store, error) {
 	if o.LogKeep == 0 {
 		o.LogKeep = 24 * time.Hour
 	}
-	if o.CacheBytes == 0 {
-		o.CacheBytes = 64 << 20
-	}
 	if o.MaxOpenFiles == 0 {
 		o.MaxOpenFiles = 4096
 	}
@@ -139,11 +136,14 @@ func Open(o Options) (*Store, error) {
 		queue:    queue{wake: make(chan struct{}, 1)},
 		totals:   totals{counting: make(chan struct{}, 1)},
 	}
-	if o.FilterBytes == 0 {
-		o.FilterBytes = 16 << 20
+	if o.CacheBytes == 0 {
+		o.CacheBytes = 448 << 20
 		if s.inMemory {
-			o.FilterBytes = 1 << 20
+			o.CacheBytes = 64 << 20
 		}
+	}
+	if o.FilterBytes == 0 {
+		o.FilterBytes = 64 << 20
 	}
 	switch {
 	case s.inMemory:
@@ -176,9 +176,7 @@ func Open(o Options) (*Store, error) {
 	guard.armed.Store(true)
 	s.watch(o.Patience)
 	go s.run()
-	if s.enter(context.Background()) == nil {
-		go s.fillFilter()
-	}
+	s.beginFilter()
 	return s, nil
 }
 
@@ -211,6 +209,7 @@ func (s *Store) pebbleOptions(o *Options, fs vfs.FS) *pebble.Options {
 	for i := range opts.Levels {
 		opts.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
 	}
+	opts.Levels[len(opts.Levels)-1].FilterPolicy = pebble.NoFilterPolicy // pebble asks none of the last level
 	return opts
 }
 
