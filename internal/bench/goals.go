@@ -12,7 +12,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"time"
 )
 
 // Suite measures everything that has a goal, with servers of its own.
@@ -254,7 +253,7 @@ func (s Suite) filled(ctx context.Context, data string, with filling) (srv *Serv
 	if srv, startUp, err = srv.serve(ctx, s.Liked); err != nil {
 		return nil, 0, 0, err
 	}
-	after, err := settled(ctx, srv.data)
+	after, err := srv.settled(ctx)
 	if err == nil {
 		note.filling = with
 		if text, err = json.Marshal(note); err == nil {
@@ -296,25 +295,4 @@ func (s Suite) fill(ctx context.Context, data string, with filling) (srv *Server
 		return nil, 0, fmt.Errorf("filling a store: %w", err)
 	}
 	return srv, empty, nil
-}
-
-// settled returns the size of a store once it stays the same for two seconds, as it does when nothing is left to compact,
-// or after a minute.
-func settled(ctx context.Context, dir string) (size int64, err error) {
-	since := time.Now()
-	for end := since.Add(time.Minute); time.Since(since) < 2*time.Second && time.Now().Before(end); {
-		last := size
-		if size, err = sizeOf(dir); err != nil {
-			return 0, err
-		}
-		if size != last {
-			since = time.Now()
-		}
-		select {
-		case <-ctx.Done():
-			return 0, ctx.Err()
-		case <-time.After(100 * time.Millisecond):
-		}
-	}
-	return size, nil
 }

@@ -114,6 +114,29 @@ func (s *Server) Stop() error {
 	return nil
 }
 
+// settled returns the size of the server's store once it has had next to nothing to do for two seconds, since all is
+// compacted and its filter of likes is full; or after three minutes.
+func (s *Server) settled(ctx context.Context) (size int64, err error) {
+	for end := time.Now().Add(3 * time.Minute); ; {
+		before, err := usage(ctx, s.AdminURL)
+		if err != nil {
+			return 0, err
+		}
+		select {
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		case <-time.After(2 * time.Second):
+		}
+		after, err := usage(ctx, s.AdminURL)
+		if err != nil {
+			return 0, err
+		}
+		if after.CPU-before.CPU < 100*time.Millisecond || time.Now().After(end) {
+			return sizeOf(s.data)
+		}
+	}
+}
+
 // sizeOf is how many bytes the files of the store in a data directory have.
 func sizeOf(data string) (size int64, err error) {
 	err = filepath.WalkDir(filepath.Join(data, "store"), func(_ string, d fs.DirEntry, err error) error {
