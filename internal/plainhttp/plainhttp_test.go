@@ -415,3 +415,49 @@ var headers = func() (keys []string) {
 	}
 	return keys
 }()
+
+// BenchmarkOwn is what this package itself takes for a request, without kernel and handler, on a connection over which many
+// callers come.
+func BenchmarkOwn(b *testing.B) {
+	const callers = 64
+	var asks [callers][]byte
+	for i := range asks {
+		asks[i] = fmt.Appendf(nil, "POST /2/users/%d/likes HTTP/1.1\r\nHost: localhost:8080\r\nAuthorization: Bearer %080d\r\n"+
+			"Content-Type: application/json\r\nContent-Length: 7\r\n\r\n{\"a\":1}", i, i)
+	}
+	values := []string{"a value of a header"}
+	c := &Conn{l: &Listener{conns: make(map[*Conn]struct{}), Options: Options{
+		Takes: func(string, string) bool { return true },
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			h := w.Header()
+			for _, key := range headers {
+				h[key] = values
+			}
+			_, _ = w.Write([]byte("{}"))
+		}),
+		IdleTimeout: time.Minute, WriteTimeout: time.Minute}}, values: context.Background()}
+	c.l.enter(c)
+	n := 0
+	c.Conn = &pretended{read: func(p []byte) (int, error) {
+		if n++; !b.Loop() {
+			return 0, io.EOF
+		}
+		return copy(p, asks[n%callers]), nil
+	}}
+	b.ReportAllocs()
+	c.serve()
+}
+
+// pretended is a connection to nowhere.
+type pretended struct {
+	net.Conn
+	read func([]byte) (int, error)
+}
+
+func (p *pretended) Read(b []byte) (int, error)     { return p.read(b) }
+func (*pretended) Write(b []byte) (int, error)      { return len(b), nil }
+func (*pretended) RemoteAddr() net.Addr             { return &net.TCPAddr{} }
+func (*pretended) SetDeadline(time.Time) error      { return nil }
+func (*pretended) SetReadDeadline(time.Time) error  { return nil }
+func (*pretended) SetWriteDeadline(time.Time) error { return nil }
+func (*pretended) Close() error                     { return nil }

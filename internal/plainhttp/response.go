@@ -27,7 +27,7 @@ const maxKept = 64 << 10
 
 func (w *response) begin() {
 	if w.header == nil {
-		w.header = make(http.Header, 32)
+		w.header = make(http.Header, 28) // what fits a map of 32 slots: more would take longer to clear
 	}
 	clear(w.header)
 	if cap(w.text) > maxKept {
@@ -51,10 +51,28 @@ func (w *response) WriteHeader(status int) {
 		w.text = strconv.AppendInt(append(w.text, "status code "...), int64(status), 10)
 	}
 	w.text = append(w.text, "\r\n"...)
-	w.order()
-	dated := false
+	start := len(w.text)
+	dated, same := w.addFields()
+	if !same {
+		w.text = w.text[:start]
+		w.order()
+		dated, _ = w.addFields()
+	}
+	if !dated {
+		w.addDate()
+	}
+}
+
+// addFields adds the headers in the order of the keys. It is of no use if these are not the same as those of the header.
+func (w *response) addFields() (dated, same bool) {
+	if len(w.keys) != len(w.header) {
+		return false, false
+	}
 	for _, key := range w.keys {
-		values := w.header[key]
+		values, there := w.header[key]
+		if !there {
+			return false, false
+		}
 		switch key {
 		case "Content-Length", "Transfer-Encoding": // end knows
 			continue
@@ -75,9 +93,7 @@ func (w *response) WriteHeader(status int) {
 			}
 		}
 	}
-	if !dated {
-		w.addDate()
-	}
+	return dated, true
 }
 
 // oneLine keeps a value from being taken for more than one header.
@@ -89,11 +105,8 @@ func oneLine(value []byte) {
 	}
 }
 
-// order sees to it that keys are those of the header.
+// order makes the keys those of the header.
 func (w *response) order() {
-	if len(w.keys) == len(w.header) && !slices.ContainsFunc(w.keys, func(key string) bool { _, there := w.header[key]; return !there }) {
-		return
-	}
 	w.keys = w.keys[:0]
 	for key := range w.header {
 		w.keys = append(w.keys, key)
