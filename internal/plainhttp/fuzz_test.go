@@ -22,6 +22,7 @@ func FuzzRequest(f *testing.F) {
 		"POST //a/../b HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\nTE: trailers\r\nKeep-Alive: 5\r\n\r\n",
 	} {
 		f.Add([]byte(text), []byte(ask))
+		f.Add([]byte(ask), []byte(text))
 	}
 	all := func(string, string) bool { return true }
 	f.Fuzz(func(t *testing.T, text, earlier []byte) {
@@ -33,7 +34,9 @@ func FuzzRequest(f *testing.F) {
 		defer other.Close()
 		var q request
 		q.init(context.Background(), conn)
-		_, _ = q.parse(earlier, all) // which must make no difference
+		if _, s := q.parse(earlier, all); s == whole { // which must make no difference
+			q.next()
+		}
 		size, s := q.parse(text, all)
 		if s != whole {
 			return

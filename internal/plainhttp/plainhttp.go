@@ -24,7 +24,8 @@ import (
 // Options are what a listener works with. All are required.
 type Options struct {
 	// Takes says which requests may be answered here: those whose answer is small and comes at once. Their handler cannot
-	// flush, is not told when the client goes, and must not keep the request's header.
+	// flush, is not told when the client goes, and must neither keep the request nor change its header: the next request
+	// has the memory.
 	Takes   func(method, path string) bool
 	Handler http.Handler // the same as of the http.Server
 	Logger  *slog.Logger

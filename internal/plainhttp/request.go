@@ -28,6 +28,14 @@ type request struct {
 	base   http.Request // what all have in common
 	seen   []line       // of earlier requests, by their place in the head: most come again
 	header http.Header  // of all requests, one after the other
+	filled int          // lines of the request that header was filled for; 0 if a line has another key since
+
+	// What the handler gets. The memory is the same for all requests, and so are the values of each line.
+	given struct {
+		http.Request
+		url  url.URL
+		body body
+	}
 
 	// The request that was read last.
 	method, path string
@@ -40,7 +48,7 @@ type request struct {
 type line struct {
 	text   []byte
 	key    string   // in its canonical form
-	values []string // one; never changes, since requests share it
+	values []string // one
 }
 
 func (q *request) init(ctx context.Context, conn net.Conn) {
@@ -159,9 +167,11 @@ func (q *request) parseLine(text []byte) *line {
 	}
 	if before, _, _ := bytes.Cut(l.text, []byte(":")); l.values == nil || !bytes.Equal(name, before) {
 		l.key = textproto.CanonicalMIMEHeaderKey(string(name))
+		l.values = make([]string, 1)
+		q.filled = 0
 	}
 	l.text = append(l.text[:0], text...)
-	l.values = []string{string(bytes.Trim(value, " \t"))}
+	l.values[0] = string(bytes.Trim(value, " \t"))
 	return l
 }
 
@@ -180,32 +190,39 @@ func parseLength(value string) int {
 	return n
 }
 
-// next returns the request that was read, as net/http would. Its header and its body are valid until the next one is read.
+// next returns the request that was read, as net/http would. It is valid until the next one is read.
 func (q *request) next() *http.Request {
-	x := &struct {
-		http.Request
-		url  url.URL
-		body body
-	}{Request: q.base, url: url.URL{Path: q.path}}
-	r := &x.Request
-	r.Method, r.RequestURI, r.URL, r.Host = q.method, q.path, &x.url, q.host
-	r.Header = q.header
-	clear(r.Header)
-	for i := range q.seen[:q.lines] {
-		switch l := &q.seen[i]; {
-		case l.key == "Host":
-		case r.Header[l.key] == nil:
-			r.Header[l.key] = l.values
-		default:
-			r.Header[l.key] = append(r.Header[l.key], l.values...)
-		}
+	if q.filled != q.lines {
+		q.fill()
 	}
+	x := &q.given
+	x.Request = q.base
+	x.url = url.URL{Path: q.path}
+	r := &x.Request
+	r.Method, r.RequestURI, r.URL, r.Host, r.Header = q.method, q.path, &x.url, q.host, q.header
 	r.Body = http.NoBody
 	if q.body != nil {
 		x.body.Reset(q.body)
 		r.Body, r.ContentLength = &x.body, int64(len(q.body))
 	}
 	return r
+}
+
+// fill makes the header of what was read. That stays right as long as requests have the same keys in the same order, since
+// the values are the lines' own, unless a key comes twice.
+func (q *request) fill() {
+	clear(q.header)
+	q.filled = q.lines
+	for i := range q.seen[:q.lines] {
+		switch l := &q.seen[i]; {
+		case l.key == "Host":
+		case q.header[l.key] == nil:
+			q.header[l.key] = l.values
+		default:
+			q.header[l.key] = append(q.header[l.key], l.values...)
+			q.filled = 0
+		}
+	}
 }
 
 // body is a request's, which stands in the connection's buffer.
