@@ -282,7 +282,8 @@ func (a *API) run(rt *endpoint, w http.ResponseWriter, r *http.Request, x *excha
 	if err != nil {
 		return nil, err
 	}
-	c := call{ctx: r.Context(), who: who}
+	c := &x.call
+	c.ctx, c.who = r.Context(), who
 	ids := x.idSpace[:0]
 	for i, name := range rt.ids {
 		p := pair{name, r.PathValue(name)}
@@ -308,7 +309,7 @@ func (a *API) run(rt *endpoint, w http.ResponseWriter, r *http.Request, x *excha
 			return nil, p
 		}
 	}
-	return rt.serve(a, &c)
+	return rt.serve(a, c)
 }
 
 // authorize finds out who is calling, and whether they may call this endpoint at all.
@@ -415,6 +416,7 @@ func (a *API) refuse(w http.ResponseWriter, r *http.Request, x *exchange, p *pro
 func (a *API) done(r *http.Request, x *exchange) {
 	x.Duration = time.Since(x.Start)
 	a.Observe(r.Context(), x.Exchange)
+	exchanges.Put(x)
 }
 
 // headerText makes text fit for a header: one line of printable ASCII.

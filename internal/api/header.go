@@ -5,18 +5,21 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"sync"
 	"time"
 
 	"liked"
 	"liked/internal/limit"
 )
 
-// exchange is the state of one request while it is served. The spaces in it spare the path of a like allocations.
+// exchange is the state of one request while it is served. The spaces in it spare the path of a like allocations, and so does
+// using it again.
 type exchange struct {
 	liked.Exchange
 	access     liked.Access
 	limits     []limit.State
 	connection string
+	call       call
 
 	limitSpace  [3]limit.State
 	idSpace     [2]pair
@@ -26,8 +29,13 @@ type exchange struct {
 	used        int
 }
 
+// exchanges are those that are done. Nobody may look into one then: the header of the answer, which does, has been sent.
+var exchanges = sync.Pool{New: func() any { return new(exchange) }}
+
 func newExchange(rt *endpoint, r *http.Request) *exchange {
-	x := &exchange{Exchange: liked.Exchange{Method: r.Method, Start: time.Now(), TransactionID: randomHex(1)}}
+	x := exchanges.Get().(*exchange)
+	*x = exchange{}
+	x.Method, x.Start, x.TransactionID = r.Method, time.Now(), randomHex(1)
 	if rt != nil {
 		x.Operation = rt.id
 	}
