@@ -1,6 +1,7 @@
 package pebblestore
 
 import (
+	"context"
 	"math/bits"
 	"sync/atomic"
 	"time"
@@ -81,10 +82,13 @@ func (f *likeFilter) lacks(id likeID) bool {
 	return word.Load()&mask != mask
 }
 
-// crowded reports whether the filter should be filled anew, larger if it may be.
+// crowded reports whether the filter should be filled anew, larger if it may be. It is the committer's to ask.
 func (f *likeFilter) crowded() bool {
+	if f.next.Load() != nil { // first: now stays as it is while nothing is being filled
+		return false
+	}
 	now := f.now.Load()
-	if now == nil || f.next.Load() != nil {
+	if now == nil {
 		return false
 	}
 	perWord := likesPerWord
@@ -109,30 +113,33 @@ func (s *Store) growFilter() { s.fill(growth * len(s.filter.now.Load().words)) }
 // fill begins to fill a filter of so many words, give or take, in a call of the store's own. One that is in use stays so
 // meanwhile.
 func (s *Store) fill(words int) {
-	if s.calls.Add(1) < 0 {
-		s.leave()
+	if s.enter(context.Background()) != nil {
 		return
 	}
-	words = min(max(words, s.filter.least), s.filter.limit)
-	next := &likeBits{words: make([]atomic.Uint64, words)}
-	s.filter.next.Store(next)
+	next := s.filter.begin(words)
 	go func() {
 		defer s.leave()
 		whole, err := s.readInto(next)
-		switch {
-		case err != nil:
-			s.log.Warn("store: cannot read all likes; new ones will take longer", "err", err)
-			s.filter.now.Store(nil)
-		case whole:
-			s.filter.now.Store(next)
-		case words < s.filter.limit && !s.isClosing():
-			s.fill(growth * words)
-			return
-		default:
-			s.filter.now.Store(nil)
+		for err == nil && !whole && len(next.words) < s.filter.limit && !s.isClosing() {
+			next = s.filter.begin(growth * len(next.words))
+			whole, err = s.readInto(next)
 		}
+		if err != nil {
+			s.log.Warn("store: cannot read all likes; new ones will take longer", "err", err)
+		}
+		if !whole {
+			next = nil
+		}
+		s.filter.now.Store(next)
 		s.filter.next.Store(nil)
 	}()
+}
+
+// begin makes the filter that is to be filled next. Likes that can be read by now must be added to it, all later ones will be.
+func (f *likeFilter) begin(words int) *likeBits {
+	next := &likeBits{words: make([]atomic.Uint64, min(max(words, f.least), f.limit))}
+	f.next.Store(next)
+	return next
 }
 
 // readInto adds all likes that can be read. It reports whether they have room; whatever is set meanwhile the committer adds.
@@ -151,7 +158,7 @@ func (s *Store) readInto(b *likeBits) (whole bool, err error) {
 		b.add(likeID{liked.UserID(field(key, 0)), liked.PostID(field(key, 1))})
 		return n <= room, nil
 	})
-	return n <= room, err
+	return err == nil && n <= room, err
 }
 
 func (s *Store) isClosing() bool {
