@@ -105,6 +105,16 @@ func TestConnectionsAreBoundedWithTLS(t *testing.T) {
 	}
 }
 
+// A cache may have one MiB, and neither less nor more than any machine has.
+func TestCacheSize(t *testing.T) {
+	for _, mib := range []int{-1, 1<<20 + 1} {
+		if err := (server.Config{CacheMiB: mib}).Validate(); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("cache: %d MiB are not", mib)) {
+			t.Errorf("a cache of %d MiB: %v, want a refusal", mib, err)
+		}
+	}
+	start(t, server.Config{World: world(), Data: t.TempDir(), CacheMiB: 1})
+}
+
 func TestMaxConnections(t *testing.T) {
 	t.Parallel()
 	for _, n := range []int{-1, 1_000_001} {
