@@ -12,5 +12,5 @@ package main
 import "C"
 
 // oneArena has the C library, from which pebble takes the memory of its cache, keep what is free in one place. The GNU C library
-// would have one for each thread: with a cache of 512 MiB the process then took 1,030 MB, and takes 680 now.
+// would have several: with a full cache of 512 MiB the process took 1,030 MB with them, and 680 with one.
 func oneArena() { C.one_arena() }

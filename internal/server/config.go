@@ -83,8 +83,8 @@ type Config struct {
 	MaxConnections int
 
 	// CacheMiB is how much memory may keep what was read from the disk, and which likes there are: an eighth of it tells
-	// likes that are new, with a byte for each three that are there. The process takes some 300 MiB beside it under load.
-	// Zero means 512, or 128 in memory.
+	// likes that are new, with a byte for each three that are there. At 512, with 100,000,000 likes, the process
+	// was seen to take 1.2 GiB in all. Zero means 512, or 128 in memory.
 	CacheMiB int
 
 	// Grace is how long requests under way may take to end once the server was told to stop. Zero means 10 s.

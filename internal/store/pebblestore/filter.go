@@ -101,7 +101,10 @@ func (f *likeFilter) crowded() bool {
 // beginFilter begins the first filling, of a size for the likes that are there.
 func (s *Store) beginFilter() {
 	size, err := s.db.EstimateDiskUsage([]byte{tagLike}, []byte{tagLike + 1})
-	if err != nil || size/largestRow > uint64(likesPerWordFilled*s.filter.limit) { // to read so many for nothing would take long
+	if err != nil {
+		size = 0 // whoever reads them all will say what is wrong
+	}
+	if size/largestRow > uint64(likesPerWordFilled*s.filter.limit) { // to read so many for nothing would take long
 		return
 	}
 	s.fill(int(2 * size / smallestRow / likesPerWord))
