@@ -112,7 +112,9 @@ type stage struct {
 	app    string // authorization of an app
 	posts  []string
 	base   string // where the clients call
+	net    *network
 
+	gate  sync.RWMutex // held by each call; whoever has it alone knows that no call is under way
 	clock atomic.Int64
 	mu    sync.Mutex
 	ops   []porcupine.Operation
@@ -155,9 +157,9 @@ func (s *stage) call(t testing.TB, rng *rand.Rand, client int) {
 	case n < 65:
 		what, r = "count", request{method: "GET", path: "/2/tweets/" + post + "?tweet.fields=public_metrics", authorization: s.app}
 	case n < 82:
-		what, r = "list", request{method: "GET", path: "/2/tweets/" + post + "/liking_users", authorization: s.app}
+		what, r = "list", s.likers(p)
 	case n < 99 || client != 0:
-		what, r = "list", request{method: "GET", path: "/2/users/" + who.ID + "/liked_tweets", authorization: s.app}
+		what, r = "list", s.liked(u)
 		byPost.set = ""
 	default:
 		what, r = "delete", request{method: "DELETE", path: "/2/tweets/" + post, authorization: bearer(s.author.AccessToken)}
@@ -178,8 +180,15 @@ func (s *stage) call(t testing.TB, rng *rand.Rand, client int) {
 		ops = []op{byPost, byUser}
 	}
 
+	s.gate.RLock()
+	defer s.gate.RUnlock()
+	s.note(t, s.base, client, r, ops)
+}
+
+// note makes a call and notes what was answered, for each set that it is about.
+func (s *stage) note(t testing.TB, base string, client int, r request, ops []op) {
 	begin := s.clock.Add(1)
-	a, err := send(s.c, s.base, r)
+	a, err := send(s.c, base, r)
 	end := s.clock.Add(1)
 	var got result
 	switch {
@@ -188,12 +197,12 @@ func (s *stage) call(t testing.TB, rng *rand.Rand, client int) {
 	case err != nil:
 		got.unknown, end = true, math.MaxInt64
 	default:
-		if got, err = read(what, a); err != nil {
+		if got, err = read(ops[0].what, a); err != nil {
 			t.Errorf("%s %s: %d %s: %v", r.method, r.path, a.status, a.body, err)
 			return
 		}
 	}
-	if what == "list" {
+	if ops[0].what == "list" {
 		got.list = s.letters(got.list)
 	}
 	s.mu.Lock()
@@ -204,6 +213,16 @@ func (s *stage) call(t testing.TB, rng *rand.Rand, client int) {
 		}
 		s.ops = append(s.ops, porcupine.Operation{ClientId: client, Input: o, Call: begin, Output: got, Return: end})
 	}
+}
+
+// likers asks who likes a post.
+func (s *stage) likers(p int) request {
+	return request{method: "GET", path: "/2/tweets/" + s.posts[p] + "/liking_users", authorization: s.app}
+}
+
+// liked asks what a user likes.
+func (s *stage) liked(u int) request {
+	return request{method: "GET", path: "/2/users/" + s.users[u].ID + "/liked_tweets", authorization: s.app}
 }
 
 // letters turns a list of ids into one letter each. Posts of earlier histories are gone, and not listed.
@@ -266,15 +285,28 @@ func read(what string, a answer) (r result, err error) {
 	return r, err
 }
 
-// dead notes that the server is gone: what it has not answered it will not do any more.
-func (s *stage) dead() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+// restart kills the server under its calls and starts the next one. Clients wait for it, so that what the old one has
+// not answered is over before anything else begins: each call that stays open lets a history be read in twice as many
+// ways. What the new one finds is noted first.
+func (s *stage) restart(t testing.TB) {
+	alone := make(chan struct{})
+	go func() { s.gate.Lock(); close(alone) }()
+	s.m.kill()
+	<-alone
+	defer s.gate.Unlock()
 	at := s.clock.Add(1)
 	for _, i := range s.open {
 		s.ops[i].Return = at
 	}
 	s.open = nil
+	s.m.start()
+	for p := range s.posts {
+		s.note(t, s.m.URL, historyClients, s.likers(p), []op{{set: fmt.Sprintf("post %d", p), what: "list"}})
+	}
+	for u := range s.users {
+		s.note(t, s.m.URL, historyClients, s.liked(u), []op{{set: fmt.Sprintf("user %d", u), what: "list"}})
+	}
+	s.net.to(s.m.URL)
 }
 
 // record lets all clients call at once, and chaos happen meanwhile, until it is told that the calls are over.
@@ -308,26 +340,22 @@ func TestLinearizable(t *testing.T) {
 	t.Parallel()
 	rng := dice(t)
 	s := newStage(t)
-	net := newNetwork(t)
-	net.to(s.m.URL)
-	s.base = net.url
+	s.net = newNetwork(t)
+	s.net.to(s.m.URL)
+	s.base = s.net.url
 	s.c = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: time.Minute}
 	var n, calls, unknown, killed int
 	outcome(t, "likes, lists, counts and deletions are linearizable under faults", func() string {
 		return fmt.Sprintf("%d histories of %d clients, %d operations of which %d without an answer, %d kills, %d connections cut",
-			n, historyClients, calls, unknown, killed, net.cuts.Load())
+			n, historyClients, calls, unknown, killed, s.net.cuts.Load())
 	})
 	restart := func() {
-		net.to("")
-		s.m.kill()
-		s.dead()
+		s.restart(t)
 		killed++
-		s.m.start()
-		net.to(s.m.URL)
 	}
 	for ; n < *histories && !t.Failed(); n++ {
 		history := s.record(t, rng, func(over <-chan struct{}) {
-			net.storm(split(rng))
+			s.net.storm(split(rng))
 			for {
 				select {
 				case <-over:
@@ -337,8 +365,8 @@ func TestLinearizable(t *testing.T) {
 				restart()
 			}
 		})
-		net.calm()
-		restart() // so that nothing is open any more
+		s.net.calm()
+		restart() // so that nothing is open any more, and the end is known
 		calls += len(history)
 		for _, o := range history {
 			if o.Output.(result).unknown {
@@ -350,8 +378,8 @@ func TestLinearizable(t *testing.T) {
 			t.Errorf("history %d is %v, want Ok", n, got)
 		}
 	}
-	if unknown == 0 || net.cuts.Load() == 0 {
-		t.Errorf("%d calls without an answer and %d cuts test nothing", unknown, net.cuts.Load())
+	if unknown == 0 || s.net.cuts.Load() == 0 {
+		t.Errorf("%d calls without an answer and %d cuts test nothing", unknown, s.net.cuts.Load())
 	}
 }
 

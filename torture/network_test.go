@@ -16,9 +16,8 @@ type network struct {
 	cuts atomic.Int64
 
 	mu     sync.Mutex
-	target string     // host and port of the server; "" while there is none
+	target string     // host and port of the server
 	rng    *rand.Rand // nil while the network is calm
-	closed bool
 }
 
 func newNetwork(t *testing.T) *network {
@@ -38,38 +37,29 @@ func newNetwork(t *testing.T) *network {
 		}
 	})
 	t.Cleanup(func() {
-		n.mu.Lock()
-		n.closed = true
-		n.mu.Unlock()
 		l.Close()
 		serving.Wait()
 	})
 	return n
 }
 
-// to says where the server is now, by its base URL; "" if there is none.
+// to says where the server is now, by its base URL.
 func (n *network) to(base string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.target = strings.TrimPrefix(base, "http://")
 }
 
-// dial connects to the server, once there is one. Nil if the network is closed.
+// dial connects to the server. Nil if there is none.
 func (n *network) dial() net.Conn {
-	for {
-		n.mu.Lock()
-		target, closed := n.target, n.closed
-		n.mu.Unlock()
-		if closed {
-			return nil
-		}
-		if target != "" {
-			if conn, err := net.Dial("tcp", target); err == nil {
-				return conn
-			}
-		}
-		time.Sleep(time.Millisecond)
+	n.mu.Lock()
+	target := n.target
+	n.mu.Unlock()
+	conn, err := net.Dial("tcp", target)
+	if err != nil {
+		return nil
 	}
+	return conn
 }
 
 func (n *network) calm()                { n.mu.Lock(); defer n.mu.Unlock(); n.rng = nil }
