@@ -108,7 +108,7 @@ func (s *Store) LikedPosts(ctx context.Context, viewer, user liked.UserID, from 
 		if err := e.lists(user); err != nil {
 			return err
 		}
-		page, err = walk(r, tagLiked, uint64(user), from, max, func(id uint64) (liked.Post, error) { return e.post(liked.PostID(id)) })
+		page, err = walk(r, tagLiked, uint64(user), from, max, e.posts)
 		return err
 	})
 	if err != nil {
@@ -127,7 +127,7 @@ func (s *Store) LikingUsers(ctx context.Context, viewer liked.UserID, post liked
 		if err != nil {
 			return err
 		}
-		page, err = walk(r, tagLikers, uint64(p.ID), from, max, func(id uint64) (liked.User, error) { return e.liker(liked.UserID(id)) })
+		page, err = walk(r, tagLikers, uint64(p.ID), from, max, e.likers)
 		return err
 	})
 	if err != nil {
@@ -136,8 +136,8 @@ func (s *Store) LikingUsers(ctx context.Context, viewer liked.UserID, post liked
 	return page, nil
 }
 
-// walk goes over one list of likes until max rows were taken. What the viewer may not see, by an error of take, is not.
-func walk[T any](r pebble.Reader, tag byte, owner uint64, from store.Cursor, max int, take func(id uint64) (T, error)) (page store.Page[T], err error) {
+// walk goes over one list of likes until there are max items. What the viewer may not see, by what look says, is none.
+func walk[ID ~int64, T any](r pebble.Reader, tag byte, owner uint64, from store.Cursor, max int, look func([]ID) ([]shown[T], error)) (page store.Page[T], err error) {
 	if max < 1 {
 		return page, liked.Errorf(liked.Invalid, "a page of %d items", max)
 	}
@@ -161,23 +161,29 @@ func walk[T any](r pebble.Reader, tag byte, owner uint64, from store.Cursor, max
 	}
 	more, rows := first(), 0
 	var last liked.Seq
-	for ; more && len(page.Items) < max && rows < rowsPerItem*max; more = next() {
-		value, err := it.ValueAndErr()
-		if err != nil {
-			return page, unavailable(err)
+	for more && len(page.Items) < max && rows < rowsPerItem*max {
+		var ids []ID
+		for wanted := max - len(page.Items); more && len(ids) < wanted && rows < rowsPerItem*max; more = next() {
+			value, err := it.ValueAndErr()
+			if err != nil {
+				return page, unavailable(err)
+			}
+			id, err := decodeID(value)
+			if err != nil {
+				return page, damaged(it.Key(), err)
+			}
+			ids = append(ids, ID(id))
+			last = listSeq(it.Key())
+			rows++
 		}
-		id, err := decodeID(value)
+		found, err := look(ids)
 		if err != nil {
-			return page, damaged(it.Key(), err)
-		}
-		last = listSeq(it.Key())
-		rows++
-		item, err := take(id)
-		if unlessUnseen(err) != nil {
 			return page, err
 		}
-		if err == nil {
-			page.Items = append(page.Items, item)
+		for _, f := range found {
+			if f.err == nil {
+				page.Items = append(page.Items, f.item)
+			}
 		}
 	}
 	if err := it.Error(); err != nil {

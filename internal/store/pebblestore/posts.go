@@ -242,15 +242,12 @@ func (s *Store) Post(ctx context.Context, viewer liked.UserID, id liked.PostID) 
 
 func (s *Store) Posts(ctx context.Context, viewer liked.UserID, ids []liked.PostID) (posts []store.Seen, err error) {
 	err = s.view(ctx, func(r pebble.Reader) error {
-		posts = make([]store.Seen, len(ids))
-		e := newEyes(r, viewer)
-		for i, id := range ids {
-			posts[i].Post, posts[i].Err = e.post(id)
-			if err := unlessUnseen(posts[i].Err); err != nil {
-				return err
-			}
+		found, err := newEyes(r, viewer).posts(ids)
+		posts = make([]store.Seen, len(found))
+		for i, f := range found {
+			posts[i] = store.Seen{Post: f.item, Err: f.err}
 		}
-		return nil
+		return err
 	})
 	if err != nil {
 		return nil, err

@@ -1,0 +1,234 @@
+package pebblestore
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"liked"
+)
+
+// eyes decide what one viewer sees at the moment of one snapshot.
+type eyes struct {
+	r       pebble.Reader
+	viewer  liked.UserID // zero: a caller without a user
+	authors map[liked.UserID]authorSeen
+
+	// Who blocked the viewer, read at the first look at a second user and kept if they are few.
+	looks    int
+	blockers map[liked.UserID]struct{} // nil: not known
+}
+
+type authorSeen uint8
+
+const (
+	authorVisible authorSeen = iota
+	authorHidden
+	authorBlocks
+	authorProtected
+)
+
+func newEyes(r pebble.Reader, viewer liked.UserID) *eyes {
+	return &eyes{r: r, viewer: viewer, authors: make(map[liked.UserID]authorSeen)}
+}
+
+// author says how the viewer sees posts of the author.
+func (e *eyes) author(id liked.UserID) (seen authorSeen, err error) {
+	if seen, ok := e.authors[id]; ok {
+		return seen, nil
+	}
+	h, ok, err := read(e.r, userKey(id), func(value []byte) (h userHead, err error) {
+		h.state, h.protected, err = decodeUserFlags(value)
+		return h, err
+	})
+	if err != nil {
+		return 0, err
+	}
+	if !ok {
+		seen = authorHidden
+	} else if seen, err = e.see(id, h.state, h.protected); err != nil {
+		return 0, err
+	}
+	e.authors[id] = seen
+	return seen, nil
+}
+
+// see is author for a user of whom the record is at hand.
+func (e *eyes) see(id liked.UserID, state liked.AccountState, protected bool) (authorSeen, error) {
+	switch {
+	case state.Hidden():
+		return authorHidden, nil
+	case id == e.viewer:
+		return authorVisible, nil
+	case e.viewer == 0 && protected:
+		return authorProtected, nil
+	case e.viewer == 0:
+		return authorVisible, nil
+	}
+	blocked, err := e.blockedBy(id)
+	if err != nil || blocked {
+		return authorBlocks, err
+	}
+	if !protected {
+		return authorVisible, nil
+	}
+	follows, err := exists(e.r, pair(tagFollow, e.viewer, id))
+	if err != nil || !follows {
+		return authorProtected, err
+	}
+	return authorVisible, nil
+}
+
+// fewBlockers is how many of those who blocked a viewer are worth reading at once, which costs about as much as asking
+// for two of them.
+const fewBlockers = 64
+
+func (e *eyes) blockedBy(id liked.UserID) (blocked bool, err error) {
+	if e.looks++; e.looks == 2 {
+		blockers := make(map[liked.UserID]struct{})
+		err := scan(e.r, num(nil, tagBlockedBy, uint64(e.viewer)), nil, func(key, _ []byte) (bool, error) {
+			blockers[liked.UserID(field(key, 1))] = struct{}{}
+			return len(blockers) <= fewBlockers, nil
+		})
+		if err != nil {
+			return false, err
+		}
+		if len(blockers) <= fewBlockers {
+			e.blockers = blockers
+		}
+	}
+	if e.blockers != nil {
+		_, blocked = e.blockers[id]
+		return blocked, nil
+	}
+	return exists(e.r, pair(tagBlock, id, e.viewer))
+}
+
+// lists returns nil if the viewer may see what the user likes.
+func (e *eyes) lists(id liked.UserID) error {
+	seen, err := e.author(id)
+	if err != nil {
+		return err
+	}
+	return e.unseen(seen, id, "")
+}
+
+// likers returns users who like something, with the metrics. Those whom the viewer may not see among others who do have
+// an error of unseen.
+func (e *eyes) likers(ids []liked.UserID) ([]shown[liked.User], error) {
+	users, order := make([]shown[liked.User], len(ids)), inOrder(ids)
+	for _, i := range order {
+		u, ok, err := readUser(e.r, ids[i])
+		switch {
+		case err != nil:
+			return nil, err
+		case !ok:
+			users[i].err = noSuchUser(ids[i])
+		}
+		users[i].item = u
+	}
+	for _, i := range order {
+		u := &users[i]
+		if u.err != nil {
+			continue
+		}
+		seen, err := e.see(ids[i], u.item.State, u.item.Protected)
+		if err != nil {
+			return nil, err
+		}
+		u.err = e.unseen(seen, ids[i], "")
+	}
+	for _, i := range order {
+		if users[i].err == nil {
+			if err := countUser(e.r, &users[i].item); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return users, nil
+}
+
+// unseen is the error of a viewer who sees an author, or what is described by of, like that. It is nil for one who does.
+func (e *eyes) unseen(seen authorSeen, author liked.UserID, of string) error {
+	switch seen {
+	case authorVisible:
+		return nil
+	case authorBlocks:
+		return liked.Errorf(liked.Forbidden, "user %v%s blocked user %v", author, of, e.viewer)
+	case authorProtected:
+		return liked.Errorf(liked.Forbidden, "user %v%s is protected and not followed by user %v", author, of, e.viewer)
+	}
+	return liked.Errorf(liked.NotFound, "user %v%s is gone or hidden", author, of)
+}
+
+// post returns the post with its metrics, NotFound or Forbidden.
+func (e *eyes) post(id liked.PostID) (liked.Post, error) {
+	posts, err := e.posts([]liked.PostID{id})
+	if err != nil {
+		return liked.Post{}, err
+	}
+	return posts[0].item, posts[0].err
+}
+
+// posts returns posts with their metrics. Those that the viewer may not see have an error of unseen.
+func (e *eyes) posts(ids []liked.PostID) ([]shown[liked.Post], error) {
+	posts, order := make([]shown[liked.Post], len(ids)), inOrder(ids)
+	authors := make([]liked.UserID, len(ids)) // of those who were deleted, too
+	for _, i := range order {
+		var head postHead
+		p, ok, err := read(e.r, postKey(ids[i]), func(value []byte) (p liked.Post, err error) {
+			if head, err = decodePostHead(value); err == nil && !head.deleted {
+				p, err = decodePost(ids[i], value)
+			}
+			return p, err
+		})
+		switch {
+		case err != nil:
+			return nil, err
+		case !ok || head.deleted:
+			posts[i].err = noSuchPost(ids[i])
+		}
+		posts[i].item, authors[i] = p, head.author
+	}
+	for _, i := range inOrder(authors) {
+		if posts[i].err != nil {
+			continue
+		}
+		seen, err := e.author(authors[i])
+		if err != nil {
+			return nil, err
+		}
+		if seen != authorVisible {
+			posts[i] = shown[liked.Post]{err: e.unseen(seen, authors[i], ", the author of post "+ids[i].String()+",")}
+		}
+	}
+	for _, i := range order {
+		if posts[i].err != nil {
+			continue
+		}
+		n, _, err := read(e.r, num(nil, tagPostN, uint64(ids[i])), decodeCounts)
+		if err != nil {
+			return nil, err
+		}
+		posts[i].item.Metrics = n.post()
+	}
+	return posts, nil
+}
+
+// shown is something as a viewer sees it, or the error of unseen that says why not.
+type shown[T any] struct {
+	item T
+	err  error
+}
+
+// inOrder returns the indexes of ids in the order of keys. Reading one kind of key after the other, each in order, saves
+// pebble from opening tables again and again.
+func inOrder[T ~int64](ids []T) []int {
+	order := make([]int, len(ids))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, func(a, b int) int { return cmp.Compare(ids[a], ids[b]) })
+	return order
+}
