@@ -45,7 +45,7 @@ const (
 	tagByHash  byte = 'h' // kind, hash -> record of a token, a code or a session
 
 	tagWindow byte = 'W' // app, user, operation -> windows
-	tagNonce  byte = 'N' // second in which it is forgotten, hash -> when it is forgotten
+	tagNonce  byte = 'N' // second in which they are forgotten, hash of the first -> when it is forgotten, the others of its group
 
 	tagWebhook     byte = 'H' // webhook -> record
 	tagProgress    byte = 'C' // webhook -> places in the log
@@ -176,13 +176,16 @@ func splitWindowsKey(key []byte) windowsID {
 	return windowsID{app: liked.AppID(field(key, 0)), user: liked.UserID(field(key, 1)), operation: string(key[17:])}
 }
 
-func nonceKey(until time.Time, h store.Hash) []byte {
-	return append(num(nil, tagNonce, uint64(max(until.Unix(), 0))), h[:]...)
+func appendNonceKey(key []byte, n keptNonce) []byte {
+	return append(num(key, tagNonce, uint64(max(n.until/1e6, 0))), n.hash[:]...)
 }
 
-func splitNonceKey(key []byte) (second int64, h store.Hash) {
+// noncesFrom returns where the nonces begin that are forgotten in the second of t or later.
+func noncesFrom(t time.Time) []byte { return num(nil, tagNonce, uint64(max(t.Unix(), 0))) }
+
+func splitNonceKey(key []byte) (h store.Hash) {
 	copy(h[:], key[9:])
-	return int64(field(key, 0)), h
+	return h
 }
 
 func webhookKey(id liked.WebhookID) []byte  { return num(nil, tagWebhook, uint64(id)) }

@@ -48,6 +48,7 @@ func FuzzRecords(f *testing.F) {
 		}
 		_, _ = decodeLike(value)
 		_, _ = decodeWindows(windowsID{}, value)
+		_, _ = decodeNonces(appendNonceKey(nil, keptNonce{}), value)
 	})
 }
 

@@ -24,14 +24,14 @@ type traces struct {
 
 	mu      sync.Mutex
 	windows map[windowsID]windowStates
-	nonces  map[store.Hash]time.Time
+	nonces  []keptNonce
 	timer   *time.Timer
 	newest  int64 // newest time that a window was opened, in microseconds
 	pruned  int64 // what newest was when the last pruning ran
 
 	// The committer's, to be used again.
 	spareWindows map[windowsID]windowStates
-	spareNonces  map[store.Hash]time.Time
+	spareNonces  []keptNonce
 	ids          []windowsID
 	key, value   []byte
 }
@@ -46,13 +46,18 @@ type windowsID struct {
 // windowStates is liked.RateWindows.Windows in less space.
 type windowStates [len(liked.RateWindows{}.Windows)]struct{ seconds, opened, count int64 }
 
+// keptNonce is a nonce and when it is forgotten, in microseconds.
+type keptNonce struct {
+	hash  store.Hash
+	until int64
+}
+
 const tracesWait = 500 * time.Millisecond
 
 func (t *traces) init(s *Store) {
 	t.s = s
 	t.windows = make(map[windowsID]windowStates)
-	t.nonces = make(map[store.Hash]time.Time)
-	t.spareWindows, t.spareNonces = make(map[windowsID]windowStates), make(map[store.Hash]time.Time)
+	t.spareWindows = make(map[windowsID]windowStates)
 	t.timer = time.AfterFunc(time.Hour, func() {
 		t.due.Store(true)
 		s.queue.poke()
@@ -81,7 +86,7 @@ func (s *Store) KeepNonce(nonce store.Hash, until time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.arm()
-	t.nonces[nonce] = until
+	t.nonces = append(t.nonces, keptNonce{nonce, until.UnixMicro()})
 }
 
 // arm starts the timer when the first trace begins to wait.
@@ -125,12 +130,28 @@ func (t *traces) drain(b *pebble.Batch) {
 		}
 		must(b.Set(t.key, t.value, nil))
 	}
-	for h, until := range nonces {
-		must(b.Set(nonceKey(until, h), binary.AppendVarint(nil, until.UnixMicro()), nil))
+	slices.SortFunc(nonces, func(a, b keptNonce) int { return cmp.Compare(a.until, b.until) })
+	for rest := nonces; len(rest) > 0; { // one row for all that are forgotten in one second
+		t.key = appendNonceKey(t.key[:0], rest[0])
+		t.value = binary.AppendVarint(t.value[:0], rest[0].until)
+		second := rest[0].until / 1e6
+		for rest = rest[1:]; len(rest) > 0 && rest[0].until/1e6 == second; rest = rest[1:] {
+			t.value = binary.AppendVarint(append(t.value, rest[0].hash[:]...), rest[0].until)
+		}
+		must(b.Set(t.key, t.value, nil))
 	}
 	clear(windows)
-	clear(nonces)
-	t.spareWindows, t.spareNonces = windows, nonces
+	t.spareWindows, t.spareNonces = windows, nonces[:0]
+}
+
+// decodeNonces reads a row of nonces, of which the key names the first.
+func decodeNonces(key, value []byte) (nonces []keptNonce, err error) {
+	r := reader{b: value}
+	nonces = append(nonces, keptNonce{hash: splitNonceKey(key), until: r.int()})
+	for len(r.b) > 0 {
+		nonces = append(nonces, keptNonce{hash: r.hash(), until: r.int()})
+	}
+	return nonces, r.done()
 }
 
 func decodeWindows(id windowsID, value []byte) (liked.RateWindows, error) {
@@ -156,11 +177,7 @@ func stillOpen(w *liked.RateWindows, now time.Time) (any bool) {
 
 func (s *Store) LoadTraces(ctx context.Context, now time.Time, window func(liked.RateWindows), nonce func(store.Hash, time.Time)) error {
 	var windows []liked.RateWindows
-	type entry struct {
-		hash  store.Hash
-		until time.Time
-	}
-	var nonces []entry
+	var nonces []keptNonce
 	// What waits to be written has been kept, too.
 	if err := s.update(ctx, func(t *tx) error { t.c.batch(); return nil }); err != nil {
 		return err
@@ -174,14 +191,15 @@ func (s *Store) LoadTraces(ctx context.Context, now time.Time, window func(liked
 		if err != nil {
 			return err
 		}
-		return scan(r, []byte{tagNonce}, nonceKey(now, store.Hash{}), func(key, value []byte) (bool, error) {
-			v := reader{b: value}
-			until := v.time()
-			if err := v.done(); err != nil {
+		return scan(r, []byte{tagNonce}, noncesFrom(now), func(key, value []byte) (bool, error) {
+			kept, err := decodeNonces(key, value)
+			if err != nil {
 				return false, damaged(key, err)
 			}
-			if _, h := splitNonceKey(key); until.After(now) {
-				nonces = append(nonces, entry{h, until})
+			for _, n := range kept {
+				if n.until > now.UnixMicro() {
+					nonces = append(nonces, n)
+				}
 			}
 			return true, nil
 		})
@@ -194,7 +212,7 @@ func (s *Store) LoadTraces(ctx context.Context, now time.Time, window func(liked
 		window(w)
 	}
 	for _, n := range nonces {
-		nonce(n.hash, n.until)
+		nonce(n.hash, time.UnixMicro(n.until).UTC())
 	}
 	return nil
 }
@@ -221,7 +239,7 @@ func (t *traces) prune(r pebble.Reader, b *pebble.Batch) error {
 		return nil
 	}
 	now := time.UnixMicro(newest)
-	must(b.DeleteRange(nonceKey(time.Unix(0, 0), store.Hash{}), nonceKey(now, store.Hash{}), nil))
+	must(b.DeleteRange([]byte{tagNonce}, noncesFrom(now), nil))
 	return scanWindows(r, func(w liked.RateWindows) {
 		if !stillOpen(&w, now) {
 			must(b.Delete(appendWindowsKey(nil, windowsID{w.App, w.User, w.Operation}), nil))
