@@ -61,7 +61,7 @@ func StartFloor(ctx context.Context, world World, w Workload, command ...string)
 	var answers [kinds]answer
 	for kind, share := range w.Mix {
 		if share > 0 {
-			if answers[kind], err = ask(ctx, r.host, q.request(kind, &world.Users[0], world.Posts[q.posts()].ID)); err != nil {
+			if answers[kind], err = ask(ctx, r.host, q.request(kind, 0, world.Posts[q.posts()].ID)); err != nil {
 				return nil, fmt.Errorf("%s: %s: %w", world.URL, kindNames[kind], err)
 			}
 		}

@@ -176,8 +176,16 @@ type requests struct {
 
 	query string // of a read
 
-	// OAuth 1.0a: what is the same in every base string, encoded.
-	base, parameters string
+	// OAuth 1.0a: what is the same in every base string, encoded, and what is the same in those of a user.
+	key, base, parameters string
+	keys                  []keys
+}
+
+// keys are what a user signs with.
+type keys struct {
+	secret       []byte // of the app and of the user
+	token        string // encoded as in a header
+	encodedToken string // and again, as in a base string
 }
 
 func newRequests(world World, base string, w Workload) (*requests, error) {
@@ -195,8 +203,14 @@ func newRequests(world World, base string, w Workload) (*requests, error) {
 	random := rand.New(rand.NewPCG(1, 1))
 	random.Shuffle(len(r.users), func(i, j int) { r.users[i], r.users[j] = r.users[j], r.users[i] })
 	if w.OAuth1 {
+		r.key = url.QueryEscape(world.Apps[0].APIKey)
 		r.base = url.QueryEscape("http://" + u.Host)
-		r.parameters = url.QueryEscape("oauth_consumer_key=" + url.QueryEscape(world.Apps[0].APIKey) + "&oauth_nonce=")
+		r.parameters = url.QueryEscape("oauth_consumer_key=" + r.key + "&oauth_nonce=")
+		for _, u := range r.users {
+			token := url.QueryEscape(u.OAuth1Token)
+			secret := url.QueryEscape(world.Apps[0].APISecret) + "&" + url.QueryEscape(u.OAuth1TokenSecret)
+			r.keys = append(r.keys, keys{[]byte(secret), token, url.QueryEscape(token)})
+		}
 	}
 	return r, nil
 }
@@ -228,11 +242,13 @@ func (r *requests) newRequester(turn int, random *rand.Rand) *requester {
 // make returns the bytes of the next request, which hold until the next call, and its kind.
 func (q *requester) make() (kind int, text []byte) {
 	kind = q.Mix.draw(q.random.IntN(100))
-	user := &q.users[q.next.Add(1)%uint64(len(q.users))]
+	user := int(q.next.Add(1) % uint64(len(q.users)))
 	return kind, q.request(kind, user, q.world.Posts[q.posts()].ID)
 }
 
-func (q *requester) request(kind int, user *User, post string) []byte {
+// request returns the bytes of a request by one of users.
+func (q *requester) request(kind, by int, post string) []byte {
+	user := &q.users[by]
 	method, before, id, after, query, body := "POST", "/2/users/", user.ID, "/likes", "", ""
 	switch kind {
 	case like:
@@ -251,7 +267,7 @@ func (q *requester) request(kind int, user *User, post string) []byte {
 	}
 	t = append(append(t, " HTTP/1.1\r\nHost: "...), q.host...)
 	if q.OAuth1 {
-		t = q.sign(t, method, before+id+after, query, user)
+		t = q.sign(t, method, before+id+after, query, &q.keys[by])
 	} else {
 		t = append(append(t, "\r\nAuthorization: Bearer "...), user.AccessToken...)
 	}
@@ -269,7 +285,7 @@ func (q *requester) request(kind int, user *User, post string) []byte {
 
 // sign appends the header of OAuth 1.0a with HMAC-SHA1 (RFC 5849, 3.4 and 3.5.1). The query needs no encoding of its own,
 // and sorts before the parameters of the protocol.
-func (q *requester) sign(t []byte, method, path, query string, user *User) []byte {
+func (q *requester) sign(t []byte, method, path, query string, by *keys) []byte {
 	const digits = "0123456789abcdef"
 	var nonce [24]byte
 	for i := 0; i < len(nonce); i += 8 {
@@ -278,7 +294,6 @@ func (q *requester) sign(t []byte, method, path, query string, user *User) []byt
 		}
 	}
 	at := strconv.FormatInt(time.Now().Unix(), 10)
-	token := url.QueryEscape(user.OAuth1Token)
 
 	s := append(append(append(q.signed[:0], method...), '&'), q.base...)
 	s = append(append(append(s, url.QueryEscape(path)...), '&'), url.QueryEscape(query)...)
@@ -286,18 +301,18 @@ func (q *requester) sign(t []byte, method, path, query string, user *User) []byt
 		s = append(s, "%26"...)
 	}
 	s = append(append(append(s, q.parameters...), nonce[:]...), "%26oauth_signature_method%3DHMAC-SHA1%26oauth_timestamp%3D"...)
-	s = append(append(append(append(s, at...), "%26oauth_token%3D"...), url.QueryEscape(token)...), "%26oauth_version%3D1.0"...)
+	s = append(append(append(append(s, at...), "%26oauth_token%3D"...), by.encodedToken...), "%26oauth_version%3D1.0"...)
 	q.signed = s
-	mac := hmac.New(sha1.New, []byte(url.QueryEscape(q.world.Apps[0].APISecret)+"&"+url.QueryEscape(user.OAuth1TokenSecret)))
+	mac := hmac.New(sha1.New, by.secret)
 	mac.Write(s)
 	var sum [sha1.Size]byte
 	signature := base64.StdEncoding.EncodeToString(mac.Sum(sum[:0]))
 
-	t = append(append(t, "\r\nAuthorization: OAuth oauth_consumer_key=\""...), url.QueryEscape(q.world.Apps[0].APIKey)...)
+	t = append(append(t, "\r\nAuthorization: OAuth oauth_consumer_key=\""...), q.key...)
 	t = append(append(t, "\", oauth_nonce=\""...), nonce[:]...)
 	t = append(append(t, "\", oauth_signature=\""...), url.QueryEscape(signature)...)
 	t = append(append(t, "\", oauth_signature_method=\"HMAC-SHA1\", oauth_timestamp=\""...), at...)
-	t = append(append(t, "\", oauth_token=\""...), token...)
+	t = append(append(t, "\", oauth_token=\""...), by.token...)
 	return append(t, "\", oauth_version=\"1.0\""...)
 }
 
