@@ -52,6 +52,7 @@ type user struct {
 // machine is a data directory and the processes that serve it, one after the other.
 type machine struct {
 	t     testing.TB
+	bin   string
 	dir   string
 	flags []string
 	shell string // run before the server, in the shell that becomes it; "" for none
@@ -92,7 +93,7 @@ func boot(t *testing.T, flags ...string) *machine {
 }
 
 func newMachine(t *testing.T, flags ...string) *machine {
-	m := &machine{t: t, dir: filepath.Join(t.TempDir(), "data"), flags: flags}
+	m := &machine{t: t, bin: bin, dir: filepath.Join(t.TempDir(), "data"), flags: flags}
 	t.Cleanup(func() {
 		if m.ended != nil {
 			m.stop()
@@ -113,9 +114,9 @@ func (m *machine) launch() {
 		m.t.Fatal(err)
 	}
 	args := append([]string{"dev", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--data", m.dir, "--cache", "64", "--log-level", "warn"}, m.flags...)
-	m.cmd = exec.Command(bin, args...)
+	m.cmd = exec.Command(m.bin, args...)
 	if m.shell != "" {
-		m.cmd = exec.Command("sh", append([]string{"-c", m.shell + `; exec "$0" "$@"`, bin}, args...)...)
+		m.cmd = exec.Command("sh", append([]string{"-c", m.shell + `; exec "$0" "$@"`, m.bin}, args...)...)
 	}
 	m.cmd.Env = append(os.Environ(), "GORACE=halt_on_error=1 exitcode=66")
 	m.cmd.Stderr = &m.logs
@@ -204,7 +205,7 @@ func (m *machine) stop() {
 // check has `liked check` read the store, whether a server has it open or was killed.
 func (m *machine) check() {
 	m.t.Helper()
-	if out, err := exec.Command(bin, "check", "--data", m.dir).CombinedOutput(); err != nil {
+	if out, err := exec.Command(m.bin, "check", "--data", m.dir).CombinedOutput(); err != nil {
 		m.t.Errorf("liked check: %v\n%s", err, out)
 	}
 }

@@ -21,10 +21,11 @@ func Raced() bool {
 	return ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
 }
 
-// Build builds the binary in the directory, with the race detector if race says so, and returns its path.
-func Build(ctx context.Context, dir string, race bool) (bin string, err error) {
+// Build builds the binary in the directory, with the race detector if race says so and more flags of go build, and returns
+// its path.
+func Build(ctx context.Context, dir string, race bool, flags ...string) (bin string, err error) {
 	bin = filepath.Join(dir, "liked")
-	args := []string{"build", "-buildvcs=false", "-o", bin}
+	args := append([]string{"build", "-buildvcs=false", "-o", bin}, flags...)
 	if race {
 		args = append(args, "-race")
 	}

@@ -160,7 +160,8 @@ type Relation struct {
 type Traces interface {
 	// KeepWindows replaces what is kept of the caller on the endpoint. What has ended is forgotten.
 	KeepWindows(w liked.RateWindows)
-	// KeepNonce remembers a nonce (the hash of the nonce and all that it is unique within) until the time given.
+	// KeepNonce remembers a nonce (the hash of the nonce and all that it is unique within) until the time given. It is told
+	// of each once.
 	KeepNonce(nonce Hash, until time.Time)
 	// LoadTraces calls back with all windows and nonces that end after now. It is for start-up.
 	LoadTraces(ctx context.Context, now time.Time, windows func(liked.RateWindows), nonce func(Hash, time.Time)) error

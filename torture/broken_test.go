@@ -1,0 +1,183 @@
+package torture
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/anishathalye/porcupine"
+
+	"liked/internal/livetest"
+)
+
+// TestBrokenServersAreCaught proves that the checker can fail: it calls a server that says what is not so.
+func TestBrokenServersAreCaught(t *testing.T) {
+	t.Parallel()
+	rng := dice(t)
+	s := newStage(t, bin)
+	target, err := url.Parse(s.m.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy := httputil.NewSingleHostReverseProxy(target)
+	proxy.ErrorHandler = func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) } // an answer that did not come
+	var n atomic.Int64
+	say := func(w http.ResponseWriter, body string) {
+		w.Header().Set("Content-Type", "application/json; charset=utf-8")
+		fmt.Fprint(w, body)
+	}
+	var caught []string
+	outcome(t, "a server that skips a step is caught", func() string { return strings.Join(caught, ", ") })
+	for name, broken := range map[string]http.HandlerFunc{
+		"a like is acknowledged and lost": func(w http.ResponseWriter, r *http.Request) {
+			if r.Method == "POST" && n.Add(1)%20 == 0 {
+				say(w, `{"data":{"liked":true}}`)
+				return
+			}
+			proxy.ServeHTTP(w, r)
+		},
+		"an unlike is acknowledged and lost": func(w http.ResponseWriter, r *http.Request) {
+			if r.Method == "DELETE" && strings.Contains(r.URL.Path, "/likes/") && n.Add(1)%20 == 0 {
+				say(w, `{"data":{"liked":false}}`)
+				return
+			}
+			proxy.ServeHTTP(w, r)
+		},
+		"a deletion is acknowledged and lost": func(w http.ResponseWriter, r *http.Request) {
+			if r.Method == "DELETE" && strings.HasPrefix(r.URL.Path, "/2/tweets/") {
+				say(w, `{"data":{"deleted":true}}`)
+				return
+			}
+			proxy.ServeHTTP(w, r)
+		},
+		"counts lag behind": stale(proxy, "public_metrics"),
+		"lists lag behind":  stale(proxy, "liking_users"),
+	} {
+		srv := httptest.NewServer(broken)
+		s.base = srv.URL
+		found := false
+		for range 20 { // one history may miss it
+			if judge(s.record(t, rng, nil)) == porcupine.Illegal {
+				found = true
+				caught = append(caught, name)
+				break
+			}
+		}
+		srv.Close()
+		if !found {
+			t.Errorf("%s: got only histories that are in order", name)
+		}
+	}
+	s.base = s.m.URL
+	if got := judge(s.record(t, rng, nil)); got != porcupine.Ok {
+		t.Errorf("the server itself: got %v, want Ok", got)
+	}
+}
+
+// stale answers what the same question was answered before.
+func stale(next http.Handler, about string) http.HandlerFunc {
+	var last sync.Map
+	return func(w http.ResponseWriter, r *http.Request) {
+		if !strings.Contains(r.URL.String(), about) {
+			next.ServeHTTP(w, r)
+			return
+		}
+		r.Header.Set("Accept-Encoding", "identity")
+		rec := httptest.NewRecorder()
+		next.ServeHTTP(rec, r)
+		if old, there := last.Swap(r.URL.String(), rec); there {
+			rec = old.(*httptest.ResponseRecorder)
+		}
+		maps.Copy(w.Header(), rec.Header())
+		w.WriteHeader(rec.Code)
+		w.Write(rec.Body.Bytes())
+	}
+}
+
+// skipped is a step of the store that a build leaves out.
+type skipped struct {
+	what     string
+	replaced []string // in committer.go: the text, what it becomes, and so on
+	found    bool     // by liked check, too
+}
+
+// TestBrokenBuildsAreCaught proves it with builds of the server that each skip one step of the store.
+func TestBrokenBuildsAreCaught(t *testing.T) {
+	t.Parallel()
+	for _, step := range []skipped{
+		{"nobody waits for the log", []string{
+			"c.s.db.ApplyNoSyncWait(b, pebble.Sync)", "c.s.db.Apply(b, pebble.NoSync)",
+			"b.SyncWait()", "error(nil)"}, false},
+		{"who takes a like back stays in the list", []string{
+			"c.row(b, e, likersKey(c.key[:0], e.Post, e.listed()), uint64(e.User))",
+			"if e.On { c.row(b, e, likersKey(c.key[:0], e.Post, e.listed()), uint64(e.User)) }"}, true},
+		{"a like taken back is counted on", []string{
+			"postN[postLikes] += delta", "postN[postLikes] += max(delta, 0)"}, true},
+	} {
+		t.Run(step.what, func(t *testing.T) {
+			rng := dice(t)
+			s := newStage(t, step.build(t))
+			s.behindNetwork(t)
+			n := 0
+			outcome(t, "a build that skips a step is caught: "+step.what, func() string { return fmt.Sprintf("%d histories", n) })
+			verdict := porcupine.Ok
+			for ; verdict == porcupine.Ok && n < 20; n++ {
+				verdict = judge(s.underFire(t, rng))
+			}
+			if verdict != porcupine.Illegal {
+				t.Errorf("the last of %d histories is %v, want Illegal", n, verdict)
+			}
+			s.m.kill() // what it leaves is not to be proven
+			out, err := exec.Command(bin, "check", "--data", s.m.dir).CombinedOutput()
+			if found := err != nil; found != step.found {
+				t.Errorf("liked check: got %v, want an error: %v\n%s", err, step.found, out)
+			}
+		})
+	}
+}
+
+// build returns the program without the step.
+func (step skipped) build(t *testing.T) string {
+	source, err := filepath.Abs("../internal/store/pebblestore/committer.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(source)
+	if err != nil {
+		t.Fatal(err)
+	}
+	changed := string(text)
+	for i := 0; i < len(step.replaced); i += 2 {
+		if n := strings.Count(changed, step.replaced[i]); n != 1 {
+			t.Fatalf("%s has %q %d times, want once", source, step.replaced[i], n)
+		}
+		changed = strings.Replace(changed, step.replaced[i], step.replaced[i+1], 1)
+	}
+	dir := t.TempDir()
+	copied, overlay := filepath.Join(dir, "committer.go"), filepath.Join(dir, "overlay.json")
+	list, err := json.Marshal(map[string]map[string]string{"Replace": {source: copied}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, text := range map[string][]byte{copied: []byte(changed), overlay: list} {
+		if err := os.WriteFile(path, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	program, err := livetest.Build(t.Context(), dir, livetest.Raced(), "-overlay", overlay)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return program
+}
