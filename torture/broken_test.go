@@ -175,7 +175,7 @@ func (step skipped) build(t *testing.T) string {
 			t.Fatal(err)
 		}
 	}
-	program, err := livetest.Build(t.Context(), dir, livetest.Raced(), "-overlay", overlay)
+	program, err := livetest.Build(t.Context(), dir, false, "-overlay", overlay)
 	if err != nil {
 		t.Fatal(err)
 	}
