@@ -104,6 +104,31 @@ func observeHooks(reg prometheus.Registerer, h *webhook.Hooks) {
 		func(s webhook.Summary) float64 { return s.Delay.Seconds() })
 }
 
+// observeStore measures how much of the disk a store finds in memory, if it is one that can tell.
+func observeStore(reg prometheus.Registerer, st store.Store) {
+	if reader, ok := st.(blockReader); ok {
+		reg.MustRegister(blockReads{reader})
+	}
+}
+
+type blockReader interface {
+	BlockReads() (cached, disk int64, ok bool)
+}
+
+type blockReads struct{ blockReader }
+
+var blockReadsTotal = prometheus.NewDesc("liked_store_block_reads_total",
+	"Blocks of the database that calls looked for, by where they were: in the cache or on the disk.", []string{"from"}, nil)
+
+func (b blockReads) Describe(descs chan<- *prometheus.Desc) { descs <- blockReadsTotal }
+
+func (b blockReads) Collect(metrics chan<- prometheus.Metric) {
+	if cached, disk, ok := b.BlockReads(); ok {
+		metrics <- prometheus.MustNewConstMetric(blockReadsTotal, prometheus.CounterValue, float64(cached), "cache")
+		metrics <- prometheus.MustNewConstMetric(blockReadsTotal, prometheus.CounterValue, float64(disk), "disk")
+	}
+}
+
 // observe is called once for each request, after its answer.
 func (o *observer) observe(ctx context.Context, x liked.Exchange) {
 	op := o.byName[x.Operation]

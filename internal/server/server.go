@@ -130,6 +130,7 @@ func New(c Config) (_ *Server, err error) {
 		return nil, fmt.Errorf("load webhooks: %w", err)
 	}
 	observeHooks(registry, s.hooks)
+	observeStore(registry, s.store)
 	x, err := api.New(api.Options{Hooks: s.hooks, PageKey: [32]byte(pageKey), PrivateLikes: s.privateLikes, Store: countedStore{s.store, observer}, Auth: s.auth, Limiter: limiter, Limits: s.limits,
 		Profile: s.profile, Now: s.Now, Explain: s.Explain, Observe: observer.observe})
 	if err != nil {

@@ -252,6 +252,8 @@ func TestProbesMetricsAndProfiles(t *testing.T) {
 		`liked_request_duration_seconds_count{operation="usersIdLike"} 1`,
 		`liked_like_changes_total{change="like"} 1`,
 		`liked_requests_in_flight 0`,
+		`liked_store_block_reads_total{from="cache"}`,
+		`liked_store_block_reads_total{from="disk"}`,
 		`go_goroutines`,
 		`process_open_fds`,
 	} {

@@ -57,7 +57,8 @@ type Options struct {
 // Store is a store.Store.
 type Store struct {
 	db       *pebble.DB
-	fs       vfs.FS // without the guard
+	cache    *pebble.Cache // valid while the database is open
+	fs       vfs.FS        // without the guard
 	dir      string
 	log      *slog.Logger
 	logKeep  time.Duration
@@ -163,7 +164,9 @@ func Open(o Options) (*Store, error) {
 	go func() {
 		err := error(&liked.Error{Kind: liked.Unavailable, Msg: "cannot open the store in " + o.Dir, Err: errors.New("pebble gave up")})
 		defer func() { opened <- err }()
-		err = s.open(&o, s.pebbleOptions(&o, guard))
+		opts := s.pebbleOptions(&o, guard)
+		defer opts.Cache.Unref() // the database has it, or nobody needs it
+		err = s.open(&o, opts)
 	}()
 	select {
 	case err := <-opened:
@@ -184,7 +187,6 @@ func (s *Store) pebbleOptions(o *Options, fs vfs.FS) *pebble.Options {
 	logger := pebbleLogger{s}
 	opts := &pebble.Options{
 		FS:                          fs,
-		CacheSize:                   o.CacheBytes,
 		FormatMajorVersion:          pebble.FormatNewest,
 		MemTableSize:                16 << 20, // larger ones no longer fit the processor's caches, and cost more than they save
 		MemTableStopWritesThreshold: 4,
@@ -205,7 +207,8 @@ func (s *Store) pebbleOptions(o *Options, fs vfs.FS) *pebble.Options {
 		opts.MemTableSize = o.memTable
 	}
 	// Pebble takes the memory of memtables out of the cache. During a long import there are three.
-	opts.CacheSize += 3 * int64(opts.MemTableSize)
+	s.cache = pebble.NewCache(o.CacheBytes + 3*int64(opts.MemTableSize))
+	opts.Cache = s.cache
 	for i := range opts.Levels {
 		opts.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
 	}
@@ -453,6 +456,17 @@ func (s *Store) fail(err error) {
 		s.log.Error("store: refusing all calls from now on: "+failure.Msg, "err", err)
 		close(s.failed)
 	})
+}
+
+// BlockReads returns how many blocks of the database were found in memory and how many had to be read from the disk since
+// the store was opened. ok is false when nobody can tell: the store is closed, or the disk fails or does not answer.
+func (s *Store) BlockReads() (cached, disk int64, ok bool) {
+	if s.enter(context.Background()) != nil {
+		return 0, 0, false
+	}
+	defer s.leave()
+	m := s.cache.Metrics()
+	return m.Hits, m.Misses, true
 }
 
 // view runs one read on one moment of the store. What it has seen is on disk when view returns.

@@ -2,6 +2,7 @@ package pebblestore
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"log/slog"
 	"math/rand/v2"
@@ -109,4 +110,33 @@ func (f *fault) MaybeError(errorfs.Op) error {
 		return errorfs.ErrInjected
 	}
 	return nil
+}
+
+func TestBlockReads(t *testing.T) {
+	t.Parallel()
+	o := testOptions(vfs.NewMem())
+	s := open(t, o)
+	fill(t, s)
+	ok(t, s.Close())
+	s = open(t, o) // what was in the log is in a table now
+	wholeFilter(t, s)
+	read := func() (cached, disk int64) {
+		_, err := s.Post(context.Background(), 0, 2)
+		ok(t, err)
+		cached, disk, known := s.BlockReads()
+		if !known {
+			t.Fatal("BlockReads does not know")
+		}
+		return cached, disk
+	}
+	_, first := read()
+	cached, second := read()
+	again, third := read()
+	if first == 0 || second != third || again <= cached {
+		t.Errorf("blocks from the disk: %d, %d, %d, from the cache: %d, %d", first, second, third, cached, again)
+	}
+	ok(t, s.Close())
+	if _, _, known := s.BlockReads(); known {
+		t.Error("BlockReads of a closed store knows")
+	}
 }
