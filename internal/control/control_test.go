@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"liked/likedtest"
 )
@@ -265,5 +266,42 @@ func TestImportSteps(t *testing.T) {
 				t.Errorf("the last line's user: %d %s, want %d", status, text, want)
 			}
 		})
+	}
+}
+
+// A client that is still writing gets its answer after the last byte, not a connection that is closed under it.
+func TestImportIsAnsweredAtItsEnd(t *testing.T) {
+	t.Parallel()
+	srv := likedtest.New(t)
+	for path, want := range map[string]int{"/admin/import": 200, "/admin/import?no=parameter": 400} {
+		body, rest := io.Pipe()
+		r, err := http.NewRequest("POST", srv.AdminURL+path, body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Authorization", "Bearer "+srv.AdminToken)
+		answers := make(chan string, 1)
+		go func() {
+			resp, err := new(http.Transport).RoundTrip(r)
+			if err != nil {
+				answers <- err.Error()
+				return
+			}
+			defer resp.Body.Close()
+			answers <- fmt.Sprint(resp.StatusCode)
+		}()
+		fmt.Fprintln(rest, `{"type":"nothing"}`)
+		select {
+		case got := <-answers:
+			t.Fatalf("%s: got %s while the client wrote", path, got)
+		case <-time.After(200 * time.Millisecond):
+		}
+		if _, err := rest.Write(make([]byte, 3<<20)); err != nil {
+			t.Errorf("%s: %v", path, err)
+		}
+		rest.Close()
+		if got := <-answers; got != fmt.Sprint(want) {
+			t.Errorf("%s: got %s, want %d", path, got, want)
+		}
 	}
 }

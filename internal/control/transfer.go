@@ -74,14 +74,15 @@ const (
 	// A like may be this far ahead of the clock, which is not that of the machine that it was exported from. Further ahead it
 	// would drag all later likes along.
 	maxAhead = 5 * time.Minute
-	// Of what comes after the line that ends an import so much is read. A client that still writes when its connection is closed
-	// may never see the answer; `liked import` sends 2 MiB and a line.
+	// So much is read of what comes after the line that ends an import, or of one whose query is refused. A client that still
+	// writes when its connection is closed may never see the answer; `liked import` sends 2 MiB and a line.
 	maxUnread = 4 << 20
 )
 
 // importing reads records, a line each, and adds what is missing. The first line that cannot be added ends it, with what
 // came before it added, unless the query says skip_bad=true. Lines are numbered as they stand, empty ones included.
 func (c *Control) importing(r *http.Request) (any, error) {
+	defer io.CopyN(io.Discard, r.Body, maxUnread)
 	skipBad := false
 	for name, values := range r.URL.Query() {
 		if name != "skip_bad" || values[0] != "true" && values[0] != "false" {
@@ -89,7 +90,6 @@ func (c *Control) importing(r *http.Request) (any, error) {
 		}
 		skipBad = values[0] == "true"
 	}
-	defer io.CopyN(io.Discard, r.Body, maxUnread)
 	i := importer{c: c, r: r, skipBad: skipBad, reading: new(step), spare: new(step), done: Imported{Reasons: []Refused{}}}
 	lines := bufio.NewReaderSize(r.Body, archive.MaxLine)
 	for number := int64(1); ; number++ {
