@@ -18,6 +18,7 @@ import (
 	"liked/internal/auth"
 	"liked/internal/home"
 	"liked/internal/store"
+	"liked/internal/store/pebblestore"
 	"liked/internal/webhook"
 )
 
@@ -104,18 +105,14 @@ func observeHooks(reg prometheus.Registerer, h *webhook.Hooks) {
 		func(s webhook.Summary) float64 { return s.Delay.Seconds() })
 }
 
-// observeStore measures how much of the disk a store finds in memory, if it is one that can tell.
+// observeStore measures how much of the disk the store finds in memory, if it is one that has a disk.
 func observeStore(reg prometheus.Registerer, st store.Store) {
-	if reader, ok := st.(blockReader); ok {
-		reg.MustRegister(blockReads{reader})
+	if st, ok := st.(*pebblestore.Store); ok {
+		reg.MustRegister(blockReads{st})
 	}
 }
 
-type blockReader interface {
-	BlockReads() (cached, disk int64, ok bool)
-}
-
-type blockReads struct{ blockReader }
+type blockReads struct{ store *pebblestore.Store }
 
 var blockReadsTotal = prometheus.NewDesc("liked_store_block_reads_total",
 	"Blocks of the database that calls looked for, by where they were: in the cache or on the disk.", []string{"from"}, nil)
@@ -123,7 +120,7 @@ var blockReadsTotal = prometheus.NewDesc("liked_store_block_reads_total",
 func (b blockReads) Describe(descs chan<- *prometheus.Desc) { descs <- blockReadsTotal }
 
 func (b blockReads) Collect(metrics chan<- prometheus.Metric) {
-	if cached, disk, ok := b.BlockReads(); ok {
+	if cached, disk, ok := b.store.BlockReads(); ok {
 		metrics <- prometheus.MustNewConstMetric(blockReadsTotal, prometheus.CounterValue, float64(cached), "cache")
 		metrics <- prometheus.MustNewConstMetric(blockReadsTotal, prometheus.CounterValue, float64(disk), "disk")
 	}
