@@ -24,17 +24,17 @@ var allowed = map[string]struct{ ours, outside string }{
 	"internal/archive":           {". internal/store", ""},
 	"internal/backup":            {"internal/store", "github.com/cockroachdb/pebble/v2"},
 	"internal/webhook":           {". internal/store", ""},
-	"internal/control":           {". internal/store internal/archive internal/backup internal/postman internal/webhook", ""},
+	"internal/admin":             {". internal/store internal/archive internal/backup internal/postman internal/webhook", ""},
 	"internal/web":               {"", "github.com/swaggest/swgui/v5/static"},
 	"internal/auth":              {". internal/store internal/limit internal/web internal/postman internal/webhook", "golang.org/x/crypto"},
 	"internal/postman":           {"", ""},
 	"internal/home":              {". internal/store internal/web", ""},
 	"internal/api":               {". internal/store internal/limit internal/postman internal/webhook", ""},
-	"internal/server":            {". internal/store internal/store/pebblestore internal/limit internal/backup internal/control internal/auth internal/home internal/api internal/plainhttp internal/web internal/postman internal/webhook", "github.com/prometheus/client_golang"},
+	"internal/server":            {". internal/store internal/store/pebblestore internal/limit internal/backup internal/admin internal/auth internal/home internal/api internal/plainhttp internal/web internal/postman internal/webhook", "github.com/prometheus/client_golang"},
 	"internal/bench":             {"", "github.com/HdrHistogram/hdrhistogram-go github.com/cockroachdb/pebble/v2 golang.org/x/sys"},
-	"cmd/liked":                  {". internal/server internal/control internal/archive internal/backup internal/postman internal/bench", "github.com/alecthomas/kong github.com/schollz/progressbar/v3 golang.org/x/term"},
+	"cmd/liked":                  {". internal/server internal/admin internal/archive internal/backup internal/postman internal/bench", "github.com/alecthomas/kong github.com/schollz/progressbar/v3 golang.org/x/term"},
 	"internal/livetest":          {"internal/bench internal/server", ""},
-	"likedtest":                  {". internal/server internal/control", ""},
+	"likedtest":                  {". internal/server internal/admin", ""},
 }
 
 func TestArchitecture(t *testing.T) {

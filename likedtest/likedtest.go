@@ -19,21 +19,21 @@ import (
 	"testing"
 	"time"
 
-	"liked/internal/control"
+	"liked/internal/admin"
 	"liked/internal/server"
 )
 
 // Credentials is what `liked dev --credentials FILE` writes, for tests against a server in another process.
-type Credentials = control.Credentials
+type Credentials = admin.Credentials
 
 // App is an app with its secrets: client id and secret (OAuth 2.0), API key and secret (OAuth 1.0a), bearer token.
-type App = control.AppCredentials
+type App = admin.AppCredentials
 
 // User is a user with the tokens that the first app has for it, OAuth 2.0 with every scope and OAuth 1.0a.
-type User = control.UserCredentials
+type User = admin.UserCredentials
 
 // Post is a post that can be liked.
-type Post = control.SeededPost
+type Post = admin.SeededPost
 
 // Server is a running server.
 type Server struct {
@@ -78,7 +78,7 @@ func Logger(l *slog.Logger) Option { return func(c *server.Config) { c.Logger = 
 // New starts a server, which stops at the end of the test.
 func New(t testing.TB, options ...Option) *Server {
 	t.Helper()
-	c := server.Config{Explain: true, Grace: 2 * time.Second, World: &server.World{Users: control.DefaultUsers, Posts: control.DefaultPosts,
+	c := server.Config{Explain: true, Grace: 2 * time.Second, World: &server.World{Users: admin.DefaultUsers, Posts: admin.DefaultPosts,
 		Seed: 1, TokenLifetime: 30 * 24 * time.Hour}}
 	for _, o := range options {
 		o(&c)
@@ -151,7 +151,7 @@ func (s *Server) Admin(method, path string, in, out any) error {
 	defer resp.Body.Close()
 	d := json.NewDecoder(resp.Body)
 	if resp.StatusCode >= 300 {
-		var f control.Failure
+		var f admin.Failure
 		if err := d.Decode(&f); err != nil {
 			return fmt.Errorf("%s %s: %s", method, path, resp.Status)
 		}
@@ -165,7 +165,7 @@ func (s *Server) Admin(method, path string, in, out any) error {
 
 // check fails if the store contradicts itself.
 func (s *Server) check() error {
-	var r control.Report
+	var r admin.Report
 	if err := s.Admin(http.MethodPost, "/admin/check", nil, &r); err != nil {
 		return err
 	}

@@ -15,7 +15,7 @@ import (
 	"sync"
 	"syscall"
 
-	"liked/internal/control"
+	"liked/internal/admin"
 	"liked/internal/server"
 )
 
@@ -46,8 +46,8 @@ func (o *Operator) check() error {
 	return errors.Join(errs...)
 }
 
-// admin is the operator's side of a server, or of a data directory that no server has open.
-type admin struct {
+// operator is the operator's side of a server, or of a data directory that no server has open.
+type operator struct {
 	ctx   context.Context
 	base  string
 	token string
@@ -56,14 +56,14 @@ type admin struct {
 }
 
 // connect finds the server. A data directory that is missing is made if the command can start with an empty one.
-func (o *Operator) connect(ctx context.Context, mayMake bool) (*admin, error) {
+func (o *Operator) connect(ctx context.Context, mayMake bool) (*operator, error) {
 	if o.AdminURL != "" {
-		return newAdmin(ctx, strings.TrimSuffix(o.AdminURL, "/"), o.AdminToken), nil
+		return newOperator(ctx, strings.TrimSuffix(o.AdminURL, "/"), o.AdminToken), nil
 	}
 	access, err := server.ReadAdminAccess(o.Data)
 	switch {
 	case err == nil:
-		a := newAdmin(ctx, access.URL, access.Token)
+		a := newOperator(ctx, access.URL, access.Token)
 		err := a.call(http.MethodGet, "/admin/users?max=1", nil, nil)
 		if err == nil {
 			return a, nil
@@ -83,12 +83,12 @@ func (o *Operator) connect(ctx context.Context, mayMake bool) (*admin, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &admin{ctx: ctx, base: "http://offline", RoundTripper: inProcess{handler}, close: closeStore}, nil
+	return &operator{ctx: ctx, base: "http://offline", RoundTripper: inProcess{handler}, close: closeStore}, nil
 }
 
-func newAdmin(ctx context.Context, base, token string) *admin {
+func newOperator(ctx context.Context, base, token string) *operator {
 	t := &http.Transport{Proxy: http.ProxyFromEnvironment}
-	return &admin{ctx: ctx, base: base, token: token, RoundTripper: t, close: func() error { t.CloseIdleConnections(); return nil }}
+	return &operator{ctx: ctx, base: base, token: token, RoundTripper: t, close: func() error { t.CloseIdleConnections(); return nil }}
 }
 
 func unreachable(err error) bool {
@@ -106,7 +106,7 @@ type refusal struct {
 func (r *refusal) Error() string { return r.msg }
 
 // call sends in as JSON (nil: no body) and reads the answer into out (nil: it is of no interest).
-func (a *admin) call(method, path string, in, out any) error {
+func (a *operator) call(method, path string, in, out any) error {
 	var body []byte
 	if in != nil {
 		var err error
@@ -133,7 +133,7 @@ func (a *admin) call(method, path string, in, out any) error {
 }
 
 // send sends a body (nil: none) and returns the answer, if it is a success. The body of the answer must be closed.
-func (a *admin) send(method, path string, body []byte) (*http.Response, error) {
+func (a *operator) send(method, path string, body []byte) (*http.Response, error) {
 	r, err := http.NewRequestWithContext(a.ctx, method, a.base+path, nil)
 	if err != nil {
 		return nil, err
@@ -155,7 +155,7 @@ func (a *admin) send(method, path string, body []byte) (*http.Response, error) {
 	if err != nil {
 		return nil, fmt.Errorf("server at %s: %w", a.base, err)
 	}
-	var f control.Failure
+	var f admin.Failure
 	if json.Unmarshal(text, &f) != nil || f.Error == "" {
 		return nil, &refusal{resp.StatusCode, fmt.Sprintf("server at %s: %s: is this the admin listener?", a.base, resp.Status)}
 	}
@@ -210,7 +210,7 @@ func (a *answer) Write(b []byte) (int, error) {
 }
 
 // with connects, does, and lets go.
-func (o *Operator) with(e *env, mayMake bool, do func(*admin) error) error {
+func (o *Operator) with(e *env, mayMake bool, do func(*operator) error) error {
 	a, err := o.connect(e.ctx, mayMake)
 	if err != nil {
 		return err

@@ -8,8 +8,8 @@ import (
 	"net/http"
 	"time"
 
+	"liked/internal/admin"
 	"liked/internal/backup"
-	"liked/internal/control"
 	"liked/internal/server"
 )
 
@@ -33,14 +33,14 @@ must not be able to sign as your users. Keep a copy in another place; it never c
 }
 
 func (c *backupCmd) Run(e *env) error {
-	return c.with(e, false, func(a *admin) (err error) {
+	return c.with(e, false, func(a *operator) (err error) {
 		p := newProgress(e.stderr, "checked", -1)
 		target, err := backup.Into(e.ctx, c.Dir, p.add)
 		p.end()
 		if err != nil {
 			return err
 		}
-		body, err := json.Marshal(control.BackupWish{Have: target.Have()})
+		body, err := json.Marshal(admin.BackupWish{Have: target.Have()})
 		if err != nil {
 			return err
 		}
@@ -114,7 +114,7 @@ func (c *restoreCmd) Run(e *env) error {
 	if c.JSON {
 		return json.NewEncoder(e.stdout).Encode(struct {
 			TakenAt time.Time `json:"taken_at"`
-			control.Report
+			admin.Report
 		}{from.TakenAt, r})
 	}
 	_, err = fmt.Fprintf(e.stdout, "%d users, %d posts, %d likes, %d log entries as of %s, no problems\n", r.Users, r.Posts, r.Likes, r.LogEntries, from.TakenAt.Format(time.RFC3339))

@@ -8,7 +8,7 @@ import (
 	"runtime/debug"
 	"strings"
 
-	"liked/internal/control"
+	"liked/internal/admin"
 	"liked/internal/postman"
 )
 
@@ -40,7 +40,7 @@ func (c *envCmd) Run(e *env) error {
 		defer f.Close()
 		in = f
 	}
-	var k control.Credentials
+	var k admin.Credentials
 	if err := json.NewDecoder(in).Decode(&k); err != nil {
 		return fmt.Errorf("%s is not a credentials file: %w", c.File, err)
 	}

@@ -19,7 +19,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"liked/internal/control"
+	"liked/internal/admin"
 )
 
 // The scripts run the test binary under the names liked, call, load and hang.
@@ -117,7 +117,7 @@ func call() {
 // likeAll is load CREDENTIALS FILE: it likes one post after the other, as all users at once, until the server is gone. Then it prints
 // how many likes of each user were answered. It makes FILE.started when there is load, and FILE at the end.
 func likeAll() {
-	var k control.Credentials
+	var k admin.Credentials
 	text, err := os.ReadFile(os.Args[1])
 	check(err)
 	check(json.Unmarshal(text, &k))
@@ -160,7 +160,7 @@ func likeAll() {
 
 // hang CREDENTIALS FILE starts a request that it does not end, makes FILE, and waits for the connection to be cut.
 func hang() {
-	var k control.Credentials
+	var k admin.Credentials
 	text, err := os.ReadFile(os.Args[1])
 	check(err)
 	check(json.Unmarshal(text, &k))
@@ -191,7 +191,7 @@ func likes(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("%d likes are not much of a load", total)
 	}
 	for line := range strings.Lines(ts.ReadFile(args[1])) {
-		var u control.User
+		var u admin.User
 		ts.Check(json.Unmarshal([]byte(line), &u))
 		if n, ok := answered[u.Username]; !ok || int(u.Likes) < n || int(u.Likes) > n+1 {
 			ts.Fatalf("%s likes %d posts; %d likes were answered", u.Username, u.Likes, n)

@@ -12,7 +12,7 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"liked/internal/control"
+	"liked/internal/admin"
 )
 
 // The fields of these commands that have a JSON name are the body of the request, so that what a flag may say is
@@ -99,8 +99,8 @@ func (c *userAddCmd) Run(e *env) error {
 	if err := c.Password.read(e.stdin); err != nil {
 		return err
 	}
-	return c.with(e, true, func(a *admin) error {
-		var u control.User
+	return c.with(e, true, func(a *operator) error {
+		var u admin.User
 		if err := a.call(http.MethodPost, "/admin/users", c, &u); err != nil {
 			return err
 		}
@@ -108,7 +108,7 @@ func (c *userAddCmd) Run(e *env) error {
 	})
 }
 
-func userLines(u control.User) [][2]string {
+func userLines(u admin.User) [][2]string {
 	state := u.State.String()
 	if u.Protected {
 		state += ", protected"
@@ -135,13 +135,13 @@ func (*userListCmd) Help() string {
 }
 
 func (c *userListCmd) Run(e *env) error {
-	return c.with(e, false, func(a *admin) error {
+	return c.with(e, false, func(a *operator) error {
 		t := tabwriter.NewWriter(e.stdout, 0, 0, 2, ' ', 0)
 		if !c.JSON {
 			fmt.Fprintln(t, "ID\tUSERNAME\tSTATE\tPOSTS\tLIKES\tNAME")
 		}
 		for path := "/admin/users?max=1000"; ; {
-			var page control.UserPage
+			var page admin.UserPage
 			if err := a.call(http.MethodGet, path, nil, &page); err != nil {
 				return err
 			}
@@ -171,8 +171,8 @@ type userShowCmd struct {
 func (*userShowCmd) Help() string { return "Example:\n\n  liked user show alice --data DIR" }
 
 func (c *userShowCmd) Run(e *env) error {
-	return c.with(e, false, func(a *admin) error {
-		var u control.User
+	return c.with(e, false, func(a *operator) error {
+		var u admin.User
 		if err := a.call(http.MethodGet, "/admin/users/"+url.PathEscape(c.User), nil, &u); err != nil {
 			return err
 		}
@@ -203,8 +203,8 @@ func (c *userSetCmd) Run(e *env) error {
 	if err := c.Password.read(e.stdin); err != nil {
 		return err
 	}
-	return c.with(e, false, func(a *admin) error {
-		var u control.User
+	return c.with(e, false, func(a *operator) error {
+		var u admin.User
 		if err := a.call(http.MethodPatch, "/admin/users/"+url.PathEscape(c.User), c, &u); err != nil {
 			return err
 		}
@@ -244,8 +244,8 @@ func (c *unblockCmd) Run(e *env) error {
 }
 
 func (c *Relation) set(e *env, method, relation, verb string) error {
-	return c.with(e, false, func(a *admin) error {
-		var out control.Changed
+	return c.with(e, false, func(a *operator) error {
+		var out admin.Changed
 		if err := a.call(method, "/admin/users/"+url.PathEscape(c.User)+"/"+relation+"/"+url.PathEscape(c.Target), nil, &out); err != nil {
 			return err
 		}
@@ -288,8 +288,8 @@ func (c *postAddCmd) check() error {
 }
 
 func (c *postAddCmd) Run(e *env) error {
-	return c.with(e, false, func(a *admin) error {
-		var p control.Post
+	return c.with(e, false, func(a *operator) error {
+		var p admin.Post
 		if err := a.call(http.MethodPost, "/admin/posts", c, &p); err != nil {
 			return err
 		}
@@ -297,7 +297,7 @@ func (c *postAddCmd) Run(e *env) error {
 	})
 }
 
-func postLines(p control.Post) [][2]string {
+func postLines(p admin.Post) [][2]string {
 	id := func(n fmt.Stringer) string { return strings.TrimPrefix(n.String(), "0") } // no id is zero but one that is missing
 	return [][2]string{
 		{"id", p.ID.String()}, {"author", p.Author.String()}, {"text", p.Text}, {"created", p.CreatedAt.UTC().Format(time.RFC3339)},
@@ -317,8 +317,8 @@ func (*postShowCmd) Help() string {
 }
 
 func (c *postShowCmd) Run(e *env) error {
-	return c.with(e, false, func(a *admin) error {
-		var p control.Post
+	return c.with(e, false, func(a *operator) error {
+		var p admin.Post
 		if err := a.call(http.MethodGet, "/admin/posts/"+url.PathEscape(c.ID), nil, &p); err != nil {
 			return err
 		}
@@ -336,7 +336,7 @@ func (*postDeleteCmd) Help() string {
 }
 
 func (c *postDeleteCmd) Run(e *env) error {
-	return c.with(e, false, func(a *admin) error {
+	return c.with(e, false, func(a *operator) error {
 		return a.call(http.MethodDelete, "/admin/posts/"+url.PathEscape(c.ID), nil, nil)
 	})
 }
@@ -365,8 +365,8 @@ func (*appAddCmd) Help() string {
 }
 
 func (c *appAddCmd) Run(e *env) error {
-	return c.with(e, true, func(a *admin) error {
-		var m control.MadeApp
+	return c.with(e, true, func(a *operator) error {
+		var m admin.MadeApp
 		if err := a.call(http.MethodPost, "/admin/apps", c, &m); err != nil {
 			return err
 		}
@@ -375,7 +375,7 @@ func (c *appAddCmd) Run(e *env) error {
 	})
 }
 
-func appLines(a control.App) [][2]string {
+func appLines(a admin.App) [][2]string {
 	return [][2]string{{"id", a.ID.String()}, {"name", a.Name}, {"type", a.Type}, {"state", a.State.String()}, {"tier", a.Tier.String()},
 		{"access", a.Access.String()}, {"redirect uris", strings.Join(a.RedirectURIs, " ")},
 		{"created", a.CreatedAt.UTC().Format(time.RFC3339)}, {"client id", a.ClientID}, {"api key", a.APIKey}}
@@ -389,8 +389,8 @@ type appListCmd struct {
 func (*appListCmd) Help() string { return "Example:\n\n  liked app list --data DIR" }
 
 func (c *appListCmd) Run(e *env) error {
-	return c.with(e, false, func(a *admin) error {
-		var list control.AppList
+	return c.with(e, false, func(a *operator) error {
+		var list admin.AppList
 		if err := a.call(http.MethodGet, "/admin/apps", nil, &list); err != nil {
 			return err
 		}
@@ -424,8 +424,8 @@ func (*appSetCmd) Help() string {
 }
 
 func (c *appSetCmd) Run(e *env) error {
-	return c.with(e, false, func(a *admin) error {
-		var app control.App
+	return c.with(e, false, func(a *operator) error {
+		var app admin.App
 		if err := a.call(http.MethodPatch, "/admin/apps/"+url.PathEscape(c.App), c, &app); err != nil {
 			return err
 		}
@@ -468,8 +468,8 @@ func (c *tokenIssueCmd) check() error {
 
 func (c *tokenIssueCmd) Run(e *env) error {
 	c.Seconds = int64(c.Lifetime / time.Second)
-	return c.with(e, false, func(a *admin) error {
-		var t control.Token
+	return c.with(e, false, func(a *operator) error {
+		var t admin.Token
 		if err := a.call(http.MethodPost, "/admin/tokens", c, &t); err != nil {
 			return err
 		}
@@ -499,7 +499,7 @@ func (c *tokenRevokeCmd) Run(e *env) error {
 		}
 		c.Token = strings.TrimSpace(string(text))
 	}
-	return c.with(e, false, func(a *admin) error { return a.call(http.MethodPost, "/admin/tokens/revoke", c, nil) })
+	return c.with(e, false, func(a *operator) error { return a.call(http.MethodPost, "/admin/tokens/revoke", c, nil) })
 }
 
 type checkCmd struct {
@@ -512,8 +512,8 @@ func (*checkCmd) Help() string {
 }
 
 func (c *checkCmd) Run(e *env) error {
-	return c.with(e, false, func(a *admin) error {
-		var r control.Report
+	return c.with(e, false, func(a *operator) error {
+		var r admin.Report
 		if err := a.call(http.MethodPost, "/admin/check", nil, &r); err != nil {
 			return err
 		}

@@ -4,7 +4,7 @@ import (
 	"net/http"
 	"net/url"
 
-	"liked/internal/control"
+	"liked/internal/admin"
 )
 
 type appRenewCmd struct {
@@ -25,9 +25,9 @@ after "liked restore --new-key" to be given anew as well.`
 }
 
 func (c *appRenewCmd) Run(e *env) error {
-	return c.with(e, false, func(a *admin) error {
-		var m control.MadeApp
-		if err := a.call(http.MethodPost, "/admin/apps/"+url.PathEscape(c.App)+"/secrets", control.NewSecret{What: c.What}, &m); err != nil {
+	return c.with(e, false, func(a *operator) error {
+		var m admin.MadeApp
+		if err := a.call(http.MethodPost, "/admin/apps/"+url.PathEscape(c.App)+"/secrets", admin.NewSecret{What: c.What}, &m); err != nil {
 			return err
 		}
 		lines := [][2]string{{"id", m.ID.String()}, {"name", m.Name}}

@@ -12,7 +12,7 @@ import (
 	"strings"
 	"time"
 
-	"liked/internal/control"
+	"liked/internal/admin"
 	"liked/internal/server"
 )
 
@@ -229,7 +229,7 @@ func (c *devCmd) Run(e *env) error {
 }
 
 // print shows what a person needs to start.
-func (c *devCmd) print(w io.Writer, k control.Credentials, explorer string) {
+func (c *devCmd) print(w io.Writer, k admin.Credentials, explorer string) {
 	app := k.Apps[0]
 	user, _ := k.First()
 	names := make([]string, 0, 8)

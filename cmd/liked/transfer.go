@@ -16,8 +16,8 @@ import (
 	"golang.org/x/term"
 
 	"liked"
+	"liked/internal/admin"
 	"liked/internal/archive"
-	"liked/internal/control"
 )
 
 type exportCmd struct {
@@ -36,7 +36,7 @@ too. Apps, tokens and passwords are not part of it. "liked import" reads it.`
 }
 
 func (c *exportCmd) Run(e *env) error {
-	return c.with(e, false, func(a *admin) error {
+	return c.with(e, false, func(a *operator) error {
 		resp, err := a.send(http.MethodGet, "/admin/export", nil)
 		if err != nil {
 			return err
@@ -84,8 +84,8 @@ interruption the same command goes on. docs/import.md has the formats.`
 }
 
 func (c *importCmd) Run(e *env) error {
-	return c.with(e, true, func(a *admin) error {
-		var total control.Imported
+	return c.with(e, true, func(a *operator) error {
+		var total admin.Imported
 		for _, file := range c.Files {
 			i := importer{c: c, e: e, a: a, file: file}
 			err := i.run()
@@ -101,7 +101,7 @@ func (c *importCmd) Run(e *env) error {
 	})
 }
 
-func (c *importCmd) report(e *env, total control.Imported) error {
+func (c *importCmd) report(e *env, total admin.Imported) error {
 	if c.JSON {
 		return json.NewEncoder(e.stdout).Encode(map[string]int64{"added": total.Added, "kept": total.Kept, "refused": total.Refused})
 	}
@@ -113,10 +113,10 @@ func (c *importCmd) report(e *env, total control.Imported) error {
 type importer struct {
 	c        *importCmd
 	e        *env
-	a        *admin
+	a        *operator
 	file     string
 	progress *progress
-	done     control.Imported
+	done     admin.Imported
 
 	piece []byte
 	where []string // of each line of the piece; nil: the lines are those of the file
@@ -182,7 +182,7 @@ func (i *importer) archive(likes *archive.Likes) error {
 	var user liked.UserID
 	switch {
 	case i.c.User != "":
-		var u control.User
+		var u admin.User
 		if err := i.a.call(http.MethodGet, "/admin/users/"+url.PathEscape(i.c.User), nil, &u); err != nil {
 			return fmt.Errorf("user: %w", err)
 		}
@@ -247,7 +247,7 @@ func (i *importer) send(lines int64) error {
 		return err
 	}
 	defer resp.Body.Close()
-	var got control.Imported
+	var got admin.Imported
 	if err := json.NewDecoder(resp.Body).Decode(&got); err != nil {
 		return fmt.Errorf("server at %s: %w", i.a.base, err)
 	}

@@ -9,7 +9,7 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"liked/internal/control"
+	"liked/internal/admin"
 )
 
 type webhookAddCmd struct {
@@ -37,8 +37,8 @@ func (c *webhookAddCmd) check() error {
 }
 
 func (c *webhookAddCmd) Run(e *env) error {
-	return c.with(e, false, func(a *admin) error {
-		var w control.Webhook
+	return c.with(e, false, func(a *operator) error {
+		var w admin.Webhook
 		if err := a.call(http.MethodPost, "/admin/webhooks", c, &w); err != nil {
 			return err
 		}
@@ -46,7 +46,7 @@ func (c *webhookAddCmd) Run(e *env) error {
 	})
 }
 
-func webhookLines(w control.Webhook) [][2]string {
+func webhookLines(w admin.Webhook) [][2]string {
 	lost := ""
 	if w.LostBefore != nil {
 		lost = "likes before " + w.LostBefore.UTC().Format(time.RFC3339)
@@ -56,7 +56,7 @@ func webhookLines(w control.Webhook) [][2]string {
 		{"dead letters", fmt.Sprint(w.DeadLetters)}, {"delay", webhookDelay(w)}, {"lost", lost}}
 }
 
-func webhookState(w control.Webhook) string {
+func webhookState(w admin.Webhook) string {
 	state := "invalid"
 	if w.Valid {
 		state = "valid"
@@ -67,7 +67,7 @@ func webhookState(w control.Webhook) string {
 	return state
 }
 
-func webhookDelay(w control.Webhook) string {
+func webhookDelay(w admin.Webhook) string {
 	return time.Duration(w.DelaySeconds * float64(time.Second)).Round(time.Second).String()
 }
 
@@ -79,8 +79,8 @@ type webhookListCmd struct {
 func (*webhookListCmd) Help() string { return "Example:\n\n  liked webhook list --data DIR" }
 
 func (c *webhookListCmd) Run(e *env) error {
-	return c.with(e, false, func(a *admin) error {
-		var list control.WebhookList
+	return c.with(e, false, func(a *operator) error {
+		var list admin.WebhookList
 		if err := a.call(http.MethodGet, "/admin/webhooks", nil, &list); err != nil {
 			return err
 		}
@@ -111,7 +111,7 @@ func (*webhookRemoveCmd) Help() string {
 }
 
 func (c *webhookRemoveCmd) Run(e *env) error {
-	return c.with(e, false, func(a *admin) error {
+	return c.with(e, false, func(a *operator) error {
 		return a.call(http.MethodDelete, "/admin/webhooks/"+url.PathEscape(c.ID), nil, nil)
 	})
 }
@@ -127,8 +127,8 @@ func (*webhookValidateCmd) Help() string {
 }
 
 func (c *webhookValidateCmd) Run(e *env) error {
-	return c.with(e, false, func(a *admin) error {
-		var w control.Webhook
+	return c.with(e, false, func(a *operator) error {
+		var w admin.Webhook
 		if err := a.call(http.MethodPost, "/admin/webhooks/"+url.PathEscape(c.ID)+"/validate", nil, &w); err != nil {
 			return err
 		}
@@ -147,14 +147,14 @@ func (*webhookDeadCmd) Help() string {
 }
 
 func (c *webhookDeadCmd) Run(e *env) error {
-	return c.with(e, false, func(a *admin) error {
+	return c.with(e, false, func(a *operator) error {
 		t := tabwriter.NewWriter(e.stdout, 0, 0, 2, ' ', 0)
 		if !c.JSON {
 			fmt.Fprintln(t, "LIKED AT\tUSER\tPOST\tSUBSCRIPTION\tATTEMPTS\tWHY")
 		}
 		path := "/admin/webhooks/" + url.PathEscape(c.ID) + "/dead"
 		for after := ""; ; {
-			var page control.DeadLetters
+			var page admin.DeadLetters
 			if err := a.call(http.MethodGet, path+after, nil, &page); err != nil {
 				return err
 			}
@@ -195,8 +195,8 @@ it is done, as on X.`
 }
 
 func (c *webhookReplayCmd) Run(e *env) error {
-	return c.with(e, false, func(a *admin) error {
-		var s control.Started
+	return c.with(e, false, func(a *operator) error {
+		var s admin.Started
 		if err := a.call(http.MethodPost, "/admin/webhooks/"+url.PathEscape(c.ID)+"/replay", c, &s); err != nil {
 			return err
 		}

@@ -13,7 +13,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"liked/internal/control"
+	"liked/internal/admin"
 	"liked/internal/store"
 )
 
@@ -197,8 +197,8 @@ func HasData(dir string) bool {
 }
 
 // readCredentials returns what the directory was seeded with, fs.ErrNotExist if it was not.
-func readCredentials(dir string) (control.Credentials, error) {
-	var c control.Credentials
+func readCredentials(dir string) (admin.Credentials, error) {
+	var c admin.Credentials
 	err := readJSON(filepath.Join(dir, credentialsFile), &c)
 	if err == nil && len(c.Apps) == 0 {
 		err = fmt.Errorf("%s names no app", filepath.Join(dir, credentialsFile))

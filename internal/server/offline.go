@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"liked"
+	"liked/internal/admin"
 	"liked/internal/auth"
-	"liked/internal/control"
 	"liked/internal/store/pebblestore"
 	"liked/internal/webhook"
 )
@@ -18,7 +18,7 @@ import (
 // Offline returns the handler of /admin/ for a data directory that no server has open; the directory is made if it is
 // missing. It asks for no token: who can open the directory may do everything. Where the key is not the one that sealed
 // the secrets in the store, it answers what needs none: a backup, an export and a check. close must be called.
-func Offline(dir string) (admin http.Handler, close func() error, err error) {
+func Offline(dir string) (h http.Handler, close func() error, err error) {
 	logger := slog.New(slog.DiscardHandler)
 	share, err := shareOut(openFiles(), 0)
 	if err != nil {
@@ -49,11 +49,11 @@ func Offline(dir string) (admin http.Handler, close func() error, err error) {
 	if bad != nil {
 		key = bad.wanted
 	}
-	admin = control.New(control.Options{Store: st, Issuer: issuer{a}, Hooks: hooks, Key: key, Now: time.Now, Logger: logger})
+	h = admin.New(admin.Options{Store: st, Issuer: issuer{a}, Hooks: hooks, Key: key, Now: time.Now, Logger: logger})
 	if bad != nil {
-		admin = keyless(admin, bad)
+		h = keyless(h, bad)
 	}
-	return admin, st.Close, nil
+	return h, st.Close, nil
 }
 
 // keyless refuses what makes or shows secrets.
@@ -63,7 +63,7 @@ func keyless(next http.Handler, why error) http.Handler {
 		case "POST /admin/backup", "GET /admin/export", "POST /admin/check":
 			next.ServeHTTP(w, r)
 		default:
-			control.Refuse(w, liked.Errorf(liked.Invalid, "%v", why))
+			admin.Refuse(w, liked.Errorf(liked.Invalid, "%v", why))
 		}
 	})
 }

@@ -22,7 +22,7 @@ import (
 	"testing"
 	"time"
 
-	"liked/internal/control"
+	"liked/internal/admin"
 	"liked/internal/postman"
 	"liked/internal/server"
 )
@@ -148,7 +148,7 @@ func (p *poster) receive() string {
 	return endpoint.URL + "/likes"
 }
 
-func (p *poster) issue(k control.Credentials, user, scopes string) string {
+func (p *poster) issue(k admin.Credentials, user, scopes string) string {
 	p.Helper()
 	r, err := http.NewRequest("POST", k.AdminURL+"/admin/tokens",
 		strings.NewReader(fmt.Sprintf(`{"kind":"user","app":%q,"user":%q,"scopes":%q}`, k.Apps[0].Name, user, scopes)))

@@ -12,12 +12,12 @@ import (
 	"testing"
 	"time"
 
-	"liked/internal/control"
+	"liked/internal/admin"
 	"liked/internal/server"
 )
 
 // signed returns the Authorization header of a GET of the URL (RFC 5849, 3.4.2), made from scratch.
-func signed(k control.Credentials, target, nonce string) string {
+func signed(k admin.Credentials, target, nonce string) string {
 	app, user := k.Apps[0], k.Users[0]
 	params := fmt.Sprintf("oauth_consumer_key=%s&oauth_nonce=%s&oauth_signature_method=HMAC-SHA1&oauth_timestamp=%d&oauth_token=%s&oauth_version=1.0",
 		app.APIKey, nonce, time.Now().Unix(), user.OAuth1Token)

@@ -11,8 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"liked/internal/admin"
 	"liked/internal/backup"
-	"liked/internal/control"
 	"liked/internal/store/pebblestore"
 )
 
@@ -26,7 +26,7 @@ const ahead = 5 * time.Minute
 //
 // The backup does not know which positions of the like log the store gave out after it. The restored store gives none
 // that is not later than now, so that a reader who goes on from the last that it knows misses nothing that is new.
-func Restore(ctx context.Context, from *backup.Backup, dir, keyFile string, now time.Time, progress func(n int)) (report control.Report, err error) {
+func Restore(ctx context.Context, from *backup.Backup, dir, keyFile string, now time.Time, progress func(n int)) (report admin.Report, err error) {
 	key, err := restoredKey(from, keyFile)
 	if err != nil {
 		return report, err
@@ -116,10 +116,10 @@ func emptyDir(dir string) (made bool, err error) {
 }
 
 // prove opens the store and has it agree with itself, and with the name of its key unless that is new.
-func prove(ctx context.Context, dir, key string, newKey bool, now time.Time) (control.Report, error) {
+func prove(ctx context.Context, dir, key string, newKey bool, now time.Time) (admin.Report, error) {
 	st, err := pebblestore.Open(pebblestore.Options{Dir: dir, After: now.Add(ahead)})
 	if err != nil {
-		return control.Report{}, fmt.Errorf("the backup does not open: %w; restore another", err)
+		return admin.Report{}, fmt.Errorf("the backup does not open: %w; restore another", err)
 	}
 	wanted := key
 	if newKey {
@@ -131,11 +131,11 @@ func prove(ctx context.Context, dir, key string, newKey bool, now time.Time) (co
 		err = fmt.Errorf("the backup disagrees with itself: it says key %s, and its secrets are sealed with key %s; restore another", key, wanted)
 	}
 	if err != nil {
-		return control.Report{}, errors.Join(err, st.Close())
+		return admin.Report{}, errors.Join(err, st.Close())
 	}
 	r, err := st.Check(ctx)
 	if err = errors.Join(err, st.Close()); err == nil && len(r.Problems) > 0 {
 		err = fmt.Errorf("the backup disagrees with itself, restore another:\n%s", strings.Join(r.Problems, "\n"))
 	}
-	return control.Report(r), err
+	return admin.Report(r), err
 }

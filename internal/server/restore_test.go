@@ -14,8 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"liked/internal/admin"
 	"liked/internal/backup"
-	"liked/internal/control"
 	"liked/internal/server"
 )
 
@@ -30,7 +30,7 @@ func backUp(t *testing.T, srv *server.Server, dir string) (backup.Received, erro
 }
 
 func receive(t *testing.T, srv *server.Server, target *backup.Target) (backup.Received, error) {
-	body, _ := json.Marshal(control.BackupWish{Have: target.Have()})
+	body, _ := json.Marshal(admin.BackupWish{Have: target.Have()})
 	r, _ := http.NewRequest("POST", srv.AdminURL()+"/admin/backup", bytes.NewReader(body))
 	r.Header.Set("Authorization", "Bearer "+srv.AdminToken)
 	resp, err := client(t, nil).Do(r)
@@ -42,11 +42,11 @@ func receive(t *testing.T, srv *server.Server, target *backup.Target) (backup.Re
 	return target.Receive(t.Context(), resp.Body, func(int64) {}, func(int) {})
 }
 
-func restore(t *testing.T, from, data, key string) (control.Report, error) {
+func restore(t *testing.T, from, data, key string) (admin.Report, error) {
 	t.Helper()
 	b, err := backup.Open(from)
 	if err != nil {
-		return control.Report{}, err
+		return admin.Report{}, err
 	}
 	return server.Restore(t.Context(), b, data, key, time.Now(), func(int) {})
 }
@@ -228,7 +228,7 @@ func TestBackupAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	body, _ := json.Marshal(control.BackupWish{Have: target.Have()})
+	body, _ := json.Marshal(admin.BackupWish{Have: target.Have()})
 	r, _ := http.NewRequest("POST", srv.AdminURL()+"/admin/backup", bytes.NewReader(body))
 	r.Header.Set("Authorization", "Bearer "+srv.AdminToken)
 	resp, err := client(t, nil).Do(r)
@@ -348,7 +348,7 @@ func TestRestoredWithNewKey(t *testing.T) {
 	k := srv.Credentials()
 	c := client(t, nil)
 	nonces := 0
-	call := func(k control.Credentials, method, path, authorization, body string) (int, string) {
+	call := func(k admin.Credentials, method, path, authorization, body string) (int, string) {
 		t.Helper()
 		if authorization == "" {
 			nonces++
@@ -373,7 +373,7 @@ func TestRestoredWithNewKey(t *testing.T) {
 		}
 		return resp.StatusCode, text.String()
 	}
-	basic := func(k control.Credentials) string {
+	basic := func(k admin.Credentials) string {
 		return "Basic " + base64.StdEncoding.EncodeToString([]byte(k.Apps[0].APIKey+":"+k.Apps[0].APISecret))
 	}
 	const me, v1, appToken, grant = "/2/users/me", "/1.1/account/verify_credentials.json", "/oauth2/token", "grant_type=client_credentials"
@@ -400,7 +400,7 @@ func TestRestoredWithNewKey(t *testing.T) {
 	k.URL, k.AdminURL, k.AdminToken = srv.URL(), srv.AdminURL(), srv.AdminToken
 	answerTo := func(path string) string { // of somebody whom nobody knows
 		stranger := k
-		stranger.Apps = []control.AppCredentials{{APIKey: "nobodys", APISecret: "x"}}
+		stranger.Apps = []admin.AppCredentials{{APIKey: "nobodys", APISecret: "x"}}
 		_, body := call(stranger, "GET", path, "", "")
 		return body
 	}
@@ -444,11 +444,11 @@ func TestRestoredWithNewKey(t *testing.T) {
 			t.Fatalf("%s: %s, %v", path, resp.Status, err)
 		}
 	}
-	var app control.MadeApp
-	issue("/admin/apps/"+k.Apps[0].ClientID+"/secrets", control.NewSecret{What: "api_keys"}, &app)
+	var app admin.MadeApp
+	issue("/admin/apps/"+k.Apps[0].ClientID+"/secrets", admin.NewSecret{What: "api_keys"}, &app)
 	k.Apps[0].APIKey, k.Apps[0].APISecret = app.APIKey, app.APISecret
-	var token control.Token
-	issue("/admin/tokens", control.NewToken{Kind: "oauth1", App: app.ID.String(), User: k.Users[0].Username}, &token)
+	var token admin.Token
+	issue("/admin/tokens", admin.NewToken{Kind: "oauth1", App: app.ID.String(), User: k.Users[0].Username}, &token)
 	old := k.Users[0]
 	k.Users[0].OAuth1Token, k.Users[0].OAuth1TokenSecret = token.Token, token.TokenSecret
 	for _, path := range []string{me, v1} {

@@ -25,7 +25,7 @@ import (
 	"testing"
 	"time"
 
-	"liked/internal/control"
+	"liked/internal/admin"
 	"liked/internal/server"
 )
 
@@ -139,7 +139,7 @@ func get(t *testing.T, c *http.Client, url, token string) (int, string) {
 }
 
 // like has the last user like the first post and returns the status.
-func like(c *http.Client, k control.Credentials) (int, error) {
+func like(c *http.Client, k admin.Credentials) (int, error) {
 	u := k.Users[len(k.Users)-1]
 	r, err := http.NewRequest("POST", k.URL+"/2/users/"+u.ID.String()+"/likes", strings.NewReader(`{"tweet_id":"`+k.Posts[0].ID.String()+`"}`))
 	if err != nil {

@@ -16,19 +16,19 @@ import (
 	"time"
 
 	"liked"
+	"liked/internal/admin"
 	"liked/internal/auth"
-	"liked/internal/control"
 )
 
 // worldMade is the time at which the credentials of a seeded world are made. It is fixed, because tokens hold it.
 var worldMade = time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // Credentials returns the seeded world as it was when the server started. There must be one: see Config.World.
-func (s *Server) Credentials() control.Credentials { return *s.credentials }
+func (s *Server) Credentials() admin.Credentials { return *s.credentials }
 
 // seed makes the world in an empty store, or finds the one that a data directory was seeded with before.
 func (s *Server) seed(ctx context.Context, seal [32]byte) error {
-	var found control.Credentials
+	var found admin.Credentials
 	err := fs.ErrNotExist
 	if s.Data != "" {
 		found, err = readCredentials(s.Data)
@@ -56,38 +56,38 @@ func (s *Server) seed(ctx context.Context, seal [32]byte) error {
 	return WriteSecret(filepath.Join(s.Data, credentialsFile), found)
 }
 
-func (s *Server) newWorld(ctx context.Context, seal [32]byte) (control.Credentials, error) {
+func (s *Server) newWorld(ctx context.Context, seal [32]byte) (admin.Credentials, error) {
 	users, err := s.store.Users(ctx, 0, 1)
 	if err != nil {
-		return control.Credentials{}, err
+		return admin.Credentials{}, err
 	}
 	apps, err := s.store.Apps(ctx)
 	if err != nil {
-		return control.Credentials{}, err
+		return admin.Credentials{}, err
 	}
 	apps = slices.DeleteFunc(apps, func(a liked.App) bool { return a.ID == auth.ExplorerApp }) // any start makes it
 	if len(users)+len(apps) > 0 {
-		return control.Credentials{}, fmt.Errorf("data directory %s holds users or apps but no %s: it was not made by `liked dev`, or the first start was cut short; "+
+		return admin.Credentials{}, fmt.Errorf("data directory %s holds users or apps but no %s: it was not made by `liked dev`, or the first start was cut short; "+
 			"run it with `liked serve`, or remove it", s.Data, credentialsFile)
 	}
 	// A world is seeded by issuers of its own, whose streams of secrets end with it: the server must not go on making
 	// secrets that can be foretold.
-	var issuers [control.Streams]control.Issuer
+	var issuers [admin.Streams]admin.Issuer
 	for i := range issuers {
 		o := s.authOptions(seal)
 		o.Rand = secrets(s.World.Seed, i)
 		o.Now = func() time.Time { return worldMade }
 		seeder, err := auth.New(o)
 		if err != nil {
-			return control.Credentials{}, err
+			return admin.Credentials{}, err
 		}
 		issuers[i] = issuer{seeder}
 	}
 	start := time.Now()
-	c, err := control.Seed(ctx, s.store, issuers, control.World{Users: s.World.Users, Posts: s.World.Posts,
+	c, err := admin.Seed(ctx, s.store, issuers, admin.World{Users: s.World.Users, Posts: s.World.Posts,
 		Lifetime: s.Now().Sub(worldMade) + s.World.TokenLifetime})
 	if err != nil {
-		return control.Credentials{}, fmt.Errorf("seed: %w", err)
+		return admin.Credentials{}, fmt.Errorf("seed: %w", err)
 	}
 	s.Logger.LogAttrs(ctx, slog.LevelDebug, "seeded", slog.Int("users", len(c.Users)), slog.Int("posts", len(c.Posts)),
 		slog.Duration("duration", time.Since(start)))

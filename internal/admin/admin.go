@@ -1,8 +1,8 @@
-// Package control is the operator's side of the server: accounts, posts, apps and credentials, as JSON under /admin/.
+// Package admin is the operator's side of the server: accounts, posts, apps and credentials, as JSON under /admin/.
 // [New] makes the handler and [Guard] puts it behind a token; [Seed] makes the world that `liked dev` starts with.
 //
 // A body is one JSON object with known keys only. A refusal is {"error": "..."} with the status that fits.
-package control
+package admin
 
 import (
 	"context"
@@ -64,55 +64,55 @@ type Options struct {
 	Logger *slog.Logger // one line a request, and the cause of every 500
 }
 
-// Control answers the endpoints under /admin/. It lets everybody in: see Guard.
-type Control struct {
+// Handler answers the endpoints under /admin/. It lets everybody in: see Guard.
+type Handler struct {
 	Options
 	ids liked.Snowflakes
 	mux *http.ServeMux
 }
 
 // New returns the handler of everything under /admin/.
-func New(o Options) *Control {
-	c := &Control{Options: o, mux: http.NewServeMux()}
+func New(o Options) *Handler {
+	h := &Handler{Options: o, mux: http.NewServeMux()}
 	for _, rt := range []struct {
 		pattern string
 		status  int // of a success
 		serve   func(*http.Request) (any, error)
 		long    bool // may take as long, and send as much, as there is in the store
 	}{
-		{"POST /admin/users", 201, c.addUser, false},
-		{"GET /admin/users", 200, c.users, false},
-		{"GET /admin/users/{user}", 200, c.getUser, false},
-		{"PATCH /admin/users/{user}", 200, c.changeUser, false},
-		{"PUT /admin/users/{user}/following/{target}", 200, c.relate(store.Accounts.SetFollow, true), false},
-		{"DELETE /admin/users/{user}/following/{target}", 200, c.relate(store.Accounts.SetFollow, false), false},
-		{"PUT /admin/users/{user}/blocking/{target}", 200, c.relate(store.Accounts.SetBlock, true), false},
-		{"DELETE /admin/users/{user}/blocking/{target}", 200, c.relate(store.Accounts.SetBlock, false), false},
-		{"POST /admin/posts", 201, c.addPost, false},
-		{"GET /admin/posts/{post}", 200, c.getPost, false},
-		{"DELETE /admin/posts/{post}", 200, c.deletePost, false},
-		{"POST /admin/apps", 201, c.addApp, false},
-		{"GET /admin/apps", 200, c.apps, false},
-		{"GET /admin/apps/{app}", 200, c.getApp, false},
-		{"PATCH /admin/apps/{app}", 200, c.changeApp, false},
-		{"POST /admin/apps/{app}/secrets", 200, c.renewApp, false},
-		{"POST /admin/tokens", 201, c.issueToken, false},
-		{"POST /admin/tokens/revoke", 200, c.revokeToken, false},
-		{"POST /admin/webhooks", 201, c.addWebhook, false},
-		{"GET /admin/webhooks", 200, c.webhooks, false},
-		{"DELETE /admin/webhooks/{webhook}", 200, c.removeWebhook, false},
-		{"POST /admin/webhooks/{webhook}/validate", 200, c.validateWebhook, false},
-		{"POST /admin/webhooks/{webhook}/replay", 200, c.replayWebhook, false},
-		{"GET /admin/webhooks/{webhook}/dead", 200, c.deadLetters, false},
-		{"POST /admin/check", 200, c.check, true},
-		{"GET /admin/export", 200, c.export, true},
-		{"POST /admin/import", 200, c.importing, true},
-		{"POST /admin/backup", 200, c.backup, true},
+		{"POST /admin/users", 201, h.addUser, false},
+		{"GET /admin/users", 200, h.users, false},
+		{"GET /admin/users/{user}", 200, h.getUser, false},
+		{"PATCH /admin/users/{user}", 200, h.changeUser, false},
+		{"PUT /admin/users/{user}/following/{target}", 200, h.relate(store.Accounts.SetFollow, true), false},
+		{"DELETE /admin/users/{user}/following/{target}", 200, h.relate(store.Accounts.SetFollow, false), false},
+		{"PUT /admin/users/{user}/blocking/{target}", 200, h.relate(store.Accounts.SetBlock, true), false},
+		{"DELETE /admin/users/{user}/blocking/{target}", 200, h.relate(store.Accounts.SetBlock, false), false},
+		{"POST /admin/posts", 201, h.addPost, false},
+		{"GET /admin/posts/{post}", 200, h.getPost, false},
+		{"DELETE /admin/posts/{post}", 200, h.deletePost, false},
+		{"POST /admin/apps", 201, h.addApp, false},
+		{"GET /admin/apps", 200, h.apps, false},
+		{"GET /admin/apps/{app}", 200, h.getApp, false},
+		{"PATCH /admin/apps/{app}", 200, h.changeApp, false},
+		{"POST /admin/apps/{app}/secrets", 200, h.renewApp, false},
+		{"POST /admin/tokens", 201, h.issueToken, false},
+		{"POST /admin/tokens/revoke", 200, h.revokeToken, false},
+		{"POST /admin/webhooks", 201, h.addWebhook, false},
+		{"GET /admin/webhooks", 200, h.webhooks, false},
+		{"DELETE /admin/webhooks/{webhook}", 200, h.removeWebhook, false},
+		{"POST /admin/webhooks/{webhook}/validate", 200, h.validateWebhook, false},
+		{"POST /admin/webhooks/{webhook}/replay", 200, h.replayWebhook, false},
+		{"GET /admin/webhooks/{webhook}/dead", 200, h.deadLetters, false},
+		{"POST /admin/check", 200, h.check, true},
+		{"GET /admin/export", 200, h.export, true},
+		{"POST /admin/import", 200, h.importing, true},
+		{"POST /admin/backup", 200, h.backup, true},
 		{"/", 200, func(r *http.Request) (any, error) {
 			return nil, liked.Errorf(liked.NotFound, "no endpoint %s %s", r.Method, r.URL.Path)
 		}, false},
 	} {
-		c.mux.HandleFunc(rt.pattern, func(w http.ResponseWriter, r *http.Request) {
+		h.mux.HandleFunc(rt.pattern, func(w http.ResponseWriter, r *http.Request) {
 			start := time.Now()
 			if rt.long {
 				// A writer without deadlines has none to lift.
@@ -143,7 +143,7 @@ func New(o Options) *Control {
 			if status >= 500 { // other reasons are for who asked, and may quote what was sent: a secret in the wrong place
 				attrs = append(attrs, slog.String("error", err.Error()))
 			}
-			c.Logger.LogAttrs(r.Context(), level, "admin request", attrs...)
+			h.Logger.LogAttrs(r.Context(), level, "admin request", attrs...)
 			switch {
 			case !out.begun:
 				writeJSON(w, status, body)
@@ -152,10 +152,10 @@ func New(o Options) *Control {
 			}
 		})
 	}
-	return c
+	return h
 }
 
-func (c *Control) ServeHTTP(w http.ResponseWriter, r *http.Request) { c.mux.ServeHTTP(w, r) }
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.mux.ServeHTTP(w, r) }
 
 // maxBody is far above any body that makes sense here.
 const maxBody = 256 << 10
@@ -251,8 +251,8 @@ type Report struct {
 	Problems   []string `json:"problems"`
 }
 
-func (c *Control) check(r *http.Request) (any, error) {
-	report, err := c.Store.Check(r.Context())
+func (h *Handler) check(r *http.Request) (any, error) {
+	report, err := h.Store.Check(r.Context())
 	if report.Problems == nil {
 		report.Problems = []string{}
 	}

@@ -1,4 +1,4 @@
-package control
+package admin
 
 import (
 	"bufio"
@@ -37,11 +37,11 @@ func (s *streamed) Write(b []byte) (int, error) {
 }
 
 // export answers with every record of one moment, a line each.
-func (c *Control) export(r *http.Request) (any, error) {
+func (h *Handler) export(r *http.Request) (any, error) {
 	return stream{"application/x-ndjson", func(w io.Writer) error {
 		b := bufio.NewWriterSize(w, 64<<10)
 		var line []byte
-		err := c.Store.Export(r.Context(), func(rec store.Record) (err error) {
+		err := h.Store.Export(r.Context(), func(rec store.Record) (err error) {
 			if line, err = archive.Append(line[:0], rec); err == nil {
 				_, err = b.Write(line)
 			}
@@ -81,7 +81,7 @@ const (
 
 // importing reads records, a line each, and adds what is missing. The first line that cannot be added ends it, with what
 // came before it added, unless the query says skip_bad=true. Lines are numbered as they stand, empty ones included.
-func (c *Control) importing(r *http.Request) (any, error) {
+func (h *Handler) importing(r *http.Request) (any, error) {
 	defer io.CopyN(io.Discard, r.Body, maxUnread)
 	skipBad := false
 	for name, values := range r.URL.Query() {
@@ -90,7 +90,7 @@ func (c *Control) importing(r *http.Request) (any, error) {
 		}
 		skipBad = values[0] == "true"
 	}
-	i := importer{c: c, r: r, skipBad: skipBad, reading: new(step), spare: new(step), done: Imported{Reasons: []Refused{}}}
+	i := importer{h: h, r: r, skipBad: skipBad, reading: new(step), spare: new(step), done: Imported{Reasons: []Refused{}}}
 	lines := bufio.NewReaderSize(r.Body, archive.MaxLine)
 	for number := int64(1); ; number++ {
 		line, err := lines.ReadSlice('\n')
@@ -109,7 +109,7 @@ func (c *Control) importing(r *http.Request) (any, error) {
 		}
 		rec, err := archive.Parse(line)
 		if err == nil && rec.Like != nil {
-			if at := time.UnixMilli(int64(rec.Like.Seq >> 20)); at.After(c.Now().Add(maxAhead)) {
+			if at := time.UnixMilli(int64(rec.Like.Seq >> 20)); at.After(h.Now().Add(maxAhead)) {
 				err = liked.Errorf(liked.Invalid, "the like lies in the future, at %s", at.UTC().Format(time.RFC3339))
 			}
 		}
@@ -136,7 +136,7 @@ func (c *Control) importing(r *http.Request) (any, error) {
 
 // importer reads one step while the store takes the one before.
 type importer struct {
-	c       *Control
+	h       *Handler
 	r       *http.Request
 	skipBad bool
 	reading *step
@@ -174,7 +174,7 @@ func (i *importer) flush() error {
 	i.reading.records, i.reading.numbers = i.reading.records[:0], i.reading.numbers[:0]
 	i.taken = make(chan stepDone, 1)
 	go func(s *step) {
-		got, err := i.c.Store.Import(i.r.Context(), s.records, i.skipBad)
+		got, err := i.h.Store.Import(i.r.Context(), s.records, i.skipBad)
 		i.taken <- stepDone{got, err}
 	}(i.spare)
 	return nil

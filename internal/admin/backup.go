@@ -1,4 +1,4 @@
-package control
+package admin
 
 import (
 	"encoding/json"
@@ -20,7 +20,7 @@ const maxHave = 67 << 20
 
 // backup answers with the files of the store as package backup sends them. It does not write them itself: they go to
 // whoever asks, on whatever machine, and the server needs no place but its own directory.
-func (c *Control) backup(r *http.Request) (any, error) {
+func (h *Handler) backup(r *http.Request) (any, error) {
 	var wish BackupWish
 	d := json.NewDecoder(io.LimitReader(r.Body, maxHave))
 	d.DisallowUnknownFields()
@@ -32,9 +32,9 @@ func (c *Control) backup(r *http.Request) (any, error) {
 		have[hash] = true
 	}
 	return stream{"application/x-tar", func(w io.Writer) error {
-		takenAt := c.Now()
-		return c.Store.Backup(r.Context(), func(files []store.File) error {
-			return backup.Send(r.Context(), w, takenAt, c.Key, files, have)
+		takenAt := h.Now()
+		return h.Store.Backup(r.Context(), func(files []store.File) error {
+			return backup.Send(r.Context(), w, takenAt, h.Key, files, have)
 		})
 	}}, nil
 }

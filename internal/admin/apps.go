@@ -1,4 +1,4 @@
-package control
+package admin
 
 import (
 	"context"
@@ -86,12 +86,12 @@ type AppList struct {
 	Apps []App `json:"apps"`
 }
 
-func (c *Control) addApp(r *http.Request) (any, error) {
+func (h *Handler) addApp(r *http.Request) (any, error) {
 	in, err := decode[NewApp](r)
 	if err != nil {
 		return nil, err
 	}
-	a := liked.App{Name: in.Name, Public: in.Type == public, Access: liked.ReadWrite, CreatedAt: c.Now()}
+	a := liked.App{Name: in.Name, Public: in.Type == public, Access: liked.ReadWrite, CreatedAt: h.Now()}
 	switch {
 	case in.Name == "":
 		return nil, liked.Errorf(liked.Invalid, "an app needs a name")
@@ -99,15 +99,15 @@ func (c *Control) addApp(r *http.Request) (any, error) {
 		return nil, liked.Errorf(liked.Invalid, "app type %q is not one of [%s %s]", in.Type, public, confidential)
 	}
 	in.apply(&a)
-	a, secrets, err := c.Issuer.NewApp(r.Context(), a)
+	a, secrets, err := h.Issuer.NewApp(r.Context(), a)
 	if err != nil {
 		return nil, err
 	}
 	return MadeApp{appOf(a), secrets.ClientSecret, secrets.APISecret, secrets.Bearer}, nil
 }
 
-func (c *Control) apps(r *http.Request) (any, error) {
-	apps, err := c.Store.Apps(r.Context())
+func (h *Handler) apps(r *http.Request) (any, error) {
+	apps, err := h.Store.Apps(r.Context())
 	if err != nil {
 		return nil, err
 	}
@@ -119,8 +119,8 @@ func (c *Control) apps(r *http.Request) (any, error) {
 }
 
 // app finds the app that an operator means: by id, by client id, or by name if only one app has it.
-func (c *Control) app(ctx context.Context, name string) (liked.App, error) {
-	apps, err := c.Store.Apps(ctx)
+func (h *Handler) app(ctx context.Context, name string) (liked.App, error) {
+	apps, err := h.Store.Apps(ctx)
 	if err != nil {
 		return liked.App{}, err
 	}
@@ -142,47 +142,47 @@ func (c *Control) app(ctx context.Context, name string) (liked.App, error) {
 	return liked.App{}, liked.Errorf(liked.Conflict, "%d apps are called %q; give the id", len(named), name)
 }
 
-func (c *Control) getApp(r *http.Request) (any, error) {
-	a, err := c.app(r.Context(), r.PathValue("app"))
+func (h *Handler) getApp(r *http.Request) (any, error) {
+	a, err := h.app(r.Context(), r.PathValue("app"))
 	if err != nil {
 		return nil, err
 	}
 	return appOf(a), nil
 }
 
-func (c *Control) changeApp(r *http.Request) (any, error) {
+func (h *Handler) changeApp(r *http.Request) (any, error) {
 	in, err := decode[AppChange](r)
 	if err != nil {
 		return nil, err
 	}
-	a, err := c.app(r.Context(), r.PathValue("app"))
+	a, err := h.app(r.Context(), r.PathValue("app"))
 	if err != nil {
 		return nil, err
 	}
-	err = c.Store.UpdateApp(r.Context(), a.ID, func(a *liked.App) error {
+	err = h.Store.UpdateApp(r.Context(), a.ID, func(a *liked.App) error {
 		set(&a.Name, in.Name)
 		in.apply(a)
-		return c.Issuer.CheckApp(*a)
+		return h.Issuer.CheckApp(*a)
 	})
 	if err != nil {
 		return nil, err
 	}
-	if a, err = c.Store.App(r.Context(), a.ID); err != nil {
+	if a, err = h.Store.App(r.Context(), a.ID); err != nil {
 		return nil, err
 	}
 	return appOf(a), nil
 }
 
-func (c *Control) renewApp(r *http.Request) (any, error) {
+func (h *Handler) renewApp(r *http.Request) (any, error) {
 	in, err := decode[NewSecret](r)
 	if err != nil {
 		return nil, err
 	}
-	a, err := c.app(r.Context(), r.PathValue("app"))
+	a, err := h.app(r.Context(), r.PathValue("app"))
 	if err != nil {
 		return nil, err
 	}
-	a, secrets, err := c.Issuer.Regenerate(r.Context(), a.Owner, a.ID, in.What)
+	a, secrets, err := h.Issuer.Regenerate(r.Context(), a.Owner, a.ID, in.What)
 	if err != nil {
 		return nil, err
 	}
@@ -215,7 +215,7 @@ type Token struct {
 // maxLifetime keeps a lifetime in seconds within a time.Duration, and an expiry within what a date can say.
 const maxLifetime = 100 * 365 * 24 * time.Hour
 
-func (c *Control) issueToken(r *http.Request) (any, error) {
+func (h *Handler) issueToken(r *http.Request) (any, error) {
 	in, err := decode[NewToken](r)
 	if err != nil {
 		return nil, err
@@ -238,25 +238,25 @@ func (c *Control) issueToken(r *http.Request) (any, error) {
 			return nil, err
 		}
 	}
-	app, err := c.app(r.Context(), in.App)
+	app, err := h.app(r.Context(), in.App)
 	if err != nil {
 		return nil, err
 	}
 	if in.Kind == "app" {
-		token, err := c.Issuer.Bearer(r.Context(), app.ID)
+		token, err := h.Issuer.Bearer(r.Context(), app.ID)
 		return Token{Kind: in.Kind, Token: token}, err
 	}
-	user, err := c.user(r.Context(), in.User)
+	user, err := h.user(r.Context(), in.User)
 	if err != nil {
 		return nil, err
 	}
 	if in.Kind == "oauth1" {
 		access := app.Access
 		set(&access, in.Access)
-		token, secret, err := c.Issuer.IssueOAuth1Token(r.Context(), app.ID, user.ID, access)
+		token, secret, err := h.Issuer.IssueOAuth1Token(r.Context(), app.ID, user.ID, access)
 		return Token{Kind: in.Kind, Token: token, TokenSecret: secret}, err
 	}
-	t, err := c.Issuer.IssueTokens(r.Context(), app.ID, user.ID, scopes, time.Duration(in.LifetimeSeconds)*time.Second)
+	t, err := h.Issuer.IssueTokens(r.Context(), app.ID, user.ID, scopes, time.Duration(in.LifetimeSeconds)*time.Second)
 	return Token{Kind: in.Kind, Token: t.AccessToken, RefreshToken: t.RefreshToken, Scope: t.Scopes.String(),
 		ExpiresIn: int64(t.ExpiresIn / time.Second)}, err
 }
@@ -266,7 +266,7 @@ type Revocation struct {
 	Token string `json:"token"`
 }
 
-func (c *Control) revokeToken(r *http.Request) (any, error) {
+func (h *Handler) revokeToken(r *http.Request) (any, error) {
 	in, err := decode[Revocation](r)
 	if err != nil {
 		return nil, err
@@ -274,5 +274,5 @@ func (c *Control) revokeToken(r *http.Request) (any, error) {
 	if in.Token == "" {
 		return nil, liked.Errorf(liked.Invalid, "no token given")
 	}
-	return Changed{true}, c.Issuer.Revoke(r.Context(), in.Token)
+	return Changed{true}, h.Issuer.Revoke(r.Context(), in.Token)
 }

@@ -1,4 +1,4 @@
-package control
+package admin
 
 import (
 	"context"
@@ -66,8 +66,8 @@ type DeadLetters struct {
 	Next        string       `json:"next,omitempty"`
 }
 
-func (c *Control) webhookOf(ctx context.Context, id liked.WebhookID) (Webhook, error) {
-	s, err := c.Hooks.Status(ctx, 0, id)
+func (h *Handler) webhookOf(ctx context.Context, id liked.WebhookID) (Webhook, error) {
+	s, err := h.Hooks.Status(ctx, 0, id)
 	w := Webhook{ID: s.ID, App: s.App, URL: s.URL, CreatedAt: s.CreatedAt, Valid: s.Valid, Checked: s.Checked, Why: s.Why,
 		Replaying: s.Replay.ID != 0, DeadLetters: s.Dead, DelaySeconds: s.Delay.Seconds()}
 	if !s.Lost.IsZero() {
@@ -84,26 +84,26 @@ func hookError(err error) error {
 	return err
 }
 
-func (c *Control) addWebhook(r *http.Request) (any, error) {
+func (h *Handler) addWebhook(r *http.Request) (any, error) {
 	in, err := decode[NewWebhook](r)
 	if err != nil {
 		return nil, err
 	}
-	app, err := c.app(r.Context(), in.App)
+	app, err := h.app(r.Context(), in.App)
 	if err != nil {
 		return nil, err
 	}
-	w, err := c.Hooks.Add(r.Context(), app.ID, in.URL)
+	w, err := h.Hooks.Add(r.Context(), app.ID, in.URL)
 	if err != nil {
 		return nil, hookError(err)
 	}
-	return c.webhookOf(r.Context(), w.ID)
+	return h.webhookOf(r.Context(), w.ID)
 }
 
-func (c *Control) webhooks(r *http.Request) (any, error) {
+func (h *Handler) webhooks(r *http.Request) (any, error) {
 	list := WebhookList{[]Webhook{}}
-	for _, w := range c.Hooks.Webhooks(0) {
-		one, err := c.webhookOf(r.Context(), w.ID)
+	for _, w := range h.Hooks.Webhooks(0) {
+		one, err := h.webhookOf(r.Context(), w.ID)
 		if err != nil && liked.KindOf(err) == liked.NotFound {
 			continue // removed since
 		}
@@ -123,26 +123,26 @@ func webhookID(r *http.Request) (liked.WebhookID, error) {
 	return id, nil
 }
 
-func (c *Control) removeWebhook(r *http.Request) (any, error) {
+func (h *Handler) removeWebhook(r *http.Request) (any, error) {
 	id, err := webhookID(r)
 	if err != nil {
 		return nil, err
 	}
-	return Changed{true}, c.Hooks.Remove(r.Context(), 0, id)
+	return Changed{true}, h.Hooks.Remove(r.Context(), 0, id)
 }
 
-func (c *Control) validateWebhook(r *http.Request) (any, error) {
+func (h *Handler) validateWebhook(r *http.Request) (any, error) {
 	id, err := webhookID(r)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := c.Hooks.Validate(r.Context(), 0, id); err != nil {
+	if _, err := h.Hooks.Validate(r.Context(), 0, id); err != nil {
 		return nil, hookError(err)
 	}
-	return c.webhookOf(r.Context(), id)
+	return h.webhookOf(r.Context(), id)
 }
 
-func (c *Control) replayWebhook(r *http.Request) (any, error) {
+func (h *Handler) replayWebhook(r *http.Request) (any, error) {
 	id, err := webhookID(r)
 	if err != nil {
 		return nil, err
@@ -154,7 +154,7 @@ func (c *Control) replayWebhook(r *http.Request) (any, error) {
 	job := liked.Replay{Dead: true}
 	switch {
 	case in.From != nil:
-		job = liked.Replay{From: *in.From, To: c.Now()}
+		job = liked.Replay{From: *in.From, To: h.Now()}
 		if in.To != nil {
 			job.To = *in.To
 		}
@@ -164,19 +164,19 @@ func (c *Control) replayWebhook(r *http.Request) (any, error) {
 	case in.To != nil:
 		return nil, liked.Errorf(liked.Invalid, "a replay up to a time needs a time to begin at")
 	}
-	job, err = c.Hooks.Replay(r.Context(), 0, id, job)
+	job, err = h.Hooks.Replay(r.Context(), 0, id, job)
 	if err != nil {
 		return nil, hookError(err)
 	}
 	return Started{strconv.FormatInt(job.ID, 10)}, nil
 }
 
-func (c *Control) deadLetters(r *http.Request) (any, error) {
+func (h *Handler) deadLetters(r *http.Request) (any, error) {
 	id, err := webhookID(r)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := c.Hooks.Webhook(0, id); err != nil {
+	if _, err := h.Hooks.Webhook(0, id); err != nil {
 		return nil, err
 	}
 	var after liked.DeadLetter
@@ -188,7 +188,7 @@ func (c *Control) deadLetters(r *http.Request) (any, error) {
 		after = liked.DeadLetter{Event: liked.LikeEvent{Seq: liked.Seq(n)}, Subscription: 1<<63 - 2}
 	}
 	const page = 1000
-	letters, err := c.Store.DeadLetters(r.Context(), id, after, page)
+	letters, err := h.Store.DeadLetters(r.Context(), id, after, page)
 	if err != nil {
 		return nil, err
 	}

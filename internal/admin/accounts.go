@@ -1,4 +1,4 @@
-package control
+package admin
 
 import (
 	"cmp"
@@ -98,26 +98,26 @@ type Changed struct {
 	Changed bool `json:"changed"`
 }
 
-func (c *Control) addUser(r *http.Request) (any, error) {
+func (h *Handler) addUser(r *http.Request) (any, error) {
 	in, err := decode[NewUser](r)
 	if err != nil {
 		return nil, err
 	}
-	u := liked.User{ID: in.ID, Username: in.Username, Name: cmp.Or(in.Name, in.Username), CreatedAt: c.Now()}
+	u := liked.User{ID: in.ID, Username: in.Username, Name: cmp.Or(in.Name, in.Username), CreatedAt: h.Now()}
 	set(&u.CreatedAt, in.CreatedAt)
 	in.apply(&u)
-	password, err := c.hash(r.Context(), in.Password)
+	password, err := h.hash(r.Context(), in.Password)
 	if err != nil {
 		return nil, err
 	}
-	err = c.add(in.ID == 0, func(id int64) error {
+	err = h.add(in.ID == 0, func(id int64) error {
 		if in.ID == 0 {
 			u.ID = liked.UserID(id)
 		}
-		return c.Store.AddUser(r.Context(), u)
+		return h.Store.AddUser(r.Context(), u)
 	})
 	if err == nil && password != "" {
-		err = c.Store.SetPassword(r.Context(), u.ID, password)
+		err = h.Store.SetPassword(r.Context(), u.ID, password)
 	}
 	if err != nil {
 		return nil, err
@@ -126,18 +126,18 @@ func (c *Control) addUser(r *http.Request) (any, error) {
 }
 
 // hash returns what is kept of a password, "" if there is none.
-func (c *Control) hash(ctx context.Context, password *string) (string, error) {
+func (h *Handler) hash(ctx context.Context, password *string) (string, error) {
 	if password == nil {
 		return "", nil
 	}
-	return c.Issuer.HashPassword(ctx, *password)
+	return h.Issuer.HashPassword(ctx, *password)
 }
 
 // add calls back with an id for something new. The id is taken from the clock and something else may have it, so that
 // an id of ours is tried more than once.
-func (c *Control) add(ours bool, add func(id int64) error) (err error) {
+func (h *Handler) add(ours bool, add func(id int64) error) (err error) {
 	for range 3 {
-		err = add(c.ids.Next(c.Now()))
+		err = add(h.ids.Next(h.Now()))
 		if err == nil || !ours || liked.KindOf(err) != liked.Conflict {
 			break
 		}
@@ -145,7 +145,7 @@ func (c *Control) add(ours bool, add func(id int64) error) (err error) {
 	return err
 }
 
-func (c *Control) users(r *http.Request) (any, error) {
+func (h *Handler) users(r *http.Request) (any, error) {
 	var after liked.UserID
 	most := 100
 	for name, values := range r.URL.Query() {
@@ -165,7 +165,7 @@ func (c *Control) users(r *http.Request) (any, error) {
 			return nil, &liked.Error{Kind: liked.Invalid, Msg: fmt.Sprintf("%s=%q", name, values[0]), Err: err}
 		}
 	}
-	users, err := c.Store.Users(r.Context(), after, most)
+	users, err := h.Store.Users(r.Context(), after, most)
 	if err != nil {
 		return nil, err
 	}
@@ -181,36 +181,36 @@ func (c *Control) users(r *http.Request) (any, error) {
 
 // user finds the account that an operator means: an id, a username, or @ and a username, which is how to name an
 // account whose username is all digits.
-func (c *Control) user(ctx context.Context, name string) (liked.User, error) {
+func (h *Handler) user(ctx context.Context, name string) (liked.User, error) {
 	username, at := strings.CutPrefix(name, "@")
 	if id, err := liked.ParseID[liked.UserID](name); err == nil && !at {
-		return c.Store.User(ctx, id)
+		return h.Store.User(ctx, id)
 	}
-	return c.Store.UserByUsername(ctx, username)
+	return h.Store.UserByUsername(ctx, username)
 }
 
-func (c *Control) getUser(r *http.Request) (any, error) {
-	u, err := c.user(r.Context(), r.PathValue("user"))
+func (h *Handler) getUser(r *http.Request) (any, error) {
+	u, err := h.user(r.Context(), r.PathValue("user"))
 	if err != nil {
 		return nil, err
 	}
 	return userOf(u), nil
 }
 
-func (c *Control) changeUser(r *http.Request) (any, error) {
+func (h *Handler) changeUser(r *http.Request) (any, error) {
 	in, err := decode[UserChange](r)
 	if err != nil {
 		return nil, err
 	}
-	u, err := c.user(r.Context(), r.PathValue("user"))
+	u, err := h.user(r.Context(), r.PathValue("user"))
 	if err != nil {
 		return nil, err
 	}
-	password, err := c.hash(r.Context(), in.Password)
+	password, err := h.hash(r.Context(), in.Password)
 	if err != nil {
 		return nil, err
 	}
-	err = c.Store.UpdateUser(r.Context(), u.ID, func(u *liked.User) error {
+	err = h.Store.UpdateUser(r.Context(), u.ID, func(u *liked.User) error {
 		set(&u.Username, in.Username)
 		set(&u.Name, in.Name)
 		set(&u.PinnedPost, in.PinnedPost)
@@ -218,12 +218,12 @@ func (c *Control) changeUser(r *http.Request) (any, error) {
 		return nil
 	})
 	if err == nil && password != "" {
-		err = c.Store.SetPassword(r.Context(), u.ID, password)
+		err = h.Store.SetPassword(r.Context(), u.ID, password)
 	}
 	if err != nil {
 		return nil, err
 	}
-	if u, err = c.Store.User(r.Context(), u.ID); err != nil {
+	if u, err = h.Store.User(r.Context(), u.ID); err != nil {
 		return nil, err
 	}
 	return userOf(u), nil
@@ -231,17 +231,17 @@ func (c *Control) changeUser(r *http.Request) (any, error) {
 
 type relation func(s store.Accounts, ctx context.Context, from, to liked.UserID, on bool) (bool, error)
 
-func (c *Control) relate(change relation, on bool) func(*http.Request) (any, error) {
+func (h *Handler) relate(change relation, on bool) func(*http.Request) (any, error) {
 	return func(r *http.Request) (any, error) {
-		from, err := c.user(r.Context(), r.PathValue("user"))
+		from, err := h.user(r.Context(), r.PathValue("user"))
 		if err != nil {
 			return nil, err
 		}
-		to, err := c.user(r.Context(), r.PathValue("target"))
+		to, err := h.user(r.Context(), r.PathValue("target"))
 		if err != nil {
 			return nil, err
 		}
-		changed, err := change(c.Store, r.Context(), from.ID, to.ID, on)
+		changed, err := change(h.Store, r.Context(), from.ID, to.ID, on)
 		return Changed{changed}, err
 	}
 }
@@ -277,7 +277,7 @@ type NewPost struct {
 	Quotes    liked.PostID `json:"quotes,omitempty"`
 }
 
-func (c *Control) addPost(r *http.Request) (any, error) {
+func (h *Handler) addPost(r *http.Request) (any, error) {
 	in, err := decode[NewPost](r)
 	if err != nil {
 		return nil, err
@@ -285,18 +285,18 @@ func (c *Control) addPost(r *http.Request) (any, error) {
 	if in.Text == "" && in.RepostOf == 0 {
 		return nil, liked.Errorf(liked.Invalid, "a post needs a text")
 	}
-	author, err := c.user(r.Context(), in.Author)
+	author, err := h.user(r.Context(), in.Author)
 	if err != nil {
 		return nil, err
 	}
-	p := liked.Post{ID: in.ID, Author: author.ID, Text: in.Text, CreatedAt: c.Now(), RepostOf: in.RepostOf,
+	p := liked.Post{ID: in.ID, Author: author.ID, Text: in.Text, CreatedAt: h.Now(), RepostOf: in.RepostOf,
 		InReplyTo: in.InReplyTo, Quotes: in.Quotes}
 	set(&p.CreatedAt, in.CreatedAt)
-	err = c.add(in.ID == 0, func(id int64) error {
+	err = h.add(in.ID == 0, func(id int64) error {
 		if in.ID == 0 {
 			p.ID = liked.PostID(id)
 		}
-		return c.Store.AddPost(r.Context(), p)
+		return h.Store.AddPost(r.Context(), p)
 	})
 	if err != nil {
 		return nil, err
@@ -304,7 +304,7 @@ func (c *Control) addPost(r *http.Request) (any, error) {
 	return postOf(p), nil
 }
 
-func (c *Control) post(r *http.Request) (liked.PostID, error) {
+func (h *Handler) post(r *http.Request) (liked.PostID, error) {
 	id, err := liked.ParseID[liked.PostID](r.PathValue("post"))
 	if err != nil {
 		return 0, &liked.Error{Kind: liked.Invalid, Msg: fmt.Sprintf("post %q", r.PathValue("post")), Err: err}
@@ -313,22 +313,22 @@ func (c *Control) post(r *http.Request) (liked.PostID, error) {
 }
 
 // getPost shows what a caller without a user would see.
-func (c *Control) getPost(r *http.Request) (any, error) {
-	id, err := c.post(r)
+func (h *Handler) getPost(r *http.Request) (any, error) {
+	id, err := h.post(r)
 	if err != nil {
 		return nil, err
 	}
-	p, err := c.Store.Post(r.Context(), 0, id)
+	p, err := h.Store.Post(r.Context(), 0, id)
 	if err != nil {
 		return nil, err
 	}
 	return postOf(p), nil
 }
 
-func (c *Control) deletePost(r *http.Request) (any, error) {
-	id, err := c.post(r)
+func (h *Handler) deletePost(r *http.Request) (any, error) {
+	id, err := h.post(r)
 	if err != nil {
 		return nil, err
 	}
-	return Changed{true}, c.Store.DeletePost(r.Context(), 0, id)
+	return Changed{true}, h.Store.DeletePost(r.Context(), 0, id)
 }

@@ -1,4 +1,4 @@
-package control_test
+package admin_test
 
 import (
 	"encoding/json"
