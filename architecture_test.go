@@ -24,7 +24,7 @@ var allowed = map[string]struct{ ours, outside string }{
 	"internal/archive":           {". internal/store", ""},
 	"internal/backup":            {"internal/store", "github.com/cockroachdb/pebble/v2"},
 	"internal/webhook":           {". internal/store", ""},
-	"internal/admin":             {". internal/store internal/archive internal/backup internal/postman internal/webhook", ""},
+	"internal/admin":             {". internal/store internal/auth internal/archive internal/backup internal/postman internal/webhook", ""},
 	"internal/web":               {"", "github.com/swaggest/swgui/v5/static"},
 	"internal/auth":              {". internal/store internal/limit internal/web internal/postman internal/webhook", "golang.org/x/crypto"},
 	"internal/postman":           {"", ""},

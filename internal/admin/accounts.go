@@ -130,7 +130,7 @@ func (h *Handler) hash(ctx context.Context, password *string) (string, error) {
 	if password == nil {
 		return "", nil
 	}
-	return h.Issuer.HashPassword(ctx, *password)
+	return h.Auth.HashPassword(ctx, *password)
 }
 
 // add calls back with an id for something new. The id is taken from the clock and something else may have it, so that

@@ -18,46 +18,15 @@ import (
 	"time"
 
 	"liked"
+	"liked/internal/auth"
 	"liked/internal/store"
 	"liked/internal/webhook"
 )
 
-// Issuer makes credentials, and ends them.
-type Issuer interface {
-	// NewApp adds the app. It fills in what is missing: the id, the client id, the API key, the time.
-	NewApp(ctx context.Context, app liked.App) (liked.App, AppSecrets, error)
-	// Regenerate replaces a client_secret, api_keys or a bearer_token of the owner's app. Invalid if it has none such.
-	Regenerate(ctx context.Context, owner liked.UserID, app liked.AppID, what string) (liked.App, AppSecrets, error)
-	// Bearer returns the app-only bearer token of the app, always the same one until it is invalidated.
-	Bearer(ctx context.Context, app liked.AppID) (string, error)
-	IssueTokens(ctx context.Context, app liked.AppID, user liked.UserID, scopes liked.Scope, lifetime time.Duration) (UserTokens, error)
-	IssueOAuth1Token(ctx context.Context, app liked.AppID, user liked.UserID, access liked.Access) (token, secret string, err error)
-	// CheckApp returns Invalid if the app's name or its redirect URIs cannot be.
-	CheckApp(app liked.App) error
-	// NewPassword makes up a password, and HashPassword returns what the store keeps of one; Invalid if it is too short.
-	NewPassword() (string, error)
-	HashPassword(ctx context.Context, password string) (string, error)
-	// Revoke ends a token of any kind. NotFound if nobody knows it.
-	Revoke(ctx context.Context, token string) error
-}
-
-// AppSecrets is shown once, when the app is made or one of them is made anew, and the others are empty. ClientSecret is empty
-// for a public app.
-type AppSecrets struct {
-	ClientSecret, APISecret, Bearer string
-}
-
-// UserTokens is an OAuth 2.0 access token with its refresh token, which is empty without offline.access.
-type UserTokens struct {
-	AccessToken, RefreshToken string
-	Scopes                    liked.Scope
-	ExpiresIn                 time.Duration
-}
-
 // Options of New. All fields must be set.
 type Options struct {
 	Store  store.Store
-	Issuer Issuer
+	Auth   *auth.Auth
 	Hooks  *webhook.Hooks
 	Key    string // names the key that seals secrets in the store
 	Now    func() time.Time

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"liked"
+	"liked/internal/auth"
 )
 
 // App is an app as the operator sees it, without its secrets.
@@ -99,7 +100,7 @@ func (h *Handler) addApp(r *http.Request) (any, error) {
 		return nil, liked.Errorf(liked.Invalid, "app type %q is not one of [%s %s]", in.Type, public, confidential)
 	}
 	in.apply(&a)
-	a, secrets, err := h.Issuer.NewApp(r.Context(), a)
+	a, secrets, err := h.Auth.NewApp(r.Context(), a)
 	if err != nil {
 		return nil, err
 	}
@@ -162,7 +163,7 @@ func (h *Handler) changeApp(r *http.Request) (any, error) {
 	err = h.Store.UpdateApp(r.Context(), a.ID, func(a *liked.App) error {
 		set(&a.Name, in.Name)
 		in.apply(a)
-		return h.Issuer.CheckApp(*a)
+		return auth.CheckApp(*a)
 	})
 	if err != nil {
 		return nil, err
@@ -182,7 +183,7 @@ func (h *Handler) renewApp(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	a, secrets, err := h.Issuer.Regenerate(r.Context(), a.Owner, a.ID, in.What)
+	a, secrets, err := h.Auth.Regenerate(r.Context(), a.Owner, a.ID, in.What)
 	if err != nil {
 		return nil, err
 	}
@@ -243,7 +244,7 @@ func (h *Handler) issueToken(r *http.Request) (any, error) {
 		return nil, err
 	}
 	if in.Kind == "app" {
-		token, err := h.Issuer.Bearer(r.Context(), app.ID)
+		token, err := h.Auth.Bearer(r.Context(), app.ID)
 		return Token{Kind: in.Kind, Token: token}, err
 	}
 	user, err := h.user(r.Context(), in.User)
@@ -253,10 +254,10 @@ func (h *Handler) issueToken(r *http.Request) (any, error) {
 	if in.Kind == "oauth1" {
 		access := app.Access
 		set(&access, in.Access)
-		token, secret, err := h.Issuer.IssueOAuth1Token(r.Context(), app.ID, user.ID, access)
+		token, secret, err := h.Auth.IssueOAuth1Token(r.Context(), app.ID, user.ID, access)
 		return Token{Kind: in.Kind, Token: token, TokenSecret: secret}, err
 	}
-	t, err := h.Issuer.IssueTokens(r.Context(), app.ID, user.ID, scopes, time.Duration(in.LifetimeSeconds)*time.Second)
+	t, err := h.Auth.IssueTokens(r.Context(), app.ID, user.ID, scopes, time.Duration(in.LifetimeSeconds)*time.Second)
 	return Token{Kind: in.Kind, Token: t.AccessToken, RefreshToken: t.RefreshToken, Scope: t.Scopes.String(),
 		ExpiresIn: int64(t.ExpiresIn / time.Second)}, err
 }
@@ -274,5 +275,5 @@ func (h *Handler) revokeToken(r *http.Request) (any, error) {
 	if in.Token == "" {
 		return nil, liked.Errorf(liked.Invalid, "no token given")
 	}
-	return Changed{true}, h.Issuer.Revoke(r.Context(), in.Token)
+	return Changed{true}, h.Auth.Revoke(r.Context(), in.Token)
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"liked"
+	"liked/internal/auth"
 	"liked/internal/store"
 )
 
@@ -90,7 +91,7 @@ const Streams = 64
 // Seed makes the world in an empty store. Issuers that make the same secrets again give the same credentials again: each
 // serves the same users in the same order, however many users there are and however the work is timed. URL, AdminURL
 // and AdminToken are for the caller to fill in.
-func Seed(ctx context.Context, s store.Store, issuers [Streams]Issuer, w World) (Credentials, error) {
+func Seed(ctx context.Context, s store.Store, issuers [Streams]*auth.Auth, w World) (Credentials, error) {
 	var c Credentials
 	var first liked.App
 	for i, app := range []liked.App{
@@ -141,7 +142,7 @@ func Seed(ctx context.Context, s store.Store, issuers [Streams]Issuer, w World) 
 }
 
 // newPassword makes the one password that a world's users share: hashing takes long on purpose.
-func newPassword(ctx context.Context, is Issuer) (password, hash string, err error) {
+func newPassword(ctx context.Context, is *auth.Auth) (password, hash string, err error) {
 	if password, err = is.NewPassword(); err == nil {
 		hash, err = is.HashPassword(ctx, password)
 	}
@@ -149,7 +150,7 @@ func newPassword(ctx context.Context, is Issuer) (password, hash string, err err
 }
 
 // issue gives the user tokens of every kind.
-func (u *UserCredentials) issue(ctx context.Context, is Issuer, app liked.App, lifetime time.Duration) error {
+func (u *UserCredentials) issue(ctx context.Context, is *auth.Auth, app liked.App, lifetime time.Duration) error {
 	if err := u.issueOAuth2(ctx, is, app.ID, lifetime); err != nil {
 		return err
 	}
@@ -159,7 +160,7 @@ func (u *UserCredentials) issue(ctx context.Context, is Issuer, app liked.App, l
 }
 
 // issueOAuth2 gives the user a new access and refresh token with every scope.
-func (u *UserCredentials) issueOAuth2(ctx context.Context, is Issuer, app liked.AppID, lifetime time.Duration) error {
+func (u *UserCredentials) issueOAuth2(ctx context.Context, is *auth.Auth, app liked.AppID, lifetime time.Duration) error {
 	t, err := is.IssueTokens(ctx, app, u.ID, liked.AllScopes, lifetime)
 	if err != nil {
 		return fmt.Errorf("user %s: %w", u.Username, err)
@@ -171,7 +172,7 @@ func (u *UserCredentials) issueOAuth2(ctx context.Context, is Issuer, app liked.
 // Renew issues new OAuth 2.0 tokens to the users whose access token is no longer good, by the word of the function, and a
 // password to those that have none from earlier versions. Users that are gone, and everybody if the app is gone, keep
 // what they have.
-func (c *Credentials) Renew(ctx context.Context, s store.Store, is Issuer, lifetime time.Duration, good func(accessToken string) bool) error {
+func (c *Credentials) Renew(ctx context.Context, s store.Store, is *auth.Auth, lifetime time.Duration, good func(accessToken string) bool) error {
 	app, err := s.AppByClientID(ctx, c.Apps[0].ClientID)
 	if err != nil {
 		return ignoreNotFound(err)

@@ -242,26 +242,6 @@ func (s *Server) authOptions(seal [32]byte) auth.Options {
 	}}
 }
 
-// issuer is auth.Auth in the words of admin.
-type issuer struct{ *auth.Auth }
-
-func (i issuer) NewApp(ctx context.Context, app liked.App) (liked.App, admin.AppSecrets, error) {
-	app, secrets, err := i.Auth.NewApp(ctx, app)
-	return app, admin.AppSecrets(secrets), err
-}
-
-func (i issuer) Regenerate(ctx context.Context, owner liked.UserID, id liked.AppID, what string) (liked.App, admin.AppSecrets, error) {
-	app, secrets, err := i.Auth.Regenerate(ctx, owner, id, what)
-	return app, admin.AppSecrets(secrets), err
-}
-
-func (issuer) CheckApp(app liked.App) error { return auth.CheckApp(app) }
-
-func (i issuer) IssueTokens(ctx context.Context, app liked.AppID, user liked.UserID, scopes liked.Scope, lifetime time.Duration) (admin.UserTokens, error) {
-	t, err := i.Auth.IssueTokens(ctx, app, user, scopes, lifetime)
-	return admin.UserTokens(t), err
-}
-
 // listen listens at the address, to let in so many connections at a time.
 func (s *Server) listen(name, addr string, connections int, advice string, o *observer) (*crowd, error) {
 	l, err := net.Listen("tcp", addr)
@@ -319,7 +299,7 @@ func (s *Server) adminHandler(registry *prometheus.Registry, key string) http.Ha
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { probe(w, s.usable(r.Context())) })
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
 	guard := func(pattern string, h http.Handler) { mux.Handle(pattern, admin.Guard(s.AdminToken, h)) }
-	guard("/admin/", admin.New(admin.Options{Store: s.store, Issuer: issuer{s.auth}, Hooks: s.hooks, Key: key, Now: s.Now, Logger: s.Logger}))
+	guard("/admin/", admin.New(admin.Options{Store: s.store, Auth: s.auth, Hooks: s.hooks, Key: key, Now: s.Now, Logger: s.Logger}))
 	guard("GET /debug/pprof/", http.HandlerFunc(pprof.Index))
 	guard("GET /debug/pprof/cmdline", http.HandlerFunc(pprof.Cmdline))
 	guard("GET /debug/pprof/profile", http.HandlerFunc(pprof.Profile))

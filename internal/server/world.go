@@ -35,7 +35,7 @@ func (s *Server) seed(ctx context.Context, seal [32]byte) error {
 	}
 	switch {
 	case err == nil:
-		if err := found.Renew(ctx, s.store, issuer{s.auth}, s.World.TokenLifetime, s.accepts); err != nil {
+		if err := found.Renew(ctx, s.store, s.auth, s.World.TokenLifetime, s.accepts); err != nil {
 			return fmt.Errorf("renew tokens: %w", err)
 		}
 	case errors.Is(err, fs.ErrNotExist):
@@ -72,7 +72,7 @@ func (s *Server) newWorld(ctx context.Context, seal [32]byte) (admin.Credentials
 	}
 	// A world is seeded by issuers of its own, whose streams of secrets end with it: the server must not go on making
 	// secrets that can be foretold.
-	var issuers [admin.Streams]admin.Issuer
+	var issuers [admin.Streams]*auth.Auth
 	for i := range issuers {
 		o := s.authOptions(seal)
 		o.Rand = secrets(s.World.Seed, i)
@@ -81,7 +81,7 @@ func (s *Server) newWorld(ctx context.Context, seal [32]byte) (admin.Credentials
 		if err != nil {
 			return admin.Credentials{}, err
 		}
-		issuers[i] = issuer{seeder}
+		issuers[i] = seeder
 	}
 	start := time.Now()
 	c, err := admin.Seed(ctx, s.store, issuers, admin.World{Users: s.World.Users, Posts: s.World.Posts,
