@@ -136,7 +136,9 @@ type PostMetrics struct {
 }
 
 // Seq is the position of a change of a like in the like log, and the identity of the like itself: milliseconds since
-// 1970 in the upper 44 bits, a counter in the lower 20. It never repeats and never goes back, even if the clock does.
+// 1970 in the upper 44 bits, a counter in the lower 20. It is unique, and rises within a partition of the log, within a
+// user's list of likes and within a post's, even if the clock goes back. Two partitions are not ordered among each other:
+// a later change in one may have a lower position than an earlier change in another.
 type Seq uint64
 
 // Time is the time of the change, if the clock did not go back.
@@ -147,6 +149,9 @@ func SeqAt(t time.Time) Seq { return Seq(max(t.UnixMilli(), 0)) << 20 }
 
 // Partitions is the number of partitions of the like log. A user's changes are all in one of them, in order.
 const Partitions = 20
+
+// Positions is one position for each partition of the like log. Whoever holds them has dealt with all up to them.
+type Positions [Partitions]Seq
 
 // LikeEvent is one change in the like log: a like that was set or taken back.
 type LikeEvent struct {

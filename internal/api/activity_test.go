@@ -71,11 +71,11 @@ func TestActivity(t *testing.T) {
 // onlyLike returns the one entry of the like log.
 func onlyLike(t *testing.T, st store.Store) liked.LikeEvent {
 	t.Helper()
-	for p := range liked.Partitions {
-		end, err := st.LogEnd(context.Background(), p)
-		if err != nil {
-			t.Fatal(err)
-		}
+	ends, err := st.LogEnds(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for p, end := range ends {
 		if end == 0 {
 			continue
 		}

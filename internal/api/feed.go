@@ -19,19 +19,6 @@ type source struct {
 	write func(context.Context, []liked.LikeEvent) ([]event, error) // it may leave some out
 }
 
-// positions are places in the partitions of the like log, each behind what was read.
-type positions [liked.Partitions]liked.Seq
-
-// ends returns where the log ends now.
-func (s *source) ends(ctx context.Context) (at positions, err error) {
-	for _, p := range s.logs {
-		if at[p], err = s.store.LogEnd(ctx, p); err != nil {
-			return at, err
-		}
-	}
-	return at, nil
-}
-
 // entriesAtOnce bounds what is read of the log, and written out, in one go.
 const entriesAtOnce = 256
 
@@ -51,7 +38,7 @@ func (s *source) events(ctx context.Context, entries []liked.LikeEvent) ([]event
 
 // replay reads the log from one place to another, both of them at or before its end, in order of time. It calls back
 // with the events, or with none so that the callee hears that the replay goes on; an error of it ends the replay.
-func (s *source) replay(ctx context.Context, from, to positions, tell func([]event) error) error {
+func (s *source) replay(ctx context.Context, from, to liked.Positions, tell func([]event) error) error {
 	var pages [liked.Partitions][]liked.LikeEvent
 	batch := make([]liked.LikeEvent, 0, entriesAtOnce)
 	for {
@@ -100,7 +87,7 @@ type feed struct {
 	recent []*batch
 	number uint64 // of recent[0], counted from the first that there was
 	bytes  int    // of the text of recent
-	at     positions
+	at     liked.Positions
 	more   chan struct{} // closed when there is another batch, or err is set
 	err    error
 }
@@ -122,7 +109,7 @@ const (
 )
 
 // newFeed starts a feed of what comes behind the place in the log.
-func newFeed(s source, at positions) *feed {
+func newFeed(s source, at liked.Positions) *feed {
 	ctx, cancel := context.WithCancel(context.Background())
 	f := &feed{source: s, cancel: cancel, at: at, more: make(chan struct{})}
 	for _, p := range s.logs {
@@ -203,7 +190,7 @@ func (f *feed) fail(err error) {
 }
 
 // end returns the number of the batch that comes next, and the place in the log behind what was there before it.
-func (f *feed) end() (next uint64, at positions) {
+func (f *feed) end() (next uint64, at liked.Positions) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.number + uint64(len(f.recent)), f.at

@@ -136,7 +136,7 @@ func (s *streams) getUp(from seat) {
 }
 
 // join returns the feed of that key for one more reader; if there is none it begins at the place in the log.
-func (s *streams) join(key feedKey, from source, at positions) *feed {
+func (s *streams) join(key feedKey, from source, at liked.Positions) *feed {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	f := s.feeds[key]
@@ -165,10 +165,10 @@ func (s *streams) part(key feedKey, f *feed) {
 // stream is one reader's: what there is to read, from where on.
 type stream struct {
 	source
-	from  positions
-	feed  *feed     // nil if the stream ends
-	until positions // where it ends
-	leave func()    // must be called
+	from  liked.Positions
+	feed  *feed           // nil if the stream ends
+	until liked.Positions // where it ends
+	leave func()          // must be called
 }
 
 // openStream makes a stream of the source that holds what the request says about time. The reader gets all that is
@@ -188,7 +188,7 @@ func (a *API) openStream(c *call, key feedKey, from source) (*stream, error) {
 		return nil, a.tooManyReaders.because("the app has a connection to this partition of the stream already")
 	}
 	from.store = a.Store
-	now, err := from.ends(c.ctx)
+	now, err := a.Store.LogEnds(c.ctx)
 	if err != nil {
 		a.streams.getUp(place)
 		return nil, err

@@ -186,9 +186,9 @@ func firehose(query string) (targets []string) {
 // home is the partition of the firehose that has all the likes so far, which are one user's.
 func (w *world) home(query string) (target string) {
 	w.t.Helper()
-	for n := range liked.Partitions {
-		end, err := w.store.LogEnd(w.t.Context(), n)
-		w.must(err)
+	ends, err := w.store.LogEnds(w.t.Context())
+	w.must(err)
+	for n, end := range ends {
 		if end != 0 {
 			target = firehose(query)[n]
 		}

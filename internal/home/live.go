@@ -33,7 +33,7 @@ type board struct {
 	counted atomic.Bool // Totals costs next to nothing from now on
 
 	mu     sync.Mutex
-	at     [liked.Partitions]liked.Seq // in the like log
+	at     liked.Positions // in the like log
 	slots  []slot
 	frame  frame
 	looked time.Time
@@ -102,11 +102,11 @@ func (b *board) see(ctx context.Context, now time.Time) (f frame, err error) {
 // likedLately lists posts that somebody has liked since the last look. Where there is more than it reads it skips.
 func (b *board) likedLately(ctx context.Context, now time.Time) (posts []liked.PostID, err error) {
 	fresh := now.Sub(b.looked) > forgotten
-	for p := range liked.Partitions {
-		end, err := b.store.LogEnd(ctx, p)
-		if err != nil {
-			return nil, err
-		}
+	ends, err := b.store.LogEnds(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for p, end := range ends {
 		if !fresh && end > b.at[p] {
 			entries, err := b.store.LikeLog(ctx, p, b.at[p], maxEntries)
 			if err != nil {

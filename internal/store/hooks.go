@@ -32,7 +32,7 @@ type Hooks interface {
 	// Progress returns how far the webhook is. NotFound if it is not there.
 	Progress(ctx context.Context, id liked.WebhookID) (Progress, error)
 	// Advance moves the places of webhooks forward, never back. Those of webhooks that are gone are left out.
-	Advance(ctx context.Context, to map[liked.WebhookID]Places) error
+	Advance(ctx context.Context, to map[liked.WebhookID]liked.Positions) error
 
 	// Bury adds a dead letter, and moves the webhook's place in the partition of its event to the event. If the webhook
 	// has max letters, the one with the oldest event is dropped for it. A letter that is there already is replaced. It does
@@ -45,12 +45,9 @@ type Hooks interface {
 	Unbury(ctx context.Context, d liked.DeadLetter) error
 }
 
-// Places are positions in the partitions of the like log: all up to them was dealt with.
-type Places [liked.Partitions]liked.Seq
-
 // Progress is how far a webhook is.
 type Progress struct {
-	Places Places
+	Places liked.Positions
 	// Lost is the position below which entries were forgotten before the webhook was past them; zero: that never happened.
 	// The log keeps entries for a time, whoever waits for them.
 	Lost liked.Seq

@@ -73,9 +73,9 @@ type Likes interface {
 	// there is one or ctx is done. Once an entry has been returned, no entry before it ever appears in the same
 	// partition. Entries are kept for a time that the engine is told when it is opened.
 	LikeLog(ctx context.Context, partition int, after liked.Seq, max int) ([]liked.LikeEvent, error)
-	// LogEnd returns the position of a partition's newest entry, zero if it has none: whatever is appended later stands
-	// after it, and LikeLog from any earlier position need not wait.
-	LogEnd(ctx context.Context, partition int) (liked.Seq, error)
+	// LogEnds returns the position of each partition's newest entry, zero where there is none: whatever is appended later
+	// stands after it, and LikeLog from any earlier position need not wait.
+	LogEnds(ctx context.Context) (liked.Positions, error)
 }
 
 // Cursor is a place in a list of likes, and the way to go on from there: to the likes below Seq, which are older, or

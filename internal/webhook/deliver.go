@@ -31,7 +31,7 @@ type hook struct {
 	// Guarded by Hooks.mu.
 	liked.Webhook
 	changed chan struct{} // closed when the webhook changes, and replaced
-	places  store.Places
+	places  liked.Positions
 	waiting [liked.Partitions]time.Time // of the like that each lane is at; zero: none waits
 	lost    liked.Seq
 	dirty   bool // the places are not in the store
@@ -85,7 +85,7 @@ func (h *Hooks) Run(ctx context.Context) {
 
 // save writes down the places that have changed.
 func (h *Hooks) save(ctx context.Context) {
-	places := make(map[liked.WebhookID]store.Places)
+	places := make(map[liked.WebhookID]liked.Positions)
 	h.mu.Lock()
 	for id, k := range h.hooks {
 		if k.dirty {

@@ -119,15 +119,15 @@ func (k *hook) replayDead(ctx context.Context) (complete bool, err error) {
 // replayLog delivers what happened in a time once more, as far as the lanes are past it. What is not taken becomes no
 // dead letter, since it was delivered before, or is one.
 func (k *hook) replayLog(ctx context.Context, r liked.Replay) (complete bool, err error) {
+	ends, err := k.h.Store.LogEnds(ctx)
+	if err != nil {
+		return false, err
+	}
 	complete = true
-	for p := range liked.Partitions {
+	for p, end := range ends {
 		k.h.mu.Lock()
 		last := min(k.places[p], liked.SeqAt(r.To)-1)
 		k.h.mu.Unlock()
-		end, err := k.h.Store.LogEnd(ctx, p)
-		if err != nil {
-			return false, err
-		}
 		for place := max(liked.SeqAt(r.From), 1) - 1; place < min(last, end); {
 			events, err := k.h.Store.LikeLog(ctx, p, place, pageSize)
 			if err != nil {

@@ -229,11 +229,11 @@ func TestPruneLeavesBehind(t *testing.T) {
 		ok(t, s.AddWebhook(ctx, liked.Webhook{ID: id + 1, App: 1, URL: "https://example.com/" + id.String()}, 9))
 	}
 	fill(t, s)
-	var all store.Places
+	var all liked.Positions
 	for p := range all {
 		all[p] = liked.Seq(noon.UnixMilli()+1000) << 20
 	}
-	ok(t, s.Advance(ctx, map[liked.WebhookID]store.Places{2: all}))
+	ok(t, s.Advance(ctx, map[liked.WebhookID]liked.Positions{2: all}))
 	_, err := s.SetLike(ctx, 3, 2, true, noon.Add(2*time.Hour))
 	ok(t, err)
 	progress := func(id liked.WebhookID) store.Progress {

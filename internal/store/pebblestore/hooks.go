@@ -291,8 +291,8 @@ func (s *Store) Progress(ctx context.Context, id liked.WebhookID) (p store.Progr
 	return p, err
 }
 
-func (s *Store) Advance(ctx context.Context, to map[liked.WebhookID]store.Places) error {
-	mine := make(map[liked.WebhookID]store.Places, len(to)) // to may change by the time at which it is used
+func (s *Store) Advance(ctx context.Context, to map[liked.WebhookID]liked.Positions) error {
+	mine := make(map[liked.WebhookID]liked.Positions, len(to)) // to may change by the time at which it is used
 	for id, places := range to {
 		mine[id] = places
 	}
@@ -306,7 +306,7 @@ func (s *Store) Advance(ctx context.Context, to map[liked.WebhookID]store.Places
 	})
 }
 
-func (t *tx) advance(id liked.WebhookID, places store.Places) error {
+func (t *tx) advance(id liked.WebhookID, places liked.Positions) error {
 	p, ok, err := read(t.db(), progressKey(id), decodeProgress)
 	if err != nil || !ok {
 		return err
@@ -356,7 +356,7 @@ func (s *Store) Bury(ctx context.Context, d liked.DeadLetter, max int) (dropped 
 			t.setCount(deadNKey(d.Webhook), n+1)
 		}
 		t.set(key, value)
-		var places store.Places
+		var places liked.Positions
 		places[partitionOf(d.Event.User)] = d.Event.Seq
 		return t.advance(d.Webhook, places)
 	})

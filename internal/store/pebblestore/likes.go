@@ -268,15 +268,18 @@ func (s *Store) LikeLog(ctx context.Context, partition int, from liked.Seq, max 
 	}
 }
 
-func (s *Store) LogEnd(ctx context.Context, partition int) (liked.Seq, error) {
-	if partition < 0 || partition >= liked.Partitions {
-		return 0, liked.Errorf(liked.Invalid, "no such partition %d", partition)
-	}
+func (s *Store) LogEnds(ctx context.Context) (ends liked.Positions, err error) {
 	if err := s.enter(ctx); err != nil {
-		return 0, err
+		return ends, err
 	}
 	defer s.leave()
-	return s.lastInLog(partition, liked.Seq(s.syncedSeq.Load()))
+	synced := liked.Seq(s.syncedSeq.Load())
+	for p := range ends {
+		if ends[p], err = s.lastInLog(p, synced); err != nil {
+			return ends, err
+		}
+	}
+	return ends, nil
 }
 
 // readLog returns entries after from, up to and including to.

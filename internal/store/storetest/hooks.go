@@ -154,15 +154,15 @@ func hookPlaces(t *T) {
 	t.ok(s.AddApp(t.ctx, newApp(1)))
 	t.ok(s.AddWebhook(t.ctx, newWebhook(1, 1), 9))
 	t.ok(s.AddWebhook(t.ctx, newWebhook(2, 1), 9))
-	var a, b store.Places
+	var a, b liked.Positions
 	a[0], a[3], b[3], b[19] = 7, 8, 5, 9
-	t.ok(s.Advance(t.ctx, map[liked.WebhookID]store.Places{1: a, 9: a}))
-	t.ok(s.Advance(t.ctx, map[liked.WebhookID]store.Places{1: b, 2: b}))
+	t.ok(s.Advance(t.ctx, map[liked.WebhookID]liked.Positions{1: a, 9: a}))
+	t.ok(s.Advance(t.ctx, map[liked.WebhookID]liked.Positions{1: b, 2: b}))
 	s = t.Reopen(t, s)
 	t.end(s)
 	want := a
 	want[19] = 9
-	for id, want := range map[liked.WebhookID]store.Places{1: want, 2: b} {
+	for id, want := range map[liked.WebhookID]liked.Positions{1: want, 2: b} {
 		p, err := s.Progress(t.ctx, id)
 		t.ok(err)
 		same(t, "progress", p, store.Progress{Places: want})

@@ -309,9 +309,9 @@ func walkThere[Item any](t *T, max int, get func(store.Cursor) (store.Page[Item]
 // log returns all entries that there are, by partition.
 func (t *T) log(s store.Store) (all [liked.Partitions][]liked.LikeEvent) {
 	t.Helper()
-	for p := range all {
-		end, err := s.LogEnd(t.ctx, p)
-		t.ok(err)
+	ends, err := s.LogEnds(t.ctx)
+	t.ok(err)
+	for p, end := range ends {
 		for after := liked.Seq(0); after < end; after = all[p][len(all[p])-1].Seq {
 			events, err := s.LikeLog(t.ctx, p, after, 100)
 			t.ok(err)
