@@ -32,6 +32,11 @@ import (
 // format is the version of keys.go and records.go taken together.
 const format = 2
 
+// pebbleFormat is the version of pebble's own files that a store is raised to when it is opened, and no further. It
+// stands still when the library is updated, so that the release before an update can open the store again. Raise it in a
+// release of its own, after one whose library already reads the new version: a store that was raised never goes back.
+const pebbleFormat = pebble.FormatValueSeparation
+
 // Options says where the store is and how much memory it may take.
 type Options struct {
 	Dir          string        // on-disk directory; with FS nil and Dir "" the store is in memory
@@ -187,7 +192,7 @@ func (s *Store) pebbleOptions(o *Options, fs vfs.FS) *pebble.Options {
 	logger := pebbleLogger{s}
 	opts := &pebble.Options{
 		FS:                          fs,
-		FormatMajorVersion:          pebble.FormatNewest,
+		FormatMajorVersion:          pebbleFormat,
 		MemTableSize:                16 << 20, // larger ones no longer fit the processor's caches, and cost more than they save
 		MemTableStopWritesThreshold: 4,
 		L0CompactionThreshold:       4,
