@@ -163,21 +163,6 @@ type LikeEvent struct {
 	At     time.Time
 }
 
-// Exchange is one request and its answer, as the operator sees it. It holds no secret.
-type Exchange struct {
-	Operation     string // which endpoint or page it was, "" for an unknown path or method
-	Method        string
-	TransactionID string // the x-transaction-id header of the answer
-	Status        int
-	Why           string // why the request was refused, or its stream ended by the server, "" if neither
-	App           AppID
-	User          UserID
-	Start         time.Time
-	Duration      time.Duration
-	Bytes         int   // of the body of the answer
-	Err           error // the cause of a 5xx
-}
-
 // RateWindows are the fixed rate-limit windows of one caller on one endpoint.
 type RateWindows struct {
 	Operation string // operationId of the endpoint, at most 255 bytes

@@ -7,20 +7,17 @@ package api
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
-	"fmt"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/url"
 	"path"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
 
 	"liked"
+	"liked/internal/exchange"
 	"liked/internal/limit"
 	"liked/internal/store"
 	"liked/internal/webhook"
@@ -39,10 +36,10 @@ type Options struct {
 	PageKey [32]byte
 	// PrivateLikes is X's rule since June 2024: who liked a post is for its author alone, what somebody liked for them.
 	PrivateLikes bool
-	KeepAlive    time.Duration                         // how long a stream may be silent; 0 means 10 s
-	Stall        time.Duration                         // how long the reader of a stream may take nothing of what is sent; 0 means 10 s
-	Explain      bool                                  // tell the client, too, why it was refused; for development only
-	Observe      func(context.Context, liked.Exchange) // called after each answer
+	KeepAlive    time.Duration     // how long a stream may be silent; 0 means 10 s
+	Stall        time.Duration     // how long the reader of a stream may take nothing of what is sent; 0 means 10 s
+	Explain      bool              // tell the client, too, why it was refused; for development only
+	Observe      exchange.Observer // called after each answer
 }
 
 // Authenticator says who is calling. An error of Kind Unauthorized holds the reason for the operator; no reason reaches
@@ -72,9 +69,6 @@ func New(o Options) (*API, error) {
 	}
 	if o.PageKey == ([32]byte{}) {
 		return nil, errors.New("api: PageKey is required")
-	}
-	if o.Observe == nil {
-		o.Observe = func(context.Context, liked.Exchange) {}
 	}
 	if o.KeepAlive == 0 {
 		o.KeepAlive = 10 * time.Second
@@ -123,7 +117,7 @@ type endpoint struct {
 	userRules, appRules []limit.Rule
 
 	// Of the version of the API that the route is part of.
-	run     func(*API, *endpoint, http.ResponseWriter, *http.Request, *exchange) (any, error)
+	run     func(*API, *endpoint, http.ResponseWriter, *http.Request, *requestState) (any, error)
 	problem func(*http.Request, error) *problem
 }
 
@@ -140,19 +134,10 @@ type call struct {
 
 // ConnContext marks a connection, for http.Server.ConnContext. X tells its connections apart in a header.
 func ConnContext(ctx context.Context, _ net.Conn) context.Context {
-	return context.WithValue(ctx, connKey{}, randomHex(4))
+	return context.WithValue(ctx, connKey{}, exchange.RandomHex(32))
 }
 
 type connKey struct{}
-
-func randomHex(words int) string {
-	b := make([]byte, 0, 32)
-	for range words {
-		n := rand.Uint64()
-		b = append(b, byte(n), byte(n>>8), byte(n>>16), byte(n>>24), byte(n>>32), byte(n>>40), byte(n>>48), byte(n>>56))
-	}
-	return hex.EncodeToString(b)
-}
 
 // ServeHTTP answers any request. The mux is asked only for paths that are in their shortest form, since it would
 // redirect others, and never for HEAD, which it would take for GET.
@@ -183,7 +168,7 @@ func (a *API) serveNothing(w http.ResponseWriter, r *http.Request) {
 			p = wrongMethod(r.Method, allow)
 		}
 	}
-	x := newExchange(nil, r)
+	x := newRequestState(nil, r)
 	a.refuse(w, r, x, p)
 	a.done(r, x)
 }
@@ -211,17 +196,13 @@ func (a *API) allowed(r *http.Request) (methods []string) {
 
 // serve is the one way through the API: check in X's order, run the handler, write the answer.
 func (a *API) serve(rt *endpoint, w http.ResponseWriter, r *http.Request) {
-	x := newExchange(rt, r)
+	x := newRequestState(rt, r)
 	defer a.done(r, x)
 	defer func() {
-		v := recover()
-		if v == http.ErrAbortHandler {
-			panic(v)
-		}
-		if v == nil {
+		err := exchange.Panicked(recover())
+		if err == nil {
 			return
 		}
-		err := fmt.Errorf("panic: %v\n%s", v, debug.Stack())
 		if x.Status != 0 { // the answer has begun, and can only be cut
 			x.Err = err
 			panic(http.ErrAbortHandler)
@@ -238,7 +219,7 @@ func (a *API) serve(rt *endpoint, w http.ResponseWriter, r *http.Request) {
 }
 
 // admit says who is calling, if the route is for them and they have not called too often.
-func (a *API) admit(rt *endpoint, r *http.Request, x *exchange) (liked.Principal, error) {
+func (a *API) admit(rt *endpoint, r *http.Request, x *requestState) (liked.Principal, error) {
 	var who liked.Principal
 	if rt.allow != 0 {
 		var err error
@@ -277,7 +258,7 @@ func (a *API) mayWrite(who liked.Principal) *problem {
 }
 
 // run checks the request against everything that the route demands, and hands it to the handler.
-func (a *API) run(rt *endpoint, w http.ResponseWriter, r *http.Request, x *exchange) (any, error) {
+func (a *API) run(rt *endpoint, w http.ResponseWriter, r *http.Request, x *requestState) (any, error) {
 	who, err := a.admit(rt, r, x)
 	if err != nil {
 		return nil, err
@@ -313,7 +294,7 @@ func (a *API) run(rt *endpoint, w http.ResponseWriter, r *http.Request, x *excha
 }
 
 // authorize finds out who is calling, and whether they may call this endpoint at all.
-func (a *API) authorize(rt *endpoint, r *http.Request, x *exchange) (liked.Principal, error) {
+func (a *API) authorize(rt *endpoint, r *http.Request, x *requestState) (liked.Principal, error) {
 	who, err := a.Auth.Authenticate(r)
 	if err != nil {
 		return who, err
@@ -333,7 +314,7 @@ func (a *API) authorize(rt *endpoint, r *http.Request, x *exchange) (liked.Princ
 }
 
 // write sends what a handler returned.
-func (a *API) write(rt *endpoint, w http.ResponseWriter, r *http.Request, x *exchange, answer any) error {
+func (a *API) write(rt *endpoint, w http.ResponseWriter, r *http.Request, x *requestState, answer any) error {
 	status := http.StatusOK
 	switch v := answer.(type) {
 	case *fixed:
@@ -375,7 +356,7 @@ type created struct {
 }
 
 // send writes an answer of the API itself.
-func (a *API) send(w http.ResponseWriter, r *http.Request, x *exchange, status int, f *fixed) {
+func (a *API) send(w http.ResponseWriter, r *http.Request, x *requestState, status int, f *fixed) {
 	text := f.body
 	h := w.Header()
 	if acceptsGzip(r.Header.Get("Accept-Encoding")) {
@@ -389,11 +370,11 @@ func (a *API) send(w http.ResponseWriter, r *http.Request, x *exchange, status i
 }
 
 // refuse writes a problem.
-func (a *API) refuse(w http.ResponseWriter, r *http.Request, x *exchange, p *problem) {
+func (a *API) refuse(w http.ResponseWriter, r *http.Request, x *requestState, p *problem) {
 	x.Why, x.Err = p.why, p.cause
 	h := w.Header()
 	if a.Explain {
-		h["X-Liked-Explain"] = []string{headerText(p.why)}
+		h["X-Liked-Explain"] = []string{exchange.HeaderText(p.why)}
 	}
 	if p.retry {
 		h["Retry-After"] = headerRetry
@@ -413,18 +394,7 @@ func (a *API) refuse(w http.ResponseWriter, r *http.Request, x *exchange, p *pro
 	x.reply(w, r, p.status, p.body)
 }
 
-func (a *API) done(r *http.Request, x *exchange) {
-	x.Duration = time.Since(x.Start)
-	a.Observe(r.Context(), x.Exchange)
-	exchanges.Put(x)
-}
-
-// headerText makes text fit for a header: one line of printable ASCII.
-func headerText(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r > '~' {
-			return '?'
-		}
-		return r
-	}, s[:min(len(s), 1024)])
+func (a *API) done(r *http.Request, x *requestState) {
+	a.Observe.Done(r.Context(), &x.Exchange)
+	requestStates.Put(x)
 }

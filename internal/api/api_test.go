@@ -25,6 +25,7 @@ import (
 	"liked"
 	"liked/internal/api"
 	"liked/internal/auth"
+	"liked/internal/exchange"
 	"liked/internal/limit"
 	"liked/internal/store"
 	"liked/internal/store/pebblestore"
@@ -50,7 +51,7 @@ type world struct {
 	nonces    int
 	clock     atomic.Int64   // nanoseconds after start
 	transport http.Transport // without the compression that nobody asked for
-	seen      chan liked.Exchange
+	seen      chan exchange.Exchange
 	document  *openapi3.T // what the server says of itself
 	hooks     *webhook.Hooks
 	receiver  *httptest.Server // of events, which scripts call {receiver}
@@ -88,7 +89,7 @@ func newWorldOn(t *testing.T, disk pebblestore.Options, change func(*api.Options
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, store: st, tokens: map[string]string{}, apps: map[string]liked.AppID{}, signers: map[string]oauth1{}, seen: make(chan liked.Exchange, 2000)}
+	w := &world{t: t, store: st, tokens: map[string]string{}, apps: map[string]liked.AppID{}, signers: map[string]oauth1{}, seen: make(chan exchange.Exchange, 2000)}
 	w.auth, err = auth.New(auth.Options{
 		Store:   st,
 		BaseURL: func(r *http.Request) string { return "http://" + r.Host },
@@ -99,7 +100,7 @@ func newWorldOn(t *testing.T, disk pebblestore.Options, change func(*api.Options
 		t.Fatal(err)
 	}
 	o := api.Options{Store: st, Auth: w.auth, Limiter: limit.New(nil), Now: w.now, PageKey: [32]byte{1},
-		Observe: func(_ context.Context, x liked.Exchange) { w.seen <- x }}
+		Observe: func(_ context.Context, x exchange.Exchange) { w.seen <- x }}
 	if change != nil {
 		change(&o)
 	}

@@ -100,7 +100,7 @@ var likeBody = &schema{
 }
 
 // readBody reads the body and holds it to the schema. A problem says what is wrong with it.
-func (c *catalogue) readBody(w http.ResponseWriter, r *http.Request, x *exchange, s *schema) (body, *problem) {
+func (c *catalogue) readBody(w http.ResponseWriter, r *http.Request, x *requestState, s *schema) (body, *problem) {
 	text, err := readAll(w, r, x.bodySpace[:])
 	switch {
 	case err == nil:

@@ -24,7 +24,7 @@ var (
 
 // follow writes a stream until it ends, its reader leaves or the server stops. The reader is looked at as closely as
 // when it came, before each event.
-func (a *API) follow(rt *endpoint, w http.ResponseWriter, r *http.Request, x *exchange, s *stream) {
+func (a *API) follow(rt *endpoint, w http.ResponseWriter, r *http.Request, x *requestState, s *stream) {
 	defer s.leave()
 	o := &outlet{w: w, control: http.NewResponseController(w), x: x, keepAlive: a.KeepAlive, stall: a.Stall, ending: a.streams.ending}
 	var generation uint64
@@ -151,7 +151,7 @@ var signOfLife = []byte("\r\n")
 type outlet struct {
 	w         http.ResponseWriter
 	control   *http.ResponseController
-	x         *exchange
+	x         *requestState
 	zip       *zip          // nil if the reader does not want it
 	keepAlive time.Duration // how long the reader waits for a sign of life
 	stall     time.Duration // how long it may take for what is written

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"liked/internal/exchange"
 	"liked/internal/limit"
 )
 
@@ -104,9 +105,9 @@ func FuzzHeaders(f *testing.F) {
 		if acceptsGzip(value) && !strings.Contains(strings.ToLower(value), "gzip") && !strings.Contains(value, "*") {
 			t.Errorf("%q is taken to accept gzip", value)
 		}
-		for _, c := range headerText(value) {
+		for _, c := range exchange.HeaderText(value) {
 			if c < ' ' || c > '~' {
-				t.Errorf("%q becomes %q", value, headerText(value))
+				t.Errorf("%q becomes %q", value, exchange.HeaderText(value))
 			}
 		}
 	})
@@ -177,7 +178,7 @@ func FuzzBodies(f *testing.F) {
 				t.Fatal(err)
 			}
 			r.Header.Set("Content-Type", "application/json")
-			members, problem := c.readBody(nil, r, new(exchange), s)
+			members, problem := c.readBody(nil, r, new(requestState), s)
 			if problem != nil {
 				continue
 			}

@@ -9,13 +9,14 @@ import (
 	"time"
 
 	"liked"
+	"liked/internal/exchange"
 	"liked/internal/limit"
 )
 
-// exchange is the state of one request while it is served. The spaces in it spare the path of a like allocations, and so does
+// requestState is what is known of one request while it is served. The spaces in it spare the path of a like allocations, and so does
 // using it again.
-type exchange struct {
-	liked.Exchange
+type requestState struct {
+	exchange.Exchange
 	access     liked.Access
 	limits     []limit.State
 	connection string
@@ -29,13 +30,13 @@ type exchange struct {
 	used        int
 }
 
-// exchanges are those that are done. Nobody may look into one then: the header of the answer, which does, has been sent.
-var exchanges = sync.Pool{New: func() any { return new(exchange) }}
+// requestStates are those that are done. Nobody may look into one then: the header of the answer, which does, has been sent.
+var requestStates = sync.Pool{New: func() any { return new(requestState) }}
 
-func newExchange(rt *endpoint, r *http.Request) *exchange {
-	x := exchanges.Get().(*exchange)
-	*x = exchange{}
-	x.Method, x.Start, x.TransactionID = r.Method, time.Now(), randomHex(1)
+func newRequestState(rt *endpoint, r *http.Request) *requestState {
+	x := requestStates.Get().(*requestState)
+	*x = requestState{}
+	x.Exchange = exchange.New("", r.Method)
 	if rt != nil {
 		x.Operation = rt.id
 	}
@@ -44,14 +45,14 @@ func newExchange(rt *endpoint, r *http.Request) *exchange {
 }
 
 // set sets a header to a value of this request. The key must be in its canonical form.
-func (x *exchange) set(h http.Header, key, value string) {
+func (x *requestState) set(h http.Header, key, value string) {
 	x.values[x.used] = value
 	h[key] = x.values[x.used : x.used+1 : x.used+1]
 	x.used++
 }
 
 // reply sends the answer once its headers but one are set. A HEAD has no body.
-func (x *exchange) reply(w http.ResponseWriter, r *http.Request, status int, text []byte) {
+func (x *requestState) reply(w http.ResponseWriter, r *http.Request, status int, text []byte) {
 	x.Status, x.Bytes = status, len(text)
 	h := w.Header()
 	x.set(h, "X-Response-Time", strconv.FormatInt(time.Since(x.Start).Milliseconds(), 10))
@@ -121,7 +122,7 @@ func (a *API) NoRoom() []byte {
 }
 
 // gateway sets what every answer carries.
-func (hs *headers) gateway(h http.Header, x *exchange) {
+func (hs *headers) gateway(h http.Header, x *requestState) {
 	for _, f := range hs.always {
 		h[f.key] = f.values
 	}
@@ -132,7 +133,7 @@ func (hs *headers) gateway(h http.Header, x *exchange) {
 }
 
 // api sets what answers of the API itself carry besides.
-func (hs *headers) api(h http.Header, x *exchange) {
+func (hs *headers) api(h http.Header, x *requestState) {
 	hs.gateway(h, x)
 	for _, f := range hs.apiOnly {
 		h[f.key] = f.values
@@ -145,7 +146,7 @@ func (hs *headers) api(h http.Header, x *exchange) {
 
 // setLimits sets the headers of the rate windows. All numbers are cut out of one string, to spare the path of a like
 // allocations.
-func (x *exchange) setLimits(h http.Header) {
+func (x *requestState) setLimits(h http.Header) {
 	var space [len(x.limitSpace) * 3 * 20]byte
 	var ends [len(x.limitSpace)][3]int
 	digits := space[:0]

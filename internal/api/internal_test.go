@@ -49,7 +49,7 @@ func FuzzBody(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text []byte) {
 		r, _ := http.NewRequest("POST", "/", bytes.NewReader(text))
 		r.Header.Set("Content-Type", "application/json")
-		newCatalogue(facts).readBody(nil, r, new(exchange), postBody) // must not panic, whatever the body
+		newCatalogue(facts).readBody(nil, r, new(requestState), postBody) // must not panic, whatever the body
 
 		var want map[string]json.RawMessage
 		if !utf8.Valid(text) || json.Unmarshal(text, &want) != nil || want == nil {
@@ -200,7 +200,7 @@ func BenchmarkReadBody(b *testing.B) {
 	for b.Loop() {
 		reader.Reset(text)
 		r.Body, r.ContentLength = io.NopCloser(reader), int64(len(text))
-		if _, p := c.readBody(nil, r, new(exchange), likeBody); p != nil {
+		if _, p := c.readBody(nil, r, new(requestState), likeBody); p != nil {
 			b.Fatal(p)
 		}
 	}

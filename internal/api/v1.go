@@ -106,7 +106,7 @@ func (c *catalogue) v1Problem(r *http.Request, err error) *problem {
 }
 
 // runV1 is run for v1.1.
-func (a *API) runV1(rt *endpoint, w http.ResponseWriter, r *http.Request, x *exchange) (any, error) {
+func (a *API) runV1(rt *endpoint, w http.ResponseWriter, r *http.Request, x *requestState) (any, error) {
 	who, err := a.admit(rt, r, x)
 	if err != nil {
 		return nil, err

@@ -2,18 +2,16 @@ package auth
 
 import (
 	"context"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net/http"
-	"runtime/debug"
 	"strconv"
 	"strings"
 	"time"
 
 	"liked"
+	"liked/internal/exchange"
 	"liked/internal/limit"
 	"liked/internal/web"
 	"liked/internal/webhook"
@@ -45,7 +43,7 @@ type HandlerOptions struct {
 	Explorer web.Explorer
 
 	// Observe is called after each answer. Nil does nothing.
-	Observe func(context.Context, liked.Exchange)
+	Observe exchange.Observer
 }
 
 // Handler hands out what requests are authorized with: the OAuth 2.0 and OAuth 1.0a endpoints, and the pages on which
@@ -74,9 +72,6 @@ func (a *Auth) NewHandler(o HandlerOptions) (*Handler, error) {
 	}
 	if o.Address == nil {
 		o.Address = func(r *http.Request) string { return withoutPort(r.RemoteAddr) }
-	}
-	if o.Observe == nil {
-		o.Observe = func(context.Context, liked.Exchange) {}
 	}
 	h := &Handler{Auth: a, HandlerOptions: o, crossOrigin: http.NewCrossOriginProtection(), routes: make(map[string]*route)}
 	if o.PublicURL != "" {
@@ -138,7 +133,7 @@ func Operations() (names []string) {
 // call is one request.
 type call struct {
 	*Handler
-	liked.Exchange
+	exchange.Exchange
 	ctx     context.Context
 	r       *http.Request
 	path    string
@@ -198,8 +193,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.Next.ServeHTTP(w, r)
 		return
 	}
-	c := &call{Handler: h, ctx: r.Context(), r: r, path: path,
-		Exchange: liked.Exchange{Operation: rt.operation, Method: r.Method, TransactionID: transactionID(), Start: time.Now()}}
+	c := &call{Handler: h, ctx: r.Context(), r: r, path: path, Exchange: exchange.New(rt.operation, r.Method)}
 	r.Body = http.MaxBytesReader(w, r.Body, 2*maxForm)
 	ans, err := c.answer(rt)
 	if err != nil {
@@ -207,19 +201,14 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	c.Why = strings.ToValidUTF8(c.Why[:min(len(c.Why), maxWhy)], "")
 	c.write(w, ans)
-	c.Duration = time.Since(c.Start)
-	h.Observe(r.Context(), c.Exchange)
+	h.Observe.Done(r.Context(), &c.Exchange)
 }
 
 // answer runs the endpoint, and turns a panic into an error.
 func (c *call) answer(rt *route) (ans answer, err error) {
 	defer func() {
-		v := recover()
-		if v == http.ErrAbortHandler {
-			panic(v)
-		}
-		if v != nil {
-			err = fmt.Errorf("panic: %v\n%s", v, debug.Stack())
+		if panicked := exchange.Panicked(recover()); panicked != nil {
+			err = panicked
 		}
 	}()
 	run, allow := rt.get, "GET, HEAD"
@@ -274,7 +263,7 @@ func (c *call) write(w http.ResponseWriter, ans answer) {
 		h.Add("Set-Cookie", cookie.String())
 	}
 	if c.Explain && c.Why != "" {
-		h.Set("X-Liked-Explain", strings.Map(printable, c.Why))
+		h.Set("X-Liked-Explain", exchange.HeaderText(c.Why))
 	}
 	c.Status = ans.status
 	switch {
@@ -300,23 +289,6 @@ func (c *call) write(w http.ResponseWriter, ans answer) {
 	h.Set("Content-Length", strconv.Itoa(len(ans.body)))
 	w.WriteHeader(ans.status)
 	_, _ = w.Write(ans.body) // the client is gone: nobody is left to tell
-}
-
-func printable(r rune) rune {
-	if r < ' ' || r > '~' {
-		return '?'
-	}
-	return r
-}
-
-// transactionID returns 16 hex digits, which tell a request apart and are no secret.
-func transactionID() string {
-	n := rand.Uint64()
-	b := make([]byte, 8)
-	for i := range b {
-		b[i] = byte(n >> (8 * i))
-	}
-	return hex.EncodeToString(b)
 }
 
 // object writes a flat JSON object of keys and strings, in that order.

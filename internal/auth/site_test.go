@@ -23,6 +23,7 @@ import (
 
 	"liked"
 	"liked/internal/auth"
+	"liked/internal/exchange"
 	"liked/internal/limit"
 	"liked/internal/store"
 	"liked/internal/store/pebblestore"
@@ -47,7 +48,7 @@ type site struct {
 	confKeys, otherKeys, noSecret auth.AppSecrets
 
 	mu      sync.Mutex
-	seen    []liked.Exchange
+	seen    []exchange.Exchange
 	secrets []string // that no log line may contain
 	nonces  atomic.Int64
 
@@ -85,7 +86,7 @@ func newSite(t testing.TB, change func(*auth.HandlerOptions)) *site {
 			s.secrets = append(s.secrets, a.secrets.ClientSecret)
 		}
 	}
-	o := auth.HandlerOptions{Limiter: limit.New(nil), Next: http.NotFoundHandler(), Observe: func(_ context.Context, x liked.Exchange) {
+	o := auth.HandlerOptions{Limiter: limit.New(nil), Next: http.NotFoundHandler(), Observe: func(_ context.Context, x exchange.Exchange) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.seen = append(s.seen, x)
@@ -136,7 +137,7 @@ func (s *site) checkLog(t testing.TB) {
 }
 
 // last is the request that was answered last.
-func (s *site) last() liked.Exchange {
+func (s *site) last() exchange.Exchange {
 	s.serving.Lock()
 	defer s.serving.Unlock()
 	s.mu.Lock()

@@ -5,15 +5,13 @@ package home
 import (
 	"context"
 	"errors"
-	"fmt"
-	"math/rand/v2"
 	"mime"
 	"net/http"
 	"strconv"
 	"strings"
 	"time"
 
-	"liked"
+	"liked/internal/exchange"
 	"liked/internal/store"
 	"liked/internal/web"
 )
@@ -39,7 +37,7 @@ type Options struct {
 	Collection, Environment func() []byte
 
 	// Observe is called after each answer. Nil does nothing.
-	Observe func(context.Context, liked.Exchange)
+	Observe exchange.Observer
 }
 
 // Home is a handler. It is safe for concurrent use.
@@ -55,9 +53,6 @@ type Home struct {
 func New(o Options) (*Home, error) {
 	if o.Store == nil || o.Next == nil || o.Likes == nil {
 		return nil, errors.New("home: Store, Next and Likes are required")
-	}
-	if o.Observe == nil {
-		o.Observe = func(context.Context, liked.Exchange) {}
 	}
 	if o.Patience == 0 {
 		o.Patience = 5 * time.Second
@@ -110,11 +105,10 @@ func (h *Home) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.Next.ServeHTTP(w, r)
 		return
 	}
-	x := liked.Exchange{Operation: operation, Method: r.Method, TransactionID: fmt.Sprintf("%016x", rand.Uint64()), Start: time.Now()}
+	x := exchange.New(operation, r.Method)
 	w.Header().Set("X-Transaction-Id", x.TransactionID)
 	x.Status, x.Bytes, x.Err = answer(w, r)
-	x.Duration = time.Since(x.Start)
-	h.Observe(r.Context(), x)
+	h.Observe.Done(r.Context(), &x)
 }
 
 // acceptsHTML reports whether a request names HTML among what it wants (RFC 9110, 12.5.1). That it takes anything is not

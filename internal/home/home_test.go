@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"liked"
+	"liked/internal/exchange"
 	"liked/internal/home"
 	"liked/internal/store/pebblestore"
 	"liked/internal/web"
@@ -28,7 +29,7 @@ type site struct {
 	*testing.T
 	store *pebblestore.Store
 	likes atomic.Int64
-	seen  chan liked.Exchange
+	seen  chan exchange.Exchange
 	url   string
 	stop  func()
 }
@@ -39,14 +40,14 @@ func newSite(t *testing.T, patience time.Duration, listen func() net.Listener) *
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &site{T: t, store: st, seen: make(chan liked.Exchange, 1000)}
+	s := &site{T: t, store: st, seen: make(chan exchange.Exchange, 1000)}
 	for n := 1; n <= 10; n++ {
 		s.ok(st.AddUser(t.Context(), liked.User{ID: liked.UserID(n), Username: "user" + strconv.Itoa(n), Name: "User", CreatedAt: start}))
 		s.ok(st.AddPost(t.Context(), liked.Post{ID: liked.PostID(n), Author: 1, Text: fmt.Sprintf("post %d", n), CreatedAt: start}))
 	}
 	h, err := home.New(home.Options{Store: st, Next: http.NotFoundHandler(), Likes: s.likes.Load, Patience: patience,
 		Page: web.Home{API: "X’s API"}, Collection: func() []byte { return []byte(`{"info":{}}`) }, Environment: func() []byte { return []byte(`{"values":[]}`) },
-		Observe: func(_ context.Context, x liked.Exchange) { s.seen <- x }})
+		Observe: func(_ context.Context, x exchange.Exchange) { s.seen <- x }})
 	s.ok(err)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})

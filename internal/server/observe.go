@@ -16,6 +16,7 @@ import (
 	"liked"
 	"liked/internal/api"
 	"liked/internal/auth"
+	"liked/internal/exchange"
 	"liked/internal/home"
 	"liked/internal/store"
 	"liked/internal/store/pebblestore"
@@ -127,7 +128,7 @@ func (b blockReads) Collect(metrics chan<- prometheus.Metric) {
 }
 
 // observe is called once for each request, after its answer.
-func (o *observer) observe(ctx context.Context, x liked.Exchange) {
+func (o *observer) observe(ctx context.Context, x exchange.Exchange) {
 	op := o.byName[x.Operation]
 	if op == nil {
 		op = o.byName[noOperation]

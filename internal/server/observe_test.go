@@ -11,7 +11,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"liked"
+	"liked/internal/exchange"
 )
 
 // BenchmarkObserve is what it costs that a like is logged and counted.
@@ -22,7 +22,7 @@ func BenchmarkObserve(b *testing.B) {
 	}
 	defer flush()
 	o := newObserver(logger, prometheus.NewRegistry())
-	x := liked.Exchange{Operation: "usersIdLike", Method: "POST", TransactionID: "2f6a1c8de35b9047", Status: 200,
+	x := exchange.Exchange{Operation: "usersIdLike", Method: "POST", TransactionID: "2f6a1c8de35b9047", Status: 200,
 		App: 1800000000000000001, User: 1100000000000000001, Duration: 1234567 * time.Nanosecond, Bytes: 23}
 	ctx := context.Background()
 	b.ReportAllocs()
@@ -35,16 +35,16 @@ func BenchmarkObserve(b *testing.B) {
 func TestLine(t *testing.T) {
 	for _, tt := range []struct {
 		name string
-		x    liked.Exchange
+		x    exchange.Exchange
 		want string
 	}{
-		{"like", liked.Exchange{Operation: "usersIdLike", Method: "POST", TransactionID: "2f6a", Status: 200, App: 7, User: 9, Duration: 1234567},
+		{"like", exchange.Exchange{Operation: "usersIdLike", Method: "POST", TransactionID: "2f6a", Status: 200, App: 7, User: 9, Duration: 1234567},
 			"level=INFO msg=request operation=usersIdLike method=POST status=200 duration=1.234567ms transaction=2f6a app=7 user=9"},
-		{"made-up method", liked.Exchange{Operation: "usersIdLike", Method: "A=B", TransactionID: "2f6a", Status: 405, Why: `no "A=B"`},
+		{"made-up method", exchange.Exchange{Operation: "usersIdLike", Method: "A=B", TransactionID: "2f6a", Status: 405, Why: `no "A=B"`},
 			`level=INFO msg=request operation=usersIdLike method="A=B" status=405 duration=0s transaction=2f6a why="no \"A=B\""`},
-		{"unknown operation", liked.Exchange{Operation: "x", Method: "GET", TransactionID: "2f6a", Status: 404},
+		{"unknown operation", exchange.Exchange{Operation: "x", Method: "GET", TransactionID: "2f6a", Status: 404},
 			"level=INFO msg=request operation=none method=GET status=404 duration=0s transaction=2f6a"},
-		{"fault", liked.Exchange{Operation: "usersIdLike", Method: "POST", TransactionID: "2f6a", Status: 500, App: 7, User: 9, Why: "w", Err: errors.New("disk: full")},
+		{"fault", exchange.Exchange{Operation: "usersIdLike", Method: "POST", TransactionID: "2f6a", Status: 500, App: 7, User: 9, Why: "w", Err: errors.New("disk: full")},
 			`level=ERROR msg=request operation=usersIdLike method=POST status=500 duration=0s transaction=2f6a app=7 user=9 why=w error="disk: full"`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
