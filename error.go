@@ -29,6 +29,7 @@ var kinds = []string{"internal", "invalid", "unauthorized", "forbidden", "not fo
 type Error struct {
 	Kind Kind
 	Msg  string
+	Post PostID // which of several posts that a call named; zero where there is nothing to tell apart
 	Err  error
 }
 

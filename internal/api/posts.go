@@ -1,6 +1,7 @@
 package api
 
 import (
+	"errors"
 	"regexp"
 	"strings"
 
@@ -122,7 +123,7 @@ func (a *API) createPost(c *call) (any, error) {
 		case liked.Forbidden:
 			return nil, a.duplicate.because(err.Error())
 		case liked.NotFound:
-			if post.InReplyTo != 0 {
+			if e, _ := errors.AsType[*liked.Error](err); e.Post != 0 && e.Post == post.InReplyTo {
 				return nil, a.replyUnseen.because(err.Error())
 			}
 			return nil, a.notPermitted.because(err.Error())

@@ -42,16 +42,17 @@ func (s *Store) Publish(ctx context.Context, p liked.Post) error {
 		p := p
 		e := newEyes(t.db(), p.Author)
 		for _, ref := range []*liked.PostID{&p.InReplyTo, &p.Quotes} {
-			if *ref == 0 {
+			named := *ref
+			if named == 0 {
 				continue
 			}
-			seen, err := e.post(*ref)
+			seen, err := e.post(named)
 			if err == nil && seen.RepostOf != 0 {
 				*ref = seen.RepostOf
 				_, err = e.post(*ref)
 			}
 			if err != nil && unlessUnseen(err) == nil {
-				return &liked.Error{Kind: liked.NotFound, Msg: err.Error()}
+				return &liked.Error{Kind: liked.NotFound, Msg: err.Error(), Post: named}
 			}
 			if err != nil {
 				return err

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"fmt"
 	"sync/atomic"
 	"time"
 
@@ -326,6 +327,27 @@ func publishRefuses(t *T) {
 				want = liked.NotFound
 			}
 			t.outcome(s.Publish(t.ctx, p), want)
+		}
+		if v.user == 0 {
+			continue
+		}
+		// Of several posts, the error names the one that it is about, as the new post does.
+		t.post(s, 2, 3)
+		for n := range 2 {
+			repost := newPost(5+n, 3)
+			repost.RepostOf = pid(1 + n)
+			if err := s.AddPost(t.ctx, repost); err != nil { // of what is gone already
+				t.fails(err, liked.NotFound)
+			}
+		}
+		for _, c := range []struct{ answers, quotes, want int }{{2, 1, 1}, {1, 2, 1}, {1, 9, 1}, {2, 9, 9}, {6, 5, 5}, {5, 6, 5}, {1, 1, 1}} {
+			p := published(20, "x")
+			p.InReplyTo, p.Quotes = pid(c.answers), pid(c.quotes)
+			err := s.Publish(t.ctx, p)
+			t.fails(err, liked.NotFound)
+			if e, is := err.(*liked.Error); is {
+				same(t, fmt.Sprintf("the post that an answer to %d that quotes %d is refused for", c.answers, c.quotes), number(e.Post), c.want)
+			}
 		}
 	}
 }
