@@ -87,11 +87,11 @@ func New(o Options) (*API, error) {
 			rt.route, rt.run, rt.problem = &v1Routes[i-len(routes)], (*API).runV1, a.v1Problem
 			a.older = append(a.older, rt)
 		}
-		rt.ids, rt.allow = rt.pathParams(), rt.route.allow
+		rt.path, rt.allow = rt.pathParams(), rt.route.allow
 		if rt.query != nil {
 			rt.params = rt.query(f)
 		}
-		if rt.likes && o.PrivateLikes {
+		if rt.is(listOfLikes) && o.PrivateLikes {
 			rt.allow &^= liked.AppOnly
 		}
 		rules := o.Limits.apply(rt.id, rt.limits)
@@ -111,8 +111,7 @@ func New(o Options) (*API, error) {
 // endpoint is a route with what New worked out for it.
 type endpoint struct {
 	*route
-	ids                 []string // names of the path's wildcards
-	params              []param  // of the query
+	path, params        []param // of the path's wildcards and of the query
 	allow               liked.Credential
 	userRules, appRules []limit.Rule
 
@@ -266,8 +265,8 @@ func (a *API) run(rt *endpoint, w http.ResponseWriter, r *http.Request, x *reque
 	c := &x.call
 	c.ctx, c.who = r.Context(), who
 	ids := x.idSpace[:0]
-	for i, name := range rt.ids {
-		p := pair{name, r.PathValue(name)}
+	for i := range rt.path {
+		p := pair{rt.path[i].name, r.PathValue(rt.path[i].name)}
 		n, _ := liked.ParseID[liked.PostID](p.value) // readQuery reports a bad one
 		ids, c.ids[i] = append(ids, p), int64(n)
 	}
@@ -282,7 +281,7 @@ func (a *API) run(rt *endpoint, w http.ResponseWriter, r *http.Request, x *reque
 			return nil, p
 		}
 	}
-	if rt.self && liked.UserID(c.ids[0]) != who.User {
+	if rt.is(ownPath) && liked.UserID(c.ids[0]) != who.User {
 		return nil, a.notSelf(ids[0].value, who.User)
 	}
 	if rt.writes() {
@@ -307,7 +306,7 @@ func (a *API) authorize(rt *endpoint, r *http.Request, x *requestState) (liked.P
 		return who, a.unsupported(who.Credential, rt.allow)
 	case who.Credential == liked.OAuth2User && !who.Scopes.Has(rt.scopes):
 		return who, a.forbidden.because("the token lacks the scopes " + (rt.scopes &^ who.Scopes).String())
-	case rt.paid && who.Tier == liked.SelfServe:
+	case rt.is(paid) && who.Tier == liked.SelfServe:
 		return who, a.wrongTier.because("the app's tier, self-serve, lacks this endpoint")
 	}
 	return who, nil

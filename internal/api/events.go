@@ -11,9 +11,6 @@ import (
 	"liked"
 )
 
-// streamed marks, in the table of routes, an endpoint that goes on answering: data is what an event is about.
-type streamed struct{ data any }
-
 // likeObject is X's "like with tweet author": who likes is not in it.
 type likeObject struct {
 	ID               string       `json:"id"`

@@ -22,7 +22,7 @@ func FuzzQuery(f *testing.F) {
 	for _, p := range []Profile{Profile2024, Profile2026} {
 		for i := range routes {
 			rt := &endpoint{route: &routes[i]}
-			rt.ids = rt.pathParams()
+			rt.path = rt.pathParams()
 			if rt.query != nil {
 				rt.params = rt.query(p.facts())
 			}
@@ -58,7 +58,7 @@ func FuzzQuery(f *testing.F) {
 					t.Fatalf("%s: %q: %q is %q", rt.id, raw, name, got)
 				}
 				for _, v := range got {
-					if p.form == oneOf && !slices.Contains(p.enum, v) || (p.form == ids || p.form == usernames) && (v == "" || len(got) > maxListed) {
+					if p.form == word && !slices.Contains(p.enum, v) || p.list && p.form != word && (v == "" || len(got) > maxListed) {
 						t.Fatalf("%s: %q: %q is accepted for %q", rt.id, raw, v, name)
 					}
 				}

@@ -106,7 +106,7 @@ func FuzzRoutes(f *testing.F) {
 		}
 		var want *route
 		for i := range routes {
-			if routes[i].method() == method && matches(routes[i].path(), escaped) && (want == nil || !strings.Contains(routes[i].path(), "{")) {
+			if routes[i].method() == method && matches(routes[i].address(), escaped) && (want == nil || !strings.Contains(routes[i].address(), "{")) {
 				want = &routes[i]
 			}
 		}
@@ -133,7 +133,7 @@ func matches(pattern, escaped string) bool {
 
 func TestFuzzSeedsMatch(t *testing.T) {
 	for _, rt := range routes {
-		if !matches(rt.path(), strings.NewReplacer("{id}", "1", "{tweet_id}", "2").Replace(rt.path())) {
+		if !matches(rt.address(), strings.NewReplacer("{id}", "1", "{tweet_id}", "2").Replace(rt.address())) {
 			t.Errorf("%s does not match itself", rt.pattern)
 		}
 	}
@@ -216,5 +216,23 @@ func TestDigits(t *testing.T) {
 				t.Errorf("%s: %q matches: %v, want %v", d, s, got, want)
 			}
 		}
+	}
+}
+
+// Only streams are streams, by their exact path and method.
+func TestStreams(t *testing.T) {
+	found := 0
+	for i := range routes {
+		rt := &routes[i]
+		_, endless := streamPaths[rt.address()]
+		if endless != Streams(rt.method(), rt.address()) || endless != strings.HasSuffix(rt.address(), "/stream") {
+			t.Errorf("%s: streams: %v", rt.pattern, Streams(rt.method(), rt.address()))
+		}
+		if endless {
+			found++
+		}
+	}
+	if found != 3 || Streams("POST", "/2/likes/firehose/stream") || Streams("GET", "/2/likes/firehose/stream/") {
+		t.Errorf("%d streams, or more than their paths and methods", found)
 	}
 }

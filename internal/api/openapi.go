@@ -27,14 +27,14 @@ func describe(f facts, endpoints []*endpoint) members {
 	paths := map[string]members{}
 	tags := []members{}
 	for _, rt := range endpoints {
-		tag := members{"name": f.tag(rt)}
+		tag := members{"name": f.tag(rt.tag)}
 		if !slices.ContainsFunc(tags, func(t members) bool { return t["name"] == tag["name"] }) {
 			tags = append(tags, tag)
 		}
-		if paths[rt.path()] == nil {
-			paths[rt.path()] = members{}
+		if paths[rt.address()] == nil {
+			paths[rt.address()] = members{}
 		}
-		paths[rt.path()][strings.ToLower(rt.method())] = d.operation(rt)
+		paths[rt.address()][strings.ToLower(rt.method())] = d.operation(rt)
 	}
 	d.scopes[liked.OfflineAccess.String()] = "To get a refresh token"
 	return members{
@@ -79,17 +79,17 @@ func newDescription(f facts) *description {
 }
 
 func (d *description) operation(rt *endpoint) members {
-	op := members{"operationId": rt.id, "summary": rt.summary, "tags": []string{d.tag(rt)}, "security": d.security(rt), "responses": d.responses(rt)}
-	if rt.streams() {
+	op := members{"operationId": rt.id, "summary": rt.summary, "tags": []string{d.tag(rt.tag)}, "security": d.security(rt), "responses": d.responses(rt)}
+	if rt.is(streaming) {
 		op["x-twitter-streaming"] = true // X's own word for it
 	}
 	var params []members
-	for _, name := range rt.ids {
-		params = append(params, members{"name": name, "in": "path", "required": true, "schema": rt.wordSchema(name)})
+	for _, p := range rt.path {
+		params = append(params, members{"name": p.name, "in": "path", "required": true, "schema": p.schema()})
 	}
 	for _, p := range rt.params {
-		param := members{"name": p.name, "in": "query", "required": p.required, "schema": rt.paramSchema(p)}
-		if p.form.list() {
+		param := members{"name": p.name, "in": "query", "required": p.required, "schema": p.schema()}
+		if p.list {
 			param["style"], param["explode"] = "form", false
 		}
 		params = append(params, param)
@@ -103,25 +103,12 @@ func (d *description) operation(rt *endpoint) members {
 	return op
 }
 
-// tag is the group of endpoints that the endpoint belongs to, as X's documentation groups them, but that
-// Activity is part of Webhooks: here subscriptions lead nowhere else.
-func (f facts) tag(rt *endpoint) string {
-	path := rt.path()
-	for _, group := range []struct{ words, tag string }{
-		{"/stream", "Stream"}, {"/likes", "Likes"}, {"/liked_tweets", "Likes"}, {"/liking_users", "Likes"},
-		{"/webhooks", "Webhooks"}, {"/activity", "Webhooks"}, {"/2/users", "Users"},
-	} {
-		if strings.Contains(path, group.words) {
-			return group.tag
-		}
+// tag is the profile's word for a group of endpoints.
+func (f facts) tag(tag string) string {
+	if tag == tagPosts {
+		return f.tagPosts
 	}
-	switch {
-	case !strings.HasPrefix(path, "/2/tweets"):
-		return "General"
-	case f.newerWords:
-		return "Posts"
-	}
-	return "Tweets"
+	return tag
 }
 
 // security lists the kinds of credential, any of which will do.
@@ -175,7 +162,7 @@ func (d *description) responses(rt *endpoint) members {
 		add(401, nil, "Who is calling is unknown.", ofGateway)
 		add(403, headers, "The caller may not do this. It is application/problem+json if the reason is the kind of credential, its scopes or the app's tier.", ofAPI, ofGateway)
 	}
-	if len(rt.ids) > 0 {
+	if len(rt.path) > 0 {
 		add(404, nil, "A segment of the path is empty, or only dots, so that this is no endpoint. There is no body.")
 	}
 	if rt.body != nil {
@@ -183,7 +170,7 @@ func (d *description) responses(rt *endpoint) members {
 		add(413, headers, "The body is larger than 64 KiB.", ofAPI)
 	}
 	switch {
-	case rt.streams():
+	case rt.is(streaming):
 		add(429, headers, "The app reads this partition of the stream already, or has tried to connect too often.", ofAPI)
 	case len(rt.userRules)+len(rt.appRules) > 0:
 		add(429, headers, "A rate limit is used up.", ofAPI)
@@ -193,10 +180,10 @@ func (d *description) responses(rt *endpoint) members {
 
 	success := members{"description": "Done.", "content": members{ofAPI: members{"schema": d.answer(rt)}}}
 	status := http.StatusOK
-	if rt.streams() {
+	if rt.is(streaming) {
 		success["description"] = "Lines that end with CRLF, and go on. Each is such an object, or empty: a sign of life."
 	}
-	if _, ok := rt.answer.(created); ok {
+	if rt.is(creates) {
 		status = http.StatusCreated
 		headers = maps.Clone(headers)
 		headers["location"] = members{"schema": members{"type": "string", "format": "uri"}}
@@ -242,19 +229,14 @@ func limitHeader(r limit.Rule) (name, of string) {
 // answer is the schema of what succeeds: a document, with the members that the endpoint's parameters call for.
 func (d *description) answer(rt *endpoint) members {
 	data := rt.answer
-	switch v := data.(type) {
-	case created:
-		data = v.Data
-	case streamed:
-		data = v.data
-	case listed:
-		return closed(members{"data": d.schemaOf(reflect.TypeOf(v.data)), "meta": d.schemaOf(reflect.TypeOf(v.meta))}, "data", "meta")
+	if rt.meta != nil {
+		return closed(members{"data": d.schemaOf(reflect.TypeOf(data)), "meta": d.schemaOf(reflect.TypeOf(rt.meta))}, "data", "meta")
 	}
 	if data == nil {
 		return members{"type": "object"}
 	}
 	properties := members{"data": d.schemaOf(reflect.TypeOf(data))}
-	if rt.streams() {
+	if rt.is(streaming) {
 		properties["errors"] = members{"type": "array", "minItems": 1, "items": ref("Disconnect")}
 		if _, ok := rt.param("expansions"); ok {
 			properties["includes"] = d.schemaOf(reflect.TypeFor[includes]())
@@ -379,20 +361,17 @@ func closed(properties members, required ...string) members {
 	return s
 }
 
-// wordSchema is the schema of the values under the name, in the path or in the query. An id is of what the path is about.
-func (rt *endpoint) wordSchema(name string) members {
-	switch {
-	case name == "webhook_id" || name == "subscription_id":
-		return members{"type": "string", "pattern": hookPattern.String()}
-	case strings.HasPrefix(name, "username"):
-		return ref("Username")
-	case strings.HasPrefix(rt.path(), "/2/users") && !strings.HasPrefix(name, "tweet"):
-		return ref("UserID")
+// schema describes the values of a parameter.
+func (p param) schema() members {
+	if p.list {
+		one := p
+		one.list = false
+		list := members{"type": "array", "minItems": 1, "items": one.schema()}
+		if p.form != word {
+			list["maxItems"] = maxListed
+		}
+		return list
 	}
-	return ref("PostID")
-}
-
-func (rt *endpoint) paramSchema(p param) members {
 	switch p.form {
 	case integer:
 		schema := members{"type": "integer", "minimum": p.min, "maximum": p.max}
@@ -404,11 +383,16 @@ func (rt *endpoint) paramSchema(p param) members {
 		return members{"type": "string", "minLength": 1}
 	case dateTime:
 		return members{"type": "string", "format": "date-time"}
-	case ids, usernames:
-		return members{"type": "array", "minItems": 1, "maxItems": maxListed, "items": rt.wordSchema(p.name)}
-	default:
-		return members{"type": "array", "minItems": 1, "items": oneOfWords(p.enum)}
+	case userID:
+		return ref("UserID")
+	case postID:
+		return ref("PostID")
+	case username:
+		return ref("Username")
+	case webhookID, subscriptionID:
+		return members{"type": "string", "pattern": hookPattern.String()}
 	}
+	return oneOfWords(p.enum)
 }
 
 func (s *schema) describe(f facts) members {

@@ -33,11 +33,11 @@ func TestTrimDocument(t *testing.T) {
 	}
 	paths := map[string]map[string]any{}
 	for _, rt := range routes {
-		if paths[rt.path()] == nil {
-			paths[rt.path()] = map[string]any{}
+		if paths[rt.address()] == nil {
+			paths[rt.address()] = map[string]any{}
 		}
 		method := strings.ToLower(rt.method())
-		paths[rt.path()][method] = doc["paths"].(map[string]any)[rt.path()].(map[string]any)[method]
+		paths[rt.address()][method] = doc["paths"].(map[string]any)[rt.address()].(map[string]any)[method]
 	}
 	components := doc["components"].(map[string]any)
 	kept := map[string]map[string]any{"securitySchemes": components["securitySchemes"].(map[string]any)}
@@ -132,7 +132,7 @@ func TestRoutesAreX(t *testing.T) {
 		rt := &routes[i]
 		t.Run(rt.id, func(t *testing.T) {
 			var op *openapi3.Operation
-			if item := doc.Paths.Value(rt.path()); item != nil {
+			if item := doc.Paths.Value(rt.address()); item != nil {
 				op = item.GetOperation(rt.method())
 			}
 			if op == nil {
@@ -162,7 +162,7 @@ func TestRoutesAreX(t *testing.T) {
 				}
 			}
 			ours := rt.allow
-			if rt.likes {
+			if rt.is(listOfLikes) {
 				ours &^= liked.AppOnly // likes are private in 2026
 			}
 			if scopes != rt.scopes || allow != ours {
@@ -172,10 +172,13 @@ func TestRoutesAreX(t *testing.T) {
 			if rt.query != nil {
 				params = rt.query(facts)
 			}
-			names := rt.pathParams()
+			var names []string
+			for _, p := range rt.pathParams() {
+				names = append(names, p.name)
+			}
 			for _, p := range params {
 				// The older word for post.fields, which X goes on taking. Streams have no newer one.
-				if p.name != "tweet.fields" || rt.streams() {
+				if p.name != "tweet.fields" || rt.is(streaming) {
 					names = append(names, p.name)
 				}
 			}

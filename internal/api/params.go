@@ -14,8 +14,9 @@ import (
 type param struct {
 	name     string
 	form     form
+	list     bool // values with commas between them; ids and usernames are 1 to maxListed
 	required bool
-	enum     []string // of oneOf, in the order in which error texts print them
+	enum     []string // of word, in the order in which error texts print them
 	min, max int      // of integer
 	preset   int      // of integer: what goes without saying, if that is not 0
 }
@@ -24,19 +25,20 @@ type param struct {
 type form uint8
 
 const (
-	oneOf     form = iota // a list of words of enum
-	integer               // from min to max
-	text                  // anything
-	dateTime              // of RFC 3339
-	ids                   // a list of 1 to maxListed ids
-	usernames             // a list of 1 to maxListed usernames
+	word     form = iota // of enum
+	integer              // from min to max
+	text                 // anything
+	dateTime             // of RFC 3339
+	userID
+	postID
+	username
+	webhookID
+	subscriptionID
 )
 
 const maxListed = 100
 
 const usernamePattern = "^[A-Za-z0-9_]{1,15}$"
-
-func (f form) list() bool { return f == oneOf || f == ids || f == usernames }
 
 // A query is the values of an endpoint's query parameters, those of lists split at their commas.
 type query map[string][]string
@@ -64,13 +66,9 @@ type pair struct{ name, value string }
 // request, and then what is missing.
 func (rt *endpoint) readQuery(path []pair, raw string) (query, []fault) {
 	var faults []fault
-	for _, p := range path {
-		if p.name == "username" {
-			if !liked.ValidUsername(p.value) {
-				faults = append(faults, badValue(p, "does not match "+usernamePattern))
-			}
-		} else if _, err := liked.ParseID[liked.PostID](p.value); err != nil {
-			faults = append(faults, badValue(p, "is not valid"))
+	for i, p := range path {
+		if what := rt.path[i].refuse(p.value); what != "" {
+			faults = append(faults, badValue(p, what))
 		}
 	}
 	sent, ok := splitQuery(raw)
@@ -97,7 +95,7 @@ func (rt *endpoint) readQuery(path []pair, raw string) (query, []fault) {
 				values = query{}
 			}
 			values[p.name] = []string{p.value}
-			if known.form.list() {
+			if known.list {
 				values[p.name] = strings.Split(p.value, ",")
 			}
 			if f, bad := known.check(p.value, values[p.name]); bad {
@@ -119,41 +117,46 @@ func empty(name string) fault {
 
 // check says what is wrong with the values, which are not empty and were sent as raw.
 func (p param) check(raw string, values []string) (f fault, bad bool) {
-	if (p.form == ids || p.form == usernames) && len(values) > maxListed {
+	if p.list && p.form != word && len(values) > maxListed {
 		return fault{&faultParameter{p.name, values}, "The number of values in the `" + p.name + "` query parameter list [" +
 			strconv.Itoa(len(values)) + "] is not between 1 and " + strconv.Itoa(maxListed)}, true
 	}
 	for _, v := range values {
-		what := ""
-		switch p.form {
-		case oneOf:
-			if !slices.Contains(p.enum, v) {
-				what = "is not one of [" + strings.Join(p.enum, ",") + "]"
-			}
-		case integer:
-			if n, err := strconv.ParseInt(v, 10, 32); err != nil || v[0] == '+' {
-				what = "is not a valid integer"
-			} else if int(n) < p.min || int(n) > p.max {
-				what = "is not between " + strconv.Itoa(p.min) + " and " + strconv.Itoa(p.max)
-			}
-		case dateTime:
-			if _, err := time.Parse(time.RFC3339, v); err != nil {
-				what = "is not a valid RFC3339 date-time"
-			}
-		case ids:
-			if _, err := liked.ParseID[liked.PostID](v); err != nil {
-				what = "is not valid"
-			}
-		case usernames:
-			if !liked.ValidUsername(v) {
-				what = "does not match " + usernamePattern
-			}
-		}
-		if what != "" {
+		if what := p.refuse(v); what != "" {
 			return fault{&faultParameter{p.name, []string{raw}}, "The `" + p.name + "` query parameter value [" + v + "] " + what}, true
 		}
 	}
 	return f, false
+}
+
+// refuse says what is wrong with one value; it returns "" for one that is right.
+func (p param) refuse(v string) string {
+	switch p.form {
+	case word:
+		if !slices.Contains(p.enum, v) {
+			return "is not one of [" + strings.Join(p.enum, ",") + "]"
+		}
+	case integer:
+		if n, err := strconv.ParseInt(v, 10, 32); err != nil || v[0] == '+' {
+			return "is not a valid integer"
+		} else if int(n) < p.min || int(n) > p.max {
+			return "is not between " + strconv.Itoa(p.min) + " and " + strconv.Itoa(p.max)
+		}
+	case text:
+	case dateTime:
+		if _, err := time.Parse(time.RFC3339, v); err != nil {
+			return "is not a valid RFC3339 date-time"
+		}
+	case username:
+		if !liked.ValidUsername(v) {
+			return "does not match " + usernamePattern
+		}
+	default:
+		if _, err := liked.ParseID[liked.PostID](v); err != nil {
+			return "is not valid"
+		}
+	}
+	return ""
 }
 
 func badValue(p pair, what string) fault {
@@ -170,8 +173,8 @@ func (rt *endpoint) param(name string) (param, bool) {
 
 // paramNames lists every parameter of the endpoint, those of the path first.
 func (rt *endpoint) paramNames() []string {
-	names := slices.Clone(rt.ids)
-	for _, p := range rt.params {
+	var names []string
+	for _, p := range slices.Concat(rt.path, rt.params) {
 		names = append(names, p.name)
 	}
 	return names
@@ -210,22 +213,22 @@ func splitQuery(raw string) (pairs []pair, ok bool) {
 
 func postQuery(f facts) []param {
 	return slices.Concat(
-		[]param{{name: "expansions", enum: f.postExpansions}},
+		[]param{{name: "expansions", list: true, enum: f.postExpansions}},
 		f.postFieldParams(),
 		[]param{
-			{name: "media.fields", enum: mediaFields},
-			{name: "poll.fields", enum: pollFields},
-			{name: "place.fields", enum: placeFields},
-			{name: "user.fields", enum: f.userFields},
+			{name: "media.fields", list: true, enum: mediaFields},
+			{name: "poll.fields", list: true, enum: pollFields},
+			{name: "place.fields", list: true, enum: placeFields},
+			{name: "user.fields", list: true, enum: f.userFields},
 		})
 }
 
 func userQuery(f facts) []param {
-	return slices.Concat([]param{{name: "expansions", enum: f.userExpansions}}, f.postFieldParams(), []param{{name: "user.fields", enum: f.userFields}})
+	return slices.Concat([]param{{name: "expansions", list: true, enum: f.userExpansions}}, f.postFieldParams(), []param{{name: "user.fields", list: true, enum: f.userFields}})
 }
 
 func (f facts) postFieldParams() []param {
-	params := []param{{name: "tweet.fields", enum: f.postFields}}
+	params := []param{{name: "tweet.fields", list: true, enum: f.postFields}}
 	if f.newerWords {
 		newer := slices.Clone(f.postFields)
 		for i, field := range newer {
@@ -235,20 +238,20 @@ func (f facts) postFieldParams() []param {
 				}
 			}
 		}
-		params = append(params, param{name: "post.fields", enum: append(newer, "article_title")})
+		params = append(params, param{name: "post.fields", list: true, enum: append(newer, "article_title")})
 	}
 	return params
 }
 
 func postsQuery(f facts) []param {
-	return append([]param{{name: "ids", form: ids, required: true}}, postQuery(f)...)
+	return append([]param{{name: "ids", form: postID, list: true, required: true}}, postQuery(f)...)
 }
 func usersQuery(f facts) []param {
-	return append([]param{{name: "ids", form: ids, required: true}}, userQuery(f)...)
+	return append([]param{{name: "ids", form: userID, list: true, required: true}}, userQuery(f)...)
 }
 
 func usernamesQuery(f facts) []param {
-	return append([]param{{name: "usernames", form: usernames, required: true}}, userQuery(f)...)
+	return append([]param{{name: "usernames", form: username, list: true, required: true}}, userQuery(f)...)
 }
 
 func likedPostsQuery(f facts) []param  { return append(pageParams(5), postQuery(f)...) }

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -34,22 +33,22 @@ func (a *API) Postman() []postman.Folder {
 		f.Item = append(f.Item, item)
 	}
 	for _, rt := range a.described {
-		folder(d.tag(rt), "", nil)
+		folder(d.tag(rt.tag), "", nil)
 	}
 	// Within a folder what is read has been written, and what is deleted is read before.
 	order := map[string]int{http.MethodPost: 0, http.MethodGet: 1, http.MethodPut: 1, http.MethodDelete: 2}
 	described := slices.Clone(a.described)
 	slices.SortStableFunc(described, func(a, b *endpoint) int { return order[a.method()] - order[b.method()] })
 	for _, rt := range described {
-		add(folder(d.tag(rt), "", nil), d.item(rt, rt.allow))
+		add(folder(d.tag(rt.tag), "", nil), d.item(rt, rt.allow))
 	}
 	for _, rt := range described {
-		if rt.self && rt.allow&liked.OAuth1User != 0 {
+		if rt.is(ownPath) && rt.allow&liked.OAuth1User != 0 {
 			add(folder("OAuth 1.0a", "The same requests, signed.", postman.OAuth1("")), d.item(rt, liked.OAuth1User))
 		}
 	}
 	for _, rt := range described {
-		if rt.likes && rt.allow&liked.AppOnly != 0 {
+		if rt.is(listOfLikes) && rt.allow&liked.AppOnly != 0 {
 			add(folder("App-only", "The same requests, by an app for nobody in particular.", postman.Bearer("{{bearerToken}}")), d.item(rt, liked.AppOnly))
 		}
 	}
@@ -61,7 +60,7 @@ func (a *API) Postman() []postman.Folder {
 
 // item is the request of an endpoint by somebody with one of the kinds of credential.
 func (d *description) item(rt *endpoint, kinds liked.Credential) postman.Item {
-	r := postman.New(rt.method(), rt.path(), rt.example, rt.exampleQuery())
+	r := postman.New(rt.method(), rt.address(), rt.example, rt.exampleQuery())
 	if rt.body != nil {
 		r.JSON(rt.body.example())
 	}
@@ -90,11 +89,11 @@ func (d *description) item(rt *endpoint, kinds liked.Credential) postman.Item {
 		item.Response = append(item.Response, postman.Response{Name: name, OriginalRequest: changed})
 	}
 	item.Event = append(item.Event, d.test(rt, rules))
-	if rt.streams() { // the answer has no end
+	if rt.is(streaming) { // the answer has no end
 		item.Event = append(item.Event, postman.OnlyWith("streams"))
 		return item
 	}
-	if d.tag(rt) == "Webhooks" {
+	if d.tag(rt.tag) == "Webhooks" {
 		item.Event = append(item.Event, postman.OnlyWith("webhookUrl", replayTimes(rt)...))
 	}
 	if rt.answer == nil { // it is larger than all others together
@@ -111,14 +110,14 @@ func (d *description) item(rt *endpoint, kinds liked.Credential) postman.Item {
 	case rt.writes() && rt.scopes != 0:
 		save("A token without the scopes", saved, func(*postman.Request) {})
 	}
-	if rt.self {
+	if rt.is(ownPath) {
 		save("On behalf of somebody else", saved, func(r *postman.Request) { r.URL.Variable[0].Value = "12" })
 	}
-	if len(rt.ids) > 0 {
-		last := len(rt.ids) - 1
-		save("A malformed "+rt.ids[last], saved, func(r *postman.Request) { r.URL.Variable[last].Value = "not-one" })
-		if !rt.writes() || d.tag(rt) == "Webhooks" {
-			save("Nothing of that "+rt.ids[last], saved, func(r *postman.Request) { r.URL.Variable[last].Value = "404" })
+	if len(rt.path) > 0 {
+		last := len(rt.path) - 1
+		save("A malformed "+rt.path[last].name, saved, func(r *postman.Request) { r.URL.Variable[last].Value = "not-one" })
+		if !rt.writes() || d.tag(rt.tag) == "Webhooks" {
+			save("Nothing of that "+rt.path[last].name, saved, func(r *postman.Request) { r.URL.Variable[last].Value = "404" })
 		}
 	}
 	if rt.body != nil {
@@ -132,7 +131,7 @@ func (d *description) item(rt *endpoint, kinds liked.Credential) postman.Item {
 		}
 		another("No such post", "{{postId}}", "404")
 		another("No such user", "{{userId}}", "404")
-		if len(rt.ids) == 0 { // else what the path names, and another request has deleted, is missed first
+		if len(rt.path) == 0 { // else what the path names, and another request has deleted, is missed first
 			another("No such webhook", "{{webhookId}}", "404")
 		}
 		another("An event of another type", likeCreate, "follow.follow")
@@ -151,10 +150,10 @@ func (d *description) olderItem(rt *endpoint) postman.Item {
 	switch {
 	case rt.writes():
 		query = []postman.Variable{{Key: "id", Value: "{{postId}}"}}
-	case rt.likes:
+	case rt.is(listOfLikes):
 		query = []postman.Variable{{Key: "user_id", Value: "{{userId}}"}, {Key: "count", Value: "20", Disabled: true}}
 	}
-	r := postman.New(rt.method(), rt.path(), rt.example, query)
+	r := postman.New(rt.method(), rt.address(), rt.example, query)
 	r.Description = rt.words(rt.userRules)
 	lines := append(promises(http.StatusOK, "application/json"), limitTests(rt.userRules)...)
 	lines = append(lines, `const answer = pm.response.json();`)
@@ -162,7 +161,7 @@ func (d *description) olderItem(rt *endpoint) postman.Item {
 	case rt.writes():
 		lines = append(lines, `pm.test("it is the post", () => pm.expect(answer.id_str).to.eql(pm.variables.get("postId")));`,
 			fmt.Sprintf(`pm.test("it says whether the user likes it", () => pm.expect(answer.favorited).to.eql(%t));`, rt.id == "favoritesCreate"))
-	case rt.likes:
+	case rt.is(listOfLikes):
 		lines = append(lines, `pm.test("it is a list of posts", () => answer.forEach((post) => pm.expect(post).to.include.keys("id_str", "favorite_count")));`)
 	default:
 		lines = append(lines, `pm.test("it is the user", () => pm.expect(answer.id_str).to.eql(pm.variables.get("userId")));`)
@@ -176,7 +175,7 @@ func (d *description) olderItem(rt *endpoint) postman.Item {
 // test is the script that holds an answer to the status, the content type, the shape and the headers that it must have.
 func (d *description) test(rt *endpoint, rules []limit.Rule) postman.Event {
 	status := http.StatusOK
-	if _, ok := rt.answer.(created); ok {
+	if rt.is(creates) {
 		status = http.StatusCreated
 	}
 	lines := append(promises(status, "application/json"), limitTests(rules)...)
@@ -185,11 +184,14 @@ func (d *description) test(rt *endpoint, rules []limit.Rule) postman.Event {
 		panic(err) // it was read from JSON-like data
 	}
 	lines = append(lines, "const schema = "+string(schema)+";", `pm.test("it has the shape that it must have", () => pm.response.to.have.jsonSchema(schema));`)
-	if rt.self {
+	if rt.is(ownPath) {
 		lines = append(lines, fmt.Sprintf(`pm.test("it says what is now", () => pm.expect(pm.response.json().data.liked).to.eql(%t));`, rt.method() == http.MethodPost))
 	}
 	switch rt.answer.(type) { // what later requests of a run change and delete
-	case created:
+	case postObject:
+		if !rt.is(creates) {
+			break
+		}
 		lines = append(lines, `pm.environment.set("newPostId", pm.response.json().data.id);`)
 	case webhookObject:
 		lines = append(lines, `pm.environment.set("webhookId", pm.response.json().data.id);`)
@@ -237,18 +239,19 @@ func (rt *endpoint) words(rules []limit.Rule) string {
 // example is the value of a name in the path or of a list in the query: a variable of the environment. Who deletes a post
 // deletes one that was made for that, and where likes are private one asks who likes a post of one's own.
 func (rt *endpoint) example(name string) string {
-	switch schema := rt.wordSchema(name); {
-	case name == "webhook_id":
+	params := slices.Concat(rt.path, rt.params)
+	switch form := params[slices.IndexFunc(params, func(p param) bool { return p.name == name })].form; {
+	case form == webhookID:
 		return "{{webhookId}}"
-	case name == "subscription_id":
+	case form == subscriptionID:
 		return "{{subscriptionId}}"
-	case rt.method() == http.MethodDelete && !rt.self && reflect.DeepEqual(schema, ref("PostID")):
+	case rt.method() == http.MethodDelete && !rt.is(ownPath) && form == postID:
 		return "{{newPostId}}"
-	case rt.likes && rt.allow != rt.route.allow && reflect.DeepEqual(schema, ref("PostID")):
+	case rt.is(listOfLikes) && rt.allow != rt.route.allow && form == postID:
 		return "{{ownPostId}}"
-	case reflect.DeepEqual(schema, ref("UserID")):
+	case form == userID:
 		return "{{userId}}"
-	case reflect.DeepEqual(schema, ref("Username")):
+	case form == username:
 		return "{{username}}"
 	}
 	return "{{postId}}"
@@ -259,7 +262,7 @@ func (rt *endpoint) exampleQuery() (query []postman.Variable) {
 	for _, p := range rt.params {
 		v := postman.Variable{Key: p.name, Disabled: !p.required}
 		switch p.form {
-		case ids, usernames:
+		case userID, postID, username:
 			v.Value, v.Description = rt.example(p.name), "1 to "+strconv.Itoa(maxListed)+", with commas between them"
 		case integer:
 			v.Value, v.Description = strconv.Itoa(p.max), fmt.Sprintf("%d to %d", p.min, p.max)

@@ -45,8 +45,9 @@ type facts struct {
 	closedLikeBody bool // an unknown key in the body of a like is refused
 	connectionHash bool
 	varyEncoding   bool
-	privateLikes   bool // X made likes private in June 2024
-	newerWords     bool // "post" is understood beside "tweet" (see fields.go)
+	privateLikes   bool   // X made likes private in June 2024
+	tagPosts       string // see tagPosts of routes.go
+	newerWords     bool   // "post" is understood beside "tweet" (see fields.go)
 
 	// The values of list parameters, in the order in which error texts print them.
 	postFields, userFields         []string
@@ -68,6 +69,7 @@ func (p Profile) facts() facts {
 			closedLikeBody: true,
 			varyEncoding:   true,
 			privateLikes:   true,
+			tagPosts:       "Posts",
 			newerWords:     true,
 			postFields:     postFields2026,
 			userFields:     append(slices.Clone(userFields), "subscribes_to_you", "confirmed_email"),
@@ -83,6 +85,7 @@ func (p Profile) facts() facts {
 		apiVersion:     "2.66",
 		indentGateway:  true,
 		connectionHash: true,
+		tagPosts:       "Tweets",
 		postFields:     postFields,
 		userFields:     userFields,
 		postExpansions: postExpansions,

@@ -9,25 +9,50 @@ import (
 	"liked/internal/limit"
 )
 
-// route is one endpoint. The table of routes is the only list of them: the mux, authorization, rate limits,
-// validation, logs and metrics all read it.
+// route is one endpoint. The table of routes is the only list of them: the mux, authorization, rate limits, validation,
+// the description, the Postman collection, logs and metrics all read it. Its order is one in which all requests succeed:
+// what is read was written before, and what is deleted was read before.
 //
 // To add an endpoint, add a row and write its serve method, which runs once everything that the row says holds.
 type route struct {
 	pattern string           // of net/http's mux, with the method
 	id      string           // operationId in X's OpenAPI document
-	summary string           // of what it does
+	tag     string           // the group of endpoints that it belongs to
+	summary string           // what it does
+	allow   liked.Credential // kinds of credential that it takes; zero: it needs none
 	scopes  liked.Scope      // all of them, of an OAuth 2.0 user token
-	allow   liked.Credential // kinds of credential; zero: nobody needs one
-	paid    bool             // not in the self-serve tiers
-	likes   bool             // a list of likes, which no app may see without a user where likes are private
-	self    bool             // {id} must be the user who calls
+	flags   flags
 	limits  []limit.Rule
+	path    []form // of the pattern's wildcards, in their order
 	query   func(facts) []param
 	body    *schema
-	answer  any // a value of the type of what succeeds: the data of a document, streamed or not, or nil for JSON that is none
+	answer  any // a value of the type of the data of what succeeds; nil for JSON of any kind
+	meta    any // a value of the type of the meta beside it; nil: that of pages, if the endpoint has pages
 	serve   func(*API, *call) (any, error)
 }
+
+// flags are the properties of a route that hold or do not.
+type flags uint8
+
+const (
+	paid        flags = 1 << iota // not in the self-serve tiers
+	listOfLikes                   // which no app may see without a user where likes are private
+	ownPath                       // the first id of the path must be the user who calls
+	creates                       // success is a 201 with a location
+	streaming                     // the answer goes on, event by event, until the client leaves
+)
+
+// The groups of endpoints are those of X's documentation, but that Activity is part of Webhooks: here subscriptions lead
+// nowhere else.
+const (
+	tagLikes    = "Likes"
+	tagUsers    = "Users"
+	tagPosts    = "Posts" // facts.tagPosts is the word of the profile
+	tagStream   = "Stream"
+	tagWebhooks = "Webhooks"
+	tagGeneral  = "General"
+	tagOlder    = "API 1.1"
+)
 
 const (
 	userContext = liked.OAuth1User | liked.OAuth2User
@@ -41,32 +66,320 @@ const (
 )
 
 var routes = []route{
-	{"POST /2/users/{id}/likes", "usersIdLike", "Like a post", likeScopes, userContext, true, false, true, likeLimits, nil, likeBody, likeState{}, (*API).like},
-	{"DELETE /2/users/{id}/likes/{tweet_id}", "usersIdUnlike", "Take a like back", likeScopes, userContext, true, false, true, likeLimits, nil, nil, likeState{}, (*API).unlike},
-	{"GET /2/users/{id}/liked_tweets", "usersIdLikedTweets", "List the posts that a user likes, newest like first", listScopes, anyContext, true, true, false, per15m(75, 75), likedPostsQuery, nil, []postObject{}, (*API).likedPosts},
-	{"GET /2/tweets/{id}/liking_users", "tweetsIdLikingUsers", "List the users who like a post, newest like first", listScopes, anyContext, true, true, false, per15m(75, 75), likingUsersQuery, nil, []userObject{}, (*API).likingUsers},
-	{"GET /2/users/me", "findMyUser", "Look up the user who calls", readScopes, userContext, false, false, false, per15m(75, 0), userQuery, nil, userObject{}, (*API).me},
-	{"GET /2/users/{id}", "findUserById", "Look up a user", readScopes, anyContext, false, false, false, per15m(900, 300), userQuery, nil, userObject{}, (*API).user},
-	{"GET /2/users", "findUsersById", "Look up users", readScopes, anyContext, false, false, false, per15m(900, 300), usersQuery, nil, []userObject{}, (*API).users},
-	{"GET /2/users/by/username/{username}", "findUserByUsername", "Look up a user by username", readScopes, anyContext, false, false, false, per15m(900, 300), userQuery, nil, userObject{}, (*API).userByUsername},
-	{"GET /2/users/by", "findUsersByUsername", "Look up users by username", readScopes, anyContext, false, false, false, per15m(900, 300), usernamesQuery, nil, []userObject{}, (*API).usersByNames},
-	{"GET /2/tweets/{id}", "findTweetById", "Look up a post", readScopes, anyContext, false, false, false, per15m(900, 450), postQuery, nil, postObject{}, (*API).post},
-	{"GET /2/tweets", "findTweetsById", "Look up posts", readScopes, anyContext, false, false, false, per15m(5000, 3500), postsQuery, nil, []postObject{}, (*API).posts},
-	{"POST /2/tweets", "createTweet", "Publish a post", writeScopes, userContext, false, false, false, postLimits, nil, postBody, created{document{Data: postObject{}}, ""}, (*API).createPost},
-	{"DELETE /2/tweets/{id}", "deleteTweetById", "Delete a post", writeScopes, userContext, false, false, false, per15m(50, 0), nil, nil, deletion{}, (*API).deletePost},
-	{"GET /2/likes/firehose/stream", "streamLikesFirehose", "Stream all public likes", 0, liked.AppOnly, true, false, false, per15m(0, attempts*liked.Partitions), firehoseQuery, nil, streamed{likeObject{}}, (*API).firehose},
-	{"GET /2/likes/sample10/stream", "streamLikesSample10", "Stream a tenth of all public likes", 0, liked.AppOnly, true, false, false, per15m(0, attempts*samplePartitions), sampleQuery, nil, streamed{likeObject{}}, (*API).sample},
-	{"GET /2/likes/compliance/stream", "streamLikesCompliance", "Stream the likes that are taken back", 0, liked.AppOnly, true, false, false, per15m(0, attempts), complianceQuery, nil, streamed{unlikeObject{}}, (*API).compliance},
-	{"POST /2/webhooks", "createWebhooks", "Register a webhook, which is challenged at once", 0, appContext, false, false, false, per15m(450, 450), nil, webhookBody, webhookObject{}, (*API).createWebhook},
-	{"GET /2/webhooks", "getWebhooks", "List the app's webhooks", 0, liked.AppOnly, false, false, false, per15m(0, 450), webhooksQuery, nil, listed{[]webhookObject{}, counted{}}, (*API).webhooks},
-	{"PUT /2/webhooks/{webhook_id}", "validateWebhooks", "Challenge a webhook, which a right answer makes valid again", 0, appContext, false, false, false, per15m(450, 450), nil, nil, validity{}, (*API).validateWebhook},
-	{"DELETE /2/webhooks/{webhook_id}", "deleteWebhooks", "Remove a webhook", 0, appContext, false, false, false, per15m(450, 450), nil, nil, deletion{}, (*API).deleteWebhook},
-	{"POST /2/webhooks/replay", "createWebhookReplayJob", "Deliver to a webhook once more what happened in a time", 0, liked.AppOnly, false, false, false, per15m(0, 100), nil, replayBody, replayJob{}, (*API).replayWebhook},
-	{"POST /2/activity/subscriptions", "createActivitySubscription", "Subscribe to a user's likes", 0, anyContext, false, false, false, per15m(500, 500), nil, subscriptionBody, subscribed{}, (*API).subscribe},
-	{"GET /2/activity/subscriptions", "getActivitySubscriptions", "List subscriptions", liked.LikeRead | liked.TweetRead, anyContext, false, false, false, per15m(500, 500), subscriptionsQuery, nil, listed{[]subscriptionObject{}, total{}}, (*API).subscriptions},
-	{"PUT /2/activity/subscriptions/{subscription_id}", "updateActivitySubscription", "Change where a subscription leads, and its tag", 0, liked.AppOnly, false, false, false, per15m(0, 500), nil, resubscriptionBody, resubscribed{}, (*API).resubscribe},
-	{"DELETE /2/activity/subscriptions/{subscription_id}", "deleteActivitySubscription", "End a subscription", 0, liked.AppOnly, false, false, false, per15m(0, 500), nil, nil, listed{deletion{}, total{}}, (*API).unsubscribe},
-	{"GET /2/openapi.json", "getOpenApiSpec", "Describe this API, in OpenAPI 3.0", 0, 0, false, false, false, nil, nil, nil, nil, (*API).openAPI},
+	{
+		pattern: "POST /2/users/{id}/likes",
+		id:      "usersIdLike",
+		tag:     tagLikes,
+		summary: "Like a post",
+		allow:   userContext,
+		scopes:  likeScopes,
+		flags:   paid | ownPath,
+		limits:  likeLimits,
+		path:    []form{userID},
+		body:    likeBody,
+		answer:  likeState{},
+		serve:   (*API).like,
+	},
+	{
+		pattern: "GET /2/users/{id}/liked_tweets",
+		id:      "usersIdLikedTweets",
+		tag:     tagLikes,
+		summary: "List the posts that a user likes, newest like first",
+		allow:   anyContext,
+		scopes:  listScopes,
+		flags:   paid | listOfLikes,
+		limits:  per15m(75, 75),
+		path:    []form{userID},
+		query:   likedPostsQuery,
+		answer:  []postObject{},
+		serve:   (*API).likedPosts,
+	},
+	{
+		pattern: "GET /2/tweets/{id}/liking_users",
+		id:      "tweetsIdLikingUsers",
+		tag:     tagLikes,
+		summary: "List the users who like a post, newest like first",
+		allow:   anyContext,
+		scopes:  listScopes,
+		flags:   paid | listOfLikes,
+		limits:  per15m(75, 75),
+		path:    []form{postID},
+		query:   likingUsersQuery,
+		answer:  []userObject{},
+		serve:   (*API).likingUsers,
+	},
+	{
+		pattern: "DELETE /2/users/{id}/likes/{tweet_id}",
+		id:      "usersIdUnlike",
+		tag:     tagLikes,
+		summary: "Take a like back",
+		allow:   userContext,
+		scopes:  likeScopes,
+		flags:   paid | ownPath,
+		limits:  likeLimits,
+		path:    []form{userID, postID},
+		answer:  likeState{},
+		serve:   (*API).unlike,
+	},
+	{
+		pattern: "GET /2/users/me",
+		id:      "findMyUser",
+		tag:     tagUsers,
+		summary: "Look up the user who calls",
+		allow:   userContext,
+		scopes:  readScopes,
+		limits:  per15m(75, 0),
+		query:   userQuery,
+		answer:  userObject{},
+		serve:   (*API).me,
+	},
+	{
+		pattern: "GET /2/users/{id}",
+		id:      "findUserById",
+		tag:     tagUsers,
+		summary: "Look up a user",
+		allow:   anyContext,
+		scopes:  readScopes,
+		limits:  per15m(900, 300),
+		path:    []form{userID},
+		query:   userQuery,
+		answer:  userObject{},
+		serve:   (*API).user,
+	},
+	{
+		pattern: "GET /2/users",
+		id:      "findUsersById",
+		tag:     tagUsers,
+		summary: "Look up users",
+		allow:   anyContext,
+		scopes:  readScopes,
+		limits:  per15m(900, 300),
+		query:   usersQuery,
+		answer:  []userObject{},
+		serve:   (*API).users,
+	},
+	{
+		pattern: "GET /2/users/by/username/{username}",
+		id:      "findUserByUsername",
+		tag:     tagUsers,
+		summary: "Look up a user by username",
+		allow:   anyContext,
+		scopes:  readScopes,
+		limits:  per15m(900, 300),
+		path:    []form{username},
+		query:   userQuery,
+		answer:  userObject{},
+		serve:   (*API).userByUsername,
+	},
+	{
+		pattern: "GET /2/users/by",
+		id:      "findUsersByUsername",
+		tag:     tagUsers,
+		summary: "Look up users by username",
+		allow:   anyContext,
+		scopes:  readScopes,
+		limits:  per15m(900, 300),
+		query:   usernamesQuery,
+		answer:  []userObject{},
+		serve:   (*API).usersByNames,
+	},
+	{
+		pattern: "POST /2/tweets",
+		id:      "createTweet",
+		tag:     tagPosts,
+		summary: "Publish a post",
+		allow:   userContext,
+		scopes:  writeScopes,
+		flags:   creates,
+		limits:  postLimits,
+		body:    postBody,
+		answer:  postObject{},
+		serve:   (*API).createPost,
+	},
+	{
+		pattern: "GET /2/tweets/{id}",
+		id:      "findTweetById",
+		tag:     tagPosts,
+		summary: "Look up a post",
+		allow:   anyContext,
+		scopes:  readScopes,
+		limits:  per15m(900, 450),
+		path:    []form{postID},
+		query:   postQuery,
+		answer:  postObject{},
+		serve:   (*API).post,
+	},
+	{
+		pattern: "GET /2/tweets",
+		id:      "findTweetsById",
+		tag:     tagPosts,
+		summary: "Look up posts",
+		allow:   anyContext,
+		scopes:  readScopes,
+		limits:  per15m(5000, 3500),
+		query:   postsQuery,
+		answer:  []postObject{},
+		serve:   (*API).posts,
+	},
+	{
+		pattern: "DELETE /2/tweets/{id}",
+		id:      "deleteTweetById",
+		tag:     tagPosts,
+		summary: "Delete a post",
+		allow:   userContext,
+		scopes:  writeScopes,
+		limits:  per15m(50, 0),
+		path:    []form{postID},
+		answer:  deletion{},
+		serve:   (*API).deletePost,
+	},
+	{
+		pattern: "GET /2/likes/firehose/stream",
+		id:      "streamLikesFirehose",
+		tag:     tagStream,
+		summary: "Stream all public likes",
+		allow:   liked.AppOnly,
+		flags:   paid | streaming,
+		limits:  per15m(0, attempts*liked.Partitions),
+		query:   firehoseQuery,
+		answer:  likeObject{},
+		serve:   (*API).firehose,
+	},
+	{
+		pattern: "GET /2/likes/sample10/stream",
+		id:      "streamLikesSample10",
+		tag:     tagStream,
+		summary: "Stream a tenth of all public likes",
+		allow:   liked.AppOnly,
+		flags:   paid | streaming,
+		limits:  per15m(0, attempts*samplePartitions),
+		query:   sampleQuery,
+		answer:  likeObject{},
+		serve:   (*API).sample,
+	},
+	{
+		pattern: "GET /2/likes/compliance/stream",
+		id:      "streamLikesCompliance",
+		tag:     tagStream,
+		summary: "Stream the likes that are taken back",
+		allow:   liked.AppOnly,
+		flags:   paid | streaming,
+		limits:  per15m(0, attempts),
+		query:   complianceQuery,
+		answer:  unlikeObject{},
+		serve:   (*API).compliance,
+	},
+	{
+		pattern: "POST /2/webhooks",
+		id:      "createWebhooks",
+		tag:     tagWebhooks,
+		summary: "Register a webhook, which is challenged at once",
+		allow:   appContext,
+		limits:  per15m(450, 450),
+		body:    webhookBody,
+		answer:  webhookObject{},
+		serve:   (*API).createWebhook,
+	},
+	{
+		pattern: "GET /2/webhooks",
+		id:      "getWebhooks",
+		tag:     tagWebhooks,
+		summary: "List the app's webhooks",
+		allow:   liked.AppOnly,
+		limits:  per15m(0, 450),
+		query:   webhooksQuery,
+		answer:  []webhookObject{},
+		meta:    counted{},
+		serve:   (*API).webhooks,
+	},
+	{
+		pattern: "PUT /2/webhooks/{webhook_id}",
+		id:      "validateWebhooks",
+		tag:     tagWebhooks,
+		summary: "Challenge a webhook, which a right answer makes valid again",
+		allow:   appContext,
+		limits:  per15m(450, 450),
+		path:    []form{webhookID},
+		answer:  validity{},
+		serve:   (*API).validateWebhook,
+	},
+	{
+		pattern: "POST /2/webhooks/replay",
+		id:      "createWebhookReplayJob",
+		tag:     tagWebhooks,
+		summary: "Deliver to a webhook once more what happened in a time",
+		allow:   liked.AppOnly,
+		limits:  per15m(0, 100),
+		body:    replayBody,
+		answer:  replayJob{},
+		serve:   (*API).replayWebhook,
+	},
+	{
+		pattern: "POST /2/activity/subscriptions",
+		id:      "createActivitySubscription",
+		tag:     tagWebhooks,
+		summary: "Subscribe to a user's likes",
+		allow:   anyContext,
+		limits:  per15m(500, 500),
+		body:    subscriptionBody,
+		answer:  subscribed{},
+		serve:   (*API).subscribe,
+	},
+	{
+		pattern: "GET /2/activity/subscriptions",
+		id:      "getActivitySubscriptions",
+		tag:     tagWebhooks,
+		summary: "List subscriptions",
+		allow:   anyContext,
+		scopes:  liked.LikeRead | liked.TweetRead,
+		limits:  per15m(500, 500),
+		query:   subscriptionsQuery,
+		answer:  []subscriptionObject{},
+		meta:    total{},
+		serve:   (*API).subscriptions,
+	},
+	{
+		pattern: "PUT /2/activity/subscriptions/{subscription_id}",
+		id:      "updateActivitySubscription",
+		tag:     tagWebhooks,
+		summary: "Change where a subscription leads, and its tag",
+		allow:   liked.AppOnly,
+		limits:  per15m(0, 500),
+		path:    []form{subscriptionID},
+		body:    resubscriptionBody,
+		answer:  resubscribed{},
+		serve:   (*API).resubscribe,
+	},
+	{
+		pattern: "DELETE /2/activity/subscriptions/{subscription_id}",
+		id:      "deleteActivitySubscription",
+		tag:     tagWebhooks,
+		summary: "End a subscription",
+		allow:   liked.AppOnly,
+		limits:  per15m(0, 500),
+		path:    []form{subscriptionID},
+		answer:  deletion{},
+		meta:    total{},
+		serve:   (*API).unsubscribe,
+	},
+	{
+		pattern: "DELETE /2/webhooks/{webhook_id}",
+		id:      "deleteWebhooks",
+		tag:     tagWebhooks,
+		summary: "Remove a webhook",
+		allow:   appContext,
+		limits:  per15m(450, 450),
+		path:    []form{webhookID},
+		answer:  deletion{},
+		serve:   (*API).deleteWebhook,
+	},
+	{
+		pattern: "GET /2/openapi.json",
+		id:      "getOpenApiSpec",
+		tag:     tagGeneral,
+		summary: "Describe this API, in OpenAPI 3.0",
+		serve:   (*API).openAPI,
+	},
 }
 
 var (
@@ -98,20 +411,30 @@ func Operations() []string {
 	return ids
 }
 
-func (rt *route) method() string { method, _, _ := strings.Cut(rt.pattern, " "); return method }
-func (rt *route) path() string   { _, path, _ := strings.Cut(rt.pattern, " "); return path }
-func (rt *route) writes() bool   { return rt.method() != http.MethodGet }
-func (rt *route) streams() bool  { _, ok := rt.answer.(streamed); return ok }
+// Streams reports whether a request for the decoded path is answered by a stream, which has no end.
+func Streams(method, path string) bool { return method == http.MethodGet && streamPaths[path] }
 
-// listed is, in the table of routes, data that comes with a meta of its own.
-type listed struct{ data, meta any }
-
-// pathParams lists the names of the pattern's wildcards, which are ids and a username.
-func (rt *route) pathParams() (names []string) {
-	for segment := range strings.SplitSeq(rt.path(), "/") {
-		if name, ok := strings.CutPrefix(segment, "{"); ok {
-			names = append(names, strings.TrimSuffix(name, "}"))
+var streamPaths = func() map[string]bool {
+	paths := map[string]bool{}
+	for i := range routes {
+		if rt := &routes[i]; rt.is(streaming) { // none of their paths has a wildcard
+			paths[rt.address()] = true
 		}
 	}
-	return names
+	return paths
+}()
+
+func (rt *route) is(f flags) bool { return rt.flags&f != 0 }
+func (rt *route) method() string  { method, _, _ := strings.Cut(rt.pattern, " "); return method }
+func (rt *route) address() string { _, path, _ := strings.Cut(rt.pattern, " "); return path }
+func (rt *route) writes() bool    { return rt.method() != http.MethodGet }
+
+// pathParams are the pattern's wildcards.
+func (rt *route) pathParams() (params []param) {
+	for segment := range strings.SplitSeq(rt.address(), "/") {
+		if name, ok := strings.CutPrefix(segment, "{"); ok {
+			params = append(params, param{name: strings.TrimSuffix(name, "}"), form: rt.path[len(params)]})
+		}
+	}
+	return params
 }

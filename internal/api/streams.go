@@ -22,11 +22,11 @@ func sampleQuery(f facts) []param   { return likeStreamQuery(f, samplePartitions
 func likeStreamQuery(f facts, partitions int) []param {
 	return append([]param{
 		{name: "partition", form: integer, required: true, min: 1, max: partitions},
-		{name: "like_with_tweet_author.fields", enum: likeFields},
-		{name: "expansions", enum: likeExpansions},
-		{name: "tweet.fields", enum: f.postFields},
-		{name: "user.fields", enum: f.userFields},
-		{name: "media.fields", enum: mediaFields},
+		{name: "like_with_tweet_author.fields", list: true, enum: likeFields},
+		{name: "expansions", list: true, enum: likeExpansions},
+		{name: "tweet.fields", list: true, enum: f.postFields},
+		{name: "user.fields", list: true, enum: f.userFields},
+		{name: "media.fields", list: true, enum: mediaFields},
 	}, complianceQuery(f)...)
 }
 

@@ -18,10 +18,45 @@ import (
 // X's documents: "POST favorites/create", "POST favorites/destroy", "GET favorites/list" and "GET
 // account/verify_credentials" of the API reference v1.1, and "Response codes".
 var v1Routes = []route{
-	{"POST /1.1/favorites/create.json", "favoritesCreate", "Like a post", 0, liked.OAuth1User, true, false, false, per24h(1000, 1000), nil, nil, nil, (*API).v1Create},
-	{"POST /1.1/favorites/destroy.json", "favoritesDestroy", "Take a like back", 0, liked.OAuth1User, true, false, false, per24h(1000, 1000), nil, nil, nil, (*API).v1Destroy},
-	{"GET /1.1/favorites/list.json", "favoritesList", "List what a user likes, newest like first", 0, liked.OAuth1User | liked.AppOnly, true, true, false, per15m(75, 75), nil, nil, nil, (*API).v1List},
-	{"GET /1.1/account/verify_credentials.json", "accountVerifyCredentials", "Look up the user who calls", 0, liked.OAuth1User, false, false, false, per15m(75, 0), nil, nil, nil, (*API).v1Verify},
+	{
+		pattern: "POST /1.1/favorites/create.json",
+		id:      "favoritesCreate",
+		tag:     tagOlder,
+		summary: "Like a post",
+		allow:   liked.OAuth1User,
+		flags:   paid,
+		limits:  per24h(1000, 1000),
+		serve:   (*API).v1Create,
+	},
+	{
+		pattern: "POST /1.1/favorites/destroy.json",
+		id:      "favoritesDestroy",
+		tag:     tagOlder,
+		summary: "Take a like back",
+		allow:   liked.OAuth1User,
+		flags:   paid,
+		limits:  per24h(1000, 1000),
+		serve:   (*API).v1Destroy,
+	},
+	{
+		pattern: "GET /1.1/favorites/list.json",
+		id:      "favoritesList",
+		tag:     tagOlder,
+		summary: "List what a user likes, newest like first",
+		allow:   liked.OAuth1User | liked.AppOnly,
+		flags:   paid | listOfLikes,
+		limits:  per15m(75, 75),
+		serve:   (*API).v1List,
+	},
+	{
+		pattern: "GET /1.1/account/verify_credentials.json",
+		id:      "accountVerifyCredentials",
+		tag:     tagOlder,
+		summary: "Look up the user who calls",
+		allow:   liked.OAuth1User,
+		limits:  per15m(75, 0),
+		serve:   (*API).v1Verify,
+	},
 }
 
 const v1Prefix = "/1.1/"

@@ -25,7 +25,7 @@ var (
 func never(facts) bool { return false }
 
 func webhooksQuery(facts) []param {
-	return []param{{name: "webhook_config.fields", enum: words("created_at,id,url,valid")}}
+	return []param{{name: "webhook_config.fields", list: true, enum: words("created_at,id,url,valid")}}
 }
 
 // webhookObject is X's words for a webhook. The id is always there, the rest unless a request wants only some.
