@@ -24,6 +24,12 @@ func FuzzRequest(f *testing.F) {
 		f.Add([]byte(text), []byte(ask))
 		f.Add([]byte(ask), []byte(text))
 	}
+	for _, key := range singletons {
+		v := singleValue(key)
+		for _, values := range [][2]string{{"", v}, {v, v}, {v, "2"}} {
+			f.Add([]byte(repeated(key, values, "")), []byte(repeated(key, [2]string{v, ""}, "")))
+		}
+	}
 	all := func(string, string) bool { return true }
 	f.Fuzz(func(t *testing.T, text, earlier []byte) {
 		if len(text) > bufferSize {
@@ -47,7 +53,14 @@ func FuzzRequest(f *testing.F) {
 		if err != nil {
 			t.Fatalf("net/http refuses %q: %v", text[:size], err)
 		}
-		want.Header.Del("Host") // which http.Server removes
+		if want.Host == "" {
+			t.Errorf("%q is plain without a host", text[:size])
+		}
+		for key, values := range want.Header {
+			if len(values) != 1 {
+				t.Errorf("%q is plain with %d times %s", text[:size], len(values), key)
+			}
+		}
 		gotBody, err := io.ReadAll(got.Body)
 		if err != nil {
 			t.Fatal(err)

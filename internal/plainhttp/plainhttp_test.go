@@ -131,7 +131,7 @@ func TestAnswers(t *testing.T) {
 	}{
 		{"two, then another connection's", ask + ask + "GET /plain/x HTTP/1.1\r\n" + head, 2},
 		{"pipelined with another path", ask + "POST /else HTTP/1.1\r\n" + head, 1},
-		{"names in any case, values with spaces", "DELETE /plain/x HTTP/1.1\r\nhost:h\r\nX-a:  b c \t\r\nx-A: d\r\nConnection: keep-alive\r\n\r\nGET / HTTP/1.1\r\n" + head, 1},
+		{"names in any case, values with spaces", "DELETE /plain/x HTTP/1.1\r\nhost:h\r\nX-a:  b c \t\r\nx-B: d\r\nConnection: keep-alive\r\n\r\nGET / HTTP/1.1\r\n" + head, 1},
 		{"another header in the place of one", ask + strings.Replace(ask, "Authorization: Bearer abc", "Authorizatio: n", 1) + strings.Replace(ask, "abc", "def", 1) + "GET / HTTP/1.1\r\n" + head, 3},
 		{"no body", "POST /plain/x HTTP/1.1\r\nHost: h\r\n\r\nPOST /plain/x HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\nGET / HTTP/1.1\r\n" + head, 2},
 		{"as long as it may be", "POST /plain/x HTTP/1.1\r\nHost: h\r\nContent-Length: 3000\r\n\r\n" + strings.Repeat("x", 3000) + "GET / HTTP/1.1\r\n" + head, 1},
@@ -192,6 +192,53 @@ func TestAnswers(t *testing.T) {
 	if without.plain.Load() != 0 {
 		t.Error("the server of net/http alone has another")
 	}
+}
+
+// Any header that comes twice is net/http's to judge, whether its first value is empty, the same or another one.
+func TestRepeatedHeaders(t *testing.T) {
+	with, without := serve(t, true, time.Minute, time.Minute), serve(t, false, time.Minute, time.Minute)
+	for _, key := range singletons {
+		for _, values := range [][2]string{{"", singleValue(key)}, {"", ""}, {singleValue(key), singleValue(key)}, {singleValue(key), "2"}, {"2", ""}} {
+			for _, between := range []string{"", "X: y\r\n"} {
+				text := repeated(key, values, between)
+				before := with.plain.Load()
+				got, want := converse(t, with, text), converse(t, without, text)
+				if got != want {
+					t.Errorf("%q: got:\n%s\nnet/http alone:\n%s", text, got, want)
+				}
+				if with.plain.Load() != before {
+					t.Errorf("%q was taken for a plain request", text)
+				}
+			}
+		}
+	}
+}
+
+// singletons are headers that may come once.
+var singletons = []string{"Host", "Content-Length", "Connection", "Content-Type", "Authorization", "Expect", "Transfer-Encoding",
+	"Upgrade", "Trailer", "User-Agent", "Cookie", "Origin", "Referer", "X-Forwarded-Proto"}
+
+// singleValue is one that would be plain, if there is one.
+func singleValue(key string) string {
+	switch key {
+	case "Content-Length":
+		return "1"
+	case "Connection":
+		return "keep-alive"
+	case "Transfer-Encoding":
+		return "chunked"
+	}
+	return "h"
+}
+
+// repeated is a request in which a header comes twice, and another request.
+func repeated(key string, values [2]string, between string) string {
+	host := "Host: h\r\n"
+	if key == "Host" {
+		host = ""
+	}
+	return "POST /plain/x HTTP/1.1\r\n" + host + key + ": " + values[0] + "\r\n" + between + strings.ToLower(key) + ": " + values[1] + "\r\n\r\n" +
+		"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"
 }
 
 // TestPieces cuts a request in two at each place.

@@ -28,7 +28,7 @@ type request struct {
 	base   http.Request // what all have in common
 	seen   []line       // of earlier requests, by their place in the head: most come again
 	header http.Header  // of all requests, one after the other
-	filled int          // lines of the request that header was filled for; 0 if a line has another key since
+	filled int          // lines of the request that header was filled for; -1 if a line has another key since
 
 	// What the handler gets. The memory is the same for all requests, and so are the values of each line.
 	given struct {
@@ -52,7 +52,7 @@ type line struct {
 }
 
 func (q *request) init(ctx context.Context, conn net.Conn) {
-	q.header = make(http.Header)
+	q.header, q.filled = make(http.Header), -1
 	q.base = *(&http.Request{Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, RemoteAddr: conn.RemoteAddr().String()}).WithContext(ctx)
 }
 
@@ -65,8 +65,8 @@ func (q *request) parse(text []byte, takes func(method, path string) bool) (size
 	if !q.parseTarget(target) || !takes(q.method, q.path) {
 		return 0, other
 	}
-	q.host, q.lines, q.body = "", 0, nil
-	length := -1
+	q.lines, q.body = 0, nil
+	length := 0
 	for {
 		var text []byte
 		if text, rest, s = cutLine(rest); s != whole {
@@ -82,14 +82,10 @@ func (q *request) parse(text []byte, takes func(method, path string) bool) (size
 		value := l.values[0]
 		switch l.key {
 		case "Host":
-			if q.host != "" || !consistsOf(value, &hostBytes) {
+			if q.host = value; value == "" || !consistsOf(value, &hostBytes) {
 				return 0, other
 			}
-			q.host = value
 		case "Content-Length":
-			if length >= 0 {
-				return 0, other
-			}
 			if length = parseLength(value); length < 0 {
 				return 0, other
 			}
@@ -101,7 +97,7 @@ func (q *request) parse(text []byte, takes func(method, path string) bool) (size
 			return 0, other
 		}
 	}
-	if q.host == "" {
+	if q.filled != q.lines && !q.fill() {
 		return 0, other
 	}
 	size = len(text) - len(rest)
@@ -168,7 +164,7 @@ func (q *request) parseLine(text []byte) *line {
 	if before, _, _ := bytes.Cut(l.text, []byte(":")); l.values == nil || !bytes.Equal(name, before) {
 		l.key = textproto.CanonicalMIMEHeaderKey(string(name))
 		l.values = make([]string, 1)
-		q.filled = 0
+		q.filled = -1
 	}
 	l.text = append(l.text[:0], text...)
 	l.values[0] = string(bytes.Trim(value, " \t"))
@@ -192,9 +188,6 @@ func parseLength(value string) int {
 
 // next returns the request that was read, as net/http would. It is valid until the next one is read.
 func (q *request) next() *http.Request {
-	if q.filled != q.lines {
-		q.fill()
-	}
 	x := &q.given
 	x.Request = q.base
 	x.url = url.URL{Path: q.path}
@@ -208,21 +201,25 @@ func (q *request) next() *http.Request {
 	return r
 }
 
-// fill makes the header of what was read. That stays right as long as requests have the same keys in the same order, since
-// the values are the lines' own, unless a key comes twice.
-func (q *request) fill() {
+// fill makes the header of what was read. It stays right as long as requests have the same keys in the same order, since the
+// values are the lines' own. It reports whether there is a Host and no key comes twice: which value of two counts, and whether
+// there may be two, is for net/http to say.
+func (q *request) fill() bool {
 	clear(q.header)
-	q.filled = q.lines
+	q.filled = -1
 	for i := range q.seen[:q.lines] {
-		switch l := &q.seen[i]; {
-		case l.key == "Host":
-		case q.header[l.key] == nil:
-			q.header[l.key] = l.values
-		default:
-			q.header[l.key] = append(q.header[l.key], l.values...)
-			q.filled = 0
+		l := &q.seen[i]
+		if q.header[l.key] != nil {
+			return false
 		}
+		q.header[l.key] = l.values
 	}
+	if q.header["Host"] == nil {
+		return false
+	}
+	delete(q.header, "Host")
+	q.filled = q.lines
+	return true
 }
 
 // body is a request's, which stands in the connection's buffer.
