@@ -88,13 +88,3 @@ func (s *Subscription) Wants(e LikeEvent) bool {
 	return e.On && e.Seq > s.After &&
 		(s.Direction != Inbound && e.User == s.User || s.Direction != Outbound && e.Author == s.User)
 }
-
-// DeadLetter is a like that a webhook did not take.
-type DeadLetter struct {
-	Webhook      WebhookID
-	Subscription SubscriptionID
-	Event        LikeEvent
-	At           time.Time // of the last attempt
-	Attempts     int
-	Why          string // what the last attempt came to
-}

@@ -3,11 +3,13 @@ package admin
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"strconv"
 	"time"
 
 	"liked"
+	"liked/internal/store"
 	"liked/internal/webhook"
 )
 
@@ -179,13 +181,11 @@ func (h *Handler) deadLetters(r *http.Request) (any, error) {
 	if _, err := h.Hooks.Webhook(0, id); err != nil {
 		return nil, err
 	}
-	var after liked.DeadLetter
+	var after store.DeadLetter
 	if text := r.URL.Query().Get("after"); text != "" {
-		n, err := strconv.ParseUint(text, 10, 64)
-		if err != nil {
-			return nil, liked.Errorf(liked.Invalid, "after %q is no event", text)
+		if n, err := fmt.Sscanf(text, "%d-%d", &after.Event.Seq, &after.Subscription); n != 2 || err != nil {
+			return nil, liked.Errorf(liked.Invalid, "after %q is not the next of a page", text)
 		}
-		after = liked.DeadLetter{Event: liked.LikeEvent{Seq: liked.Seq(n)}, Subscription: 1<<63 - 2}
 	}
 	const page = 1000
 	letters, err := h.Store.DeadLetters(r.Context(), id, after, page)
@@ -198,7 +198,7 @@ func (h *Handler) deadLetters(r *http.Request) (any, error) {
 			d.Event.At, d.At, d.Attempts, d.Why})
 	}
 	if len(letters) == page {
-		list.Next = list.DeadLetters[page-1].Event
+		list.Next = fmt.Sprintf("%d-%d", letters[page-1].Event.Seq, letters[page-1].Subscription)
 	}
 	return list, nil
 }

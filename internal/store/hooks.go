@@ -2,18 +2,19 @@ package store
 
 import (
 	"context"
+	"time"
 
 	"liked"
 )
 
 // Hooks is to whom changes of likes are delivered, what they want, and how far each of them is in the like log.
 type Hooks interface {
-	// AddWebhook adds the webhook, whose place is the end of the log: what was liked before is not delivered to it.
+	// AddWebhook adds the webhook, whose offsets are the end of the log: what was liked before is not delivered to it.
 	// Conflict if the id is taken or the app has a webhook with this URL, Forbidden if the app has max of them.
 	AddWebhook(ctx context.Context, w liked.Webhook, max int) error
 	// UpdateWebhook replaces the webhook by what change makes of it, as UpdateUser does. Id, app and URL cannot change.
 	UpdateWebhook(ctx context.Context, id liked.WebhookID, change func(*liked.Webhook) error) error
-	// DeleteWebhook removes the webhook with its place and its dead letters. Subscriptions that lead to it stay, and lead
+	// DeleteWebhook removes the webhook with its offsets and its dead letters. Subscriptions that lead to it stay, and lead
 	// nowhere. NotFound if it is not there.
 	DeleteWebhook(ctx context.Context, id liked.WebhookID) error
 	// Webhooks returns all webhooks, in order of id.
@@ -31,23 +32,35 @@ type Hooks interface {
 
 	// Progress returns how far the webhook is. NotFound if it is not there.
 	Progress(ctx context.Context, id liked.WebhookID) (Progress, error)
-	// Advance moves the places of webhooks forward, never back. Those of webhooks that are gone are left out.
+	// Advance moves the offsets of webhooks forward, never back. Those of webhooks that are gone are left out.
 	Advance(ctx context.Context, to map[liked.WebhookID]liked.Positions) error
 
-	// Bury adds a dead letter, and moves the webhook's place in the partition of its event to the event. If the webhook
-	// has max letters, the one with the oldest event is dropped for it. A letter that is there already is replaced. It does
-	// nothing if the webhook is gone.
-	Bury(ctx context.Context, d liked.DeadLetter, max int) (dropped bool, err error)
+	// AddDeadLetters adds dead letters of one webhook and one event, and moves the webhook's offset in the partition of the
+	// event to the event, in one step. Of more than max letters of the webhook those with the oldest events are dropped.
+	// A letter that is there already is replaced. It does nothing if the webhook is gone. Invalid for letters that are not
+	// of one webhook and event, and for more than max.
+	AddDeadLetters(ctx context.Context, letters []DeadLetter, max int) (dropped int, err error)
 	// DeadLetters returns up to max letters of the webhook after the one given (of which only the position of the event
-	// and the subscription count), in order of the log. The zero letter comes before all.
-	DeadLetters(ctx context.Context, id liked.WebhookID, after liked.DeadLetter, max int) ([]liked.DeadLetter, error)
-	// Unbury removes a dead letter, if it is there.
-	Unbury(ctx context.Context, d liked.DeadLetter) error
+	// and the subscription count), in order of the log and, where they are of one event, of their subscriptions. The zero
+	// letter comes before all.
+	DeadLetters(ctx context.Context, id liked.WebhookID, after DeadLetter, max int) ([]DeadLetter, error)
+	// RemoveDeadLetter removes a dead letter, if it is there.
+	RemoveDeadLetter(ctx context.Context, d DeadLetter) error
+}
+
+// DeadLetter is a like that a webhook did not take.
+type DeadLetter struct {
+	Webhook      liked.WebhookID
+	Subscription liked.SubscriptionID
+	Event        liked.LikeEvent
+	At           time.Time // of the last attempt
+	Attempts     int
+	Why          string // what the last attempt came to
 }
 
 // Progress is how far a webhook is.
 type Progress struct {
-	Places liked.Positions
+	Offsets liked.Positions // all up to them was dealt with
 	// Lost is the position below which entries were forgotten before the webhook was past them; zero: that never happened.
 	// The log keeps entries for a time, whoever waits for them.
 	Lost liked.Seq

@@ -39,7 +39,7 @@ type hook struct {
 
 func newHook(h *Hooks, w liked.Webhook, p store.Progress) *hook {
 	return &hook{h: h, id: w.ID, app: w.App, gone: make(chan struct{}), slots: make(chan struct{}, parallel),
-		Webhook: w, changed: make(chan struct{}), places: p.Places, lost: p.Lost}
+		Webhook: w, changed: make(chan struct{}), places: p.Offsets, lost: p.Lost}
 }
 
 // delay is how long the oldest like that a lane is at has waited. h.mu must be held.
@@ -123,7 +123,7 @@ func (h *Hooks) lookBehind(ctx context.Context) {
 		if lost {
 			k.lost = p.Lost
 			for i := range k.places {
-				k.places[i] = max(k.places[i], p.Places[i])
+				k.places[i] = max(k.places[i], p.Offsets[i])
 			}
 		}
 		h.mu.Unlock()
@@ -354,19 +354,19 @@ func (k *hook) post(ctx context.Context, body []byte) error {
 
 // bury keeps the like as a dead letter, and goes on.
 func (k *hook) bury(ctx context.Context, s *liked.Subscription, e liked.LikeEvent, attempts int, why error) bool {
-	d := liked.DeadLetter{Webhook: k.id, Subscription: s.ID, Event: e, At: k.h.Now(), Attempts: attempts, Why: plain(why, "")}
+	d := store.DeadLetter{Webhook: k.id, Subscription: s.ID, Event: e, At: k.h.Now(), Attempts: attempts, Why: plain(why, "")}
 	for ctx.Err() == nil {
-		dropped, err := k.h.Store.Bury(ctx, d, k.h.Letters)
+		dropped, err := k.h.Store.AddDeadLetters(ctx, []store.DeadLetter{d}, k.h.Letters)
 		if err != nil {
 			sleep(ctx, time.Second) // it must not be lost
 			continue
 		}
 		k.h.Count(Dead)
-		if dropped {
+		for range dropped {
 			k.h.Count(Dropped)
 		}
 		k.h.Logger.Warn("webhook: a like was not taken, and is kept as a dead letter", "webhook", k.id.String(), "app", k.app.String(),
-			"attempts", attempts, "why", d.Why, "dropped_oldest", dropped)
+			"attempts", attempts, "why", d.Why, "dropped_oldest", dropped > 0)
 		return true
 	}
 	return false

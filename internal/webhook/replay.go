@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"liked"
+	"liked/internal/store"
 )
 
 // replays runs the replays that are asked for.
@@ -83,7 +84,7 @@ func (k *hook) again(ctx context.Context, s *liked.Subscription, e liked.LikeEve
 // those of a subscription that has ended.
 func (k *hook) replayDead(ctx context.Context) (complete bool, err error) {
 	complete = true
-	for last := (liked.DeadLetter{}); ctx.Err() == nil; {
+	for last := (store.DeadLetter{}); ctx.Err() == nil; {
 		letters, err := k.h.Store.DeadLetters(ctx, k.id, last, pageSize)
 		if err != nil || len(letters) == 0 {
 			return complete, err
@@ -101,13 +102,13 @@ func (k *hook) replayDead(ctx context.Context) (complete bool, err error) {
 			case ctx.Err() != nil:
 				return false, nil
 			case taken:
-				if err := k.h.Store.Unbury(ctx, d); err != nil {
+				if err := k.h.Store.RemoveDeadLetter(ctx, d); err != nil {
 					return false, err
 				}
 			default:
 				complete = false
 				d.At, d.Attempts, d.Why = k.h.Now(), d.Attempts+1, plain(err, "")
-				if _, err := k.h.Store.Bury(ctx, d, k.h.Letters); err != nil {
+				if _, err := k.h.Store.AddDeadLetters(ctx, []store.DeadLetter{d}, k.h.Letters); err != nil {
 					return false, err
 				}
 			}

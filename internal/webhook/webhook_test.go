@@ -334,7 +334,7 @@ func TestDeadLetters(t *testing.T) {
 	n := w.like(1, 4)
 	w.until("the likes that are taken", func() bool { return len(inOrder(t, r.got())) == n/2 })
 	w.until("dead letters", func() bool { return w.count(webhook.Dead) == n/2 })
-	letters, err := w.store.DeadLetters(w.ctx, k.ID, liked.DeadLetter{}, 100)
+	letters, err := w.store.DeadLetters(w.ctx, k.ID, store.DeadLetter{}, 100)
 	w.must(err)
 	for _, d := range letters {
 		attempts, why := 4, "it answered with status 500"

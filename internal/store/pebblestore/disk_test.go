@@ -173,7 +173,7 @@ func TestCheckFinds(t *testing.T) {
 		"post without author":        {set(postKey(8), encodePost(&liked.Post{Author: 9})), "has no author"},
 		"webhook of no app":          {set(webhookKey(8), encodeWebhook(&liked.Webhook{ID: 8, App: 9})), "belongs to app 9"},
 		"place of no webhook":        {set(progressKey(8), encodeProgress(&store.Progress{})), "has no H"},
-		"letters without number":     {set(deadKey(8, 1, 1), encodeDeadLetter(&liked.DeadLetter{})), "is missing and should be 1"},
+		"letters without number":     {set(deadKey(8, 1, 1), encodeDeadLetter(&store.DeadLetter{})), "is missing and should be 1"},
 		"number without letters":     {set(deadNKey(8), encodeID(uint64(2))), "is 2 and should be 0"},
 		"subscription not found":     {set(subscriptionKey(9, 8), encodeSubscription(&liked.Subscription{ID: 8})), "is not found by what it is about"},
 		"subscription to nothing":    {set(subscribesKey(&liked.Subscription{App: 9}), encodeID(uint64(8))), "0 subscriptions have 1 rows"},
@@ -270,7 +270,7 @@ func TestPruneLeavesBehind(t *testing.T) {
 			t.Fatalf("got progress %+v, want lost %d", progress(1), horizon)
 		}
 	}
-	if p := progress(2); p.Lost != 0 || p.Places[0] != horizon-1 {
+	if p := progress(2); p.Lost != 0 || p.Offsets[0] != horizon-1 {
 		t.Errorf("got progress %+v of a webhook that was past all, want that it lost nothing", p)
 	}
 	ok(t, s.Close())

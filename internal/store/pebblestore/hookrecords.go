@@ -56,7 +56,7 @@ func decodeSubscription(app liked.AppID, id liked.SubscriptionID, value []byte) 
 func encodeProgress(p *store.Progress) []byte {
 	w := newWriter()
 	w.fixed(uint64(p.Lost))
-	for _, place := range p.Places {
+	for _, place := range p.Offsets {
 		w.fixed(uint64(place))
 	}
 	return w.b
@@ -65,13 +65,13 @@ func encodeProgress(p *store.Progress) []byte {
 func decodeProgress(value []byte) (store.Progress, error) {
 	r := newReader(value)
 	p := store.Progress{Lost: liked.Seq(r.fixed())}
-	for i := range p.Places {
-		p.Places[i] = liked.Seq(r.fixed())
+	for i := range p.Offsets {
+		p.Offsets[i] = liked.Seq(r.fixed())
 	}
 	return p, r.done()
 }
 
-func encodeDeadLetter(d *liked.DeadLetter) []byte {
+func encodeDeadLetter(d *store.DeadLetter) []byte {
 	w := newWriter()
 	w.time(d.At)
 	w.uint(uint64(d.Attempts))
@@ -80,9 +80,9 @@ func encodeDeadLetter(d *liked.DeadLetter) []byte {
 	return w.b
 }
 
-func decodeDeadLetter(webhook liked.WebhookID, seq liked.Seq, of liked.SubscriptionID, value []byte) (d liked.DeadLetter, err error) {
+func decodeDeadLetter(webhook liked.WebhookID, seq liked.Seq, of liked.SubscriptionID, value []byte) (d store.DeadLetter, err error) {
 	r := newReader(value)
-	d = liked.DeadLetter{Webhook: webhook, Subscription: of, At: r.time(), Attempts: int(r.uint()), Why: r.string()}
+	d = store.DeadLetter{Webhook: webhook, Subscription: of, At: r.time(), Attempts: int(r.uint()), Why: r.string()}
 	event := r.bytes()
 	if err := r.done(); err != nil {
 		return d, err

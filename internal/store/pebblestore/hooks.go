@@ -3,6 +3,7 @@ package pebblestore
 import (
 	"bytes"
 	"context"
+	"maps"
 	"unicode/utf8"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -75,8 +76,8 @@ func (s *Store) AddWebhook(ctx context.Context, w liked.Webhook, max int) error 
 			return liked.Errorf(liked.Forbidden, "app %v has %d webhooks, as many as it may", w.App, n)
 		}
 		p := store.Progress{}
-		for i := range p.Places {
-			p.Places[i] = t.c.lastSeq
+		for i := range p.Offsets {
+			p.Offsets[i] = t.c.lastSeq
 		}
 		t.set(webhookKey(w.ID), value)
 		t.set(progressKey(w.ID), encodeProgress(&p))
@@ -292,13 +293,10 @@ func (s *Store) Progress(ctx context.Context, id liked.WebhookID) (p store.Progr
 }
 
 func (s *Store) Advance(ctx context.Context, to map[liked.WebhookID]liked.Positions) error {
-	mine := make(map[liked.WebhookID]liked.Positions, len(to)) // to may change by the time at which it is used
-	for id, places := range to {
-		mine[id] = places
-	}
+	to = maps.Clone(to) // it may change by the time at which it is used
 	return s.update(ctx, func(t *tx) error {
-		for id, places := range mine {
-			if err := t.advance(id, places); err != nil {
+		for id, offsets := range to {
+			if err := t.advance(id, offsets); err != nil {
 				return err
 			}
 		}
@@ -306,67 +304,77 @@ func (s *Store) Advance(ctx context.Context, to map[liked.WebhookID]liked.Positi
 	})
 }
 
-func (t *tx) advance(id liked.WebhookID, places liked.Positions) error {
+func (t *tx) advance(id liked.WebhookID, to liked.Positions) error {
 	p, ok, err := read(t.db(), progressKey(id), decodeProgress)
 	if err != nil || !ok {
 		return err
 	}
-	before := p.Places
-	for i, place := range places {
-		p.Places[i] = max(p.Places[i], place)
+	before := p.Offsets
+	for i, seq := range to {
+		p.Offsets[i] = max(p.Offsets[i], seq)
 	}
-	if p.Places != before {
+	if p.Offsets != before {
 		t.set(progressKey(id), encodeProgress(&p))
 	}
 	return nil
 }
 
-func (s *Store) Bury(ctx context.Context, d liked.DeadLetter, max int) (dropped bool, err error) {
-	if !text(d.Why) || d.Webhook <= 0 || d.Subscription <= 0 {
-		return false, liked.Errorf(liked.Invalid, "a dead letter has no ids, or a reason that is not UTF-8")
+func (s *Store) AddDeadLetters(ctx context.Context, letters []store.DeadLetter, max int) (dropped int, err error) {
+	if len(letters) == 0 || len(letters) > max {
+		return 0, liked.Errorf(liked.Invalid, "%d dead letters, of which %d can be kept", len(letters), max)
 	}
-	if max < 1 {
-		return false, liked.Errorf(liked.Invalid, "%d dead letters", max)
+	webhook, event := letters[0].Webhook, letters[0].Event
+	values := make(map[string][]byte, len(letters))
+	for i := range letters {
+		d := &letters[i]
+		if !text(d.Why) || d.Webhook <= 0 || d.Subscription <= 0 || d.Webhook != webhook || d.Event.Seq != event.Seq {
+			return 0, liked.Errorf(liked.Invalid, "a dead letter has no ids, a reason that is not UTF-8, or another webhook or event than the first")
+		}
+		values[string(deadKey(webhook, event.Seq, d.Subscription))] = encodeDeadLetter(d)
 	}
-	value := encodeDeadLetter(&d)
-	key := deadKey(d.Webhook, d.Event.Seq, d.Subscription)
-	var oldest []byte
 	err = s.update(ctx, func(t *tx) error {
-		if ok, err := exists(t.db(), webhookKey(d.Webhook)); err != nil || !ok {
+		if ok, err := exists(t.db(), webhookKey(webhook)); err != nil || !ok {
 			return err
 		}
-		n, err := count(t.db(), deadNKey(d.Webhook))
+		before, err := count(t.db(), deadNKey(webhook))
 		if err != nil {
 			return err
 		}
-		there, err := exists(t.db(), key)
-		if err != nil {
-			return err
+		n := int(before)
+		for key, value := range values {
+			there, err := exists(t.db(), []byte(key))
+			if err != nil {
+				return err
+			}
+			if !there {
+				n++
+			}
+			t.set([]byte(key), value)
 		}
-		if !there && n >= uint64(max) {
-			err := scan(t.db(), num(nil, tagDead, uint64(d.Webhook)), nil, func(key, _ []byte) (bool, error) {
-				oldest = bytes.Clone(key)
-				return false, nil
+		if n > max {
+			err := scan(t.db(), num(nil, tagDead, uint64(webhook)), nil, func(key, _ []byte) (bool, error) {
+				if values[string(key)] == nil {
+					t.delete(key)
+					dropped++
+				}
+				return n-dropped > max, nil
 			})
 			if err != nil {
 				return err
 			}
-			t.delete(oldest)
-		} else if !there {
-			t.setCount(deadNKey(d.Webhook), n+1)
 		}
-		t.set(key, value)
-		var places liked.Positions
-		places[partitionOf(d.Event.User)] = d.Event.Seq
-		return t.advance(d.Webhook, places)
+		t.setCount(deadNKey(webhook), uint64(n-dropped))
+		var to liked.Positions
+		to[partitionOf(event.User)] = event.Seq
+		return t.advance(webhook, to)
 	})
 	if err != nil {
-		return false, err
+		return 0, err
 	}
-	return oldest != nil, nil
+	return dropped, nil
 }
 
-func (s *Store) DeadLetters(ctx context.Context, id liked.WebhookID, from liked.DeadLetter, max int) (letters []liked.DeadLetter, err error) {
+func (s *Store) DeadLetters(ctx context.Context, id liked.WebhookID, from store.DeadLetter, max int) (letters []store.DeadLetter, err error) {
 	if max < 1 {
 		return nil, liked.Errorf(liked.Invalid, "a page of %d dead letters", max)
 	}
@@ -384,7 +392,7 @@ func (s *Store) DeadLetters(ctx context.Context, id liked.WebhookID, from liked.
 	return letters, err
 }
 
-func (s *Store) Unbury(ctx context.Context, d liked.DeadLetter) error {
+func (s *Store) RemoveDeadLetter(ctx context.Context, d store.DeadLetter) error {
 	key := deadKey(d.Webhook, d.Event.Seq, d.Subscription)
 	return s.update(ctx, func(t *tx) error {
 		there, err := exists(t.db(), key)
@@ -409,7 +417,7 @@ func (c *committer) leaveBehind(b *pebble.Batch, horizon liked.Seq) error {
 			return false, damaged(key, err)
 		}
 		before := p
-		for i, place := range p.Places {
+		for i, place := range p.Offsets {
 			if place+1 >= horizon {
 				continue
 			}
@@ -422,7 +430,7 @@ func (c *committer) leaveBehind(b *pebble.Batch, horizon liked.Seq) error {
 			if err != nil {
 				return false, err
 			}
-			p.Places[i] = horizon - 1
+			p.Offsets[i] = horizon - 1
 			if waiting {
 				p.Lost = horizon
 			}

@@ -39,7 +39,7 @@ func FuzzRecords(f *testing.F) {
 		again(t, "webhook", value, func(b []byte) (liked.Webhook, error) { return decodeWebhook(1, b) }, encodeWebhook)
 		again(t, "subscription", value, func(b []byte) (liked.Subscription, error) { return decodeSubscription(1, 2, b) }, encodeSubscription)
 		again(t, "progress", value, decodeProgress, encodeProgress)
-		again(t, "dead letter", value, func(b []byte) (liked.DeadLetter, error) { return decodeDeadLetter(1, 1<<40, 2, b) }, encodeDeadLetter)
+		again(t, "dead letter", value, func(b []byte) (store.DeadLetter, error) { return decodeDeadLetter(1, 1<<40, 2, b) }, encodeDeadLetter)
 
 		// Of these the values are written elsewhere, beside what they belong to.
 		_, errUser := decodeUser(1, value)

@@ -13,8 +13,9 @@ var hookTests = []test{
 	{"webhooks", hookWebhooks},
 	{"subscriptions", hookSubscriptions},
 	{"a subscription begins where the log ends", hookBegins},
-	{"places never go back", hookPlaces},
+	{"offsets never go back", hookOffsets},
 	{"dead letters", hookDeadLetters},
+	{"pages of dead letters", hookLetterPages},
 	{"survive crashes", hookCrash},
 	{"many at once", hookRace},
 }
@@ -139,7 +140,7 @@ func hookBegins(t *T) {
 	t.ok(err)
 	for partition, events := range t.log(s) {
 		for _, e := range events {
-			if is := e.Seq > p.Places[partition]; is != (e.User == uid(2)) {
+			if is := e.Seq > p.Offsets[partition]; is != (e.User == uid(2)) {
 				t.Errorf("like by user %d: got %v that it is after the webhook's place", number(e.User), is)
 			}
 			if wants := subs[0].Wants(e); wants != (e.User == uid(2)) {
@@ -149,7 +150,7 @@ func hookBegins(t *T) {
 	}
 }
 
-func hookPlaces(t *T) {
+func hookOffsets(t *T) {
 	s := t.open()
 	t.ok(s.AddApp(t.ctx, newApp(1)))
 	t.ok(s.AddWebhook(t.ctx, newWebhook(1, 1), 9))
@@ -165,15 +166,15 @@ func hookPlaces(t *T) {
 	for id, want := range map[liked.WebhookID]liked.Positions{1: want, 2: b} {
 		p, err := s.Progress(t.ctx, id)
 		t.ok(err)
-		same(t, "progress", p, store.Progress{Places: want})
+		same(t, "progress", p, store.Progress{Offsets: want})
 	}
 	_, err := s.Progress(t.ctx, 9)
 	t.fails(err, liked.NotFound)
 }
 
 // letter makes a dead letter; its event is as the log could have it.
-func letter(webhook, seq int) liked.DeadLetter {
-	return liked.DeadLetter{Webhook: liked.WebhookID(webhook), Subscription: 3, At: start, Attempts: seq, Why: "it said 500",
+func letter(webhook, seq int) store.DeadLetter {
+	return store.DeadLetter{Webhook: liked.WebhookID(webhook), Subscription: 3, At: start, Attempts: seq, Why: "it said 500",
 		Event: liked.LikeEvent{Seq: liked.Seq(seq) << 20, On: true, User: uid(1), Post: pid(2), Author: uid(3), At: start}}
 }
 
@@ -182,13 +183,13 @@ func hookDeadLetters(t *T) {
 	t.ok(s.AddApp(t.ctx, newApp(1)))
 	t.ok(s.AddWebhook(t.ctx, newWebhook(1, 1), 9))
 	t.ok(s.AddWebhook(t.ctx, newWebhook(2, 1), 9))
-	bury := func(d liked.DeadLetter, drops bool) {
+	add := func(d store.DeadLetter, drops int) {
 		t.Helper()
-		dropped, err := s.Bury(t.ctx, d, 4)
+		dropped, err := s.AddDeadLetters(t.ctx, []store.DeadLetter{d}, 4)
 		t.ok(err)
 		same(t, "dropped", dropped, drops)
 	}
-	seqs := func(webhook int, after liked.DeadLetter, max int) (seqs []int) {
+	seqs := func(webhook int, after store.DeadLetter, max int) (seqs []int) {
 		t.Helper()
 		letters, err := s.DeadLetters(t.ctx, liked.WebhookID(webhook), after, max)
 		t.ok(err)
@@ -198,39 +199,83 @@ func hookDeadLetters(t *T) {
 		}
 		return seqs
 	}
-	bury(letter(9, 1), false) // of nobody
+	add(letter(9, 1), 0) // of no webhook
 	for _, seq := range []int{5, 3, 4, 3, 6} {
-		bury(letter(1, seq), false)
+		add(letter(1, seq), 0)
 	}
-	bury(letter(2, 1), false)
-	bury(letter(1, 7), true)
-	bury(letter(1, 7), false)
-	same(t, "letters", seqs(1, liked.DeadLetter{}, 9), []int{4, 5, 6, 7})
+	add(letter(2, 1), 0)
+	add(letter(1, 7), 1)
+	add(letter(1, 7), 0)
+	same(t, "letters", seqs(1, store.DeadLetter{}, 9), []int{4, 5, 6, 7})
 	same(t, "page", seqs(1, letter(1, 4), 2), []int{5, 6})
-	t.ok(s.Unbury(t.ctx, letter(1, 5)))
-	t.ok(s.Unbury(t.ctx, letter(1, 5)))
+	t.ok(s.RemoveDeadLetter(t.ctx, letter(1, 5)))
+	t.ok(s.RemoveDeadLetter(t.ctx, letter(1, 5)))
 	s = t.Reopen(t, s)
 	t.end(s)
-	same(t, "letters that are left", seqs(1, liked.DeadLetter{}, 9), []int{4, 6, 7})
+	same(t, "letters that are left", seqs(1, store.DeadLetter{}, 9), []int{4, 6, 7})
 	p, err := s.Progress(t.ctx, 1)
 	t.ok(err)
 	same(t, "number", p.Dead, 3)
-	places := 0
-	for _, place := range p.Places {
-		if place == 7<<20 {
-			places++
-		} else if place != 0 {
-			t.Errorf("got place %d", place)
+	moved := 0
+	for _, offset := range p.Offsets {
+		if offset == 7<<20 {
+			moved++
+		} else if offset != 0 {
+			t.Errorf("got offset %d", offset)
 		}
 	}
-	same(t, "places that moved", places, 1)
+	same(t, "offsets that moved", moved, 1)
 	t.ok(s.DeleteWebhook(t.ctx, 1))
-	same(t, "letters of a webhook that is gone", seqs(1, liked.DeadLetter{}, 9), nil)
-	same(t, "letters of another", seqs(2, liked.DeadLetter{}, 9), []int{1})
-	_, err = s.DeadLetters(t.ctx, 2, liked.DeadLetter{}, 0)
+	same(t, "letters of a webhook that is gone", seqs(1, store.DeadLetter{}, 9), nil)
+	same(t, "letters of another", seqs(2, store.DeadLetter{}, 9), []int{1})
+	_, err = s.DeadLetters(t.ctx, 2, store.DeadLetter{}, 0)
 	t.fails(err, liked.Invalid)
-	_, err = s.Bury(t.ctx, letter(2, 1), 0)
-	t.fails(err, liked.Invalid)
+	for _, letters := range [][]store.DeadLetter{nil, {letter(2, 1), letter(2, 2)}, {letter(2, 1), letter(3, 1)}, {letter(2, 1), of(2, 1, 4)}} {
+		_, err = s.AddDeadLetters(t.ctx, letters, 1)
+		t.fails(err, liked.Invalid)
+	}
+}
+
+// of makes a dead letter for another subscription.
+func of(webhook, seq, subscription int) store.DeadLetter {
+	d := letter(webhook, seq)
+	d.Subscription = liked.SubscriptionID(subscription)
+	return d
+}
+
+// hookLetterPages has several letters for one event, which a page may end in.
+func hookLetterPages(t *T) {
+	s := t.open()
+	t.ok(s.AddApp(t.ctx, newApp(1)))
+	t.ok(s.AddWebhook(t.ctx, newWebhook(1, 1), 9))
+	var want []store.DeadLetter
+	for seq := 1; seq <= 4; seq++ {
+		letters := []store.DeadLetter{of(1, seq, 2), of(1, seq, 3), of(1, seq, 9)}
+		_, err := s.AddDeadLetters(t.ctx, letters, 12)
+		t.ok(err)
+		want = append(want, letters...)
+	}
+	for page := 1; page <= 5; page++ {
+		var got []store.DeadLetter
+		for last := (store.DeadLetter{}); ; last = got[len(got)-1] {
+			letters, err := s.DeadLetters(t.ctx, 1, last, page)
+			t.ok(err)
+			if len(letters) == 0 {
+				break
+			}
+			got = append(got, letters...)
+		}
+		same(t, "letters", got, want)
+	}
+	dropped, err := s.AddDeadLetters(t.ctx, []store.DeadLetter{of(1, 1, 9), of(1, 1, 10), of(1, 1, 11)}, 12)
+	t.ok(err)
+	same(t, "dropped", dropped, 2)
+	p, err := s.Progress(t.ctx, 1)
+	t.ok(err)
+	same(t, "number", p.Dead, 12)
+	letters, err := s.DeadLetters(t.ctx, 1, store.DeadLetter{}, 4)
+	t.ok(err)
+	same(t, "oldest letters", letters, []store.DeadLetter{of(1, 1, 9), of(1, 1, 10), of(1, 1, 11), of(1, 2, 2)})
 }
 
 // hookCrash proves that what was acknowledged is there after a crash that keeps nothing else.
@@ -240,10 +285,10 @@ func hookCrash(t *T) {
 	t.ok(s.AddWebhook(t.ctx, newWebhook(1, 1), 9))
 	for n := 1; n <= repeat(20); n++ {
 		t.ok(s.AddSubscription(t.ctx, newSubscription(n, 1, n), 99))
-		_, err := s.Bury(t.ctx, letter(1, 10*n), 99)
+		_, err := s.AddDeadLetters(t.ctx, []store.DeadLetter{letter(1, 10*n)}, 99)
 		t.ok(err)
 		if n%2 == 0 {
-			t.ok(s.Unbury(t.ctx, letter(1, 10*n)))
+			t.ok(s.RemoveDeadLetter(t.ctx, letter(1, 10*n)))
 			t.ok(s.DeleteSubscription(t.ctx, 1, liked.SubscriptionID(n)))
 		}
 		crashed := t.Crash(t, s, 0, rand.New(rand.NewPCG(1, t.rng.Uint64())))()
@@ -251,7 +296,7 @@ func hookCrash(t *T) {
 		p, err := crashed.Progress(t.ctx, 1)
 		t.ok(err)
 		same(t, "letters", p.Dead, (n+1)/2)
-		same(t, "place", slices.Max(p.Places[:]), liked.Seq(10*n)<<20)
+		same(t, "place", slices.Max(p.Offsets[:]), liked.Seq(10*n)<<20)
 		subs, err := crashed.Subscriptions(t.ctx, 1, 0, 99)
 		t.ok(err)
 		same(t, "subscriptions", len(subs), (n+1)/2)
