@@ -20,20 +20,21 @@ import (
 	"time"
 
 	"liked/internal/admin"
+	"liked/internal/seed"
 	"liked/internal/server"
 )
 
 // Credentials is what `liked dev --credentials FILE` writes, for tests against a server in another process.
-type Credentials = admin.Credentials
+type Credentials = seed.Credentials
 
 // App is an app with its secrets: client id and secret (OAuth 2.0), API key and secret (OAuth 1.0a), bearer token.
-type App = admin.AppCredentials
+type App = seed.App
 
 // User is a user with the tokens that the first app has for it, OAuth 2.0 with every scope and OAuth 1.0a.
-type User = admin.UserCredentials
+type User = seed.User
 
 // Post is a post that can be liked.
-type Post = admin.SeededPost
+type Post = seed.Post
 
 // Server is a running server.
 type Server struct {
@@ -57,7 +58,7 @@ func Profile(year string) Option { return func(c *server.Config) { c.Profile = y
 //	likedtest.RateLimits(`{"usersIdLike":{"user_15m":5,"user_24h":0}}`)
 func RateLimits(limits string) Option { return func(c *server.Config) { c.RateLimits = limits } }
 
-// Now sets the clock of rate windows, tokens and signatures. The tokens of the seeded world expire 30 days after what it
+// Now sets the clock of rate windows, tokens and signatures. The tokens of the seed data expire 30 days after what it
 // says when the server starts.
 func Now(now func() time.Time) Option { return func(c *server.Config) { c.Now = now } }
 
@@ -69,7 +70,7 @@ func AutoConsent(username string) Option {
 
 // Size sets how many users and posts there are; those with names come first.
 func Size(users, posts int) Option {
-	return func(c *server.Config) { c.World.Users, c.World.Posts = users, posts }
+	return func(c *server.Config) { c.Seed.Users, c.Seed.Posts = users, posts }
 }
 
 // Logger gets a line for each request. Without it there is no log.
@@ -78,7 +79,7 @@ func Logger(l *slog.Logger) Option { return func(c *server.Config) { c.Logger = 
 // New starts a server, which stops at the end of the test.
 func New(t testing.TB, options ...Option) *Server {
 	t.Helper()
-	c := server.Config{Explain: true, Grace: 2 * time.Second, World: &server.World{Users: admin.DefaultUsers, Posts: admin.DefaultPosts,
+	c := server.Config{Explain: true, Grace: 2 * time.Second, Seed: &seed.Options{Users: seed.DefaultUsers, Posts: seed.DefaultPosts,
 		Seed: 1, TokenLifetime: 30 * 24 * time.Hour}}
 	for _, o := range options {
 		o(&c)

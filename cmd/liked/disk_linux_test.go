@@ -16,7 +16,7 @@ import (
 	"testing"
 	"time"
 
-	"liked/internal/admin"
+	"liked/internal/seed"
 )
 
 // smallDisk mounts a file system of that many bytes, until the end of the test. Who may not mount one skips the test, in
@@ -59,7 +59,7 @@ func fillUp(t *testing.T, path string) {
 
 // process is a running `liked dev`.
 type process struct {
-	admin.Credentials
+	seed.Credentials
 	cmd *exec.Cmd
 	log bytes.Buffer // to be read once it has ended
 }

@@ -1,15 +1,14 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"os"
 	"runtime/debug"
 	"strings"
 
-	"liked/internal/admin"
 	"liked/internal/postman"
+	"liked/internal/seed"
 )
 
 type envCmd struct {
@@ -40,12 +39,13 @@ func (c *envCmd) Run(e *env) error {
 		defer f.Close()
 		in = f
 	}
-	var k admin.Credentials
-	if err := json.NewDecoder(in).Decode(&k); err != nil {
-		return fmt.Errorf("%s is not a credentials file: %w", c.File, err)
+	text, err := io.ReadAll(in)
+	if err != nil {
+		return err
 	}
-	if k.URL == "" || len(k.Apps) == 0 || len(k.Users) == 0 {
-		return fmt.Errorf("%s is not a credentials file: it lacks a url, an app or a user", c.File)
+	k, err := seed.Parse(text)
+	if err != nil {
+		return fmt.Errorf("%s is not a credentials file: %w", c.File, err)
 	}
 	user, post := k.First()
 	if c.User != "" {

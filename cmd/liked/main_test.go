@@ -20,6 +20,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"liked/internal/admin"
+	"liked/internal/seed"
 )
 
 // The scripts run the test binary under the names liked, call, load and hang.
@@ -117,7 +118,7 @@ func call() {
 // likeAll is load CREDENTIALS FILE: it likes one post after the other, as all users at once, until the server is gone. Then it prints
 // how many likes of each user were answered. It makes FILE.started when there is load, and FILE at the end.
 func likeAll() {
-	var k admin.Credentials
+	var k seed.Credentials
 	text, err := os.ReadFile(os.Args[1])
 	check(err)
 	check(json.Unmarshal(text, &k))
@@ -160,7 +161,7 @@ func likeAll() {
 
 // hang CREDENTIALS FILE starts a request that it does not end, makes FILE, and waits for the connection to be cut.
 func hang() {
-	var k admin.Credentials
+	var k seed.Credentials
 	text, err := os.ReadFile(os.Args[1])
 	check(err)
 	check(json.Unmarshal(text, &k))

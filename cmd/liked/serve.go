@@ -12,7 +12,7 @@ import (
 	"strings"
 	"time"
 
-	"liked/internal/admin"
+	"liked/internal/seed"
 	"liked/internal/server"
 )
 
@@ -192,9 +192,9 @@ func (c *devCmd) seed() uint64 {
 func (c *devCmd) config() (server.Config, error) {
 	cfg, err := c.Serving.config(c.Data)
 	cfg.Explain, cfg.PrivateWebhooks = true, true
-	cfg.World = &server.World{Users: c.Users, Posts: c.Posts, Seed: c.seed(), TokenLifetime: 30 * 24 * time.Hour}
+	cfg.Seed = &seed.Options{Users: c.Users, Posts: c.Posts, Seed: c.seed(), TokenLifetime: 30 * 24 * time.Hour}
 	if c.TokenLifetime != nil {
-		cfg.TokenLifetime, cfg.World.TokenLifetime = *c.TokenLifetime, *c.TokenLifetime
+		cfg.TokenLifetime, cfg.Seed.TokenLifetime = *c.TokenLifetime, *c.TokenLifetime
 	}
 	cfg.AutoConsent = c.AutoConsent
 	return cfg, err
@@ -229,7 +229,7 @@ func (c *devCmd) Run(e *env) error {
 }
 
 // print shows what a person needs to start.
-func (c *devCmd) print(w io.Writer, k admin.Credentials, explorer string) {
+func (c *devCmd) print(w io.Writer, k seed.Credentials, explorer string) {
 	app := k.Apps[0]
 	user, _ := k.First()
 	names := make([]string, 0, 8)

@@ -1,5 +1,5 @@
 // Package admin is the operator's side of the server: accounts, posts, apps and credentials, as JSON under /admin/.
-// [New] makes the handler and [Guard] puts it behind a token; [Seed] makes the world that `liked dev` starts with.
+// [New] makes the handler and [Guard] puts it behind a token.
 //
 // A body is one JSON object with known keys only. A refusal is {"error": "..."} with the status that fits.
 package admin
@@ -26,7 +26,7 @@ import (
 // Options of New. All fields must be set.
 type Options struct {
 	Store  store.Store
-	Auth   *auth.Auth
+	Auth   *auth.Issuer
 	Hooks  *webhook.Hooks
 	Key    string // names the key that seals secrets in the store
 	Now    func() time.Time

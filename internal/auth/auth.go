@@ -11,7 +11,6 @@ package auth
 
 import (
 	"context"
-	"crypto/cipher"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -36,21 +35,13 @@ type Options struct {
 
 // Auth identifies callers. It is safe for concurrent use and holds nothing that must be closed.
 type Auth struct {
-	store   store.Store
+	*Issuer
 	baseURL func(*http.Request) string
-	now     func() time.Time
-	seal    cipher.AEAD
-
-	randMu sync.Mutex
-	rand   io.Reader
-	ids    liked.Snowflakes
 
 	bearers *principals // by hash of the token
 	signers *principals // by hash of consumer key and token
 	nonces  *nonces
 	scratch sync.Pool // of *signed
-
-	passwords passwords
 }
 
 // New returns an Auth that remembers the nonces that the store kept.
@@ -69,22 +60,17 @@ func New(o Options) (*Auth, error) {
 	if len(missing) > 0 {
 		return nil, errors.Join(missing...)
 	}
-	seal, err := newSeal(o.Seal)
+	issuer, err := NewIssuer(o.Store, o.Seal, o.Now, o.Rand)
 	if err != nil {
 		return nil, err
 	}
 	a := &Auth{
-		store:   o.Store,
+		Issuer:  issuer,
 		baseURL: o.BaseURL,
-		now:     o.Now,
-		seal:    seal,
-		rand:    o.Rand,
 		bearers: newPrincipals(),
 		signers: newPrincipals(),
 		nonces:  newNonces(maxNonces),
 		scratch: sync.Pool{New: func() any { return new(signed) }},
-
-		passwords: newPasswords(),
 	}
 	err = o.Store.LoadTraces(context.Background(), o.Now(), func(liked.RateWindows) {}, a.nonces.load)
 	if err != nil {

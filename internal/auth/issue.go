@@ -2,6 +2,7 @@ package auth
 
 import (
 	"context"
+	"crypto/cipher"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -19,6 +21,31 @@ import (
 
 // DefaultLifetime is how long an OAuth 2.0 access token is good for, as on X.
 const DefaultLifetime = 2 * time.Hour
+
+// Issuer makes credentials, and ends them. It is safe for concurrent use.
+type Issuer struct {
+	store     store.Store
+	now       func() time.Time
+	seal      cipher.AEAD
+	ids       liked.Snowflakes
+	passwords passwords
+
+	randMu sync.Mutex
+	rand   io.Reader
+}
+
+// NewIssuer returns an Issuer that seals secrets with the key, for HMAC needs them in the clear. It reads rand under a lock, so
+// that rand need not be safe for concurrent use.
+func NewIssuer(st store.Store, key [32]byte, now func() time.Time, rand io.Reader) (*Issuer, error) {
+	seal, err := newSeal(key)
+	return &Issuer{store: st, now: now, seal: seal, rand: rand, passwords: newPasswords()}, err
+}
+
+// With returns an Issuer on the same store which takes its secrets and its time from elsewhere: it makes the same credentials
+// as another with the same bytes, time and calls.
+func (a *Issuer) With(rand io.Reader, now func() time.Time) *Issuer {
+	return &Issuer{store: a.store, now: now, seal: a.seal, rand: rand, passwords: a.passwords}
+}
 
 // AppSecrets is what an app is told once.
 type AppSecrets struct {
@@ -37,7 +64,7 @@ type UserTokens struct {
 
 // NewApp registers an app. It fills in ID and CreatedAt if they are zero, and replaces whatever credentials app has.
 // Invalid names every mistake in name and redirect URIs at once; Conflict means that the ID is taken.
-func (a *Auth) NewApp(ctx context.Context, app liked.App) (liked.App, AppSecrets, error) {
+func (a *Issuer) NewApp(ctx context.Context, app liked.App) (liked.App, AppSecrets, error) {
 	if err := CheckApp(app); err != nil {
 		return liked.App{}, AppSecrets{}, err
 	}
@@ -74,7 +101,7 @@ const ExplorerApp liked.AppID = 1
 
 // UseExplorerApp makes the explorer's app, or gives the one that there is these redirect URIs, and returns it. What the
 // operator changed about it otherwise stays.
-func (a *Auth) UseExplorerApp(ctx context.Context, redirectURIs []string) (liked.App, error) {
+func (a *Issuer) UseExplorerApp(ctx context.Context, redirectURIs []string) (liked.App, error) {
 	app, err := a.store.App(ctx, ExplorerApp)
 	switch {
 	case notFound(err):
@@ -142,7 +169,7 @@ func checkRedirect(s string) error {
 }
 
 // newSecrets gives the app new credentials, of the kinds asked for. The app has its client id.
-func (a *Auth) newSecrets(app *liked.App, clientSecret, apiKeys, bearer bool) (s AppSecrets, err error) {
+func (a *Issuer) newSecrets(app *liked.App, clientSecret, apiKeys, bearer bool) (s AppSecrets, err error) {
 	p := a.pick()
 	if clientSecret {
 		s.ClientSecret = p.text(urlSafe, 50)
@@ -184,7 +211,7 @@ const (
 // Regenerate gives the app a new client secret, API key and secret, or app-only token, and returns the app as it is then.
 // What was there before is good for nothing from now on; tokens of users stay. NotFound if there is no such app of the
 // owner, Invalid for the client secret of a public app.
-func (a *Auth) Regenerate(ctx context.Context, owner liked.UserID, id liked.AppID, what string) (app liked.App, s AppSecrets, err error) {
+func (a *Issuer) Regenerate(ctx context.Context, owner liked.UserID, id liked.AppID, what string) (app liked.App, s AppSecrets, err error) {
 	err = a.store.UpdateApp(ctx, id, func(stored *liked.App) (err error) {
 		if stored.Owner != owner {
 			return liked.Errorf(liked.NotFound, "no such app %d", id)
@@ -201,7 +228,7 @@ func (a *Auth) Regenerate(ctx context.Context, owner liked.UserID, id liked.AppI
 
 // APISecret returns the app's API secret, its consumer secret in the words of OAuth 1.0a. NotFound if there is no such
 // app, Forbidden if it is suspended.
-func (a *Auth) APISecret(ctx context.Context, id liked.AppID) (string, error) {
+func (a *Issuer) APISecret(ctx context.Context, id liked.AppID) (string, error) {
 	app, err := a.store.App(ctx, id)
 	if err != nil {
 		return "", err
@@ -215,7 +242,7 @@ func (a *Auth) APISecret(ctx context.Context, id liked.AppID) (string, error) {
 // Bearer returns the app's app-only token, percent-encoded as X sends it. Asking again gives the same token until it is
 // revoked, and then a new one. So it does if the old one was sealed with another key, and cannot be told: that one is
 // good for nothing from then on. NotFound if there is no such app.
-func (a *Auth) Bearer(ctx context.Context, id liked.AppID) (string, error) {
+func (a *Issuer) Bearer(ctx context.Context, id liked.AppID) (string, error) {
 	for {
 		app, err := a.store.App(ctx, id)
 		if err != nil {
@@ -241,7 +268,7 @@ func (a *Auth) Bearer(ctx context.Context, id liked.AppID) (string, error) {
 
 // IssueTokens makes a grant of the user to the app and its first OAuth 2.0 tokens, as if the user had consented now.
 // lifetime 0 means DefaultLifetime. NotFound if there is no such app or user.
-func (a *Auth) IssueTokens(ctx context.Context, app liked.AppID, user liked.UserID, scopes liked.Scope, lifetime time.Duration) (UserTokens, error) {
+func (a *Issuer) IssueTokens(ctx context.Context, app liked.AppID, user liked.UserID, scopes liked.Scope, lifetime time.Duration) (UserTokens, error) {
 	if lifetime == 0 {
 		lifetime = DefaultLifetime
 	}
@@ -267,7 +294,7 @@ func (a *Auth) IssueTokens(ctx context.Context, app liked.AppID, user liked.User
 }
 
 // newGrant returns a grant of an app and a user that exist.
-func (a *Auth) newGrant(ctx context.Context, app liked.AppID, user liked.UserID) (store.Grant, error) {
+func (a *Issuer) newGrant(ctx context.Context, app liked.AppID, user liked.UserID) (store.Grant, error) {
 	if _, err := a.store.App(ctx, app); err != nil {
 		return store.Grant{}, err
 	}
@@ -279,7 +306,7 @@ func (a *Auth) newGrant(ctx context.Context, app liked.AppID, user liked.UserID)
 }
 
 // newTokens makes OAuth 2.0 tokens: what the client is told, and what is kept.
-func (a *Auth) newTokens(scopes liked.Scope, lifetime time.Duration, at time.Time) (UserTokens, store.Tokens, error) {
+func (a *Issuer) newTokens(scopes liked.Scope, lifetime time.Duration, at time.Time) (UserTokens, store.Tokens, error) {
 	p := a.pick()
 	t := UserTokens{AccessToken: p.timed("at", at), Scopes: scopes, ExpiresIn: lifetime}
 	kept := store.Tokens{Access: store.AccessToken{Token: hashOf(t.AccessToken), Expires: at.Add(lifetime)}}
@@ -293,7 +320,7 @@ func (a *Auth) newTokens(scopes liked.Scope, lifetime time.Duration, at time.Tim
 
 // IssueOAuth1Token makes a grant of the user to the app and its OAuth 1.0a token, which has the permission level given
 // for as long as it lives. NotFound if there is no such app or user.
-func (a *Auth) IssueOAuth1Token(ctx context.Context, app liked.AppID, user liked.UserID, access liked.Access) (token, secret string, err error) {
+func (a *Issuer) IssueOAuth1Token(ctx context.Context, app liked.AppID, user liked.UserID, access liked.Access) (token, secret string, err error) {
 	if access > liked.ReadWriteDirectMessages {
 		return "", "", liked.Errorf(liked.Invalid, "permission level %d is unknown", access)
 	}
@@ -308,7 +335,7 @@ func (a *Auth) IssueOAuth1Token(ctx context.Context, app liked.AppID, user liked
 }
 
 // newOAuth1Token makes a grant with an OAuth 1.0a token: what the client is told, and what is kept.
-func (a *Auth) newOAuth1Token(ctx context.Context, app liked.AppID, user liked.UserID, access liked.Access) (grant store.Grant, token, secret string, kept store.OAuth1Token, err error) {
+func (a *Issuer) newOAuth1Token(ctx context.Context, app liked.AppID, user liked.UserID, access liked.Access) (grant store.Grant, token, secret string, kept store.OAuth1Token, err error) {
 	if grant, err = a.newGrant(ctx, app, user); err != nil {
 		return grant, "", "", kept, err
 	}
@@ -327,7 +354,7 @@ func (a *Auth) newOAuth1Token(ctx context.Context, app liked.AppID, user liked.U
 
 // Revoke ends a token of any kind, and with it the grant that it came from, so that an access token and its refresh
 // token die together. An app-only token alone has no grant: the app is left without one. NotFound if the token is unknown.
-func (a *Auth) Revoke(ctx context.Context, token string) error {
+func (a *Issuer) Revoke(ctx context.Context, token string) error {
 	if strings.HasPrefix(token, appBearerPrefix) {
 		return a.revokeBearer(ctx, token)
 	}
@@ -345,7 +372,7 @@ func (a *Auth) Revoke(ctx context.Context, token string) error {
 	return a.store.RevokeGrant(ctx, grant.ID)
 }
 
-func (a *Auth) revokeBearer(ctx context.Context, token string) error {
+func (a *Issuer) revokeBearer(ctx context.Context, token string) error {
 	errUnknown := liked.Errorf(liked.NotFound, "no app has this app-only token")
 	token, ok := percentDecoded(token)
 	if !ok {
@@ -371,7 +398,7 @@ const (
 )
 
 // random fills b.
-func (a *Auth) random(b []byte) error {
+func (a *Issuer) random(b []byte) error {
 	a.randMu.Lock()
 	defer a.randMu.Unlock()
 	if _, err := io.ReadFull(a.rand, b); err != nil {
@@ -383,11 +410,11 @@ func (a *Auth) random(b []byte) error {
 // picker picks random text. It holds the lock on the randomness, so that concurrent calls do not mix, until done, which
 // must be called; then err says whether all went well.
 type picker struct {
-	a   *Auth
+	a   *Issuer
 	err error
 }
 
-func (a *Auth) pick() *picker {
+func (a *Issuer) pick() *picker {
 	a.randMu.Lock()
 	return &picker{a: a}
 }

@@ -221,7 +221,7 @@ func (a *Auth) signerOf(app liked.App, tokenSecret string) (*signer, error) {
 }
 
 // apiSecret refuses an app whose secret does not open: nobody can prove to be that app, until it has new API keys.
-func (a *Auth) apiSecret(app liked.App) (string, error) {
+func (a *Issuer) apiSecret(app liked.App) (string, error) {
 	secret, err := a.unsealed(sealAPISecret, app.APIKey, app.SealedAPISecret)
 	if err != nil {
 		return "", refuse("the API secret of app %d is lost: %v; the app needs new API keys (liked app renew)", app.ID, err)

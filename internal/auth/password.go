@@ -46,7 +46,7 @@ func (p passwords) sum(ctx context.Context, password string, salt []byte, time, 
 
 // HashPassword returns what a store keeps of a password (argon2id). Invalid unless it is UTF-8 of 8 characters to 1024
 // bytes.
-func (a *Auth) HashPassword(ctx context.Context, password string) (encoded string, err error) {
+func (a *Issuer) HashPassword(ctx context.Context, password string) (encoded string, err error) {
 	switch n := utf8.RuneCountInString(password); {
 	case !utf8.ValidString(password):
 		return "", liked.Errorf(liked.Invalid, "the password is not UTF-8")
@@ -67,7 +67,7 @@ func (a *Auth) HashPassword(ctx context.Context, password string) (encoded strin
 }
 
 // NewPassword makes up a password of 16 letters and digits.
-func (a *Auth) NewPassword() (string, error) {
+func (a *Issuer) NewPassword() (string, error) {
 	p := a.pick()
 	defer p.done()
 	password := p.text(alnum, 16)
@@ -76,7 +76,7 @@ func (a *Auth) NewPassword() (string, error) {
 
 // SetPassword gives the user the password. Whoever is signed in as the user no longer is. NotFound if there is no such
 // user, Invalid as in HashPassword.
-func (a *Auth) SetPassword(ctx context.Context, user liked.UserID, password string) error {
+func (a *Issuer) SetPassword(ctx context.Context, user liked.UserID, password string) error {
 	encoded, err := a.HashPassword(ctx, password)
 	if err != nil {
 		return err
@@ -122,7 +122,7 @@ func (h passwordHash) String() string {
 
 // samePassword reports whether the password is the one that was hashed. The time it takes depends on the parameters in
 // the hash alone.
-func (a *Auth) samePassword(ctx context.Context, password, encoded string) (bool, error) {
+func (a *Issuer) samePassword(ctx context.Context, password, encoded string) (bool, error) {
 	if len(password) > maxPassword {
 		hash := sha256.Sum256([]byte(password)) // no password that was hashed is as long; the work stays the same
 		password = string(hash[:])

@@ -23,7 +23,7 @@ func newSeal(key [32]byte) (cipher.AEAD, error) {
 }
 
 // sealed returns a random nonce followed by the AES-256-GCM ciphertext of the secret.
-func (a *Auth) sealed(purpose, owner, secret string) ([]byte, error) {
+func (a *Issuer) sealed(purpose, owner, secret string) ([]byte, error) {
 	nonce := make([]byte, a.seal.NonceSize(), a.seal.NonceSize()+len(secret)+a.seal.Overhead())
 	if err := a.random(nonce); err != nil {
 		return nil, err
@@ -34,7 +34,7 @@ func (a *Auth) sealed(purpose, owner, secret string) ([]byte, error) {
 var errSeal = errors.New("it was sealed with another key than the one in seal.key, as all were before a restore with a new key")
 
 // unsealed undoes sealed.
-func (a *Auth) unsealed(purpose, owner string, sealed []byte) (string, error) {
+func (a *Issuer) unsealed(purpose, owner string, sealed []byte) (string, error) {
 	n := a.seal.NonceSize()
 	if len(sealed) < n {
 		return "", errSeal

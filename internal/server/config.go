@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"liked/internal/api"
+	"liked/internal/seed"
 	"liked/internal/store/pebblestore"
 )
 
@@ -75,8 +76,8 @@ type Config struct {
 	// may register one reach what only this machine can. Without it they are https and lead to the public internet alone.
 	PrivateWebhooks bool
 
-	// World seeds an empty store with users, posts and credentials. Nil seeds nothing.
-	World *World
+	// Seed fills an empty store with users, posts and credentials. Nil fills in nothing.
+	Seed *seed.Options
 
 	// MaxConnections is how many connections to the API there may be at a time; one more is sent a 503 and closed. There
 	// are fewer if the process may not have so many files open. Zero means 10,000.
@@ -97,17 +98,6 @@ type Config struct {
 	Logger *slog.Logger
 
 	disk func(*pebblestore.Options) // for tests: puts the store on a disk that fails
-}
-
-// World is what a development server starts with. See Server.Credentials.
-type World struct {
-	Users, Posts int // at least 1, at least 0; the named ones come first
-
-	// Seed makes the secrets: the same seed, the same world, whoever runs it. Zero makes them random.
-	Seed uint64
-
-	// TokenLifetime is that of OAuth 2.0 access tokens.
-	TokenLifetime time.Duration
 }
 
 // settings is a Config that was checked, with the defaults filled in.
@@ -201,12 +191,12 @@ func (c Config) check() (settings, error) {
 	if s.NoDailyLimits {
 		s.limits = s.limits.WithoutDaily()
 	}
-	if w := s.World; w != nil {
-		if w.Users < 1 || w.Users > maxWorld {
-			mistake("users", "%d is not from 1 to %d", w.Users, maxWorld)
+	if w := s.Seed; w != nil {
+		if w.Users < 1 || w.Users > maxSeeded {
+			mistake("users", "%d is not from 1 to %d", w.Users, maxSeeded)
 		}
-		if w.Posts < 0 || w.Posts > maxWorld {
-			mistake("posts", "%d is not from 0 to %d", w.Posts, maxWorld)
+		if w.Posts < 0 || w.Posts > maxSeeded {
+			mistake("posts", "%d is not from 0 to %d", w.Posts, maxSeeded)
 		}
 		if w.TokenLifetime < time.Second || w.TokenLifetime > maxLifetime {
 			mistake("token-lifetime", "%s is not from 1s to %s", w.TokenLifetime, maxLifetime)
@@ -240,7 +230,7 @@ func (c Config) check() (settings, error) {
 }
 
 const (
-	maxWorld    = 1_000_000
+	maxSeeded   = 1_000_000
 	maxLifetime = 10 * 365 * 24 * time.Hour
 )
 

@@ -51,7 +51,7 @@ func ask(t *testing.T, conn net.Conn, request string) (*http.Response, string) {
 
 func TestConnectionsAreBounded(t *testing.T) {
 	t.Parallel()
-	srv, _ := start(t, server.Config{World: world(), MaxConnections: 2})
+	srv, _ := start(t, server.Config{Seed: world(), MaxConnections: 2})
 	const request = "GET /2/users/me HTTP/1.1\r\nHost: x\r\n\r\n"
 	in := []net.Conn{dial(t, srv.URL()), dial(t, srv.URL())}
 	for _, conn := range in {
@@ -95,7 +95,7 @@ func TestConnectionsAreBounded(t *testing.T) {
 func TestConnectionsAreBoundedWithTLS(t *testing.T) {
 	t.Parallel()
 	cert, key, pool := certificate(t)
-	srv, _ := start(t, server.Config{World: world(), MaxConnections: 1, TLSCert: cert, TLSKey: key})
+	srv, _ := start(t, server.Config{Seed: world(), MaxConnections: 1, TLSCert: cert, TLSKey: key})
 	in := tls.Client(dial(t, srv.URL()), &tls.Config{RootCAs: pool, ServerName: "127.0.0.1"})
 	if err := in.Handshake(); err != nil {
 		t.Fatal(err)
@@ -112,7 +112,7 @@ func TestCacheSize(t *testing.T) {
 			t.Errorf("a cache of %d MiB: %v, want a refusal", mib, err)
 		}
 	}
-	start(t, server.Config{World: world(), Data: t.TempDir(), CacheMiB: 1})
+	start(t, server.Config{Seed: world(), Data: t.TempDir(), CacheMiB: 1})
 }
 
 func TestMaxConnections(t *testing.T) {

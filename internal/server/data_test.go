@@ -24,8 +24,8 @@ import (
 func TestDataDirectory(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "data")
-	config := server.Config{Data: dir, World: world()}
-	config.World.Seed = 0
+	config := server.Config{Data: dir, Seed: world()}
+	config.Seed.Seed = 0
 	srv, stop := start(t, config)
 	k := srv.Credentials()
 	c := client(t, nil)
@@ -98,8 +98,8 @@ func TestDataDirectory(t *testing.T) {
 // A pagination token is good after a restart: its key comes from the one in the directory.
 func TestPaginationTokens(t *testing.T) {
 	t.Parallel()
-	config := server.Config{Data: filepath.Join(t.TempDir(), "data"), World: world()}
-	config.World.Seed = 0
+	config := server.Config{Data: filepath.Join(t.TempDir(), "data"), Seed: world()}
+	config.Seed.Seed = 0
 	srv, stop := start(t, config)
 	k := srv.Credentials()
 	c := client(t, nil)
@@ -129,7 +129,7 @@ func TestPaginationTokens(t *testing.T) {
 	if err := json.Unmarshal([]byte(text), &page); err != nil || status != 200 || len(page.Data) != 2 || page.Data[1].ID != k.Users[0].ID {
 		t.Errorf("second page after a restart: %d %s", status, text)
 	}
-	other, _ := start(t, server.Config{World: world()})
+	other, _ := start(t, server.Config{Seed: world()})
 	if status, text := get(t, c, other.URL()+path+"?pagination_token="+page.Meta.Next, other.Credentials().Users[0].AccessToken); status != 400 {
 		t.Errorf("a token of another server: %d %s", status, text)
 	}
@@ -143,7 +143,7 @@ func TestPrivateLikes(t *testing.T) {
 		private *bool
 		want    int
 	}{{"", nil, 200}, {"2024", nil, 200}, {"2024", &on, 403}, {"2026", nil, 403}, {"2026", &off, 200}} {
-		srv, _ := start(t, server.Config{World: world(), Profile: tt.profile, PrivateLikes: tt.private})
+		srv, _ := start(t, server.Config{Seed: world(), Profile: tt.profile, PrivateLikes: tt.private})
 		k := srv.Credentials()
 		url := srv.URL() + "/2/users/" + k.Users[0].ID.String() + "/liked_tweets"
 		if status, text := get(t, client(t, nil), url, k.Apps[0].BearerToken); status != tt.want {
@@ -183,7 +183,7 @@ func TestSealKeyFlipped(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	data, path := filepath.Join(dir, "data"), filepath.Join(dir, "data", "seal.key")
-	config := server.Config{Data: data, World: world()}
+	config := server.Config{Data: data, Seed: world()}
 	srv, stop := start(t, config)
 	k := srv.Credentials()
 	if err := stop(); err != nil {
@@ -251,8 +251,8 @@ func TestSeed(t *testing.T) {
 	t.Parallel()
 	made := make(map[string]int) // by what was made, to the seed
 	for i, seed := range []uint64{1, 1, 2, 0, 0} {
-		config := server.Config{World: world()}
-		config.World.Seed = seed
+		config := server.Config{Seed: world()}
+		config.Seed.Seed = seed
 		srv, stop := start(t, config)
 		k := srv.Credentials()
 		text, err := json.Marshal([]any{k.Apps, k.Users, k.Posts})
@@ -275,9 +275,9 @@ func TestClockJumps(t *testing.T) {
 	t.Parallel()
 	var now atomic.Int64 // seconds from the start
 	begun := time.Now()
-	config := server.Config{Data: filepath.Join(t.TempDir(), "data"), World: world(),
+	config := server.Config{Data: filepath.Join(t.TempDir(), "data"), Seed: world(),
 		Now: func() time.Time { return begun.Add(time.Duration(now.Load()) * time.Second) }}
-	config.World.Seed, config.World.TokenLifetime = 0, 365*24*time.Hour
+	config.Seed.Seed, config.Seed.TokenLifetime = 0, 365*24*time.Hour
 	c := client(t, nil)
 	for i, day := range []int64{0, 30, -30, 29, 1, -1} {
 		now.Store(day * 24 * 60 * 60)

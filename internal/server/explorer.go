@@ -10,7 +10,7 @@ import (
 	"liked/internal/web"
 )
 
-// ExplorerURL is where the API explorer is. In a seeded world the address signs one in: its fragment, which browsers do
+// ExplorerURL is where the API explorer is. With seed data the address signs one in: its fragment, which browsers do
 // not send, holds a token, unless the page itself may say one.
 func (s *Server) ExplorerURL() string {
 	address := s.origins()[0] + "/explorer"
@@ -47,10 +47,10 @@ func (s *Server) explorer(ctx context.Context) (p web.Explorer, err error) {
 	return p, nil
 }
 
-// openWorld reports whether the tokens that the world starts with are no secret to anybody who can use them: a known seed
+// openWorld reports whether the tokens of the seed data are no secret to anybody who can use them: a known seed
 // made them, only this machine can connect, and the end of the server is theirs.
 func (s *Server) openWorld() bool {
-	return s.World != nil && s.World.Seed != 0 && s.Data == "" && s.publicURL == "" && Loopback(s.apiL.Addr().String())
+	return s.Seed != nil && s.Seed.Seed != 0 && s.Data == "" && s.publicURL == "" && Loopback(s.apiL.Addr().String())
 }
 
 // origins are the addresses, as browsers write "scheme://host[:port]", under which the server is known to be reached, the

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"liked/internal/seed"
 	"liked/internal/server"
 )
 
@@ -35,8 +36,8 @@ func explorerOf(t *testing.T, s *server.Server) map[string]string {
 
 // The page says a token only where everybody who could use it knows it anyway.
 func TestExplorerToken(t *testing.T) {
-	world := func(seed uint64) *server.World {
-		return &server.World{Users: 7, Posts: 8, Seed: seed, TokenLifetime: time.Hour}
+	world := func(number uint64) *seed.Options {
+		return &seed.Options{Users: 7, Posts: 8, Seed: number, TokenLifetime: time.Hour}
 	}
 	data := filepath.Join(t.TempDir(), "data")
 	for _, tt := range []struct {
@@ -44,12 +45,12 @@ func TestExplorerToken(t *testing.T) {
 		config        server.Config
 		inPage, inURL bool
 	}{
-		{"in memory, on loopback, of a known seed", server.Config{World: world(1)}, true, false},
-		{"random tokens", server.Config{World: world(0)}, false, true},
-		{"kept", server.Config{World: world(1), Data: data}, false, true},
+		{"in memory, on loopback, of a known seed", server.Config{Seed: world(1)}, true, false},
+		{"random tokens", server.Config{Seed: world(0)}, false, true},
+		{"kept", server.Config{Seed: world(1), Data: data}, false, true},
 		{"what dev kept, without a world", server.Config{Data: data}, false, false},
-		{"beyond this machine", server.Config{World: world(1), Listen: "0.0.0.0:0"}, false, true},
-		{"for whoever reaches the public address", server.Config{World: world(1), PublicURL: "https://likes.example"}, false, true},
+		{"beyond this machine", server.Config{Seed: world(1), Listen: "0.0.0.0:0"}, false, true},
+		{"for whoever reaches the public address", server.Config{Seed: world(1), PublicURL: "https://likes.example"}, false, true},
 		{"no world", server.Config{}, false, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -61,7 +62,7 @@ func TestExplorerToken(t *testing.T) {
 			if got := strings.Contains(s.ExplorerURL(), "#access_token="); got != tt.inURL {
 				t.Errorf("a token in %s: %v, want %v", s.ExplorerURL(), got, tt.inURL)
 			}
-			if world := tt.config.World != nil; (page["user"] != "") != world || (page["post"] != "") != world {
+			if world := tt.config.Seed != nil; (page["user"] != "") != world || (page["post"] != "") != world {
 				t.Errorf("user %q, post %q; want some only in a seeded world", page["user"], page["post"])
 			}
 		})

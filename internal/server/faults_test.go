@@ -23,7 +23,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 
-	"liked/internal/admin"
+	"liked/internal/seed"
 	"liked/internal/server"
 	"liked/internal/store/pebblestore"
 )
@@ -67,7 +67,7 @@ func serveFaulty(data string) error {
 		}
 		stop() // whoever started this process is gone
 	}()
-	if err := json.NewEncoder(os.Stdout).Encode(admin.Credentials{URL: srv.URL(), AdminURL: srv.AdminURL()}); err != nil {
+	if err := json.NewEncoder(os.Stdout).Encode(seed.Credentials{URL: srv.URL(), AdminURL: srv.AdminURL()}); err != nil {
 		return err
 	}
 	return srv.Run(ctx)
@@ -75,14 +75,14 @@ func serveFaulty(data string) error {
 
 // faulty is a server in a process of its own.
 type faulty struct {
-	admin.Credentials
+	seed.Credentials
 	cmd *exec.Cmd
 	in  io.Writer
 	out *bufio.Scanner
 	log *os.File
 }
 
-func startFaulty(t *testing.T, data string, k admin.Credentials) *faulty {
+func startFaulty(t *testing.T, data string, k seed.Credentials) *faulty {
 	t.Helper()
 	exe, err := os.Executable()
 	if err != nil {
@@ -149,7 +149,7 @@ const refused = `{"title":"Service Unavailable","detail":"Service Unavailable","
 // caller asks a server for things.
 type caller struct {
 	*http.Client
-	admin.Credentials
+	seed.Credentials
 }
 
 // like returns the answer to a like, or to one taken back.
@@ -212,12 +212,12 @@ func (c caller) callsRefused(t *testing.T) {
 }
 
 // seeded makes a data directory with a world of some users.
-func seeded(t *testing.T, users int) (data string, k admin.Credentials) {
+func seeded(t *testing.T, users int) (data string, k seed.Credentials) {
 	t.Helper()
 	data = filepath.Join(t.TempDir(), "data")
 	w := world()
 	w.Users = users
-	srv, stop := start(t, server.Config{Data: data, World: w})
+	srv, stop := start(t, server.Config{Data: data, Seed: w})
 	k = srv.Credentials()
 	if err := stop(); err != nil {
 		t.Fatal(err)

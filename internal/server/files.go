@@ -13,7 +13,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"liked/internal/admin"
 	"liked/internal/store"
 )
 
@@ -194,14 +193,4 @@ func openDir(dir string) (storeDir string, key [32]byte, err error) {
 func HasData(dir string) bool {
 	_, err := os.Stat(filepath.Join(dir, sealFile))
 	return err == nil
-}
-
-// readCredentials returns what the directory was seeded with, fs.ErrNotExist if it was not.
-func readCredentials(dir string) (admin.Credentials, error) {
-	var c admin.Credentials
-	err := readJSON(filepath.Join(dir, credentialsFile), &c)
-	if err == nil && len(c.Apps) == 0 {
-		err = fmt.Errorf("%s names no app", filepath.Join(dir, credentialsFile))
-	}
-	return c, err
 }

@@ -40,10 +40,10 @@ func TestHomeKeepsSecrets(t *testing.T) {
 		config server.Config
 		shown  bool
 	}{
-		"known, in memory, on loopback": {server.Config{World: world()}, true},
-		"random":                        {server.Config{World: random}, false},
-		"kept":                          {server.Config{World: world(), Data: t.TempDir()}, false},
-		"for others to connect":         {server.Config{World: world(), Listen: "0.0.0.0:0"}, false},
+		"known, in memory, on loopback": {server.Config{Seed: world()}, true},
+		"random":                        {server.Config{Seed: random}, false},
+		"kept":                          {server.Config{Seed: world(), Data: t.TempDir()}, false},
+		"for others to connect":         {server.Config{Seed: world(), Listen: "0.0.0.0:0"}, false},
 	} {
 		srv, _ := start(t, tt.config)
 		k := srv.Credentials()
@@ -72,7 +72,7 @@ func TestHomeKeepsSecrets(t *testing.T) {
 
 func TestNoHomePage(t *testing.T) {
 	t.Parallel()
-	srv, _ := start(t, server.Config{World: world(), NoHomePage: true})
+	srv, _ := start(t, server.Config{Seed: world(), NoHomePage: true})
 	if status, body := page(t, srv); status != 404 || body != "" {
 		t.Errorf("got %d %s, want X's empty 404", status, body)
 	}
@@ -87,7 +87,7 @@ func TestNoHomePage(t *testing.T) {
 // Somebody who looks on does not keep the server from stopping.
 func TestStopsWithViewers(t *testing.T) {
 	t.Parallel()
-	srv, stop := start(t, server.Config{World: world(), Grace: time.Hour})
+	srv, stop := start(t, server.Config{Seed: world(), Grace: time.Hour})
 	resp, err := client(t, nil).Get(srv.URL() + "/home/live")
 	if err != nil {
 		t.Fatal(err)

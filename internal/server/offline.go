@@ -29,8 +29,7 @@ func Offline(dir string) (h http.Handler, close func() error, err error) {
 	if err != nil && bad == nil {
 		return nil, nil, err
 	}
-	a, err := auth.New(auth.Options{Store: st, Seal: seal, Now: time.Now, Rand: rand.Reader,
-		BaseURL: func(*http.Request) string { return "" }}) // nobody signs anything here
+	a, err := auth.NewIssuer(st, seal, time.Now, rand.Reader)
 	if err != nil {
 		_ = st.Close()
 		return nil, nil, err

@@ -22,8 +22,8 @@ import (
 	"testing"
 	"time"
 
-	"liked/internal/admin"
 	"liked/internal/postman"
+	"liked/internal/seed"
 	"liked/internal/server"
 )
 
@@ -38,8 +38,8 @@ func TestPostman(t *testing.T) {
 	for _, profile := range []string{"2024", "2026"} {
 		t.Run(profile, func(t *testing.T) {
 			noon := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-			w := &server.World{Users: 7, Posts: 8, Seed: 1, TokenLifetime: 24 * time.Hour}
-			srv, _ := start(t, server.Config{World: w, Profile: profile, PrivateWebhooks: true, TokenLifetime: 2 * time.Hour, Now: func() time.Time { return noon }})
+			w := &seed.Options{Users: 7, Posts: 8, Seed: 1, TokenLifetime: 24 * time.Hour}
+			srv, _ := start(t, server.Config{Seed: w, Profile: profile, PrivateWebhooks: true, TokenLifetime: 2 * time.Hour, Now: func() time.Time { return noon }})
 			p := newPostman(t, srv, noon)
 			got := p.record()
 			file := "../postman/answers/" + profile + ".json"
@@ -148,7 +148,7 @@ func (p *poster) receive() string {
 	return endpoint.URL + "/likes"
 }
 
-func (p *poster) issue(k admin.Credentials, user, scopes string) string {
+func (p *poster) issue(k seed.Credentials, user, scopes string) string {
 	p.Helper()
 	r, err := http.NewRequest("POST", k.AdminURL+"/admin/tokens",
 		strings.NewReader(fmt.Sprintf(`{"kind":"user","app":%q,"user":%q,"scopes":%q}`, k.Apps[0].Name, user, scopes)))

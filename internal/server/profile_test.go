@@ -12,7 +12,7 @@ import (
 // Contention is sampled while a profile of it is taken and not otherwise, and by one request at a time.
 func TestContentionProfiles(t *testing.T) {
 	const token = "a-token-of-the-test"
-	srv, _ := start(t, server.Config{World: world(), AdminToken: token})
+	srv, _ := start(t, server.Config{Seed: world(), AdminToken: token})
 	c := client(t, nil)
 	if status, _ := get(t, c, srv.AdminURL()+"/debug/pprof/mutex?seconds=1", ""); status != 401 {
 		t.Errorf("without a token: %d", status)

@@ -12,12 +12,12 @@ import (
 	"testing"
 	"time"
 
-	"liked/internal/admin"
+	"liked/internal/seed"
 	"liked/internal/server"
 )
 
 // signed returns the Authorization header of a GET of the URL (RFC 5849, 3.4.2), made from scratch.
-func signed(k admin.Credentials, target, nonce string) string {
+func signed(k seed.Credentials, target, nonce string) string {
 	app, user := k.Apps[0], k.Users[0]
 	params := fmt.Sprintf("oauth_consumer_key=%s&oauth_nonce=%s&oauth_signature_method=HMAC-SHA1&oauth_timestamp=%d&oauth_token=%s&oauth_version=1.0",
 		app.APIKey, nonce, time.Now().Unix(), user.OAuth1Token)
@@ -64,7 +64,7 @@ func TestSignedURL(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			tt.config.World = world()
+			tt.config.Seed = world()
 			srv, _ := start(t, tt.config)
 			base := tt.signed
 			if base == "" {
@@ -97,7 +97,7 @@ func TestSignedURL(t *testing.T) {
 // A request whose header is too large is given up.
 func TestHeaderLimit(t *testing.T) {
 	t.Parallel()
-	srv, _ := start(t, server.Config{World: world()})
+	srv, _ := start(t, server.Config{Seed: world()})
 	conn, err := net.Dial("tcp", strings.TrimPrefix(srv.URL(), "http://"))
 	if err != nil {
 		t.Fatal(err)

@@ -16,6 +16,7 @@ import (
 
 	"liked/internal/admin"
 	"liked/internal/backup"
+	"liked/internal/seed"
 	"liked/internal/server"
 )
 
@@ -81,8 +82,8 @@ func TestTamperedBackup(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	data := filepath.Join(dir, "data")
-	config := server.Config{Data: data, World: world()}
-	config.World.Seed = 0
+	config := server.Config{Data: data, Seed: world()}
+	config.Seed.Seed = 0
 	srv, stop := start(t, config)
 	k := srv.Credentials()
 	c := client(t, nil)
@@ -186,8 +187,8 @@ func TestTamperedBackup(t *testing.T) {
 func TestBackupAgain(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	config := server.Config{Data: filepath.Join(dir, "data"), World: world()}
-	config.World.Posts = 2000
+	config := server.Config{Data: filepath.Join(dir, "data"), Seed: world()}
+	config.Seed.Posts = 2000
 	_, stop := start(t, config)
 	if err := stop(); err != nil {
 		t.Fatal(err)
@@ -285,7 +286,7 @@ func TestBackupsAtOnce(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	whole := filepath.Join(dir, "backup")
-	srv, _ := start(t, server.Config{Data: filepath.Join(dir, "data"), World: world()})
+	srv, _ := start(t, server.Config{Data: filepath.Join(dir, "data"), Seed: world()})
 	refused := func(err error) bool {
 		return err != nil && strings.Contains(err.Error(), "another backup into "+whole+" is under way")
 	}
@@ -343,12 +344,12 @@ func TestRestoreKilled(t *testing.T) {
 func TestRestoredWithNewKey(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	config := server.Config{Data: filepath.Join(dir, "data"), World: world()}
+	config := server.Config{Data: filepath.Join(dir, "data"), Seed: world()}
 	srv, stop := start(t, config)
 	k := srv.Credentials()
 	c := client(t, nil)
 	nonces := 0
-	call := func(k admin.Credentials, method, path, authorization, body string) (int, string) {
+	call := func(k seed.Credentials, method, path, authorization, body string) (int, string) {
 		t.Helper()
 		if authorization == "" {
 			nonces++
@@ -373,7 +374,7 @@ func TestRestoredWithNewKey(t *testing.T) {
 		}
 		return resp.StatusCode, text.String()
 	}
-	basic := func(k admin.Credentials) string {
+	basic := func(k seed.Credentials) string {
 		return "Basic " + base64.StdEncoding.EncodeToString([]byte(k.Apps[0].APIKey+":"+k.Apps[0].APISecret))
 	}
 	const me, v1, appToken, grant = "/2/users/me", "/1.1/account/verify_credentials.json", "/oauth2/token", "grant_type=client_credentials"
@@ -400,7 +401,7 @@ func TestRestoredWithNewKey(t *testing.T) {
 	k.URL, k.AdminURL, k.AdminToken = srv.URL(), srv.AdminURL(), srv.AdminToken
 	answerTo := func(path string) string { // of somebody whom nobody knows
 		stranger := k
-		stranger.Apps = []admin.AppCredentials{{APIKey: "nobodys", APISecret: "x"}}
+		stranger.Apps = []seed.App{{APIKey: "nobodys", APISecret: "x"}}
 		_, body := call(stranger, "GET", path, "", "")
 		return body
 	}

@@ -3,6 +3,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"crypto/hkdf"
 	cryptorand "crypto/rand"
@@ -33,6 +34,7 @@ import (
 	"liked/internal/home"
 	"liked/internal/limit"
 	"liked/internal/plainhttp"
+	"liked/internal/seed"
 	"liked/internal/store"
 	"liked/internal/store/pebblestore"
 	"liked/internal/webhook"
@@ -50,7 +52,7 @@ type Server struct {
 	apiL        *crowd
 	plain       *plainhttp.Listener // nil where TLS is spoken
 	adminL      *crowd
-	credentials *admin.Credentials // of the seeded world; nil without one
+	credentials *seed.Credentials // of the seed data; nil without any
 	ready       atomic.Bool
 }
 
@@ -104,9 +106,9 @@ func New(c Config) (_ *Server, err error) {
 	if s.auth, err = auth.New(s.authOptions(seal)); err != nil {
 		return nil, err
 	}
-	if s.World != nil {
-		if err := s.seed(context.Background(), seal); err != nil {
-			return nil, err
+	if s.Seed != nil {
+		if err := s.seed(context.Background()); err != nil {
+			return nil, fmt.Errorf("seed data: %w", err)
 		}
 	}
 	if s.AutoConsent != "" {
@@ -236,6 +238,27 @@ func openStore(o pebblestore.Options) (store.Store, error) {
 	return st, nil
 }
 
+// Credentials returns those of the seed data, as they were when the server started. There must be some: see Config.Seed.
+func (s *Server) Credentials() seed.Credentials { return *s.credentials }
+
+// seed fills the store, or finds what its data directory was seeded with before.
+func (s *Server) seed(ctx context.Context) error {
+	file := ""
+	if s.Data != "" {
+		file = filepath.Join(s.Data, credentialsFile)
+	}
+	found, err := seed.Load(ctx, s.store, s.auth, *s.Seed, s.Now(), file)
+	if err != nil {
+		return err
+	}
+	found.URL, found.AdminURL, found.AdminToken = cmp.Or(s.publicURL, s.URL()), s.AdminURL(), s.AdminToken
+	s.credentials = &found
+	if file == "" {
+		return nil
+	}
+	return WriteSecret(file, found)
+}
+
 func (s *Server) authOptions(seal [32]byte) auth.Options {
 	return auth.Options{Store: s.store, Seal: seal, Now: s.Now, Rand: cryptorand.Reader, BaseURL: func(r *http.Request) string {
 		return s.baseURL(r.RemoteAddr, r.TLS != nil, r.Host, r.Header["X-Forwarded-Proto"], r.Header["X-Forwarded-Host"])
@@ -299,7 +322,7 @@ func (s *Server) adminHandler(registry *prometheus.Registry, key string) http.Ha
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { probe(w, s.usable(r.Context())) })
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
 	guard := func(pattern string, h http.Handler) { mux.Handle(pattern, admin.Guard(s.AdminToken, h)) }
-	guard("/admin/", admin.New(admin.Options{Store: s.store, Auth: s.auth, Hooks: s.hooks, Key: key, Now: s.Now, Logger: s.Logger}))
+	guard("/admin/", admin.New(admin.Options{Store: s.store, Auth: s.auth.Issuer, Hooks: s.hooks, Key: key, Now: s.Now, Logger: s.Logger}))
 	guard("GET /debug/pprof/", http.HandlerFunc(pprof.Index))
 	guard("GET /debug/pprof/cmdline", http.HandlerFunc(pprof.Cmdline))
 	guard("GET /debug/pprof/profile", http.HandlerFunc(pprof.Profile))

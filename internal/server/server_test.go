@@ -25,7 +25,7 @@ import (
 	"testing"
 	"time"
 
-	"liked/internal/admin"
+	"liked/internal/seed"
 	"liked/internal/server"
 )
 
@@ -85,8 +85,8 @@ func start(t *testing.T, c server.Config) (srv *server.Server, stop func() error
 }
 
 // world returns a small world. Its clients can start at once.
-func world() *server.World {
-	return &server.World{Users: 3, Posts: 2, Seed: 1, TokenLifetime: time.Hour}
+func world() *seed.Options {
+	return &seed.Options{Users: 3, Posts: 2, Seed: 1, TokenLifetime: time.Hour}
 }
 
 // prove has the server show that its store agrees with itself.
@@ -139,7 +139,7 @@ func get(t *testing.T, c *http.Client, url, token string) (int, string) {
 }
 
 // like has the last user like the first post and returns the status.
-func like(c *http.Client, k admin.Credentials) (int, error) {
+func like(c *http.Client, k seed.Credentials) (int, error) {
 	u := k.Users[len(k.Users)-1]
 	r, err := http.NewRequest("POST", k.URL+"/2/users/"+u.ID.String()+"/likes", strings.NewReader(`{"tweet_id":"`+k.Posts[0].ID.String()+`"}`))
 	if err != nil {
@@ -167,7 +167,7 @@ func TestValidate(t *testing.T) {
 		{"zero", server.Config{}, nil},
 		{"everything", server.Config{Data: "d", Listen: ":8080", AdminListen: "[::1]:0", AdminToken: "0123456789abcdef", TLSCert: "c", TLSKey: "k",
 			PublicURL: "https://Example.com:8443", TrustedProxies: []string{"10.0.0.1", "fd00::/8"}, Profile: "2026", RateLimits: `{"usersIdLike":{"user_15m":0}}`,
-			World: good, Grace: time.Minute}, nil},
+			Seed: good, Grace: time.Minute}, nil},
 		{"listen without port", server.Config{Listen: "localhost"}, []string{"listen: "}},
 		{"listen with name of port", server.Config{Listen: "localhost:http"}, []string{"listen: "}},
 		{"listen beyond the last port", server.Config{Listen: "localhost:65536"}, []string{"listen: "}},
@@ -188,7 +188,7 @@ func TestValidate(t *testing.T) {
 		{"profile", server.Config{Profile: "2025"}, []string{"profile "}},
 		{"limits that are no JSON", server.Config{RateLimits: "on"}, []string{"rate limits: "}},
 		{"limits of an unknown operation", server.Config{RateLimits: `{"like":{"user_15m":1}}`}, []string{"rate limits: "}},
-		{"world", server.Config{World: &server.World{Users: 0, Posts: -1}}, []string{"users: ", "posts: ", "token-lifetime: "}},
+		{"world", server.Config{Seed: &seed.Options{Users: 0, Posts: -1}}, []string{"users: ", "posts: ", "token-lifetime: "}},
 		{"grace", server.Config{Grace: -1}, []string{"grace: "}},
 		{"many", server.Config{Listen: "x", AdminListen: "y", TLSKey: "k", Profile: "1"}, []string{"listen: ", "admin-listen: ", "tls-cert: ", "profile "}},
 	} {
@@ -212,7 +212,7 @@ func TestValidate(t *testing.T) {
 
 func TestProbesMetricsAndProfiles(t *testing.T) {
 	t.Parallel()
-	srv, _ := start(t, server.Config{World: world(), AdminToken: "a-token-of-the-test"})
+	srv, _ := start(t, server.Config{Seed: world(), AdminToken: "a-token-of-the-test"})
 	c := client(t, nil)
 	if status, err := like(c, srv.Credentials()); status != 200 || err != nil {
 		t.Fatalf("like: %d, %v", status, err)
@@ -295,7 +295,7 @@ func certificate(t *testing.T) (cert, key string, pool *x509.CertPool) {
 func TestTLS(t *testing.T) {
 	t.Parallel()
 	cert, key, pool := certificate(t)
-	srv, _ := start(t, server.Config{World: world(), TLSCert: cert, TLSKey: key})
+	srv, _ := start(t, server.Config{Seed: world(), TLSCert: cert, TLSKey: key})
 	if !strings.HasPrefix(srv.URL(), "https://127.0.0.1:") || !strings.HasPrefix(srv.AdminURL(), "http://127.0.0.1:") {
 		t.Errorf("URLs %s and %s, want https and http", srv.URL(), srv.AdminURL())
 	}
@@ -319,7 +319,7 @@ func TestTLS(t *testing.T) {
 // A server that stops says so, lets a request under way end, and takes no more.
 func TestDrain(t *testing.T) {
 	t.Parallel()
-	srv, stop := start(t, server.Config{World: world(), Grace: 5 * time.Second})
+	srv, stop := start(t, server.Config{Seed: world(), Grace: 5 * time.Second})
 	k := srv.Credentials()
 	conn, err := net.Dial("tcp", strings.TrimPrefix(srv.URL(), "http://"))
 	if err != nil {
@@ -378,7 +378,7 @@ func TestDrain(t *testing.T) {
 // A client that never ends its request holds a stop up for the grace time, and no longer.
 func TestGrace(t *testing.T) {
 	t.Parallel()
-	srv, stop := start(t, server.Config{World: world(), Grace: 50 * time.Millisecond})
+	srv, stop := start(t, server.Config{Seed: world(), Grace: 50 * time.Millisecond})
 	conn, err := net.Dial("tcp", strings.TrimPrefix(srv.URL(), "http://"))
 	if err != nil {
 		t.Fatal(err)

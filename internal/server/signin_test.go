@@ -40,7 +40,7 @@ func (j *journal) String() string {
 func TestFromConsentToLike(t *testing.T) {
 	t.Parallel()
 	log := new(journal)
-	srv, _ := start(t, server.Config{World: world(), AutoConsent: "alice", TokenLifetime: time.Hour, Explain: true,
+	srv, _ := start(t, server.Config{Seed: world(), AutoConsent: "alice", TokenLifetime: time.Hour, Explain: true,
 		Logger: slog.New(slog.NewTextHandler(log, nil))})
 	k := srv.Credentials()
 	app, alice := k.Apps[0], k.Users[2]
@@ -126,7 +126,7 @@ func TestFromConsentToLike(t *testing.T) {
 // names.
 func TestSignInBehindProxy(t *testing.T) {
 	t.Parallel()
-	srv, _ := start(t, server.Config{World: world(), TrustedProxies: []string{"127.0.0.1"}, PublicURL: "https://likes.test"})
+	srv, _ := start(t, server.Config{Seed: world(), TrustedProxies: []string{"127.0.0.1"}, PublicURL: "https://likes.test"})
 	k := srv.Credentials()
 	hidden := regexp.MustCompile(`name="form_token" value="([^"]*)"`)
 	try := func(forwarded, username, password string) *http.Response {
@@ -184,7 +184,7 @@ func request(t *testing.T, method, target, body string) *http.Request {
 
 func TestAutoConsentOfNobody(t *testing.T) {
 	t.Parallel()
-	if _, err := server.New(server.Config{World: world(), AutoConsent: "nobody"}); err == nil || !strings.Contains(err.Error(), "auto-consent: ") {
+	if _, err := server.New(server.Config{Seed: world(), AutoConsent: "nobody"}); err == nil || !strings.Contains(err.Error(), "auto-consent: ") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -193,7 +193,7 @@ func TestAutoConsentOfNobody(t *testing.T) {
 func TestPasswordsForAnOldWorld(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	srv, stop := start(t, server.Config{Data: dir, World: world()})
+	srv, stop := start(t, server.Config{Data: dir, Seed: world()})
 	k := srv.Credentials()
 	if err := stop(); err != nil {
 		t.Fatal(err)
@@ -204,7 +204,7 @@ func TestPasswordsForAnOldWorld(t *testing.T) {
 	if err := server.WriteSecret(dir+"/credentials.json", k); err != nil {
 		t.Fatal(err)
 	}
-	srv, _ = start(t, server.Config{Data: dir, World: world()})
+	srv, _ = start(t, server.Config{Data: dir, Seed: world()})
 	k = srv.Credentials()
 	jar, err := cookiejar.New(nil)
 	if err != nil {

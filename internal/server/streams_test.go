@@ -26,7 +26,7 @@ func TestStreamsEndWithTheServer(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			test.config.World, test.config.Grace = world(), time.Hour
+			test.config.Seed, test.config.Grace = world(), time.Hour
 			srv, stop := start(t, test.config)
 			k, c := srv.Credentials(), client(t, test.tls)
 			lines := make(chan string, 100)

@@ -21,7 +21,7 @@ import (
 // TestWebhooks goes from the operator's side over a like to an endpoint, and looks at the metrics.
 func TestWebhooks(t *testing.T) {
 	t.Parallel()
-	c := server.Config{World: world(), Data: filepath.Join(t.TempDir(), "data"), PrivateWebhooks: true}
+	c := server.Config{Seed: world(), Data: filepath.Join(t.TempDir(), "data"), PrivateWebhooks: true}
 	srv, stop := start(t, c)
 	k := srv.Credentials()
 	secret := k.Apps[0].APISecret
@@ -149,7 +149,7 @@ func until(t *testing.T, what string, true func() bool) {
 // A server that was not told otherwise calls nobody but the public internet.
 func TestWebhooksArePublic(t *testing.T) {
 	t.Parallel()
-	srv, _ := start(t, server.Config{World: world()})
+	srv, _ := start(t, server.Config{Seed: world()})
 	called := false
 	endpoint := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { called = true }))
 	defer endpoint.Close()

@@ -1,25 +1,27 @@
-package admin
+package seed
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
 
 	"liked"
 	"liked/internal/postman"
 )
 
-// Credentials is everything that a client needs to call a server with a seeded world. As JSON it is what
-// `liked dev --credentials FILE` writes.
+// Credentials is everything that a client needs to call a server with seed data. As JSON it is what
+// `liked dev --credentials FILE` writes, and what a data directory of `liked dev` keeps.
 type Credentials struct {
-	URL        string            `json:"url"`       // of the API, without a trailing slash
-	AdminURL   string            `json:"admin_url"` // of the admin listener
-	AdminToken string            `json:"admin_token"`
-	Apps       []AppCredentials  `json:"apps"`  // the first is confidential, the second public
-	Users      []UserCredentials `json:"users"` // their tokens belong to the first app
-	Posts      []SeededPost      `json:"posts"`
+	URL        string `json:"url"`       // of the API, without a trailing slash
+	AdminURL   string `json:"admin_url"` // of the admin listener
+	AdminToken string `json:"admin_token"`
+	Apps       []App  `json:"apps"`  // the first is confidential, the second public
+	Users      []User `json:"users"` // their tokens belong to the first app
+	Posts      []Post `json:"posts"`
 }
 
-// AppCredentials is what an app calls with.
-type AppCredentials struct {
+// App is what an app calls with.
+type App struct {
 	Name         string   `json:"name"`
 	Type         string   `json:"type"` // confidential or public
 	ClientID     string   `json:"client_id"`
@@ -30,8 +32,8 @@ type AppCredentials struct {
 	RedirectURIs []string `json:"redirect_uris"`
 }
 
-// UserCredentials is what an app calls with on behalf of a user.
-type UserCredentials struct {
+// User is what an app calls with on behalf of a user.
+type User struct {
 	ID                liked.UserID `json:"id"`
 	Username          string       `json:"username"`
 	Name              string       `json:"name"`
@@ -43,15 +45,23 @@ type UserCredentials struct {
 	OAuth1TokenSecret string       `json:"oauth1_token_secret"`
 }
 
-// SeededPost is a post that can be liked.
-type SeededPost struct {
+// Post is a post that can be liked.
+type Post struct {
 	ID       liked.PostID `json:"id"`
 	AuthorID liked.UserID `json:"author_id"`
 	Text     string       `json:"text"`
 }
 
+// Parse reads what Credentials are as JSON. There is a URL, an app and a user in what it returns without an error.
+func Parse(text []byte) (c Credentials, err error) {
+	if err = json.Unmarshal(text, &c); err == nil && (c.URL == "" || len(c.Apps) == 0 || len(c.Users) == 0) {
+		err = errors.New("it lacks a url, an app or a user")
+	}
+	return c, err
+}
+
 // First returns the user and the post to show things with. The post is nil if there is none.
-func (c Credentials) First() (UserCredentials, *SeededPost) {
+func (c Credentials) First() (User, *Post) {
 	u := c.Users[min(2, len(c.Users)-1)]
 	if len(c.Posts) == 0 {
 		return u, nil
@@ -71,7 +81,7 @@ func (c Credentials) Curl(options string) string {
 }
 
 // Postman returns the environment in which Postman calls the server as the user.
-func (c Credentials) Postman(user UserCredentials) postman.Environment {
+func (c Credentials) Postman(user User) postman.Environment {
 	app := c.Apps[0]
 	e := postman.Environment{BaseURL: c.URL, UserID: user.ID.String(), Username: user.Username,
 		ClientID: app.ClientID, ClientSecret: app.ClientSecret, AccessToken: user.AccessToken, RefreshToken: user.RefreshToken,

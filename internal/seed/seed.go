@@ -1,0 +1,289 @@
+// Package seed is the data that `liked dev` starts with: users, posts, apps, and credentials for all of them. [Load] makes
+// it in an empty store, or renews what a data directory was seeded with before.
+package seed
+
+import (
+	"cmp"
+	"context"
+	cryptorand "crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"liked"
+	"liked/internal/auth"
+	"liked/internal/store"
+)
+
+// Options is what to seed a store with.
+type Options struct {
+	Users, Posts int // at least 1, at least 0; the named ones come first
+
+	// Seed makes the secrets: the same seed, the same credentials, on every machine. Zero makes them random.
+	Seed uint64
+
+	// TokenLifetime is that of OAuth 2.0 access tokens, from the time at which Load is called.
+	TokenLifetime time.Duration
+}
+
+// The data has two users and two posts of X's own documentation, so that its examples run as they are.
+var (
+	namedUsers = []liked.User{
+		{ID: 2244994945, Username: "XDevelopers", Name: "X Dev", Verified: true, Description: "The voice of the developer platform",
+			CreatedAt: time.Date(2013, 12, 14, 4, 35, 55, 0, time.UTC)},
+		{ID: 1324848235714736129, Username: "likesbot", Name: "Likes Bot", Description: "Likes what it reads"},
+		{ID: 1100000000000000001, Username: "alice", Name: "Alice", Location: "Amsterdam"},
+		{ID: 1100000000000000002, Username: "bob", Name: "Bob"},
+		{ID: 1100000000000000003, Username: "carol", Name: "Carol", Description: "Posts about birds"},
+		{ID: 1100000000000000004, Username: "dave", Name: "Dave"},
+		{ID: 1100000000000000005, Username: "erin", Name: "Erin"},
+	}
+	namedPosts = []struct {
+		liked.Post
+		author int // in namedUsers
+	}{
+		{liked.Post{ID: 1521887626935947265, Text: "An API is only as good as its error messages"}, 2},
+		{liked.Post{ID: 1228393702244134912, Text: "What did the developer write in their card? while(true) { I = Love(You) }"}, 3},
+		{liked.Post{ID: 1600000000000000001, Text: "Good morning!"}, 2},
+		{liked.Post{ID: 1600000000000000002, Text: "Is it the coffee, or is the build faster today?"}, 3},
+		{liked.Post{ID: 1600000000000000003, Text: "A kingfisher 🐦 by the canal"}, 4},
+		{liked.Post{ID: 1600000000000000004, Text: "A heron, an hour later. It did not move once"}, 4},
+		{liked.Post{ID: 1600000000000000005, Text: "Reading RFC 6749 so that you need not"}, 5},
+		{liked.Post{ID: 1600000000000000006, Text: "Shipped it"}, 6},
+	}
+)
+
+// DefaultUsers and DefaultPosts are the numbers of those that have names.
+const (
+	DefaultUsers = 7
+	DefaultPosts = 8
+)
+
+// Generated users and posts are numbered from here: 2020-01-01 and 2023-01-01 as identifiers, one second apart.
+const (
+	firstUser = (1577836800000 - 1288834974657) << 22
+	firstPost = (1672531200000 - 1288834974657) << 22
+	perSecond = 1000 << 22
+)
+
+// made is the time in a generated identifier.
+func made(id int64) time.Time {
+	return time.UnixMilli(id>>22 + 1288834974657).UTC().Truncate(time.Second)
+}
+
+func (o Options) user(i int) liked.User {
+	if i < len(namedUsers) {
+		u := namedUsers[i]
+		if u.CreatedAt.IsZero() {
+			u.CreatedAt = made(int64(u.ID))
+		}
+		return u
+	}
+	id := int64(firstUser) + int64(i)*perSecond
+	return liked.User{ID: liked.UserID(id), Username: fmt.Sprintf("user%d", i), Name: fmt.Sprintf("User %d", i), CreatedAt: made(id)}
+}
+
+func (o Options) post(i int) liked.Post {
+	if i < len(namedPosts) {
+		p := namedPosts[i].Post
+		p.Author = o.user(namedPosts[i].author % o.Users).ID
+		p.CreatedAt = made(int64(p.ID))
+		return p
+	}
+	id := int64(firstPost) + int64(i)*perSecond
+	return liked.Post{ID: liked.PostID(id), Author: o.user(i % o.Users).ID, Text: fmt.Sprintf("Post %d", i), CreatedAt: made(id)}
+}
+
+// madeAt is the time at which the credentials are made. It is fixed, because tokens hold it.
+var madeAt = time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// streams is how many streams of randomness make the credentials, each for the same users in the same order, however many
+// users there are and however the work is timed.
+const streams = 64
+
+// stream returns one of the streams of randomness that the seed determines.
+func (o Options) stream(i int) io.Reader {
+	if o.Seed == 0 {
+		return cryptorand.Reader
+	}
+	var key [32]byte
+	copy(key[:], "liked: a seeded world")
+	key[23] = byte(i)
+	binary.BigEndian.PutUint64(key[24:], o.Seed)
+	return rand.NewChaCha8(key)
+}
+
+// Load returns the credentials in the file, with new tokens for those that are no longer good. If there is no such file, it seeds the
+// store, which must be empty. file is empty where nothing is kept. URL, AdminURL and AdminToken, and to write the file, are
+// for the caller.
+func Load(ctx context.Context, s store.Store, a *auth.Auth, o Options, now time.Time, file string) (c Credentials, err error) {
+	text, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return create(ctx, s, a.Issuer, o, now)
+	}
+	if err != nil {
+		return c, err
+	}
+	if c, err = Parse(text); err != nil {
+		return c, fmt.Errorf("%s: %w", file, err)
+	}
+	if err := c.renew(ctx, s, a, o.TokenLifetime); err != nil {
+		return c, fmt.Errorf("renew tokens: %w", err)
+	}
+	return c, nil
+}
+
+// create seeds an empty store. It issues with secrets and a time of its own, which end with it: the issuer must not go on to make
+// secrets that can be foretold.
+func create(ctx context.Context, s store.Store, issuer *auth.Issuer, o Options, now time.Time) (c Credentials, err error) {
+	users, err := s.Users(ctx, 0, 1)
+	if err != nil {
+		return c, err
+	}
+	apps, err := s.Apps(ctx)
+	if err != nil {
+		return c, err
+	}
+	if len(users) > 0 || slices.ContainsFunc(apps, func(a liked.App) bool { return a.ID != auth.ExplorerApp }) { // any start makes that one
+		return c, errors.New("the data directory holds users or apps but no credentials.json: it was not made by `liked dev`, or the first start " +
+			"was cut short; run it with `liked serve`, or remove it")
+	}
+	var issuers [streams]*auth.Issuer
+	for i := range issuers {
+		issuers[i] = issuer.With(o.stream(i), func() time.Time { return madeAt })
+	}
+	redirectURIs := []string{"http://127.0.0.1:3000/callback", "http://localhost:3000/callback"}
+	var first liked.App
+	for i, name := range []string{"demo", "demo-public"} {
+		app, secrets, err := issuers[0].NewApp(ctx, liked.App{ID: liked.AppID(27000001 + i), Name: name, Public: i > 0,
+			Access: liked.ReadWriteDirectMessages, RedirectURIs: redirectURIs})
+		if err != nil {
+			return c, fmt.Errorf("app %s: %w", name, err)
+		}
+		kind := "confidential"
+		if app.Public {
+			kind = "public"
+		} else {
+			first = app
+		}
+		c.Apps = append(c.Apps, App{Name: app.Name, Type: kind, ClientID: app.ClientID, ClientSecret: secrets.ClientSecret, APIKey: app.APIKey,
+			APISecret: secrets.APISecret, BearerToken: secrets.Bearer, RedirectURIs: app.RedirectURIs})
+	}
+	password, hash, err := newPassword(ctx, issuers[streams-1])
+	if err != nil {
+		return c, err
+	}
+	lifetime := now.Sub(madeAt) + o.TokenLifetime
+	c.Users = make([]User, o.Users)
+	err = inStreams(o.Users, func(stream, i int) error {
+		u := o.user(i)
+		if err := s.AddUser(ctx, u); err != nil {
+			return err
+		}
+		if err := s.SetPassword(ctx, u.ID, hash); err != nil {
+			return err
+		}
+		c.Users[i] = User{ID: u.ID, Username: u.Username, Name: u.Name, Password: password}
+		err := c.Users[i].issue(ctx, issuers[stream], first.ID, lifetime)
+		if err != nil {
+			return err
+		}
+		c.Users[i].OAuth1Token, c.Users[i].OAuth1TokenSecret, err = issuers[stream].IssueOAuth1Token(ctx, first.ID, u.ID, first.Access)
+		return err
+	})
+	if err != nil {
+		return c, err
+	}
+	c.Posts = make([]Post, o.Posts)
+	err = inStreams(o.Posts, func(_, i int) error {
+		p := o.post(i)
+		c.Posts[i] = Post{p.ID, p.Author, p.Text}
+		return s.AddPost(ctx, p)
+	})
+	return c, err
+}
+
+// newPassword makes the one password that all users share: hashing takes long on purpose.
+func newPassword(ctx context.Context, issuer *auth.Issuer) (password, hash string, err error) {
+	if password, err = issuer.NewPassword(); err == nil {
+		hash, err = issuer.HashPassword(ctx, password)
+	}
+	return password, hash, err
+}
+
+// issue gives the user a new access and refresh token with every scope.
+func (u *User) issue(ctx context.Context, issuer *auth.Issuer, app liked.AppID, lifetime time.Duration) error {
+	t, err := issuer.IssueTokens(ctx, app, u.ID, liked.AllScopes, lifetime)
+	if err != nil {
+		return fmt.Errorf("user %s: %w", u.Username, err)
+	}
+	u.AccessToken, u.RefreshToken, u.Scope = t.AccessToken, t.RefreshToken, t.Scopes.String()
+	return nil
+}
+
+// renew issues new OAuth 2.0 tokens to the users whose access token is no longer good, and a password to those that have none
+// from earlier versions. Users that are gone, and all if the app is gone, keep what they have.
+func (c *Credentials) renew(ctx context.Context, s store.Store, a *auth.Auth, lifetime time.Duration) error {
+	app, err := s.AppByClientID(ctx, c.Apps[0].ClientID)
+	if err != nil {
+		return ignoreNotFound(err)
+	}
+	password, hash := "", ""
+	for i := range c.Users {
+		u := &c.Users[i]
+		if u.Password == "" {
+			if password == "" {
+				if password, hash, err = newPassword(ctx, a.Issuer); err != nil {
+					return err
+				}
+			}
+			err := s.SetPassword(ctx, u.ID, hash)
+			if ignoreNotFound(err) != nil {
+				return err
+			}
+			if err == nil {
+				u.Password = password
+			}
+		}
+		r := http.Request{Method: http.MethodGet, Header: http.Header{"Authorization": {"Bearer " + u.AccessToken}}}
+		if _, err := a.Authenticate(&r); err == nil {
+			continue
+		}
+		if err := u.issue(ctx, a.Issuer, app.ID, lifetime); ignoreNotFound(err) != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func ignoreNotFound(err error) error {
+	if err != nil && liked.KindOf(err) == liked.NotFound {
+		return nil
+	}
+	return err
+}
+
+// inStreams calls do with 0 to n-1, in as many goroutines as there are streams, so that much data on a disk waits for few
+// syncs. Each number has its stream, in which it follows the one that is smaller by the number of streams. It returns an
+// error of one of the calls.
+func inStreams(n int, do func(stream, i int) error) error {
+	errs := make([]error, streams)
+	var working sync.WaitGroup
+	for stream := range min(n, streams) {
+		working.Go(func() {
+			for i := stream; i < n && errs[stream] == nil; i += streams {
+				errs[stream] = do(stream, i)
+			}
+		})
+	}
+	working.Wait()
+	return cmp.Or(errs...)
+}

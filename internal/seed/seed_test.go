@@ -1,0 +1,59 @@
+package seed
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"testing"
+	"time"
+
+	"liked/internal/auth"
+	"liked/internal/store/pebblestore"
+)
+
+// The same seed makes the same credentials in every version: they stand in scripts and in documents.
+func TestLoadIsDeterministic(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		seed uint64
+		want string // SHA-256 of the credentials as JSON
+	}{
+		{1, "841801427edcbf5c4add8c67c9b6b30c3dca57b9c1a5a9331eb6b48cb33d555e"},
+		{7, "b099436ac6832c3f5d33aeddd651994813a146b898c2f9e43b66e829459439b8"},
+	} {
+		// More users than there are streams, so that some streams serve several.
+		c := load(t, Options{Users: 150, Posts: 20, Seed: test.seed, TokenLifetime: time.Hour})
+		text, err := json.Marshal(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := fmt.Sprintf("%x", sha256.Sum256(text)); got != test.want {
+			t.Errorf("seed %d: got credentials with hash %s, want %s", test.seed, got, test.want)
+		}
+	}
+}
+
+func load(t *testing.T, o Options) Credentials {
+	t.Helper()
+	st, err := pebblestore.Open(pebblestore.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := st.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	a, err := auth.New(auth.Options{Store: st, Now: time.Now, Rand: rand.Reader, BaseURL: func(*http.Request) string { return "" }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := Load(context.Background(), st, a, o, time.Now(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
