@@ -95,7 +95,7 @@ type App struct {
 	RedirectURIs []string // at most 10, shared by OAuth 2.0 and 1.0a, matched exactly
 	CreatedAt    time.Time
 
-	ClientID         string
+	ClientID         string   // 1 to 1000 bytes, as APIKey
 	ClientSecretHash [32]byte // SHA-256; unused for a public app
 	APIKey           string   // the OAuth 1.0a consumer key
 	SealedAPISecret  []byte   // HMAC-SHA1 needs the plain value

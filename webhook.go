@@ -33,7 +33,7 @@ func (id *SubscriptionID) UnmarshalText(b []byte) (err error) {
 type Webhook struct {
 	ID        WebhookID
 	App       AppID
-	URL       string
+	URL       string // 1 to 2048 bytes
 	CreatedAt time.Time
 
 	Valid   bool      // if not, nothing is delivered until it answers a challenge right

@@ -121,8 +121,8 @@ func (c *call) readAuthorization(query string) (a authorization, err error) {
 	if a.challenge == "" { // RFC 9700, 2.1.1: no code without PKCE, so that none can be taken away
 		return wrong("", "code_challenge is missing: every client needs PKCE here")
 	}
-	if len(a.challenge) > maxChallenge {
-		return wrong("", "code_challenge has %d bytes, more than %d", len(a.challenge), maxChallenge)
+	if len(a.challenge) > maxChallenge || strings.ContainsFunc(a.challenge, func(r rune) bool { return r < '!' || r > '~' }) {
+		return wrong("", "code_challenge has %d bytes: it must be at most %d of visible ASCII", len(a.challenge), maxChallenge)
 	}
 	switch {
 	case strings.EqualFold(a.method, "S256"):

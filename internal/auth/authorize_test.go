@@ -38,6 +38,8 @@ func TestAuthorizeFaults(t *testing.T) {
 		{"unknown scope", []string{"scope", "tweet.read like.everything"}, "like.everything", true},
 		{"no challenge", []string{"code_challenge", ""}, "code_challenge is missing", true},
 		{"long challenge", []string{"code_challenge", strings.Repeat("x", 513)}, "513 bytes", true},
+		{"challenge with a NUL", []string{"code_challenge", "x\x00"}, "2 bytes", true},
+		{"challenge that is not UTF-8", []string{"code_challenge", "\xff"}, "1 bytes", true},
 		{"odd method", []string{"code_challenge_method", "S512"}, "neither S256 nor plain", true},
 		{"other port", []string{"redirect_uri", "http://127.0.0.1:3001/callback?own=1"}, "redirect_uri is not registered", true},
 		{"slash", []string{"redirect_uri", "http://localhost:3000/callback/"}, "redirect_uri is not registered", true},

@@ -13,6 +13,9 @@ import (
 // a nil error means that it survives a crash, and concurrent calls behave as if run one at a time. What a read shows
 // survives a crash, too. Conflicts between calls are settled inside the engine and never returned.
 //
+// Texts are UTF-8 without NUL, and as long as their types say; where these say nothing, as long as the caller likes. A
+// record with another text is Invalid to every method that takes it. A look-up by such a text finds nothing.
+//
 // Errors are *liked.Error. Every method may return Unavailable (the store is closed, or its disk refuses writes) and
 // the error of ctx; after either, a write may or may not have happened. Values passed in are not kept or changed, and
 // values returned belong to the caller.

@@ -5,37 +5,12 @@ import (
 	"context"
 	"errors"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/cockroachdb/pebble/v2"
 
 	"liked"
 	"liked/internal/store"
 )
-
-// text reports whether s can be kept by every engine: UTF-8 without NUL.
-func text(s string) bool { return utf8.ValidString(s) && !strings.Contains(s, "\x00") }
-
-func validUser(u *liked.User) error {
-	switch n := utf8.RuneCountInString(u.Name); {
-	case u.ID <= 0:
-		return liked.Errorf(liked.Invalid, "the user id %d is not positive", int64(u.ID))
-	case !liked.ValidUsername(u.Username):
-		return liked.Errorf(liked.Invalid, "the username %q is not 1 to 15 of A-Z a-z 0-9 _", u.Username)
-	case n < 1 || n > 50:
-		return liked.Errorf(liked.Invalid, "the name of user %v has %d characters, not 1 to 50", u.ID, n)
-	case u.State > liked.Deactivated:
-		return liked.Errorf(liked.Invalid, "user %v has no known state", u.ID)
-	case u.PinnedPost < 0:
-		return liked.Errorf(liked.Invalid, "the post id %d is negative", int64(u.PinnedPost))
-	}
-	for _, s := range []string{u.Name, u.Description, u.Location, u.URL, u.ProfileImageURL} {
-		if !text(s) {
-			return liked.Errorf(liked.Invalid, "user %v has text that is not UTF-8, or holds a NUL", u.ID)
-		}
-	}
-	return nil
-}
 
 func (s *Store) AddUser(ctx context.Context, u liked.User) error {
 	if err := validUser(&u); err != nil {

@@ -11,25 +11,6 @@ import (
 	"liked/internal/store"
 )
 
-func validApp(a *liked.App) error {
-	switch {
-	case a.ID <= 0:
-		return liked.Errorf(liked.Invalid, "the app id %d is not positive", int64(a.ID))
-	case a.ClientID == "" || a.APIKey == "":
-		return liked.Errorf(liked.Invalid, "app %v has no client id or no API key", a.ID)
-	case len(a.RedirectURIs) > 10:
-		return liked.Errorf(liked.Invalid, "app %v has %d redirect URIs, more than 10", a.ID, len(a.RedirectURIs))
-	case a.State > liked.AppSuspended || a.Tier > liked.SelfServe || a.Access > liked.ReadWriteDirectMessages:
-		return liked.Errorf(liked.Invalid, "app %v has no known state, tier or access", a.ID)
-	}
-	for _, s := range append([]string{a.Name, a.ClientID, a.APIKey}, a.RedirectURIs...) {
-		if !text(s) {
-			return liked.Errorf(liked.Invalid, "app %v has text that is not UTF-8, or holds a NUL", a.ID)
-		}
-	}
-	return nil
-}
-
 // appIndex lists the keys that lead to an app.
 func appIndex(a *liked.App) [][]byte {
 	keys := [][]byte{clientKey(a.ClientID), apiKeyKey(a.APIKey)}

@@ -16,6 +16,9 @@ import (
 func (s *Store) Generation() uint64 { return s.generation.Load() }
 
 func (s *Store) SealKey(ctx context.Context, name string) (kept string, err error) {
+	if err := texts("the name of the seal key of", s.dir, name); err != nil {
+		return "", err
+	}
 	err = s.update(ctx, func(t *tx) error {
 		b, ok, err := read(t.db(), sealKeyKey, clone)
 		if kept = string(b); err == nil && !ok {
@@ -31,6 +34,9 @@ func (s *Store) SealKey(ctx context.Context, name string) (kept string, err erro
 }
 
 func (s *Store) SetSealKey(ctx context.Context, name string) error {
+	if err := texts("the name of the seal key of", s.dir, name); err != nil {
+		return err
+	}
 	return s.update(ctx, func(t *tx) error {
 		t.set(sealKeyKey, []byte(name))
 		return nil
@@ -38,6 +44,9 @@ func (s *Store) SetSealKey(ctx context.Context, name string) error {
 }
 
 func (s *Store) SetPassword(ctx context.Context, user liked.UserID, encoded string) error {
+	if err := texts("the password of user", user, encoded); err != nil {
+		return err
+	}
 	return s.update(ctx, func(t *tx) error {
 		if ok, err := exists(t.db(), userKey(user)); err != nil {
 			return err
@@ -115,6 +124,9 @@ func (t *tx) drop(k kind, h store.Hash, expires time.Time) {
 }
 
 func (s *Store) AddCode(ctx context.Context, c store.Code) error {
+	if err := texts("a code of app", c.App, c.RedirectURI, c.Challenge, c.ChallengeMethod); err != nil {
+		return err
+	}
 	return s.update(ctx, func(t *tx) error {
 		return t.put(kindCode, c.Code, encodeCode(&code{Code: c}), c.Expires)
 	})
@@ -328,6 +340,9 @@ func (s *Store) GrantsOf(ctx context.Context, user liked.UserID) (grants []store
 }
 
 func (s *Store) AddRequestToken(ctx context.Context, rt store.RequestToken) error {
+	if err := texts("a request token of app", rt.App, rt.Callback); err != nil {
+		return err
+	}
 	value := encodeRequestToken(&rt)
 	return s.update(ctx, func(t *tx) error {
 		return t.put(kindRequest, rt.Token, value, rt.Expires)

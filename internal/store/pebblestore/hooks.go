@@ -16,20 +16,20 @@ func validWebhook(w *liked.Webhook) error {
 	switch {
 	case w.ID <= 0 || w.App <= 0:
 		return liked.Errorf(liked.Invalid, "the ids of webhook %d of app %d are not positive", int64(w.ID), int64(w.App))
-	case w.URL == "" || len(w.URL) > 2048 || !text(w.URL) || !text(w.Why):
-		return liked.Errorf(liked.Invalid, "webhook %v has no URL of 1 to 2048 bytes of UTF-8, or a reason that is not UTF-8", w.ID)
+	case w.URL == "" || len(w.URL) > 2048:
+		return liked.Errorf(liked.Invalid, "webhook %v has no URL of 1 to 2048 bytes", w.ID)
 	}
-	return nil
+	return texts("webhook", w.ID, w.URL, w.Why)
 }
 
 func validSubscription(s *liked.Subscription) error {
 	switch {
 	case s.ID <= 0 || s.App <= 0 || s.User <= 0 || s.Viewer < 0 || s.Webhook < 0:
 		return liked.Errorf(liked.Invalid, "the ids of subscription %d are not positive", int64(s.ID))
-	case s.Direction > liked.Outbound || utf8.RuneCountInString(s.Tag) > 200 || !text(s.Tag):
-		return liked.Errorf(liked.Invalid, "subscription %v has no known direction, or a tag that is not UTF-8 of up to 200 characters", s.ID)
+	case s.Direction > liked.Outbound || utf8.RuneCountInString(s.Tag) > 200:
+		return liked.Errorf(liked.Invalid, "subscription %v has no known direction, or a tag of more than 200 characters", s.ID)
 	}
-	return nil
+	return texts("subscription", s.ID, s.Tag)
 }
 
 // count reads a number that is there only while it is not zero.
@@ -327,8 +327,11 @@ func (s *Store) AddDeadLetters(ctx context.Context, letters []store.DeadLetter, 
 	values := make(map[string][]byte, len(letters))
 	for i := range letters {
 		d := &letters[i]
-		if !text(d.Why) || d.Webhook <= 0 || d.Subscription <= 0 || d.Webhook != webhook || d.Event.Seq != event.Seq {
-			return 0, liked.Errorf(liked.Invalid, "a dead letter has no ids, a reason that is not UTF-8, or another webhook or event than the first")
+		if d.Webhook <= 0 || d.Subscription <= 0 || d.Webhook != webhook || d.Event.Seq != event.Seq {
+			return 0, liked.Errorf(liked.Invalid, "a dead letter has no ids, or another webhook or event than the first")
+		}
+		if err := texts("a dead letter of webhook", webhook, d.Why); err != nil {
+			return 0, err
 		}
 		values[string(deadKey(webhook, event.Seq, d.Subscription))] = encodeDeadLetter(d)
 	}

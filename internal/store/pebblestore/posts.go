@@ -10,16 +10,6 @@ import (
 	"liked/internal/store"
 )
 
-func validPost(p *liked.Post) error {
-	switch {
-	case p.ID <= 0:
-		return liked.Errorf(liked.Invalid, "the post id %d is not positive", int64(p.ID))
-	case !text(p.Text):
-		return liked.Errorf(liked.Invalid, "post %v has text that is not UTF-8, or holds a NUL", p.ID)
-	}
-	return nil
-}
-
 // AddPost keeps a repost of a repost as a repost of the original.
 func (s *Store) AddPost(ctx context.Context, p liked.Post) error {
 	if err := validPost(&p); err != nil {

@@ -14,6 +14,7 @@ var accountTests = []test{
 	{"users", users},
 	{"usernames", usernames},
 	{"invalid users", invalidUsers},
+	{"texts", texts},
 	{"update user", updateUser},
 	{"users in order", usersInOrder},
 	{"posts", posts},
