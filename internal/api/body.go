@@ -175,7 +175,7 @@ func (s *schema) check(f facts, place string, members body) (faults []fault) {
 			faults = append(faults, m.refuse(place, "does not match the regex pattern "+p.pattern.String()))
 		case p.enum != nil && !slices.Contains(p.enum, unquote(m.value)):
 			faults = append(faults, m.refuse(place, "does not have a value in the enumeration ["+strings.Join(p.enum, ", ")+"]"))
-		case p.pattern == nil && typ == "string" && strings.Contains(unquote(m.value), "\x00"): // which the store does not take
+		case typ == "string" && strings.Contains(unquote(m.value), "\x00"): // which the store does not take
 			faults = append(faults, m.refuse(place, "does not match the regex pattern ^[^\\u0000]*$"))
 		case p.object != nil:
 			inner, ok := splitObject(m.value, nil)
