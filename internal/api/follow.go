@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"liked"
+	"liked/internal/store"
 )
 
 var (
@@ -30,7 +31,7 @@ func (a *API) follow(rt *endpoint, w http.ResponseWriter, r *http.Request, x *re
 	var generation uint64
 	known := false
 	o.allowed = func() error {
-		now := a.Store.Generation() // before who is calling is read
+		now := a.Store.PrincipalGeneration(x.App, 0, store.GrantID{}) // before the caller is read; streams are for apps alone
 		if known && now == generation {
 			return nil
 		}

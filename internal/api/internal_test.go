@@ -16,6 +16,15 @@ import (
 	"liked/internal/store"
 )
 
+// A stream watches the app of its reader, and neither a user nor a grant.
+func TestStreamsAreForApps(t *testing.T) {
+	for i := range routes {
+		if rt := &routes[i]; rt.flags&streaming != 0 && rt.allow != liked.AppOnly {
+			t.Errorf("%s is open to users", rt.pattern)
+		}
+	}
+}
+
 func TestEncode(t *testing.T) {
 	for _, test := range []struct{ name, in, want string }{
 		{"plain", "hello", `"hello"`},

@@ -549,6 +549,46 @@ func TestStreamsEndWithTheirApp(t *testing.T) {
 	}
 }
 
+// countedAuth counts how often somebody is asked who they are.
+type countedAuth struct {
+	api.Authenticator
+	n *atomic.Int64
+}
+
+func (a countedAuth) Authenticate(r *http.Request) (liked.Principal, error) {
+	a.n.Add(1)
+	return a.Authenticator.Authenticate(r)
+}
+
+// A reader is looked at again when something that they were made of has changed, and not when others change.
+func TestStreamsAreLookedAtAgain(t *testing.T) {
+	t.Parallel()
+	var looks atomic.Int64
+	w := streamWorld(t, func(o *api.Options) {
+		o.KeepAlive, o.Auth = 50*time.Millisecond, countedAuth{o.Auth, &looks}
+	})
+	w.do("app-only other")
+	all := w.read("machine", firehose("")...)
+	event := func(line string) int64 { // the looks that one event takes
+		t.Helper()
+		before := looks.Load()
+		w.do(line)
+		all.event()
+		return looks.Load() - before
+	}
+	event("like 11 101")
+	w.await(func() bool { return looks.Load() == 2*liked.Partitions }) // when they came, and before the first that each was told
+	w.do("state 13 locked")
+	w.must(w.store.UpdateApp(t.Context(), w.apps["other"], func(*liked.App) error { return nil }))
+	if n := event("like 11 102"); n != 0 {
+		t.Errorf("%d looks after others had changed", n)
+	}
+	w.must(w.store.UpdateApp(t.Context(), w.apps["machine"], func(*liked.App) error { return nil }))
+	if n := event("like 11 103"); n == 0 {
+		t.Error("no look after the reader's app had changed")
+	}
+}
+
 func TestStreamSample(t *testing.T) {
 	t.Parallel()
 	const users = 1000

@@ -67,8 +67,8 @@ func New(o Options) (*Auth, error) {
 	a := &Auth{
 		Issuer:  issuer,
 		baseURL: o.BaseURL,
-		bearers: newPrincipals(),
-		signers: newPrincipals(),
+		bearers: newPrincipals(o.Store),
+		signers: newPrincipals(o.Store),
 		nonces:  newNonces(maxNonces),
 		scratch: sync.Pool{New: func() any { return new(signed) }},
 	}

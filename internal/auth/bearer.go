@@ -27,9 +27,9 @@ func (a *Auth) bearer(ctx context.Context, token string) (liked.Principal, error
 		}
 	}
 	key := hashOf(token)
-	generation := a.store.Generation() // before the store is read, see principals
-	c := a.bearers.get(key, generation)
+	c := a.bearers.get(key)
 	if c == nil {
+		before := a.bearers.before()
 		var err error
 		if appOnly {
 			c, err = a.readAppBearer(ctx, key)
@@ -39,8 +39,7 @@ func (a *Auth) bearer(ctx context.Context, token string) (liked.Principal, error
 		if err != nil {
 			return liked.Principal{}, err
 		}
-		c.generation = generation
-		a.bearers.put(key, c)
+		a.bearers.put(key, c, before)
 	}
 	if !c.expires.IsZero() {
 		if now := a.now(); !now.Before(c.expires) {
@@ -77,7 +76,7 @@ func (a *Auth) readAccessToken(ctx context.Context, key store.Hash, token string
 		return nil, err
 	}
 	p.Scopes, p.Access = grant.Scopes, liked.ReadWrite
-	return &caller{principal: p, expires: t.Expires}, nil
+	return &caller{principal: p, grant: grant.ID, expires: t.Expires}, nil
 }
 
 // principal fills in what the app and the user say. Access is ReadOnly and Scopes are empty.

@@ -5,13 +5,16 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"net/url"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"liked"
 	"liked/internal/auth"
 	"liked/internal/store"
+	"liked/internal/store/pebblestore"
 )
 
 func sha256Of(s string) store.Hash { return sha256.Sum256([]byte(s)) }
@@ -132,6 +135,135 @@ func TestChangesAreSeenAtOnce(t *testing.T) {
 	wantOK(t, oauth1())
 }
 
+// asked counts what is read of the store about credentials. meanwhile, if it is set, runs once, when a user has been read
+// and is not yet returned.
+type asked struct {
+	store.Store
+	n         atomic.Int64
+	meanwhile func()
+}
+
+func (s *asked) AccessToken(ctx context.Context, h store.Hash) (store.AccessToken, store.Grant, error) {
+	s.n.Add(1)
+	return s.Store.AccessToken(ctx, h)
+}
+
+func (s *asked) AppByBearer(ctx context.Context, h store.Hash) (liked.App, error) {
+	s.n.Add(1)
+	return s.Store.AppByBearer(ctx, h)
+}
+
+func (s *asked) OAuth1Token(ctx context.Context, h store.Hash) (store.OAuth1Token, store.Grant, error) {
+	s.n.Add(1)
+	return s.Store.OAuth1Token(ctx, h)
+}
+
+func (s *asked) User(ctx context.Context, id liked.UserID) (liked.User, error) {
+	u, err := s.Store.User(ctx, id)
+	if f := s.meanwhile; f != nil {
+		s.meanwhile = nil
+		f()
+	}
+	return u, err
+}
+
+// A change forgets the callers that were made of what changed, and no others.
+func TestForgetWhatChanged(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	ctx := t.Context()
+	counted := &asked{Store: w.store}
+	w.auth = newAuth(t, counted, w.clock)
+	check(t, w.store.AddUser(ctx, liked.User{ID: 5, Username: "bob", Name: "Bob", CreatedAt: w.clock.Now()}))
+	other, err := w.auth.IssueTokens(ctx, 1, 5, liked.TweetRead, time.Hour)
+	check(t, err)
+	one, two := w.issue(t, liked.TweetRead), w.issue(t, liked.TweetRead)
+	callers := map[string]func() verdict{}
+	for name, token := range map[string]string{"one": one.AccessToken, "two": two.AccessToken, "other": other.AccessToken, "app": w.app1.Bearer} {
+		callers[name] = func() verdict { return w.get(t, "Bearer "+token) }
+	}
+	nonce := 0
+	callers["oauth1"] = func() verdict {
+		client := docsClient()
+		nonce++
+		client.nonce += strings.Repeat("y", nonce)
+		return w.do(t, client.request(t, "GET", w.url+"/2/users/me"))
+	}
+	for _, call := range callers {
+		wantOK(t, call())
+	}
+	updateUser := func(id liked.UserID, change func(*liked.User)) func() error {
+		return func() error {
+			return w.store.UpdateUser(ctx, id, func(u *liked.User) error { change(u); return nil })
+		}
+	}
+	for _, c := range []struct {
+		what      string
+		change    func() error
+		forgotten string
+	}{
+		{"a rename", updateUser(docsUser, func(u *liked.User) { u.Username = "lovelace" }), ""},
+		{"a profile", updateUser(docsUser, func(u *liked.User) { u.Description = "new" }), ""},
+		{"a sweep", func() error {
+			code := store.Code{Code: sha256Of("code"), App: 1, User: 5, Expires: w.clock.Now().Add(-time.Hour)}
+			if err := w.store.AddCode(ctx, code); err != nil {
+				return err
+			}
+			return w.store.Sweep(ctx, w.clock.Now())
+		}, ""},
+		{"a revoked grant", func() error {
+			_, g, err := w.store.AccessToken(ctx, sha256Of(two.AccessToken))
+			check(t, err)
+			return w.store.RevokeGrant(ctx, g.ID)
+		}, "two"},
+		{"a user's state", updateUser(docsUser, func(u *liked.User) { u.State = liked.Locked }), "oauth1 one two"},
+		{"another user's state", updateUser(5, func(u *liked.User) { u.State = liked.Locked }), "other"},
+		{"an app", func() error { return w.store.UpdateApp(ctx, 2, func(*liked.App) error { return nil }) }, "app one two"},
+	} {
+		check(t, c.change())
+		for name, call := range callers {
+			before := counted.n.Load()
+			call()
+			if forgotten := counted.n.Load() != before; forgotten != slices.Contains(strings.Fields(c.forgotten), name) && name != "two" {
+				t.Errorf("%s: %s was forgotten: %v", c.what, name, forgotten)
+			}
+		}
+	}
+	wantRefused(t, callers["two"](), "unknown or was revoked")
+}
+
+// What changes while it is read is not remembered as it was.
+func TestChangeWhileCallerIsRead(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	ctx := t.Context()
+	var token string
+	tokens := []string{w.issue(t, liked.TweetRead).AccessToken, w.issue(t, liked.TweetRead).AccessToken, w.issue(t, liked.TweetRead).AccessToken}
+	for what, change := range map[string]func() error{
+		"user": func() error {
+			return w.store.UpdateUser(ctx, docsUser, func(u *liked.User) error { u.State = liked.Suspended; return nil })
+		},
+		"app": func() error {
+			return w.store.UpdateApp(ctx, 2, func(a *liked.App) error { a.State = liked.NotEnrolled; return nil })
+		},
+		"grant": func() error {
+			_, g, err := w.store.AccessToken(ctx, sha256Of(strings.TrimPrefix(token, "Bearer ")))
+			check(t, err)
+			return w.store.RevokeGrant(ctx, g.ID)
+		},
+	} {
+		token, tokens = "Bearer "+tokens[0], tokens[1:]
+		w.auth = newAuth(t, &asked{Store: w.store, meanwhile: func() { check(t, change()) }}, w.clock)
+		first := w.get(t, token)
+		wantOK(t, first)
+		if second := w.get(t, token); second == first {
+			t.Errorf("%s: the caller is remembered as before the change: %+v", what, second)
+		}
+		check(t, w.store.UpdateUser(ctx, docsUser, func(u *liked.User) error { u.State = liked.Active; return nil }))
+		check(t, w.store.UpdateApp(ctx, 2, func(a *liked.App) error { a.State = liked.Enrolled; return nil }))
+	}
+}
+
 func TestRevoke(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -210,7 +342,7 @@ func TestBearerStaysTheSame(t *testing.T) {
 
 func TestCacheIsBounded(t *testing.T) {
 	t.Parallel()
-	if got := auth.CacheBound(100_000); got > auth.CacheSize || got < auth.CacheSize/2 {
+	if got := auth.CacheBound(newStore(t, pebblestore.Options{}), 100_000); got > auth.CacheSize || got < auth.CacheSize/2 {
 		t.Errorf("got %d callers remembered of 100000, want at most %d", got, auth.CacheSize)
 	}
 }

@@ -90,10 +90,10 @@ func (a *Auth) UnsealBearer(clientID string, sealed []byte) (string, error) {
 }
 
 // CacheBound puts n callers into an empty cache and returns how many it remembers.
-func CacheBound(n int) (remembered int) {
-	p := newPrincipals()
+func CacheBound(s store.Changes, n int) (remembered int) {
+	p := newPrincipals(s)
 	for i := range n {
-		p.put(hashOf(time.Unix(int64(i), 0).String()), &caller{})
+		p.put(hashOf(time.Unix(int64(i), 0).String()), &caller{}, p.before())
 	}
 	for i := range p.shards {
 		remembered += len(p.shards[i].entries)

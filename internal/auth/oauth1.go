@@ -154,16 +154,15 @@ func (a *Auth) signer(ctx context.Context, h *oauth1Header) (*caller, error) {
 	b = append(b, 0)
 	b = append(b, h.token...)
 	key := store.Hash(sha256.Sum256(b))
-	generation := a.store.Generation() // before the store is read, see principals
-	if c := a.signers.get(key, generation); c != nil {
+	if c := a.signers.get(key); c != nil {
 		return c, nil
 	}
+	before := a.signers.before()
 	c, err := a.readSigner(ctx, h)
 	if err != nil {
 		return nil, err
 	}
-	c.generation = generation
-	a.signers.put(key, c)
+	a.signers.put(key, c, before)
 	return c, nil
 }
 
@@ -195,7 +194,7 @@ func (a *Auth) readSigner(ctx context.Context, h *oauth1Header) (*caller, error)
 	if err != nil {
 		return nil, coded{codeBadToken, refuse("the secret of the oauth_token of user %d is lost: %v; the user has to consent again", grant.User, err)}
 	}
-	return &caller{principal: p, signer: newSigner(consumerSecret, tokenSecret)}, nil
+	return &caller{principal: p, grant: grant.ID, signer: newSigner(consumerSecret, tokenSecret)}, nil
 }
 
 // consumerApp returns the app that the header names.

@@ -80,10 +80,6 @@ type Grants interface {
 
 	// Sweep removes codes, tokens, request tokens and sessions that expired before now, and what is left of revoked grants.
 	Sweep(ctx context.Context, now time.Time) error
-
-	// Generation changes whenever something that a cached Principal was made of may have changed: a user's or an app's
-	// state, an app's credentials, a grant that ended. It changes before the call that changed it returns.
-	Generation() uint64
 }
 
 // Grant is one consent of one user to one app.

@@ -26,6 +26,7 @@ type Store interface {
 	Traces
 	Transfer
 	Hooks
+	Changes
 	Backup
 
 	// Totals counts what there is. It is exact, and costs next to nothing but for the first call after the store was

@@ -99,7 +99,9 @@ func (s *Store) UpdateUser(ctx context.Context, id liked.UserID, change func(*li
 			}
 			t.set(userKey(id), encodeUser(&u))
 			t.users = append(t.users, id)
-			t.newState = old.State != u.State
+			if old.State != u.State {
+				t.made = append(t.made, mark(tagUser, uint64(id)))
+			}
 			return nil
 		})
 		if err != errStale {

@@ -97,7 +97,7 @@ func (s *Store) UpdateApp(ctx context.Context, id liked.AppID, change func(*like
 				return err
 			}
 			t.set(appKey(id), value)
-			t.newState = true
+			t.made = append(t.made, mark(tagApp, uint64(id)))
 			return nil
 		})
 		if err != errStale {

@@ -316,9 +316,10 @@ func (s *Store) sync(ended chan<- struct{}) {
 
 // tx is one operation: what it reads is the state before it, what it writes happens whole or not at all.
 type tx struct {
-	c        *committer
-	newState bool // something changed that a cached Principal is made of
-	inStep   bool // reads see what the operation has written so far, too
+	c      *committer
+	inStep bool     // reads see what the operation has written so far, too
+	hooks  bool     // webhooks or subscriptions change
+	made   []uint64 // marks of what changes and cached principals are made of
 
 	// Heads to forget. If there are any, the operation changes who may like what.
 	users    []liked.UserID
@@ -365,8 +366,8 @@ func (c *committer) run(r *request) {
 		c.s.rulesGroup.Store(c.applied)
 		c.s.rules.Add(1)
 	}
-	if t.newState && r.err == nil {
-		c.s.generation.Add(1)
+	if r.err == nil {
+		c.s.generations.count(&t)
 	}
 }
 

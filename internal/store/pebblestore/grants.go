@@ -13,8 +13,6 @@ import (
 	"liked/internal/store"
 )
 
-func (s *Store) Generation() uint64 { return s.generation.Load() }
-
 func (s *Store) SealKey(ctx context.Context, name string) (kept string, err error) {
 	if err := texts("the name of the seal key of", s.dir, name); err != nil {
 		return "", err
@@ -318,7 +316,7 @@ func (t *tx) revoke(id store.GrantID) error {
 func (t *tx) endGrant(g *store.Grant) {
 	t.delete(grantKey(g.ID))
 	t.delete(grantOfKey(g.User, g.ID))
-	t.newState = true
+	t.made = append(t.made, grantMark(g.ID))
 }
 
 func (s *Store) GrantsOf(ctx context.Context, user liked.UserID) (grants []store.Grant, err error) {

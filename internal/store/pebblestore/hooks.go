@@ -79,6 +79,7 @@ func (s *Store) AddWebhook(ctx context.Context, w liked.Webhook, max int) error 
 		for i := range p.Offsets {
 			p.Offsets[i] = t.c.lastSeq
 		}
+		t.hooks = true
 		t.set(webhookKey(w.ID), value)
 		t.set(progressKey(w.ID), encodeProgress(&p))
 		return nil
@@ -127,6 +128,7 @@ func modify[T any](s *Store, ctx context.Context, key []byte, what string, decod
 			if !ok || !bytes.Equal(now, stored) {
 				return errStale
 			}
+			t.hooks = true
 			t.set(key, value)
 			return also(t, &before, &after)
 		})
@@ -143,6 +145,7 @@ func (s *Store) DeleteWebhook(ctx context.Context, id liked.WebhookID) error {
 		} else if !ok {
 			return noSuchWebhook(id)
 		}
+		t.hooks = true
 		t.delete(webhookKey(id))
 		t.delete(progressKey(id))
 		t.delete(deadNKey(id))
@@ -197,6 +200,7 @@ func (s *Store) AddSubscription(ctx context.Context, sub liked.Subscription, max
 		if err := t.subscribe(&sub); err != nil {
 			return err
 		}
+		t.hooks = true
 		added := sub
 		added.After = t.c.lastSeq
 		t.set(subscriptionKey(sub.App, sub.ID), encodeSubscription(&added))
@@ -252,6 +256,7 @@ func (s *Store) DeleteSubscription(ctx context.Context, app liked.AppID, id like
 		if err != nil {
 			return err
 		}
+		t.hooks = true
 		t.delete(subscriptionKey(app, id))
 		t.delete(subscribesKey(&sub))
 		t.setCount(subscribedNKey(app), max(n, 1)-1)

@@ -104,10 +104,10 @@ type Store struct {
 	recent            recentLikes
 	filter            likeFilter
 
-	generation atomic.Uint64
-	traces     traces
-	totals     totals
-	copying    sync.Mutex // held by the one backup
+	generations generations
+	traces      traces
+	totals      totals
+	copying     sync.Mutex // held by the one backup
 }
 
 var _ store.Store = (*Store)(nil)

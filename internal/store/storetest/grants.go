@@ -379,40 +379,84 @@ func sweep(t *T) {
 	same(t, "grants left in the end", all, []store.Grant{newGrant(1, 1), newGrant(4, 1)})
 }
 
+// generation holds each method that changes what principals are made of to naming that, and all others to naming nothing.
 func generation(t *T) {
 	s := t.open()
-	t.people(s, 2)
+	t.people(s, 4)
 	t.ok(s.AddApp(t.ctx, newApp(1)))
+	t.ok(s.AddApp(t.ctx, newApp(2)))
+	t.post(s, 1, 2)
 	for i := range 3 {
 		t.ok(s.AddGrant(t.ctx, newGrant(i, 1), tokens("g", i)))
 	}
 	t.ok(s.AddCode(t.ctx, newCode(1)))
 	t.ok(s.RedeemCode(t.ctx, hash("code", 1), newGrant(9, 1), tokens("c"), start))
 	t.ok(s.RotateRefreshToken(t.ctx, hash("g refresh", 1), tokens("h"), start, 0))
+	expired := newCode(2)
+	expired.Expires = start.Add(-time.Minute)
+	t.ok(s.AddCode(t.ctx, expired))
+	type made struct {
+		app   liked.AppID
+		user  liked.UserID
+		grant store.GrantID
+	}
+	all := []made{{app: 1}, {app: 2}, {user: uid(1)}, {user: uid(2)}, {user: uid(3)}, {user: uid(4)},
+		{grant: grantID(0)}, {grant: grantID(1)}, {grant: grantID(2)}, {grant: grantID(9)}}
+	user := func(n int, change func(*liked.User)) func() {
+		return func() { t.ok(s.UpdateUser(t.ctx, uid(n), func(u *liked.User) error { change(u); return nil })) }
+	}
+	app := func(change func(*liked.App)) func() {
+		return func() { t.ok(s.UpdateApp(t.ctx, 1, func(a *liked.App) error { change(a); return nil })) }
+	}
 	for _, step := range []struct {
-		name string
-		do   func()
+		name    string
+		do      func()
+		changed made // zero: nothing
 	}{
-		{"user suspended", func() { t.state(s, 1, liked.Suspended) }},
-		{"user locked", func() { t.state(s, 1, liked.Locked) }},
-		{"app suspended", func() {
-			t.ok(s.UpdateApp(t.ctx, 1, func(a *liked.App) error { a.State = liked.AppSuspended; return nil }))
-		}},
-		{"bearer changed", func() {
-			t.ok(s.UpdateApp(t.ctx, 1, func(a *liked.App) error { a.BearerHash = hash("new"); return nil }))
-		}},
-		{"grant revoked", func() { t.ok(s.RevokeGrant(t.ctx, grantID(0))) }},
+		{"user suspended", func() { t.state(s, 1, liked.Suspended) }, made{user: uid(1)}},
+		{"user locked", func() { t.state(s, 1, liked.Locked) }, made{user: uid(1)}},
+		{"user renamed", user(2, func(u *liked.User) { u.Username, u.Name = "another", "Another" }), made{}},
+		{"profile changed", user(2, func(u *liked.User) { u.Description, u.Protected = "new", true }), made{}},
+		{"user added", func() { t.ok(s.AddUser(t.ctx, newUser(9))) }, made{}},
+		{"password", func() { t.ok(s.SetPassword(t.ctx, uid(2), "secret")) }, made{}},
+		{"app suspended", app(func(a *liked.App) { a.State = liked.AppSuspended }), made{app: 1}},
+		{"bearer changed", app(func(a *liked.App) { a.BearerHash = hash("new") }), made{app: 1}},
+		{"app added", func() { t.ok(s.AddApp(t.ctx, newApp(3))) }, made{}},
+		{"like", func() { t.like(s, 2, 1, true, true) }, made{}},
+		{"follow", func() { t.follow(s, 3, 4, true, true) }, made{}},
+		{"block", func() { t.block(s, 3, 4, true, true) }, made{}},
+		{"post deleted", func() { t.ok(s.DeletePost(t.ctx, 0, pid(1))) }, made{}},
+		{"sweep of a code", func() { t.ok(s.Sweep(t.ctx, start)) }, made{}},
+		{"grant added", func() { t.ok(s.AddGrant(t.ctx, newGrant(5, 3), tokens("x"))) }, made{}},
+		{"grant revoked", func() { t.ok(s.RevokeGrant(t.ctx, grantID(0))) }, made{grant: grantID(0)}},
+		{"no grant revoked", func() { t.ok(s.RevokeGrant(t.ctx, grantID(7))) }, made{}},
+		{"refresh token used", func() { t.ok(s.RotateRefreshToken(t.ctx, hash("g refresh", 2), tokens("y"), start, 0)) }, made{}},
 		{"refresh token replayed", func() {
 			t.fails(s.RotateRefreshToken(t.ctx, hash("g refresh", 1), tokens("i"), start.Add(time.Hour), 0), liked.Conflict)
-		}},
+		}, made{grant: grantID(1)}},
 		{"code replayed", func() {
 			t.fails(s.RedeemCode(t.ctx, hash("code", 1), newGrant(10, 1), tokens("d"), start), liked.Conflict)
-		}},
+		}, made{grant: grantID(9)}},
 	} {
-		before := s.Generation()
+		numbers := func() (n []uint64) {
+			for _, m := range all {
+				n = append(n, s.PrincipalGeneration(m.app, m.user, m.grant))
+			}
+			return n
+		}
+		whole, topic, before := s.PrincipalGeneration(1, uid(1), grantID(0)), s.Generation(store.Principals), numbers()
 		step.do()
-		if s.Generation() == before {
-			t.Errorf("%s: the generation did not change", step.name)
+		for i, after := range numbers() {
+			if (after != before[i]) != (all[i] == step.changed) {
+				t.Errorf("%s: the generation of %+v went from %d to %d", step.name, all[i], before[i], after)
+			}
+		}
+		if changed := s.Generation(store.Principals) != topic; changed != (step.changed != made{}) {
+			t.Errorf("%s: the generation changed: %v", step.name, changed)
+		}
+		part := step.changed == made{app: 1} || step.changed == made{user: uid(1)} || step.changed == made{grant: grantID(0)}
+		if changed := s.PrincipalGeneration(1, uid(1), grantID(0)) != whole; changed != part {
+			t.Errorf("%s: the generation of what is made of three changed: %v", step.name, changed)
 		}
 	}
 }

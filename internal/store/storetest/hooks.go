@@ -14,6 +14,7 @@ var hookTests = []test{
 	{"subscriptions", hookSubscriptions},
 	{"a subscription begins where the log ends", hookBegins},
 	{"offsets never go back", hookOffsets},
+	{"generation", hookGeneration},
 	{"dead letters", hookDeadLetters},
 	{"pages of dead letters", hookLetterPages},
 	{"survive crashes", hookCrash},
@@ -146,6 +147,41 @@ func hookBegins(t *T) {
 			if wants := subs[0].Wants(e); wants != (e.User == uid(2)) {
 				t.Errorf("like by user %d: got %v that the subscription is about it", number(e.User), wants)
 			}
+		}
+	}
+}
+
+// hookGeneration changes with each change of a webhook or a subscription, and with nothing else.
+func hookGeneration(t *T) {
+	s := t.open()
+	t.people(s, 2)
+	t.post(s, 1, 1)
+	t.ok(s.AddApp(t.ctx, newApp(1)))
+	for _, step := range []struct {
+		name    string
+		changes bool
+		do      func() error
+	}{
+		{"webhook added", true, func() error { return s.AddWebhook(t.ctx, newWebhook(1, 1), 5) }},
+		{"webhook changed", true, func() error {
+			return s.UpdateWebhook(t.ctx, 1, func(w *liked.Webhook) error { w.Valid = false; return nil })
+		}},
+		{"subscription added", true, func() error { return s.AddSubscription(t.ctx, newSubscription(1, 1, 1), 5) }},
+		{"subscription changed", true, func() error {
+			return s.UpdateSubscription(t.ctx, 1, 1, func(s *liked.Subscription) error { s.Tag = "new"; return nil })
+		}},
+		{"progress", false, func() error {
+			return s.Advance(t.ctx, map[liked.WebhookID]liked.Positions{1: {1 << 50}})
+		}},
+		{"like", false, func() error { t.like(s, 1, 1, true, true); return nil }},
+		{"app changed", false, func() error { return s.UpdateApp(t.ctx, 1, func(*liked.App) error { return nil }) }},
+		{"subscription ended", true, func() error { return s.DeleteSubscription(t.ctx, 1, 1) }},
+		{"webhook deleted", true, func() error { return s.DeleteWebhook(t.ctx, 1) }},
+	} {
+		before := s.Generation(store.Webhooks)
+		t.ok(step.do())
+		if changed := s.Generation(store.Webhooks) != before; changed != step.changes {
+			t.Errorf("%s: the generation changed: %v", step.name, changed)
 		}
 	}
 }

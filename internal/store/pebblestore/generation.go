@@ -1,0 +1,51 @@
+package pebblestore
+
+import (
+	"encoding/binary"
+	"sync/atomic"
+
+	"liked"
+	"liked/internal/store"
+)
+
+// generations counts the changes of what servers remember.
+type generations struct {
+	topics [store.Webhooks + 1]atomic.Uint64
+	// made counts the changes of what principals are made of: a user, an app or a grant has the counter that its mark leads to.
+	made [1 << 16]atomic.Uint32
+}
+
+func (g *generations) of(mark uint64) *atomic.Uint32 { return &g.made[mark%uint64(len(g.made))] }
+
+func mark(tag byte, id uint64) uint64 { return mix(mix(uint64(tag)) ^ id) }
+
+func grantMark(id store.GrantID) uint64 {
+	return mark(tagGrant, binary.BigEndian.Uint64(id[:8])^mix(binary.BigEndian.Uint64(id[8:])))
+}
+
+func (s *Store) Generation(topic store.Topic) uint64 { return s.generations.topics[topic].Load() }
+
+func (s *Store) PrincipalGeneration(app liked.AppID, user liked.UserID, grant store.GrantID) uint64 {
+	g := &s.generations
+	sum := uint64(g.of(mark(tagApp, uint64(app))).Load())
+	if user != 0 {
+		sum += uint64(g.of(mark(tagUser, uint64(user))).Load())
+	}
+	if grant != (store.GrantID{}) {
+		sum += uint64(g.of(grantMark(grant)).Load())
+	}
+	return sum
+}
+
+// count counts what an operation has changed, once that can be read.
+func (g *generations) count(t *tx) {
+	if t.hooks {
+		g.topics[store.Webhooks].Add(1)
+	}
+	if len(t.made) > 0 {
+		g.topics[store.Principals].Add(1) // the topic first, as the contract says
+	}
+	for _, mark := range t.made {
+		g.of(mark).Add(1)
+	}
+}
