@@ -24,6 +24,7 @@ var allowed = map[string]struct{ ours, outside string }{
 	"internal/plainhttp":         {"", ""},
 	"internal/archive":           {". internal/store", ""},
 	"internal/backup":            {"internal/store", "github.com/cockroachdb/pebble/v2"},
+	"internal/likelog":           {".", ""},
 	"internal/webhook":           {". internal/store", ""},
 	"internal/admin":             {". internal/store internal/auth internal/archive internal/backup internal/webhook", ""},
 	"internal/seed":              {". internal/store internal/auth internal/postman", ""},
@@ -31,7 +32,7 @@ var allowed = map[string]struct{ ours, outside string }{
 	"internal/auth":              {". internal/exchange internal/store internal/limit internal/web internal/postman internal/webhook", "golang.org/x/crypto"},
 	"internal/postman":           {"", ""},
 	"internal/home":              {". internal/exchange internal/store internal/web", ""},
-	"internal/api":               {". internal/exchange internal/store internal/limit internal/postman internal/webhook", ""},
+	"internal/api":               {". internal/exchange internal/store internal/likelog internal/limit internal/postman internal/webhook", ""},
 	"internal/server": {`. internal/exchange internal/store internal/store/pebblestore internal/limit internal/backup
 		internal/admin internal/auth internal/home internal/api internal/plainhttp internal/seed
 		internal/web internal/postman internal/webhook`, "github.com/prometheus/client_golang"},

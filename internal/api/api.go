@@ -18,6 +18,7 @@ import (
 
 	"liked"
 	"liked/internal/exchange"
+	"liked/internal/likelog"
 	"liked/internal/limit"
 	"liked/internal/store"
 	"liked/internal/webhook"
@@ -29,6 +30,7 @@ type Options struct {
 	Auth    Authenticator
 	Limiter *limit.Limiter
 	Hooks   *webhook.Hooks
+	Log     *likelog.Log // nil: one of its own
 	Limits  Limits
 	Profile Profile
 	Now     func() time.Time
@@ -69,6 +71,9 @@ func New(o Options) (*API, error) {
 	}
 	if o.PageKey == ([32]byte{}) {
 		return nil, errors.New("api: PageKey is required")
+	}
+	if o.Log == nil {
+		o.Log = likelog.New(o.Store)
 	}
 	if o.KeepAlive == 0 {
 		o.KeepAlive = 10 * time.Second
@@ -320,7 +325,7 @@ func (a *API) write(rt *endpoint, w http.ResponseWriter, r *http.Request, x *req
 		a.send(w, r, x, status, v)
 		return nil
 	case *stream:
-		a.follow(rt, w, r, x, v)
+		a.serveStream(rt, w, r, x, v)
 		return nil
 	case created:
 		status, answer = http.StatusCreated, v.document

@@ -5,22 +5,18 @@ import (
 	"fmt"
 	"runtime/debug"
 	"sync"
-	"time"
 
 	"liked"
-	"liked/internal/store"
+	"liked/internal/likelog"
 )
 
 // source is where the events of a stream come from.
 type source struct {
-	store store.Store
+	log   *likelog.Log
 	logs  []int // partitions of the like log
 	takes func(*liked.LikeEvent) bool
 	write func(context.Context, []liked.LikeEvent) ([]event, error) // it may leave some out
 }
-
-// entriesAtOnce bounds what is read of the log, and written out, in one go.
-const entriesAtOnce = 256
 
 // events returns what a stream tells of the entries.
 func (s *source) events(ctx context.Context, entries []liked.LikeEvent) ([]event, error) {
@@ -36,51 +32,23 @@ func (s *source) events(ctx context.Context, entries []liked.LikeEvent) ([]event
 	return s.write(ctx, taken)
 }
 
-// replay reads the log from one place to another, both of them at or before its end, in order of time. It calls back
-// with the events, or with none so that the callee hears that the replay goes on; an error of it ends the replay.
+// replay writes what stands in the log from one position to another. It calls back with the events, or with none so that
+// the callee hears that the replay goes on; an error of it ends the replay.
 func (s *source) replay(ctx context.Context, from, to liked.Positions, tell func([]event) error) error {
-	var pages [liked.Partitions][]liked.LikeEvent
-	batch := make([]liked.LikeEvent, 0, entriesAtOnce)
-	for {
-		oldest := -1
-		for _, p := range s.logs {
-			if len(pages[p]) == 0 && from[p] < to[p] {
-				var err error
-				if pages[p], err = s.store.LikeLog(ctx, p, from[p], entriesAtOnce); err != nil {
-					return err
-				}
-			}
-			if len(pages[p]) > 0 && pages[p][0].Seq <= to[p] && (oldest < 0 || pages[p][0].Seq < pages[oldest][0].Seq) {
-				oldest = p
-			}
+	return s.log.Between(ctx, s.logs, from, to, func(entries []liked.LikeEvent) error {
+		events, err := s.events(ctx, entries)
+		if err != nil {
+			return err
 		}
-		if oldest >= 0 {
-			batch = append(batch, pages[oldest][0])
-			from[oldest] = pages[oldest][0].Seq
-			pages[oldest] = pages[oldest][1:]
-		}
-		if len(batch) == entriesAtOnce || oldest < 0 {
-			events, err := s.events(ctx, batch)
-			if err != nil {
-				return err
-			}
-			if err := tell(events); err != nil {
-				return err
-			}
-			batch = batch[:0]
-		}
-		if oldest < 0 {
-			return nil
-		}
-	}
+		return tell(events)
+	})
 }
 
-// A feed is the live end of a stream, for all who read it with the same wishes: it follows the log, and writes each
-// event once. It keeps the newest batches; who falls behind them has lost touch.
+// A feed is the live end of a stream, for all readers with the same fields: it follows the log, and writes each event
+// once. It keeps the newest batches; a reader that falls behind them is disconnected.
 type feed struct {
 	source
 	cancel  context.CancelFunc
-	running sync.WaitGroup
 	readers int // guarded by the streams' lock
 
 	mu     sync.Mutex
@@ -100,41 +68,31 @@ type batch struct {
 	packed func() []byte
 }
 
-const (
-	// feedBytes bounds what a feed keeps: of events without expansions, some thousands.
-	feedBytes = 1 << 20
-	// gather is how long a feed waits, once it has read something, for more to read with it. It bounds what readers cost
-	// those who like.
-	gather = 20 * time.Millisecond
-)
+// feedBytes bounds what a feed keeps: of events without expansions, some thousands.
+const feedBytes = 1 << 20
 
-// newFeed starts a feed of what comes behind the place in the log.
+// newFeed starts a feed of what comes after the positions.
 func newFeed(s source, at liked.Positions) *feed {
 	ctx, cancel := context.WithCancel(context.Background())
 	f := &feed{source: s, cancel: cancel, at: at, more: make(chan struct{})}
-	for _, p := range s.logs {
-		f.running.Go(func() { f.fail(f.run(ctx, p, at[p])) })
-	}
+	go func() { f.fail(f.run(ctx, at)) }()
 	return f
 }
 
-// stop ends the feed and waits for its end.
-func (f *feed) stop() {
-	f.cancel()
-	f.running.Wait()
-}
-
-// run follows one partition of the log until ctx ends or something fails.
-func (f *feed) run(ctx context.Context, log int, at liked.Seq) (err error) {
+// run writes what comes until ctx ends or something fails.
+func (f *feed) run(ctx context.Context, at liked.Positions) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			err = fmt.Errorf("panic: %v\n%s", v, debug.Stack())
 		}
 	}()
-	pause := time.NewTimer(0)
-	defer pause.Stop()
+	r, err := f.log.Read(ctx, f.logs, at)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
 	for {
-		entries, err := f.store.LikeLog(ctx, log, at, entriesAtOnce)
+		partition, entries, err := r.Next(ctx)
 		if err != nil {
 			return err
 		}
@@ -142,17 +100,7 @@ func (f *feed) run(ctx context.Context, log int, at liked.Seq) (err error) {
 		if err != nil {
 			return err
 		}
-		at = entries[len(entries)-1].Seq
-		f.append(log, at, events)
-		if len(entries) == entriesAtOnce {
-			continue
-		}
-		pause.Reset(gather)
-		select {
-		case <-pause.C:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
+		f.append(partition, entries[len(entries)-1].Seq, events)
 	}
 }
 
@@ -182,14 +130,12 @@ func (f *feed) append(log int, at liked.Seq, events []event) {
 func (f *feed) fail(err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.err == nil {
-		f.err = err
-		close(f.more)
-		f.more = make(chan struct{})
-	}
+	f.err = err
+	close(f.more)
+	f.more = make(chan struct{})
 }
 
-// end returns the number of the batch that comes next, and the place in the log behind what was there before it.
+// end returns the number of the batch that comes next, and the positions of what was there before it.
 func (f *feed) end() (next uint64, at liked.Positions) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

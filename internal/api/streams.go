@@ -8,7 +8,7 @@ import (
 )
 
 // The likes streams. Each follows the like log, in which every change stands once; a request that goes through is handed
-// to follow, which writes until the reader leaves.
+// to serveStream, which writes until the reader leaves.
 
 const (
 	attempts   = 50 // to connect to one partition of a stream, in 15 minutes
@@ -75,19 +75,19 @@ func (a *API) compliance(c *call) (any, error) {
 	})
 }
 
-// streams are those who read, and the feeds that they read.
+// streams is the connections that are open, and the feeds that they read.
 type streams struct {
 	ending chan struct{} // closed when the server stops
 	end    sync.Once
 
 	mu    sync.Mutex
-	seats map[seat]int
+	slots map[slot]int
 	open  int
 	feeds map[feedKey]*feed
 }
 
-// seat is what an app may have maxReaders of.
-type seat struct {
+// slot is what an app may have maxReaders of.
+type slot struct {
 	app       liked.AppID
 	stream    string
 	partition int
@@ -101,10 +101,10 @@ type feedKey struct {
 }
 
 func (s *streams) init() {
-	s.ending, s.seats, s.feeds = make(chan struct{}), make(map[seat]int), make(map[feedKey]*feed)
+	s.ending, s.slots, s.feeds = make(chan struct{}), make(map[slot]int), make(map[feedKey]*feed)
 }
 
-// EndStreams tells the readers of all streams that the server stops, and refuses others. It does not wait.
+// EndStreams tells the readers of all streams that the server stops, and refuses new ones. It does not wait.
 func (a *API) EndStreams() { a.streams.end.Do(func() { close(a.streams.ending) }) }
 
 // OpenStreams returns how many streams have a reader now.
@@ -114,29 +114,29 @@ func (a *API) OpenStreams() int {
 	return a.streams.open
 }
 
-// sit takes a seat if there is one. Whoever has it must get up.
-func (s *streams) sit(at seat) bool {
+// acquire takes a slot, if there is one: release must follow.
+func (s *streams) acquire(at slot) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.seats[at] >= maxReaders {
+	if s.slots[at] >= maxReaders {
 		return false
 	}
-	s.seats[at]++
+	s.slots[at]++
 	s.open++
 	return true
 }
 
-func (s *streams) getUp(from seat) {
+func (s *streams) release(at slot) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.open--
-	if s.seats[from]--; s.seats[from] == 0 {
-		delete(s.seats, from)
+	if s.slots[at]--; s.slots[at] == 0 {
+		delete(s.slots, at)
 	}
 }
 
-// join returns the feed of that key for one more reader; if there is none it begins at the place in the log.
-func (s *streams) join(key feedKey, from source, at liked.Positions) *feed {
+// openFeed returns the feed of that key for one more reader; if there is none it begins at the positions.
+func (s *streams) openFeed(key feedKey, from source, at liked.Positions) *feed {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	f := s.feeds[key]
@@ -148,8 +148,8 @@ func (s *streams) join(key feedKey, from source, at liked.Positions) *feed {
 	return f
 }
 
-// part ends the feed after its last reader.
-func (s *streams) part(key feedKey, f *feed) {
+// closeFeed ends the feed after its last reader.
+func (s *streams) closeFeed(key feedKey, f *feed) {
 	s.mu.Lock()
 	f.readers--
 	last := f.readers == 0
@@ -158,7 +158,7 @@ func (s *streams) part(key feedKey, f *feed) {
 	}
 	s.mu.Unlock()
 	if last {
-		f.stop()
+		f.cancel()
 	}
 }
 
@@ -183,39 +183,36 @@ func (a *API) openStream(c *call, key feedKey, from source) (*stream, error) {
 	if len(faults) > 0 {
 		return nil, a.invalid("", faults...)
 	}
-	place := seat{c.who.App, key.name, key.partition}
-	if !a.streams.sit(place) {
+	at := slot{c.who.App, key.name, key.partition}
+	if !a.streams.acquire(at) {
 		return nil, a.tooManyReaders.because("the app has a connection to this partition of the stream already")
 	}
-	from.store = a.Store
+	from.log = a.Log
 	now, err := a.Store.LogEnds(c.ctx)
 	if err != nil {
-		a.streams.getUp(place)
+		a.streams.release(at)
 		return nil, err
 	}
 	s := &stream{source: from, from: now, until: now}
 	for _, p := range from.logs {
 		if !begin.IsZero() {
-			s.from[p] = min(now[p], before(begin))
+			s.from[p] = min(now[p], liked.SeqAt(begin)-1)
 		}
 		if !end.IsZero() {
-			s.until[p] = min(now[p], before(end))
+			s.until[p] = min(now[p], liked.SeqAt(end)-1)
 		}
 	}
 	if !end.IsZero() {
-		s.leave = func() { a.streams.getUp(place) }
+		s.leave = func() { a.streams.release(at) }
 		return s, nil
 	}
-	s.feed = a.streams.join(key, from, now)
+	s.feed = a.streams.openFeed(key, from, now)
 	s.leave = func() {
-		a.streams.part(key, s.feed)
-		a.streams.getUp(place)
+		a.streams.closeFeed(key, s.feed)
+		a.streams.release(at)
 	}
 	return s, nil
 }
-
-// before returns the last position in the log before the time.
-func before(t time.Time) liked.Seq { return liked.Seq(max(t.UnixMilli(), 1))<<20 - 1 }
 
 // span returns when a stream begins and ends, zero for now and for never.
 func (a *API) span(q query) (begin, end time.Time, faults []fault) {

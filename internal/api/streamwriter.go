@@ -23,11 +23,11 @@ var (
 	errLeft   = errors.New("the reader left")
 )
 
-// follow writes a stream until it ends, its reader leaves or the server stops. The reader is looked at as closely as
-// when it came, before each event.
-func (a *API) follow(rt *endpoint, w http.ResponseWriter, r *http.Request, x *requestState, s *stream) {
+// serveStream writes a stream until it ends, its reader leaves or the server stops. Before each event the caller is held
+// to what the request was held to.
+func (a *API) serveStream(rt *endpoint, w http.ResponseWriter, r *http.Request, x *requestState, s *stream) {
 	defer s.leave()
-	o := &outlet{w: w, control: http.NewResponseController(w), x: x, keepAlive: a.KeepAlive, stall: a.Stall, ending: a.streams.ending}
+	o := &streamWriter{w: w, control: http.NewResponseController(w), x: x, keepAlive: a.KeepAlive, stall: a.Stall, ending: a.streams.ending}
 	var generation uint64
 	known := false
 	o.allowed = func() error {
@@ -79,7 +79,7 @@ func (a *API) follow(rt *endpoint, w http.ResponseWriter, r *http.Request, x *re
 }
 
 // disconnect ends the stream with X's word for the reason.
-func (a *API) disconnect(o *outlet, kind, detail string) {
+func (a *API) disconnect(o *streamWriter, kind, detail string) {
 	entry := object(false, "title", "operational-disconnect", "disconnect_type", kind, "detail", detail, "type", a.problems+"operational-disconnect")
 	text, err := encode(document{Errors: partials{entry}})
 	if err == nil {
@@ -91,7 +91,7 @@ func (a *API) disconnect(o *outlet, kind, detail string) {
 }
 
 // run writes what there is to tell. It returns nil at the end of a stream that has one.
-func (s *stream) run(ctx context.Context, o *outlet) error {
+func (s *stream) run(ctx context.Context, o *streamWriter) error {
 	at := s.from
 	if s.feed == nil {
 		return s.replay(ctx, at, s.until, o.events)
@@ -148,8 +148,8 @@ func (s *stream) run(ctx context.Context, o *outlet) error {
 
 var signOfLife = []byte("\r\n")
 
-// outlet is one reader's end of a stream.
-type outlet struct {
+// streamWriter is one reader's end of a stream.
+type streamWriter struct {
 	w         http.ResponseWriter
 	control   *http.ResponseController
 	x         *requestState
@@ -162,7 +162,7 @@ type outlet struct {
 }
 
 // open sends the headers.
-func (o *outlet) open() error {
+func (o *streamWriter) open() error {
 	if o.zip != nil {
 		return o.flush(gzipHeader)
 	}
@@ -170,7 +170,7 @@ func (o *outlet) open() error {
 }
 
 // close ends what open began.
-func (o *outlet) close() error {
+func (o *streamWriter) close() error {
 	if o.zip != nil {
 		return o.flush(o.zip.end())
 	}
@@ -178,7 +178,7 @@ func (o *outlet) close() error {
 }
 
 // events writes what a replay found, and a sign of life where it long found nothing.
-func (o *outlet) events(events []event) error {
+func (o *streamWriter) events(events []event) error {
 	if len(events) > 0 {
 		return o.tell(lines(events), nil)
 	}
@@ -189,7 +189,7 @@ func (o *outlet) events(events []event) error {
 }
 
 // tell writes lines to a reader who is still allowed to read them.
-func (o *outlet) tell(text []byte, packed func() []byte) error {
+func (o *streamWriter) tell(text []byte, packed func() []byte) error {
 	select {
 	case <-o.ending:
 		return errEnding
@@ -202,7 +202,7 @@ func (o *outlet) tell(text []byte, packed func() []byte) error {
 }
 
 // write sends text; packed, where it is known, returns what deflate makes of it.
-func (o *outlet) write(text []byte, packed func() []byte) error {
+func (o *streamWriter) write(text []byte, packed func() []byte) error {
 	if o.zip != nil {
 		o.zip.add(text)
 		if packed != nil {
@@ -215,7 +215,7 @@ func (o *outlet) write(text []byte, packed func() []byte) error {
 }
 
 // flush sends bytes at once. Whoever stalls is too slow.
-func (o *outlet) flush(text []byte) error {
+func (o *streamWriter) flush(text []byte) error {
 	o.written = time.Now()
 	err := o.control.SetWriteDeadline(o.written.Add(o.stall))
 	if err == nil && len(text) > 0 {
