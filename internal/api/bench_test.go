@@ -15,7 +15,6 @@ import (
 	"liked"
 	"liked/internal/api"
 	"liked/internal/auth"
-	"liked/internal/home"
 	"liked/internal/limit"
 	"liked/internal/store"
 	"liked/internal/store/pebblestore"
@@ -124,7 +123,7 @@ func benchServer(b testing.TB, users int) (http.Handler, []string) {
 	return h, tokens
 }
 
-// benchAPI returns a server's handlers over the store, and the Authorization headers of users whom it adds.
+// benchAPI returns an API over the store, and the Authorization headers of users whom it adds.
 func benchAPI(b testing.TB, st store.Store, users int) (http.Handler, []string) {
 	must := func(err error) {
 		if err != nil {
@@ -152,11 +151,7 @@ func benchAPI(b testing.TB, st store.Store, users int) (http.Handler, []string) 
 	must(err)
 	x, err := api.New(o)
 	must(err)
-	page, err := home.New(home.Options{Store: st, Next: x, Likes: func() int64 { return 0 }})
-	must(err)
-	h, err := au.NewHandler(auth.HandlerOptions{Hooks: o.Hooks, Limiter: o.Limiter, Next: page})
-	must(err)
-	return h, tokens
+	return x, tokens
 }
 
 // discard is a ResponseWriter that costs nothing.

@@ -6,7 +6,8 @@
 //   - OAuth with an OAuth 1.0a signature (RFC 5849, HMAC-SHA1).
 //
 // [Auth.NewApp], [Auth.IssueTokens] and [Auth.IssueOAuth1Token] make credentials in X's shapes. Only hashes of them
-// reach the store, or sealed secrets where HMAC-SHA1 needs the plain value.
+// reach the store, or sealed secrets where HMAC-SHA1 needs the plain value. No page and no path is known here: the way to a
+// token is in package oauth.
 package auth
 
 import (
@@ -89,19 +90,10 @@ const maxHeader = 8 << 10
 // *liked.Error: Unauthorized with the reason, for the operator's eyes, in Msg (never a secret, a token or a signature);
 // Unavailable when no more nonces can be remembered; or what the store returned.
 func (a *Auth) Authenticate(r *http.Request) (liked.Principal, error) {
-	headers := r.Header["Authorization"]
-	if len(headers) == 0 {
-		return liked.Principal{}, refuse("there is no Authorization header")
+	scheme, rest, err := Authorization(r.Header)
+	if err != nil {
+		return liked.Principal{}, err
 	}
-	if len(headers) > 1 {
-		return liked.Principal{}, refuse("there are %d Authorization headers", len(headers))
-	}
-	header := headers[0]
-	if len(header) > maxHeader {
-		return liked.Principal{}, refuse("the Authorization header has %d bytes; at most %d are read", len(header), maxHeader)
-	}
-	scheme, rest, _ := strings.Cut(header, " ")
-	rest = strings.Trim(rest, " ")
 	switch {
 	case strings.EqualFold(scheme, "Bearer"):
 		return a.bearer(r.Context(), rest)
@@ -112,6 +104,24 @@ func (a *Auth) Authenticate(r *http.Request) (liked.Principal, error) {
 	}
 	// What stands there instead is not quoted: it may be a token without its scheme.
 	return liked.Principal{}, refuse("the Authorization header starts with neither Bearer nor OAuth")
+}
+
+// Authorization splits the one Authorization header of a request. The error, of kind Unauthorized, says that there is none,
+// more than one, or too much of it.
+func Authorization(h http.Header) (scheme, rest string, err error) {
+	headers := h["Authorization"]
+	if len(headers) == 0 {
+		return "", "", refuse("there is no Authorization header")
+	}
+	if len(headers) > 1 {
+		return "", "", refuse("there are %d Authorization headers", len(headers))
+	}
+	header := headers[0]
+	if len(header) > maxHeader {
+		return "", "", refuse("the Authorization header has %d bytes; at most %d are read", len(header), maxHeader)
+	}
+	scheme, rest, _ = strings.Cut(header, " ")
+	return scheme, strings.Trim(rest, " "), nil
 }
 
 // refuse says why a caller could not be identified.
@@ -129,8 +139,8 @@ func refuseIfNotFound(err error, format string, args ...any) error {
 
 func notFound(err error) bool { return err != nil && liked.KindOf(err) == liked.NotFound }
 
-// hashOf returns the SHA-256 of the secret.
-func hashOf(secret string) store.Hash {
+// HashOf returns the SHA-256 of the secret.
+func HashOf(secret string) store.Hash {
 	var space [128]byte // on the stack, and enough for all that is issued here
 	return sha256.Sum256(append(space[:0], secret...))
 }

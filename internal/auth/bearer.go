@@ -26,7 +26,7 @@ func (a *Auth) bearer(ctx context.Context, token string) (liked.Principal, error
 			return liked.Principal{}, refuse("the app-only token has a percent sign without two hex digits")
 		}
 	}
-	key := hashOf(token)
+	key := HashOf(token)
 	c := a.bearers.get(key)
 	if c == nil {
 		before := a.bearers.before()
@@ -65,7 +65,7 @@ func (a *Auth) readAppBearer(ctx context.Context, key store.Hash) (*caller, erro
 func (a *Auth) readAccessToken(ctx context.Context, key store.Hash, token string) (*caller, error) {
 	t, grant, err := a.store.AccessToken(ctx, key)
 	if err != nil {
-		return nil, refuseIfNotFound(err, "the access token is unknown or was revoked%s", looksLike(token))
+		return nil, refuseIfNotFound(err, "the access token is unknown or was revoked%s", LooksLike(token))
 	}
 	app, err := a.store.App(ctx, grant.App)
 	if err != nil {
@@ -95,8 +95,8 @@ func (a *Auth) principal(ctx context.Context, kind liked.Credential, app liked.A
 	return p, nil
 }
 
-// looksLike says what an unknown bearer token probably is, as the end of a sentence.
-func looksLike(token string) string {
+// LooksLike says what an unknown bearer token probably is, as the end of a sentence.
+func LooksLike(token string) string {
 	if id, _, ok := strings.Cut(token, "-"); ok {
 		if _, err := liked.ParseID[liked.UserID](id); err == nil {
 			return "; it looks like an OAuth 1.0a access token, which takes part in a signature and is no bearer token"

@@ -2,10 +2,6 @@ package auth
 
 import (
 	"context"
-	"net/http"
-	"net/http/httptest"
-	"net/url"
-	"strings"
 	"time"
 
 	"liked"
@@ -46,7 +42,7 @@ func BaseString(method, origin, path, header, query, form string) (string, error
 
 // AddApp adds the app with an API secret that was chosen elsewhere.
 func (a *Auth) AddApp(ctx context.Context, app liked.App, apiSecret string) (err error) {
-	if app.SealedAPISecret, err = a.sealed(sealAPISecret, app.APIKey, apiSecret); err != nil {
+	if app.SealedAPISecret, err = a.Seal(sealAPISecret, app.APIKey, apiSecret); err != nil {
 		return err
 	}
 	return a.store.AddApp(ctx, app)
@@ -58,8 +54,8 @@ func (a *Auth) AddOAuth1Token(ctx context.Context, app liked.AppID, user liked.U
 	if err != nil {
 		return err
 	}
-	t := store.OAuth1Token{Token: hashOf(token), Access: liked.ReadWrite}
-	if t.SealedSecret, err = a.sealed(sealTokenSecret, string(t.Token[:]), secret); err != nil {
+	t := store.OAuth1Token{Token: HashOf(token), Access: liked.ReadWrite}
+	if t.SealedSecret, err = a.Seal(sealTokenSecret, string(t.Token[:]), secret); err != nil {
 		return err
 	}
 	return a.store.AddOAuth1Token(ctx, g, t)
@@ -86,14 +82,14 @@ func (b NonceBook) Len() (count int) {
 
 // Unseal opens a sealed secret for the purpose and owner of the app-only token of an app.
 func (a *Auth) UnsealBearer(clientID string, sealed []byte) (string, error) {
-	return a.unsealed(sealBearer, clientID, sealed)
+	return a.Unseal(sealBearer, clientID, sealed)
 }
 
 // CacheBound puts n callers into an empty cache and returns how many it remembers.
 func CacheBound(s store.Changes, n int) (remembered int) {
 	p := newPrincipals(s)
 	for i := range n {
-		p.put(hashOf(time.Unix(int64(i), 0).String()), &caller{}, p.before())
+		p.put(HashOf(time.Unix(int64(i), 0).String()), &caller{}, p.before())
 	}
 	for i := range p.shards {
 		remembered += len(p.shards[i].entries)
@@ -106,26 +102,6 @@ const (
 	MaxSigned = maxSigned
 	MaxHeader = maxHeader
 )
-
-// ReadParams reads the parameters of a POST, and returns how to get one.
-func ReadParams(query, contentType, body string) (one func(name string) (string, error), err error) {
-	r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(body))
-	r.URL = &url.URL{RawQuery: query}
-	if contentType != "" {
-		r.Header.Set("Content-Type", contentType)
-	}
-	p, err := readParams(r)
-	return p.one, err
-}
-
-// Basic reads the value of an Authorization header.
-func Basic(header string) (user, password string, ok bool) {
-	user, password, _, ok = basic(http.Header{"Authorization": {header}})
-	return user, password, ok
-}
-
-// WithQuery adds parameters to a URI.
-func WithQuery(uri string, members ...string) string { return withQuery(uri, members...) }
 
 // HoldPasswords keeps hashes of passwords from being computed until it is told to go on.
 func (a *Auth) HoldPasswords() (goOn func()) {

@@ -173,15 +173,15 @@ func (a *Issuer) newSecrets(app *liked.App, clientSecret, apiKeys, bearer bool) 
 	p := a.pick()
 	if clientSecret {
 		s.ClientSecret = p.text(urlSafe, 50)
-		app.ClientSecretHash = hashOf(s.ClientSecret)
+		app.ClientSecretHash = HashOf(s.ClientSecret)
 	}
 	if apiKeys {
-		app.APIKey = p.text(alnum, 25)
-		s.APISecret = p.text(alnum, 50)
+		app.APIKey = p.text(Alphanumeric, 25)
+		s.APISecret = p.text(Alphanumeric, 50)
 	}
 	if bearer {
 		plain := p.appBearer()
-		app.BearerHash = hashOf(plain)
+		app.BearerHash = HashOf(plain)
 		s.Bearer = url.QueryEscape(plain)
 	}
 	p.done()
@@ -189,12 +189,12 @@ func (a *Issuer) newSecrets(app *liked.App, clientSecret, apiKeys, bearer bool) 
 		return AppSecrets{}, p.err
 	}
 	if apiKeys {
-		if app.SealedAPISecret, err = a.sealed(sealAPISecret, app.APIKey, s.APISecret); err != nil {
+		if app.SealedAPISecret, err = a.Seal(sealAPISecret, app.APIKey, s.APISecret); err != nil {
 			return AppSecrets{}, err
 		}
 	}
 	if bearer {
-		if app.SealedBearer, err = a.sealed(sealBearer, app.ClientID, s.Bearer); err != nil {
+		if app.SealedBearer, err = a.Seal(sealBearer, app.ClientID, s.Bearer); err != nil {
 			return AppSecrets{}, err
 		}
 	}
@@ -250,7 +250,7 @@ func (a *Issuer) Bearer(ctx context.Context, id liked.AppID) (string, error) {
 		}
 		before := app.BearerHash
 		if before != (store.Hash{}) {
-			if token, err := a.unsealed(sealBearer, app.ClientID, app.SealedBearer); err == nil {
+			if token, err := a.Unseal(sealBearer, app.ClientID, app.SealedBearer); err == nil {
 				return token, nil
 			}
 		}
@@ -293,6 +293,47 @@ func (a *Issuer) IssueTokens(ctx context.Context, app liked.AppID, user liked.Us
 	return tokens, nil
 }
 
+// IssueCode makes an authorization code of what code says, and keeps its hash.
+func (a *Issuer) IssueCode(ctx context.Context, code store.Code) (string, error) {
+	p := a.pick()
+	text := p.timed("ac", a.now())
+	p.done()
+	if p.err != nil {
+		return "", p.err
+	}
+	code.Code = HashOf(text)
+	return text, a.store.AddCode(ctx, code)
+}
+
+// RedeemCode spends an authorization code on the tokens that it stands for, in one step. Conflict if it was spent before, in
+// which case what it gave is revoked; NotFound if it, the app or the user is gone.
+func (a *Issuer) RedeemCode(ctx context.Context, code store.Code, lifetime time.Duration) (UserTokens, error) {
+	grant, err := a.newGrant(ctx, code.App, code.User)
+	if err != nil {
+		return UserTokens{}, err
+	}
+	grant.Scopes = code.Scopes
+	tokens, kept, err := a.newTokens(code.Scopes, lifetime, grant.CreatedAt)
+	if err != nil {
+		return UserTokens{}, err
+	}
+	return tokens, a.store.RedeemCode(ctx, code.Code, grant, kept, grant.CreatedAt)
+}
+
+// reuseGrace is for how long a spent refresh token is only refused: a client that refreshes twice at once is no thief.
+const reuseGrace = 10 * time.Second
+
+// Refresh spends a refresh token of the grant on new tokens, in one step. Conflict if it was spent before, NotFound if it is
+// gone.
+func (a *Issuer) Refresh(ctx context.Context, token store.Hash, grant store.Grant, lifetime time.Duration) (UserTokens, error) {
+	now := a.now()
+	tokens, kept, err := a.newTokens(grant.Scopes, lifetime, now)
+	if err != nil {
+		return UserTokens{}, err
+	}
+	return tokens, a.store.RotateRefreshToken(ctx, token, kept, now, reuseGrace)
+}
+
 // newGrant returns a grant of an app and a user that exist.
 func (a *Issuer) newGrant(ctx context.Context, app liked.AppID, user liked.UserID) (store.Grant, error) {
 	if _, err := a.store.App(ctx, app); err != nil {
@@ -309,10 +350,10 @@ func (a *Issuer) newGrant(ctx context.Context, app liked.AppID, user liked.UserI
 func (a *Issuer) newTokens(scopes liked.Scope, lifetime time.Duration, at time.Time) (UserTokens, store.Tokens, error) {
 	p := a.pick()
 	t := UserTokens{AccessToken: p.timed("at", at), Scopes: scopes, ExpiresIn: lifetime}
-	kept := store.Tokens{Access: store.AccessToken{Token: hashOf(t.AccessToken), Expires: at.Add(lifetime)}}
+	kept := store.Tokens{Access: store.AccessToken{Token: HashOf(t.AccessToken), Expires: at.Add(lifetime)}}
 	if scopes.Has(liked.OfflineAccess) {
 		t.RefreshToken = p.timed("rt", at)
-		kept.Refresh = &store.RefreshToken{Token: hashOf(t.RefreshToken)}
+		kept.Refresh = &store.RefreshToken{Token: HashOf(t.RefreshToken)}
 	}
 	p.done()
 	return t, kept, p.err
@@ -334,6 +375,36 @@ func (a *Issuer) IssueOAuth1Token(ctx context.Context, app liked.AppID, user lik
 	return token, secret, nil
 }
 
+// IssueRequestToken makes an OAuth 1.0a request token of what rt says, and keeps its hash and its secret, sealed.
+func (a *Issuer) IssueRequestToken(ctx context.Context, rt store.RequestToken) (token, secret string, err error) {
+	p := a.pick()
+	token, secret = p.text(urlSafe, 27), p.text(Alphanumeric, 32)
+	p.done()
+	if p.err != nil {
+		return "", "", p.err
+	}
+	rt.Token = HashOf(token)
+	if rt.SealedSecret, err = a.Seal(sealRequestSecret, string(rt.Token[:]), secret); err != nil {
+		return "", "", err
+	}
+	return token, secret, a.store.AddRequestToken(ctx, rt)
+}
+
+// RequestTokenSecret returns the secret of a request token.
+func (a *Issuer) RequestTokenSecret(rt store.RequestToken) (string, error) {
+	return a.Unseal(sealRequestSecret, string(rt.Token[:]), rt.SealedSecret)
+}
+
+// RedeemRequestToken spends a request token to which the user consented on an access token with the permission level, in one
+// step. Conflict or NotFound if it, the app or the user is gone.
+func (a *Issuer) RedeemRequestToken(ctx context.Context, rt store.RequestToken, access liked.Access) (token, secret string, err error) {
+	grant, token, secret, kept, err := a.newOAuth1Token(ctx, rt.App, rt.User, access)
+	if err != nil {
+		return "", "", err
+	}
+	return token, secret, a.store.RedeemRequestToken(ctx, rt.Token, grant, kept)
+}
+
 // newOAuth1Token makes a grant with an OAuth 1.0a token: what the client is told, and what is kept.
 func (a *Issuer) newOAuth1Token(ctx context.Context, app liked.AppID, user liked.UserID, access liked.Access) (grant store.Grant, token, secret string, kept store.OAuth1Token, err error) {
 	if grant, err = a.newGrant(ctx, app, user); err != nil {
@@ -342,13 +413,13 @@ func (a *Issuer) newOAuth1Token(ctx context.Context, app liked.AppID, user liked
 	grant.OAuth1, grant.Access = true, access
 	p := a.pick()
 	// Clients take the user's id from what stands before the hyphen.
-	token, secret = user.String()+"-"+p.text(alnum, 40), p.text(alnum, 45)
+	token, secret = user.String()+"-"+p.text(Alphanumeric, 40), p.text(Alphanumeric, 45)
 	p.done()
 	if p.err != nil {
 		return grant, "", "", kept, p.err
 	}
-	kept = store.OAuth1Token{Token: hashOf(token), Access: access}
-	kept.SealedSecret, err = a.sealed(sealTokenSecret, string(kept.Token[:]), secret)
+	kept = store.OAuth1Token{Token: HashOf(token), Access: access}
+	kept.SealedSecret, err = a.Seal(sealTokenSecret, string(kept.Token[:]), secret)
 	return grant, token, secret, kept, err
 }
 
@@ -356,9 +427,9 @@ func (a *Issuer) newOAuth1Token(ctx context.Context, app liked.AppID, user liked
 // token die together. An app-only token alone has no grant: the app is left without one. NotFound if the token is unknown.
 func (a *Issuer) Revoke(ctx context.Context, token string) error {
 	if strings.HasPrefix(token, appBearerPrefix) {
-		return a.revokeBearer(ctx, token)
+		return a.RevokeBearer(ctx, 0, token)
 	}
-	key := hashOf(token)
+	key := HashOf(token)
 	_, grant, err := a.store.AccessToken(ctx, key)
 	if notFound(err) {
 		_, grant, err = a.store.RefreshToken(ctx, key)
@@ -372,16 +443,21 @@ func (a *Issuer) Revoke(ctx context.Context, token string) error {
 	return a.store.RevokeGrant(ctx, grant.ID)
 }
 
-func (a *Issuer) revokeBearer(ctx context.Context, token string) error {
+// RevokeBearer ends an app-only token, which may be percent-encoded. NotFound if it is unknown, or not that of the app owner,
+// unless owner is zero.
+func (a *Issuer) RevokeBearer(ctx context.Context, owner liked.AppID, token string) error {
 	errUnknown := liked.Errorf(liked.NotFound, "no app has this app-only token")
 	token, ok := percentDecoded(token)
 	if !ok {
 		return errUnknown
 	}
-	key := hashOf(token)
+	key := HashOf(token)
 	app, err := a.store.AppByBearer(ctx, key)
 	if err != nil {
 		return err
+	}
+	if owner != 0 && owner != app.ID {
+		return errUnknown
 	}
 	return a.store.UpdateApp(ctx, app.ID, func(app *liked.App) error {
 		if app.BearerHash != key {
@@ -392,9 +468,11 @@ func (a *Issuer) revokeBearer(ctx context.Context, token string) error {
 	})
 }
 
+// Alphabets of RandomText.
 const (
-	alnum   = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
-	urlSafe = alnum + "-_"
+	Digits       = "0123456789"
+	Alphanumeric = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+	urlSafe      = Alphanumeric + "-_"
 )
 
 // random fills b.
@@ -405,6 +483,14 @@ func (a *Issuer) random(b []byte) error {
 		return &liked.Error{Kind: liked.Internal, Msg: "no randomness", Err: err}
 	}
 	return nil
+}
+
+// RandomText returns n characters of the alphabet, each as likely as the others.
+func (a *Issuer) RandomText(alphabet string, n int) (string, error) {
+	p := a.pick()
+	defer p.done()
+	text := p.text(alphabet, n)
+	return text, p.err
 }
 
 // picker picks random text. It holds the lock on the randomness, so that concurrent calls do not mix, until done, which
@@ -448,6 +534,6 @@ func (p *picker) timed(kind string, at time.Time) string {
 // appBearer returns an app-only token, as on X: 24 bytes that are mostly zero, 20 bytes that are not, both in base64,
 // and 50 letters and digits.
 func (p *picker) appBearer() string {
-	return appBearerPrefix + p.text(alnum, 4) + "AAAAAAA" +
-		p.text(alnum, 1) + "+" + p.text(alnum, 5) + "+" + p.text(alnum, 19) + "=" + p.text(alnum, 50)
+	return appBearerPrefix + p.text(Alphanumeric, 4) + "AAAAAAA" +
+		p.text(Alphanumeric, 1) + "+" + p.text(Alphanumeric, 5) + "+" + p.text(Alphanumeric, 19) + "=" + p.text(Alphanumeric, 50)
 }

@@ -22,15 +22,17 @@ import (
 // oauth1 identifies who signed the request (RFC 5849, 3.2). text is the header's value after the scheme.
 func (a *Auth) oauth1(r *http.Request, text string) (liked.Principal, error) {
 	s := a.scratch.Get().(*signed)
-	defer func() {
-		s.reset()
-		a.scratch.Put(s)
-	}()
+	defer a.release(s)
 	c, err := a.signedBy(r, text, s, true, a.signer)
 	if err != nil {
 		return liked.Principal{}, err
 	}
 	return c.principal, nil
+}
+
+func (a *Auth) release(s *signed) {
+	s.reset()
+	a.scratch.Put(s)
 }
 
 // signedBy verifies the signature of a request, with the key of whom find finds, and remembers its nonce. s holds the
@@ -171,30 +173,93 @@ func (a *Auth) readSigner(ctx context.Context, h *oauth1Header) (*caller, error)
 	if err != nil {
 		return nil, err
 	}
-	token, grant, err := a.store.OAuth1Token(ctx, hashOf(h.token))
-	switch {
-	case notFound(err):
-		return nil, coded{codeBadToken, refuse("the oauth_token is unknown or was revoked")}
-	case err != nil:
+	apiSecret, err := a.apiSecret(app)
+	if err != nil {
 		return nil, err
 	}
+	c, tokenSecret, err := a.readOAuth1Token(ctx, app, h.token)
+	if err != nil {
+		return nil, err
+	}
+	c.signer = newSigner(apiSecret, tokenSecret)
+	return c, nil
+}
+
+// OAuth1Secret returns whose access token of the app it is, and its secret. Refusals are those of Authenticate.
+func (a *Auth) OAuth1Secret(ctx context.Context, app liked.App, token string) (user liked.UserID, secret string, err error) {
+	c, secret, err := a.readOAuth1Token(ctx, app, token)
+	if err != nil {
+		return 0, "", err
+	}
+	return c.principal.User, secret, nil
+}
+
+// readOAuth1Token returns whom an access token of the app stands for, and its secret.
+func (a *Auth) readOAuth1Token(ctx context.Context, app liked.App, token string) (c *caller, secret string, err error) {
+	kept, grant, err := a.store.OAuth1Token(ctx, HashOf(token))
+	switch {
+	case notFound(err):
+		return nil, "", coded{codeBadToken, refuse("the oauth_token is unknown or was revoked")}
+	case err != nil:
+		return nil, "", err
+	}
 	if grant.App != app.ID {
-		return nil, coded{codeBadToken, refuse("the oauth_token belongs to app %d, the oauth_consumer_key to app %d", grant.App, app.ID)}
+		return nil, "", coded{codeBadToken, refuse("the oauth_token belongs to app %d, the oauth_consumer_key to app %d", grant.App, app.ID)}
 	}
 	p, err := a.principal(ctx, liked.OAuth1User, app, grant.User)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	p.Access = token.Access
-	consumerSecret, err := a.apiSecret(app)
+	p.Access = kept.Access
+	if secret, err = a.Unseal(sealTokenSecret, string(kept.Token[:]), kept.SealedSecret); err != nil {
+		return nil, "", coded{codeBadToken, refuse("the secret of the oauth_token of user %d is lost: %v; the user has to consent again", grant.User, err)}
+	}
+	return &caller{principal: p, grant: grant.ID}, secret, nil
+}
+
+// Signed is a request whose OAuth 1.0a signature is right.
+type Signed struct {
+	App    liked.App
+	Token  string              // oauth_token, "" for none
+	Params map[string][]string // all that was signed but the signature; the same value twice counts once
+}
+
+// Signed verifies the signature of a request on the way to a token, or to its end, as Authenticate does. The secret of the
+// oauth_token, which is "" if there is none, is what secret returns for the app that the header names; its error ends it all.
+// Other errors are those of Authenticate, and may have a method Code with X's number.
+func (a *Auth) Signed(r *http.Request, secret func(app liked.App, token string) (string, error)) (out Signed, err error) {
+	scheme, text, err := Authorization(r.Header)
+	if err != nil || !strings.EqualFold(scheme, "OAuth") {
+		return out, coded{codeBadData, refuse("there is not one Authorization header of scheme OAuth and at most %d bytes", maxHeader)}
+	}
+	s := a.scratch.Get().(*signed)
+	defer a.release(s)
+	_, err = a.signedBy(r, text, s, false, func(ctx context.Context, h *oauth1Header) (*caller, error) {
+		app, err := a.consumerApp(ctx, h)
+		if err != nil {
+			return nil, err
+		}
+		out.App, out.Token = app, h.token
+		tokenSecret, err := secret(app, h.token)
+		if err != nil {
+			return nil, err
+		}
+		apiSecret, err := a.apiSecret(app)
+		if err != nil {
+			return nil, err
+		}
+		return &caller{signer: newSigner(apiSecret, tokenSecret)}, nil
+	})
 	if err != nil {
-		return nil, err
+		return out, err
 	}
-	tokenSecret, err := a.unsealed(sealTokenSecret, string(token.Token[:]), token.SealedSecret)
-	if err != nil {
-		return nil, coded{codeBadToken, refuse("the secret of the oauth_token of user %d is lost: %v; the user has to consent again", grant.User, err)}
+	out.Params = make(map[string][]string)
+	for _, v := range s.params {
+		if values := out.Params[v.name]; !slices.Contains(values, v.value) {
+			out.Params[v.name] = append(values, v.value)
+		}
 	}
-	return &caller{principal: p, grant: grant.ID, signer: newSigner(consumerSecret, tokenSecret)}, nil
+	return out, nil
 }
 
 // consumerApp returns the app that the header names.
@@ -202,7 +267,7 @@ func (a *Auth) consumerApp(ctx context.Context, h *oauth1Header) (liked.App, err
 	app, err := a.store.AppByAPIKey(ctx, h.consumerKey)
 	if err != nil {
 		hint := ""
-		if strings.HasSuffix(looksLike(h.consumerKey), "client id") {
+		if strings.HasSuffix(LooksLike(h.consumerKey), "client id") {
 			hint = "; it looks like an OAuth 2.0 client id"
 		}
 		return liked.App{}, refuseIfNotFound(err, "no app has this oauth_consumer_key%s", hint)
@@ -210,18 +275,9 @@ func (a *Auth) consumerApp(ctx context.Context, h *oauth1Header) (liked.App, err
 	return app, nil
 }
 
-// signerOf returns the key of the app together with the secret of a token, which is empty without one.
-func (a *Auth) signerOf(app liked.App, tokenSecret string) (*signer, error) {
-	secret, err := a.apiSecret(app)
-	if err != nil {
-		return nil, err
-	}
-	return newSigner(secret, tokenSecret), nil
-}
-
 // apiSecret refuses an app whose secret does not open: nobody can prove to be that app, until it has new API keys.
 func (a *Issuer) apiSecret(app liked.App) (string, error) {
-	secret, err := a.unsealed(sealAPISecret, app.APIKey, app.SealedAPISecret)
+	secret, err := a.Unseal(sealAPISecret, app.APIKey, app.SealedAPISecret)
 	if err != nil {
 		return "", refuse("the API secret of app %d is lost: %v; the app needs new API keys (liked app renew)", app.ID, err)
 	}

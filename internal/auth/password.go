@@ -68,13 +68,10 @@ func (a *Issuer) HashPassword(ctx context.Context, password string) (encoded str
 
 // NewPassword makes up a password of 16 letters and digits.
 func (a *Issuer) NewPassword() (string, error) {
-	p := a.pick()
-	defer p.done()
-	password := p.text(alnum, 16)
-	return password, p.err
+	return a.RandomText(Alphanumeric, 16)
 }
 
-// SetPassword gives the user the password. Whoever is signed in as the user no longer is. NotFound if there is no such
+// SetPassword gives the user the password, which ends the user's sessions. NotFound if there is no such
 // user, Invalid as in HashPassword.
 func (a *Issuer) SetPassword(ctx context.Context, user liked.UserID, password string) error {
 	encoded, err := a.HashPassword(ctx, password)
@@ -84,9 +81,37 @@ func (a *Issuer) SetPassword(ctx context.Context, user liked.UserID, password st
 	return a.store.SetPassword(ctx, user, encoded)
 }
 
-// nobodysPassword is compared with where there is no user or no password: finding that out takes as long as a wrong
+// CheckPassword returns the user who has this name and this password. If there is none, why says which of the two is wrong:
+// for the operator alone, since both take equally long.
+func (a *Issuer) CheckPassword(ctx context.Context, username, password string) (u liked.User, why string, err error) {
+	encoded := noPassword
+	u, err = a.store.UserByUsername(ctx, username)
+	if err == nil {
+		var kept string
+		if kept, err = a.store.Password(ctx, u.ID); err == nil {
+			encoded = kept
+		} else {
+			why = "the user has no password"
+		}
+	} else {
+		why = "there is no such user"
+	}
+	if err != nil && !notFound(err) {
+		return liked.User{}, "", err
+	}
+	same, err := a.samePassword(ctx, password, encoded)
+	if err != nil {
+		return liked.User{}, "", err
+	}
+	if !same && why == "" {
+		why = "the password is wrong"
+	}
+	return u, why, nil
+}
+
+// noPassword is compared with where there is no user or no password: finding that out takes as long as a wrong
 // password does. It is the form of a real hash, which no password has.
-var nobodysPassword = passwordHash{argonMemory, argonTime, 1, make([]byte, argonSalt), make([]byte, argonSum)}.String()
+var noPassword = passwordHash{argonMemory, argonTime, 1, make([]byte, argonSalt), make([]byte, argonSum)}.String()
 
 // passwordHash is what is stored of a password.
 type passwordHash struct {
@@ -126,7 +151,7 @@ func (a *Issuer) samePassword(ctx context.Context, password, encoded string) (bo
 	if len(password) > maxPassword {
 		hash := sha256.Sum256([]byte(password)) // no password that was hashed is as long; the work stays the same
 		password = string(hash[:])
-		encoded = nobodysPassword
+		encoded = noPassword
 	}
 	h, ok := parsePassword(encoded)
 	if !ok {

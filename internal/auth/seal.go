@@ -6,12 +6,12 @@ import (
 	"errors"
 )
 
-// What a sealed secret is good for. Together with the name of its owner it is authenticated with the secret, so that a
-// sealed value put into another record does not open there.
+// What the secrets of this package are good for.
 const (
-	sealAPISecret   = "api secret of "        // + API key
-	sealBearer      = "bearer token of "      // + client id
-	sealTokenSecret = "oauth1 token secret: " // + hash of the token
+	sealAPISecret     = "api secret of "                // + API key
+	sealBearer        = "bearer token of "              // + client id
+	sealTokenSecret   = "oauth1 token secret: "         // + hash of the token
+	sealRequestSecret = "oauth1 request token secret: " // + hash of the token
 )
 
 func newSeal(key [32]byte) (cipher.AEAD, error) {
@@ -22,8 +22,9 @@ func newSeal(key [32]byte) (cipher.AEAD, error) {
 	return cipher.NewGCM(block)
 }
 
-// sealed returns a random nonce followed by the AES-256-GCM ciphertext of the secret.
-func (a *Issuer) sealed(purpose, owner, secret string) ([]byte, error) {
+// Seal returns a random nonce followed by the AES-256-GCM ciphertext of the secret. Purpose and owner are authenticated with
+// it, so that a sealed value that is put elsewhere does not open there.
+func (a *Issuer) Seal(purpose, owner, secret string) ([]byte, error) {
 	nonce := make([]byte, a.seal.NonceSize(), a.seal.NonceSize()+len(secret)+a.seal.Overhead())
 	if err := a.random(nonce); err != nil {
 		return nil, err
@@ -33,8 +34,8 @@ func (a *Issuer) sealed(purpose, owner, secret string) ([]byte, error) {
 
 var errSeal = errors.New("it was sealed with another key than the one in seal.key, as all were before a restore with a new key")
 
-// unsealed undoes sealed.
-func (a *Issuer) unsealed(purpose, owner string, sealed []byte) (string, error) {
+// Unseal undoes Seal, for the same purpose and owner.
+func (a *Issuer) Unseal(purpose, owner string, sealed []byte) (string, error) {
 	n := a.seal.NonceSize()
 	if len(sealed) < n {
 		return "", errSeal

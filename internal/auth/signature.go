@@ -2,6 +2,7 @@ package auth
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -153,6 +154,25 @@ func (s *signed) addForm(where, form string) error {
 	if len(form) > maxSigned {
 		return refuse("the %s has more than %d bytes to sign", where, maxSigned)
 	}
+	err := EachField(form, func(name, value string) error {
+		if name != "oauth_signature" {
+			return s.addParam(name, value)
+		}
+		if value != s.header.signature { // it is never signed itself
+			return refuse("oauth_signature in the %s differs from the one in the header", where)
+		}
+		return nil
+	})
+	if err == errPercent {
+		return refuse("the %s has a percent sign without two hex digits", where)
+	}
+	return err
+}
+
+var errPercent = errors.New("a percent sign stands without two hex digits")
+
+// EachField hands the fields of a query or a form body, decoded, to field, until that returns an error.
+func EachField(form string, field func(name, value string) error) error {
 	for form != "" {
 		var pair string
 		pair, form, _ = strings.Cut(form, "&")
@@ -163,15 +183,9 @@ func (s *signed) addForm(where, form string) error {
 		name, ok1 := formDecoded(name)
 		value, ok2 := formDecoded(value)
 		if !ok1 || !ok2 {
-			return refuse("the %s has a percent sign without two hex digits", where)
+			return errPercent
 		}
-		if name == "oauth_signature" { // never signed
-			if value != s.header.signature {
-				return refuse("oauth_signature in the %s differs from the one in the header", where)
-			}
-			continue
-		}
-		if err := s.addParam(name, value); err != nil {
+		if err := field(name, value); err != nil {
 			return err
 		}
 	}

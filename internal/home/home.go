@@ -16,10 +16,9 @@ import (
 	"liked/internal/web"
 )
 
-// Options is what a Home works with. Store, Next and Likes are required.
+// Options is what a Home works with. Store and Likes are required.
 type Options struct {
 	Store store.Store
-	Next  http.Handler // answers everything that is not the page's or one of its files
 
 	// Likes returns how many likes were set since the server started, whatever became of them.
 	Likes func() int64
@@ -27,7 +26,7 @@ type Options struct {
 	// Page is what the page says and that does not change. Numbers and posts are filled in.
 	Page web.Home
 
-	// NoPage leaves the page to Next, with all that belongs to it.
+	// NoPage leaves out the page, with all that belongs to it.
 	NoPage bool
 
 	// Patience is how long a viewer may take for one event before being cut. Zero means 5 s.
@@ -51,8 +50,8 @@ type Home struct {
 
 // New returns a Home, whose numbers begin when Run does.
 func New(o Options) (*Home, error) {
-	if o.Store == nil || o.Next == nil || o.Likes == nil {
-		return nil, errors.New("home: Store, Next and Likes are required")
+	if o.Store == nil || o.Likes == nil {
+		return nil, errors.New("home: Store and Likes are required")
 	}
 	if o.Patience == 0 {
 		o.Patience = 5 * time.Second
@@ -82,33 +81,35 @@ func (h *Home) Run(ctx context.Context) {
 // Operations lists the names of operations in Exchanges.
 func Operations() []string { return []string{"home", "homeFile", "homeLive", "postman"} }
 
-// ServeHTTP answers GET and HEAD of its own paths, and leaves everything else to Next. X has nothing at /, so that only
-// who asks for HTML gets the page: X's own answer is for programs.
-func (h *Home) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	operation, answer := "", (func(http.ResponseWriter, *http.Request) (status, size int, err error))(nil)
-	if r.Method == http.MethodGet || r.Method == http.MethodHead {
-		switch path := r.URL.EscapedPath(); {
-		case path == "/postman/collection.json":
-			operation, answer = "postman", file("liked.postman_collection.json", h.Collection)
-		case path == "/postman/environment.json":
-			operation, answer = "postman", file("liked.postman_environment.json", h.Environment)
-		case h.NoPage:
-		case path == "/" && acceptsHTML(r.Header["Accept"]):
-			operation, answer = "home", h.page
-		case path == "/home/home.js":
-			operation, answer = "homeFile", asset
-		case path == "/home/live" && r.Method == http.MethodGet:
-			operation, answer = "homeLive", h.live
-		}
+// Find returns what answers the request: GET and HEAD of the room's own paths; nil for all others. X has nothing at /, so that
+// only a client that asks for HTML gets the page: X's own answer is for programs.
+func (h *Home) Find(r *http.Request) http.Handler {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		return nil
 	}
-	if answer == nil {
-		h.Next.ServeHTTP(w, r)
-		return
+	switch path := r.URL.EscapedPath(); {
+	case path == "/postman/collection.json":
+		return h.handler("postman", file("liked.postman_collection.json", h.Collection))
+	case path == "/postman/environment.json":
+		return h.handler("postman", file("liked.postman_environment.json", h.Environment))
+	case h.NoPage:
+	case path == "/" && acceptsHTML(r.Header["Accept"]):
+		return h.handler("home", h.page)
+	case path == "/home/home.js":
+		return h.handler("homeFile", asset)
+	case path == "/home/live" && r.Method == http.MethodGet:
+		return h.handler("homeLive", h.live)
 	}
-	x := exchange.New(operation, r.Method)
-	w.Header().Set("X-Transaction-Id", x.TransactionID)
-	x.Status, x.Bytes, x.Err = answer(w, r)
-	h.Observe.Done(r.Context(), &x)
+	return nil
+}
+
+func (h *Home) handler(operation string, answer func(http.ResponseWriter, *http.Request) (status, size int, err error)) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		x := exchange.New(operation, r.Method)
+		w.Header().Set("X-Transaction-Id", x.TransactionID)
+		x.Status, x.Bytes, x.Err = answer(w, r)
+		h.Observe.Done(r.Context(), &x)
+	})
 }
 
 // acceptsHTML reports whether a request names HTML among what it wants (RFC 9110, 12.5.1). That it takes anything is not

@@ -45,7 +45,7 @@ func newSite(t *testing.T, patience time.Duration, listen func() net.Listener) *
 		s.ok(st.AddUser(t.Context(), liked.User{ID: liked.UserID(n), Username: "user" + strconv.Itoa(n), Name: "User", CreatedAt: start}))
 		s.ok(st.AddPost(t.Context(), liked.Post{ID: liked.PostID(n), Author: 1, Text: fmt.Sprintf("post %d", n), CreatedAt: start}))
 	}
-	h, err := home.New(home.Options{Store: st, Next: http.NotFoundHandler(), Likes: s.likes.Load, Patience: patience,
+	h, err := home.New(home.Options{Store: st, Likes: s.likes.Load, Patience: patience,
 		Page: web.Home{API: "X’s API"}, Collection: func() []byte { return []byte(`{"info":{}}`) }, Environment: func() []byte { return []byte(`{"values":[]}`) },
 		Observe: func(_ context.Context, x exchange.Exchange) { s.seen <- x }})
 	s.ok(err)
@@ -55,7 +55,7 @@ func newSite(t *testing.T, patience time.Duration, listen func() net.Listener) *
 		defer close(ended)
 		h.Run(ctx)
 	}()
-	server := httptest.NewUnstartedServer(h)
+	server := httptest.NewUnstartedServer(found(h))
 	if listen != nil {
 		_ = server.Listener.Close()
 		server.Listener = listen()
@@ -72,6 +72,17 @@ func newSite(t *testing.T, patience time.Duration, listen func() net.Listener) *
 		s.ok(st.Close())
 	})
 	return s
+}
+
+// found answers what the room does, and 404 otherwise.
+func found(h *home.Home) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if found := h.Find(r); found != nil {
+			found.ServeHTTP(w, r)
+		} else {
+			http.NotFound(w, r)
+		}
+	})
 }
 
 func (s *site) ok(err error) {
@@ -307,7 +318,7 @@ func TestTrouble(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h, err := home.New(home.Options{Store: st, Next: http.NotFoundHandler(), Likes: func() int64 { return 0 }})
+	h, err := home.New(home.Options{Store: st, Likes: func() int64 { return 0 }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -317,7 +328,7 @@ func TestTrouble(t *testing.T) {
 	r := httptest.NewRequest("GET", "/", nil)
 	r.Header.Set("Accept", "text/html")
 	rec := httptest.NewRecorder()
-	h.ServeHTTP(rec, r)
+	found(h).ServeHTTP(rec, r)
 	if rec.Code != 503 || !strings.Contains(rec.Body.String(), "cannot be read") {
 		t.Errorf("got %d %s", rec.Code, rec.Body)
 	}

@@ -21,8 +21,8 @@ func (s *Server) ExplorerURL() string {
 	return address
 }
 
-// explorer is what the API explorer starts with.
-func (s *Server) explorer(ctx context.Context) (p web.Explorer, err error) {
+// explorerStart is what the API explorer starts with.
+func (s *Server) explorerStart(ctx context.Context) (p web.Explorer, err error) {
 	p.Origins = s.origins()
 	redirects := make([]string, len(p.Origins))
 	for i, origin := range p.Origins {

@@ -4,8 +4,8 @@ import (
 	"sync"
 
 	"liked/internal/api"
-	"liked/internal/auth"
 	"liked/internal/home"
+	"liked/internal/oauth"
 	"liked/internal/postman"
 	"liked/internal/web"
 )
@@ -13,7 +13,7 @@ import (
 // homeOptions is what the page at / and the files for Postman are made from.
 func (s *Server) homeOptions(x *api.API, o *observer) home.Options {
 	environment := postman.Environment{BaseURL: s.origins()[0]}
-	options := home.Options{Store: s.store, Next: x, Likes: o.likes[1].Load, NoPage: s.NoHomePage, Observe: o.observe,
+	options := home.Options{Store: s.store, Likes: o.likes[1].Load, NoPage: s.NoHomePage, Observe: o.observe,
 		Page: web.Home{API: "X’s API of " + s.profile.String()}, Collection: sync.OnceValue(func() []byte { return s.collection(x) }),
 		Environment: func() []byte { return postman.Encode(environment) }}
 	if s.credentials == nil {
@@ -52,7 +52,7 @@ func (s *Server) homeOptions(x *api.API, o *observer) home.Options {
 
 // collection is every request that the server answers, for Postman.
 func (s *Server) collection(x *api.API) []byte {
-	tokens, oauth2 := auth.Postman(s.profile.String())
+	tokens, oauth2 := oauth.Postman(s.profile.String())
 	return postman.Encode(postman.Collection{
 		Info: postman.Info{Name: "liked", Schema: postman.Schema, Description: "X’s API v2 around likes, as this server answers it. " +
 			"It takes who calls, and what is liked, from an environment, which the server has at /postman/environment.json."},

@@ -15,9 +15,11 @@ import (
 
 	"liked"
 	"liked/internal/api"
-	"liked/internal/auth"
 	"liked/internal/exchange"
+	"liked/internal/explorer"
 	"liked/internal/home"
+	"liked/internal/oauth"
+	"liked/internal/portal"
 	"liked/internal/store"
 	"liked/internal/store/pebblestore"
 	"liked/internal/webhook"
@@ -68,7 +70,8 @@ func newObserver(logger *slog.Logger, reg prometheus.Registerer) *observer {
 			Help:        "Likes that were set and taken back; repeats change nothing and do not count.",
 			ConstLabels: prometheus.Labels{"change": change}}, func() float64 { return float64(n.Load()) }))
 	}
-	for _, id := range slices.Concat(api.Operations(), auth.Operations(), home.Operations(), []string{noOperation}) {
+	for _, id := range slices.Concat(api.Operations(), oauth.Operations(), portal.Operations(), explorer.Operations(), home.Operations(),
+		[]string{noOperation}) {
 		op := &operation{name: id, lines: make(map[string]slog.Handler), duration: durations.WithLabelValues(id)}
 		for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodDelete} {
 			op.lines[method] = op.line(logger, method)

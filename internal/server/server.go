@@ -31,9 +31,12 @@ import (
 	"liked/internal/admin"
 	"liked/internal/api"
 	"liked/internal/auth"
+	"liked/internal/explorer"
 	"liked/internal/home"
 	"liked/internal/limit"
+	"liked/internal/oauth"
 	"liked/internal/plainhttp"
+	"liked/internal/portal"
 	"liked/internal/seed"
 	"liked/internal/store"
 	"liked/internal/store/pebblestore"
@@ -138,23 +141,27 @@ func New(c Config) (_ *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
-	explorer, err := s.explorer(context.Background())
-	if err != nil {
-		return nil, fmt.Errorf("API explorer: %w", err)
-	}
 	if s.home, err = home.New(s.homeOptions(x, observer)); err != nil {
 		return nil, err
 	}
-	credentials, err := s.auth.NewHandler(auth.HandlerOptions{Hooks: s.hooks, Limiter: limiter, Next: s.home, Lifetime: s.TokenLifetime,
-		PublicURL: s.publicURL, Address: s.clientAddress, Explain: s.Explain, AutoConsent: s.AutoConsent,
-		Explorer: explorer, Observe: observer.observe})
+	sessions, err := oauth.New(oauth.Options{Auth: s.auth, Store: s.store, Limiter: limiter, BaseURL: s.requestURL, Now: s.Now,
+		Address: s.clientAddress, Lifetime: s.TokenLifetime, PublicURL: s.publicURL, Explain: s.Explain, AutoConsent: s.AutoConsent,
+		Observe: observer.observe})
 	if err != nil {
 		return nil, err
+	}
+	developers, err := portal.New(portal.Options{Sessions: sessions, Auth: s.auth, Store: s.store, Limiter: limiter, Hooks: s.hooks})
+	if err != nil {
+		return nil, err
+	}
+	start, err := s.explorerStart(context.Background())
+	if err != nil {
+		return nil, fmt.Errorf("API explorer: %w", err)
 	}
 	if s.tls == nil { // who expects TLS cannot read it
 		s.apiL.answer = x.NoRoom()
 	}
-	s.api = s.httpServer(observer.counting(credentials))
+	s.api = s.httpServer(observer.counting(newFront(x, sessions, developers, explorer.New(sessions, start), s.home)))
 	s.api.ConnContext = api.ConnContext
 	s.api.TLSConfig = s.tls
 	if s.tls == nil {
@@ -260,9 +267,12 @@ func (s *Server) seed(ctx context.Context) error {
 }
 
 func (s *Server) authOptions(seal [32]byte) auth.Options {
-	return auth.Options{Store: s.store, Seal: seal, Now: s.Now, Rand: cryptorand.Reader, BaseURL: func(r *http.Request) string {
-		return s.baseURL(r.RemoteAddr, r.TLS != nil, r.Host, r.Header["X-Forwarded-Proto"], r.Header["X-Forwarded-Host"])
-	}}
+	return auth.Options{Store: s.store, Seal: seal, Now: s.Now, Rand: cryptorand.Reader, BaseURL: s.requestURL}
+}
+
+// requestURL is where the client of a request takes the server to be.
+func (s *Server) requestURL(r *http.Request) string {
+	return s.baseURL(r.RemoteAddr, r.TLS != nil, r.Host, r.Header["X-Forwarded-Proto"], r.Header["X-Forwarded-Host"])
 }
 
 // listen listens at the address, to let in so many connections at a time.

@@ -1,4 +1,4 @@
-package auth_test
+package oauth_test
 
 import (
 	"context"
@@ -25,7 +25,8 @@ import (
 	"liked/internal/auth"
 	"liked/internal/exchange"
 	"liked/internal/limit"
-	"liked/internal/store"
+	"liked/internal/oauth"
+	"liked/internal/portal"
 	"liked/internal/store/pebblestore"
 	"liked/internal/webhook"
 )
@@ -55,7 +56,7 @@ type site struct {
 	serving sync.RWMutex // held for reading by each request until it has been observed, which is after its answer
 }
 
-func newSite(t testing.TB, change func(*auth.HandlerOptions)) *site {
+func newSite(t testing.TB, change func(*oauth.Options)) *site {
 	t.Helper()
 	s := &site{clock: &clock{now: time.Date(2024, 5, 1, 12, 0, 0, 250e6, time.UTC)}}
 	s.store = newStore(t, pebblestore.Options{})
@@ -86,19 +87,17 @@ func newSite(t testing.TB, change func(*auth.HandlerOptions)) *site {
 			s.secrets = append(s.secrets, a.secrets.ClientSecret)
 		}
 	}
-	o := auth.HandlerOptions{Limiter: limit.New(nil), Next: http.NotFoundHandler(), Observe: func(_ context.Context, x exchange.Exchange) {
+	o := oauth.Options{Auth: s.auth, Store: s.store, Limiter: limit.New(nil), BaseURL: baseURL, Now: s.clock.Now,
+		Address: func(r *http.Request) string { return r.RemoteAddr[:strings.LastIndex(r.RemoteAddr, ":")] }}
+	o.Observe = func(_ context.Context, x exchange.Exchange) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.seen = append(s.seen, x)
-	}}
+	}
 	if change != nil {
 		change(&o)
 	}
-	hooks, err := newHooks(s.auth, s.store, s.clock.Now)
-	check(t, err)
-	o.Hooks = hooks
-	h, err := s.auth.NewHandler(o)
-	check(t, err)
+	h := pages(t, o)
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.serving.RLock()
 		defer s.serving.RUnlock()
@@ -113,10 +112,29 @@ func newSite(t testing.TB, change func(*auth.HandlerOptions)) *site {
 	return s
 }
 
-// newHooks makes webhooks that may be anywhere, and are not delivered to.
-func newHooks(a *auth.Auth, st store.Store, now func() time.Time) (*webhook.Hooks, error) {
-	return webhook.New(context.Background(), webhook.Options{Store: st, Secret: a.APISecret, Now: now, Logger: slog.New(slog.DiscardHandler), Anywhere: true,
+func baseURL(r *http.Request) string { return "http://" + r.Host }
+
+// pages returns a handler of all pages of people who are signed in: those of the room itself, and those of an app's owner. It
+// answers 418 for paths that neither has.
+func pages(t testing.TB, o oauth.Options) http.Handler {
+	t.Helper()
+	h, err := oauth.New(o)
+	check(t, err)
+	hooks, err := webhook.New(t.Context(), webhook.Options{Store: o.Store, Secret: o.Auth.APISecret, Now: o.Now, Logger: slog.New(slog.DiscardHandler),
 		Render: func(context.Context, liked.Subscription, liked.LikeEvent) ([]byte, error) { return nil, nil }})
+	check(t, err)
+	p, err := portal.New(portal.Options{Sessions: h, Auth: o.Auth, Store: o.Store, Limiter: o.Limiter, Hooks: hooks})
+	check(t, err)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		for _, find := range []func(*http.Request) http.Handler{h.Find, p.Find} {
+			if found := find(r); found != nil {
+				found.ServeHTTP(w, r)
+				return
+			}
+		}
+		w.Header().Set("Cache-Control", "no-store")
+		w.WriteHeader(http.StatusTeapot)
+	})
 }
 
 // checkLog holds what is logged to its promise: a known operation, a reason for each refusal, and no secret.

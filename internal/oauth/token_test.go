@@ -1,9 +1,8 @@
-package auth_test
+package oauth_test
 
 import (
 	"encoding/base64"
 	"encoding/json"
-	"net/http"
 	"net/url"
 	"strings"
 	"sync"
@@ -11,7 +10,7 @@ import (
 	"time"
 
 	"liked"
-	"liked/internal/auth"
+	"liked/internal/oauth"
 )
 
 type tokenBody struct {
@@ -81,7 +80,7 @@ func TestTokenAnswer(t *testing.T) {
 
 func TestTokenLifetime(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, func(o *auth.HandlerOptions) { o.Lifetime = time.Minute })
+	s := newSite(t, func(o *oauth.Options) { o.Lifetime = time.Minute })
 	b := s.browser()
 	b.signIn(t, "ada")
 	first := s.tokens(t, s.redeem(t, s.conf, b.code(t, s.conf)))
@@ -555,15 +554,10 @@ func decoded(t testing.TB, text string) string {
 	return plain
 }
 
-// Paths are the handler's own or left alone, and an own path with another method says which it has.
+// Paths are a room's own or left alone, and an own path with another method says which it has.
 func TestPathsAndMethods(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, func(o *auth.HandlerOptions) {
-		o.Next = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			w.Header().Set("Cache-Control", "no-store")
-			w.WriteHeader(http.StatusTeapot)
-		})
-	})
+	s := newSite(t, nil)
 	for _, tt := range []struct {
 		method, path string
 		status       int

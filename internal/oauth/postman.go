@@ -1,6 +1,8 @@
-package auth
+package oauth
 
 import (
+	"strings"
+
 	"liked"
 	"liked/internal/postman"
 )
@@ -56,11 +58,11 @@ func Postman(profile string) (postman.Folder, *postman.Auth) {
 	return f, postman.OAuth2(pathOf("oauth2Authorize"), pathOf("oauth2Token"), liked.AllScopes.String())
 }
 
-// pathOf is the first path of an operation.
+// pathOf is the path of an operation that has one.
 func pathOf(operation string) string {
-	for _, rt := range routes {
-		if rt.operation == operation {
-			return rt.path
+	for path, rt := range routes {
+		if rt.Operation == operation && !strings.HasPrefix(path, "/2/oauth2/authorize") {
+			return path
 		}
 	}
 	panic("no operation " + operation)

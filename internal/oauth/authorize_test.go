@@ -1,4 +1,4 @@
-package auth_test
+package oauth_test
 
 import (
 	"net/http"
@@ -9,14 +9,14 @@ import (
 	"time"
 
 	"liked"
-	"liked/internal/auth"
+	"liked/internal/oauth"
 )
 
 // Whatever is wrong with an authorize link, the answer is a page and never leads to the redirect URI.
 func TestAuthorizeFaults(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil)
-	dev := newSite(t, func(o *auth.HandlerOptions) { o.Explain = true })
+	dev := newSite(t, func(o *oauth.Options) { o.Explain = true })
 	b, owner := s.browser(), s.browser()
 	b.signIn(t, "ada")
 	owner.signIn(t, "bob")
@@ -273,7 +273,7 @@ func TestCodeOfAnother(t *testing.T) {
 
 func TestAutoConsent(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, func(o *auth.HandlerOptions) { o.AutoConsent = "ada" })
+	s := newSite(t, func(o *oauth.Options) { o.AutoConsent = "ada" })
 	r := s.browser().get(t, authorizePath+"?"+s.ask(s.public).Encode())
 	u, err := url.Parse(r.location)
 	if err != nil || r.status != 302 || u.Query().Get("state") != "st" {

@@ -1,4 +1,4 @@
-package auth
+package portal
 
 import (
 	"errors"
@@ -7,6 +7,7 @@ import (
 
 	"liked"
 	"liked/internal/limit"
+	"liked/internal/oauth"
 	"liked/internal/web"
 	"liked/internal/webhook"
 )
@@ -17,7 +18,7 @@ var perAppChallenges = []limit.Rule{{App: true, Window: 15 * time.Minute, Max: 1
 func (c *call) webhooksOf(app liked.App) (list []web.Webhook) {
 	for _, w := range c.Hooks.Webhooks(app.ID) {
 		v := web.Webhook{ID: w.ID.String(), URL: w.URL, Valid: w.Valid, Why: w.Why, Replaying: w.Replay.ID != 0, CreatedAt: w.CreatedAt}
-		if s, err := c.Hooks.Status(c.ctx, app.ID, w.ID); err == nil { // else it was removed meanwhile
+		if s, err := c.Hooks.Status(c.Context, app.ID, w.ID); err == nil { // else it was removed meanwhile
 			v.Dead, v.Lost = s.Dead, s.Lost
 		}
 		list = append(list, v)
@@ -26,17 +27,17 @@ func (c *call) webhooksOf(app liked.App) (list []web.Webhook) {
 }
 
 // changeWebhook adds a webhook of the app, or does something with one.
-func (c *call) changeWebhook(app liked.App, form params) (answer, error) {
+func (c *call) changeWebhook(app liked.App, form oauth.Form) (*oauth.Answer, error) {
 	var id liked.WebhookID
-	do := form.first("do")
+	do := form.First("do")
 	if do != "add" {
 		var err error
-		if id, err = liked.ParseID[liked.WebhookID](form.first("webhook")); err != nil {
-			return answer{}, errForm.because("the field webhook is no id")
+		if id, err = liked.ParseID[liked.WebhookID](form.First("webhook")); err != nil {
+			return nil, oauth.ErrForm.Because("the field webhook is no id")
 		}
 	}
 	if do == "add" || do == "validate" {
-		if _, ok := c.Limiter.Take(c.now(), "developerApp", app.ID, 0, perAppChallenges, nil); !ok {
+		if _, ok := c.Limiter.Take(c.Now(), "developerApp", app.ID, 0, perAppChallenges, nil); !ok {
 			return c.webhookTrouble(app, form, "There were too many challenges. Try again in a quarter of an hour.")
 		}
 	}
@@ -44,28 +45,28 @@ func (c *call) changeWebhook(app liked.App, form params) (answer, error) {
 	var err error
 	switch do {
 	case "add":
-		_, err = c.Hooks.Add(c.ctx, app.ID, form.first("url"))
+		_, err = c.Hooks.Add(c.Context, app.ID, form.First("url"))
 		notice = "The webhook is registered."
 	case "validate":
-		_, err = c.Hooks.Validate(c.ctx, app.ID, id)
+		_, err = c.Hooks.Validate(c.Context, app.ID, id)
 		notice = "The webhook is valid. What waited is delivered now."
 	case "replay":
-		_, err = c.Hooks.Replay(c.ctx, app.ID, id, liked.Replay{Dead: true})
+		_, err = c.Hooks.Replay(c.Context, app.ID, id, liked.Replay{Dead: true})
 		notice = "What was not taken is delivered again."
 	case "remove":
-		err = c.Hooks.Remove(c.ctx, app.ID, id)
+		err = c.Hooks.Remove(c.Context, app.ID, id)
 		notice = "The webhook is removed."
 	default:
-		return answer{}, errForm.because("the field do is unknown")
+		return nil, oauth.ErrForm.Because("the field do is unknown")
 	}
 	if err != nil {
 		return c.refuseWebhook(app, form, err)
 	}
-	return answer{status: http.StatusOK, page: c.appPage(app, notice, nil)}, nil
+	return oauth.Page(http.StatusOK, c.appPage(app, notice, nil))
 }
 
 // refuseWebhook shows what is wrong, if it is something that the owner can mend.
-func (c *call) refuseWebhook(app liked.App, form params, err error) (answer, error) {
+func (c *call) refuseWebhook(app liked.App, form oauth.Form, err error) (*oauth.Answer, error) {
 	if refused, ok := errors.AsType[*webhook.ChallengeError](err); ok {
 		return c.webhookTrouble(app, form, "The endpoint failed its challenge: "+refused.Why+".")
 	}
@@ -79,12 +80,12 @@ func (c *call) refuseWebhook(app liked.App, form params, err error) (answer, err
 	case liked.NotFound:
 		return c.webhookTrouble(app, form, "The app has no such webhook.")
 	}
-	return answer{}, err
+	return nil, err
 }
 
-func (c *call) webhookTrouble(app liked.App, form params, text string) (answer, error) {
+func (c *call) webhookTrouble(app liked.App, form oauth.Form, text string) (*oauth.Answer, error) {
 	c.Why = text
 	p := c.appPage(app, "", nil)
-	p.WebhookURL, p.WebhookError = form.first("url"), text
-	return answer{status: http.StatusUnprocessableEntity, page: p}, nil
+	p.WebhookURL, p.WebhookError = form.First("url"), text
+	return oauth.Page(http.StatusUnprocessableEntity, p)
 }

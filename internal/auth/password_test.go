@@ -1,0 +1,48 @@
+package auth_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"liked"
+)
+
+// A name that no user has, and a user without a password, take as long to refuse as a wrong password: one hash.
+func TestCheckPasswordTakesAsLong(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	const right = "correct horse battery staple"
+	check(t, w.auth.SetPassword(t.Context(), w.user, right))
+	check(t, w.store.AddUser(t.Context(), liked.User{ID: 20, Username: "empty", Name: "Empty", CreatedAt: w.clock.Now()}))
+	for _, name := range []string{"ada", "nobody", "empty", "not a name!", strings.Repeat("x", 100), "a\x00b"} {
+		goOn := w.auth.HoldPasswords() // what takes the time
+		answered := make(chan string, 1)
+		go func() {
+			_, why, err := w.auth.CheckPassword(t.Context(), name, "wrong")
+			if err != nil {
+				t.Errorf("%q: %v", name, err)
+			}
+			answered <- why
+		}()
+		select {
+		case <-answered:
+			t.Errorf("%q is refused without the work of a hash", name)
+			goOn()
+			continue
+		case <-time.After(100 * time.Millisecond):
+		}
+		goOn()
+		if why := <-answered; why == "" {
+			t.Errorf("%q comes in with a wrong password", name)
+		}
+	}
+	for _, tt := range []struct{ name, password, why string }{
+		{"ADA", right, ""}, {"ada", strings.Repeat("x", 2000), "the password is wrong"}, {"ada", "", "the password is wrong"},
+		{"empty", "", "no password"}, {"nobody", right, "no such user"},
+	} {
+		if _, why, err := w.auth.CheckPassword(t.Context(), tt.name, tt.password); err != nil || (why == "") != (tt.why == "") || !strings.Contains(why, tt.why) {
+			t.Errorf("%s: %q, %v", tt.name, why, err)
+		}
+	}
+}

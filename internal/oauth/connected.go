@@ -1,0 +1,75 @@
+package oauth
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+
+	"liked"
+	"liked/internal/web"
+)
+
+// connectedApps lists the apps that the user gave access to, newest grant first.
+func (c *Call) connectedApps() (*Answer, error) { return c.connected("") }
+
+func (c *Call) connected(notice string) (*Answer, error) {
+	u, err := c.SignedIn()
+	if err != nil {
+		return nil, err
+	}
+	grants, err := c.Store.GrantsOf(c.Context, u.ID)
+	if err != nil {
+		return nil, err
+	}
+	p := web.ConnectedApps{Frame: c.Frame(), Notice: notice}
+	scopes := make(map[liked.AppID]liked.Scope)
+	for _, g := range slices.Backward(grants) {
+		i := slices.IndexFunc(p.Apps, func(a web.ConnectedApp) bool { return a.ID == g.App.String() })
+		if i < 0 {
+			app, err := c.Store.App(c.Context, g.App)
+			if err != nil {
+				return nil, err
+			}
+			owner, err := c.ownerName(app)
+			if err != nil {
+				return nil, err
+			}
+			i = len(p.Apps)
+			p.Apps = append(p.Apps, web.ConnectedApp{ID: g.App.String(), Name: app.Name, Owner: owner})
+		}
+		a := &p.Apps[i]
+		a.Since = g.CreatedAt // in the end, of the oldest
+		if g.OAuth1 {
+			a.OAuth1 = true
+		} else {
+			scopes[g.App] |= g.Scopes
+			a.Scopes = strings.Fields(scopes[g.App].String())
+		}
+	}
+	return Page(http.StatusOK, p)
+}
+
+// disconnect ends all that the user gave to an app.
+func (c *Call) disconnect() (*Answer, error) {
+	form, u, err := c.Form()
+	if err != nil {
+		return nil, err
+	}
+	id, err := liked.ParseID[liked.AppID](form.First("app"))
+	if err != nil {
+		return nil, ErrForm.Because("the field app is no id")
+	}
+	c.App = id
+	grants, err := c.Store.GrantsOf(c.Context, u.ID)
+	if err != nil {
+		return nil, err
+	}
+	for _, g := range grants {
+		if g.App == id {
+			if err := c.Store.RevokeGrant(c.Context, g.ID); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return c.connected("The app no longer has access to your account.")
+}

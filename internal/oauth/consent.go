@@ -1,0 +1,131 @@
+package oauth
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"liked"
+	"liked/internal/web"
+)
+
+const (
+	consentLife = time.Hour // how long a consent page can be thought about
+
+	sealConsent = "consent in the session " // + path and cookie
+)
+
+// linkFault is something wrong with the link that led a person here. It is shown on a page and never sent to the redirect
+// URI, which nothing vouches for yet.
+type linkFault struct {
+	app        liked.App // whose owner may read the rest; zero if there is none
+	why        string
+	sent       string
+	registered []string
+}
+
+func (f *linkFault) Error() string { return f.why }
+
+// faultPage shows a fault: the reason only to the app's owner, or to everybody in development.
+func (c *Call) faultPage(f *linkFault) (web.Page, error) {
+	s, err := c.readSession()
+	if err != nil {
+		return nil, err
+	}
+	c.Why, c.App = f.why, f.app.ID
+	p := web.Fault{Frame: c.Frame()}
+	if c.Explain || f.app.Owner != 0 && f.app.Owner == s.user.ID {
+		p.Why, p.Sent, p.Registered = f.why, f.sent, f.registered
+	}
+	return p, nil
+}
+
+// consenter returns the user who is to consent to what the app asks for, who is signed in, or is the one who consents unasked.
+func (c *Call) consenter(app liked.App) (u liked.User, unasked bool, err error) {
+	if c.AutoConsent != "" {
+		u, err = c.Store.UserByUsername(c.Context, c.AutoConsent)
+		return u, true, err
+	}
+	u, err = c.signedIn(app.Name)
+	return u, false, err
+}
+
+// askConsent answers with a page that asks whether the app may have what p says. What was asked for comes back from the form,
+// to openConsent, only in the session that the page is shown to; query is that of the link which leads to the page.
+func (c *Call) askConsent(app liked.App, asked, query, redirectTo string, p web.Consent) (*Answer, error) {
+	owner, err := c.ownerName(app)
+	if err != nil {
+		return nil, err
+	}
+	expires := c.Now().Add(consentLife).UTC().Format(time.RFC3339)
+	p.Request = c.seal(sealConsent, c.Path+" "+c.session.cookie, expires+" "+c.session.user.ID.String()+" "+asked)
+	p.Frame, p.Action, p.Return = c.Frame(), c.Path, c.here(query)
+	p.AppName, p.AppOwner, p.RedirectTo = app.Name, owner, destination(redirectTo)
+	return Page(http.StatusOK, p)
+}
+
+// openConsent returns what the page asked for that the form comes from, and whether the user allowed it.
+func (c *Call) openConsent() (u liked.User, asked string, allowed bool, err error) {
+	form, err := c.form()
+	if err != nil {
+		return u, "", false, err
+	}
+	text, ok := c.open(sealConsent, c.Path+" "+c.session.cookie, form.First("request"))
+	expires, text, _ := strings.Cut(text, " ")
+	id, asked, _ := strings.Cut(text, " ")
+	until, timeErr := time.Parse(time.RFC3339, expires)
+	u = c.session.user
+	if !ok || timeErr != nil || !c.Now().Before(until) || u.ID == 0 || u.ID.String() != id {
+		return u, "", false, errOldForm.Because("the consent form was shown to another session or too long ago")
+	}
+	switch decision := form.First("decision"); decision {
+	case "allow", "deny":
+		return u, asked, decision == "allow", nil
+	}
+	return u, "", false, ErrForm.Because("the consent form has no decision")
+}
+
+// withQuery adds parameters to the query of a URI, which keeps its own (RFC 6749, 3.1.2). Values are percent-encoded, a
+// space too, so that every way of decoding them gives the same.
+func withQuery(uri string, members ...string) string {
+	b := []byte(uri)
+	switch _, query, there := strings.Cut(uri, "?"); {
+	case !there:
+		b = append(b, '?')
+	case query != "" && !strings.HasSuffix(query, "&"):
+		b = append(b, '&')
+	}
+	for i := 0; i < len(members); i += 2 {
+		if i > 0 {
+			b = append(b, '&')
+		}
+		b = append(append(b, members[i]...), '=')
+		b = append(b, strings.ReplaceAll(url.QueryEscape(members[i+1]), "+", "%20")...)
+	}
+	return string(b)
+}
+
+// destination says where a redirect leads: the host, or the scheme of an app on the device; nowhere for a PIN.
+func destination(uri string) string {
+	u, err := url.Parse(uri)
+	switch {
+	case err != nil || uri == outOfBand:
+		return ""
+	case u.Scheme == "http" || u.Scheme == "https":
+		return u.Host
+	}
+	return u.Scheme + ":"
+}
+
+// ownerName returns the username of the app's owner, "" if that is the operator.
+func (c *Call) ownerName(app liked.App) (string, error) {
+	if app.Owner == 0 {
+		return "", nil
+	}
+	u, err := c.Store.User(c.Context, app.Owner)
+	if err != nil && !notFound(err) {
+		return "", err
+	}
+	return u.Username, nil
+}

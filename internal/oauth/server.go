@@ -1,0 +1,324 @@
+// Package oauth is the way to a token: the endpoints of OAuth 2.0 and of OAuth 1.0a, and the pages on which people sign in,
+// consent, and take back what they consented to. Start with [New]; [Server.Find] returns what answers a request.
+//
+// Other rooms with pages of people who are signed in use the same sessions and forms: see [Server.Handler] and [Call].
+package oauth
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"liked"
+	"liked/internal/auth"
+	"liked/internal/exchange"
+	"liked/internal/limit"
+	"liked/internal/store"
+	"liked/internal/web"
+)
+
+// Options is what New needs. Auth, Store, Limiter, BaseURL, Now and Address are required.
+type Options struct {
+	Auth    *auth.Auth
+	Store   store.Store
+	Limiter *limit.Limiter
+	BaseURL func(*http.Request) string // as auth.Options has it
+	Now     func() time.Time
+	Address func(*http.Request) string // where a request came from
+
+	// Lifetime is that of the access tokens that clients are given; 0 means auth.DefaultLifetime.
+	Lifetime time.Duration
+
+	// PublicURL is where browsers reach the server, as "scheme://host[:port]", if that is known.
+	PublicURL string
+
+	// Explain tells everybody what only the operator and an app's owner may know: why a request was refused, and what
+	// would have been right. For development only.
+	Explain bool
+
+	// AutoConsent is the username of a user who consents to everything at once, unasked. For tests only.
+	AutoConsent string
+
+	Observe exchange.Observer
+}
+
+// Server is an authorization server in the words of RFC 6749. It is safe for concurrent use.
+type Server struct {
+	Options
+	crossOrigin *http.CrossOriginProtection
+}
+
+// New returns a Server for the credentials that Auth looks after.
+func New(o Options) (*Server, error) {
+	if o.Auth == nil || o.Store == nil || o.Limiter == nil || o.BaseURL == nil || o.Now == nil || o.Address == nil {
+		return nil, errors.New("oauth: Auth, Store, Limiter, BaseURL, Now and Address are required")
+	}
+	if o.Lifetime == 0 {
+		o.Lifetime = auth.DefaultLifetime
+	}
+	s := &Server{Options: o, crossOrigin: http.NewCrossOriginProtection()}
+	if o.PublicURL != "" {
+		if err := s.crossOrigin.AddTrustedOrigin(auth.NormalOrigin(o.PublicURL)); err != nil {
+			return nil, fmt.Errorf("oauth: PublicURL: %w", err)
+		}
+	}
+	return s, nil
+}
+
+// Route is what is under one path. A method that it does not have is nil.
+type Route struct {
+	Operation string // its name in logs and metrics
+	Get, Post func(*Call) (*Answer, error)
+
+	refuse func(*Call, *Refusal) *Answer // nil: on a page
+}
+
+// routes is every path.
+var routes = map[string]*Route{
+	"/i/oauth2/authorize":              {"oauth2Authorize", (*Call).authorize, (*Call).decide, nil},
+	"/2/oauth2/authorize":              {"oauth2Authorize", (*Call).authorize, (*Call).decide, nil},
+	"/2/oauth2/token":                  {"oauth2Token", nil, (*Call).token, inOAuth2},
+	"/2/oauth2/revoke":                 {"oauth2Revoke", nil, (*Call).revoke, inOAuth2},
+	"/oauth2/token":                    {"oauth2AppToken", nil, (*Call).appToken, inAppOnly},
+	"/oauth2/invalidate_token":         {"oauth2InvalidateToken", nil, (*Call).invalidateAppToken, inAppOnly},
+	"/oauth/request_token":             {"oauthRequestToken", (*Call).requestToken, (*Call).requestToken, inOAuth1},
+	"/oauth/authorize":                 {"oauthAuthorize", (*Call).authorize1, (*Call).decide1, nil},
+	"/oauth/authenticate":              {"oauthAuthenticate", (*Call).authorize1, (*Call).decide1, nil},
+	"/i/oauth/authenticate":            {"oauthAuthenticate", (*Call).authorize1, (*Call).decide1, nil}, // where X's XDK leads people
+	"/oauth/access_token":              {"oauthAccessToken", (*Call).accessToken, (*Call).accessToken, inOAuth1},
+	"/1.1/oauth/invalidate_token":      {"oauthInvalidateToken", nil, (*Call).invalidateToken, inOAuth1},
+	"/1.1/oauth/invalidate_token.json": {"oauthInvalidateToken", nil, (*Call).invalidateToken, inOAuth1},
+	"/login":                           {"signIn", (*Call).signInPage, (*Call).signIn, nil},
+	"/logout":                          {"signOut", nil, (*Call).signOut, nil},
+	"/settings/connected_apps":         {"connectedApps", (*Call).connectedApps, (*Call).disconnect, nil},
+}
+
+// Operations lists the names of operations in Exchanges, some of them more than once.
+func Operations() (names []string) {
+	for _, rt := range routes {
+		names = append(names, rt.Operation)
+	}
+	return names
+}
+
+// Find returns what answers the request, nil if its path is none of this room's.
+func (s *Server) Find(r *http.Request) http.Handler {
+	if rt := routes[r.URL.EscapedPath()]; rt != nil {
+		return s.Handler(rt)
+	}
+	return nil
+}
+
+// Call is one request.
+type Call struct {
+	*Server
+	exchange.Exchange
+	Context context.Context
+	Request *http.Request
+	Path    string
+
+	cookies []*http.Cookie // of the answer
+	session session
+}
+
+// Answer is a page, one of the files of pages, a redirect or a body.
+type Answer struct {
+	status      int
+	page        web.Page
+	file        string
+	location    string
+	allow       string // of 405
+	contentType string
+	body        []byte
+}
+
+// Page answers with a page.
+func Page(status int, page web.Page) (*Answer, error) {
+	return &Answer{status: status, page: page}, nil
+}
+
+// File answers with one of the files that pages load.
+func File(name string) (*Answer, error) { return &Answer{file: name}, nil }
+
+func redirect(status int, location string) (*Answer, error) {
+	return &Answer{status: status, location: location}, nil
+}
+
+const (
+	jsonUTF8   = "application/json; charset=utf-8"
+	jsonOAuth2 = "application/json;charset=utf-8"
+)
+
+func ok(contentType string, body []byte) (*Answer, error) {
+	return &Answer{status: http.StatusOK, contentType: contentType, body: body}, nil
+}
+
+// Refusal is an error with an answer of its own, in the words of the endpoint's dialect.
+type Refusal struct {
+	Status int
+	Code   string // of a page: its title
+	Text   string
+	Why    string // for the operator; empty: Text says it all
+}
+
+func (r *Refusal) Error() string {
+	if r.Why == "" {
+		return r.Text
+	}
+	return r.Why
+}
+
+// Because returns the refusal with a reason, which names no secret.
+func (r *Refusal) Because(format string, args ...any) *Refusal {
+	with := *r
+	with.Why = fmt.Sprintf(format, args...)
+	return &with
+}
+
+// Handler answers requests as the route says.
+func (s *Server) Handler(rt *Route) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c := &Call{Server: s, Context: r.Context(), Request: r, Path: r.URL.EscapedPath(), Exchange: exchange.New(rt.Operation, r.Method)}
+		r.Body = http.MaxBytesReader(w, r.Body, 2*maxForm)
+		answer, err := c.answer(rt)
+		if err != nil {
+			answer = c.refuse(rt, err)
+		}
+		c.Why = strings.ToValidUTF8(c.Why[:min(len(c.Why), maxWhy)], "")
+		c.write(w, answer)
+		s.Observe.Done(r.Context(), &c.Exchange)
+	})
+}
+
+const maxWhy = 1024 // bytes; reasons may quote what was sent
+
+// answer runs the endpoint, and turns a panic into an error.
+func (c *Call) answer(rt *Route) (answer *Answer, err error) {
+	defer func() {
+		if panicked := exchange.Panicked(recover()); panicked != nil {
+			err = panicked
+		}
+	}()
+	run, allow := rt.Get, "GET, HEAD"
+	switch {
+	case rt.Get == nil:
+		allow = "POST"
+	case rt.Post != nil:
+		allow = "GET, HEAD, POST"
+	}
+	switch c.Method {
+	case http.MethodGet, http.MethodHead:
+	case http.MethodPost:
+		run = rt.Post
+	default:
+		run = nil
+	}
+	if run == nil {
+		c.Why = "the path has the methods " + allow + ", not " + strconv.Quote(c.Method[:min(len(c.Method), 20)])
+		return &Answer{status: http.StatusMethodNotAllowed, contentType: jsonUTF8, allow: allow,
+			body: []byte(`{"title":"Method Not Allowed","detail":"Method Not Allowed","type":"about:blank","status":405}`)}, nil
+	}
+	return run(c)
+}
+
+// refuse is the one place where errors become answers.
+func (c *Call) refuse(rt *Route, err error) *Answer {
+	var page web.Page
+	if needed, ok := errors.AsType[*signInNeeded](err); ok {
+		if page, err = c.signInForm(web.SignIn{Return: c.here(c.Request.URL.RawQuery), AppName: needed.app}); err == nil {
+			return &Answer{status: http.StatusOK, page: page}
+		}
+	}
+	if fault, ok := errors.AsType[*linkFault](err); ok {
+		if page, err = c.faultPage(fault); err == nil {
+			return &Answer{status: http.StatusBadRequest, page: page}
+		}
+	}
+	c.Why = err.Error()
+	f, ok := errors.AsType[*Refusal](err)
+	if !ok {
+		f = &Refusal{Status: http.StatusInternalServerError, Code: "server_error", Text: "Internal error"}
+		if k := liked.KindOf(err); k == liked.Unavailable || c.Context.Err() != nil {
+			f = &Refusal{Status: http.StatusServiceUnavailable, Code: "temporarily_unavailable", Text: "Over capacity"}
+		}
+		c.Err = err
+	}
+	if rt.refuse != nil {
+		return rt.refuse(c, f)
+	}
+	p := web.Trouble{Frame: c.Frame(), Title: f.Code, Text: f.Text}
+	switch {
+	case f.Status >= 500:
+		p.Title, p.Text = "Something went wrong", "This is not your fault. Try again in a moment."
+	case p.Title == "":
+		p.Title = "That did not work"
+	}
+	return &Answer{status: f.Status, page: p}
+}
+
+// write sends the answer. Nothing that is said here may be kept by anything in between (RFC 6749, 5.1).
+func (c *Call) write(w http.ResponseWriter, a *Answer) {
+	h := w.Header()
+	h.Set("Cache-Control", "no-cache, no-store, max-age=0")
+	h.Set("X-Transaction-Id", c.TransactionID)
+	h.Set("X-Content-Type-Options", "nosniff")
+	for _, cookie := range c.cookies {
+		h.Add("Set-Cookie", cookie.String())
+	}
+	if c.Explain && c.Why != "" {
+		h.Set("X-Liked-Explain", exchange.HeaderText(c.Why))
+	}
+	c.Status = a.status
+	switch {
+	case a.page != nil:
+		if err := web.Write(w, a.status, a.page); err != nil && c.Context.Err() == nil {
+			c.Err = err
+		}
+		c.Bytes, _ = strconv.Atoi(h.Get("Content-Length"))
+		return
+	case a.file != "":
+		c.Status, c.Bytes = web.WriteAsset(w, c.Request, a.file)
+		return
+	case a.location != "":
+		h.Set("Location", a.location)
+		h.Set("Referrer-Policy", "no-referrer") // the address left behind holds a state or a request token
+		w.WriteHeader(a.status)
+		return
+	case a.allow != "":
+		h.Set("Allow", a.allow)
+	}
+	c.Bytes = len(a.body)
+	h.Set("Content-Type", a.contentType)
+	h.Set("Content-Length", strconv.Itoa(len(a.body)))
+	w.WriteHeader(a.status)
+	_, _ = w.Write(a.body) // the client is gone: nothing is left to do
+}
+
+// object writes a flat JSON object of keys and strings, in that order.
+func object(members ...string) []byte {
+	b := []byte("{")
+	for i := 0; i < len(members); i += 2 {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		key, _ := json.Marshal(members[i])
+		value, _ := json.Marshal(members[i+1]) // strings have a JSON form
+		b = append(append(append(b, key...), ':'), value...)
+	}
+	return append(b, '}')
+}
+
+// refuseNotFound turns the store's NotFound into the refusal and leaves other errors as they are.
+func refuseNotFound(f *Refusal, err error, format string, args ...any) error {
+	if notFound(err) {
+		return f.Because(format, args...)
+	}
+	return err
+}
+
+func notFound(err error) bool { return err != nil && liked.KindOf(err) == liked.NotFound }

@@ -1,0 +1,190 @@
+package oauth
+
+import (
+	"context"
+	"encoding/base64"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"liked"
+	"liked/internal/auth"
+	"liked/internal/store"
+	"liked/internal/web"
+)
+
+const (
+	sessionCookie = "liked_session"
+	sessionLife   = 30 * 24 * time.Hour
+
+	sealForm   = "form of the session " // + cookie
+	sealReturn = "place to return to"
+)
+
+// session is the browser that a request comes from. Its cookie is random text; with a user it is the user's id, a hyphen
+// and random text. The store knows a session by a hash of the cookie and of the user's password hash, so that a new
+// password ends them all.
+type session struct {
+	read   bool
+	cookie string // "" for none
+	id     store.Hash
+	user   liked.User // ID 0: nobody is signed in
+}
+
+// secure reports whether the browser speaks HTTPS, as far as is known.
+func (c *Call) secure() bool { return strings.HasPrefix(c.BaseURL(c.Request), "https://") }
+
+// cookieName returns the name of one of our cookies. The prefix makes browsers refuse one that was set for a domain, or
+// without Secure (RFC 6265bis, 4.1.3.2).
+func (c *Call) cookieName(name string) string {
+	if c.secure() {
+		return "__Host-" + name
+	}
+	return name
+}
+
+func (c *Call) setCookie(name, value string, life time.Duration) {
+	seconds := int(life / time.Second)
+	if life < 0 {
+		seconds = -1
+	}
+	c.cookies = append(c.cookies, &http.Cookie{Name: c.cookieName(name), Value: value, Path: "/", MaxAge: seconds,
+		Secure: c.secure(), HttpOnly: true, SameSite: http.SameSiteLaxMode})
+}
+
+// readSession reads the session. It is an error only if the store cannot be read.
+func (c *Call) readSession() (*session, error) {
+	s := &c.session
+	if s.read {
+		return s, nil
+	}
+	if cookie, err := c.Request.Cookie(c.cookieName(sessionCookie)); err == nil && len(cookie.Value) <= 128 {
+		s.cookie = cookie.Value
+	}
+	id, _, signedIn := strings.Cut(s.cookie, "-")
+	user, err := liked.ParseID[liked.UserID](id)
+	if !signedIn || err != nil {
+		s.read = true
+		return s, nil
+	}
+	sid, err := c.sessionID(c.Context, s.cookie, user)
+	if err == nil {
+		var kept store.Session
+		kept, err = c.Store.Session(c.Context, sid)
+		if err == nil && kept.User == user && c.Now().Before(kept.Expires) {
+			var u liked.User
+			if u, err = c.Store.User(c.Context, user); err == nil && !u.State.Hidden() {
+				s.id, s.user, c.User = sid, u, u.ID
+			}
+		}
+	}
+	if err != nil && !notFound(err) {
+		return s, err
+	}
+	s.read = true
+	return s, nil
+}
+
+func (c *Call) sessionID(ctx context.Context, cookie string, user liked.UserID) (store.Hash, error) {
+	password, err := c.Store.Password(ctx, user)
+	return auth.HashOf(cookie + "\n" + password), err
+}
+
+// signInNeeded is an error that is answered with the page to sign in, which leads back to the address of the request.
+type signInNeeded struct {
+	app string // the name of the app that a person is on the way to; "" for none
+}
+
+func (*signInNeeded) Error() string { return "the browser is not signed in" }
+
+// SignedIn returns the user who is signed in. An error may be one that leads to the page to sign in.
+func (c *Call) SignedIn() (liked.User, error) { return c.signedIn("") }
+
+func (c *Call) signedIn(app string) (liked.User, error) {
+	s, err := c.readSession()
+	if err == nil && s.user.ID == 0 {
+		err = &signInNeeded{app}
+	}
+	return s.user, err
+}
+
+// here seals the request's own path with the query, for coming back later.
+func (c *Call) here(query string) string {
+	place := c.Path
+	if query != "" {
+		place += "?" + query
+	}
+	return c.seal(sealReturn, "", place)
+}
+
+// seal seals text for a form, and open undoes it. Only this server can seal, so that what comes back is what was shown, to
+// the owner that it was shown to.
+func (c *Call) seal(purpose, owner, text string) string {
+	b, err := c.Auth.Seal(purpose, owner, text)
+	if err != nil {
+		return "" // it will not open
+	}
+	return base64.RawURLEncoding.EncodeToString(b)
+}
+
+func (c *Call) open(purpose, owner, sealed string) (string, bool) {
+	b, err := base64.RawURLEncoding.DecodeString(sealed)
+	if err != nil {
+		return "", false
+	}
+	text, err := c.Auth.Unseal(purpose, owner, b)
+	return text, err == nil
+}
+
+// Frame is what stands around a page.
+func (c *Call) Frame() web.Frame {
+	s, err := c.readSession()
+	if err != nil || s.user.ID == 0 {
+		return web.Frame{}
+	}
+	return web.Frame{Username: s.user.Username, Name: s.user.Name, FormToken: c.seal(sealForm, s.cookie, "")}
+}
+
+var (
+	errCrossSite = &Refusal{Status: http.StatusForbidden, Code: "This form came from somewhere else",
+		Text: "For your safety, forms are taken only from our own pages. Go back and try again."}
+	errOldForm = &Refusal{Status: http.StatusForbidden, Code: "This page is out of date",
+		Text: "You signed in or out since it was shown, or the server's keys changed. Go back, reload it, and try again."}
+	// ErrForm refuses a form that no page of ours posts.
+	ErrForm = &Refusal{Status: http.StatusBadRequest, Code: "That did not work", Text: "The form could not be read."}
+)
+
+// form reads a form that one of our pages posted: from our own site, in the session that the page was shown to. A form of
+// another session is returned with the error.
+func (c *Call) form() (Form, error) {
+	if err := c.crossOrigin.Check(c.Request); err != nil {
+		return nil, errCrossSite.Because("%v", err)
+	}
+	if _, err := c.readSession(); err != nil {
+		return nil, err
+	}
+	mediaType, _, _ := strings.Cut(c.Request.Header.Get("Content-Type"), ";")
+	if !strings.EqualFold(strings.TrimSpace(mediaType), "application/x-www-form-urlencoded") {
+		return nil, ErrForm.Because("the body is no form")
+	}
+	body := *c.Request
+	body.URL = &url.URL{}
+	f, err := readParams(&body)
+	if err != nil {
+		return nil, ErrForm.Because("%v", err)
+	}
+	if _, ok := c.open(sealForm, c.session.cookie, f.First("form_token")); !ok || c.session.cookie == "" {
+		return f, errOldForm.Because("the form was not shown to this session")
+	}
+	return f, nil
+}
+
+// Form reads a form that one of our pages posted, and returns the user to whom the page was shown.
+func (c *Call) Form() (Form, liked.User, error) {
+	f, err := c.form()
+	if err == nil && c.session.user.ID == 0 {
+		err = errOldForm.Because("the browser is not signed in")
+	}
+	return f, c.session.user, err
+}

@@ -1,0 +1,225 @@
+package oauth
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"net/http"
+	"net/netip"
+	"strings"
+	"time"
+
+	"liked"
+	"liked/internal/auth"
+	"liked/internal/limit"
+	"liked/internal/store"
+	"liked/internal/web"
+)
+
+const (
+	deviceCookie = "liked_device"
+	deviceLife   = 400 * 24 * time.Hour // the longest that browsers allow
+
+	sealDevice  = "device of user " // + username
+	afterSignIn = "/settings/connected_apps"
+)
+
+func (c *Call) signInPage() (*Answer, error) {
+	s, err := c.readSession()
+	if err != nil {
+		return nil, err
+	}
+	if s.user.ID != 0 {
+		return redirect(http.StatusSeeOther, afterSignIn)
+	}
+	return c.askSignIn(http.StatusOK, web.SignIn{})
+}
+
+// askSignIn answers with the page on which to sign in.
+func (c *Call) askSignIn(status int, p web.SignIn) (*Answer, error) {
+	page, err := c.signInForm(p)
+	if err != nil {
+		return nil, err
+	}
+	return Page(status, page)
+}
+
+// signInForm returns the page on which to sign in. A browser without a cookie gets one, to bind the form to.
+func (c *Call) signInForm(p web.SignIn) (web.Page, error) {
+	s, err := c.readSession()
+	if err != nil {
+		return nil, err
+	}
+	if s.cookie == "" || s.user.ID == 0 && strings.Contains(s.cookie, "-") { // the second: of a session that is over
+		if s.cookie, err = c.randomText(); err != nil {
+			return nil, err
+		}
+		c.setCookie(sessionCookie, s.cookie, 24*time.Hour)
+	}
+	p.Frame = c.Frame()
+	p.FormToken = c.seal(sealForm, s.cookie, "")
+	p.Action = "/login"
+	if c.Explain {
+		users, err := c.Store.Users(c.Context, 0, 7)
+		if err != nil {
+			return nil, err
+		}
+		for _, u := range users {
+			p.DevUsers = append(p.DevUsers, web.DevUser{Username: u.Username, Name: u.Name})
+		}
+	}
+	return p, nil
+}
+
+// Limits on wrong passwords. Nobody is locked out by somebody else's guesses: these count against the guesser's address,
+// and a browser in which the account was used before is counted for itself.
+var (
+	perDevice         = []limit.Rule{{Window: 15 * time.Minute, Max: 20}}
+	perAccountAddress = []limit.Rule{{Window: 15 * time.Minute, Max: 20}}
+	perAccount        = []limit.Rule{{Window: 15 * time.Minute, Max: 100}}
+	perAddress        = []limit.Rule{{Window: 15 * time.Minute, Max: 200}}
+)
+
+const wrongPassword = "Wrong username or password."
+
+// signIn checks a password. That there is no such user takes as long to say, in the same words, as that the password is
+// wrong.
+func (c *Call) signIn() (*Answer, error) {
+	form, err := c.form()
+	if form == nil {
+		return nil, err
+	}
+	p := web.SignIn{Return: form.First("return"), Username: strings.TrimPrefix(strings.TrimSpace(form.First("username")), "@")}
+	if len(p.Username) > 64 {
+		p.Username = ""
+	}
+	again := func(status int, text, why string) (*Answer, error) {
+		p.Error, c.Why = text, why
+		return c.askSignIn(status, p)
+	}
+	if err != nil {
+		return again(http.StatusForbidden, "This page was out of date. Please try again.", err.Error())
+	}
+	device, known := c.device(p.Username)
+	giveBack, ok := c.throttle(p.Username, device, known)
+	if !ok {
+		return again(http.StatusTooManyRequests, "Too many attempts. Wait a few minutes and try again.", "too many wrong passwords")
+	}
+	u, why, err := c.Auth.CheckPassword(c.Context, p.Username, form.First("password"))
+	if err != nil {
+		return nil, err
+	}
+	if why != "" {
+		return again(http.StatusUnauthorized, wrongPassword, why)
+	}
+	giveBack()
+	if u.State.Hidden() {
+		c.User = u.ID
+		return again(http.StatusForbidden, "This account is "+u.State.String()+".", "the account is "+u.State.String())
+	}
+	if err := c.startSession(u, device, known); err != nil {
+		return nil, err
+	}
+	place, ok := c.open(sealReturn, "", p.Return)
+	if !ok {
+		place = afterSignIn
+	}
+	return redirect(http.StatusSeeOther, place)
+}
+
+// device returns the name of the browser, if the account was used in it before.
+func (c *Call) device(username string) (device string, known bool) {
+	cookie, err := c.Request.Cookie(c.cookieName(deviceCookie))
+	if err != nil || len(cookie.Value) > 256 {
+		return "", false
+	}
+	return c.open(sealDevice, strings.ToLower(username), cookie.Value)
+}
+
+// throttle counts an attempt to sign in. giveBack takes that back.
+func (c *Call) throttle(username, device string, known bool) (giveBack func(), ok bool) {
+	address := c.Address(c.Request)
+	if ip, err := netip.ParseAddr(strings.Trim(address, "[]")); err == nil && ip.Is6() && !ip.Is4In6() {
+		if prefix, err := ip.Prefix(64); err == nil { // what one household has
+			address = prefix.String()
+		}
+	}
+	username = strings.ToLower(username)
+	type count struct {
+		operation string
+		who       string
+		rules     []limit.Rule
+	}
+	counts := []count{{"signIn.address", address, perAddress}, {"signIn.account.address", username + "\n" + address, perAccountAddress},
+		{"signIn.account", username, perAccount}}
+	if known {
+		counts = []count{{"signIn.device", username + "\n" + device, perDevice}}
+	}
+	now := c.Now()
+	for _, n := range counts {
+		if _, ok := c.Limiter.Take(now, n.operation, 0, numbered(n.who), n.rules, nil); !ok {
+			return nil, false
+		}
+	}
+	return func() {
+		for _, n := range counts {
+			c.Limiter.GiveBack(now, n.operation, 0, numbered(n.who), n.rules)
+		}
+	}, true
+}
+
+// numbered stands for text where the limiter counts by user.
+func numbered(text string) liked.UserID {
+	sum := sha256.Sum256([]byte(text))
+	return liked.UserID(binary.BigEndian.Uint64(sum[:])>>1 | 1)
+}
+
+// startSession signs the user in, under a cookie that nobody knew before.
+func (c *Call) startSession(u liked.User, device string, known bool) error {
+	text, err := c.randomText()
+	if err != nil {
+		return err
+	}
+	cookie := u.ID.String() + "-" + text
+	id, err := c.sessionID(c.Context, cookie, u.ID)
+	if err != nil {
+		return err
+	}
+	old := c.session
+	if err := c.Store.AddSession(c.Context, store.Session{ID: id, User: u.ID, Expires: c.Now().Add(sessionLife)}); err != nil {
+		return err
+	}
+	if old.user.ID != 0 {
+		if err := c.Store.DeleteSession(c.Context, old.id); err != nil {
+			return err
+		}
+	}
+	c.User, c.session = u.ID, session{read: true, cookie: cookie, id: id, user: u}
+	c.setCookie(sessionCookie, cookie, sessionLife)
+	if !known {
+		if device, err = c.randomText(); err != nil {
+			return err
+		}
+	}
+	c.setCookie(deviceCookie, c.seal(sealDevice, strings.ToLower(u.Username), device), deviceLife)
+	return nil
+}
+
+func (c *Call) signOut() (*Answer, error) {
+	form, err := c.form()
+	if err != nil {
+		return nil, err
+	}
+	if c.session.user.ID != 0 {
+		if err := c.Store.DeleteSession(c.Context, c.session.id); err != nil {
+			return nil, err
+		}
+	}
+	c.setCookie(sessionCookie, "", -1)
+	place, ok := c.open(sealReturn, "", form.First("return"))
+	if !ok {
+		place = "/login"
+	}
+	return redirect(http.StatusSeeOther, place)
+}
+
+func (c *Call) randomText() (string, error) { return c.Auth.RandomText(auth.Alphanumeric, 43) } // 256 bits

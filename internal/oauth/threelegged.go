@@ -1,0 +1,340 @@
+package oauth
+
+import (
+	"encoding/xml"
+	"errors"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"liked"
+	"liked/internal/auth"
+	"liked/internal/limit"
+	"liked/internal/store"
+	"liked/internal/web"
+)
+
+// The three legs of OAuth 1.0a (RFC 5849, 2): a request token, the user's consent, and the access token.
+
+const (
+	requestTokenLife = 15 * time.Minute
+	outOfBand        = "oob" // the callback of an app that has none: the user copies a PIN
+)
+
+var (
+	perAppRequests = []limit.Rule{{App: true, Window: requestTokenLife, Max: 5000}} // bounds how many are pending
+	perVerifier    = []limit.Rule{{Window: requestTokenLife, Max: 10}}              // guesses at a PIN
+)
+
+// The refusals of the OAuth 1.0a endpoints, in X's words. Those without a number are plain text.
+var (
+	notAuthenticated = &Refusal{Status: 401, Code: "32", Text: "Could not authenticate you."}
+	invalidToken     = &Refusal{Status: 401, Code: "89", Text: "Invalid or expired token."}
+	outOfBounds      = &Refusal{Status: 401, Code: "135", Text: "Timestamp out of bounds."}
+	badData          = &Refusal{Status: 400, Code: "215", Text: "Bad Authentication data."}
+	badCallback      = &Refusal{Status: 403, Code: "415", Text: "Callback URL not approved for this client application. Approved callback URLs can be adjusted in your application settings"}
+	suspendedApp     = &Refusal{Status: 403, Code: "416", Text: "Invalid / suspended application"}
+	desktopApp       = &Refusal{Status: 401, Code: "417", Text: "Desktop applications only support the oauth_callback value 'oob'"}
+	tooMany          = &Refusal{Status: 429, Code: "88", Text: "Rate limit exceeded"}
+
+	badVerifier1   = &Refusal{Status: 401, Text: "Error processing your OAuth request: Invalid oauth_verifier parameter"}
+	noRequestToken = &Refusal{Status: 401, Text: "Request token missing"}
+	deadRequest    = &Refusal{Status: 401, Text: "Reverse auth credentials are invalid"}
+)
+
+// inOAuth1 answers in JSON if the client asks for it, in XML if it does not, and in plain text where X does.
+func inOAuth1(c *Call, f *Refusal) *Answer {
+	code := f.Code
+	switch {
+	case f.Status == http.StatusServiceUnavailable:
+		code = "130"
+	case f.Status >= 500:
+		code = "131"
+	case code == "":
+		return &Answer{status: f.Status, contentType: "text/plain;charset=utf-8", body: []byte(f.Text)}
+	}
+	if strings.Contains(c.Request.Header.Get("Accept"), "application/json") {
+		return &Answer{status: f.Status, contentType: jsonUTF8, body: errorsJSON(code, f.Text)}
+	}
+	var text strings.Builder
+	_ = xml.EscapeText(&text, []byte(f.Text)) // a Builder does not fail
+	body := `<?xml version='1.0' encoding='UTF-8'?><errors><error code="` + code + `">` +
+		strings.ReplaceAll(text.String(), "&#39;", "'") + `</error></errors>`
+	return &Answer{status: f.Status, contentType: "application/xml;charset=utf-8", body: []byte(body)}
+}
+
+// errorsJSON is X's old form of an error. The code is a number.
+func errorsJSON(code, text string) []byte {
+	return append(append([]byte(`{"errors":[{"code":`+code+`,`), object("message", text)[1:]...), "]}"...)
+}
+
+// signed verifies the request's signature, and returns the app and all that was signed: clients put a callback or a verifier
+// into the header, the query or the body. Refusals are in X's words.
+func (c *Call) signed(secret func(app liked.App, token string) (string, error)) (liked.App, Form, error) {
+	signed, err := c.Auth.Signed(c.Request, func(app liked.App, token string) (string, error) {
+		c.App = app.ID
+		return secret(app, token)
+	})
+	if _, ok := errors.AsType[*Refusal](err); ok || err == nil || liked.KindOf(err) != liked.Unauthorized {
+		return signed.App, signed.Params, err
+	}
+	refusal := notAuthenticated
+	var numbered interface{ Code() string }
+	if errors.As(err, &numbered) {
+		for _, f := range []*Refusal{invalidToken, outOfBounds, badData} {
+			if f.Code == numbered.Code() {
+				refusal = f
+			}
+		}
+	}
+	return signed.App, nil, refusal.Because("%v", err)
+}
+
+// requestToken answers /oauth/request_token (RFC 5849, 2.1).
+func (c *Call) requestToken() (*Answer, error) {
+	app, p, err := c.signed(func(app liked.App, _ string) (string, error) {
+		if app.State == liked.AppSuspended {
+			return "", suspendedApp
+		}
+		return "", nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	callback, err := p.one("oauth_callback")
+	switch {
+	case err != nil:
+		return nil, badData.Because("%v", err)
+	case callback == "":
+		return nil, badData.Because("oauth_callback is missing: it is a registered callback URL, or oob for a PIN")
+	case callback == outOfBand:
+	case len(app.RedirectURIs) == 0:
+		return nil, desktopApp.Because("the app has no callback URL registered, so that oauth_callback can only be oob")
+	case !slices.Contains(app.RedirectURIs, callback):
+		return nil, badCallback.Because("oauth_callback is not one of the app's callback URLs; it must be the same to the letter")
+	}
+	access := app.Access
+	switch asked := p.First("x_auth_access_type"); asked {
+	case "read":
+		access = liked.ReadOnly
+	case "write":
+		access = min(access, liked.ReadWrite)
+	}
+	if _, ok := c.Limiter.Take(c.Now(), "oauthRequestToken", app.ID, 0, perAppRequests, nil); !ok {
+		return nil, tooMany.Because("the app asked for %d request tokens within %s", perAppRequests[0].Max, perAppRequests[0].Window)
+	}
+	token, secret, err := c.Auth.IssueRequestToken(c.Context, store.RequestToken{App: app.ID, Access: access, Callback: callback,
+		Expires: c.Now().Add(requestTokenLife)})
+	if err != nil {
+		return nil, err
+	}
+	return formAnswer("oauth_token", token, "oauth_token_secret", secret, "oauth_callback_confirmed", "true")
+}
+
+// formAnswer is a form under X's content type.
+func formAnswer(members ...string) (*Answer, error) {
+	return ok("text/html;charset=utf-8", []byte(withQuery("?", members...)[1:]))
+}
+
+// readRequest returns the request token that a consent page is about, and its app. The error is a *linkFault or the store's.
+func (c *Call) readRequest(token string) (rt store.RequestToken, app liked.App, err error) {
+	if token == "" {
+		return rt, app, &linkFault{why: "oauth_token is missing"}
+	}
+	rt, err = c.Store.RequestToken(c.Context, auth.HashOf(token))
+	if err == nil {
+		app, err = c.Store.App(c.Context, rt.App)
+	}
+	switch {
+	case notFound(err):
+		return rt, app, &linkFault{why: "there is no such request token: it was used already, or it is older than " + requestTokenLife.String()}
+	case err != nil:
+		return rt, app, err
+	}
+	c.App = app.ID
+	f := &linkFault{app: app}
+	switch {
+	case !c.Now().Before(rt.Expires):
+		f.why = "the request token is older than " + requestTokenLife.String()
+	case rt.User != 0:
+		f.why = decidedBefore
+	case app.State == liked.AppSuspended:
+		f.why = "the app is suspended"
+	case rt.Callback != outOfBand && !slices.Contains(app.RedirectURIs, rt.Callback):
+		f.why, f.sent, f.registered = "the callback URL is no longer registered for this app", rt.Callback, app.RedirectURIs
+	default:
+		return rt, app, nil
+	}
+	return rt, app, f
+}
+
+const decidedBefore = "the request token was decided on already"
+
+// authorize1 shows the consent page for a request token. At /oauth/authenticate a user who has given the app as much before
+// is not asked again.
+func (c *Call) authorize1() (*Answer, error) {
+	query := make(Form)
+	if err := query.add(c.Request.URL.RawQuery); err != nil {
+		return nil, &linkFault{why: "the query cannot be read: " + err.Error()}
+	}
+	token, err := query.one("oauth_token")
+	if err != nil {
+		return nil, &linkFault{why: err.Error()}
+	}
+	rt, app, err := c.readRequest(token)
+	if err != nil {
+		return nil, err
+	}
+	plain := url.Values{"oauth_token": {token}}.Encode() // where to come back to: without force_login, which is then done
+	if c.AutoConsent == "" && query.First("force_login") == "true" {
+		name := query.First("screen_name")
+		if !liked.ValidUsername(name) {
+			name = ""
+		}
+		return c.askSignIn(http.StatusOK, web.SignIn{Return: c.here(plain), AppName: app.Name, Username: name})
+	}
+	u, approved, err := c.consenter(app)
+	if err == nil && !approved && c.Operation == "oauthAuthenticate" {
+		approved, err = c.granted(u.ID, app.ID, rt.Access)
+	}
+	switch {
+	case err != nil:
+		return nil, err
+	case approved:
+		return c.approve(token, rt, app, u)
+	}
+	return c.askConsent(app, token, plain, rt.Callback, web.Consent{Access: rt.Access.String()})
+}
+
+// granted reports whether the user gave the app as much as that before, by OAuth 1.0a.
+func (c *Call) granted(user liked.UserID, app liked.AppID, access liked.Access) (bool, error) {
+	grants, err := c.Store.GrantsOf(c.Context, user)
+	return slices.ContainsFunc(grants, func(g store.Grant) bool {
+		return g.App == app && g.OAuth1 && g.Access >= access
+	}), err
+}
+
+// decide1 does what the user chose on the consent page.
+func (c *Call) decide1() (*Answer, error) {
+	u, token, allowed, err := c.openConsent()
+	if err != nil {
+		return nil, err
+	}
+	rt, app, err := c.readRequest(token)
+	switch {
+	case err != nil:
+		return nil, err
+	case allowed:
+		return c.approve(token, rt, app, u)
+	}
+	if _, err := c.decideRequest(rt, app, u, auth.Alphanumeric, 32); err != nil { // with a verifier that is told to no client
+		return nil, err
+	}
+	c.Why = "the user refused"
+	p := web.Denied{Frame: c.Frame(), AppName: app.Name}
+	if rt.Callback != outOfBand {
+		p.Back = withQuery(rt.Callback, "denied", token)
+	}
+	return Page(http.StatusOK, p)
+}
+
+// decideRequest records that the user decided on the request token, and returns the new verifier with which it can be spent.
+func (c *Call) decideRequest(rt store.RequestToken, app liked.App, u liked.User, alphabet string, n int) (verifier string, err error) {
+	if verifier, err = c.Auth.RandomText(alphabet, n); err != nil {
+		return "", err
+	}
+	err = c.Store.ApproveRequestToken(c.Context, rt.Token, u.ID, auth.HashOf(verifier))
+	if isSpent(err) {
+		err = &linkFault{app: app, why: decidedBefore}
+	}
+	return verifier, err
+}
+
+// approve records the consent and hands out the verifier (RFC 5849, 2.2).
+func (c *Call) approve(token string, rt store.RequestToken, app liked.App, u liked.User) (*Answer, error) {
+	c.User = u.ID
+	if rt.Callback == outOfBand {
+		pin, err := c.decideRequest(rt, app, u, auth.Digits, 7)
+		if err != nil {
+			return nil, err
+		}
+		return Page(http.StatusOK, web.Pin{Frame: c.Frame(), AppName: app.Name, Pin: pin})
+	}
+	verifier, err := c.decideRequest(rt, app, u, auth.Alphanumeric, 32)
+	if err != nil {
+		return nil, err
+	}
+	return redirect(http.StatusFound, withQuery(rt.Callback, "oauth_token", token, "oauth_verifier", verifier))
+}
+
+// accessToken answers /oauth/access_token (RFC 5849, 2.3), which is signed with the secret of the request token.
+func (c *Call) accessToken() (*Answer, error) {
+	var rt store.RequestToken
+	app, p, err := c.signed(func(app liked.App, token string) (secret string, err error) {
+		if app.State == liked.AppSuspended {
+			return "", suspendedApp
+		}
+		if token == "" {
+			return "", noRequestToken.Because("oauth_token is missing from the OAuth header")
+		}
+		if rt, err = c.Store.RequestToken(c.Context, auth.HashOf(token)); err != nil {
+			return "", refuseNotFound(deadRequest, err, "the request token is unknown: it was used already, or is too old")
+		}
+		if rt.App != app.ID {
+			return "", deadRequest.Because("the request token belongs to app %d", rt.App)
+		}
+		if secret, err = c.Auth.RequestTokenSecret(rt); err != nil {
+			err = deadRequest.Because("the secret of the request token is lost: %v", err)
+		}
+		return secret, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if !c.Now().Before(rt.Expires) {
+		return nil, deadRequest.Because("the request token is older than %s", requestTokenLife)
+	}
+	if _, ok := c.Limiter.Take(c.Now(), "oauthAccessToken", 0, numbered(string(rt.Token[:])), perVerifier, nil); !ok {
+		return nil, badVerifier1.Because("too many wrong verifiers for one request token")
+	}
+	verifier, err := p.one("oauth_verifier")
+	switch {
+	case err != nil || verifier == "":
+		return nil, badVerifier1.Because("oauth_verifier is missing, or there are two")
+	case rt.User == 0:
+		return nil, badVerifier1.Because("the user has not consented yet")
+	case !same(auth.HashOf(verifier), rt.Verifier):
+		return nil, badVerifier1.Because("the oauth_verifier is wrong, or the user refused")
+	}
+	u, err := c.living(rt.User, deadRequest)
+	if err != nil {
+		return nil, err
+	}
+	c.User = u.ID
+	token, secret, err := c.Auth.RedeemRequestToken(c.Context, rt, min(rt.Access, app.Access))
+	if err != nil {
+		return nil, spent(err, deadRequest)
+	}
+	return formAnswer("oauth_token", token, "oauth_token_secret", secret, "user_id", u.ID.String(), "screen_name", u.Username)
+}
+
+// invalidateToken answers /1.1/oauth/invalidate_token, which ends the token that signs it.
+func (c *Call) invalidateToken() (*Answer, error) {
+	var token string
+	_, _, err := c.signed(func(app liked.App, signedWith string) (secret string, err error) {
+		if token = signedWith; token == "" {
+			return "", badData.Because("oauth_token is missing from the OAuth header")
+		}
+		c.User, secret, err = c.Auth.OAuth1Secret(c.Context, app, token)
+		return secret, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := c.Auth.Revoke(c.Context, token); err != nil {
+		return nil, refuseNotFound(invalidToken, err, "the token was revoked just now")
+	}
+	return ok(jsonUTF8, object("access_token", token))
+}

@@ -1,0 +1,374 @@
+package oauth
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"liked"
+	"liked/internal/auth"
+	"liked/internal/store"
+)
+
+func invalidRequest(text string) *Refusal {
+	return &Refusal{Status: http.StatusBadRequest, Code: "invalid_request", Text: text}
+}
+
+// The refusals of the token endpoint, in X's words.
+var (
+	badCode     = invalidRequest("Value passed for the authorization code was invalid.")
+	badVerifier = invalidRequest("Value passed for the code verifier did not match the code challenge.")
+	badRedirect = invalidRequest("Value passed for the redirect uri did not match the uri of the authorization code.")
+	badToken    = invalidRequest("Value passed for the token was invalid.")
+	badGrant    = invalidRequest("Value passed for the grant type was invalid. Grant type should be one of [authorization_code, refresh_token].")
+	badClient   = &Refusal{Status: http.StatusUnauthorized, Code: "invalid_client", Text: "Value passed for the client id was invalid."}
+	noClient    = &Refusal{Status: http.StatusUnauthorized, Code: "unauthorized_client", Text: "Missing valid authorization header"}
+)
+
+// inOAuth2 answers with an error of RFC 6749, 5.2, without the WWW-Authenticate header that it asks for with 401: X sends
+// none, and some clients cannot read it.
+func inOAuth2(_ *Call, f *Refusal) *Answer {
+	return &Answer{status: f.Status, contentType: jsonOAuth2, body: object("error", f.Code, "error_description", f.Text)}
+}
+
+// need returns the parameters, of which none may be missing.
+func (f Form) need(names ...string) ([]string, error) {
+	values := make([]string, len(names))
+	for i, name := range names {
+		var err error
+		if values[i], err = f.one(name); err != nil {
+			return nil, invalidRequest("Duplicate parameter [" + name + "].")
+		}
+		if values[i] == "" {
+			return nil, invalidRequest("Missing required parameter [" + name + "].")
+		}
+	}
+	return values, nil
+}
+
+func (c *Call) oauth2Params() (Form, error) {
+	p, err := readParams(c.Request)
+	if err != nil {
+		return nil, invalidRequest("The request could not be read.").Because("%v", err)
+	}
+	return p, nil
+}
+
+// client finds out which app calls (RFC 6749, 2.3.1). A confidential app must send its secret in the Authorization
+// header; what else stands in the request then does not matter. A public one must send its client id as a parameter.
+func (c *Call) client(p Form) (liked.App, error) {
+	id, secret, given, readable := basic(c.Request.Header)
+	if given && !readable {
+		return liked.App{}, noClient.Because("the Authorization header is not of scheme Basic, or cannot be read")
+	}
+	param, err := p.one("client_id")
+	if err != nil {
+		return liked.App{}, invalidRequest("Duplicate parameter [client_id].")
+	}
+	if !given {
+		if id = param; id == "" {
+			return liked.App{}, invalidRequest("Missing required parameter [client_id].")
+		}
+	}
+	app, err := c.Store.AppByClientID(c.Context, id)
+	if err != nil {
+		return liked.App{}, refuseNotFound(badClient, err, "no app has this client id%s", c.apiKeyHint(id))
+	}
+	c.App = app.ID
+	switch {
+	case app.State == liked.AppSuspended:
+		return liked.App{}, badClient.Because("the app is suspended")
+	case app.Public && given && (secret != "" || param != id):
+		return liked.App{}, noClient.Because("the app is public: it has no secret, and sends client_id as a parameter instead of an Authorization header")
+	case !app.Public && !given:
+		return liked.App{}, noClient.Because("the app is confidential: it must send \"Authorization: Basic\" with its client id and secret; a secret in the body does not count")
+	case !app.Public && !same(auth.HashOf(secret), app.ClientSecretHash):
+		return liked.App{}, noClient.Because("the client secret is wrong")
+	}
+	return app, nil
+}
+
+func (c *Call) apiKeyHint(id string) string {
+	if _, err := c.Store.AppByAPIKey(c.Context, id); err == nil {
+		return "; it is an API key, which is for OAuth 1.0a and app-only tokens"
+	}
+	return ""
+}
+
+// token answers POST /2/oauth2/token. The phases are the same for every grant: read, authenticate the client, judge the
+// grant, and only then spend it, in one step with what it is spent on.
+func (c *Call) token() (*Answer, error) {
+	p, err := c.oauth2Params()
+	if err != nil {
+		return nil, err
+	}
+	grantType, err := p.need("grant_type")
+	if err != nil {
+		return nil, err
+	}
+	redeem := map[string]func(*Call, Form, liked.App) (*Answer, error){
+		"authorization_code": (*Call).redeemCode, "refresh_token": (*Call).refresh}[grantType[0]]
+	if redeem == nil {
+		return nil, badGrant
+	}
+	app, err := c.client(p)
+	if err != nil {
+		return nil, err
+	}
+	return redeem(c, p, app)
+}
+
+// redeemCode answers grant_type authorization_code (RFC 6749, 4.1.3).
+func (c *Call) redeemCode(p Form, app liked.App) (*Answer, error) {
+	in, err := p.need("code", "redirect_uri", "code_verifier")
+	if err != nil {
+		return nil, err
+	}
+	code, err := c.Store.Code(c.Context, auth.HashOf(in[0]))
+	switch {
+	case notFound(err):
+		return nil, badCode.Because("the code is unknown")
+	case err != nil:
+		return nil, err
+	case code.App != app.ID: // RFC 6749, 5.2: issued to another client
+		return nil, badCode.Because("the code belongs to app %d", code.App)
+	}
+	c.User = code.User
+	now := c.Now()
+	if !code.Spent && !now.Before(code.Expires) {
+		return nil, badCode.Because("the code expired %s ago; it lives for %s", now.Sub(code.Expires).Round(time.Millisecond), codeLife)
+	}
+	wrong := wrongProof(code, in[1], in[2])
+	switch {
+	case code.Spent && wrong != nil: // whoever does not know the verifier cannot end what the code gave, either
+		return nil, badCode.Because("the code was redeemed before")
+	case wrong != nil:
+		return nil, wrong
+	}
+	if _, err := c.living(code.User, badCode); err != nil {
+		return nil, err
+	}
+	tokens, err := c.Auth.RedeemCode(c.Context, code, c.Lifetime)
+	if err != nil {
+		return nil, spent(err, badCode)
+	}
+	return tokenAnswer(tokens)
+}
+
+// wrongProof compares what the client sent with what the code was made for: the redirect URI (RFC 6749, 4.1.3) and the
+// proof key (RFC 7636, 4.6). A code always has a challenge.
+func wrongProof(code store.Code, redirect, verifier string) error {
+	if code.RedirectURI != redirect {
+		return badRedirect
+	}
+	got := verifier
+	if code.ChallengeMethod == "S256" {
+		sum := sha256.Sum256([]byte(verifier))
+		got = base64.RawURLEncoding.EncodeToString(sum[:])
+	}
+	if code.Challenge == "" || subtle.ConstantTimeCompare([]byte(got), []byte(code.Challenge)) != 1 {
+		return badVerifier
+	}
+	return nil
+}
+
+// living returns the user, and refuses what belongs to an account that is suspended, deactivated or gone.
+func (c *Call) living(user liked.UserID, f *Refusal) (liked.User, error) {
+	u, err := c.Store.User(c.Context, user)
+	if err != nil {
+		return u, refuseNotFound(f, err, "the user is gone")
+	}
+	if u.State.Hidden() {
+		return u, f.Because("the account is %s", u.State)
+	}
+	return u, nil
+}
+
+// isSpent reports whether the store says that something is gone, or was spent before.
+func isSpent(err error) bool {
+	return err != nil && (liked.KindOf(err) == liked.Conflict || liked.KindOf(err) == liked.NotFound)
+}
+
+// spent turns the store's word that something is gone, or was spent before, into a refusal.
+func spent(err error, f *Refusal) error {
+	if isSpent(err) {
+		return f.Because("%v", err)
+	}
+	return err
+}
+
+// refresh answers grant_type refresh_token (RFC 6749, 6) and rotates the token (RFC 9700, 4.14.2).
+func (c *Call) refresh(p Form, app liked.App) (*Answer, error) {
+	in, err := p.need("refresh_token")
+	if err != nil {
+		return nil, err
+	}
+	key := auth.HashOf(in[0])
+	_, grant, err := c.Store.RefreshToken(c.Context, key)
+	switch {
+	case notFound(err):
+		return nil, badToken.Because("the refresh token is unknown or was revoked%s", auth.LooksLike(in[0]))
+	case err != nil:
+		return nil, err
+	case grant.App != app.ID:
+		return nil, badToken.Because("the refresh token belongs to app %d", grant.App)
+	}
+	c.User = grant.User
+	if _, err := c.living(grant.User, badToken); err != nil {
+		return nil, err
+	}
+	tokens, err := c.Auth.Refresh(c.Context, key, grant, c.Lifetime)
+	if err != nil {
+		return nil, spent(err, badToken)
+	}
+	return tokenAnswer(tokens)
+}
+
+// tokenAnswer is X's form of RFC 6749, 5.1, in its order.
+func tokenAnswer(t auth.UserTokens) (*Answer, error) {
+	b := []byte(`{"token_type":"bearer","expires_in":` + strconv.FormatInt(int64(t.ExpiresIn/time.Second), 10) + `,`)
+	members := []string{"access_token", t.AccessToken, "scope", t.Scopes.String()}
+	if t.RefreshToken != "" {
+		members = append(members, "refresh_token", t.RefreshToken)
+	}
+	return ok(jsonOAuth2, append(b, object(members...)[1:]...))
+}
+
+// revoke answers POST /2/oauth2/revoke (RFC 7009). Either token of a pair ends both.
+func (c *Call) revoke() (*Answer, error) {
+	p, err := c.oauth2Params()
+	if err != nil {
+		return nil, err
+	}
+	app, err := c.client(p)
+	if err != nil {
+		return nil, err
+	}
+	in, err := p.need("token")
+	if err != nil {
+		return nil, err
+	}
+	key := auth.HashOf(in[0])
+	_, grant, err := c.Store.AccessToken(c.Context, key)
+	if notFound(err) {
+		_, grant, err = c.Store.RefreshToken(c.Context, key)
+	}
+	switch {
+	case notFound(err):
+		return nil, badToken.Because("the token is unknown or was revoked before")
+	case err != nil:
+		return nil, err
+	case grant.App != app.ID: // RFC 7009, 2.1
+		return nil, badToken.Because("the token belongs to app %d", grant.App)
+	}
+	c.User = grant.User
+	if err := c.Store.RevokeGrant(c.Context, grant.ID); err != nil {
+		return nil, err
+	}
+	return ok(jsonOAuth2, []byte(`{"revoked":true}`))
+}
+
+// unverified is the one refusal of the app-only endpoints.
+var unverified = &Refusal{Status: http.StatusForbidden, Code: "99", Text: "Unable to verify your credentials"}
+
+func inAppOnly(_ *Call, f *Refusal) *Answer {
+	if f.Status >= 500 {
+		return &Answer{status: f.Status, contentType: jsonUTF8, body: errorsJSON("131", f.Text)}
+	}
+	return &Answer{status: unverified.Status, contentType: jsonUTF8,
+		body: []byte(`{"errors":[{"code":99,"label":"authenticity_token_error","message":"Unable to verify your credentials"}]}`)}
+}
+
+// consumer finds the app whose API key and secret the Authorization header holds.
+func (c *Call) consumer() (liked.App, error) {
+	key, secret, given, readable := basic(c.Request.Header)
+	if !given || !readable {
+		return liked.App{}, unverified.Because("there is no Authorization header of scheme Basic that can be read")
+	}
+	app, err := c.Store.AppByAPIKey(c.Context, key)
+	if err != nil {
+		return liked.App{}, refuseNotFound(unverified, err, "no app has this API key")
+	}
+	c.App = app.ID
+	if app.State == liked.AppSuspended {
+		return liked.App{}, unverified.Because("the app is suspended")
+	}
+	want, err := c.Auth.APISecret(c.Context, app.ID)
+	if err != nil {
+		return liked.App{}, unverified.Because("%v", err)
+	}
+	if !same(auth.HashOf(secret), auth.HashOf(want)) {
+		return liked.App{}, unverified.Because("the API secret is wrong")
+	}
+	return app, nil
+}
+
+// appToken answers POST /oauth2/token (RFC 6749, 4.4): the same token until it is invalidated.
+func (c *Call) appToken() (*Answer, error) {
+	p, err := readParams(c.Request)
+	if err != nil {
+		return nil, unverified.Because("%v", err)
+	}
+	if grantType, err := p.one("grant_type"); err != nil || grantType != "client_credentials" {
+		return nil, unverified.Because("grant_type is not client_credentials")
+	}
+	app, err := c.consumer()
+	if err != nil {
+		return nil, err
+	}
+	token, err := c.Auth.Bearer(c.Context, app.ID)
+	if err != nil {
+		return nil, err
+	}
+	return ok(jsonUTF8, object("token_type", "bearer", "access_token", token))
+}
+
+// invalidateAppToken answers POST /oauth2/invalidate_token, which is called with the API key and secret or with an
+// OAuth 1.0a signature.
+func (c *Call) invalidateAppToken() (*Answer, error) {
+	app, err := c.consumerOrSigner()
+	if err != nil {
+		return nil, err
+	}
+	c.App = app.ID
+	p, err := readParams(c.Request)
+	if err != nil {
+		return nil, unverified.Because("%v", err)
+	}
+	token, err := p.one("access_token")
+	if err != nil || token == "" {
+		return nil, unverified.Because("access_token is missing, or there twice")
+	}
+	if err := c.Auth.RevokeBearer(c.Context, app.ID, token); err != nil {
+		return nil, refuseNotFound(unverified, err, "the token is not the app's, or was invalidated before")
+	}
+	return ok(jsonUTF8, object("access_token", token))
+}
+
+// consumerOrSigner finds the app by its API key and secret, or by a signature with or without a token.
+func (c *Call) consumerOrSigner() (liked.App, error) {
+	scheme, _, err := auth.Authorization(c.Request.Header)
+	if err != nil || !strings.EqualFold(scheme, "OAuth") {
+		return c.consumer()
+	}
+	signed, err := c.Auth.Signed(c.Request, func(app liked.App, token string) (secret string, err error) {
+		if token != "" {
+			_, secret, err = c.Auth.OAuth1Secret(c.Context, app, token)
+		}
+		return secret, err
+	})
+	switch {
+	case err != nil && liked.KindOf(err) == liked.Unauthorized:
+		return signed.App, unverified.Because("%v", err)
+	case err == nil && signed.App.State == liked.AppSuspended:
+		return signed.App, unverified.Because("the app is suspended")
+	}
+	return signed.App, err
+}
+
+// same compares secrets in a time that says nothing about them.
+func same(a, b store.Hash) bool { return subtle.ConstantTimeCompare(a[:], b[:]) == 1 }

@@ -1,0 +1,283 @@
+// Package portal is what the owner of an app sees: their apps, the credentials and the webhooks of each. Start with [New];
+// [Portal.Find] returns what answers a request. Its pages use the sessions and forms of package oauth.
+package portal
+
+import (
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+
+	"liked"
+	"liked/internal/auth"
+	"liked/internal/limit"
+	"liked/internal/oauth"
+	"liked/internal/store"
+	"liked/internal/web"
+	"liked/internal/webhook"
+)
+
+// Options is what New needs. All of it is required.
+type Options struct {
+	Sessions *oauth.Server
+	Auth     *auth.Auth
+	Store    store.Store
+	Limiter  *limit.Limiter
+	Hooks    *webhook.Hooks
+}
+
+// Portal is the pages. It is safe for concurrent use.
+type Portal struct {
+	Options
+	apps, app oauth.Route
+}
+
+// New returns a Portal.
+func New(o Options) (*Portal, error) {
+	if o.Sessions == nil || o.Auth == nil || o.Store == nil || o.Limiter == nil || o.Hooks == nil {
+		return nil, errors.New("portal: Sessions, Auth, Store, Limiter and Hooks are required")
+	}
+	p := &Portal{Options: o}
+	p.apps = oauth.Route{Operation: operations[0], Get: p.with((*call).developer), Post: p.with((*call).createApp)}
+	p.app = oauth.Route{Operation: operations[1], Get: p.with((*call).developerApp), Post: p.with((*call).changeApp)}
+	return p, nil
+}
+
+var operations = []string{"developer", "developerApp"}
+
+// Operations lists the names of operations in Exchanges.
+func Operations() []string { return operations }
+
+const (
+	appsPath = "/developer"
+	appPath  = "/developer/apps/" // and the app's id
+)
+
+// Find returns what answers the request, nil if its path is none of the portal's.
+func (p *Portal) Find(r *http.Request) http.Handler {
+	path := r.URL.EscapedPath()
+	if path == appsPath {
+		return p.Sessions.Handler(&p.apps)
+	}
+	if id, ok := strings.CutPrefix(path, appPath); ok {
+		if _, err := liked.ParseID[liked.AppID](id); err == nil {
+			return p.Sessions.Handler(&p.app)
+		}
+	}
+	return nil
+}
+
+// call is one request.
+type call struct {
+	*Portal
+	*oauth.Call
+}
+
+func (p *Portal) with(run func(*call) (*oauth.Answer, error)) func(*oauth.Call) (*oauth.Answer, error) {
+	return func(c *oauth.Call) (*oauth.Answer, error) { return run(&call{p, c}) }
+}
+
+// maxOwnApps is how many apps a user may register.
+const maxOwnApps = 25
+
+func (c *call) developer() (*oauth.Answer, error) {
+	return c.page(http.StatusOK, web.AppForm{Type: "confidential", Access: liked.ReadWrite.String()})
+}
+
+func (c *call) page(status int, form web.AppForm) (*oauth.Answer, error) {
+	u, err := c.SignedIn()
+	if err != nil {
+		return nil, err
+	}
+	apps, err := c.ownApps(u)
+	if err != nil {
+		return nil, err
+	}
+	p := web.Developer{Frame: c.Frame(), New: form}
+	for _, app := range apps {
+		p.Apps = append(p.Apps, developerView(app))
+	}
+	return oauth.Page(status, p)
+}
+
+func (c *call) ownApps(u liked.User) ([]liked.App, error) {
+	apps, err := c.Store.Apps(c.Context)
+	return slices.DeleteFunc(apps, func(a liked.App) bool { return a.Owner != u.ID }), err
+}
+
+func developerView(a liked.App) web.DeveloperApp {
+	v := web.DeveloperApp{ID: a.ID.String(), Name: a.Name, Type: "confidential", Access: a.Access.String(), State: a.State.String(),
+		ClientID: a.ClientID, APIKey: a.APIKey, RedirectURIs: a.RedirectURIs, CreatedAt: a.CreatedAt}
+	if a.Public {
+		v.Type = "public"
+	}
+	return v
+}
+
+func appForm(form oauth.Form) web.AppForm {
+	return web.AppForm{Name: form.First("name"), Type: form.First("type"), Access: form.First("access"), RedirectURIs: form.First("redirect_uris")}
+}
+
+// fill puts what was typed into the app, and says in the form what is wrong with it.
+func fill(f *web.AppForm, app *liked.App) (ok bool) {
+	app.Name = strings.TrimSpace(f.Name)
+	app.RedirectURIs = strings.Fields(f.RedirectURIs) // no URI holds a space
+	var wrong []string
+	if err := app.Access.UnmarshalText([]byte(f.Access)); err != nil {
+		wrong = append(wrong, "Choose a permission.")
+	}
+	if err := auth.CheckApp(*app); err != nil {
+		wrong = append(wrong, strings.Split(strings.TrimPrefix(err.Error(), "the app is not valid: "), "; ")...)
+	}
+	f.Error = strings.Join(wrong, "\n")
+	return len(wrong) == 0
+}
+
+// createApp registers an app of the user's own, and shows its secrets: in this answer, and never again.
+func (c *call) createApp() (*oauth.Answer, error) {
+	form, u, err := c.Form()
+	if err != nil {
+		return nil, err
+	}
+	f := appForm(form)
+	app := liked.App{Owner: u.ID, Public: f.Type == "public"}
+	own, err := c.ownApps(u)
+	if err != nil {
+		return nil, err
+	}
+	ok := fill(&f, &app)
+	switch {
+	case f.Type != "public" && f.Type != "confidential":
+		ok, f.Error = false, strings.TrimSpace(f.Error+"\nChoose a type.")
+	case len(own) >= maxOwnApps:
+		ok, f.Error = false, "You have as many apps as one person may have."
+	}
+	if !ok {
+		c.Why = f.Error
+		return c.page(http.StatusUnprocessableEntity, f)
+	}
+	app, secrets, err := c.Auth.NewApp(c.Context, app)
+	if err != nil {
+		return nil, err
+	}
+	c.App = app.ID
+	return oauth.Page(http.StatusOK, c.appPage(app, "The app is registered.", shown(app, secrets)))
+}
+
+// shown lists the secrets, with the names that go with them.
+func shown(app liked.App, s auth.AppSecrets) (list []web.Secret) {
+	add := func(label, value string) {
+		if value != "" {
+			list = append(list, web.Secret{Label: label, Value: value})
+		}
+	}
+	add("Client secret", s.ClientSecret)
+	if s.APISecret != "" {
+		add("API key", app.APIKey)
+	}
+	add("API key secret", s.APISecret)
+	add("Bearer token", s.Bearer)
+	return list
+}
+
+func (c *call) appPage(app liked.App, notice string, secrets []web.Secret) web.DeveloperPage {
+	v := developerView(app)
+	return web.DeveloperPage{Frame: c.Frame(), App: v, Notice: notice, Secrets: secrets, Webhooks: c.webhooksOf(app),
+		Form: web.AppForm{Name: app.Name, Type: v.Type, Access: v.Access, RedirectURIs: strings.Join(app.RedirectURIs, "\n")}}
+}
+
+var errNoApp = &oauth.Refusal{Status: http.StatusNotFound, Code: "There is no such app", Text: "You have no app with this id.", Why: "the user has no such app"}
+
+// ownApp returns the user's app that the path names. Somebody else's app is as good as none.
+func (c *call) ownApp(u liked.User) (liked.App, error) {
+	id, err := liked.ParseID[liked.AppID](strings.TrimPrefix(c.Path, appPath))
+	if err != nil {
+		return liked.App{}, errNoApp
+	}
+	app, err := c.Store.App(c.Context, id)
+	switch {
+	case err != nil && liked.KindOf(err) == liked.NotFound, err == nil && app.Owner != u.ID:
+		return liked.App{}, errNoApp
+	case err == nil:
+		c.App = app.ID
+	}
+	return app, err
+}
+
+func (c *call) developerApp() (*oauth.Answer, error) {
+	u, err := c.SignedIn()
+	if err != nil {
+		return nil, err
+	}
+	app, err := c.ownApp(u)
+	if err != nil {
+		return nil, err
+	}
+	return oauth.Page(http.StatusOK, c.appPage(app, "", nil))
+}
+
+// changeApp saves an app's settings, replaces its credentials, or makes a token of the owner's own.
+func (c *call) changeApp() (*oauth.Answer, error) {
+	form, u, err := c.Form()
+	if err != nil {
+		return nil, err
+	}
+	app, err := c.ownApp(u)
+	if err != nil {
+		return nil, err
+	}
+	var notice string
+	var secrets []web.Secret
+	switch form.First("action") {
+	case "save":
+		f := appForm(form)
+		f.Type = developerView(app).Type
+		changed := app
+		if !fill(&f, &changed) {
+			c.Why = f.Error
+			p := c.appPage(app, "", nil)
+			p.Form = f
+			return oauth.Page(http.StatusUnprocessableEntity, p)
+		}
+		err = c.Store.UpdateApp(c.Context, app.ID, func(stored *liked.App) error {
+			if stored.Owner != u.ID {
+				return errNoApp
+			}
+			stored.Name, stored.RedirectURIs, stored.Access = changed.Name, changed.RedirectURIs, changed.Access
+			app = *stored
+			return nil
+		})
+		notice = "Saved. A changed permission holds for tokens made from now on."
+	case "regenerate":
+		var s auth.AppSecrets
+		app, s, err = c.Auth.Regenerate(c.Context, u.ID, app.ID, form.First("what"))
+		notice, secrets = "The old one no longer works.", shown(app, s)
+	case "webhook":
+		return c.changeWebhook(app, form)
+	case "token":
+		notice = "The app can act for you with this."
+		secrets, err = c.ownToken(app, u, form.First("kind"))
+	default:
+		err = oauth.ErrForm.Because("the field action is unknown")
+	}
+	if err != nil {
+		if k := liked.KindOf(err); k == liked.Invalid {
+			err = oauth.ErrForm.Because("%v", err)
+		}
+		return nil, err
+	}
+	return oauth.Page(http.StatusOK, c.appPage(app, notice, secrets))
+}
+
+// ownToken makes the app's owner consent to everything that the app may do.
+func (c *call) ownToken(app liked.App, u liked.User, kind string) ([]web.Secret, error) {
+	switch kind {
+	case "oauth2":
+		t, err := c.Auth.IssueTokens(c.Context, app.ID, u.ID, liked.AllScopes, c.Lifetime)
+		return []web.Secret{{Label: "Access token", Value: t.AccessToken}, {Label: "Refresh token", Value: t.RefreshToken}}, err
+	case "oauth1":
+		token, secret, err := c.Auth.IssueOAuth1Token(c.Context, app.ID, u.ID, app.Access)
+		return []web.Secret{{Label: "Access token", Value: token}, {Label: "Access token secret", Value: secret}}, err
+	}
+	return nil, oauth.ErrForm.Because("the field kind is unknown")
+}
