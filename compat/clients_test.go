@@ -21,6 +21,13 @@ import (
 // The clients and what they need come from npm, PyPI, Maven and the Go module proxy. That is why they run only where
 // LIKED_REQUIRE names them ("typescript,python,java,schemathesis,go,postman,browser", or "all").
 func TestClients(t *testing.T) {
+	const (
+		venv     = "python3 -m venv $LIKED_TEMP/venv" // needs Debian's python3-venv
+		pip      = "$LIKED_TEMP/venv/bin/pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: --requirement "
+		npm      = "npm ci --no-audit --no-fund"
+		mvn      = "mvn --batch-mode --no-transfer-progress "
+		viaProxy = "env HTTPS_PROXY=http://127.0.0.1:$LIKED_PROXY_PORT "
+	)
 	consent := []string{"--auto-consent", "alice"}
 	clients := []struct {
 		name     string
@@ -29,31 +36,32 @@ func TestClients(t *testing.T) {
 		commands []string // run one after the other in the directory of the client's name, with $NAME for the driver's variables
 	}{
 		{"typescript", consent, true, []string{
-			"npm ci --no-audit --no-fund",
-			"env HTTPS_PROXY=http://127.0.0.1:$LIKED_PROXY_PORT NODE_EXTRA_CA_CERTS=$LIKED_CA npm test",
+			npm,
+			viaProxy + "NODE_EXTRA_CA_CERTS=$LIKED_CA npm test",
 		}},
 		{"python", nil, true, []string{
-			"python3 -m venv $LIKED_TEMP/venv", // needs Debian's python3-venv
-			"$LIKED_TEMP/venv/bin/pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: --requirement requirements.txt",
-			"env HTTPS_PROXY=http://127.0.0.1:$LIKED_PROXY_PORT REQUESTS_CA_BUNDLE=$LIKED_CA PYTHONDONTWRITEBYTECODE=1 $LIKED_TEMP/venv/bin/python -m unittest --verbose",
+			venv,
+			pip + "requirements.txt",
+			viaProxy + "REQUESTS_CA_BUNDLE=$LIKED_CA PYTHONDONTWRITEBYTECODE=1 $LIKED_TEMP/venv/bin/python -m unittest --verbose",
 		}},
 		{"java", consent, true, []string{
 			"keytool -importcert -noprompt -alias liked -file $LIKED_CA -keystore $LIKED_TEMP/truststore -storepass changeit",
-			"mvn --batch-mode --no-transfer-progress test",
+			mvn + "test",
 		}},
 		{"schemathesis", []string{"--rate-limits", "off"}, false, []string{
-			"python3 -m venv $LIKED_TEMP/venv",
-			"$LIKED_TEMP/venv/bin/pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: --requirement requirements.txt",
+			venv,
+			pip + "requirements.txt",
 			"$LIKED_TEMP/venv/bin/schemathesis run $LIKED_URL/2/openapi.json",
 		}},
 		{"go", nil, false, []string{"go test -count=1 -v ./..."}},
-		{"postman", nil, false, []string{"npm ci --no-audit --no-fund", "npm test"}},
+		{"postman", nil, false, []string{npm, "npm test"}},
 		{"browser", nil, false, []string{ // needs Chromium, and what the clients above need, for the explorer's code to run
-			"npm ci --no-audit --no-fund",
-			"npm ci --no-audit --no-fund --prefix ../typescript",
-			"python3 -m venv $LIKED_TEMP/venv",
-			"$LIKED_TEMP/venv/bin/pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: --requirement ../python/requirements.txt",
-			"mvn --batch-mode --no-transfer-progress --file ../java/pom.xml --projects sdk org.apache.maven.plugins:maven-dependency-plugin:3.9.0:build-classpath -Dmdep.outputFile=$LIKED_TEMP/classpath",
+			npm,
+			npm + " --prefix ../typescript",
+			venv,
+			pip + "../python/requirements.txt",
+			mvn + "--file ../java/pom.xml --projects sdk " +
+				"org.apache.maven.plugins:maven-dependency-plugin:3.9.0:build-classpath -Dmdep.outputFile=$LIKED_TEMP/classpath",
 			"npm test",
 		}},
 	}
@@ -80,7 +88,7 @@ func TestClients(t *testing.T) {
 			flags := slices.Concat(c.flags, []string{"--trusted-proxy", "127.0.0.1"})
 			data := filepath.Join(t.TempDir(), "data")
 			if c.lists {
-				// os.CopyFS makes files that anybody may read, and the server wants none of those.
+				// os.CopyFS makes files that every user may read, which the server refuses.
 				if out, err := exec.CommandContext(ctx, "cp", "-R", "-p", many, data).CombinedOutput(); err != nil {
 					t.Fatalf("%v\n%s", err, out)
 				}
@@ -121,7 +129,7 @@ func TestClients(t *testing.T) {
 
 // manyLikes makes a world, beside the named one, with long lists: the last user likes 1,000 posts, which are all but the
 // last of those without a name, and 1,000 users, which are all but the last of those without a name, like the last post.
-// Whoever comes first in the credentials was first to like, or liked first.
+// Likes were made in the order of the credentials.
 func manyLikes(t *testing.T, bin, data string) {
 	t.Helper()
 	const users, posts = 7 + 1000 + 1, 8 + 1000 + 1

@@ -138,7 +138,7 @@ type shell struct {
 // newShell returns a shell. What its scripts leave running is killed when the test ends.
 func newShell(t *testing.T, dir string) shell {
 	t.Helper()
-	leader := exec.Command("cat") // as long as it is not waited for, the number of the group is nobody else's
+	leader := exec.Command("cat") // until it is waited for, no other process gets the number of the group
 	leader.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if _, err := leader.StdinPipe(); err != nil {
 		t.Fatal(err)

@@ -27,7 +27,7 @@ import (
 var hosts = []string{"api.x.com", "api.twitter.com", "x.com", "twitter.com", "upload.x.com", "stream.x.com"}
 
 // A proxy stands between clients that cannot be told where the server is and the server, and is X to them: it answers
-// CONNECT for X's hosts, on port 443, and nothing else. So no client can reach the real X, or anybody.
+// CONNECT for X's hosts, on port 443, and nothing else, so that no client can reach the real X or any other machine.
 type proxy struct {
 	port string // on 127.0.0.1
 	ca   string // PEM file with the authority that vouches for the hosts, for this test only
@@ -154,7 +154,8 @@ func TestProxy(t *testing.T) {
 			t.Fatal(err)
 		}
 		resp.Body.Close()
-		if got.Host != host || got.RequestURI != "/a?b=%zz&c" || got.Header.Get("X-Forwarded-Proto") != "https" || got.Header.Get("X-Forwarded-Host") != host {
+		forwarded := got.Header.Get("X-Forwarded-Proto") + "://" + got.Header.Get("X-Forwarded-Host")
+		if got.Host != host || got.RequestURI != "/a?b=%zz&c" || forwarded != "https://"+host {
 			t.Errorf("%s: the server sees %s%s and %v", host, got.Host, got.RequestURI, got.Header)
 		}
 	}

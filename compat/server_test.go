@@ -56,6 +56,20 @@ type credentials struct {
 	Posts []struct{ ID string }
 }
 
+// read reports whether the file is there and whole: the server writes it once it answers.
+func (c *credentials) read(file string) bool {
+	text, err := os.ReadFile(file)
+	return err == nil && json.Unmarshal(text, c) == nil
+}
+
+// dev is the command that serves the directory on free ports. A race ends it.
+func dev(bin, data, credentials string, flags ...string) *exec.Cmd {
+	cmd := exec.Command(bin, append([]string{"dev", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0",
+		"--data", data, "--credentials", credentials}, flags...)...)
+	cmd.Env = append(os.Environ(), "GORACE=halt_on_error=1 exitcode=66")
+	return cmd
+}
+
 // server is a running `liked dev`, which the end of the test stops. The test fails if the server does not end well,
 // races, or leaves a store that contradicts itself.
 type server struct {
@@ -76,9 +90,7 @@ func start(t *testing.T, bin string, flags ...string) *server {
 func startOn(t *testing.T, bin, data string, flags ...string) *server {
 	t.Helper()
 	s := &server{bin: bin, data: data, file: filepath.Join(t.TempDir(), "credentials.json")}
-	cmd := exec.Command(bin, append([]string{"dev", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0",
-		"--data", s.data, "--credentials", s.file}, flags...)...)
-	cmd.Env = append(os.Environ(), "GORACE=halt_on_error=1 exitcode=66")
+	cmd := dev(bin, data, s.file, flags...)
 	var output bytes.Buffer // to be read when the process has ended
 	cmd.Stdout, cmd.Stderr = &output, &output
 	if err := cmd.Start(); err != nil {
@@ -101,7 +113,7 @@ func startOn(t *testing.T, bin, data string, flags ...string) *server {
 	})
 
 	for deadline := time.Now().Add(60 * time.Second); ; time.Sleep(20 * time.Millisecond) {
-		if text, err := os.ReadFile(s.file); err == nil && json.Unmarshal(text, &s.credentials) == nil {
+		if s.credentials.read(s.file) {
 			return s
 		}
 		select {

@@ -9,8 +9,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -146,13 +144,12 @@ func TestWebhooksSurviveKills(t *testing.T) {
 
 	for round := range kills {
 		file := filepath.Join(t.TempDir(), "credentials.json")
-		cmd := exec.Command(bin, append([]string{"dev", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--data", data, "--credentials", file}, flags...)...)
+		cmd := dev(bin, data, file, flags...)
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
 		for deadline := time.Now().Add(60 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-			text, err := os.ReadFile(file)
-			if err == nil && json.Unmarshal(text, &c) == nil {
+			if c.read(file) {
 				secret.Store(c.Apps[0].APISecret)
 				break
 			}

@@ -18,7 +18,7 @@ import (
 	"golang.org/x/oauth2"
 )
 
-// person is somebody with a browser that does not follow links out of the server.
+// person is a user with a browser that does not follow links out of the server.
 type person struct {
 	http.Client
 	w world
@@ -133,8 +133,9 @@ func TestXOAuth2(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", app.Type, err)
 		}
-		if token.Extra("scope") != "tweet.read users.read offline.access like.write" || token.RefreshToken == "" || time.Until(token.Expiry) > 2*time.Hour {
-			t.Errorf("%s: got %v until %s", app.Type, token.Extra("scope"), token.Expiry)
+		scope, lifetime := token.Extra("scope"), time.Until(token.Expiry)
+		if scope != "tweet.read users.read offline.access like.write" || token.RefreshToken == "" || lifetime > 2*time.Hour {
+			t.Errorf("%s: got %v for %s", app.Type, scope, lifetime)
 		}
 		post := w.Posts[2+i].ID
 		if got := w.like(t, c.Client(ctx, token), w.named(t, "erin").ID, post); got.body != `{"data":{"liked":true}}` {

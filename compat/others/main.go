@@ -65,7 +65,7 @@ func run(ctx context.Context) (err error) {
 		}
 		err = errors.Join(err, os.RemoveAll(dir))
 	}()
-	if err := os.Chmod(dir, 0o755); err != nil { // PostgreSQL runs as somebody else
+	if err := os.Chmod(dir, 0o755); err != nil { // PostgreSQL runs as another user
 		return err
 	}
 
@@ -94,7 +94,8 @@ func run(ctx context.Context) (err error) {
 		stops = append(stops, s.stop)
 		subjects = append(subjects, subject(other.name, *callers, s))
 	}
-	r, err := bench.Measure(ctx, plan, fmt.Sprintf("likes, each on the disk before it is answered; %d users, %d posts by Zipf's law with %g", users, posts, zipf), subjects...)
+	about := fmt.Sprintf("likes, each on the disk before it is answered; %d users, %d posts by Zipf's law with %g", users, posts, zipf)
+	r, err := bench.Measure(ctx, plan, about, subjects...)
 	if err != nil {
 		return err
 	}
@@ -115,36 +116,41 @@ func run(ctx context.Context) (err error) {
 	return errors.Join(err, r.Failures())
 }
 
-// store is a running store. connect returns a caller of its own, which likes as a user, the post numbered so, for good
-// before it returns: it keeps who likes what, both lists and the count.
+// store is a running store, which keeps who likes what, both lists and the count.
 type store struct {
-	connect func(ctx context.Context) (like func(user, post int64) error, done func(), err error)
+	connect func(ctx context.Context) (client, error)
 	stop    func() error
+}
+
+// client has a connection of its own. A like is durable before it returns.
+type client struct {
+	like  func(user, post int64) error
+	close func()
 }
 
 // subject likes as often as the store lets it: users in turn, posts as those of ours are drawn.
 func subject(name string, callers int, s store) bench.Subject {
 	var next atomic.Int64
 	return bench.Subject{Name: name, Callers: callers, Kinds: []string{"like"}, Connect: func(ctx context.Context, _ int) (bench.Call, error) {
-		like, done, err := s.connect(ctx)
+		c, err := s.connect(ctx)
 		if err != nil {
 			return nil, err
 		}
 		random := rand.NewZipf(rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())), zipf, 1, posts-1)
 		return call{func() error {
-			user := next.Add(1) * 7919 % users // prime: everybody once, and neighbours far apart
-			return like(user, int64(random.Uint64()))
-		}, done}, nil
+			user := next.Add(1) * 7919 % users // prime: each user once, and neighbours far apart
+			return c.like(user, int64(random.Uint64()))
+		}, c.close}, nil
 	}}
 }
 
 type call struct {
-	like func() error
-	done func()
+	do    func() error
+	close func()
 }
 
-func (c call) Do() (int, error) { return 0, c.like() }
-func (c call) Close()           { c.done() }
+func (c call) Do() (int, error) { return 0, c.do() }
+func (c call) Close()           { c.close() }
 
 // missingError is a tool that this machine lacks.
 type missingError struct{ what, install string }

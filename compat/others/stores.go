@@ -30,7 +30,8 @@ func startPostgres(ctx context.Context, dir string, callers int) (store, error) 
 	if err != nil {
 		return store{}, err
 	}
-	initdb := exec.CommandContext(ctx, filepath.Join(bin, "initdb"), "--auth=trust", "--username=liked", "--encoding=UTF8", "--locale=C", "--pgdata", dir)
+	initdb := exec.CommandContext(ctx, filepath.Join(bin, "initdb"),
+		"--auth=trust", "--username=liked", "--encoding=UTF8", "--locale=C", "--pgdata", dir)
 	initdb.SysProcAttr, initdb.Dir = as, dir
 	if out, err := initdb.CombinedOutput(); err != nil {
 		return store{}, fmt.Errorf("initdb: %w\n%s", err, out)
@@ -39,7 +40,8 @@ func startPostgres(ctx context.Context, dir string, callers int) (store, error) 
 	if err != nil {
 		return store{}, err
 	}
-	server := exec.Command(filepath.Join(bin, "postgres"), "-D", dir, "-h", "127.0.0.1", "-p", port, "-k", dir, "-c", "max_connections="+strconv.Itoa(callers+10))
+	server := exec.Command(filepath.Join(bin, "postgres"),
+		"-D", dir, "-h", "127.0.0.1", "-p", port, "-k", dir, "-c", "max_connections="+strconv.Itoa(callers+10))
 	server.SysProcAttr, server.Dir = as, dir
 	stop, err := start(server)
 	if err != nil {
@@ -63,20 +65,22 @@ func startPostgres(ctx context.Context, dir string, callers int) (store, error) 
 	if err != nil {
 		return store{}, errors.Join(err, stop())
 	}
-	return store{stop: stop, connect: func(ctx context.Context) (func(user, post int64) error, func(), error) {
+	connect := func(ctx context.Context) (client, error) {
 		conn, err := pgx.Connect(ctx, url)
 		if err != nil {
-			return nil, nil, err
+			return client{}, err
 		}
 		const statement = `with new as (insert into likes (user_id, post_id) values ($1, $2) on conflict do nothing returning post_id)
 			update posts set likes = likes + 1 from new where id = post_id`
-		return func(user, post int64) error {
+		return client{
+			like: func(user, post int64) error {
 				_, err := conn.Exec(ctx, statement, user, post)
 				return err
-			}, func() {
-				_ = conn.Close(context.WithoutCancel(ctx))
-			}, nil
-	}}, nil
+			},
+			close: func() { _ = conn.Close(context.WithoutCancel(ctx)) },
+		}, nil
+	}
+	return store{connect, stop}, nil
 }
 
 // unprivileged makes the directory and says as whom PostgreSQL runs in it: it refuses to run as root.
@@ -106,11 +110,12 @@ func startRedis(ctx context.Context, dir string, callers int) (store, error) {
 	if err := errors.Join(err, os.Mkdir(dir, 0o700)); err != nil {
 		return store{}, err
 	}
-	stop, err := start(exec.Command(program, "--bind", "127.0.0.1", "--port", port, "--dir", dir, "--save", "", "--appendonly", "yes", "--appendfsync", "always"))
+	stop, err := start(exec.Command(program, "--bind", "127.0.0.1", "--port", port, "--dir", dir,
+		"--save", "", "--appendonly", "yes", "--appendfsync", "always"))
 	if err != nil {
 		return store{}, err
 	}
-	client := redis.NewClient(&redis.Options{Addr: "127.0.0.1:" + port, PoolSize: callers})
+	pool := redis.NewClient(&redis.Options{Addr: "127.0.0.1:" + port, PoolSize: callers})
 	like := redis.NewScript(`
 		if redis.call('SADD', KEYS[1], ARGV[2]) == 0 then return 0 end
 		local n = redis.call('INCR', 'seq')
@@ -118,15 +123,16 @@ func startRedis(ctx context.Context, dir string, callers int) (store, error) {
 		redis.call('ZADD', KEYS[3], n, ARGV[1])
 		redis.call('INCR', KEYS[4])
 		return 1`)
-	if err := eventually(ctx, func() error { return like.Load(ctx, client).Err() }); err != nil {
-		return store{}, errors.Join(err, client.Close(), stop())
+	if err := eventually(ctx, func() error { return like.Load(ctx, pool).Err() }); err != nil {
+		return store{}, errors.Join(err, pool.Close(), stop())
 	}
-	return store{stop: func() error { return errors.Join(client.Close(), stop()) }, connect: func(ctx context.Context) (func(user, post int64) error, func(), error) {
-		return func(user, post int64) error {
+	connect := func(ctx context.Context) (client, error) {
+		return client{like: func(user, post int64) error {
 			u, p := strconv.FormatInt(user, 10), strconv.FormatInt(post, 10)
-			return like.EvalSha(ctx, client, []string{"likes:" + u, "liked:" + u, "likers:" + p, "count:" + p}, u, p).Err()
-		}, func() {}, nil
-	}}, nil
+			return like.EvalSha(ctx, pool, []string{"likes:" + u, "liked:" + u, "likers:" + p, "count:" + p}, u, p).Err()
+		}, close: func() {}}, nil
+	}
+	return store{connect, func() error { return errors.Join(pool.Close(), stop()) }}, nil
 }
 
 // startSQLite opens a database in this process, with one writer that puts all likes that wait into one transaction: SQLite
@@ -190,13 +196,14 @@ func startSQLite(ctx context.Context, dir string, callers int) (store, error) {
 			group(r)
 		}
 	}()
-	return store{stop: func() error { close(requests); <-ended; return db.Close() }, connect: func(context.Context) (func(user, post int64) error, func(), error) {
+	connect := func(context.Context) (client, error) {
 		done := make(chan error, 1)
-		return func(user, post int64) error {
+		return client{like: func(user, post int64) error {
 			requests <- request{user, post, done}
 			return <-done
-		}, func() {}, nil
-	}}, nil
+		}, close: func() {}}, nil
+	}
+	return store{connect, func() error { close(requests); <-ended; return db.Close() }}, nil
 }
 
 // start starts a server and returns how to end it.
