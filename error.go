@@ -14,7 +14,7 @@ const (
 	Invalid                  // the input cannot be right
 	Unauthorized             // the caller could not be identified
 	Forbidden                // the caller is known and may not
-	NotFound                 // the thing does not exist, or is hidden from everybody
+	NotFound                 // the thing does not exist, or is hidden from every caller
 	Conflict                 // the thing exists already, or was spent already
 	Unavailable              // the server cannot do it now: shutting down, or the disk refuses writes
 	Overloaded               // more is asked than can be done at once; a moment later the same call may succeed

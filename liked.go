@@ -1,6 +1,5 @@
-// Package liked holds the words that the rest of the server speaks: who a caller is ([Principal]), what there is
-// to like ([User], [Post]), what happens when somebody does ([LikeEvent]), and the one error with meaning across
-// packages ([Error]).
+// Package liked has the types that all other packages share: the caller ([Principal]), what can be liked ([User],
+// [Post]), a change in the like log ([LikeEvent]), and the one error with meaning across packages ([Error]).
 //
 // The package says "post" where the wire says "tweet"; the wire's words appear only where bytes are read or written.
 // Values of these types are plain data: copy them freely, none is shared with the package that returned it.
@@ -64,7 +63,7 @@ const (
 	Deactivated              // by the person: as Suspended
 )
 
-// Hidden reports whether the account and its posts are invisible to everybody.
+// Hidden reports whether the account and its posts are hidden from every caller.
 func (s AccountState) Hidden() bool { return s == Suspended || s == Deactivated }
 
 func (s AccountState) String() string { return name(accountStates, s) }
@@ -150,7 +149,7 @@ func SeqAt(t time.Time) Seq { return Seq(max(t.UnixMilli(), 0)) << 20 }
 // Partitions is the number of partitions of the like log. A user's changes are all in one of them, in order.
 const Partitions = 20
 
-// Positions is one position for each partition of the like log. Whoever holds them has dealt with all up to them.
+// Positions is a reader's place in the like log, one position for each partition: all entries up to them were read.
 type Positions [Partitions]Seq
 
 // LikeEvent is one change in the like log: a like that was set or taken back.

@@ -3,11 +3,12 @@ package torture
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -130,22 +131,13 @@ func (l *load) counts() {
 			}
 		}
 	}
-	var found struct {
-		Data []struct {
-			ID      string
-			Metrics struct {
-				Likes int `json:"like_count"`
-			} `json:"public_metrics"`
-		}
+	counts := l.m.likeCounts(l.c, ids)
+	if len(counts) != len(ids) {
+		l.m.t.Errorf("got %d posts, want %d", len(counts), len(ids))
 	}
-	l.m.must(l.c, request{method: "GET", path: "/2/tweets?tweet.fields=public_metrics&ids=" + strings.Join(ids, ","),
-		authorization: bearer(l.m.Apps[0].BearerToken)}, &found)
-	if len(found.Data) != len(ids) {
-		l.m.t.Errorf("got %d posts, want %d", len(found.Data), len(ids))
-	}
-	for _, p := range found.Data {
-		if p.Metrics.Likes != want[p.ID] {
-			l.m.t.Errorf("post %s: got %d likes, want the %d of the lists", p.ID, p.Metrics.Likes, want[p.ID])
+	for id, n := range counts {
+		if n != want[id] {
+			l.m.t.Errorf("post %s: got %d likes, want the %d of the lists", id, n, want[id])
 		}
 	}
 }
@@ -236,7 +228,7 @@ func (w *window) follow(h http.Header, prefix string) error {
 func (c *liker) verify() {
 	u := c.m.Users[c.user]
 	var found struct{ Data []struct{ ID string } }
-	c.m.must(c.c, request{method: "GET", path: "/2/users/" + u.ID + "/liked_tweets?max_results=100", authorization: bearer(u.AccessToken)}, &found)
+	c.m.must(c.c, get("/2/users/"+u.ID+"/liked_tweets?max_results=100", bearer(u.AccessToken)), &found)
 	got := make(map[string]bool)
 	for _, p := range found.Data {
 		got[p.ID] = true
@@ -300,7 +292,7 @@ func (c *refresher) verify() {
 		}
 		return a
 	}
-	if a, err := send(c.c, c.m.URL, request{method: "GET", path: "/2/users/me", authorization: bearer(c.access)}); err != nil || a.status != 200 {
+	if a, err := send(c.c, c.m.URL, get("/2/users/me", bearer(c.access))); err != nil || a.status != 200 {
 		t.Errorf("the access token that was last given: got %d %v, want 200", a.status, err)
 	}
 	a := refresh(c.current)
@@ -382,7 +374,7 @@ func (c *granter) step(rng *rand.Rand) bool {
 
 func (c *granter) verify() {
 	accepted := func(token string) int {
-		a, err := send(c.c, c.m.URL, request{method: "GET", path: "/2/users/me", authorization: bearer(token)})
+		a, err := send(c.c, c.m.URL, get("/2/users/me", bearer(token)))
 		if err != nil {
 			c.m.t.Errorf("GET /2/users/me: %v", err)
 		}
@@ -419,7 +411,7 @@ func (c *publisher) step(rng *rand.Rand) bool {
 	for id, there := range c.posts {
 		if there && rng.IntN(4) == 0 {
 			c.pending = id
-			if _, ok := c.call(request{method: "DELETE", path: "/2/tweets/" + id, authorization: token}, 200); !ok {
+			if _, ok := c.call(del("/2/tweets/"+id, token), 200); !ok {
 				return false
 			}
 			c.posts[id], c.pending = false, ""
@@ -440,30 +432,12 @@ func (c *publisher) step(rng *rand.Rand) bool {
 }
 
 func (c *publisher) verify() {
-	var ids []string
-	ask := func() {
-		if len(ids) == 0 {
-			return
-		}
-		var found struct{ Data []struct{ ID string } }
-		c.m.must(c.c, request{method: "GET", path: "/2/tweets?ids=" + strings.Join(ids, ","), authorization: bearer(c.m.Apps[0].BearerToken)}, &found)
-		got := make(map[string]bool)
-		for _, p := range found.Data {
-			got[p.ID] = true
-		}
-		for _, id := range ids {
-			if got[id] != c.posts[id] && id != c.pending {
-				c.m.t.Errorf("post %s: there is %v, acknowledged was %v", id, got[id], c.posts[id])
-			}
-		}
-		ids = ids[:0]
-	}
-	for id := range c.posts {
-		if ids = append(ids, id); len(ids) == 100 {
-			ask()
+	counts := c.m.likeCounts(c.c, slices.Collect(maps.Keys(c.posts)))
+	for id, acknowledged := range c.posts {
+		if _, there := counts[id]; there != acknowledged && id != c.pending {
+			c.m.t.Errorf("post %s: there is %v, acknowledged was %v", id, there, acknowledged)
 		}
 	}
-	ask()
 	clear(c.posts)
 	c.pending = ""
 }

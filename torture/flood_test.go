@@ -58,8 +58,9 @@ func (f *flood) like(v *visitor) bool {
 	body := `{"tweet_id":"` + post + `"}`
 	start := time.Now()
 	v.SetDeadline(start.Add(time.Minute))
-	fmt.Fprintf(v, "POST /2/users/%s/likes HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
-		u.ID, u.AccessToken, len(body), body) // an error is followed by one of reading, or by an answer to who was refused
+	// An error of writing is followed by one of reading, or by the answer to a connection that was refused.
+	fmt.Fprintf(v, "POST /2/users/%s/likes HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n"+
+		"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", u.ID, u.AccessToken, len(body), body)
 	resp, err := http.ReadResponse(v.r, nil)
 	if err != nil {
 		f.cut.Add(1)
@@ -173,28 +174,13 @@ func (f *flood) open(connections int, rate float64, d time.Duration) (offered in
 // answered.
 func (f *flood) prove() {
 	t := f.m.t
-	c := client(t)
-	got := 0
 	var ids []string
-	ask := func() {
-		var found struct {
-			Data []struct {
-				Metrics struct {
-					Likes int `json:"like_count"`
-				} `json:"public_metrics"`
-			}
-		}
-		f.m.must(c, request{method: "GET", path: "/2/tweets?tweet.fields=public_metrics&ids=" + strings.Join(ids, ","),
-			authorization: bearer(f.m.Apps[0].BearerToken)}, &found)
-		for _, p := range found.Data {
-			got += p.Metrics.Likes
-		}
-		ids = ids[:0]
+	for _, p := range f.m.Posts {
+		ids = append(ids, p.ID)
 	}
-	for i, p := range f.m.Posts {
-		if ids = append(ids, p.ID); len(ids) == 100 || i == len(f.m.Posts)-1 {
-			ask()
-		}
+	got := 0
+	for _, n := range f.m.likeCounts(client(t), ids) {
+		got += n
 	}
 	least := int(f.accepted.Load())
 	unknown := 0

@@ -124,7 +124,10 @@ func newStage(t *testing.T, program string) *stage {
 	m := newMachine(t, "--users", fmt.Sprint(historyUsers+1), "--posts", "0", "--rate-limits", "off")
 	m.bin = program
 	m.start()
-	return &stage{m: m, c: client(t), users: m.Users[:historyUsers], author: m.Users[historyUsers], app: bearer(m.Apps[0].BearerToken), base: m.URL}
+	return &stage{
+		m: m, c: client(t), base: m.URL,
+		users: m.Users[:historyUsers], author: m.Users[historyUsers], app: bearer(m.Apps[0].BearerToken),
+	}
 }
 
 // behindNetwork lets clients call through a network that can be stormy, each time on a connection of its own.
@@ -138,7 +141,7 @@ func (s *stage) behindNetwork(t *testing.T) {
 // clear begins a history: the likes of earlier ones are of posts that are gone.
 func (s *stage) clear() {
 	for _, id := range s.posts {
-		s.m.must(s.c, request{method: "DELETE", path: "/2/tweets/" + id, authorization: bearer(s.author.AccessToken)}, nil)
+		s.m.must(s.c, del("/2/tweets/"+id, bearer(s.author.AccessToken)), nil)
 	}
 	s.posts, s.ops = nil, nil
 	for range historyPosts {
@@ -164,14 +167,14 @@ func (s *stage) call(t testing.TB, rng *rand.Rand, client int) {
 	case n < 45:
 		what, r = "unlike", like(who.ID, post, bearer(who.AccessToken), false)
 	case n < 65:
-		what, r = "count", request{method: "GET", path: "/2/tweets/" + post + "?tweet.fields=public_metrics", authorization: s.app}
+		what, r = "count", get("/2/tweets/"+post+"?tweet.fields=public_metrics", s.app)
 	case n < 82:
 		what, r = "list", s.likers(p)
 	case n < 99 || client != 0:
 		what, r = "list", s.liked(u)
 		byPost.set = ""
 	default:
-		what, r = "delete", request{method: "DELETE", path: "/2/tweets/" + post, authorization: bearer(s.author.AccessToken)}
+		what, r = "delete", del("/2/tweets/"+post, bearer(s.author.AccessToken))
 	}
 	byPost.what, byUser.what = what, what
 	switch {
@@ -226,12 +229,12 @@ func (s *stage) note(t testing.TB, base string, client int, r request, ops []op)
 
 // likers asks who likes a post.
 func (s *stage) likers(p int) request {
-	return request{method: "GET", path: "/2/tweets/" + s.posts[p] + "/liking_users", authorization: s.app}
+	return get("/2/tweets/"+s.posts[p]+"/liking_users", s.app)
 }
 
 // liked asks what a user likes.
 func (s *stage) liked(u int) request {
-	return request{method: "GET", path: "/2/users/" + s.users[u].ID + "/liked_tweets", authorization: s.app}
+	return get("/2/users/"+s.users[u].ID+"/liked_tweets", s.app)
 }
 
 // letters turns a list of ids into one letter each. Posts of earlier histories are gone, and not listed.

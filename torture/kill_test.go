@@ -18,7 +18,8 @@ func TestKill(t *testing.T) {
 	l := newLoad(m, rng)
 	var done, early int
 	outcome(t, "what was acknowledged survives kill -9", func() string {
-		return fmt.Sprintf("%d kills under load and %d while starting, %d changes acknowledged, %d unanswered; %d likes and unlikes in the streams, over %d connections",
+		return fmt.Sprintf("%d kills under load and %d while starting, %d changes acknowledged, %d unanswered; "+
+			"%d likes and unlikes in the streams, over %d connections",
 			done, early, l.acknowledged.Load(), l.unanswered.Load(), l.readers.heard(), l.readers.connections)
 	})
 	for done < *kills && !t.Failed() {
@@ -49,9 +50,11 @@ func TestKill(t *testing.T) {
 func killLimits(t *testing.T) (file string) {
 	t.Helper()
 	file = filepath.Join(t.TempDir(), "limits.json")
-	text := `{"usersIdLike":{"user_15m":1000000,"user_24h":1000000},"usersIdUnlike":{"user_15m":1000000,"user_24h":1000000},` +
-		`"usersIdLikedTweets":{"user_15m":0},"findMyUser":{"user_15m":0},"findTweetsById":{"app_15m":0},` +
-		`"streamLikesFirehose":{"app_15m":0},"streamLikesCompliance":{"app_15m":0},"createTweet":{"user_15m":0,"app_24h":0},"deleteTweetById":{"user_15m":0}}`
+	const text = `{
+		"usersIdLike": {"user_15m": 1000000, "user_24h": 1000000}, "usersIdUnlike": {"user_15m": 1000000, "user_24h": 1000000},
+		"usersIdLikedTweets": {"user_15m": 0}, "findMyUser": {"user_15m": 0}, "findTweetsById": {"app_15m": 0},
+		"streamLikesFirehose": {"app_15m": 0}, "streamLikesCompliance": {"app_15m": 0},
+		"createTweet": {"user_15m": 0, "app_24h": 0}, "deleteTweetById": {"user_15m": 0}}`
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}

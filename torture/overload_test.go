@@ -32,7 +32,7 @@ func health(m *machine) (stop func() time.Duration) {
 		for ctx.Err() == nil {
 			for _, path := range []string{"/livez", "/readyz"} {
 				start := time.Now()
-				if a, err := send(c, base, request{method: "GET", path: path}); err != nil || a.status != 200 {
+				if a, err := send(c, base, get(path, "")); err != nil || a.status != 200 {
 					m.t.Errorf("%s under load: %d %s %v", path, a.status, a.body, err)
 				}
 				slowest = max(slowest, time.Since(start))
@@ -78,8 +78,11 @@ func TestOverload(t *testing.T) {
 	var slowest time.Duration
 	var peak int
 	outcome(t, "ten times the load is refused cleanly, and hurts no like", func() string {
-		return fmt.Sprintf("%.0f likes/s sustained; %d offered over up to %d connections (%d allowed): %d accepted, %d refused, %d cut, %d unasked; answers p50 %v, p99 %v; health at most %v; memory %d MiB of %d",
-			sustainable, offered, *connections, *connections*9/10, f.accepted.Load(), f.refused.Load(), f.cut.Load(), f.unasked.Load(), f.quantile(.5), f.quantile(.99), slowest, peak, most(*connections))
+		return fmt.Sprintf("%.0f likes/s sustained; %d offered over up to %d connections (%d allowed): ",
+			sustainable, offered, *connections, *connections*9/10) +
+			fmt.Sprintf("%d accepted, %d refused, %d cut, %d unasked; answers p50 %v, p99 %v; ",
+				f.accepted.Load(), f.refused.Load(), f.cut.Load(), f.unasked.Load(), f.quantile(.5), f.quantile(.99)) +
+			fmt.Sprintf("health at most %v; memory %d MiB of %d", slowest, peak, most(*connections))
 	})
 	sustainable = f.closed(64, 2*time.Second)
 	if sustainable == 0 {
@@ -87,7 +90,8 @@ func TestOverload(t *testing.T) {
 	}
 	f.waits = nil
 	stop := health(m)
-	for rate := 10 * sustainable; f.refused.Load() == 0 && offered < 1_000_000; rate *= 4 { // the first figure may be of a bad moment
+	// The figure for what is sustainable may be of a bad moment.
+	for rate := 10 * sustainable; f.refused.Load() == 0 && offered < 1_000_000; rate *= 4 {
 		offered += f.open(*connections, rate, *overload)
 	}
 	slowest = stop()
@@ -114,8 +118,10 @@ func TestHostileConnections(t *testing.T) {
 	var churned atomic.Int64
 	var slowest time.Duration
 	outcome(t, "hostile connections stop nobody", func() string {
-		return fmt.Sprintf("%d slow headers, %d slow bodies, %d giant headers, %d idle, %d opened and closed; meanwhile %d likes accepted, p99 %v; health at most %v; memory %d MiB of %d",
-			n, n, n, n, churned.Load(), f.accepted.Load(), f.quantile(.99), slowest, m.memory(), most(*connections))
+		return fmt.Sprintf("%d each of slow headers, slow bodies, giant headers and idle connections; ", n) +
+			fmt.Sprintf("%d opened and closed; ", churned.Load()) +
+			fmt.Sprintf("meanwhile %d likes accepted, p99 %v; health at most %v; memory %d MiB of %d",
+				f.accepted.Load(), f.quantile(.99), slowest, m.memory(), most(*connections))
 	})
 	stop := health(m)
 	over := make(chan struct{})
@@ -240,7 +246,8 @@ func TestFewFiles(t *testing.T) {
 	f := newFlood(m)
 	refused := 0
 	outcome(t, "a server that may open few files keeps going", func() string {
-		return fmt.Sprintf("ulimit -n %d: %d likes accepted while 400 connections were tried, %d of them refused", files, f.accepted.Load(), refused)
+		return fmt.Sprintf("ulimit -n %d: %d likes accepted while 400 connections were tried, %d of them refused",
+			files, f.accepted.Load(), refused)
 	})
 	honest := make([]*visitor, 8)
 	for i := range honest {
@@ -264,7 +271,8 @@ func TestFewFiles(t *testing.T) {
 	}
 	for _, conn := range crowd[len(crowd)-200:] {
 		conn.SetReadDeadline(time.Now().Add(time.Minute))
-		if status, err := bufio.NewReader(conn).ReadString('\n'); strings.Contains(status, " 503 ") || err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+		status, err := bufio.NewReader(conn).ReadString('\n')
+		if strings.Contains(status, " 503 ") || err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
 			refused++
 		}
 	}

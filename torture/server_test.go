@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -113,7 +114,8 @@ func (m *machine) launch() {
 	if err := os.Remove(filepath.Join(m.dir, "admin.json")); err != nil && !errors.Is(err, os.ErrNotExist) {
 		m.t.Fatal(err)
 	}
-	args := append([]string{"dev", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--data", m.dir, "--cache", "64", "--log-level", "warn"}, m.flags...)
+	args := append([]string{"dev", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--data", m.dir,
+		"--cache", "64", "--log-level", "warn"}, m.flags...)
 	m.cmd = exec.Command(m.bin, args...)
 	if m.shell != "" {
 		m.cmd = exec.Command("sh", append([]string{"-c", m.shell + `; exec "$0" "$@"`, m.bin}, args...)...)
@@ -221,6 +223,14 @@ type request struct {
 	body          string
 }
 
+func get(path, authorization string) request {
+	return request{method: "GET", path: path, authorization: authorization}
+}
+
+func del(path, authorization string) request {
+	return request{method: "DELETE", path: path, authorization: authorization}
+}
+
 func bearer(token string) string { return "Bearer " + token }
 
 // signedHost is the host that signed requests are for, so that a request is still the same one when the server has
@@ -230,7 +240,8 @@ const signedHost = "likes.test"
 // oauth1 signs a request without query and form (RFC 5849, 3.4).
 func (w *world) oauth1(u user, method, path string) string {
 	target := "http://" + signedHost + path
-	params := fmt.Sprintf("oauth_consumer_key=%s&oauth_nonce=n%d&oauth_signature_method=HMAC-SHA1&oauth_timestamp=%d&oauth_token=%s&oauth_version=1.0",
+	params := fmt.Sprintf("oauth_consumer_key=%s&oauth_nonce=n%d&oauth_signature_method=HMAC-SHA1&"+
+		"oauth_timestamp=%d&oauth_token=%s&oauth_version=1.0",
 		w.Apps[0].APIKey, counter.Add(1), time.Now().Unix(), u.OAuth1Token)
 	mac := hmac.New(sha1.New, []byte(w.Apps[0].APISecret+"&"+u.OAuth1TokenSecret))
 	fmt.Fprintf(mac, "%s&%s&%s", method, url.QueryEscape(target), url.QueryEscape(params))
@@ -253,7 +264,7 @@ func like(userID, postID, authorization string, on bool) request {
 	if on {
 		return request{"POST", "/2/users/" + userID + "/likes", authorization, "application/json", `{"tweet_id":"` + postID + `"}`}
 	}
-	return request{"DELETE", "/2/users/" + userID + "/likes/" + postID, authorization, "", ""}
+	return del("/2/users/"+userID+"/likes/"+postID, authorization)
 }
 
 // answer is what came back.
@@ -301,6 +312,28 @@ func (m *machine) must(c *http.Client, r request, into any) {
 	}
 }
 
+// likeCounts asks for the like counts of posts. Those that do not exist have none.
+func (m *machine) likeCounts(c *http.Client, posts []string) map[string]int {
+	m.t.Helper()
+	counts := make(map[string]int)
+	for ids := range slices.Chunk(posts, 100) {
+		var found struct {
+			Data []struct {
+				ID      string
+				Metrics struct {
+					Likes int `json:"like_count"`
+				} `json:"public_metrics"`
+			}
+		}
+		path := "/2/tweets?tweet.fields=public_metrics&ids=" + strings.Join(ids, ",")
+		m.must(c, get(path, bearer(m.Apps[0].BearerToken)), &found)
+		for _, p := range found.Data {
+			counts[p.ID] = p.Metrics.Likes
+		}
+	}
+	return counts
+}
+
 // client returns an HTTP client that leaves no connections behind.
 func client(t testing.TB) *http.Client {
 	transport := &http.Transport{MaxIdleConnsPerHost: 64, Proxy: nil}
@@ -311,7 +344,7 @@ func client(t testing.TB) *http.Client {
 // metric reads one number from the operator's side.
 func (m *machine) metric(c *http.Client, name string) float64 {
 	m.t.Helper()
-	a, err := send(c, m.AdminURL, request{method: "GET", path: "/metrics"})
+	a, err := send(c, m.AdminURL, get("/metrics", ""))
 	if err != nil || a.status != 200 {
 		m.t.Fatalf("/metrics: %d %v", a.status, err)
 	}

@@ -136,7 +136,7 @@ func TestGrowthIsJudged(t *testing.T) {
 func (m *machine) sample(t *testing.T) map[string]float64 {
 	c := client(t)
 	defer c.CloseIdleConnections()
-	if a, err := send(c, m.AdminURL, request{method: "GET", path: "/debug/pprof/heap?gc=1", authorization: bearer(m.AdminToken)}); err != nil || a.status != 200 {
+	if a, err := send(c, m.AdminURL, get("/debug/pprof/heap?gc=1", bearer(m.AdminToken))); err != nil || a.status != 200 {
 		t.Fatalf("/debug/pprof/heap: %d %v", a.status, err)
 	}
 	files, err := filepath.Glob(filepath.Join(m.dir, "store", "*"))
@@ -213,23 +213,23 @@ func (m *machine) wear(stop <-chan struct{}, rng *rand.Rand, calls *atomic.Int64
 		want := 200
 		switch n := rng.IntN(20); n {
 		case 0:
-			r = request{method: "GET", path: "/2/users/" + u.ID + "/liked_tweets", authorization: app}
+			r = get("/2/users/"+u.ID+"/liked_tweets", app)
 		case 1:
-			r = request{method: "GET", path: "/2/tweets/" + p + "/liking_users?user.fields=public_metrics", authorization: app}
+			r = get("/2/tweets/"+p+"/liking_users?user.fields=public_metrics", app)
 		case 2:
-			r = request{method: "GET", path: "/2/users/me", authorization: m.oauth1(u, "GET", "/2/users/me")}
+			r = get("/2/users/me", m.oauth1(u, "GET", "/2/users/me"))
 		case 3:
-			r, want = request{method: "GET", path: "/2/nowhere"}, 404
+			r, want = get("/2/nowhere", ""), 404
 		case 4:
 			r, want = request{"POST", "/2/users/" + u.ID + "/likes", bearer(u.AccessToken), "application/json", "{"}, 400
 		case 5:
-			r, want = request{method: "GET", path: "/2/users/me", authorization: bearer("wrong")}, 401
+			r, want = get("/2/users/me", bearer("wrong")), 401
 		case 6: // a grant that is given and taken back
 			r, want = issueRequest(m, rng.IntN(len(m.Users))), 201
 		case 7:
 			c.CloseIdleConnections()
 		case 8, 9:
-			r = request{method: "GET", path: "/livez"}
+			r = get("/livez", "")
 		}
 		base, times := m.URL, &latency.calls
 		if r.path == "/livez" || strings.HasPrefix(r.path, "/admin/") {

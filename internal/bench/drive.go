@@ -35,7 +35,7 @@ type Subject struct {
 	// error is none. It ends early when ctx does.
 	Connect func(ctx context.Context, turn int) (Call, error)
 
-	// Usage reads what the subject's process has used so far, beside this one. Nil if nobody knows.
+	// Usage reads what the subject's process has used so far, beside this one. Nil if it is not known.
 	Usage func(ctx context.Context) (Usage, error)
 
 	// BuildCost is what the making of one call costs the client. Zero if it is not known.
@@ -144,9 +144,9 @@ func (s Subject) drive(ctx context.Context, turn int, d time.Duration, newAlarm 
 		}
 	}
 	spent, busy := cpuTime(), machineTime()
-	p := pace{start: time.Now(), d: d}
+	a := arrivals{start: time.Now(), d: d}
 	if s.Rate > 0 {
-		p.due, p.interval = max(1, int64(s.Rate*d.Seconds())), time.Duration(float64(time.Second)/s.Rate)
+		a.due, a.interval = max(1, int64(s.Rate*d.Seconds())), time.Duration(float64(time.Second)/s.Rate)
 	}
 	rec := newRecorder(len(s.Kinds), d)
 	var wg sync.WaitGroup
@@ -154,24 +154,24 @@ func (s Subject) drive(ctx context.Context, turn int, d time.Duration, newAlarm 
 	for i, c := range calls {
 		wg.Go(func() {
 			if s.Rate == 0 {
-				p.closed(ctx, c, rec)
+				a.closed(ctx, c, rec)
 				return
 			}
-			a, err := newAlarm()
+			clock, err := newAlarm()
 			if alarms[i] = err; err == nil {
-				p.open(ctx, c, rec, a)
-				a.close()
+				a.open(ctx, c, rec, clock)
+				clock.close()
 			}
 		})
 	}
 	wg.Wait()
-	elapsed := time.Since(p.start)
+	elapsed := time.Since(a.start)
 	spent, busy = cpuTime()-spent, machineTime()-busy
 	if err := errors.Join(append(alarms, outer.Err())...); err != nil {
 		return Result{}, err
 	}
 	r := rec.result(s.Kinds, elapsed)
-	r.Offered = p.due
+	r.Offered = a.due
 	if n := r.calls(); n > 0 {
 		r.Client.CPU = micros(spent) / float64(n)
 	}
@@ -215,8 +215,8 @@ func (r Result) calls() int64 {
 
 func micros(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
 
-// pace says when calls are due.
-type pace struct {
+// arrivals says when calls are due.
+type arrivals struct {
 	start    time.Time
 	d        time.Duration
 	interval time.Duration // open loop
@@ -224,40 +224,40 @@ type pace struct {
 	taken    atomic.Int64  // of them
 }
 
-func (p *pace) closed(ctx context.Context, c Call, rec *recorder) {
+func (a *arrivals) closed(ctx context.Context, c Call, rec *recorder) {
 	w := writer{to: rec}
 	defer w.flush()
 	for {
-		sent := time.Since(p.start)
-		if sent >= p.d {
+		sent := time.Since(a.start)
+		if sent >= a.d {
 			return
 		}
-		if !w.call(ctx, c, p.start, sent) {
+		if !w.call(ctx, c, a.start, sent) {
 			return
 		}
 	}
 }
 
 // open takes one due call after the other. A call that no caller was free for when it was due is sent as soon as one is,
-// and its latency still counts from when it was due: a server that stalls is charged for everybody who would have come.
-func (p *pace) open(ctx context.Context, c Call, rec *recorder, a alarm) {
+// and its latency still counts from when it was due: a server that stalls is charged for every call that it held up.
+func (a *arrivals) open(ctx context.Context, c Call, rec *recorder, clock alarm) {
 	w := writer{to: rec}
 	defer w.flush()
 	for {
-		i := p.taken.Add(1) - 1
-		if i >= p.due {
+		i := a.taken.Add(1) - 1
+		if i >= a.due {
 			return
 		}
-		due := time.Duration(i) * p.interval
-		if ctx.Err() == nil && time.Since(p.start) < due {
-			a.until(p.start.Add(due))
-			w.late(time.Since(p.start) - due)
+		due := time.Duration(i) * a.interval
+		if ctx.Err() == nil && time.Since(a.start) < due {
+			clock.until(a.start.Add(due))
+			w.late(time.Since(a.start) - due)
 		}
 		if ctx.Err() != nil {
-			w.unanswered(time.Since(p.start) - due)
+			w.unanswered(time.Since(a.start) - due)
 			continue
 		}
-		w.call(ctx, c, p.start, due)
+		w.call(ctx, c, a.start, due)
 	}
 }
 

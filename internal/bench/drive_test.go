@@ -21,9 +21,10 @@ func (sleeper) close()             {}
 // script is a subject whose calls do what the function says, which is given the number of the call.
 func script(callers int, rate float64, do func(ctx context.Context, n int) (kind int, err error)) Subject {
 	var n atomic.Int64
-	return Subject{Name: "script", Callers: callers, Rate: rate, Kinds: []string{"a", "b"}, Connect: func(ctx context.Context, _ int) (Call, error) {
+	connect := func(ctx context.Context, _ int) (Call, error) {
 		return scripted(func() (int, error) { return do(ctx, int(n.Add(1))) }), nil
-	}}
+	}
+	return Subject{Name: "script", Callers: callers, Rate: rate, Kinds: []string{"a", "b"}, Connect: connect}
 }
 
 type scripted func() (int, error)
@@ -72,7 +73,11 @@ func TestOpenLoopChargesAStall(t *testing.T) {
 		name string
 		got  int64
 		want time.Duration
-	}{{"p50", r.Latency.P50, time.Millisecond}, {"max", r.Latency.Max, 1001 * time.Millisecond}, {"p99", r.Latency.P99, 911 * time.Millisecond}} {
+	}{
+		{"p50", r.Latency.P50, time.Millisecond},
+		{"p99", r.Latency.P99, 911 * time.Millisecond},
+		{"max", r.Latency.Max, 1001 * time.Millisecond},
+	} {
 		if !about(row.got, row.want) {
 			t.Errorf("%s is %d µs, want about %s", row.name, row.got, row.want)
 		}
@@ -162,8 +167,9 @@ func TestFailuresAreCounted(t *testing.T) {
 		t.Errorf("%+v", r.Errors)
 	}
 	run := Run{Subjects: []string{"script"}, Turns: []map[string]Result{{"script": r}, {"script": r}}}
-	if err := run.Failures(); err == nil || err.Error() != "script: 20 × 429 Too Many Requests later\nscript: 20 × 503 Service Unavailable never\nscript: 2 × no idea " {
-		t.Errorf("%v", err)
+	const failures = "script: 20 × 429 Too Many Requests later\nscript: 20 × 503 Service Unavailable never\nscript: 2 × no idea "
+	if err := run.Failures(); err == nil || err.Error() != failures {
+		t.Errorf("got %v, want %s", err, failures)
 	}
 }
 

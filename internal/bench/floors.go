@@ -205,7 +205,7 @@ func fdatasync(name, dir string) (s Subject, stop func() error, err error) {
 }
 
 // pebbleCommit is callers that each commit batches of the four keys of a like to a store of pebble's in the directory, one
-// synced batch a like: what the engine does when nobody groups its writes but itself.
+// synced batch a like: only pebble itself groups writes.
 func pebbleCommit(name, dir string, callers int) (s Subject, stop func() error, err error) {
 	dir = filepath.Join(dir, name)
 	db, err := pebble.Open(dir, &pebble.Options{Logger: quiet{}})
@@ -213,7 +213,7 @@ func pebbleCommit(name, dir string, callers int) (s Subject, stop func() error, 
 		return Subject{}, nil, err
 	}
 	var n atomic.Uint64
-	return Subject{Name: name, Callers: callers, Kinds: []string{"commit"}, Usage: ownProcess, Connect: func(context.Context, int) (Call, error) {
+	connect := func(context.Context, int) (Call, error) {
 		random := rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
 		return Func(func() error {
 			user, post, seq := random.Uint64N(50_000)<<22, random.Uint64N(10_000)<<22, n.Add(1)
@@ -229,7 +229,8 @@ func pebbleCommit(name, dir string, callers int) (s Subject, stop func() error, 
 			}
 			return errors.Join(b.Commit(pebble.Sync), b.Close())
 		}), nil
-	}}, db.Close, nil
+	}
+	return Subject{Name: name, Callers: callers, Kinds: []string{"commit"}, Usage: ownProcess, Connect: connect}, db.Close, nil
 }
 
 // ownProcess is the usage of what runs in this process: nothing beside it.

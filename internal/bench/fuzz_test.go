@@ -23,9 +23,12 @@ func FuzzReadAnswer(f *testing.F) {
 	f.Add("HTTP/1.1 200 OK\r\nContent-Length: 9223372036854775807\r\nContent-Length: 1\n\nx", 500, []byte("\r\n"))
 	f.Fuzz(func(t *testing.T, text string, status int, body []byte) {
 		r := bufio.NewReader(strings.NewReader(text))
-		if err := readAnswer(r); err == nil && !strings.HasPrefix(strings.TrimSpace(text), "HTTP/1.1 200 ") {
+		err := readAnswer(r)
+		if err == nil && !strings.HasPrefix(strings.TrimSpace(text), "HTTP/1.1 200 ") {
 			t.Errorf("%q is taken for a success", text)
-		} else if refused, ok := errors.AsType[*Refused](err); ok && (strings.HasPrefix(refused.Status, "200 ") || len(refused.Body) > maxExample) {
+		}
+		refused, ok := errors.AsType[*Refused](err)
+		if ok && (strings.HasPrefix(refused.Status, "200 ") || len(refused.Body) > maxExample) {
 			t.Errorf("%q is taken for the refusal %q", text, refused)
 		}
 
@@ -33,7 +36,10 @@ func FuzzReadAnswer(f *testing.F) {
 			return // net/http writes no length with these, or no words
 		}
 		var written bytes.Buffer
-		resp := http.Response{StatusCode: status, ProtoMajor: 1, ProtoMinor: 1, ContentLength: int64(len(body)), Body: io.NopCloser(bytes.NewReader(body))}
+		resp := http.Response{
+			StatusCode: status, ProtoMajor: 1, ProtoMinor: 1,
+			ContentLength: int64(len(body)), Body: io.NopCloser(bytes.NewReader(body)),
+		}
 		if err := resp.Write(&written); err != nil {
 			t.Fatal(err)
 		}
@@ -42,9 +48,9 @@ func FuzzReadAnswer(f *testing.F) {
 		}
 		written.WriteString("next")
 		r = bufio.NewReader(&written)
-		err := readAnswer(r)
-		refused, isRefused := errors.AsType[*Refused](err)
-		if status == 200 && err != nil || status != 200 && (!isRefused || refused.Body != string(body[:min(len(body), maxExample)])) {
+		err = readAnswer(r)
+		refused, ok = errors.AsType[*Refused](err)
+		if status == 200 && err != nil || status != 200 && (!ok || refused.Body != string(body[:min(len(body), maxExample)])) {
 			t.Errorf("status %d, %q: got %v", status, body, err)
 		}
 		if rest, _ := io.ReadAll(r); string(rest) != "next" {
@@ -55,7 +61,8 @@ func FuzzReadAnswer(f *testing.F) {
 
 // FuzzWorld: a credentials file is refused, or gives requests that net/http reads as what they are.
 func FuzzWorld(f *testing.F) {
-	f.Add([]byte(`{"url":"http://127.0.0.1:1","apps":[{"api_key":"k","api_secret":"s"}],"users":[{"id":"1","access_token":"a","oauth1_token":"t","oauth1_token_secret":"s"}],"posts":[{"id":"2"}]}`), false)
+	f.Add([]byte(`{"url":"http://127.0.0.1:1","apps":[{"api_key":"k","api_secret":"s"}],`+
+		`"users":[{"id":"1","access_token":"a","oauth1_token":"t","oauth1_token_secret":"s"}],"posts":[{"id":"2"}]}`), false)
 	f.Add([]byte(`{"url":"http://127.0.0.1:1","apps":[],"users":[{}],"posts":[{}]}`), true)
 	f.Add([]byte(`{"url":"http://[::1]:1/x?y","users":[{"id":"1\r\nHost: y","access_token":"a b"}],"posts":[{"id":"2\""}]}`), false)
 	path := filepath.Join(f.TempDir(), "credentials.json")

@@ -173,7 +173,9 @@ func (s Suite) speed(ctx context.Context, g *Goals) (err error) {
 		return quotient(float64(t["likes"].Latency.P99), float64(t["likes"].Latency.P50))
 	}), "p99 over p50 at 70 %% of the peak rate, open loop")
 	// Where calls pile up all of them wait for long, and p99 is close to p50.
-	g.atLeast(0.98, r.Over(func(t map[string]Result) float64 { return quotient(t["likes"].PerSecond, open.Rate) }), "calls answered over those due, likewise")
+	g.atLeast(0.98, r.Over(func(t map[string]Result) float64 {
+		return quotient(t["likes"].PerSecond, open.Rate)
+	}), "calls answered over those due, likewise")
 	return nil
 }
 
@@ -241,7 +243,8 @@ func (s Suite) filled(ctx context.Context, data string, with filling) (srv *Serv
 	switch {
 	case err == nil:
 		if err := json.Unmarshal(text, &note); err != nil || note.filling != with {
-			return nil, 0, 0, fmt.Errorf("%s.filled is of another store than this run wants: remove %s, or keep the stores elsewhere", data, filepath.Dir(data))
+			return nil, 0, 0, fmt.Errorf("%s.filled is of another store than this run wants: remove %s, or keep the stores elsewhere",
+				data, filepath.Dir(data))
 		}
 		if srv, err = stopped(data); err != nil {
 			return nil, 0, 0, err

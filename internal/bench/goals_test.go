@@ -14,7 +14,8 @@ func TestKeptStoreOfAnotherRun(t *testing.T) {
 	if err := os.WriteFile(data+".filled", []byte(note), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, _, err := (Suite{}).filled(t.Context(), data, filling{Users: 10, Posts: 20, Likes: 31}); err == nil || !strings.Contains(err.Error(), "another store") {
+	_, _, _, err := (Suite{}).filled(t.Context(), data, filling{Users: 10, Posts: 20, Likes: 31})
+	if err == nil || !strings.Contains(err.Error(), "another store") {
 		t.Errorf("filled: %v, want a refusal", err)
 	}
 	if text, err := os.ReadFile(data + ".filled"); err != nil || string(text) != note {

@@ -22,7 +22,7 @@ func cpuTime() time.Duration {
 // ticks is how many a second the kernel counts processor time in, whatever it uses itself.
 const ticks = 100
 
-// machineTime is the processor time that everybody on this machine has used since it started; 0 if it does not say.
+// machineTime is the processor time that all processes on this machine have used since it started; 0 if it does not say.
 func machineTime() time.Duration {
 	text, err := os.ReadFile("/proc/stat")
 	if err != nil {

@@ -185,12 +185,15 @@ func plot(curves []curve, x, y axis) template.HTML {
 	var b strings.Builder
 	fmt.Fprintf(&b, `<svg viewBox="0 0 %d %d" role="img">`, width, height)
 	for _, t := range y.ticks {
-		fmt.Fprintf(&b, `<path d="M%d %.1fH%d" class="grid"/><text x="%d" y="%.1f" text-anchor="end">%s</text>`, left, py(t.value), width-right, left-6, py(t.value)+4, t.text)
+		fmt.Fprintf(&b, `<path d="M%d %.1fH%d" class="grid"/>`, left, py(t.value), width-right)
+		fmt.Fprintf(&b, `<text x="%d" y="%.1f" text-anchor="end">%s</text>`, left-6, py(t.value)+4, t.text)
 	}
 	for _, t := range x.ticks {
-		fmt.Fprintf(&b, `<path d="M%.1f %dV%d" class="grid"/><text x="%.1f" y="%d" text-anchor="middle">%s</text>`, px(t.value), top, height-bottom, px(t.value), height-10, t.text)
+		fmt.Fprintf(&b, `<path d="M%.1f %dV%d" class="grid"/>`, px(t.value), top, height-bottom)
+		fmt.Fprintf(&b, `<text x="%.1f" y="%d" text-anchor="middle">%s</text>`, px(t.value), height-10, t.text)
 	}
-	fmt.Fprintf(&b, `<text x="%d" y="%d">%s</text><text x="%d" y="%d" text-anchor="end">%s</text>`, 4, top+4, y.unit, width-2, height-10, x.unit)
+	fmt.Fprintf(&b, `<text x="4" y="%d">%s</text>`, top+4, y.unit)
+	fmt.Fprintf(&b, `<text x="%d" y="%d" text-anchor="end">%s</text>`, width-2, height-10, x.unit)
 	for _, c := range slices.Backward(curves) { // the first is what the others are measured against: on top
 		fmt.Fprintf(&b, `<polyline fill="none" stroke="%s" stroke-width="1.6" points="`, c.colour)
 		for _, p := range c.points {

@@ -19,7 +19,8 @@ func TestReadAnswer(t *testing.T) {
 	for _, row := range []struct{ name, text, want string }{
 		{"success", "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}", ""},
 		{"refusal", "HTTP/1.1 429 Too Many Requests\r\nContent-Length: 5\r\n\r\nlater", "429 Too Many Requests: later"},
-		{"long refusal", "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 1000\r\n\r\n" + long, "503 Service Unavailable: " + long[:maxExample]},
+		{"long refusal", "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 1000\r\n\r\n" + long,
+			"503 Service Unavailable: " + long[:maxExample]},
 		{"other success", "HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n", "204 No Content: "},
 	} {
 		r := bufio.NewReader(strings.NewReader(row.text + "next"))
@@ -37,8 +38,15 @@ func TestReadAnswer(t *testing.T) {
 			t.Errorf("%s: leaves %q", row.name, rest)
 		}
 	}
-	for _, text := range []string{"", "HTTP/1.1 200 OK\r\n", "HTTP/1.1 200 OK\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n",
-		"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nshort", "HTTP/2 200\r\nContent-Length: 0\r\n\r\n", "HTTP/1.1 500 No\r\nContent-Length: 9\r\n\r\nshort"} {
+	for _, text := range []string{
+		"",
+		"HTTP/1.1 200 OK\r\n",
+		"HTTP/1.1 200 OK\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nshort",
+		"HTTP/2 200\r\nContent-Length: 0\r\n\r\n",
+		"HTTP/1.1 500 No\r\nContent-Length: 9\r\n\r\nshort",
+	} {
 		err := readAnswer(bufio.NewReader(strings.NewReader(text)))
 		if _, refused := errors.AsType[*Refused](err); err == nil || refused {
 			t.Errorf("%q: %v", text, err)
@@ -80,13 +88,19 @@ func TestHTTPFailures(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	refused := r.Errors["429 Too Many Requests"]
 	closed := r.Errors["connection closed"].Count + r.Errors["connection reset by peer"].Count
 	seen := limited.Load() + broken.Load() + fine.Load()
-	if limited.Load() == 0 || broken.Load() == 0 || r.Errors["429 Too Many Requests"].Example != "slow down\n" || r.calls()+r.Unanswered != seen {
-		t.Errorf("%d limited, %d broken, %d fine: %d answered, %d not, %+v", limited.Load(), broken.Load(), fine.Load(), r.Answered, r.Unanswered, r.Errors)
+	if limited.Load() == 0 || broken.Load() == 0 || refused.Example != "slow down\n" || r.calls()+r.Unanswered != seen {
+		t.Errorf("%d limited, %d broken, %d fine: %d answered, %d not, %+v",
+			limited.Load(), broken.Load(), fine.Load(), r.Answered, r.Unanswered, r.Errors)
 	}
-	// A process that is stopped for long leaves calls unanswered, of whatever kind.
-	for name, lost := range map[string]int64{"limited": limited.Load() - r.Errors["429 Too Many Requests"].Count, "broken": broken.Load() - closed, "fine": fine.Load() - r.Answered} {
+	// A process that is stopped for long leaves calls unanswered, of any kind.
+	for name, lost := range map[string]int64{
+		"limited": limited.Load() - refused.Count,
+		"broken":  broken.Load() - closed,
+		"fine":    fine.Load() - r.Answered,
+	} {
 		if lost < 0 || lost > r.Unanswered {
 			t.Errorf("%d calls that were %s are not counted", lost, name)
 		}
@@ -158,8 +172,8 @@ func TestFloor(t *testing.T) {
 		want                            string
 	}{
 		{"like", "POST", "/2/users/1000/likes", "token0", `{"tweet_id":"1"}`, 200, "{}"},
-		{"somebody else", "POST", "/2/users/1000/likes", "token1", `{"tweet_id":"1"}`, 401, "unauthorized\n"},
-		{"nobody", "POST", "/2/users/1000/likes", "x", `{"tweet_id":"1"}`, 401, "unauthorized\n"},
+		{"the token of another user", "POST", "/2/users/1000/likes", "token1", `{"tweet_id":"1"}`, 401, "unauthorized\n"},
+		{"an unknown token", "POST", "/2/users/1000/likes", "x", `{"tweet_id":"1"}`, 401, "unauthorized\n"},
 		{"no body", "POST", "/2/users/1000/likes", "token0", "", 400, "bad request\n"},
 		{"page", "GET", "/2/tweets/5/liking_users?max_results=100", "token1", "", 200, "page"},
 	} {

@@ -60,7 +60,10 @@ func NewSpread(figures ...float64) Spread {
 // Measure drives the subjects in turns. Every other turn goes through them backwards, so that a machine that gets slower
 // or faster meanwhile favours none. Failures of calls do not end it: see [Run.Failures].
 func Measure(ctx context.Context, p Plan, about string, subjects ...Subject) (Run, error) {
-	r := Run{At: time.Now().UTC().Truncate(time.Second), Machine: machine(), About: about, Seconds: p.Duration.Seconds(), Callers: make(map[string]int)}
+	r := Run{
+		At: time.Now().UTC().Truncate(time.Second), Machine: machine(),
+		About: about, Seconds: p.Duration.Seconds(), Callers: make(map[string]int),
+	}
 	for _, s := range subjects {
 		if slices.Contains(r.Subjects, s.Name) {
 			return Run{}, fmt.Errorf("two subjects are called %q", s.Name)
@@ -161,7 +164,9 @@ func (r *Run) Failures() error {
 func (r *Run) Print(w io.Writer) {
 	fmt.Fprintf(w, "%s; %g s a turn, %d turns; %s\n\n", r.About, r.Seconds, len(r.Turns), r.Machine)
 	const row = "%-24s %7s %9s %9s %9s %9s %9s %9s %9s %9s %8s %7s\n"
-	fmt.Fprintf(w, row, "", "callers", "per s", "p50 µs", "p90 µs", "p99 µs", "p99.9 µs", "max µs", "client µs", "server µs", "changed", "others")
+	fmt.Fprintf(w, row, "", "callers", "per s",
+		"p50 µs", "p90 µs", "p99 µs", "p99.9 µs", "max µs",
+		"client µs", "server µs", "changed", "others")
 	for _, t := range r.Turns {
 		for _, name := range r.Subjects {
 			res := t[name]
@@ -172,8 +177,10 @@ func (r *Run) Print(w io.Writer) {
 				return fmt.Sprintf(format, v)
 			}
 			n := func(v int64) string { return fmt.Sprint(v) }
-			fmt.Fprintf(w, row, name, n(int64(r.Callers[name])), fmt.Sprintf("%.0f", res.PerSecond), n(res.Latency.P50), n(res.Latency.P90), n(res.Latency.P99),
-				n(res.Latency.P999), n(res.Latency.Max), known("%.1f", res.Client.CPU), known("%.1f", res.CPU), known("%.2f", res.Changed), known("%.2f", res.Others))
+			l := res.Latency
+			fmt.Fprintf(w, row, name, n(int64(r.Callers[name])), fmt.Sprintf("%.0f", res.PerSecond),
+				n(l.P50), n(l.P90), n(l.P99), n(l.P999), n(l.Max),
+				known("%.1f", res.Client.CPU), known("%.1f", res.CPU), known("%.2f", res.Changed), known("%.2f", res.Others))
 		}
 	}
 	first := r.Subjects[0]

@@ -60,8 +60,11 @@ func TestMeasure(t *testing.T) {
 		t.Fatalf("%d turns", len(r.Turns))
 	}
 	s := r.Summary["server"]
-	if s.PerSecond != (Spread{100, 100, 100}) || s.Ratio != (Spread{.25, .25, .25}) || r.Summary["floor"].Ratio != (Spread{1, 1, 1}) || !about(int64(s.P50.Median), 20*time.Millisecond) {
-		t.Errorf("%+v", s)
+	if s.PerSecond != (Spread{100, 100, 100}) || s.Ratio != (Spread{.25, .25, .25}) || !about(int64(s.P50.Median), 20*time.Millisecond) {
+		t.Errorf("server: %+v", s)
+	}
+	if got := r.Summary["floor"].Ratio; got != (Spread{1, 1, 1}) {
+		t.Errorf("the first subject over itself: %+v", got)
 	}
 	if err := r.Failures(); err != nil {
 		t.Error(err)
@@ -70,8 +73,8 @@ func TestMeasure(t *testing.T) {
 	if _, err := Measure(t.Context(), Plan{Turns: 1}, "", every("a", 1, &none), every("a", 1, &none)); err == nil {
 		t.Error("two subjects of one name")
 	}
-	broken := Subject{Name: "gone", Callers: 1, Connect: func(context.Context, int) (Call, error) { return nil, errors.New("nobody there") }}
-	if _, err := Measure(t.Context(), Plan{Duration: 1, Turns: 1}, "", broken); err == nil || err.Error() != "gone: nobody there" {
+	broken := Subject{Name: "gone", Callers: 1, Connect: func(context.Context, int) (Call, error) { return nil, errors.New("no answer") }}
+	if _, err := Measure(t.Context(), Plan{Duration: 1, Turns: 1}, "", broken); err == nil || err.Error() != "gone: no answer" {
 		t.Errorf("%v", err)
 	}
 }
@@ -203,6 +206,10 @@ func TestHTML(t *testing.T) {
 	if strings.Contains(page, "http://") || strings.Contains(page, "https://") {
 		t.Error("the page needs something else")
 	}
+	drawn := func(a xml.Attr) bool { // the points of a curve
+		return a.Name.Local == "points" && len(strings.Fields(a.Value)) > 5 &&
+			!strings.Contains(a.Value, "NaN") && !strings.Contains(a.Value, "Inf")
+	}
 	plots := 0
 	for rest := page; ; plots++ {
 		_, after, ok := strings.Cut(rest, "<svg ")
@@ -220,12 +227,8 @@ func TestHTML(t *testing.T) {
 			if err != nil {
 				t.Fatalf("%v in %s", err, svg)
 			}
-			if e, ok := token.(xml.StartElement); ok && e.Name.Local == "polyline" {
-				for _, a := range e.Attr {
-					if a.Name.Local == "points" && len(strings.Fields(a.Value)) > 5 && !strings.Contains(a.Value, "NaN") && !strings.Contains(a.Value, "Inf") {
-						lines++
-					}
-				}
+			if e, ok := token.(xml.StartElement); ok && e.Name.Local == "polyline" && slices.ContainsFunc(e.Attr, drawn) {
+				lines++
 			}
 		}
 		if lines != 2 {

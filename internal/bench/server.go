@@ -31,7 +31,8 @@ func Start(ctx context.Context, program, data string, users, posts int) (*Server
 	if err := ignoreGone(os.Remove(credentials)); err != nil {
 		return nil, err
 	}
-	s, err := launch(ctx, program, data, credentials, "dev", "--listen", "127.0.0.1:0", "--credentials", credentials, "--users", strconv.Itoa(users), "--posts", strconv.Itoa(posts))
+	s, err := launch(ctx, program, data, credentials, "dev", "--listen", "127.0.0.1:0", "--credentials", credentials,
+		"--users", strconv.Itoa(users), "--posts", strconv.Itoa(posts))
 	if err != nil {
 		return nil, err
 	}
@@ -57,7 +58,7 @@ func (s *Server) serve(ctx context.Context, program string) (served *Server, sec
 		return nil, 0, err
 	}
 	address := l.Addr().String()
-	if err := l.Close(); err != nil { // nobody is likely to take the port meanwhile
+	if err := l.Close(); err != nil { // no other process is likely to take the port meanwhile
 		return nil, 0, err
 	}
 	file := filepath.Join(s.data, "admin.json")

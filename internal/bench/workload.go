@@ -140,7 +140,7 @@ type Workload struct {
 	// makes each as likely as any other.
 	Zipf float64
 
-	// Hot calls about one post only, another in each turn, so that nobody has liked it when the turn begins.
+	// Hot calls about one post only, another in each turn, so that it has no likes when the turn begins.
 	Hot bool
 
 	// Page is how many a page has at most; 0 means 100.
@@ -172,7 +172,7 @@ type requests struct {
 	world World
 	host  string
 	users []User        // in an order of their own: neighbours are not neighbours in the store
-	next  atomic.Uint64 // user: they take turns, so that a like is new until everybody has liked
+	next  atomic.Uint64 // user: they take turns, so that a like is new until every user has liked
 
 	query string // of a read
 

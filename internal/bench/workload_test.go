@@ -94,7 +94,9 @@ func TestMixIsRespected(t *testing.T) {
 }
 
 func TestParseMixRefuses(t *testing.T) {
-	for _, text := range []string{"", "like", "like=99", "like=60,unlike=60", "like=50,like=50", "love=100", "like=-1,unlike=101", "like=100,"} {
+	for _, text := range []string{
+		"", "like", "like=99", "like=60,unlike=60", "like=50,like=50", "love=100", "like=-1,unlike=101", "like=100,",
+	} {
 		if m, err := ParseMix(text); err == nil {
 			t.Errorf("%q is %v", text, m)
 		}
@@ -198,7 +200,7 @@ func TestSignature(t *testing.T) {
 		base := r.Method + "&" + url.QueryEscape("http://"+r.Host+r.URL.Path) + "&" + url.QueryEscape(strings.Join(parameters, "&"))
 		i := slices.IndexFunc(w.Users, func(u User) bool { return u.OAuth1Token == token })
 		if i < 0 {
-			t.Fatalf("nobody has the token of %s", header)
+			t.Fatalf("no user has the token of %s", header)
 		}
 		mac := hmac.New(sha1.New, []byte("sec%2Bret&"+w.Users[i].OAuth1TokenSecret))
 		mac.Write([]byte(base))
