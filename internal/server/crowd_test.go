@@ -14,8 +14,6 @@ import (
 	"liked/internal/server"
 )
 
-const noRoom = `{"title":"Service Unavailable","detail":"Service Unavailable","type":"about:blank","status":503}`
-
 // dial opens a connection and leaves it to the test's end.
 func dial(t *testing.T, base string) net.Conn {
 	t.Helper()
@@ -59,11 +57,11 @@ func TestConnectionsAreBounded(t *testing.T) {
 			t.Fatalf("a connection that there is room for: got %s", resp.Status)
 		}
 	}
-	// Whether it has sent a request yet or not, and however much.
-	for _, sent := range []string{"", request, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n" + strings.Repeat(" ", 100_000)} {
+	large := "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n" + strings.Repeat(" ", 100_000)
+	for _, sent := range []string{"", request, large} {
 		conn := dial(t, srv.URL())
 		resp, body := ask(t, conn, sent)
-		if resp.StatusCode != 503 || body != noRoom || !resp.Close || resp.Header.Get("Retry-After") != "1" ||
+		if resp.StatusCode != 503 || body != unavailable || !resp.Close || resp.Header.Get("Retry-After") != "1" ||
 			resp.Header.Get("Content-Type") != "application/json; charset=utf-8" {
 			t.Errorf("one connection too many, %d bytes sent: got %s %v %s", len(sent), resp.Status, resp.Header, body)
 		}
@@ -75,7 +73,8 @@ func TestConnectionsAreBounded(t *testing.T) {
 	if status, _ := get(t, c, srv.AdminURL()+"/readyz", ""); status != 200 {
 		t.Errorf("/readyz: got %d", status)
 	}
-	if _, metrics := get(t, c, srv.AdminURL()+"/metrics", ""); !strings.Contains(metrics, `liked_connections_refused_total{listener="listen"} 3`) {
+	_, metrics := get(t, c, srv.AdminURL()+"/metrics", "")
+	if !strings.Contains(metrics, `liked_connections_refused_total{listener="listen"} 3`) {
 		t.Error("the metrics do not say that 3 connections were refused")
 	}
 
@@ -91,7 +90,7 @@ func TestConnectionsAreBounded(t *testing.T) {
 	}
 }
 
-// Who expects TLS could not read an answer in the clear.
+// With TLS, one connection too many is closed: its client could not read an answer in the clear.
 func TestConnectionsAreBoundedWithTLS(t *testing.T) {
 	t.Parallel()
 	cert, key, pool := certificate(t)
@@ -105,10 +104,10 @@ func TestConnectionsAreBoundedWithTLS(t *testing.T) {
 	}
 }
 
-// A cache may have one MiB, and neither less nor more than any machine has.
+// A cache has at least one MiB, and at most a size that a machine can have.
 func TestCacheSize(t *testing.T) {
 	for _, mib := range []int{-1, 1<<20 + 1} {
-		if err := (server.Config{CacheMiB: mib}).Validate(); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("cache: %d MiB are not", mib)) {
+		if err := (server.Config{CacheMiB: mib}).Validate(); !says(err, fmt.Sprintf("cache: %d MiB are not", mib)) {
 			t.Errorf("a cache of %d MiB: %v, want a refusal", mib, err)
 		}
 	}
@@ -118,7 +117,7 @@ func TestCacheSize(t *testing.T) {
 func TestMaxConnections(t *testing.T) {
 	t.Parallel()
 	for _, n := range []int{-1, 1_000_001} {
-		if err := (server.Config{MaxConnections: n}).Validate(); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("max-connections: %d is not", n)) {
+		if err := (server.Config{MaxConnections: n}).Validate(); !says(err, fmt.Sprintf("max-connections: %d is not", n)) {
 			t.Errorf("%d: got %v", n, err)
 		}
 	}

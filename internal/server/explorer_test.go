@@ -34,7 +34,7 @@ func explorerOf(t *testing.T, s *server.Server) map[string]string {
 	return found
 }
 
-// The page says a token only where everybody who could use it knows it anyway.
+// The page contains a token only where every caller who could use it knows it anyway.
 func TestExplorerToken(t *testing.T) {
 	world := func(number uint64) *seed.Options {
 		return &seed.Options{Users: 7, Posts: 8, Seed: number, TokenLifetime: time.Hour}
@@ -50,7 +50,7 @@ func TestExplorerToken(t *testing.T) {
 		{"kept", server.Config{Seed: world(1), Data: data}, false, true},
 		{"what dev kept, without a world", server.Config{Data: data}, false, false},
 		{"beyond this machine", server.Config{Seed: world(1), Listen: "0.0.0.0:0"}, false, true},
-		{"for whoever reaches the public address", server.Config{Seed: world(1), PublicURL: "https://likes.example"}, false, true},
+		{"with a public address", server.Config{Seed: world(1), PublicURL: "https://likes.example"}, false, true},
 		{"no world", server.Config{}, false, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -85,9 +85,13 @@ func TestExplorerApp(t *testing.T) {
 	if after["client"] != before["client"] || before["client"] == "" || after["origins"] != "https://likes.example" {
 		t.Errorf("got %v after %v", after, before)
 	}
-	for redirect, want := range map[string]int{"https://likes.example/explorer": http.StatusOK, "https://likes.example/explorer/": http.StatusBadRequest,
-		s.URL() + "/explorer": http.StatusBadRequest} {
-		resp, err := http.Get(s.URL() + "/i/oauth2/authorize?response_type=code&state=s&scope=users.read&code_challenge=c&client_id=" + after["client"] + "&redirect_uri=" + redirect)
+	for redirect, want := range map[string]int{
+		"https://likes.example/explorer":  http.StatusOK,
+		"https://likes.example/explorer/": http.StatusBadRequest,
+		s.URL() + "/explorer":             http.StatusBadRequest,
+	} {
+		resp, err := http.Get(s.URL() + "/i/oauth2/authorize?response_type=code&state=s&scope=users.read&code_challenge=c" +
+			"&client_id=" + after["client"] + "&redirect_uri=" + redirect)
 		if err != nil {
 			t.Fatal(err)
 		}

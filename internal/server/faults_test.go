@@ -65,7 +65,7 @@ func serveFaulty(data string) error {
 			failing.Store(in.Text())
 			fmt.Println("so be it")
 		}
-		stop() // whoever started this process is gone
+		stop() // the test that started this process has ended
 	}()
 	if err := json.NewEncoder(os.Stdout).Encode(seed.Credentials{URL: srv.URL(), AdminURL: srv.AdminURL()}); err != nil {
 		return err
@@ -143,8 +143,8 @@ func (f *faulty) stop(t *testing.T) error {
 	return f.cmd.Wait()
 }
 
-// refused is X's answer of a server that cannot.
-const refused = `{"title":"Service Unavailable","detail":"Service Unavailable","type":"about:blank","status":503}`
+// unavailable is X's body of a 503.
+const unavailable = `{"title":"Service Unavailable","detail":"Service Unavailable","type":"about:blank","status":503}`
 
 // caller asks a server for things.
 type caller struct {
@@ -170,22 +170,8 @@ func (c caller) likers(t *testing.T, post int) (int, string) {
 
 func (c caller) ask(t *testing.T, method, url string, user int, body string) (int, string) {
 	t.Helper()
-	r, err := http.NewRequest(method, url, strings.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.Header.Set("Authorization", "Bearer "+c.Users[user].AccessToken)
-	r.Header.Set("Content-Type", "application/json")
-	resp, err := c.Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return resp.StatusCode, string(text)
+	resp, text := send(t, c.Client, method, url, c.Users[user].AccessToken, body)
+	return resp.StatusCode, text
 }
 
 // allRefused expects that nothing works, and that the probes say why.
@@ -202,12 +188,12 @@ func (c caller) allRefused(t *testing.T, why string) {
 func (c caller) callsRefused(t *testing.T) {
 	t.Helper()
 	for _, on := range []bool{true, false} {
-		if status, body := c.like(t, 0, 0, on); status != 503 || body != refused {
-			t.Errorf("a like set %t: got %d %s, want 503 %s", on, status, body, refused)
+		if status, body := c.like(t, 0, 0, on); status != 503 || body != unavailable {
+			t.Errorf("a like set %t: got %d %s, want 503 %s", on, status, body, unavailable)
 		}
 	}
-	if status, body := c.likers(t, 0); status != 503 || body != refused {
-		t.Errorf("who likes a post: got %d %s, want 503 %s", status, body, refused)
+	if status, body := c.likers(t, 0); status != 503 || body != unavailable {
+		t.Errorf("who likes a post: got %d %s, want 503 %s", status, body, unavailable)
 	}
 }
 
@@ -241,8 +227,8 @@ func TestDiskFails(t *testing.T) {
 				}
 			}
 			f.fail(t, kind)
-			if status, body := c.like(t, 2, 0, true); status != 503 || body != refused {
-				t.Errorf("the like that meets the fault: got %d %s, want 503 %s", status, body, refused)
+			if status, body := c.like(t, 2, 0, true); status != 503 || body != unavailable {
+				t.Errorf("the like that meets the fault: got %d %s, want 503 %s", status, body, unavailable)
 			}
 			const wanted = "the disk refused a write; restart the server once it is well"
 			c.allRefused(t, wanted)
@@ -251,7 +237,8 @@ func TestDiskFails(t *testing.T) {
 			if err := f.stop(t); err == nil {
 				t.Error("the server ended as if nothing had been wrong")
 			}
-			if log := f.logged(); strings.Count(log, "refusing all calls from now on: "+wanted) != 1 || !strings.Contains(log, "input/output error") {
+			log := f.logged()
+			if strings.Count(log, "refusing all calls from now on: "+wanted) != 1 || !strings.Contains(log, "input/output error") {
 				t.Error("the log does not say, or not once, what is wrong and what to do")
 			}
 
@@ -296,14 +283,16 @@ func TestReadsFail(t *testing.T) {
 	if err := f.stop(t); err != nil {
 		t.Errorf("the server: %v", err)
 	}
-	if log := f.logged(); !strings.Contains(log, "the disk refuses to be read or written; the log of the system says why") || !strings.Contains(log, "input/output error") {
-		t.Error("the log does not say what is wrong")
+	for _, want := range []string{"the disk refuses to be read or written; the log of the system says why", "input/output error"} {
+		if !strings.Contains(f.logged(), want) {
+			t.Errorf("the log lacks %q", want)
+		}
 	}
 	start(t, server.Config{Data: data}) // proves itself
 }
 
-// A disk that does not answer keeps nobody until their connection is cut: they get X's 503, and later ones get it at once.
-// When the disk goes on so does the server, with no restart, and what was refused has happened or not.
+// Requests that wait for a disk that does not answer get X's 503 before their connection is cut, and later ones get it at
+// once. When the disk answers again the server goes on without a restart; what was refused has happened or not.
 func TestDiskDoesNotAnswer(t *testing.T) {
 	t.Parallel()
 	var mu sync.Mutex
@@ -340,8 +329,8 @@ func TestDiskDoesNotAnswer(t *testing.T) {
 	release := sync.OnceFunc(func() { set(nil); close(standing) })
 	defer release() // before the server is stopped
 	set(standing)
-	if status, body := c.like(t, 1, 0, true); status != 503 || body != refused {
-		t.Errorf("a like that the disk keeps: got %d %s, want 503 %s", status, body, refused)
+	if status, body := c.like(t, 1, 0, true); status != 503 || body != unavailable {
+		t.Errorf("a like that the disk keeps: got %d %s, want 503 %s", status, body, unavailable)
 	}
 	c.allRefused(t, "the disk has not answered")
 	release()

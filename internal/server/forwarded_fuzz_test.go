@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// FuzzForwarded: whatever stands in the headers that proxies add, the client's address is one, of the connection or named
-// in the header, and headers of somebody who is not trusted change nothing.
+// FuzzForwarded: with any text in the headers that proxies add, the client's address is a valid one, of the connection or
+// named in the header, and headers of a proxy that is not trusted change nothing.
 func FuzzForwarded(f *testing.F) {
 	if seeds, err := os.ReadDir("testdata/fuzz/FuzzForwarded"); err != nil || len(seeds) == 0 {
 		f.Fatalf("no seeds in testdata/fuzz: %v", err)

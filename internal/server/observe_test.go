@@ -31,21 +31,24 @@ func BenchmarkObserve(b *testing.B) {
 	}
 }
 
-// A line says all that there is to say of a request, in one order, whatever its method.
-func TestLine(t *testing.T) {
+// The log line of a request has all that is known of it, always in the same order.
+func TestRequestLogLine(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		x    exchange.Exchange
 		want string
 	}{
-		{"like", exchange.Exchange{Operation: "usersIdLike", Method: "POST", TransactionID: "2f6a", Status: 200, App: 7, User: 9, Duration: 1234567},
+		{"like", exchange.Exchange{Operation: "usersIdLike", Method: "POST", TransactionID: "2f6a", Status: 200,
+			App: 7, User: 9, Duration: 1234567},
 			"level=INFO msg=request operation=usersIdLike method=POST status=200 duration=1.234567ms transaction=2f6a app=7 user=9"},
 		{"made-up method", exchange.Exchange{Operation: "usersIdLike", Method: "A=B", TransactionID: "2f6a", Status: 405, Why: `no "A=B"`},
 			`level=INFO msg=request operation=usersIdLike method="A=B" status=405 duration=0s transaction=2f6a why="no \"A=B\""`},
 		{"unknown operation", exchange.Exchange{Operation: "x", Method: "GET", TransactionID: "2f6a", Status: 404},
 			"level=INFO msg=request operation=none method=GET status=404 duration=0s transaction=2f6a"},
-		{"fault", exchange.Exchange{Operation: "usersIdLike", Method: "POST", TransactionID: "2f6a", Status: 500, App: 7, User: 9, Why: "w", Err: errors.New("disk: full")},
-			`level=ERROR msg=request operation=usersIdLike method=POST status=500 duration=0s transaction=2f6a app=7 user=9 why=w error="disk: full"`},
+		{"internal error", exchange.Exchange{Operation: "usersIdLike", Method: "POST", TransactionID: "2f6a", Status: 500,
+			App: 7, User: 9, Why: "w", Err: errors.New("disk: full")},
+			"level=ERROR msg=request operation=usersIdLike method=POST status=500 duration=0s transaction=2f6a app=7 user=9 " +
+				`why=w error="disk: full"`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var text strings.Builder

@@ -19,7 +19,7 @@ func TestContentionProfiles(t *testing.T) {
 	}
 	rate := func() int { return runtime.SetMutexProfileFraction(-1) }
 	if rate() != 0 {
-		t.Fatal("mutexes are sampled before anybody asks")
+		t.Fatal("mutexes are sampled before a profile is taken")
 	}
 	type answer struct {
 		status int

@@ -19,7 +19,8 @@ import (
 // signed returns the Authorization header of a GET of the URL (RFC 5849, 3.4.2), made from scratch.
 func signed(k seed.Credentials, target, nonce string) string {
 	app, user := k.Apps[0], k.Users[0]
-	params := fmt.Sprintf("oauth_consumer_key=%s&oauth_nonce=%s&oauth_signature_method=HMAC-SHA1&oauth_timestamp=%d&oauth_token=%s&oauth_version=1.0",
+	params := fmt.Sprintf("oauth_consumer_key=%s&oauth_nonce=%s&oauth_signature_method=HMAC-SHA1&"+
+		"oauth_timestamp=%d&oauth_token=%s&oauth_version=1.0",
 		app.APIKey, nonce, time.Now().Unix(), user.OAuth1Token)
 	mac := hmac.New(sha1.New, []byte(app.APISecret+"&"+user.OAuth1TokenSecret))
 	fmt.Fprintf(mac, "GET&%s&%s", url.QueryEscape(target), url.QueryEscape(params))
@@ -58,8 +59,8 @@ func TestSignedURL(t *testing.T) {
 		{"a proxy that says no host", server.Config{TrustedProxies: []string{"127.0.0.1"}}, "https://likes.test:81",
 			http.Header{"X-Forwarded-Proto": {"https"}, "Host": {"likes.test:81"}}, 200},
 		{"public url", server.Config{PublicURL: "https://Likes.test:81"}, "https://likes.test:81", nil, 200},
-		{"public url over a trusted proxy", server.Config{PublicURL: "https://likes.test:81", TrustedProxies: []string{"127.0.0.1"}}, "https://likes.test:81",
-			http.Header{"X-Forwarded-Proto": {"http"}, "X-Forwarded-Host": {"evil.test"}}, 200},
+		{"public url over a trusted proxy", server.Config{PublicURL: "https://likes.test:81", TrustedProxies: []string{"127.0.0.1"}},
+			"https://likes.test:81", http.Header{"X-Forwarded-Proto": {"http"}, "X-Forwarded-Host": {"evil.test"}}, 200},
 		{"another public url", server.Config{PublicURL: "https://likes.test:81"}, "", nil, 401},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -35,7 +35,7 @@ func (j *journal) String() string {
 	return j.buf.String()
 }
 
-// A token that somebody consented to likes a post, and what happened on the way is logged and counted like any request,
+// A token that a user consented to likes a post, and what happened on the way is logged and counted like any request,
 // without a secret.
 func TestFromConsentToLike(t *testing.T) {
 	t.Parallel()
@@ -44,14 +44,14 @@ func TestFromConsentToLike(t *testing.T) {
 		Logger: slog.New(slog.NewTextHandler(log, nil))})
 	k := srv.Credentials()
 	app, alice := k.Apps[0], k.Users[2]
-	transport := &http.Transport{}
-	defer transport.CloseIdleConnections()
-	send := func(r *http.Request, err error) (*http.Response, string) {
+	c := client(t, nil)
+	c.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	do := func(r *http.Request, err error) (*http.Response, string) {
 		t.Helper()
 		if err != nil {
 			t.Fatal(err)
 		}
-		resp, err := transport.RoundTrip(r)
+		resp, err := c.Do(r)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -62,22 +62,23 @@ func TestFromConsentToLike(t *testing.T) {
 		}
 		return resp, string(text)
 	}
-	resp, _ := send(http.NewRequest("GET", k.URL+"/i/oauth2/authorize?"+url.Values{"response_type": {"code"}, "client_id": {app.ClientID},
-		"redirect_uri": {app.RedirectURIs[0]}, "scope": {"tweet.read users.read like.write"}, "state": {"s"}, "code_challenge": {"challenge"},
-		"code_challenge_method": {"plain"}}.Encode(), nil))
+	resp, _ := send(t, c, "GET", k.URL+"/i/oauth2/authorize?"+url.Values{"response_type": {"code"}, "client_id": {app.ClientID},
+		"redirect_uri": {app.RedirectURIs[0]}, "scope": {"tweet.read users.read like.write"}, "state": {"s"},
+		"code_challenge": {"challenge"}, "code_challenge_method": {"plain"}}.Encode(), "", "")
 	to, err := resp.Location()
 	if err != nil || resp.StatusCode != 302 {
 		t.Fatalf("%s %v", resp.Status, err)
 	}
 	code := to.Query().Get("code")
 	token := func() (*http.Response, string) {
-		r, err := http.NewRequest("POST", k.URL+"/2/oauth2/token", strings.NewReader(url.Values{"grant_type": {"authorization_code"}, "code": {code},
-			"redirect_uri": {app.RedirectURIs[0]}, "code_verifier": {"challenge"}}.Encode()))
+		form := url.Values{"grant_type": {"authorization_code"}, "code": {code},
+			"redirect_uri": {app.RedirectURIs[0]}, "code_verifier": {"challenge"}}
+		r, err := http.NewRequest("POST", k.URL+"/2/oauth2/token", strings.NewReader(form.Encode()))
 		if err == nil {
 			r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 			r.SetBasicAuth(app.ClientID, app.ClientSecret)
 		}
-		return send(r, err)
+		return do(r, err)
 	}
 	resp, text := token()
 	var got struct {
@@ -87,30 +88,34 @@ func TestFromConsentToLike(t *testing.T) {
 	if err := json.Unmarshal([]byte(text), &got); err != nil || resp.StatusCode != 200 || got.In != 3600 {
 		t.Fatalf("%s %s", resp.Status, text)
 	}
-	r, err := http.NewRequest("POST", k.URL+"/2/users/"+alice.ID.String()+"/likes", strings.NewReader(`{"tweet_id":"`+k.Posts[0].ID.String()+`"}`))
-	if err == nil {
-		r.Header.Set("Content-Type", "application/json")
-		r.Header.Set("Authorization", "Bearer "+got.Token)
-	}
-	if resp, text := send(r, err); resp.StatusCode != 200 || text != `{"data":{"liked":true}}` {
+	resp, text = send(t, c, "POST", k.URL+"/2/users/"+alice.ID.String()+"/likes", got.Token, `{"tweet_id":"`+k.Posts[0].ID.String()+`"}`)
+	if resp.StatusCode != 200 || text != `{"data":{"liked":true}}` {
 		t.Errorf("%s %s", resp.Status, text)
 	}
 	if resp, _ := token(); resp.StatusCode != 400 || resp.Header.Get("X-Liked-Explain") == "" {
 		t.Errorf("%s %v", resp.Status, resp.Header)
 	}
-	if resp, text := send(http.NewRequest("GET", k.URL+"/", nil)); resp.StatusCode != 404 || text != "" {
+	if resp, text := send(t, c, "GET", k.URL+"/", "", ""); resp.StatusCode != 404 || text != "" {
 		t.Errorf("/: %s %q", resp.Status, text)
 	}
 
-	_, metrics := send(http.NewRequest("GET", k.AdminURL+"/metrics", nil))
-	for _, want := range []string{`liked_requests_total{code="302",operation="oauth2Authorize"} 1`, `liked_requests_total{code="200",operation="oauth2Token"} 1`,
-		`liked_requests_total{code="400",operation="oauth2Token"} 1`, `liked_requests_total{code="404",operation="none"} 1`} {
+	_, metrics := get(t, c, k.AdminURL+"/metrics", "")
+	for _, want := range []string{
+		`liked_requests_total{code="302",operation="oauth2Authorize"} 1`,
+		`liked_requests_total{code="200",operation="oauth2Token"} 1`,
+		`liked_requests_total{code="400",operation="oauth2Token"} 1`,
+		`liked_requests_total{code="404",operation="none"} 1`,
+	} {
 		if !strings.Contains(metrics, want) {
 			t.Errorf("the metrics lack %s", want)
 		}
 	}
 	lines := log.String()
-	for _, want := range []string{"operation=oauth2Authorize method=GET status=302", "operation=oauth2Token method=POST status=400", `why="the authorization code was redeemed before`} {
+	for _, want := range []string{
+		"operation=oauth2Authorize method=GET status=302",
+		"operation=oauth2Token method=POST status=400",
+		`why="the authorization code was redeemed before`,
+	} {
 		if !strings.Contains(lines, want) {
 			t.Errorf("the log lacks %s:\n%s", want, lines)
 		}
@@ -122,8 +127,8 @@ func TestFromConsentToLike(t *testing.T) {
 	}
 }
 
-// The seeded world's password is everybody's, and too many wrong ones are counted by the address that a trusted proxy
-// names.
+// All users of the seeded world have the same password, and too many wrong ones are counted by the address that a trusted
+// proxy names.
 func TestSignInBehindProxy(t *testing.T) {
 	t.Parallel()
 	srv, _ := start(t, server.Config{Seed: world(), TrustedProxies: []string{"127.0.0.1"}, PublicURL: "https://likes.test"})
@@ -142,7 +147,8 @@ func TestSignInBehindProxy(t *testing.T) {
 		if err != nil || form == nil || len(resp.Cookies()) != 1 {
 			t.Fatalf("%v: %s", err, page)
 		}
-		r := request(t, "POST", srv.URL()+"/login", url.Values{"username": {username}, "password": {password}, "form_token": {string(form[1])}}.Encode())
+		filled := url.Values{"username": {username}, "password": {password}, "form_token": {string(form[1])}}
+		r := request(t, "POST", srv.URL()+"/login", filled.Encode())
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 		r.Header.Set("Cookie", resp.Cookies()[0].Name+"="+resp.Cookies()[0].Value)
 		r.Header.Set("Origin", "https://likes.test")
@@ -182,9 +188,9 @@ func request(t *testing.T, method, target, body string) *http.Request {
 	return r
 }
 
-func TestAutoConsentOfNobody(t *testing.T) {
+func TestAutoConsentOfUnknownUser(t *testing.T) {
 	t.Parallel()
-	if _, err := server.New(server.Config{Seed: world(), AutoConsent: "nobody"}); err == nil || !strings.Contains(err.Error(), "auto-consent: ") {
+	if _, err := server.New(server.Config{Seed: world(), AutoConsent: "unknown"}); !says(err, "auto-consent: ") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -221,7 +227,8 @@ func TestPasswordsForAnOldWorld(t *testing.T) {
 		t.Fatal(err)
 	}
 	token := regexp.MustCompile(`name="form_token" value="([^"]*)"`).FindSubmatch(page)
-	resp, err = client.PostForm(srv.URL()+"/login", url.Values{"username": {k.Users[1].Username}, "password": {k.Users[1].Password}, "form_token": {string(token[1])}})
+	resp, err = client.PostForm(srv.URL()+"/login",
+		url.Values{"username": {k.Users[1].Username}, "password": {k.Users[1].Password}, "form_token": {string(token[1])}})
 	if err != nil {
 		t.Fatal(err)
 	}

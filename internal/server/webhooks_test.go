@@ -47,23 +47,12 @@ func TestWebhooks(t *testing.T) {
 	cl := client(t, nil)
 	ask := func(base, token, method, path, body string, status int, into any) {
 		t.Helper()
-		r, err := http.NewRequest(method, base+path, strings.NewReader(body))
-		if err != nil {
-			t.Fatal(err)
-		}
-		r.Header.Set("Authorization", "Bearer "+token)
-		r.Header.Set("Content-Type", "application/json")
-		resp, err := cl.Do(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer resp.Body.Close()
-		text, err := io.ReadAll(resp.Body)
-		if err != nil || resp.StatusCode != status {
-			t.Fatalf("%s %s %s: %d %s, %v", method, path, body, resp.StatusCode, text, err)
+		resp, text := send(t, cl, method, base+path, token, body)
+		if resp.StatusCode != status {
+			t.Fatalf("%s %s %s: %d %s", method, path, body, resp.StatusCode, text)
 		}
 		if into != nil {
-			if err := json.Unmarshal(text, into); err != nil {
+			if err := json.Unmarshal([]byte(text), into); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -83,7 +72,8 @@ func TestWebhooks(t *testing.T) {
 	admin("POST", "/admin/webhooks/7/validate", "", 404, nil)
 	admin("POST", "/admin/webhooks/"+hook.ID+"/validate", "", 200, &hook)
 	alice := k.Users[0]
-	ask(srv.URL(), alice.AccessToken, "POST", "/2/activity/subscriptions", `{"event_type":"like.create","filter":{"user_id":"`+alice.ID.String()+`"},"webhook_id":"`+hook.ID+`"}`, 200, nil)
+	ask(srv.URL(), alice.AccessToken, "POST", "/2/activity/subscriptions",
+		`{"event_type":"like.create","filter":{"user_id":"`+alice.ID.String()+`"},"webhook_id":"`+hook.ID+`"}`, 200, nil)
 	ask(srv.URL(), alice.AccessToken, "POST", "/2/users/"+alice.ID.String()+"/likes", `{"tweet_id":"`+k.Posts[0].ID.String()+`"}`, 200, nil)
 
 	var dead struct {
@@ -97,8 +87,13 @@ func TestWebhooks(t *testing.T) {
 		t.Errorf("got %q", why)
 	}
 	_, metrics := get(t, cl, srv.AdminURL()+"/metrics", "")
-	for _, want := range []string{`liked_webhook_attempts_total{outcome="dead"} 1`, `liked_webhook_attempts_total{outcome="challenge_right"} 2`,
-		`liked_webhooks{state="valid"} 1`, `liked_webhooks{state="invalid"} 0`, "liked_webhook_delay_seconds 0"} {
+	for _, want := range []string{
+		`liked_webhook_attempts_total{outcome="dead"} 1`,
+		`liked_webhook_attempts_total{outcome="challenge_right"} 2`,
+		`liked_webhooks{state="valid"} 1`,
+		`liked_webhooks{state="invalid"} 0`,
+		"liked_webhook_delay_seconds 0",
+	} {
 		if !strings.Contains(metrics, want) {
 			t.Errorf("the metrics lack %s", want)
 		}
@@ -146,7 +141,7 @@ func until(t *testing.T, what string, true func() bool) {
 	}
 }
 
-// A server that was not told otherwise calls nobody but the public internet.
+// Unless its configuration says otherwise, a server delivers webhooks to the public internet only.
 func TestWebhooksArePublic(t *testing.T) {
 	t.Parallel()
 	srv, _ := start(t, server.Config{Seed: world()})
@@ -158,22 +153,13 @@ func TestWebhooksArePublic(t *testing.T) {
 		endpoint.URL:                "UrlValidationFailed: the URL of a webhook must be https",
 		"https://127.0.0.1/":        "UrlValidationFailed: the URL of a webhook must lead to the public internet",
 		"https://localhost:" + port: "UrlValidationFailed: the URL of a webhook must have no port",
-		"https://localhost/":        "CrcValidationFailed: URL returned bad response during CRC with error: its address is not one of the public internet",
+		"https://localhost/": "CrcValidationFailed: URL returned bad response during CRC with error: " +
+			"its address is not one of the public internet",
 	} {
-		r, err := http.NewRequest("POST", srv.URL()+"/2/webhooks", strings.NewReader(`{"url":"`+url+`"}`))
-		if err != nil {
-			t.Fatal(err)
-		}
-		r.Header.Set("Authorization", "Bearer "+srv.Credentials().Apps[0].BearerToken)
-		r.Header.Set("Content-Type", "application/json")
-		resp, err := client(t, nil).Do(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		body, err := io.ReadAll(resp.Body)
-		resp.Body.Close()
-		if err != nil || resp.StatusCode != 400 || !strings.Contains(string(body), want) {
-			t.Errorf("%s: got %d %s, %v; want %s", url, resp.StatusCode, body, err, want)
+		app := srv.Credentials().Apps[0]
+		resp, body := send(t, client(t, nil), "POST", srv.URL()+"/2/webhooks", app.BearerToken, `{"url":"`+url+`"}`)
+		if resp.StatusCode != 400 || !strings.Contains(body, want) {
+			t.Errorf("%s: got %d %s; want %s", url, resp.StatusCode, body, want)
 		}
 	}
 	if called {
