@@ -47,7 +47,8 @@ type Grants interface {
 	// before; in that case the grant that the first redemption made is revoked in this step (RFC 6749, 4.1.2).
 	RedeemCode(ctx context.Context, code Hash, g Grant, t Tokens, at time.Time) error
 
-	// AddGrant adds a grant with its first tokens.
+	// AddGrant adds a grant with its first tokens. Conflict if there is a grant with this id or a token with one of these
+	// hashes, or was until it was revoked and not swept since.
 	AddGrant(ctx context.Context, g Grant, t Tokens) error
 	// AccessToken and RefreshToken return a token of a living grant, NotFound otherwise. Expiry is for the caller to judge.
 	AccessToken(ctx context.Context, token Hash) (AccessToken, Grant, error)

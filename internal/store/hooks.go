@@ -32,7 +32,8 @@ type Hooks interface {
 
 	// Progress returns how far the webhook is. NotFound if it is not there.
 	Progress(ctx context.Context, id liked.WebhookID) (Progress, error)
-	// Advance moves the offsets of webhooks forward, never back. Those of webhooks that are gone are left out.
+	// Advance moves the offsets of webhooks forward, never back. Those of webhooks that are gone are left out. Each webhook is
+	// a step of its own: a crash may leave some where they were.
 	Advance(ctx context.Context, to map[liked.WebhookID]liked.Positions) error
 
 	// AddDeadLetters adds dead letters of one webhook and one event, and moves the webhook's offset in the partition of the

@@ -49,8 +49,8 @@ type Pair struct {
 	From, To liked.UserID
 }
 
-// Like is a like that is there. Imported, its Seq is a wish: the next one is taken where another like of the user or of
-// the post has it.
+// Like is a like that is there. Imported, its Seq is a wish: where another like of the user or of the post has it, it gets
+// one after all that the two have in that millisecond.
 type Like struct {
 	User liked.UserID
 	Post liked.PostID // the original, never a repost; Import takes either

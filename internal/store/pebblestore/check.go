@@ -50,7 +50,7 @@ func (c *checker) check() error {
 		return err
 	}
 	c.horizon, c.imported = liked.Seq(horizon), liked.Seq(imported)
-	for _, step := range []func() error{c.names, c.references, c.authored, c.userCounts, c.postCounts, c.likes, c.relations, c.log, c.hooks} {
+	for _, step := range []func() error{c.names, c.references, c.authored, c.userCounts, c.postCounts, c.likes, c.relations, c.log, c.grants, c.hooks} {
 		if err := step(); err != nil {
 			return err
 		}
@@ -334,6 +334,40 @@ func (c *checker) relations() error {
 		}
 	}
 	return nil
+}
+
+// grants holds tokens, and the lists of users' grants, against the grants.
+func (c *checker) grants() error {
+	for tag, id := range map[byte]func(key []byte) []byte{
+		tagGrantOf: func(key []byte) []byte { return key[9:] },
+		tagTokenOf: func(key []byte) []byte { return key[1:17] },
+	} {
+		err := c.scan(tag, func(key, _ []byte) error {
+			id := store.GrantID(id(key))
+			there, err := exists(c.r, grantKey(id))
+			if err == nil && !there && tag == tagTokenOf {
+				there, err = exists(c.r, endedKey(id))
+			}
+			if err == nil && !there {
+				c.problem("the key %x belongs to no grant", key)
+			}
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return c.scan(tagGrant, func(key, value []byte) error {
+		g, err := decodeGrant(store.GrantID(key[1:]), value)
+		if err != nil {
+			return damaged(key, err)
+		}
+		if there, err := exists(c.r, grantOfKey(g.User, g.ID)); err != nil || there {
+			return err
+		}
+		c.problem("grant %x is not among those of user %v", g.ID, g.User)
+		return nil
+	})
 }
 
 // log replays each partition: what was said last of a like is what is.

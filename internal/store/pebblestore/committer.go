@@ -1,10 +1,12 @@
 package pebblestore
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"sync"
 	"time"
@@ -136,8 +138,7 @@ type committer struct {
 	lastSeq  liked.Seq
 	horizon  liked.Seq // the like log was pruned below it
 	imported liked.Seq // highest position of an imported like
-	runs     runs
-	newestAt int64 // newest time that a like was given, in milliseconds
+	newestAt int64     // newest time that a like was given, in milliseconds
 
 	changes []change // of the group's batch, which do not stand in it yet
 	counts  countCache
@@ -153,7 +154,7 @@ type change struct {
 }
 
 func (c *committer) init(s *Store, last, horizon, imported liked.Seq, newestAt int64) {
-	*c = committer{s: s, lastSeq: last, horizon: horizon, imported: imported, runs: make(runs), newestAt: newestAt, toSync: make(chan *group, maxInFlight-1),
+	*c = committer{s: s, lastSeq: last, horizon: horizon, imported: imported, newestAt: newestAt, toSync: make(chan *group, maxInFlight-1),
 		group: new(group)}
 	c.counts.init()
 }
@@ -176,15 +177,11 @@ func (s *Store) run() {
 		<-synced
 		close(s.stopped)
 	}()
-	prune := time.NewTicker(s.prune)
-	defer prune.Stop()
 	c := &s.committer
 	for {
 		select {
 		case <-s.queue.wake:
 			c.drain()
-		case <-prune.C:
-			c.prune()
 		case <-s.stop:
 			c.flush(true)
 			return
@@ -314,9 +311,13 @@ func (s *Store) sync(ended chan<- struct{}) {
 	}
 }
 
-// tx is one operation: what it reads is the state before it, what it writes happens whole or not at all.
+// tx is one operation: what it reads is the state before it, what it writes happens whole or not at all. All likes wait
+// for it, so what it reads and writes must not grow with the data: it looks up keys that it knows, and a scan ends after
+// a number of rows that does not depend on how many there are. What may be many rows is found on a snapshot before, and
+// dealt with in steps (inSteps).
 type tx struct {
 	c      *committer
+	rows   int      // read and written so far
 	inStep bool     // reads see what the operation has written so far, too
 	hooks  bool     // webhooks or subscriptions change
 	made   []uint64 // marks of what changes and cached principals are made of
@@ -327,15 +328,75 @@ type tx struct {
 	newRules bool // it does, whatever heads there are
 }
 
-func (t *tx) db() pebble.Reader {
+func (t *tx) db() pebble.Reader { return t }
+
+func (t *tx) source() pebble.Reader {
 	if t.inStep {
 		return t.c.group.batch
 	}
 	return t.c.s.db
 }
 
-func (t *tx) set(key, value []byte) { must(t.c.batch().Set(key, value, nil)) }
-func (t *tx) delete(key []byte)     { must(t.c.batch().Delete(key, nil)) }
+// Get, NewIter, NewIterWithContext and Close make an operation a pebble.Reader that counts what is read.
+func (t *tx) Get(key []byte) ([]byte, io.Closer, error) {
+	t.rows++
+	return t.source().Get(key)
+}
+
+func (t *tx) NewIter(o *pebble.IterOptions) (*pebble.Iterator, error) {
+	t.rows++
+	return t.source().NewIter(o)
+}
+
+func (t *tx) NewIterWithContext(_ context.Context, o *pebble.IterOptions) (*pebble.Iterator, error) {
+	return t.NewIter(o)
+}
+
+func (t *tx) Close() error { return nil }
+
+func (t *tx) set(key, value []byte) {
+	t.rows++
+	must(t.c.batch().Set(key, value, nil))
+}
+
+func (t *tx) delete(key []byte) {
+	t.rows++
+	must(t.c.batch().Delete(key, nil))
+}
+
+// deleteRange costs what one delete does.
+func (t *tx) deleteRange(from, to []byte) {
+	t.rows++
+	must(t.c.batch().DeleteRange(from, to, nil))
+}
+
+// stepRows is how many of the keys that inSteps finds one operation deals with.
+const stepRows = 64
+
+// inSteps calls f with the keys that find passes to take, stepRows at a time. find looks for them while other calls go on;
+// each call of f is an operation, and must look again at what may have changed since.
+func (s *Store) inSteps(ctx context.Context, find func(take func(key []byte) error) error, f func(t *tx, keys [][]byte) error) error {
+	if err := s.enter(ctx); err != nil {
+		return err
+	}
+	defer s.leave()
+	var keys [][]byte
+	step := func() error {
+		taken := keys
+		keys = nil
+		return s.update(ctx, func(t *tx) error { return f(t, taken) })
+	}
+	err := find(func(key []byte) error {
+		if keys = append(keys, bytes.Clone(key)); len(keys) < stepRows {
+			return nil
+		}
+		return step()
+	})
+	if err == nil && len(keys) > 0 {
+		err = step()
+	}
+	return err
+}
 
 // must is for errors of a batch, which has none while it is being filled.
 func must(err error) {
@@ -349,6 +410,9 @@ func (c *committer) run(r *request) {
 	t := tx{c: c}
 	if r.err = r.run(&t); r.err != nil {
 		c.discard()
+	}
+	if c.s.onStep != nil {
+		c.s.onStep(t.rows)
 	}
 	c.group.requests = append(c.group.requests, r)
 	rules := r.err == nil && (len(t.users)+len(t.posts) > 0 || t.newRules)

@@ -16,6 +16,8 @@ type likeFilter struct {
 	least int                      // words, at least
 	now   atomic.Pointer[likeBits] // has all likes that can be read; nil: there is none that has
 	next  atomic.Pointer[likeBits] // is being filled to take its place
+
+	filling atomic.Bool // there is a next one, or will be in a moment
 }
 
 // likeBits is a Bloom filter with all bits of a like in one word. What is put into it stays: a like that was taken back, or
@@ -84,7 +86,7 @@ func (f *likeFilter) lacks(id likeID) bool {
 
 // crowded reports whether the filter should be filled anew, larger if it may be. It is the committer's to ask.
 func (f *likeFilter) crowded() bool {
-	if f.next.Load() != nil { // first: now stays as it is while nothing is being filled
+	if f.filling.Load() { // first: now stays as it is while nothing is being filled
 		return false
 	}
 	now := f.now.Load()
@@ -119,9 +121,11 @@ func (s *Store) fill(words int) {
 	if s.enter(context.Background()) != nil {
 		return
 	}
-	next := s.filter.begin(words)
+	s.filter.filling.Store(true)
 	go func() {
 		defer s.leave()
+		defer s.filter.filling.Store(false)
+		next := s.filter.begin(words)
 		whole, err := s.readInto(next)
 		for err == nil && !whole && len(next.words) < s.filter.limit && !s.isClosing() {
 			next = s.filter.begin(growth * len(next.words))

@@ -14,7 +14,7 @@ import (
 // wholeFilter waits until the store has put all likes into its filter.
 func wholeFilter(t *testing.T, s *Store) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); s.filter.now.Load() == nil || s.filter.next.Load() != nil; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(10 * time.Second); s.filter.now.Load() == nil || s.filter.filling.Load(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("after ten seconds the filter does not have all likes")
 		}
@@ -85,7 +85,7 @@ func TestFilter(t *testing.T) {
 	like(1, 2, true, false)
 	like(1, 1, true, true)
 	like(1, 1, true, false)
-	for end := time.Now().Add(10 * time.Second); s.filter.next.Load() != nil; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(10 * time.Second); s.filter.filling.Load(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("after ten seconds the filter is not given up")
 		}

@@ -185,13 +185,14 @@ func (t *tx) addGrant(g *store.Grant, tokens *store.Tokens) error {
 	return t.addTokens(g.ID, tokens)
 }
 
+// openGrant adds a grant. One that has ended must have lost all its tokens before its id is given again.
 func (t *tx) openGrant(g *store.Grant) error {
-	taken, err := exists(t.db(), grantKey(g.ID))
-	if err != nil {
-		return err
-	}
-	if taken {
-		return liked.Errorf(liked.Conflict, "grant %x exists already", g.ID)
+	for _, key := range [][]byte{grantKey(g.ID), endedKey(g.ID)} {
+		if taken, err := exists(t.db(), key); err != nil {
+			return err
+		} else if taken {
+			return liked.Errorf(liked.Conflict, "grant %x exists already, or did until lately", g.ID)
+		}
 	}
 	t.set(grantKey(g.ID), encodeGrant(g))
 	t.set(grantOfKey(g.User, g.ID), nil)
@@ -282,41 +283,18 @@ func (s *Store) RevokeGrant(ctx context.Context, id store.GrantID) error {
 	return s.update(ctx, func(t *tx) error { return t.revoke(id) })
 }
 
-// revoke removes a grant and all its tokens; it is no error if there is none.
+// revoke ends a grant, which ends all its tokens, since none counts without its grant: they are left to Sweep, however
+// many there are. It is no error if there is no such grant.
 func (t *tx) revoke(id store.GrantID) error {
 	g, ok, err := read(t.db(), grantKey(id), decoding(id, decodeGrant))
 	if err != nil || !ok {
 		return err
 	}
-	err = scan(t.db(), tokenOfKey(id, 0, store.Hash{})[:17], nil, func(key, _ []byte) (bool, error) {
-		_, k, h := splitTokenOfKey(key)
-		if k == kindSpent {
-			k = kindRefresh
-		}
-		if k == kindAccess {
-			tok, ok, err := read(t.db(), hashKey(k, h), decodeToken)
-			if err != nil {
-				return false, err
-			}
-			if ok {
-				t.delete(expiryKey(tok.time, k, h))
-			}
-		}
-		t.delete(hashKey(k, h))
-		t.delete(key)
-		return true, nil
-	})
-	if err != nil {
-		return err
-	}
-	t.endGrant(&g)
+	t.delete(grantKey(id))
+	t.delete(grantOfKey(g.User, id))
+	t.set(endedKey(id), nil)
+	t.made = append(t.made, grantMark(id))
 	return nil
-}
-
-func (t *tx) endGrant(g *store.Grant) {
-	t.delete(grantKey(g.ID))
-	t.delete(grantOfKey(g.User, g.ID))
-	t.made = append(t.made, grantMark(g.ID))
 }
 
 func (s *Store) GrantsOf(ctx context.Context, user liked.UserID) (grants []store.Grant, err error) {
@@ -419,41 +397,40 @@ func (s *Store) DeleteSession(ctx context.Context, id store.Hash) error {
 	})
 }
 
-// sweepStep is how many records Sweep removes before it lets other writes pass.
-const sweepStep = 500
-
-// Sweep goes step by step, so that it does not hold up likes; each step leaves a whole store. A grant that has nothing
-// left but spent refresh tokens is over, too.
 func (s *Store) Sweep(ctx context.Context, now time.Time) error {
-	for more := true; more; {
-		err := s.update(ctx, func(t *tx) (err error) {
-			more, err = t.sweep(now)
-			return err
-		})
-		if err != nil {
-			return err
-		}
+	err := s.inSteps(ctx, func(take func([]byte) error) error {
+		to := num(nil, tagExpiry, uint64(max(now.UnixMilli(), 0)))
+		return scanRange(s.db, []byte{tagExpiry}, to, func(key, _ []byte) (bool, error) { return true, take(key) })
+	}, (*tx).sweepExpired)
+	if err != nil {
+		return err
 	}
-	return nil
+	return s.inSteps(ctx, func(take func([]byte) error) error {
+		return scan(s.db, []byte{tagEnded}, nil, func(ended, _ []byte) (bool, error) {
+			tokens := tokensOf(store.GrantID(ended[1:]))
+			err := scan(s.db, tokens, nil, func(key, _ []byte) (bool, error) { return true, take(key) })
+			if err == nil {
+				err = take(ended)
+			}
+			return true, err
+		})
+	}, (*tx).sweepEnded)
 }
 
-func (t *tx) sweep(now time.Time) (more bool, err error) {
-	removed := 0
+// sweepExpired removes records by their keys of expiryKey. A grant that has nothing left but spent refresh tokens ends.
+func (t *tx) sweepExpired(keys [][]byte) error {
 	swept := make(map[store.GrantID][]store.Hash) // access tokens by grant
-	err = scan(t.db(), []byte{tagExpiry}, nil, func(key, _ []byte) (bool, error) {
-		milli, k, h := splitExpiryKey(key)
-		if milli >= now.UnixMilli() {
-			return false, nil
+	for _, key := range keys {
+		if ok, err := exists(t.db(), key); err != nil {
+			return err
+		} else if !ok {
+			continue
 		}
-		if removed == sweepStep {
-			more = true
-			return false, nil
-		}
-		removed++
+		_, k, h := splitExpiryKey(key)
 		if k == kindAccess {
 			tok, ok, err := read(t.db(), hashKey(k, h), decodeToken)
 			if err != nil {
-				return false, err
+				return err
 			}
 			if ok {
 				t.delete(tokenOfKey(tok.grant, k, h))
@@ -462,26 +439,46 @@ func (t *tx) sweep(now time.Time) (more bool, err error) {
 		}
 		t.delete(hashKey(k, h))
 		t.delete(key)
-		return true, nil
-	})
-	if err != nil {
-		return false, err
 	}
 	for id, gone := range swept {
 		alive := false
-		err := scan(t.db(), tokenOfKey(id, 0, store.Hash{})[:17], nil, func(key, _ []byte) (bool, error) {
+		err := scan(t.db(), tokensOf(id), nil, func(key, _ []byte) (bool, error) { // spent ones come last
 			_, k, h := splitTokenOfKey(key)
-			alive = k != kindSpent && !(k == kindAccess && slices.Contains(gone, h))
-			return !alive && k != kindSpent, nil
+			swept := k == kindAccess && slices.Contains(gone, h)
+			alive = k != kindSpent && !swept
+			return swept, nil
 		})
-		if err != nil {
-			return false, err
+		if err == nil && !alive {
+			err = t.revoke(id)
 		}
-		if !alive {
-			if err := t.revoke(id); err != nil {
-				return false, err
-			}
+		if err != nil {
+			return err
 		}
 	}
-	return more, nil
+	return nil
+}
+
+// sweepEnded removes tokens of grants that have ended by their keys of tokenOfKey, and keys of endedKey.
+func (t *tx) sweepEnded(keys [][]byte) error {
+	for _, key := range keys {
+		t.delete(key)
+		if key[0] == tagEnded {
+			continue
+		}
+		_, k, h := splitTokenOfKey(key)
+		switch k {
+		case kindSpent:
+			k = kindRefresh
+		case kindAccess:
+			tok, ok, err := read(t.db(), hashKey(k, h), decodeToken)
+			if err != nil {
+				return err
+			}
+			if ok {
+				t.delete(expiryKey(tok.time, k, h))
+			}
+		}
+		t.delete(hashKey(k, h))
+	}
+	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"maps"
+	"slices"
 	"unicode/utf8"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -46,44 +47,60 @@ func (t *tx) setCount(key []byte, n uint64) {
 	t.set(key, encodeID(n))
 }
 
+// AddWebhook looks at all webhooks on a snapshot, and starts again if there were others meanwhile.
 func (s *Store) AddWebhook(ctx context.Context, w liked.Webhook, max int) error {
 	if err := validWebhook(&w); err != nil {
 		return err
 	}
 	value := encodeWebhook(&w)
-	return s.update(ctx, func(t *tx) error {
-		if ok, err := exists(t.db(), appKey(w.App)); err != nil {
+	for {
+		before := s.Generation(store.Webhooks)
+		err := s.view(ctx, func(r pebble.Reader) error {
+			if ok, err := exists(r, appKey(w.App)); err != nil {
+				return err
+			} else if !ok {
+				return liked.Errorf(liked.NotFound, "no such app %v", w.App)
+			}
+			n := 0
+			err := scan(r, []byte{tagWebhook}, nil, func(key, value []byte) (bool, error) {
+				other, err := decodeWebhook(liked.WebhookID(field(key, 0)), value)
+				switch {
+				case err != nil:
+					return false, damaged(key, err)
+				case other.ID == w.ID:
+					return false, liked.Errorf(liked.Conflict, "webhook %v exists already", w.ID)
+				case other.App == w.App && other.URL == w.URL:
+					return false, liked.Errorf(liked.Conflict, "app %v has webhook %v with this URL", w.App, other.ID)
+				case other.App == w.App:
+					n++
+				}
+				return true, nil
+			})
+			if err == nil && n >= max {
+				err = liked.Errorf(liked.Forbidden, "app %v has %d webhooks, as many as it may", w.App, n)
+			}
 			return err
-		} else if !ok {
-			return liked.Errorf(liked.NotFound, "no such app %v", w.App)
-		}
-		all, err := webhooks(t.db())
+		})
 		if err != nil {
 			return err
 		}
-		n := 0
-		for _, other := range all {
-			switch {
-			case other.ID == w.ID:
-				return liked.Errorf(liked.Conflict, "webhook %v exists already", w.ID)
-			case other.App == w.App && other.URL == w.URL:
-				return liked.Errorf(liked.Conflict, "app %v has webhook %v with this URL", w.App, other.ID)
-			case other.App == w.App:
-				n++
+		err = s.update(ctx, func(t *tx) error {
+			if s.Generation(store.Webhooks) != before {
+				return errStale
 			}
+			p := store.Progress{}
+			for i := range p.Offsets {
+				p.Offsets[i] = t.c.lastSeq
+			}
+			t.hooks = true
+			t.set(webhookKey(w.ID), value)
+			t.set(progressKey(w.ID), encodeProgress(&p))
+			return nil
+		})
+		if err != errStale {
+			return err
 		}
-		if n >= max {
-			return liked.Errorf(liked.Forbidden, "app %v has %d webhooks, as many as it may", w.App, n)
-		}
-		p := store.Progress{}
-		for i := range p.Offsets {
-			p.Offsets[i] = t.c.lastSeq
-		}
-		t.hooks = true
-		t.set(webhookKey(w.ID), value)
-		t.set(progressKey(w.ID), encodeProgress(&p))
-		return nil
-	})
+	}
 }
 
 func noSuchWebhook(id liked.WebhookID) error {
@@ -299,14 +316,20 @@ func (s *Store) Progress(ctx context.Context, id liked.WebhookID) (p store.Progr
 
 func (s *Store) Advance(ctx context.Context, to map[liked.WebhookID]liked.Positions) error {
 	to = maps.Clone(to) // it may change by the time at which it is used
-	return s.update(ctx, func(t *tx) error {
-		for id, offsets := range to {
-			if err := t.advance(id, offsets); err != nil {
-				return err
+	for ids := range slices.Chunk(slices.Sorted(maps.Keys(to)), stepRows) {
+		err := s.update(ctx, func(t *tx) error {
+			for _, id := range ids {
+				if err := t.advance(id, to[id]); err != nil {
+					return err
+				}
 			}
+			return nil
+		})
+		if err != nil {
+			return err
 		}
-		return nil
-	})
+	}
+	return nil
 }
 
 func (t *tx) advance(id liked.WebhookID, to liked.Positions) error {
@@ -414,38 +437,5 @@ func (s *Store) RemoveDeadLetter(ctx context.Context, d store.DeadLetter) error 
 		t.delete(key)
 		t.setCount(deadNKey(d.Webhook), max(n, 1)-1)
 		return nil
-	})
-}
-
-// leaveBehind is called before entries below the horizon are forgotten: webhooks that were not past them have lost them.
-func (c *committer) leaveBehind(b *pebble.Batch, horizon liked.Seq) error {
-	return scan(c.s.db, []byte{tagProgress}, nil, func(key, value []byte) (bool, error) {
-		p, err := decodeProgress(value)
-		if err != nil {
-			return false, damaged(key, err)
-		}
-		before := p
-		for i, place := range p.Offsets {
-			if place+1 >= horizon {
-				continue
-			}
-			waiting := false
-			err := scan(c.s.db, logKey(nil, i, 0)[:2], logKey(nil, i, place+1), func(key, _ []byte) (bool, error) {
-				_, seq := splitLogKey(key)
-				waiting = seq < horizon
-				return false, nil
-			})
-			if err != nil {
-				return false, err
-			}
-			p.Offsets[i] = horizon - 1
-			if waiting {
-				p.Lost = horizon
-			}
-		}
-		if p != before {
-			must(b.Set(bytes.Clone(key), encodeProgress(&p), nil))
-		}
-		return true, nil
 	})
 }

@@ -41,6 +41,7 @@ const (
 	tagGrant   byte = 'g' // grant id -> record
 	tagGrantOf byte = 'G' // user, grant id
 	tagTokenOf byte = 'T' // grant id, kind, hash: the tokens of a grant
+	tagEnded   byte = 'R' // grant id: it has ended, and Sweep has still to remove its tokens
 	tagExpiry  byte = 'x' // milliseconds, kind, hash: what Sweep looks at
 	tagByHash  byte = 'h' // kind, hash -> record of a token, a code or a session
 
@@ -103,6 +104,7 @@ func clientKey(clientID string) []byte        { return append([]byte{tagClient},
 func apiKeyKey(key string) []byte             { return append([]byte{tagAPIKey}, key...) }
 func bearerKey(h store.Hash) []byte           { return append([]byte{tagBearer}, h[:]...) }
 func grantKey(id store.GrantID) []byte        { return append([]byte{tagGrant}, id[:]...) }
+func endedKey(id store.GrantID) []byte        { return append([]byte{tagEnded}, id[:]...) }
 func hashKey(k kind, h store.Hash) []byte     { return append([]byte{tagByHash, byte(k)}, h[:]...) }
 func pair(tag byte, a, b liked.UserID) []byte { return num(nil, tag, uint64(a), uint64(b)) }
 
@@ -150,8 +152,11 @@ func splitGrantOfKey(key []byte) (user liked.UserID, id store.GrantID) {
 }
 
 func tokenOfKey(id store.GrantID, k kind, h store.Hash) []byte {
-	return append(append(append([]byte{tagTokenOf}, id[:]...), byte(k)), h[:]...)
+	return append(append(tokensOf(id), byte(k)), h[:]...)
 }
+
+// tokensOf is what the keys of all tokens of a grant begin with.
+func tokensOf(id store.GrantID) []byte { return append([]byte{tagTokenOf}, id[:]...) }
 
 func splitTokenOfKey(key []byte) (id store.GrantID, k kind, h store.Hash) {
 	copy(id[:], key[1:])

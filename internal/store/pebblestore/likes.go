@@ -303,28 +303,3 @@ func (s *Store) readLog(partition int, from, to liked.Seq, max int) (events []li
 	}
 	return events, nil
 }
-
-// prune forgets old entries of the like log, and rate windows and nonces whose time is over. Time is what callers
-// said it is.
-func (c *committer) prune() {
-	c.flush(false)
-	b := c.batch()
-	if horizon := liked.Seq(max(c.newestAt-c.s.logKeep.Milliseconds(), 0)) << 20; horizon > c.horizon {
-		if err := c.leaveBehind(b, horizon); err != nil {
-			c.s.log.Error("store: cannot tell webhooks that the like log forgets", "err", err)
-		}
-		for p := range liked.Partitions {
-			must(b.DeleteRange(logKey(nil, p, 0), logKey(nil, p, horizon), nil))
-		}
-		must(b.Set(horizonKey, encodeID(horizon), nil))
-		c.horizon = horizon
-	}
-	if err := c.s.traces.prune(c.s.db, b); err != nil {
-		c.s.log.Error("store: cannot forget rate windows", "err", err)
-	}
-	if b.Empty() {
-		c.discard()
-		return
-	}
-	c.flush(false)
-}

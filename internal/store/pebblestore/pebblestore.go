@@ -55,8 +55,9 @@ type Options struct {
 	// leaves time to say so within the 35 s that a connection has for an answer.
 	Patience time.Duration
 
-	memTable   uint64        // bytes; for tests
-	pruneEvery time.Duration // for tests; 0 means a minute
+	memTable   uint64         // bytes; for tests
+	pruneEvery time.Duration  // for tests; 0 means a minute
+	onStep     func(rows int) // for tests: told by the committer how many rows an operation has read and written
 }
 
 // Store is a store.Store.
@@ -67,7 +68,7 @@ type Store struct {
 	dir      string
 	log      *slog.Logger
 	logKeep  time.Duration
-	prune    time.Duration
+	onStep   func(rows int)
 	inMemory bool
 
 	// Calls under way, and from Close on math.MinInt64 more.
@@ -132,7 +133,7 @@ func Open(o Options) (*Store, error) {
 	s := &Store{
 		log:      o.Logger,
 		logKeep:  o.LogKeep,
-		prune:    o.pruneEvery,
+		onStep:   o.onStep,
 		inMemory: o.FS == nil && o.Dir == "",
 		idle:     make(chan struct{}, 1),
 		closing:  make(chan struct{}),
@@ -184,6 +185,7 @@ func Open(o Options) (*Store, error) {
 	guard.armed.Store(true)
 	s.watch(o.Patience)
 	go s.run()
+	go s.prune(o.pruneEvery)
 	s.beginFilter()
 	return s, nil
 }
@@ -537,17 +539,25 @@ func unavailable(err error) error {
 
 // scan calls f with each key that begins with prefix and is not below from, until f returns false or an error. Key and
 // value are only lent.
-func scan(r pebble.Reader, prefix, from []byte, f func(key, value []byte) (bool, error)) (err error) {
-	lower := prefix
-	if string(from) > string(prefix) {
-		lower = from
+func scan(r pebble.Reader, prefix, from []byte, f func(key, value []byte) (bool, error)) error {
+	if string(from) < string(prefix) {
+		from = prefix
 	}
-	it, err := r.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: after(prefix)})
+	return scanRange(r, from, after(prefix), f)
+}
+
+// scanRange is scan of the keys from one up to another.
+func scanRange(r pebble.Reader, from, to []byte, f func(key, value []byte) (bool, error)) (err error) {
+	it, err := r.NewIter(&pebble.IterOptions{LowerBound: from, UpperBound: to})
 	if err != nil {
 		return unavailable(err)
 	}
 	defer closeInto(&err, it)
+	t, operation := r.(*tx)
 	for ok := it.First(); ok; ok = it.Next() {
+		if operation {
+			t.rows++
+		}
 		value, err := it.ValueAndErr()
 		if err != nil {
 			return unavailable(err)

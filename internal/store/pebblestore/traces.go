@@ -227,22 +227,3 @@ func scanWindows(r pebble.Reader, f func(liked.RateWindows)) error {
 		return true, nil
 	})
 }
-
-// prune adds to the batch the removal of what ended before the newest time known.
-func (t *traces) prune(r pebble.Reader, b *pebble.Batch) error {
-	t.mu.Lock()
-	newest := t.newest
-	idle := newest == t.pruned
-	t.pruned = newest
-	t.mu.Unlock()
-	if idle {
-		return nil
-	}
-	now := time.UnixMicro(newest)
-	must(b.DeleteRange([]byte{tagNonce}, noncesFrom(now), nil))
-	return scanWindows(r, func(w liked.RateWindows) {
-		if !stillOpen(&w, now) {
-			must(b.Delete(appendWindowsKey(nil, windowsID{w.App, w.User, w.Operation}), nil))
-		}
-	})
-}

@@ -2,6 +2,7 @@ package pebblestore
 
 import (
 	"context"
+	"math"
 	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -275,7 +276,9 @@ func (i *importer) post(id liked.PostID) (*postSeen, error) {
 	return p, nil
 }
 
-// free returns the position that the like wants, or one after it that neither list of the like has taken.
+// free returns the position that the like wants, unless another like of the user or of the post has it: then one after all
+// that the two have in that millisecond. Where milliseconds are full to their end it looks at a few, and no further than
+// after all that the two have.
 func (i *importer) free(l store.Like, user *listSeen, post *postSeen) (liked.Seq, error) {
 	if l.Seq > i.c.lastSeq && l.Seq > i.newest {
 		return l.Seq, nil
@@ -284,34 +287,31 @@ func (i *importer) free(l store.Like, user *listSeen, post *postSeen) (liked.Seq
 	if err != nil {
 		return 0, err
 	}
-	for seq := l.Seq; ; {
-		before := seq
-		if seq <= newest {
-			if seq, err = i.past(listID{tagLiked, uint64(l.User)}, seq); err != nil {
-				return 0, err
-			}
+	seq := l.Seq
+	for round := 0; ; round++ {
+		taken := i.taken[likerID{l.Post, seq}]
+		if !taken && !post.fresh {
+			taken, err = exists(i.db(), likersKey(i.c.value[:0], l.Post, seq))
 		}
-		if post.fresh {
-			for i.taken[likerID{l.Post, seq}] {
-				seq = i.c.runs.after(listID{tagLikers, uint64(l.Post)}, seq)
-			}
-		} else if seq, err = i.past(listID{tagLikers, uint64(l.Post)}, seq); err != nil {
-			return 0, err
+		if !taken && err == nil && seq <= newest {
+			taken, err = exists(i.db(), likedKey(i.c.value[:0], l.User, seq))
 		}
-		if seq == before {
-			return seq, nil
-		}
-	}
-}
-
-// past returns the first position from seq on that the list has free.
-func (i *importer) past(list listID, seq liked.Seq) (liked.Seq, error) {
-	for {
-		taken, err := exists(i.db(), num(i.c.value[:0], list.tag, list.id, ^uint64(seq)))
 		if err != nil || !taken {
 			return seq, err
 		}
-		seq = i.c.runs.after(list, seq)
+		end := seq | (1<<20 - 1)
+		if round == 8 {
+			end = math.MaxInt64
+		}
+		for _, list := range [][]byte{likedKey(nil, l.User, end), likersKey(nil, l.Post, end)} {
+			err := scanRange(i.db(), list, after(list[:9]), func(key, _ []byte) (bool, error) {
+				seq = max(seq, listSeq(key)+1)
+				return false, nil
+			})
+			if err != nil {
+				return 0, err
+			}
+		}
 	}
 }
 
@@ -326,37 +326,6 @@ func (i *importer) end() {
 		i.set(importedKey, encodeID(i.newest))
 	}
 	i.c.lastSeq = max(i.c.lastSeq, i.newest) // later likes are newer
-}
-
-// runs remembers where positions of a list are taken one after the other, so that a million likes of one post in one
-// millisecond do not look at each other. What is remembered may have become free since, which does no harm.
-type runs map[listID]run
-
-type listID struct {
-	tag byte
-	id  uint64
-}
-
-type run struct{ from, to liked.Seq } // to is not part of it
-
-const maxRuns = 1 << 12
-
-// after returns the position after one that is taken, and after those that are known to follow it.
-func (r runs) after(list listID, seq liked.Seq) liked.Seq {
-	known := r[list]
-	switch {
-	case known.from <= seq && seq < known.to:
-		return known.to
-	case known.to == seq:
-		known.to++
-	default:
-		if len(r) >= maxRuns {
-			clear(r)
-		}
-		known = run{seq, seq + 1}
-	}
-	r[list] = known
-	return known.to
 }
 
 // Export reads one moment. What it hands out is on disk.
