@@ -30,17 +30,17 @@ var allowed = map[string]struct{ ours, outside string }{
 	"internal/seed":              {". internal/store internal/auth internal/postman", ""},
 	"internal/web":               {"", "github.com/swaggest/swgui/v5/static"},
 	"internal/auth":              {". internal/store", "golang.org/x/crypto"},
-	"internal/oauth":             {". internal/store internal/limit internal/exchange internal/auth internal/web internal/postman", ""},
+	"internal/oauth":             {". internal/store internal/limit internal/exchange internal/auth internal/web", ""},
 	"internal/portal":            {". internal/store internal/limit internal/auth internal/oauth internal/web internal/webhook", ""},
 	"internal/explorer":          {"internal/oauth internal/web", ""},
 	"internal/postman":           {"", ""},
 	"internal/home":              {". internal/exchange internal/store internal/web", ""},
-	"internal/api":               {". internal/exchange internal/store internal/likelog internal/limit internal/postman internal/webhook", ""},
+	"internal/api":               {". internal/exchange internal/store internal/likelog internal/limit internal/webhook", ""},
 	"internal/server": {`. internal/exchange internal/store internal/store/pebblestore internal/limit internal/backup
 		internal/admin internal/auth internal/oauth internal/portal internal/explorer internal/home internal/api internal/plainhttp internal/seed
 		internal/web internal/postman internal/webhook`, "github.com/prometheus/client_golang"},
 	"internal/bench":    {"", "github.com/HdrHistogram/hdrhistogram-go github.com/cockroachdb/pebble/v2 golang.org/x/sys"},
-	"cmd/liked":         {". internal/server internal/admin internal/seed internal/archive internal/backup internal/postman internal/bench", "github.com/alecthomas/kong github.com/schollz/progressbar/v3 golang.org/x/term"},
+	"cmd/liked":         {". internal/server internal/admin internal/seed internal/archive internal/backup internal/bench", "github.com/alecthomas/kong github.com/schollz/progressbar/v3 golang.org/x/term"},
 	"internal/livetest": {"internal/bench internal/server", ""},
 	"likedtest":         {". internal/server internal/admin internal/seed", ""},
 }

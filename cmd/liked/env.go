@@ -7,7 +7,6 @@ import (
 	"runtime/debug"
 	"strings"
 
-	"liked/internal/postman"
 	"liked/internal/seed"
 )
 
@@ -60,7 +59,7 @@ func (c *envCmd) Run(e *env) error {
 		}
 	}
 	if c.Postman {
-		_, err := e.stdout.Write(postman.Encode(k.Postman(user)))
+		_, err := e.stdout.Write(k.Postman(user).Encode(true))
 		return err
 	}
 	exports := [][2]string{

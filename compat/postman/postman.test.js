@@ -30,16 +30,12 @@ test("the collection is of format v2.1", async () => {
   assert.notDeepEqual(await verify(broken), [], "the schema takes anything");
 });
 
-// unrecorded are answers that have no end, or are too long to be read.
-const unrecorded = ({ request }) => ["stream", "openapi.json"].includes(request.url.path.at(-1));
-
-test("every request has a recorded answer, and tests", () => {
-  assert.ok(items.length > 20, `${items.length} requests`);
+test("every request has tests of the status and of the shape", () => {
+  assert.ok(items.length > 30, `${items.length} requests`);
   for (const item of items) {
-    if (!unrecorded(item)) assert.ok(item.response.length > 0, `${item.name}: no answers`);
-    for (const answer of item.response) assert.ok(answer.code >= 200 && answer.code < 600, `${item.name}: ${answer.name}: not recorded`);
     const script = item.event.find((event) => event.listen === "test").script.exec.join("\n");
-    assert.ok(script.match(/pm\.test/g).length >= 3, `${item.name}: hardly any tests`);
+    assert.match(script, /to\.have\.status\(20[01]\)/, item.name);
+    assert.match(script, /jsonSchema|RegExp/, item.name);
   }
 });
 

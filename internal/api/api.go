@@ -58,10 +58,8 @@ type API struct {
 	mux     *http.ServeMux
 	methods []string // of all endpoints, in alphabetical order
 	ids     liked.Snowflakes
-	self    *fixed // what openAPI answers
+	self    *fixed // the description of the API
 	streams streams
-
-	described, older []*endpoint // of the table of routes, and of v1.1
 }
 
 // New returns an API.
@@ -83,14 +81,15 @@ func New(o Options) (*API, error) {
 	}
 	f := o.Profile.facts()
 	a := &API{Options: o, catalogue: newCatalogue(f), headers: newHeaders(f), mux: http.NewServeMux()}
+	var described, older []*endpoint // of the table of routes, and of v1.1
 	for i := range len(routes) + len(v1Routes) {
 		rt := &endpoint{run: (*API).run, problem: func(_ *http.Request, err error) *problem { return a.problemOf(err) }}
 		if i < len(routes) {
 			rt.route = &routes[i]
-			a.described = append(a.described, rt)
+			described = append(described, rt)
 		} else {
 			rt.route, rt.run, rt.problem = &v1Routes[i-len(routes)], (*API).runV1, a.v1Problem
-			a.older = append(a.older, rt)
+			older = append(older, rt)
 		}
 		rt.path, rt.allow = rt.pathParams(), rt.route.allow
 		if rt.query != nil {
@@ -109,7 +108,7 @@ func New(o Options) (*API, error) {
 	a.mux.HandleFunc(nothing, a.serveNothing)
 	slices.Sort(a.methods)
 	a.streams.init()
-	a.self = newFixed(describe(f, a.described))
+	a.self = newFixed(describe(f, described, older))
 	return a, nil
 }
 

@@ -37,7 +37,8 @@ type property struct {
 	enum     []string // of strings; nil: any
 	object   *schema  // of objects; nil: any
 	newer    bool     // known only where X speaks the newer words
-	postman  string   // what requests for Postman have here; "": they leave it out, but for a required object
+	example  string   // of strings; "": examples leave it out, but for a required object
+	value    string   // what the Postman collection has in place of the example, with variables; "": the example
 }
 
 // pattern is what a string must match. Its String is a regular expression, for refusals and the description.
@@ -95,7 +96,7 @@ func (b body) text(name string) string {
 var idPattern = &digits{1, 19}
 
 var likeBody = &schema{
-	properties: []property{{name: "tweet_id", typ: "string", pattern: idPattern, required: true, postman: "{{postId}}"}},
+	properties: []property{{name: "tweet_id", typ: "string", pattern: idPattern, required: true, example: examplePost, value: "{{postId}}"}},
 	closed:     func(f facts) bool { return f.closedLikeBody },
 }
 

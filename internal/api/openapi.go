@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"encoding/json"
 	"maps"
 	"net/http"
@@ -16,25 +17,24 @@ import (
 // openAPI answers with the description of this very API, which New made.
 func (a *API) openAPI(*call) (any, error) { return a.self, nil }
 
+// Description returns what the API answers to GET /2/openapi.json.
+func (a *API) Description() []byte { return a.self.body }
+
 // members are a JSON object, which is written in alphabetical order.
 type members map[string]any
 
 // describe makes an OpenAPI 3.0.3 document from what the endpoints are held to: the table of routes, the parameters and
 // bodies that requests are checked against, and the types that answers are made from. Answers that the document does not
 // have are never sent, and objects in them have no members but those that it lists.
-func describe(f facts, endpoints []*endpoint) members {
-	d := newDescription(f)
-	paths := map[string]members{}
+func describe(f facts, endpoints, older []*endpoint) members {
+	d := &description{facts: f, schemas: sharedSchemas(f), scopes: map[string]string{}, headers: members{}}
+	paths := d.paths(endpoints)
 	tags := []members{}
 	for _, rt := range endpoints {
 		tag := members{"name": f.tag(rt.tag)}
 		if !slices.ContainsFunc(tags, func(t members) bool { return t["name"] == tag["name"] }) {
 			tags = append(tags, tag)
 		}
-		if paths[rt.address()] == nil {
-			paths[rt.address()] = members{}
-		}
-		paths[rt.address()][strings.ToLower(rt.method())] = d.operation(rt)
 	}
 	d.scopes[liked.OfflineAccess.String()] = "To get a refresh token"
 	return members{
@@ -47,6 +47,8 @@ func describe(f facts, endpoints []*endpoint) members {
 		"servers": []members{{"url": "/"}},
 		"tags":    tags,
 		"paths":   paths,
+		// The older API, which X's documents of this kind leave out.
+		"x-liked-paths": d.paths(older),
 		"components": members{
 			"schemas": d.schemas,
 			"headers": d.headers,
@@ -74,31 +76,59 @@ type description struct {
 	scopes  map[string]string // to what needs them
 }
 
-func newDescription(f facts) *description {
-	return &description{facts: f, schemas: sharedSchemas(f), scopes: map[string]string{}, headers: members{}}
+func (d *description) paths(endpoints []*endpoint) map[string]members {
+	paths := map[string]members{}
+	for i, rt := range endpoints {
+		if paths[rt.address()] == nil {
+			paths[rt.address()] = members{}
+		}
+		paths[rt.address()][strings.ToLower(rt.method())] = d.operation(i, rt)
+	}
+	return paths
 }
 
-func (d *description) operation(rt *endpoint) members {
-	op := members{"operationId": rt.id, "summary": rt.summary, "tags": []string{d.tag(rt.tag)}, "security": d.security(rt), "responses": d.responses(rt)}
+func (d *description) operation(order int, rt *endpoint) members {
+	op := members{
+		"operationId": rt.id,
+		"summary":     rt.summary,
+		"tags":        []string{d.tag(rt.tag)},
+		"security":    d.security(rt),
+		"responses":   d.responses(rt),
+		"x-liked-run": rt.describeRun(order),
+	}
 	if rt.is(streaming) {
 		op["x-twitter-streaming"] = true // X's own word for it
 	}
 	var params []members
-	for _, p := range rt.path {
-		params = append(params, members{"name": p.name, "in": "path", "required": true, "schema": p.schema()})
-	}
-	for _, p := range rt.params {
-		param := members{"name": p.name, "in": "query", "required": p.required, "schema": p.schema()}
-		if p.list {
-			param["style"], param["explode"] = "form", false
+	for i, p := range slices.Concat(rt.path, rt.params) {
+		in := members{"name": p.name, "in": "query", "required": p.required, "schema": p.schema()}
+		if i < len(rt.path) {
+			in["in"], in["required"] = "path", true
 		}
-		params = append(params, param)
+		if p.list {
+			in["style"], in["explode"] = "form", false
+		}
+		if p.form == text {
+			in["description"] = "From `meta` of another page"
+		}
+		value := rt.postman.values[p.name]
+		if in["required"] == true {
+			value = cmp.Or(value, p.form.variable())
+		}
+		if value != "" {
+			in["x-liked-value"] = value
+		}
+		params = append(params, in)
 	}
 	if len(params) > 0 {
 		op["parameters"] = params
 	}
 	if rt.body != nil {
-		op["requestBody"] = members{"required": true, "content": members{"application/json": members{"schema": rt.body.describe(d.facts)}}}
+		op["requestBody"] = members{"required": true, "content": members{"application/json": members{
+			"schema":        rt.body.describe(d.facts),
+			"example":       rt.body.example(false),
+			"x-liked-value": rt.body.example(true),
+		}}}
 	}
 	return op
 }
@@ -114,23 +144,61 @@ func (f facts) tag(tag string) string {
 // security lists the kinds of credential, any of which will do.
 func (d *description) security(rt *endpoint) []members {
 	kinds := []members{}
-	if rt.allow&liked.OAuth2User != 0 {
-		scopes := strings.Fields(rt.scopes.String())
-		for _, s := range scopes {
-			if d.scopes[s] != "" {
-				d.scopes[s] += ", "
+	for _, scheme := range schemes(rt.allow) {
+		scopes := []string{}
+		if scheme == "OAuth2UserToken" {
+			scopes = strings.Fields(rt.scopes.String())
+			for _, s := range scopes {
+				if d.scopes[s] != "" {
+					d.scopes[s] += ", "
+				}
+				d.scopes[s] += rt.id
 			}
-			d.scopes[s] += rt.id
 		}
-		kinds = append(kinds, members{"OAuth2UserToken": scopes})
-	}
-	if rt.allow&liked.OAuth1User != 0 {
-		kinds = append(kinds, members{"UserToken": []string{}})
-	}
-	if rt.allow&liked.AppOnly != 0 {
-		kinds = append(kinds, members{"BearerToken": []string{}})
+		kinds = append(kinds, members{scheme: scopes})
 	}
 	return kinds
+}
+
+// schemes are X's names for kinds of credential.
+func schemes(kinds liked.Credential) []string {
+	names := []string{}
+	for _, k := range []struct {
+		kind liked.Credential
+		name string
+	}{{liked.OAuth2User, "OAuth2UserToken"}, {liked.OAuth1User, "UserToken"}, {liked.AppOnly, "BearerToken"}} {
+		if kinds&k.kind != 0 {
+			names = append(names, k.name)
+		}
+	}
+	return names
+}
+
+// describeRun is what the Postman collection is made from besides the parts that OpenAPI has.
+func (rt *endpoint) describeRun(order int) members {
+	as := rt.postman.as & rt.allow
+	if as == 0 {
+		as = liked.OAuth2User & rt.allow
+	}
+	limits := func(rules []limit.Rule) map[string]int {
+		max := map[string]int{}
+		for _, r := range rules {
+			name, _ := limitHeader(r)
+			max[name] = r.Max
+		}
+		return max
+	}
+	of := members{"order": order, "as": schemes(as), "limits": members{"user": limits(rt.userRules), "app": limits(rt.appRules)}}
+	if rt.postman.needs != "" {
+		of["needs"] = rt.postman.needs
+	}
+	if rt.postman.expects != nil {
+		of["expects"] = rt.postman.expects
+	}
+	if rt.postman.sets != nil {
+		of["sets"] = rt.postman.sets
+	}
+	return of
 }
 
 // responses lists every status that the endpoint has, and what comes with it. Only what the API itself answers, and not
@@ -138,6 +206,10 @@ func (d *description) security(rt *endpoint) []members {
 func (d *description) responses(rt *endpoint) members {
 	headers := d.limitHeaders(rt)
 	all := members{}
+	success := members{"description": "Done.", "content": members{ofAPI: members{"schema": d.answer(rt)}}}
+	if rt.tag == tagOlder {
+		return members{"200": success} // its refusals are worded otherwise
+	}
 	add := func(status int, headers members, description string, contentType ...string) {
 		content := members{}
 		schema := "Problem"
@@ -156,7 +228,6 @@ func (d *description) responses(rt *endpoint) members {
 		}
 		all[strconv.Itoa(status)] = response
 	}
-	const ofAPI, ofGateway = "application/json", "application/problem+json"
 	add(400, headers, "The request cannot be right.", ofAPI)
 	if rt.allow != 0 {
 		add(401, nil, "Who is calling is unknown.", ofGateway)
@@ -178,7 +249,6 @@ func (d *description) responses(rt *endpoint) members {
 	add(500, headers, "The server is broken.", ofAPI)
 	add(503, headers, "The server cannot answer at present.", ofAPI)
 
-	success := members{"description": "Done.", "content": members{ofAPI: members{"schema": d.answer(rt)}}}
 	status := http.StatusOK
 	if rt.is(streaming) {
 		success["description"] = "Lines that end with CRLF, and go on. Each is such an object, or empty: a sign of life."
@@ -232,8 +302,8 @@ func (d *description) answer(rt *endpoint) members {
 	if rt.meta != nil {
 		return closed(members{"data": d.schemaOf(reflect.TypeOf(data)), "meta": d.schemaOf(reflect.TypeOf(rt.meta))}, "data", "meta")
 	}
-	if data == nil {
-		return members{"type": "object"}
+	if schema, ok := data.(members); ok {
+		return schema
 	}
 	properties := members{"data": d.schemaOf(reflect.TypeOf(data))}
 	if rt.is(streaming) {
@@ -323,10 +393,9 @@ func sharedSchemas(f facts) members {
 		return oneOfWords(types)
 	}
 	return members{
-		// The examples are of X's own documentation, and are there in the world of liked dev.
-		"PostID":   members{"type": "string", "pattern": idPattern.String(), "example": "1228393702244134912"},
-		"UserID":   members{"type": "string", "pattern": idPattern.String(), "example": "2244994945"},
-		"Username": members{"type": "string", "pattern": usernamePattern, "example": "XDevelopers"},
+		"PostID":   members{"type": "string", "pattern": idPattern.String(), "example": examplePost},
+		"UserID":   members{"type": "string", "pattern": idPattern.String(), "example": exampleUser},
+		"Username": members{"type": "string", "pattern": usernamePattern, "example": exampleName},
 		"Problem": problem(members{
 			"type":   about("client-forbidden", "oauth1-permissions", "streaming-connection", "unsupported-authentication"),
 			"status": members{"type": "integer"},
@@ -347,6 +416,16 @@ func sharedSchemas(f facts) members {
 		}, "value", "parameter", "resource_type", "resource_id"),
 	}
 }
+
+// Examples of X's own documentation, which are there in the world of liked dev.
+const (
+	exampleUser    = "2244994945"
+	examplePost    = "1228393702244134912"
+	exampleName    = "XDevelopers"
+	exampleWebhook = "1146654567674912769"
+)
+
+const ofAPI, ofGateway = "application/json", "application/problem+json"
 
 func ref(schema string) members { return members{"$ref": "#/components/schemas/" + schema} }
 
@@ -424,4 +503,26 @@ func (s *schema) describe(f facts) members {
 		delete(all, "additionalProperties")
 	}
 	return all
+}
+
+// example is a body that succeeds where what it names is there; for the Postman collection it names variables.
+func (s *schema) example(variables bool) members {
+	all := members{}
+	for _, p := range s.properties {
+		switch {
+		case p.required && p.object != nil:
+			all[p.name] = p.object.example(variables)
+		case variables && p.value != "":
+			all[p.name] = p.value
+		case p.example != "":
+			all[p.name] = p.example
+		}
+	}
+	return all
+}
+
+// variable is what the Postman collection has for a value of the form, "" if it has none.
+func (f form) variable() string {
+	return map[form]string{userID: "{{userId}}", postID: "{{postId}}", username: "{{username}}", webhookID: "{{webhookId}}",
+		subscriptionID: "{{subscriptionId}}"}[f]
 }

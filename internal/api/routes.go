@@ -26,10 +26,26 @@ type route struct {
 	path    []form // of the pattern's wildcards, in their order
 	query   func(facts) []param
 	body    *schema
-	answer  any // a value of the type of the data of what succeeds; nil for JSON of any kind
+	answer  any // a value of the type of the data of what succeeds, or a schema of the whole
 	meta    any // a value of the type of the meta beside it; nil: that of pages, if the endpoint has pages
 	serve   func(*API, *call) (any, error)
+	postman postmanRun
 }
+
+// postmanRun is what the Postman collection has to know of an endpoint's request beyond what OpenAPI can say. It stands in the
+// description as x-liked-run. Texts may hold variables of Postman, in double braces.
+type postmanRun struct {
+	as      liked.Credential  // kinds of credential that it is sent with, each in a request of its own; zero: OAuth 2.0
+	needs   string            // it is left out while this variable has no value
+	values  map[string]string // of parameters, but for those that follow from their forms
+	expects map[string]any    // members of the answer, and what they are
+	sets    map[string]string // variables that later requests have, and members of the answer
+}
+
+const (
+	webhookURL   = "webhookUrl" // without it no request for webhooks is sent
+	streamsAsked = "streams"    // the answers of streams have no end
+)
 
 // flags are the properties of a route that hold or do not.
 type flags uint8
@@ -79,6 +95,7 @@ var routes = []route{
 		body:    likeBody,
 		answer:  likeState{},
 		serve:   (*API).like,
+		postman: postmanRun{as: userContext, expects: map[string]any{"data.liked": true}},
 	},
 	{
 		pattern: "GET /2/users/{id}/liked_tweets",
@@ -93,6 +110,7 @@ var routes = []route{
 		query:   likedPostsQuery,
 		answer:  []postObject{},
 		serve:   (*API).likedPosts,
+		postman: postmanRun{as: liked.OAuth2User | liked.AppOnly},
 	},
 	{
 		pattern: "GET /2/tweets/{id}/liking_users",
@@ -107,6 +125,7 @@ var routes = []route{
 		query:   likingUsersQuery,
 		answer:  []userObject{},
 		serve:   (*API).likingUsers,
+		postman: postmanRun{as: liked.OAuth2User | liked.AppOnly, values: map[string]string{"id": "{{ownPostId}}"}},
 	},
 	{
 		pattern: "DELETE /2/users/{id}/likes/{tweet_id}",
@@ -120,6 +139,7 @@ var routes = []route{
 		path:    []form{userID, postID},
 		answer:  likeState{},
 		serve:   (*API).unlike,
+		postman: postmanRun{as: userContext, expects: map[string]any{"data.liked": false}},
 	},
 	{
 		pattern: "GET /2/users/me",
@@ -195,6 +215,7 @@ var routes = []route{
 		body:    postBody,
 		answer:  postObject{},
 		serve:   (*API).createPost,
+		postman: postmanRun{sets: map[string]string{"newPostId": "data.id"}},
 	},
 	{
 		pattern: "GET /2/tweets/{id}",
@@ -232,6 +253,7 @@ var routes = []route{
 		path:    []form{postID},
 		answer:  deletion{},
 		serve:   (*API).deletePost,
+		postman: postmanRun{values: map[string]string{"id": "{{newPostId}}"}, expects: map[string]any{"data.deleted": true}},
 	},
 	{
 		pattern: "GET /2/likes/firehose/stream",
@@ -244,6 +266,7 @@ var routes = []route{
 		query:   firehoseQuery,
 		answer:  likeObject{},
 		serve:   (*API).firehose,
+		postman: postmanRun{as: liked.AppOnly, needs: streamsAsked},
 	},
 	{
 		pattern: "GET /2/likes/sample10/stream",
@@ -256,6 +279,7 @@ var routes = []route{
 		query:   sampleQuery,
 		answer:  likeObject{},
 		serve:   (*API).sample,
+		postman: postmanRun{as: liked.AppOnly, needs: streamsAsked},
 	},
 	{
 		pattern: "GET /2/likes/compliance/stream",
@@ -268,6 +292,7 @@ var routes = []route{
 		query:   complianceQuery,
 		answer:  unlikeObject{},
 		serve:   (*API).compliance,
+		postman: postmanRun{as: liked.AppOnly, needs: streamsAsked},
 	},
 	{
 		pattern: "POST /2/webhooks",
@@ -279,6 +304,7 @@ var routes = []route{
 		body:    webhookBody,
 		answer:  webhookObject{},
 		serve:   (*API).createWebhook,
+		postman: postmanRun{as: liked.AppOnly, needs: webhookURL, sets: map[string]string{"webhookId": "data.id"}},
 	},
 	{
 		pattern: "GET /2/webhooks",
@@ -291,6 +317,7 @@ var routes = []route{
 		answer:  []webhookObject{},
 		meta:    counted{},
 		serve:   (*API).webhooks,
+		postman: postmanRun{as: liked.AppOnly, needs: webhookURL},
 	},
 	{
 		pattern: "PUT /2/webhooks/{webhook_id}",
@@ -302,6 +329,7 @@ var routes = []route{
 		path:    []form{webhookID},
 		answer:  validity{},
 		serve:   (*API).validateWebhook,
+		postman: postmanRun{as: liked.AppOnly, needs: webhookURL, expects: map[string]any{"data.valid": true}},
 	},
 	{
 		pattern: "POST /2/webhooks/replay",
@@ -313,6 +341,7 @@ var routes = []route{
 		body:    replayBody,
 		answer:  replayJob{},
 		serve:   (*API).replayWebhook,
+		postman: postmanRun{as: liked.AppOnly, needs: webhookURL},
 	},
 	{
 		pattern: "POST /2/activity/subscriptions",
@@ -324,6 +353,10 @@ var routes = []route{
 		body:    subscriptionBody,
 		answer:  subscribed{},
 		serve:   (*API).subscribe,
+		postman: postmanRun{
+			needs: webhookURL,
+			sets:  map[string]string{"subscriptionId": "data.subscription.subscription_id"},
+		},
 	},
 	{
 		pattern: "GET /2/activity/subscriptions",
@@ -337,6 +370,7 @@ var routes = []route{
 		answer:  []subscriptionObject{},
 		meta:    total{},
 		serve:   (*API).subscriptions,
+		postman: postmanRun{needs: webhookURL},
 	},
 	{
 		pattern: "PUT /2/activity/subscriptions/{subscription_id}",
@@ -349,6 +383,7 @@ var routes = []route{
 		body:    resubscriptionBody,
 		answer:  resubscribed{},
 		serve:   (*API).resubscribe,
+		postman: postmanRun{as: liked.AppOnly, needs: webhookURL},
 	},
 	{
 		pattern: "DELETE /2/activity/subscriptions/{subscription_id}",
@@ -361,6 +396,7 @@ var routes = []route{
 		answer:  deletion{},
 		meta:    total{},
 		serve:   (*API).unsubscribe,
+		postman: postmanRun{as: liked.AppOnly, needs: webhookURL, expects: map[string]any{"data.deleted": true}},
 	},
 	{
 		pattern: "DELETE /2/webhooks/{webhook_id}",
@@ -372,12 +408,14 @@ var routes = []route{
 		path:    []form{webhookID},
 		answer:  deletion{},
 		serve:   (*API).deleteWebhook,
+		postman: postmanRun{as: liked.AppOnly, needs: webhookURL, expects: map[string]any{"data.deleted": true}},
 	},
 	{
 		pattern: "GET /2/openapi.json",
 		id:      "getOpenApiSpec",
 		tag:     tagGeneral,
 		summary: "Describe this API, in OpenAPI 3.0",
+		answer:  members{"type": "object"},
 		serve:   (*API).openAPI,
 	},
 }

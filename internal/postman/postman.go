@@ -1,5 +1,5 @@
-// Package postman is collections and environments of Postman, as plain data that have the JSON form of its format v2.1.
-// Make requests with [New], put them into a [Collection], and let [Answers] fill in what the server says to them.
+// Package postman makes files for Postman: a collection of requests with tests, in format v2.1, from the description of
+// an API alone, and an environment. See [Collection].
 package postman
 
 import (
@@ -8,160 +8,154 @@ import (
 	"strings"
 )
 
-// Collection is requests that belong together. Folders that say nothing of authorization have the collection's.
-type Collection struct {
-	Info     Info       `json:"info"`
-	Item     []Folder   `json:"item"`
-	Auth     *Auth      `json:"auth"`
-	Variable []Variable `json:"variable"`
+type object = map[string]any
+
+type folder struct {
+	Name string `json:"name"`
+	Item []item `json:"item"`
 }
 
-type Info struct {
-	Name        string `json:"name"`
-	Description string `json:"description"`
-	Schema      string `json:"schema"` // Schema
+// item is one request, with what is checked of its answer.
+type item struct {
+	Name     string   `json:"name"`
+	ID       string   `json:"id"` // the operation, and in a folder for another kind of credential that, too
+	Request  request  `json:"request"`
+	Event    []event  `json:"event"`
+	Response []object `json:"response"` // none are saved
 }
 
-// Schema is the address of the format that this package writes.
-const Schema = "https://schema.getpostman.com/json/collection/v2.1.0/collection.json"
-
-type Folder struct {
-	Name        string `json:"name"`
-	Description string `json:"description,omitempty"`
-	Auth        *Auth  `json:"auth,omitempty"`
-	Item        []Item `json:"item"`
+type request struct {
+	Method      string     `json:"method"`
+	URL         address    `json:"url"`
+	Header      []variable `json:"header"`
+	Auth        object     `json:"auth,omitempty"` // nil: the collection's
+	Body        object     `json:"body,omitempty"`
+	Description string     `json:"description,omitempty"`
 }
 
-// Item is one request, with what is checked of its answer.
-type Item struct {
-	Name     string     `json:"name"`
-	ID       string     `json:"id"` // the operation, and in a folder with an authorization of its own that, too
-	Request  Request    `json:"request"`
-	Event    []Event    `json:"event,omitempty"`
-	Response []Response `json:"response"`
-}
-
-type Request struct {
-	Method      string   `json:"method"`
-	URL         URL      `json:"url"`
-	Header      []Header `json:"header"`
-	Auth        *Auth    `json:"auth,omitempty"` // nil: the folder's or the collection's
-	Body        *Body    `json:"body,omitempty"`
-	Description string   `json:"description,omitempty"`
-}
-
-type URL struct {
+type address struct {
 	Raw      string     `json:"raw"`
 	Host     []string   `json:"host"`
 	Path     []string   `json:"path"`
-	Query    []Variable `json:"query,omitempty"`
-	Variable []Variable `json:"variable,omitempty"` // of the path
+	Query    []variable `json:"query,omitempty"`
+	Variable []variable `json:"variable,omitempty"` // of the path
 }
 
-// Variable is a name and a value of any kind that Postman has: of a collection, a path, a query or a form.
-type Variable struct {
+// variable is a name and a value of any kind that Postman has: of a collection, a path, a query, a header or a form.
+type variable struct {
 	Key         string `json:"key"`
 	Value       string `json:"value"`
 	Description string `json:"description,omitempty"`
 	Disabled    bool   `json:"disabled,omitempty"`
 }
 
-type Header struct {
-	Key   string `json:"key"`
-	Value string `json:"value"`
-}
-
-// Body is JSON text, or a form.
-type Body struct {
-	Mode       string     `json:"mode"` // raw or urlencoded
-	Raw        string     `json:"raw,omitempty"`
-	URLEncoded []Variable `json:"urlencoded,omitempty"`
-	Options    any        `json:"options,omitempty"`
-}
-
-type Event struct {
+type event struct {
 	Listen string `json:"listen"` // prerequest or test
-	Script Script `json:"script"`
+	Script object `json:"script"`
 }
 
-type Script struct {
-	Type string   `json:"type"`
-	Exec []string `json:"exec"` // lines
+func script(listen string, lines ...string) event {
+	return event{listen, object{"type": "text/javascript", "exec": lines}}
 }
 
-// Response is an answer that was recorded. Its request is whole: it takes nothing from folder or collection.
-type Response struct {
-	Name            string   `json:"name"`
-	OriginalRequest Request  `json:"originalRequest"`
-	Status          string   `json:"status,omitempty"`
-	Code            int      `json:"code,omitempty"` // 0: not recorded
-	PreviewLanguage string   `json:"_postman_previewlanguage"`
-	Header          []Header `json:"header"`
-	Body            string   `json:"body"`
-}
-
-// New returns a request for a path in which names in braces are variables. Their values are those that path gives them.
-func New(method, path string, values func(name string) string, query []Variable) Request {
-	u := URL{Host: []string{"{{baseUrl}}"}, Query: query}
-	for segment := range strings.SplitSeq(strings.TrimPrefix(path, "/"), "/") {
-		if name, ok := strings.CutPrefix(segment, "{"); ok {
-			name = strings.TrimSuffix(name, "}")
-			u.Variable = append(u.Variable, Variable{Key: name, Value: values(name)})
-			segment = ":" + name
+// Collection returns every request of a described API, in folders by tag, and those of its endpoints for tokens. The
+// description is an OpenAPI document with the extensions x-liked-paths (paths of the older API), x-liked-value (what a
+// request has at that place, with variables) and x-liked-run (see run). A run of all requests in their order succeeds
+// where the environment's user has not liked its post, and leaves it so.
+func Collection(description []byte, baseURL string) []byte {
+	d, tokens := parse(description), parse(tokensJSON)
+	var folders []*folder
+	add := func(name string, it item) {
+		i := slices.IndexFunc(folders, func(f *folder) bool { return f.Name == name })
+		if i < 0 {
+			i, folders = len(folders), append(folders, &folder{Name: name})
 		}
-		u.Path = append(u.Path, segment)
+		folders[i].Item = append(folders[i].Item, it)
 	}
-	r := Request{Method: method, Header: []Header{}, URL: u}
-	r.URL.setRaw()
-	return r
+	operations := d.operations(d.Paths)
+	for _, op := range operations {
+		add(op.Tags[0], d.item(op, op.sender()))
+	}
+	for _, other := range []struct{ scheme, folder string }{{"UserToken", "OAuth 1.0a"}, {"BearerToken", "App-only"}} {
+		for _, op := range operations {
+			if slices.Index(op.Run.As, other.scheme) > 0 {
+				it := d.item(op, other.scheme)
+				it.ID += " " + other.folder
+				add(other.folder, it)
+			}
+		}
+	}
+	for _, op := range append(d.operations(d.Older), tokens.operations(tokens.Paths)...) {
+		add(op.Tags[0], d.item(op, op.sender()))
+	}
+	flow := d.Components.SecuritySchemes.OAuth2.Flows.Code
+	return encode(object{
+		"info": object{
+			"name":   "liked",
+			"schema": "https://schema.getpostman.com/json/collection/v2.1.0/collection.json",
+			"description": "X’s API v2 around likes, as this server answers it. It takes who calls, and what is liked, from an " +
+				"environment, which the server has at /postman/environment.json. Tokens that need a person begin with " +
+				"“Get New Access Token” on the collection’s tab for authorization.",
+		},
+		"item":     folders,
+		"auth":     oauth2(flow.Authorize, flow.Token, flow.scopes()),
+		"variable": []variable{{Key: "baseUrl", Value: baseURL}},
+		"event": []event{script("prerequest",
+			`const minute = (ago) => new Date(Date.now() - ago).toISOString().replace(/\D/g, "").slice(0, 12);`,
+			`pm.variables.set("hourAgo", minute(3600000));`,
+			`pm.variables.set("thisMinute", minute(0));`)},
+	})
 }
 
-// setRaw writes the address in one piece, with those parameters that are sent.
-func (u *URL) setRaw() {
-	u.Raw = "{{baseUrl}}/" + strings.Join(u.Path, "/")
+// item is the request of an operation with the kind of credential of a security scheme.
+func (d *document) item(op operation, scheme string) item {
+	r := request{Method: strings.ToUpper(op.method), Auth: authOf(scheme), Header: []variable{}, Description: d.words(op, scheme)}
+	r.URL = address{Raw: "{{baseUrl}}", Host: []string{"{{baseUrl}}"}}
+	for segment := range strings.SplitSeq(strings.TrimPrefix(op.path, "/"), "/") {
+		if name, ok := strings.CutPrefix(segment, "{"); ok {
+			segment = ":" + strings.TrimSuffix(name, "}")
+		}
+		r.URL.Path = append(r.URL.Path, segment)
+		r.URL.Raw += "/" + segment
+	}
 	separator := "?"
-	for _, q := range u.Query {
-		if !q.Disabled {
-			u.Raw += separator + q.Key + "=" + q.Value
+	for _, p := range op.Parameters {
+		v := p.variable()
+		if p.In == "path" {
+			r.URL.Variable = append(r.URL.Variable, v)
+			continue
+		}
+		r.URL.Query = append(r.URL.Query, v)
+		if !v.Disabled {
+			r.URL.Raw += separator + v.Key + "=" + v.Value
 			separator = "&"
 		}
 	}
+	for media, body := range op.RequestBody.Content {
+		if media == "application/json" {
+			text, err := json.MarshalIndent(body.Value, "", "\t")
+			if err != nil {
+				panic(err) // it was read from JSON
+			}
+			r.Header = append(r.Header, variable{Key: "Content-Type", Value: media})
+			r.Body = object{"mode": "raw", "raw": string(text), "options": object{"raw": object{"language": "json"}}}
+		} else {
+			form := []variable{}
+			for _, name := range sortedKeys(body.Value) {
+				form = append(form, variable{Key: name, Value: body.Value[name].(string)})
+			}
+			r.Body = object{"mode": "urlencoded", "urlencoded": form}
+		}
+	}
+	it := item{Name: op.Summary, ID: op.ID, Request: r, Response: []object{}, Event: []event{script("test", d.tests(op, scheme)...)}}
+	if op.Run.Needs != "" {
+		it.Event = append(it.Event, script("prerequest", `if (!pm.variables.get("`+op.Run.Needs+`")) pm.execution.skipRequest();`))
+	}
+	return it
 }
 
-// JSON makes the request carry JSON text.
-func (r *Request) JSON(text string) {
-	r.Header = append(r.Header, Header{"Content-Type", "application/json"})
-	r.Body = &Body{Mode: "raw", Raw: text, Options: map[string]any{"raw": map[string]string{"language": "json"}}}
-}
-
-// Form makes the request carry a form.
-func (r *Request) Form(fields ...Variable) { r.Body = &Body{Mode: "urlencoded", URLEncoded: fields} }
-
-// With returns a copy of the request that can be changed, as it is sent: with the authorization that it really has, and
-// without what is switched off.
-func (r Request) With(auth *Auth) Request {
-	r.Auth = auth
-	r.URL.Query = slices.DeleteFunc(slices.Clone(r.URL.Query), func(q Variable) bool { return q.Disabled })
-	r.URL.Variable = slices.Clone(r.URL.Variable)
-	r.Header = slices.Clone(r.Header)
-	r.Description = ""
-	return r
-}
-
-// Test returns the script that is run after the answer.
-func Test(lines ...string) Event { return Event{"test", Script{"text/javascript", lines}} }
-
-// Before returns the script that is run before the request.
-func Before(lines ...string) Event { return Event{"prerequest", Script{"text/javascript", lines}} }
-
-// OnlyWith returns a script that leaves a request out of a run while the variable has no value, and else goes on with the
-// lines.
-func OnlyWith(variable string, lines ...string) Event {
-	return Before(append([]string{`if (!pm.variables.get("` + variable + `")) pm.execution.skipRequest();`}, lines...)...)
-}
-
-// Encode writes a collection or an environment.
-func Encode(v any) []byte {
+// encode writes a collection or an environment.
+func encode(v any) []byte {
 	text, err := json.MarshalIndent(v, "", "\t")
 	if err != nil {
 		panic(err) // all of it has a JSON form

@@ -83,19 +83,21 @@ func (c Credentials) Curl(options string) string {
 // Postman returns the environment in which Postman calls the server as the user.
 func (c Credentials) Postman(user User) postman.Environment {
 	app := c.Apps[0]
-	e := postman.Environment{BaseURL: c.URL, UserID: user.ID.String(), Username: user.Username,
-		ClientID: app.ClientID, ClientSecret: app.ClientSecret, AccessToken: user.AccessToken, RefreshToken: user.RefreshToken,
-		APIKey: app.APIKey, APISecret: app.APISecret, OAuth1Token: user.OAuth1Token, OAuth1TokenSecret: user.OAuth1TokenSecret,
-		BearerToken: app.BearerToken}
+	e := postman.Environment{
+		"baseUrl": c.URL, "userId": user.ID.String(), "username": user.Username,
+		"clientId": app.ClientID, "clientSecret": app.ClientSecret, "accessToken": user.AccessToken, "refreshToken": user.RefreshToken,
+		"apiKey": app.APIKey, "apiSecret": app.APISecret, "oauth1Token": user.OAuth1Token, "oauth1TokenSecret": user.OAuth1TokenSecret,
+		"bearerToken": app.BearerToken,
+	}
 	if len(app.RedirectURIs) > 0 {
-		e.CallbackURL = app.RedirectURIs[0]
+		e["callbackUrl"] = app.RedirectURIs[0]
 	}
 	if _, post := c.First(); post != nil {
-		e.PostID = post.ID.String()
+		e["postId"] = post.ID.String()
 	}
 	for _, post := range c.Posts {
 		if post.AuthorID == user.ID {
-			e.OwnPostID = post.ID.String()
+			e["ownPostId"] = post.ID.String()
 			break
 		}
 	}

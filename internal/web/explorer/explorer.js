@@ -130,35 +130,19 @@ function use(next) {
   location.reload();
 }
 
-// prepare fills in what the page knows: the examples of the description become the values that the forms start with.
+// prepare puts what the page knows in place of the examples of the description, with which the forms start.
 function prepare(description) {
   const { schemas } = description.components;
-  const example = { UserID: caller?.user?.id ?? user, PostID: post, Username: caller?.user?.username ?? schemas.Username?.example };
-  for (const [name, value] of Object.entries(example)) {
-    if (schemas[name]) schemas[name].example = value || undefined;
-  }
-  const named = (schema) => example[schema?.$ref?.split("/").pop()];
-  // What bodies have under these names, whose schemas do not say what it is.
-  const words = { text: "Hello from the explorer", event_type: "like.create", user_id: example.UserID, tag: "from the explorer" };
-  for (const operation of Object.values(description.paths).flatMap((path) => Object.values(path))) {
+  const known = { UserID: caller?.user?.id ?? user, PostID: post, Username: caller?.user?.username ?? schemas.Username.example };
+  let text = JSON.stringify(description);
+  for (const [name, value] of Object.entries(known)) text = text.replaceAll(`"${schemas[name].example}"`, `"${value}"`);
+  const prepared = JSON.parse(text);
+  for (const operation of Object.values(prepared.paths).flatMap((path) => Object.values(path))) {
     for (const parameter of operation.parameters ?? []) {
-      if (parameter.required && parameter.schema.type === "array") parameter.example = [named(parameter.schema.items)].filter(Boolean);
-      if (parameter.required && parameter.schema.type === "integer") parameter.example = parameter.schema.minimum;
       if (!parameter.required) delete parameter.schema.default; // what is not sent has its default, too
     }
-    const body = operation.requestBody?.content["application/json"];
-    if (body) body.example = bodyOf(body.schema, (name, schema) => named(schema) ?? words[name]);
   }
-  return description;
-}
-
-// bodyOf is the least body that makes sense: what is required, or else what is known.
-function bodyOf({ required, properties = {} }, valueOf) {
-  const names = required ?? Object.keys(properties).filter((name) => valueOf(name, {}));
-  return Object.fromEntries(names.map((name) => {
-    const schema = properties[name];
-    return [name, valueOf(name, schema) ?? (schema.properties ? bodyOf(schema, valueOf) : "")];
-  }));
+  return prepared;
 }
 
 // Streams have no end. What comes within this time is the answer that is shown.
