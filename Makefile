@@ -5,7 +5,7 @@ SHELL := /bin/bash
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME := 30s
 
-.PHONY: check fmt vet staticcheck tidy test race compat torture screenshot fuzz bench bench-others gobench clean
+.PHONY: check fmt vet staticcheck tidy test race compat torture nightly screenshot fuzz bench bench-others gobench clean
 
 check: fmt vet staticcheck test
 
@@ -41,6 +41,12 @@ compat:
 # Every promise of docs/reliability.md, attacked for more than an hour; make torture KILLS=30 SOAK=1m and so on is shorter.
 torture:
 	torture/run
+
+# What repeats a proof at length, for a machine that is idle for two hours: each attack in its long form, with the long
+# fuzzing, then every goal, then likes beside other stores. All of it runs, even if a part fails.
+nightly:
+	@failed=; for part in torture bench bench-others; do echo "=== make $$part"; $(MAKE) -s $$part || failed="$$failed $$part"; done; \
+	if [ -n "$$failed" ]; then echo "failed:$$failed"; exit 1; fi
 
 # The picture of the explorer in the README, which the explorer's test takes.
 screenshot:
