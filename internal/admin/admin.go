@@ -36,13 +36,14 @@ type Options struct {
 // Handler answers the endpoints under /admin/. It lets everybody in: see Guard.
 type Handler struct {
 	Options
-	ids liked.Snowflakes
-	mux *http.ServeMux
+	ids   liked.Snowflakes
+	likes likeWatch
+	mux   *http.ServeMux
 }
 
 // New returns the handler of everything under /admin/.
 func New(o Options) *Handler {
-	h := &Handler{Options: o, mux: http.NewServeMux()}
+	h := &Handler{Options: o, likes: likeWatch{now: time.Now}, mux: http.NewServeMux()}
 	for _, rt := range []struct {
 		pattern string
 		status  int // of a success

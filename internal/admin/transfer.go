@@ -3,10 +3,12 @@ package admin
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"sync"
 	"time"
 
 	"liked"
@@ -70,7 +72,6 @@ type Refused struct {
 
 const (
 	maxReasons = 1000
-	perImport  = 4096 // records in one step of the store: likes of others wait for no longer
 	// A like may be this far ahead of the clock, which is not that of the machine that it was exported from. Further ahead it
 	// would drag all later likes along.
 	maxAhead = 5 * time.Minute
@@ -90,7 +91,7 @@ func (h *Handler) importing(r *http.Request) (any, error) {
 		}
 		skipBad = values[0] == "true"
 	}
-	i := importer{h: h, r: r, skipBad: skipBad, reading: new(step), spare: new(step), done: Imported{Reasons: []Refused{}}}
+	i := importer{h: h, r: r, skipBad: skipBad, size: minStep, reading: new(step), spare: new(step), done: Imported{Reasons: []Refused{}}}
 	lines := bufio.NewReaderSize(r.Body, archive.MaxLine)
 	for number := int64(1); ; number++ {
 		line, err := lines.ReadSlice('\n')
@@ -122,7 +123,7 @@ func (h *Handler) importing(r *http.Request) (any, error) {
 			}
 		} else {
 			i.reading.records, i.reading.numbers = append(i.reading.records, rec), append(i.reading.numbers, number)
-			if len(i.reading.records) == perImport {
+			if len(i.reading.records) >= i.size {
 				if err := i.flush(); err != nil {
 					return nil, err
 				}
@@ -139,6 +140,8 @@ type importer struct {
 	h       *Handler
 	r       *http.Request
 	skipBad bool
+	size    int           // of the next step
+	base    time.Duration // the least that a step has taken: mostly what the disk takes
 	reading *step
 	spare   *step         // what the store takes, once taken is set
 	taken   chan stepDone // gets one value; nil: the store takes nothing
@@ -154,7 +157,66 @@ type step struct {
 
 type stepDone struct {
 	store.Imported
-	err error
+	took time.Duration
+	err  error
+}
+
+// Likes wait for a step of an import. While others like, it takes about twice as long as the smallest step, most of which is for
+// the disk. Otherwise it is longer, which is faster, but no longer than a like may wait that is the first for a while.
+const (
+	minStep, maxStep = 32, 4096 // records
+	alone            = 50 * time.Millisecond
+)
+
+// resize picks the size of the next step from what one of n records has taken.
+func (i *importer) resize(n int, took time.Duration) error {
+	others, err := i.h.likes.seen(i.r.Context(), i.h.Store)
+	if err != nil {
+		return err
+	}
+	took = max(took, time.Microsecond)
+	if i.base == 0 || took < i.base {
+		i.base = took
+	}
+	want := alone
+	if others {
+		want = min(2*i.base, alone)
+	}
+	// What a short step took says little about a long one.
+	i.size = max(minStep, min(maxStep, 16*n, int(int64(n)*int64(want)/int64(took))))
+	return nil
+}
+
+// likeWatch knows whether likes are set or taken back. Imports do not count, since the like log does not have them.
+type likeWatch struct {
+	now func() time.Time // of durations: never one that a test has stopped
+
+	mu            sync.Mutex
+	ends          liked.Positions
+	looked, moved time.Time // when the log was looked at, and when it had last grown
+}
+
+const (
+	lookEvery = 20 * time.Millisecond
+	quiet     = time.Second
+)
+
+// seen reports whether the log has grown within the last second or so.
+func (w *likeWatch) seen(ctx context.Context, s store.Likes) (bool, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	now := w.now()
+	if now.Sub(w.looked) >= lookEvery {
+		ends, err := s.LogEnds(ctx)
+		if err != nil {
+			return false, err
+		}
+		w.looked = now
+		if ends != w.ends {
+			w.ends, w.moved = ends, now
+		}
+	}
+	return now.Sub(w.moved) < quiet, nil
 }
 
 func (i *importer) refuse(line int64, err error) {
@@ -174,8 +236,9 @@ func (i *importer) flush() error {
 	i.reading.records, i.reading.numbers = i.reading.records[:0], i.reading.numbers[:0]
 	i.taken = make(chan stepDone, 1)
 	go func(s *step) {
+		begun := i.h.likes.now()
 		got, err := i.h.Store.Import(i.r.Context(), s.records, i.skipBad)
-		i.taken <- stepDone{got, err}
+		i.taken <- stepDone{got, i.h.likes.now().Sub(begun), err}
 	}(i.spare)
 	return nil
 }
@@ -196,7 +259,7 @@ func (i *importer) wait() error {
 	for _, bad := range got.Refused {
 		i.refuse(numbers[bad.Index], bad.Err)
 	}
-	return nil
+	return i.resize(len(numbers), got.took)
 }
 
 // finish returns when the store has taken all that was read.
