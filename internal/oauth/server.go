@@ -242,11 +242,9 @@ func (c *Call) refuse(rt *Route, err error) *Answer {
 	c.Why = err.Error()
 	f, ok := errors.AsType[*Refusal](err)
 	if !ok {
-		f = &Refusal{Status: http.StatusInternalServerError, Code: "server_error", Text: "Internal error"}
-		if k := liked.KindOf(err); k == liked.Unavailable || c.Context.Err() != nil {
-			f = &Refusal{Status: http.StatusServiceUnavailable, Code: "temporarily_unavailable", Text: "Over capacity"}
+		if f = c.refusalOf(err); f.Status >= 500 {
+			c.Err = err
 		}
-		c.Err = err
 	}
 	if rt.refuse != nil {
 		return rt.refuse(c, f)
@@ -259,6 +257,20 @@ func (c *Call) refuse(rt *Route, err error) *Answer {
 		p.Title = "That did not work"
 	}
 	return &Answer{status: f.Status, page: p}
+}
+
+// refusalOf is what becomes of an error for which an endpoint has no words of its own, by its kind.
+func (c *Call) refusalOf(err error) *Refusal {
+	statuses := map[liked.Kind]int{liked.Internal: 500, liked.Invalid: 400, liked.Unauthorized: 401, liked.Forbidden: 403, liked.NotFound: 404,
+		liked.Conflict: 409, liked.Unavailable: 503, liked.Overloaded: 503}
+	switch status := statuses[liked.KindOf(err)]; {
+	case status == 503 || c.Context.Err() != nil:
+		return &Refusal{Status: 503, Code: "temporarily_unavailable", Text: "Over capacity"}
+	case status == 500:
+		return &Refusal{Status: 500, Code: "server_error", Text: "Internal error"}
+	default:
+		return &Refusal{Status: status, Text: "The request cannot be carried out."}
+	}
 }
 
 // write sends the answer. Nothing that is said here may be kept by anything in between (RFC 6749, 5.1).

@@ -1,6 +1,7 @@
 package oauth
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
@@ -32,7 +33,7 @@ var (
 // inOAuth2 answers with an error of RFC 6749, 5.2, without the WWW-Authenticate header that it asks for with 401: X sends
 // none, and some clients cannot read it.
 func inOAuth2(_ *Call, f *Refusal) *Answer {
-	return &Answer{status: f.Status, contentType: jsonOAuth2, body: object("error", f.Code, "error_description", f.Text)}
+	return &Answer{status: f.Status, contentType: jsonOAuth2, body: object("error", cmp.Or(f.Code, "invalid_request"), "error_description", f.Text)}
 }
 
 // need returns the parameters, of which none may be missing.
