@@ -20,6 +20,7 @@ import (
 	"liked"
 	"liked/internal/auth"
 	"liked/internal/store"
+	"liked/internal/web"
 	"liked/internal/webhook"
 )
 
@@ -116,7 +117,7 @@ func New(o Options) *Handler {
 			h.Logger.LogAttrs(r.Context(), level, "admin request", attrs...)
 			switch {
 			case !out.begun:
-				writeJSON(w, status, body)
+				web.SendJSON(w, status, body)
 			case err != nil:
 				panic(http.ErrAbortHandler)
 			}
@@ -139,7 +140,7 @@ func Guard(token string, next http.Handler) http.Handler {
 		got := sha256.Sum256([]byte(given))
 		if subtle.ConstantTimeCompare(got[:], want[:]) != 1 || !strings.EqualFold(scheme, "Bearer") {
 			w.Header().Set("WWW-Authenticate", "Bearer")
-			writeJSON(w, http.StatusUnauthorized, Failure{"the admin token is missing or wrong"})
+			web.SendJSON(w, http.StatusUnauthorized, Failure{"the admin token is missing or wrong"})
 			return
 		}
 		next.ServeHTTP(w, r)
@@ -182,18 +183,7 @@ func refuse(err error) (status int, body Failure) {
 // Refuse answers with an error as the handler of New does.
 func Refuse(w http.ResponseWriter, err error) {
 	status, body := refuse(err)
-	writeJSON(w, status, body)
-}
-
-func writeJSON(w http.ResponseWriter, status int, body any) {
-	text, err := json.Marshal(body)
-	if err != nil { // none of our types can do that
-		status, text = http.StatusInternalServerError, []byte(`{"error":"the answer could not be encoded"}`)
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Cache-Control", "no-store")
-	w.WriteHeader(status)
-	_, _ = w.Write(append(text, '\n')) // the client is gone: nobody is left to tell
+	web.SendJSON(w, status, body)
 }
 
 // decode reads the body as one JSON object without unknown keys.

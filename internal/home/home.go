@@ -140,11 +140,8 @@ func (h *Home) page(w http.ResponseWriter, r *http.Request) (status, size int, e
 		p.Numbers.PerSecond = h.rate.now()
 		p.Posts = now.Posts
 	}
-	if writeErr := web.Write(w, status, p); writeErr != nil && r.Context().Err() == nil {
-		err = errors.Join(err, writeErr)
-	}
-	size, _ = strconv.Atoi(w.Header().Get("Content-Length"))
-	return status, size, err
+	size, writeErr := web.Write(w, status, p)
+	return status, size, errors.Join(err, writeErr)
 }
 
 func asset(w http.ResponseWriter, r *http.Request) (status, size int, err error) {
@@ -158,12 +155,8 @@ func file(name string, read func() []byte) func(http.ResponseWriter, *http.Reque
 		text, header := read(), w.Header()
 		header.Set("Cache-Control", "no-store") // an environment may hold credentials
 		header.Set("Content-Disposition", "attachment; filename="+name)
-		header.Set("Content-Length", strconv.Itoa(len(text)))
-		header.Set("Content-Type", "application/json; charset=utf-8")
 		header.Set("Cross-Origin-Resource-Policy", "same-origin")
 		header.Set("X-Content-Type-Options", "nosniff")
-		w.WriteHeader(http.StatusOK)
-		_, _ = w.Write(text) // the client is gone: nobody is left to tell
-		return http.StatusOK, len(text), nil
+		return http.StatusOK, web.Send(w, http.StatusOK, "application/json; charset=utf-8", text), nil
 	}
 }

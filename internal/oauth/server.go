@@ -288,10 +288,10 @@ func (c *Call) write(w http.ResponseWriter, a *Answer) {
 	c.Status = a.status
 	switch {
 	case a.page != nil:
-		if err := web.Write(w, a.status, a.page); err != nil && c.Context.Err() == nil {
+		var err error
+		if c.Bytes, err = web.Write(w, a.status, a.page); err != nil {
 			c.Err = err
 		}
-		c.Bytes, _ = strconv.Atoi(h.Get("Content-Length"))
 		return
 	case a.file != "":
 		c.Status, c.Bytes = web.WriteAsset(w, c.Request, a.file)
@@ -304,11 +304,7 @@ func (c *Call) write(w http.ResponseWriter, a *Answer) {
 	case a.allow != "":
 		h.Set("Allow", a.allow)
 	}
-	c.Bytes = len(a.body)
-	h.Set("Content-Type", a.contentType)
-	h.Set("Content-Length", strconv.Itoa(len(a.body)))
-	w.WriteHeader(a.status)
-	_, _ = w.Write(a.body) // the client is gone: nothing is left to do
+	c.Bytes = web.Send(w, a.status, a.contentType, a.body)
 }
 
 // object writes a flat JSON object of keys and strings, in that order.

@@ -40,6 +40,7 @@ import (
 	"liked/internal/seed"
 	"liked/internal/store"
 	"liked/internal/store/pebblestore"
+	"liked/internal/web"
 	"liked/internal/webhook"
 )
 
@@ -345,14 +346,12 @@ func (s *Server) adminHandler(registry *prometheus.Registry, key string) http.Ha
 }
 
 func probe(w http.ResponseWriter, err error) {
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	w.Header().Set("Cache-Control", "no-store")
+	status, text := http.StatusOK, "ok"
 	if err != nil {
-		w.WriteHeader(http.StatusServiceUnavailable)
-		fmt.Fprintln(w, err)
-		return
+		status, text = http.StatusServiceUnavailable, err.Error()
 	}
-	fmt.Fprintln(w, "ok")
+	w.Header().Set("Cache-Control", "no-store")
+	web.Send(w, status, "text/plain; charset=utf-8", []byte(text+"\n"))
 }
 
 // usable says why requests should be sent elsewhere, nil if they should not.

@@ -21,21 +21,19 @@ import (
 	"sync"
 )
 
-// Write answers with the page, which is whole before the first byte is sent. An error is for the log: that the page could
-// not be made, in which case the answer is a bare 500, or that w took no more.
-func Write(w http.ResponseWriter, status int, page Page) error {
+// Write answers with the page, which is whole before the first byte is sent, and returns its size. An error is for the log: the
+// page could not be made, and the answer is a bare 500.
+func Write(w http.ResponseWriter, status int, page Page) (size int, err error) {
 	about := page.about()
 	set := pages()
 	h := w.Header()
 	h.Set("Cache-Control", "no-store") // pages hold secrets, and what only one person may see
 	var buf bytes.Buffer
-	err := set.templates[about.template].ExecuteTemplate(&buf, "layout.html", view{about.title, about.here, set.style, set.icon, page})
+	err = set.templates[about.template].ExecuteTemplate(&buf, "layout.html", view{about.title, about.here, set.style, set.icon, page})
 	if err != nil {
 		w.WriteHeader(http.StatusInternalServerError)
-		return fmt.Errorf("page %s: %w", about.template, err)
+		return 0, fmt.Errorf("page %s: %w", about.template, err)
 	}
-	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Content-Length", strconv.Itoa(buf.Len()))
 	h.Set("Content-Security-Policy", set.policy(about))
 	h.Set("X-Frame-Options", "DENY")
 	h.Set("X-Content-Type-Options", "nosniff")
@@ -45,9 +43,7 @@ func Write(w http.ResponseWriter, status int, page Page) error {
 	if !about.leaves { // an app may wait in the window that opened this one, and is answered there by its callback
 		h.Set("Cross-Origin-Opener-Policy", "same-origin")
 	}
-	w.WriteHeader(status)
-	_, err = w.Write(buf.Bytes())
-	return err
+	return Send(w, status, "text/html; charset=utf-8", buf.Bytes()), nil
 }
 
 // Page is one of the page types of this package.

@@ -80,7 +80,7 @@ func setStrings(v reflect.Value, text string) {
 func write(t *testing.T, status int, page web.Page) *http.Response {
 	t.Helper()
 	rec := httptest.NewRecorder()
-	if err := web.Write(rec, status, page); err != nil {
+	if _, err := web.Write(rec, status, page); err != nil {
 		t.Fatal(err)
 	}
 	return rec.Result()
