@@ -18,7 +18,7 @@ var allowed = map[string]struct{ ours, outside string }{
 	".":                          {"", ""},
 	"internal/store":             {".", ""},
 	"internal/store/storetest":   {". internal/store", "github.com/anishathalye/porcupine pgregory.net/rapid"},
-	"internal/store/pebblestore": {". internal/store", "github.com/cockroachdb/pebble/v2"},
+	"internal/store/pebblestore": {". internal/store internal/limit", "github.com/cockroachdb/pebble/v2"},
 	"internal/limit":             {".", ""},
 	"internal/exchange":          {".", ""},
 	"internal/plainhttp":         {"", ""},
@@ -30,13 +30,13 @@ var allowed = map[string]struct{ ours, outside string }{
 	"internal/seed":              {". internal/store internal/auth internal/postman", ""},
 	"internal/web":               {"", "github.com/swaggest/swgui/v5/static"},
 	"internal/auth":              {". internal/store", "golang.org/x/crypto"},
-	"internal/oauth":             {". internal/store internal/limit internal/exchange internal/auth internal/web", ""},
-	"internal/portal":            {". internal/store internal/limit internal/auth internal/oauth internal/web internal/webhook", ""},
+	"internal/oauth":             {". internal/store internal/exchange internal/auth internal/web", ""},
+	"internal/portal":            {". internal/store internal/auth internal/oauth internal/web internal/webhook", ""},
 	"internal/explorer":          {"internal/oauth internal/web", ""},
 	"internal/postman":           {"", ""},
 	"internal/home":              {". internal/exchange internal/store internal/web", ""},
-	"internal/api":               {". internal/exchange internal/store internal/likelog internal/limit internal/webhook", ""},
-	"internal/server": {`. internal/exchange internal/store internal/store/pebblestore internal/limit internal/backup
+	"internal/api":               {". internal/exchange internal/store internal/likelog internal/webhook", ""},
+	"internal/server": {`. internal/exchange internal/store internal/store/pebblestore internal/backup
 		internal/admin internal/auth internal/oauth internal/portal internal/explorer internal/home internal/api internal/plainhttp internal/seed
 		internal/web internal/postman internal/webhook`, "github.com/prometheus/client_golang"},
 	"internal/bench":    {"", "github.com/HdrHistogram/hdrhistogram-go github.com/cockroachdb/pebble/v2 golang.org/x/sys"},

@@ -162,19 +162,21 @@ type LikeEvent struct {
 	At     time.Time
 }
 
-// RateWindows are the fixed rate-limit windows of one caller on one endpoint.
-type RateWindows struct {
-	Operation string // operationId of the endpoint, at most 255 bytes
-	App       AppID
-	User      UserID        // zero: the windows of the app as a whole
-	Windows   [4]RateWindow // no two of one length; those that are not used are zero
+// RateRule is one limit of one endpoint: at most Max requests in each Window.
+type RateRule struct {
+	App    bool // counted for the app as a whole; otherwise for each user of each app
+	Window time.Duration
+	Max    int
 }
 
-// RateWindow counts requests from when it was opened until its length has passed.
-type RateWindow struct {
-	Length time.Duration // whole seconds
-	Opened time.Time     // in UTC
-	Count  int
+// MaxRateRules bounds the rules of one endpoint.
+const MaxRateRules = 4
+
+// RateState is what a rule's window looks like after a request.
+type RateState struct {
+	RateRule
+	Remaining int
+	Reset     time.Time // when the window ends, in whole seconds
 }
 
 func name[E ~uint8](names []string, e E) string {

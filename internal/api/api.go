@@ -19,16 +19,14 @@ import (
 	"liked"
 	"liked/internal/exchange"
 	"liked/internal/likelog"
-	"liked/internal/limit"
 	"liked/internal/store"
 	"liked/internal/webhook"
 )
 
-// Options is what an API works with. Store, Auth, Limiter, Hooks and Now are required.
+// Options is what an API works with. Store, Auth, Hooks and Now are required.
 type Options struct {
 	Store   store.Store
 	Auth    Authenticator
-	Limiter *limit.Limiter
 	Hooks   *webhook.Hooks
 	Log     *likelog.Log // nil: one of its own
 	Limits  Limits
@@ -64,8 +62,8 @@ type API struct {
 
 // New returns an API.
 func New(o Options) (*API, error) {
-	if o.Store == nil || o.Auth == nil || o.Limiter == nil || o.Hooks == nil || o.Now == nil {
-		return nil, errors.New("api: Store, Auth, Limiter, Hooks and Now are required")
+	if o.Store == nil || o.Auth == nil || o.Hooks == nil || o.Now == nil {
+		return nil, errors.New("api: Store, Auth, Hooks and Now are required")
 	}
 	if o.PageKey == ([32]byte{}) {
 		return nil, errors.New("api: PageKey is required")
@@ -117,7 +115,7 @@ type endpoint struct {
 	*route
 	path, params        []param // of the path's wildcards and of the query
 	allow               liked.Credential
-	userRules, appRules []limit.Rule
+	userRules, appRules []liked.RateRule
 
 	// Of the version of the API that the route is part of.
 	run     func(*API, *endpoint, http.ResponseWriter, *http.Request, *requestState) (any, error)
@@ -235,7 +233,11 @@ func (a *API) admit(rt *endpoint, r *http.Request, x *requestState) (liked.Princ
 		rules = rt.appRules
 	}
 	var ok bool
-	x.limits, ok = a.Limiter.Take(a.Now(), rt.id, who.App, who.User, rules, x.limitSpace[:0])
+	var err error
+	x.limits, ok, err = a.Store.Take(r.Context(), a.Now(), rt.id, who.App, who.User, rules, x.limitSpace[:0])
+	if err != nil {
+		return who, err
+	}
 	if !ok {
 		return who, a.rateLimited.because("a rate limit of " + rt.id + " is used up")
 	}

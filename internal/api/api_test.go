@@ -26,7 +26,6 @@ import (
 	"liked/internal/api"
 	"liked/internal/auth"
 	"liked/internal/exchange"
-	"liked/internal/limit"
 	"liked/internal/store"
 	"liked/internal/store/pebblestore"
 	"liked/internal/webhook"
@@ -99,7 +98,7 @@ func newWorldOn(t *testing.T, disk pebblestore.Options, change func(*api.Options
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := api.Options{Store: st, Auth: w.auth, Limiter: limit.New(nil), Now: w.now, PageKey: [32]byte{1},
+	o := api.Options{Store: st, Auth: w.auth, Now: w.now, PageKey: [32]byte{1},
 		Observe: func(_ context.Context, x exchange.Exchange) { w.seen <- x }}
 	if change != nil {
 		change(&o)

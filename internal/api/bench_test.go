@@ -15,7 +15,6 @@ import (
 	"liked"
 	"liked/internal/api"
 	"liked/internal/auth"
-	"liked/internal/limit"
 	"liked/internal/store"
 	"liked/internal/store/pebblestore"
 )
@@ -146,7 +145,7 @@ func benchAPI(b testing.TB, st store.Store, users int) (http.Handler, []string) 
 	}
 	limits, err := api.ParseLimits([]byte(`{"usersIdLike":{"user_15m":1000000000,"user_24h":1000000000}}`))
 	must(err)
-	o := api.Options{Store: st, Auth: au, Limits: limits, Now: time.Now, PageKey: [32]byte{1}, Limiter: limit.New(st.KeepWindows)}
+	o := api.Options{Store: st, Auth: au, Limits: limits, Now: time.Now, PageKey: [32]byte{1}}
 	o.Hooks, err = newHooks(st, au, o)
 	must(err)
 	x, err := api.New(o)

@@ -12,7 +12,6 @@ import (
 
 	"liked"
 	"liked/internal/exchange"
-	"liked/internal/limit"
 )
 
 // FuzzQuery holds the splitting of query strings to net/url, and every endpoint to its own list: what it does not find at
@@ -89,7 +88,7 @@ func FuzzLimits(f *testing.F) {
 					t.Fatalf("%s: %s has %d rules, more than there is room for", text, routes[i].id, len(held))
 				}
 			}
-			if slices.ContainsFunc(l.WithoutDaily().apply(routes[i].id, routes[i].limits), func(r limit.Rule) bool { return r.Window == day }) {
+			if slices.ContainsFunc(l.WithoutDaily().apply(routes[i].id, routes[i].limits), func(r liked.RateRule) bool { return r.Window == day }) {
 				t.Fatalf("%s: %s has a daily rule that was taken away", text, routes[i].id)
 			}
 		}

@@ -10,7 +10,6 @@ import (
 
 	"liked"
 	"liked/internal/exchange"
-	"liked/internal/limit"
 )
 
 // requestState is what is known of one request while it is served. The spaces in it spare the path of a like allocations, and so does
@@ -18,11 +17,11 @@ import (
 type requestState struct {
 	exchange.Exchange
 	access     liked.Access
-	limits     []limit.State
+	limits     []liked.RateState
 	connection string
 	call       call
 
-	limitSpace  [3]limit.State
+	limitSpace  [3]liked.RateState
 	idSpace     [2]pair
 	bodySpace   [64]byte
 	memberSpace [2]member
@@ -167,7 +166,7 @@ func (x *requestState) setLimits(h http.Header) {
 }
 
 // limitHeaders names the headers for the most requests, those that remain, and the end of a window.
-func limitHeaders(s *limit.State) [3]string {
+func limitHeaders(s *liked.RateState) [3]string {
 	switch {
 	case s.Window == day && s.App:
 		return [3]string{"X-App-Limit-24hour-Limit", "X-App-Limit-24hour-Remaining", "X-App-Limit-24hour-Reset"}

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"liked"
-	"liked/internal/limit"
 )
 
 const (
@@ -72,7 +71,7 @@ func ParseLimits(text []byte) (Limits, error) {
 }
 
 // apply returns the rules that hold for the operation.
-func (l Limits) apply(operation string, rules []limit.Rule) []limit.Rule {
+func (l Limits) apply(operation string, rules []liked.RateRule) []liked.RateRule {
 	if l.off {
 		return nil
 	}
@@ -81,9 +80,9 @@ func (l Limits) apply(operation string, rules []limit.Rule) []limit.Rule {
 		if n == nil {
 			return
 		}
-		rules = slices.DeleteFunc(rules, func(r limit.Rule) bool { return r.App == app && r.Window == window })
+		rules = slices.DeleteFunc(rules, func(r liked.RateRule) bool { return r.App == app && r.Window == window })
 		if *n > 0 {
-			rules = append(rules, limit.Rule{App: app, Window: window, Max: *n})
+			rules = append(rules, liked.RateRule{App: app, Window: window, Max: *n})
 		}
 	}
 	o := l.overrides[operation]
@@ -92,15 +91,15 @@ func (l Limits) apply(operation string, rules []limit.Rule) []limit.Rule {
 	set(true, quarter, o.App15m)
 	set(true, day, o.App24h)
 	if l.noDaily {
-		rules = slices.DeleteFunc(rules, func(r limit.Rule) bool { return r.Window == day })
+		rules = slices.DeleteFunc(rules, func(r liked.RateRule) bool { return r.Window == day })
 	}
 	return rules
 }
 
 // applicable picks the rules that count a caller's requests. App windows of 15 minutes are for app-only callers, since
 // a user's requests have windows of their own; app windows of 24 hours count everything that the app does.
-func applicable(rules []limit.Rule, appOnly bool) []limit.Rule {
-	return slices.DeleteFunc(slices.Clone(rules), func(r limit.Rule) bool {
+func applicable(rules []liked.RateRule, appOnly bool) []liked.RateRule {
+	return slices.DeleteFunc(slices.Clone(rules), func(r liked.RateRule) bool {
 		if appOnly {
 			return !r.App
 		}

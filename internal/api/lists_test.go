@@ -22,7 +22,6 @@ import (
 	"liked"
 	"liked/internal/api"
 	"liked/internal/auth"
-	"liked/internal/limit"
 	"liked/internal/livetest"
 	"liked/internal/store/pebblestore"
 )
@@ -155,7 +154,7 @@ func (m *listModel) open(t *rapid.T) {
 	m.store, err = pebblestore.Open(pebblestore.Options{FS: m.fs, Dir: "data"})
 	must(t, err)
 	au := m.auth(t)
-	o := api.Options{Store: m.store, Auth: au, Limiter: limit.New(nil), Limits: api.NoLimits(), Now: m.now, PageKey: [32]byte{7}}
+	o := api.Options{Store: m.store, Auth: au, Limits: api.NoLimits(), Now: m.now, PageKey: [32]byte{7}}
 	o.Hooks, err = newHooks(m.store, au, o)
 	must(t, err)
 	a, err := api.New(o)

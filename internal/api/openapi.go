@@ -11,7 +11,6 @@ import (
 	"strings"
 
 	"liked"
-	"liked/internal/limit"
 )
 
 // openAPI answers with the description of this very API, which New made.
@@ -180,7 +179,7 @@ func (rt *endpoint) describeRun(order int) members {
 	if as == 0 {
 		as = liked.OAuth2User & rt.allow
 	}
-	limits := func(rules []limit.Rule) map[string]int {
+	limits := func(rules []liked.RateRule) map[string]int {
 		max := map[string]int{}
 		for _, r := range rules {
 			name, _ := limitHeader(r)
@@ -286,7 +285,7 @@ func (d *description) limitHeaders(rt *endpoint) members {
 }
 
 // limitHeader is how the names of the headers of a limit begin, and which requests it counts, in words.
-func limitHeader(r limit.Rule) (name, of string) {
+func limitHeader(r liked.RateRule) (name, of string) {
 	switch {
 	case r.Window == day && r.App:
 		return "x-app-limit-24hour", "in 24 hours, of the app"

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"liked"
-	"liked/internal/limit"
 )
 
 // route is one endpoint. The table of routes is the only list of them: the mux, authorization, rate limits, validation,
@@ -22,7 +21,7 @@ type route struct {
 	allow   liked.Credential // kinds of credential that it takes; zero: it needs none
 	scopes  liked.Scope      // all of them, of an OAuth 2.0 user token
 	flags   flags
-	limits  []limit.Rule
+	limits  []liked.RateRule
 	path    []form // of the pattern's wildcards, in their order
 	query   func(facts) []param
 	body    *schema
@@ -425,15 +424,15 @@ var (
 	postLimits = append(per15m(100, 0), per24h(0, 10_000)...)
 )
 
-func per15m(user, app int) []limit.Rule { return rules(quarter, user, app) }
-func per24h(user, app int) []limit.Rule { return rules(day, user, app) }
+func per15m(user, app int) []liked.RateRule { return rules(quarter, user, app) }
+func per24h(user, app int) []liked.RateRule { return rules(day, user, app) }
 
-func rules(window time.Duration, user, app int) (rules []limit.Rule) {
+func rules(window time.Duration, user, app int) (rules []liked.RateRule) {
 	if user > 0 {
-		rules = append(rules, limit.Rule{Window: window, Max: user})
+		rules = append(rules, liked.RateRule{Window: window, Max: user})
 	}
 	if app > 0 {
-		rules = append(rules, limit.Rule{App: true, Window: window, Max: app})
+		rules = append(rules, liked.RateRule{App: true, Window: window, Max: app})
 	}
 	return rules
 }

@@ -11,7 +11,6 @@
 package auth
 
 import (
-	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -41,11 +40,10 @@ type Auth struct {
 
 	bearers *principals // by hash of the token
 	signers *principals // by hash of consumer key and token
-	nonces  *nonces
-	scratch sync.Pool // of *signed
+	scratch sync.Pool   // of *signed
 }
 
-// New returns an Auth that remembers the nonces that the store kept.
+// New returns an Auth that works with the store.
 func New(o Options) (*Auth, error) {
 	var missing []error
 	for _, f := range []struct {
@@ -70,12 +68,7 @@ func New(o Options) (*Auth, error) {
 		baseURL: o.BaseURL,
 		bearers: newPrincipals(o.Store),
 		signers: newPrincipals(o.Store),
-		nonces:  newNonces(maxNonces),
 		scratch: sync.Pool{New: func() any { return new(signed) }},
-	}
-	err = o.Store.LoadTraces(context.Background(), o.Now(), func(liked.RateWindows) {}, a.nonces.load)
-	if err != nil {
-		return nil, fmt.Errorf("auth: load nonces: %w", err)
 	}
 	return a, nil
 }

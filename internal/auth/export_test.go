@@ -61,25 +61,6 @@ func (a *Auth) AddOAuth1Token(ctx context.Context, app liked.AppID, user liked.U
 	return a.store.AddOAuth1Token(ctx, g, t)
 }
 
-// NonceBook is a memory of nonces of a size that a test can fill.
-type NonceBook struct{ n *nonces }
-
-func NewNonceBook(limit int) NonceBook { return NonceBook{newNonces(limit)} }
-
-// Add reports whether the nonce was new, and whether there was room for it.
-func (b NonceBook) Add(h store.Hash, timestamp, now int64) (fresh, room bool) {
-	v := b.n.add(h, timestamp, now)
-	return v == nonceNew, v != nonceNoRoom
-}
-
-// Len returns how many nonces are remembered.
-func (b NonceBook) Len() (count int) {
-	for i := range b.n.shards {
-		count += b.n.shards[i].count
-	}
-	return count
-}
-
 // Unseal opens a sealed secret for the purpose and owner of the app-only token of an app.
 func (a *Auth) UnsealBearer(clientID string, sealed []byte) (string, error) {
 	return a.Unseal(sealBearer, clientID, sealed)

@@ -9,8 +9,6 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"liked"
-	"liked/internal/auth"
-	"liked/internal/store"
 	"liked/internal/store/pebblestore"
 )
 
@@ -134,38 +132,4 @@ func TestOAuth1ForgeryDoesNotUseUpNonce(t *testing.T) {
 	forger.tokenSecret = "guess"
 	wantRefused(t, w.do(t, forger.request(t, "GET", w.url+"/2/users/me")), "does not match")
 	wantOK(t, w.do(t, docsClient().request(t, "GET", w.url+"/2/users/me")))
-}
-
-func TestNoncesAreBounded(t *testing.T) {
-	t.Parallel()
-	const limit = 6400
-	book := auth.NewNonceBook(limit)
-	hash := func(i int) (h store.Hash) { return sha256Of(fmt.Sprint(i)) }
-	var accepted, full []int
-	for i := range 2 * limit {
-		fresh, room := book.Add(hash(i), docsTime+int64(i%600), docsTime+300)
-		if fresh {
-			accepted = append(accepted, i)
-		} else if !room {
-			full = append(full, i)
-		}
-	}
-	if got := book.Len(); got > limit || got != len(accepted) || len(full) == 0 {
-		t.Errorf("got %d remembered of %d accepted, %d refused for lack of room; want at most %d", got, len(accepted), len(full), limit)
-	}
-	for _, i := range accepted { // nothing was forgotten to make room
-		if fresh, room := book.Add(hash(i), docsTime+int64(i%600), docsTime+300); fresh || !room {
-			t.Fatalf("nonce %d was forgotten", i)
-		}
-	}
-	// All of them are too old to be let in, and make room.
-	const later = docsTime + 600 + 600 + 60
-	for i := range limit / 2 {
-		if fresh, _ := book.Add(hash(i), later, later); !fresh && i < limit/4 {
-			t.Fatalf("there is no room for nonce %d though all others are old", i)
-		}
-	}
-	if got := book.Len(); got > limit/2 {
-		t.Errorf("got %d remembered, want the %d new ones at most", got, limit/2)
-	}
 }

@@ -14,9 +14,17 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"liked"
 	"liked/internal/store"
+)
+
+const (
+	maxSkew = 300 // seconds that oauth_timestamp may be off the clock, each way
+	// nonceMemory is how many seconds after its timestamp a nonce is remembered (RFC 5849, 3.3): for 300 s longer than the
+	// timestamp is let in, so that a clock which is set back a little does not let old requests in again.
+	nonceMemory = 600
 )
 
 // oauth1 identifies who signed the request (RFC 5849, 3.2). text is the header's value after the scheme.
@@ -42,8 +50,8 @@ func (a *Auth) signedBy(r *http.Request, text string, s *signed, token bool, fin
 		return nil, coded{codeBadData, err}
 	}
 	h := &s.header
-	now := a.now().Unix()
-	timestamp, err := h.check(now, token)
+	at := a.now()
+	timestamp, err := h.check(at.Unix(), token)
 	if err != nil {
 		return nil, err
 	}
@@ -70,15 +78,14 @@ func (a *Auth) signedBy(r *http.Request, text string, s *signed, token bool, fin
 		return nil, err
 	}
 
-	// Only now: a forged request must not use up the nonce of a true one.
-	nonce := nonceHash(h, timestamp)
-	switch a.nonces.add(nonce, timestamp, now) {
-	case nonceSeen:
+	// Only now: a forged request must not use up the nonce of a true one, nor fill the room for nonces.
+	fresh, err := a.store.UseNonce(r.Context(), at, nonceHash(h, timestamp), time.Unix(timestamp+nonceMemory, 0))
+	switch {
+	case err != nil:
+		return nil, err
+	case !fresh:
 		return nil, refuse("the oauth_nonce was used before with oauth_timestamp %d: each request, a retry too, needs a nonce of its own", timestamp)
-	case nonceNoRoom:
-		return nil, liked.Errorf(liked.Unavailable, "no more than %d OAuth 1.0a requests are remembered, which come in within %d s", maxNonces, nonceMemory)
 	}
-	a.store.KeepNonce(nonce, keptUntil(timestamp))
 	return c, nil
 }
 

@@ -17,16 +17,14 @@ import (
 	"liked"
 	"liked/internal/auth"
 	"liked/internal/exchange"
-	"liked/internal/limit"
 	"liked/internal/store"
 	"liked/internal/web"
 )
 
-// Options is what New needs. Auth, Store, Limiter, BaseURL, Now and Address are required.
+// Options is what New needs. Auth, Store, BaseURL, Now and Address are required.
 type Options struct {
 	Auth    *auth.Auth
 	Store   store.Store
-	Limiter *limit.Limiter
 	BaseURL func(*http.Request) string // as auth.Options has it
 	Now     func() time.Time
 	Address func(*http.Request) string // where a request came from
@@ -55,8 +53,8 @@ type Server struct {
 
 // New returns a Server for the credentials that Auth looks after.
 func New(o Options) (*Server, error) {
-	if o.Auth == nil || o.Store == nil || o.Limiter == nil || o.BaseURL == nil || o.Now == nil || o.Address == nil {
-		return nil, errors.New("oauth: Auth, Store, Limiter, BaseURL, Now and Address are required")
+	if o.Auth == nil || o.Store == nil || o.BaseURL == nil || o.Now == nil || o.Address == nil {
+		return nil, errors.New("oauth: Auth, Store, BaseURL, Now and Address are required")
 	}
 	if o.Lifetime == 0 {
 		o.Lifetime = auth.DefaultLifetime

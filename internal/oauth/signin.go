@@ -10,7 +10,6 @@ import (
 
 	"liked"
 	"liked/internal/auth"
-	"liked/internal/limit"
 	"liked/internal/store"
 	"liked/internal/web"
 )
@@ -73,10 +72,10 @@ func (c *Call) signInForm(p web.SignIn) (web.Page, error) {
 // Limits on wrong passwords. Nobody is locked out by somebody else's guesses: these count against the guesser's address,
 // and a browser in which the account was used before is counted for itself.
 var (
-	perDevice         = []limit.Rule{{Window: 15 * time.Minute, Max: 20}}
-	perAccountAddress = []limit.Rule{{Window: 15 * time.Minute, Max: 20}}
-	perAccount        = []limit.Rule{{Window: 15 * time.Minute, Max: 100}}
-	perAddress        = []limit.Rule{{Window: 15 * time.Minute, Max: 200}}
+	perDevice         = []liked.RateRule{{Window: 15 * time.Minute, Max: 20}}
+	perAccountAddress = []liked.RateRule{{Window: 15 * time.Minute, Max: 20}}
+	perAccount        = []liked.RateRule{{Window: 15 * time.Minute, Max: 100}}
+	perAddress        = []liked.RateRule{{Window: 15 * time.Minute, Max: 200}}
 )
 
 const wrongPassword = "Wrong username or password."
@@ -100,7 +99,10 @@ func (c *Call) signIn() (*Answer, error) {
 		return again(http.StatusForbidden, "This page was out of date. Please try again.", err.Error())
 	}
 	device, known := c.device(p.Username)
-	giveBack, ok := c.throttle(p.Username, device, known)
+	giveBack, ok, err := c.throttle(p.Username, device, known)
+	if err != nil {
+		return nil, err
+	}
 	if !ok {
 		return again(http.StatusTooManyRequests, "Too many attempts. Wait a few minutes and try again.", "too many wrong passwords")
 	}
@@ -111,7 +113,9 @@ func (c *Call) signIn() (*Answer, error) {
 	if why != "" {
 		return again(http.StatusUnauthorized, wrongPassword, why)
 	}
-	giveBack()
+	if err := giveBack(); err != nil {
+		return nil, err
+	}
 	if u.State.Hidden() {
 		c.User = u.ID
 		return again(http.StatusForbidden, "This account is "+u.State.String()+".", "the account is "+u.State.String())
@@ -136,7 +140,7 @@ func (c *Call) device(username string) (device string, known bool) {
 }
 
 // throttle counts an attempt to sign in. giveBack takes that back.
-func (c *Call) throttle(username, device string, known bool) (giveBack func(), ok bool) {
+func (c *Call) throttle(username, device string, known bool) (giveBack func() error, ok bool, err error) {
 	address := c.Address(c.Request)
 	if ip, err := netip.ParseAddr(strings.Trim(address, "[]")); err == nil && ip.Is6() && !ip.Is4In6() {
 		if prefix, err := ip.Prefix(64); err == nil { // what one household has
@@ -147,7 +151,7 @@ func (c *Call) throttle(username, device string, known bool) (giveBack func(), o
 	type count struct {
 		operation string
 		who       string
-		rules     []limit.Rule
+		rules     []liked.RateRule
 	}
 	counts := []count{{"signIn.address", address, perAddress}, {"signIn.account.address", username + "\n" + address, perAccountAddress},
 		{"signIn.account", username, perAccount}}
@@ -156,15 +160,18 @@ func (c *Call) throttle(username, device string, known bool) (giveBack func(), o
 	}
 	now := c.Now()
 	for _, n := range counts {
-		if _, ok := c.Limiter.Take(now, n.operation, 0, numbered(n.who), n.rules, nil); !ok {
-			return nil, false
+		if _, ok, err := c.Store.Take(c.Context, now, n.operation, 0, numbered(n.who), n.rules, nil); err != nil || !ok {
+			return nil, false, err
 		}
 	}
-	return func() {
+	return func() error {
 		for _, n := range counts {
-			c.Limiter.GiveBack(now, n.operation, 0, numbered(n.who), n.rules)
+			if err := c.Store.GiveBack(c.Context, now, n.operation, 0, numbered(n.who), n.rules); err != nil {
+				return err
+			}
 		}
-	}, true
+		return nil
+	}, true, nil
 }
 
 // numbered stands for text where the limiter counts by user.

@@ -24,7 +24,6 @@ import (
 	"liked"
 	"liked/internal/auth"
 	"liked/internal/exchange"
-	"liked/internal/limit"
 	"liked/internal/oauth"
 	"liked/internal/portal"
 	"liked/internal/store/pebblestore"
@@ -87,7 +86,7 @@ func newSite(t testing.TB, change func(*oauth.Options)) *site {
 			s.secrets = append(s.secrets, a.secrets.ClientSecret)
 		}
 	}
-	o := oauth.Options{Auth: s.auth, Store: s.store, Limiter: limit.New(nil), BaseURL: baseURL, Now: s.clock.Now,
+	o := oauth.Options{Auth: s.auth, Store: s.store, BaseURL: baseURL, Now: s.clock.Now,
 		Address: func(r *http.Request) string { return r.RemoteAddr[:strings.LastIndex(r.RemoteAddr, ":")] }}
 	o.Observe = func(_ context.Context, x exchange.Exchange) {
 		s.mu.Lock()
@@ -123,7 +122,7 @@ func pages(t testing.TB, o oauth.Options) http.Handler {
 	hooks, err := webhook.New(t.Context(), webhook.Options{Store: o.Store, Secret: o.Auth.APISecret, Now: o.Now, Logger: slog.New(slog.DiscardHandler),
 		Render: func(context.Context, liked.Subscription, liked.LikeEvent) ([]byte, error) { return nil, nil }})
 	check(t, err)
-	p, err := portal.New(portal.Options{Sessions: h, Auth: o.Auth, Store: o.Store, Limiter: o.Limiter, Hooks: hooks})
+	p, err := portal.New(portal.Options{Sessions: h, Auth: o.Auth, Store: o.Store, Hooks: hooks})
 	check(t, err)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		for _, find := range []func(*http.Request) http.Handler{h.Find, p.Find} {

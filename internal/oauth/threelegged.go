@@ -11,7 +11,6 @@ import (
 
 	"liked"
 	"liked/internal/auth"
-	"liked/internal/limit"
 	"liked/internal/store"
 	"liked/internal/web"
 )
@@ -24,8 +23,8 @@ const (
 )
 
 var (
-	perAppRequests = []limit.Rule{{App: true, Window: requestTokenLife, Max: 5000}} // bounds how many are pending
-	perVerifier    = []limit.Rule{{Window: requestTokenLife, Max: 10}}              // guesses at a PIN
+	perAppRequests = []liked.RateRule{{App: true, Window: requestTokenLife, Max: 5000}} // bounds how many are pending
+	perVerifier    = []liked.RateRule{{Window: requestTokenLife, Max: 10}}              // guesses at a PIN
 )
 
 // The refusals of the OAuth 1.0a endpoints, in X's words. Those without a number are plain text.
@@ -122,7 +121,11 @@ func (c *Call) requestToken() (*Answer, error) {
 	case "write":
 		access = min(access, liked.ReadWrite)
 	}
-	if _, ok := c.Limiter.Take(c.Now(), "oauthRequestToken", app.ID, 0, perAppRequests, nil); !ok {
+	_, ok, err := c.Store.Take(c.Context, c.Now(), "oauthRequestToken", app.ID, 0, perAppRequests, nil)
+	if err != nil {
+		return nil, err
+	}
+	if !ok {
 		return nil, tooMany.Because("the app asked for %d request tokens within %s", perAppRequests[0].Max, perAppRequests[0].Window)
 	}
 	token, secret, err := c.Auth.IssueRequestToken(c.Context, store.RequestToken{App: app.ID, Access: access, Callback: callback,
@@ -296,7 +299,11 @@ func (c *Call) accessToken() (*Answer, error) {
 	if !c.Now().Before(rt.Expires) {
 		return nil, deadRequest.Because("the request token is older than %s", requestTokenLife)
 	}
-	if _, ok := c.Limiter.Take(c.Now(), "oauthAccessToken", 0, numbered(string(rt.Token[:])), perVerifier, nil); !ok {
+	_, ok, err := c.Store.Take(c.Context, c.Now(), "oauthAccessToken", 0, numbered(string(rt.Token[:])), perVerifier, nil)
+	if err != nil {
+		return nil, err
+	}
+	if !ok {
 		return nil, badVerifier1.Because("too many wrong verifiers for one request token")
 	}
 	verifier, err := p.one("oauth_verifier")

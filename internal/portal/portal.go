@@ -10,7 +10,6 @@ import (
 
 	"liked"
 	"liked/internal/auth"
-	"liked/internal/limit"
 	"liked/internal/oauth"
 	"liked/internal/store"
 	"liked/internal/web"
@@ -22,7 +21,6 @@ type Options struct {
 	Sessions *oauth.Server
 	Auth     *auth.Auth
 	Store    store.Store
-	Limiter  *limit.Limiter
 	Hooks    *webhook.Hooks
 }
 
@@ -34,8 +32,8 @@ type Portal struct {
 
 // New returns a Portal.
 func New(o Options) (*Portal, error) {
-	if o.Sessions == nil || o.Auth == nil || o.Store == nil || o.Limiter == nil || o.Hooks == nil {
-		return nil, errors.New("portal: Sessions, Auth, Store, Limiter and Hooks are required")
+	if o.Sessions == nil || o.Auth == nil || o.Store == nil || o.Hooks == nil {
+		return nil, errors.New("portal: Sessions, Auth, Store and Hooks are required")
 	}
 	p := &Portal{Options: o}
 	p.apps = oauth.Route{Operation: operations[0], Get: p.with((*call).developer), Post: p.with((*call).createApp)}

@@ -19,7 +19,6 @@ import (
 	"liked"
 	"liked/internal/auth"
 	"liked/internal/exchange"
-	"liked/internal/limit"
 	"liked/internal/oauth"
 	"liked/internal/portal"
 	"liked/internal/store/pebblestore"
@@ -59,8 +58,7 @@ func newSite(t testing.TB) *site {
 	}
 	s.app, s.keys, err = s.auth.NewApp(ctx, liked.App{ID: 1, Name: "Shop", Access: liked.ReadWrite, Owner: s.bob.ID})
 	check(t, err)
-	limiter := limit.New(nil)
-	sessions, err := oauth.New(oauth.Options{Auth: s.auth, Store: st, Limiter: limiter, BaseURL: baseURL, Now: time.Now,
+	sessions, err := oauth.New(oauth.Options{Auth: s.auth, Store: st, BaseURL: baseURL, Now: time.Now,
 		Address: func(*http.Request) string { return "127.0.0.1" },
 		Observe: func(_ context.Context, x exchange.Exchange) {
 			s.mu.Lock()
@@ -71,7 +69,7 @@ func newSite(t testing.TB) *site {
 	hooks, err := webhook.New(ctx, webhook.Options{Store: st, Secret: s.auth.APISecret, Now: time.Now, Logger: slog.New(slog.DiscardHandler), Anywhere: true,
 		Render: func(context.Context, liked.Subscription, liked.LikeEvent) ([]byte, error) { return nil, nil }})
 	check(t, err)
-	p, err := portal.New(portal.Options{Sessions: sessions, Auth: s.auth, Store: st, Limiter: limiter, Hooks: hooks})
+	p, err := portal.New(portal.Options{Sessions: sessions, Auth: s.auth, Store: st, Hooks: hooks})
 	check(t, err)
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		found := p.Find(r)

@@ -6,14 +6,13 @@ import (
 	"time"
 
 	"liked"
-	"liked/internal/limit"
 	"liked/internal/oauth"
 	"liked/internal/web"
 	"liked/internal/webhook"
 )
 
 // perAppChallenges bounds how often an app's owner makes the server call an address of theirs.
-var perAppChallenges = []limit.Rule{{App: true, Window: 15 * time.Minute, Max: 100}}
+var perAppChallenges = []liked.RateRule{{App: true, Window: 15 * time.Minute, Max: 100}}
 
 func (c *call) webhooksOf(app liked.App) (list []web.Webhook) {
 	for _, w := range c.Hooks.Webhooks(app.ID) {
@@ -37,7 +36,11 @@ func (c *call) changeWebhook(app liked.App, form oauth.Form) (*oauth.Answer, err
 		}
 	}
 	if do == "add" || do == "validate" {
-		if _, ok := c.Limiter.Take(c.Now(), "developerApp", app.ID, 0, perAppChallenges, nil); !ok {
+		_, ok, err := c.Store.Take(c.Context, c.Now(), "developerApp", app.ID, 0, perAppChallenges, nil)
+		if err != nil {
+			return nil, err
+		}
+		if !ok {
 			return c.webhookTrouble(app, form, "There were too many challenges. Try again in a quarter of an hour.")
 		}
 	}

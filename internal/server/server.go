@@ -33,7 +33,6 @@ import (
 	"liked/internal/auth"
 	"liked/internal/explorer"
 	"liked/internal/home"
-	"liked/internal/limit"
 	"liked/internal/oauth"
 	"liked/internal/plainhttp"
 	"liked/internal/portal"
@@ -120,12 +119,6 @@ func New(c Config) (_ *Server, err error) {
 			return nil, fmt.Errorf("auto-consent: %w", err)
 		}
 	}
-	limiter := limit.New(s.store.KeepWindows)
-	err = s.store.LoadTraces(context.Background(), s.Now(), limiter.Restore,
-		func(store.Hash, time.Time) {}) // auth loads the nonces itself
-	if err != nil {
-		return nil, fmt.Errorf("load rate windows: %w", err)
-	}
 	pageKey, err := hkdf.Key(sha256.New, seal[:], nil, "liked pagination tokens", 32)
 	if err != nil {
 		return nil, err
@@ -137,7 +130,7 @@ func New(c Config) (_ *Server, err error) {
 	}
 	observeHooks(registry, s.hooks)
 	observeStore(registry, s.store)
-	x, err := api.New(api.Options{Hooks: s.hooks, PageKey: [32]byte(pageKey), PrivateLikes: s.privateLikes, Store: countedStore{s.store, observer}, Auth: s.auth, Limiter: limiter, Limits: s.limits,
+	x, err := api.New(api.Options{Hooks: s.hooks, PageKey: [32]byte(pageKey), PrivateLikes: s.privateLikes, Store: countedStore{s.store, observer}, Auth: s.auth, Limits: s.limits,
 		Profile: s.profile, Now: s.Now, Explain: s.Explain, Observe: observer.observe})
 	if err != nil {
 		return nil, err
@@ -145,13 +138,13 @@ func New(c Config) (_ *Server, err error) {
 	if s.home, err = home.New(s.homeOptions(x, observer)); err != nil {
 		return nil, err
 	}
-	sessions, err := oauth.New(oauth.Options{Auth: s.auth, Store: s.store, Limiter: limiter, BaseURL: s.requestURL, Now: s.Now,
+	sessions, err := oauth.New(oauth.Options{Auth: s.auth, Store: s.store, BaseURL: s.requestURL, Now: s.Now,
 		Address: s.clientAddress, Lifetime: s.TokenLifetime, PublicURL: s.publicURL, Explain: s.Explain, AutoConsent: s.AutoConsent,
 		Observe: observer.observe})
 	if err != nil {
 		return nil, err
 	}
-	developers, err := portal.New(portal.Options{Sessions: sessions, Auth: s.auth, Store: s.store, Limiter: limiter, Hooks: s.hooks})
+	developers, err := portal.New(portal.Options{Sessions: sessions, Auth: s.auth, Store: s.store, Hooks: s.hooks})
 	if err != nil {
 		return nil, err
 	}

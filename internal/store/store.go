@@ -23,7 +23,7 @@ type Store interface {
 	Likes
 	Accounts
 	Grants
-	Traces
+	Limits
 	Transfer
 	Hooks
 	Changes
@@ -156,17 +156,4 @@ type Seen struct {
 // Relation is what stands between a viewer and another user.
 type Relation struct {
 	Follows, FollowedBy, Blocks bool // the viewer follows, is followed by, blocks the user
-}
-
-// Traces is small state that every request leaves behind: rate windows and nonces. Keeping it costs the request no
-// disk access of its own: the Keep calls return at once, and what they keep is durable when any later write to the
-// store has returned, and within a second in any case.
-type Traces interface {
-	// KeepWindows replaces what is kept of the caller on the endpoint. What has ended is forgotten.
-	KeepWindows(w liked.RateWindows)
-	// KeepNonce remembers a nonce (the hash of the nonce and all that it is unique within) until the time given. It is told
-	// of each once.
-	KeepNonce(nonce Hash, until time.Time)
-	// LoadTraces calls back with all windows and nonces that end after now. It is for start-up.
-	LoadTraces(ctx context.Context, now time.Time, windows func(liked.RateWindows), nonce func(Hash, time.Time)) error
 }

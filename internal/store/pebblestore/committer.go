@@ -203,7 +203,7 @@ func (c *committer) drain() {
 			c.flush(false)
 		}
 	}
-	c.flush(c.s.traces.due.Swap(false))
+	c.flush(c.s.limits.due.Swap(false))
 	clear(taken)
 	c.spare = taken[:0]
 }
@@ -211,7 +211,7 @@ func (c *committer) drain() {
 // flush ends the group that was built. Rate windows and nonces go with whatever is written, and are reason enough to
 // write if force is set.
 func (c *committer) flush(force bool) {
-	if force && c.s.traces.waiting() {
+	if force && c.s.limits.waiting() {
 		c.batch()
 	}
 	c.apply()
@@ -227,7 +227,7 @@ func (c *committer) apply() {
 	if b == nil {
 		return
 	}
-	c.s.traces.drain(b)
+	c.s.limits.drain(b)
 	c.counts.write(c)
 	c.applied++
 	c.s.applied.Store(c.applied)

@@ -203,37 +203,40 @@ func TestPrune(t *testing.T) {
 	s := open(t, o)
 	ctx := context.Background()
 	fill(t, s)
-	keep := func(operation string, opened time.Time) {
-		s.KeepWindows(liked.RateWindows{Operation: operation, Windows: [4]liked.RateWindow{{Length: time.Hour, Opened: opened, Count: 1}}})
+	use := func(operation string, nonce byte, at time.Time) {
+		_, _, err := s.Take(ctx, at, operation, 1, 1, []liked.RateRule{{Window: time.Hour, Max: 1}}, nil)
+		ok(t, err)
+		_, err = s.UseNonce(ctx, at, store.Hash{nonce}, at.Add(time.Minute))
+		ok(t, err)
 	}
-	keep("old", noon)
-	s.KeepNonce(store.Hash{1}, noon.Add(time.Minute))
-	keep("new", noon.Add(2*time.Hour))
-	s.KeepNonce(store.Hash{2}, noon.Add(3*time.Hour))
+	use("old", 1, noon)
+	use("new", 2, noon.Add(2*time.Hour))
 	_, err := s.SetLike(ctx, 3, 2, true, noon.Add(2*time.Hour))
 	ok(t, err)
-	left := func() (log int64, traces int) {
+	left := func() (log int64, limits int) {
 		r, err := s.Check(ctx)
 		ok(t, err)
 		if len(r.Problems) > 0 {
 			t.Fatalf("Check: %q", r.Problems)
 		}
-		ok(t, s.LoadTraces(ctx, time.Unix(0, 0), func(liked.RateWindows) { traces++ }, func(store.Hash, time.Time) { traces++ }))
-		return r.LogEntries, traces
+		for _, tag := range []byte{tagWindow, tagNonce} {
+			ok(t, scan(s.db, []byte{tag}, nil, func(_, _ []byte) (bool, error) { limits++; return true, nil }))
+		}
+		return r.LogEntries, limits
 	}
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
-		log, traces := left()
-		if log == 1 && traces == 2 {
+		log, limits := left()
+		if log == 1 && limits == 2 {
 			break
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("got %d entries of the log and %d traces, want 1 and 2", log, traces)
+			t.Fatalf("got %d entries of the log and %d windows and nonces, want 1 and 2", log, limits)
 		}
 	}
 	ok(t, s.Close())
 	s = open(t, o)
-	if log, traces := left(); log != 1 || traces != 2 {
-		t.Errorf("after reopening: got %d entries of the log and %d traces, want 1 and 2", log, traces)
+	if log, limits := left(); log != 1 || limits != 2 {
+		t.Errorf("after reopening: got %d entries of the log and %d windows and nonces, want 1 and 2", log, limits)
 	}
 	changed, err := s.SetLike(ctx, 2, 1, false, noon.Add(2*time.Hour)) // older than the log
 	if err != nil || !changed {

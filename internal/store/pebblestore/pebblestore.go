@@ -106,7 +106,7 @@ type Store struct {
 	filter            likeFilter
 
 	generations generations
-	traces      traces
+	limits      limits
 	totals      totals
 	copying     sync.Mutex // held by the one backup
 }
@@ -340,7 +340,7 @@ func (s *Store) load(o *Options) error {
 	s.syncedSeq.Store(uint64(last))
 	s.recent.init()
 	s.filter.init(o.FilterBytes)
-	s.traces.init(s)
+	s.limits.init(s)
 	return nil
 }
 
@@ -428,16 +428,23 @@ func (s *Store) enter(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if s.calls.Add(1) < 0 {
+	s.calls.Add(1)
+	err := s.refuses()
+	if err != nil {
 		s.leave()
+	}
+	return err
+}
+
+// refuses says why the store takes no calls, nil if it does.
+func (s *Store) refuses() error {
+	if s.calls.Load() < 0 {
 		return liked.Errorf(liked.Unavailable, "the store is closed")
 	}
 	if err := s.failure.Load(); err != nil {
-		s.leave()
 		return err
 	}
 	if s.patience.stuck.Load() {
-		s.leave()
 		return errStuck
 	}
 	return nil

@@ -2,6 +2,8 @@ package pebblestore
 
 import (
 	"context"
+	"errors"
+	"slices"
 	"time"
 
 	"liked"
@@ -21,7 +23,7 @@ func (s *Store) prune(every time.Duration) {
 		case <-s.failed:
 			return
 		}
-		for _, forget := range []func(context.Context) error{s.pruneLog, s.traces.prune} {
+		for _, forget := range []func(context.Context) error{s.pruneLog, s.limits.prune} {
 			if err := forget(context.Background()); err != nil && !s.isClosing() {
 				s.log.Error("store: cannot forget what is over", "err", err)
 			}
@@ -110,53 +112,47 @@ func (s *Store) moveWebhooks(ctx context.Context, horizon liked.Seq) (again bool
 	return again, nil
 }
 
-// prune forgets what ended before the newest time known.
-func (t *traces) prune(ctx context.Context) error {
-	t.mu.Lock()
-	newest := t.newest
-	idle := newest == t.pruned
-	t.pruned = newest
-	t.mu.Unlock()
-	if idle {
+// prune forgets what ended before the newest time known. What that is, is found in memory.
+func (l *limits) prune(ctx context.Context) error {
+	newest := l.newest.Load()
+	if newest == l.pruned {
 		return nil
 	}
-	now := time.UnixMicro(newest)
-	err := t.s.update(ctx, func(t *tx) error {
-		t.deleteRange([]byte{tagNonce}, noncesFrom(now))
+	l.pruned = newest
+	err := l.s.update(ctx, func(t *tx) error {
+		t.deleteRange([]byte{tagNonce}, noncesFrom(time.Unix(newest, 0)))
 		return nil
 	})
-	if err != nil {
-		return err
-	}
-	ended := func(key, value []byte) (bool, error) {
-		w, err := decodeWindows(splitWindowsKey(key), value)
-		if err != nil {
-			return false, damaged(key, err)
+	for i := 0; err == nil && i < len(l.shards); i++ {
+		for step := range slices.Chunk(l.shards[i].ended(newest), stepRows) {
+			err = errors.Join(err, l.s.update(ctx, func(t *tx) error {
+				for _, c := range step {
+					c.forget(t, newest)
+				}
+				return nil
+			}))
 		}
-		return !stillOpen(&w, now), nil
 	}
-	find := func(take func([]byte) error) error {
-		return scan(t.s.db, []byte{tagWindow}, nil, func(key, value []byte) (bool, error) {
-			over, err := ended(key, value)
-			if over && err == nil {
-				err = take(key)
-			}
-			return !t.s.isClosing(), err
-		})
-	}
-	return t.s.inSteps(ctx, find, func(t *tx, keys [][]byte) error {
-		for _, key := range keys {
-			value, ok, err := read(t.db(), key, clone)
-			if err == nil && ok {
-				ok, err = ended(key, value)
-			}
-			if err != nil {
-				return err
-			}
-			if ok {
-				t.delete(key)
-			}
+	return err
+}
+
+func (sh *limitShard) ended(newest int64) (ended []*counter) {
+	sh.Lock()
+	defer sh.Unlock()
+	for _, c := range sh.counters {
+		if c.windows.Ended(newest) {
+			ended = append(ended, c)
 		}
-		return nil
-	})
+	}
+	return ended
+}
+
+// forget removes the counter, unless it was used again.
+func (c *counter) forget(t *tx, newest int64) {
+	c.shard.Lock()
+	defer c.shard.Unlock()
+	if !c.waits && c.windows.Ended(newest) {
+		delete(c.shard.counters, c.id)
+		t.delete(appendWindowsKey(nil, c.id))
+	}
 }

@@ -47,7 +47,7 @@ func FuzzRecords(f *testing.F) {
 			t.Errorf("the flags of a user that can be read: %v", err)
 		}
 		_, _ = decodeLike(value)
-		_, _ = decodeWindows(windowsID{}, value)
+		_, _ = decodeWindows(value)
 		_, _ = decodeNonces(appendNonceKey(nil, keptNonce{}), value)
 	})
 }

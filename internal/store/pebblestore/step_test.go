@@ -37,6 +37,7 @@ func TestOperationsAreBounded(t *testing.T) {
 		return store.Tokens{Access: store.AccessToken{Token: hash('a', n), Expires: noon}, Refresh: &store.RefreshToken{Token: hash('r', n)}}
 	}
 
+	minute := []liked.RateRule{{Window: time.Minute, Max: 1}}
 	ok(t, s.AddApp(ctx, liked.App{ID: 1, ClientID: "c", APIKey: "k"}))
 	for n := 1; n <= many; n++ {
 		ok(t, s.AddUser(ctx, liked.User{ID: liked.UserID(n), Username: fmt.Sprint("u", n), Name: "x"}))
@@ -49,8 +50,10 @@ func TestOperationsAreBounded(t *testing.T) {
 		ok(t, s.AddCode(ctx, store.Code{Code: hash('c', n), Expires: noon}))
 		ok(t, s.AddSession(ctx, store.Session{ID: hash('s', n), Expires: noon}))
 		ok(t, s.AddGrant(ctx, store.Grant{ID: store.GrantID{9, byte(n >> 8), byte(n)}, User: 2}, store.Tokens{Access: store.AccessToken{Token: hash('b', n), Expires: noon}}))
-		s.KeepWindows(liked.RateWindows{Operation: "x", User: liked.UserID(n), Windows: [4]liked.RateWindow{{Length: time.Minute, Opened: noon, Count: 1}}})
-		s.KeepNonce(hash('n', n), noon)
+		_, _, err = s.Take(ctx, noon, "x", 1, liked.UserID(n), minute, nil)
+		ok(t, err)
+		_, err = s.UseNonce(ctx, noon, hash('n', n), noon)
+		ok(t, err)
 		_, err = s.SetLike(ctx, liked.UserID(n), 1, true, noon)
 		ok(t, err)
 		if n > 1 {
@@ -142,9 +145,10 @@ func TestOperationsAreBounded(t *testing.T) {
 
 	_, err = s.SetLike(ctx, 2, 3, true, noon.Add(3*time.Hour))
 	ok(t, err)
-	s.KeepWindows(liked.RateWindows{Operation: "y", Windows: [4]liked.RateWindow{{Length: time.Minute, Opened: noon.Add(3 * time.Hour), Count: 1}}})
+	_, _, err = s.Take(ctx, noon.Add(3*time.Hour), "y", 1, 1, minute, nil)
+	ok(t, err)
 	bounded("pruning the log", most, s.pruneLog(ctx))
-	bounded("pruning windows", most, s.traces.prune(ctx))
+	bounded("pruning windows", most, s.limits.prune(ctx))
 	bounded("Sweep", most, s.Sweep(ctx, noon.Add(2*time.Hour)))
 
 	report, err := s.Check(ctx)

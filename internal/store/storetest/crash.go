@@ -38,7 +38,7 @@ func (v *tracked) next(change func(version int64) error) error {
 type load struct {
 	likes   [8][4]tracked // user i+1, post j+1: odd versions are on
 	fans    tracked       // post 100 is liked by users 100 to 99+version
-	windows tracked       // count of newWindow(1), kept before a like
+	windows tracked       // units taken of one window, each before a like
 	names   tracked       // of user 9
 	blocks  tracked       // of user 10 by user 11, who follow each other in between
 	grants  tracked       // refresh tokens, each the successor of the last
@@ -104,9 +104,9 @@ func (l *load) run(t *T, s store.Store, rng *rand.Rand) {
 			return nil
 		}
 		return l.windows.next(func(count int64) error {
-			w := newWindow(1)
-			w.Windows[0].Count = int(count)
-			s.KeepWindows(w)
+			if n := t.take(s); int64(n) != count {
+				return fmt.Errorf("%d units are taken, want %d", n, count)
+			}
 			return l.fans.next(func(version int64) error {
 				_, err := s.SetLike(t.ctx, uid(99+int(version)), pid(100), true, start)
 				return err
@@ -234,12 +234,7 @@ func (l *load) verify(t *T, s store.Store, least moment, most map[*tracked]int64
 	fans, err := s.LikingUsers(t.ctx, 0, pid(100), store.Cursor{}, maxFans)
 	t.ok(err)
 	same(t, "fans listed", int64(len(fans.Items)), p.Metrics.Likes)
-	windows, _ := t.load(s, start)
-	w := windows[windowKey(newWindow(1))].Windows[0]
-	// A window goes with the like that follows it, or ahead of it, but not after it.
-	if least := least.versions[&l.windows]; int64(w.Count) < least || int64(w.Count) > most[&l.windows] {
-		t.Errorf("window: got %d, want %d to %d", w.Count, least, most[&l.windows])
-	}
+	between("window", &l.windows, int64(t.take(s)-1)) // it goes with the like that follows it, or ahead of it, but not after it
 	u, err := s.User(t.ctx, uid(9))
 	t.ok(err)
 	var version int64
@@ -342,8 +337,7 @@ func (l *load) adopt(t *T, s store.Store) {
 	p, err := s.Post(t.ctx, 0, pid(100))
 	t.ok(err)
 	set(&l.fans, p.Metrics.Likes)
-	windows, _ := t.load(s, start)
-	set(&l.windows, int64(windows[windowKey(newWindow(1))].Windows[0].Count))
+	set(&l.windows, int64(t.take(s)))
 	u, err := s.User(t.ctx, uid(9))
 	t.ok(err)
 	var version int64

@@ -105,7 +105,8 @@ func (w *faultyWork) do() {
 				if version == 2 && (i+j)%3 != 0 {
 					continue
 				}
-				w.s.KeepWindows(newWindow(i))
+				_, _, err := w.s.Take(w.ctx, start, "usersIdLike", 1, uid(i+1), []liked.RateRule{quarter}, nil)
+				w.try(err)
 				w.likes[i][j].begun.Store(version)
 				if w.try(w.like(i+1, j+1, version == 1)) {
 					w.likes[i][j].acknowledged.Store(version)

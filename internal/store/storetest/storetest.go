@@ -51,7 +51,7 @@ func Run(t *testing.T, h Harness) {
 		}
 	}
 	t.Logf("STORETEST_SEED=%d", seed)
-	for name, tests := range map[string][]test{"Accounts": accountTests, "Lookups": lookupTests, "Likes": likeTests, "Grants": grantTests, "Traces": traceTests,
+	for name, tests := range map[string][]test{"Accounts": accountTests, "Lookups": lookupTests, "Likes": likeTests, "Grants": grantTests, "Limits": limitTests,
 		"Concurrency": concurrencyTests, "Crash": crashTests, "Fault": faultTests, "History": historyTests, "Model": modelTests, "Transfer": transferTests, "Backup": backupTests, "Hooks": hookTests} {
 		t.Run(name, func(t *testing.T) {
 			if len(tests) == 0 {

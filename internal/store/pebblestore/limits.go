@@ -1,0 +1,322 @@
+package pebblestore
+
+import (
+	"cmp"
+	"context"
+	"encoding/binary"
+	"hash/maphash"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"liked"
+	"liked/internal/limit"
+	"liked/internal/store"
+)
+
+// limits counts in memory, where all windows and nonces are that the database holds. What changes waits for the next
+// group that is written, whatever it is for, and half a second for a group of its own.
+type limits struct {
+	s      *Store
+	loaded atomic.Bool // what was kept is in memory
+	load   sync.Mutex
+	seed   maphash.Seed
+	newest atomic.Int64 // newest time of a request, in Unix seconds
+	pruned int64        // what newest was when prune ran last
+	shards [64]limitShard
+	used   nonces
+	due    atomic.Bool // something has waited long enough
+
+	mu      sync.Mutex
+	changed []*counter // to be written
+	nonces  []keptNonce
+	timer   *time.Timer
+
+	// The committer's, to be used again.
+	spareChanged []*counter
+	spareNonces  []keptNonce
+	key, value   []byte
+}
+
+type limitShard struct {
+	sync.Mutex
+	counters map[windowsID]*counter
+	_        [48]byte // keeps neighbours' locks off one cache line
+}
+
+// counter is the windows under one key. Its shard's lock guards it.
+type counter struct {
+	shard   *limitShard
+	id      windowsID
+	windows limit.Windows
+	waits   bool // it is in changed
+}
+
+// windowsID is what windows are kept under.
+type windowsID struct {
+	app       liked.AppID
+	user      liked.UserID // zero: the app as a whole
+	operation string
+}
+
+const limitsWait = 500 * time.Millisecond
+
+func (l *limits) init(s *Store) {
+	l.s, l.seed = s, maphash.MakeSeed()
+	l.used.init(maxNonces)
+	l.timer = time.AfterFunc(time.Hour, func() {
+		l.due.Store(true)
+		s.queue.poke()
+	})
+	l.timer.Stop()
+}
+
+func (l *limits) shard(id windowsID) int {
+	return int(maphash.Comparable(l.seed, id) % uint64(len(l.shards)))
+}
+
+// caller is where a call counts: the windows of the user of an app, and of the app as a whole.
+type caller [2]struct {
+	used    bool
+	id      windowsID
+	shard   int
+	counter *counter // nil if there is none
+}
+
+// lock finds what the rules count in, and locks it.
+func (l *limits) lock(operation string, app liked.AppID, user liked.UserID, rules []liked.RateRule) (c caller) {
+	for _, r := range rules {
+		at := &c[bit(r.App, 1)]
+		if at.used {
+			continue
+		}
+		at.used, at.id = true, windowsID{app, user, operation}
+		if r.App {
+			at.id.user = 0
+		}
+		at.shard = l.shard(at.id)
+	}
+	if c[0].used && c[1].used && c[1].shard < c[0].shard {
+		l.shards[c[1].shard].Lock()
+	}
+	if c[0].used {
+		l.shards[c[0].shard].Lock()
+	}
+	if c[1].used && !(c[0].used && c[1].shard <= c[0].shard) {
+		l.shards[c[1].shard].Lock()
+	}
+	for i := range c {
+		if c[i].used {
+			c[i].counter = l.shards[c[i].shard].counters[c[i].id]
+		}
+	}
+	return c
+}
+
+func (c *caller) unlock(l *limits) {
+	if c[0].used {
+		l.shards[c[0].shard].Unlock()
+	}
+	if c[1].used && !(c[0].used && c[1].shard == c[0].shard) {
+		l.shards[c[1].shard].Unlock()
+	}
+}
+
+func (c *caller) windows(i int) *limit.Windows {
+	if c[i].counter == nil {
+		return nil
+	}
+	return &c[i].counter.windows
+}
+
+// keep lets what has changed wait to be written.
+func (c *caller) keep(l *limits) {
+	for i := range c {
+		n := c[i].counter
+		if n == nil || n.waits {
+			continue
+		}
+		n.waits = true
+		l.mu.Lock()
+		l.arm()
+		l.changed = append(l.changed, n)
+		l.mu.Unlock()
+	}
+}
+
+func (s *Store) Take(ctx context.Context, now time.Time, operation string, app liked.AppID, user liked.UserID,
+	rules []liked.RateRule, states []liked.RateState) (_ []liked.RateState, ok bool, err error) {
+	l := &s.limits
+	if err := l.ready(ctx); err != nil {
+		return states, false, err
+	}
+	if len(rules) == 0 {
+		return states, true, nil
+	}
+	if unix := now.Unix(); unix > l.newest.Load() {
+		l.newest.Store(unix)
+	}
+	c := l.lock(operation, app, user, rules)
+	defer c.unlock(l)
+	for i := range c {
+		if c[i].used && c[i].counter == nil {
+			c[i].counter = l.shards[c[i].shard].add(c[i].id)
+		}
+	}
+	if states, ok = limit.Take(now, c.windows(0), c.windows(1), rules, states); ok {
+		c.keep(l)
+	}
+	return states, ok, nil
+}
+
+// add returns the counter under the id, which it makes if there is none.
+func (sh *limitShard) add(id windowsID) *counter {
+	c := sh.counters[id]
+	if c == nil {
+		if sh.counters == nil {
+			sh.counters = make(map[windowsID]*counter)
+		}
+		c = &counter{shard: sh, id: id}
+		sh.counters[id] = c
+	}
+	return c
+}
+
+func (s *Store) GiveBack(ctx context.Context, now time.Time, operation string, app liked.AppID, user liked.UserID, rules []liked.RateRule) error {
+	l := &s.limits
+	if err := l.ready(ctx); err != nil {
+		return err
+	}
+	c := l.lock(operation, app, user, rules)
+	defer c.unlock(l)
+	limit.GiveBack(now, c.windows(0), c.windows(1), rules)
+	c.keep(l)
+	return nil
+}
+
+func (s *Store) UseNonce(ctx context.Context, now time.Time, nonce store.Hash, until time.Time) (fresh bool, err error) {
+	l := &s.limits
+	if err := l.ready(ctx); err != nil {
+		return false, err
+	}
+	if fresh, err = l.used.add(nonce, until.Unix(), now.Unix()); fresh {
+		l.mu.Lock()
+		l.arm()
+		l.nonces = append(l.nonces, keptNonce{nonce, until.UnixMicro()})
+		l.mu.Unlock()
+	}
+	return fresh, err
+}
+
+// arm starts the timer when the first begins to wait. l.mu is held.
+func (l *limits) arm() {
+	if !l.waits() {
+		l.timer.Reset(limitsWait)
+	}
+}
+
+func (l *limits) waits() bool { return len(l.changed)+len(l.nonces) > 0 }
+
+func (l *limits) waiting() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.waits()
+}
+
+// ready refuses as the store does, and reads what was kept before the first call.
+func (l *limits) ready(ctx context.Context) error {
+	if l.loaded.Load() {
+		return l.s.refuses()
+	}
+	l.load.Lock()
+	defer l.load.Unlock()
+	if l.loaded.Load() {
+		return nil
+	}
+	err := l.s.view(ctx, func(r pebble.Reader) error {
+		err := scan(r, []byte{tagWindow}, nil, func(key, value []byte) (bool, error) {
+			id := splitWindowsKey(key)
+			windows, err := decodeWindows(value)
+			if err != nil {
+				return false, damaged(key, err)
+			}
+			l.shards[l.shard(id)].add(id).windows = windows
+			return true, nil
+		})
+		if err != nil {
+			return err
+		}
+		return scan(r, []byte{tagNonce}, nil, func(key, value []byte) (bool, error) {
+			kept, err := decodeNonces(key, value)
+			if err != nil {
+				return false, damaged(key, err)
+			}
+			for _, n := range kept {
+				if _, err := l.used.add(n.hash, n.until/1e6, 0); err != nil {
+					return false, err
+				}
+			}
+			return true, nil
+		})
+	})
+	l.loaded.Store(err == nil)
+	return err
+}
+
+// drain moves what waits into a batch, in the order of the keys, which a memtable takes faster. It is the
+// committer's.
+func (l *limits) drain(b *pebble.Batch) {
+	l.mu.Lock()
+	if !l.waits() {
+		l.mu.Unlock()
+		return
+	}
+	l.timer.Stop()
+	changed, nonces := l.changed, l.nonces
+	l.changed, l.nonces = l.spareChanged, l.spareNonces
+	l.mu.Unlock()
+	slices.SortFunc(changed, func(a, b *counter) int {
+		return cmp.Or(cmp.Compare(a.id.app, b.id.app), cmp.Compare(a.id.user, b.id.user), strings.Compare(a.id.operation, b.id.operation))
+	})
+	for _, c := range changed {
+		c.shard.Lock()
+		c.waits = false
+		l.value = appendWindows(l.value[:0], &c.windows)
+		c.shard.Unlock()
+		l.key = appendWindowsKey(l.key[:0], c.id)
+		must(b.Set(l.key, l.value, nil))
+	}
+	slices.SortFunc(nonces, func(a, b keptNonce) int { return cmp.Compare(a.until, b.until) })
+	for rest := nonces; len(rest) > 0; { // one row for all that are forgotten in one second
+		l.key = appendNonceKey(l.key[:0], rest[0])
+		l.value = binary.AppendVarint(l.value[:0], rest[0].until)
+		second := rest[0].until / 1e6
+		for rest = rest[1:]; len(rest) > 0 && rest[0].until/1e6 == second; rest = rest[1:] {
+			l.value = binary.AppendVarint(append(l.value, rest[0].hash[:]...), rest[0].until)
+		}
+		must(b.Set(l.key, l.value, nil))
+	}
+	clear(changed)
+	l.spareChanged, l.spareNonces = changed[:0], nonces[:0]
+}
+
+func appendWindows(b []byte, windows *limit.Windows) []byte {
+	for _, w := range windows {
+		if w.Length != 0 {
+			b = binary.AppendVarint(binary.AppendVarint(binary.AppendUvarint(b, uint64(w.Length)), w.Opened*1e6), int64(w.Count))
+		}
+	}
+	return b
+}
+
+func decodeWindows(value []byte) (windows limit.Windows, err error) {
+	r := reader{b: value}
+	for i := 0; i < len(windows) && len(r.b) > 0; i++ {
+		windows[i] = limit.Window{Length: int64(r.uint()), Opened: r.int() / 1e6, Count: int(r.int())}
+	}
+	return windows, r.done()
+}
