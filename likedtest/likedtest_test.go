@@ -7,36 +7,17 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"runtime"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"liked/internal/livetest"
 	"liked/likedtest"
 )
 
-// No goroutine may be left when the tests are over, but for this one and those of the runtime.
-func TestMain(m *testing.M) {
-	code := m.Run()
-	buf := make([]byte, 1<<20)
-	for wait := time.Millisecond; ; wait *= 2 {
-		others := strings.Split(string(buf[:runtime.Stack(buf, true)]), "\n\n")[1:]
-		others = slices.DeleteFunc(others, func(stack string) bool { return strings.Contains(stack, "os/signal.") })
-		if len(others) == 0 {
-			break
-		}
-		if wait > 4*time.Second {
-			fmt.Fprintf(os.Stderr, "goroutines are left after the tests:\n%s\n", strings.Join(others, "\n\n"))
-			code = 1
-			break
-		}
-		time.Sleep(wait)
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { os.Exit(livetest.Run(m)) }
 
 func like(t *testing.T, srv *likedtest.Server, username string, post int) (status int, body string, header http.Header) {
 	t.Helper()
@@ -119,7 +100,7 @@ func TestRateLimitsFollowTheClock(t *testing.T) {
 // A log holds no secret, whatever way a request proves or fails to prove who sends it.
 func TestLogHoldsNoSecret(t *testing.T) {
 	t.Parallel()
-	var log lockedBuilder
+	var log livetest.Log
 	srv := likedtest.New(t, likedtest.Logger(slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))))
 	alice, app := srv.Users["alice"], srv.Apps[0]
 	secrets := []string{srv.AdminToken, alice.AccessToken, alice.RefreshToken, alice.OAuth1Token, alice.OAuth1TokenSecret,
@@ -159,23 +140,6 @@ func TestLogHoldsNoSecret(t *testing.T) {
 			t.Errorf("the log holds %q: …%s…", s, text[max(0, i-200):min(len(text), i+200)])
 		}
 	}
-}
-
-type lockedBuilder struct {
-	mu sync.Mutex
-	b  strings.Builder
-}
-
-func (l *lockedBuilder) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuilder) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }
 
 func ExampleNew() {

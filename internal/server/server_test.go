@@ -19,17 +19,16 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"liked/internal/livetest"
 	"liked/internal/seed"
 	"liked/internal/server"
 )
 
-// No goroutine may be left when the tests are over, but for this one and those of the runtime.
 func TestMain(m *testing.M) {
 	if data := os.Getenv(faultyEnv); data != "" {
 		if err := serveFaulty(data); err != nil {
@@ -38,22 +37,7 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	code := m.Run()
-	buf := make([]byte, 1<<20)
-	for wait := time.Millisecond; ; wait *= 2 {
-		others := strings.Split(string(buf[:runtime.Stack(buf, true)]), "\n\n")[1:]
-		others = slices.DeleteFunc(others, func(stack string) bool { return strings.Contains(stack, "os/signal.") })
-		if len(others) == 0 {
-			break
-		}
-		if wait > 4*time.Second {
-			fmt.Fprintf(os.Stderr, "goroutines are left after the tests:\n%s\n", strings.Join(others, "\n\n"))
-			code = 1
-			break
-		}
-		time.Sleep(wait)
-	}
-	os.Exit(code)
+	os.Exit(livetest.Run(m))
 }
 
 // start runs a server until the end of the test, or until stop is called, which returns what Run did.

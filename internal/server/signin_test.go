@@ -1,7 +1,6 @@
 package server_test
 
 import (
-	"bytes"
 	"encoding/json"
 	"io"
 	"log/slog"
@@ -10,36 +9,18 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
+	"liked/internal/livetest"
 	"liked/internal/server"
 )
-
-// journal is a log that can be read while it is written.
-type journal struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (j *journal) Write(b []byte) (int, error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.buf.Write(b)
-}
-
-func (j *journal) String() string {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.buf.String()
-}
 
 // A token that a user consented to likes a post, and what happened on the way is logged and counted like any request,
 // without a secret.
 func TestFromConsentToLike(t *testing.T) {
 	t.Parallel()
-	log := new(journal)
+	log := new(livetest.Log)
 	srv, _ := start(t, server.Config{Seed: world(), AutoConsent: "alice", TokenLifetime: time.Hour, Explain: true,
 		Logger: slog.New(slog.NewTextHandler(log, nil))})
 	k := srv.Credentials()
