@@ -164,21 +164,31 @@ func refusal(err error) string {
 	return fmt.Sprint(err)
 }
 
-func TestThreeLeggedOAuth1(t *testing.T) {
-	w := readWorld(t)
-	c := w.config()
+// threeLegs begins the three legs of OAuth 1.0a: it returns a request token and the link for the user.
+func (w world) threeLegs(t *testing.T) (c *oauth1.Config, token, secret, link string) {
+	t.Helper()
+	c = w.config()
 	c.CallbackURL = w.Apps[0].RedirectURIs[0]
-	c.Endpoint = oauth1.Endpoint{RequestTokenURL: w.URL + "/oauth/request_token", AuthorizeURL: w.URL + "/oauth/authorize",
-		AccessTokenURL: w.URL + "/oauth/access_token"}
+	c.Endpoint = oauth1.Endpoint{
+		RequestTokenURL: w.URL + "/oauth/request_token",
+		AuthorizeURL:    w.URL + "/oauth/authorize",
+		AccessTokenURL:  w.URL + "/oauth/access_token",
+	}
 	token, secret, err := c.RequestToken()
 	if err != nil {
 		t.Fatal(err)
 	}
-	link, err := c.AuthorizationURL(token)
+	to, err := c.AuthorizationURL(token)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := http.NewRequest("GET", w.person(t).consents(t, link.String(), "XDevelopers").String(), nil)
+	return c, token, secret, to.String()
+}
+
+func TestThreeLeggedOAuth1(t *testing.T) {
+	w := readWorld(t)
+	c, token, secret, link := w.threeLegs(t)
+	r, err := http.NewRequest("GET", w.person(t).consents(t, link, "XDevelopers").String(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -211,19 +221,8 @@ func TestDenied(t *testing.T) {
 		t.Errorf("OAuth 2.0: sent to %q, want %q", got, want)
 	}
 
-	c := w.config()
-	c.CallbackURL = app.RedirectURIs[0]
-	c.Endpoint = oauth1.Endpoint{RequestTokenURL: w.URL + "/oauth/request_token", AuthorizeURL: w.URL + "/oauth/authorize",
-		AccessTokenURL: w.URL + "/oauth/access_token"}
-	token, secret, err := c.RequestToken()
-	if err != nil {
-		t.Fatal(err)
-	}
-	link, err := c.AuthorizationURL(token)
-	if err != nil {
-		t.Fatal(err)
-	}
-	resp = w.person(t).decides(t, link.String(), "dave", "deny")
+	c, token, secret, link := w.threeLegs(t)
+	resp = w.person(t).decides(t, link, "dave", "deny")
 	page, err := io.ReadAll(resp.Body)
 	resp.Body.Close()
 	back := c.CallbackURL + "?denied=" + token

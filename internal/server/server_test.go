@@ -137,22 +137,14 @@ func says(err error, texts ...string) bool {
 	return err != nil && !slices.ContainsFunc(texts, func(text string) bool { return !strings.Contains(err.Error(), text) })
 }
 
-// like has the last user like the first post and returns the status.
-func like(c *http.Client, k seed.Credentials) (int, error) {
+// like has the last user like the first post, which must succeed.
+func like(t *testing.T, c *http.Client, k seed.Credentials) {
+	t.Helper()
 	u := k.Users[len(k.Users)-1]
-	r, err := http.NewRequest("POST", k.URL+"/2/users/"+u.ID.String()+"/likes", strings.NewReader(`{"tweet_id":"`+k.Posts[0].ID.String()+`"}`))
-	if err != nil {
-		return 0, err
+	resp, body := send(t, c, "POST", k.URL+"/2/users/"+u.ID.String()+"/likes", u.AccessToken, `{"tweet_id":"`+k.Posts[0].ID.String()+`"}`)
+	if resp.StatusCode != http.StatusOK {
+		t.Errorf("like: %s %s", resp.Status, body)
 	}
-	r.Header.Set("Authorization", "Bearer "+u.AccessToken)
-	r.Header.Set("Content-Type", "application/json")
-	resp, err := c.Do(r)
-	if err != nil {
-		return 0, err
-	}
-	defer resp.Body.Close()
-	_, err = io.Copy(io.Discard, resp.Body)
-	return resp.StatusCode, err
 }
 
 func TestValidate(t *testing.T) {
@@ -215,9 +207,7 @@ func TestProbesMetricsAndProfiles(t *testing.T) {
 	t.Parallel()
 	srv, _ := start(t, server.Config{Seed: world(), AdminToken: "a-token-of-the-test"})
 	c := client(t, nil)
-	if status, err := like(c, srv.Credentials()); status != 200 || err != nil {
-		t.Fatalf("like: %d, %v", status, err)
-	}
+	like(t, c, srv.Credentials())
 	for _, tt := range []struct {
 		path, token string
 		status      int
@@ -301,9 +291,7 @@ func TestTLS(t *testing.T) {
 		t.Errorf("URLs %s and %s, want https and http", srv.URL(), srv.AdminURL())
 	}
 	c := client(t, &tls.Config{RootCAs: pool})
-	if status, err := like(c, srv.Credentials()); status != 200 || err != nil {
-		t.Errorf("like: %d, %v", status, err)
-	}
+	like(t, c, srv.Credentials())
 	resp, err := c.Get(srv.URL())
 	if err != nil {
 		t.Fatal(err)
