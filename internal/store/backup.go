@@ -9,7 +9,7 @@ import (
 type Backup interface {
 	// Backup calls use with the files of a copy of the store at one moment, which has all that was acknowledged before
 	// the call. Put into an empty directory they are a store that can be opened. They last until use returns, whose error is
-	// returned. Other calls go on meanwhile. Conflict if another backup is under way, Invalid if the store has no files.
+	// returned. Other calls go on meanwhile, other backups too. Invalid if the store has no files.
 	Backup(ctx context.Context, use func([]File) error) error
 }
 

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"runtime/debug"
+	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
@@ -14,7 +16,7 @@ import (
 	"liked/internal/store"
 )
 
-// copyDir is where the copy of a backup is while it lasts, in the directory of the store: tables are there by hard
+// copyDir is where the copies of backups are while they last, in the directory of the store: tables are there by hard
 // links, which do not cross file systems. Pebble does not look into it.
 const copyDir = "copy"
 
@@ -28,22 +30,15 @@ func (s *Store) Backup(ctx context.Context, use func([]store.File) error) (err e
 	if s.inMemory {
 		return liked.Errorf(liked.Invalid, "the store is in memory and has no files; export it instead")
 	}
-	if !s.copying.TryLock() {
-		return liked.Errorf(liked.Conflict, "another backup is under way; wait for it")
-	}
-	defer s.copying.Unlock()
-	if err := s.roomForCopy(); err != nil {
-		return err
-	}
-	dir := s.fs.PathJoin(s.dir, copyDir)
-	if err := s.checkpoint(dir); err != nil {
-		return err
-	}
+	dir, err := s.copy()
 	defer func() {
-		if removeErr := s.fs.RemoveAll(dir); err == nil {
-			err = unavailable(removeErr)
+		if removeErr := s.removeCopy(dir); err == nil {
+			err = removeErr
 		}
 	}()
+	if err != nil {
+		return err
+	}
 	files, err := s.filesIn(dir)
 	if err != nil {
 		return err
@@ -57,12 +52,42 @@ func (s *Store) Backup(ctx context.Context, use func([]store.File) error) (err e
 	return nil
 }
 
+// copies are those that there are. Each has a directory of its own, since a backup may last longer than whoever asked for it,
+// until the server notices that nobody reads.
+type copies struct {
+	mu   sync.Mutex
+	made int
+	open int
+}
+
+// copy makes a copy. Its directory must be removed even after an error.
+func (s *Store) copy() (dir string, err error) {
+	s.copies.mu.Lock()
+	defer s.copies.mu.Unlock()
+	s.copies.made++
+	s.copies.open++
+	all := s.fs.PathJoin(s.dir, copyDir)
+	dir = s.fs.PathJoin(all, strconv.Itoa(s.copies.made))
+	if err := s.roomForCopy(); err != nil {
+		return dir, err
+	}
+	if err := s.fs.MkdirAll(all, 0o755); err != nil {
+		return dir, unavailable(err)
+	}
+	return dir, s.checkpoint(dir)
+}
+
+func (s *Store) removeCopy(dir string) error {
+	s.copies.mu.Lock()
+	defer s.copies.mu.Unlock()
+	if s.copies.open--; s.copies.open == 0 {
+		dir = s.fs.PathJoin(s.dir, copyDir)
+	}
+	return unavailable(s.fs.RemoveAll(dir))
+}
+
 // checkpoint waits for pebble, but not for a disk that has failed: pebble may wait for that for ever.
 func (s *Store) checkpoint(dir string) error {
-	// Unless the process is killed, or the disk fails, there is nothing of an earlier one.
-	if err := s.fs.RemoveAll(dir); err != nil {
-		return unavailable(err)
-	}
 	done := make(chan error, 1)
 	go func() {
 		err := errors.New("pebble gave up")

@@ -3,6 +3,7 @@ package pebblestore
 import (
 	"context"
 	"io"
+	"math/rand/v2"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -97,7 +98,7 @@ func TestCopyCutShort(t *testing.T) {
 	fill(t, s)
 	var left *vfs.MemFS
 	ok(t, s.Backup(context.Background(), func([]store.File) error {
-		left = disk.CrashClone(vfs.CrashCloneCfg{})
+		left = disk.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: 100, RNG: rand.New(rand.NewPCG(1, 2))})
 		return nil
 	}))
 	ok(t, s.Close())

@@ -108,7 +108,7 @@ type Store struct {
 	generations generations
 	limits      limits
 	totals      totals
-	copying     sync.Mutex // held by the one backup
+	copies      copies
 }
 
 var _ store.Store = (*Store)(nil)

@@ -14,7 +14,7 @@ import (
 
 var backupTests = []test{
 	{"a copy taken under load is one moment", backupUnderLoad},
-	{"one backup at a time", oneBackup},
+	{"a backup does not wait for another", twoBackups},
 	{"what is fixed stays", fixedFiles},
 }
 
@@ -79,13 +79,23 @@ func backupUnderLoad(t *T) {
 	l.verify(t, again, l.certain(), l.begun())
 }
 
-func oneBackup(t *T) {
+func twoBackups(t *T) {
 	s := t.open()
 	t.people(s, 1)
 	enough := errors.New("enough")
-	err := s.Backup(t.ctx, func([]store.File) error {
-		t.fails(s.Backup(t.ctx, func([]store.File) error { t.Error("there are two backups"); return nil }), liked.Conflict)
+	err := s.Backup(t.ctx, func(first []store.File) error {
 		t.ok(s.AddUser(t.ctx, newUser(2))) // others go on
+		second, err := t.copy(s, nil)
+		t.ok(err)
+		restored := t.Restore(t, second)
+		_, err = restored.User(t.ctx, uid(2))
+		t.ok(err)
+		t.end(restored)
+		for _, file := range first { // it lasts longer than the second
+			f, err := file.Open()
+			t.ok(err)
+			t.ok(f.Close())
+		}
 		return enough
 	})
 	same(t, "error of use", err, enough)
