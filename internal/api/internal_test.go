@@ -228,20 +228,29 @@ func TestDigits(t *testing.T) {
 	}
 }
 
-// Only streams are streams, by their exact path and method.
-func TestStreams(t *testing.T) {
-	found := 0
-	for i := range routes {
-		rt := &routes[i]
-		_, endless := streamPaths[rt.address()]
-		if endless != Streams(rt.method(), rt.address()) || endless != strings.HasSuffix(rt.address(), "/stream") {
-			t.Errorf("%s: streams: %v", rt.pattern, Streams(rt.method(), rt.address()))
-		}
-		if endless {
-			found++
+// What is beside a stream does not answer at once, nor does what is not the API's.
+func TestAnswersAtOnce(t *testing.T) {
+	streams := 0
+	for _, table := range [][]route{routes, v1Routes} {
+		for i := range table {
+			rt := &table[i]
+			endless := strings.HasSuffix(rt.address(), "/stream")
+			if AnswersAtOnce(rt.address()) == endless || rt.is(streaming) != endless {
+				t.Errorf("%s: at once: %v", rt.pattern, AnswersAtOnce(rt.address()))
+			}
+			if endless {
+				streams++
+			}
 		}
 	}
-	if found != 3 || Streams("POST", "/2/likes/firehose/stream") || Streams("GET", "/2/likes/firehose/stream/") {
-		t.Errorf("%d streams, or more than their paths and methods", found)
+	if streams != 3 {
+		t.Errorf("%d streams", streams)
+	}
+	for path, want := range map[string]bool{"/2/users/1/likes": true, "/2/users": true, "/2/users/": true, "/2/openapi.json": true, "/1.1/favorites/x": true,
+		"": false, "/": false, "/2": false, "//2/users": false, "/2//users": false, "2/users/1": false, "/2/oauth2/token": false, "/home/live": false,
+		"/2/likes/firehose/strea": false, "/1.1/oauth/invalidate_token": false, "/login": false} {
+		if AnswersAtOnce(path) != want {
+			t.Errorf("%q: at once: %v", path, !want)
+		}
 	}
 }

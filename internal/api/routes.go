@@ -448,18 +448,38 @@ func Operations() []string {
 	return ids
 }
 
-// Streams reports whether a request for the decoded path is answered by a stream, which has no end.
-func Streams(method, path string) bool { return method == http.MethodGet && streamPaths[path] }
+// AnswersAtOnce reports whether a decoded path is beside those of endpoints, and of no stream: its handlers then answer in one
+// piece, and need not be told when the client goes.
+func AnswersAtOnce(path string) bool { return atOnce[section(path)] }
 
-var streamPaths = func() map[string]bool {
-	paths := map[string]bool{}
-	for i := range routes {
-		if rt := &routes[i]; rt.is(streaming) { // none of their paths has a wildcard
-			paths[rt.address()] = true
+// atOnce has the sections of the API, with whether none of their endpoints streams.
+var atOnce = func() map[string]bool {
+	sections := make(map[string]bool)
+	for _, table := range [][]route{routes, v1Routes} {
+		for i := range table {
+			of := section(table[i].address())
+			quick, known := sections[of]
+			sections[of] = (quick || !known) && !table[i].is(streaming)
 		}
 	}
-	return paths
+	return sections
 }()
+
+// section is the first two segments of a path, as in /2/users.
+func section(path string) string {
+	end := 0
+	for range 2 {
+		if end == len(path) || path[end] != '/' {
+			return ""
+		}
+		next := strings.IndexByte(path[end+1:], '/')
+		if next < 0 {
+			return path
+		}
+		end += 1 + next
+	}
+	return path[:end]
+}
 
 func (rt *route) is(f flags) bool { return rt.flags&f != 0 }
 func (rt *route) method() string  { method, _, _ := strings.Cut(rt.pattern, " "); return method }

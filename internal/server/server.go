@@ -18,7 +18,6 @@ import (
 	"net/http/pprof"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -32,9 +31,9 @@ import (
 	"liked/internal/api"
 	"liked/internal/auth"
 	"liked/internal/explorer"
+	"liked/internal/fastpath"
 	"liked/internal/home"
 	"liked/internal/oauth"
-	"liked/internal/plainhttp"
 	"liked/internal/portal"
 	"liked/internal/seed"
 	"liked/internal/store"
@@ -53,7 +52,7 @@ type Server struct {
 	hooks       *webhook.Hooks
 	api, admin  *http.Server
 	apiL        *crowd
-	plain       *plainhttp.Listener // nil where TLS is spoken
+	fast        *fastpath.Listener // of api
 	adminL      *crowd
 	credentials *seed.Credentials // of the seed data; nil without any
 	ready       atomic.Bool
@@ -158,11 +157,7 @@ func New(c Config) (_ *Server, err error) {
 	s.api = s.httpServer(observer.counting(newFront(x, sessions, developers, explorer.New(sessions, start), s.home)))
 	s.api.ConnContext = api.ConnContext
 	s.api.TLSConfig = s.tls
-	if s.tls == nil {
-		s.plain = plainhttp.New(s.apiL, plainhttp.Options{Takes: isLike, Handler: s.api.Handler, ConnContext: api.ConnContext, Logger: s.Logger,
-			FirstTimeout: s.api.ReadHeaderTimeout, IdleTimeout: s.api.IdleTimeout, WriteTimeout: s.api.WriteTimeout})
-		s.api.ConnContext = s.plain.ConnContext
-	}
+	s.fast = fastpath.New(s.api, s.apiL, api.AnswersAtOnce)
 	s.api.RegisterOnShutdown(x.EndStreams)
 	registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "liked_streams_open", Help: "Likes streams that somebody reads."}, func() float64 { return float64(x.OpenStreams()) }))
@@ -312,12 +307,6 @@ func closeAfterChunks(next http.Handler) http.Handler {
 	})
 }
 
-// isLike says which requests need no net/http if they are plain: likes, set and taken back.
-func isLike(method, path string) bool {
-	rest, ok := strings.CutPrefix(path, "/2/users/")
-	return ok && strings.Contains(rest, "/likes")
-}
-
 // adminHandler is the operator's side. Probes and metrics are open to whoever reaches the listener; what shows or
 // changes more asks for the token.
 func (s *Server) adminHandler(registry *prometheus.Registry, key string) http.Handler {
@@ -407,13 +396,7 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	failed := make(chan error, 2)
 	var serving sync.WaitGroup
-	serving.Go(func() {
-		if s.tls != nil {
-			failed <- s.api.ServeTLS(s.apiL, "", "")
-		} else {
-			failed <- s.api.Serve(s.plain)
-		}
-	})
+	serving.Go(func() { failed <- s.api.Serve(s.fast) })
 	serving.Go(func() { failed <- s.admin.Serve(s.adminL) })
 	working, stopWork := context.WithCancel(ctx)
 	defer stopWork()
@@ -433,7 +416,7 @@ func (s *Server) Run(ctx context.Context) error {
 	s.ready.Store(false)
 	s.Logger.Info("stopping", "grace", s.Grace)
 	stopWork()
-	s.drain(s.api, s.plain, s.Grace)
+	s.drain(s.api, s.fast, s.Grace)
 	s.drain(s.admin, nil, time.Second)
 	stopDelivering()
 	serving.Wait()
@@ -450,12 +433,12 @@ func (s *Server) Run(ctx context.Context) error {
 }
 
 // drain stops accepting, and cuts what has not ended after the grace time.
-func (s *Server) drain(h *http.Server, before *plainhttp.Listener, grace time.Duration) {
+func (s *Server) drain(h *http.Server, fast *fastpath.Listener, grace time.Duration) {
 	ctx, cancel := context.WithTimeout(context.Background(), grace)
 	defer cancel()
 	err := h.Shutdown(ctx)
-	if before != nil {
-		err = errors.Join(err, before.Wait(ctx))
+	if fast != nil {
+		err = errors.Join(err, fast.Wait(ctx))
 	}
 	if err != nil {
 		s.Logger.Warn("requests under way did not end in time and were cut", "grace", grace)

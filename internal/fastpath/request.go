@@ -1,12 +1,14 @@
-package plainhttp
+package fastpath
 
 import (
 	"bytes"
 	"context"
-	"net"
+	"crypto/tls"
 	"net/http"
 	"net/textproto"
 	"net/url"
+	"slices"
+	"strings"
 )
 
 const (
@@ -38,10 +40,11 @@ type request struct {
 	}
 
 	// The request that was read last.
-	method, path string
-	host         string
-	lines        int
-	body         []byte // nil if it has none
+	method, target string
+	url            url.URL // of the target
+	host           string
+	lines          int
+	body           []byte // nil if it has none
 }
 
 // line is a header, and what is made of it.
@@ -51,18 +54,18 @@ type line struct {
 	values []string // one
 }
 
-func (q *request) init(ctx context.Context, conn net.Conn) {
+func (q *request) init(ctx context.Context, remote string, state *tls.ConnectionState) {
 	q.header, q.filled = make(http.Header), -1
-	q.base = *(&http.Request{Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, RemoteAddr: conn.RemoteAddr().String()}).WithContext(ctx)
+	q.base = *(&http.Request{Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, RemoteAddr: remote, TLS: state}).WithContext(ctx)
 }
 
 // parse looks for a request at the beginning of text, and returns its size if all of it is there.
-func (q *request) parse(text []byte, takes func(method, path string) bool) (size int, s state) {
-	target, rest, s := cutLine(text)
+func (q *request) parse(text []byte, takes func(path string) bool) (size int, s state) {
+	first, rest, s := cutLine(text)
 	if s != whole {
 		return 0, s
 	}
-	if !q.parseTarget(target) || !takes(q.method, q.path) {
+	if !q.parseFirst(first) || !takes(q.url.Path) {
 		return 0, other
 	}
 	q.lines, q.body = 0, nil
@@ -90,7 +93,7 @@ func (q *request) parse(text []byte, takes func(method, path string) bool) (size
 				return 0, other
 			}
 		case "Connection":
-			if value != "keep-alive" {
+			if !strings.EqualFold(value, "keep-alive") {
 				return 0, other
 			}
 		case "Expect", "Pragma", "Trailer", "Transfer-Encoding", "Upgrade":
@@ -123,24 +126,32 @@ func cutLine(text []byte) (line, rest []byte, s state) {
 	return text[:i-1], text[i+1:], whole
 }
 
-// parseTarget reads a line "POST /path HTTP/1.1". The path must be the same whether it is escaped or not.
-func (q *request) parseTarget(line []byte) bool {
+// methods are those of plain requests.
+var methods = []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete}
+
+// parseFirst reads a line "POST /path?query HTTP/1.1".
+func (q *request) parseFirst(line []byte) bool {
 	method, line, _ := bytes.Cut(line, []byte(" "))
-	switch string(method) {
-	case http.MethodPost:
-		q.method = http.MethodPost
-	case http.MethodDelete:
-		q.method = http.MethodDelete
-	default:
+	i := slices.IndexFunc(methods, func(m string) bool { return m == string(method) })
+	target, ok := bytes.CutSuffix(line, []byte(" HTTP/1.1"))
+	if i < 0 || !ok || len(target) == 0 || target[0] != '/' || bytes.IndexByte(target, ' ') >= 0 {
 		return false
 	}
-	path, ok := bytes.CutSuffix(line, []byte(" HTTP/1.1"))
-	if !ok || len(path) == 0 || path[0] != '/' || !consistsOf(path, &pathBytes) {
+	q.method = methods[i]
+	if string(target) == q.target {
+		return true
+	}
+	q.target = string(target)
+	if consistsOf(target, &pathBytes) { // which is itself, escaped or not
+		q.url = url.URL{Path: q.target}
+		return true
+	}
+	u, err := url.ParseRequestURI(q.target)
+	if err != nil {
+		q.target = ""
 		return false
 	}
-	if string(path) != q.path {
-		q.path = string(path)
-	}
+	q.url = *u
 	return true
 }
 
@@ -190,9 +201,9 @@ func parseLength(value string) int {
 func (q *request) next() *http.Request {
 	x := &q.given
 	x.Request = q.base
-	x.url = url.URL{Path: q.path}
+	x.url = q.url
 	r := &x.Request
-	r.Method, r.RequestURI, r.URL, r.Host, r.Header = q.method, q.path, &x.url, q.host, q.header
+	r.Method, r.RequestURI, r.URL, r.Host, r.Header = q.method, q.target, &x.url, q.host, q.header
 	r.Body = http.NoBody
 	if q.body != nil {
 		x.body.Reset(q.body)

@@ -1,0 +1,342 @@
+// Package fastpath answers plain HTTP/1.1 requests without net/http, and hands all other connections over to it.
+//
+// What net/http does for a request beside reading and writing (a goroutine that waits for the client to go, headers that are
+// copied, sorted and copied again) takes as long as the handler of a like. A plain request needs none of it: head and body
+// are small and arrive together, and nothing in them changes how the connection goes on. This package reads such requests and
+// nothing else. At the first byte that is not plain, net/http gets the connection, with all that was not answered yet, as if
+// nothing had been read. So this package refuses nothing and has no answers of its own: what is unusual, wrong or hostile is
+// net/http's. What is read here must be read as net/http reads it: FuzzRequest holds it to that.
+package fastpath
+
+import (
+	"context"
+	"crypto/tls"
+	"io"
+	"net"
+	"net/http"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// partTimeout is how long the rest of a request may take. A slower client is net/http's.
+	partTimeout = 50 * time.Millisecond
+	// refreshEvery spares most requests the setting of deadlines, which are up to so much shorter.
+	refreshEvery = 5 * time.Second
+	// lingerTime is how long the client may take to read the last answer. To close at once, with a request unread, would
+	// reset the connection, and the answer with it (RFC 9112, 9.6).
+	lingerTime = 500 * time.Millisecond
+)
+
+// Listener is what its server must serve: Accept returns the connections that need net/http, the listener serves the others.
+type Listener struct {
+	inner       net.Listener
+	server      *http.Server
+	takes       func(path string) bool
+	tls         *tls.Config // nil: in the clear; net/http sets one of its own in any server
+	connContext func(context.Context, net.Conn) context.Context
+	accepted    chan accepted
+	start       sync.Once
+	closing     atomic.Bool
+	closed      chan struct{}
+
+	mu    sync.Mutex
+	conns map[*conn]struct{} // those that are served here
+	empty sync.WaitGroup     // of conns
+}
+
+type accepted struct {
+	conn net.Conn
+	err  error
+}
+
+// New returns a listener for the connections of inner, to be given to srv.Serve, with TLS, too, which is spoken here if srv has
+// a TLSConfig. Nothing is accepted before Serve. Handler, timeouts, ErrorLog and ConnContext are those of srv, which must have
+// all of them and change none.
+//
+// The paths that are taken must be those of handlers that answer at once and in one piece. They can neither flush, set
+// deadlines nor send informational answers, are not told when the client goes, and must neither keep the request nor change
+// its header: the next request has the memory.
+func New(srv *http.Server, inner net.Listener, takes func(path string) bool) *Listener {
+	l := &Listener{inner: inner, server: srv, takes: takes, connContext: srv.ConnContext, accepted: make(chan accepted),
+		closed: make(chan struct{}), conns: make(map[*conn]struct{})}
+	srv.ConnContext = l.contextOf
+	if srv.TLSConfig != nil {
+		l.tls = srv.TLSConfig.Clone()
+		l.tls.NextProtos = []string{"h2", "http/1.1"}
+		srv.TLSConfig = l.tls
+	}
+	return l
+}
+
+// Addr is the address of the listener inside.
+func (l *Listener) Addr() net.Addr { return l.inner.Addr() }
+
+// Accept returns the next connection that needs net/http.
+func (l *Listener) Accept() (net.Conn, error) {
+	l.start.Do(func() { go l.accept() })
+	select {
+	case a := <-l.accepted:
+		return a.conn, a.err
+	case <-l.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+// accept lets connections in. An error is given to net/http, which knows when to try again.
+func (l *Listener) accept() {
+	base := context.WithValue(context.Background(), http.ServerContextKey, l.server)
+	for !l.closing.Load() {
+		inner, err := l.inner.Accept()
+		if err != nil {
+			l.hand(accepted{err: err})
+			continue
+		}
+		if l.tls != nil {
+			inner = tls.Server(inner, l.tls)
+		}
+		c := &conn{Conn: inner, l: l}
+		c.values = context.WithValue(l.connContext(base, inner), http.LocalAddrContextKey, inner.LocalAddr())
+		c.ctx, c.cancel = context.WithCancel(c.values)
+		if !l.enter(c) {
+			_ = inner.Close()
+			return
+		}
+		go c.serve()
+	}
+}
+
+// hand gives a connection or an error to Accept. It reports false if the listener is closed.
+func (l *Listener) hand(a accepted) bool {
+	select {
+	case l.accepted <- a:
+		return true
+	case <-l.closed:
+		return false
+	}
+}
+
+func (l *Listener) enter(c *conn) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closing.Load() {
+		return false
+	}
+	l.conns[c] = struct{}{}
+	l.empty.Add(1)
+	return true
+}
+
+func (l *Listener) leave(c *conn) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.conns, c)
+	l.empty.Done()
+}
+
+// Close stops accepting and ends the connections that wait for a request. Those that are being answered end with their
+// answer; Wait waits for them.
+func (l *Listener) Close() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closing.Swap(true) {
+		return nil
+	}
+	close(l.closed)
+	for c := range l.conns {
+		_ = c.Conn.SetReadDeadline(time.Unix(1, 0))
+	}
+	return l.inner.Close()
+}
+
+// Wait returns once all connections that are served here have ended, after Close. When ctx ends first, it cuts what is
+// left, and returns ctx's error.
+func (l *Listener) Wait(ctx context.Context) error {
+	empty := make(chan struct{})
+	go func() {
+		l.empty.Wait()
+		close(empty)
+	}()
+	select {
+	case <-empty:
+		return nil
+	case <-ctx.Done():
+	}
+	l.mu.Lock()
+	for c := range l.conns {
+		c.cancel()
+		_ = c.Conn.Close()
+	}
+	l.mu.Unlock()
+	return ctx.Err()
+}
+
+// contextOf is the ConnContext of the server: a connection keeps its values when it is handed over.
+func (l *Listener) contextOf(ctx context.Context, nc net.Conn) context.Context {
+	if c, ok := nc.(interface{ from() *conn }); ok {
+		return joined{ctx, c.from().values}
+	}
+	return l.connContext(ctx, nc)
+}
+
+// joined is a context with the values of another one, too.
+type joined struct {
+	context.Context
+	values context.Context
+}
+
+func (j joined) Value(key any) any {
+	if v := j.Context.Value(key); v != nil {
+		return v
+	}
+	return j.values.Value(key)
+}
+
+// conn is a connection: served here at first, net/http's once Accept has returned it.
+type conn struct {
+	net.Conn
+	l           *Listener
+	values, ctx context.Context
+	cancel      context.CancelFunc // ends ctx
+	rest        []byte             // read and not answered
+
+	refreshed time.Time // when its deadlines were last set
+	request   request
+	response  response
+}
+
+// tlsConn is one over TLS. That it has a ConnectionState tells net/http so, when it is handed over.
+type tlsConn struct{ *conn }
+
+func (c tlsConn) ConnectionState() tls.ConnectionState { return c.Conn.(*tls.Conn).ConnectionState() }
+
+func (c *conn) from() *conn { return c }
+
+// Read reads what was read already, then from the connection.
+func (c *conn) Read(p []byte) (int, error) {
+	if len(c.rest) == 0 {
+		return c.Conn.Read(p)
+	}
+	n := copy(p, c.rest)
+	if c.rest = c.rest[n:]; len(c.rest) == 0 {
+		c.rest = nil
+	}
+	return n, nil
+}
+
+// CloseWrite is for net/http, which lingers, too.
+func (c *conn) CloseWrite() error {
+	if w, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return w.CloseWrite()
+	}
+	return nil
+}
+
+// serve is the goroutine of a connection that is served here.
+func (c *conn) serve() {
+	defer c.l.leave(c)
+	defer c.cancel()
+	others := c.answerAll()
+	if others != nil {
+		_ = c.Conn.SetDeadline(time.Time{})
+		c.request, c.response = request{}, response{}
+		if c.l.hand(accepted{conn: others}) {
+			return
+		}
+	}
+	_ = c.Conn.Close()
+}
+
+// answerAll answers plain requests. It returns the connection as net/http shall have it, or nil if it has ended.
+func (c *conn) answerAll() (others net.Conn) {
+	var state *tls.ConnectionState
+	others = c
+	_ = c.Conn.SetDeadline(time.Now().Add(c.l.server.ReadHeaderTimeout))
+	if t, ok := c.Conn.(*tls.Conn); ok {
+		if c.l.closing.Load() {
+			return nil
+		}
+		err := t.Handshake()
+		s := t.ConnectionState()
+		if err != nil || s.NegotiatedProtocol == "h2" {
+			return t // net/http gets the same error, and answers it
+		}
+		state, others = &s, tlsConn{c}
+		_ = c.Conn.SetReadDeadline(time.Now().Add(c.l.server.ReadHeaderTimeout))
+	}
+	c.request.init(c.ctx, c.Conn.RemoteAddr().String(), state)
+	c.response.conn, c.response.closing = c.Conn, &c.l.closing
+	buf, have, waits := make([]byte, bufferSize), 0, false // for the rest of a request
+	for {
+		size, state := c.request.parse(buf[:have], c.l.takes)
+		switch {
+		case state == whole:
+			c.refresh()
+			if !c.answer() {
+				return nil
+			}
+			have, waits = copy(buf, buf[size:have]), false
+			continue
+		case state == other, have == bufferSize:
+			c.rest = buf[:have]
+			return others
+		case have > 0 && !waits:
+			_ = c.Conn.SetReadDeadline(time.Now().Add(partTimeout))
+			c.refreshed, waits = time.Time{}, true
+		}
+		if c.l.closing.Load() {
+			return nil
+		}
+		n, err := c.Conn.Read(buf[have:])
+		if have += n; err != nil && n == 0 {
+			if have == 0 {
+				return nil
+			}
+			c.rest = buf[:have]
+			return others // net/http knows what to say to half a request
+		}
+	}
+}
+
+// refresh sets the deadlines of the connection, unless it has lately.
+func (c *conn) refresh() {
+	now := time.Now()
+	if now.Sub(c.refreshed) < refreshEvery {
+		return
+	}
+	c.refreshed = now
+	_ = c.Conn.SetReadDeadline(now.Add(c.l.server.IdleTimeout))
+	_ = c.Conn.SetWriteDeadline(now.Add(c.l.server.WriteTimeout))
+}
+
+// answer has the handler answer the request that was read. It reports whether the connection goes on.
+func (c *conn) answer() bool {
+	w := &c.response
+	w.begin()
+	if !c.handle(w, c.request.next()) {
+		return false
+	}
+	last, err := w.end()
+	if last && err == nil {
+		_ = c.CloseWrite()
+		_ = c.Conn.SetReadDeadline(time.Now().Add(lingerTime))
+		_, _ = io.Copy(io.Discard, c.Conn)
+	}
+	return !last && err == nil
+}
+
+// handle reports whether there is an answer: a handler that panics has none, as with net/http.
+func (c *conn) handle(w http.ResponseWriter, r *http.Request) (answered bool) {
+	defer func() {
+		if answered {
+			return
+		}
+		if v := recover(); v != http.ErrAbortHandler {
+			c.l.server.ErrorLog.Printf("http: panic serving %v: %v\n%s", r.RemoteAddr, v, debug.Stack())
+		}
+	}()
+	c.l.server.Handler.ServeHTTP(w, r)
+	return true
+}

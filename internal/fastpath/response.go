@@ -1,0 +1,207 @@
+package fastpath
+
+import (
+	"net"
+	"net/http"
+	"net/textproto"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+// response is the http.ResponseWriter of one connection. It gathers an answer, to be sent in one piece, as net/http would
+// write it. The body of a large one whose length was declared is sent as it comes.
+type response struct {
+	conn    net.Conn
+	closing *atomic.Bool // the answer is the connection's last one
+
+	header  http.Header
+	status  int    // 0 before WriteHeader
+	text    []byte // the head, and behind it the body, if its length was declared
+	body    []byte // if it was not
+	length  int    // as declared, or -1
+	written int    // of it
+	typed   bool   // the head says of what type the body is, or that it is encoded
+	headed  bool   // the head is whole
+	last    bool   // the connection ends
+	err     error  // of the connection
+
+	keys []string // of the header before, in alphabetical order: the next one mostly has the same
+	date []byte   // a line of the head
+	at   int64    // second of date
+}
+
+// maxKept is how large a buffer may be to be kept for the next answer, and how much is copied to be sent at once.
+const maxKept = 8 << 10
+
+func (w *response) begin() {
+	if w.header == nil {
+		w.header = make(http.Header, 28) // what fits a map of 32 slots: more would take longer to clear
+	}
+	clear(w.header)
+	if cap(w.text) > maxKept || cap(w.body) > maxKept {
+		w.text, w.body = nil, nil
+	}
+	w.status, w.text, w.body, w.length, w.written = 0, w.text[:0], w.body[:0], -1, 0
+	w.typed, w.headed, w.last = false, false, false
+}
+
+func (w *response) Header() http.Header { return w.header }
+
+// WriteHeader fixes status and headers; the first call counts.
+func (w *response) WriteHeader(status int) {
+	if w.status != 0 || status < 200 {
+		return
+	}
+	w.status = status
+	w.text = append(strconv.AppendInt(append(w.text, "HTTP/1.1 "...), int64(status), 10), ' ')
+	if text := http.StatusText(status); text != "" {
+		w.text = append(w.text, text...)
+	} else {
+		w.text = strconv.AppendInt(append(w.text, "status code "...), int64(status), 10)
+	}
+	w.text = append(w.text, "\r\n"...)
+	start := len(w.text)
+	if !w.addFields() {
+		w.text = w.text[:start]
+		w.order()
+		w.addFields()
+	}
+	if w.header["Date"] == nil {
+		w.addDate()
+	}
+}
+
+// addFields adds the headers in the order of the keys. It reports false if these are not the keys of the header.
+func (w *response) addFields() bool {
+	if len(w.keys) != len(w.header) {
+		return false
+	}
+	for _, key := range w.keys {
+		values, there := w.header[key]
+		if !there {
+			return false
+		}
+		switch key {
+		case "Transfer-Encoding": // an answer is one piece
+			continue
+		case "Content-Length":
+			n, err := strconv.Atoi(values[0])
+			if err != nil || n < 0 || w.bodiless() {
+				continue
+			}
+			w.length = n
+		case "Connection":
+			w.last = values[0] == "close"
+		case "Content-Type":
+			if w.status == http.StatusNotModified {
+				continue
+			}
+			w.typed = true
+		case "Content-Encoding":
+			w.typed = true
+		}
+		for _, v := range values {
+			w.text = append(append(w.text, key...), ": "...)
+			at := len(w.text)
+			w.text = append(append(w.text, textproto.TrimString(v)...), "\r\n"...)
+			if strings.IndexByte(v, '\n') >= 0 || strings.IndexByte(v, '\r') >= 0 {
+				oneLine(w.text[at : len(w.text)-2])
+			}
+		}
+	}
+	return true
+}
+
+// oneLine keeps a value from being taken for more than one header.
+func oneLine(value []byte) {
+	for i, c := range value {
+		if c == '\n' || c == '\r' {
+			value[i] = ' '
+		}
+	}
+}
+
+// order makes the keys those of the header.
+func (w *response) order() {
+	w.keys = w.keys[:0]
+	for key := range w.header {
+		w.keys = append(w.keys, key)
+	}
+	slices.Sort(w.keys)
+}
+
+func (w *response) addDate() {
+	now := time.Now()
+	if second := now.Unix(); second != w.at || w.date == nil {
+		w.at, w.date = second, append(now.UTC().AppendFormat(append(w.date[:0], "Date: "...), http.TimeFormat), "\r\n"...)
+	}
+	w.text = append(w.text, w.date...)
+}
+
+// finish ends the head of an answer whose body begins with p.
+func (w *response) finish(p []byte) {
+	w.headed = true
+	if w.length < 0 && !w.bodiless() {
+		w.text = append(strconv.AppendInt(append(w.text, "Content-Length: "...), int64(len(p)), 10), "\r\n"...)
+	}
+	if len(p) > 0 && !w.typed {
+		w.text = append(append(append(w.text, "Content-Type: "...), http.DetectContentType(p)...), "\r\n"...)
+	}
+	if !w.last && w.closing.Load() {
+		w.last = true
+		w.text = append(w.text, "Connection: close\r\n"...)
+	}
+	w.text = append(w.text, "\r\n"...)
+}
+
+func (w *response) Write(p []byte) (int, error) {
+	if w.status == 0 {
+		w.WriteHeader(http.StatusOK)
+	}
+	switch w.written += len(p); {
+	case len(p) == 0:
+		return 0, nil
+	case w.bodiless():
+		return 0, http.ErrBodyNotAllowed
+	case w.length < 0:
+		w.body = append(w.body, p...)
+		return len(p), nil
+	case w.written > w.length:
+		return 0, http.ErrContentLength
+	}
+	if !w.headed {
+		w.finish(p)
+	}
+	if len(w.text)+len(p) <= maxKept {
+		w.text = append(w.text, p...)
+		return len(p), nil
+	}
+	if w.err == nil {
+		_, w.err = (&net.Buffers{w.text, p}).WriteTo(w.conn)
+		w.text = w.text[:0]
+	}
+	return len(p), w.err
+}
+
+// bodiless reports whether the status allows no body (RFC 9110, 6.4.1).
+func (w *response) bodiless() bool {
+	return w.status == http.StatusNoContent || w.status == http.StatusNotModified
+}
+
+// end sends what is left of the answer. It reports whether that was the last one of the connection.
+func (w *response) end() (last bool, err error) {
+	if w.status == 0 {
+		w.WriteHeader(http.StatusOK)
+	}
+	if !w.headed {
+		w.finish(w.body)
+		w.text = append(w.text, w.body...)
+	}
+	if len(w.text) > 0 && w.err == nil {
+		_, w.err = w.conn.Write(w.text)
+	}
+	return w.last || w.length >= 0 && w.written != w.length, w.err
+}
