@@ -27,6 +27,7 @@ type Store interface {
 	Transfer
 	Hooks
 	Changes
+	Leases
 	Backup
 
 	// Totals counts what there is. It is exact, and costs next to nothing but for the first call after the store was

@@ -52,7 +52,7 @@ func Run(t *testing.T, h Harness) {
 	}
 	t.Logf("STORETEST_SEED=%d", seed)
 	for name, tests := range map[string][]test{"Accounts": accountTests, "Lookups": lookupTests, "Likes": likeTests, "Grants": grantTests, "Limits": limitTests,
-		"Concurrency": concurrencyTests, "Crash": crashTests, "Fault": faultTests, "History": historyTests, "Model": modelTests, "Transfer": transferTests, "Backup": backupTests, "Hooks": hookTests} {
+		"Concurrency": concurrencyTests, "Crash": crashTests, "Fault": faultTests, "History": historyTests, "Model": modelTests, "Transfer": transferTests, "Backup": backupTests, "Hooks": hookTests, "Leases": leaseTests} {
 		t.Run(name, func(t *testing.T) {
 			if len(tests) == 0 {
 				t.Fatal("no tests")

@@ -1,0 +1,17 @@
+package store
+
+import (
+	"context"
+	"time"
+)
+
+// Leases settle which server does what only one may do at a time. A server is whoever has opened the store: all that one
+// process holds it holds together.
+type Leases interface {
+	// Hold takes each name that no other server holds, or takes it anew if this one does, until ttl from now by the clock of
+	// the store, and says for each of the names whether this server holds it. Invalid if ttl is not positive. A server that
+	// has lost touch with the store holds a name no longer than ttl after the call in which it last got it.
+	Hold(ctx context.Context, names []string, ttl time.Duration) (held []bool, err error)
+	// Release lets go of those of the names that this server holds.
+	Release(ctx context.Context, names []string) error
+}
