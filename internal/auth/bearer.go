@@ -3,6 +3,7 @@ package auth
 import (
 	"context"
 	"encoding/base64"
+	"net/url"
 	"strings"
 	"time"
 
@@ -21,8 +22,8 @@ func (a *Auth) bearer(ctx context.Context, token string) (liked.Principal, error
 	appOnly := strings.HasPrefix(token, appBearerPrefix)
 	if appOnly {
 		// The token response carries it percent-encoded, and clients send it as it came or decoded.
-		var ok bool
-		if token, ok = percentDecoded(token); !ok {
+		var err error
+		if token, err = url.PathUnescape(token); err != nil {
 			return liked.Principal{}, refuse("the app-only token has a percent sign without two hex digits")
 		}
 	}

@@ -50,7 +50,8 @@ func (a *Auth) AddApp(ctx context.Context, app liked.App, apiSecret string) (err
 
 // AddOAuth1Token adds a token that was chosen elsewhere.
 func (a *Auth) AddOAuth1Token(ctx context.Context, app liked.AppID, user liked.UserID, token, secret string) error {
-	g, err := a.newGrant(ctx, app, user)
+	g := store.Grant{App: app, User: user}
+	err := a.newGrant(ctx, &g)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"cmp"
 	"context"
 	"crypto/cipher"
 	"encoding/base64"
@@ -77,12 +78,11 @@ func (a *Issuer) NewApp(ctx context.Context, app liked.App) (liked.App, AppSecre
 		if !given {
 			app.ID = liked.AppID(a.ids.Next(a.now()))
 		}
-		p := a.pick()
-		app.ClientID = base64.RawURLEncoding.EncodeToString([]byte(p.text(urlSafe, 20) + ":1:ci"))
-		p.done()
+		d := draw{a: a}
+		app.ClientID = base64.RawURLEncoding.EncodeToString([]byte(d.text(urlSafe, 20) + ":1:ci"))
 		app.ClientSecretHash = store.Hash{}
 		secrets, err := a.newSecrets(&app, !app.Public, true, true)
-		if err != nil {
+		if err = cmp.Or(d.err, err); err != nil {
 			return liked.App{}, AppSecrets{}, err
 		}
 		err = a.store.AddApp(ctx, app)
@@ -170,33 +170,26 @@ func checkRedirect(s string) error {
 
 // newSecrets gives the app new credentials, of the kinds asked for. The app has its client id.
 func (a *Issuer) newSecrets(app *liked.App, clientSecret, apiKeys, bearer bool) (s AppSecrets, err error) {
-	p := a.pick()
+	d := draw{a: a}
 	if clientSecret {
-		s.ClientSecret = p.text(urlSafe, 50)
+		s.ClientSecret = d.text(urlSafe, 50)
 		app.ClientSecretHash = HashOf(s.ClientSecret)
 	}
 	if apiKeys {
-		app.APIKey = p.text(Alphanumeric, 25)
-		s.APISecret = p.text(Alphanumeric, 50)
+		app.APIKey, s.APISecret = d.text(Alphanumeric, 25), d.text(Alphanumeric, 50)
 	}
 	if bearer {
-		plain := p.appBearer()
-		app.BearerHash = HashOf(plain)
-		s.Bearer = url.QueryEscape(plain)
+		plain := d.appBearer()
+		app.BearerHash, s.Bearer = HashOf(plain), url.QueryEscape(plain)
 	}
-	p.done()
-	if p.err != nil {
-		return AppSecrets{}, p.err
+	if d.err == nil && apiKeys {
+		app.SealedAPISecret, d.err = a.Seal(sealAPISecret, app.APIKey, s.APISecret)
 	}
-	if apiKeys {
-		if app.SealedAPISecret, err = a.Seal(sealAPISecret, app.APIKey, s.APISecret); err != nil {
-			return AppSecrets{}, err
-		}
+	if d.err == nil && bearer {
+		app.SealedBearer, d.err = a.Seal(sealBearer, app.ClientID, s.Bearer)
 	}
-	if bearer {
-		if app.SealedBearer, err = a.Seal(sealBearer, app.ClientID, s.Bearer); err != nil {
-			return AppSecrets{}, err
-		}
+	if d.err != nil {
+		return AppSecrets{}, d.err
 	}
 	return s, nil
 }
@@ -278,28 +271,17 @@ func (a *Issuer) IssueTokens(ctx context.Context, app liked.AppID, user liked.Us
 	if !liked.AllScopes.Has(scopes) {
 		return UserTokens{}, liked.Errorf(liked.Invalid, "there are unknown scopes in %#x", uint32(scopes))
 	}
-	grant, err := a.newGrant(ctx, app, user)
-	if err != nil {
-		return UserTokens{}, err
-	}
-	grant.Scopes = scopes
-	tokens, kept, err := a.newTokens(scopes, lifetime, grant.CreatedAt)
-	if err != nil {
-		return UserTokens{}, err
-	}
-	if err := a.store.AddGrant(ctx, grant, kept); err != nil {
-		return UserTokens{}, err
-	}
-	return tokens, nil
+	return a.issueTokens(ctx, store.Grant{App: app, User: user, Scopes: scopes}, lifetime, func(g store.Grant, kept store.Tokens) error {
+		return a.store.AddGrant(ctx, g, kept)
+	})
 }
 
 // IssueCode makes an authorization code of what code says, and keeps its hash.
 func (a *Issuer) IssueCode(ctx context.Context, code store.Code) (string, error) {
-	p := a.pick()
-	text := p.timed("ac", a.now())
-	p.done()
-	if p.err != nil {
-		return "", p.err
+	d := draw{a: a}
+	text := d.timed("ac", a.now())
+	if d.err != nil {
+		return "", d.err
 	}
 	code.Code = HashOf(text)
 	return text, a.store.AddCode(ctx, code)
@@ -308,16 +290,25 @@ func (a *Issuer) IssueCode(ctx context.Context, code store.Code) (string, error)
 // RedeemCode spends an authorization code on the tokens that it stands for, in one step. Conflict if it was spent before, in
 // which case what it gave is revoked; NotFound if it, the app or the user is gone.
 func (a *Issuer) RedeemCode(ctx context.Context, code store.Code, lifetime time.Duration) (UserTokens, error) {
-	grant, err := a.newGrant(ctx, code.App, code.User)
+	grant := store.Grant{App: code.App, User: code.User, Scopes: code.Scopes}
+	return a.issueTokens(ctx, grant, lifetime, func(g store.Grant, kept store.Tokens) error {
+		return a.store.RedeemCode(ctx, code.Code, g, kept, g.CreatedAt)
+	})
+}
+
+// issueTokens completes the grant, makes its first OAuth 2.0 tokens, and has both kept.
+func (a *Issuer) issueTokens(ctx context.Context, g store.Grant, lifetime time.Duration, keep func(store.Grant, store.Tokens) error) (UserTokens, error) {
+	if err := a.newGrant(ctx, &g); err != nil {
+		return UserTokens{}, err
+	}
+	tokens, kept, err := a.newTokens(g.Scopes, lifetime, g.CreatedAt)
+	if err == nil {
+		err = keep(g, kept)
+	}
 	if err != nil {
 		return UserTokens{}, err
 	}
-	grant.Scopes = code.Scopes
-	tokens, kept, err := a.newTokens(code.Scopes, lifetime, grant.CreatedAt)
-	if err != nil {
-		return UserTokens{}, err
-	}
-	return tokens, a.store.RedeemCode(ctx, code.Code, grant, kept, grant.CreatedAt)
+	return tokens, nil
 }
 
 // reuseGrace is for how long a spent refresh token is only refused: a client that refreshes twice at once is no thief.
@@ -334,29 +325,28 @@ func (a *Issuer) Refresh(ctx context.Context, token store.Hash, grant store.Gran
 	return tokens, a.store.RotateRefreshToken(ctx, token, kept, now, reuseGrace)
 }
 
-// newGrant returns a grant of an app and a user that exist.
-func (a *Issuer) newGrant(ctx context.Context, app liked.AppID, user liked.UserID) (store.Grant, error) {
-	if _, err := a.store.App(ctx, app); err != nil {
-		return store.Grant{}, err
+// newGrant completes a grant of an app and a user, which must exist.
+func (a *Issuer) newGrant(ctx context.Context, g *store.Grant) error {
+	if _, err := a.store.App(ctx, g.App); err != nil {
+		return err
 	}
-	if _, err := a.store.User(ctx, user); err != nil {
-		return store.Grant{}, err
+	if _, err := a.store.User(ctx, g.User); err != nil {
+		return err
 	}
-	g := store.Grant{App: app, User: user, CreatedAt: a.now()}
-	return g, a.random(g.ID[:])
+	g.CreatedAt = a.now()
+	return a.random(g.ID[:])
 }
 
 // newTokens makes OAuth 2.0 tokens: what the client is told, and what is kept.
 func (a *Issuer) newTokens(scopes liked.Scope, lifetime time.Duration, at time.Time) (UserTokens, store.Tokens, error) {
-	p := a.pick()
-	t := UserTokens{AccessToken: p.timed("at", at), Scopes: scopes, ExpiresIn: lifetime}
+	d := draw{a: a}
+	t := UserTokens{AccessToken: d.timed("at", at), Scopes: scopes, ExpiresIn: lifetime}
 	kept := store.Tokens{Access: store.AccessToken{Token: HashOf(t.AccessToken), Expires: at.Add(lifetime)}}
 	if scopes.Has(liked.OfflineAccess) {
-		t.RefreshToken = p.timed("rt", at)
+		t.RefreshToken = d.timed("rt", at)
 		kept.Refresh = &store.RefreshToken{Token: HashOf(t.RefreshToken)}
 	}
-	p.done()
-	return t, kept, p.err
+	return t, kept, d.err
 }
 
 // IssueOAuth1Token makes a grant of the user to the app and its OAuth 1.0a token, which has the permission level given
@@ -365,23 +355,16 @@ func (a *Issuer) IssueOAuth1Token(ctx context.Context, app liked.AppID, user lik
 	if access > liked.ReadWriteDirectMessages {
 		return "", "", liked.Errorf(liked.Invalid, "permission level %d is unknown", access)
 	}
-	grant, token, secret, kept, err := a.newOAuth1Token(ctx, app, user, access)
-	if err != nil {
-		return "", "", err
-	}
-	if err := a.store.AddOAuth1Token(ctx, grant, kept); err != nil {
-		return "", "", err
-	}
-	return token, secret, nil
+	grant := store.Grant{App: app, User: user, Access: access}
+	return a.issueOAuth1(ctx, grant, func(g store.Grant, kept store.OAuth1Token) error { return a.store.AddOAuth1Token(ctx, g, kept) })
 }
 
 // IssueRequestToken makes an OAuth 1.0a request token of what rt says, and keeps its hash and its secret, sealed.
 func (a *Issuer) IssueRequestToken(ctx context.Context, rt store.RequestToken) (token, secret string, err error) {
-	p := a.pick()
-	token, secret = p.text(urlSafe, 27), p.text(Alphanumeric, 32)
-	p.done()
-	if p.err != nil {
-		return "", "", p.err
+	d := draw{a: a}
+	token, secret = d.text(urlSafe, 27), d.text(Alphanumeric, 32)
+	if d.err != nil {
+		return "", "", d.err
 	}
 	rt.Token = HashOf(token)
 	if rt.SealedSecret, err = a.Seal(sealRequestSecret, string(rt.Token[:]), secret); err != nil {
@@ -398,29 +381,32 @@ func (a *Issuer) RequestTokenSecret(rt store.RequestToken) (string, error) {
 // RedeemRequestToken spends a request token to which the user consented on an access token with the permission level, in one
 // step. Conflict or NotFound if it, the app or the user is gone.
 func (a *Issuer) RedeemRequestToken(ctx context.Context, rt store.RequestToken, access liked.Access) (token, secret string, err error) {
-	grant, token, secret, kept, err := a.newOAuth1Token(ctx, rt.App, rt.User, access)
+	grant := store.Grant{App: rt.App, User: rt.User, Access: access}
+	return a.issueOAuth1(ctx, grant, func(g store.Grant, kept store.OAuth1Token) error {
+		return a.store.RedeemRequestToken(ctx, rt.Token, g, kept)
+	})
+}
+
+// issueOAuth1 completes the grant, makes its OAuth 1.0a token, and has both kept.
+func (a *Issuer) issueOAuth1(ctx context.Context, g store.Grant, keep func(store.Grant, store.OAuth1Token) error) (token, secret string, err error) {
+	if err = a.newGrant(ctx, &g); err != nil {
+		return "", "", err
+	}
+	g.OAuth1 = true
+	d := draw{a: a}
+	// Clients take the user's id from what stands before the hyphen.
+	token, secret = g.User.String()+"-"+d.text(Alphanumeric, 40), d.text(Alphanumeric, 45)
+	if d.err != nil {
+		return "", "", d.err
+	}
+	kept := store.OAuth1Token{Token: HashOf(token), Access: g.Access}
+	if kept.SealedSecret, err = a.Seal(sealTokenSecret, string(kept.Token[:]), secret); err == nil {
+		err = keep(g, kept)
+	}
 	if err != nil {
 		return "", "", err
 	}
-	return token, secret, a.store.RedeemRequestToken(ctx, rt.Token, grant, kept)
-}
-
-// newOAuth1Token makes a grant with an OAuth 1.0a token: what the client is told, and what is kept.
-func (a *Issuer) newOAuth1Token(ctx context.Context, app liked.AppID, user liked.UserID, access liked.Access) (grant store.Grant, token, secret string, kept store.OAuth1Token, err error) {
-	if grant, err = a.newGrant(ctx, app, user); err != nil {
-		return grant, "", "", kept, err
-	}
-	grant.OAuth1, grant.Access = true, access
-	p := a.pick()
-	// Clients take the user's id from what stands before the hyphen.
-	token, secret = user.String()+"-"+p.text(Alphanumeric, 40), p.text(Alphanumeric, 45)
-	p.done()
-	if p.err != nil {
-		return grant, "", "", kept, p.err
-	}
-	kept = store.OAuth1Token{Token: HashOf(token), Access: access}
-	kept.SealedSecret, err = a.Seal(sealTokenSecret, string(kept.Token[:]), secret)
-	return grant, token, secret, kept, err
+	return token, secret, nil
 }
 
 // Revoke ends a token of any kind, and with it the grant that it came from, so that an access token and its refresh
@@ -429,6 +415,15 @@ func (a *Issuer) Revoke(ctx context.Context, token string) error {
 	if strings.HasPrefix(token, appBearerPrefix) {
 		return a.RevokeBearer(ctx, 0, token)
 	}
+	grant, err := a.GrantOf(ctx, token)
+	if err != nil {
+		return err
+	}
+	return a.store.RevokeGrant(ctx, grant.ID)
+}
+
+// GrantOf returns the living grant that a token of a user came from, NotFound if there is none.
+func (a *Issuer) GrantOf(ctx context.Context, token string) (store.Grant, error) {
 	key := HashOf(token)
 	_, grant, err := a.store.AccessToken(ctx, key)
 	if notFound(err) {
@@ -437,18 +432,15 @@ func (a *Issuer) Revoke(ctx context.Context, token string) error {
 	if notFound(err) {
 		_, grant, err = a.store.OAuth1Token(ctx, key)
 	}
-	if err != nil {
-		return err
-	}
-	return a.store.RevokeGrant(ctx, grant.ID)
+	return grant, err
 }
 
 // RevokeBearer ends an app-only token, which may be percent-encoded. NotFound if it is unknown, or not that of the app owner,
 // unless owner is zero.
 func (a *Issuer) RevokeBearer(ctx context.Context, owner liked.AppID, token string) error {
 	errUnknown := liked.Errorf(liked.NotFound, "no app has this app-only token")
-	token, ok := percentDecoded(token)
-	if !ok {
+	token, err := url.PathUnescape(token)
+	if err != nil {
 		return errUnknown
 	}
 	key := HashOf(token)
@@ -487,34 +479,23 @@ func (a *Issuer) random(b []byte) error {
 
 // RandomText returns n characters of the alphabet, each as likely as the others.
 func (a *Issuer) RandomText(alphabet string, n int) (string, error) {
-	p := a.pick()
-	defer p.done()
-	text := p.text(alphabet, n)
-	return text, p.err
+	d := draw{a: a}
+	text := d.text(alphabet, n)
+	return text, d.err
 }
 
-// picker picks random text. It holds the lock on the randomness, so that concurrent calls do not mix, until done, which
-// must be called; then err says whether all went well.
-type picker struct {
+// draw makes random text. Once the source has failed, err says so, and nothing that was drawn is of use.
+type draw struct {
 	a   *Issuer
 	err error
 }
 
-func (a *Issuer) pick() *picker {
-	a.randMu.Lock()
-	return &picker{a: a}
-}
-
-func (p *picker) done() { p.a.randMu.Unlock() }
-
 // text returns n characters of the alphabet (at most 64 of them), each as likely as the others.
-func (p *picker) text(alphabet string, n int) string {
+func (d *draw) text(alphabet string, n int) string {
 	text := make([]byte, 0, n)
 	var b [64]byte
-	for len(text) < n && p.err == nil {
-		if _, err := io.ReadFull(p.a.rand, b[:]); err != nil {
-			p.err = &liked.Error{Kind: liked.Internal, Msg: "no randomness", Err: err}
-		}
+	for len(text) < n && d.err == nil {
+		d.err = d.a.random(b[:])
 		for _, r := range b {
 			// Six bits choose; where the alphabet is shorter, what is beyond its end is thrown away.
 			if i := int(r & 63); i < len(alphabet) && len(text) < n {
@@ -526,14 +507,14 @@ func (p *picker) text(alphabet string, n int) string {
 }
 
 // timed returns a token or code in X's OAuth 2.0 shape, 91 characters.
-func (p *picker) timed(kind string, at time.Time) string {
-	plain := fmt.Appendf(nil, "%s:%d:1:1:%s:1", p.text(urlSafe, 45), at.UnixMilli(), kind)
+func (d *draw) timed(kind string, at time.Time) string {
+	plain := fmt.Appendf(nil, "%s:%d:1:1:%s:1", d.text(urlSafe, 45), at.UnixMilli(), kind)
 	return base64.RawURLEncoding.EncodeToString(plain)
 }
 
 // appBearer returns an app-only token, as on X: 24 bytes that are mostly zero, 20 bytes that are not, both in base64,
 // and 50 letters and digits.
-func (p *picker) appBearer() string {
-	return appBearerPrefix + p.text(Alphanumeric, 4) + "AAAAAAA" +
-		p.text(Alphanumeric, 1) + "+" + p.text(Alphanumeric, 5) + "+" + p.text(Alphanumeric, 19) + "=" + p.text(Alphanumeric, 50)
+func (d *draw) appBearer() string {
+	return appBearerPrefix + d.text(Alphanumeric, 4) + "AAAAAAA" +
+		d.text(Alphanumeric, 1) + "+" + d.text(Alphanumeric, 5) + "+" + d.text(Alphanumeric, 19) + "=" + d.text(Alphanumeric, 50)
 }

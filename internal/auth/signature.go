@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 )
@@ -68,9 +69,9 @@ func (s *signed) parseHeader(text string) error {
 					return refuse("%s has a character that must be percent-encoded", described(name, number))
 				}
 			}
-			plainName, ok1 := percentDecoded(name)
-			value, ok2 := percentDecoded(value)
-			if !ok1 || !ok2 {
+			plainName, err1 := url.PathUnescape(name)
+			value, err2 := url.PathUnescape(value)
+			if err1 != nil || err2 != nil {
 				return refuse("%s has a percent sign without two hex digits", described(name, number))
 			}
 			if plainName == "oauth_signature" {
@@ -180,9 +181,9 @@ func EachField(form string, field func(name, value string) error) error {
 			continue
 		}
 		name, value, _ := strings.Cut(pair, "=")
-		name, ok1 := formDecoded(name)
-		value, ok2 := formDecoded(value)
-		if !ok1 || !ok2 {
+		name, err1 := url.QueryUnescape(name)
+		value, err2 := url.QueryUnescape(value)
+		if err1 != nil || err2 != nil {
 			return errPercent
 		}
 		if err := field(name, value); err != nil {
@@ -290,51 +291,4 @@ func appendTwiceEncoded(b []byte, text string) []byte {
 		}
 	}
 	return b
-}
-
-// percentDecoded undoes percent-encoding. It does not allocate where there is nothing to undo; ok is false if a percent
-// sign is not followed by two hex digits.
-func percentDecoded(text string) (decoded string, ok bool) {
-	i := strings.IndexByte(text, '%')
-	if i < 0 {
-		return text, true
-	}
-	b := make([]byte, i, len(text))
-	copy(b, text)
-	for ; i < len(text); i++ {
-		c := text[i]
-		if c == '%' {
-			if i+2 >= len(text) {
-				return "", false
-			}
-			high, low := unhex(text[i+1]), unhex(text[i+2])
-			if high > 15 || low > 15 {
-				return "", false
-			}
-			c = high<<4 | low
-			i += 2
-		}
-		b = append(b, c)
-	}
-	return string(b), true
-}
-
-// formDecoded undoes the encoding of application/x-www-form-urlencoded, in which a plus sign is a space.
-func formDecoded(text string) (string, bool) {
-	if strings.IndexByte(text, '+') >= 0 {
-		text = strings.ReplaceAll(text, "+", " ")
-	}
-	return percentDecoded(text)
-}
-
-func unhex(c byte) byte {
-	switch {
-	case '0' <= c && c <= '9':
-		return c - '0'
-	case 'a' <= c && c <= 'f':
-		return c - 'a' + 10
-	case 'A' <= c && c <= 'F':
-		return c - 'A' + 10
-	}
-	return 255
 }

@@ -253,14 +253,10 @@ func (c *Call) revoke() (*Answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	key := auth.HashOf(in[0])
-	_, grant, err := c.Store.AccessToken(c.Context, key)
-	if notFound(err) {
-		_, grant, err = c.Store.RefreshToken(c.Context, key)
-	}
+	grant, err := c.Auth.GrantOf(c.Context, in[0])
 	switch {
-	case notFound(err):
-		return nil, badToken.Because("the token is unknown or was revoked before")
+	case notFound(err) || err == nil && grant.OAuth1:
+		return nil, badToken.Because("the token is unknown, was revoked before, or is one of OAuth 1.0a")
 	case err != nil:
 		return nil, err
 	case grant.App != app.ID: // RFC 7009, 2.1
