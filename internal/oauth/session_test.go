@@ -216,9 +216,26 @@ func TestThrottle(t *testing.T) {
 		address = fmt.Sprintf("10.0.1.%d", i)
 		guesses(20, "ada", 401)
 	}
-	address = "10.0.2.1"
-	guesses(1, "ada", 429) // the account as a whole
+	address = "10.0.2.1" // the account as a whole: one wrong password from each network
+	guesses(1, "ada", 401)
+	guesses(1, "ada", 429)
+	if got := guess("ada", password); got != 429 {
+		t.Errorf("the right password after a wrong one, with the account under attack: %d", got)
+	}
 	known.signIn(t, "ada")
+	known.post(t, "/logout", known.get(t, "/settings/connected_apps").form())
+	for i, from := range []string{"10.0.3.1", "2001:db8:5::1", "2001:db8:6:7::1"} { // the owner, on a new device
+		address = from
+		if got := guess("ada", password); got != 303 {
+			t.Errorf("strangers keep the owner out at network %d: %d", i+1, got)
+		}
+	}
+	for i, want := range []int{401, 429, 429} { // a guesser with many addresses of one IPv6 network
+		address = fmt.Sprintf("2001:db8:7:%x::1", i)
+		if got := guess("ada", "wrong"); got != want {
+			t.Errorf("guess %d from addresses of one /48: %d, want %d", i+1, got, want)
+		}
+	}
 	s.clock.Add(15 * time.Minute)
 	if got := guess("ada", password); got != 303 {
 		t.Errorf("a quarter of an hour later: %d", got)
@@ -241,6 +258,24 @@ func TestThrottle(t *testing.T) {
 	}
 	if address = "2001:db8:0:2::1"; guess("ada", password) != 303 {
 		t.Error("another /64 is counted too")
+	}
+}
+
+// An attempt counts everywhere or nowhere: those that are refused use nothing up.
+func TestRefusedAttemptsDoNotCount(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, func(o *oauth.Options) { o.Address = func(*http.Request) string { return "10.0.0.1" } })
+	try := func(username, password string) int {
+		b := s.browser()
+		return b.post(t, "/login", with(b.get(t, "/login").form(), "username", username, "password", password)).status
+	}
+	for i := range 250 {
+		if got, want := try("ada", "wrong"), 401; i < 20 && got != want || i >= 20 && got != 429 {
+			t.Fatalf("guess %d: %d", i+1, got)
+		}
+	}
+	if got := try("bob", password); got != 303 {
+		t.Errorf("another account, after 20 wrong passwords and 230 refusals: %d", got)
 	}
 }
 

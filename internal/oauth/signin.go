@@ -1,10 +1,7 @@
 package oauth
 
 import (
-	"crypto/sha256"
-	"encoding/binary"
 	"net/http"
-	"net/netip"
 	"strings"
 	"time"
 
@@ -69,15 +66,6 @@ func (c *Call) signInForm(p web.SignIn) (web.Page, error) {
 	return p, nil
 }
 
-// Limits on wrong passwords. Nobody is locked out by somebody else's guesses: these count against the guesser's address,
-// and a browser in which the account was used before is counted for itself.
-var (
-	perDevice         = []liked.RateRule{{Window: 15 * time.Minute, Max: 20}}
-	perAccountAddress = []liked.RateRule{{Window: 15 * time.Minute, Max: 20}}
-	perAccount        = []liked.RateRule{{Window: 15 * time.Minute, Max: 100}}
-	perAddress        = []liked.RateRule{{Window: 15 * time.Minute, Max: 200}}
-)
-
 const wrongPassword = "Wrong username or password."
 
 // signIn checks a password. That there is no such user takes as long to say, in the same words, as that the password is
@@ -99,11 +87,11 @@ func (c *Call) signIn() (*Answer, error) {
 		return again(http.StatusForbidden, "This page was out of date. Please try again.", err.Error())
 	}
 	device, known := c.device(p.Username)
-	giveBack, ok, err := c.throttle(p.Username, device, known)
-	if err != nil {
-		return nil, err
-	}
-	if !ok {
+	attempt, ok := c.throttle(p.Username, device, known)
+	switch {
+	case attempt.err != nil:
+		return nil, attempt.err
+	case !ok:
 		return again(http.StatusTooManyRequests, "Too many attempts. Wait a few minutes and try again.", "too many wrong passwords")
 	}
 	u, why, err := c.Auth.CheckPassword(c.Context, p.Username, form.First("password"))
@@ -113,8 +101,8 @@ func (c *Call) signIn() (*Answer, error) {
 	if why != "" {
 		return again(http.StatusUnauthorized, wrongPassword, why)
 	}
-	if err := giveBack(); err != nil {
-		return nil, err
+	if attempt.giveBack(); attempt.err != nil {
+		return nil, attempt.err
 	}
 	if u.State.Hidden() {
 		c.User = u.ID
@@ -139,48 +127,7 @@ func (c *Call) device(username string) (device string, known bool) {
 	return c.open(sealDevice, strings.ToLower(username), cookie.Value)
 }
 
-// throttle counts an attempt to sign in. giveBack takes that back.
-func (c *Call) throttle(username, device string, known bool) (giveBack func() error, ok bool, err error) {
-	address := c.Address(c.Request)
-	if ip, err := netip.ParseAddr(strings.Trim(address, "[]")); err == nil && ip.Is6() && !ip.Is4In6() {
-		if prefix, err := ip.Prefix(64); err == nil { // what one household has
-			address = prefix.String()
-		}
-	}
-	username = strings.ToLower(username)
-	type count struct {
-		operation string
-		who       string
-		rules     []liked.RateRule
-	}
-	counts := []count{{"signIn.address", address, perAddress}, {"signIn.account.address", username + "\n" + address, perAccountAddress},
-		{"signIn.account", username, perAccount}}
-	if known {
-		counts = []count{{"signIn.device", username + "\n" + device, perDevice}}
-	}
-	now := c.Now()
-	for _, n := range counts {
-		if _, ok, err := c.Store.Take(c.Context, now, n.operation, 0, numbered(n.who), n.rules, nil); err != nil || !ok {
-			return nil, false, err
-		}
-	}
-	return func() error {
-		for _, n := range counts {
-			if err := c.Store.GiveBack(c.Context, now, n.operation, 0, numbered(n.who), n.rules); err != nil {
-				return err
-			}
-		}
-		return nil
-	}, true, nil
-}
-
-// numbered stands for text where the limiter counts by user.
-func numbered(text string) liked.UserID {
-	sum := sha256.Sum256([]byte(text))
-	return liked.UserID(binary.BigEndian.Uint64(sum[:])>>1 | 1)
-}
-
-// startSession signs the user in, under a cookie that nobody knew before.
+// startSession signs the user in, under a new cookie.
 func (c *Call) startSession(u liked.User, device string, known bool) error {
 	text, err := c.randomText()
 	if err != nil {

@@ -1,0 +1,100 @@
+package oauth
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"net/netip"
+	"strings"
+	"time"
+
+	"liked"
+)
+
+// Limits on wrong passwords within a quarter of an hour. A browser in which the account was used before is counted for itself.
+// Any other guess counts against its address (of IPv6 the /64, which is one household's), against that address at that account,
+// and against the account.
+//
+// The limit of the account slows down a guesser with many addresses, and must not be of use against the owner on a new device:
+// the right password would be refused for the guesses of strangers. So it does not hold for the first guess from a network
+// (an IPv4 address, or an IPv6 /48) at the account. With n networks one has 100 + n guesses, each of which costs the work of a
+// hash, and the server computes only a few of those at a time. To keep the owner out one has to guess from their network.
+const (
+	throttleWindow    = 15 * time.Minute
+	perDevice         = 20
+	perAddress        = 200
+	perAccountAddress = 20
+	perAccount        = 100
+)
+
+// attempt is an attempt to sign in, with all that it was counted as.
+type attempt struct {
+	*Call
+	at      time.Time
+	counted []counted
+	err     error // of the store; what comes after it is refused
+}
+
+type counted struct {
+	operation string
+	who       liked.UserID
+	rules     []liked.RateRule
+}
+
+// count reports whether there was room for the attempt, which then is counted.
+func (a *attempt) count(operation, who string, most int) (ok bool) {
+	if a.err != nil {
+		return false
+	}
+	n := counted{operation, numbered(who), []liked.RateRule{{Window: throttleWindow, Max: most}}}
+	if _, ok, a.err = a.Store.Take(a.Context, a.at, n.operation, 0, n.who, n.rules, nil); ok && a.err == nil {
+		a.counted = append(a.counted, n)
+	}
+	return ok && a.err == nil
+}
+
+// giveBack undoes all that was counted.
+func (a *attempt) giveBack() {
+	for _, n := range a.counted {
+		a.err = errors.Join(a.err, a.Store.GiveBack(a.Context, a.at, n.operation, 0, n.who, n.rules))
+	}
+}
+
+// throttle counts an attempt to sign in, everywhere or, if it is refused, nowhere.
+func (c *Call) throttle(username, device string, known bool) (a *attempt, ok bool) {
+	a = &attempt{Call: c, at: c.Now()}
+	username = strings.ToLower(username) + "\n"
+	if known {
+		return a, a.count("signIn.device", username+device, perDevice)
+	}
+	address, network := origin(c.Address(c.Request))
+	if a.count("signIn.address", address, perAddress) && a.count("signIn.account.address", username+address, perAccountAddress) {
+		first := a.count("signIn.account.network", username+network, 1)
+		ok = a.count("signIn.account", username, perAccount) || first && a.err == nil
+	}
+	if !ok {
+		a.giveBack()
+	}
+	return a, ok
+}
+
+// origin returns what stands for one guesser, and for all that one may have many of.
+func origin(address string) (one, network string) {
+	ip, err := netip.ParseAddr(strings.Trim(address, "[]"))
+	if err != nil || !ip.Is6() || ip.Is4In6() {
+		return address, address
+	}
+	ip = ip.WithZone("")
+	household, err := ip.Prefix(64)
+	site, err2 := ip.Prefix(48)
+	if err != nil || err2 != nil {
+		return address, address
+	}
+	return household.String(), site.String()
+}
+
+// numbered stands for text where requests are counted by user.
+func numbered(text string) liked.UserID {
+	sum := sha256.Sum256([]byte(text))
+	return liked.UserID(binary.BigEndian.Uint64(sum[:])>>1 | 1)
+}
