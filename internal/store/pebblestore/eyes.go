@@ -38,10 +38,7 @@ func (e *eyes) author(id liked.UserID) (seen authorSeen, err error) {
 	if seen, ok := e.authors[id]; ok {
 		return seen, nil
 	}
-	h, ok, err := read(e.r, userKey(id), func(value []byte) (h userHead, err error) {
-		h.state, h.protected, err = decodeUserFlags(value)
-		return h, err
-	})
+	h, ok, err := read(e.r, userKey(id), decodeUserHead)
 	if err != nil {
 		return 0, err
 	}

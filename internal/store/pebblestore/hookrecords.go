@@ -5,90 +5,80 @@ import (
 	"liked/internal/store"
 )
 
-func encodeWebhook(h *liked.Webhook) []byte {
-	w := newWriter()
-	w.uint(uint64(h.App))
-	w.string(h.URL)
-	w.time(h.CreatedAt)
-	w.bool(h.Valid)
-	w.time(h.Checked)
-	w.string(h.Why)
-	w.uint(uint64(h.Replay.ID))
-	if h.Replay.ID != 0 {
-		w.time(h.Replay.CreatedAt)
-		w.bool(h.Replay.Dead)
-		w.time(h.Replay.From)
-		w.time(h.Replay.To)
+func webhookFields(r *record, w *liked.Webhook) {
+	number(r, &w.App)
+	r.strings(&w.URL)
+	r.time(&w.CreatedAt)
+	r.bool(&w.Valid)
+	r.time(&w.Checked)
+	r.strings(&w.Why)
+	if number(r, &w.Replay.ID); w.Replay.ID != 0 {
+		r.time(&w.Replay.CreatedAt)
+		r.bool(&w.Replay.Dead)
+		r.time(&w.Replay.From)
+		r.time(&w.Replay.To)
 	}
-	return w.b
 }
+
+func encodeWebhook(w *liked.Webhook) []byte { return encode(w, webhookFields) }
 
 func decodeWebhook(id liked.WebhookID, value []byte) (liked.Webhook, error) {
-	r := newReader(value)
-	h := liked.Webhook{ID: id, App: liked.AppID(r.uint()), URL: r.string(), CreatedAt: r.time(), Valid: r.bool(), Checked: r.time(), Why: r.string()}
-	if h.Replay.ID = int64(r.uint()); h.Replay.ID != 0 {
-		h.Replay.CreatedAt, h.Replay.Dead, h.Replay.From, h.Replay.To = r.time(), r.bool(), r.time(), r.time()
-	}
-	return h, r.done()
+	return decode(value, liked.Webhook{ID: id}, webhookFields)
 }
 
-func encodeSubscription(s *liked.Subscription) []byte {
-	w := newWriter()
-	w.uint(uint64(s.Viewer))
-	w.uint(uint64(s.User))
-	w.byte(byte(s.Direction))
-	w.uint(uint64(s.Webhook))
-	w.string(s.Tag)
-	w.time(s.CreatedAt)
-	w.time(s.UpdatedAt)
-	w.fixed(uint64(s.After))
-	return w.b
+func subscriptionFields(r *record, s *liked.Subscription) {
+	number(r, &s.Viewer)
+	number(r, &s.User)
+	small(r, &s.Direction)
+	number(r, &s.Webhook)
+	r.strings(&s.Tag)
+	r.time(&s.CreatedAt)
+	r.time(&s.UpdatedAt)
+	fixed(r, &s.After)
 }
+
+func encodeSubscription(s *liked.Subscription) []byte { return encode(s, subscriptionFields) }
 
 func decodeSubscription(app liked.AppID, id liked.SubscriptionID, value []byte) (liked.Subscription, error) {
-	r := newReader(value)
-	s := liked.Subscription{ID: id, App: app, Viewer: liked.UserID(r.uint()), User: liked.UserID(r.uint()), Direction: liked.Direction(r.byte()),
-		Webhook: liked.WebhookID(r.uint()), Tag: r.string(), CreatedAt: r.time(), UpdatedAt: r.time(), After: liked.Seq(r.fixed())}
-	return s, r.done()
+	return decode(value, liked.Subscription{ID: id, App: app}, subscriptionFields)
 }
 
-// encodeProgress leaves out the number of dead letters, which has a key of its own.
-func encodeProgress(p *store.Progress) []byte {
-	w := newWriter()
-	w.fixed(uint64(p.Lost))
-	for _, place := range p.Offsets {
-		w.fixed(uint64(place))
+// progressFields leaves out the number of dead letters, which has a key of its own.
+func progressFields(r *record, p *store.Progress) {
+	fixed(r, &p.Lost)
+	for i := range p.Offsets {
+		fixed(r, &p.Offsets[i])
 	}
-	return w.b
 }
+
+func encodeProgress(p *store.Progress) []byte { return encode(p, progressFields) }
 
 func decodeProgress(value []byte) (store.Progress, error) {
-	r := newReader(value)
-	p := store.Progress{Lost: liked.Seq(r.fixed())}
-	for i := range p.Offsets {
-		p.Offsets[i] = liked.Seq(r.fixed())
-	}
-	return p, r.done()
+	return decode(value, store.Progress{}, progressFields)
 }
 
-func encodeDeadLetter(d *store.DeadLetter) []byte {
-	w := newWriter()
-	w.time(d.At)
-	w.uint(uint64(d.Attempts))
-	w.string(d.Why)
-	w.bytes(appendEvent(nil, &d.Event))
-	return w.b
+// letterFields has the event as the log has it, with its length before it.
+func letterFields(r *record, d *store.DeadLetter) {
+	r.time(&d.At)
+	number(r, &d.Attempts)
+	r.strings(&d.Why)
+	var event []byte
+	if r.written != nil {
+		event = appendEvent(nil, &d.Event)
+	}
+	if r.bytes(&event); r.written == nil && !r.bad {
+		var err error
+		d.Event, err = decodeEvent(d.Event.Seq, event)
+		r.bad = err != nil
+	}
 }
 
-func decodeDeadLetter(webhook liked.WebhookID, seq liked.Seq, of liked.SubscriptionID, value []byte) (d store.DeadLetter, err error) {
-	r := newReader(value)
-	d = store.DeadLetter{Webhook: webhook, Subscription: of, At: r.time(), Attempts: int(r.uint()), Why: r.string()}
-	event := r.bytes()
-	if err := r.done(); err != nil {
-		return d, err
-	}
-	d.Event, err = decodeEvent(seq, event)
-	return d, err
+func encodeDeadLetter(d *store.DeadLetter) []byte { return encode(d, letterFields) }
+
+func decodeDeadLetter(webhook liked.WebhookID, seq liked.Seq, of liked.SubscriptionID, value []byte) (store.DeadLetter, error) {
+	d := store.DeadLetter{Webhook: webhook, Subscription: of}
+	d.Event.Seq = seq
+	return decode(value, d, letterFields)
 }
 
 // hooks holds subscriptions and dead letters against their numbers and their owners.

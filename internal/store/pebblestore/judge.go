@@ -112,10 +112,7 @@ func (s *Store) userHead(id liked.UserID) (h userHead, ok bool, err error) {
 		return h, true, nil
 	}
 	rules := s.rules.Load()
-	h, ok, err = read(s.db, userKey(id), func(value []byte) (h userHead, err error) {
-		h.state, h.protected, err = decodeUserFlags(value)
-		return h, err
-	})
+	h, ok, err = read(s.db, userKey(id), decodeUserHead)
 	if err != nil || !ok {
 		return h, false, err
 	}

@@ -15,21 +15,6 @@ const recordVersion = 1
 
 var errRecord = errors.New("record is damaged")
 
-// writer appends fields to a value.
-type writer struct{ b []byte }
-
-func newWriter() *writer { return &writer{append(make([]byte, 0, 128), recordVersion)} }
-
-func (w *writer) byte(b byte)      { w.b = append(w.b, b) }
-func (w *writer) uint(n uint64)    { w.b = binary.AppendUvarint(w.b, n) }
-func (w *writer) int(n int64)      { w.b = binary.AppendVarint(w.b, n) }
-func (w *writer) fixed(n uint64)   { w.b = binary.BigEndian.AppendUint64(w.b, n) }
-func (w *writer) raw(b []byte)     { w.b = append(w.b, b...) }
-func (w *writer) bytes(b []byte)   { w.uint(uint64(len(b))); w.b = append(w.b, b...) }
-func (w *writer) string(s string)  { w.uint(uint64(len(s))); w.b = append(w.b, s...) }
-func (w *writer) time(t time.Time) { w.int(t.UnixMicro()) }
-func (w *writer) bool(b bool)      { w.byte(bit(b, 1)) }
-
 func bit(b bool, mask byte) byte {
 	if b {
 		return mask
@@ -110,6 +95,93 @@ func (r *reader) done() error {
 	return nil
 }
 
+// record goes over the fields of a value in the order in which they are stored, and writes them, or reads them into place:
+// each layout stands in one function.
+type record struct {
+	reader         // unless it writes
+	written []byte // nil: it reads
+}
+
+// encode writes a record; decode reads one into v, which has what the key says.
+func encode[T any](v *T, fields func(*record, *T)) []byte {
+	r := record{written: append(make([]byte, 0, 128), recordVersion)}
+	fields(&r, v)
+	return r.written
+}
+
+func decode[T any](value []byte, v T, fields func(*record, *T)) (T, error) {
+	r := record{reader: *newReader(value)}
+	fields(&r, &v)
+	return v, r.done()
+}
+
+func number[N ~int | ~int64 | ~uint64 | ~uint32](r *record, p *N) {
+	if r.written != nil {
+		r.written = binary.AppendUvarint(r.written, uint64(*p))
+	} else {
+		*p = N(r.uint())
+	}
+}
+
+func fixed[N ~int64 | ~uint64](r *record, p *N) {
+	if r.written != nil {
+		r.written = binary.BigEndian.AppendUint64(r.written, uint64(*p))
+	} else {
+		*p = N(r.reader.fixed())
+	}
+}
+
+func small[N ~uint8](r *record, p *N) {
+	if r.written != nil {
+		r.written = append(r.written, byte(*p))
+	} else {
+		*p = N(r.byte())
+	}
+}
+
+func (r *record) bool(p *bool) {
+	b := bit(*p, 1)
+	small(r, &b)
+	if r.written == nil {
+		*p = b != 0
+	}
+}
+
+func (r *record) time(p *time.Time) {
+	if r.written != nil {
+		r.written = binary.AppendVarint(r.written, p.UnixMicro())
+	} else {
+		*p = r.reader.time()
+	}
+}
+
+func (r *record) strings(all ...*string) {
+	for _, p := range all {
+		if r.written != nil {
+			r.written = append(binary.AppendUvarint(r.written, uint64(len(*p))), *p...)
+		} else {
+			*p = r.reader.string()
+		}
+	}
+}
+
+func (r *record) bytes(p *[]byte) {
+	if r.written != nil {
+		r.written = append(binary.AppendUvarint(r.written, uint64(len(*p))), *p...)
+	} else {
+		*p = r.reader.bytes()
+	}
+}
+
+// raw is as many bytes as p has room for.
+func (r *record) raw(p []byte) {
+	if r.written != nil {
+		r.written = append(r.written, p...)
+	} else {
+		copy(p, r.take(uint64(len(p))))
+	}
+}
+
 // The second byte of a user and of a post is what a like must know of it.
 const (
 	flagStateMask   = 0x03
@@ -118,37 +190,32 @@ const (
 	flagPostDeleted = 0x01
 )
 
-func encodeUser(u *liked.User) []byte {
-	w := newWriter()
-	w.byte(byte(u.State)&flagStateMask | bit(u.Protected, flagProtected) | bit(u.Verified, flagVerified))
-	w.time(u.CreatedAt)
-	w.uint(uint64(u.PinnedPost))
-	for _, s := range []string{u.Username, u.Name, u.Description, u.Location, u.URL, u.ProfileImageURL} {
-		w.string(s)
+func userFields(r *record, u *liked.User) {
+	flags := byte(u.State)&flagStateMask | bit(u.Protected, flagProtected) | bit(u.Verified, flagVerified)
+	small(r, &flags)
+	if r.written == nil {
+		u.State, u.Protected, u.Verified = liked.AccountState(flags&flagStateMask), flags&flagProtected != 0, flags&flagVerified != 0
 	}
-	return w.b
+	r.time(&u.CreatedAt)
+	number(r, &u.PinnedPost)
+	r.strings(&u.Username, &u.Name, &u.Description, &u.Location, &u.URL, &u.ProfileImageURL)
 }
+
+func encodeUser(u *liked.User) []byte { return encode(u, userFields) }
 
 // decodeUser leaves the metrics zero.
 func decodeUser(id liked.UserID, value []byte) (liked.User, error) {
-	r := newReader(value)
-	flags := r.byte()
-	u := liked.User{ID: id, State: liked.AccountState(flags & flagStateMask), Protected: flags&flagProtected != 0,
-		Verified: flags&flagVerified != 0, CreatedAt: r.time(), PinnedPost: liked.PostID(r.uint())}
-	for _, s := range []*string{&u.Username, &u.Name, &u.Description, &u.Location, &u.URL, &u.ProfileImageURL} {
-		*s = r.string()
-	}
-	return u, r.done()
+	return decode(value, liked.User{ID: id}, userFields)
 }
 
-// decodeUserFlags reads only what decides who sees the user's posts.
-func decodeUserFlags(value []byte) (state liked.AccountState, protected bool, err error) {
+// decodeUserHead reads only what decides who sees the user's posts.
+func decodeUserHead(value []byte) (h userHead, err error) {
 	r := newReader(value)
 	flags := r.byte()
 	if r.bad {
-		return 0, false, errRecord
+		return h, errRecord
 	}
-	return liked.AccountState(flags & flagStateMask), flags&flagProtected != 0, nil
+	return userHead{state: liked.AccountState(flags & flagStateMask), protected: flags&flagProtected != 0}, nil
 }
 
 // postHead is what a like must know of a post. A tombstone is a head and nothing else.
@@ -158,20 +225,19 @@ type postHead struct {
 	deleted  bool
 }
 
-func (w *writer) head(h postHead) {
-	w.byte(bit(h.deleted, flagPostDeleted))
-	w.fixed(uint64(h.author))
-	w.fixed(uint64(h.repostOf))
+func headFields(r *record, h *postHead) {
+	flags := bit(h.deleted, flagPostDeleted)
+	small(r, &flags)
+	fixed(r, &h.author)
+	fixed(r, &h.repostOf)
+	if r.written == nil {
+		h.deleted = flags&flagPostDeleted != 0
+	}
 }
 
-func (r *reader) head() postHead {
-	return postHead{deleted: r.byte()&flagPostDeleted != 0, author: liked.UserID(r.fixed()), repostOf: liked.PostID(r.fixed())}
-}
-
-func decodePostHead(value []byte) (postHead, error) {
-	r := newReader(value)
-	h := r.head()
-	if r.bad {
+func decodePostHead(value []byte) (h postHead, err error) {
+	r := record{reader: *newReader(value)}
+	if headFields(&r, &h); r.bad {
 		return h, errRecord
 	}
 	return h, nil
@@ -179,30 +245,28 @@ func decodePostHead(value []byte) (postHead, error) {
 
 func encodeTombstone(h postHead) []byte {
 	h.deleted = true
-	w := newWriter()
-	w.head(h)
-	return w.b
+	return encode(&h, headFields)
 }
 
-func encodePost(p *liked.Post) []byte {
-	w := newWriter()
-	w.head(postHead{author: p.Author, repostOf: p.RepostOf})
-	w.time(p.CreatedAt)
-	w.uint(uint64(p.InReplyTo))
-	w.uint(uint64(p.Quotes))
-	w.uint(uint64(p.Conversation))
-	w.uint(uint64(p.InReplyToUser))
-	w.string(p.Text)
-	return w.b
+func postFields(r *record, p *liked.Post) {
+	h := postHead{author: p.Author, repostOf: p.RepostOf}
+	headFields(r, &h)
+	if r.written == nil {
+		p.Author, p.RepostOf = h.author, h.repostOf
+	}
+	r.time(&p.CreatedAt)
+	number(r, &p.InReplyTo)
+	number(r, &p.Quotes)
+	number(r, &p.Conversation)
+	number(r, &p.InReplyToUser)
+	r.strings(&p.Text)
 }
+
+func encodePost(p *liked.Post) []byte { return encode(p, postFields) }
 
 // decodePost leaves the metrics zero. It must not be asked of a tombstone.
 func decodePost(id liked.PostID, value []byte) (liked.Post, error) {
-	r := newReader(value)
-	h := r.head()
-	p := liked.Post{ID: id, Author: h.author, RepostOf: h.repostOf, CreatedAt: r.time(), InReplyTo: liked.PostID(r.uint()),
-		Quotes: liked.PostID(r.uint()), Conversation: liked.PostID(r.uint()), InReplyToUser: liked.UserID(r.uint()), Text: r.string()}
-	return p, r.done()
+	return decode(value, liked.Post{ID: id}, postFields)
 }
 
 // counts are the metrics of a user or of a post. The key is there only while one of them is not zero.
@@ -282,58 +346,49 @@ func decodeLike(value []byte) (like struct {
 	return like, err
 }
 
-func encodeApp(a *liked.App) []byte {
-	w := newWriter()
-	w.uint(uint64(a.Owner))
-	w.string(a.Name)
-	w.bool(a.Public)
-	w.byte(byte(a.State))
-	w.byte(byte(a.Tier))
-	w.byte(byte(a.Access))
-	w.uint(uint64(len(a.RedirectURIs)))
-	for _, uri := range a.RedirectURIs {
-		w.string(uri)
+func appFields(r *record, a *liked.App) {
+	number(r, &a.Owner)
+	r.strings(&a.Name)
+	r.bool(&a.Public)
+	small(r, &a.State)
+	small(r, &a.Tier)
+	small(r, &a.Access)
+	n := len(a.RedirectURIs)
+	number(r, &n)
+	for i := 0; i < n && !r.bad; i++ {
+		if r.written == nil {
+			a.RedirectURIs = append(a.RedirectURIs, "")
+		}
+		r.strings(&a.RedirectURIs[i])
 	}
-	w.time(a.CreatedAt)
-	w.string(a.ClientID)
-	w.raw(a.ClientSecretHash[:])
-	w.string(a.APIKey)
-	w.bytes(a.SealedAPISecret)
-	w.raw(a.BearerHash[:])
-	w.bytes(a.SealedBearer)
-	return w.b
+	r.time(&a.CreatedAt)
+	r.strings(&a.ClientID)
+	r.raw(a.ClientSecretHash[:])
+	r.strings(&a.APIKey)
+	r.bytes(&a.SealedAPISecret)
+	r.raw(a.BearerHash[:])
+	r.bytes(&a.SealedBearer)
 }
+
+func encodeApp(a *liked.App) []byte { return encode(a, appFields) }
 
 func decodeApp(id liked.AppID, value []byte) (liked.App, error) {
-	r := newReader(value)
-	a := liked.App{ID: id, Owner: liked.UserID(r.uint()), Name: r.string(), Public: r.bool(), State: liked.AppState(r.byte()),
-		Tier: liked.Tier(r.byte()), Access: liked.Access(r.byte())}
-	for n := r.uint(); n > 0 && !r.bad; n-- {
-		a.RedirectURIs = append(a.RedirectURIs, r.string())
-	}
-	a.CreatedAt = r.time()
-	a.ClientID, a.ClientSecretHash = r.string(), r.hash()
-	a.APIKey, a.SealedAPISecret = r.string(), r.bytes()
-	a.BearerHash, a.SealedBearer = r.hash(), r.bytes()
-	return a, r.done()
+	return decode(value, liked.App{ID: id}, appFields)
 }
 
-func encodeGrant(g *store.Grant) []byte {
-	w := newWriter()
-	w.uint(uint64(g.App))
-	w.uint(uint64(g.User))
-	w.uint(uint64(g.Scopes))
-	w.time(g.CreatedAt)
-	w.byte(bit(g.OAuth1, 1))
-	w.byte(byte(g.Access))
-	return w.b
+func grantFields(r *record, g *store.Grant) {
+	number(r, &g.App)
+	number(r, &g.User)
+	number(r, &g.Scopes)
+	r.time(&g.CreatedAt)
+	r.bool(&g.OAuth1)
+	small(r, &g.Access)
 }
+
+func encodeGrant(g *store.Grant) []byte { return encode(g, grantFields) }
 
 func decodeGrant(id store.GrantID, value []byte) (store.Grant, error) {
-	r := newReader(value)
-	g := store.Grant{ID: id, App: liked.AppID(r.uint()), User: liked.UserID(r.uint()), Scopes: liked.Scope(r.uint()), CreatedAt: r.time(),
-		OAuth1: r.byte() != 0, Access: liked.Access(r.byte())}
-	return g, r.done()
+	return decode(value, store.Grant{ID: id}, grantFields)
 }
 
 // token is a record of kindAccess, kindRefresh or kindOAuth1: what it holds besides its grant depends on the kind.
@@ -344,22 +399,16 @@ type token struct {
 	access liked.Access
 }
 
-func encodeToken(t *token) []byte {
-	w := newWriter()
-	w.raw(t.grant[:])
-	w.time(t.time)
-	w.byte(byte(t.access))
-	w.bytes(t.sealed)
-	return w.b
+func tokenFields(r *record, t *token) {
+	r.raw(t.grant[:])
+	r.time(&t.time)
+	small(r, &t.access)
+	r.bytes(&t.sealed)
 }
 
-func decodeToken(value []byte) (token, error) {
-	r := newReader(value)
-	var t token
-	copy(t.grant[:], r.take(16))
-	t.time, t.access, t.sealed = r.time(), liked.Access(r.byte()), r.bytes()
-	return t, r.done()
-}
+func encodeToken(t *token) []byte { return encode(t, tokenFields) }
+
+func decodeToken(value []byte) (token, error) { return decode(value, token{}, tokenFields) }
 
 // code is an authorization code, and the grant that its first redemption made.
 type code struct {
@@ -367,56 +416,45 @@ type code struct {
 	grant store.GrantID
 }
 
-func encodeCode(c *code) []byte {
-	w := newWriter()
-	w.uint(uint64(c.App))
-	w.uint(uint64(c.User))
-	w.uint(uint64(c.Scopes))
-	w.string(c.RedirectURI)
-	w.string(c.Challenge)
-	w.string(c.ChallengeMethod)
-	w.time(c.Expires)
-	w.bool(c.Spent)
-	w.raw(c.grant[:])
-	return w.b
+func codeFields(r *record, c *code) {
+	number(r, &c.App)
+	number(r, &c.User)
+	number(r, &c.Scopes)
+	r.strings(&c.RedirectURI, &c.Challenge, &c.ChallengeMethod)
+	r.time(&c.Expires)
+	r.bool(&c.Spent)
+	r.raw(c.grant[:])
 }
+
+func encodeCode(c *code) []byte { return encode(c, codeFields) }
 
 func decodeCode(h store.Hash, value []byte) (code, error) {
-	r := newReader(value)
-	c := code{Code: store.Code{Code: h, App: liked.AppID(r.uint()), User: liked.UserID(r.uint()), Scopes: liked.Scope(r.uint()),
-		RedirectURI: r.string(), Challenge: r.string(), ChallengeMethod: r.string(), Expires: r.time(), Spent: r.bool()}}
-	copy(c.grant[:], r.take(16))
-	return c, r.done()
+	return decode(value, code{Code: store.Code{Code: h}}, codeFields)
 }
 
-func encodeRequestToken(t *store.RequestToken) []byte {
-	w := newWriter()
-	w.bytes(t.SealedSecret)
-	w.uint(uint64(t.App))
-	w.byte(byte(t.Access))
-	w.string(t.Callback)
-	w.time(t.Expires)
-	w.uint(uint64(t.User))
-	w.raw(t.Verifier[:])
-	return w.b
+func requestTokenFields(r *record, t *store.RequestToken) {
+	r.bytes(&t.SealedSecret)
+	number(r, &t.App)
+	small(r, &t.Access)
+	r.strings(&t.Callback)
+	r.time(&t.Expires)
+	number(r, &t.User)
+	r.raw(t.Verifier[:])
 }
+
+func encodeRequestToken(t *store.RequestToken) []byte { return encode(t, requestTokenFields) }
 
 func decodeRequestToken(h store.Hash, value []byte) (store.RequestToken, error) {
-	r := newReader(value)
-	t := store.RequestToken{Token: h, SealedSecret: r.bytes(), App: liked.AppID(r.uint()), Access: liked.Access(r.byte()),
-		Callback: r.string(), Expires: r.time(), User: liked.UserID(r.uint()), Verifier: r.hash()}
-	return t, r.done()
+	return decode(value, store.RequestToken{Token: h}, requestTokenFields)
 }
 
-func encodeSession(s *store.Session) []byte {
-	w := newWriter()
-	w.uint(uint64(s.User))
-	w.time(s.Expires)
-	return w.b
+func sessionFields(r *record, s *store.Session) {
+	number(r, &s.User)
+	r.time(&s.Expires)
 }
+
+func encodeSession(s *store.Session) []byte { return encode(s, sessionFields) }
 
 func decodeSession(h store.Hash, value []byte) (store.Session, error) {
-	r := newReader(value)
-	s := store.Session{ID: h, User: liked.UserID(r.uint()), Expires: r.time()}
-	return s, r.done()
+	return decode(value, store.Session{ID: h}, sessionFields)
 }
