@@ -1,9 +1,8 @@
 package pebblestore
 
 import (
-	"bytes"
 	"context"
-	"errors"
+	"strconv"
 	"strings"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -17,12 +16,8 @@ func (s *Store) AddUser(ctx context.Context, u liked.User) error {
 		return err
 	}
 	return s.update(ctx, func(t *tx) error {
-		taken, err := exists(t.db(), userKey(u.ID))
-		if err != nil {
+		if err := t.free(userKey(u.ID), "user", u.ID); err != nil {
 			return err
-		}
-		if taken {
-			return liked.Errorf(liked.Conflict, "user %v exists already", u.ID)
 		}
 		if err := t.takeName(&u); err != nil {
 			return err
@@ -51,66 +46,29 @@ func (t *tx) takeName(u *liked.User) error {
 	return nil
 }
 
-// errStale says that what an operation was prepared from has changed since.
-var errStale = errors.New("prepared from an older state")
-
-// UpdateUser runs change on the caller's goroutine, since the committer must not wait for it, and starts again if the
-// user has changed in the meantime.
 func (s *Store) UpdateUser(ctx context.Context, id liked.UserID, change func(*liked.User) error) error {
-	for {
-		var before []byte
-		var old liked.User
-		err := s.view(ctx, func(r pebble.Reader) (err error) {
-			var ok bool
-			if before, ok, err = read(r, userKey(id), clone); err == nil && !ok {
-				return noSuchUser(id)
-			}
-			if err == nil {
-				old, _, err = user(r, id)
-			}
-			return err
-		})
-		if err != nil {
-			return err
-		}
-		u := old
-		if err := change(&u); err != nil {
-			return err
+	return modify(ctx, s, userKey(id), "user", id, decoding(id, decodeUser), func(u *liked.User) ([]byte, error) {
+		if err := change(u); err != nil {
+			return nil, err
 		}
 		if u.ID != id {
-			return liked.Errorf(liked.Invalid, "the id of user %v cannot change", id)
+			return nil, liked.Errorf(liked.Invalid, "the id of user %v cannot change", id)
 		}
-		if err := validUser(&u); err != nil {
-			return err
-		}
-		err = s.update(ctx, func(t *tx) error {
-			now, ok, err := read(t.db(), userKey(id), clone)
-			if err != nil {
+		return encodeUser(u), validUser(u)
+	}, func(t *tx, old, u *liked.User) error {
+		if !strings.EqualFold(old.Username, u.Username) {
+			if err := t.takeName(u); err != nil {
 				return err
 			}
-			if !ok || !bytes.Equal(now, before) {
-				return errStale
-			}
-			if !strings.EqualFold(old.Username, u.Username) {
-				if err := t.takeName(&u); err != nil {
-					return err
-				}
-				t.delete(nameKey(old.Username))
-			}
-			t.set(userKey(id), encodeUser(&u))
-			t.users = append(t.users, id)
-			if old.State != u.State {
-				t.made = append(t.made, mark(tagUser, uint64(id)))
-			}
-			return nil
-		})
-		if err != errStale {
-			return err
+			t.delete(nameKey(old.Username))
 		}
-	}
+		t.users = append(t.users, id)
+		if old.State != u.State {
+			t.made = append(t.made, mark(tagUser, uint64(id)))
+		}
+		return nil
+	})
 }
-
-func clone(value []byte) ([]byte, error) { return bytes.Clone(value), nil }
 
 // user reads a user with the metrics.
 func user(r pebble.Reader, id liked.UserID) (u liked.User, ok bool, err error) {
@@ -121,7 +79,7 @@ func user(r pebble.Reader, id liked.UserID) (u liked.User, ok bool, err error) {
 }
 
 func readUser(r pebble.Reader, id liked.UserID) (liked.User, bool, error) {
-	return read(r, userKey(id), func(value []byte) (liked.User, error) { return decodeUser(id, value) })
+	return read(r, userKey(id), decoding(id, decodeUser))
 }
 
 // countUser fills in the metrics.
@@ -131,65 +89,55 @@ func countUser(r pebble.Reader, u *liked.User) error {
 	return err
 }
 
-func (s *Store) User(ctx context.Context, id liked.UserID) (u liked.User, err error) {
-	err = s.view(ctx, func(r pebble.Reader) error {
-		var ok bool
-		if u, ok, err = user(r, id); err == nil && !ok {
-			return noSuchUser(id)
+func (s *Store) User(ctx context.Context, id liked.UserID) (liked.User, error) {
+	return view(ctx, s, func(r pebble.Reader) (liked.User, error) {
+		u, ok, err := user(r, id)
+		if err == nil && !ok {
+			err = noSuch("user", id)
 		}
-		return err
+		return u, err
 	})
-	return u, err
 }
 
-func (s *Store) UserByUsername(ctx context.Context, username string) (u liked.User, err error) {
-	err = s.view(ctx, func(r pebble.Reader) error {
+func (s *Store) UserByUsername(ctx context.Context, username string) (liked.User, error) {
+	return view(ctx, s, func(r pebble.Reader) (u liked.User, err error) {
 		id, ok, err := read(r, nameKey(username), decodeID)
 		if err == nil && ok {
 			u, ok, err = user(r, liked.UserID(id))
 		}
 		if err == nil && !ok {
-			return liked.Errorf(liked.NotFound, "no such user %q", username)
+			err = noSuch("user", strconv.Quote(username))
 		}
-		return err
+		return u, err
 	})
-	return u, err
 }
 
-func (s *Store) UsersByID(ctx context.Context, ids []liked.UserID) (users []liked.User, err error) {
-	err = s.view(ctx, func(r pebble.Reader) error {
-		users = make([]liked.User, 0, len(ids))
+func (s *Store) UsersByID(ctx context.Context, ids []liked.UserID) ([]liked.User, error) {
+	return view(ctx, s, func(r pebble.Reader) ([]liked.User, error) {
+		users := make([]liked.User, 0, len(ids))
 		for _, id := range ids {
 			if err := addUser(&users, r, id); err != nil {
-				return err
+				return nil, err
 			}
 		}
-		return nil
+		return users, nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	return users, nil
 }
 
-func (s *Store) UsersByUsername(ctx context.Context, usernames []string) (users []liked.User, err error) {
-	err = s.view(ctx, func(r pebble.Reader) error {
-		users = make([]liked.User, 0, len(usernames))
+func (s *Store) UsersByUsername(ctx context.Context, usernames []string) ([]liked.User, error) {
+	return view(ctx, s, func(r pebble.Reader) ([]liked.User, error) {
+		users := make([]liked.User, 0, len(usernames))
 		for _, username := range usernames {
 			id, ok, err := read(r, nameKey(username), decodeID)
 			if err == nil && ok {
 				err = addUser(&users, r, liked.UserID(id))
 			}
 			if err != nil {
-				return err
+				return nil, err
 			}
 		}
-		return nil
+		return users, nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	return users, nil
 }
 
 // addUser adds the user who has the id, if there is one.
@@ -201,8 +149,8 @@ func addUser(users *[]liked.User, r pebble.Reader, id liked.UserID) error {
 	return err
 }
 
-func (s *Store) Relations(ctx context.Context, viewer liked.UserID, users []liked.UserID) (relations []store.Relation, err error) {
-	err = s.view(ctx, func(r pebble.Reader) error {
+func (s *Store) Relations(ctx context.Context, viewer liked.UserID, users []liked.UserID) ([]store.Relation, error) {
+	return view(ctx, s, func(r pebble.Reader) (relations []store.Relation, err error) {
 		relations = make([]store.Relation, len(users))
 		for i, id := range users {
 			rel := &relations[i]
@@ -215,36 +163,19 @@ func (s *Store) Relations(ctx context.Context, viewer liked.UserID, users []like
 				{&rel.Blocks, pair(tagBlock, viewer, id)},
 			} {
 				if *side.is, err = exists(r, side.key); err != nil {
-					return err
+					return nil, err
 				}
 			}
 		}
-		return nil
+		return relations, nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	return relations, nil
 }
 
-func (s *Store) Users(ctx context.Context, from liked.UserID, max int) (users []liked.User, err error) {
-	if max < 1 {
-		return nil, liked.Errorf(liked.Invalid, "a page of %d users", max)
-	}
-	err = s.view(ctx, func(r pebble.Reader) error {
-		return scan(r, []byte{tagUser}, after(userKey(from)), func(key, _ []byte) (bool, error) {
-			u, _, err := user(r, liked.UserID(field(key, 0)))
-			if err != nil {
-				return false, err
-			}
-			users = append(users, u)
-			return len(users) < max, nil
-		})
+func (s *Store) Users(ctx context.Context, from liked.UserID, max int) ([]liked.User, error) {
+	return page(ctx, s, []byte{tagUser}, after(userKey(from)), max, func(r pebble.Reader, key, _ []byte) (liked.User, error) {
+		u, _, err := user(r, liked.UserID(field(key, 0)))
+		return u, err
 	})
-	if err != nil {
-		return nil, err
-	}
-	return users, nil
 }
 
 func (s *Store) SetFollow(ctx context.Context, follower, followed liked.UserID, on bool) (bool, error) {
@@ -256,18 +187,12 @@ func (s *Store) SetBlock(ctx context.Context, blocker, blocked liked.UserID, on 
 }
 
 func (s *Store) setRelation(ctx context.Context, from, to liked.UserID, on bool, set func(t *tx, from, to liked.UserID, on bool) (bool, error)) (bool, error) {
-	var changed bool // belongs to the committer until update returns without an error
-	err := s.update(ctx, func(t *tx) (err error) {
+	return update(ctx, s, func(t *tx) (bool, error) {
 		if err := t.relate(from, to); err != nil {
-			return err
+			return false, err
 		}
-		changed, err = set(t, from, to, on)
-		return err
+		return set(t, from, to, on)
 	})
-	if err != nil {
-		return false, err
-	}
-	return changed, nil
 }
 
 func (t *tx) block(blocker, blocked liked.UserID, on bool) (changed bool, err error) {
@@ -297,14 +222,10 @@ func (t *tx) relate(a, b liked.UserID) error {
 	if a == b {
 		return liked.Errorf(liked.Invalid, "user %v cannot do that to themselves", a)
 	}
-	for _, id := range []liked.UserID{a, b} {
-		if ok, err := exists(t.db(), userKey(id)); err != nil {
-			return err
-		} else if !ok {
-			return noSuchUser(id)
-		}
+	if err := t.need(userKey(a), "user", a); err != nil {
+		return err
 	}
-	return nil
+	return t.need(userKey(b), "user", b)
 }
 
 func (t *tx) follow(follower, followed liked.UserID, on bool) (changed bool, err error) {

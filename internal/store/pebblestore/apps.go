@@ -1,9 +1,8 @@
 package pebblestore
 
 import (
-	"bytes"
 	"context"
-	"slices"
+	"math"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -41,73 +40,34 @@ func (s *Store) AddApp(ctx context.Context, a liked.App) error {
 	}
 	value := encodeApp(&a)
 	return s.update(ctx, func(t *tx) error {
-		if taken, err := exists(t.db(), appKey(a.ID)); err != nil {
-			return err
-		} else if taken {
-			return liked.Errorf(liked.Conflict, "app %v exists already", a.ID)
-		}
-		if err := t.index(&a); err != nil {
+		if err := t.free(appKey(a.ID), "app", a.ID); err != nil {
 			return err
 		}
 		t.set(appKey(a.ID), value)
-		return nil
+		return t.index(&a)
 	})
 }
 
-// UpdateApp works as UpdateUser does.
 func (s *Store) UpdateApp(ctx context.Context, id liked.AppID, change func(*liked.App) error) error {
-	for {
-		before, err := get(s, ctx, appKey(id), clone, "app "+id.String())
-		if err != nil {
-			return err
-		}
-		old, err := decodeApp(id, before)
-		if err != nil {
-			return damaged(appKey(id), err)
-		}
-		a, err := decodeApp(id, before) // old must not share slices with what change gets
-		if err != nil {
-			return damaged(appKey(id), err)
-		}
-		if err := change(&a); err != nil {
-			return err
+	return modify(ctx, s, appKey(id), "app", id, decoding(id, decodeApp), func(a *liked.App) ([]byte, error) {
+		if err := change(a); err != nil {
+			return nil, err
 		}
 		if a.ID != id {
-			return liked.Errorf(liked.Invalid, "the id of app %v cannot change", id)
+			return nil, liked.Errorf(liked.Invalid, "the id of app %v cannot change", id)
 		}
-		if err := validApp(&a); err != nil {
-			return err
+		return encodeApp(a), validApp(a)
+	}, func(t *tx, old, a *liked.App) error {
+		for _, key := range appIndex(old) {
+			t.delete(key)
 		}
-		value := encodeApp(&a)
-		err = s.update(ctx, func(t *tx) error {
-			now, ok, err := read(t.db(), appKey(id), clone)
-			if err != nil {
-				return err
-			}
-			if !ok || !bytes.Equal(now, before) {
-				return errStale
-			}
-			keep := appIndex(&a)
-			for _, key := range appIndex(&old) {
-				if !slices.ContainsFunc(keep, func(k []byte) bool { return bytes.Equal(k, key) }) {
-					t.delete(key)
-				}
-			}
-			if err := t.index(&a); err != nil {
-				return err
-			}
-			t.set(appKey(id), value)
-			t.made = append(t.made, mark(tagApp, uint64(id)))
-			return nil
-		})
-		if err != errStale {
-			return err
-		}
-	}
+		t.made = append(t.made, mark(tagApp, uint64(id)))
+		return t.index(a)
+	})
 }
 
 func (s *Store) App(ctx context.Context, id liked.AppID) (liked.App, error) {
-	return get(s, ctx, appKey(id), decoding(id, decodeApp), "app "+id.String())
+	return get(ctx, s, appKey(id), decoding(id, decodeApp), "app", id)
 }
 
 func (s *Store) AppByClientID(ctx context.Context, clientID string) (liked.App, error) {
@@ -122,37 +82,19 @@ func (s *Store) AppByBearer(ctx context.Context, bearer store.Hash) (liked.App, 
 	return s.appBy(ctx, bearerKey(bearer), "app with this bearer token")
 }
 
-func (s *Store) appBy(ctx context.Context, key []byte, what string) (a liked.App, err error) {
-	err = s.view(ctx, func(r pebble.Reader) error {
-		id, ok, err := read(r, key, decodeID)
-		if err == nil && ok {
-			a, ok, err = read(r, appKey(liked.AppID(id)), decoding(liked.AppID(id), decodeApp))
+func (s *Store) appBy(ctx context.Context, key []byte, what string) (liked.App, error) {
+	return view(ctx, s, func(r pebble.Reader) (liked.App, error) {
+		id, err := find(r, key, decodeID, what)
+		if err != nil {
+			return liked.App{}, err
 		}
-		if err == nil && !ok {
-			return liked.Errorf(liked.NotFound, "no such %s", what)
-		}
-		return err
+		return find(r, appKey(liked.AppID(id)), decoding(liked.AppID(id), decodeApp), what)
 	})
-	if err != nil {
-		return liked.App{}, err
-	}
-	return a, nil
 }
 
 // Apps lists them in order of id.
-func (s *Store) Apps(ctx context.Context) (apps []liked.App, err error) {
-	err = s.view(ctx, func(r pebble.Reader) error {
-		return scan(r, []byte{tagApp}, nil, func(key, value []byte) (bool, error) {
-			a, err := decodeApp(liked.AppID(field(key, 0)), value)
-			if err != nil {
-				return false, damaged(key, err)
-			}
-			apps = append(apps, a)
-			return true, nil
-		})
+func (s *Store) Apps(ctx context.Context) ([]liked.App, error) {
+	return page(ctx, s, []byte{tagApp}, nil, math.MaxInt, func(_ pebble.Reader, key, value []byte) (liked.App, error) {
+		return decodeApp(liked.AppID(field(key, 0)), value)
 	})
-	if err != nil {
-		return nil, err
-	}
-	return apps, nil
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -100,8 +101,8 @@ func (s *Store) do(ctx context.Context, r *request) (finished bool, err error) {
 // update runs one operation on the committer, where it sees the exact state, and waits until what it wrote and all
 // that it may have read is on disk. If f returns an error nothing is written.
 //
-// When ctx or the store's patience ends first, update returns while f is still to run. So f must not use what the caller of the store may
-// change by then, and what f assigns may be read only if update returned nil.
+// When ctx or the store's patience ends first, update returns while f is still to run. So f must not use what the caller
+// of the store may change by then, and what f assigns may be read only if update returned nil.
 func (s *Store) update(ctx context.Context, f func(*tx) error) error {
 	if err := s.enter(ctx); err != nil {
 		return err
@@ -110,6 +111,59 @@ func (s *Store) update(ctx context.Context, f func(*tx) error) error {
 	_, err := s.do(ctx, &request{run: f, done: make(chan struct{}, 1)})
 	return err
 }
+
+// update is Store.update that returns what f does.
+func update[T any](ctx context.Context, s *Store, f func(*tx) (T, error)) (T, error) {
+	var v, none T
+	err := s.update(ctx, func(t *tx) (err error) {
+		v, err = f(t)
+		return err
+	})
+	if err != nil { // v may still change
+		return none, err
+	}
+	return v, nil
+}
+
+// errStale says that what an operation was prepared from has changed since.
+var errStale = errors.New("prepared from an older state")
+
+// modify replaces a record by what change makes of it; also runs with it, and sees the record before and after. change
+// runs on the caller's goroutine, since the committer must not wait for it, and again if the record changes meanwhile.
+func modify[T any](ctx context.Context, s *Store, key []byte, what string, id any, decode func([]byte) (T, error),
+	change func(*T) ([]byte, error), also func(t *tx, before, after *T) error) error {
+	for {
+		stored, err := get(ctx, s, key, clone, what, id)
+		if err != nil {
+			return err
+		}
+		before, err := decode(stored)
+		if err != nil {
+			return damaged(key, err)
+		}
+		after, _ := decode(stored) // shares nothing with before
+		value, err := change(&after)
+		if err != nil {
+			return err
+		}
+		err = s.update(ctx, func(t *tx) error {
+			now, _, err := read(t.db(), key, clone)
+			if err != nil {
+				return err
+			}
+			if !bytes.Equal(now, stored) {
+				return errStale
+			}
+			t.set(key, value)
+			return also(t, &before, &after)
+		})
+		if err != errStale {
+			return err
+		}
+	}
+}
+
+func clone(value []byte) ([]byte, error) { return bytes.Clone(value), nil }
 
 // group is what is synced in one piece, and everybody who waits for it. It is one batch of likes, or any number of
 // batches that were applied one after the other: each operation sees what those before it have done.
@@ -362,6 +416,23 @@ func (t *tx) set(key, value []byte) {
 func (t *tx) delete(key []byte) {
 	t.rows++
 	must(t.c.batch().Delete(key, nil))
+}
+
+// need returns NotFound unless the key is there, and free Conflict if it is.
+func (t *tx) need(key []byte, what ...any) error {
+	ok, err := exists(t.db(), key)
+	if err == nil && !ok {
+		err = noSuch(what...)
+	}
+	return err
+}
+
+func (t *tx) free(key []byte, what ...any) error {
+	taken, err := exists(t.db(), key)
+	if err == nil && taken {
+		err = liked.Errorf(liked.Conflict, "%s exists already", strings.TrimSpace(fmt.Sprintln(what...)))
+	}
+	return err
 }
 
 // deleteRange costs what one delete does.

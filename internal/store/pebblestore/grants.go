@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"math"
 	"slices"
 	"time"
 
@@ -17,18 +18,14 @@ func (s *Store) SealKey(ctx context.Context, name string) (kept string, err erro
 	if err := texts("the name of the seal key of", s.dir, name); err != nil {
 		return "", err
 	}
-	err = s.update(ctx, func(t *tx) error {
-		b, ok, err := read(t.db(), sealKeyKey, clone)
-		if kept = string(b); err == nil && !ok {
-			kept = name
+	return update(ctx, s, func(t *tx) (string, error) {
+		kept, ok, err := read(t.db(), sealKeyKey, clone)
+		if err == nil && !ok {
 			t.set(sealKeyKey, []byte(name))
+			return name, nil
 		}
-		return err
+		return string(kept), err
 	})
-	if err != nil {
-		return "", err
-	}
-	return kept, nil
 }
 
 func (s *Store) SetSealKey(ctx context.Context, name string) error {
@@ -46,55 +43,23 @@ func (s *Store) SetPassword(ctx context.Context, user liked.UserID, encoded stri
 		return err
 	}
 	return s.update(ctx, func(t *tx) error {
-		if ok, err := exists(t.db(), userKey(user)); err != nil {
-			return err
-		} else if !ok {
-			return noSuchUser(user)
-		}
 		t.set(passwordKey(user), []byte(encoded))
-		return nil
+		return t.need(userKey(user), "user", user)
 	})
 }
 
 func (s *Store) Password(ctx context.Context, user liked.UserID) (string, error) {
-	b, err := get(s, ctx, passwordKey(user), clone, "password of user "+user.String())
+	b, err := get(ctx, s, passwordKey(user), clone, "password of user", user)
 	return string(b), err
-}
-
-// get reads one key; what names the thing if there is none.
-func get[T any](s *Store, ctx context.Context, key []byte, decode func([]byte) (T, error), what string) (v T, err error) {
-	err = s.view(ctx, func(r pebble.Reader) error {
-		var ok bool
-		if v, ok, err = read(r, key, decode); err == nil && !ok {
-			return liked.Errorf(liked.NotFound, "no such %s", what)
-		}
-		return err
-	})
-	if err != nil {
-		var zero T
-		return zero, err
-	}
-	return v, nil
 }
 
 // put adds a record under a hash that must be new, and remembers when it expires.
 func (t *tx) put(k kind, h store.Hash, value []byte, expires time.Time) error {
-	if err := t.free(k, h); err != nil {
-		return err
-	}
 	t.set(hashKey(k, h), value)
 	if !expires.IsZero() {
 		t.set(expiryKey(expires, k, h), nil)
 	}
-	return nil
-}
-
-func (t *tx) free(k kind, h store.Hash) error {
-	taken, err := exists(t.db(), hashKey(k, h))
-	if err == nil && taken {
-		err = liked.Errorf(liked.Conflict, "%s exists already", k)
-	}
-	return err
+	return t.free(hashKey(k, h), k)
 }
 
 func (k kind) String() string {
@@ -131,7 +96,7 @@ func (s *Store) AddCode(ctx context.Context, c store.Code) error {
 }
 
 func (s *Store) Code(ctx context.Context, h store.Hash) (store.Code, error) {
-	c, err := get(s, ctx, hashKey(kindCode, h), decoding(h, decodeCode), "authorization code")
+	c, err := get(ctx, s, hashKey(kindCode, h), decoding(h, decodeCode), kindCode)
 	return c.Code, err
 }
 
@@ -142,26 +107,20 @@ func decoding[K, V any](k K, decode func(K, []byte) (V, error)) func([]byte) (V,
 
 func (s *Store) RedeemCode(ctx context.Context, h store.Hash, g store.Grant, tokens store.Tokens, _ time.Time) error {
 	tokens = own(tokens)
-	var spent error
-	err := s.update(ctx, func(t *tx) error {
-		c, ok, err := read(t.db(), hashKey(kindCode, h), decoding(h, decodeCode))
-		switch {
-		case err != nil:
-			return err
-		case !ok:
-			return liked.Errorf(liked.NotFound, "no such authorization code")
-		case c.Spent:
+	spent, err := update(ctx, s, func(t *tx) (spent, err error) {
+		c, err := find(t.db(), hashKey(kindCode, h), decoding(h, decodeCode), kindCode)
+		if err != nil {
+			return nil, err
+		}
+		if c.Spent {
 			spent = liked.Errorf(liked.Conflict, "the authorization code was redeemed before; what it gave is revoked")
-			return t.revoke(c.grant)
+			return spent, t.revoke(c.grant)
 		}
 		c.Spent, c.grant = true, g.ID
 		t.set(hashKey(kindCode, h), encodeCode(&c))
-		return t.addGrant(&g, &tokens)
+		return nil, t.addGrant(&g, &tokens)
 	})
-	if err == nil {
-		err = spent
-	}
-	return err
+	return cmp.Or(err, spent)
 }
 
 func (s *Store) AddGrant(ctx context.Context, g store.Grant, tokens store.Tokens) error {
@@ -187,16 +146,12 @@ func (t *tx) addGrant(g *store.Grant, tokens *store.Tokens) error {
 
 // openGrant adds a grant. One that has ended must have lost all its tokens before its id is given again.
 func (t *tx) openGrant(g *store.Grant) error {
-	for _, key := range [][]byte{grantKey(g.ID), endedKey(g.ID)} {
-		if taken, err := exists(t.db(), key); err != nil {
-			return err
-		} else if taken {
-			return liked.Errorf(liked.Conflict, "grant %x exists already, or did until lately", g.ID)
-		}
-	}
 	t.set(grantKey(g.ID), encodeGrant(g))
 	t.set(grantOfKey(g.User, g.ID), nil)
-	return nil
+	if err := t.free(grantKey(g.ID), "grant"); err != nil {
+		return err
+	}
+	return t.free(endedKey(g.ID), "a grant that has ended")
 }
 
 func (t *tx) addTokens(id store.GrantID, tokens *store.Tokens) error {
@@ -216,25 +171,19 @@ func (t *tx) addTokens(id store.GrantID, tokens *store.Tokens) error {
 
 // living reads a token together with its grant.
 func living(r pebble.Reader, k kind, h store.Hash) (tok token, g store.Grant, err error) {
-	tok, ok, err := read(r, hashKey(k, h), decodeToken)
-	if err == nil && ok {
-		g, ok, err = read(r, grantKey(tok.grant), decoding(tok.grant, decodeGrant))
-	}
-	if err == nil && !ok {
-		err = liked.Errorf(liked.NotFound, "no such %s", k)
+	if tok, err = find(r, hashKey(k, h), decodeToken, k); err == nil {
+		g, err = find(r, grantKey(tok.grant), decoding(tok.grant, decodeGrant), k)
 	}
 	return tok, g, err
 }
 
-func (s *Store) living(ctx context.Context, k kind, h store.Hash) (tok token, g store.Grant, err error) {
-	err = s.view(ctx, func(r pebble.Reader) error {
+func (s *Store) living(ctx context.Context, k kind, h store.Hash) (token, store.Grant, error) {
+	var g store.Grant
+	tok, err := view(ctx, s, func(r pebble.Reader) (tok token, err error) {
 		tok, g, err = living(r, k, h)
-		return err
+		return tok, err
 	})
-	if err != nil {
-		return token{}, store.Grant{}, err
-	}
-	return tok, g, nil
+	return tok, g, err
 }
 
 func (s *Store) AccessToken(ctx context.Context, h store.Hash) (store.AccessToken, store.Grant, error) {
@@ -254,29 +203,24 @@ func (s *Store) OAuth1Token(ctx context.Context, h store.Hash) (store.OAuth1Toke
 
 func (s *Store) RotateRefreshToken(ctx context.Context, h store.Hash, tokens store.Tokens, at time.Time, grace time.Duration) error {
 	tokens = own(tokens)
-	var spent error
-	err := s.update(ctx, func(t *tx) error {
+	spent, err := update(ctx, s, func(t *tx) (spent, err error) {
 		tok, g, err := living(t.db(), kindRefresh, h)
-		if err != nil {
-			return err
-		}
-		if !tok.time.IsZero() {
-			if at.Sub(tok.time) > grace {
-				spent = liked.Errorf(liked.Conflict, "the refresh token was spent long before; grant %x is revoked", g.ID)
-				return t.revoke(g.ID)
-			}
-			return liked.Errorf(liked.Conflict, "the refresh token was spent a moment before")
+		switch {
+		case err != nil:
+			return nil, err
+		case !tok.time.IsZero() && at.Sub(tok.time) > grace:
+			spent = liked.Errorf(liked.Conflict, "the refresh token was spent long before; grant %x is revoked", g.ID)
+			return spent, t.revoke(g.ID)
+		case !tok.time.IsZero():
+			return nil, liked.Errorf(liked.Conflict, "the refresh token was spent a moment before")
 		}
 		tok.time = at
 		t.set(hashKey(kindRefresh, h), encodeToken(&tok))
 		t.delete(tokenOfKey(g.ID, kindRefresh, h))
 		t.set(tokenOfKey(g.ID, kindSpent, h), nil)
-		return t.addTokens(g.ID, &tokens)
+		return nil, t.addTokens(g.ID, &tokens)
 	})
-	if err == nil {
-		err = spent
-	}
-	return err
+	return cmp.Or(err, spent)
 }
 
 func (s *Store) RevokeGrant(ctx context.Context, id store.GrantID) error {
@@ -297,22 +241,16 @@ func (t *tx) revoke(id store.GrantID) error {
 	return nil
 }
 
-func (s *Store) GrantsOf(ctx context.Context, user liked.UserID) (grants []store.Grant, err error) {
-	err = s.view(ctx, func(r pebble.Reader) error {
-		return scan(r, num(nil, tagGrantOf, uint64(user)), nil, func(key, _ []byte) (bool, error) {
-			_, id := splitGrantOfKey(key)
-			g, _, err := read(r, grantKey(id), decoding(id, decodeGrant))
-			grants = append(grants, g)
-			return true, err
-		})
+func (s *Store) GrantsOf(ctx context.Context, user liked.UserID) ([]store.Grant, error) {
+	grants, err := page(ctx, s, num(nil, tagGrantOf, uint64(user)), nil, math.MaxInt, func(r pebble.Reader, key, _ []byte) (store.Grant, error) {
+		_, id := splitGrantOfKey(key)
+		g, _, err := read(r, grantKey(id), decoding(id, decodeGrant))
+		return g, err
 	})
-	if err != nil {
-		return nil, err
-	}
 	slices.SortFunc(grants, func(a, b store.Grant) int {
 		return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), bytes.Compare(a.ID[:], b.ID[:]))
 	})
-	return grants, nil
+	return grants, err
 }
 
 func (s *Store) AddRequestToken(ctx context.Context, rt store.RequestToken) error {
@@ -326,15 +264,11 @@ func (s *Store) AddRequestToken(ctx context.Context, rt store.RequestToken) erro
 }
 
 func (s *Store) RequestToken(ctx context.Context, h store.Hash) (store.RequestToken, error) {
-	return get(s, ctx, hashKey(kindRequest, h), decoding(h, decodeRequestToken), "request token")
+	return get(ctx, s, hashKey(kindRequest, h), decoding(h, decodeRequestToken), kindRequest)
 }
 
 func (t *tx) requestToken(h store.Hash) (store.RequestToken, error) {
-	rt, ok, err := read(t.db(), hashKey(kindRequest, h), decoding(h, decodeRequestToken))
-	if err == nil && !ok {
-		err = liked.Errorf(liked.NotFound, "no such request token")
-	}
-	return rt, err
+	return find(t.db(), hashKey(kindRequest, h), decoding(h, decodeRequestToken), kindRequest)
 }
 
 func (s *Store) ApproveRequestToken(ctx context.Context, h store.Hash, user liked.UserID, verifier store.Hash) error {
@@ -384,7 +318,7 @@ func (s *Store) AddSession(ctx context.Context, session store.Session) error {
 }
 
 func (s *Store) Session(ctx context.Context, id store.Hash) (store.Session, error) {
-	return get(s, ctx, hashKey(kindSession, id), decoding(id, decodeSession), "session")
+	return get(ctx, s, hashKey(kindSession, id), decoding(id, decodeSession), kindSession)
 }
 
 func (s *Store) DeleteSession(ctx context.Context, id store.Hash) error {

@@ -1,7 +1,6 @@
 package pebblestore
 
 import (
-	"bytes"
 	"context"
 	"maps"
 	"slices"
@@ -108,7 +107,7 @@ func noSuchWebhook(id liked.WebhookID) error {
 }
 
 func (s *Store) UpdateWebhook(ctx context.Context, id liked.WebhookID, change func(*liked.Webhook) error) error {
-	return modify(s, ctx, webhookKey(id), "webhook "+id.String(), decoding(id, decodeWebhook), func(w *liked.Webhook) ([]byte, error) {
+	return modify(ctx, s, webhookKey(id), "webhook", id, decoding(id, decodeWebhook), func(w *liked.Webhook) ([]byte, error) {
 		app, url := w.App, w.URL
 		if err := change(w); err != nil {
 			return nil, err
@@ -117,42 +116,10 @@ func (s *Store) UpdateWebhook(ctx context.Context, id liked.WebhookID, change fu
 			return nil, liked.Errorf(liked.Invalid, "the id, the app and the URL of webhook %v cannot change", id)
 		}
 		return encodeWebhook(w), validWebhook(w)
-	}, func(t *tx, _, _ *liked.Webhook) error { return nil })
-}
-
-// modify replaces a record by what change makes of it; also runs with it, and sees the record before and after.
-func modify[T any](s *Store, ctx context.Context, key []byte, what string, decode func([]byte) (T, error),
-	change func(*T) ([]byte, error), also func(t *tx, before, after *T) error) error {
-	for {
-		stored, err := get(s, ctx, key, clone, what)
-		if err != nil {
-			return err
-		}
-		before, err := decode(stored)
-		if err != nil {
-			return damaged(key, err)
-		}
-		after := before
-		value, err := change(&after)
-		if err != nil {
-			return err
-		}
-		err = s.update(ctx, func(t *tx) error {
-			now, ok, err := read(t.db(), key, clone)
-			if err != nil {
-				return err
-			}
-			if !ok || !bytes.Equal(now, stored) {
-				return errStale
-			}
-			t.hooks = true
-			t.set(key, value)
-			return also(t, &before, &after)
-		})
-		if err != errStale {
-			return err
-		}
-	}
+	}, func(t *tx, _, _ *liked.Webhook) error {
+		t.hooks = true
+		return nil
+	})
 }
 
 func (s *Store) DeleteWebhook(ctx context.Context, id liked.WebhookID) error {
@@ -241,7 +208,7 @@ func (t *tx) subscribe(sub *liked.Subscription) error {
 
 func (s *Store) UpdateSubscription(ctx context.Context, app liked.AppID, id liked.SubscriptionID, change func(*liked.Subscription) error) error {
 	decode := func(value []byte) (liked.Subscription, error) { return decodeSubscription(app, id, value) }
-	return modify(s, ctx, subscriptionKey(app, id), "subscription "+id.String(), decode, func(sub *liked.Subscription) ([]byte, error) {
+	return modify(ctx, s, subscriptionKey(app, id), "subscription", id, decode, func(sub *liked.Subscription) ([]byte, error) {
 		before := *sub
 		if err := change(sub); err != nil {
 			return nil, err
@@ -252,6 +219,7 @@ func (s *Store) UpdateSubscription(ctx context.Context, app liked.AppID, id like
 		}
 		return encodeSubscription(sub), validSubscription(sub)
 	}, func(t *tx, before, after *liked.Subscription) error {
+		t.hooks = true
 		if before.Webhook == after.Webhook {
 			return nil
 		}

@@ -503,6 +503,38 @@ func (s *Store) view(ctx context.Context, f func(r pebble.Reader) error) error {
 	return err
 }
 
+// view is Store.view that returns what f does.
+func view[T any](ctx context.Context, s *Store, f func(r pebble.Reader) (T, error)) (v T, err error) {
+	err = s.view(ctx, func(r pebble.Reader) (err error) {
+		v, err = f(r)
+		return err
+	})
+	return orNone(v, err)
+}
+
+// orNone returns no value beside an error.
+func orNone[T any](v T, err error) (T, error) {
+	if err != nil {
+		var none T
+		return none, err
+	}
+	return v, nil
+}
+
+// page is what decode makes of up to max keys of the prefix, from a key on.
+func page[T any](ctx context.Context, s *Store, prefix, from []byte, max int, decode func(r pebble.Reader, key, value []byte) (T, error)) ([]T, error) {
+	if max < 1 {
+		return nil, liked.Errorf(liked.Invalid, "a page of %d", max)
+	}
+	return view(ctx, s, func(r pebble.Reader) (all []T, err error) {
+		return all, scan(r, prefix, from, func(key, value []byte) (bool, error) {
+			v, err := decode(r, key, value)
+			all = append(all, v)
+			return len(all) < max, err
+		})
+	})
+}
+
 // read gets one key and decodes its value, which decode must not keep. ok is false if there is no such key.
 func read[T any](r pebble.Reader, key []byte, decode func([]byte) (T, error)) (v T, ok bool, err error) {
 	value, closer, err := r.Get(key)
@@ -518,6 +550,24 @@ func read[T any](r pebble.Reader, key []byte, decode func([]byte) (T, error)) (v
 		return v, true, damaged(key, err)
 	}
 	return v, true, unavailable(closeErr)
+}
+
+// find is read of a key that must be there; what names the thing.
+func find[T any](r pebble.Reader, key []byte, decode func([]byte) (T, error), what ...any) (T, error) {
+	v, ok, err := read(r, key, decode)
+	if err == nil && !ok {
+		err = noSuch(what...)
+	}
+	return orNone(v, err)
+}
+
+func noSuch(what ...any) error {
+	return liked.Errorf(liked.NotFound, "no such %s", strings.TrimSpace(fmt.Sprintln(what...)))
+}
+
+// get is find as a call of its own.
+func get[T any](ctx context.Context, s *Store, key []byte, decode func([]byte) (T, error), what ...any) (T, error) {
+	return view(ctx, s, func(r pebble.Reader) (T, error) { return find(r, key, decode, what...) })
 }
 
 func exists(r pebble.Reader, key []byte) (bool, error) {
@@ -544,8 +594,8 @@ func unavailable(err error) error {
 	return &liked.Error{Kind: liked.Unavailable, Msg: msg, Err: err}
 }
 
-// scan calls f with each key that begins with prefix and is not below from, until f returns false or an error. Key and
-// value are only lent.
+// scan calls f with each key that begins with prefix and is not below from, until f returns false or an error, which is of
+// the key if it is one of a decoder. Key and value are only lent.
 func scan(r pebble.Reader, prefix, from []byte, f func(key, value []byte) (bool, error)) error {
 	if string(from) < string(prefix) {
 		from = prefix
@@ -569,7 +619,9 @@ func scanRange(r pebble.Reader, from, to []byte, f func(key, value []byte) (bool
 		if err != nil {
 			return unavailable(err)
 		}
-		if more, err := f(it.Key(), value); err != nil || !more {
+		if more, err := f(it.Key(), value); err == errRecord {
+			return damaged(it.Key(), err)
+		} else if err != nil || !more {
 			return err
 		}
 	}
