@@ -130,8 +130,8 @@ func certify(t *testing.T) (authority []byte, certificate tls.Certificate) {
 	return authority, tls.Certificate{Certificate: [][]byte{der}, PrivateKey: leafKey}
 }
 
-// TestProxy holds the proxy to what keeps a test on this machine.
-func TestProxy(t *testing.T) {
+// TestProxyReachesOnlyTheServer: requests to other hosts and ports, and those without TLS, end at the proxy.
+func TestProxyReachesOnlyTheServer(t *testing.T) {
 	t.Parallel()
 	var got *http.Request
 	behind := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got = r }))

@@ -111,7 +111,7 @@ func (g growthLimit) exceeded(series []float64) bool {
 }
 
 // The judge must be able to fail, and must not where nothing grows.
-func TestGrowthIsJudged(t *testing.T) {
+func TestGrowthIsDetected(t *testing.T) {
 	rng := dice(t)
 	for range 1000 {
 		flat, leak := make([]float64, samples), make([]float64, samples)

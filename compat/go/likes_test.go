@@ -299,7 +299,7 @@ func (s skew) RoundTrip(req *http.Request) (*http.Response, error) {
 	return http.DefaultTransport.RoundTrip(req)
 }
 
-func TestClockOff(t *testing.T) {
+func TestTimestampsWithin300Seconds(t *testing.T) {
 	w := readWorld(t)
 	alice, post := w.named(t, "alice"), w.Posts[2].ID
 	before := w.likeCount(t, w.client(alice), post)

@@ -209,7 +209,7 @@ func TestThreeLeggedOAuth1(t *testing.T) {
 	}
 }
 
-func TestDenied(t *testing.T) {
+func TestDeniedConsent(t *testing.T) {
 	w := readWorld(t)
 	app := w.Apps[0]
 	c2 := oauth2.Config{ClientID: app.ClientID, RedirectURL: app.RedirectURIs[0], Scopes: []string{"like.write"},

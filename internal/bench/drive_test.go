@@ -222,7 +222,7 @@ func TestDriveEndsWithItsContext(t *testing.T) {
 	})
 }
 
-func TestUsage(t *testing.T) {
+func TestUsageOfEachCall(t *testing.T) {
 	s := script(1, 0, func(context.Context, int) (int, error) { time.Sleep(10 * time.Millisecond); return 0, nil })
 	n := 0
 	s.Usage = func(context.Context) (Usage, error) {
@@ -252,7 +252,7 @@ func TestClientCost(t *testing.T) {
 }
 
 // What others take meanwhile is told apart from what client and subject take.
-func TestOthers(t *testing.T) {
+func TestOtherProcessesAreCounted(t *testing.T) {
 	if machineTime() == 0 || processTime(os.Getpid()) == 0 && cpuTime() > time.Second {
 		t.Skip("this system does not tell what processes have used")
 	}

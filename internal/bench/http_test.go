@@ -202,7 +202,7 @@ func TestFloor(t *testing.T) {
 }
 
 // The floors of the disk can be called, and leave nothing behind.
-func TestDisk(t *testing.T) {
+func TestDiskFloors(t *testing.T) {
 	dir := t.TempDir()
 	floors, remove, err := Disk(dir, 4)
 	if err != nil {

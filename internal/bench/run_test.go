@@ -79,7 +79,7 @@ func TestMeasure(t *testing.T) {
 	}
 }
 
-func TestSpread(t *testing.T) {
+func TestMedianAndRange(t *testing.T) {
 	for _, row := range []struct {
 		figures []float64
 		want    Spread
@@ -190,7 +190,7 @@ func TestJSONIsStable(t *testing.T) {
 	}
 }
 
-func TestHTML(t *testing.T) {
+func TestReportNeedsNothingElse(t *testing.T) {
 	r, _ := measured(t, 20*time.Millisecond)
 	res := r.Turns[0]["server"]
 	res.Errors = map[string]Failure{"400 <Bad>": {1, "<script>"}}
@@ -256,7 +256,7 @@ func TestHTML(t *testing.T) {
 	}
 }
 
-func TestPrint(t *testing.T) {
+func TestPrintedTables(t *testing.T) {
 	r, _ := measured(t, 20*time.Millisecond)
 	var out strings.Builder
 	r.Print(&out)

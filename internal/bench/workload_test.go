@@ -135,7 +135,7 @@ func TestUsersTakeTurns(t *testing.T) {
 }
 
 // The k-th post gets a share of 1/k^s of all, by Zipf's law.
-func TestZipf(t *testing.T) {
+func TestPostsFollowZipfsLaw(t *testing.T) {
 	const posts, n = 1000, 200_000
 	for _, s := range []float64{1.1, 2} {
 		q := newTestRequester(t, world(1, posts), Workload{Mix: Likes, Zipf: s}, 1)
@@ -226,7 +226,7 @@ func TestWorkloadsThatCannotBe(t *testing.T) {
 	}
 }
 
-func TestFill(t *testing.T) {
+func TestFillMakesEachLikeOnce(t *testing.T) {
 	w := world(20, 30)
 	var out bytes.Buffer
 	if err := w.Fill(t.Context(), &out, 300); err != nil {

@@ -231,7 +231,7 @@ func TestSealKeyFlipped(t *testing.T) {
 	}
 }
 
-func TestSeed(t *testing.T) {
+func TestSameSeedSameCredentials(t *testing.T) {
 	t.Parallel()
 	made := make(map[string]int) // by what was made, to the seed
 	for i, seed := range []uint64{1, 1, 2, 0, 0} {

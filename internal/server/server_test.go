@@ -147,7 +147,7 @@ func like(t *testing.T, c *http.Client, k seed.Credentials) {
 	}
 }
 
-func TestValidate(t *testing.T) {
+func TestConfigIsValidated(t *testing.T) {
 	t.Parallel()
 	good := world()
 	for _, tt := range []struct {
@@ -283,7 +283,7 @@ func certificate(t *testing.T) (cert, key string, pool *x509.CertPool) {
 	return cert, key, pool
 }
 
-func TestTLS(t *testing.T) {
+func TestServesTLS(t *testing.T) {
 	t.Parallel()
 	cert, key, pool := certificate(t)
 	srv, _ := start(t, server.Config{Seed: world(), TLSCert: cert, TLSKey: key})
@@ -306,7 +306,7 @@ func TestTLS(t *testing.T) {
 }
 
 // A server that stops says so, lets a request under way end, and takes no more.
-func TestDrain(t *testing.T) {
+func TestStopLetsRequestsEnd(t *testing.T) {
 	t.Parallel()
 	srv, stop := start(t, server.Config{Seed: world(), Grace: 5 * time.Second})
 	k := srv.Credentials()
@@ -365,7 +365,7 @@ func TestDrain(t *testing.T) {
 }
 
 // A client that never ends its request holds a stop up for the grace time, and no longer.
-func TestGrace(t *testing.T) {
+func TestStopWaitsForTheGraceTime(t *testing.T) {
 	t.Parallel()
 	srv, stop := start(t, server.Config{Seed: world(), Grace: 50 * time.Millisecond})
 	conn, err := net.Dial("tcp", strings.TrimPrefix(srv.URL(), "http://"))
@@ -398,7 +398,7 @@ func TestAddressInUse(t *testing.T) {
 	}
 }
 
-func TestLogger(t *testing.T) {
+func TestLogIsWrittenSoon(t *testing.T) {
 	t.Parallel()
 	r, w, err := os.Pipe()
 	if err != nil {

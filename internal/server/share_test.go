@@ -16,7 +16,7 @@ import (
 	"liked/internal/store"
 )
 
-func TestShareOut(t *testing.T) {
+func TestOpenFilesAreShared(t *testing.T) {
 	for _, test := range []struct {
 		limit  uint64
 		wanted int
