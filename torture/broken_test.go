@@ -68,7 +68,7 @@ func TestBrokenServersAreCaught(t *testing.T) {
 		s.base = srv.URL
 		found := false
 		for range 20 { // one history may miss it
-			if judge(s.record(t, rng, nil)) == porcupine.Illegal {
+			if check(s.record(t, rng, nil)) == porcupine.Illegal {
 				found = true
 				caught = append(caught, name)
 				break
@@ -80,7 +80,7 @@ func TestBrokenServersAreCaught(t *testing.T) {
 		}
 	}
 	s.base = s.m.URL
-	if got := judge(s.record(t, rng, nil)); got != porcupine.Ok {
+	if got := check(s.record(t, rng, nil)); got != porcupine.Ok {
 		t.Errorf("the server itself: got %v, want Ok", got)
 	}
 }
@@ -130,12 +130,12 @@ func TestBrokenBuildsAreCaught(t *testing.T) {
 			s.behindNetwork(t)
 			n := 0
 			outcome(t, "a build that skips a step is caught: "+step.what, func() string { return fmt.Sprintf("%d histories", n) })
-			verdict := porcupine.Ok
-			for ; verdict == porcupine.Ok && n < 20; n++ {
-				verdict = judge(s.underFire(t, rng))
+			got := porcupine.Ok
+			for ; got == porcupine.Ok && n < 20; n++ {
+				got = check(s.underFaults(t, rng))
 			}
-			if verdict != porcupine.Illegal {
-				t.Errorf("the last of %d histories is %v, want Illegal", n, verdict)
+			if got != porcupine.Illegal {
+				t.Errorf("the last of %d histories is %v, want Illegal", n, got)
 			}
 			s.m.kill() // what it leaves is not to be proven
 			out, err := exec.Command(bin, "check", "--data", s.m.dir).CombinedOutput()

@@ -43,11 +43,11 @@ func newLoad(m *machine, rng *rand.Rand) *load {
 		}
 	}
 	l.readers = newReaders(l)
-	l.readers.settle(rng)
+	l.readers.assign(rng)
 	return l
 }
 
-// call makes one call for a client while the server may be killed. If it is not answered, ok is false. An answer must
+// call makes one request for a client while the server may be killed. If it is not answered, ok is false. An answer must
 // have one of the statuses.
 func (l *load) call(r request, statuses ...int) (a answer, ok bool) {
 	a, err := send(l.c, l.m.URL, r)
@@ -145,15 +145,15 @@ func (l *load) counts() {
 // liker likes and unlikes, each time changing something.
 type liker struct {
 	*load
-	user    int
-	signs   bool     // with OAuth 1.0a
-	home    int      // number of the partition of its changes
-	posts   []string // that nobody else of the partition likes
-	likes   map[string]bool
-	pending string   // the post of a call that was not answered
-	changes []change // that readers have not been held to
-	windows [2][2]window
-	replay  request // the last call that was signed and answered
+	user      int
+	signs     bool     // with OAuth 1.0a
+	partition int      // of its changes, from 1
+	posts     []string // that no other client of the partition likes
+	likes     map[string]bool
+	pending   string   // the post of a request that was not answered
+	changes   []change // that the streams were not compared with yet
+	windows   [2][2]window
+	replay    request // the last request that was signed and answered
 }
 
 // window is a rate window as answers have shown it.
@@ -245,7 +245,7 @@ func (c *liker) verify() {
 	if c.replay.path == "" {
 		return
 	}
-	// A nonce outlives the process that saw it: who listened in must not be able to repeat a call after a crash.
+	// A nonce outlives the process that saw it: an eavesdropper must not be able to repeat a request after a crash.
 	if a, err := send(c.c, c.m.URL, c.replay); err != nil || a.status != 401 {
 		c.m.t.Errorf("a signed call that was answered before the kill, again: got %d %s %v, want 401", a.status, a.body, err)
 	}

@@ -112,7 +112,7 @@ type stage struct {
 	net    *network
 	kills  int
 
-	gate  sync.RWMutex // held by each call; whoever has it alone knows that no call is under way
+	gate  sync.RWMutex // held for reading by each request: when it is locked, no request is under way
 	clock atomic.Int64
 	mu    sync.Mutex
 	ops   []porcupine.Operation
@@ -343,9 +343,9 @@ func (s *stage) record(t testing.TB, rng *rand.Rand, chaos func(over <-chan stru
 	return s.ops
 }
 
-// underFire records a history while connections are slow and cut and the server is killed again and again. How it ends is
+// underFaults records a history while connections are slow and cut and the server is killed again and again. How it ends is
 // known.
-func (s *stage) underFire(t testing.TB, rng *rand.Rand) []porcupine.Operation {
+func (s *stage) underFaults(t testing.TB, rng *rand.Rand) []porcupine.Operation {
 	s.record(t, rng, func(over <-chan struct{}) {
 		s.net.storm(split(rng))
 		for {
@@ -362,7 +362,8 @@ func (s *stage) underFire(t testing.TB, rng *rand.Rand) []porcupine.Operation {
 	return s.ops
 }
 
-func judge(history []porcupine.Operation) porcupine.CheckResult {
+// check has porcupine check a history.
+func check(history []porcupine.Operation) porcupine.CheckResult {
 	return porcupine.CheckOperationsTimeout(sets.ToModel(), history, time.Minute)
 }
 
@@ -379,14 +380,14 @@ func TestLinearizable(t *testing.T) {
 			n, historyClients, calls, unknown, s.kills, s.net.cuts.Load())
 	})
 	for ; n < *histories && !t.Failed(); n++ {
-		history := s.underFire(t, rng)
+		history := s.underFaults(t, rng)
 		calls += len(history)
 		for _, o := range history {
 			if o.Output.(result).unknown {
 				unknown++
 			}
 		}
-		if got := judge(history); got != porcupine.Ok {
+		if got := check(history); got != porcupine.Ok {
 			show(t, history)
 			t.Errorf("history %d is %v, want Ok", n, got)
 		}
@@ -399,7 +400,7 @@ func TestLinearizable(t *testing.T) {
 // show logs the history that breaks the promise, or each where it is not known.
 func show(t *testing.T, history []porcupine.Operation) {
 	for _, part := range sets.Partition(history) {
-		if judge(part) == porcupine.Ok {
+		if check(part) == porcupine.Ok {
 			continue
 		}
 		slices.SortFunc(part, func(a, b porcupine.Operation) int { return int(a.Call - b.Call) })

@@ -20,7 +20,7 @@ func TestKill(t *testing.T) {
 	outcome(t, "what was acknowledged survives kill -9", func() string {
 		return fmt.Sprintf("%d kills under load and %d while starting, %d changes acknowledged, %d unanswered; "+
 			"%d likes and unlikes in the streams, over %d connections",
-			done, early, l.acknowledged.Load(), l.unanswered.Load(), l.readers.heard(), l.readers.connections)
+			done, early, l.acknowledged.Load(), l.unanswered.Load(), l.readers.events(), l.readers.connections)
 	})
 	for done < *kills && !t.Failed() {
 		l.run(rng, time.Duration(rng.IntN(300_000))*time.Microsecond)
@@ -141,7 +141,7 @@ func TestKillNotices(t *testing.T) {
 	}
 }
 
-// witness takes down what would fail a test.
+// witness records what would fail a test.
 type witness struct {
 	testing.TB
 	said []string

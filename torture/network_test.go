@@ -99,7 +99,7 @@ func (n *network) carry(client net.Conn) {
 	f := n.fate()
 	var both sync.WaitGroup
 	pipe := func(from, to net.Conn, cut int64) {
-		// Either end being gone, or the cut, ends both directions: half a connection helps nobody.
+		// If either end is gone, or cut, both directions end: half a connection is of no use.
 		defer client.Close()
 		defer server.Close()
 		buf := make([]byte, 4096)

@@ -109,7 +109,7 @@ func TestOverload(t *testing.T) {
 	f.prove()
 }
 
-// TestHostileConnections has others hold connections and send rubbish while honest clients like posts.
+// TestHostileConnections has hostile clients hold connections and send rubbish while honest clients like posts.
 func TestHostileConnections(t *testing.T) {
 	m := boot(t, "--users", "2000", "--posts", "500", "--rate-limits", "off")
 	f := newFlood(m)
@@ -117,7 +117,7 @@ func TestHostileConnections(t *testing.T) {
 	token := m.Users[0].AccessToken
 	var churned atomic.Int64
 	var slowest time.Duration
-	outcome(t, "hostile connections stop nobody", func() string {
+	outcome(t, "hostile connections stop no honest client", func() string {
 		return fmt.Sprintf("%d each of slow headers, slow bodies, giant headers and idle connections; ", n) +
 			fmt.Sprintf("%d opened and closed; ", churned.Load()) +
 			fmt.Sprintf("meanwhile %d likes accepted, p99 %v; health at most %v; memory %d MiB of %d",
@@ -143,7 +143,7 @@ func TestHostileConnections(t *testing.T) {
 					return
 				case <-tick.C:
 					if _, err := io.WriteString(conn, "a"); err != nil {
-						return // the server had enough
+						return // the server closed it
 					}
 				}
 			}
@@ -208,7 +208,7 @@ func TestHostileConnections(t *testing.T) {
 	f.prove()
 }
 
-// TestSlowRequestsEnd waits until the server has had enough of requests that never end: 10 s for headers.
+// TestSlowRequestsEnd waits until the server cuts a request that never ends: after 10 s for headers.
 func TestSlowRequestsEnd(t *testing.T) {
 	t.Parallel()
 	m := boot(t)
@@ -236,7 +236,7 @@ func TestSlowRequestsEnd(t *testing.T) {
 	}
 }
 
-// TestFewFiles lets the server have few files open, and others take all they can.
+// TestFewFiles lets the server have few files open, while clients open more connections than it can have.
 func TestFewFiles(t *testing.T) {
 	t.Parallel()
 	const files = 256
@@ -261,15 +261,15 @@ func TestFewFiles(t *testing.T) {
 		}
 	}
 	stop := health(m)
-	var crowd []net.Conn
+	var idle []net.Conn
 	for range 400 {
 		conn, err := net.Dial("tcp", f.address)
 		if err != nil {
 			t.Fatal(err)
 		}
-		crowd = append(crowd, conn)
+		idle = append(idle, conn)
 	}
-	for _, conn := range crowd[len(crowd)-200:] {
+	for _, conn := range idle[len(idle)-200:] {
 		conn.SetReadDeadline(time.Now().Add(time.Minute))
 		status, err := bufio.NewReader(conn).ReadString('\n')
 		if strings.Contains(status, " 503 ") || err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
@@ -279,7 +279,7 @@ func TestFewFiles(t *testing.T) {
 	if refused != 200 {
 		t.Errorf("of the last 200 connections %d were refused, want all", refused)
 	}
-	// The store works on all the while, and may open the files that it needs.
+	// The store goes on, and may open the files that it needs.
 	var clients sync.WaitGroup
 	start := time.Now()
 	for _, v := range honest {
@@ -297,10 +297,10 @@ func TestFewFiles(t *testing.T) {
 	if !strings.Contains(m.logs.String(), "ulimit -n") {
 		t.Error("the log does not say what to do")
 	}
-	for _, conn := range crowd {
+	for _, conn := range idle {
 		conn.Close()
 	}
-	f.ready("the crowd has left")
+	f.ready("the idle connections were closed")
 	f.prove()
 
 	few := newMachine(t)

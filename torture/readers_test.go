@@ -27,58 +27,61 @@ type change struct {
 
 // event is a change as a stream tells it.
 type event struct {
-	id   string // compliance has none: all that is said, and how often in this connection, stand for it
-	user string // "" in the firehose, which does not say who
+	id   string // of an unlike, which has none: its line, and how often it came in this connection
+	user string // "" in the firehose, which does not name the user
 	change
 	at time.Time
 }
 
-// tape is what one partition of the like log has been heard to say, through all lives of the server.
-type tape struct {
-	heard  []event
-	known  map[string]int // id -> place in heard
-	next   int            // place of what this connection tells next; -1 if it has told nothing
-	judged int            // how much of heard has been held to what was acknowledged
+// transcript is what was received of one partition of the like log, over all connections and all processes of the server.
+type transcript struct {
+	events  []event
+	index   map[string]int // id -> index of events
+	next    int            // index of what this connection sends next; -1 if it has sent nothing
+	checked int            // how many events were compared with what was acknowledged
 }
 
-// hear takes down what a connection tells next. A connection tells a stretch of the log without a hole: if anything was
-// heard before, it begins with some of that, repeats the rest, and goes on behind it.
-func (t *tape) hear(e event) error {
-	place, known := t.known[e.id]
+// add adds an event that the connection sent. A connection sends a stretch of the log without a gap: if there are events
+// already, it begins with one of them, repeats those that follow, and goes on after the last.
+func (t *transcript) add(e event) error {
+	at, known := t.index[e.id]
 	if t.next < 0 {
-		if !known && len(t.heard) > 0 {
-			return fmt.Errorf("there may be a hole: a connection begins with %v, which was not heard before", e)
+		if !known && len(t.events) > 0 {
+			return fmt.Errorf("there may be a gap: a connection begins with %v, which no earlier one sent", e)
 		}
-		t.next = place
+		t.next = at
 	}
 	switch {
-	case t.next < len(t.heard) && (!known || place != t.next):
-		return fmt.Errorf("told %v, where it was %v before", e, t.heard[t.next])
-	case t.next == len(t.heard) && known:
-		return fmt.Errorf("told %v twice", e)
-	case t.next == len(t.heard):
-		t.known[e.id] = t.next
-		t.heard = append(t.heard, e)
+	case t.next < len(t.events) && (!known || at != t.next):
+		return fmt.Errorf("sent %v, where it was %v before", e, t.events[t.next])
+	case t.next == len(t.events) && known:
+		return fmt.Errorf("sent %v twice", e)
+	case t.next == len(t.events):
+		t.index[e.id] = t.next
+		t.events = append(t.events, e)
 	}
 	t.next++
 	return nil
 }
 
-// judge holds what was heard and not judged yet to what clients did; whose says which of them an event is of. late says
-// that there is more to come.
-func (t *tape) judge(did map[int][]change, whose func(event) int) (late bool, err error) {
-	told := make(map[int]int)
-	for _, e := range t.heard[t.judged:] {
-		who := whose(e)
-		if n := told[who]; n >= len(did[who]) || did[who][n] != e.change {
-			return false, fmt.Errorf("told %v as number %d of what client %d did, which is %v", e, n, who, did[who])
+// unchecked returns the events that were not compared yet.
+func (t *transcript) unchecked() []event { return t.events[t.checked:] }
+
+// check compares the events that were not compared yet with what clients did, in their order; by says which client an
+// event is of. more reports that changes are missing, which may still come.
+func (t *transcript) check(did map[int][]change, by func(event) int) (more bool, err error) {
+	sent := make(map[int]int)
+	for _, e := range t.unchecked() {
+		client := by(e)
+		if n := sent[client]; n >= len(did[client]) || did[client][n] != e.change {
+			return false, fmt.Errorf("sent %v as number %d of what client %d did, which is %v", e, n, client, did[client])
 		}
-		told[who]++
+		sent[client]++
 	}
-	for who, want := range did {
-		late = late || told[who] < len(want)
+	for client, want := range did {
+		more = more || sent[client] < len(want)
 	}
-	return late, nil
+	return more, nil
 }
 
 // readers read the firehose, a partition each, and the unlikes.
@@ -86,35 +89,35 @@ type readers struct {
 	*load
 	c           *http.Client
 	all         []*reader
-	home        map[string]int // number of the partition that a user's changes are in
+	partition   map[string]int // that a user's changes are in, from 1
 	connections int
 }
 
 // reader reads one stream, through one connection after the other.
 type reader struct {
-	path  string
-	tapes [liked.Partitions + 1]tape // by the number of the partition; those who read one use the first
+	path        string
+	transcripts [liked.Partitions + 1]transcript // by partition; a reader of one partition uses the first
 
-	reading sync.WaitGroup
-	mu      sync.Mutex
-	ended   bool    // the connection, or there has been none
-	told    []event // and not taken down yet
-	wrong   error   // with what was told
-	// Unlikes are told with the second alone. What was said about a second is the same for every connection that has
-	// heard all of it, so that of the connection now they count from this second on.
-	from   time.Time
-	unlike map[string]int // how often each was told
+	reading  sync.WaitGroup
+	mu       sync.Mutex
+	ended    bool    // the connection, or there has been none
+	received []event // that are in no transcript yet
+	err      error   // about what was received
+	// An unlike has the second of its time alone, and no id. A connection that has sent all of a second has sent the same
+	// lines as any other, so that their repeats are counted from this second on.
+	from    time.Time
+	repeats map[string]int
 }
 
 func newReaders(l *load) *readers {
-	s := &readers{load: l, c: &http.Client{Transport: &http.Transport{}}, home: make(map[string]int)}
+	s := &readers{load: l, c: &http.Client{Transport: &http.Transport{}}, partition: make(map[string]int)}
 	for n := range liked.Partitions {
 		s.all = append(s.all, &reader{path: fmt.Sprintf("/2/likes/firehose/stream?partition=%d", n+1), ended: true})
 	}
 	s.all = append(s.all, &reader{path: "/2/likes/compliance/stream?", ended: true})
 	for _, r := range s.all {
-		for i := range r.tapes {
-			r.tapes[i].known = make(map[string]int)
+		for i := range r.transcripts {
+			r.transcripts[i].index = make(map[string]int)
 		}
 	}
 	l.m.t.Cleanup(s.wait) // the test's context, and with it every connection, has ended by then
@@ -129,9 +132,9 @@ func (s *readers) wait() {
 	s.c.CloseIdleConnections()
 }
 
-// settle finds out in which partition each client is, and gives posts to the clients of a partition so that no two have
+// assign finds out in which partition each client is, and gives posts to the clients of a partition so that no two have
 // the same: the firehose does not say who likes.
-func (s *readers) settle(rng *rand.Rand) {
+func (s *readers) assign(rng *rand.Rand) {
 	do := func(c *liker, post string, on bool) {
 		s.m.must(s.load.c, like(s.m.Users[c.user].ID, post, bearer(s.m.Users[c.user].AccessToken), on), nil)
 	}
@@ -141,13 +144,12 @@ func (s *readers) settle(rng *rand.Rand) {
 			s.connect(rng, 0)
 			do(c, s.m.Posts[i].ID, true)
 		}
-		s.until("the likes of everybody", func() bool {
+		s.until("the like of every client", func() bool {
 			found := 0
 			for n, r := range s.all[:liked.Partitions] {
-				t := &r.tapes[0]
-				for _, e := range t.heard[t.judged:] {
-					i := slices.IndexFunc(s.m.Posts, func(p struct{ ID string }) bool { return p.ID == e.post })
-					some[i].home, s.home[s.m.Users[some[i].user].ID] = n+1, n+1
+				for _, e := range r.transcripts[0].unchecked() {
+					c := some[slices.IndexFunc(s.m.Posts, func(p struct{ ID string }) bool { return p.ID == e.post })]
+					c.partition, s.partition[s.m.Users[c.user].ID] = n+1, n+1
 					found++
 				}
 			}
@@ -156,17 +158,17 @@ func (s *readers) settle(rng *rand.Rand) {
 		for i, c := range some {
 			do(c, s.m.Posts[i].ID, false)
 		}
-		s.until("the unlikes of everybody", func() bool {
+		s.until("the unlike of every client", func() bool {
 			found := 0
-			for i := range unlikes.tapes {
-				found += len(unlikes.tapes[i].heard) - unlikes.tapes[i].judged
+			for i := range unlikes.transcripts {
+				found += len(unlikes.transcripts[i].unchecked())
 			}
 			return found == len(some)
 		})
-		s.judged()
+		s.allChecked()
 	}
 	for n := range liked.Partitions {
-		at := slices.DeleteFunc(slices.Clone(s.likers), func(c *liker) bool { return c.home != n+1 })
+		at := slices.DeleteFunc(slices.Clone(s.likers), func(c *liker) bool { return c.partition != n+1 })
 		for i, p := range s.m.Posts {
 			if len(at) > 0 {
 				c := at[i%len(at)]
@@ -176,51 +178,50 @@ func (s *readers) settle(rng *rand.Rand) {
 	}
 }
 
-// until takes down what is told until there is enough.
+// until waits until enough events were received.
 func (s *readers) until(what string, enough func() bool) {
 	s.m.t.Helper()
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(2 * time.Millisecond) {
-		if err := s.take(); err != nil {
+		if err := s.record(); err != nil {
 			s.m.t.Fatal(err)
 		}
 		if enough() {
 			return
 		}
 		if time.Now().After(deadline) {
-			s.m.t.Fatalf("the streams do not tell %s within a minute", what)
+			s.m.t.Fatalf("the streams do not send %s within a minute", what)
 		}
 	}
 }
 
-// verify waits until the streams have told what clients did, and holds each client's changes to what was told of them, in
-// their order and once.
+// verify waits until the streams have sent what clients did: each client's changes, in their order and once.
 func (s *readers) verify(rng *rand.Rand) {
 	s.m.t.Helper()
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(2 * time.Millisecond) {
 		s.connect(rng, 0)
-		late, err := s.judge()
+		missing, err := s.check()
 		switch {
 		case err != nil:
 			s.m.t.Errorf("the streams: %v", err)
 			return
-		case late == "":
-			s.judged()
+		case missing == "":
+			s.allChecked()
 			return
 		case time.Now().After(deadline):
-			s.m.t.Errorf("the streams: %s has not told everything within a minute", late)
+			s.m.t.Errorf("the streams: %s has not sent everything within a minute", missing)
 			return
 		}
 	}
 }
 
-// judge takes down what was told and holds it to what clients did since it was last judged. late names a stream that has
-// more to tell.
-func (s *readers) judge() (late string, err error) {
-	if err := s.take(); err != nil {
+// check compares what was received with what clients did since they were last compared. missing names a stream that lacks
+// changes.
+func (s *readers) check() (missing string, err error) {
+	if err := s.record(); err != nil {
 		return "", err
 	}
 	for n, r := range s.all {
-		for i := range r.tapes {
+		for i := range r.transcripts {
 			firehose, partition := n < liked.Partitions, i
 			if firehose {
 				if i > 0 {
@@ -231,32 +232,32 @@ func (s *readers) judge() (late string, err error) {
 			did := make(map[int][]change)
 			for _, c := range s.likers {
 				for _, x := range c.changes {
-					if c.home == partition && x.on == firehose {
+					if c.partition == partition && x.on == firehose {
 						did[c.user] = append(did[c.user], x)
 					}
 				}
 			}
-			more, err := r.tapes[i].judge(did, func(e event) int {
+			more, err := r.transcripts[i].check(did, func(e event) int {
 				return slices.IndexFunc(s.likers, func(c *liker) bool {
-					return c.home == partition && (s.m.Users[c.user].ID == e.user || firehose && slices.Contains(c.posts, e.post))
+					return c.partition == partition && (s.m.Users[c.user].ID == e.user || firehose && slices.Contains(c.posts, e.post))
 				})
 			})
 			if err != nil {
 				return "", fmt.Errorf("%s: %w", r.path, err)
 			}
 			if more {
-				late = r.path
+				missing = r.path
 			}
 		}
 	}
-	return late, nil
+	return missing, nil
 }
 
-// judged notes that what was heard, and done, needs no further look.
-func (s *readers) judged() {
+// allChecked notes that all events so far, and all changes, were compared.
+func (s *readers) allChecked() {
 	for _, r := range s.all {
-		for i := range r.tapes {
-			r.tapes[i].judged = len(r.tapes[i].heard)
+		for i := range r.transcripts {
+			r.transcripts[i].checked = len(r.transcripts[i].events)
 		}
 	}
 	for _, c := range s.likers {
@@ -264,18 +265,18 @@ func (s *readers) judged() {
 	}
 }
 
-// heard returns how many changes the streams have told.
-func (s *readers) heard() (n int) {
+// events returns how many changes the streams have sent.
+func (s *readers) events() (n int) {
 	for _, r := range s.all {
-		for i := range r.tapes {
-			n += len(r.tapes[i].heard)
+		for i := range r.transcripts {
+			n += len(r.transcripts[i].events)
 		}
 	}
 	return n
 }
 
-// connect has everybody who has no connection make one, after up to the time given. When it returns, those who need not
-// wait are connected.
+// connect gives each reader without a connection a new one, after a random part of the time given. If that is none, they
+// are connected when it returns.
 func (s *readers) connect(rng *rand.Rand, within time.Duration) {
 	var connecting sync.WaitGroup
 	for n, r := range s.all {
@@ -287,7 +288,7 @@ func (s *readers) connect(rng *rand.Rand, within time.Duration) {
 			continue
 		}
 		r.reading.Wait()
-		s.takeFrom(r)
+		s.recordFrom(r)
 		target := s.m.URL + r.path + r.resume(rng)
 		delay := time.Duration(rng.Int64N(int64(within) + 1))
 		connected := make(chan struct{})
@@ -303,18 +304,18 @@ func (s *readers) connect(rng *rand.Rand, within time.Duration) {
 	connecting.Wait()
 }
 
-// resume returns how a new connection asks for what this reader may have missed: by minutes, or by the time of the
-// last event that it has heard.
+// resume returns how a new connection asks for what this reader may have missed: by minutes, or by the time of the last
+// event that it has received.
 func (r *reader) resume(rng *rand.Rand) string {
 	var from time.Time
-	for i := range r.tapes {
-		t := &r.tapes[i]
+	for i := range r.transcripts {
+		t := &r.transcripts[i]
 		t.next = -1
-		if n := len(t.heard); n > 0 && (from.IsZero() || t.heard[n-1].at.Before(from)) {
-			from = t.heard[n-1].at
+		if n := len(t.events); n > 0 && (from.IsZero() || t.events[n-1].at.Before(from)) {
+			from = t.events[n-1].at
 		}
 	}
-	r.from, r.unlike = from.Truncate(time.Second), make(map[string]int)
+	r.from, r.repeats = from.Truncate(time.Second), make(map[string]int)
 	switch {
 	case from.IsZero():
 		return ""
@@ -335,7 +336,7 @@ func (r *reader) read(ctx context.Context, c *http.Client, target, authorization
 	resp, err := open(ctx, c, target, authorization, compressed)
 	close(connected)
 	if err != nil {
-		return // nobody is there
+		return // no server is running
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
@@ -354,7 +355,7 @@ func (r *reader) read(ctx context.Context, c *http.Client, target, authorization
 			continue
 		}
 		e, err := parse(line)
-		if errors.Is(err, errGoodbye) {
+		if errors.Is(err, errEnd) {
 			return
 		}
 		if err != nil {
@@ -362,7 +363,7 @@ func (r *reader) read(ctx context.Context, c *http.Client, target, authorization
 			return
 		}
 		r.mu.Lock()
-		r.told = append(r.told, e)
+		r.received = append(r.received, e)
 		r.mu.Unlock()
 	}
 }
@@ -370,7 +371,7 @@ func (r *reader) read(ctx context.Context, c *http.Client, target, authorization
 func (r *reader) fail(err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.wrong = err
+	r.err = err
 }
 
 func open(ctx context.Context, c *http.Client, target, authorization string, compressed bool) (*http.Response, error) {
@@ -385,8 +386,8 @@ func open(ctx context.Context, c *http.Client, target, authorization string, com
 	return c.Do(req)
 }
 
-// errGoodbye says that the server ends the stream, which it says in a line.
-var errGoodbye = errors.New("the stream ends")
+// errEnd says that the server ends the stream, which it says in a line.
+var errEnd = errors.New("the stream ends")
 
 // parse reads a line of a stream.
 func parse(line string) (e event, err error) {
@@ -411,7 +412,7 @@ func parse(line string) (e event, err error) {
 	d, unlike := v.Data, v.Data.Delete
 	switch {
 	case len(v.Errors) > 0:
-		return e, errGoodbye
+		return e, errEnd
 	case d.ID != "" && d.Post != "" && d.At != 0:
 		return event{id: d.ID, change: change{d.Post, true}, at: time.UnixMilli(d.At)}, nil
 	case unlike.Favorite.ID != "" && unlike.Favorite.User != "" && !unlike.At.IsZero():
@@ -420,38 +421,38 @@ func parse(line string) (e event, err error) {
 	return e, errors.New("this is no event")
 }
 
-// take takes down what was told, and returns what is wrong with it.
-func (s *readers) take() error {
+// record adds what was received to the transcripts, and returns what is wrong with it.
+func (s *readers) record() error {
 	var all error
 	for _, r := range s.all {
-		all = errors.Join(all, s.takeFrom(r))
+		all = errors.Join(all, s.recordFrom(r))
 	}
 	return all
 }
 
-func (s *readers) takeFrom(r *reader) error {
+func (s *readers) recordFrom(r *reader) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, e := range r.told {
+	for _, e := range r.received {
 		if !e.on {
 			if e.at.Before(r.from) {
 				continue
 			}
-			r.unlike[e.id]++
-			e.id += fmt.Sprint(" #", r.unlike[e.id])
+			r.repeats[e.id]++
+			e.id += fmt.Sprint(" #", r.repeats[e.id])
 		}
-		if err := r.tapes[s.home[e.user]].hear(e); err != nil && r.wrong == nil { // the firehose names no user: 0
-			r.wrong = fmt.Errorf("%s: %w", r.path, err)
+		if err := r.transcripts[s.partition[e.user]].add(e); err != nil && r.err == nil { // the firehose names no user: 0
+			r.err = fmt.Errorf("%s: %w", r.path, err)
 		}
 	}
-	r.told = nil
-	return r.wrong
+	r.received = nil
+	return r.err
 }
 
-// The judge of the streams must be able to fail.
+// The comparison of the streams with what clients did must be able to fail.
 func TestReadersNotice(t *testing.T) {
 	const did = "abacad" // likes and unlikes of these posts
-	told := func(ids string) (events []event) {
+	sent := func(ids string) (events []event) {
 		for _, id := range ids {
 			n := strings.IndexRune("123456", id)
 			post := "x"
@@ -468,8 +469,8 @@ func TestReadersNotice(t *testing.T) {
 		{"all, cut while replaying", "1234 2 3456", ""},
 		{"all, and nothing", "123456 56  6", ""},
 		{"lost", "12456", "as number 2"},
-		{"lost at the end", "12345", "late"},
-		{"lost over a cut", "123 56", "a hole"},
+		{"lost at the end", "12345", "missing"},
+		{"lost over a cut", "123 56", "a gap"},
 		{"lost in a replay", "1234 2456", "where it was"},
 		{"lost behind a replay", "123 236", "as number 3"},
 		{"doubled", "1233456", "twice"},
@@ -479,23 +480,24 @@ func TestReadersNotice(t *testing.T) {
 		{"out of order", "132456", "as number 1"},
 		{"out of order in a replay", "1234 13256", "where it was"},
 	} {
-		tape, got := tape{known: make(map[string]int)}, ""
+		got, received := "", transcript{index: make(map[string]int)}
 		for connection := range strings.SplitSeq(test.connections, " ") {
-			tape.next = -1
-			for _, e := range told(connection) {
-				if err := tape.hear(e); err != nil {
+			received.next = -1
+			for _, e := range sent(connection) {
+				if err := received.add(e); err != nil {
 					got += err.Error()
 				}
 			}
 		}
 		var want []change
-		for _, e := range told("123456") {
+		for _, e := range sent("123456") {
 			want = append(want, e.change)
 		}
-		if late, err := tape.judge(map[int][]change{0: want}, func(event) int { return 0 }); err != nil {
+		more, err := received.check(map[int][]change{0: want}, func(event) int { return 0 })
+		if err != nil {
 			got += err.Error()
-		} else if late {
-			got += "late"
+		} else if more {
+			got += "missing"
 		}
 		if got != test.want && (test.want == "" || !strings.Contains(got, test.want)) {
 			t.Errorf("%s: got %q, want %q", test.name, got, test.want)

@@ -15,8 +15,8 @@ import (
 	"time"
 )
 
-// TestSoak keeps the server busy with a bit of everything, restarts it now and then, and looks for what grows: within the
-// life of a process, and on the disk. The load is paced and its world does not grow, so that neither has a reason to.
+// TestSoak keeps the server busy with requests of all kinds, restarts it now and then, and looks for what grows: within the
+// life of a process, and on the disk. The rate of requests is steady and their data does not grow.
 func TestSoak(t *testing.T) {
 	rng := dice(t)
 	m := boot(t, "--users", "200", "--posts", "300", "--rate-limits", "off")
@@ -24,7 +24,7 @@ func TestSoak(t *testing.T) {
 	lives, checked := 0, 0
 	var worst []string
 	outcome(t, "nothing grows", func() string {
-		return fmt.Sprintf("%d lives, %d calls, %d series judged; the last life: %s", lives, calls.Load(), checked, strings.Join(worst, "; "))
+		return fmt.Sprintf("%d lives, %d calls, %d series checked; the last life: %s", lives, calls.Load(), checked, strings.Join(worst, "; "))
 	})
 	const restarts = 4
 	for ; lives < restarts && !t.Failed(); lives++ {
@@ -34,7 +34,7 @@ func TestSoak(t *testing.T) {
 		var clients sync.WaitGroup
 		for range 16 {
 			rng := split(rng)
-			clients.Go(func() { m.wear(stop, rng, &calls, latency) })
+			clients.Go(func() { m.mixed(stop, rng, &calls, latency) })
 		}
 		series := make(map[string][]float64)
 		life := *soak / restarts
@@ -63,7 +63,7 @@ func TestSoak(t *testing.T) {
 			}
 		}
 		slices.Sort(worst)
-		m.rests(t, idle)
+		m.becomesIdle(t, idle)
 		if lives%2 == 0 {
 			m.stop()
 		} else {
@@ -110,7 +110,7 @@ func (g growthLimit) exceeded(series []float64) bool {
 	return late > early*1.5+g.slack
 }
 
-// The judge must be able to fail, and must not where nothing grows.
+// The limits must be exceeded by a leak, and only by one.
 func TestGrowthIsDetected(t *testing.T) {
 	rng := dice(t)
 	for range 1000 {
@@ -119,7 +119,7 @@ func TestGrowthIsDetected(t *testing.T) {
 			noise := 100 * rng.Float64()
 			flat[i], leak[i] = 200+noise, 200+noise+float64(i)*100
 		}
-		for range 2 { // somebody else had the machine
+		for range 2 { // another process had the machine
 			flat[rng.IntN(samples)] += 1000
 			leak[rng.IntN(samples)] += 1000
 		}
@@ -156,8 +156,8 @@ func (m *machine) sample(t *testing.T) map[string]float64 {
 	}
 }
 
-// rests fails the test unless the process, once nobody calls any more, soon has as few goroutines as when it was new.
-func (m *machine) rests(t *testing.T, idle map[string]float64) {
+// becomesIdle fails the test unless the process, without requests, soon has as few goroutines as when it was new.
+func (m *machine) becomesIdle(t *testing.T, idle map[string]float64) {
 	t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
 		now := m.sample(t)["goroutines"]
@@ -165,7 +165,7 @@ func (m *machine) rests(t *testing.T, idle map[string]float64) {
 			return
 		}
 		if time.Now().After(deadline) {
-			t.Errorf("with nobody calling there are %.0f goroutines, of a new server %.0f", now, idle["goroutines"])
+			t.Errorf("without requests there are %.0f goroutines, of a new server %.0f", now, idle["goroutines"])
 			return
 		}
 	}
@@ -197,8 +197,8 @@ func (l *latencies) inProbes() float64 {
 	return ratio
 }
 
-// wear makes calls of all kinds, at a pace, some from a new connection.
-func (m *machine) wear(stop <-chan struct{}, rng *rand.Rand, calls *atomic.Int64, latency *latencies) {
+// mixed makes requests of all kinds, at a steady rate, some over a new connection.
+func (m *machine) mixed(stop <-chan struct{}, rng *rand.Rand, calls *atomic.Int64, latency *latencies) {
 	c := &http.Client{Transport: &http.Transport{}, Timeout: time.Minute}
 	defer c.CloseIdleConnections()
 	app := bearer(m.Apps[0].BearerToken)
