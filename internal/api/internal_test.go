@@ -254,3 +254,20 @@ func TestAnswersAtOnce(t *testing.T) {
 		}
 	}
 }
+
+// What is no fault of ours is answered as none, in both versions, whatever the store calls it.
+func TestProblemOfKinds(t *testing.T) {
+	c := newCatalogue(Profile2024.facts())
+	r, _ := http.NewRequest("GET", "/1.1/x", nil)
+	for kind, ours := range map[liked.Kind]bool{
+		liked.Internal: true, liked.Unavailable: true, liked.Overloaded: true,
+		liked.Invalid: false, liked.Unauthorized: false, liked.Forbidden: false, liked.NotFound: false, liked.Conflict: false,
+	} {
+		err := &liked.Error{Kind: kind, Msg: "no such thing", Err: io.ErrUnexpectedEOF}
+		for _, p := range []*problem{c.problemOf(err), c.v1Problem(r, err)} {
+			if p.status >= 500 != ours || p.why == "" || strings.Contains(string(p.body), "EOF") {
+				t.Errorf("%v: %d %s, because %q", kind, p.status, p.body, p.why)
+			}
+		}
+	}
+}

@@ -230,8 +230,8 @@ func (c *catalogue) notSelf(id string, caller liked.UserID) *problem {
 	})
 }
 
-// problemOf maps an error to the answer that the client gets. Kinds that a client can do something about are turned
-// into problems where they arise; what is left is a fault of ours.
+// problemOf maps an error to the answer that the client gets. Handlers word the refusals that X has words for; of the
+// others those that are about the request are 4xx, and the rest is a fault of ours.
 func (c *catalogue) problemOf(err error) *problem {
 	if p, ok := errors.AsType[*problem](err); ok {
 		return p
@@ -240,6 +240,11 @@ func (c *catalogue) problemOf(err error) *problem {
 	switch liked.KindOf(err) {
 	case liked.Unauthorized:
 		return c.unauthorized.because(err.Error())
+	case liked.Forbidden:
+		return c.notPermitted.because(err.Error())
+	case liked.Invalid, liked.NotFound, liked.Conflict:
+		known, _ := errors.AsType[*liked.Error](err)
+		return c.invalid(err.Error(), fault{&faultParameter{}, known.Msg})
 	case liked.Overloaded:
 		return c.overloaded.because(err.Error())
 	case liked.Unavailable:
