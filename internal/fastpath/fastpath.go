@@ -2,10 +2,9 @@
 //
 // What net/http does for a request beside reading and writing (a goroutine that waits for the client to go, headers that are
 // copied, sorted and copied again) takes as long as the handler of a like. A plain request needs none of it: head and body
-// are small and arrive together, and nothing in them changes how the connection goes on. This package reads such requests and
-// nothing else. At the first byte that is not plain, net/http gets the connection, with all that was not answered yet, as if
-// nothing had been read. So this package refuses nothing and has no answers of its own: what is unusual, wrong or hostile is
-// net/http's. What is read here must be read as net/http reads it: FuzzRequest holds it to that.
+// are small and arrive together, and nothing in them changes how the connection goes on. At the first byte that is not plain,
+// net/http gets the connection, with all that was not answered yet. So this package refuses nothing and has no answers of its
+// own. What it reads it must read as net/http does: FuzzRequest holds it to that.
 package fastpath
 
 import (
@@ -32,7 +31,7 @@ const (
 
 // Listener is what its server must serve: Accept returns the connections that need net/http, the listener serves the others.
 type Listener struct {
-	inner       net.Listener
+	net.Listener
 	server      *http.Server
 	takes       func(path string) bool
 	tls         *tls.Config // nil: in the clear; net/http sets one of its own in any server
@@ -60,7 +59,7 @@ type accepted struct {
 // deadlines nor send informational answers, are not told when the client goes, and must neither keep the request nor change
 // its header: the next request has the memory.
 func New(srv *http.Server, inner net.Listener, takes func(path string) bool) *Listener {
-	l := &Listener{inner: inner, server: srv, takes: takes, connContext: srv.ConnContext, accepted: make(chan accepted),
+	l := &Listener{Listener: inner, server: srv, takes: takes, connContext: srv.ConnContext, accepted: make(chan accepted),
 		closed: make(chan struct{}), conns: make(map[*conn]struct{})}
 	srv.ConnContext = l.contextOf
 	if srv.TLSConfig != nil {
@@ -70,9 +69,6 @@ func New(srv *http.Server, inner net.Listener, takes func(path string) bool) *Li
 	}
 	return l
 }
-
-// Addr is the address of the listener inside.
-func (l *Listener) Addr() net.Addr { return l.inner.Addr() }
 
 // Accept returns the next connection that needs net/http.
 func (l *Listener) Accept() (net.Conn, error) {
@@ -87,9 +83,12 @@ func (l *Listener) Accept() (net.Conn, error) {
 
 // accept lets connections in. An error is given to net/http, which knows when to try again.
 func (l *Listener) accept() {
+	if l.tls != nil && l.server.TLSNextProto["h2"] == nil { // the operator has switched it off (GODEBUG=http2server=0)
+		l.tls.NextProtos = []string{"http/1.1"}
+	}
 	base := context.WithValue(context.Background(), http.ServerContextKey, l.server)
 	for !l.closing.Load() {
-		inner, err := l.inner.Accept()
+		inner, err := l.Listener.Accept()
 		if err != nil {
 			l.hand(accepted{err: err})
 			continue
@@ -148,7 +147,7 @@ func (l *Listener) Close() error {
 	for c := range l.conns {
 		_ = c.Conn.SetReadDeadline(time.Unix(1, 0))
 	}
-	return l.inner.Close()
+	return l.Listener.Close()
 }
 
 // Wait returns once all connections that are served here have ended, after Close. When ctx ends first, it cuts what is
@@ -175,23 +174,13 @@ func (l *Listener) Wait(ctx context.Context) error {
 
 // contextOf is the ConnContext of the server: a connection keeps its values when it is handed over.
 func (l *Listener) contextOf(ctx context.Context, nc net.Conn) context.Context {
-	if c, ok := nc.(interface{ from() *conn }); ok {
-		return joined{ctx, c.from().values}
+	switch c := nc.(type) {
+	case *conn:
+		return c.values
+	case tlsConn:
+		return c.values
 	}
 	return l.connContext(ctx, nc)
-}
-
-// joined is a context with the values of another one, too.
-type joined struct {
-	context.Context
-	values context.Context
-}
-
-func (j joined) Value(key any) any {
-	if v := j.Context.Value(key); v != nil {
-		return v
-	}
-	return j.values.Value(key)
 }
 
 // conn is a connection: served here at first, net/http's once Accept has returned it.
@@ -212,27 +201,18 @@ type tlsConn struct{ *conn }
 
 func (c tlsConn) ConnectionState() tls.ConnectionState { return c.Conn.(*tls.Conn).ConnectionState() }
 
-func (c *conn) from() *conn { return c }
-
 // Read reads what was read already, then from the connection.
 func (c *conn) Read(p []byte) (int, error) {
 	if len(c.rest) == 0 {
 		return c.Conn.Read(p)
 	}
 	n := copy(p, c.rest)
-	if c.rest = c.rest[n:]; len(c.rest) == 0 {
-		c.rest = nil
-	}
+	c.rest = c.rest[n:]
 	return n, nil
 }
 
 // CloseWrite is for net/http, which lingers, too.
-func (c *conn) CloseWrite() error {
-	if w, ok := c.Conn.(interface{ CloseWrite() error }); ok {
-		return w.CloseWrite()
-	}
-	return nil
-}
+func (c *conn) CloseWrite() error { return c.Conn.(interface{ CloseWrite() error }).CloseWrite() }
 
 // serve is the goroutine of a connection that is served here.
 func (c *conn) serve() {

@@ -543,6 +543,24 @@ func TestFlush(t *testing.T) {
 	}
 }
 
+// An operator may switch HTTP/2 off.
+func TestWithoutHTTP2(t *testing.T) {
+	t.Setenv("GODEBUG", "http2server=0")
+	for _, here := range []bool{true, false} {
+		s := serve(t, here, speakTLS(t))
+		transport := &http.Transport{TLSClientConfig: s.tls, ForceAttemptHTTP2: true}
+		defer transport.CloseIdleConnections()
+		resp, err := (&http.Client{Transport: transport}).Get("https://" + s.addr + "/plain/x")
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.ProtoMajor != 1 || resp.TLS.NegotiatedProtocol != "http/1.1" {
+			t.Errorf("%v: %s, negotiated %q", here, resp.Proto, resp.TLS.NegotiatedProtocol)
+		}
+	}
+}
+
 // HTTP/2 is net/http's, and so is what comes without TLS where it is spoken, or stops in the middle of a handshake.
 func TestTLS(t *testing.T) {
 	change := speakTLS(t)

@@ -8,6 +8,7 @@ import (
 	"net/textproto"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -69,7 +70,7 @@ func (q *request) parse(text []byte, takes func(path string) bool) (size int, s 
 		return 0, other
 	}
 	q.lines, q.body = 0, nil
-	length := 0
+	length := uint64(0)
 	for {
 		var text []byte
 		if text, rest, s = cutLine(rest); s != whole {
@@ -89,7 +90,8 @@ func (q *request) parse(text []byte, takes func(path string) bool) (size int, s 
 				return 0, other
 			}
 		case "Content-Length":
-			if length = parseLength(value); length < 0 {
+			var err error
+			if length, err = strconv.ParseUint(value, 10, 12); err != nil { // what is longer does not fit the buffer
 				return 0, other
 			}
 		case "Connection":
@@ -105,11 +107,11 @@ func (q *request) parse(text []byte, takes func(path string) bool) (size int, s 
 	}
 	size = len(text) - len(rest)
 	if length > 0 {
-		if length > len(rest) {
+		if length > uint64(len(rest)) {
 			return 0, part
 		}
 		q.body = rest[:length]
-		size += length
+		size += len(q.body)
 	}
 	return size, whole
 }
@@ -180,21 +182,6 @@ func (q *request) parseLine(text []byte) *line {
 	l.text = append(l.text[:0], text...)
 	l.values[0] = string(bytes.Trim(value, " \t"))
 	return l
-}
-
-// parseLength reads a Content-Length that fits the buffer, and returns -1 for others.
-func parseLength(value string) int {
-	if value == "" || len(value) > 4 {
-		return -1
-	}
-	n := 0
-	for _, c := range []byte(value) {
-		if c < '0' || c > '9' {
-			return -1
-		}
-		n = 10*n + int(c-'0')
-	}
-	return n
 }
 
 // next returns the request that was read, as net/http would. It is valid until the next one is read.

@@ -1,6 +1,7 @@
 package fastpath
 
 import (
+	"maps"
 	"net"
 	"net/http"
 	"net/textproto"
@@ -18,22 +19,19 @@ type response struct {
 	closing *atomic.Bool // the answer is the connection's last one
 
 	header  http.Header
-	status  int    // 0 before WriteHeader
-	text    []byte // the head, and behind it the body, if its length was declared
-	body    []byte // if it was not
-	length  int    // as declared, or -1
-	written int    // of it
-	typed   bool   // the head says of what type the body is, or that it is encoded
-	headed  bool   // the head is whole
-	last    bool   // the connection ends
-	err     error  // of the connection
-
-	keys []string // of the header before, in alphabetical order: the next one mostly has the same
-	date []byte   // a line of the head
-	at   int64    // second of date
+	status  int      // 0 before WriteHeader
+	text    []byte   // the head, and behind it the body, if its length was declared
+	body    []byte   // if it was not
+	length  int      // as declared, or -1
+	written int      // of it
+	typed   bool     // the head says of what type the body is, or that it is encoded
+	headed  bool     // the head is whole
+	last    bool     // the connection ends
+	err     error    // of the connection
+	keys    []string // of the header before, in alphabetical order: the next one mostly has the same
 }
 
-// maxKept is how large a buffer may be to be kept for the next answer, and how much is copied to be sent at once.
+// maxKept is how much of an answer is copied to be sent at once. Of larger buffers none is kept for the next answer.
 const maxKept = 8 << 10
 
 func (w *response) begin() {
@@ -41,7 +39,7 @@ func (w *response) begin() {
 		w.header = make(http.Header, 28) // what fits a map of 32 slots: more would take longer to clear
 	}
 	clear(w.header)
-	if cap(w.text) > maxKept || cap(w.body) > maxKept {
+	if cap(w.text)+cap(w.body) > 2*maxKept {
 		w.text, w.body = nil, nil
 	}
 	w.status, w.text, w.body, w.length, w.written = 0, w.text[:0], w.body[:0], -1, 0
@@ -66,11 +64,12 @@ func (w *response) WriteHeader(status int) {
 	start := len(w.text)
 	if !w.addFields() {
 		w.text = w.text[:start]
-		w.order()
+		w.keys = slices.AppendSeq(w.keys[:0], maps.Keys(w.header))
+		slices.Sort(w.keys)
 		w.addFields()
 	}
 	if w.header["Date"] == nil {
-		w.addDate()
+		w.text = append(time.Now().UTC().AppendFormat(append(w.text, "Date: "...), http.TimeFormat), "\r\n"...)
 	}
 }
 
@@ -104,42 +103,16 @@ func (w *response) addFields() bool {
 			w.typed = true
 		}
 		for _, v := range values {
-			w.text = append(append(w.text, key...), ": "...)
-			at := len(w.text)
-			w.text = append(append(w.text, textproto.TrimString(v)...), "\r\n"...)
-			if strings.IndexByte(v, '\n') >= 0 || strings.IndexByte(v, '\r') >= 0 {
-				oneLine(w.text[at : len(w.text)-2])
+			if strings.IndexByte(v, '\n') >= 0 || strings.IndexByte(v, '\r') >= 0 { // it must not become a header of its own
+				v = newlines.Replace(v)
 			}
+			w.text = append(append(append(append(w.text, key...), ": "...), textproto.TrimString(v)...), "\r\n"...)
 		}
 	}
 	return true
 }
 
-// oneLine keeps a value from being taken for more than one header.
-func oneLine(value []byte) {
-	for i, c := range value {
-		if c == '\n' || c == '\r' {
-			value[i] = ' '
-		}
-	}
-}
-
-// order makes the keys those of the header.
-func (w *response) order() {
-	w.keys = w.keys[:0]
-	for key := range w.header {
-		w.keys = append(w.keys, key)
-	}
-	slices.Sort(w.keys)
-}
-
-func (w *response) addDate() {
-	now := time.Now()
-	if second := now.Unix(); second != w.at || w.date == nil {
-		w.at, w.date = second, append(now.UTC().AppendFormat(append(w.date[:0], "Date: "...), http.TimeFormat), "\r\n"...)
-	}
-	w.text = append(w.text, w.date...)
-}
+var newlines = strings.NewReplacer("\n", " ", "\r", " ")
 
 // finish ends the head of an answer whose body begins with p.
 func (w *response) finish(p []byte) {
