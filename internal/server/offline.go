@@ -20,11 +20,11 @@ import (
 // the secrets in the store, it answers what needs none: a backup, an export and a check. close must be called.
 func Offline(dir string) (h http.Handler, close func() error, err error) {
 	logger := slog.New(slog.DiscardHandler)
-	share, err := shareOut(openFiles(), 0)
+	files, err := newFileBudget(openFiles(), 0)
 	if err != nil {
 		return nil, nil, err
 	}
-	st, seal, err := openData(dir, pebblestore.Options{MaxOpenFiles: share.files, Logger: logger})
+	st, seal, err := openData(dir, pebblestore.Options{MaxOpenFiles: files.store, Logger: logger})
 	bad, _ := errors.AsType[*wrongKey](err)
 	if err != nil && bad == nil {
 		return nil, nil, err

@@ -45,15 +45,15 @@ import (
 // Server is one running server: the API on one listener, the operator's side on another.
 type Server struct {
 	settings
-	share       share
+	files       fileBudget
 	store       store.Store
 	auth        *auth.Auth
 	home        *home.Home
 	hooks       *webhook.Hooks
 	api, admin  *http.Server
-	apiL        *crowd
+	apiL        *limitListener
 	fast        *fastpath.Listener // of api
-	adminL      *crowd
+	adminL      *limitListener
 	credentials *seed.Credentials // of the seed data; nil without any
 	ready       atomic.Bool
 }
@@ -83,19 +83,21 @@ func New(c Config) (_ *Server, err error) {
 	}()
 	registry := prometheus.NewRegistry()
 	observer := newObserver(s.Logger, registry)
-	files := openFiles()
-	if s.share, err = shareOut(files, s.MaxConnections); err != nil {
+	limit := openFiles()
+	if s.files, err = newFileBudget(limit, s.MaxConnections); err != nil {
 		return nil, err
 	}
 	advice := "raise --max-connections"
-	if s.share.connections < s.MaxConnections {
-		advice = fmt.Sprintf("raise the limit of open files, which is %d (ulimit -n, or LimitNOFILE= in a systemd unit)", files)
-		s.Logger.Warn("there will be fewer connections than wanted", "connections", s.share.connections, "wanted", s.MaxConnections, "advice", advice)
+	if s.files.connections < s.MaxConnections {
+		advice = fmt.Sprintf("raise the limit of open files, which is %d (ulimit -n, or LimitNOFILE= in a systemd unit)", limit)
+		s.Logger.Warn("there will be fewer connections than wanted",
+			"connections", s.files.connections, "wanted", s.MaxConnections, "advice", advice)
 	}
-	if s.apiL, err = s.listen("listen", s.Listen, s.share.connections, advice, observer); err != nil {
+	if s.apiL, err = s.listen("listen", s.Listen, s.files.connections, advice, observer); err != nil {
 		return nil, err
 	}
-	if s.adminL, err = s.listen("admin-listen", s.AdminListen, s.share.operator, "look for what keeps connections to the operator's side open", observer); err != nil {
+	if s.adminL, err = s.listen("admin-listen", s.AdminListen, s.files.admin,
+		"look for what keeps connections to the operator's side open", observer); err != nil {
 		return nil, err
 	}
 	if !Loopback(s.adminL.Addr().String()) {
@@ -151,8 +153,8 @@ func New(c Config) (_ *Server, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("API explorer: %w", err)
 	}
-	if s.tls == nil { // who expects TLS cannot read it
-		s.apiL.answer = x.NoRoom()
+	if s.tls == nil { // a client that expects TLS cannot read it
+		s.apiL.rejection = x.NoRoom()
 	}
 	s.api = s.httpServer(observer.counting(newFront(x, sessions, developers, explorer.New(sessions, start), s.home)))
 	s.api.ConnContext = api.ConnContext
@@ -171,7 +173,7 @@ func New(c Config) (_ *Server, err error) {
 
 // release lets go of what New took before it failed.
 func (s *Server) release() {
-	for _, l := range []*crowd{s.apiL, s.adminL} {
+	for _, l := range []*limitListener{s.apiL, s.adminL} {
 		if l != nil {
 			_ = l.Close()
 		}
@@ -183,7 +185,7 @@ func (s *Server) release() {
 
 // open opens the store and returns the key that seals secrets in it.
 func (s *Server) open() (seal [32]byte, err error) {
-	o := pebblestore.Options{MaxOpenFiles: s.share.files, Logger: s.Logger}
+	o := pebblestore.Options{MaxOpenFiles: s.files.store, Logger: s.Logger}
 	if s.CacheMiB != 0 {
 		o.FilterBytes = s.CacheMiB << 17
 		o.CacheBytes = int64(s.CacheMiB)<<20 - int64(o.FilterBytes)
@@ -265,7 +267,7 @@ func (s *Server) requestURL(r *http.Request) string {
 }
 
 // listen listens at the address, to let in so many connections at a time.
-func (s *Server) listen(name, addr string, connections int, advice string, o *observer) (*crowd, error) {
+func (s *Server) listen(name, addr string, connections int, advice string, o *observer) (*limitListener, error) {
 	l, err := net.Listen("tcp", addr)
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
@@ -277,8 +279,8 @@ func (s *Server) listen(name, addr string, connections int, advice string, o *ob
 	case err != nil:
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	return &crowd{TCPListener: l.(*net.TCPListener), max: int64(connections), maxTurned: int64(s.share.turned), advice: advice, logger: s.Logger,
-		refused: o.refused.WithLabelValues(name)}, nil
+	return &limitListener{TCPListener: l.(*net.TCPListener), max: int64(connections), maxRejecting: int64(s.files.rejected),
+		advice: advice, logger: s.Logger, rejected: o.refused.WithLabelValues(name)}, nil
 }
 
 func (s *Server) httpServer(h http.Handler) *http.Server {

@@ -16,28 +16,28 @@ import (
 	"liked/internal/store"
 )
 
-func TestOpenFilesAreShared(t *testing.T) {
+func TestFilesAreBudgeted(t *testing.T) {
 	for _, test := range []struct {
 		limit  uint64
 		wanted int
-		want   share
+		want   fileBudget
 	}{
-		{256, 10_000, share{connections: 108, operator: 32, turned: 16, files: 36}},
-		{1024, 10_000, share{connections: 576, operator: 128, turned: 64, files: 192}},
-		{1024, 10, share{connections: 10, operator: 128, turned: 64, files: 192}},
-		{20_000, 10_000, share{connections: 10_000, operator: 256, turned: 256, files: 4096}},
-		{1 << 63, 10_000, share{connections: 10_000, operator: 256, turned: 256, files: 4096}},
+		{256, 10_000, fileBudget{connections: 108, admin: 32, rejected: 16, store: 36}},
+		{1024, 10_000, fileBudget{connections: 576, admin: 128, rejected: 64, store: 192}},
+		{1024, 10, fileBudget{connections: 10, admin: 128, rejected: 64, store: 192}},
+		{20_000, 10_000, fileBudget{connections: 10_000, admin: 256, rejected: 256, store: 4096}},
+		{1 << 63, 10_000, fileBudget{connections: 10_000, admin: 256, rejected: 256, store: 4096}},
 	} {
-		got, err := shareOut(test.limit, test.wanted)
+		got, err := newFileBudget(test.limit, test.wanted)
 		if err != nil || got != test.want {
 			t.Errorf("%d files, %d connections: got %+v, %v; want %+v", test.limit, test.wanted, got, err, test.want)
 		}
-		if used := got.connections + got.operator + got.turned + got.files + ownFiles; uint64(used) > test.limit {
+		if used := got.connections + got.admin + got.rejected + got.store + ownFiles; uint64(used) > test.limit {
 			t.Errorf("%d files, %d connections: %d are given away", test.limit, test.wanted, used)
 		}
 	}
-	if _, err := shareOut(255, 1); err == nil || !strings.Contains(err.Error(), "ulimit -n") {
-		t.Errorf("255 files: got %v, want what to do", err)
+	if _, err := newFileBudget(255, 1); err == nil || !strings.Contains(err.Error(), "ulimit -n") {
+		t.Errorf("255 store: got %v, want what to do", err)
 	}
 }
 
