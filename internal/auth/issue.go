@@ -105,7 +105,8 @@ func (a *Issuer) UseExplorerApp(ctx context.Context, redirectURIs []string) (lik
 	app, err := a.store.App(ctx, ExplorerApp)
 	switch {
 	case notFound(err):
-		app, _, err = a.NewApp(ctx, liked.App{ID: ExplorerApp, Name: "API explorer", Public: true, Access: liked.ReadWrite, RedirectURIs: redirectURIs})
+		app, _, err = a.NewApp(ctx, liked.App{ID: ExplorerApp, Name: "API explorer", Public: true, Access: liked.ReadWrite,
+			RedirectURIs: redirectURIs})
 	case err == nil && !slices.Equal(app.RedirectURIs, redirectURIs):
 		err = a.store.UpdateApp(ctx, ExplorerApp, func(app *liked.App) error {
 			app.RedirectURIs = redirectURIs
@@ -128,7 +129,8 @@ const (
 // CheckApp returns Invalid with all that is wrong about what a person chose: the name and the redirect URIs.
 func CheckApp(app liked.App) error {
 	var wrong []error
-	if n := utf8.RuneCountInString(app.Name); n == 0 || n > 100 || !utf8.ValidString(app.Name) || strings.ContainsFunc(app.Name, unicode.IsControl) {
+	n := utf8.RuneCountInString(app.Name)
+	if n == 0 || n > 100 || !utf8.ValidString(app.Name) || strings.ContainsFunc(app.Name, unicode.IsControl) {
 		wrong = append(wrong, fmt.Errorf("the name has %d characters, not 1 to 100 of printable UTF-8", n))
 	}
 	if n := len(app.RedirectURIs); n > maxRedirects {
@@ -261,7 +263,9 @@ func (a *Issuer) Bearer(ctx context.Context, id liked.AppID) (string, error) {
 
 // IssueTokens makes a grant of the user to the app and its first OAuth 2.0 tokens, as if the user had consented now.
 // lifetime 0 means DefaultLifetime. NotFound if there is no such app or user.
-func (a *Issuer) IssueTokens(ctx context.Context, app liked.AppID, user liked.UserID, scopes liked.Scope, lifetime time.Duration) (UserTokens, error) {
+func (a *Issuer) IssueTokens(
+	ctx context.Context, app liked.AppID, user liked.UserID, scopes liked.Scope, lifetime time.Duration,
+) (UserTokens, error) {
 	if lifetime == 0 {
 		lifetime = DefaultLifetime
 	}
@@ -297,7 +301,9 @@ func (a *Issuer) RedeemCode(ctx context.Context, code store.Code, lifetime time.
 }
 
 // issueTokens completes the grant, makes its first OAuth 2.0 tokens, and has both kept.
-func (a *Issuer) issueTokens(ctx context.Context, g store.Grant, lifetime time.Duration, keep func(store.Grant, store.Tokens) error) (UserTokens, error) {
+func (a *Issuer) issueTokens(
+	ctx context.Context, g store.Grant, lifetime time.Duration, keep func(store.Grant, store.Tokens) error,
+) (UserTokens, error) {
 	if err := a.newGrant(ctx, &g); err != nil {
 		return UserTokens{}, err
 	}
@@ -351,7 +357,9 @@ func (a *Issuer) newTokens(scopes liked.Scope, lifetime time.Duration, at time.T
 
 // IssueOAuth1Token makes a grant of the user to the app and its OAuth 1.0a token, which has the permission level given
 // for as long as it lives. NotFound if there is no such app or user.
-func (a *Issuer) IssueOAuth1Token(ctx context.Context, app liked.AppID, user liked.UserID, access liked.Access) (token, secret string, err error) {
+func (a *Issuer) IssueOAuth1Token(
+	ctx context.Context, app liked.AppID, user liked.UserID, access liked.Access,
+) (token, secret string, err error) {
 	if access > liked.ReadWriteDirectMessages {
 		return "", "", liked.Errorf(liked.Invalid, "permission level %d is unknown", access)
 	}
@@ -388,7 +396,9 @@ func (a *Issuer) RedeemRequestToken(ctx context.Context, rt store.RequestToken, 
 }
 
 // issueOAuth1 completes the grant, makes its OAuth 1.0a token, and has both kept.
-func (a *Issuer) issueOAuth1(ctx context.Context, g store.Grant, keep func(store.Grant, store.OAuth1Token) error) (token, secret string, err error) {
+func (a *Issuer) issueOAuth1(
+	ctx context.Context, g store.Grant, keep func(store.Grant, store.OAuth1Token) error,
+) (token, secret string, err error) {
 	if err = a.newGrant(ctx, &g); err != nil {
 		return "", "", err
 	}

@@ -43,9 +43,12 @@ func (a *Auth) release(s *signed) {
 	a.scratch.Put(s)
 }
 
-// signedBy verifies the signature of a request, with the key of whom find finds, and remembers its nonce. s holds the
-// parameters afterwards. Without token, oauth_token may be missing. An error may be a coded one.
-func (a *Auth) signedBy(r *http.Request, text string, s *signed, token bool, find func(context.Context, *oauth1Header) (*caller, error)) (*caller, error) {
+// finder finds the caller that a header names, with the key of its signature.
+type finder func(context.Context, *oauth1Header) (*caller, error)
+
+// signedBy verifies the signature of a request, with the key of the caller that find finds, and remembers its nonce. s holds
+// the parameters afterwards. Without token, oauth_token may be missing. An error may be a coded one.
+func (a *Auth) signedBy(r *http.Request, text string, s *signed, token bool, find finder) (*caller, error) {
 	if err := s.parseHeader(text); err != nil {
 		return nil, coded{codeBadData, err}
 	}
@@ -84,27 +87,24 @@ func (a *Auth) signedBy(r *http.Request, text string, s *signed, token bool, fin
 	case err != nil:
 		return nil, err
 	case !fresh:
-		return nil, refuse("the oauth_nonce was used before with oauth_timestamp %d: each request, a retry too, needs a nonce of its own", timestamp)
+		return nil, refuse("the oauth_nonce was used before with oauth_timestamp %d: each request needs a nonce of its own", timestamp)
 	}
 	return c, nil
 }
 
-// coded is an error with the number that X gives it where it answers OAuth 1.0a requests with numbers.
+// coded is an error with X's number for it. Other packages find it by its method.
 type coded struct {
 	code string
 	error
 }
 
 func (c coded) Unwrap() error { return c.error }
-
-// Code returns the number to those who do not know the type.
-func (c coded) Code() string { return c.code }
+func (c coded) Code() string  { return c.code }
 
 const (
-	codeNotAuthenticated = "32"
-	codeBadToken         = "89"
-	codeTimestamp        = "135"
-	codeBadData          = "215"
+	codeBadToken  = "89"
+	codeTimestamp = "135"
+	codeBadData   = "215"
 )
 
 // check refuses what no signature makes right, and returns the timestamp. now is in seconds since 1970. Without token,
@@ -132,11 +132,13 @@ func (h *oauth1Header) check(now int64, token bool) (timestamp int64, err error)
 		return 0, coded{codeTimestamp, refuse("oauth_timestamp is not a number of seconds since 1970")}
 	}
 	timestamp = int64(n)
-	switch {
-	case timestamp < now-maxSkew:
-		return 0, coded{codeTimestamp, refuse("oauth_timestamp %d is %d s behind the server's clock; at most %d s are allowed", timestamp, now-timestamp, maxSkew)}
-	case timestamp > now+maxSkew:
-		return 0, coded{codeTimestamp, refuse("oauth_timestamp %d is %d s ahead of the server's clock; at most %d s are allowed", timestamp, timestamp-now, maxSkew)}
+	skew, side := now-timestamp, "behind"
+	if skew < 0 {
+		skew, side = -skew, "ahead of"
+	}
+	if skew > maxSkew {
+		return 0, coded{codeTimestamp, refuse("oauth_timestamp %d is %d s %s the server's clock; at most %d s are allowed",
+			timestamp, skew, side, maxSkew)}
 	}
 	return timestamp, nil
 }
@@ -219,7 +221,8 @@ func (a *Auth) readOAuth1Token(ctx context.Context, app liked.App, token string)
 	}
 	p.Access = kept.Access
 	if secret, err = a.Unseal(sealTokenSecret, string(kept.Token[:]), kept.SealedSecret); err != nil {
-		return nil, "", coded{codeBadToken, refuse("the secret of the oauth_token of user %d is lost: %v; the user has to consent again", grant.User, err)}
+		return nil, "", coded{codeBadToken, refuse("the secret of the oauth_token of user %d is lost: %v; the user has to consent again",
+			grant.User, err)}
 	}
 	return &caller{principal: p, grant: grant.ID}, secret, nil
 }
@@ -282,7 +285,7 @@ func (a *Auth) consumerApp(ctx context.Context, h *oauth1Header) (liked.App, err
 	return app, nil
 }
 
-// apiSecret refuses an app whose secret does not open: nobody can prove to be that app, until it has new API keys.
+// apiSecret refuses an app whose secret does not open: it cannot sign until it has new API keys.
 func (a *Issuer) apiSecret(app liked.App) (string, error) {
 	secret, err := a.Unseal(sealAPISecret, app.APIKey, app.SealedAPISecret)
 	if err != nil {
@@ -315,8 +318,8 @@ func (s *signer) take() *keyed {
 
 func (s *signer) give(k *keyed) { s.idle.Store(k) }
 
-// verify compares the signature with those for every base URL that the client may have signed, which is the one that
-// it called, as far as the client, the server and what is between them agree on what that is. s is normalized.
+// verify compares the signature with those for every base URL that the client may have signed: the one that it called, as far
+// as client, server and proxies agree on it. s is normalized.
 func (a *Auth) verify(r *http.Request, s *signed, by *signer) error {
 	var got [sha1.Size + 2]byte // what the decoder may write
 	n, err := base64.StdEncoding.Decode(got[:], []byte(s.header.signature[:min(len(s.header.signature), 29)]))
@@ -375,14 +378,9 @@ func readForm(r *http.Request) (string, error) {
 	}
 	body := r.Body
 	form, err := io.ReadAll(io.LimitReader(body, maxSigned+1))
-	switch {
-	case err != nil:
-		r.Body = replay{io.MultiReader(bytes.NewReader(form), failing{err}), body}
+	r.Body = replay{io.MultiReader(bytes.NewReader(form), body), body} // which ends, or fails, again as it did
+	if err != nil {
 		return "", &liked.Error{Kind: liked.Unauthorized, Msg: "the form body, which is signed, cannot be read", Err: err}
-	case len(form) > maxSigned:
-		r.Body = replay{io.MultiReader(bytes.NewReader(form), body), body}
-	default:
-		r.Body = replay{bytes.NewReader(form), body}
 	}
 	return string(form), nil
 }
@@ -392,7 +390,3 @@ type replay struct {
 	io.Reader
 	io.Closer
 }
-
-type failing struct{ err error }
-
-func (f failing) Read([]byte) (int, error) { return 0, f.err }
