@@ -179,7 +179,8 @@ func TestForgetWhatChanged(t *testing.T) {
 	check(t, err)
 	one, two := w.issue(t, liked.TweetRead), w.issue(t, liked.TweetRead)
 	callers := map[string]func() verdict{}
-	for name, token := range map[string]string{"one": one.AccessToken, "two": two.AccessToken, "other": other.AccessToken, "app": w.app1.Bearer} {
+	for name, token := range map[string]string{"one": one.AccessToken, "two": two.AccessToken, "other": other.AccessToken,
+		"app": w.app1.Bearer} {
 		callers[name] = func() verdict { return w.get(t, "Bearer "+token) }
 	}
 	nonce := 0
@@ -238,7 +239,8 @@ func TestChangeWhileCallerIsRead(t *testing.T) {
 	w := newWorld(t)
 	ctx := t.Context()
 	var token string
-	tokens := []string{w.issue(t, liked.TweetRead).AccessToken, w.issue(t, liked.TweetRead).AccessToken, w.issue(t, liked.TweetRead).AccessToken}
+	tokens := []string{w.issue(t, liked.TweetRead).AccessToken, w.issue(t, liked.TweetRead).AccessToken,
+		w.issue(t, liked.TweetRead).AccessToken}
 	for what, change := range map[string]func() error{
 		"user": func() error {
 			return w.store.UpdateUser(ctx, docsUser, func(u *liked.User) error { u.State = liked.Suspended; return nil })

@@ -204,8 +204,8 @@ const (
 )
 
 // Regenerate gives the app a new client secret, API key and secret, or app-only token, and returns the app as it is then.
-// What was there before is good for nothing from now on; tokens of users stay. NotFound if there is no such app of the
-// owner, Invalid for the client secret of a public app.
+// What was there before is refused from now on; tokens of users stay. NotFound if there is no such app of the owner, Invalid for
+// the client secret of a public app.
 func (a *Issuer) Regenerate(ctx context.Context, owner liked.UserID, id liked.AppID, what string) (app liked.App, s AppSecrets, err error) {
 	err = a.store.UpdateApp(ctx, id, func(stored *liked.App) (err error) {
 		if stored.Owner != owner {
@@ -234,9 +234,8 @@ func (a *Issuer) APISecret(ctx context.Context, id liked.AppID) (string, error) 
 	return a.apiSecret(app)
 }
 
-// Bearer returns the app's app-only token, percent-encoded as X sends it. Asking again gives the same token until it is
-// revoked, and then a new one. So it does if the old one was sealed with another key, and cannot be told: that one is
-// good for nothing from then on. NotFound if there is no such app.
+// Bearer returns the app's app-only token, percent-encoded as X sends it: the same each time until it is revoked, and then a
+// new one; a new one, too, in the place of one that was sealed with another key. NotFound if there is no such app.
 func (a *Issuer) Bearer(ctx context.Context, id liked.AppID) (string, error) {
 	for {
 		app, err := a.store.App(ctx, id)
@@ -250,7 +249,7 @@ func (a *Issuer) Bearer(ctx context.Context, id liked.AppID) (string, error) {
 			}
 		}
 		err = a.store.UpdateApp(ctx, id, func(app *liked.App) (err error) {
-			if app.BearerHash == before { // else somebody else made one meanwhile, and has told the app
+			if app.BearerHash == before { // else another call made one meanwhile
 				_, err = a.newSecrets(app, false, false, true)
 			}
 			return err

@@ -85,7 +85,8 @@ func TestNewAppConflict(t *testing.T) {
 func TestNewAppNamesAllMistakes(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	uris := []string{"/relative", "http://a/#b", "https://a/#", "JavaScript:alert(1)", "mso-offdap://x", "https:///path", "http://a b/", ":", ""}
+	uris := []string{"/relative", "http://a/#b", "https://a/#", "JavaScript:alert(1)", "mso-offdap://x", "https:///path", "http://a b/", ":",
+		""}
 	for range 3 {
 		uris = append(uris, "https://ok.example/cb?x=y")
 	}
@@ -236,7 +237,8 @@ func TestOtherSealKey(t *testing.T) {
 		BaseURL: func(r *http.Request) string { return "http://" + r.Host }})
 	check(t, err)
 	v := w.do(t, docsClient().request(t, "GET", w.url+"/2/users/me"))
-	if v.Kind != liked.Unauthorized || !strings.Contains(v.Reason, "the API secret of app 1 is lost") || !strings.Contains(v.Reason, "the app needs new API keys") {
+	if v.Kind != liked.Unauthorized || !strings.Contains(v.Reason, "the API secret of app 1 is lost") ||
+		!strings.Contains(v.Reason, "the app needs new API keys") {
 		t.Errorf("got %s: %s, want that the secret is lost and what to do", v.Kind, v.Reason)
 	}
 	token, err := w.auth.Bearer(t.Context(), w.app.ID)

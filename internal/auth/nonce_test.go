@@ -85,7 +85,8 @@ func TestOAuth1ReplayAfterRestart(t *testing.T) {
 	first := open()
 	w.auth = newAuth(t, first, w.clock)
 	check(t, first.AddUser(t.Context(), liked.User{ID: docsUser, Username: "ada", Name: "Ada", CreatedAt: w.clock.Now()}))
-	check(t, w.auth.AddApp(t.Context(), liked.App{ID: 1, Name: "docs", CreatedAt: w.clock.Now(), ClientID: "docs", APIKey: docsKey}, docsSecret))
+	check(t, w.auth.AddApp(t.Context(), liked.App{ID: 1, Name: "docs", CreatedAt: w.clock.Now(), ClientID: "docs", APIKey: docsKey},
+		docsSecret))
 	check(t, w.auth.AddOAuth1Token(t.Context(), 1, docsUser, docsToken, docsTokenSecret))
 	client := docsClient()
 	wantOK(t, w.do(t, client.request(t, "GET", w.url+"/2/users/me")))

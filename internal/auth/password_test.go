@@ -41,7 +41,8 @@ func TestCheckPasswordTakesAsLong(t *testing.T) {
 		{"ADA", right, ""}, {"ada", strings.Repeat("x", 2000), "the password is wrong"}, {"ada", "", "the password is wrong"},
 		{"empty", "", "no password"}, {"nobody", right, "no such user"},
 	} {
-		if _, why, err := w.auth.CheckPassword(t.Context(), tt.name, tt.password); err != nil || (why == "") != (tt.why == "") || !strings.Contains(why, tt.why) {
+		if _, why, err := w.auth.CheckPassword(t.Context(), tt.name, tt.password); err != nil || (why == "") != (tt.why == "") ||
+			!strings.Contains(why, tt.why) {
 			t.Errorf("%s: %q, %v", tt.name, why, err)
 		}
 	}

@@ -59,7 +59,8 @@ func TestPanicked(t *testing.T) {
 	if err := recovered(nil); err != nil {
 		t.Errorf("without a panic: %v", err)
 	}
-	if err := recovered(errors.New("boom")); err == nil || !strings.Contains(err.Error(), "boom") || !strings.Contains(err.Error(), "exchange_test.go") {
+	if err := recovered(errors.New("boom")); err == nil || !strings.Contains(err.Error(), "boom") ||
+		!strings.Contains(err.Error(), "exchange_test.go") {
 		t.Errorf("a panic became %v, which does not say where", err)
 	}
 	defer func() {

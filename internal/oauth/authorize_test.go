@@ -82,7 +82,8 @@ func TestAuthorizeFaults(t *testing.T) {
 			t.Errorf("%s: %d, to %q", name, r.status, r.location)
 		}
 	}
-	if r := dev.browser().get(t, authorizePath+"?"+dev.ask(dev.conf, "redirect_uri", "myapp:other").Encode()); !strings.Contains(r.body, "myapp:back") {
+	if r := dev.browser().get(t, authorizePath+"?"+dev.ask(dev.conf, "redirect_uri", "myapp:other").Encode()); !strings.Contains(r.body,
+		"myapp:back") {
 		t.Error("a developer does not see what is registered")
 	}
 	check(t, s.store.UpdateApp(t.Context(), s.conf.ID, func(a *liked.App) error { a.State = liked.AppSuspended; return nil }))
@@ -97,13 +98,16 @@ func TestRedirect(t *testing.T) {
 	s := newSite(t, nil)
 	b := s.browser()
 	b.signIn(t, "ada")
-	for _, state := range []string{"st", "a+b/c==", "a b", "100%", "%41", "ü\xff\x01\n", `"><script>`, "a&code=x#y", strings.Repeat("s", 4096)} {
-		for uri, start := range map[string]string{callback: callback + "&", "myapp:back": "myapp:back?", "http://localhost:3000/callback": "http://localhost:3000/callback?"} {
+	for _, state := range []string{"st", "a+b/c==", "a b", "100%", "%41", "ü\xff\x01\n", `"><script>`, "a&code=x#y",
+		strings.Repeat("s", 4096)} {
+		for uri, start := range map[string]string{callback: callback + "&", "myapp:back": "myapp:back?",
+			"http://localhost:3000/callback": "http://localhost:3000/callback?"} {
 			link := authorizePath + "?" + s.ask(s.public, "state", state, "redirect_uri", uri).Encode()
 			r := b.consent(t, link, "allow")
 			rest, ok := strings.CutPrefix(r.location, start+"state=")
 			sent, code, ok2 := strings.Cut(rest, "&code=")
-			if got, err := url.PathUnescape(sent); r.status != 302 || !ok || !ok2 || err != nil || got != state || strings.Contains(sent, "+") || len(code) != 91 {
+			if got, err := url.PathUnescape(sent); r.status != 302 || !ok || !ok2 || err != nil || got != state || strings.Contains(sent, "+") ||
+				len(code) != 91 {
 				t.Errorf("%q to %s: %d %q", state, uri, r.status, r.location)
 			}
 			r = b.consent(t, link, "deny")
@@ -283,7 +287,8 @@ func TestAutoConsent(t *testing.T) {
 	if s.last().User != s.ada.ID {
 		t.Errorf("the token is of user %d", s.last().User)
 	}
-	if r := s.browser().get(t, authorizePath+"?"+s.ask(s.public, "redirect_uri", "https://evil.example/").Encode()); r.status != 400 || r.location != "" {
+	if r := s.browser().get(t, authorizePath+"?"+s.ask(s.public, "redirect_uri", "https://evil.example/").Encode()); r.status != 400 ||
+		r.location != "" {
 		t.Errorf("a fault: %d %q", r.status, r.location)
 	}
 }

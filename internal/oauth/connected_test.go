@@ -22,7 +22,8 @@ func TestConnectedApps(t *testing.T) {
 	phone := s.tokens(t, s.redeem(t, s.public, ada.code(t, s.public)))
 	bobs := s.tokens(t, s.redeem(t, s.conf, bob.code(t, s.conf)))
 	page := ada.get(t, path)
-	if n := strings.Count(page.body, "Shop"); page.status != 200 || n == 0 || !strings.Contains(page.body, "Phone") || strings.Contains(page.body, "Other") {
+	if n := strings.Count(page.body, "Shop"); page.status != 200 || n == 0 || !strings.Contains(page.body, "Phone") ||
+		strings.Contains(page.body, "Other") {
 		t.Fatalf("%d: %s", page.status, page.body)
 	}
 	form := page.form()
@@ -42,7 +43,8 @@ func TestConnectedApps(t *testing.T) {
 	if s.works(one.AccessToken) || s.works(two.AccessToken) || s.refresh(t, s.conf, one.RefreshToken).status == 200 {
 		t.Error("an OAuth 2.0 token outlived it")
 	}
-	if _, err := s.auth.Authenticate(s.signed(s.conf, v.Get("oauth_token"), v.Get("oauth_token_secret")).request(t, "GET", s.url+"/2/users/me")); err == nil {
+	if _, err := s.auth.Authenticate(s.signed(s.conf, v.Get("oauth_token"), v.Get("oauth_token_secret")).request(t, "GET",
+		s.url+"/2/users/me")); err == nil {
 		t.Error("the OAuth 1.0a token outlived it")
 	}
 	if !s.works(phone.AccessToken) || !s.works(bobs.AccessToken) {
@@ -100,7 +102,8 @@ func TestNamesAreText(t *testing.T) {
 		}
 	}
 	var m map[string]any
-	if r := b.get(t, authorizePath+"?"+s.ask(s.conf, "scope", `"><script>`).Encode()); strings.Contains(r.body, "<script>") || json.Unmarshal([]byte(r.body), &m) == nil {
+	if r := b.get(t, authorizePath+"?"+s.ask(s.conf, "scope", `"><script>`).Encode()); strings.Contains(r.body, "<script>") ||
+		json.Unmarshal([]byte(r.body), &m) == nil {
 		t.Error("a scope is markup")
 	}
 }

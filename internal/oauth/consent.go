@@ -27,7 +27,7 @@ type linkFault struct {
 
 func (f *linkFault) Error() string { return f.why }
 
-// faultPage shows a fault: the reason only to the app's owner, or to everybody in development.
+// faultPage shows a fault: the reason only to the app's owner, and in development.
 func (c *Call) faultPage(f *linkFault) (web.Page, error) {
 	s, err := c.readSession()
 	if err != nil {

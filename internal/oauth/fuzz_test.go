@@ -17,7 +17,8 @@ import (
 func FuzzTokenParameters(f *testing.F) {
 	for _, seed := range [][3]string{
 		{"grant_type=refresh_token", "form", "refresh_token=x&client_id=a%2Bb+c"}, {"", "json", `{"code":"x","n":1,"code_verifier":"ü"}`},
-		{"code=1&code=2", "form", ""}, {"a=%zz", "form", "&&=&a"}, {"", "json", `{"a":"1"}{}`}, {"", "json", `{"a":"1","a":"2"}`}, {"", "text", "a=b"},
+		{"code=1&code=2", "form", ""}, {"a=%zz", "form", "&&=&a"}, {"", "json", `{"a":"1"}{}`}, {"", "json", `{"a":"1","a":"2"}`},
+		{"", "text", "a=b"},
 	} {
 		f.Add(seed[0], seed[1], seed[2])
 	}
@@ -85,7 +86,8 @@ func FuzzBasic(f *testing.F) {
 // FuzzRedirectURI: what may be registered stands in a Location header as it is, and what is added to it is what a client
 // reads there, beside the URI's own query.
 func FuzzRedirectURI(f *testing.F) {
-	for _, seed := range []string{"http://127.0.0.1:3000/callback", "myapp:back?x", "https://a.example/?", "https://a.example/?a=b&", "javascript:alert(1)",
+	for _, seed := range []string{"http://127.0.0.1:3000/callback", "myapp:back?x", "https://a.example/?", "https://a.example/?a=b&",
+		"javascript:alert(1)",
 		"http://a/\r\nSet-Cookie: x", "HTTP://A/%0d%0a", "a:b#c", "http://a@b/", "http://[::1]:1/", "custom.scheme://x/y?z=%zz"} {
 		f.Add(seed, "st&ate=+ %")
 	}

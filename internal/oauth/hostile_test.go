@@ -18,8 +18,10 @@ import (
 
 // hostile is text that no field of a form is meant to hold.
 var hostile = map[string]string{
-	"NUL": "a\x00b", "no UTF-8": "a\xff\xfeb", "surrogate": "\xed\xa0\x80", "overlong": strings.Repeat("x", 40_000), "newlines": "a\r\nb: c", "control": "\x1b[2J\x7f",
-	"id beyond 64 bits": "18446744073709551616", "id beyond 63 bits": "9223372036854775808", "negative id": "-1", "percent": "%00%ff", "emoji": "💥",
+	"NUL": "a\x00b", "no UTF-8": "a\xff\xfeb", "surrogate": "\xed\xa0\x80", "overlong": strings.Repeat("x", 40_000), "newlines": "a\r\nb: c",
+	"control":           "\x1b[2J\x7f",
+	"id beyond 64 bits": "18446744073709551616", "id beyond 63 bits": "9223372036854775808", "negative id": "-1", "percent": "%00%ff",
+	"emoji": "💥",
 }
 
 // Whatever stands in any field of any form, of a query or of a header, is answered with success or a refusal, never with a
@@ -49,7 +51,8 @@ func TestHostileInput(t *testing.T) {
 			return url.Values{"grant_type": {"authorization_code"}, "code": {"x"}, "redirect_uri": {callback}, "code_verifier": {verifier}}
 		}},
 		{"good code", "POST", "/2/oauth2/token", conf, func() url.Values {
-			return url.Values{"grant_type": {"authorization_code"}, "code": {b.code(t, s.conf)}, "redirect_uri": {callback}, "code_verifier": {verifier}}
+			return url.Values{"grant_type": {"authorization_code"}, "code": {b.code(t, s.conf)}, "redirect_uri": {callback},
+				"code_verifier": {verifier}}
 		}},
 		{"refresh", "POST", "/2/oauth2/token", "", func() url.Values {
 			return url.Values{"grant_type": {"refresh_token"}, "refresh_token": {"x"}, "client_id": {s.public.ClientID}}
@@ -115,7 +118,8 @@ func TestHostileInput(t *testing.T) {
 			if len(authorization) > 20_000 {
 				authorization = authorization[:8000]
 			}
-			for _, target := range []string{"/2/oauth2/token", "/2/oauth2/revoke", "/oauth2/token", "/oauth2/invalidate_token", "/oauth/request_token"} {
+			for _, target := range []string{"/2/oauth2/token", "/2/oauth2/revoke", "/oauth2/token", "/oauth2/invalidate_token",
+				"/oauth/request_token"} {
 				r := newRequest(t, "POST", s.url+target, "grant_type=client_credentials")
 				r.Header.Set("Content-Type", form)
 				r.Header.Set("Authorization", authorization)
@@ -127,10 +131,12 @@ func TestHostileInput(t *testing.T) {
 		if len(text) > 1000 {
 			text = text[:1000]
 		}
-		for _, c := range []client{s.signed(liked.App{APIKey: text}, "", ""), s.signed(s.conf, text, ""), s.signed(s.conf, "", "", [2]string{"oauth_callback", text}),
+		for _, c := range []client{s.signed(liked.App{APIKey: text}, "", ""), s.signed(s.conf, text, ""),
+			s.signed(s.conf, "", "", [2]string{"oauth_callback", text}),
 			s.signed(s.conf, "", "", [2]string{"oauth_verifier", text}), s.signed(s.conf, "", "", [2]string{text, text}),
 			s.signed(s.conf, "", "", [2]string{"x_auth_access_type", text}, [2]string{"oauth_callback", "oob"})} {
-			for _, target := range []string{"/oauth/request_token", "/oauth/access_token", "/1.1/oauth/invalidate_token", "/oauth2/invalidate_token"} {
+			for _, target := range []string{"/oauth/request_token", "/oauth/access_token", "/1.1/oauth/invalidate_token",
+				"/oauth2/invalidate_token"} {
 				if got := s.call(t, c, "POST", target, ""); got.status >= 500 {
 					t.Errorf("%s: %s in a signature: %d: %s", target, name, got.status, s.last().Why)
 				}

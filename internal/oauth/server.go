@@ -35,7 +35,7 @@ type Options struct {
 	// PublicURL is where browsers reach the server, as "scheme://host[:port]", if that is known.
 	PublicURL string
 
-	// Explain tells everybody what only the operator and an app's owner may know: why a request was refused, and what
+	// Explain tells every client what only the operator and an app's owner may know: why a request was refused, and what
 	// would have been right. For development only.
 	Explain bool
 

@@ -29,7 +29,7 @@ type session struct {
 	read   bool
 	cookie string // "" for none
 	id     store.Hash
-	user   liked.User // ID 0: nobody is signed in
+	user   liked.User // ID 0: not signed in
 }
 
 // secure reports whether the browser speaks HTTPS, as far as is known.

@@ -34,7 +34,8 @@ func TestSession(t *testing.T) {
 	}
 	in := b.post(t, "/login", with(page.form(), "username", "ada", "password", password))
 	first := in.cookie("liked_session")
-	if in.status != 303 || first == nil || first.Value == guest.Value || len(first.Value) < 43 || !first.HttpOnly || first.SameSite != http.SameSiteLaxMode {
+	if in.status != 303 || first == nil || first.Value == guest.Value || len(first.Value) < 43 || !first.HttpOnly ||
+		first.SameSite != http.SameSiteLaxMode {
 		t.Fatalf("%d, cookie %v", in.status, first)
 	}
 	s.secret(first.Value)
@@ -50,7 +51,8 @@ func TestSession(t *testing.T) {
 		b.header.Set("Cookie", "liked_session="+cookie)
 		return strings.Contains(b.get(t, "/settings/connected_apps").body, "@ada")
 	}
-	if !signedIn(first.Value) || signedIn(guest.Value) || signedIn(strings.Replace(first.Value, "11-", "12-", 1)) || signedIn("11-") || signedIn("11") {
+	if !signedIn(first.Value) || signedIn(guest.Value) || signedIn(strings.Replace(first.Value, "11-", "12-", 1)) || signedIn("11-") ||
+		signedIn("11") {
 		t.Error("a session is known by its cookie, and by nothing else")
 	}
 
@@ -171,7 +173,8 @@ func TestNoEnumeration(t *testing.T) {
 	if r := try("empty", ""); r.status != 401 {
 		t.Errorf("no password at all: %d", r.status)
 	}
-	if r := try("bob", password); r.status != 403 || !strings.Contains(r.body, "This account is suspended.") || r.cookie("liked_session") != nil {
+	if r := try("bob", password); r.status != 403 || !strings.Contains(r.body, "This account is suspended.") ||
+		r.cookie("liked_session") != nil {
 		t.Errorf("suspended, with the right password: %d", r.status)
 	}
 }
@@ -286,7 +289,8 @@ func TestPageHeaders(t *testing.T) {
 	b := s.browser()
 	pages := map[string]reply{"sign-in": b.get(t, "/login"), "fault": b.get(t, authorizePath), "trouble": b.post(t, "/login", url.Values{})}
 	b.signIn(t, "ada")
-	for _, path := range []string{"/settings/connected_apps", "/developer", "/developer/apps/1", authorizePath + "?" + s.ask(s.conf).Encode()} {
+	for _, path := range []string{"/settings/connected_apps", "/developer", "/developer/apps/1",
+		authorizePath + "?" + s.ask(s.conf).Encode()} {
 		pages[path] = b.get(t, path)
 	}
 	for name, r := range pages {
@@ -320,7 +324,8 @@ func TestHashPassword(t *testing.T) {
 		t.Errorf("%s, %s", one, two)
 	}
 	for _, bad := range []string{"", "1234567", "1234567\xff", strings.Repeat("x", 1025)} {
-		if _, err := s.auth.HashPassword(t.Context(), bad); err == nil || liked.KindOf(err) != liked.Invalid || bad != "" && strings.Contains(err.Error(), bad) {
+		if _, err := s.auth.HashPassword(t.Context(), bad); err == nil || liked.KindOf(err) != liked.Invalid || bad != "" &&
+			strings.Contains(err.Error(), bad) {
 			t.Errorf("%.10q: %v", bad, err)
 		}
 	}

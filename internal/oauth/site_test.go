@@ -62,7 +62,8 @@ func newSite(t testing.TB, change func(*oauth.Options)) *site {
 	s.auth = newAuth(t, s.store, s.clock)
 	ctx := t.Context()
 	// A hash says itself what it cost, and this one was cheap.
-	hash := "$argon2id$v=19$m=64,t=1,p=1$c29tZXNhbHQ$" + base64.RawStdEncoding.EncodeToString(argon2.IDKey([]byte(password), []byte("somesalt"), 1, 64, 1, 32))
+	hash := "$argon2id$v=19$m=64,t=1,p=1$c29tZXNhbHQ$" + base64.RawStdEncoding.EncodeToString(argon2.IDKey([]byte(password),
+		[]byte("somesalt"), 1, 64, 1, 32))
 	for i, u := range []*liked.User{&s.ada, &s.bob} {
 		*u = liked.User{ID: liked.UserID(11 + i), Username: []string{"ada", "bob"}[i], Name: []string{"Ada", "Bob"}[i], CreatedAt: s.clock.Now()}
 		check(t, s.store.AddUser(ctx, *u))
@@ -119,7 +120,8 @@ func pages(t testing.TB, o oauth.Options) http.Handler {
 	t.Helper()
 	h, err := oauth.New(o)
 	check(t, err)
-	hooks, err := webhook.New(t.Context(), webhook.Options{Store: o.Store, Secret: o.Auth.APISecret, Now: o.Now, Logger: slog.New(slog.DiscardHandler),
+	hooks, err := webhook.New(t.Context(), webhook.Options{Store: o.Store, Secret: o.Auth.APISecret, Now: o.Now,
+		Logger: slog.New(slog.DiscardHandler),
 		Render: func(context.Context, liked.Subscription, liked.LikeEvent) ([]byte, error) { return nil, nil }})
 	check(t, err)
 	p, err := portal.New(portal.Options{Sessions: h, Auth: o.Auth, Store: o.Store, Hooks: hooks})
@@ -190,7 +192,10 @@ func (s *site) browser() *browser {
 	if err != nil {
 		panic(err)
 	}
-	return &browser{s: s, client: http.Client{Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
+	return &browser{s: s, client: http.Client{Jar: jar, CheckRedirect: func(*http.Request,
+		[]*http.Request) error {
+		return http.ErrUseLastResponse
+	}},
 		header: http.Header{"Sec-Fetch-Site": {"same-origin"}}}
 }
 

@@ -33,10 +33,11 @@ var (
 	invalidToken     = &Refusal{Status: 401, Code: "89", Text: "Invalid or expired token."}
 	outOfBounds      = &Refusal{Status: 401, Code: "135", Text: "Timestamp out of bounds."}
 	badData          = &Refusal{Status: 400, Code: "215", Text: "Bad Authentication data."}
-	badCallback      = &Refusal{Status: 403, Code: "415", Text: "Callback URL not approved for this client application. Approved callback URLs can be adjusted in your application settings"}
-	suspendedApp     = &Refusal{Status: 403, Code: "416", Text: "Invalid / suspended application"}
-	desktopApp       = &Refusal{Status: 401, Code: "417", Text: "Desktop applications only support the oauth_callback value 'oob'"}
-	tooMany          = &Refusal{Status: 429, Code: "88", Text: "Rate limit exceeded"}
+	badCallback      = &Refusal{Status: 403, Code: "415", Text: "Callback URL not approved for this client application. " +
+		"Approved callback URLs can be adjusted in your application settings"}
+	suspendedApp = &Refusal{Status: 403, Code: "416", Text: "Invalid / suspended application"}
+	desktopApp   = &Refusal{Status: 401, Code: "417", Text: "Desktop applications only support the oauth_callback value 'oob'"}
+	tooMany      = &Refusal{Status: 429, Code: "88", Text: "Rate limit exceeded"}
 
 	badVerifier1   = &Refusal{Status: 401, Text: "Error processing your OAuth request: Invalid oauth_verifier parameter"}
 	noRequestToken = &Refusal{Status: 401, Text: "Request token missing"}

@@ -16,7 +16,8 @@ import (
 
 // signed returns a client that signs for the app, with a nonce and a timestamp of its own.
 func (s *site) signed(app liked.App, token, tokenSecret string, extra ...[2]string) client {
-	secret := map[liked.AppID]string{s.conf.ID: s.confKeys.APISecret, s.other.ID: s.otherKeys.APISecret, s.public.ID: s.noSecret.APISecret}[app.ID]
+	secret := map[liked.AppID]string{s.conf.ID: s.confKeys.APISecret, s.other.ID: s.otherKeys.APISecret,
+		s.public.ID: s.noSecret.APISecret}[app.ID]
 	return client{app.APIKey, secret, token, tokenSecret, fmt.Sprint("n", s.nonces.Add(1)), fmt.Sprint(s.clock.Now().Unix()), "1.0", extra}
 }
 
@@ -45,7 +46,8 @@ func (s *site) values(t testing.TB, r reply) url.Values {
 // begin returns a request token.
 func (s *site) begin(t testing.TB, app liked.App, callback string, extra ...[2]string) (token, secret string) {
 	t.Helper()
-	v := s.values(t, s.call(t, s.signed(app, "", "", append(extra, [2]string{"oauth_callback", callback})...), "POST", "/oauth/request_token", ""))
+	v := s.values(t, s.call(t, s.signed(app, "", "", append(extra, [2]string{"oauth_callback", callback})...), "POST",
+		"/oauth/request_token", ""))
 	return v.Get("oauth_token"), v.Get("oauth_token_secret")
 }
 
@@ -69,7 +71,8 @@ func TestThreeLegs(t *testing.T) {
 	s := newSite(t, nil)
 	b := s.browser()
 	first := s.call(t, s.signed(s.conf, "", "", [2]string{"oauth_callback", callback}), "POST", "/oauth/request_token", "")
-	if !regexp.MustCompile(`^oauth_token=[A-Za-z0-9_-]{27}&oauth_token_secret=[A-Za-z0-9]{32}&oauth_callback_confirmed=true$`).MatchString(first.body) {
+	shape := regexp.MustCompile(`^oauth_token=[A-Za-z0-9_-]{27}&oauth_token_secret=[A-Za-z0-9]{32}&oauth_callback_confirmed=true$`)
+	if !shape.MatchString(first.body) {
 		t.Errorf("got %s", first.body)
 	}
 	v := s.values(t, first)
@@ -87,7 +90,8 @@ func TestThreeLegs(t *testing.T) {
 		t.Errorf("got %q", r.location)
 	}
 	last := s.finish(t, s.conf, token, secret, s.secret(verifierOf(t, r, token)))
-	if !regexp.MustCompile(`^oauth_token=11-[A-Za-z0-9]{40}&oauth_token_secret=[A-Za-z0-9]{45}&user_id=11&screen_name=ada$`).MatchString(last.body) {
+	shape = regexp.MustCompile(`^oauth_token=11-[A-Za-z0-9]{40}&oauth_token_secret=[A-Za-z0-9]{45}&user_id=11&screen_name=ada$`)
+	if !shape.MatchString(last.body) {
 		t.Errorf("got %s", last.body)
 	}
 	v = s.values(t, last)
@@ -105,11 +109,13 @@ func TestThreeLegs(t *testing.T) {
 			v = s.threeLegs(t, b, s.conf)
 		}
 		c := s.signed(s.conf, v.Get("oauth_token"), v.Get("oauth_token_secret"))
-		if r := s.call(t, c, "POST", "/1.1/oauth/invalidate_token"+suffix, ""); r.status != 200 || r.body != `{"access_token":"`+v.Get("oauth_token")+`"}` {
+		if r := s.call(t, c, "POST", "/1.1/oauth/invalidate_token"+suffix, ""); r.status != 200 ||
+			r.body != `{"access_token":"`+v.Get("oauth_token")+`"}` {
 			t.Errorf("invalidate: %d %s", r.status, r.body)
 		}
 		c = s.signed(s.conf, v.Get("oauth_token"), v.Get("oauth_token_secret"))
-		if r := s.call(t, c, "POST", "/1.1/oauth/invalidate_token"+suffix, ""); r.status != 401 || !strings.Contains(r.body, `<error code="89">Invalid or expired token.</error>`) {
+		if r := s.call(t, c, "POST", "/1.1/oauth/invalidate_token"+suffix, ""); r.status != 401 ||
+			!strings.Contains(r.body, `<error code="89">Invalid or expired token.</error>`) {
 			t.Errorf("invalidate again: %d %s", r.status, r.body)
 		}
 	}
@@ -221,7 +227,8 @@ func TestPIN(t *testing.T) {
 	}
 	s.secret(pin)
 	for range 9 {
-		if r := s.finish(t, s.conf, token, secret, "0000000"); r.status != 401 || r.body != "Error processing your OAuth request: Invalid oauth_verifier parameter" ||
+		if r := s.finish(t, s.conf, token, secret, "0000000"); r.status != 401 ||
+			r.body != "Error processing your OAuth request: Invalid oauth_verifier parameter" ||
 			r.header.Get("Content-Type") != "text/plain;charset=utf-8" {
 			t.Fatalf("a wrong PIN: %d %s", r.status, r.body)
 		}
@@ -250,11 +257,13 @@ func TestThreeLegsRefused(t *testing.T) {
 		t.Errorf("before the consent: %d %s", early.status, early.body)
 	}
 	r := b.consent(t, "/oauth/authorize?oauth_token="+token, "deny")
-	if r.status != 200 || r.location != "" || !strings.Contains(r.body, `href="`+strings.ReplaceAll(callback, "&", "&amp;")+`&amp;denied=`+token+`"`) {
+	if r.status != 200 || r.location != "" || !strings.Contains(r.body,
+		`href="`+strings.ReplaceAll(callback, "&", "&amp;")+`&amp;denied=`+token+`"`) {
 		t.Errorf("cancelled: %d %q", r.status, r.location)
 	}
-	for name, r := range map[string]reply{"cancelled, authorize": b.get(t, "/oauth/authorize?oauth_token="+token), "unknown": b.get(t, "/oauth/authorize?oauth_token=x"),
-		"none": b.get(t, "/oauth/authenticate"), "two": b.get(t, "/oauth/authorize?oauth_token=x&oauth_token=y")} {
+	for name, r := range map[string]reply{"cancelled, authorize": b.get(t, "/oauth/authorize?oauth_token="+token),
+		"unknown": b.get(t, "/oauth/authorize?oauth_token=x"),
+		"none":    b.get(t, "/oauth/authenticate"), "two": b.get(t, "/oauth/authorize?oauth_token=x&oauth_token=y")} {
 		if r.status != 400 || r.location != "" || !strings.Contains(r.body, "Something went wrong") {
 			t.Errorf("%s: %d %q", name, r.status, r.location)
 		}
@@ -347,7 +356,8 @@ func TestAuthenticate(t *testing.T) {
 	if forced.status != 200 || forced.form().Get("return") == "" || !strings.Contains(forced.body, `value="bob"`) {
 		t.Errorf("force_login: %d", forced.status)
 	}
-	if r := b.post(t, "/login", with(forced.form(), "username", "bob", "password", password)); !strings.HasPrefix(r.location, "/oauth/authenticate?oauth_token=") || strings.Contains(r.location, "force") {
+	if r := b.post(t, "/login", with(forced.form(), "username", "bob", "password", password)); !strings.HasPrefix(r.location,
+		"/oauth/authenticate?oauth_token=") || strings.Contains(r.location, "force") {
 		t.Errorf("after force_login: %q", r.location)
 	}
 	if r := b.get(t, link()); r.status != 200 || r.form().Get("request") == "" {
@@ -423,18 +433,23 @@ func TestOAuth1Errors(t *testing.T) {
 		{"wrong secret", ask(func(c *client) { c.secret = "x" }), 401, "32", "Could not authenticate you."},
 		{"nonce used", used, 401, "32", "Could not authenticate you."},
 		{"old timestamp", ask(func(c *client) { c.timestamp = fmt.Sprint(s.clock.Now().Unix() - 301) }), 401, "135", "Timestamp out of bounds."},
-		{"future timestamp", ask(func(c *client) { c.timestamp = fmt.Sprint(s.clock.Now().Unix() + 301) }), 401, "135", "Timestamp out of bounds."},
+		{"future timestamp", ask(func(c *client) { c.timestamp = fmt.Sprint(s.clock.Now().Unix() + 301) }), 401, "135",
+			"Timestamp out of bounds."},
 		{"no timestamp", ask(func(c *client) { c.timestamp = "soon" }), 401, "135", "Timestamp out of bounds."},
-		{"other callback", ask(set("oauth_callback", "https://evil.example/")), 403, "415", "Callback URL not approved for this client application. Approved callback URLs can be adjusted in your application settings"},
-		{"callback with more", ask(set("oauth_callback", callback+"&x=1")), 403, "415", "Callback URL not approved for this client application. Approved callback URLs can be adjusted in your application settings"},
-		{"suspended app", ask(func(c *client) { c.key, c.secret = s.other.APIKey, s.otherKeys.APISecret }), 403, "416", "Invalid / suspended application"},
+		{"other callback", ask(set("oauth_callback", "https://evil.example/")), 403, "415",
+			"Callback URL not approved for this client application. Approved callback URLs can be adjusted in your application settings"},
+		{"callback with more", ask(set("oauth_callback", callback+"&x=1")), 403, "415",
+			"Callback URL not approved for this client application. Approved callback URLs can be adjusted in your application settings"},
+		{"suspended app", ask(func(c *client) { c.key, c.secret = s.other.APIKey, s.otherKeys.APISecret }), 403, "416",
+			"Invalid / suspended application"},
 	} {
 		for _, accept := range []string{"", "application/json, text/plain, */*", "*/*"} {
 			r := tt.make()
 			if accept != "" {
 				r.Header.Set("Accept", accept)
 			}
-			want, contentType := `<?xml version='1.0' encoding='UTF-8'?><errors><error code="`+tt.code+`">`+tt.text+`</error></errors>`, "application/xml;charset=utf-8"
+			want, contentType := `<?xml version='1.0' encoding='UTF-8'?><errors><error code="`+tt.code+`">`+tt.text+`</error></errors>`,
+				"application/xml;charset=utf-8"
 			if strings.Contains(accept, "json") {
 				want, contentType = `{"errors":[{"code":`+tt.code+`,"message":"`+tt.text+`"}]}`, "application/json; charset=utf-8"
 			}
@@ -450,7 +465,8 @@ func TestOAuth1Errors(t *testing.T) {
 	app, err := s.store.App(t.Context(), desktop.ID)
 	check(t, err)
 	secrets.key, secrets.secret = app.APIKey, s.secret(keys.APISecret)
-	if r := s.call(t, secrets, "POST", "/oauth/request_token", ""); r.status != 401 || !strings.Contains(r.body, `<error code="417">Desktop applications only support the oauth_callback value 'oob'</error>`) {
+	if r := s.call(t, secrets, "POST", "/oauth/request_token", ""); r.status != 401 ||
+		!strings.Contains(r.body, `<error code="417">Desktop applications only support the oauth_callback value 'oob'</error>`) {
 		t.Errorf("no callback registered: %d %s", r.status, r.body)
 	}
 	secrets.nonce, secrets.extra[0][1] = "n2", "oob"
@@ -488,7 +504,8 @@ func TestInvalidateBySignature(t *testing.T) {
 	b := s.browser()
 	b.signIn(t, "ada")
 	form := "access_token=" + url.QueryEscape(s.otherKeys.Bearer)
-	if r := s.call(t, s.signed(s.conf, "", ""), "POST", "/oauth2/invalidate_token", form); r.status != 403 || r.body != tellUnverified || !s.works(s.otherKeys.Bearer) {
+	if r := s.call(t, s.signed(s.conf, "", ""), "POST", "/oauth2/invalidate_token", form); r.status != 403 || r.body != tellUnverified ||
+		!s.works(s.otherKeys.Bearer) {
 		t.Errorf("the token of another app: %d %s", r.status, r.body)
 	}
 	wrong := s.signed(s.other, "", "")
@@ -501,7 +518,8 @@ func TestInvalidateBySignature(t *testing.T) {
 	}
 	v := s.threeLegs(t, b, s.conf)
 	form = "access_token=" + url.QueryEscape(s.confKeys.Bearer)
-	if r := s.call(t, s.signed(s.conf, v.Get("oauth_token"), v.Get("oauth_token_secret")), "POST", "/oauth2/invalidate_token", form); r.status != 200 || s.works(s.confKeys.Bearer) {
+	if r := s.call(t, s.signed(s.conf, v.Get("oauth_token"), v.Get("oauth_token_secret")), "POST", "/oauth2/invalidate_token",
+		form); r.status != 200 || s.works(s.confKeys.Bearer) {
 		t.Errorf("with a token: %d %s: %s", r.status, r.body, s.last().Why)
 	}
 }

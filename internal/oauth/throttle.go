@@ -78,7 +78,7 @@ func (c *Call) throttle(username, device string, known bool) (a *attempt, ok boo
 	return a, ok
 }
 
-// origin returns what stands for one guesser, and for all that one may have many of.
+// origin returns the address as one guesser's, and the network that it is in.
 func origin(address string) (one, network string) {
 	ip, err := netip.ParseAddr(strings.Trim(address, "[]"))
 	if err != nil || !ip.Is6() || ip.Is4In6() {

@@ -25,15 +25,17 @@ var (
 	badVerifier = invalidRequest("Value passed for the code verifier did not match the code challenge.")
 	badRedirect = invalidRequest("Value passed for the redirect uri did not match the uri of the authorization code.")
 	badToken    = invalidRequest("Value passed for the token was invalid.")
-	badGrant    = invalidRequest("Value passed for the grant type was invalid. Grant type should be one of [authorization_code, refresh_token].")
-	badClient   = &Refusal{Status: http.StatusUnauthorized, Code: "invalid_client", Text: "Value passed for the client id was invalid."}
-	noClient    = &Refusal{Status: http.StatusUnauthorized, Code: "unauthorized_client", Text: "Missing valid authorization header"}
+	badGrant    = invalidRequest("Value passed for the grant type was invalid. " +
+		"Grant type should be one of [authorization_code, refresh_token].")
+	badClient = &Refusal{Status: http.StatusUnauthorized, Code: "invalid_client", Text: "Value passed for the client id was invalid."}
+	noClient  = &Refusal{Status: http.StatusUnauthorized, Code: "unauthorized_client", Text: "Missing valid authorization header"}
 )
 
 // inOAuth2 answers with an error of RFC 6749, 5.2, without the WWW-Authenticate header that it asks for with 401: X sends
 // none, and some clients cannot read it.
 func inOAuth2(_ *Call, f *Refusal) *Answer {
-	return &Answer{status: f.Status, contentType: jsonOAuth2, body: object("error", cmp.Or(f.Code, "invalid_request"), "error_description", f.Text)}
+	body := object("error", cmp.Or(f.Code, "invalid_request"), "error_description", f.Text)
+	return &Answer{status: f.Status, contentType: jsonOAuth2, body: body}
 }
 
 // need returns the parameters, of which none may be missing.
@@ -84,9 +86,10 @@ func (c *Call) client(p Form) (liked.App, error) {
 	case app.State == liked.AppSuspended:
 		return liked.App{}, badClient.Because("the app is suspended")
 	case app.Public && given && (secret != "" || param != id):
-		return liked.App{}, noClient.Because("the app is public: it has no secret, and sends client_id as a parameter instead of an Authorization header")
+		return liked.App{}, noClient.Because("the app is public: it sends client_id as a parameter, and no Authorization header")
 	case !app.Public && !given:
-		return liked.App{}, noClient.Because("the app is confidential: it must send \"Authorization: Basic\" with its client id and secret; a secret in the body does not count")
+		return liked.App{}, noClient.Because(`the app is confidential: it must send "Authorization: Basic" with its client id and secret; ` +
+			"a secret in the body does not count")
 	case !app.Public && !same(auth.HashOf(secret), app.ClientSecretHash):
 		return liked.App{}, noClient.Because("the client secret is wrong")
 	}
@@ -145,7 +148,7 @@ func (c *Call) redeemCode(p Form, app liked.App) (*Answer, error) {
 	}
 	wrong := wrongProof(code, in[1], in[2])
 	switch {
-	case code.Spent && wrong != nil: // whoever does not know the verifier cannot end what the code gave, either
+	case code.Spent && wrong != nil: // without the verifier, a client cannot end what the code gave, either
 		return nil, badCode.Because("the code was redeemed before")
 	case wrong != nil:
 		return nil, wrong

@@ -157,7 +157,8 @@ func TestTokenParameters(t *testing.T) {
 		query, body := make(v)
 		r := newRequest(t, "POST", s.url+"/2/oauth2/token?"+query, body)
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-		if got := s.send(t, r); got.status != 400 || !strings.Contains(got.body, `"error":"invalid_request","error_description":"Duplicate parameter [c`) {
+		if got := s.send(t, r); got.status != 400 || !strings.Contains(got.body,
+			`"error":"invalid_request","error_description":"Duplicate parameter [c`) {
 			t.Errorf("%s: %d %s", name, got.status, got.body)
 		}
 		if got := s.redeem(t, s.public, v.Get("code")); got.status != 200 {
@@ -169,11 +170,13 @@ func TestTokenParameters(t *testing.T) {
 const (
 	tellBadCode     = `{"error":"invalid_request","error_description":"Value passed for the authorization code was invalid."}`
 	tellBadVerifier = `{"error":"invalid_request","error_description":"Value passed for the code verifier did not match the code challenge."}`
-	tellBadRedirect = `{"error":"invalid_request","error_description":"Value passed for the redirect uri did not match the uri of the authorization code."}`
-	tellBadToken    = `{"error":"invalid_request","error_description":"Value passed for the token was invalid."}`
-	tellBadGrant    = `{"error":"invalid_request","error_description":"Value passed for the grant type was invalid. Grant type should be one of [authorization_code, refresh_token]."}`
-	tellBadClient   = `{"error":"invalid_client","error_description":"Value passed for the client id was invalid."}`
-	tellNoClient    = `{"error":"unauthorized_client","error_description":"Missing valid authorization header"}`
+	tellBadRedirect = `{"error":"invalid_request","error_description":` +
+		`"Value passed for the redirect uri did not match the uri of the authorization code."}`
+	tellBadToken = `{"error":"invalid_request","error_description":"Value passed for the token was invalid."}`
+	tellBadGrant = `{"error":"invalid_request","error_description":"Value passed for the grant type was invalid. ` +
+		`Grant type should be one of [authorization_code, refresh_token]."}`
+	tellBadClient = `{"error":"invalid_client","error_description":"Value passed for the client id was invalid."}`
+	tellNoClient  = `{"error":"unauthorized_client","error_description":"Missing valid authorization header"}`
 )
 
 func tellMissing(name string) string {
@@ -223,9 +226,11 @@ func TestTokenRefusals(t *testing.T) {
 		{"the challenge as verifier", right, []string{"code_verifier", challenge()}, 400, tellBadVerifier},
 		{"no refresh token", right, []string{"grant_type", "refresh_token"}, 400, tellMissing("refresh_token")},
 		{"unknown refresh token", right, []string{"grant_type", "refresh_token", "refresh_token", "x"}, 400, tellBadToken},
-		{"broken query", right, []string{"\x00query", "%zz"}, 400, `{"error":"invalid_request","error_description":"The request could not be read."}`},
+		{"broken query", right, []string{"\x00query", "%zz"}, 400,
+			`{"error":"invalid_request","error_description":"The request could not be read."}`},
 	} {
-		form := with(url.Values{"grant_type": {"authorization_code"}, "code": {code}, "redirect_uri": {callback}, "code_verifier": {verifier}}, tt.change...)
+		form := with(url.Values{"grant_type": {"authorization_code"}, "code": {code}, "redirect_uri": {callback}, "code_verifier": {verifier}},
+			tt.change...)
 		query := form.Get("\x00query")
 		form.Del("\x00query")
 		for k, v := range form {
@@ -523,7 +528,8 @@ func TestAppOnly(t *testing.T) {
 	if !s.works(s.confKeys.Bearer) || !s.works(s.otherKeys.Bearer) {
 		t.Fatal("a refused call ended a token")
 	}
-	r := call("/oauth2/invalidate_token", key, secret, "access_token="+s.confKeys.Bearer) // as it stands in the answer: decoded once on the way
+	// As it stands in the answer: decoded once on the way.
+	r := call("/oauth2/invalidate_token", key, secret, "access_token="+s.confKeys.Bearer)
 	if r.status != 200 || r.body != `{"access_token":"`+decoded(t, s.confKeys.Bearer)+`"}` || s.works(s.confKeys.Bearer) {
 		t.Errorf("invalidate: %d %s, works %v", r.status, r.body, s.works(s.confKeys.Bearer))
 	}
@@ -536,7 +542,8 @@ func TestAppOnly(t *testing.T) {
 	if again.Token == s.confKeys.Bearer || !s.works(again.Token) {
 		t.Errorf("after that: %s", r.body)
 	}
-	if r := call("/oauth2/invalidate_token", key, secret, "access_token="+url.QueryEscape(again.Token)); r.body != `{"access_token":"`+again.Token+`"}` {
+	r = call("/oauth2/invalidate_token", key, secret, "access_token="+url.QueryEscape(again.Token))
+	if r.body != `{"access_token":"`+again.Token+`"}` {
 		t.Errorf("invalidate, encoded twice: %d %s", r.status, r.body)
 	}
 	check(t, s.store.UpdateApp(t.Context(), s.conf.ID, func(a *liked.App) error { a.State = liked.AppSuspended; return nil }))

@@ -113,7 +113,8 @@ func developerView(a liked.App) web.DeveloperApp {
 }
 
 func appForm(form oauth.Form) web.AppForm {
-	return web.AppForm{Name: form.First("name"), Type: form.First("type"), Access: form.First("access"), RedirectURIs: form.First("redirect_uris")}
+	return web.AppForm{Name: form.First("name"), Type: form.First("type"), Access: form.First("access"),
+		RedirectURIs: form.First("redirect_uris")}
 }
 
 // fill puts what was typed into the app, and says in the form what is wrong with it.
@@ -184,9 +185,9 @@ func (c *call) appPage(app liked.App, notice string, secrets []web.Secret) web.D
 		Form: web.AppForm{Name: app.Name, Type: v.Type, Access: v.Access, RedirectURIs: strings.Join(app.RedirectURIs, "\n")}}
 }
 
-var errNoApp = &oauth.Refusal{Status: http.StatusNotFound, Code: "There is no such app", Text: "You have no app with this id.", Why: "the user has no such app"}
+var errNoApp = &oauth.Refusal{Status: http.StatusNotFound, Code: "There is no such app", Text: "You have no app with this id."}
 
-// ownApp returns the user's app that the path names. Somebody else's app is as good as none.
+// ownApp returns the user's app that the path names. Another user's app is not found.
 func (c *call) ownApp(u liked.User) (liked.App, error) {
 	id, err := liked.ParseID[liked.AppID](strings.TrimPrefix(c.Path, appPath))
 	if err != nil {

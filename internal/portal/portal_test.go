@@ -30,12 +30,14 @@ func TestDeveloperPortal(t *testing.T) {
 			"redirect_uris", "http://127.0.0.1:9/cb\r\nmybot:back\r\n"), members...)
 	}
 	for name, tt := range map[string]struct{ change, want []string }{
-		"no name":          {[]string{"name", " "}, []string{"the name has 0 characters"}},
-		"no type":          {[]string{"type", ""}, []string{"Choose a type."}},
-		"no access":        {[]string{"access", "all"}, []string{"Choose a permission."}},
-		"forbidden scheme": {[]string{"redirect_uris", "javascript:alert(1)\nJavaScript:alert(2) data:x\nmailto:x"}, []string{"scheme javascript", "scheme data", "scheme mailto"}},
-		"no URIs":          {[]string{"redirect_uris", "/callback http://a/#b https:// http://a@b/"}, []string{"no scheme", "fragment", "no host", "user name"}},
-		"too many":         {[]string{"redirect_uris", strings.Repeat("a:b ", 11)}, []string{"11 redirect URIs"}},
+		"no name":   {[]string{"name", " "}, []string{"the name has 0 characters"}},
+		"no type":   {[]string{"type", ""}, []string{"Choose a type."}},
+		"no access": {[]string{"access", "all"}, []string{"Choose a permission."}},
+		"forbidden scheme": {[]string{"redirect_uris", "javascript:alert(1)\nJavaScript:alert(2) data:x\nmailto:x"},
+			[]string{"scheme javascript", "scheme data", "scheme mailto"}},
+		"no URIs": {[]string{"redirect_uris", "/callback http://a/#b https:// http://a@b/"},
+			[]string{"no scheme", "fragment", "no host", "user name"}},
+		"too many": {[]string{"redirect_uris", strings.Repeat("a:b ", 11)}, []string{"11 redirect URIs"}},
 	} {
 		r := ada.post(t, "/developer", fields(tt.change...))
 		for _, want := range tt.want {
@@ -53,7 +55,8 @@ func TestDeveloperPortal(t *testing.T) {
 			app = a
 		}
 	}
-	if made.status != 200 || app.Name != "My bot" || app.Public || app.Access != liked.ReadWrite || len(app.RedirectURIs) != 2 || app.RedirectURIs[1] != "mybot:back" {
+	if made.status != 200 || app.Name != "My bot" || app.Public || app.Access != liked.ReadWrite || len(app.RedirectURIs) != 2 ||
+		app.RedirectURIs[1] != "mybot:back" {
 		t.Fatalf("%d, app %+v", made.status, app)
 	}
 	secrets := secretsOf(made.body)
@@ -85,17 +88,20 @@ func TestDeveloperPortal(t *testing.T) {
 		t.Errorf("an app that there is not: %d", r.status)
 	}
 	bobs := bob.get(t, "/developer").form()
-	for _, action := range [][]string{{"action", "save", "name", "Stolen", "access", "read"}, {"action", "regenerate", "what", "client_secret"}, {"action", "token", "kind", "oauth2"}} {
+	for _, action := range [][]string{{"action", "save", "name", "Stolen", "access", "read"},
+		{"action", "regenerate", "what", "client_secret"}, {"action", "token", "kind", "oauth2"}} {
 		if r := bob.post(t, path, with(bobs, action...)); r.status != 404 {
 			t.Errorf("bob: %v: %d", action, r.status)
 		}
 	}
 
 	act := func(members ...string) reply { return ada.post(t, path, with(ada.get(t, path).form(), members...)) }
-	if r := act("action", "save", "name", "My other bot", "access", "read", "redirect_uris", "mybot:back"); r.status != 200 || !strings.Contains(r.body, "My other bot") {
+	if r := act("action", "save", "name", "My other bot", "access", "read", "redirect_uris", "mybot:back"); r.status != 200 ||
+		!strings.Contains(r.body, "My other bot") {
 		t.Errorf("save: %d", r.status)
 	}
-	if r := act("action", "save", "name", "x", "access", "read", "redirect_uris", "ftp://x"); r.status != 422 || !strings.Contains(r.body, "scheme ftp") {
+	if r := act("action", "save", "name", "x", "access", "read", "redirect_uris", "ftp://x"); r.status != 422 ||
+		!strings.Contains(r.body, "scheme ftp") {
 		t.Errorf("save what cannot be: %d", r.status)
 	}
 	if r := act("action", "dance"); r.status != 400 {
@@ -120,7 +126,8 @@ func TestDeveloperPortal(t *testing.T) {
 		}
 		after, err := s.store.App(t.Context(), app.ID)
 		check(t, err)
-		if (before.ClientSecretHash != after.ClientSecretHash) != (what == "client_secret") || (before.APIKey != after.APIKey) != (what == "api_keys") ||
+		if (before.ClientSecretHash != after.ClientSecretHash) != (what == "client_secret") ||
+			(before.APIKey != after.APIKey) != (what == "api_keys") ||
 			(before.BearerHash != after.BearerHash) != (what == "bearer_token") || before.ClientID != after.ClientID {
 			t.Errorf("regenerate %s changed the wrong thing", what)
 		}

@@ -66,8 +66,9 @@ func newSite(t testing.TB) *site {
 			s.seen = append(s.seen, x)
 		}})
 	check(t, err)
-	hooks, err := webhook.New(ctx, webhook.Options{Store: st, Secret: s.auth.APISecret, Now: time.Now, Logger: slog.New(slog.DiscardHandler), Anywhere: true,
-		Render: func(context.Context, liked.Subscription, liked.LikeEvent) ([]byte, error) { return nil, nil }})
+	hooks, err := webhook.New(ctx, webhook.Options{Store: st, Secret: s.auth.APISecret, Now: time.Now, Logger: slog.New(slog.DiscardHandler),
+		Anywhere: true,
+		Render:   func(context.Context, liked.Subscription, liked.LikeEvent) ([]byte, error) { return nil, nil }})
 	check(t, err)
 	p, err := portal.New(portal.Options{Sessions: sessions, Auth: s.auth, Store: st, Hooks: hooks})
 	check(t, err)
@@ -132,7 +133,10 @@ func (s *site) browser() *browser {
 	if err != nil {
 		panic(err)
 	}
-	return &browser{s: s, client: http.Client{Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
+	return &browser{s: s, client: http.Client{Jar: jar, CheckRedirect: func(*http.Request,
+		[]*http.Request) error {
+		return http.ErrUseLastResponse
+	}},
 		header: http.Header{"Sec-Fetch-Site": {"same-origin"}}}
 }
 

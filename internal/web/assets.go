@@ -91,7 +91,7 @@ func WriteAsset(w http.ResponseWriter, r *http.Request, name string) (status, si
 	}
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(http.StatusOK)
-	size, _ = w.Write(body) // the client is gone: nobody is left to tell
+	size, _ = w.Write(body) // the client is gone: nothing is left to do
 	return http.StatusOK, size
 }
 

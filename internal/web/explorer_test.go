@@ -89,7 +89,8 @@ func TestExplorerAssetIsKept(t *testing.T) {
 			t.Errorf("%s: %q, want %q", header, got, want)
 		}
 	}
-	if resp, body := asset(t, "explorer.js", http.Header{"If-None-Match": {etag}}); resp.StatusCode != http.StatusNotModified || len(body) > 0 {
+	if resp, body := asset(t, "explorer.js", http.Header{"If-None-Match": {etag}}); resp.StatusCode != http.StatusNotModified ||
+		len(body) > 0 {
 		t.Errorf("with its ETag: %d and %d bytes, want 304 and none", resp.StatusCode, len(body))
 	}
 	for _, name := range []string{"", "nothing.js", "../web.go", "swagger-ui.css"} {

@@ -4,8 +4,8 @@ import "time"
 
 // Frame is what stands around every page.
 type Frame struct {
-	Username  string // who is signed in, empty for nobody; with it the page has navigation and a button to sign out
-	Name      string // display name
+	Username  string // of the user who is signed in; with one, the page has navigation and a button to sign out
+	Name      string
 	FormToken string // the hidden field "form_token" of every form
 }
 
@@ -15,12 +15,12 @@ type SignIn struct {
 	Action   string
 	Return   string // opaque
 	Username string // filled in already
-	AppName  string // the app that one is on the way to; empty for none
-	Error    string // one sentence, which does not say which part was wrong; empty for none
+	AppName  string // the app that asks for consent; empty for none
+	Error    string // one sentence, which does not say which part was wrong
 	DevUsers []DevUser
 }
 
-// DevUser is somebody whom a developer may try things with. Only `liked dev` names them.
+// DevUser is a user to try things with. Only `liked dev` names them.
 type DevUser struct{ Username, Name string }
 
 func (p SignIn) about() about { return about{template: "signin", title: "Sign in", leaves: true} }
@@ -31,12 +31,12 @@ type Consent struct {
 	Frame
 	Action     string
 	Request    string // opaque
-	Return     string // opaque: where one goes after signing in as somebody else
+	Return     string // opaque: where to go on after signing in as another user
 	AppName    string
 	AppOwner   string   // username; empty: the operator
-	Scopes     []string // OAuth 2.0: names of scopes
+	Scopes     []string // OAuth 2.0
 	Access     string   // OAuth 1.0a: "read", "read-write" or "read-write-directmessages"; empty for OAuth 2.0
-	RedirectTo string   // where one is sent: host, or scheme with its colon; empty for a PIN
+	RedirectTo string   // host, or scheme with its colon; empty for a PIN
 }
 
 func (p Consent) about() about {
@@ -56,18 +56,18 @@ func (p Pin) about() about { return about{template: "pin", title: "Your PIN"} }
 type Denied struct {
 	Frame
 	AppName string
-	Back    string // URL with any scheme; empty for none. No link is made of one that would run a script.
+	Back    string // URL with any scheme. No link is made of one that would run a script.
 }
 
 func (p Denied) about() about {
 	return about{template: "denied", title: "No access given", leaves: true}
 }
 
-// Fault says that an app's request for access cannot be answered. It leads nowhere: the app may be a stranger's.
+// Fault says that an app's request for access cannot be answered. It leads nowhere: nothing vouches for the app.
 type Fault struct {
 	Frame
-	Why        string   // what to mend, only for those who may know; empty hides this whole part
-	Sent       string   // the value that was sent; empty for none
+	Why        string   // what to mend; empty, for people who may not know, hides the rest
+	Sent       string   // the value that was sent
 	Registered []string // what would have been right
 }
 
@@ -78,7 +78,7 @@ type Trouble struct {
 	Frame
 	Title string
 	Text  string
-	Back  string // path of ours to go on to; empty for none
+	Back  string // path of ours to go on to
 }
 
 func (p Trouble) about() about { return about{template: "trouble", title: p.Title} }
@@ -87,7 +87,7 @@ func (p Trouble) about() about { return about{template: "trouble", title: p.Titl
 // /settings/connected_apps.
 type ConnectedApps struct {
 	Frame
-	Notice string // of what has just been done; empty for nothing
+	Notice string // what has just been done
 	Apps   []ConnectedApp
 }
 
@@ -97,7 +97,7 @@ type ConnectedApp struct {
 	Name   string
 	Owner  string   // username; empty: the operator
 	Scopes []string // OAuth 2.0
-	OAuth1 bool     // has OAuth 1.0a access, too
+	OAuth1 bool
 	Since  time.Time
 }
 
@@ -129,13 +129,13 @@ type DeveloperApp struct {
 	CreatedAt    time.Time
 }
 
-// AppForm is what somebody typed about an app: the fields "name", "type", "access" and "redirect_uris".
+// AppForm is what was typed about an app: the fields "name", "type", "access" and "redirect_uris".
 type AppForm struct {
 	Name         string
-	Type         string // "confidential" or "public"
-	Access       string // "read", "read-write" or "read-write-directmessages"
+	Type         string // as in DeveloperApp
+	Access       string // as in Consent
 	RedirectURIs string // one a line
-	Error        string // what is wrong with it, a mistake a line; empty for nothing
+	Error        string // a mistake a line
 }
 
 // DeveloperPage shows one app to its owner. Its forms post "action" to /developer/apps/<ID>:
@@ -146,14 +146,14 @@ type AppForm struct {
 //	webhook     with "do": add and "url", or validate, replay or remove and "webhook"
 type DeveloperPage struct {
 	Frame
-	Notice  string   // of what has just been done; empty for nothing
+	Notice  string   // what has just been done
 	Secrets []Secret // shown this once, in the answer to the form that made them
 	App     DeveloperApp
 	Form    AppForm // the settings, or what was posted and refused
 
 	Webhooks     []Webhook
 	WebhookURL   string // what was typed and refused
-	WebhookError string // why, a mistake a line; empty for nothing
+	WebhookError string // why, a mistake a line
 }
 
 // Webhook is one of an app's webhooks as its owner sees it.
@@ -161,10 +161,10 @@ type Webhook struct {
 	ID        string
 	URL       string
 	Valid     bool
-	Why       string // it last failed; empty for nothing
+	Why       string // it last failed
 	Dead      int    // likes that it did not take
 	Replaying bool
-	Lost      time.Time // likes before it were forgotten before they could be delivered; zero for none
+	Lost      time.Time // likes before it were forgotten undelivered; zero for none
 	CreatedAt time.Time
 }
 
@@ -175,14 +175,14 @@ func (p DeveloperPage) about() about {
 	return about{template: "app", title: p.App.Name, here: "/developer"}
 }
 
-// Home is what one finds at /. Its script moves Numbers and Posts, as the server-sent events of /home/live say.
+// Home is the page at /. Its script moves Numbers and Posts, as the server-sent events of /home/live say.
 type Home struct {
 	Frame
-	API     string // what of X is spoken, as in "X's API of 2024"
+	API     string // as in "X's API of 2024"
 	Trouble bool   // the store cannot be read, so that there is nothing to show
 	Numbers Numbers
 	Posts   []HomePost
-	Dev     *HomeDev // nil on a server that people work with
+	Dev     *HomeDev // of a development server alone
 }
 
 // Numbers is how much there is of everything.
@@ -194,7 +194,7 @@ type Numbers struct {
 	PerSecond string `json:"rate"` // likes
 }
 
-// HomePost is a post that everybody may see.
+// HomePost is a public post.
 type HomePost struct {
 	ID       string `json:"id"`
 	Text     string `json:"text"`
@@ -203,14 +203,14 @@ type HomePost struct {
 	Likes    int64  `json:"likes"`
 }
 
-// HomeDev is how one starts on a development server.
+// HomeDev is how to start on a development server. Where its tokens are secret, Curl and Secrets are empty.
 type HomeDev struct {
-	Username string   // of the user to whom it all belongs
-	Curl     string   // a command that likes a post; empty where its token would be a secret
-	Secrets  []Secret // which everybody may know; empty where they may not
+	Username string // of the user to whom it all belongs
+	Curl     string // a command that likes a post
+	Secrets  []Secret
 }
 
 func (p Home) about() about { return about{template: "home", title: "Home", here: "/", scripts: true} }
 
-// Blank is what the page makes rows of that it has not yet.
+// Blank is what the page makes further rows of.
 func (Home) Blank() HomePost { return HomePost{} }

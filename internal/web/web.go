@@ -88,7 +88,8 @@ var pages = sync.OnceValue(func() set {
 		styleHash: "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'",
 		icon:      template.URL("data:image/svg+xml;base64," + base64.StdEncoding.EncodeToString(read(files, "templates/icon.svg"))),
 	}
-	funcs := template.FuncMap{"can": can, "cannot": cannot, "access": accessName, "accesses": accessLevels, "link": link, "local": local, "field": newField, "split": splitLines, "count": Count}
+	funcs := template.FuncMap{"can": can, "cannot": cannot, "access": accessName, "accesses": accessLevels, "link": link, "local": local,
+		"field": newField, "split": splitLines, "count": Count}
 	shared := template.Must(template.New("").Funcs(funcs).ParseFS(files, "templates/layout.html", "templates/parts.html"))
 	names, err := fs.Glob(files, "templates/page_*.html")
 	if err != nil {
@@ -118,8 +119,7 @@ func Count(n int64) string {
 }
 
 // policy is the Content-Security-Policy. Browsers hold form-action against every redirect that follows a form, too. An
-// app may redirect on from its callback to wherever it likes, so that no list of allowed origins would be right for a
-// form whose answer leads there: such a page says nothing about form-action.
+// app may redirect on from its callback to any place, so that a page that leads there says nothing about form-action.
 func (s set) policy(about about) string {
 	own := ""
 	if about.scripts {
@@ -148,7 +148,8 @@ func link(address string) template.URL {
 
 // local returns the address if it is a path of ours, and "" if it is anything else.
 func local(address string) string {
-	if !strings.HasPrefix(address, "/") || strings.HasPrefix(address, "//") || strings.HasPrefix(address, `/\`) || strings.ContainsAny(address, "\t\n\r") {
+	rest, ok := strings.CutPrefix(address, "/")
+	if !ok || strings.HasPrefix(rest, "/") || strings.HasPrefix(rest, `\`) || strings.ContainsAny(rest, "\t\n\r") {
 		return ""
 	}
 	return address

@@ -44,12 +44,14 @@ func all(text string) map[string]web.Page {
 		"fault, bare":         web.Fault{},
 		"trouble":             fill(web.Trouble{}),
 		"trouble, bare":       web.Trouble{Title: text, Text: text},
-		"connected":           fill(web.ConnectedApps{Apps: []web.ConnectedApp{{Scopes: make([]string, 2), OAuth1: true, Since: time.Unix(1, 0)}, {OAuth1: true}}}),
-		"connected, none":     web.ConnectedApps{Frame: frame},
-		"developer":           fill(web.Developer{Apps: make([]web.DeveloperApp, 2)}),
-		"developer, none":     web.Developer{Frame: frame},
-		"app":                 fill(web.DeveloperPage{Secrets: make([]web.Secret, 2), App: web.DeveloperApp{RedirectURIs: make([]string, 2)}}),
-		"home":                fill(web.Home{Posts: make([]web.HomePost, 2), Dev: &web.HomeDev{Curl: text, Secrets: []web.Secret{{Label: text, Value: text}}}, Trouble: true}),
+		"connected": fill(web.ConnectedApps{Apps: []web.ConnectedApp{{Scopes: make([]string, 2), OAuth1: true,
+			Since: time.Unix(1, 0)}, {OAuth1: true}}}),
+		"connected, none": web.ConnectedApps{Frame: frame},
+		"developer":       fill(web.Developer{Apps: make([]web.DeveloperApp, 2)}),
+		"developer, none": web.Developer{Frame: frame},
+		"app":             fill(web.DeveloperPage{Secrets: make([]web.Secret, 2), App: web.DeveloperApp{RedirectURIs: make([]string, 2)}}),
+		"home": fill(web.Home{Posts: make([]web.HomePost, 2),
+			Dev: &web.HomeDev{Curl: text, Secrets: []web.Secret{{Label: text, Value: text}}}, Trouble: true}),
 		"home, being counted": web.Home{API: text},
 		"home, in numbers":    web.Home{API: text, Numbers: web.Numbers{Known: true, Likes: 1234567}, Dev: &web.HomeDev{Username: text}},
 		"app, public":         web.DeveloperPage{Frame: frame, App: app},
@@ -160,7 +162,8 @@ func TestWellFormed(t *testing.T) {
 			case web.Explorer:
 				scripts, links = 2, 2
 			}
-			for element, want := range map[string]int{"h1": 1, "main": 1, "header": 1, "title": 1, "script": scripts, "link": links, "img": 0, "iframe": 0} {
+			for element, want := range map[string]int{"h1": 1, "main": 1, "header": 1, "title": 1, "script": scripts, "link": links, "img": 0,
+				"iframe": 0} {
 				if got := doc.count(element); got != want {
 					t.Errorf("%d <%s>, want %d", got, element, want)
 				}
@@ -314,8 +317,10 @@ func TestConsentSays(t *testing.T) {
 		page        web.Consent
 		can, cannot []string
 	}{
-		{"reading likes", web.Consent{Scopes: []string{"like.read"}}, []string{"See which posts you like"}, []string{like, post, message, "password"}},
-		{"liking", web.Consent{Scopes: []string{"like.write", "offline.access"}}, []string{like, "Stay connected"}, []string{post, message, "password"}},
+		{"reading likes", web.Consent{Scopes: []string{"like.read"}}, []string{"See which posts you like"},
+			[]string{like, post, message, "password"}},
+		{"liking", web.Consent{Scopes: []string{"like.write", "offline.access"}}, []string{like, "Stay connected"},
+			[]string{post, message, "password"}},
 		{"all scopes", web.Consent{Scopes: strings.Fields(liked.AllScopes.String())}, []string{like, post, message}, []string{"password"}},
 		{"read", web.Consent{Access: "read"}, []string{"See which posts you like", "Stay connected"}, []string{like, post, message, "password"}},
 		{"read-write", web.Consent{Access: "read-write"}, []string{like, post, "Stay connected"}, []string{message, "password"}},
