@@ -24,9 +24,10 @@ import (
 	"liked/internal/webhook"
 )
 
-// Options of New. All fields must be set.
+// Options of New. All fields but Backup must be set.
 type Options struct {
 	Store  store.Store
+	Backup store.Backup // nil: the store has no files
 	Auth   *auth.Issuer
 	Hooks  *webhook.Hooks
 	Key    string // names the key that seals secrets in the store

@@ -21,6 +21,9 @@ const maxHave = 67 << 20
 // backup answers with the files of the store as package backup sends them. It does not write them itself: they go to
 // whoever asks, on whatever machine, and the server needs no place but its own directory.
 func (h *Handler) backup(r *http.Request) (any, error) {
+	if h.Backup == nil {
+		return nil, liked.Errorf(liked.Invalid, "the store has no files of its own; back up the database with its own tools")
+	}
 	var wish BackupWish
 	d := json.NewDecoder(io.LimitReader(r.Body, maxHave))
 	d.DisallowUnknownFields()
@@ -33,7 +36,7 @@ func (h *Handler) backup(r *http.Request) (any, error) {
 	}
 	return stream{"application/x-tar", func(w io.Writer) error {
 		takenAt := h.Now()
-		return h.Store.Backup(r.Context(), func(files []store.File) error {
+		return h.Backup.Backup(r.Context(), func(files []store.File) error {
 			return backup.Send(r.Context(), w, takenAt, h.Key, files, have)
 		})
 	}}, nil

@@ -21,7 +21,6 @@ import (
 	"liked/internal/oauth"
 	"liked/internal/portal"
 	"liked/internal/store"
-	"liked/internal/store/pebblestore"
 	"liked/internal/webhook"
 )
 
@@ -111,12 +110,18 @@ func observeHooks(reg prometheus.Registerer, h *webhook.Hooks) {
 
 // observeStore measures how much of the disk the store finds in memory, if it is one that has a disk.
 func observeStore(reg prometheus.Registerer, st store.Store) {
-	if st, ok := st.(*pebblestore.Store); ok {
+	if st, ok := st.(blockReader); ok {
 		reg.MustRegister(blockReads{st})
 	}
 }
 
-type blockReads struct{ store *pebblestore.Store }
+type blockReader interface {
+	// BlockReads returns how many blocks of the database were found in memory and how many had to be read from the disk.
+	// ok is false when nobody can tell.
+	BlockReads() (cached, disk int64, ok bool)
+}
+
+type blockReads struct{ store blockReader }
 
 var blockReadsTotal = prometheus.NewDesc("liked_store_block_reads_total",
 	"Blocks of the database that calls looked for, by where they were: in the cache or on the disk.", []string{"from"}, nil)

@@ -48,7 +48,7 @@ func Offline(dir string) (h http.Handler, close func() error, err error) {
 	if bad != nil {
 		key = bad.wanted
 	}
-	h = admin.New(admin.Options{Store: st, Auth: a, Hooks: hooks, Key: key, Now: time.Now, Logger: logger})
+	h = admin.New(admin.Options{Store: st, Backup: backupOf(st), Auth: a, Hooks: hooks, Key: key, Now: time.Now, Logger: logger})
 	if bad != nil {
 		h = keyless(h, bad)
 	}

@@ -257,6 +257,12 @@ func (s *Server) seed(ctx context.Context) error {
 	return WriteSecret(file, found)
 }
 
+// backupOf returns nil for a store that has no files of its own.
+func backupOf(st store.Store) store.Backup {
+	b, _ := st.(store.Backup)
+	return b
+}
+
 func (s *Server) authOptions(seal [32]byte) auth.Options {
 	return auth.Options{Store: s.store, Seal: seal, Now: s.Now, Rand: cryptorand.Reader, BaseURL: s.requestURL}
 }
@@ -317,7 +323,8 @@ func (s *Server) adminHandler(registry *prometheus.Registry, key string) http.Ha
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { probe(w, s.usable(r.Context())) })
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
 	guard := func(pattern string, h http.Handler) { mux.Handle(pattern, admin.Guard(s.AdminToken, h)) }
-	guard("/admin/", admin.New(admin.Options{Store: s.store, Auth: s.auth.Issuer, Hooks: s.hooks, Key: key, Now: s.Now, Logger: s.Logger}))
+	guard("/admin/", admin.New(admin.Options{Store: s.store, Backup: backupOf(s.store), Auth: s.auth.Issuer, Hooks: s.hooks, Key: key,
+		Now: s.Now, Logger: s.Logger}))
 	guard("GET /debug/pprof/", http.HandlerFunc(pprof.Index))
 	guard("GET /debug/pprof/cmdline", http.HandlerFunc(pprof.Cmdline))
 	guard("GET /debug/pprof/profile", http.HandlerFunc(pprof.Profile))

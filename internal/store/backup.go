@@ -5,7 +5,8 @@ import (
 	"io"
 )
 
-// Backup copies the store while it is used.
+// Backup copies the store while it is used. It is what engines with files of their own can do besides; a database server
+// has tools for that.
 type Backup interface {
 	// Backup calls use with the files of a copy of the store at one moment, which has all that was acknowledged before
 	// the call. Put into an empty directory they are a store that can be opened. They last until use returns, whose error is

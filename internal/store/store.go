@@ -28,7 +28,6 @@ type Store interface {
 	Hooks
 	Changes
 	Leases
-	Backup
 
 	// Totals counts what there is. It is exact, and costs next to nothing but for the first call after the store was
 	// opened, which may read everything about every user while other calls go on.

@@ -111,7 +111,10 @@ type Store struct {
 	copies      copies
 }
 
-var _ store.Store = (*Store)(nil)
+var _ interface {
+	store.Store
+	store.Backup
+} = (*Store)(nil)
 
 // Open opens the store, and makes it if there is none.
 func Open(o Options) (*Store, error) {

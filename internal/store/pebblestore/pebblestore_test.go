@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"math/rand/v2"
 	"sync"
@@ -13,14 +14,15 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 
+	"liked"
 	"liked/internal/store"
 	"liked/internal/store/storetest"
 )
 
-// TestStore runs the suite on file systems in memory that can lose power.
-func TestStore(t *testing.T) {
+// The suites run on file systems in memory that can lose power. A kill takes all that is not safe.
+func suites() (*disks, storetest.Harness) {
 	disks := new(disks)
-	storetest.Run(t, storetest.Harness{
+	return disks, storetest.Harness{
 		Open: func(t testing.TB) store.Store { return disks.open(t, vfs.NewCrashableMem()) },
 		Reopen: func(t testing.TB, s store.Store) store.Store {
 			if err := s.Close(); err != nil {
@@ -28,33 +30,71 @@ func TestStore(t *testing.T) {
 			}
 			return disks.open(t, disks.of(s))
 		},
-		Crash: func(t testing.TB, s store.Store, percent int, rng *rand.Rand) func() store.Store {
-			left := disks.of(s).CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: percent, RNG: rng})
-			return func() store.Store { return disks.open(t, left) }
-		},
-		Restore: func(t testing.TB, files map[string][]byte) store.Store {
-			return disks.open(t, diskWith(t, files))
-		},
-		Fault: func(t testing.TB, n int, lasting bool) (storetest.Faulty, error) {
-			disk := vfs.NewCrashableMem()
-			fault := &fault{n: int64(n), lasting: lasting}
-			o := testOptions(errorfs.Wrap(disk, fault))
-			o.memTable = 12 << 10
-			s, err := Open(o)
+		Kill: func(t testing.TB, s store.Store) func() store.Store { return disks.crash(t, s, 0, nil) },
+	}
+}
+
+func TestStore(t *testing.T) {
+	_, h := suites()
+	storetest.Run(t, h)
+}
+
+func TestStoreCrash(t *testing.T) {
+	disks, h := suites()
+	storetest.RunCrash(t, h, disks.crash)
+}
+
+func TestStoreBackup(t *testing.T) {
+	disks, h := suites()
+	storetest.RunBackup(t, h, func(t testing.TB, files map[string][]byte) store.Store {
+		return disks.open(t, diskWith(t, files))
+	})
+}
+
+func TestStoreFaults(t *testing.T) {
+	disks, h := suites()
+	storetest.RunFaults(t, h, func(t testing.TB, n int, lasting bool) (storetest.Faulty, error) {
+		disk := vfs.NewCrashableMem()
+		fault := &fault{n: int64(n), lasting: lasting}
+		o := testOptions(errorfs.Wrap(disk, fault))
+		o.memTable = 12 << 10
+		s, err := Open(o)
+		if err != nil {
+			return storetest.Faulty{}, err
+		}
+		return storetest.Faulty{
+			Store:  s,
+			Also:   func() error { return readBackup(s) },
+			Failed: fault.failed.Load,
+			Reopen: func(t testing.TB) store.Store { return disks.open(t, disk.CrashClone(vfs.CrashCloneCfg{})) },
+		}, nil
+	})
+}
+
+// readBackup makes a backup and reads its files.
+func readBackup(s *Store) error {
+	return s.Backup(context.Background(), func(files []store.File) error {
+		for _, file := range files {
+			f, err := file.Open()
 			if err != nil {
-				return storetest.Faulty{}, err
+				return err
 			}
-			return storetest.Faulty{
-				Store:  s,
-				Failed: fault.failed.Load,
-				Reopen: func(t testing.TB) store.Store { return disks.open(t, disk.CrashClone(vfs.CrashCloneCfg{})) },
-			}, nil
-		},
+			_, err = io.Copy(io.Discard, f)
+			if err = errors.Join(err, f.Close()); err != nil {
+				return &liked.Error{Kind: liked.Unavailable, Msg: file.Name, Err: err}
+			}
+		}
+		return nil
 	})
 }
 
 // disks remembers the disk of each store.
 type disks struct{ m sync.Map }
+
+func (d *disks) crash(t testing.TB, s store.Store, percent int, rng *rand.Rand) func() store.Store {
+	left := d.of(s).CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: percent, RNG: rng})
+	return func() store.Store { return d.open(t, left) }
+}
 
 func (d *disks) of(s store.Store) *vfs.MemFS {
 	disk, _ := d.m.Load(s)

@@ -18,10 +18,15 @@ var backupTests = []test{
 	{"what is fixed stays", fixedFiles},
 }
 
+// backup is how the store is backed up.
+func (t *T) backup(s store.Store) func(context.Context, func([]store.File) error) error {
+	return s.(store.Backup).Backup
+}
+
 // copy backs up the store, having called begun once the copy is made.
 func (t *T) copy(s store.Store, begun func([]store.File)) (map[string][]byte, error) {
 	copied := make(map[string][]byte)
-	err := s.Backup(t.ctx, func(files []store.File) error {
+	err := t.backup(s)(t.ctx, func(files []store.File) error {
 		if begun != nil {
 			begun(files)
 		}
@@ -57,7 +62,7 @@ func backupUnderLoad(t *T) {
 		var most map[*tracked]int64
 		files, err := t.copy(s, func([]store.File) { most = l.begun() })
 		t.ok(err)
-		restored := t.Restore(t, files)
+		restored := t.restore(t, files)
 		l.verify(t, restored, least, most)
 		t.like(restored, 12, 1, true, true) // it goes on
 		t.check(restored)
@@ -70,11 +75,11 @@ func backupUnderLoad(t *T) {
 	// A copy of a copy is as good.
 	files, err := t.copy(s, nil)
 	t.ok(err)
-	restored := t.Restore(t, files)
+	restored := t.restore(t, files)
 	t.end(restored)
 	files, err = t.copy(restored, nil)
 	t.ok(err)
-	again := t.Restore(t, files)
+	again := t.restore(t, files)
 	t.end(again)
 	l.verify(t, again, l.certain(), l.begun())
 }
@@ -83,11 +88,11 @@ func twoBackups(t *T) {
 	s := t.open()
 	t.people(s, 1)
 	enough := errors.New("enough")
-	err := s.Backup(t.ctx, func(first []store.File) error {
+	err := t.backup(s)(t.ctx, func(first []store.File) error {
 		t.ok(s.AddUser(t.ctx, newUser(2))) // others go on
 		second, err := t.copy(s, nil)
 		t.ok(err)
-		restored := t.Restore(t, second)
+		restored := t.restore(t, second)
 		_, err = restored.User(t.ctx, uid(2))
 		t.ok(err)
 		t.end(restored)
@@ -104,9 +109,9 @@ func twoBackups(t *T) {
 	}
 	ended, end := context.WithCancel(t.ctx)
 	end()
-	same(t, "error after ctx", s.Backup(ended, func([]store.File) error { return nil }), context.Canceled)
+	same(t, "error after ctx", t.backup(s)(ended, func([]store.File) error { return nil }), context.Canceled)
 	t.ok(s.Close())
-	t.fails(s.Backup(t.ctx, func([]store.File) error { return nil }), liked.Unavailable)
+	t.fails(t.backup(s)(t.ctx, func([]store.File) error { return nil }), liked.Unavailable)
 }
 
 // fixedFiles compares the fixed files of one backup after the other, with much being written in between, until there were

@@ -12,11 +12,31 @@ import (
 	"liked/internal/store"
 )
 
+var killTests = []test{
+	{"under load", func(t *T) { crashes(t, t.kill) }},
+	{"again and again", func(t *T) { crashAfterCrash(t, t.kill) }},
+	{"after an import", func(t *T) { crashAfterImport(t, t.kill) }},
+}
+
 var crashTests = []test{
-	{"nothing unsynced is kept", func(t *T) { crash(t, 0) }},
-	{"half of what is unsynced is kept", func(t *T) { crash(t, 50) }},
-	{"all that is unsynced is kept", func(t *T) { crash(t, 100) }},
-	{"crash after crash", crashAfterCrash},
+	{"nothing unsynced is kept", func(t *T) { crashes(t, t.crashAt(0)) }},
+	{"half of what is unsynced is kept", func(t *T) { crashes(t, t.crashAt(50)) }},
+	{"all that is unsynced is kept", func(t *T) { crashes(t, t.crashAt(100)) }},
+	{"crash after crash", func(t *T) { crashAfterCrash(t, t.crashAt(50)) }},
+	{"after an import, nothing unsynced is kept", func(t *T) { crashAfterImport(t, t.crashAt(0)) }},
+	{"after an import, half of what is unsynced is kept", func(t *T) { crashAfterImport(t, t.crashAt(50)) }},
+	{"after an import, all that is unsynced is kept", func(t *T) { crashAfterImport(t, t.crashAt(100)) }},
+}
+
+// taker takes what a kill or a crash would leave of a store, and returns a function that opens it.
+type taker func(s store.Store) (open func() store.Store)
+
+func (t *T) kill(s store.Store) func() store.Store { return t.Kill(t, s) }
+
+func (t *T) crashAt(percent int) taker {
+	return func(s store.Store) func() store.Store {
+		return t.crash(t, s, percent, rand.New(rand.NewPCG(1, t.rng.Uint64())))
+	}
 }
 
 // tracked is one thing that a single goroutine changes, version by version. After a crash it must have a version
@@ -270,8 +290,8 @@ func (l *load) verify(t *T, s store.Store, least moment, most map[*tracked]int64
 	}
 }
 
-// crash takes several crashes at random moments of each short run of the load, and looks at them once it has ended.
-func crash(t *T, percent int) {
+// crashes takes several at random moments of each short run of the load, and looks at them once it has ended.
+func crashes(t *T, take taker) {
 	s := t.open()
 	var l load
 	l.prepare(t, s)
@@ -286,7 +306,7 @@ func crash(t *T, percent int) {
 		for range 3 {
 			time.Sleep(time.Duration(t.rng.IntN(20_000)) * time.Microsecond)
 			c := taken{least: l.certain()}
-			c.open = t.Crash(t, s, percent, rand.New(rand.NewPCG(1, t.rng.Uint64())))
+			c.open = take(s)
 			c.most = l.begun()
 			crashes = append(crashes, c)
 		}
@@ -303,7 +323,7 @@ func crash(t *T, percent int) {
 }
 
 // crashAfterCrash goes on working with what a crash has left.
-func crashAfterCrash(t *T) {
+func crashAfterCrash(t *T, take taker) {
 	s := t.open()
 	new(load).prepare(t, s)
 	for range repeat(4) {
@@ -312,7 +332,7 @@ func crashAfterCrash(t *T) {
 		l.run(t, s, t.rng)
 		time.Sleep(time.Duration(t.rng.IntN(30)) * time.Millisecond)
 		least := l.certain()
-		left := t.Crash(t, s, 50, rand.New(rand.NewPCG(1, t.rng.Uint64())))
+		left := take(s)
 		most := l.begun()
 		l.halt()
 		s = left()
@@ -354,4 +374,18 @@ func (l *load) adopt(t *T, s store.Store) {
 		}
 	}
 	set(&l.grants, version)
+}
+
+func crashAfterImport(t *T, take taker) {
+	s := t.open()
+	t.people(s, 3)
+	t.post(s, 1, 1)
+	old := liked.Seq(start.Add(-time.Hour).UnixMilli()) << 20
+	t.like(s, 3, 1, true, true)
+	t.imports(s, []store.Record{{Like: &store.Like{User: uid(2), Post: pid(1), Seq: old}}}, 1, 0)
+	want := t.exported(s)
+	left := take(s)()
+	t.end(left)
+	same(t, "Export afterwards", t.exported(left), want)
+	t.check(left)
 }

@@ -1,7 +1,6 @@
 package storetest
 
 import (
-	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -327,7 +326,7 @@ func hookCrash(t *T) {
 			t.ok(s.RemoveDeadLetter(t.ctx, letter(1, 10*n)))
 			t.ok(s.DeleteSubscription(t.ctx, 1, liked.SubscriptionID(n)))
 		}
-		crashed := t.Crash(t, s, 0, rand.New(rand.NewPCG(1, t.rng.Uint64())))()
+		crashed := t.Kill(t, s)()
 		t.end(crashed)
 		p, err := crashed.Progress(t.ctx, 1)
 		t.ok(err)

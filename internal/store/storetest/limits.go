@@ -1,7 +1,6 @@
 package storetest
 
 import (
-	"math/rand/v2"
 	"sync/atomic"
 	"time"
 
@@ -270,7 +269,7 @@ func limitsWithWrite(t *T) {
 	_, err := s.UseNonce(t.ctx, start, hash("n"), start.Add(time.Minute))
 	t.ok(err)
 	t.like(s, 1, 1, true, true)
-	t.leaves(t.Crash(t, s, 0, rand.New(rand.NewPCG(1, t.rng.Uint64())))())
+	t.leaves(t.Kill(t, s)())
 }
 
 func limitsAlone(t *T) {
@@ -279,7 +278,7 @@ func limitsAlone(t *T) {
 	_, err := s.UseNonce(t.ctx, start, hash("n"), start.Add(time.Minute))
 	t.ok(err)
 	time.Sleep(time.Second)
-	t.leaves(t.Crash(t, s, 0, rand.New(rand.NewPCG(1, t.rng.Uint64())))())
+	t.leaves(t.Kill(t, s)())
 }
 
 func limitsClosed(t *T) {

@@ -178,7 +178,7 @@ func totals(t *T) {
 		t.ok(err)
 		expect(4, 3, 3)
 	}
-	s = t.Crash(t, s, 0, t.rng)()
+	s = t.Kill(t, s)()
 	t.end(s)
 	expect(4, 3, 3) // s is what the crash has left
 }

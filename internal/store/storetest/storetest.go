@@ -1,5 +1,6 @@
 // Package storetest holds every engine to the contract of package store: what each method answers, what happens when
-// many call at once, what a crash leaves, and what a failing disk may not do. Call [Run] from a test of the engine.
+// many call at once, and what is left when the engine is killed. Call [Run] from a test of the engine, [RunFaults] if an
+// access to what keeps its data can be made to fail, and [RunCrash] and [RunBackup] if it has files of its own.
 package storetest
 
 import (
@@ -17,32 +18,52 @@ import (
 	"liked/internal/store"
 )
 
-// Harness is what the suite must be able to do with an engine. All of it is needed: there are no opt-outs.
+// Harness is what the suite must be able to do with any engine. All of it is needed: there are no opt-outs.
 type Harness struct {
 	// Open returns a new, empty store.
 	Open func(t testing.TB) store.Store
 	// Reopen closes s, and opens what it kept.
 	Reopen func(t testing.TB, s store.Store) store.Store
-	// Crash takes what would be left if the machine lost power now, with the percentage given of what was written but
-	// not yet made safe, chosen by rng. It returns a function that opens what is left; s goes on working.
-	Crash func(t testing.TB, s store.Store, percent int, rng *rand.Rand) (open func() store.Store)
-	// Restore opens the store that the files of a backup are.
-	Restore func(t testing.TB, files map[string][]byte) store.Store
-	// Fault opens a new store beneath which one access to the disk fails: the one after n others. If lasting is set, all
-	// later ones fail too. The error is that of opening the store.
-	Fault func(t testing.TB, n int, lasting bool) (Faulty, error)
+	// Kill takes what would be left if all of the engine was killed now, and with it whatever may be lost then. It returns a
+	// function that opens what is left; s goes on working.
+	Kill func(t testing.TB, s store.Store) (open func() store.Store)
 }
 
-// Faulty is a store beneath which the disk fails.
+// Faulty is a store beneath which an access to what keeps its data fails.
 type Faulty struct {
 	Store  store.Store
+	Also   func() error                 // does more with the store, where the engine can do more; nil: it cannot
 	Failed func() bool                  // reports whether an access has failed
-	Reopen func(testing.TB) store.Store // opens what a crash now would leave, on a disk that is well again
+	Reopen func(testing.TB) store.Store // opens what a crash now would leave, once all is well again
 }
 
-// Run runs the whole suite. Everything random follows from one number, which is logged; set STORETEST_SEED to it to
-// have the same choices again.
+// Run runs the suite that every engine passes. Everything random follows from one number, which is logged; set STORETEST_SEED to it
+// to have the same choices again.
 func Run(t *testing.T, h Harness) {
+	run(t, T{Harness: h}, map[string][]test{"Accounts": accountTests, "Lookups": lookupTests, "Likes": likeTests, "Grants": grantTests,
+		"Limits": limitTests, "Leases": leaseTests, "Concurrency": concurrencyTests, "Kill": killTests, "History": historyTests,
+		"Model": modelTests, "Transfer": transferTests, "Hooks": hookTests})
+}
+
+// RunFaults proves that an access that fails loses nothing. fault opens a new store beneath which one access to what keeps
+// its data fails: the one after n others. If lasting is set, all later ones fail too. The error is that of opening the store.
+func RunFaults(t *testing.T, h Harness, fault func(t testing.TB, n int, lasting bool) (Faulty, error)) {
+	run(t, T{Harness: h, fault: fault}, map[string][]test{"Fault": faultTests})
+}
+
+// RunCrash proves what is left if the machine loses power, of an engine that has files of its own. crash is Kill with the
+// percentage given of what was written but not yet made safe, chosen by rng.
+func RunCrash(t *testing.T, h Harness, crash func(t testing.TB, s store.Store, percent int, rng *rand.Rand) (open func() store.Store)) {
+	run(t, T{Harness: h, crash: crash}, map[string][]test{"Crash": crashTests})
+}
+
+// RunBackup proves that backups are whole, of an engine whose stores are a store.Backup. restore opens the store that the
+// files of a backup are.
+func RunBackup(t *testing.T, h Harness, restore func(t testing.TB, files map[string][]byte) store.Store) {
+	run(t, T{Harness: h, restore: restore}, map[string][]test{"Backup": backupTests})
+}
+
+func run(t *testing.T, with T, suite map[string][]test) {
 	seed := uint64(time.Now().UnixNano())
 	if s := os.Getenv("STORETEST_SEED"); s != "" {
 		var err error
@@ -51,8 +72,7 @@ func Run(t *testing.T, h Harness) {
 		}
 	}
 	t.Logf("STORETEST_SEED=%d", seed)
-	for name, tests := range map[string][]test{"Accounts": accountTests, "Lookups": lookupTests, "Likes": likeTests, "Grants": grantTests, "Limits": limitTests,
-		"Concurrency": concurrencyTests, "Crash": crashTests, "Fault": faultTests, "History": historyTests, "Model": modelTests, "Transfer": transferTests, "Backup": backupTests, "Hooks": hookTests, "Leases": leaseTests} {
+	for name, tests := range suite {
 		t.Run(name, func(t *testing.T) {
 			if len(tests) == 0 {
 				t.Fatal("no tests")
@@ -60,7 +80,9 @@ func Run(t *testing.T, h Harness) {
 			for i, test := range tests {
 				t.Run(test.name, func(t *testing.T) {
 					t.Parallel()
-					test.run(&T{T: t, Harness: h, ctx: t.Context(), rng: rand.New(rand.NewPCG(seed, uint64(i)))})
+					with := with
+					with.T, with.ctx, with.rng = t, t.Context(), rand.New(rand.NewPCG(seed, uint64(i)))
+					test.run(&with)
 				})
 			}
 		})
@@ -76,8 +98,11 @@ type test struct {
 type T struct {
 	*testing.T
 	Harness
-	ctx context.Context
-	rng *rand.Rand
+	fault   func(t testing.TB, n int, lasting bool) (Faulty, error)
+	crash   func(t testing.TB, s store.Store, percent int, rng *rand.Rand) (open func() store.Store)
+	restore func(t testing.TB, files map[string][]byte) store.Store
+	ctx     context.Context
+	rng     *rand.Rand
 }
 
 // start is when the world of the tests begins.

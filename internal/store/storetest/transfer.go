@@ -18,7 +18,6 @@ var transferTests = []test{
 	{"refusals", importRefusals},
 	{"older likes", olderLikes},
 	{"positions that are taken", takenPositions},
-	{"crash", crashAfterImport},
 	{"import during likes", importDuringLikes},
 	{"export that is given up", exportGivenUp},
 }
@@ -311,22 +310,6 @@ func takenPositions(t *T) {
 		if r.Like != nil && r.Like.Seq>>20 != seq>>20 {
 			t.Errorf("like %+v has left its millisecond", r.Like)
 		}
-	}
-}
-
-func crashAfterImport(t *T) {
-	for _, percent := range []int{0, 50, 100} {
-		s := t.open()
-		t.people(s, 3)
-		t.post(s, 1, 1)
-		old := liked.Seq(start.Add(-time.Hour).UnixMilli()) << 20
-		t.like(s, 3, 1, true, true)
-		t.imports(s, []store.Record{{Like: &store.Like{User: uid(2), Post: pid(1), Seq: old}}}, 1, 0)
-		want := t.exported(s)
-		left := t.Crash(t, s, percent, t.rng)()
-		t.end(left)
-		same(t, "Export after the crash", t.exported(left), want)
-		t.check(left)
 	}
 }
 
