@@ -121,7 +121,7 @@ func (e *eyes) likers(ids []liked.UserID) ([]shown[liked.User], error) {
 		case err != nil:
 			return nil, err
 		case !ok:
-			users[i].err = noSuchUser(ids[i])
+			users[i].err = noSuch("user", ids[i])
 		}
 		users[i].item = u
 	}
@@ -173,20 +173,14 @@ func (e *eyes) posts(ids []liked.PostID) ([]shown[liked.Post], error) {
 	posts, order := make([]shown[liked.Post], len(ids)), inOrder(ids)
 	authors := make([]liked.UserID, len(ids)) // of those who were deleted, too
 	for _, i := range order {
-		var head postHead
-		p, ok, err := read(e.r, postKey(ids[i]), func(value []byte) (p liked.Post, err error) {
-			if head, err = decodePostHead(value); err == nil && !head.deleted {
-				p, err = decodePost(ids[i], value)
-			}
-			return p, err
-		})
+		p, ok, err := read(e.r, postKey(ids[i]), decoding(ids[i], decodePostRecord))
 		switch {
 		case err != nil:
 			return nil, err
-		case !ok || head.deleted:
-			posts[i].err = noSuchPost(ids[i])
+		case !ok || p.Deleted:
+			posts[i].err = noSuch("post", ids[i])
 		}
-		posts[i].item, authors[i] = p, head.author
+		posts[i].item, authors[i] = p.Post, p.Author
 	}
 	for _, i := range inOrder(authors) {
 		if posts[i].err != nil {

@@ -183,7 +183,3 @@ func (c *headCache[K, V]) drop(k K) {
 	delete(sh.m, k)
 	sh.Unlock()
 }
-
-func noSuchPost(id liked.PostID) error { return liked.Errorf(liked.NotFound, "no such post %v", id) }
-
-func noSuchUser(id liked.UserID) error { return liked.Errorf(liked.NotFound, "no such user %v", id) }

@@ -102,38 +102,28 @@ func (s *Store) likeSeq(user liked.UserID, post liked.PostID) (liked.Seq, error)
 // not see.
 const rowsPerItem = 8
 
-func (s *Store) LikedPosts(ctx context.Context, viewer, user liked.UserID, from store.Cursor, max int) (page store.Page[liked.Post], err error) {
-	err = s.view(ctx, func(r pebble.Reader) error {
+func (s *Store) LikedPosts(ctx context.Context, viewer, user liked.UserID, from store.Cursor, max int) (store.Page[liked.Post], error) {
+	return view(ctx, s, func(r pebble.Reader) (page store.Page[liked.Post], err error) {
 		e := newEyes(r, viewer)
 		if err := e.lists(user); err != nil {
-			return err
+			return page, err
 		}
-		page, err = walk(r, tagLiked, uint64(user), from, max, e.posts)
-		return err
+		return walk(r, tagLiked, uint64(user), from, max, e.posts)
 	})
-	if err != nil {
-		return store.Page[liked.Post]{}, err
-	}
-	return page, nil
 }
 
-func (s *Store) LikingUsers(ctx context.Context, viewer liked.UserID, post liked.PostID, from store.Cursor, max int) (page store.Page[liked.User], err error) {
-	err = s.view(ctx, func(r pebble.Reader) error {
+func (s *Store) LikingUsers(ctx context.Context, viewer liked.UserID, post liked.PostID, from store.Cursor, max int) (store.Page[liked.User], error) {
+	return view(ctx, s, func(r pebble.Reader) (page store.Page[liked.User], err error) {
 		e := newEyes(r, viewer)
 		p, err := e.post(post)
 		if err == nil && p.RepostOf != 0 {
 			p, err = e.post(p.RepostOf)
 		}
 		if err != nil {
-			return err
+			return page, err
 		}
-		page, err = walk(r, tagLikers, uint64(p.ID), from, max, e.likers)
-		return err
+		return walk(r, tagLikers, uint64(p.ID), from, max, e.likers)
 	})
-	if err != nil {
-		return store.Page[liked.User]{}, err
-	}
-	return page, nil
 }
 
 // walk goes over one list of likes until there are max items. What the viewer may not see, by what look says, is none.
@@ -214,27 +204,20 @@ func unlessUnseen(err error) error {
 	return err
 }
 
-func (s *Store) Liked(ctx context.Context, user liked.UserID, posts []liked.PostID) (on []bool, err error) {
-	err = s.view(ctx, func(r pebble.Reader) error {
-		on = make([]bool, len(posts))
+func (s *Store) Liked(ctx context.Context, user liked.UserID, posts []liked.PostID) ([]bool, error) {
+	return view(ctx, s, func(r pebble.Reader) ([]bool, error) {
+		on := make([]bool, len(posts))
 		for i, post := range posts {
 			v, err := s.original(post)
+			if err == nil && v.target != 0 {
+				on[i], err = exists(r, likeKey(nil, user, v.target))
+			}
 			if err != nil {
-				return err
-			}
-			if v.target == 0 {
-				continue
-			}
-			if on[i], err = exists(r, likeKey(nil, user, v.target)); err != nil {
-				return err
+				return nil, err
 			}
 		}
-		return nil
+		return on, nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	return on, nil
 }
 
 func (s *Store) LikeLog(ctx context.Context, partition int, from liked.Seq, max int) ([]liked.LikeEvent, error) {
@@ -284,22 +267,11 @@ func (s *Store) LogEnds(ctx context.Context) (ends liked.Positions, err error) {
 
 // readLog returns entries after from, up to and including to.
 func (s *Store) readLog(partition int, from, to liked.Seq, max int) (events []liked.LikeEvent, err error) {
-	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: logKey(nil, partition, from+1), UpperBound: after(logKey(nil, partition, to))})
-	if err != nil {
-		return nil, unavailable(err)
-	}
-	defer closeInto(&err, it)
-	for ok := it.First(); ok && len(events) < max; ok = it.Next() {
-		value, err := it.ValueAndErr()
-		if err != nil {
-			return nil, unavailable(err)
-		}
-		_, seq := splitLogKey(it.Key())
+	err = scanRange(s.db, logKey(nil, partition, from+1), after(logKey(nil, partition, to)), func(key, value []byte) (bool, error) {
+		_, seq := splitLogKey(key)
 		e, err := decodeEvent(seq, value)
-		if err != nil {
-			return nil, damaged(it.Key(), err)
-		}
 		events = append(events, e)
-	}
-	return events, nil
+		return len(events) < max, err
+	})
+	return events, err
 }

@@ -530,11 +530,12 @@ func page[T any](ctx context.Context, s *Store, prefix, from []byte, max int, de
 		return nil, liked.Errorf(liked.Invalid, "a page of %d", max)
 	}
 	return view(ctx, s, func(r pebble.Reader) (all []T, err error) {
-		return all, scan(r, prefix, from, func(key, value []byte) (bool, error) {
+		err = scan(r, prefix, from, func(key, value []byte) (bool, error) {
 			v, err := decode(r, key, value)
 			all = append(all, v)
 			return len(all) < max, err
 		})
+		return all, err
 	})
 }
 

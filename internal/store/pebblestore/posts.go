@@ -50,7 +50,7 @@ func (s *Store) Publish(ctx context.Context, p liked.Post) error {
 		}
 		compared := 0
 		err := newestPosts(t.db(), p.Author, func(id liked.PostID) (bool, error) {
-			other, _, err := read(t.db(), postKey(id), func(value []byte) (liked.Post, error) { return decodePost(id, value) })
+			other, _, err := read(t.db(), postKey(id), decoding(id, decodePost))
 			if err != nil {
 				return false, err
 			}
@@ -69,79 +69,65 @@ func (s *Store) Publish(ctx context.Context, p liked.Post) error {
 }
 
 // newestPosts calls f with the author's posts, the highest id first, until it returns false or an error.
-func newestPosts(r pebble.Reader, author liked.UserID, f func(liked.PostID) (bool, error)) (err error) {
-	prefix := num(nil, tagPostOf, uint64(author))
+func newestPosts(r pebble.Reader, author liked.UserID, f func(liked.PostID) (bool, error)) error {
+	return scanBack(r, num(nil, tagPostOf, uint64(author)), func(key []byte) (bool, error) { return f(liked.PostID(field(key, 1))) })
+}
+
+// scanBack calls f with each key that begins with prefix, the last one first, until it returns false or an error.
+func scanBack(r pebble.Reader, prefix []byte, f func(key []byte) (bool, error)) (err error) {
 	it, err := r.NewIter(&pebble.IterOptions{LowerBound: prefix, UpperBound: after(prefix)})
 	if err != nil {
 		return unavailable(err)
 	}
 	defer closeInto(&err, it)
 	for ok := it.Last(); ok; ok = it.Prev() {
-		if more, err := f(liked.PostID(field(it.Key(), 1))); err != nil || !more {
+		if more, err := f(it.Key()); err != nil || !more {
 			return err
 		}
 	}
 	return unavailable(it.Error())
 }
 
-func (s *Store) LatestPosts(ctx context.Context, max int) (posts []liked.Post, err error) {
+func (s *Store) LatestPosts(ctx context.Context, max int) ([]liked.Post, error) {
 	if max < 1 {
 		return nil, liked.Errorf(liked.Invalid, "a page of %d posts", max)
 	}
-	err = s.view(ctx, func(r pebble.Reader) (err error) {
-		it, err := r.NewIter(&pebble.IterOptions{LowerBound: []byte{tagPost}, UpperBound: []byte{tagPost + 1}})
-		if err != nil {
-			return unavailable(err)
-		}
-		defer closeInto(&err, it)
+	return view(ctx, s, func(r pebble.Reader) (posts []liked.Post, err error) {
 		e := newEyes(r, 0)
-		for ok, rows := it.Last(), 0; ok && len(posts) < max && rows < rowsPerItem*max; ok, rows = it.Prev(), rows+1 {
-			p, err := e.post(liked.PostID(field(it.Key(), 0)))
-			if unlessUnseen(err) != nil {
-				return err
-			}
+		rows := 0
+		err = scanBack(r, []byte{tagPost}, func(key []byte) (bool, error) {
+			p, err := e.post(liked.PostID(field(key, 0)))
 			if err == nil && p.RepostOf == 0 {
 				posts = append(posts, p)
 			}
-		}
-		return unavailable(it.Error())
+			rows++
+			return len(posts) < max && rows < rowsPerItem*max, unlessUnseen(err)
+		})
+		return posts, err
 	})
-	if err != nil {
-		return nil, err
-	}
-	return posts, nil
 }
 
-func (s *Store) NewestPosts(ctx context.Context, viewer liked.UserID, users []liked.UserID) (posts []liked.PostID, err error) {
-	err = s.view(ctx, func(r pebble.Reader) error {
-		posts = make([]liked.PostID, len(users))
+func (s *Store) NewestPosts(ctx context.Context, viewer liked.UserID, users []liked.UserID) ([]liked.PostID, error) {
+	return view(ctx, s, func(r pebble.Reader) ([]liked.PostID, error) {
+		posts := make([]liked.PostID, len(users))
 		e := newEyes(r, viewer)
 		for i, id := range users {
-			switch seen, err := e.author(id); {
-			case err != nil:
-				return err
-			case seen != authorVisible:
-				continue
+			seen, err := e.author(id)
+			if err == nil && seen == authorVisible {
+				err = newestPosts(r, id, func(id liked.PostID) (bool, error) { posts[i] = id; return false, nil })
 			}
-			err := newestPosts(r, id, func(id liked.PostID) (bool, error) { posts[i] = id; return false, nil })
 			if err != nil {
-				return err
+				return nil, err
 			}
 		}
-		return nil
+		return posts, nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	return posts, nil
 }
 
 // addPost adds a post that was made valid by validPost.
 func (t *tx) addPost(p liked.Post) error {
-	if taken, err := exists(t.db(), postKey(p.ID)); err != nil {
+	if err := t.free(postKey(p.ID), "post", p.ID); err != nil {
 		return err
-	} else if taken {
-		return liked.Errorf(liked.Conflict, "post %v exists already, or did once", p.ID)
 	}
 	if err := t.resolve(&p, false); err != nil {
 		return err
@@ -153,10 +139,8 @@ func (t *tx) addPost(p liked.Post) error {
 // enough, makes a repost of a repost one of the original, and finds what a reply is part of. What a reply was part of is
 // taken from the post itself if that was once.
 func (t *tx) resolve(p *liked.Post, once bool) error {
-	if ok, err := exists(t.db(), userKey(p.Author)); err != nil {
+	if err := t.need(userKey(p.Author), "user", p.Author); err != nil {
 		return err
-	} else if !ok {
-		return noSuchUser(p.Author)
 	}
 	if p.InReplyTo == 0 || !once {
 		p.Conversation, p.InReplyToUser = 0, 0
@@ -176,14 +160,14 @@ func (t *tx) resolve(p *liked.Post, once bool) error {
 			}
 		}
 		if !ok || h.deleted && !once {
-			return noSuchPost(*ref)
+			return noSuch("post", *ref)
 		}
 		if ref == &p.InReplyTo && (p.Conversation == 0 || p.InReplyToUser == 0) {
 			p.InReplyToUser, p.Conversation = h.author, *ref
 			if h.deleted { // and with it what it was part of
 				continue
 			}
-			answered, _, err := read(t.db(), postKey(*ref), func(value []byte) (liked.Post, error) { return decodePost(*ref, value) })
+			answered, _, err := read(t.db(), postKey(*ref), decoding(*ref, decodePost))
 			if err != nil {
 				return err
 			}
@@ -220,52 +204,35 @@ func (t *tx) countPost(p *liked.Post, delta int64) error {
 	return err
 }
 
-func (s *Store) Post(ctx context.Context, viewer liked.UserID, id liked.PostID) (p liked.Post, err error) {
-	err = s.view(ctx, func(r pebble.Reader) error {
-		p, err = newEyes(r, viewer).post(id)
-		return err
-	})
-	if err != nil {
-		return liked.Post{}, err
-	}
-	return p, nil
+func (s *Store) Post(ctx context.Context, viewer liked.UserID, id liked.PostID) (liked.Post, error) {
+	return view(ctx, s, func(r pebble.Reader) (liked.Post, error) { return newEyes(r, viewer).post(id) })
 }
 
-func (s *Store) Posts(ctx context.Context, viewer liked.UserID, ids []liked.PostID) (posts []store.Seen, err error) {
-	err = s.view(ctx, func(r pebble.Reader) error {
+func (s *Store) Posts(ctx context.Context, viewer liked.UserID, ids []liked.PostID) ([]store.Seen, error) {
+	return view(ctx, s, func(r pebble.Reader) ([]store.Seen, error) {
 		found, err := newEyes(r, viewer).posts(ids)
-		posts = make([]store.Seen, len(found))
+		posts := make([]store.Seen, len(found))
 		for i, f := range found {
 			posts[i] = store.Seen{Post: f.item, Err: f.err}
 		}
-		return err
+		return posts, err
 	})
-	if err != nil {
-		return nil, err
-	}
-	return posts, nil
 }
 
 // DeletePost leaves a tombstone, so that the id is never used again, and the likes: they can be taken back, but no
 // list shows them.
 func (s *Store) DeletePost(ctx context.Context, by liked.UserID, id liked.PostID) error {
 	return s.update(ctx, func(t *tx) error {
-		var h postHead
-		p, ok, err := read(t.db(), postKey(id), func(value []byte) (p liked.Post, err error) {
-			if h, err = decodePostHead(value); err == nil && !h.deleted {
-				p, err = decodePost(id, value)
-			}
-			return p, err
-		})
+		p, ok, err := read(t.db(), postKey(id), decoding(id, decodePostRecord))
 		switch {
 		case err != nil:
 			return err
-		case !ok || h.deleted:
-			return noSuchPost(id)
+		case !ok || p.Deleted:
+			return noSuch("post", id)
 		case by != 0 && by != p.Author:
 			return liked.Errorf(liked.Forbidden, "post %v is not by user %v", id, by)
 		}
-		if err := t.countPost(&p, -1); err != nil {
+		if err := t.countPost(&p.Post, -1); err != nil {
 			return err
 		}
 		author, ok, err := readUser(t.db(), p.Author)
@@ -276,7 +243,7 @@ func (s *Store) DeletePost(ctx context.Context, by liked.UserID, id liked.PostID
 			author.PinnedPost = 0
 			t.set(userKey(p.Author), encodeUser(&author))
 		}
-		t.set(postKey(id), encodeTombstone(h))
+		t.set(postKey(id), encodeTombstone(p.Author, p.RepostOf))
 		t.delete(postOfKey(p.Author, id))
 		t.posts = append(t.posts, id)
 		return nil

@@ -243,9 +243,8 @@ func decodePostHead(value []byte) (h postHead, err error) {
 	return h, nil
 }
 
-func encodeTombstone(h postHead) []byte {
-	h.deleted = true
-	return encode(&h, headFields)
+func encodeTombstone(author liked.UserID, repostOf liked.PostID) []byte {
+	return encode(&postHead{author, repostOf, true}, headFields)
 }
 
 func postFields(r *record, p *liked.Post) {
@@ -267,6 +266,18 @@ func encodePost(p *liked.Post) []byte { return encode(p, postFields) }
 // decodePost leaves the metrics zero. It must not be asked of a tombstone.
 func decodePost(id liked.PostID, value []byte) (liked.Post, error) {
 	return decode(value, liked.Post{ID: id}, postFields)
+}
+
+// decodePostRecord reads a post or a tombstone.
+func decodePostRecord(id liked.PostID, value []byte) (p store.Post, err error) {
+	h, err := decodePostHead(value)
+	if err == nil && h.deleted {
+		return store.Post{Post: liked.Post{ID: id, Author: h.author, RepostOf: h.repostOf}, Deleted: true}, nil
+	}
+	if err == nil {
+		p.Post, err = decodePost(id, value)
+	}
+	return p, err
 }
 
 // counts are the metrics of a user or of a post. The key is there only while one of them is not zero.

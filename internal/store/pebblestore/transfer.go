@@ -144,7 +144,7 @@ func (i *importer) addPost(rec store.Post) (bool, error) {
 		return false, err
 	}
 	if rec.Deleted {
-		i.set(postKey(p.ID), encodeTombstone(postHead{author: p.Author, repostOf: p.RepostOf}))
+		i.set(postKey(p.ID), encodeTombstone(p.Author, p.RepostOf))
 		return true, nil
 	}
 	return true, i.putPost(&p)
@@ -222,7 +222,7 @@ func (i *importer) user(id liked.UserID) (*listSeen, error) {
 		return nil, err
 	}
 	if !ok {
-		return nil, noSuchUser(id)
+		return nil, noSuch("user", id)
 	}
 	n, err := i.c.counts.of(i.c, tagUserN, uint64(id))
 	if err != nil {
@@ -258,7 +258,7 @@ func (i *importer) post(id liked.PostID) (*postSeen, error) {
 		return nil, err
 	}
 	if !ok {
-		return nil, noSuchPost(id)
+		return nil, noSuch("post", id)
 	}
 	p := &postSeen{original: id}
 	if h.repostOf != 0 {
@@ -428,18 +428,6 @@ func (e *exporter) posts() error {
 
 // maxReferences ends a walk that goes in circles, which posts cannot: each refers to posts that were there before.
 const maxReferences = 1 << 20
-
-func decodePostRecord(id liked.PostID, value []byte) (p store.Post, err error) {
-	h, err := decodePostHead(value)
-	if err != nil {
-		return p, err
-	}
-	if h.deleted {
-		return store.Post{Post: liked.Post{ID: id, Author: h.author, RepostOf: h.repostOf}, Deleted: true}, nil
-	}
-	p.Post, err = decodePost(id, value)
-	return p, err
-}
 
 func (e *exporter) relations(tag byte, record func(*store.Pair) store.Record) error {
 	return e.scan(tag, func(key, _ []byte) error {
