@@ -3,9 +3,7 @@ package pebblestore
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
-	"runtime/debug"
 	"strconv"
 	"strings"
 	"sync"
@@ -74,7 +72,7 @@ func (s *Store) copy() (dir string, err error) {
 	if err := s.fs.MkdirAll(all, 0o755); err != nil {
 		return dir, unavailable(err)
 	}
-	return dir, s.checkpoint(dir)
+	return dir, unavailable(s.apart(func() error { return s.db.Checkpoint(dir) }))
 }
 
 func (s *Store) removeCopy(dir string) error {
@@ -84,27 +82,6 @@ func (s *Store) removeCopy(dir string) error {
 		dir = s.fs.PathJoin(s.dir, copyDir)
 	}
 	return unavailable(s.fs.RemoveAll(dir))
-}
-
-// checkpoint waits for pebble, but not for a disk that has failed: pebble may wait for that for ever.
-func (s *Store) checkpoint(dir string) error {
-	done := make(chan error, 1)
-	go func() {
-		err := errors.New("pebble gave up")
-		defer func() {
-			if p := recover(); p != nil {
-				err = fmt.Errorf("%v\n%s", p, debug.Stack())
-			}
-			done <- err
-		}()
-		err = s.db.Checkpoint(dir)
-	}()
-	select {
-	case err := <-done:
-		return unavailable(err)
-	case <-s.failed:
-		return s.failure.Load()
-	}
 }
 
 // roomForCopy refuses a backup that could fill the disk: the store would fail with it. Of what the copy consists, only the

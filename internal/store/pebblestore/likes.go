@@ -246,7 +246,7 @@ func (s *Store) LikeLog(ctx context.Context, partition int, from liked.Seq, max 
 		case <-s.failed:
 			return nil, s.failure.Load()
 		case <-s.closing:
-			return nil, liked.Errorf(liked.Unavailable, "the store is closed")
+			return nil, errClosed
 		}
 	}
 }

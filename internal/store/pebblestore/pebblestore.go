@@ -8,6 +8,7 @@
 package pebblestore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -118,21 +119,12 @@ var _ interface {
 
 // Open opens the store, and makes it if there is none.
 func Open(o Options) (*Store, error) {
-	if o.LogKeep == 0 {
-		o.LogKeep = 24 * time.Hour
-	}
-	if o.MaxOpenFiles == 0 {
-		o.MaxOpenFiles = 4096
-	}
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
-	if o.Patience == 0 {
-		o.Patience = 20 * time.Second
-	}
-	if o.pruneEvery == 0 {
-		o.pruneEvery = time.Minute
-	}
+	o.LogKeep = cmp.Or(o.LogKeep, 24*time.Hour)
+	o.MaxOpenFiles = cmp.Or(o.MaxOpenFiles, 4096)
+	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
+	o.Patience = cmp.Or(o.Patience, 20*time.Second)
+	o.pruneEvery = cmp.Or(o.pruneEvery, time.Minute)
+	o.FilterBytes = cmp.Or(o.FilterBytes, 64<<20)
 	s := &Store{
 		log:      o.Logger,
 		logKeep:  o.LogKeep,
@@ -146,44 +138,33 @@ func Open(o Options) (*Store, error) {
 		queue:    queue{wake: make(chan struct{}, 1)},
 		totals:   totals{counting: make(chan struct{}, 1)},
 	}
-	if o.CacheBytes == 0 {
-		o.CacheBytes = 448 << 20
-		if s.inMemory {
-			o.CacheBytes = 64 << 20
-		}
-	}
-	if o.FilterBytes == 0 {
-		o.FilterBytes = 64 << 20
-	}
+	memTable := uint64(16 << 20) // larger ones no longer fit the processor's caches, and cost more than they save
 	switch {
 	case s.inMemory:
 		o.FS, o.Dir = vfs.NewMem(), "memory"
+		o.CacheBytes = cmp.Or(o.CacheBytes, 64<<20)
+		memTable = 4 << 20
 	case o.FS == nil:
 		o.FS = vfs.Default
 	}
+	o.CacheBytes = cmp.Or(o.CacheBytes, 448<<20)
+	o.memTable = cmp.Or(o.memTable, memTable)
 	o.Dir = o.FS.PathJoin(o.Dir) // as pebble will name what is in it
 	s.fs, s.dir = o.FS, o.Dir
 	guard := &guardFS{FS: o.FS, dir: o.Dir, fail: s.fail}
 	if !s.inMemory { // where no new log says that a memtable is full
 		guard.pace = &s.pace
 	}
-	// Pebble reports some failures by calling Fatalf, which ends the goroutine, and waits for ever for background work that
-	// the store has given up.
-	opened := make(chan error, 1)
-	go func() {
-		err := error(&liked.Error{Kind: liked.Unavailable, Msg: "cannot open the store in " + o.Dir, Err: errors.New("pebble gave up")})
-		defer func() { opened <- err }()
+	err := s.apart(func() error {
 		opts := s.pebbleOptions(&o, guard)
-		defer opts.Cache.Unref() // the database has it, or nobody needs it
-		err = s.open(&o, opts)
-	}()
-	select {
-	case err := <-opened:
-		if err != nil {
-			return nil, err
+		defer opts.Cache.Unref() // the database has it, or nothing needs it
+		return s.open(&o, opts)
+	})
+	if err != nil {
+		if _, told := err.(*liked.Error); !told {
+			err = &liked.Error{Kind: liked.Unavailable, Msg: "cannot open the store in " + o.Dir, Err: err}
 		}
-	case <-s.failed:
-		return nil, s.failure.Load()
+		return nil, err
 	}
 	guard.armed.Store(true)
 	s.watch(o.Patience)
@@ -193,12 +174,33 @@ func Open(o Options) (*Store, error) {
 	return s, nil
 }
 
+// apart has pebble do something on a goroutine of its own: pebble reports some failures by calling Fatalf, which ends the
+// goroutine, panics after others, and waits for ever for a disk that has failed. f may still run after an error.
+func (s *Store) apart(f func() error) error {
+	done := make(chan error, 1)
+	go func() {
+		err := errors.New("pebble gave up")
+		defer func() {
+			if p := recover(); p != nil {
+				err = fmt.Errorf("%v", p)
+			}
+			done <- err
+		}()
+		err = f()
+	}()
+	select {
+	case err := <-done:
+		return err
+	case <-s.failed:
+		return s.failure.Load()
+	}
+}
+
 func (s *Store) pebbleOptions(o *Options, fs vfs.FS) *pebble.Options {
-	logger := pebbleLogger{s}
 	opts := &pebble.Options{
 		FS:                          fs,
 		FormatMajorVersion:          pebbleFormat,
-		MemTableSize:                16 << 20, // larger ones no longer fit the processor's caches, and cost more than they save
+		MemTableSize:                o.memTable,
 		MemTableStopWritesThreshold: 4,
 		L0CompactionThreshold:       4,
 		L0StopWritesThreshold:       24,
@@ -206,15 +208,9 @@ func (s *Store) pebbleOptions(o *Options, fs vfs.FS) *pebble.Options {
 		BytesPerSync:                1 << 20,
 		MaxOpenFiles:                o.MaxOpenFiles,
 		CompactionConcurrencyRange:  func() (int, int) { return 1, 2 },
-		Logger:                      logger,
+		Logger:                      pebbleLogger{s},
 		DisableWAL:                  s.inMemory,
 		EventListener:               s.events(),
-	}
-	if s.inMemory {
-		opts.MemTableSize = 4 << 20
-	}
-	if o.memTable != 0 {
-		opts.MemTableSize = o.memTable
 	}
 	// Pebble takes the memory of memtables out of the cache. During a long import there are three.
 	s.cache = pebble.NewCache(o.CacheBytes + 3*int64(opts.MemTableSize))
@@ -259,14 +255,9 @@ func (s *Store) events() *pebble.EventListener {
 	}
 }
 
-// open opens the database and reads what the store needs to go on. What pebble panics with becomes an error.
+// open opens the database and reads what the store needs to go on.
 func (s *Store) open(o *Options, opts *pebble.Options) (err error) {
 	dir := o.Dir
-	defer func() {
-		if p := recover(); p != nil {
-			err = &liked.Error{Kind: liked.Unavailable, Msg: "cannot open the store in " + dir, Err: fmt.Errorf("%v", p)}
-		}
-	}()
 	if err := undamaged(s.fs, dir); err != nil {
 		return err
 	}
@@ -291,7 +282,7 @@ func (s *Store) open(o *Options, opts *pebble.Options) (err error) {
 // load checks the format, writes it into a new store, and finds where the last process stopped.
 func (s *Store) load(o *Options) error {
 	dir := o.Dir
-	version, ok, err := read(s.db, formatKey, func(v []byte) ([]byte, error) { return append([]byte(nil), v...), nil })
+	version, ok, err := read(s.db, formatKey, clone)
 	switch {
 	case err != nil:
 		return err
@@ -364,16 +355,12 @@ func (s *Store) raise(last liked.Seq, after time.Time) (liked.Seq, error) {
 }
 
 // lastInLog returns the position of the partition's newest entry up to and including to, zero if there is none.
-func (s *Store) lastInLog(partition int, to liked.Seq) (liked.Seq, error) {
-	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: logKey(nil, partition, 0), UpperBound: after(logKey(nil, partition, to))})
-	if err != nil {
-		return 0, unavailable(err)
-	}
-	var seq liked.Seq
-	if it.Last() {
-		_, seq = splitLogKey(it.Key())
-	}
-	return seq, unavailable(it.Close())
+func (s *Store) lastInLog(partition int, to liked.Seq) (seq liked.Seq, err error) {
+	err = scanBack(s.db, logKey(nil, partition, 0), after(logKey(nil, partition, to)), func(key []byte) (bool, error) {
+		_, seq = splitLogKey(key)
+		return false, nil
+	})
+	return seq, err
 }
 
 // writeOptions are those of a write that must be on disk when it returns.
@@ -407,24 +394,14 @@ func (s *Store) Close() error {
 // closeDB closes the database, or returns the failure of the store: pebble cannot let go of a disk that has failed.
 func (s *Store) closeDB() error {
 	s.pace.full()
-	closed := make(chan error, 1)
-	go func() {
-		defer func() {
-			if p := recover(); p != nil {
-				closed <- fmt.Errorf("%v", p)
-			}
-		}()
-		closed <- s.db.Close()
-	}()
-	select {
-	case err := <-closed:
-		if s.failure.Load() == nil {
-			return unavailable(err)
-		}
-	case <-s.failed:
+	err := s.apart(s.db.Close)
+	if failure := s.failure.Load(); failure != nil {
+		return failure
 	}
-	return s.failure.Load()
+	return unavailable(err)
 }
+
+var errClosed = liked.Errorf(liked.Unavailable, "the store is closed")
 
 // enter begins a call; unless it returns an error, leave must follow.
 func (s *Store) enter(ctx context.Context) error {
@@ -442,7 +419,7 @@ func (s *Store) enter(ctx context.Context) error {
 // refuses says why the store takes no calls, nil if it does.
 func (s *Store) refuses() error {
 	if s.calls.Load() < 0 {
-		return liked.Errorf(liked.Unavailable, "the store is closed")
+		return errClosed
 	}
 	if err := s.failure.Load(); err != nil {
 		return err
@@ -586,10 +563,10 @@ func damaged(key []byte, err error) error {
 // isDamaged is said of files that are not what was written.
 const isDamaged = "a file of the store is damaged; stop the server, keep a copy of the directory, and restore the last good backup"
 
-// unavailable wraps an error of pebble; nil stays nil.
+// unavailable wraps an error of pebble; nil, and an error of ours, stay what they are.
 func unavailable(err error) error {
-	if err == nil {
-		return nil
+	if _, ours := err.(*liked.Error); ours || err == nil {
+		return err
 	}
 	msg := "the disk refuses to be read or written; the log of the system says why"
 	if pebble.IsCorruptionError(err) {
@@ -630,6 +607,21 @@ func scanRange(r pebble.Reader, from, to []byte, f func(key, value []byte) (bool
 		}
 	}
 	return nil
+}
+
+// scanBack is scanRange from the last key to the first.
+func scanBack(r pebble.Reader, from, to []byte, f func(key []byte) (bool, error)) (err error) {
+	it, err := r.NewIter(&pebble.IterOptions{LowerBound: from, UpperBound: to})
+	if err != nil {
+		return unavailable(err)
+	}
+	defer closeInto(&err, it)
+	for ok := it.Last(); ok; ok = it.Prev() {
+		if more, err := f(it.Key()); err != nil || !more {
+			return err
+		}
+	}
+	return unavailable(it.Error())
 }
 
 func closeInto(err *error, c io.Closer) {

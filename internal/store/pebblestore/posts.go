@@ -70,22 +70,8 @@ func (s *Store) Publish(ctx context.Context, p liked.Post) error {
 
 // newestPosts calls f with the author's posts, the highest id first, until it returns false or an error.
 func newestPosts(r pebble.Reader, author liked.UserID, f func(liked.PostID) (bool, error)) error {
-	return scanBack(r, num(nil, tagPostOf, uint64(author)), func(key []byte) (bool, error) { return f(liked.PostID(field(key, 1))) })
-}
-
-// scanBack calls f with each key that begins with prefix, the last one first, until it returns false or an error.
-func scanBack(r pebble.Reader, prefix []byte, f func(key []byte) (bool, error)) (err error) {
-	it, err := r.NewIter(&pebble.IterOptions{LowerBound: prefix, UpperBound: after(prefix)})
-	if err != nil {
-		return unavailable(err)
-	}
-	defer closeInto(&err, it)
-	for ok := it.Last(); ok; ok = it.Prev() {
-		if more, err := f(it.Key()); err != nil || !more {
-			return err
-		}
-	}
-	return unavailable(it.Error())
+	prefix := num(nil, tagPostOf, uint64(author))
+	return scanBack(r, prefix, after(prefix), func(key []byte) (bool, error) { return f(liked.PostID(field(key, 1))) })
 }
 
 func (s *Store) LatestPosts(ctx context.Context, max int) ([]liked.Post, error) {
@@ -95,7 +81,7 @@ func (s *Store) LatestPosts(ctx context.Context, max int) ([]liked.Post, error) 
 	return view(ctx, s, func(r pebble.Reader) (posts []liked.Post, err error) {
 		e := newEyes(r, 0)
 		rows := 0
-		err = scanBack(r, []byte{tagPost}, func(key []byte) (bool, error) {
+		err = scanBack(r, []byte{tagPost}, []byte{tagPost + 1}, func(key []byte) (bool, error) {
 			p, err := e.post(liked.PostID(field(key, 0)))
 			if err == nil && p.RepostOf == 0 {
 				posts = append(posts, p)

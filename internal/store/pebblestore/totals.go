@@ -4,7 +4,6 @@ import (
 	"context"
 	"sync"
 
-	"liked"
 	"liked/internal/store"
 )
 
@@ -67,55 +66,47 @@ func (s *Store) count(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-s.closing:
-		return liked.Errorf(liked.Unavailable, "the store is closed")
+		return errClosed
 	}
 	if _, known := t.now(); known {
 		return nil
 	}
 	// On the committer's goroutine nothing changes between the two. The moment must be closed, so that this waits for it.
-	var at moment
 	var since store.Totals
-	err := s.update(context.WithoutCancel(ctx), func(*tx) (err error) {
+	at, err := update(context.WithoutCancel(ctx), s, func(*tx) (moment, error) {
 		since = t.since // the committer is the only one who writes it
-		at, err = s.now()
-		return err
+		return s.now()
 	})
 	if err != nil {
 		return err
 	}
 	var there store.Totals
 	rows := 0
-	each := func(tag byte, f func(value []byte) error) error {
-		return scan(at, []byte{tag}, nil, func(key, value []byte) (bool, error) {
-			if rows++; rows%1024 == 0 {
-				select {
-				case <-ctx.Done():
-					return false, ctx.Err()
-				case <-s.closing:
-					return false, liked.Errorf(liked.Unavailable, "the store is closed")
-				default:
-				}
+	for _, tag := range []byte{tagUser, tagUserN} {
+		err := scan(at, []byte{tag}, nil, func(_, value []byte) (bool, error) {
+			if tag == tagUser {
+				there.Users++
+			} else if n, err := decodeCounts(value); err != nil {
+				return false, err
+			} else {
+				there.Posts += n[userPosts]
+				there.Likes += n[userLikes]
 			}
-			if err := f(value); err != nil {
-				return false, damaged(key, err)
+			if rows++; rows%1024 != 0 {
+				return true, nil
 			}
-			return true, nil
+			if s.isClosing() {
+				return false, errClosed
+			}
+			return true, ctx.Err()
 		})
-	}
-	err = each(tagUser, func([]byte) error { there.Users++; return nil })
-	if err == nil {
-		err = each(tagUserN, func(value []byte) error {
-			n, err := decodeCounts(value)
-			there.Posts += n[userPosts]
-			there.Likes += n[userLikes]
+		if err != nil {
+			_ = at.Close() // the first error is the one that helps
 			return err
-		})
+		}
 	}
-	if closeErr := at.Close(); err == nil {
-		err = unavailable(closeErr)
-	}
-	if err != nil {
-		return err
+	if err := at.Close(); err != nil {
+		return unavailable(err)
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
