@@ -29,7 +29,7 @@ func (s *Store) AddUser(ctx context.Context, u liked.User) error {
 
 // putUser writes a new user.
 func (t *tx) putUser(u *liked.User) {
-	t.set(userKey(u.ID), encodeUser(u))
+	t.set(userKey(u.ID), encode(u, userFields))
 	t.c.totals.Users++
 }
 
@@ -47,14 +47,14 @@ func (t *tx) takeName(u *liked.User) error {
 }
 
 func (s *Store) UpdateUser(ctx context.Context, id liked.UserID, change func(*liked.User) error) error {
-	return modify(ctx, s, userKey(id), "user", id, decoding(id, decodeUser), func(u *liked.User) ([]byte, error) {
+	return modify(ctx, s, userKey(id), "user", id, reading(liked.User{ID: id}, userFields), func(u *liked.User) ([]byte, error) {
 		if err := change(u); err != nil {
 			return nil, err
 		}
 		if u.ID != id {
 			return nil, liked.Errorf(liked.Invalid, "the id of user %v cannot change", id)
 		}
-		return encodeUser(u), validUser(u)
+		return encode(u, userFields), validUser(u)
 	}, func(t *tx, old, u *liked.User) error {
 		if !strings.EqualFold(old.Username, u.Username) {
 			if err := t.takeName(u); err != nil {
@@ -79,7 +79,7 @@ func user(r pebble.Reader, id liked.UserID) (u liked.User, ok bool, err error) {
 }
 
 func readUser(r pebble.Reader, id liked.UserID) (liked.User, bool, error) {
-	return read(r, userKey(id), decoding(id, decodeUser))
+	return read(r, userKey(id), reading(liked.User{ID: id}, userFields))
 }
 
 // countUser fills in the metrics.

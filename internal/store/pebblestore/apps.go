@@ -38,7 +38,7 @@ func (s *Store) AddApp(ctx context.Context, a liked.App) error {
 	if err := validApp(&a); err != nil {
 		return err
 	}
-	value := encodeApp(&a)
+	value := encode(&a, appFields)
 	return s.update(ctx, func(t *tx) error {
 		if err := t.free(appKey(a.ID), "app", a.ID); err != nil {
 			return err
@@ -49,14 +49,14 @@ func (s *Store) AddApp(ctx context.Context, a liked.App) error {
 }
 
 func (s *Store) UpdateApp(ctx context.Context, id liked.AppID, change func(*liked.App) error) error {
-	return modify(ctx, s, appKey(id), "app", id, decoding(id, decodeApp), func(a *liked.App) ([]byte, error) {
+	return modify(ctx, s, appKey(id), "app", id, reading(liked.App{ID: id}, appFields), func(a *liked.App) ([]byte, error) {
 		if err := change(a); err != nil {
 			return nil, err
 		}
 		if a.ID != id {
 			return nil, liked.Errorf(liked.Invalid, "the id of app %v cannot change", id)
 		}
-		return encodeApp(a), validApp(a)
+		return encode(a, appFields), validApp(a)
 	}, func(t *tx, old, a *liked.App) error {
 		for _, key := range appIndex(old) {
 			t.delete(key)
@@ -67,7 +67,7 @@ func (s *Store) UpdateApp(ctx context.Context, id liked.AppID, change func(*like
 }
 
 func (s *Store) App(ctx context.Context, id liked.AppID) (liked.App, error) {
-	return get(ctx, s, appKey(id), decoding(id, decodeApp), "app", id)
+	return get(ctx, s, appKey(id), reading(liked.App{ID: id}, appFields), "app", id)
 }
 
 func (s *Store) AppByClientID(ctx context.Context, clientID string) (liked.App, error) {
@@ -88,13 +88,13 @@ func (s *Store) appBy(ctx context.Context, key []byte, what string) (liked.App, 
 		if err != nil {
 			return liked.App{}, err
 		}
-		return find(r, appKey(liked.AppID(id)), decoding(liked.AppID(id), decodeApp), what)
+		return find(r, appKey(liked.AppID(id)), reading(liked.App{ID: liked.AppID(id)}, appFields), what)
 	})
 }
 
 // Apps lists them in order of id.
 func (s *Store) Apps(ctx context.Context) ([]liked.App, error) {
 	return page(ctx, s, []byte{tagApp}, nil, math.MaxInt, func(_ pebble.Reader, key, value []byte) (liked.App, error) {
-		return decodeApp(liked.AppID(field(key, 0)), value)
+		return decode(value, liked.App{ID: liked.AppID(field(key, 0))}, appFields)
 	})
 }

@@ -26,7 +26,7 @@ func benchStore(b *testing.B, users, posts int) *Store {
 	}
 	for i := 1; i <= users; i++ {
 		u := liked.User{ID: liked.UserID(i) << 22, Username: fmt.Sprintf("u%d", i), Name: "x"}
-		must(batch.Set(userKey(u.ID), encodeUser(&u), nil))
+		must(batch.Set(userKey(u.ID), encode(&u, userFields), nil))
 		must(batch.Set(nameKey(u.Username), encodeID(u.ID), nil))
 		if i%10_000 == 0 {
 			apply()
@@ -34,7 +34,7 @@ func benchStore(b *testing.B, users, posts int) *Store {
 	}
 	for i := 1; i <= posts; i++ {
 		p := liked.Post{ID: liked.PostID(i) << 22, Author: 1 << 22}
-		must(batch.Set(postKey(p.ID), encodePost(&p), nil))
+		must(batch.Set(postKey(p.ID), encode(&p, postFields), nil))
 		must(batch.Set(postOfKey(p.Author, p.ID), nil, nil))
 		if i%10_000 == 0 {
 			apply()

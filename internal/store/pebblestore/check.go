@@ -77,7 +77,7 @@ func (c *checker) names() error {
 		if err != nil {
 			return damaged(key, err)
 		}
-		u, ok, err := read(c.r, userKey(liked.UserID(id)), decoding(liked.UserID(id), decodeUser))
+		u, ok, err := read(c.r, userKey(liked.UserID(id)), reading(liked.User{ID: liked.UserID(id)}, userFields))
 		if err != nil {
 			return err
 		}
@@ -91,7 +91,7 @@ func (c *checker) names() error {
 	}
 	err = c.scan(tagUser, func(key, value []byte) error {
 		c.report.Users++
-		_, err := decodeUser(liked.UserID(field(key, 0)), value)
+		_, err := decode(value, liked.User{ID: liked.UserID(field(key, 0))}, userFields)
 		if err != nil {
 			return damaged(key, err)
 		}
@@ -127,7 +127,7 @@ func (c *checker) references() error {
 		if h.deleted {
 			return nil
 		}
-		p, err := decodePost(id, value)
+		p, err := decode(value, liked.Post{ID: id}, postFields)
 		if err != nil {
 			return damaged(key, err)
 		}
@@ -358,7 +358,7 @@ func (c *checker) grants() error {
 		}
 	}
 	return c.scan(tagGrant, func(key, value []byte) error {
-		g, err := decodeGrant(store.GrantID(key[1:]), value)
+		g, err := decode(value, store.Grant{ID: store.GrantID(key[1:])}, grantFields)
 		if err != nil {
 			return damaged(key, err)
 		}

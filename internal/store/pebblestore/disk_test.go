@@ -170,8 +170,8 @@ func TestCheckFinds(t *testing.T) {
 		"block without reverse":      {remove(pair(tagBlockedBy, 4, 1)), "has no reverse"},
 		"user without username":      {remove(nameKey("a")), "4 users have 3 usernames"},
 		"username of another":        {set(nameKey("a"), encodeID(liked.UserID(2))), "leads to user 2"},
-		"post without author":        {set(postKey(8), encodePost(&liked.Post{Author: 9})), "has no author"},
-		"grant of nobody":            {set(grantKey(store.GrantID{1}), encodeGrant(&store.Grant{User: 9})), "is not among those of user 9"},
+		"post without author":        {set(postKey(8), encode(&liked.Post{Author: 9}, postFields)), "has no author"},
+		"grant of nobody":            {set(grantKey(store.GrantID{1}), encode(&store.Grant{User: 9}, grantFields)), "is not among those of user 9"},
 		"token of no grant":          {set(tokenOfKey(store.GrantID{2}, kindAccess, store.Hash{}), nil), "belongs to no grant"},
 		"no grant of a user":         {set(grantOfKey(9, store.GrantID{3}), nil), "belongs to no grant"},
 		"webhook of no app":          {set(webhookKey(8), encodeWebhook(&liked.Webhook{ID: 8, App: 9})), "belongs to app 9"},
@@ -180,7 +180,7 @@ func TestCheckFinds(t *testing.T) {
 		"number without letters":     {set(deadNKey(8), encodeID(uint64(2))), "is 2 and should be 0"},
 		"subscription not found":     {set(subscriptionKey(9, 8), encodeSubscription(&liked.Subscription{ID: 8})), "is not found by what it is about"},
 		"subscription to nothing":    {set(subscribesKey(&liked.Subscription{App: 9}), encodeID(uint64(8))), "0 subscriptions have 1 rows"},
-		"post refers to nothing":     {set(postKey(8), encodePost(&liked.Post{Author: 1, Quotes: 99})), "refers to post 99"},
+		"post refers to nothing":     {set(postKey(8), encode(&liked.Post{Author: 1, Quotes: 99}, postFields)), "refers to post 99"},
 	} {
 		s := open(t, Options{})
 		fill(t, s)

@@ -91,12 +91,12 @@ func (s *Store) AddCode(ctx context.Context, c store.Code) error {
 		return err
 	}
 	return s.update(ctx, func(t *tx) error {
-		return t.put(kindCode, c.Code, encodeCode(&code{Code: c}), c.Expires)
+		return t.put(kindCode, c.Code, encode(&code{Code: c}, codeFields), c.Expires)
 	})
 }
 
 func (s *Store) Code(ctx context.Context, h store.Hash) (store.Code, error) {
-	c, err := get(ctx, s, hashKey(kindCode, h), decoding(h, decodeCode), kindCode)
+	c, err := get(ctx, s, hashKey(kindCode, h), reading(code{Code: store.Code{Code: h}}, codeFields), kindCode)
 	return c.Code, err
 }
 
@@ -108,7 +108,7 @@ func decoding[K, V any](k K, decode func(K, []byte) (V, error)) func([]byte) (V,
 func (s *Store) RedeemCode(ctx context.Context, h store.Hash, g store.Grant, tokens store.Tokens, _ time.Time) error {
 	tokens = own(tokens)
 	spent, err := update(ctx, s, func(t *tx) (spent, err error) {
-		c, err := find(t.db(), hashKey(kindCode, h), decoding(h, decodeCode), kindCode)
+		c, err := find(t.db(), hashKey(kindCode, h), reading(code{Code: store.Code{Code: h}}, codeFields), kindCode)
 		if err != nil {
 			return nil, err
 		}
@@ -117,7 +117,7 @@ func (s *Store) RedeemCode(ctx context.Context, h store.Hash, g store.Grant, tok
 			return spent, t.revoke(c.grant)
 		}
 		c.Spent, c.grant = true, g.ID
-		t.set(hashKey(kindCode, h), encodeCode(&c))
+		t.set(hashKey(kindCode, h), encode(&c, codeFields))
 		return nil, t.addGrant(&g, &tokens)
 	})
 	return cmp.Or(err, spent)
@@ -146,7 +146,7 @@ func (t *tx) addGrant(g *store.Grant, tokens *store.Tokens) error {
 
 // openGrant adds a grant. One that has ended must have lost all its tokens before its id is given again.
 func (t *tx) openGrant(g *store.Grant) error {
-	t.set(grantKey(g.ID), encodeGrant(g))
+	t.set(grantKey(g.ID), encode(g, grantFields))
 	t.set(grantOfKey(g.User, g.ID), nil)
 	if err := t.free(grantKey(g.ID), "grant"); err != nil {
 		return err
@@ -156,12 +156,12 @@ func (t *tx) openGrant(g *store.Grant) error {
 
 func (t *tx) addTokens(id store.GrantID, tokens *store.Tokens) error {
 	a := tokens.Access
-	if err := t.put(kindAccess, a.Token, encodeToken(&token{grant: id, time: a.Expires}), a.Expires); err != nil {
+	if err := t.put(kindAccess, a.Token, encode(&token{grant: id, time: a.Expires}, tokenFields), a.Expires); err != nil {
 		return err
 	}
 	t.set(tokenOfKey(id, kindAccess, a.Token), nil)
 	if r := tokens.Refresh; r != nil {
-		if err := t.put(kindRefresh, r.Token, encodeToken(&token{grant: id, time: r.Spent}), time.Time{}); err != nil {
+		if err := t.put(kindRefresh, r.Token, encode(&token{grant: id, time: r.Spent}, tokenFields), time.Time{}); err != nil {
 			return err
 		}
 		t.set(tokenOfKey(id, kindRefresh, r.Token), nil)
@@ -171,8 +171,8 @@ func (t *tx) addTokens(id store.GrantID, tokens *store.Tokens) error {
 
 // living reads a token together with its grant.
 func living(r pebble.Reader, k kind, h store.Hash) (tok token, g store.Grant, err error) {
-	if tok, err = find(r, hashKey(k, h), decodeToken, k); err == nil {
-		g, err = find(r, grantKey(tok.grant), decoding(tok.grant, decodeGrant), k)
+	if tok, err = find(r, hashKey(k, h), reading(token{}, tokenFields), k); err == nil {
+		g, err = find(r, grantKey(tok.grant), reading(store.Grant{ID: tok.grant}, grantFields), k)
 	}
 	return tok, g, err
 }
@@ -215,7 +215,7 @@ func (s *Store) RotateRefreshToken(ctx context.Context, h store.Hash, tokens sto
 			return nil, liked.Errorf(liked.Conflict, "the refresh token was spent a moment before")
 		}
 		tok.time = at
-		t.set(hashKey(kindRefresh, h), encodeToken(&tok))
+		t.set(hashKey(kindRefresh, h), encode(&tok, tokenFields))
 		t.delete(tokenOfKey(g.ID, kindRefresh, h))
 		t.set(tokenOfKey(g.ID, kindSpent, h), nil)
 		return nil, t.addTokens(g.ID, &tokens)
@@ -230,7 +230,7 @@ func (s *Store) RevokeGrant(ctx context.Context, id store.GrantID) error {
 // revoke ends a grant, which ends all its tokens, since none counts without its grant: they are left to Sweep, however
 // many there are. It is no error if there is no such grant.
 func (t *tx) revoke(id store.GrantID) error {
-	g, ok, err := read(t.db(), grantKey(id), decoding(id, decodeGrant))
+	g, ok, err := read(t.db(), grantKey(id), reading(store.Grant{ID: id}, grantFields))
 	if err != nil || !ok {
 		return err
 	}
@@ -244,7 +244,7 @@ func (t *tx) revoke(id store.GrantID) error {
 func (s *Store) GrantsOf(ctx context.Context, user liked.UserID) ([]store.Grant, error) {
 	grants, err := page(ctx, s, num(nil, tagGrantOf, uint64(user)), nil, math.MaxInt, func(r pebble.Reader, key, _ []byte) (store.Grant, error) {
 		_, id := splitGrantOfKey(key)
-		g, _, err := read(r, grantKey(id), decoding(id, decodeGrant))
+		g, _, err := read(r, grantKey(id), reading(store.Grant{ID: id}, grantFields))
 		return g, err
 	})
 	slices.SortFunc(grants, func(a, b store.Grant) int {
@@ -257,18 +257,18 @@ func (s *Store) AddRequestToken(ctx context.Context, rt store.RequestToken) erro
 	if err := texts("a request token of app", rt.App, rt.Callback); err != nil {
 		return err
 	}
-	value := encodeRequestToken(&rt)
+	value := encode(&rt, requestTokenFields)
 	return s.update(ctx, func(t *tx) error {
 		return t.put(kindRequest, rt.Token, value, rt.Expires)
 	})
 }
 
 func (s *Store) RequestToken(ctx context.Context, h store.Hash) (store.RequestToken, error) {
-	return get(ctx, s, hashKey(kindRequest, h), decoding(h, decodeRequestToken), kindRequest)
+	return get(ctx, s, hashKey(kindRequest, h), reading(store.RequestToken{Token: h}, requestTokenFields), kindRequest)
 }
 
 func (t *tx) requestToken(h store.Hash) (store.RequestToken, error) {
-	return find(t.db(), hashKey(kindRequest, h), decoding(h, decodeRequestToken), kindRequest)
+	return find(t.db(), hashKey(kindRequest, h), reading(store.RequestToken{Token: h}, requestTokenFields), kindRequest)
 }
 
 func (s *Store) ApproveRequestToken(ctx context.Context, h store.Hash, user liked.UserID, verifier store.Hash) error {
@@ -281,7 +281,7 @@ func (s *Store) ApproveRequestToken(ctx context.Context, h store.Hash, user like
 			return liked.Errorf(liked.Conflict, "the request token was approved before")
 		}
 		rt.User, rt.Verifier = user, verifier
-		t.set(hashKey(kindRequest, h), encodeRequestToken(&rt))
+		t.set(hashKey(kindRequest, h), encode(&rt, requestTokenFields))
 		return nil
 	})
 }
@@ -308,22 +308,22 @@ func (t *tx) addOAuth1(g *store.Grant, tok *store.OAuth1Token) error {
 		return err
 	}
 	t.set(tokenOfKey(g.ID, kindOAuth1, tok.Token), nil)
-	return t.put(kindOAuth1, tok.Token, encodeToken(&token{grant: g.ID, sealed: tok.SealedSecret, access: tok.Access}), time.Time{})
+	return t.put(kindOAuth1, tok.Token, encode(&token{grant: g.ID, sealed: tok.SealedSecret, access: tok.Access}, tokenFields), time.Time{})
 }
 
 func (s *Store) AddSession(ctx context.Context, session store.Session) error {
 	return s.update(ctx, func(t *tx) error {
-		return t.put(kindSession, session.ID, encodeSession(&session), session.Expires)
+		return t.put(kindSession, session.ID, encode(&session, sessionFields), session.Expires)
 	})
 }
 
 func (s *Store) Session(ctx context.Context, id store.Hash) (store.Session, error) {
-	return get(ctx, s, hashKey(kindSession, id), decoding(id, decodeSession), kindSession)
+	return get(ctx, s, hashKey(kindSession, id), reading(store.Session{ID: id}, sessionFields), kindSession)
 }
 
 func (s *Store) DeleteSession(ctx context.Context, id store.Hash) error {
 	return s.update(ctx, func(t *tx) error {
-		session, ok, err := read(t.db(), hashKey(kindSession, id), decoding(id, decodeSession))
+		session, ok, err := read(t.db(), hashKey(kindSession, id), reading(store.Session{ID: id}, sessionFields))
 		if err == nil && ok {
 			t.drop(kindSession, id, session.Expires)
 		}
@@ -362,7 +362,7 @@ func (t *tx) sweepExpired(keys [][]byte) error {
 		}
 		_, k, h := splitExpiryKey(key)
 		if k == kindAccess {
-			tok, ok, err := read(t.db(), hashKey(k, h), decodeToken)
+			tok, ok, err := read(t.db(), hashKey(k, h), reading(token{}, tokenFields))
 			if err != nil {
 				return err
 			}
@@ -404,7 +404,7 @@ func (t *tx) sweepEnded(keys [][]byte) error {
 		case kindSpent:
 			k = kindRefresh
 		case kindAccess:
-			tok, ok, err := read(t.db(), hashKey(k, h), decodeToken)
+			tok, ok, err := read(t.db(), hashKey(k, h), reading(token{}, tokenFields))
 			if err != nil {
 				return err
 			}

@@ -50,7 +50,7 @@ func (s *Store) Publish(ctx context.Context, p liked.Post) error {
 		}
 		compared := 0
 		err := newestPosts(t.db(), p.Author, func(id liked.PostID) (bool, error) {
-			other, _, err := read(t.db(), postKey(id), decoding(id, decodePost))
+			other, _, err := read(t.db(), postKey(id), reading(liked.Post{ID: id}, postFields))
 			if err != nil {
 				return false, err
 			}
@@ -153,7 +153,7 @@ func (t *tx) resolve(p *liked.Post, once bool) error {
 			if h.deleted { // and with it what it was part of
 				continue
 			}
-			answered, _, err := read(t.db(), postKey(*ref), decoding(*ref, decodePost))
+			answered, _, err := read(t.db(), postKey(*ref), reading(liked.Post{ID: *ref}, postFields))
 			if err != nil {
 				return err
 			}
@@ -170,7 +170,7 @@ func (t *tx) putPost(p *liked.Post) error {
 	if err := t.countPost(p, 1); err != nil {
 		return err
 	}
-	t.set(postKey(p.ID), encodePost(p))
+	t.set(postKey(p.ID), encode(p, postFields))
 	t.set(postOfKey(p.Author, p.ID), nil)
 	return nil
 }
@@ -227,7 +227,7 @@ func (s *Store) DeletePost(ctx context.Context, by liked.UserID, id liked.PostID
 		}
 		if ok && author.PinnedPost == id {
 			author.PinnedPost = 0
-			t.set(userKey(p.Author), encodeUser(&author))
+			t.set(userKey(p.Author), encode(&author, userFields))
 		}
 		t.set(postKey(id), encodeTombstone(p.Author, p.RepostOf))
 		t.delete(postOfKey(p.Author, id))

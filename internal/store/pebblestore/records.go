@@ -115,6 +115,11 @@ func decode[T any](value []byte, v T, fields func(*record, *T)) (T, error) {
 	return v, r.done()
 }
 
+// reading is decode as a function of the value.
+func reading[T any](v T, fields func(*record, *T)) func([]byte) (T, error) {
+	return func(value []byte) (T, error) { return decode(value, v, fields) }
+}
+
 func number[N ~int | ~int64 | ~uint64 | ~uint32](r *record, p *N) {
 	if r.written != nil {
 		r.written = binary.AppendUvarint(r.written, uint64(*p))
@@ -201,13 +206,6 @@ func userFields(r *record, u *liked.User) {
 	r.strings(&u.Username, &u.Name, &u.Description, &u.Location, &u.URL, &u.ProfileImageURL)
 }
 
-func encodeUser(u *liked.User) []byte { return encode(u, userFields) }
-
-// decodeUser leaves the metrics zero.
-func decodeUser(id liked.UserID, value []byte) (liked.User, error) {
-	return decode(value, liked.User{ID: id}, userFields)
-}
-
 // decodeUserHead reads only what decides who sees the user's posts.
 func decodeUserHead(value []byte) (h userHead, err error) {
 	r := newReader(value)
@@ -261,13 +259,6 @@ func postFields(r *record, p *liked.Post) {
 	r.strings(&p.Text)
 }
 
-func encodePost(p *liked.Post) []byte { return encode(p, postFields) }
-
-// decodePost leaves the metrics zero. It must not be asked of a tombstone.
-func decodePost(id liked.PostID, value []byte) (liked.Post, error) {
-	return decode(value, liked.Post{ID: id}, postFields)
-}
-
 // decodePostRecord reads a post or a tombstone.
 func decodePostRecord(id liked.PostID, value []byte) (p store.Post, err error) {
 	h, err := decodePostHead(value)
@@ -275,7 +266,7 @@ func decodePostRecord(id liked.PostID, value []byte) (p store.Post, err error) {
 		return store.Post{Post: liked.Post{ID: id, Author: h.author, RepostOf: h.repostOf}, Deleted: true}, nil
 	}
 	if err == nil {
-		p.Post, err = decodePost(id, value)
+		p.Post, err = decode(value, liked.Post{ID: id}, postFields)
 	}
 	return p, err
 }
@@ -381,12 +372,6 @@ func appFields(r *record, a *liked.App) {
 	r.bytes(&a.SealedBearer)
 }
 
-func encodeApp(a *liked.App) []byte { return encode(a, appFields) }
-
-func decodeApp(id liked.AppID, value []byte) (liked.App, error) {
-	return decode(value, liked.App{ID: id}, appFields)
-}
-
 func grantFields(r *record, g *store.Grant) {
 	number(r, &g.App)
 	number(r, &g.User)
@@ -394,12 +379,6 @@ func grantFields(r *record, g *store.Grant) {
 	r.time(&g.CreatedAt)
 	r.bool(&g.OAuth1)
 	small(r, &g.Access)
-}
-
-func encodeGrant(g *store.Grant) []byte { return encode(g, grantFields) }
-
-func decodeGrant(id store.GrantID, value []byte) (store.Grant, error) {
-	return decode(value, store.Grant{ID: id}, grantFields)
 }
 
 // token is a record of kindAccess, kindRefresh or kindOAuth1: what it holds besides its grant depends on the kind.
@@ -417,10 +396,6 @@ func tokenFields(r *record, t *token) {
 	r.bytes(&t.sealed)
 }
 
-func encodeToken(t *token) []byte { return encode(t, tokenFields) }
-
-func decodeToken(value []byte) (token, error) { return decode(value, token{}, tokenFields) }
-
 // code is an authorization code, and the grant that its first redemption made.
 type code struct {
 	store.Code
@@ -437,12 +412,6 @@ func codeFields(r *record, c *code) {
 	r.raw(c.grant[:])
 }
 
-func encodeCode(c *code) []byte { return encode(c, codeFields) }
-
-func decodeCode(h store.Hash, value []byte) (code, error) {
-	return decode(value, code{Code: store.Code{Code: h}}, codeFields)
-}
-
 func requestTokenFields(r *record, t *store.RequestToken) {
 	r.bytes(&t.SealedSecret)
 	number(r, &t.App)
@@ -453,19 +422,7 @@ func requestTokenFields(r *record, t *store.RequestToken) {
 	r.raw(t.Verifier[:])
 }
 
-func encodeRequestToken(t *store.RequestToken) []byte { return encode(t, requestTokenFields) }
-
-func decodeRequestToken(h store.Hash, value []byte) (store.RequestToken, error) {
-	return decode(value, store.RequestToken{Token: h}, requestTokenFields)
-}
-
 func sessionFields(r *record, s *store.Session) {
 	number(r, &s.User)
 	r.time(&s.Expires)
-}
-
-func encodeSession(s *store.Session) []byte { return encode(s, sessionFields) }
-
-func decodeSession(h store.Hash, value []byte) (store.Session, error) {
-	return decode(value, store.Session{ID: h}, sessionFields)
 }

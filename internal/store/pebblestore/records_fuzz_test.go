@@ -18,8 +18,8 @@ func FuzzRecords(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, value []byte) {
 		var h store.Hash
-		again(t, "user", value, func(b []byte) (liked.User, error) { return decodeUser(1, b) }, encodeUser)
-		again(t, "post", value, func(b []byte) (liked.Post, error) { return decodePost(1, b) }, encodePost)
+		fields(t, "user", value, liked.User{ID: 1}, userFields)
+		fields(t, "post", value, liked.Post{ID: 1}, postFields)
 		again(t, "tombstone", value, decodePostHead, func(h *postHead) []byte {
 			if h.deleted {
 				return encodeTombstone(h.author, h.repostOf)
@@ -30,19 +30,19 @@ func FuzzRecords(f *testing.F) {
 		again(t, "event", value, func(b []byte) (liked.LikeEvent, error) { return decodeEvent(1<<40, b) },
 			func(e *liked.LikeEvent) []byte { return appendEvent(nil, e) })
 		again(t, "id", value, decodeID, func(n *uint64) []byte { return encodeID(*n) })
-		again(t, "app", value, func(b []byte) (liked.App, error) { return decodeApp(1, b) }, encodeApp)
-		again(t, "grant", value, func(b []byte) (store.Grant, error) { return decodeGrant(store.GrantID{}, b) }, encodeGrant)
-		again(t, "token", value, decodeToken, encodeToken)
-		again(t, "code", value, func(b []byte) (code, error) { return decodeCode(h, b) }, encodeCode)
-		again(t, "request token", value, func(b []byte) (store.RequestToken, error) { return decodeRequestToken(h, b) }, encodeRequestToken)
-		again(t, "session", value, func(b []byte) (store.Session, error) { return decodeSession(h, b) }, encodeSession)
+		fields(t, "app", value, liked.App{ID: 1}, appFields)
+		fields(t, "grant", value, store.Grant{}, grantFields)
+		fields(t, "token", value, token{}, tokenFields)
+		fields(t, "code", value, code{Code: store.Code{Code: h}}, codeFields)
+		fields(t, "request token", value, store.RequestToken{Token: h}, requestTokenFields)
+		fields(t, "session", value, store.Session{ID: h}, sessionFields)
 		again(t, "webhook", value, func(b []byte) (liked.Webhook, error) { return decodeWebhook(1, b) }, encodeWebhook)
 		again(t, "subscription", value, func(b []byte) (liked.Subscription, error) { return decodeSubscription(1, 2, b) }, encodeSubscription)
 		again(t, "progress", value, decodeProgress, encodeProgress)
 		again(t, "dead letter", value, func(b []byte) (store.DeadLetter, error) { return decodeDeadLetter(1, 1<<40, 2, b) }, encodeDeadLetter)
 
 		// Of these the values are written elsewhere, beside what they belong to.
-		_, errUser := decodeUser(1, value)
+		_, errUser := decode(value, liked.User{ID: 1}, userFields)
 		if _, err := decodeUserHead(value); err != nil && errUser == nil {
 			t.Errorf("the flags of a user that can be read: %v", err)
 		}
@@ -50,6 +50,11 @@ func FuzzRecords(f *testing.F) {
 		_, _ = decodeWindows(value)
 		_, _ = decodeNonces(appendNonceKey(nil, keptNonce{}), value)
 	})
+}
+
+func fields[R any](t *testing.T, name string, value []byte, v R, f func(*record, *R)) {
+	t.Helper()
+	again(t, name, value, reading(v, f), func(v *R) []byte { return encode(v, f) })
 }
 
 // again holds a record that can be read to what is written of it.

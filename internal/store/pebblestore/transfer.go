@@ -376,7 +376,7 @@ func (e *exporter) scan(tag byte, f func(key, value []byte) error) error {
 
 func (e *exporter) users() error {
 	return e.scan(tagUser, func(key, value []byte) error {
-		u, err := decodeUser(liked.UserID(field(key, 0)), value)
+		u, err := decode(value, liked.User{ID: liked.UserID(field(key, 0))}, userFields)
 		if err != nil {
 			return damaged(key, err)
 		}
