@@ -50,9 +50,28 @@ func (c *checker) check() error {
 		return err
 	}
 	c.horizon, c.imported = liked.Seq(horizon), liked.Seq(imported)
-	for _, step := range []func() error{c.names, c.references, c.authored, c.userCounts, c.postCounts, c.likes, c.relations, c.log, c.grants, c.hooks} {
+	for _, step := range []func() error{c.users, c.posts, c.userCounts, c.postCounts, c.likes, c.relations, c.log, c.grants, c.hooks} {
 		if err := step(); err != nil {
 			return err
+		}
+	}
+	// That no list has more rows than there are things follows from their numbers.
+	for _, list := range []struct {
+		tag        byte
+		want       int64
+		what, rows string
+	}{
+		{tagName, c.report.Users, "users", "usernames"},
+		{tagPostOf, c.report.Posts, "posts", "rows under their authors"},
+		{tagLiked, c.report.Likes, "likes", "rows in the lists of liked posts"},
+		{tagLikers, c.report.Likes, "likes", "rows in the lists of liking users"},
+	} {
+		var n int64
+		if err := c.scan(list.tag, func(_, _ []byte) error { n++; return nil }); err != nil {
+			return err
+		}
+		if n != list.want {
+			c.problem("%d %s have %d %s", list.want, list.what, n, list.rows)
 		}
 	}
 	return nil
@@ -69,38 +88,29 @@ func (c *checker) scan(tag byte, f func(key, value []byte) error) error {
 	})
 }
 
-func (c *checker) names() error {
-	var names int64
-	err := c.scan(tagName, func(key, value []byte) error {
-		names++
-		id, err := decodeID(value)
-		if err != nil {
-			return damaged(key, err)
-		}
-		u, ok, err := read(c.r, userKey(liked.UserID(id)), reading(liked.User{ID: liked.UserID(id)}, userFields))
+// need says what the problem is unless the key is there.
+func (c *checker) need(key []byte, format string, args ...any) error {
+	ok, err := exists(c.r, key)
+	if err == nil && !ok {
+		c.problem(format, args...)
+	}
+	return err
+}
+
+func (c *checker) users() error {
+	return c.scan(tagUser, func(key, value []byte) error {
+		c.report.Users++
+		u, err := decode(value, liked.User{ID: liked.UserID(field(key, 0))}, userFields)
 		if err != nil {
 			return err
 		}
-		if !ok || string(nameKey(u.Username)) != string(key) {
-			c.problem("username %s leads to user %d, who has another", key[1:], id)
+		if id, ok, err := read(c.r, nameKey(u.Username), decodeID); err != nil {
+			return err
+		} else if ok && liked.UserID(id) != u.ID {
+			c.problem("username %s leads to user %d, and is that of user %d", u.Username, id, u.ID)
 		}
 		return nil
 	})
-	if err != nil {
-		return err
-	}
-	err = c.scan(tagUser, func(key, value []byte) error {
-		c.report.Users++
-		_, err := decode(value, liked.User{ID: liked.UserID(field(key, 0))}, userFields)
-		if err != nil {
-			return damaged(key, err)
-		}
-		return nil
-	})
-	if names != c.report.Users {
-		c.problem("%d users have %d usernames", c.report.Users, names)
-	}
-	return err
 }
 
 func (c *checker) count(tag byte, id uint64, which int) {
@@ -111,59 +121,32 @@ func (c *checker) count(tag byte, id uint64, which int) {
 	c.written[k][which]++
 }
 
-// references counts posts by author and by what they refer to.
-func (c *checker) references() error {
+// posts counts posts by author and by what they refer to.
+func (c *checker) posts() error {
 	return c.scan(tagPost, func(key, value []byte) error {
-		id := liked.PostID(field(key, 0))
-		h, err := decodePostHead(value)
-		if err != nil {
-			return damaged(key, err)
+		p, err := decodePostRecord(liked.PostID(field(key, 0)), value)
+		if err == nil {
+			err = c.need(userKey(p.Author), "post %v has no author %v", p.ID, p.Author)
 		}
-		if ok, err := exists(c.r, userKey(h.author)); err != nil {
+		if err != nil || p.Deleted {
 			return err
-		} else if !ok {
-			c.problem("post %v has no author %v", id, h.author)
-		}
-		if h.deleted {
-			return nil
-		}
-		p, err := decode(value, liked.Post{ID: id}, postFields)
-		if err != nil {
-			return damaged(key, err)
 		}
 		c.report.Posts++
 		c.count(tagUserN, uint64(p.Author), userPosts)
-		if ok, err := exists(c.r, postOfKey(p.Author, id)); err != nil {
-			return err
-		} else if !ok {
-			c.problem("post %v is not among those of its author %v", id, p.Author)
-		}
 		if reply := p.InReplyTo != 0; reply != (p.Conversation != 0) || reply != (p.InReplyToUser != 0) {
-			c.problem("post %v answers post %v of user %v in conversation %v", id, p.InReplyTo, p.InReplyToUser, p.Conversation)
+			c.problem("post %v answers post %v of user %v in conversation %v", p.ID, p.InReplyTo, p.InReplyToUser, p.Conversation)
 		}
 		for which, ref := range map[int]liked.PostID{postReposts: p.RepostOf, postReplies: p.InReplyTo, postQuotes: p.Quotes} {
 			if ref == 0 {
 				continue
 			}
-			if ok, err := exists(c.r, postKey(ref)); err != nil {
+			if err := c.need(postKey(ref), "post %v refers to post %v, which never was", p.ID, ref); err != nil {
 				return err
-			} else if !ok {
-				c.problem("post %v refers to post %v, which never was", id, ref)
 			}
 			c.count(tagPostN, uint64(ref), which)
 		}
-		return nil
+		return c.need(postOfKey(p.Author, p.ID), "post %v is not among those of its author %v", p.ID, p.Author)
 	})
-}
-
-// authored holds the number of posts against that of the rows that say who wrote them; references has looked for each.
-func (c *checker) authored() error {
-	var n int64
-	err := c.scan(tagPostOf, func([]byte, []byte) error { n++; return nil })
-	if n != c.report.Posts {
-		c.problem("%d posts have %d rows under their authors", c.report.Posts, n)
-	}
-	return err
 }
 
 // userCounts holds a user's likes against all that were set and not taken back, those of deleted posts included.
@@ -266,15 +249,14 @@ func (r *rows) rest() (n int64) {
 	return n
 }
 
-// likes holds each like against its rows in both lists and its entry in the log. That no list has more rows than there
-// are likes follows from their numbers.
+// likes holds each like against its rows in both lists and its entry in the log.
 func (c *checker) likes() error {
-	err := c.scan(tagLike, func(key, value []byte) error {
+	return c.scan(tagLike, func(key, value []byte) error {
 		c.report.Likes++
 		user, post := liked.UserID(field(key, 0)), liked.PostID(field(key, 1))
 		like, err := decodeLike(value)
 		if err != nil {
-			return damaged(key, err)
+			return err
 		}
 		seq := like.seq
 		for _, row := range []struct {
@@ -303,19 +285,6 @@ func (c *checker) likes() error {
 		}
 		return nil
 	})
-	if err != nil {
-		return err
-	}
-	for list, tag := range map[string]byte{"liked posts": tagLiked, "liking users": tagLikers} {
-		var n int64
-		if err := c.scan(tag, func([]byte, []byte) error { n++; return nil }); err != nil {
-			return err
-		}
-		if n != c.report.Likes {
-			c.problem("%d likes have %d rows in the lists of %s", c.report.Likes, n, list)
-		}
-	}
-	return nil
 }
 
 // relations holds follows and blocks against their reverses.
@@ -323,11 +292,7 @@ func (c *checker) relations() error {
 	for there, back := range map[byte]byte{tagFollow: tagFollowed, tagFollowed: tagFollow, tagBlock: tagBlockedBy, tagBlockedBy: tagBlock} {
 		err := c.scan(there, func(key, _ []byte) error {
 			a, b := liked.UserID(field(key, 0)), liked.UserID(field(key, 1))
-			ok, err := exists(c.r, pair(back, b, a))
-			if err == nil && !ok {
-				c.problem("the relation %c of user %v to user %v has no reverse", there, a, b)
-			}
-			return err
+			return c.need(pair(back, b, a), "the relation %c of user %v to user %v has no reverse", there, a, b)
 		})
 		if err != nil {
 			return err
@@ -338,35 +303,28 @@ func (c *checker) relations() error {
 
 // grants holds tokens, and the lists of users' grants, against the grants.
 func (c *checker) grants() error {
-	for tag, id := range map[byte]func(key []byte) []byte{
-		tagGrantOf: func(key []byte) []byte { return key[9:] },
-		tagTokenOf: func(key []byte) []byte { return key[1:17] },
-	} {
-		err := c.scan(tag, func(key, _ []byte) error {
-			id := store.GrantID(id(key))
-			there, err := exists(c.r, grantKey(id))
-			if err == nil && !there && tag == tagTokenOf {
-				there, err = exists(c.r, endedKey(id))
-			}
-			if err == nil && !there {
-				c.problem("the key %x belongs to no grant", key)
-			}
-			return err
-		})
-		if err != nil {
+	err := c.scan(tagTokenOf, func(key, _ []byte) error {
+		id, _, _ := splitTokenOfKey(key)
+		if ended, err := exists(c.r, endedKey(id)); err != nil || ended {
 			return err
 		}
+		return c.need(grantKey(id), "the token %x belongs to no grant", key)
+	})
+	if err == nil {
+		err = c.scan(tagGrantOf, func(key, _ []byte) error {
+			user, id := splitGrantOfKey(key)
+			return c.need(grantKey(id), "user %v belongs to no grant %x", user, id)
+		})
+	}
+	if err != nil {
+		return err
 	}
 	return c.scan(tagGrant, func(key, value []byte) error {
 		g, err := decode(value, store.Grant{ID: store.GrantID(key[1:])}, grantFields)
 		if err != nil {
-			return damaged(key, err)
-		}
-		if there, err := exists(c.r, grantOfKey(g.User, g.ID)); err != nil || there {
 			return err
 		}
-		c.problem("grant %x is not among those of user %v", g.ID, g.User)
-		return nil
+		return c.need(grantOfKey(g.User, g.ID), "grant %x is not among those of user %v", g.ID, g.User)
 	})
 }
 
@@ -384,7 +342,7 @@ func (c *checker) log() error {
 			_, seq := splitLogKey(key)
 			e, err := decodeEvent(seq, value)
 			if err != nil {
-				return false, damaged(key, err)
+				return false, err
 			}
 			if partitionOf(e.User) != p {
 				c.problem("entry %d of user %v is in partition %d of the log", seq, e.User, p)

@@ -92,7 +92,7 @@ func (c *checker) hooks() error {
 		{tagWebhook, tagProgress, func(key, value []byte) error {
 			w, err := decodeWebhook(liked.WebhookID(field(key, 0)), value)
 			if err != nil {
-				return damaged(key, err)
+				return err
 			}
 			if ok, err := exists(c.r, appKey(w.App)); err != nil || ok {
 				return err
@@ -102,14 +102,14 @@ func (c *checker) hooks() error {
 		}},
 		{tagProgress, tagWebhook, func(key, value []byte) error {
 			if _, err := decodeProgress(value); err != nil {
-				return damaged(key, err)
+				return err
 			}
 			return nil
 		}},
 		{tagDead, tagWebhook, func(key, value []byte) error {
 			letters[field(key, 0)]++
 			if _, err := decodeDeadLetter(liked.WebhookID(field(key, 0)), liked.Seq(field(key, 1)), liked.SubscriptionID(field(key, 2)), value); err != nil {
-				return damaged(key, err)
+				return err
 			}
 			return nil
 		}},
@@ -117,7 +117,7 @@ func (c *checker) hooks() error {
 			apps[field(key, 0)]++
 			s, err := decodeSubscription(liked.AppID(field(key, 0)), liked.SubscriptionID(field(key, 1)), value)
 			if err != nil {
-				return damaged(key, err)
+				return err
 			}
 			id, ok, err := read(c.r, subscribesKey(&s), decodeID)
 			if err == nil && (!ok || liked.SubscriptionID(id) != s.ID) {
@@ -150,7 +150,7 @@ func (c *checker) hooks() error {
 		err := c.scan(tag, func(key, value []byte) error {
 			n, err := decodeID(value)
 			if err != nil {
-				return damaged(key, err)
+				return err
 			}
 			if owner := field(key, 0); n != want[owner] || n == 0 {
 				c.problem("the number %c of %d is %d and should be %d", tag, owner, n, want[owner])

@@ -65,7 +65,7 @@ func (s *Store) AddWebhook(ctx context.Context, w liked.Webhook, max int) error 
 				other, err := decodeWebhook(liked.WebhookID(field(key, 0)), value)
 				switch {
 				case err != nil:
-					return false, damaged(key, err)
+					return false, err
 				case other.ID == w.ID:
 					return false, liked.Errorf(liked.Conflict, "webhook %v exists already", w.ID)
 				case other.App == w.App && other.URL == w.URL:
@@ -151,7 +151,7 @@ func webhooks(r pebble.Reader) (all []liked.Webhook, err error) {
 	err = scan(r, []byte{tagWebhook}, nil, func(key, value []byte) (bool, error) {
 		w, err := decodeWebhook(liked.WebhookID(field(key, 0)), value)
 		if err != nil {
-			return false, damaged(key, err)
+			return false, err
 		}
 		all = append(all, w)
 		return true, nil
@@ -257,7 +257,7 @@ func (s *Store) Subscriptions(ctx context.Context, app liked.AppID, from liked.S
 		return scan(r, num(nil, tagSubscribed, uint64(app)), subscriptionKey(app, from+1), func(key, value []byte) (bool, error) {
 			sub, err := decodeSubscription(app, liked.SubscriptionID(field(key, 1)), value)
 			if err != nil {
-				return false, damaged(key, err)
+				return false, err
 			}
 			subs = append(subs, sub)
 			return len(subs) < max, nil
@@ -382,7 +382,7 @@ func (s *Store) DeadLetters(ctx context.Context, id liked.WebhookID, from store.
 		return scan(r, num(nil, tagDead, uint64(id)), lower, func(key, value []byte) (bool, error) {
 			d, err := decodeDeadLetter(id, liked.Seq(field(key, 1)), liked.SubscriptionID(field(key, 2)), value)
 			if err != nil {
-				return false, damaged(key, err)
+				return false, err
 			}
 			letters = append(letters, d)
 			return len(letters) < max, nil

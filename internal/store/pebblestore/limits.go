@@ -242,7 +242,7 @@ func (l *limits) ready(ctx context.Context) error {
 			id := splitWindowsKey(key)
 			windows, err := decodeWindows(value)
 			if err != nil {
-				return false, damaged(key, err)
+				return false, err
 			}
 			l.shards[l.shard(id)].add(id).windows = windows
 			return true, nil
@@ -253,7 +253,7 @@ func (l *limits) ready(ctx context.Context) error {
 		return scan(r, []byte{tagNonce}, nil, func(key, value []byte) (bool, error) {
 			kept, err := decodeNonces(key, value)
 			if err != nil {
-				return false, damaged(key, err)
+				return false, err
 			}
 			for _, n := range kept {
 				if _, err := l.used.add(n.hash, n.until/1e6, 0); err != nil {

@@ -69,7 +69,7 @@ func (s *Store) moveWebhooks(ctx context.Context, horizon liked.Seq) (again bool
 		return scan(s.db, []byte{tagProgress}, nil, func(key, value []byte) (bool, error) {
 			p, err := decodeProgress(value)
 			if err != nil {
-				return false, damaged(key, err)
+				return false, err
 			}
 			m := move{p, p}
 			for i, offset := range p.Offsets {

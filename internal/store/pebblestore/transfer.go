@@ -378,7 +378,7 @@ func (e *exporter) users() error {
 	return e.scan(tagUser, func(key, value []byte) error {
 		u, err := decode(value, liked.User{ID: liked.UserID(field(key, 0))}, userFields)
 		if err != nil {
-			return damaged(key, err)
+			return err
 		}
 		return e.each(store.Record{User: &u})
 	})
@@ -390,7 +390,7 @@ func (e *exporter) posts() error {
 	return e.scan(tagPost, func(key, value []byte) error {
 		p, err := decodePostRecord(liked.PostID(field(key, 0)), value)
 		if err != nil {
-			return damaged(key, err)
+			return err
 		}
 		if early[p.ID] {
 			delete(early, p.ID)
