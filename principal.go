@@ -82,8 +82,7 @@ func (t *Tier) UnmarshalText(b []byte) (err error) {
 
 var tiers = []string{"enterprise", "self-serve"}
 
-// App is a client in the sense of RFC 6749 and a consumer in the sense of RFC 5849. Secrets are kept as hashes, or
-// sealed where a protocol needs the plain value; none leaves the auth package.
+// App is a client in the sense of RFC 6749 and a consumer in the sense of RFC 5849.
 type App struct {
 	ID           AppID
 	Owner        UserID // zero: the operator
@@ -95,12 +94,8 @@ type App struct {
 	RedirectURIs []string // at most 10, shared by OAuth 2.0 and 1.0a, matched exactly
 	CreatedAt    time.Time
 
-	ClientID         string   // 1 to 1000 bytes, as APIKey
-	ClientSecretHash [32]byte // SHA-256; unused for a public app
-	APIKey           string   // the OAuth 1.0a consumer key
-	SealedAPISecret  []byte   // HMAC-SHA1 needs the plain value
-	BearerHash       [32]byte // of the app-only bearer token, decoded; zero while there is none
-	SealedBearer     []byte   // asking again must give the same token until it is invalidated
+	ClientID string // 1 to 1000 bytes, as APIKey
+	APIKey   string // the OAuth 1.0a consumer key
 }
 
 // Scope is a set of OAuth 2.0 scopes.

@@ -7,6 +7,7 @@ import (
 
 	"liked"
 	"liked/internal/auth"
+	"liked/internal/store"
 )
 
 // App is an app as the operator sees it, without its secrets.
@@ -160,15 +161,13 @@ func (h *Handler) changeApp(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = h.Store.UpdateApp(r.Context(), a.ID, func(a *liked.App) error {
-		set(&a.Name, in.Name)
-		in.apply(a)
-		return auth.CheckApp(*a)
+	err = h.Store.UpdateApp(r.Context(), a.ID, func(stored *store.App) error {
+		set(&stored.Name, in.Name)
+		in.apply(&stored.App)
+		a = stored.App
+		return auth.CheckApp(a)
 	})
 	if err != nil {
-		return nil, err
-	}
-	if a, err = h.Store.App(r.Context(), a.ID); err != nil {
 		return nil, err
 	}
 	return appOf(a), nil

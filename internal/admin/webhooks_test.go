@@ -30,7 +30,7 @@ func TestDeadLetterPages(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	must(st.AddApp(ctx, liked.App{ID: 1, Name: "demo", ClientID: "c", APIKey: "k"}))
+	must(st.AddApp(ctx, store.App{App: liked.App{ID: 1, Name: "demo", ClientID: "c", APIKey: "k"}}))
 	must(st.AddWebhook(ctx, liked.Webhook{ID: 1, App: 1, URL: "https://example.com", CreatedAt: now, Valid: true, Checked: now}, 1))
 	const likes, each = 334, 3
 	for n := range likes {

@@ -520,11 +520,11 @@ func (w *world) await(holds func() bool) {
 // Whoever may no longer read hears so, and gets nothing from that moment on.
 func TestStreamsEndWithTheirApp(t *testing.T) {
 	t.Parallel()
-	for name, change := range map[string]func(*liked.App){
-		"suspended":    func(a *liked.App) { a.State = liked.AppSuspended },
-		"not enrolled": func(a *liked.App) { a.State = liked.NotEnrolled },
-		"self-serve":   func(a *liked.App) { a.Tier = liked.SelfServe },
-		"new token":    func(a *liked.App) { a.BearerHash = [32]byte{1} },
+	for name, change := range map[string]func(*store.App){
+		"suspended":    func(a *store.App) { a.State = liked.AppSuspended },
+		"not enrolled": func(a *store.App) { a.State = liked.NotEnrolled },
+		"self-serve":   func(a *store.App) { a.Tier = liked.SelfServe },
+		"new token":    func(a *store.App) { a.BearerHash = [32]byte{1} },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -534,7 +534,7 @@ func TestStreamsEndWithTheirApp(t *testing.T) {
 			w.do("like 11 101")
 			all.event()
 			others.event()
-			w.must(w.store.UpdateApp(t.Context(), w.apps["machine"], func(a *liked.App) error { change(a); return nil }))
+			w.must(w.store.UpdateApp(t.Context(), w.apps["machine"], func(a *store.App) error { change(a); return nil }))
 			w.do("like 11 102")
 			w.do("like 13 102")
 			const goodbye = `{"errors":[{"title":"operational-disconnect","disconnect_type":"ClientApplicationStateDegraded","detail":"This stream has been disconnected for operational reasons.","type":"https://api.twitter.com/2/problems/operational-disconnect"}]}`
@@ -579,11 +579,11 @@ func TestStreamsAreLookedAtAgain(t *testing.T) {
 	event("like 11 101")
 	w.await(func() bool { return looks.Load() == 2*liked.Partitions }) // when they came, and before the first that each was told
 	w.do("state 13 locked")
-	w.must(w.store.UpdateApp(t.Context(), w.apps["other"], func(*liked.App) error { return nil }))
+	w.must(w.store.UpdateApp(t.Context(), w.apps["other"], func(*store.App) error { return nil }))
 	if n := event("like 11 102"); n != 0 {
 		t.Errorf("%d looks after others had changed", n)
 	}
-	w.must(w.store.UpdateApp(t.Context(), w.apps["machine"], func(*liked.App) error { return nil }))
+	w.must(w.store.UpdateApp(t.Context(), w.apps["machine"], func(*store.App) error { return nil }))
 	if n := event("like 11 103"); n == 0 {
 		t.Error("no look after the reader's app had changed")
 	}

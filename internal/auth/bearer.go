@@ -56,7 +56,7 @@ func (a *Auth) readAppBearer(ctx context.Context, key store.Hash) (*caller, erro
 	if err != nil {
 		return nil, refuseIfNotFound(err, "no app has this app-only token: it is unknown or was invalidated")
 	}
-	p, err := a.principal(ctx, liked.AppOnly, app, 0)
+	p, err := a.principal(ctx, liked.AppOnly, app.App, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -72,7 +72,7 @@ func (a *Auth) readAccessToken(ctx context.Context, key store.Hash, token string
 	if err != nil {
 		return nil, refuseIfNotFound(err, "app %d of the access token is gone", grant.App)
 	}
-	p, err := a.principal(ctx, liked.OAuth2User, app, grant.User)
+	p, err := a.principal(ctx, liked.OAuth2User, app.App, grant.User)
 	if err != nil {
 		return nil, err
 	}

@@ -102,7 +102,7 @@ func TestChangesAreSeenAtOnce(t *testing.T) {
 		return w.do(t, client.request(t, "GET", w.url+"/2/users/me"))
 	}
 	setApp := func(id liked.AppID, state liked.AppState) {
-		check(t, w.store.UpdateApp(ctx, id, func(a *liked.App) error { a.State = state; return nil }))
+		check(t, w.store.UpdateApp(ctx, id, func(a *store.App) error { a.State = state; return nil }))
 	}
 	for _, state := range []liked.AccountState{liked.Active, liked.Locked, liked.Suspended, liked.Deactivated, liked.Active} {
 		check(t, w.store.UpdateUser(ctx, w.user, func(u *liked.User) error { u.State = state; return nil }))
@@ -148,7 +148,7 @@ func (s *asked) AccessToken(ctx context.Context, h store.Hash) (store.AccessToke
 	return s.Store.AccessToken(ctx, h)
 }
 
-func (s *asked) AppByBearer(ctx context.Context, h store.Hash) (liked.App, error) {
+func (s *asked) AppByBearer(ctx context.Context, h store.Hash) (store.App, error) {
 	s.n.Add(1)
 	return s.Store.AppByBearer(ctx, h)
 }
@@ -219,7 +219,7 @@ func TestForgetWhatChanged(t *testing.T) {
 		}, "two"},
 		{"a user's state", updateUser(docsUser, func(u *liked.User) { u.State = liked.Locked }), "oauth1 one two"},
 		{"another user's state", updateUser(5, func(u *liked.User) { u.State = liked.Locked }), "other"},
-		{"an app", func() error { return w.store.UpdateApp(ctx, 2, func(*liked.App) error { return nil }) }, "app one two"},
+		{"an app", func() error { return w.store.UpdateApp(ctx, 2, func(*store.App) error { return nil }) }, "app one two"},
 	} {
 		check(t, c.change())
 		for name, call := range callers {
@@ -246,7 +246,7 @@ func TestChangeWhileCallerIsRead(t *testing.T) {
 			return w.store.UpdateUser(ctx, docsUser, func(u *liked.User) error { u.State = liked.Suspended; return nil })
 		},
 		"app": func() error {
-			return w.store.UpdateApp(ctx, 2, func(a *liked.App) error { a.State = liked.NotEnrolled; return nil })
+			return w.store.UpdateApp(ctx, 2, func(a *store.App) error { a.State = liked.NotEnrolled; return nil })
 		},
 		"grant": func() error {
 			_, g, err := w.store.AccessToken(ctx, sha256Of(strings.TrimPrefix(token, "Bearer ")))
@@ -262,7 +262,7 @@ func TestChangeWhileCallerIsRead(t *testing.T) {
 			t.Errorf("%s: the caller is remembered as before the change: %+v", what, second)
 		}
 		check(t, w.store.UpdateUser(ctx, docsUser, func(u *liked.User) error { u.State = liked.Active; return nil }))
-		check(t, w.store.UpdateApp(ctx, 2, func(a *liked.App) error { a.State = liked.Enrolled; return nil }))
+		check(t, w.store.UpdateApp(ctx, 2, func(a *store.App) error { a.State = liked.Enrolled; return nil }))
 	}
 }
 
@@ -307,7 +307,7 @@ type meanwhile struct {
 	happens func()
 }
 
-func (m *meanwhile) UpdateApp(ctx context.Context, id liked.AppID, change func(*liked.App) error) error {
+func (m *meanwhile) UpdateApp(ctx context.Context, id liked.AppID, change func(*store.App) error) error {
 	if happens := m.happens; happens != nil {
 		m.happens = nil
 		happens()

@@ -41,7 +41,8 @@ func BaseString(method, origin, path, header, query, form string) (string, error
 }
 
 // AddApp adds the app with an API secret that was chosen elsewhere.
-func (a *Auth) AddApp(ctx context.Context, app liked.App, apiSecret string) (err error) {
+func (a *Auth) AddApp(ctx context.Context, spec liked.App, apiSecret string) (err error) {
+	app := store.App{App: spec}
 	if app.SealedAPISecret, err = a.Seal(sealAPISecret, app.APIKey, apiSecret); err != nil {
 		return err
 	}

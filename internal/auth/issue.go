@@ -63,10 +63,11 @@ type UserTokens struct {
 	ExpiresIn    time.Duration
 }
 
-// NewApp registers an app. It fills in ID and CreatedAt if they are zero, and replaces whatever credentials app has.
+// NewApp registers an app. It fills in ID and CreatedAt if they are zero, and makes its credentials.
 // Invalid names every mistake in name and redirect URIs at once; Conflict means that the ID is taken.
-func (a *Issuer) NewApp(ctx context.Context, app liked.App) (liked.App, AppSecrets, error) {
-	if err := CheckApp(app); err != nil {
+func (a *Issuer) NewApp(ctx context.Context, spec liked.App) (liked.App, AppSecrets, error) {
+	app := store.App{App: spec}
+	if err := CheckApp(spec); err != nil {
 		return liked.App{}, AppSecrets{}, err
 	}
 	if app.CreatedAt.IsZero() {
@@ -80,14 +81,13 @@ func (a *Issuer) NewApp(ctx context.Context, app liked.App) (liked.App, AppSecre
 		}
 		d := draw{a: a}
 		app.ClientID = base64.RawURLEncoding.EncodeToString([]byte(d.text(urlSafe, 20) + ":1:ci"))
-		app.ClientSecretHash = store.Hash{}
 		secrets, err := a.newSecrets(&app, !app.Public, true, true)
 		if err = cmp.Or(d.err, err); err != nil {
 			return liked.App{}, AppSecrets{}, err
 		}
 		err = a.store.AddApp(ctx, app)
 		if err == nil {
-			return app, secrets, nil
+			return app.App, secrets, nil
 		}
 		// Another process may have made the same id in the same millisecond.
 		if given || try == 10 || liked.KindOf(err) != liked.Conflict {
@@ -102,15 +102,16 @@ const ExplorerApp liked.AppID = 1
 // UseExplorerApp makes the explorer's app, or gives the one that there is these redirect URIs, and returns it. What the
 // operator changed about it otherwise stays.
 func (a *Issuer) UseExplorerApp(ctx context.Context, redirectURIs []string) (liked.App, error) {
-	app, err := a.store.App(ctx, ExplorerApp)
+	stored, err := a.store.App(ctx, ExplorerApp)
+	app := stored.App
 	switch {
 	case notFound(err):
 		app, _, err = a.NewApp(ctx, liked.App{ID: ExplorerApp, Name: "API explorer", Public: true, Access: liked.ReadWrite,
 			RedirectURIs: redirectURIs})
 	case err == nil && !slices.Equal(app.RedirectURIs, redirectURIs):
-		err = a.store.UpdateApp(ctx, ExplorerApp, func(app *liked.App) error {
+		err = a.store.UpdateApp(ctx, ExplorerApp, func(app *store.App) error {
 			app.RedirectURIs = redirectURIs
-			return CheckApp(*app)
+			return CheckApp(app.App)
 		})
 	}
 	return app, err
@@ -171,7 +172,7 @@ func checkRedirect(s string) error {
 }
 
 // newSecrets gives the app new credentials, of the kinds asked for. The app has its client id.
-func (a *Issuer) newSecrets(app *liked.App, clientSecret, apiKeys, bearer bool) (s AppSecrets, err error) {
+func (a *Issuer) newSecrets(app *store.App, clientSecret, apiKeys, bearer bool) (s AppSecrets, err error) {
 	d := draw{a: a}
 	if clientSecret {
 		s.ClientSecret = d.text(urlSafe, 50)
@@ -207,7 +208,7 @@ const (
 // What was there before is refused from now on; tokens of users stay. NotFound if there is no such app of the owner, Invalid for
 // the client secret of a public app.
 func (a *Issuer) Regenerate(ctx context.Context, owner liked.UserID, id liked.AppID, what string) (app liked.App, s AppSecrets, err error) {
-	err = a.store.UpdateApp(ctx, id, func(stored *liked.App) (err error) {
+	err = a.store.UpdateApp(ctx, id, func(stored *store.App) (err error) {
 		if stored.Owner != owner {
 			return liked.Errorf(liked.NotFound, "no such app %d", id)
 		}
@@ -215,7 +216,7 @@ func (a *Issuer) Regenerate(ctx context.Context, owner liked.UserID, id liked.Ap
 			return liked.Errorf(liked.Invalid, "an app of this type has no %.20q", what)
 		}
 		s, err = a.newSecrets(stored, what == ClientSecret, what == APIKeys, what == BearerToken)
-		app = *stored
+		app = stored.App
 		return err
 	})
 	return app, s, err
@@ -248,7 +249,7 @@ func (a *Issuer) Bearer(ctx context.Context, id liked.AppID) (string, error) {
 				return token, nil
 			}
 		}
-		err = a.store.UpdateApp(ctx, id, func(app *liked.App) (err error) {
+		err = a.store.UpdateApp(ctx, id, func(app *store.App) (err error) {
 			if app.BearerHash == before { // else another call made one meanwhile
 				_, err = a.newSecrets(app, false, false, true)
 			}
@@ -460,7 +461,7 @@ func (a *Issuer) RevokeBearer(ctx context.Context, owner liked.AppID, token stri
 	if owner != 0 && owner != app.ID {
 		return errUnknown
 	}
-	return a.store.UpdateApp(ctx, app.ID, func(app *liked.App) error {
+	return a.store.UpdateApp(ctx, app.ID, func(app *store.App) error {
 		if app.BearerHash != key {
 			return errUnknown
 		}

@@ -186,7 +186,7 @@ func (a *Auth) readSigner(ctx context.Context, h *oauth1Header) (*caller, error)
 	if err != nil {
 		return nil, err
 	}
-	c, tokenSecret, err := a.readOAuth1Token(ctx, app, h.token)
+	c, tokenSecret, err := a.readOAuth1Token(ctx, app.App, h.token)
 	if err != nil {
 		return nil, err
 	}
@@ -249,8 +249,8 @@ func (a *Auth) Signed(r *http.Request, secret func(app liked.App, token string) 
 		if err != nil {
 			return nil, err
 		}
-		out.App, out.Token = app, h.token
-		tokenSecret, err := secret(app, h.token)
+		out.App, out.Token = app.App, h.token
+		tokenSecret, err := secret(app.App, h.token)
 		if err != nil {
 			return nil, err
 		}
@@ -273,20 +273,20 @@ func (a *Auth) Signed(r *http.Request, secret func(app liked.App, token string) 
 }
 
 // consumerApp returns the app that the header names.
-func (a *Auth) consumerApp(ctx context.Context, h *oauth1Header) (liked.App, error) {
+func (a *Auth) consumerApp(ctx context.Context, h *oauth1Header) (store.App, error) {
 	app, err := a.store.AppByAPIKey(ctx, h.consumerKey)
 	if err != nil {
 		hint := ""
 		if strings.HasSuffix(LooksLike(h.consumerKey), "client id") {
 			hint = "; it looks like an OAuth 2.0 client id"
 		}
-		return liked.App{}, refuseIfNotFound(err, "no app has this oauth_consumer_key%s", hint)
+		return store.App{}, refuseIfNotFound(err, "no app has this oauth_consumer_key%s", hint)
 	}
 	return app, nil
 }
 
 // apiSecret refuses an app whose secret does not open: it cannot sign until it has new API keys.
-func (a *Issuer) apiSecret(app liked.App) (string, error) {
+func (a *Issuer) apiSecret(app store.App) (string, error) {
 	secret, err := a.Unseal(sealAPISecret, app.APIKey, app.SealedAPISecret)
 	if err != nil {
 		return "", refuse("the API secret of app %d is lost: %v; the app needs new API keys (liked app renew)", app.ID, err)

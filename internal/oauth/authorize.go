@@ -55,7 +55,8 @@ func (c *Call) readAuthorization(query string) (a authorization, err error) {
 	if clientID == "" {
 		return wrong("", "client_id is missing")
 	}
-	a.app, err = c.Store.AppByClientID(c.Context, clientID)
+	app, err := c.Store.AppByClientID(c.Context, clientID)
+	a.app = app.App
 	switch {
 	case notFound(err):
 		hint := ""

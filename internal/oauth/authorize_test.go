@@ -10,6 +10,7 @@ import (
 
 	"liked"
 	"liked/internal/oauth"
+	"liked/internal/store"
 )
 
 // Whatever is wrong with an authorize link, the answer is a page and never leads to the redirect URI.
@@ -86,7 +87,7 @@ func TestAuthorizeFaults(t *testing.T) {
 		"myapp:back") {
 		t.Error("a developer does not see what is registered")
 	}
-	check(t, s.store.UpdateApp(t.Context(), s.conf.ID, func(a *liked.App) error { a.State = liked.AppSuspended; return nil }))
+	check(t, s.store.UpdateApp(t.Context(), s.conf.ID, func(a *store.App) error { a.State = liked.AppSuspended; return nil }))
 	if r := b.get(t, authorizePath+"?"+s.ask(s.conf).Encode()); r.status != 400 || r.location != "" {
 		t.Errorf("suspended app: %d, to %q", r.status, r.location)
 	}
@@ -230,7 +231,7 @@ func TestConsentForm(t *testing.T) {
 
 	// What was shown is what is decided on, but an app that changed meanwhile is judged anew.
 	form = page(ada)
-	check(t, s.store.UpdateApp(t.Context(), s.conf.ID, func(a *liked.App) error {
+	check(t, s.store.UpdateApp(t.Context(), s.conf.ID, func(a *store.App) error {
 		a.RedirectURIs = slices.DeleteFunc(a.RedirectURIs, func(u string) bool { return u == callback })
 		return nil
 	}))

@@ -30,7 +30,7 @@ func (c *Call) connected(notice string) (*Answer, error) {
 			if err != nil {
 				return nil, err
 			}
-			owner, err := c.ownerName(app)
+			owner, err := c.ownerName(app.App)
 			if err != nil {
 				return nil, err
 			}

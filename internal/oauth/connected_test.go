@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"liked"
+	"liked/internal/store"
 )
 
 func TestConnectedApps(t *testing.T) {
@@ -86,7 +87,7 @@ func TestNamesAreText(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil)
 	const evil = `<img src=x onerror=alert(1)>"'&`
-	check(t, s.store.UpdateApp(t.Context(), s.conf.ID, func(a *liked.App) error { a.Name = evil; return nil }))
+	check(t, s.store.UpdateApp(t.Context(), s.conf.ID, func(a *store.App) error { a.Name = evil; return nil }))
 	check(t, s.store.UpdateUser(t.Context(), s.bob.ID, func(u *liked.User) error { u.Name = evil; return nil }))
 	b := s.browser()
 	link := authorizePath + "?" + s.ask(s.conf).Encode()

@@ -165,8 +165,8 @@ type failing struct {
 
 func (f failing) err() error { return liked.Errorf(f.kind, "the store says so") }
 
-func (f failing) AppByClientID(context.Context, string) (liked.App, error) {
-	return liked.App{}, f.err()
+func (f failing) AppByClientID(context.Context, string) (store.App, error) {
+	return store.App{}, f.err()
 }
 
 func (f failing) RequestToken(context.Context, store.Hash) (store.RequestToken, error) {

@@ -149,7 +149,9 @@ func (c *Call) readRequest(token string) (rt store.RequestToken, app liked.App, 
 	}
 	rt, err = c.Store.RequestToken(c.Context, auth.HashOf(token))
 	if err == nil {
-		app, err = c.Store.App(c.Context, rt.App)
+		var stored store.App
+		stored, err = c.Store.App(c.Context, rt.App)
+		app = stored.App
 	}
 	switch {
 	case notFound(err):

@@ -12,6 +12,7 @@ import (
 
 	"liked"
 	"liked/internal/auth"
+	"liked/internal/store"
 )
 
 // signed returns a client that signs for the app, with a nonce and a timestamp of its own.
@@ -196,7 +197,7 @@ func TestThreeLegsAccess(t *testing.T) {
 	if p := s.who(t, s.threeLegs(t, b, s.conf, ask("nonsense"))); p.Access != liked.ReadWrite {
 		t.Errorf("nonsense: %s", p.Access)
 	}
-	check(t, s.store.UpdateApp(t.Context(), s.conf.ID, func(a *liked.App) error { a.Access = liked.ReadWriteDirectMessages; return nil }))
+	check(t, s.store.UpdateApp(t.Context(), s.conf.ID, func(a *store.App) error { a.Access = liked.ReadWriteDirectMessages; return nil }))
 	if p := s.who(t, s.threeLegs(t, b, s.conf, ask("write"))); p.Access != liked.ReadWrite {
 		t.Errorf("write of an app with direct messages: %s", p.Access)
 	}
@@ -205,7 +206,7 @@ func TestThreeLegsAccess(t *testing.T) {
 	}
 	token, secret := s.begin(t, s.conf, callback)
 	r := b.consent(t, "/oauth/authorize?oauth_token="+token, "allow")
-	check(t, s.store.UpdateApp(t.Context(), s.conf.ID, func(a *liked.App) error { a.Access = liked.ReadOnly; return nil }))
+	check(t, s.store.UpdateApp(t.Context(), s.conf.ID, func(a *store.App) error { a.Access = liked.ReadOnly; return nil }))
 	if p := s.who(t, s.values(t, s.finish(t, s.conf, token, secret, verifierOf(t, r, token)))); p.Access != liked.ReadOnly {
 		t.Errorf("of an app that lost its permission meanwhile: %s", p.Access)
 	}
@@ -415,7 +416,7 @@ func TestOAuth1Errors(t *testing.T) {
 		s.send(t, r.Clone(t.Context()))
 		return r
 	}
-	check(t, s.store.UpdateApp(t.Context(), s.other.ID, func(a *liked.App) error { a.State = liked.AppSuspended; return nil }))
+	check(t, s.store.UpdateApp(t.Context(), s.other.ID, func(a *store.App) error { a.State = liked.AppSuspended; return nil }))
 	for _, tt := range []struct {
 		name   string
 		make   func() *http.Request

@@ -93,7 +93,7 @@ func (c *Call) client(p Form) (liked.App, error) {
 	case !app.Public && !same(auth.HashOf(secret), app.ClientSecretHash):
 		return liked.App{}, noClient.Because("the client secret is wrong")
 	}
-	return app, nil
+	return app.App, nil
 }
 
 func (c *Call) apiKeyHint(id string) string {
@@ -304,7 +304,7 @@ func (c *Call) consumer() (liked.App, error) {
 	if !same(auth.HashOf(secret), auth.HashOf(want)) {
 		return liked.App{}, unverified.Because("the API secret is wrong")
 	}
-	return app, nil
+	return app.App, nil
 }
 
 // appToken answers POST /oauth2/token (RFC 6749, 4.4): the same token until it is invalidated.

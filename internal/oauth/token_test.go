@@ -11,6 +11,7 @@ import (
 
 	"liked"
 	"liked/internal/oauth"
+	"liked/internal/store"
 )
 
 type tokenBody struct {
@@ -475,7 +476,7 @@ func TestSuspended(t *testing.T) {
 		t.Errorf("refresh token of a suspended account: %s", r.body)
 	}
 	state(liked.Active)
-	check(t, s.store.UpdateApp(t.Context(), s.conf.ID, func(a *liked.App) error { a.State = liked.AppSuspended; return nil }))
+	check(t, s.store.UpdateApp(t.Context(), s.conf.ID, func(a *store.App) error { a.State = liked.AppSuspended; return nil }))
 	if r := s.refresh(t, s.conf, got.RefreshToken); r.status != 401 || r.body != tellBadClient {
 		t.Errorf("suspended app: %d %s", r.status, r.body)
 	}
@@ -546,7 +547,7 @@ func TestAppOnly(t *testing.T) {
 	if r.body != `{"access_token":"`+again.Token+`"}` {
 		t.Errorf("invalidate, encoded twice: %d %s", r.status, r.body)
 	}
-	check(t, s.store.UpdateApp(t.Context(), s.conf.ID, func(a *liked.App) error { a.State = liked.AppSuspended; return nil }))
+	check(t, s.store.UpdateApp(t.Context(), s.conf.ID, func(a *store.App) error { a.State = liked.AppSuspended; return nil }))
 	if r := call("/oauth2/token", key, secret, grant); r.body != tellUnverified {
 		t.Errorf("suspended app: %s", r.body)
 	}

@@ -200,7 +200,7 @@ func (c *call) ownApp(u liked.User) (liked.App, error) {
 	case err == nil:
 		c.App = app.ID
 	}
-	return app, err
+	return app.App, err
 }
 
 func (c *call) developerApp() (*oauth.Answer, error) {
@@ -238,12 +238,12 @@ func (c *call) changeApp() (*oauth.Answer, error) {
 			p.Form = f
 			return oauth.Page(http.StatusUnprocessableEntity, p)
 		}
-		err = c.Store.UpdateApp(c.Context, app.ID, func(stored *liked.App) error {
+		err = c.Store.UpdateApp(c.Context, app.ID, func(stored *store.App) error {
 			if stored.Owner != u.ID {
 				return errNoApp
 			}
 			stored.Name, stored.RedirectURIs, stored.Access = changed.Name, changed.RedirectURIs, changed.Access
-			app = *stored
+			app = stored.App
 			return nil
 		})
 		notice = "Saved. A changed permission holds for tokens made from now on."

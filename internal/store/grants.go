@@ -14,6 +14,15 @@ type Hash [32]byte
 // with it.
 type GrantID [16]byte
 
+// App is an app with its secrets, as hashes, or sealed where a protocol needs the plain value.
+type App struct {
+	liked.App
+	ClientSecretHash Hash   // unused for a public app
+	SealedAPISecret  []byte // HMAC-SHA1 needs the plain value
+	BearerHash       Hash   // of the app-only bearer token, decoded; zero while there is none
+	SealedBearer     []byte // asking again must give the same token until it is invalidated
+}
+
 // Grants is what callers prove themselves with.
 //
 // Methods that spend something (RedeemCode, RotateRefreshToken, RedeemRequestToken) are the single-use gates: of any
@@ -21,13 +30,13 @@ type GrantID [16]byte
 // verifier, expiry) before they call, so that a wrong guess spends nothing.
 type Grants interface {
 	// AddApp adds an app. Conflict if its id, client id or API key is taken, Invalid if a field is.
-	AddApp(ctx context.Context, app liked.App) error
+	AddApp(ctx context.Context, app App) error
 	// UpdateApp works as Accounts.UpdateUser does. Credentials may change, the id may not.
-	UpdateApp(ctx context.Context, id liked.AppID, change func(*liked.App) error) error
-	App(ctx context.Context, id liked.AppID) (liked.App, error)
-	AppByClientID(ctx context.Context, clientID string) (liked.App, error)
-	AppByAPIKey(ctx context.Context, key string) (liked.App, error)
-	AppByBearer(ctx context.Context, bearer Hash) (liked.App, error)
+	UpdateApp(ctx context.Context, id liked.AppID, change func(*App) error) error
+	App(ctx context.Context, id liked.AppID) (App, error)
+	AppByClientID(ctx context.Context, clientID string) (App, error)
+	AppByAPIKey(ctx context.Context, key string) (App, error)
+	AppByBearer(ctx context.Context, bearer Hash) (App, error)
 	Apps(ctx context.Context) ([]liked.App, error)
 
 	// SealKey keeps the name of the key that seals secrets in the store, unless one is kept, and returns the one that is.

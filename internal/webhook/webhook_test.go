@@ -143,7 +143,7 @@ func newWorld(t *testing.T, pace webhook.Pace) *world {
 		t.Fatal(err)
 	}
 	w := &world{t: t, ctx: t.Context(), store: st, outcomes: map[webhook.Outcome]int{}, app: liked.App{ID: 1, Name: "demo", ClientID: "c", APIKey: "k"}}
-	w.must(st.AddApp(w.ctx, w.app))
+	w.must(st.AddApp(w.ctx, store.App{App: w.app}))
 	for id := author; id <= author+people; id++ {
 		w.must(st.AddUser(w.ctx, liked.User{ID: id, Username: "u" + id.String(), Name: "U", CreatedAt: time.Now()}))
 	}

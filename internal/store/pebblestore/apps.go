@@ -11,7 +11,7 @@ import (
 )
 
 // appIndex lists the keys that lead to an app.
-func appIndex(a *liked.App) [][]byte {
+func appIndex(a *store.App) [][]byte {
 	keys := [][]byte{clientKey(a.ClientID), apiKeyKey(a.APIKey)}
 	if a.BearerHash != (store.Hash{}) {
 		keys = append(keys, bearerKey(a.BearerHash))
@@ -20,7 +20,7 @@ func appIndex(a *liked.App) [][]byte {
 }
 
 // index makes the app's keys lead to it; they must lead nowhere or to the app already.
-func (t *tx) index(a *liked.App) error {
+func (t *tx) index(a *store.App) error {
 	for _, key := range appIndex(a) {
 		owner, taken, err := read(t.db(), key, decodeID)
 		if err != nil {
@@ -34,7 +34,7 @@ func (t *tx) index(a *liked.App) error {
 	return nil
 }
 
-func (s *Store) AddApp(ctx context.Context, a liked.App) error {
+func (s *Store) AddApp(ctx context.Context, a store.App) error {
 	if err := validApp(&a); err != nil {
 		return err
 	}
@@ -48,8 +48,8 @@ func (s *Store) AddApp(ctx context.Context, a liked.App) error {
 	})
 }
 
-func (s *Store) UpdateApp(ctx context.Context, id liked.AppID, change func(*liked.App) error) error {
-	return modify(ctx, s, appKey(id), "app", id, reading(liked.App{ID: id}, appFields), func(a *liked.App) ([]byte, error) {
+func (s *Store) UpdateApp(ctx context.Context, id liked.AppID, change func(*store.App) error) error {
+	return modify(ctx, s, appKey(id), "app", id, reading(store.App{App: liked.App{ID: id}}, appFields), func(a *store.App) ([]byte, error) {
 		if err := change(a); err != nil {
 			return nil, err
 		}
@@ -57,7 +57,7 @@ func (s *Store) UpdateApp(ctx context.Context, id liked.AppID, change func(*like
 			return nil, liked.Errorf(liked.Invalid, "the id of app %v cannot change", id)
 		}
 		return encode(a, appFields), validApp(a)
-	}, func(t *tx, old, a *liked.App) error {
+	}, func(t *tx, old, a *store.App) error {
 		for _, key := range appIndex(old) {
 			t.delete(key)
 		}
@@ -66,35 +66,36 @@ func (s *Store) UpdateApp(ctx context.Context, id liked.AppID, change func(*like
 	})
 }
 
-func (s *Store) App(ctx context.Context, id liked.AppID) (liked.App, error) {
-	return get(ctx, s, appKey(id), reading(liked.App{ID: id}, appFields), "app", id)
+func (s *Store) App(ctx context.Context, id liked.AppID) (store.App, error) {
+	return get(ctx, s, appKey(id), reading(store.App{App: liked.App{ID: id}}, appFields), "app", id)
 }
 
-func (s *Store) AppByClientID(ctx context.Context, clientID string) (liked.App, error) {
+func (s *Store) AppByClientID(ctx context.Context, clientID string) (store.App, error) {
 	return s.appBy(ctx, clientKey(clientID), "app with this client id")
 }
 
-func (s *Store) AppByAPIKey(ctx context.Context, key string) (liked.App, error) {
+func (s *Store) AppByAPIKey(ctx context.Context, key string) (store.App, error) {
 	return s.appBy(ctx, apiKeyKey(key), "app with this API key")
 }
 
-func (s *Store) AppByBearer(ctx context.Context, bearer store.Hash) (liked.App, error) {
+func (s *Store) AppByBearer(ctx context.Context, bearer store.Hash) (store.App, error) {
 	return s.appBy(ctx, bearerKey(bearer), "app with this bearer token")
 }
 
-func (s *Store) appBy(ctx context.Context, key []byte, what string) (liked.App, error) {
-	return view(ctx, s, func(r pebble.Reader) (liked.App, error) {
+func (s *Store) appBy(ctx context.Context, key []byte, what string) (store.App, error) {
+	return view(ctx, s, func(r pebble.Reader) (store.App, error) {
 		id, err := find(r, key, decodeID, what)
 		if err != nil {
-			return liked.App{}, err
+			return store.App{}, err
 		}
-		return find(r, appKey(liked.AppID(id)), reading(liked.App{ID: liked.AppID(id)}, appFields), what)
+		return find(r, appKey(liked.AppID(id)), reading(store.App{App: liked.App{ID: liked.AppID(id)}}, appFields), what)
 	})
 }
 
 // Apps lists them in order of id.
 func (s *Store) Apps(ctx context.Context) ([]liked.App, error) {
 	return page(ctx, s, []byte{tagApp}, nil, math.MaxInt, func(_ pebble.Reader, key, value []byte) (liked.App, error) {
-		return decode(value, liked.App{ID: liked.AppID(field(key, 0))}, appFields)
+		a, err := decode(value, store.App{App: liked.App{ID: liked.AppID(field(key, 0))}}, appFields)
+		return a.App, err
 	})
 }

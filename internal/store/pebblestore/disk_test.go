@@ -253,7 +253,7 @@ func TestPruneLeavesBehind(t *testing.T) {
 	o.LogKeep, o.pruneEvery = time.Hour, time.Millisecond
 	s := open(t, o)
 	ctx := context.Background()
-	ok(t, s.AddApp(ctx, liked.App{ID: 1, ClientID: "c", APIKey: "k"}))
+	ok(t, s.AddApp(ctx, store.App{App: liked.App{ID: 1, ClientID: "c", APIKey: "k"}}))
 	for id := range liked.WebhookID(2) {
 		ok(t, s.AddWebhook(ctx, liked.Webhook{ID: id + 1, App: 1, URL: "https://example.com/" + id.String()}, 9))
 	}

@@ -348,7 +348,7 @@ func decodeLike(value []byte) (like struct {
 	return like, err
 }
 
-func appFields(r *record, a *liked.App) {
+func appFields(r *record, a *store.App) {
 	number(r, &a.Owner)
 	r.strings(&a.Name)
 	r.bool(&a.Public)

@@ -30,7 +30,7 @@ func FuzzRecords(f *testing.F) {
 		again(t, "event", value, func(b []byte) (liked.LikeEvent, error) { return decodeEvent(1<<40, b) },
 			func(e *liked.LikeEvent) []byte { return appendEvent(nil, e) })
 		again(t, "id", value, decodeID, func(n *uint64) []byte { return encodeID(*n) })
-		fields(t, "app", value, liked.App{ID: 1}, appFields)
+		fields(t, "app", value, store.App{App: liked.App{ID: 1}}, appFields)
 		fields(t, "grant", value, store.Grant{}, grantFields)
 		fields(t, "token", value, token{}, tokenFields)
 		fields(t, "code", value, code{Code: store.Code{Code: h}}, codeFields)

@@ -38,7 +38,7 @@ func TestOperationsAreBounded(t *testing.T) {
 	}
 
 	minute := []liked.RateRule{{Window: time.Minute, Max: 1}}
-	ok(t, s.AddApp(ctx, liked.App{ID: 1, ClientID: "c", APIKey: "k"}))
+	ok(t, s.AddApp(ctx, store.App{App: liked.App{ID: 1, ClientID: "c", APIKey: "k"}}))
 	for n := 1; n <= many; n++ {
 		ok(t, s.AddUser(ctx, liked.User{ID: liked.UserID(n), Username: fmt.Sprint("u", n), Name: "x"}))
 		ok(t, s.AddPost(ctx, liked.Post{ID: liked.PostID(n), Author: 1, CreatedAt: noon, Text: fmt.Sprint(n)}))
@@ -85,7 +85,7 @@ func TestOperationsAreBounded(t *testing.T) {
 
 	bounded("UpdateUser", most, s.UpdateUser(ctx, 1, func(u *liked.User) error { u.Username, u.State = "new", liked.Suspended; return nil }))
 	bounded("UpdateUser", most, s.UpdateUser(ctx, 1, func(u *liked.User) error { u.State = liked.Active; return nil }))
-	bounded("UpdateApp", most, s.UpdateApp(ctx, 1, func(a *liked.App) error { a.ClientID = "d"; return nil }))
+	bounded("UpdateApp", most, s.UpdateApp(ctx, 1, func(a *store.App) error { a.ClientID = "d"; return nil }))
 	bounded("SetBlock", most, change(s.SetBlock(ctx, 1, 3, true)))
 	bounded("SetFollow", most, change(s.SetFollow(ctx, 1, 2, false)))
 	bounded("AddPost", most, s.AddPost(ctx, liked.Post{ID: many + 1, Author: 1, InReplyTo: 1, Quotes: 2, CreatedAt: noon}))

@@ -5,6 +5,7 @@ import (
 	"unicode/utf8"
 
 	"liked"
+	"liked/internal/store"
 )
 
 // What is Invalid in a record follows from the record alone, and is looked at before anything is queued.
@@ -42,7 +43,7 @@ func validPost(p *liked.Post) error {
 	return texts("post", p.ID, p.Text)
 }
 
-func validApp(a *liked.App) error {
+func validApp(a *store.App) error {
 	switch {
 	case a.ID <= 0:
 		return liked.Errorf(liked.Invalid, "the app id %d is not positive", int64(a.ID))

@@ -468,7 +468,9 @@ func cancelledCalls(t *T) {
 	all, err := s.Apps(t.ctx)
 	t.ok(err)
 	for _, a := range all {
-		same(t, "app", a, newApp(int(a.ID)))
+		kept, err := s.App(t.ctx, a.ID)
+		t.ok(err)
+		same(t, "app", kept, newApp(int(a.ID)))
 	}
 	grants, err := s.GrantsOf(t.ctx, uid(1))
 	t.ok(err)

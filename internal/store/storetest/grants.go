@@ -37,11 +37,12 @@ func newGrant(n, user int) store.Grant {
 	return store.Grant{ID: grantID(n), App: 1, User: uid(user), Scopes: liked.AllScopes, CreatedAt: start.Add(time.Duration(n) * time.Second)}
 }
 
-func newApp(n int) liked.App {
-	return liked.App{ID: liked.AppID(n), Owner: uid(1), Name: fmt.Sprintf("app %d", n), Public: true, State: liked.NotEnrolled, Tier: liked.SelfServe,
-		Access: liked.ReadWriteDirectMessages, RedirectURIs: []string{"http://127.0.0.1/cb", "app://x"}, CreatedAt: start,
-		ClientID: fmt.Sprintf("client %d", n), ClientSecretHash: hash("client secret", n), APIKey: fmt.Sprintf("key %d", n),
-		SealedAPISecret: []byte{1, 2, 0}, BearerHash: hash("bearer", n), SealedBearer: []byte{0, 3}}
+func newApp(n int) store.App {
+	app := liked.App{ID: liked.AppID(n), Owner: uid(1), Name: fmt.Sprintf("app %d", n), Public: true, State: liked.NotEnrolled,
+		Tier: liked.SelfServe, Access: liked.ReadWriteDirectMessages, RedirectURIs: []string{"http://127.0.0.1/cb", "app://x"},
+		CreatedAt: start, ClientID: fmt.Sprintf("client %d", n), APIKey: fmt.Sprintf("key %d", n)}
+	return store.App{App: app, ClientSecretHash: hash("client secret", n), SealedAPISecret: []byte{1, 2, 0},
+		BearerHash: hash("bearer", n), SealedBearer: []byte{0, 3}}
 }
 
 // tokens makes an access token that expires an hour after the start, and a refresh token.
@@ -55,14 +56,14 @@ func apps(t *T) {
 	for _, n := range []int{3, 1, 2} {
 		t.ok(s.AddApp(t.ctx, newApp(n)))
 	}
-	bare := liked.App{ID: 9, Name: "bare", ClientID: "c", APIKey: "k"}
+	bare := store.App{App: liked.App{ID: 9, Name: "bare", ClientID: "c", APIKey: "k"}}
 	t.ok(s.AddApp(t.ctx, bare))
 	for range 2 {
-		for _, find := range []func() (liked.App, error){
-			func() (liked.App, error) { return s.App(t.ctx, 2) },
-			func() (liked.App, error) { return s.AppByClientID(t.ctx, "client 2") },
-			func() (liked.App, error) { return s.AppByAPIKey(t.ctx, "key 2") },
-			func() (liked.App, error) { return s.AppByBearer(t.ctx, hash("bearer", 2)) },
+		for _, find := range []func() (store.App, error){
+			func() (store.App, error) { return s.App(t.ctx, 2) },
+			func() (store.App, error) { return s.AppByClientID(t.ctx, "client 2") },
+			func() (store.App, error) { return s.AppByAPIKey(t.ctx, "key 2") },
+			func() (store.App, error) { return s.AppByBearer(t.ctx, hash("bearer", 2)) },
 		} {
 			got, err := find()
 			t.ok(err)
@@ -72,7 +73,7 @@ func apps(t *T) {
 	}
 	all, err := s.Apps(t.ctx)
 	t.ok(err)
-	same(t, "Apps", all, []liked.App{newApp(1), newApp(2), newApp(3), bare})
+	same(t, "Apps", all, []liked.App{newApp(1).App, newApp(2).App, newApp(3).App, bare.App})
 	_, err = s.App(t.ctx, 4)
 	t.fails(err, liked.NotFound)
 	_, err = s.AppByClientID(t.ctx, "Client 2")
@@ -82,15 +83,15 @@ func apps(t *T) {
 	_, err = s.AppByBearer(t.ctx, store.Hash{})
 	t.fails(err, liked.NotFound)
 	for name, c := range map[string]struct {
-		change func(*liked.App)
+		change func(*store.App)
 		want   liked.Kind
 	}{
-		"id":            {func(a *liked.App) { a.ID = 1 }, liked.Conflict},
-		"client id":     {func(a *liked.App) { a.ClientID = "client 1" }, liked.Conflict},
-		"API key":       {func(a *liked.App) { a.APIKey = "key 1" }, liked.Conflict},
-		"no id":         {func(a *liked.App) { a.ID = 0 }, liked.Invalid},
-		"11 redirects":  {func(a *liked.App) { a.RedirectURIs = make([]string, 11) }, liked.Invalid},
-		"unknown state": {func(a *liked.App) { a.State = liked.AppSuspended + 1 }, liked.Invalid},
+		"id":            {func(a *store.App) { a.ID = 1 }, liked.Conflict},
+		"client id":     {func(a *store.App) { a.ClientID = "client 1" }, liked.Conflict},
+		"API key":       {func(a *store.App) { a.APIKey = "key 1" }, liked.Conflict},
+		"no id":         {func(a *store.App) { a.ID = 0 }, liked.Invalid},
+		"11 redirects":  {func(a *store.App) { a.RedirectURIs = make([]string, 11) }, liked.Invalid},
+		"unknown state": {func(a *store.App) { a.State = liked.AppSuspended + 1 }, liked.Invalid},
 	} {
 		t.Log(name)
 		a := newApp(4)
@@ -108,21 +109,21 @@ func updateApp(t *T) {
 	s := t.open()
 	t.ok(s.AddApp(t.ctx, newApp(1)))
 	t.ok(s.AddApp(t.ctx, newApp(2)))
-	update := func(change func(*liked.App)) error {
-		return s.UpdateApp(t.ctx, 1, func(a *liked.App) error { change(a); return nil })
+	update := func(change func(*store.App)) error {
+		return s.UpdateApp(t.ctx, 1, func(a *store.App) error { change(a); return nil })
 	}
-	t.fails(update(func(a *liked.App) { a.ID = 5 }), liked.Invalid)
-	t.fails(update(func(a *liked.App) { a.ClientID = "client 2" }), liked.Conflict)
-	t.fails(update(func(a *liked.App) { a.APIKey = "key 2" }), liked.Conflict)
+	t.fails(update(func(a *store.App) { a.ID = 5 }), liked.Invalid)
+	t.fails(update(func(a *store.App) { a.ClientID = "client 2" }), liked.Conflict)
+	t.fails(update(func(a *store.App) { a.APIKey = "key 2" }), liked.Conflict)
 	nope := errors.New("no")
-	if err := s.UpdateApp(t.ctx, 1, func(a *liked.App) error { a.RedirectURIs[0] = "changed"; return nope }); err != nope {
+	if err := s.UpdateApp(t.ctx, 1, func(a *store.App) error { a.RedirectURIs[0] = "changed"; return nope }); err != nope {
 		t.Errorf("got error %v, want the one of change", err)
 	}
-	t.fails(s.UpdateApp(t.ctx, 7, func(*liked.App) error { return nil }), liked.NotFound)
+	t.fails(s.UpdateApp(t.ctx, 7, func(*store.App) error { return nil }), liked.NotFound)
 	got, err := s.App(t.ctx, 1)
 	t.ok(err)
 	same(t, "app", got, newApp(1))
-	t.ok(update(func(a *liked.App) {
+	t.ok(update(func(a *store.App) {
 		a.ClientID, a.APIKey, a.BearerHash, a.State = "c", "k", hash("b"), liked.Enrolled
 	}))
 	_, err = s.AppByClientID(t.ctx, "client 1")
@@ -134,7 +135,7 @@ func updateApp(t *T) {
 	got, err = s.AppByBearer(t.ctx, hash("b"))
 	t.ok(err)
 	same(t, "client id", got.ClientID, "c")
-	t.ok(update(func(a *liked.App) { a.BearerHash, a.SealedBearer = store.Hash{}, nil }))
+	t.ok(update(func(a *store.App) { a.BearerHash, a.SealedBearer = store.Hash{}, nil }))
 	_, err = s.AppByBearer(t.ctx, hash("b"))
 	t.fails(err, liked.NotFound)
 	_, err = s.AppByBearer(t.ctx, store.Hash{})
@@ -405,8 +406,8 @@ func generation(t *T) {
 	user := func(n int, change func(*liked.User)) func() {
 		return func() { t.ok(s.UpdateUser(t.ctx, uid(n), func(u *liked.User) error { change(u); return nil })) }
 	}
-	app := func(change func(*liked.App)) func() {
-		return func() { t.ok(s.UpdateApp(t.ctx, 1, func(a *liked.App) error { change(a); return nil })) }
+	app := func(change func(*store.App)) func() {
+		return func() { t.ok(s.UpdateApp(t.ctx, 1, func(a *store.App) error { change(a); return nil })) }
 	}
 	for _, step := range []struct {
 		name    string
@@ -419,8 +420,8 @@ func generation(t *T) {
 		{"profile changed", user(2, func(u *liked.User) { u.Description, u.Protected = "new", true }), made{}},
 		{"user added", func() { t.ok(s.AddUser(t.ctx, newUser(9))) }, made{}},
 		{"password", func() { t.ok(s.SetPassword(t.ctx, uid(2), "secret")) }, made{}},
-		{"app suspended", app(func(a *liked.App) { a.State = liked.AppSuspended }), made{app: 1}},
-		{"bearer changed", app(func(a *liked.App) { a.BearerHash = hash("new") }), made{app: 1}},
+		{"app suspended", app(func(a *store.App) { a.State = liked.AppSuspended }), made{app: 1}},
+		{"bearer changed", app(func(a *store.App) { a.BearerHash = hash("new") }), made{app: 1}},
 		{"app added", func() { t.ok(s.AddApp(t.ctx, newApp(3))) }, made{}},
 		{"like", func() { t.like(s, 2, 1, true, true) }, made{}},
 		{"follow", func() { t.follow(s, 3, 4, true, true) }, made{}},

@@ -173,7 +173,7 @@ func hookGeneration(t *T) {
 			return s.Advance(t.ctx, map[liked.WebhookID]liked.Positions{1: {1 << 50}})
 		}},
 		{"like", false, func() error { t.like(s, 1, 1, true, true); return nil }},
-		{"app changed", false, func() error { return s.UpdateApp(t.ctx, 1, func(*liked.App) error { return nil }) }},
+		{"app changed", false, func() error { return s.UpdateApp(t.ctx, 1, func(*store.App) error { return nil }) }},
 		{"subscription ended", true, func() error { return s.DeleteSubscription(t.ctx, 1, 1) }},
 		{"webhook deleted", true, func() error { return s.DeleteWebhook(t.ctx, 1) }},
 	} {

@@ -58,7 +58,7 @@ func texts(t *T) {
 		{"Import a post", &post, func() error { return imports(store.Record{Post: &store.Post{Post: post}}) }},
 		{"AddApp", &app, func() error { return s.AddApp(t.ctx, app) }},
 		{"UpdateApp", &app, func() error {
-			return s.UpdateApp(t.ctx, 1, func(a *liked.App) error { *a = app; a.ID = 1; return nil })
+			return s.UpdateApp(t.ctx, 1, func(a *store.App) error { *a = app; a.ID = 1; return nil })
 		}},
 		{"SealKey", &word, func() error { _, err := s.SealKey(t.ctx, word.Word); return err }},
 		{"SetSealKey", &word, func() error { return s.SetSealKey(t.ctx, word.Word) }},
