@@ -17,9 +17,17 @@ const likeCreate = "like.create"
 
 var (
 	subscriptionBody = &schema{properties: []property{
-		{name: "event_type", typ: "string", required: true, example: likeCreate, enum: words("profile.update.bio,profile.update.profile_picture,profile.update.banner_picture,profile.update.screenname,profile.update.geo,profile.update.url,profile.update.verified_badge,profile.update.affiliate_badge,profile.update.handle,news.new,follow.follow,follow.unfollow,spaces.start,spaces.end,broadcast.start,broadcast.end,broadcast.chat,chat.received,chat.sent,chat.conversation.join,chat.conversation_join,chat.conversation.member_added,chat.conversation.member_removed,chat.conversation.admin_added,chat.conversation.admin_removed,chat.update.group_name,chat.update.restrictions,dm.sent,dm.received,dm.indicate_typing,dm.read,post.create,post.delete,post.mention.create,post.reply.create,post.quote.create,post.repost.create,like.create,mute.mute,mute.unmute,block.block,block.unblock")},
+		{name: "event_type", typ: "string", required: true, example: likeCreate, enum: words(`
+			profile.update.bio profile.update.profile_picture profile.update.banner_picture profile.update.screenname
+			profile.update.geo profile.update.url profile.update.verified_badge profile.update.affiliate_badge
+			profile.update.handle news.new follow.follow follow.unfollow spaces.start spaces.end broadcast.start broadcast.end
+			broadcast.chat chat.received chat.sent chat.conversation.join chat.conversation_join chat.conversation.member_added
+			chat.conversation.member_removed chat.conversation.admin_added chat.conversation.admin_removed
+			chat.update.group_name chat.update.restrictions dm.sent dm.received dm.indicate_typing dm.read post.create
+			post.delete post.mention.create post.reply.create post.quote.create post.repost.create like.create mute.mute
+			mute.unmute block.block block.unblock`)},
 		{name: "filter", typ: "object", required: true, object: &schema{properties: []property{
-			{name: "direction", typ: "string", enum: words("inbound,outbound")},
+			{name: "direction", typ: "string", enum: words("inbound outbound")},
 			{name: "keyword", typ: "string"},
 			{name: "user_id", typ: "string", example: exampleUser, value: "{{userId}}"},
 		}, closed: always}},
@@ -31,10 +39,6 @@ var (
 		{name: "webhook_id", typ: "string", pattern: hookPattern, example: exampleWebhook, value: "{{webhookId}}"},
 	}, closed: always}
 )
-
-func subscriptionsQuery(facts) []param {
-	return []param{{name: "max_results", form: integer, min: 1, max: 1000}, {name: "pagination_token", form: text}}
-}
 
 // subscriptionObject is X's words for a subscription.
 type subscriptionObject struct {
@@ -150,7 +154,8 @@ var subscriptionReasons = map[liked.Kind]string{liked.NotFound: "WebhookIdInvali
 // subscriptions lists those of the app, or those that the user who calls has made.
 func (a *API) subscriptions(c *call) (any, error) {
 	l := list{"subscriptions", int64(c.who.App)}
-	from, max, err := a.page(c, l)
+	in := c.query.(*subscriptionsQuery)
+	from, max, err := a.page(l, in.MaxResults, in.Token)
 	if err != nil {
 		return nil, err
 	}
@@ -232,10 +237,14 @@ type activityObject struct {
 // if whoever subscribed may not see it, or not any more.
 func Activity(st store.Store, profile Profile, privateLikes bool) func(context.Context, liked.Subscription, liked.LikeEvent) ([]byte, error) {
 	f := profile.facts()
-	v := activity{API: &API{Options: Options{Store: st, PrivateLikes: privateLikes}, catalogue: newCatalogue(f)}, wanted: newWanted(query{
-		"tweet.fields": words("author_id,conversation_id,created_at,in_reply_to_user_id,lang,public_metrics,referenced_tweets,reply_settings"),
-		"user.fields":  words("created_at,description,location,most_recent_tweet_id,pinned_tweet_id,profile_image_url,protected,public_metrics,url,verified"),
-	})}
+	v := activity{
+		API: &API{Options: Options{Store: st, PrivateLikes: privateLikes}, catalogue: newCatalogue(f)},
+		wanted: newWanted(nil,
+			words("author_id conversation_id created_at in_reply_to_user_id lang public_metrics referenced_tweets reply_settings"),
+			nil,
+			words(`created_at description location most_recent_tweet_id pinned_tweet_id profile_image_url protected public_metrics
+				url verified`)),
+	}
 	return v.write
 }
 

@@ -90,9 +90,7 @@ func New(o Options) (*API, error) {
 			older = append(older, rt)
 		}
 		rt.path, rt.allow = rt.pathParams(), rt.route.allow
-		if rt.query != nil {
-			rt.params = rt.query(f)
-		}
+		rt.params = f.queryParams(rt.query)
 		if rt.is(listOfLikes) && o.PrivateLikes {
 			rt.allow &^= liked.AppOnly
 		}
@@ -128,7 +126,7 @@ type call struct {
 	who   liked.Principal
 	path  []pair   // its wildcards, in order
 	ids   [2]int64 // the same as numbers, 0 where it is not one
-	query query
+	query any      // a pointer to the query of the route
 	body  body
 	form  url.Values // of v1.1, instead of query and body
 }

@@ -78,15 +78,15 @@ type likeView struct {
 	author bool // by the name that the fields have for it
 }
 
-func (a *API) newLikeView(q query) *likeView {
-	return &likeView{a, newWanted(q), slices.Contains(q["like_with_tweet_author.fields"], "liked_tweet_author_id")}
+func (a *API) newLikeView(q *likeQuery) *likeView {
+	return &likeView{a, newWanted(q.Expansions, q.TweetFields, nil, q.UserFields), slices.Contains(q.LikeFields, "liked_tweet_author_id")}
 }
 
 // viewKey is the same for views that write the same events.
-func viewKey(q query) string {
+func (q *likeQuery) viewKey() string {
 	var key []string
-	for _, name := range []string{"like_with_tweet_author.fields", "expansions", "tweet.fields", "user.fields"} {
-		key = append(key, strings.Join(slices.Compact(slices.Sorted(slices.Values(q[name]))), ","))
+	for _, words := range [][]string{q.LikeFields, q.Expansions, q.TweetFields, q.UserFields} {
+		key = append(key, strings.Join(slices.Compact(slices.Sorted(slices.Values(words))), ","))
 	}
 	return strings.Join(key, " ")
 }

@@ -1,5 +1,7 @@
 package api
 
+import "slices"
+
 // In 2026 X began to say "post" where it had said "tweet", in requests and in answers; it understands both. How a
 // request names the fields of posts decides how the answer is worded. Inside this package all words are the older ones.
 var (
@@ -33,17 +35,15 @@ type wanted struct {
 	newer      bool              // the answer is in the newer words
 }
 
-func newWanted(q query) wanted {
-	w := wanted{posts: map[string]bool{}, users: map[string]bool{}, expansions: map[string]string{}, newer: len(q["post.fields"]) > 0}
-	for _, param := range []string{"tweet.fields", "post.fields"} {
-		for _, field := range q[param] {
-			w.posts[older(olderFields, field)] = true
-		}
+func newWanted(expansions, tweetFields, postFields, userFields []string) wanted {
+	w := wanted{posts: map[string]bool{}, users: map[string]bool{}, expansions: map[string]string{}, newer: len(postFields) > 0}
+	for _, field := range slices.Concat(tweetFields, postFields) {
+		w.posts[older(olderFields, field)] = true
 	}
-	for _, field := range q["user.fields"] {
+	for _, field := range userFields {
 		w.users[field] = true
 	}
-	for _, word := range q["expansions"] {
+	for _, word := range expansions {
 		if expansion := older(olderExpansions, word); w.expansions[expansion] == "" {
 			w.expansions[expansion] = word
 		}

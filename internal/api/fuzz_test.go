@@ -5,7 +5,9 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -23,9 +25,7 @@ func FuzzQuery(f *testing.F) {
 		for i := range routes {
 			rt := &endpoint{route: &routes[i]}
 			rt.path = rt.pathParams()
-			if rt.query != nil {
-				rt.params = rt.query(p.facts())
-			}
+			rt.params = p.facts().queryParams(rt.query)
 			all = append(all, rt)
 		}
 	}
@@ -52,9 +52,24 @@ func FuzzQuery(f *testing.F) {
 			if len(faults) > 0 {
 				continue
 			}
-			for name, got := range values {
+			for name := range want {
 				p, known := rt.param(name)
-				if !known || len(want[name]) != 1 || strings.Join(got, ",") != want[name][0] {
+				if !known || len(want[name]) != 1 {
+					t.Fatalf("%s: %q: %q is accepted", rt.id, raw, name)
+				}
+				field := reflect.ValueOf(values).Elem().FieldByIndex(p.field)
+				got := []string{field.String()}
+				switch v := field.Interface().(type) {
+				case []string:
+					got = v
+				case int:
+					if got[0] = want[name][0]; strconv.Itoa(v) != strings.TrimLeft(got[0], "0") && v != 0 {
+						t.Fatalf("%s: %q: %q is %d", rt.id, raw, name, v)
+					}
+				case instant:
+					got[0] = v.text
+				}
+				if strings.Join(got, ",") != want[name][0] {
 					t.Fatalf("%s: %q: %q is %q", rt.id, raw, name, got)
 				}
 				for _, v := range got {
@@ -132,18 +147,18 @@ func FuzzSpan(f *testing.F) {
 		f.Add(seed)
 	}
 	now := time.Date(2024, 5, 1, 12, 0, 0, 0, time.UTC)
-	a := &API{Options: Options{Now: func() time.Time { return now }}}
-	stream := &endpoint{route: &route{}, params: complianceQuery(facts{})}
+	stream := &endpoint{route: &route{query: spanQuery{}}, params: facts{}.queryParams(spanQuery{})}
 	f.Fuzz(func(t *testing.T, raw string) {
-		q, faults := stream.readQuery(nil, raw)
+		read, faults := stream.readQuery(nil, raw)
 		if len(faults) > 0 {
 			return
 		}
-		begin, end, faults := a.span(q)
+		q := read.(*spanQuery)
+		begin, end, faults := q.between(now)
 		if len(faults) > 0 {
 			return
 		}
-		if q.number("backfill_minutes") == 0 && begin.IsZero() != (len(q["start_time"]) == 0) || end.IsZero() != (len(q["end_time"]) == 0) {
+		if q.Backfill == 0 && begin.IsZero() != (q.Start.text == "") || end.IsZero() != (q.End.text == "") {
 			t.Fatalf("%q: begins %v, ends %v", raw, begin, end)
 		}
 		if !begin.IsZero() && (!begin.Before(now) || begin.Before(now.Add(-replayable)) || liked.SeqAt(begin) >= liked.SeqAt(now)) {

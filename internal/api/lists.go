@@ -1,18 +1,18 @@
 package api
 
 import (
+	"cmp"
+
 	"liked"
 	"liked/internal/store"
 )
-
-// defaultResults is how many items a page has unless the request says otherwise.
-const defaultResults = 100
 
 // likedPosts answers with what a user likes, newest like first. Where likes are private, others see an empty list.
 func (a *API) likedPosts(c *call) (any, error) {
 	id := liked.UserID(c.ids[0])
 	l := list{"liked_tweets", c.ids[0]}
-	from, max, err := a.page(c, l)
+	in := c.query.(*likedPostsQuery)
+	from, max, err := a.page(l, in.MaxResults, in.Token)
 	if err != nil {
 		return nil, err
 	}
@@ -37,7 +37,7 @@ func (a *API) likedPosts(c *call) (any, error) {
 	if a.PrivateLikes && id != c.who.User {
 		page = store.Page[liked.Post]{}
 	}
-	doc, err := a.postsDocument(c, page.Items, nil)
+	doc, err := a.postsDocument(c, in.wanted(), page.Items, nil)
 	return paged(a, doc, err, l, page)
 }
 
@@ -45,7 +45,8 @@ func (a *API) likedPosts(c *call) (any, error) {
 func (a *API) likingUsers(c *call) (any, error) {
 	id := liked.PostID(c.ids[0])
 	l := list{"liking_users", c.ids[0]}
-	from, max, err := a.page(c, l)
+	in := c.query.(*likingUsersQuery)
+	from, max, err := a.page(l, in.MaxResults, in.Token)
 	if err != nil {
 		return nil, err
 	}
@@ -66,22 +67,19 @@ func (a *API) likingUsers(c *call) (any, error) {
 			return nil, a.forbidden.because("likes are private: only the author of a post sees who likes it; liked serves everybody with --no-private-likes")
 		}
 	}
-	doc, err := a.usersDocument(c, page.Items, nil)
+	doc, err := a.usersDocument(c, in.wanted(), page.Items, nil)
 	return paged(a, doc, err, l, page)
 }
 
 // page reads what the request says about the page of the list.
-func (a *API) page(c *call, l list) (from store.Cursor, max int, err error) {
-	if max = c.query.number("max_results"); max == 0 {
-		max = defaultResults
-	}
-	if v := c.query["pagination_token"]; len(v) > 0 {
+func (a *API) page(l list, results int, token string) (from store.Cursor, max int, err error) {
+	if token != "" {
 		var ok bool
-		if from, ok = a.cursor(l, v[0]); !ok {
-			return from, 0, a.invalid("", badValue(pair{"pagination_token", v[0]}, "is not valid"))
+		if from, ok = a.cursor(l, token); !ok {
+			return from, 0, a.invalid("", badValue(pair{"pagination_token", token}, "is not valid"))
 		}
 	}
-	return from, max, nil
+	return from, cmp.Or(results, defaultResults), nil
 }
 
 type meta struct {

@@ -168,10 +168,7 @@ func TestRoutesAreX(t *testing.T) {
 			if scopes != rt.scopes || allow != ours {
 				t.Errorf("got scopes %v and credentials %03b, want %v and %03b", rt.scopes, ours, scopes, allow)
 			}
-			var params []param
-			if rt.query != nil {
-				params = rt.query(facts)
-			}
+			params := facts.queryParams(rt.query)
 			var names []string
 			for _, p := range rt.pathParams() {
 				names = append(names, p.name)

@@ -1,7 +1,10 @@
 package api
 
 import (
+	"cmp"
+	"fmt"
 	"net/url"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -10,7 +13,7 @@ import (
 	"liked"
 )
 
-// param is one query parameter of an endpoint: its name, and the values that it takes.
+// param is one parameter of an endpoint, in its path or its query: its name, and the values that it takes.
 type param struct {
 	name     string
 	form     form
@@ -19,6 +22,7 @@ type param struct {
 	enum     []string // of word, in the order in which error texts print them
 	min, max int      // of integer
 	preset   int      // of integer: what goes without saying, if that is not 0
+	field    []int    // the field of the endpoint's query that has the value
 }
 
 // form is how a parameter is written.
@@ -40,31 +44,70 @@ const maxListed = 100
 
 const usernamePattern = "^[A-Za-z0-9_]{1,15}$"
 
-// A query is the values of an endpoint's query parameters, those of lists split at their commas.
-type query map[string][]string
-
-// number and time read a parameter that readQuery has seen, and return zero if it is not there.
-func (q query) number(name string) int {
-	if len(q[name]) == 0 {
-		return 0
-	}
-	n, _ := strconv.Atoi(q[name][0])
-	return n
+// instant is a time as it was sent; without a text it was not.
+type instant struct {
+	time.Time
+	text string
 }
 
-func (q query) time(name string) (t time.Time) {
-	if len(q[name]) > 0 {
-		t, _ = time.Parse(time.RFC3339, q[name][0])
+// queryParams returns the parameters that the fields of a query stand for, in their order. Tags say the name, whether it
+// is required, what a value is (is), its bounds (range), what goes without saying (preset) and its words (words, else those
+// of the name). A parameter whose words the profile does not have is none.
+func (f facts) queryParams(query any) (params []param) {
+	if query == nil {
+		return nil
 	}
-	return t
+	known := f.paramWords()
+	for _, field := range reflect.VisibleFields(reflect.TypeOf(query)) {
+		if field.Anonymous {
+			continue
+		}
+		name, required := strings.CutSuffix(field.Tag.Get("query"), ",required")
+		p := param{name: name, required: required, list: field.Type.Kind() == reflect.Slice, field: field.Index}
+		switch is := field.Tag.Get("is"); {
+		case is != "":
+			p.form = map[string]form{"userID": userID, "postID": postID, "username": username}[is]
+		case p.list:
+			p.form, p.enum = word, known[cmp.Or(field.Tag.Get("words"), name)]
+			if p.enum == nil {
+				continue
+			}
+		case field.Type == reflect.TypeFor[instant]():
+			p.form = dateTime
+		case field.Type.Kind() == reflect.Int:
+			p.form = integer
+			fmt.Sscan(field.Tag.Get("range"), &p.min, &p.max)
+			p.preset, _ = strconv.Atoi(field.Tag.Get("preset"))
+		default:
+			p.form = text
+		}
+		params = append(params, p)
+	}
+	return params
+}
+
+// set gives the field of a query the values, which were checked.
+func (p *param) set(field reflect.Value, raw string, values []string) {
+	switch {
+	case p.list:
+		field.Set(reflect.ValueOf(values))
+	case p.form == integer:
+		n, _ := strconv.Atoi(raw)
+		field.SetInt(int64(n))
+	case p.form == dateTime:
+		at, _ := time.Parse(time.RFC3339, raw)
+		field.Set(reflect.ValueOf(instant{at, raw}))
+	default:
+		field.SetString(raw)
+	}
 }
 
 // pair is a parameter as it was sent, decoded.
 type pair struct{ name, value string }
 
-// readQuery checks what the path names and the query, and returns the query. The faults are in the order of the
-// request, and then what is missing.
-func (rt *endpoint) readQuery(path []pair, raw string) (query, []fault) {
+// readQuery checks what the path names and the query, and returns a pointer to the query of the route with what was sent.
+// The faults are in the order of the request, and then what is missing.
+func (rt *endpoint) readQuery(path []pair, raw string) (any, []fault) {
 	var faults []fault
 	for i, p := range path {
 		if what := rt.path[i].refuse(p.value); what != "" {
@@ -75,7 +118,10 @@ func (rt *endpoint) readQuery(path []pair, raw string) (query, []fault) {
 	if !ok {
 		return nil, append(faults, fault{&faultParameter{}, "The query string is not valid"})
 	}
-	var values query
+	var query reflect.Value
+	if rt.query != nil {
+		query = reflect.New(reflect.TypeOf(rt.query))
+	}
 	for i, p := range sent {
 		all := valuesOf(p.name, path, sent)
 		if slices.ContainsFunc(sent[:i], func(q pair) bool { return q.name == p.name }) {
@@ -91,15 +137,14 @@ func (rt *endpoint) readQuery(path []pair, raw string) (query, []fault) {
 		case p.value == "":
 			faults = append(faults, empty(p.name))
 		default:
-			if values == nil {
-				values = query{}
-			}
-			values[p.name] = []string{p.value}
+			values := []string{p.value}
 			if known.list {
-				values[p.name] = strings.Split(p.value, ",")
+				values = strings.Split(p.value, ",")
 			}
-			if f, bad := known.check(p.value, values[p.name]); bad {
+			if f, bad := known.check(p.value, values); bad {
 				faults = append(faults, f)
+			} else {
+				known.set(query.Elem().FieldByIndex(known.field), p.value, values)
 			}
 		}
 	}
@@ -108,7 +153,10 @@ func (rt *endpoint) readQuery(path []pair, raw string) (query, []fault) {
 			faults = append(faults, empty(p.name))
 		}
 	}
-	return values, faults
+	if len(faults) > 0 || rt.query == nil {
+		return nil, faults
+	}
+	return query.Interface(), nil
 }
 
 func empty(name string) fault {
@@ -208,68 +256,3 @@ func splitQuery(raw string) (pairs []pair, ok bool) {
 	}
 	return pairs, true
 }
-
-// The query parameters of endpoints that answer with posts, and of those that answer with users.
-
-func postQuery(f facts) []param {
-	return slices.Concat(
-		[]param{{name: "expansions", list: true, enum: f.postExpansions}},
-		f.postFieldParams(),
-		[]param{
-			{name: "media.fields", list: true, enum: mediaFields},
-			{name: "poll.fields", list: true, enum: pollFields},
-			{name: "place.fields", list: true, enum: placeFields},
-			{name: "user.fields", list: true, enum: f.userFields},
-		})
-}
-
-func userQuery(f facts) []param {
-	return slices.Concat([]param{{name: "expansions", list: true, enum: f.userExpansions}}, f.postFieldParams(), []param{{name: "user.fields", list: true, enum: f.userFields}})
-}
-
-func (f facts) postFieldParams() []param {
-	params := []param{{name: "tweet.fields", list: true, enum: f.postFields}}
-	if f.newerWords {
-		newer := slices.Clone(f.postFields)
-		for i, field := range newer {
-			for word, old := range olderFields {
-				if old == field {
-					newer[i] = word
-				}
-			}
-		}
-		params = append(params, param{name: "post.fields", list: true, enum: append(newer, "article_title")})
-	}
-	return params
-}
-
-func postsQuery(f facts) []param {
-	return append([]param{{name: "ids", form: postID, list: true, required: true}}, postQuery(f)...)
-}
-func usersQuery(f facts) []param {
-	return append([]param{{name: "ids", form: userID, list: true, required: true}}, userQuery(f)...)
-}
-
-func usernamesQuery(f facts) []param {
-	return append([]param{{name: "usernames", form: username, list: true, required: true}}, userQuery(f)...)
-}
-
-func likedPostsQuery(f facts) []param  { return append(pageParams(5), postQuery(f)...) }
-func likingUsersQuery(f facts) []param { return append(pageParams(1), userQuery(f)...) }
-
-func pageParams(least int) []param {
-	return []param{{name: "max_results", form: integer, min: least, max: defaultResults, preset: defaultResults}, {name: "pagination_token", form: text}}
-}
-
-func words(names string) []string { return strings.Split(names, ",") }
-
-var (
-	postFields     = words("article,attachments,author_id,card_uri,community_id,context_annotations,conversation_id,created_at,display_text_range,edit_controls,edit_history_tweet_ids,entities,geo,id,in_reply_to_user_id,lang,media_metadata,non_public_metrics,note_tweet,organic_metrics,possibly_sensitive,promoted_metrics,public_metrics,referenced_tweets,reply_settings,scopes,source,text,withheld")
-	postFields2026 = words("id,text,edit_history_tweet_ids,withheld,rest_id,created_at,author_id,conversation_id,in_reply_to_user_id,referenced_tweets,attachments,lang,possibly_sensitive,paid_partnership,reply_settings,source,display_text_range,card_uri,community_id,note_tweet,scopes,username,suggested_source_links,suggested_source_links_with_counts,matched_media_notes,note_request_suggestions,public_metrics,context_annotations,entities,geo,edit_controls,media_metadata,non_public_metrics,organic_metrics,promoted_metrics,article")
-	userFields     = words("affiliation,connection_status,created_at,description,entities,id,is_identity_verified,location,most_recent_tweet_id,name,parody,pinned_tweet_id,profile_banner_url,profile_image_url,protected,public_metrics,receives_your_dm,subscription,subscription_type,url,username,verified,verified_followers_count,verified_type,withheld")
-	postExpansions = words("article.cover_media,article.media_entities,attachments.media_keys,attachments.media_source_tweet,attachments.poll_ids,author_id,edit_history_tweet_ids,entities.mentions.username,geo.place_id,in_reply_to_user_id,entities.note.mentions.username,referenced_tweets.id,referenced_tweets.id.author_id")
-	userExpansions = words("affiliation.user_id,most_recent_tweet_id,pinned_tweet_id")
-	mediaFields    = words("alt_text,duration_ms,height,media_key,non_public_metrics,organic_metrics,preview_image_url,promoted_metrics,public_metrics,type,url,variants,width")
-	pollFields     = words("duration_minutes,end_datetime,id,options,voting_status")
-	placeFields    = words("contained_within,country,country_code,full_name,geo,id,name,place_type")
-)

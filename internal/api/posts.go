@@ -41,14 +41,17 @@ var postBody = &schema{
 func always(facts) bool { return true }
 
 func (a *API) post(c *call) (any, error) {
-	return single(a.postsByID(c, "id", []string{c.path[0].value}))
+	return single(a.postsByID(c, c.query.(*postView), "id", []string{c.path[0].value}))
 }
 
-func (a *API) posts(c *call) (any, error) { return a.postsByID(c, "ids", c.query["ids"]) }
+func (a *API) posts(c *call) (any, error) {
+	in := c.query.(*postsQuery)
+	return a.postsByID(c, &in.postView, "ids", in.IDs)
+}
 
 // postsByID answers with the posts that the parameter names, in its order, each once, and with an error for each that
 // is not there to be seen.
-func (a *API) postsByID(c *call, param string, values []string) (*document, error) {
+func (a *API) postsByID(c *call, v *postView, param string, values []string) (*document, error) {
 	ids := make([]liked.PostID, len(values))
 	for i, v := range values {
 		ids[i], _ = liked.ParseID[liked.PostID](v) // readQuery has seen it
@@ -71,7 +74,7 @@ func (a *API) postsByID(c *call, param string, values []string) (*document, erro
 		}
 		seen[id] = true
 	}
-	return a.postsDocument(c, posts, errs)
+	return a.postsDocument(c, v.wanted(), posts, errs)
 }
 
 // unseenPost answers for the post of the path that the store refuses the caller.
@@ -115,7 +118,7 @@ func (a *API) createPost(c *call) (any, error) {
 		post.ID = liked.PostID(a.ids.Next(now))
 		err := a.Store.Publish(c.ctx, post)
 		if err == nil {
-			w := newWanted(nil)
+			w := newWanted(nil, nil, nil, nil)
 			return created{document{Data: w.newPost(post)}, "/2/tweets/" + post.ID.String()}, nil
 		}
 		switch liked.KindOf(err) {

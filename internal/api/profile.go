@@ -1,10 +1,6 @@
 package api
 
-import (
-	"slices"
-
-	"liked"
-)
+import "liked"
 
 // Profile is the year whose X the server answers as. X changed words and formats at the wire over time; all of it that
 // matters here is in the profile's facts, and nothing else in the package asks which profile is set.
@@ -48,10 +44,6 @@ type facts struct {
 	privateLikes   bool   // X made likes private in June 2024
 	tagPosts       string // see tagPosts of routes.go
 	newerWords     bool   // "post" is understood beside "tweet" (see fields.go)
-
-	// The values of list parameters, in the order in which error texts print them.
-	postFields, userFields         []string
-	postExpansions, userExpansions []string
 }
 
 // PrivateLikes reports whether X keeps likes private in that year; that of 2024 is its first half.
@@ -71,10 +63,6 @@ func (p Profile) facts() facts {
 			privateLikes:   true,
 			tagPosts:       "Posts",
 			newerWords:     true,
-			postFields:     postFields2026,
-			userFields:     append(slices.Clone(userFields), "subscribes_to_you", "confirmed_email"),
-			postExpansions: append(slices.Clone(postExpansions), "referenced_tweets", "referenced_tweets.id.attachments.media_keys", "username", "edit_history_post_ids", "referenced_posts"),
-			userExpansions: append(slices.Clone(userExpansions), "affiliation", "most_recent_post_id", "pinned_post_id"),
 		}
 	}
 	return facts{
@@ -86,9 +74,5 @@ func (p Profile) facts() facts {
 		indentGateway:  true,
 		connectionHash: true,
 		tagPosts:       "Tweets",
-		postFields:     postFields,
-		userFields:     userFields,
-		postExpansions: postExpansions,
-		userExpansions: userExpansions,
 	}
 }

@@ -184,8 +184,7 @@ func timestamp(t time.Time) string {
 
 // postsDocument answers with the posts, and with what they refer to if the request expands it. What it includes is of
 // a later moment than the posts, and may be gone by then, which is an error in the answer like any other absence.
-func (a *API) postsDocument(c *call, posts []liked.Post, errs partials) (*document, error) {
-	w := newWanted(c.query)
+func (a *API) postsDocument(c *call, w wanted, posts []liked.Post, errs partials) (*document, error) {
 	doc := &document{Errors: errs}
 	if len(posts) == 0 {
 		return doc, nil
@@ -245,8 +244,7 @@ func (a *API) postsDocument(c *call, posts []liked.Post, errs partials) (*docume
 const authorsOfReferenced = "referenced_tweets.id.author_id"
 
 // usersDocument answers with the users, and with the posts that they refer to if the request expands them.
-func (a *API) usersDocument(c *call, users []liked.User, errs partials) (*document, error) {
-	w := newWanted(c.query)
+func (a *API) usersDocument(c *call, w wanted, users []liked.User, errs partials) (*document, error) {
 	doc := &document{Errors: errs}
 	if len(users) == 0 {
 		return doc, nil

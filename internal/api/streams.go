@@ -16,59 +16,37 @@ const (
 	replayable = 24 * time.Hour
 )
 
-func firehoseQuery(f facts) []param { return likeStreamQuery(f, liked.Partitions) }
-func sampleQuery(f facts) []param   { return likeStreamQuery(f, samplePartitions) }
-
-func likeStreamQuery(f facts, partitions int) []param {
-	return append([]param{
-		{name: "partition", form: integer, required: true, min: 1, max: partitions},
-		{name: "like_with_tweet_author.fields", list: true, enum: likeFields},
-		{name: "expansions", list: true, enum: likeExpansions},
-		{name: "tweet.fields", list: true, enum: f.postFields},
-		{name: "user.fields", list: true, enum: f.userFields},
-		{name: "media.fields", list: true, enum: mediaFields},
-	}, complianceQuery(f)...)
-}
-
-func complianceQuery(facts) []param {
-	return []param{{name: "backfill_minutes", form: integer, max: 5}, {name: "start_time", form: dateTime}, {name: "end_time", form: dateTime}}
-}
-
-var (
-	likeFields     = words("attachments_media_keys,created_at,id,liked_tweet_author_id,liked_tweet_id,timestamp_ms")
-	likeExpansions = words("attachments.media_keys,liked_tweet_author_id,liked_tweet_id")
-	allLogs        = func() (logs []int) {
-		for p := range liked.Partitions {
-			logs = append(logs, p)
-		}
-		return logs
-	}()
-)
+var allLogs = func() (logs []int) {
+	for p := range liked.Partitions {
+		logs = append(logs, p)
+	}
+	return logs
+}()
 
 // firehose streams the likes of a partition of the like log, so that those of one user come in order, through one
 // connection.
 func (a *API) firehose(c *call) (any, error) {
-	partition := c.query.number("partition")
-	return a.openStream(c, feedKey{"firehose", partition, viewKey(c.query)}, source{
-		logs:  []int{partition - 1},
+	in := c.query.(*firehoseQuery)
+	return a.openStream(c, &in.spanQuery, feedKey{"firehose", in.Partition, in.viewKey()}, source{
+		logs:  []int{in.Partition - 1},
 		takes: func(e *liked.LikeEvent) bool { return e.On },
-		write: a.newLikeView(c.query).write,
+		write: a.newLikeView(&in.likeQuery).write,
 	})
 }
 
 // sample streams a part of the tenth of all likes that their ids decide on.
 func (a *API) sample(c *call) (any, error) {
-	partition := c.query.number("partition")
-	return a.openStream(c, feedKey{"sample10", partition, viewKey(c.query)}, source{
+	in := c.query.(*sampleQuery)
+	return a.openStream(c, &in.spanQuery, feedKey{"sample10", in.Partition, in.viewKey()}, source{
 		logs:  allLogs,
-		takes: func(e *liked.LikeEvent) bool { return e.On && samplePartition(e) == partition },
-		write: a.newLikeView(c.query).write,
+		takes: func(e *liked.LikeEvent) bool { return e.On && samplePartition(e) == in.Partition },
+		write: a.newLikeView(&in.likeQuery).write,
 	})
 }
 
 // compliance streams the unlikes.
 func (a *API) compliance(c *call) (any, error) {
-	return a.openStream(c, feedKey{name: "compliance"}, source{
+	return a.openStream(c, c.query.(*spanQuery), feedKey{name: "compliance"}, source{
 		logs:  allLogs,
 		takes: func(e *liked.LikeEvent) bool { return !e.On },
 		write: a.writeUnlikes,
@@ -173,13 +151,13 @@ type stream struct {
 
 // openStream makes a stream of the source that holds what the request says about time. The reader gets all that is
 // appended to the log once openStream has returned.
-func (a *API) openStream(c *call, key feedKey, from source) (*stream, error) {
+func (a *API) openStream(c *call, span *spanQuery, key feedKey, from source) (*stream, error) {
 	select {
 	case <-a.streams.ending:
 		return nil, a.unavailable.because("the server is stopping")
 	default:
 	}
-	begin, end, faults := a.span(c.query)
+	begin, end, faults := span.between(a.Now())
 	if len(faults) > 0 {
 		return nil, a.invalid("", faults...)
 	}
@@ -214,27 +192,28 @@ func (a *API) openStream(c *call, key feedKey, from source) (*stream, error) {
 	return s, nil
 }
 
-// span returns when a stream begins and ends, zero for now and for never.
-func (a *API) span(q query) (begin, end time.Time, faults []fault) {
-	now := a.Now()
-	begin, end = q.time("start_time"), q.time("end_time") // which may be zero although they are there
-	begins, ends := len(q["start_time"]) > 0, len(q["end_time"]) > 0
-	wrong := func(name, what string) { faults = append(faults, badValue(pair{name, q[name][0]}, what)) }
+// between returns when a stream begins and ends, zero for now and for never.
+func (q *spanQuery) between(now time.Time) (begin, end time.Time, faults []fault) {
+	begin, end = q.Start.Time, q.End.Time // which may be zero although they are there
+	begins, ends := q.Start.text != "", q.End.text != ""
+	wrong := func(name string, at instant, what string) {
+		faults = append(faults, badValue(pair{name, at.text}, what))
+	}
 	switch {
 	case !begins && ends:
 		faults = append(faults, empty("start_time"))
 	case !begins:
 	case !begin.Before(now):
-		wrong("start_time", "is not in the past")
+		wrong("start_time", q.Start, "is not in the past")
 	case begin.Before(now.Add(-replayable)):
-		wrong("start_time", "is not within the last 24 hours")
+		wrong("start_time", q.Start, "is not within the last 24 hours")
 	case ends && !begin.Before(end):
-		wrong("start_time", "is not before the `end_time`")
+		wrong("start_time", q.Start, "is not before the `end_time`")
 	}
 	if ends && !end.Before(now) {
-		wrong("end_time", "is not in the past")
+		wrong("end_time", q.End, "is not in the past")
 	}
-	if n := q.number("backfill_minutes"); n > 0 && !begins {
+	if n := q.Backfill; n > 0 && !begins {
 		begin = now.Add(-time.Duration(n) * time.Minute)
 	}
 	return begin, end, faults

@@ -7,24 +7,28 @@ import (
 )
 
 func (a *API) me(c *call) (any, error) {
-	return single(a.usersByID(c, "id", []string{c.who.User.String()}))
+	return single(a.usersByID(c, c.query.(*userView), "id", []string{c.who.User.String()}))
 }
 
 func (a *API) user(c *call) (any, error) {
-	return single(a.usersByID(c, "id", []string{c.path[0].value}))
+	return single(a.usersByID(c, c.query.(*userView), "id", []string{c.path[0].value}))
 }
 
-func (a *API) users(c *call) (any, error) { return a.usersByID(c, "ids", c.query["ids"]) }
+func (a *API) users(c *call) (any, error) {
+	in := c.query.(*usersQuery)
+	return a.usersByID(c, &in.userView, "ids", in.IDs)
+}
 
 func (a *API) userByUsername(c *call) (any, error) {
-	return single(a.usersByUsername(c, "username", []string{c.path[0].value}))
+	return single(a.usersByUsername(c, c.query.(*userView), "username", []string{c.path[0].value}))
 }
 
 func (a *API) usersByNames(c *call) (any, error) {
-	return a.usersByUsername(c, "usernames", c.query["usernames"])
+	in := c.query.(*usernamesQuery)
+	return a.usersByUsername(c, &in.userView, "usernames", in.Usernames)
 }
 
-func (a *API) usersByID(c *call, param string, values []string) (*document, error) {
+func (a *API) usersByID(c *call, v *userView, param string, values []string) (*document, error) {
 	ids := make([]liked.UserID, len(values))
 	for i, v := range values {
 		ids[i], _ = liked.ParseID[liked.UserID](v) // readQuery has seen it
@@ -37,10 +41,10 @@ func (a *API) usersByID(c *call, param string, values []string) (*document, erro
 	for _, u := range found {
 		byID[u.ID] = u
 	}
-	return a.foundUsers(c, param, values, func(i int) liked.User { return byID[ids[i]] })
+	return a.foundUsers(c, v, param, values, func(i int) liked.User { return byID[ids[i]] })
 }
 
-func (a *API) usersByUsername(c *call, param string, values []string) (*document, error) {
+func (a *API) usersByUsername(c *call, v *userView, param string, values []string) (*document, error) {
 	found, err := a.Store.UsersByUsername(c.ctx, values)
 	if err != nil {
 		return nil, err
@@ -49,12 +53,12 @@ func (a *API) usersByUsername(c *call, param string, values []string) (*document
 	for _, u := range found {
 		byName[strings.ToLower(u.Username)] = u
 	}
-	return a.foundUsers(c, param, values, func(i int) liked.User { return byName[strings.ToLower(values[i])] })
+	return a.foundUsers(c, v, param, values, func(i int) liked.User { return byName[strings.ToLower(values[i])] })
 }
 
 // foundUsers answers with the users that the values of the parameter stand for, the zero User where there is none, in
 // the order of the request. Who is asked for twice is there once.
-func (a *API) foundUsers(c *call, param string, values []string, user func(i int) liked.User) (*document, error) {
+func (a *API) foundUsers(c *call, view *userView, param string, values []string, user func(i int) liked.User) (*document, error) {
 	var users []liked.User
 	var errs partials
 	seen := make(map[liked.UserID]bool, len(values))
@@ -69,5 +73,5 @@ func (a *API) foundUsers(c *call, param string, values []string, user func(i int
 			users = append(users, u)
 		}
 	}
-	return a.usersDocument(c, users, errs)
+	return a.usersDocument(c, view.wanted(), users, errs)
 }

@@ -26,7 +26,7 @@ var v1Routes = []route{
 		allow:   liked.OAuth1User,
 		flags:   paid,
 		limits:  per24h(1000, 1000),
-		query:   v1PostQuery,
+		query:   v1PostQuery{},
 		answer:  members{"type": "object", "required": []string{"id_str", "favorited"}},
 		serve:   (*API).v1Create,
 		postman: postmanRun{as: liked.OAuth1User, expects: map[string]any{"id_str": "{{postId}}", "favorited": true}},
@@ -39,7 +39,7 @@ var v1Routes = []route{
 		allow:   liked.OAuth1User,
 		flags:   paid,
 		limits:  per24h(1000, 1000),
-		query:   v1PostQuery,
+		query:   v1PostQuery{},
 		answer:  members{"type": "object", "required": []string{"id_str", "favorited"}},
 		serve:   (*API).v1Destroy,
 		postman: postmanRun{as: liked.OAuth1User, expects: map[string]any{"id_str": "{{postId}}", "favorited": false}},
@@ -52,7 +52,7 @@ var v1Routes = []route{
 		allow:   liked.OAuth1User | liked.AppOnly,
 		flags:   paid | listOfLikes,
 		limits:  per15m(75, 75),
-		query:   v1ListQuery,
+		query:   v1ListQuery{},
 		answer: members{"type": "array", "items": members{
 			"type":     "object",
 			"required": []string{"id_str", "favorite_count"},
@@ -71,16 +71,6 @@ var v1Routes = []route{
 		serve:   (*API).v1Verify,
 		postman: postmanRun{as: liked.OAuth1User, expects: map[string]any{"id_str": "{{userId}}"}},
 	},
-}
-
-// Of parameters the handlers of v1.1 read what they know; these are for the description.
-func v1PostQuery(facts) []param { return []param{{name: "id", form: postID, required: true}} }
-
-func v1ListQuery(facts) []param {
-	return []param{
-		{name: "user_id", form: userID},
-		{name: "count", form: integer, min: 1, max: v1Page, preset: v1Defaults},
-	}
 }
 
 const v1Prefix = "/1.1/"

@@ -24,10 +24,6 @@ var (
 
 func never(facts) bool { return false }
 
-func webhooksQuery(facts) []param {
-	return []param{{name: "webhook_config.fields", list: true, enum: words("created_at,id,url,valid")}}
-}
-
 // webhookObject is X's words for a webhook. The id is always there, the rest unless a request wants only some.
 type webhookObject struct {
 	CreatedAt string          `json:"created_at,omitempty"`
@@ -53,7 +49,7 @@ type counted struct {
 func newWebhook(w liked.Webhook, fields []string) webhookObject {
 	o := webhookObject{ID: w.ID}
 	if len(fields) == 0 {
-		fields = words("created_at,url,valid")
+		fields = words("created_at url valid")
 	}
 	for _, f := range fields {
 		switch f {
@@ -93,7 +89,7 @@ func (a *API) createWebhook(c *call) (any, error) {
 func (a *API) webhooks(c *call) (any, error) {
 	list := []webhookObject{}
 	for _, w := range a.Hooks.Webhooks(c.who.App) {
-		list = append(list, newWebhook(w, c.query["webhook_config.fields"]))
+		list = append(list, newWebhook(w, c.query.(*webhooksQuery).Fields))
 	}
 	return document{Data: list, Meta: counted{len(list)}}, nil
 }
