@@ -522,7 +522,7 @@ func (c *committer) like(r *request) {
 	if r.on && r.rules != c.s.rules.Load() {
 		var v verdict
 		if v, r.err = c.s.judge(r.user, r.post); r.err == nil {
-			r.err = v.refusal()
+			r.err = v.err
 		}
 		if r.err != nil {
 			return

@@ -42,37 +42,44 @@ func (e *eyes) author(id liked.UserID) (seen authorSeen, err error) {
 	if err != nil {
 		return 0, err
 	}
-	if !ok {
-		seen = authorHidden
-	} else if seen, err = e.see(id, h.state, h.protected); err != nil {
-		return 0, err
+	seen = authorHidden
+	if ok {
+		if seen, err = e.see(id, h); err != nil {
+			return 0, err
+		}
 	}
 	e.authors[id] = seen
 	return seen, nil
 }
 
-// see is author for a user of whom the record is at hand.
-func (e *eyes) see(id liked.UserID, state liked.AccountState, protected bool) (authorSeen, error) {
+// see is author for a user of whom the head is at hand.
+func (e *eyes) see(id liked.UserID, h userHead) (authorSeen, error) {
+	if id != e.viewer && e.viewer != 0 && !h.state.Hidden() {
+		if blocked, err := e.blockedBy(id); err != nil || blocked {
+			return authorBlocks, err
+		}
+	}
+	h.blocks = false // not the viewer
+	return seenBy(e.r, e.viewer, id, h)
+}
+
+// seenBy says how the viewer sees posts of the author.
+func seenBy(r pebble.Reader, viewer, author liked.UserID, h userHead) (authorSeen, error) {
 	switch {
-	case state.Hidden():
+	case h.state.Hidden():
 		return authorHidden, nil
-	case id == e.viewer:
-		return authorVisible, nil
-	case e.viewer == 0 && protected:
-		return authorProtected, nil
-	case e.viewer == 0:
+	case author == viewer:
 		return authorVisible, nil
 	}
-	blocked, err := e.blockedBy(id)
-	if err != nil || blocked {
-		return authorBlocks, err
+	if h.blocks {
+		if blocked, err := exists(r, pair(tagBlock, author, viewer)); err != nil || blocked {
+			return authorBlocks, err
+		}
 	}
-	if !protected {
-		return authorVisible, nil
-	}
-	follows, err := exists(e.r, pair(tagFollow, e.viewer, id))
-	if err != nil || !follows {
-		return authorProtected, err
+	if h.protected {
+		if follows, err := exists(r, pair(tagFollow, viewer, author)); err != nil || !follows {
+			return authorProtected, err
+		}
 	}
 	return authorVisible, nil
 }
@@ -108,7 +115,7 @@ func (e *eyes) lists(id liked.UserID) error {
 	if err != nil {
 		return err
 	}
-	return e.unseen(seen, id, "")
+	return unseen(e.viewer, id, seen, "")
 }
 
 // likers returns users who like something, with the metrics. Those whom the viewer may not see among others who do have
@@ -130,11 +137,11 @@ func (e *eyes) likers(ids []liked.UserID) ([]shown[liked.User], error) {
 		if u.err != nil {
 			continue
 		}
-		seen, err := e.see(ids[i], u.item.State, u.item.Protected)
+		seen, err := e.see(ids[i], userHead{state: u.item.State, protected: u.item.Protected})
 		if err != nil {
 			return nil, err
 		}
-		u.err = e.unseen(seen, ids[i], "")
+		u.err = unseen(e.viewer, ids[i], seen, "")
 	}
 	for _, i := range order {
 		if users[i].err == nil {
@@ -147,14 +154,14 @@ func (e *eyes) likers(ids []liked.UserID) ([]shown[liked.User], error) {
 }
 
 // unseen is the error of a viewer who sees an author, or what is described by of, like that. It is nil for one who does.
-func (e *eyes) unseen(seen authorSeen, author liked.UserID, of string) error {
+func unseen(viewer, author liked.UserID, seen authorSeen, of string) error {
 	switch seen {
 	case authorVisible:
 		return nil
 	case authorBlocks:
-		return liked.Errorf(liked.Forbidden, "user %v%s blocked user %v", author, of, e.viewer)
+		return liked.Errorf(liked.Forbidden, "user %v%s blocked user %v", author, of, viewer)
 	case authorProtected:
-		return liked.Errorf(liked.Forbidden, "user %v%s is protected and not followed by user %v", author, of, e.viewer)
+		return liked.Errorf(liked.Forbidden, "user %v%s is protected and not followed by user %v", author, of, viewer)
 	}
 	return liked.Errorf(liked.NotFound, "user %v%s is gone or hidden", author, of)
 }
@@ -191,7 +198,7 @@ func (e *eyes) posts(ids []liked.PostID) ([]shown[liked.Post], error) {
 			return nil, err
 		}
 		if seen != authorVisible {
-			posts[i] = shown[liked.Post]{err: e.unseen(seen, authors[i], ", the author of post "+ids[i].String()+",")}
+			posts[i] = shown[liked.Post]{err: unseen(e.viewer, authors[i], seen, ", the author of post "+ids[i].String()+",")}
 		}
 	}
 	for _, i := range order {

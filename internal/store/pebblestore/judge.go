@@ -10,18 +10,7 @@ import (
 type verdict struct {
 	target liked.PostID // the original, if the post is a repost
 	author liked.UserID // of target
-	kind   liked.Kind   // NotFound or Forbidden; 0: allowed
-	msg    string
-}
-
-func (v *verdict) refuse(kind liked.Kind, msg string) { v.kind, v.msg = kind, msg }
-
-// refusal is nil if the like is allowed.
-func (v *verdict) refusal() error {
-	if v.kind == 0 {
-		return nil
-	}
-	return &liked.Error{Kind: v.kind, Msg: v.msg}
+	err    error        // NotFound or Forbidden; nil: allowed
 }
 
 // userHead is what a like must know of a user. There is one only for users who exist.
@@ -34,30 +23,22 @@ type userHead struct {
 // judge decides from what is known in memory, and from the database where that does not reach. The verdict is of one
 // moment if Store.rules was the same even number before and after.
 func (s *Store) judge(user liked.UserID, post liked.PostID) (v verdict, err error) {
-	if _, ok, err := s.userHead(user); err != nil {
+	if _, ok, err := s.userHead(user); err != nil || !ok {
+		v.err = noSuch("user", user)
 		return v, err
-	} else if !ok {
-		v.refuse(liked.NotFound, "no such user "+user.String())
-		return v, nil
 	}
 	h, ok, err := s.postHead(post)
-	if err != nil {
+	if err != nil || !ok || h.deleted {
+		v.err = noSuch("post", post)
 		return v, err
-	}
-	if !ok || h.deleted {
-		v.refuse(liked.NotFound, "no such post "+post.String())
-		return v, nil
 	}
 	v.target, v.author = post, h.author
 	if h.repostOf != 0 {
 		v.target = h.repostOf
 		original, ok, err := s.postHead(h.repostOf)
-		if err != nil {
+		if err != nil || !ok || original.deleted {
+			v.err = noSuch("post", h.repostOf, "of which post", post, "is a repost")
 			return v, err
-		}
-		if !ok || original.deleted {
-			v.refuse(liked.NotFound, "the original of repost "+post.String()+" is gone")
-			return v, nil
 		}
 		v.author = original.author
 		if h.author != original.author {
@@ -66,45 +47,24 @@ func (s *Store) judge(user liked.UserID, post liked.PostID) (v verdict, err erro
 			}
 		}
 	}
-	if v.kind != liked.NotFound {
+	if v.err == nil || liked.KindOf(v.err) == liked.Forbidden { // which the original may be gone for
 		err = s.judgeAuthor(&v, user, v.author)
 	}
 	return v, err
 }
 
-// judgeAuthor refuses if the author is gone or hidden, or else keeps a refusal, or refuses if the user may not see the
-// author's posts.
+// judgeAuthor refuses if the user may not see the author's posts. That they are gone or hidden comes before any refusal
+// that there is.
 func (s *Store) judgeAuthor(v *verdict, user, author liked.UserID) error {
+	seen := authorHidden
 	a, ok, err := s.userHead(author)
-	switch {
-	case err != nil:
-		return err
-	case !ok || a.state.Hidden():
-		v.refuse(liked.NotFound, "the author "+author.String()+" is hidden")
-		return nil
-	case author == user || v.kind != 0:
-		return nil
+	if err == nil && ok {
+		seen, err = seenBy(s.db, user, author, a)
 	}
-	if a.blocks {
-		blocked, err := exists(s.db, pair(tagBlock, author, user))
-		if err != nil {
-			return err
-		}
-		if blocked {
-			v.refuse(liked.Forbidden, "the author "+author.String()+" blocked user "+user.String())
-			return nil
-		}
+	if err == nil && (v.err == nil || seen == authorHidden) {
+		v.err = unseen(user, author, seen, "")
 	}
-	if a.protected {
-		follows, err := exists(s.db, pair(tagFollow, user, author))
-		if err != nil {
-			return err
-		}
-		if !follows {
-			v.refuse(liked.Forbidden, "the author "+author.String()+" is protected and user "+user.String()+" does not follow")
-		}
-	}
-	return nil
+	return err
 }
 
 func (s *Store) userHead(id liked.UserID) (h userHead, ok bool, err error) {

@@ -45,11 +45,11 @@ func (s *Store) SetLike(ctx context.Context, user liked.UserID, post liked.PostI
 	// Taking a like back depends on nothing but the like.
 	if stable := rules&1 == 0 && s.rules.Load() == rules; stable || !on {
 		switch {
-		case v.kind != 0:
+		case v.err != nil:
 			if err := s.settle(ctx); err != nil {
 				return false, err
 			}
-			return false, v.refusal()
+			return false, v.err
 		case (had != 0) == on:
 			if on && uint64(had) <= s.syncedSeq.Load() && s.synced.Load() >= s.rulesGroup.Load() {
 				return false, nil
