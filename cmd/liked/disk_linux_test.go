@@ -26,8 +26,8 @@ func smallDisk(t *testing.T, bytes int) (dir string) {
 	dir = t.TempDir()
 	if err := syscall.Mount("liked", dir, "tmpfs", 0, fmt.Sprintf("size=%d", bytes)); err != nil {
 		if errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.EACCES) {
-			t.Skipf("SKIPPED: mounting a small disk needs root (%v); failing writes are left to TestDiskFails in internal/server, and to TestStore/Fault and "+
-				"TestCopyFails in internal/store/pebblestore", err)
+			t.Skipf("SKIPPED: mounting a small disk needs root (%v); failing writes are left to TestDiskFails in internal/server, "+
+				"and to TestStore/Fault and TestCopyFails in internal/store/pebblestore", err)
 		}
 		t.Fatalf("a small disk cannot be mounted: %v", err)
 	}
@@ -67,8 +67,8 @@ type process struct {
 func serve(t *testing.T, data string) *process {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "credentials.json")
-	p := &process{cmd: exec.Command("liked", "dev", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--data", data, "--posts", "200",
-		"--rate-limits", "off", "--credentials", file)}
+	p := &process{cmd: exec.Command("liked", "dev", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0",
+		"--data", data, "--posts", "200", "--rate-limits", "off", "--credentials", file)}
 	p.cmd.Stdout, p.cmd.Stderr = &p.log, &p.log
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -183,8 +183,10 @@ func TestDiskFull(t *testing.T) {
 	if err := p.cmd.Wait(); err == nil {
 		t.Error("the server ended as if nothing had been wrong")
 	}
-	if log := p.log.String(); !strings.Contains(log, "the disk refused a write; restart the server once it is well") || !strings.Contains(log, "no space left") {
-		t.Error("the log does not say what is wrong and what to do")
+	for _, want := range []string{"the disk refused a write; restart the server once it is well", "no space left"} {
+		if !strings.Contains(p.log.String(), want) {
+			t.Errorf("the log lacks %q", want)
+		}
 	}
 
 	if err := os.Remove(filepath.Join(disk, "ballast")); err != nil {
@@ -254,7 +256,8 @@ func TestBackupOnFullDisk(t *testing.T) {
 	if got := tree(); !slices.Equal(got, before) {
 		t.Errorf("a second backup that did not fit left %v, want %v", got, before)
 	}
-	out, err := exec.Command("liked", "restore", target, "--data", filepath.Join(t.TempDir(), "restored"), "--key-file", filepath.Join(data, "seal.key")).CombinedOutput()
+	out, err := exec.Command("liked", "restore", target, "--data", filepath.Join(t.TempDir(), "restored"),
+		"--key-file", filepath.Join(data, "seal.key")).CombinedOutput()
 	if err != nil || !strings.Contains(string(out), "200 posts") {
 		t.Errorf("restore of the first: %v\n%s", err, out)
 	}

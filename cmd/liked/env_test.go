@@ -10,7 +10,8 @@ import (
 // FuzzEnv: a credentials file is refused, or becomes words of a shell that hold what is in it and do nothing, or an
 // environment that is JSON.
 func FuzzEnv(f *testing.F) {
-	f.Add([]byte(`{"url":"http://127.0.0.1:1","apps":[{"client_secret":"it's $(x)"}],"users":[{"id":"1","username":"ada"}],"posts":[{"id":"2","author_id":"1"}]}`), "", false)
+	f.Add([]byte(`{"url":"http://127.0.0.1:1","apps":[{"client_secret":"it's $(x)"}],`+
+		`"users":[{"id":"1","username":"ada"}],"posts":[{"id":"2","author_id":"1"}]}`), "", false)
 	f.Add([]byte(`{"url":"http://127.0.0.1:1'\n;reboot\u0000","apps":[{}],"users":[{},{},{}]}`), "@ADA", true)
 	f.Add([]byte(`{"url":"x","apps":[{"redirect_uris":[]}],"users":[{"id":18446744073709551615}],"posts":[]}`), "1", true)
 	f.Fuzz(func(t *testing.T, text []byte, user string, asPostman bool) {

@@ -79,13 +79,15 @@ func TestRefusals(t *testing.T) {
 		{"forbidden scheme of a new app", "POST", "/admin/apps", `{"name":"a","redirect_uris":["data:x"]}`, 400, "scheme data"},
 		{"short password", "PATCH", "/admin/users/alice", `{"password":"short"}`, 400, "5 characters"},
 		{"empty password", "POST", "/admin/users", `{"username":"u","password":""}`, 400, "0 characters"},
-		{"11 redirects", "PATCH", "/admin/apps/demo", `{"redirect_uris":["a:1","a:2","a:3","a:4","a:5","a:6","a:7","a:8","a:9","a:10","a:11"]}`, 400, "11"},
+		{"11 redirects", "PATCH", "/admin/apps/demo",
+			`{"redirect_uris":["a:1","a:2","a:3","a:4","a:5","a:6","a:7","a:8","a:9","a:10","a:11"]}`, 400, "11"},
 		{"unknown app", "PATCH", "/admin/apps/none", `{}`, 404, "none"},
 		{"unknown tier", "PATCH", "/admin/apps/demo", `{"tier":"free"}`, 400, "free"},
 		{"unknown kind of token", "POST", "/admin/tokens", `{"kind":"refresh","app":"demo"}`, 400, "refresh"},
 		{"app token of a user", "POST", "/admin/tokens", `{"kind":"app","app":"demo","user":"alice"}`, 400, "no user"},
 		{"negative lifetime", "POST", "/admin/tokens", `{"kind":"user","app":"demo","user":"alice","lifetime_seconds":-1}`, 400, "lifetime"},
-		{"endless lifetime", "POST", "/admin/tokens", `{"kind":"user","app":"demo","user":"alice","lifetime_seconds":9223372036854775807}`, 400, "lifetime"},
+		{"endless lifetime", "POST", "/admin/tokens",
+			`{"kind":"user","app":"demo","user":"alice","lifetime_seconds":9223372036854775807}`, 400, "lifetime"},
 		{"unknown scope", "POST", "/admin/tokens", `{"kind":"user","app":"demo","user":"alice","scopes":"like.all"}`, 400, "like.all"},
 		{"revoke nothing", "POST", "/admin/tokens/revoke", `{}`, 400, "no token"},
 		{"revoke what there is not", "POST", "/admin/tokens/revoke", `{"token":"x"}`, 404, ""},
@@ -117,7 +119,8 @@ func TestEffects(t *testing.T) {
 	}
 	like := func(token string) int {
 		t.Helper()
-		r, err := http.NewRequest("POST", srv.URL+"/2/users/"+bob.ID.String()+"/likes", strings.NewReader(`{"tweet_id":"`+srv.Posts[0].ID.String()+`"}`))
+		body := strings.NewReader(`{"tweet_id":"` + srv.Posts[0].ID.String() + `"}`)
+		r, err := http.NewRequest("POST", srv.URL+"/2/users/"+bob.ID.String()+"/likes", body)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -217,6 +220,7 @@ func TestPages(t *testing.T) {
 func TestImportSteps(t *testing.T) {
 	t.Parallel()
 	const lines = 10_000 // more than two steps
+	const ofNoUser = `{"type":"like","user_id":"1","post_id":"1","at":"2024-01-01T00:00:00.000Z"}`
 	for _, tt := range []struct {
 		name    string
 		line    int    // which is bad
@@ -226,8 +230,8 @@ func TestImportSteps(t *testing.T) {
 		refused int
 	}{
 		{"nothing bad", 0, "", false, lines, 0},
-		{"refused by the store in the second step", 5000, `{"type":"like","user_id":"1","post_id":"1","at":"2024-01-01T00:00:00.000Z"}`, false, 4999, 1},
-		{"the same, skipped", 5000, `{"type":"like","user_id":"1","post_id":"1","at":"2024-01-01T00:00:00.000Z"}`, true, lines - 1, 1},
+		{"refused by the store in the second step", 5000, ofNoUser, false, 4999, 1},
+		{"the same, skipped", 5000, ofNoUser, true, lines - 1, 1},
 		{"no record at all", 9000, `{"type":"nothing"}`, false, 8999, 1},
 		{"the same, skipped", 9000, `{"type":"nothing"}`, true, lines - 1, 1},
 		{"the first line", 1, `{"type":"nothing"}`, false, 0, 1},
@@ -242,7 +246,8 @@ func TestImportSteps(t *testing.T) {
 					fmt.Fprintln(&body, tt.text)
 					continue
 				}
-				fmt.Fprintf(&body, `{"type":"user","id":"%d","username":"u%d","name":"u","created_at":"2020-01-01T00:00:00.000Z"}`+"\n", 5_000_000_000+n, n)
+				fmt.Fprintf(&body, `{"type":"user","id":"%d","username":"u%d","name":"u","created_at":"2020-01-01T00:00:00.000Z"}`+"\n",
+					5_000_000_000+n, n)
 			}
 			status, text := call(t, srv, "POST", fmt.Sprintf("/admin/import?skip_bad=%v", tt.skip), body.String())
 			var got struct {

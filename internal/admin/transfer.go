@@ -101,7 +101,8 @@ func (h *Handler) importing(r *http.Request) (any, error) {
 			err := i.finish()
 			return i.done, err
 		case errors.Is(err, bufio.ErrBufferFull):
-			return nil, errors.Join(i.finish(), liked.Errorf(liked.Invalid, "line %d is longer than %d bytes; what came before it was imported", number, archive.MaxLine))
+			return nil, errors.Join(i.finish(), liked.Errorf(liked.Invalid,
+				"line %d is longer than %d bytes; what came before it was imported", number, archive.MaxLine))
 		default:
 			return nil, errors.Join(i.finish(), &liked.Error{Kind: liked.Invalid, Msg: "the body ended early", Err: err})
 		}

@@ -69,7 +69,8 @@ func TestImportStepsFollowLikes(t *testing.T) {
 			var body strings.Builder
 			const lines = 30_000
 			for n := range lines {
-				fmt.Fprintf(&body, `{"type":"user","id":"%d","username":"u%d","name":"u","created_at":"2020-01-01T00:00:00.000Z"}`+"\n", 5_000_000_000+n, n)
+				fmt.Fprintf(&body, `{"type":"user","id":"%d","username":"u%d","name":"u","created_at":"2020-01-01T00:00:00.000Z"}`+"\n",
+					5_000_000_000+n, n)
 			}
 			w := httptest.NewRecorder()
 			h.ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/admin/import", strings.NewReader(body.String())))

@@ -167,7 +167,8 @@ func problemDisagrees(doc *openapi3.T, members map[string]any) string {
 	for _, name := range extra {
 		delete(members, name)
 	}
-	if err := doc.Components.Schemas[strings.TrimPrefix(ref.Ref, "#/components/schemas/")].Value.VisitJSON(members, openapi3.MultiErrors()); err != nil {
+	problem := doc.Components.Schemas[strings.TrimPrefix(ref.Ref, "#/components/schemas/")].Value
+	if err := problem.VisitJSON(members, openapi3.MultiErrors()); err != nil {
 		return err.Error()
 	}
 	return ""
@@ -223,8 +224,10 @@ func TestDocumentRefuses(t *testing.T) {
 		{"unknown member of the envelope", "/2/tweets/1", 200, `{"data":{"id":"1","text":"x"},"status":200}`},
 		{"meta where there is none", "/2/users?ids=1", 200, `{"meta":{"result_count":0}}`},
 		{"an object for a list", "/2/users/1/liked_tweets", 200, `{"data":{"id":"1","text":"x"}}`},
-		{"a partial error without a title", "/2/tweets/1", 200, `{"errors":[{"type":"https://api.x.com/2/problems/resource-not-found","detail":"x","resource_type":"tweet"}]}`},
-		{"a partial error without a resource type", "/2/tweets/1", 200, `{"errors":[{"type":"https://api.x.com/2/problems/resource-not-found","detail":"x","title":"x"}]}`},
+		{"a partial error without a title", "/2/tweets/1", 200,
+			`{"errors":[{"type":"https://api.x.com/2/problems/resource-not-found","detail":"x","resource_type":"tweet"}]}`},
+		{"a partial error without a resource type", "/2/tweets/1", 200,
+			`{"errors":[{"type":"https://api.x.com/2/problems/resource-not-found","detail":"x","title":"x"}]}`},
 		{"an unknown problem", "/2/tweets/1", 400, `{"title":"x","detail":"x","type":"https://api.x.com/2/problems/nope"}`},
 		{"a problem of another host", "/2/tweets/1", 400, `{"title":"x","detail":"x","type":"https://example.com/invalid-request"}`},
 		{"X's documented error, which X does not send", "/2/tweets/1", 400, `{"code":1,"message":"x"}`},

@@ -110,7 +110,8 @@ func benchServer(b testing.TB, users int) (http.Handler, []string) {
 	for i := range benchPosts {
 		sem <- struct{}{}
 		go func() {
-			if err := st.AddPost(context.Background(), liked.Post{ID: liked.PostID(i + 1), Author: 1, Text: "post", CreatedAt: time.Now()}); err != nil {
+			p := liked.Post{ID: liked.PostID(i + 1), Author: 1, Text: "post", CreatedAt: time.Now()}
+			if err := st.AddPost(context.Background(), p); err != nil {
 				b.Error(err)
 			}
 			<-sem

@@ -25,7 +25,8 @@ func TestOpenAPI(t *testing.T) {
 	for _, profile := range []api.Profile{api.Profile2024, api.Profile2026} {
 		w := newWorld(t, func(o *api.Options) { o.Profile, o.PrivateLikes = profile, profile.PrivateLikes() })
 		resp, body := w.request("-", "GET", "/2/openapi.json", nil)
-		if resp.StatusCode != 200 || resp.Header.Get("Content-Type") != "application/json; charset=utf-8" || resp.Header.Get("X-Rate-Limit-Limit") != "" {
+		if h := resp.Header; resp.StatusCode != 200 || h.Get("Content-Type") != "application/json; charset=utf-8" ||
+			h.Get("X-Rate-Limit-Limit") != "" {
 			t.Errorf("got %d %v", resp.StatusCode, resp.Header)
 		}
 		doc, err := openapi3.NewLoader().LoadFromData([]byte(body))
@@ -168,8 +169,10 @@ func TestOpenAPIRefuses(t *testing.T) {
 		{"a number for an id", "/2/tweets/1", 200, "application/json", `{"data":{"id":1,"text":"x"}}`},
 		{"meta where there is none", "/2/users?ids=1", 200, "application/json", `{"meta":{"result_count":0}}`},
 		{"unknown status", "/2/tweets/1", 201, "application/json", `{}`},
-		{"another content type", "/2/tweets/1", 401, "application/json", `{"title":"Unauthorized","type":"about:blank","status":401,"detail":"Unauthorized"}`},
-		{"an unknown problem", "/2/tweets/1", 403, "application/json", `{"title":"x","detail":"x","type":"https://api.twitter.com/2/problems/nope"}`},
+		{"another content type", "/2/tweets/1", 401, "application/json",
+			`{"title":"Unauthorized","type":"about:blank","status":401,"detail":"Unauthorized"}`},
+		{"an unknown problem", "/2/tweets/1", 403, "application/json",
+			`{"title":"x","detail":"x","type":"https://api.twitter.com/2/problems/nope"}`},
 		{"an invalid request without faults", "/2/tweets/1", 400, "application/json", `{"title":"x","detail":"x","type":"x","errors":[]}`},
 		{"unknown path", "/2/nope", 200, "application/json", `{}`},
 	} {
@@ -197,7 +200,8 @@ func TestOpenAPIScopes(t *testing.T) {
 				}
 				w.do("token narrow 11 " + strings.Join(scopes, " "))
 				target := strings.NewReplacer("{id}", "11", "{tweet_id}", "101", "{username}", "alice").Replace(pattern)
-				if resp, body := w.request("narrow", method, target, nil); resp.StatusCode == 401 || resp.StatusCode == 403 && !strings.Contains(body, "not authorized") {
+				resp, body := w.request("narrow", method, target, nil)
+				if resp.StatusCode == 401 || resp.StatusCode == 403 && !strings.Contains(body, "not authorized") {
 					t.Errorf("%s %s with %v: %d %s", method, target, scopes, resp.StatusCode, body)
 				}
 			}

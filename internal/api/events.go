@@ -23,7 +23,10 @@ type likeObject struct {
 
 func newLike(e *liked.LikeEvent) likeObject {
 	hash := eventHash(e)
-	return likeObject{ID: hex.EncodeToString(hash[:]), LikedTweet: e.Post, TweetAuthor: e.Author, CreatedAt: timestamp(e.At), TimestampMS: e.At.UnixMilli()}
+	return likeObject{
+		ID: hex.EncodeToString(hash[:]), LikedTweet: e.Post, TweetAuthor: e.Author,
+		CreatedAt: timestamp(e.At), TimestampMS: e.At.UnixMilli(),
+	}
 }
 
 // unlikeObject says which user took back the like of which post.
@@ -143,7 +146,9 @@ func (v *likeView) write(ctx context.Context, likes []liked.LikeEvent) ([]event,
 }
 
 // objects returns the authors as the reader wants to see them.
-func (v *likeView) objects(ctx context.Context, likes []liked.LikeEvent, users map[liked.UserID]liked.User) (map[liked.UserID]*userObject, error) {
+func (v *likeView) objects(
+	ctx context.Context, likes []liked.LikeEvent, users map[liked.UserID]liked.User,
+) (map[liked.UserID]*userObject, error) {
 	var authors []liked.User
 	objects := make(map[liked.UserID]*userObject)
 	for _, e := range likes {

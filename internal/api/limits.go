@@ -59,7 +59,8 @@ func ParseLimits(text []byte) (Limits, error) {
 	var errs []error
 	for id, o := range l.overrides {
 		if !slices.Contains(Operations(), id) {
-			errs = append(errs, liked.Errorf(liked.Invalid, "rate limits: %q is not an operation; there are %s", id, strings.Join(Operations(), ", ")))
+			errs = append(errs, liked.Errorf(liked.Invalid, "rate limits: %q is not an operation; there are %s",
+				id, strings.Join(Operations(), ", ")))
 		}
 		for _, n := range []*int{o.User15m, o.User24h, o.App15m, o.App24h} {
 			if n != nil && *n < 0 {

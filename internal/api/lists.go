@@ -64,7 +64,8 @@ func (a *API) likingUsers(c *call) (any, error) {
 			return a.unseenPost(c, err)
 		}
 		if p.Author != c.who.User {
-			return nil, a.forbidden.because("likes are private: only the author of a post sees who likes it; liked serves everybody with --no-private-likes")
+			return nil, a.forbidden.because("likes are private: only the author of a post sees who likes it; " +
+				"liked serves everybody with --no-private-likes")
 		}
 	}
 	doc, err := a.usersDocument(c, in.wanted(), page.Items, nil)

@@ -144,7 +144,8 @@ func must(t *rapid.T, err error) {
 func (m *listModel) now() time.Time { return m.at }
 
 func (m *listModel) auth(t *rapid.T) *auth.Auth {
-	au, err := auth.New(auth.Options{Store: m.store, Now: m.now, Rand: rand.Reader, BaseURL: func(r *http.Request) string { return "http://" + r.Host }})
+	baseURL := func(r *http.Request) string { return "http://" + r.Host }
+	au, err := auth.New(auth.Options{Store: m.store, Now: m.now, Rand: rand.Reader, BaseURL: baseURL})
 	must(t, err)
 	return au
 }
@@ -303,7 +304,8 @@ func (m *listModel) want(viewer int, l list) (likes []listLike, kind liked.Kind)
 		return nil, kind
 	}
 	for _, like := range slices.Backward(m.likes) {
-		if l.posts && like.user == l.of && m.seesPost(viewer, like.post) == 0 || !l.posts && like.post == original(l.of) && m.sees(viewer, like.user) == 0 {
+		if l.posts && like.user == l.of && m.seesPost(viewer, like.post) == 0 ||
+			!l.posts && like.post == original(l.of) && m.sees(viewer, like.user) == 0 {
 			likes = append(likes, like)
 		}
 	}

@@ -230,7 +230,8 @@ func (d *description) responses(rt *endpoint) members {
 	add(400, headers, "The request cannot be right.", ofAPI)
 	if rt.allow != 0 {
 		add(401, nil, "Who is calling is unknown.", ofGateway)
-		add(403, headers, "The caller may not do this. It is application/problem+json if the reason is the kind of credential, its scopes or the app's tier.", ofAPI, ofGateway)
+		add(403, headers, "The caller may not do this. It is application/problem+json if the reason is the kind of credential, "+
+			"its scopes or the app's tier.", ofAPI, ofGateway)
 	}
 	if len(rt.path) > 0 {
 		add(404, nil, "A segment of the path is empty, or only dots, so that this is no endpoint. There is no body.")

@@ -211,7 +211,8 @@ func compareParam(t *testing.T, ours param, p *openapi3.Parameter) {
 	}
 	switch {
 	case s.Type.Is("integer"):
-		if ours.form != integer || float64(ours.min) != *s.Min || float64(ours.max) != *s.Max || (s.Default != nil && s.Default != float64(ours.preset)) {
+		if ours.form != integer || float64(ours.min) != *s.Min || float64(ours.max) != *s.Max ||
+			(s.Default != nil && s.Default != float64(ours.preset)) {
 			t.Errorf("%s: got %+v, want %v to %v, default %v", p.Name, ours, *s.Min, *s.Max, s.Default)
 		}
 	case s.Format == "date-time":

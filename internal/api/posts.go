@@ -11,7 +11,8 @@ import (
 // postBody is all that X knows about a new post. What this server has no data for is refused by createPost.
 var postBody = &schema{
 	properties: []property{
-		{name: "text", typ: "string", pattern: regexp.MustCompile(`\S`), required: true, example: "Hello", value: "Hello from Postman, {{$guid}}"},
+		{name: "text", typ: "string", pattern: regexp.MustCompile(`\S`), required: true,
+			example: "Hello", value: "Hello from Postman, {{$guid}}"},
 		{name: "reply", typ: "object", object: &schema{
 			properties: []property{
 				{name: "in_reply_to_tweet_id", typ: "string", pattern: idPattern, required: true},

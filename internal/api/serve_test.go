@@ -45,7 +45,8 @@ func TestRateLimit(t *testing.T) {
 		w.do("sleep 10s")
 	}
 	resp, body := w.like()
-	if want := `{"title":"Too Many Requests","detail":"Too Many Requests","type":"about:blank","status":429}`; resp.StatusCode != 429 || body != want {
+	want := `{"title":"Too Many Requests","detail":"Too Many Requests","type":"about:blank","status":429}`
+	if resp.StatusCode != 429 || body != want {
 		t.Errorf("51st request: %d %s, want 429 %s", resp.StatusCode, body, want)
 	}
 	for name, want := range map[string]string{
@@ -123,8 +124,11 @@ func TestOAuth1ReadOnly(t *testing.T) {
 		o.Auth = fakeCaller{liked.Principal{Credential: liked.OAuth1User, App: 1, User: 11, Access: liked.ReadOnly}}
 	})
 	resp, body := w.request("-", "POST", "/2/users/11/likes", []string{likeBody})
-	want := `{"title":"Forbidden","status":403,"detail":"Your client app is not configured with the appropriate oauth1 app permissions for this endpoint.","type":"https://api.twitter.com/2/problems/oauth1-permissions"}`
-	if resp.StatusCode != 403 || body != want || resp.Header.Get("X-Access-Level") != "read" || resp.Header.Get("X-Rate-Limit-Remaining") != "49" {
+	want := `{"title":"Forbidden","status":403,` +
+		`"detail":"Your client app is not configured with the appropriate oauth1 app permissions for this endpoint.",` +
+		`"type":"https://api.twitter.com/2/problems/oauth1-permissions"}`
+	level, remaining := resp.Header.Get("X-Access-Level"), resp.Header.Get("X-Rate-Limit-Remaining")
+	if resp.StatusCode != 403 || body != want || level != "read" || remaining != "49" {
 		t.Errorf("got %d %s %v", resp.StatusCode, body, resp.Header)
 	}
 	if resp, _ := w.request("-", "GET", "/2/users/me", nil); resp.StatusCode != 200 {
@@ -135,16 +139,22 @@ func TestOAuth1ReadOnly(t *testing.T) {
 func TestNotEnrolled(t *testing.T) {
 	t.Parallel()
 	w := likeWorld(t, func(o *api.Options) {
-		o.Auth = fakeCaller{liked.Principal{Credential: liked.OAuth2User, App: 1, ClientID: "27283493", AppState: liked.NotEnrolled, User: 11, Scopes: liked.AllScopes}}
+		o.Auth = fakeCaller{liked.Principal{Credential: liked.OAuth2User, App: 1, ClientID: "27283493",
+			AppState: liked.NotEnrolled, User: 11, Scopes: liked.AllScopes}}
 	})
 	resp, body := w.request("-", "POST", "/2/users/11/likes", []string{likeBody})
-	want := `{"client_id":"27283493","detail":"When authenticating requests to the Twitter API v2 endpoints, you must use keys and tokens from a Twitter developer App that is attached to a Project. You can create a project via the developer portal.","registration_url":"https://developer.twitter.com/en/docs/projects/overview","title":"Client Forbidden","required_enrollment":"Appropriate Level of API Access","reason":"client-not-enrolled","type":"https://api.twitter.com/2/problems/client-forbidden"}`
+	want := `{"client_id":"27283493","detail":"When authenticating requests to the Twitter API v2 endpoints, ` +
+		`you must use keys and tokens from a Twitter developer App that is attached to a Project. ` +
+		`You can create a project via the developer portal.",` +
+		`"registration_url":"https://developer.twitter.com/en/docs/projects/overview",` +
+		`"title":"Client Forbidden","required_enrollment":"Appropriate Level of API Access",` +
+		`"reason":"client-not-enrolled","type":"https://api.twitter.com/2/problems/client-forbidden"}`
 	if resp.StatusCode != 403 || body != want || resp.Header.Get("X-Rate-Limit-Remaining") != "49" {
 		t.Errorf("got %d %s %v", resp.StatusCode, body, resp.Header)
 	}
 }
 
-// fakeCaller is a caller whom everybody believes, for states that no credential of this package's tests can have.
+// fakeCaller is a caller that is taken for granted, for states that no credential of this package's tests can have.
 type fakeCaller struct{ liked.Principal }
 
 func (f fakeCaller) Authenticate(*http.Request) (liked.Principal, error) { return f.Principal, nil }
@@ -164,7 +174,11 @@ func (s brokenStore) SetLike(context.Context, liked.UserID, liked.PostID, bool, 
 
 func TestServerFaults(t *testing.T) {
 	t.Parallel()
-	const internal = `{"title":"Internal Server Error","detail":"Something is broken. This is usually a temporary error, for example in a high load situation or if an endpoint is temporarily having issues. Check in the developer forums in case others are having similar issues, or try again later. ","type":"about:blank","status":500}`
+	const internal = `{"title":"Internal Server Error",` +
+		`"detail":"Something is broken. This is usually a temporary error, ` +
+		`for example in a high load situation or if an endpoint is temporarily having issues. ` +
+		`Check in the developer forums in case others are having similar issues, ` +
+		`or try again later. ","type":"about:blank","status":500}`
 	for name, test := range map[string]struct {
 		err    error
 		status int

@@ -1,11 +1,14 @@
 package api_test
 
-import "syscall"
+import (
+	"errors"
+	"syscall"
+)
 
-// smallBuffer makes the connection hold little of what nobody reads.
+// smallBuffer makes the connection hold little that is not read.
 func smallBuffer(_, _ string, c syscall.RawConn) (err error) {
-	if controlErr := c.Control(func(fd uintptr) { err = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, 4096) }); controlErr != nil {
-		return controlErr
-	}
-	return err
+	controlErr := c.Control(func(fd uintptr) {
+		err = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, 4096)
+	})
+	return errors.Join(controlErr, err)
 }

@@ -96,8 +96,11 @@ var v1Words = map[int]struct {
 	215: {400, "Bad Authentication data."},
 	220: {403, "Your credentials do not allow access to this resource."},
 	261: {403, "Application cannot perform write actions."},
-	326: {403, "To protect our users from spam and other malicious activity, this account is temporarily locked. Please log in to https://twitter.com to unlock your account."},
-	453: {403, "You currently have access to a subset of Twitter API v2 endpoints and limited v1.1 endpoints (e.g. media post, oauth) only. If you need access to this endpoint, you may need a different access level. You can learn more here: https://developer.twitter.com/en/portal/product"},
+	326: {403, "To protect our users from spam and other malicious activity, this account is temporarily locked. " +
+		"Please log in to https://twitter.com to unlock your account."},
+	453: {403, "You currently have access to a subset of Twitter API v2 endpoints " +
+		"and limited v1.1 endpoints (e.g. media post, oauth) only. If you need access to this endpoint, " +
+		"you may need a different access level. You can learn more here: https://developer.twitter.com/en/portal/product"},
 }
 
 // v1 refuses with a code of v1.1.

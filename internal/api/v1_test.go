@@ -44,7 +44,9 @@ func TestV1Limit(t *testing.T) {
 func TestV1PrivateLikes(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, func(o *api.Options) { o.PrivateLikes = true })
-	for _, line := range []string{"user 11 alice", "user 12 bob", "post 1001 12 Hello", "oauth1 Alice 11 read-write", "oauth1 Bob 12 read-write", "app-only app"} {
+	for _, line := range []string{
+		"user 11 alice", "user 12 bob", "post 1001 12 Hello", "oauth1 Alice 11 read-write", "oauth1 Bob 12 read-write", "app-only app",
+	} {
 		w.do(line)
 	}
 	w.request("Alice", "POST", "/1.1/favorites/create.json?id=1001", nil)
@@ -54,7 +56,8 @@ func TestV1PrivateLikes(t *testing.T) {
 	if _, body := w.request("Bob", "GET", "/1.1/favorites/list.json?screen_name=alice", nil); body != "[]" {
 		t.Errorf("another's list: got %s", body)
 	}
-	if resp, body := w.request("app", "GET", "/1.1/favorites/list.json?screen_name=alice", nil); resp.StatusCode != 403 || !strings.Contains(body, `"code":220`) {
+	resp, body := w.request("app", "GET", "/1.1/favorites/list.json?screen_name=alice", nil)
+	if resp.StatusCode != 403 || !strings.Contains(body, `"code":220`) {
 		t.Errorf("for an app: got %d %s", resp.StatusCode, body)
 	}
 }
