@@ -111,7 +111,9 @@ func TestLogHoldsNoSecret(t *testing.T) {
 			`OAuth oauth_consumer_key="`+app.APIKey+`", oauth_token="`+s+`", oauth_signature_method="HMAC-SHA1", oauth_timestamp="1", `+
 				`oauth_nonce="`+s+`", oauth_version="1.0", oauth_signature="`+s+`"`)
 	}
-	for _, base := range []string{srv.URL + "/2/users/me", srv.URL + "/nowhere", srv.AdminURL + "/admin/users", srv.AdminURL + "/debug/pprof/"} {
+	for _, base := range []string{
+		srv.URL + "/2/users/me", srv.URL + "/nowhere", srv.AdminURL + "/admin/users", srv.AdminURL + "/debug/pprof/",
+	} {
 		for _, h := range headers {
 			r, err := http.NewRequest("GET", base, nil)
 			if err != nil {

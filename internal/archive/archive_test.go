@@ -98,9 +98,13 @@ const (
 	likes0 = `window.YTD.like.part0 = [ {"like":{"tweetId":"1500000000000000001","fullText":"new"}} ]`
 	likes1 = `window.YTD.like.part1 = [ {"like":{"tweetId":"1600000000000000001","fullText":"old like of a newer post"}},
 		{"like":{"tweetId":"20"}}, {"like":{"tweetId":"x"}}, {"like":7} ];`
-	mastodon  = `{"id":"likes.json","type":"OrderedCollection","totalItems":2,"orderedItems":["https://example.social/users/carol/statuses/109348561234567890",{"id":"https://other.example/notes/9"}]}`
-	actor     = `{"type":"Person","id":"https://example.social/users/ada","preferredUsername":"ada","name":"","published":"2017-04-05T00:00:00Z","likes":"likes.json"}`
-	blueskyOK = `{"$type":"app.bsky.feed.like","subject":{"uri":"at://did:plc:abc/app.bsky.feed.post/3kf2577exva2x","cid":"c"},"createdAt":"2023-11-25T10:00:00.123456Z"}`
+	mastodon = `{"id":"likes.json","type":"OrderedCollection","totalItems":2,` +
+		`"orderedItems":["https://example.social/users/carol/statuses/109348561234567890",` +
+		`{"id":"https://other.example/notes/9"}]}`
+	actor = `{"type":"Person","id":"https://example.social/users/ada","preferredUsername":"ada",` +
+		`"name":"","published":"2017-04-05T00:00:00Z","likes":"likes.json"}`
+	blueskyOK = `{"$type":"app.bsky.feed.like","subject":{"uri":"at://did:plc:abc/app.bsky.feed.post/3kf2577exva2x","cid":"c"},` +
+		`"createdAt":"2023-11-25T10:00:00.123456Z"}`
 )
 
 func TestOpen(t *testing.T) {
@@ -111,27 +115,39 @@ func TestOpen(t *testing.T) {
 		format     archive.Format
 		want       []string // in this order, in the lines
 	}{
-		{"archive of X", "twitter.zip", zipped(t, "Your archive.html", "<html>", "data/account.js", account, "data/like-part1.js", likes1, "data/like.js", likes0, "data/tweets.js", "window.YTD.tweets.part0 = []"),
+		{"archive of X", "twitter.zip", zipped(t, "Your archive.html", "<html>", "data/account.js", account,
+			"data/like-part1.js", likes1, "data/like.js", likes0, "data/tweets.js", "window.YTD.tweets.part0 = []"),
 			archive.X, []string{`{"type":"user","id":"12","username":"ada","name":"Ada","created_at":"2009-05-09T17:58:22.000Z"`,
 				"! like-part1.js like 4: it is no like", `! like-part1.js like 3: tweetId "x"`,
 				`{"type":"post","id":"20",`, `"text":"https://x.com/i/web/status/20","created_at":"2010-11-04T01:42:54.657Z"`,
 				`{"type":"like","user_id":"12","post_id":"20","at":"2010-11-04T01:42:54.657Z"}`,
 				`"text":"old like of a newer post"`, `"post_id":"1600000000000000001","at":"2022-12-06T05:31:41.219Z`,
 				`"text":"new"`, `"post_id":"1500000000000000001","at":"2022-12-06T05:31:41.219Z","n":1}`}},
-		{"like.js alone", "anything", []byte("\ufeff" + likes0), archive.X, []string{`{"type":"post","id":"1500000000000000001"`, `"username":"x_`, `"name":"Unknown author on X"`}},
+		{"like.js alone", "anything", []byte("\ufeff" + likes0), archive.X,
+			[]string{`{"type":"post","id":"1500000000000000001"`, `"username":"x_`, `"name":"Unknown author on X"`}},
 		{"archive of Mastodon as tar", "archive.tar.gz", tarred(t, "outbox.json", "{}", "likes.json", mastodon, "actor.json", actor),
-			archive.Mastodon, []string{`"username":"ada","name":"ada"`, `"text":"https://example.social/users/carol/statuses/109348561234567890","created_at":"2022-11-15T`,
-				`"name":"carol@example.social"`, `"at":"2022-11-15T`, `"text":"https://other.example/notes/9","created_at":"1970-01-01`, `"name":"other.example"`, `"at":"2022-11-15T`, `"n":1}`}},
-		{"archive of Mastodon as zip", "archive.zip", zipped(t, "actor.json", actor, "likes.json", mastodon), archive.Mastodon, []string{`"username":"ada"`, "carol"}},
+			archive.Mastodon, []string{`"username":"ada","name":"ada"`,
+				`"text":"https://example.social/users/carol/statuses/109348561234567890","created_at":"2022-11-15T`,
+				`"name":"carol@example.social"`, `"at":"2022-11-15T`,
+				`"text":"https://other.example/notes/9","created_at":"1970-01-01`, `"name":"other.example"`,
+				`"at":"2022-11-15T`, `"n":1}`}},
+		{"archive of Mastodon as zip", "archive.zip", zipped(t, "actor.json", actor, "likes.json", mastodon),
+			archive.Mastodon, []string{`"username":"ada"`, "carol"}},
 		{"likes.json alone", "likes.json", []byte(mastodon), archive.Mastodon, []string{"carol"}},
 		{"likes.json compressed", "likes.json.gz", gz(t, mastodon), archive.Mastodon, []string{"carol"}},
-		{"answers of listRecords", "bsky.json", []byte(`{"records":[{"uri":"at://did:plc:me/app.bsky.feed.like/1","cid":"c","value":` + blueskyOK + `}],"cursor":"x"}`),
-			archive.Bluesky, []string{`"text":"https://bsky.app/profile/did:plc:abc/post/3kf2577exva2x","created_at":"2023-11-`, `"username":"b_`, `"name":"did:plc:abc"`, `"at":"2023-11-25T10:00:00.123Z"}`}},
-		{"array of values", "bsky.json", []byte(`[` + blueskyOK + `,{"subject":{"uri":"at://did:plc:x/app.bsky.feed.generator/y"},"createdAt":"2023-11-25T10:00:00Z"},
-			{"subject":{"uri":"https://x"},"createdAt":"2023-11-25T10:00:00Z"},{"subject":{"uri":"at://did:plc:abc/app.bsky.feed.post/1"},"createdAt":"soon"},{}]`),
-			archive.Bluesky, []string{`"post_id"`, "! bsky.json like 2: it is a like of a record of app.bsky.feed.generator", "! bsky.json like 3: ", `! bsky.json like 4: createdAt "soon"`, "! bsky.json like 5: it has no subject"}},
+		{"answers of listRecords", "bsky.json",
+			[]byte(`{"records":[{"uri":"at://did:plc:me/app.bsky.feed.like/1","cid":"c","value":` + blueskyOK + `}],"cursor":"x"}`),
+			archive.Bluesky, []string{`"text":"https://bsky.app/profile/did:plc:abc/post/3kf2577exva2x","created_at":"2023-11-`,
+				`"username":"b_`, `"name":"did:plc:abc"`, `"at":"2023-11-25T10:00:00.123Z"}`}},
+		{"array of values", "bsky.json", []byte(`[` + blueskyOK + `,
+			{"subject":{"uri":"at://did:plc:x/app.bsky.feed.generator/y"},"createdAt":"2023-11-25T10:00:00Z"},
+			{"subject":{"uri":"https://x"},"createdAt":"2023-11-25T10:00:00Z"},
+			{"subject":{"uri":"at://did:plc:abc/app.bsky.feed.post/1"},"createdAt":"soon"},{}]`),
+			archive.Bluesky, []string{`"post_id"`, "! bsky.json like 2: it is a like of a record of app.bsky.feed.generator",
+				"! bsky.json like 3: ", `! bsky.json like 4: createdAt "soon"`, "! bsky.json like 5: it has no subject"}},
 		{"a value a line", "bsky.jsonl", []byte(blueskyOK + "\n" + blueskyOK + "\n"), archive.Bluesky, []string{`"post_id"`, `"post_id"`}},
-		{"a file for each", "bsky.zip", zipped(t, "repo/app.bsky.feed.like/3k1.json", blueskyOK, "repo/app.bsky.feed.post/3k1.json", "{}"), archive.Bluesky, []string{`"post_id"`}},
+		{"a file for each", "bsky.zip", zipped(t, "repo/app.bsky.feed.like/3k1.json", blueskyOK, "repo/app.bsky.feed.post/3k1.json", "{}"),
+			archive.Bluesky, []string{`"post_id"`}},
 		{"records", "world.ndjson", []byte(`{"id":"1","type":"user"}` + "\n"), archive.Records, nil},
 		{"nothing", "empty", nil, archive.Records, nil},
 	} {
@@ -214,7 +230,8 @@ func TestParse(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ name, line, want string }{
 		{"like", `{"type":"like","user_id":"1","post_id":"2","at":"2024-05-01T12:00:00.250Z"}`, ""},
-		{"like in another order", `{"at":"2024-05-01T14:00:00.250+02:00","post_id":"2","user_id":"1","type":"like"}`, `{"type":"like","user_id":"1","post_id":"2","at":"2024-05-01T12:00:00.250Z"}`},
+		{"like in another order", `{"at":"2024-05-01T14:00:00.250+02:00","post_id":"2","user_id":"1","type":"like"}`,
+			`{"type":"like","user_id":"1","post_id":"2","at":"2024-05-01T12:00:00.250Z"}`},
 		{"like with a number", `{"type":"like","user_id":"1","post_id":"2","at":"2024-05-01T12:00:00.250Z","n":1048575}`, ""},
 		{"number too large", `{"type":"like","user_id":"1","post_id":"2","at":"2024-05-01T12:00:00.250Z","n":1048576}`, "!"},
 		{"before 1970", `{"type":"like","user_id":"1","post_id":"2","at":"1969-05-01T12:00:00.250Z"}`, "!"},
@@ -257,7 +274,8 @@ func FuzzParse(f *testing.F) {
 	for _, line := range []string{
 		`{"type":"user","id":"1","username":"a","name":"a","created_at":"2024-05-01T12:00:00.001Z","state":"locked","pinned_post_id":"3"}`,
 		`{"type":"post","id":"1","author_id":"2","text":"x","created_at":"2024-05-01T12:00:00Z","quotes":"3"}`,
-		`{"type":"post","id":"1","author_id":"2","text":"x","created_at":"2024-05-01T12:00:00Z","author":{"id":"2","username":"b","name":"b","created_at":"2024-05-01T12:00:00Z","state":"active"}}`,
+		`{"type":"post","id":"1","author_id":"2","text":"x","created_at":"2024-05-01T12:00:00Z",` +
+			`"author":{"id":"2","username":"b","name":"b","created_at":"2024-05-01T12:00:00Z","state":"active"}}`,
 		`{"type":"post","id":"1","author_id":"2","deleted":true}`,
 		`{"type":"follow","user_id":"1","target_id":"2"}`,
 		`{"type":"like","user_id":"1","post_id":"2","at":"2024-05-01T12:00:00.250Z","n":5}`,

@@ -96,7 +96,11 @@ func (l *Likes) blueskyLike(where string, like blueskyLike) {
 		l.refuse(where, "it is a like of a record of %s, not of a post", collection)
 		return
 	}
-	post := liked.Post{ID: liked.PostID(ForeignID(like.Subject.URI)), Text: "https://bsky.app/profile/" + did + "/post/" + key, CreatedAt: at.UTC()}
+	post := liked.Post{
+		ID:        liked.PostID(ForeignID(like.Subject.URI)),
+		Text:      "https://bsky.app/profile/" + did + "/post/" + key,
+		CreatedAt: at.UTC(),
+	}
 	if created, ok := tid(key); ok {
 		post.CreatedAt = created
 	}

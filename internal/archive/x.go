@@ -13,7 +13,7 @@ import (
 // one part of one kind of data to a JSON array. README.txt in the archive describes the members:
 //
 //	data/like.js, data/like-part1.js, …  window.YTD.like.part0 = [{"like": {"tweetId", "fullText", "expandedUrl"}}, …]
-//	data/account.js                      window.YTD.account.part0 = [{"account": {"username", "accountId", "createdAt", "accountDisplayName", …}}]
+//	data/account.js                      window.YTD.account.part0 = [{"account": {"username", "accountId", "createdAt", …}}]
 //
 // A like tells neither its time nor who wrote the post; fullText is missing where the post was gone. Likes stand newest
 // first.

@@ -169,7 +169,8 @@ func (b *Backup) copyFile(ctx context.Context, f File, to string, progress func(
 		return err
 	}
 	if n != f.Size || hash != f.SHA256 {
-		return fmt.Errorf("%s (%s of the store) is damaged: it has %d bytes and should have %d with another checksum; restore another backup", path, f.Name, n, f.Size)
+		return fmt.Errorf("%s (%s of the store) is damaged: it has %d bytes and should have %d with another checksum; "+
+			"restore another backup", path, f.Name, n, f.Size)
 	}
 	return nil
 }

@@ -117,7 +117,8 @@ func holes(f *testing.F) []byte {
 
 // FuzzManifest: a manifest is refused, or is what it is when it is written and read again.
 func FuzzManifest(f *testing.F) {
-	f.Add([]byte(`{"format":1,"taken_at":"2024-05-01T12:00:00Z","key":"k","files":[{"name":"000001.sst","size":3,"fixed":true,"sha256":"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"}]}`))
+	f.Add([]byte(`{"format":1,"taken_at":"2024-05-01T12:00:00Z","key":"k",` +
+		`"files":[{"name":"000001.sst","size":3,"fixed":true,"sha256":"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"}]}`))
 	f.Add([]byte(`{"format":1,"files":[{"name":"../x","size":9223372036854775807},{"name":"y","size":9223372036854775807}]}`))
 	f.Add([]byte(`{"format":2,"files":null}`))
 	f.Fuzz(func(t *testing.T, line []byte) {

@@ -36,7 +36,8 @@ func Send(ctx context.Context, w io.Writer, takenAt time.Time, key string, files
 		return err
 	}
 	t := tar.NewWriter(w)
-	if err := t.WriteHeader(&tar.Header{Name: manifestFile, Mode: 0o600, Size: int64(len(text)), ModTime: takenAt, Format: tar.FormatPAX}); err != nil {
+	head := tar.Header{Name: manifestFile, Mode: 0o600, Size: int64(len(text)), ModTime: takenAt, Format: tar.FormatPAX}
+	if err := t.WriteHeader(&head); err != nil {
 		return err
 	}
 	if _, err := t.Write(text); err != nil {
@@ -47,7 +48,8 @@ func Send(ctx context.Context, w io.Writer, takenAt time.Time, key string, files
 		if err != nil {
 			return err
 		}
-		head := tar.Header{Name: f.Name, Mode: 0o600, Size: f.Size, ModTime: takenAt, Format: tar.FormatPAX, PAXRecords: map[string]string{paxHash: hash}}
+		head := tar.Header{Name: f.Name, Mode: 0o600, Size: f.Size, ModTime: takenAt, Format: tar.FormatPAX}
+		head.PAXRecords = map[string]string{paxHash: hash}
 		if have[hash] {
 			head.Size, head.PAXRecords[paxHave] = 0, "yes"
 		}

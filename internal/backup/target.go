@@ -201,8 +201,9 @@ func (t *Target) unchanged(f File) error {
 	}
 	for _, old := range t.before.Files {
 		if old.Name == f.Name && old.Fixed && old.SHA256 != f.SHA256 {
-			return fmt.Errorf("%s of the store is not what it was at the last backup, and never changes: either the disk has damaged it (run `liked check`), "+
-				"or the store was restored since from an older backup; the backup in %s stays as it is, choose another directory", f.Name, t.dir)
+			return fmt.Errorf("%s of the store is not what it was at the last backup, and never changes: either the disk has damaged it "+
+				"(run `liked check`), or the store was restored since from an older backup; "+
+				"the backup in %s stays as it is, choose another directory", f.Name, t.dir)
 		}
 	}
 	return nil

@@ -46,8 +46,10 @@ func newSite(t *testing.T, patience time.Duration, listen func() net.Listener) *
 		s.ok(st.AddPost(t.Context(), liked.Post{ID: liked.PostID(n), Author: 1, Text: fmt.Sprintf("post %d", n), CreatedAt: start}))
 	}
 	h, err := home.New(home.Options{Store: st, Likes: s.likes.Load, Patience: patience,
-		Page: web.Home{API: "X’s API"}, Collection: func() []byte { return []byte(`{"info":{}}`) }, Environment: func() []byte { return []byte(`{"values":[]}`) },
-		Observe: func(_ context.Context, x exchange.Exchange) { s.seen <- x }})
+		Page:        web.Home{API: "X’s API"},
+		Collection:  func() []byte { return []byte(`{"info":{}}`) },
+		Environment: func() []byte { return []byte(`{"values":[]}`) },
+		Observe:     func(_ context.Context, x exchange.Exchange) { s.seen <- x }})
 	s.ok(err)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})

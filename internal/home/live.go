@@ -184,7 +184,10 @@ func (b *board) posts(ctx context.Context) ([]web.HomePost, error) {
 			continue
 		}
 		u := users[author]
-		posts = append(posts, web.HomePost{ID: s.Post.ID.String(), Text: short(s.Post.Text), Name: u.Name, Username: u.Username, Likes: s.Post.Metrics.Likes})
+		posts = append(posts, web.HomePost{
+			ID: s.Post.ID.String(), Text: short(s.Post.Text),
+			Name: u.Name, Username: u.Username, Likes: s.Post.Metrics.Likes,
+		})
 		kept = append(kept, b.slots[i])
 	}
 	b.slots = kept

@@ -76,7 +76,8 @@ func (c Credentials) Curl(options string) string {
 	if post == nil {
 		return ""
 	}
-	return fmt.Sprintf("curl %s-X POST %s/2/users/%s/likes \\\n  -H 'Authorization: Bearer %s' \\\n  -H 'Content-Type: application/json' -d '{\"tweet_id\":\"%s\"}'",
+	return fmt.Sprintf("curl %s-X POST %s/2/users/%s/likes \\\n  -H 'Authorization: Bearer %s' \\\n"+
+		"  -H 'Content-Type: application/json' -d '{\"tweet_id\":\"%s\"}'",
 		options, c.URL, user.ID, user.AccessToken, post.ID)
 }
 

@@ -153,7 +153,8 @@ func create(ctx context.Context, s store.Store, issuer *auth.Issuer, o Options, 
 		return c, err
 	}
 	if len(users) > 0 || slices.ContainsFunc(apps, func(a liked.App) bool { return a.ID != auth.ExplorerApp }) { // any start makes that one
-		return c, errors.New("the data directory holds users or apps but no credentials.json: it was not made by `liked dev`, or the first start " +
+		return c, errors.New("the data directory holds users or apps but no credentials.json: " +
+			"it was not made by `liked dev`, or the first start " +
 			"was cut short; run it with `liked serve`, or remove it")
 	}
 	var issuers [streams]*auth.Issuer

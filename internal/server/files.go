@@ -112,7 +112,8 @@ func sealKey(dir string, fresh bool) (key [32]byte, err error) {
 
 func readSealKey(path string, info fs.FileInfo) (key [32]byte, err error) {
 	if mode := info.Mode(); !mode.IsRegular() || mode.Perm()&0o077 != 0 {
-		return key, fmt.Errorf("%s has mode %v and may have been read by others: chmod 600 it, and replace the apps' secrets if they were", path, mode)
+		return key, fmt.Errorf("%s has mode %v and may have been read by others: "+
+			"chmod 600 it, and replace the apps' secrets if they were", path, mode)
 	}
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -155,8 +156,9 @@ func keyName(key [32]byte) (string, error) {
 type wrongKey struct{ path, is, wanted string }
 
 func (e *wrongKey) Error() string {
-	return fmt.Sprintf("%s is damaged, or the key of another data directory: it is key %s, and the secrets in the store are sealed with key %s; put the copy of the key back, "+
-		"or, if there is none, run `liked backup` on the directory and `liked restore --new-key`", e.path, e.is, e.wanted)
+	return fmt.Sprintf("%s is damaged, or the key of another data directory: it is key %s, and the secrets in the store are "+
+		"sealed with key %s; put the copy of the key back, or, if there is none, run `liked backup` on the directory and "+
+		"`liked restore --new-key`", e.path, e.is, e.wanted)
 }
 
 // checkKey returns a *wrongKey unless the key is the one that seals the secrets in the store. For a new store it will be.

@@ -26,7 +26,9 @@ const ahead = 5 * time.Minute
 //
 // The backup does not know which positions of the like log the store gave out after it. The restored store gives none
 // that is not later than now, so that a reader who goes on from the last that it knows misses nothing that is new.
-func Restore(ctx context.Context, from *backup.Backup, dir, keyFile string, now time.Time, progress func(n int)) (report admin.Report, err error) {
+func Restore(
+	ctx context.Context, from *backup.Backup, dir, keyFile string, now time.Time, progress func(n int),
+) (report admin.Report, err error) {
 	key, err := restoredKey(from, keyFile)
 	if err != nil {
 		return report, err
@@ -110,7 +112,8 @@ func emptyDir(dir string) (made bool, err error) {
 		}
 	}
 	if len(entries) > 0 {
-		return false, fmt.Errorf("%s is not empty, it holds %s: nothing is restored over something else; choose another directory", dir, entries[0].Name())
+		return false, fmt.Errorf("%s is not empty, it holds %s: nothing is restored over something else; choose another directory",
+			dir, entries[0].Name())
 	}
 	return false, nil
 }
