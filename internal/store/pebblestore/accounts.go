@@ -186,7 +186,9 @@ func (s *Store) SetBlock(ctx context.Context, blocker, blocked liked.UserID, on 
 	return s.setRelation(ctx, blocker, blocked, on, (*tx).block)
 }
 
-func (s *Store) setRelation(ctx context.Context, from, to liked.UserID, on bool, set func(t *tx, from, to liked.UserID, on bool) (bool, error)) (bool, error) {
+func (s *Store) setRelation(
+	ctx context.Context, from, to liked.UserID, on bool, set func(t *tx, from, to liked.UserID, on bool) (bool, error),
+) (bool, error) {
 	return update(ctx, s, func(t *tx) (bool, error) {
 		if err := t.relate(from, to); err != nil {
 			return false, err

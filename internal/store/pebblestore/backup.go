@@ -96,7 +96,8 @@ func (s *Store) roomForCopy() error {
 	}
 	const spare = 64 << 20
 	if need := s.db.Metrics().WAL.PhysicalSize + spare; usage.AvailBytes < need {
-		return liked.Errorf(liked.Unavailable, "%d MiB are free beside the store, and a backup needs %d MiB there while it lasts; free some first",
+		return liked.Errorf(liked.Unavailable,
+			"%d MiB are free beside the store, and a backup needs %d MiB there while it lasts; free some first",
 			usage.AvailBytes>>20, need>>20)
 	}
 	return nil
@@ -114,13 +115,14 @@ func (s *Store) filesIn(dir string) ([]store.File, error) {
 		if err != nil {
 			return nil, unavailable(err)
 		}
-		files = append(files, store.File{Name: name, Size: info.Size(), Fixed: strings.HasSuffix(name, ".sst"), Open: func() (io.ReadCloser, error) {
+		open := func() (io.ReadCloser, error) {
 			f, err := s.fs.Open(path, vfs.SequentialReadsOption)
 			if err != nil {
 				return nil, unavailable(err)
 			}
 			return f, nil
-		}})
+		}
+		files = append(files, store.File{Name: name, Size: info.Size(), Fixed: strings.HasSuffix(name, ".sst"), Open: open})
 	}
 	return files, nil
 }

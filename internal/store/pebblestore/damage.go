@@ -3,7 +3,6 @@ package pebblestore
 import (
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"hash/crc32"
 	"io"
 	"io/fs"
@@ -45,7 +44,10 @@ func chunkAt(file []byte, at int, log uint32, header int) (end int, synced uint6
 	}
 	b := file[at : at+room]
 	size, kind := header+int(binary.LittleEndian.Uint16(b[4:])), b[6]
-	if header == manifestHeader && (kind < 1 || kind > 4) || header == walHeader && (kind < 9 || kind > 12 || binary.LittleEndian.Uint32(b[7:]) != log) || size > room {
+	if header == manifestHeader && (kind < 1 || kind > 4) || size > room {
+		return 0, 0, false
+	}
+	if header == walHeader && (kind < 9 || kind > 12 || binary.LittleEndian.Uint32(b[7:]) != log) {
 		return 0, 0, false
 	}
 	if masked(b[6:size]) != binary.LittleEndian.Uint32(b) {
@@ -120,7 +122,8 @@ func damage(disk vfs.FS, dir string) error {
 			return unavailable(err)
 		}
 		if at := broken(content, uint32(newest), file.header); at >= 0 {
-			return &liked.Error{Kind: liked.Unavailable, Msg: fmt.Sprintf("cannot open the store in %s: %s: %s is unreadable at offset %d, and goes on behind", dir, isDamaged, file.path, at)}
+			return liked.Errorf(liked.Unavailable, "cannot open the store in %s: %s: %s is unreadable at offset %d, and goes on behind",
+				dir, isDamaged, file.path, at)
 		}
 	}
 	return nil

@@ -43,8 +43,9 @@ func worn(t *testing.T) map[string][]byte {
 	fill(t, s)
 	var records []store.Record
 	for n := range 100 {
-		records = append(records, store.Record{User: &liked.User{ID: liked.UserID(n + 100), Username: fmt.Sprintf("user_%d", n), Name: "x", Description: strings.Repeat("x", 160)}},
-			store.Record{Post: &store.Post{Post: liked.Post{ID: liked.PostID(n + 100), Author: liked.UserID(n + 100), Text: strings.Repeat("y", n%200)}}})
+		u := liked.User{ID: liked.UserID(n + 100), Username: fmt.Sprintf("user_%d", n), Name: "x", Description: strings.Repeat("x", 160)}
+		p := liked.Post{ID: liked.PostID(n + 100), Author: u.ID, Text: strings.Repeat("y", n%200)}
+		records = append(records, store.Record{User: &u}, store.Record{Post: &store.Post{Post: p}})
 	}
 	got, err := s.Import(ctx, records, false)
 	ok(t, err)

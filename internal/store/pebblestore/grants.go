@@ -242,11 +242,12 @@ func (t *tx) revoke(id store.GrantID) error {
 }
 
 func (s *Store) GrantsOf(ctx context.Context, user liked.UserID) ([]store.Grant, error) {
-	grants, err := page(ctx, s, num(nil, tagGrantOf, uint64(user)), nil, math.MaxInt, func(r pebble.Reader, key, _ []byte) (store.Grant, error) {
+	grantAt := func(r pebble.Reader, key, _ []byte) (store.Grant, error) {
 		_, id := splitGrantOfKey(key)
 		g, _, err := read(r, grantKey(id), reading(store.Grant{ID: id}, grantFields))
 		return g, err
-	})
+	}
+	grants, err := page(ctx, s, num(nil, tagGrantOf, uint64(user)), nil, math.MaxInt, grantAt)
 	slices.SortFunc(grants, func(a, b store.Grant) int {
 		return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), bytes.Compare(a.ID[:], b.ID[:]))
 	})

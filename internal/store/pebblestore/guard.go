@@ -40,7 +40,8 @@ func (g *guardFS) check(op, name string, err error) {
 // guarded reports whether pebble cannot do without the file.
 func (g *guardFS) guarded(name string) bool {
 	base := g.PathBase(name)
-	return g.PathDir(name) == g.dir && (strings.HasSuffix(base, ".log") || strings.HasPrefix(base, "MANIFEST-") || strings.HasPrefix(base, "marker."))
+	return g.PathDir(name) == g.dir &&
+		(strings.HasSuffix(base, ".log") || strings.HasPrefix(base, "MANIFEST-") || strings.HasPrefix(base, "marker."))
 }
 
 func (g *guardFS) Unwrap() vfs.FS { return g.FS }

@@ -27,10 +27,12 @@ func BenchmarkImport(b *testing.B) {
 	var records []store.Record
 	created := time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)
 	for i := range users {
-		records = append(records, store.Record{User: &liked.User{ID: liked.UserID(i+1) << 22, Username: "u" + liked.UserID(i).String(), Name: "u", CreatedAt: created}})
+		u := liked.User{ID: liked.UserID(i+1) << 22, Username: "u" + liked.UserID(i).String(), Name: "u", CreatedAt: created}
+		records = append(records, store.Record{User: &u})
 	}
 	for i := range posts {
-		records = append(records, store.Record{Post: &store.Post{Post: liked.Post{ID: liked.PostID(i+1) << 22, Author: 1 << 22, Text: "x", CreatedAt: created}}})
+		p := liked.Post{ID: liked.PostID(i+1) << 22, Author: 1 << 22, Text: "x", CreatedAt: created}
+		records = append(records, store.Record{Post: &store.Post{Post: p}})
 	}
 	imported(records)
 	rng := rand.New(rand.NewPCG(1, 2))

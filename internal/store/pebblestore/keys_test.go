@@ -71,7 +71,8 @@ func FuzzKeys(f *testing.F) {
 		order("expiry", k, expiryKey(bt, kindCode, bh), cmp.Or(at.Compare(bt), bytes.Compare(ah[:], bh[:])))
 		k = appendNonceKey(nil, keptNonce{ah, at.UnixMicro()})
 		same("nonce", splitNonceKey(k), ah)
-		order("nonce", k, appendNonceKey(nil, keptNonce{bh, bt.UnixMicro()}), cmp.Or(cmp.Compare(at.Unix(), bt.Unix()), bytes.Compare(ah[:], bh[:])))
+		order("nonce", k, appendNonceKey(nil, keptNonce{bh, bt.UnixMicro()}),
+			cmp.Or(cmp.Compare(at.Unix(), bt.Unix()), bytes.Compare(ah[:], bh[:])))
 		same("nonces from", bytes.Compare(noncesFrom(bt), k) <= 0, bt.Unix() <= at.Unix())
 
 		ag, bg := store.GrantID(ah[:16]), store.GrantID(bh[:16])

@@ -186,7 +186,9 @@ func (sh *limitShard) add(id windowsID) *counter {
 	return c
 }
 
-func (s *Store) GiveBack(ctx context.Context, now time.Time, operation string, app liked.AppID, user liked.UserID, rules []liked.RateRule) error {
+func (s *Store) GiveBack(
+	ctx context.Context, now time.Time, operation string, app liked.AppID, user liked.UserID, rules []liked.RateRule,
+) error {
 	l := &s.limits
 	if err := l.ready(ctx); err != nil {
 		return err

@@ -56,7 +56,8 @@ func (n *nonces) add(h store.Hash, until, now int64) (fresh bool, err error) {
 		}
 	}
 	if s.count >= n.max {
-		return false, liked.Errorf(liked.Unavailable, "%d nonces are remembered, which is as many as there is room for; it gets free within minutes", s.count*nonceShards)
+		return false, liked.Errorf(liked.Unavailable,
+			"%d nonces are remembered, which is as many as there is room for; it gets free within minutes", s.count*nonceShards)
 	}
 	if seen == nil {
 		if s.minutes == nil {

@@ -34,7 +34,8 @@ func TestPace(t *testing.T) {
 		{"late", piece, func(p *pace) { p.begin(); p.full() }, pieces * piece},
 		{"late with one of two", piece, func(p *pace) { p.begin(); p.begin(); p.full(); p.end() }, pieces * piece},
 		{"a memtable after all was done", piece, func(p *pace) { p.begin(); p.end(); p.full(); p.begin() }, pieces * (1 + restFor) * piece},
-		{"a memtable after those that were late", piece, func(p *pace) { p.begin(); p.full(); p.end(); time.Sleep(fast); p.full() }, pieces * (1 + restFor) * piece},
+		{"a memtable after those that were late", piece, func(p *pace) { p.begin(); p.full(); p.end(); time.Sleep(fast); p.full() },
+			pieces * (1 + restFor) * piece},
 		{"memtables one upon the other", piece, func(p *pace) { p.full(); time.Sleep(fast - 1); p.full() }, pieces * piece},
 	} {
 		t.Run(row.name, func(t *testing.T) {

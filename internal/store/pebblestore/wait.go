@@ -72,7 +72,8 @@ func (p *patience) end() {
 }
 
 // errStuck is what those get who have waited in vain, and everybody else until the disk goes on.
-var errStuck = liked.Errorf(liked.Unavailable, "the disk has not answered for too long; see what keeps it busy, or stop the server and look after the disk")
+var errStuck = liked.Errorf(liked.Unavailable,
+	"the disk has not answered for too long; see what keeps it busy, or stop the server and look after the disk")
 
 // tired says why a wait is over. That the store is stuck is not for certain: whoever it kept may have been answered just now.
 func (s *Store) tired() error {

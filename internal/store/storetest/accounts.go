@@ -29,8 +29,11 @@ var accountTests = []test{
 
 func users(t *T) {
 	s := t.open()
-	want := liked.User{ID: 1<<63 - 1, Username: "Ada_L", Name: strings.Repeat("é", 50), CreatedAt: start.Add(time.Millisecond), Protected: true,
-		State: liked.Locked, Description: "d", Location: "l", URL: "https://example.com/", ProfileImageURL: "p", Verified: true, PinnedPost: 5}
+	want := liked.User{
+		ID: 1<<63 - 1, Username: "Ada_L", Name: strings.Repeat("é", 50), CreatedAt: start.Add(time.Millisecond),
+		Protected: true, State: liked.Locked, Description: "d", Location: "l", URL: "https://example.com/",
+		ProfileImageURL: "p", Verified: true, PinnedPost: 5,
+	}
 	given := want
 	given.Metrics = liked.UserMetrics{Followers: 9, Following: 9, Posts: 9, Likes: 9} // ignored
 	t.ok(s.AddUser(t.ctx, given))

@@ -243,7 +243,9 @@ func (s repeats) SetLike(ctx context.Context, user liked.UserID, post liked.Post
 
 type unordered struct{ store.Store }
 
-func (s unordered) LikingUsers(ctx context.Context, viewer liked.UserID, post liked.PostID, from store.Cursor, max int) (store.Page[liked.User], error) {
+func (s unordered) LikingUsers(
+	ctx context.Context, viewer liked.UserID, post liked.PostID, from store.Cursor, max int,
+) (store.Page[liked.User], error) {
 	page, err := s.Store.LikingUsers(ctx, viewer, post, from, max)
 	slices.SortFunc(page.Items, func(a, b liked.User) int { return int(a.ID - b.ID) })
 	return page, err

@@ -440,5 +440,7 @@ func compare(t *T, restart int) {
 	}
 	t.end(s)
 	r := t.check(s)
-	same(t, "report", r, store.Report{Users: int64(len(m.users)), Posts: int64(len(m.posts)), Likes: int64(len(m.likes)), LogEntries: m.changes})
+	same(t, "report", r, store.Report{
+		Users: int64(len(m.users)), Posts: int64(len(m.posts)), Likes: int64(len(m.likes)), LogEntries: m.changes,
+	})
 }
