@@ -122,3 +122,70 @@ func TestMaxConnections(t *testing.T) {
 		}
 	}
 }
+
+// One connection carries likes, pages, what there is not, and then a stream, over TLS, too; it is the same to its client.
+func TestEverythingOverOneConnection(t *testing.T) {
+	t.Parallel()
+	cert, key, pool := certificate(t)
+	for name, test := range map[string]struct {
+		config server.Config
+		tls    *tls.Config
+	}{
+		"in the clear": {},
+		"over TLS":     {server.Config{TLSCert: cert, TLSKey: key}, &tls.Config{RootCAs: pool, ServerName: "127.0.0.1"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test.config.Seed = world()
+			srv, _ := start(t, test.config)
+			k := srv.Credentials()
+			u, post := k.Users[len(k.Users)-1], k.Posts[0].ID.String()
+			conn := dial(t, srv.URL())
+			if test.tls != nil {
+				conn = tls.Client(conn, test.tls)
+			}
+			answers := bufio.NewReader(conn)
+			hash := ""
+			call := func(method, path, token, body string, want int) *http.Response {
+				r, err := http.NewRequest(method, srv.URL()+path, strings.NewReader(body))
+				if err != nil {
+					t.Fatal(err)
+				}
+				r.Header.Set("Authorization", "Bearer "+token)
+				r.Header.Set("Content-Type", "application/json")
+				if err := r.Write(conn); err != nil {
+					t.Fatal(err)
+				}
+				resp, err := http.ReadResponse(answers, r)
+				if err != nil {
+					t.Fatalf("%s %s: %v", method, path, err)
+				}
+				if is := resp.Header.Get("X-Connection-Hash"); resp.StatusCode != want || is == "" || hash != "" && is != hash {
+					t.Errorf("%s %s: %s, connection %q; want %d, %q", method, path, resp.Status, is, want, hash)
+				}
+				hash = resp.Header.Get("X-Connection-Hash")
+				return resp
+			}
+			text := func(resp *http.Response) string {
+				defer resp.Body.Close()
+				body, err := io.ReadAll(resp.Body)
+				if err != nil || resp.ContentLength != int64(len(body)) {
+					t.Errorf("a body of %d bytes: %d, %v", resp.ContentLength, len(body), err)
+				}
+				return string(body)
+			}
+			likes := "/2/users/" + u.ID.String() + "/likes"
+			if body := text(call("POST", likes, u.AccessToken, `{"tweet_id":"`+post+`"}`, 200)); !strings.Contains(body, `"liked":true`) {
+				t.Errorf("a like: %s", body)
+			}
+			page := "/2/users/" + u.ID.String() + "/liked_tweets?max_results=5&tweet.fields=id%2Ctext"
+			if body := text(call("GET", page, u.AccessToken, "", 200)); !strings.Contains(body, post) {
+				t.Errorf("a page: %s", body)
+			}
+			text(call("GET", "/2/users/1/nothing", u.AccessToken, "", 404))
+			if resp := call("GET", "/2/likes/firehose/stream?partition=1", k.Apps[0].BearerToken, "", 200); resp.ContentLength != -1 {
+				t.Errorf("a stream has %d bytes", resp.ContentLength)
+			}
+		})
+	}
+}
