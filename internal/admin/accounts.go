@@ -137,7 +137,7 @@ func (h *Handler) hash(ctx context.Context, password *string) (string, error) {
 // an id of ours is tried more than once.
 func (h *Handler) add(ours bool, add func(id int64) error) (err error) {
 	for range 3 {
-		err = add(h.ids.Next(h.Now()))
+		err = add(h.Store.NewID(h.Now()))
 		if err == nil || !ours || liked.KindOf(err) != liked.Conflict {
 			break
 		}

@@ -38,7 +38,6 @@ type Options struct {
 // Handler answers the endpoints under /admin/. It lets everybody in: see Guard.
 type Handler struct {
 	Options
-	ids   liked.Snowflakes
 	likes likeWatch
 	mux   *http.ServeMux
 }

@@ -55,8 +55,7 @@ type API struct {
 	headers headers
 	mux     *http.ServeMux
 	methods []string // of all endpoints, in alphabetical order
-	ids     liked.Snowflakes
-	self    *fixed // the description of the API
+	self    *fixed   // the description of the API
 	streams streams
 }
 

@@ -90,7 +90,7 @@ func newWorldOn(t *testing.T, disk pebblestore.Options, change func(*api.Options
 	}
 	w := &world{t: t, store: st, tokens: map[string]string{}, apps: map[string]liked.AppID{}, signers: map[string]oauth1{}, seen: make(chan exchange.Exchange, 2000)}
 	w.auth, err = auth.New(auth.Options{
-		Store:   st,
+		Store:   &apart{Store: st},
 		BaseURL: func(r *http.Request) string { return "http://" + r.Host },
 		Now:     w.now,
 		Rand:    rand.Reader,
@@ -382,3 +382,11 @@ func (w *world) step(step string) string {
 	}
 	return strings.Join(slices.Concat(comments, lines[:dashes+1], got), "\n")
 }
+
+// apart is the store with identifiers of its own, so that those in a script do not depend on how many apps there are.
+type apart struct {
+	store.Store
+	ids liked.Snowflakes
+}
+
+func (s *apart) NewID(at time.Time) int64 { return s.ids.Next(at) }

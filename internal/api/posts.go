@@ -116,7 +116,7 @@ func (a *API) createPost(c *call) (any, error) {
 		return nil, a.invalid("", faults...)
 	}
 	for {
-		post.ID = liked.PostID(a.ids.Next(now))
+		post.ID = liked.PostID(a.Store.NewID(now))
 		err := a.Store.Publish(c.ctx, post)
 		if err == nil {
 			w := newWanted(nil, nil, nil, nil)

@@ -28,7 +28,7 @@ type Issuer struct {
 	store     store.Store
 	now       func() time.Time
 	seal      cipher.AEAD
-	ids       liked.Snowflakes
+	newID     func(time.Time) int64
 	passwords passwords
 
 	randMu sync.Mutex
@@ -39,13 +39,13 @@ type Issuer struct {
 // that rand need not be safe for concurrent use.
 func NewIssuer(st store.Store, key [32]byte, now func() time.Time, rand io.Reader) (*Issuer, error) {
 	seal, err := newSeal(key)
-	return &Issuer{store: st, now: now, seal: seal, rand: rand, passwords: newPasswords()}, err
+	return &Issuer{store: st, newID: st.NewID, now: now, seal: seal, rand: rand, passwords: newPasswords()}, err
 }
 
 // With returns an Issuer on the same store which takes its secrets and its time from elsewhere: it makes the same credentials
 // as another with the same bytes, time and calls.
 func (a *Issuer) With(rand io.Reader, now func() time.Time) *Issuer {
-	return &Issuer{store: a.store, now: now, seal: a.seal, rand: rand, passwords: a.passwords}
+	return &Issuer{store: a.store, newID: new(liked.Snowflakes).Next, now: now, seal: a.seal, rand: rand, passwords: a.passwords}
 }
 
 // AppSecrets is what an app is told once.
@@ -77,7 +77,7 @@ func (a *Issuer) NewApp(ctx context.Context, spec liked.App) (liked.App, AppSecr
 	given := app.ID != 0
 	for try := 1; ; try++ {
 		if !given {
-			app.ID = liked.AppID(a.ids.Next(a.now()))
+			app.ID = liked.AppID(a.newID(a.now()))
 		}
 		d := draw{a: a}
 		app.ClientID = base64.RawURLEncoding.EncodeToString([]byte(d.text(urlSafe, 20) + ":1:ci"))

@@ -467,7 +467,11 @@ func (s *Server) sweep(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			if err := s.store.Sweep(ctx, s.Now()); err != nil && ctx.Err() == nil {
+			held, err := s.store.Hold(ctx, []string{"sweep"}, 2*sweepEvery)
+			if err == nil && held[0] {
+				err = s.store.Sweep(ctx, s.Now())
+			}
+			if err != nil && ctx.Err() == nil {
 				s.Logger.Error("expired credentials could not be removed", "error", err)
 			}
 		}

@@ -12,6 +12,11 @@ type Leases interface {
 	// the store, and says for each of the names whether this server holds it. Invalid if ttl is not positive. A server that
 	// has lost touch with the store holds a name no longer than ttl after the call in which it last got it.
 	Hold(ctx context.Context, names []string, ttl time.Duration) (held []bool, err error)
+	// NewID returns an identifier in X's layout (liked.Snowflakes) for something that was made at the time given. This server
+	// gives it once, in rising order, and no other server on the store gives it: servers have numbers, which they hold.
+	// That it is taken nevertheless, by something that came with its identifier, is Conflict where it is added.
+	NewID(at time.Time) int64
+
 	// Release lets go of those of the names that this server holds.
 	Release(ctx context.Context, names []string) error
 }

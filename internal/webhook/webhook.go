@@ -112,7 +112,6 @@ func maxSubscriptions(t liked.Tier) int {
 type Hooks struct {
 	Options
 	transport *http.Transport
-	ids       liked.Snowflakes
 
 	changing sync.Mutex // held over every change, so that memory and store change in the same order
 
@@ -244,7 +243,7 @@ func (h *Hooks) Add(ctx context.Context, id liked.AppID, url string) (liked.Webh
 
 	h.changing.Lock()
 	defer h.changing.Unlock()
-	w.ID = liked.WebhookID(h.ids.Next(h.Now()))
+	w.ID = liked.WebhookID(h.Store.NewID(h.Now()))
 	if err := h.Store.AddWebhook(ctx, w, maxWebhooks(app.Tier)); err != nil {
 		return liked.Webhook{}, err
 	}
@@ -347,7 +346,7 @@ func (h *Hooks) Subscribe(ctx context.Context, s liked.Subscription) (liked.Subs
 	defer h.changing.Unlock()
 	s.CreatedAt = h.Now()
 	s.UpdatedAt = s.CreatedAt
-	s.ID = liked.SubscriptionID(h.ids.Next(s.CreatedAt))
+	s.ID = liked.SubscriptionID(h.Store.NewID(s.CreatedAt))
 	if err := h.Store.AddSubscription(ctx, s, maxSubscriptions(app.Tier)); err != nil {
 		return s, err
 	}
@@ -434,7 +433,7 @@ func (h *Hooks) Replay(ctx context.Context, app liked.AppID, id liked.WebhookID,
 		return r, &ChallengeError{Why: "the webhook is not valid: " + w.Why, Wrong: true}
 	}
 	r.CreatedAt = h.Now()
-	r.ID = h.ids.Next(r.CreatedAt)
+	r.ID = h.Store.NewID(r.CreatedAt)
 	busy := false
 	_, err = h.change(ctx, id, func(w *liked.Webhook) {
 		if busy = w.Replay.ID != 0; !busy {

@@ -19,6 +19,9 @@ func (s *Store) Hold(ctx context.Context, names []string, ttl time.Duration) ([]
 	return held, s.Release(ctx, names)
 }
 
+// NewID makes identifiers of worker 0, the only one.
+func (s *Store) NewID(at time.Time) int64 { return s.ids.Next(at) }
+
 func (s *Store) Release(ctx context.Context, _ []string) error {
 	err := s.enter(ctx)
 	if err == nil {

@@ -107,6 +107,7 @@ type Store struct {
 	filter            likeFilter
 
 	generations generations
+	ids         liked.Snowflakes
 	limits      limits
 	totals      totals
 	copies      copies
