@@ -190,6 +190,7 @@ type conn struct {
 	values, ctx context.Context
 	cancel      context.CancelFunc // ends ctx
 	rest        []byte             // read and not answered
+	due         time.Time          // until when the first request must have come; zero once it has
 
 	refreshed time.Time // when its deadlines were last set
 	request   request
@@ -209,6 +210,14 @@ func (c *conn) Read(p []byte) (int, error) {
 	n := copy(p, c.rest)
 	c.rest = c.rest[n:]
 	return n, nil
+}
+
+// SetReadDeadline is for net/http, which grants a first request all of its time, of which some has passed.
+func (c *conn) SetReadDeadline(t time.Time) error {
+	if !c.due.IsZero() {
+		t, c.due = c.due, time.Time{}
+	}
+	return c.Conn.SetReadDeadline(t)
 }
 
 // CloseWrite is for net/http, which lingers, too.
@@ -233,7 +242,8 @@ func (c *conn) serve() {
 func (c *conn) answerAll() (others net.Conn) {
 	var state *tls.ConnectionState
 	others = c
-	_ = c.Conn.SetDeadline(time.Now().Add(c.l.server.ReadHeaderTimeout))
+	c.due = time.Now().Add(c.l.server.ReadHeaderTimeout)
+	_ = c.Conn.SetDeadline(c.due)
 	if t, ok := c.Conn.(*tls.Conn); ok {
 		if c.l.closing.Load() {
 			return nil
@@ -244,7 +254,8 @@ func (c *conn) answerAll() (others net.Conn) {
 			return t // net/http gets the same error, and answers it
 		}
 		state, others = &s, tlsConn{c}
-		_ = c.Conn.SetReadDeadline(time.Now().Add(c.l.server.ReadHeaderTimeout))
+		c.due = time.Now().Add(c.l.server.ReadHeaderTimeout)
+		_ = c.Conn.SetReadDeadline(c.due)
 	}
 	c.request.init(c.ctx, c.Conn.RemoteAddr().String(), state)
 	c.response.conn, c.response.closing = c.Conn, &c.l.closing
@@ -286,7 +297,7 @@ func (c *conn) refresh() {
 	if now.Sub(c.refreshed) < refreshEvery {
 		return
 	}
-	c.refreshed = now
+	c.refreshed, c.due = now, time.Time{}
 	_ = c.Conn.SetReadDeadline(now.Add(c.l.server.IdleTimeout))
 	_ = c.Conn.SetWriteDeadline(now.Add(c.l.server.WriteTimeout))
 }

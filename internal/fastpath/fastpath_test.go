@@ -699,6 +699,40 @@ func TestTimeouts(t *testing.T) {
 	})
 }
 
+// A first request has no more time because it came in pieces: net/http gets what is left of it.
+func TestFirstRequestInPieces(t *testing.T) {
+	srv := &http.Server{ReadHeaderTimeout: time.Hour, IdleTimeout: time.Hour, WriteTimeout: time.Hour,
+		Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})}
+	for _, tt := range []struct {
+		name   string
+		pieces []string
+		first  bool
+	}{
+		{"the first request", []string{"POST"}, true},
+		{"the second one", []string{ask, "POST"}, false},
+	} {
+		p := &pretended{read: func(b []byte) (int, error) {
+			if len(tt.pieces) == 0 {
+				return 0, os.ErrDeadlineExceeded
+			}
+			n := copy(b, tt.pieces[0])
+			tt.pieces = tt.pieces[1:]
+			return n, nil
+		}}
+		c := &conn{Conn: p, l: New(srv, nil, func(string) bool { return true }), ctx: context.Background()}
+		others := c.answerAll()
+		latest, later := time.Now().Add(time.Hour), time.Now().Add(2*time.Hour)
+		_ = others.SetReadDeadline(later)
+		if got := p.readDeadline.Load().(time.Time); got.After(latest) == tt.first {
+			t.Errorf("%s: net/http waits until %s, at most an hour after the connection is %s", tt.name, got, latest)
+		}
+		_ = others.SetReadDeadline(later)
+		if got := p.readDeadline.Load().(time.Time); got != later {
+			t.Errorf("%s: the next deadline is %s, want %s", tt.name, got, later)
+		}
+	}
+}
+
 func BenchmarkRequests(b *testing.B) {
 	for _, name := range []string{"net/http", "plain"} {
 		b.Run(name, func(b *testing.B) {
@@ -786,14 +820,18 @@ func BenchmarkOwn(b *testing.B) {
 // pretended is a connection to nowhere.
 type pretended struct {
 	net.Conn
-	read func([]byte) (int, error)
+	read         func([]byte) (int, error)
+	readDeadline atomic.Value
 }
 
-func (p *pretended) Read(b []byte) (int, error)     { return p.read(b) }
-func (*pretended) Write(b []byte) (int, error)      { return len(b), nil }
-func (*pretended) RemoteAddr() net.Addr             { return &net.TCPAddr{} }
-func (*pretended) LocalAddr() net.Addr              { return &net.TCPAddr{} }
-func (*pretended) SetDeadline(time.Time) error      { return nil }
-func (*pretended) SetReadDeadline(time.Time) error  { return nil }
+func (p *pretended) Read(b []byte) (int, error) { return p.read(b) }
+func (*pretended) Write(b []byte) (int, error)  { return len(b), nil }
+func (*pretended) RemoteAddr() net.Addr         { return &net.TCPAddr{} }
+func (*pretended) LocalAddr() net.Addr          { return &net.TCPAddr{} }
+func (*pretended) SetDeadline(time.Time) error  { return nil }
+func (p *pretended) SetReadDeadline(t time.Time) error {
+	p.readDeadline.Store(t)
+	return nil
+}
 func (*pretended) SetWriteDeadline(time.Time) error { return nil }
 func (*pretended) Close() error                     { return nil }
