@@ -10,9 +10,7 @@
 package likedtest
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -135,33 +133,11 @@ func (b bearer) RoundTrip(r *http.Request) (*http.Response, error) {
 //
 //	err := srv.Admin("PATCH", "/admin/users/alice", map[string]any{"state": "locked"}, nil)
 func (s *Server) Admin(method, path string, in, out any) error {
-	var body bytes.Buffer
-	if in != nil {
-		if err := json.NewEncoder(&body).Encode(in); err != nil {
-			return err
-		}
+	c := admin.Client{URL: s.AdminURL, Token: s.AdminToken, Transport: s.client.Transport}
+	if err := c.Call(context.Background(), method, path, in, out); err != nil {
+		return fmt.Errorf("%s %s: %w", method, path, err)
 	}
-	r, err := http.NewRequest(method, s.AdminURL+path, &body)
-	if err != nil {
-		return err
-	}
-	resp, err := (&http.Client{Transport: bearer{s.AdminToken, s.client.Transport}}).Do(r)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	d := json.NewDecoder(resp.Body)
-	if resp.StatusCode >= 300 {
-		var f admin.Failure
-		if err := d.Decode(&f); err != nil {
-			return fmt.Errorf("%s %s: %s", method, path, resp.Status)
-		}
-		return fmt.Errorf("%s %s: %s: %s", method, path, resp.Status, f.Error)
-	}
-	if out == nil {
-		return nil
-	}
-	return d.Decode(out)
+	return nil
 }
 
 // check fails if the store contradicts itself.

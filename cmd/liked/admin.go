@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -12,8 +11,9 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"sync"
 	"syscall"
+	"text/tabwriter"
+	"time"
 
 	"liked/internal/admin"
 	"liked/internal/server"
@@ -46,49 +46,35 @@ func (o *Operator) check() error {
 	return errors.Join(errs...)
 }
 
-// operator is the operator's side of a server, or of a data directory that no server has open.
-type operator struct {
-	ctx   context.Context
-	base  string
-	token string
-	http.RoundTripper
-	close func() error
-}
-
-// connect finds the server. A data directory that is missing is made if the command can start with an empty one.
-func (o *Operator) connect(ctx context.Context, mayMake bool) (*operator, error) {
+// connect finds the server, or opens the data directory if none runs on it. A directory that is missing is made if the command can
+// start with an empty one.
+func (o *Operator) connect(ctx context.Context, mayMake bool) (c *admin.Client, close func() error, err error) {
+	transport := &http.Transport{Proxy: http.ProxyFromEnvironment}
+	close = func() error { transport.CloseIdleConnections(); return nil }
 	if o.AdminURL != "" {
-		return newOperator(ctx, strings.TrimSuffix(o.AdminURL, "/"), o.AdminToken), nil
+		return &admin.Client{URL: strings.TrimSuffix(o.AdminURL, "/"), Token: o.AdminToken, Transport: transport}, close, nil
 	}
 	access, err := server.ReadAdminAccess(o.Data)
 	switch {
 	case err == nil:
-		a := newOperator(ctx, access.URL, access.Token)
-		err := a.call(http.MethodGet, "/admin/users?max=1", nil, nil)
+		c := &admin.Client{URL: access.URL, Token: access.Token, Transport: transport}
+		err := c.Call(ctx, "GET", "/admin/users?max=1", nil, nil)
 		if err == nil {
-			return a, nil
+			return c, close, nil
 		}
-		_ = a.close()
-		// A server that was killed leaves the file behind, and its port may by now be somebody else's.
-		if _, answered := errors.AsType[*refusal](err); !answered && !unreachable(err) {
-			return nil, err
+		_ = close()
+		// A server that was killed leaves the file behind, and another program may listen at its port by now.
+		if _, answered := errors.AsType[*admin.Refusal](err); !answered && !unreachable(err) {
+			return nil, nil, err
 		}
 	case !errors.Is(err, fs.ErrNotExist):
-		return nil, err
+		return nil, nil, err
 	}
 	if !mayMake && !server.HasData(o.Data) {
-		return nil, fmt.Errorf("there is no data in %s: check the path, or start `liked serve --data %s` once", o.Data, o.Data)
+		return nil, nil, fmt.Errorf("there is no data in %s: check the path, or start `liked serve --data %s` once", o.Data, o.Data)
 	}
-	handler, closeStore, err := server.Offline(o.Data)
-	if err != nil {
-		return nil, err
-	}
-	return &operator{ctx: ctx, base: "http://offline", RoundTripper: inProcess{handler}, close: closeStore}, nil
-}
-
-func newOperator(ctx context.Context, base, token string) *operator {
-	t := &http.Transport{Proxy: http.ProxyFromEnvironment}
-	return &operator{ctx: ctx, base: base, token: token, RoundTripper: t, close: func() error { t.CloseIdleConnections(); return nil }}
+	handler, close, err := server.LocalAdmin(o.Data)
+	return &admin.Client{URL: "http://local", Transport: admin.InProcess{Handler: handler}}, close, err
 }
 
 func unreachable(err error) bool {
@@ -97,123 +83,117 @@ func unreachable(err error) bool {
 		errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET)
 }
 
-// refusal is an answer that is no success.
-type refusal struct {
-	status int
-	msg    string
+// with calls do with a client that is good until it returns.
+func (o *Operator) with(e *env, mayMake bool, do func(*admin.Client) error) error {
+	c, close, err := o.connect(e.ctx, mayMake)
+	if err != nil {
+		return err
+	}
+	return errors.Join(do(c), close())
 }
 
-func (r *refusal) Error() string { return r.msg }
+// Answer is what commands have in common that call the operator's side and print its answer. Their fields that have a JSON name are
+// the body of the request, so that what a flag may say is judged in one place, the server.
+type Answer struct {
+	Output
+	Operator
+}
 
-// call sends in as JSON (nil: no body) and reads the answer into out (nil: it is of no interest).
-func (a *operator) call(method, path string, in, out any) error {
-	var body []byte
-	if in != nil {
-		var err error
-		if body, err = json.Marshal(in); err != nil {
-			return err
+// Output is how a command answers.
+type Output struct {
+	JSON bool `json:"-" help:"Answer with one JSON object a line."`
+}
+
+// print writes v as JSON, or as lines of name and value, but for those without a value.
+func (o Output) print(w io.Writer, v any, lines [][2]string) error {
+	if o.JSON {
+		return json.NewEncoder(w).Encode(v)
+	}
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, l := range lines {
+		if l[1] != "" {
+			fmt.Fprintf(t, "%s\t%s\n", l[0], l[1])
 		}
 	}
-	resp, err := a.send(method, path, body)
-	if err != nil {
-		return err
+	return t.Flush()
+}
+
+// request is one call of the operator's side.
+type request struct {
+	method, path string
+	body         any  // nil: none
+	mayMake      bool // the command can start with an empty data directory
+}
+
+// at is the path of something, with what people type escaped.
+func at(parts ...string) string {
+	path := "/admin"
+	for _, p := range parts {
+		path += "/" + url.PathEscape(p)
 	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	if err != nil {
-		return fmt.Errorf("server at %s: %w", a.base, err)
-	}
-	if out == nil {
+	return path
+}
+
+// show calls, and prints the answer.
+func show[T any](e *env, c *Answer, r request, lines func(T) [][2]string) error {
+	return c.with(e, r.mayMake, func(a *admin.Client) error {
+		var v T
+		if err := a.Call(e.ctx, r.method, r.path, r.body, &v); err != nil {
+			return err
+		}
+		return c.print(e.stdout, v, lines(v))
+	})
+}
+
+// list prints every item of every page, as JSON or as a row of a table. items returns those of a page, and the path of the next one,
+// "" at the end.
+func list[Page, Item any](e *env, c *Answer, path, header string, items func(Page) ([]Item, string), row func(Item) []any) error {
+	return c.with(e, false, func(a *admin.Client) error {
+		t := tabwriter.NewWriter(e.stdout, 0, 0, 2, ' ', 0)
+		if !c.JSON {
+			fmt.Fprintln(t, header)
+		}
+		for path != "" {
+			var page Page
+			if err := a.Call(e.ctx, "GET", path, nil, &page); err != nil {
+				return err
+			}
+			var some []Item
+			some, path = items(page)
+			for _, item := range some {
+				if c.JSON {
+					if err := json.NewEncoder(e.stdout).Encode(item); err != nil {
+						return err
+					}
+					continue
+				}
+				for i, v := range row(item) {
+					if i > 0 {
+						fmt.Fprint(t, "\t")
+					}
+					fmt.Fprint(t, v)
+				}
+				fmt.Fprintln(t)
+			}
+			if err := t.Flush(); err != nil {
+				return err
+			}
+		}
 		return nil
-	}
-	if err := json.Unmarshal(text, out); err != nil {
-		return fmt.Errorf("server at %s: %w", a.base, err)
+	})
+}
+
+// do calls where there is nothing to print.
+func (o *Operator) do(e *env, r request) error {
+	return o.with(e, false, func(a *admin.Client) error { return a.Call(e.ctx, r.method, r.path, r.body, nil) })
+}
+
+func when(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+
+// missing is a mistake if the flag has no value.
+func missing(flag, value, what string) error {
+	if value == "" {
+		return fmt.Errorf("%s: missing; give %s", flag, what)
 	}
 	return nil
-}
-
-// send sends a body (nil: none) and returns the answer, if it is a success. The body of the answer must be closed.
-func (a *operator) send(method, path string, body []byte) (*http.Response, error) {
-	r, err := http.NewRequestWithContext(a.ctx, method, a.base+path, nil)
-	if err != nil {
-		return nil, err
-	}
-	if body != nil {
-		r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
-	}
-	r.Header.Set("Authorization", "Bearer "+a.token)
-	r.Header.Set("Content-Type", "application/json")
-	resp, err := a.RoundTrip(r)
-	if err != nil {
-		return nil, fmt.Errorf("server at %s: %w", a.base, err)
-	}
-	if resp.StatusCode < 300 {
-		return resp, nil
-	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	if err != nil {
-		return nil, fmt.Errorf("server at %s: %w", a.base, err)
-	}
-	var f admin.Failure
-	if json.Unmarshal(text, &f) != nil || f.Error == "" {
-		return nil, &refusal{resp.StatusCode, fmt.Sprintf("server at %s: %s: is this the admin listener?", a.base, resp.Status)}
-	}
-	return nil, &refusal{resp.StatusCode, f.Error}
-}
-
-// inProcess is a connection to a handler in the same process.
-type inProcess struct{ handler http.Handler }
-
-func (p inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
-	if r.Body == nil {
-		r.Body = http.NoBody
-	}
-	reader, writer := io.Pipe()
-	w := &answer{header: make(http.Header), status: http.StatusOK, body: writer, started: make(chan struct{})}
-	go func() {
-		err := io.ErrUnexpectedEOF // of a handler that panics, as over a network
-		defer func() {
-			if p := recover(); p != nil && p != http.ErrAbortHandler {
-				panic(p)
-			}
-			w.start()
-			_ = writer.CloseWithError(err)
-		}()
-		p.handler.ServeHTTP(w, r)
-		err = nil
-	}()
-	<-w.started
-	return &http.Response{StatusCode: w.status, Status: http.StatusText(w.status), Header: w.header, Body: reader, Request: r}, nil
-}
-
-// answer passes the body on as it is written.
-type answer struct {
-	header  http.Header
-	status  int
-	body    io.Writer
-	started chan struct{} // closed once header and status are final
-	once    sync.Once
-}
-
-func (a *answer) start()              { a.once.Do(func() { close(a.started) }) }
-func (a *answer) Header() http.Header { return a.header }
-
-func (a *answer) WriteHeader(status int) {
-	a.status = status
-	a.start()
-}
-
-func (a *answer) Write(b []byte) (int, error) {
-	a.start()
-	return a.body.Write(b)
-}
-
-// with connects, does, and lets go.
-func (o *Operator) with(e *env, mayMake bool, do func(*operator) error) error {
-	a, err := o.connect(e.ctx, mayMake)
-	if err != nil {
-		return err
-	}
-	return errors.Join(do(a), a.close())
 }

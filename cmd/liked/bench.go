@@ -20,47 +20,31 @@ type benchCmds struct {
 	Floor   benchFloorCmd   `cmd:"" hidden:"" help:"Be the floor: answer what standard input says until it ends."`
 }
 
-func (benchCmds) Help() string {
-	return `"liked bench" alone is "liked bench run".`
-}
-
 // benchCmd measures a running server against floors in turns of one run, because a ratio holds on a noisy machine where a
 // figure alone does not.
 type benchCmd struct {
 	Credentials string        `required:"" type:"existingfile" help:"The file that 'liked dev --credentials' wrote."`
 	Connections int           `default:"128" help:"Clients, each with a connection of its own."`
-	Rate        float64       `placeholder:"N" help:"Calls that are due in a second, answered or not; latencies count from then. Without it each client calls again once it was answered."`
+	Rate        float64       `placeholder:"N"`
 	Duration    time.Duration `default:"5s" help:"How long a turn takes."`
 	WarmUp      time.Duration `default:"2s" help:"How long each is called before the first turn."`
 	Turns       int           `default:"3" help:"Turns of each; medians over them are reported, with the least and the most."`
 	Mix         string        `default:"like=100" help:"Percentages of like, unlike, liked_tweets and liking_users."`
-	Zipf        float64       `default:"1.1" help:"How unequal the posts are: exponent of the Zipf distribution from which they are drawn, above 1."`
+	Zipf        float64       `default:"1.1"`
 	Spread      bool          `help:"Each post is as likely as any other."`
 	Hot         bool          `help:"One post gets all calls, another one in each turn."`
 	OAuth1      bool          `name:"oauth1" help:"Sign with OAuth 1.0a. The floor is called with bearer tokens all the same."`
-	Floor       bool          `default:"true" negatable:"" help:"The floor, which is a bare server; without it there is load on the server alone, as for a profile."`
-	Disk        string        `type:"existingdir" placeholder:"DIR" help:"Directory on the server's disk: measures a loop of fdatasync and pebble's own commits there, too."`
+	Floor       bool          `default:"true" negatable:""`
+	Disk        string        `type:"existingdir" placeholder:"DIR"`
 	HTML        string        `name:"html" placeholder:"FILE" help:"Write a report with plots."`
 	JSON        bool          `name:"json" help:"Print one JSON object; latencies are in microseconds."`
-}
-
-func (benchCmd) Help() string {
-	return `The server must let through what it is sent, and keep it on a disk to be measured whole:
-
-  liked dev --data /tmp/bench --users 50000 --posts 10000 --rate-limits off --credentials /tmp/bench.json
-  liked bench --credentials /tmp/bench.json --connections 32
-  liked bench run --credentials /tmp/bench.json --rate 5000 --mix like=70,unlike=10,liked_tweets=10,liking_users=10
-  liked bench --credentials /tmp/bench.json --json >before.json
-  liked bench compare before.json after.json
-
-The floor is a bare net/http server that answers the same bytes without storing anything. Answers other than 200 are
-counted by status and make the exit status 1. docs/performance.md says what the figures mean.`
 }
 
 func (c *benchCmd) check() error {
 	var errs []error
 	if c.Connections < 1 || c.Turns < 1 || c.Duration <= 0 || c.WarmUp < 0 || c.Rate < 0 {
-		errs = append(errs, errors.New("bench: --connections and --turns start at 1, --duration is positive, --warm-up and --rate are not negative"))
+		errs = append(errs, errors.New("bench: --connections and --turns start at 1, --duration is positive, "+
+			"--warm-up and --rate are not negative"))
 	}
 	if c.Zipf <= 1 {
 		errs = append(errs, fmt.Errorf("zipf: %g is not above 1; --spread makes all posts equal", c.Zipf))
@@ -177,14 +161,6 @@ type benchCompareCmd struct {
 	JSON   bool   `name:"json" help:"Print one JSON array."`
 }
 
-func (benchCompareCmd) Help() string {
-	return `It prints each figure of both runs with its spread over the turns, and how many times the later is the earlier: the
-median, and the least and the most that the turns allow. Spreads that touch are within the noise. On a machine with
-other work compare the share of the floor, which was measured in the same minutes.
-
-  liked bench compare before.json after.json`
-}
-
 func (c *benchCompareCmd) Run(e *env) error {
 	before, err := bench.ReadRun(c.Before)
 	if err != nil {
@@ -210,12 +186,6 @@ type benchFillCmd struct {
 	Likes       int    `default:"1000000" help:"How many likes, at most one for each user and post."`
 }
 
-func (benchFillCmd) Help() string {
-	return `Example:
-
-  liked bench fill --credentials creds.json --likes 100000000 | liked import - --data DIR`
-}
-
 func (c *benchFillCmd) Run(e *env) error {
 	world, err := bench.ReadWorld(c.Credentials)
 	if err != nil {
@@ -225,20 +195,12 @@ func (c *benchFillCmd) Run(e *env) error {
 }
 
 type benchGoalsCmd struct {
-	Dir   string `type:"existingdir" placeholder:"DIR" help:"Where the stores are made, on the disk to be measured; they are removed in the end. Default: the system's directory for temporary files."`
+	Dir   string `type:"existingdir" placeholder:"DIR"`
 	Likes int    `default:"10000000" help:"Likes in the larger store; the smaller has 1,000,000."`
 	Keep  string `type:"existingdir" placeholder:"DIR" help:"Where the larger store stays, for other runs, which do not fill it again."`
 	Turns int    `default:"15" help:"Turns of a second each."`
 	Short bool   `help:"A world and turns so small that the figures mean little: to see that everything can be measured."`
 	JSON  bool   `name:"json" help:"Print one JSON object, with every run."`
-}
-
-func (benchGoalsCmd) Help() string {
-	return `It takes about a quarter of an hour and 2 GB of disk, with --short half a minute. Goals that are missed are
-printed as such and are no failure; calls that failed are. docs/performance.md says what each figure means.
-
-  liked bench goals
-  liked bench goals --likes 100000000 --keep /var/tmp`
 }
 
 func (c *benchGoalsCmd) check() error {
@@ -258,8 +220,8 @@ func (c *benchGoalsCmd) Run(e *env) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	s := bench.Suite{Liked: self, Dir: dir, Users: 10_000, Posts: 10_000, Small: 1_000_000, Large: c.Likes, Kept: c.Keep, Floor: startFloor, Progress: e.stderr,
-		Plan: bench.Plan{Duration: time.Second, WarmUp: 2 * time.Second, Turns: c.Turns, Progress: e.stderr}}
+	s := bench.Suite{Liked: self, Dir: dir, Users: 10_000, Posts: 10_000, Small: 1_000_000, Large: c.Likes, Kept: c.Keep,
+		Floor: startFloor, Progress: e.stderr, Plan: bench.Plan{Duration: time.Second, WarmUp: 2 * time.Second, Turns: c.Turns, Progress: e.stderr}}
 	if c.Short {
 		s.Users, s.Posts, s.Small, s.Large = 2000, 1000, 20_000, 100_000
 		s.Plan.Duration, s.Plan.WarmUp, s.Plan.Turns = 300*time.Millisecond, 200*time.Millisecond, 2

@@ -17,17 +17,6 @@ type envCmd struct {
 	Postman bool `help:"Write an environment for Postman instead."`
 }
 
-func (*envCmd) Help() string {
-	return `Examples:
-
-  eval "$(liked env creds.json)"
-  eval "$(liked env creds.json --user bob)"; echo $X_ACCESS_TOKEN
-  liked env creds.json --postman >liked.postman_environment.json
-
-The names start with X_, and X_API_URL is the server. TWITTER_API_BASE_PATH and API_BASE_URL are the same for X's Java SDK
-and for xurl, which read them. LIKED_ADMIN_URL and LIKED_ADMIN_TOKEN let "liked user list" and its like find the server.`
-}
-
 func (c *envCmd) Run(e *env) error {
 	in := e.stdin
 	if c.File != "-" {
@@ -86,8 +75,6 @@ func (c *envCmd) Run(e *env) error {
 func quoted(text string) string { return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'" }
 
 type versionCmd struct{}
-
-func (*versionCmd) Help() string { return "Example:\n\n  liked version" }
 
 func (*versionCmd) Run(e *env) error {
 	version, revision := "(unknown)", ""

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"cmp"
+	_ "embed"
 	"encoding"
 	"errors"
 	"fmt"
@@ -102,6 +104,7 @@ func parse(args, environ []string, stdout io.Writer) (command, error) {
 		if err != nil {
 			return nil, err // the grammar is wrong
 		}
+		explain(parser.Model.Node)
 		ctx, err := parser.Parse(args)
 		if helped {
 			return nil, nil
@@ -135,13 +138,35 @@ func parse(args, environ []string, stdout io.Writer) (command, error) {
 	}
 }
 
+// help has the texts that are too long to stand in the grammar: those of commands, by name, and of flags.
+//
+//go:embed help.txt
+var help string
+
+var texts = func() map[string]string {
+	texts := make(map[string]string)
+	for _, section := range strings.Split("\n"+help, "\n# ")[1:] {
+		name, text, _ := strings.Cut(section, "\n")
+		texts[name] = strings.TrimSpace(text)
+	}
+	return texts
+}()
+
+// explain gives the commands their texts.
+func explain(n *kong.Node) {
+	n.Detail = texts[n.Path()]
+	for _, child := range n.Children {
+		explain(child)
+	}
+}
+
 // describe is the help of a flag or argument: what it is, its default where the form of the flag does not show it, and
 // its variable.
 func describe(v *kong.Value) string {
 	if v.Flag == nil || v.Name == "help" {
 		return v.Help
 	}
-	text := v.Help
+	text := cmp.Or(v.Help, texts["--"+v.Name])
 	if v.HasDefault && v.Tag.PlaceHolder != "" {
 		text += " Default: " + v.Default + "."
 	}

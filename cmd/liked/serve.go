@@ -19,22 +19,22 @@ import (
 // Serving is what `liked dev` and `liked serve` have in common.
 type Serving struct {
 	Listen         string        `default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Where the API listens; port 0 picks a free one."`
-	AdminListen    string        `default:"127.0.0.1:8081" placeholder:"HOST:PORT" help:"Where probes, metrics and /admin/ listen, in plain HTTP; keep it on loopback."`
-	AdminTokenFile string        `placeholder:"FILE" help:"File with the token that guards /admin/ and /debug/pprof/; without it a random one."`
+	AdminListen    string        `default:"127.0.0.1:8081" placeholder:"HOST:PORT"`
+	AdminTokenFile string        `placeholder:"FILE"`
 	TLSCert        string        `placeholder:"FILE" help:"Certificate chain (PEM), with which the API speaks HTTPS."`
 	TLSKey         string        `placeholder:"FILE" help:"Key of the certificate (PEM)."`
 	PublicURL      string        `placeholder:"URL" help:"How clients reach the API, as scheme://host[:port]; OAuth 1.0a signatures cover it."`
-	TrustedProxy   []string      `placeholder:"CIDR" help:"Address or network whose X-Forwarded-Proto and -Host are believed; may be repeated."`
+	TrustedProxy   []string      `placeholder:"CIDR"`
 	Profile        string        `default:"2024" placeholder:"YEAR" help:"The year whose X is spoken: 2024 or 2026."`
-	PrivateLikes   *bool         `negatable:"" help:"Only the author sees who liked a post, only you what you liked. Default: as the profile, which is yes in 2026 and no in 2024."`
-	HomePage       bool          `default:"true" negatable:"" help:"The page at /, which shows everybody the numbers of the server and posts that everybody may see."`
-	RateLimits     string        `placeholder:"off|FILE" help:"No rate limits, or a JSON file with exceptions by operationId, as in {\"usersIdLike\":{\"user_15m\":5}}."`
+	PrivateLikes   *bool         `negatable:""`
+	HomePage       bool          `default:"true" negatable:""`
+	RateLimits     string        `placeholder:"off|FILE"`
 	DailyLimits    bool          `default:"true" negatable:"" help:"The limits per 24 hours, beside those per 15 minutes."`
-	MaxConnections int           `default:"10000" placeholder:"N" help:"How many connections to the API there may be at a time; one more is refused with 503."`
-	Cache          int           `placeholder:"MIB" help:"MiB of memory for what was read from the disk. Default: 512 with --data, otherwise 128."`
+	MaxConnections int           `default:"10000" placeholder:"N"`
+	Cache          int           `placeholder:"MIB"`
 	Grace          time.Duration `default:"10s" help:"How long requests under way may take to end after SIGTERM."`
 	LogFormat      string        `default:"${log_format}" placeholder:"text|json" help:"Form of the log on standard error: text or json."`
-	LogLevel       slog.Level    `default:"info" placeholder:"LEVEL" help:"Least level that is logged: debug, info, warn or error. Requests are info."`
+	LogLevel       slog.Level    `default:"info" placeholder:"LEVEL"`
 }
 
 // config reads the files that the flags name, and returns every mistake beside what could be read.
@@ -113,19 +113,8 @@ func untilReady(ctx context.Context, adminURL string) error {
 type serveCmd struct {
 	Data            string        `placeholder:"DIR" help:"Directory that holds everything; made if missing. Required."`
 	TokenLifetime   time.Duration `default:"2h" help:"Lifetime of access tokens."`
-	PrivateWebhooks bool          `help:"Webhooks may be http, have a port and lead to loopback and private addresses: who registers one reaches what this machine can."`
+	PrivateWebhooks bool
 	Serving
-}
-
-func (*serveCmd) Help() string {
-	return `Examples:
-
-  liked serve --data /var/lib/liked
-  liked serve --data DIR --listen :443 --tls-cert cert.pem --tls-key key.pem
-
-A like that was answered survives a crash and a power cut. SIGTERM lets requests under way end, then stops with
-status 0; a second one ends at once. While it runs, DIR/admin.json tells the other commands how to reach it, so that
-"liked user add --data DIR" works on a running server and on a stopped one.`
 }
 
 func (c *serveCmd) config() (server.Config, error) {
@@ -155,27 +144,10 @@ type devCmd struct {
 	Credentials   string         `placeholder:"FILE" help:"Write what is printed, as JSON, once the server answers."`
 	Users         int            `default:"7" help:"How many users: seven have names, more are generated."`
 	Posts         int            `default:"8" help:"How many posts, likewise."`
-	Seed          *uint64        `placeholder:"N" help:"The same number makes the same world, tokens included; 0 is random. Default: 1 in memory on loopback, otherwise 0."`
-	TokenLifetime *time.Duration `placeholder:"DURATION" help:"Lifetime of access tokens. Default: 2h as on X, and 720h for those that the world starts with."`
-	AutoConsent   string         `placeholder:"USER" help:"Answer every authorize link at once, as if this user (by username) had signed in and consented."`
+	Seed          *uint64        `placeholder:"N"`
+	TokenLifetime *time.Duration `placeholder:"DURATION"`
+	AutoConsent   string         `placeholder:"USER"`
 	Serving
-}
-
-func (*devCmd) Help() string {
-	return `Examples:
-
-  liked dev
-  liked dev --credentials creds.json --rate-limits off
-  liked dev --data ./world --listen 127.0.0.1:0
-  liked dev --auto-consent alice
-
-It needs no network and no files. The world has the users and posts of X's own documentation, a confidential and a
-public app, and for each user an OAuth 2.0 and an OAuth 1.0a token of the first app. A refusal says why in a header,
-x-liked-explain.
-
-The default seed makes the same tokens on every machine, so that scripts and documentation can hold them. That is
-harmless where only this machine can connect and nothing is kept; with --data, or on another address, they are random
-unless you ask for a seed.`
 }
 
 // seed picks the seed: a world whose tokens everybody can know must neither be reachable nor last.

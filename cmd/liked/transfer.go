@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
-	"net/url"
 	"os"
 	"path/filepath"
 	"time"
@@ -25,19 +23,9 @@ type exportCmd struct {
 	Operator
 }
 
-func (*exportCmd) Help() string {
-	return `Examples:
-
-  liked export world.ndjson --data DIR
-  liked export --data DIR | grep '"type":"like"' | wc -l
-
-It writes users, posts, blocks, follows and likes as they are at one moment, one JSON object a line, on a running server
-too. Apps, tokens and passwords are not part of it. "liked import" reads it.`
-}
-
 func (c *exportCmd) Run(e *env) error {
-	return c.with(e, false, func(a *operator) error {
-		resp, err := a.send(http.MethodGet, "/admin/export", nil)
+	return c.with(e, false, func(a *admin.Client) error {
+		resp, err := a.Send(e.ctx, "GET", at("export"), nil)
 		if err != nil {
 			return err
 		}
@@ -64,27 +52,13 @@ func (c *exportCmd) Run(e *env) error {
 
 type importCmd struct {
 	Files   []string `arg:"" help:"Files to import; - is standard input, which must hold records."`
-	User    string   `placeholder:"USER" help:"Whose likes an archive holds: the id or username of a user who is here. Needed where the archive does not tell."`
+	User    string   `placeholder:"USER" help:"Whose likes an archive holds, by id or username; needed if the archive does not tell."`
 	SkipBad bool     `help:"Leave out what cannot be imported, instead of stopping at it."`
-	Output
-	Operator
-}
-
-func (*importCmd) Help() string {
-	return `Examples:
-
-  liked import world.ndjson --data DIR
-  liked export --data OLD | liked import - --data NEW
-  liked import twitter-2024.zip --data DIR
-  liked import likes.json --user alice --data DIR
-
-It reads what "liked export" writes, the archives that X and Mastodon give to their people, or like.js and likes.json in
-them, and app.bsky.feed.like records of Bluesky as JSON. What is there already stays as it is, so that after an
-interruption the same command goes on. docs/import.md has the formats.`
+	Answer
 }
 
 func (c *importCmd) Run(e *env) error {
-	return c.with(e, true, func(a *operator) error {
+	return c.with(e, true, func(a *admin.Client) error {
 		var total admin.Imported
 		for _, file := range c.Files {
 			i := importer{c: c, e: e, a: a, file: file}
@@ -113,7 +87,7 @@ func (c *importCmd) report(e *env, total admin.Imported) error {
 type importer struct {
 	c        *importCmd
 	e        *env
-	a        *operator
+	a        *admin.Client
 	file     string
 	progress *progress
 	done     admin.Imported
@@ -183,7 +157,7 @@ func (i *importer) archive(likes *archive.Likes) error {
 	switch {
 	case i.c.User != "":
 		var u admin.User
-		if err := i.a.call(http.MethodGet, "/admin/users/"+url.PathEscape(i.c.User), nil, &u); err != nil {
+		if err := i.a.Call(i.e.ctx, "GET", at("users", i.c.User), nil, &u); err != nil {
 			return fmt.Errorf("user: %w", err)
 		}
 		user = u.ID
@@ -238,18 +212,13 @@ func (i *importer) send(lines int64) error {
 	if len(i.piece) == 0 {
 		return nil
 	}
-	path := "/admin/import"
+	path := at("import")
 	if i.c.SkipBad {
 		path += "?skip_bad=true"
 	}
-	resp, err := i.a.send(http.MethodPost, path, i.piece)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
 	var got admin.Imported
-	if err := json.NewDecoder(resp.Body).Decode(&got); err != nil {
-		return fmt.Errorf("server at %s: %w", i.a.base, err)
+	if err := i.a.Call(i.e.ctx, "POST", path, i.piece, &got); err != nil {
+		return err
 	}
 	i.done.Added += got.Added
 	i.done.Kept += got.Kept

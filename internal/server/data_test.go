@@ -192,7 +192,7 @@ func TestSealKeyFlipped(t *testing.T) {
 		}
 	}
 
-	admin, done, err := server.Offline(data)
+	admin, done, err := server.LocalAdmin(data)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -103,7 +103,7 @@ func TestWebhooks(t *testing.T) {
 	if err := stop(); err != nil {
 		t.Fatal(err)
 	}
-	offline, closeStore, err := server.Offline(c.Data)
+	offline, closeStore, err := server.LocalAdmin(c.Data)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,10 +15,10 @@ import (
 	"liked/internal/webhook"
 )
 
-// Offline returns the handler of /admin/ for a data directory that no server has open; the directory is made if it is
+// LocalAdmin returns the handler of /admin/ for a data directory that no server has open; the directory is made if it is
 // missing. It asks for no token: who can open the directory may do everything. Where the key is not the one that sealed
 // the secrets in the store, it answers what needs none: a backup, an export and a check. close must be called.
-func Offline(dir string) (h http.Handler, close func() error, err error) {
+func LocalAdmin(dir string) (h http.Handler, close func() error, err error) {
 	logger := slog.New(slog.DiscardHandler)
 	files, err := newFileBudget(openFiles(), 0)
 	if err != nil {

@@ -1,0 +1,207 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"liked/internal/admin"
+)
+
+// UserFields is what can be said about a user, new or old.
+type UserFields struct {
+	Name            *string `json:"name,omitempty" help:"Display name, 1 to 50 characters."`
+	State           *string `json:"state,omitempty" placeholder:"STATE" help:"active, locked, suspended or deactivated."`
+	Protected       *bool   `json:"protected,omitempty" negatable:"" help:"Only followers see the posts."`
+	Verified        *bool   `json:"verified,omitempty" negatable:"" help:"Has a badge."`
+	Description     *string `json:"description,omitempty" placeholder:"TEXT" help:"What the profile says."`
+	Location        *string `json:"location,omitempty" placeholder:"TEXT" help:"Where the profile says it is."`
+	URL             *string `json:"url,omitempty" placeholder:"URL" help:"Link of the profile."`
+	ProfileImageURL *string `json:"profile_image_url,omitempty" placeholder:"URL" help:"Picture of the profile."`
+}
+
+// Password is how a password is given: never on the command line, where lists of processes show it.
+type Password struct {
+	PasswordFile string  `json:"-" placeholder:"FILE"`
+	Text         *string `json:"password,omitempty" kong:"-"`
+}
+
+// read reads the file, if one is given.
+func (p *Password) read(stdin io.Reader) error {
+	if p.PasswordFile == "" {
+		return nil
+	}
+	in := stdin
+	if p.PasswordFile != "-" {
+		f, err := os.Open(p.PasswordFile)
+		if err != nil {
+			return fmt.Errorf("password-file: %w", err)
+		}
+		defer f.Close()
+		in = f
+	}
+	text, err := io.ReadAll(io.LimitReader(in, 4096)) // more than the longest password
+	if err != nil {
+		return fmt.Errorf("password-file: %w", err)
+	}
+	password := strings.TrimSuffix(strings.TrimSuffix(string(text), "\n"), "\r")
+	p.Text = &password
+	return nil
+}
+
+type userAddCmd struct {
+	Username string `arg:"" json:"username" help:"1 to 15 of A-Z a-z 0-9 _."`
+	ID       string `json:"id,omitempty" help:"Its id; without it the server picks one."`
+	UserFields
+	Password
+	Answer
+}
+
+func (c *userAddCmd) Run(e *env) error {
+	if err := c.Password.read(e.stdin); err != nil {
+		return err
+	}
+	return show(e, &c.Answer, request{method: "POST", path: at("users"), body: c, mayMake: true}, userLines)
+}
+
+func userLines(u admin.User) [][2]string {
+	return [][2]string{
+		{"id", u.ID.String()}, {"username", u.Username}, {"name", u.Name}, {"state", userState(u)}, {"created", when(u.CreatedAt)},
+		{"description", u.Description}, {"location", u.Location}, {"url", u.URL}, {"profile image", u.ProfileImageURL},
+		{"followers", fmt.Sprint(u.Followers)}, {"following", fmt.Sprint(u.Following)}, {"posts", fmt.Sprint(u.Posts)},
+		{"likes", fmt.Sprint(u.Likes)},
+	}
+}
+
+func userState(u admin.User) string {
+	state := u.State.String()
+	if u.Protected {
+		state += ", protected"
+	}
+	if u.Verified {
+		state += ", verified"
+	}
+	return state
+}
+
+type userListCmd struct{ Answer }
+
+func (c *userListCmd) Run(e *env) error {
+	const path = "/admin/users?max=1000"
+	return list(e, &c.Answer, path, "ID\tUSERNAME\tSTATE\tPOSTS\tLIKES\tNAME",
+		func(page admin.UserPage) ([]admin.User, string) {
+			if page.Next == 0 {
+				return page.Users, ""
+			}
+			return page.Users, path + "&after=" + page.Next.String()
+		},
+		func(u admin.User) []any { return []any{u.ID, u.Username, userState(u), u.Posts, u.Likes, u.Name} })
+}
+
+type userShowCmd struct {
+	User string `arg:"" json:"-" help:"Id or username; @ before a username that is all digits."`
+	Answer
+}
+
+func (c *userShowCmd) Run(e *env) error {
+	return show(e, &c.Answer, request{method: "GET", path: at("users", c.User)}, userLines)
+}
+
+type userSetCmd struct {
+	User     string  `arg:"" json:"-" help:"Id or username; @ before a username that is all digits."`
+	Username *string `json:"username,omitempty" help:"New username."`
+	UserFields
+	Password
+	Answer
+}
+
+func (c *userSetCmd) Run(e *env) error {
+	if err := c.Password.read(e.stdin); err != nil {
+		return err
+	}
+	return show(e, &c.Answer, request{method: "PATCH", path: at("users", c.User), body: c}, userLines)
+}
+
+// Relation is what follow, unfollow, block and unblock have in common.
+type Relation struct {
+	User   string `arg:"" help:"Id or username of the one who acts."`
+	Target string `arg:"" help:"Id or username of the other."`
+	Answer
+}
+
+type (
+	followCmd   struct{ Relation }
+	unfollowCmd struct{ Relation }
+	blockCmd    struct{ Relation }
+	unblockCmd  struct{ Relation }
+)
+
+func (c *followCmd) Run(e *env) error   { return c.set(e, "PUT", "following", "follows") }
+func (c *unfollowCmd) Run(e *env) error { return c.set(e, "DELETE", "following", "does not follow") }
+func (c *blockCmd) Run(e *env) error    { return c.set(e, "PUT", "blocking", "blocks") }
+func (c *unblockCmd) Run(e *env) error  { return c.set(e, "DELETE", "blocking", "does not block") }
+
+func (c *Relation) set(e *env, method, relation, verb string) error {
+	return c.with(e, false, func(a *admin.Client) error {
+		var out admin.Changed
+		if err := a.Call(e.ctx, method, at("users", c.User, relation, c.Target), nil, &out); err != nil {
+			return err
+		}
+		if c.JSON {
+			return c.print(e.stdout, out, nil)
+		}
+		already := ""
+		if !out.Changed {
+			already = ", as before"
+		}
+		_, err := fmt.Fprintf(e.stdout, "%s %s %s%s\n", c.User, verb, c.Target, already)
+		return err
+	})
+}
+
+type postAddCmd struct {
+	Text      string `arg:"" optional:"" json:"text,omitempty" help:"What it says; not needed for a repost."`
+	Author    string `json:"author" placeholder:"USER" help:"Id or username. Required."`
+	ID        string `json:"id,omitempty" help:"Its id; without it the server picks one."`
+	RepostOf  string `json:"repost_of,omitempty" placeholder:"POST" help:"Id of the post that it repeats: likes of it go there."`
+	InReplyTo string `json:"in_reply_to,omitempty" placeholder:"POST" help:"Id of the post that it answers."`
+	Quotes    string `json:"quotes,omitempty" placeholder:"POST" help:"Id of the post that it quotes."`
+	Answer
+}
+
+func (c *postAddCmd) check() error {
+	return errors.Join(missing("author", c.Author, "the id or username of who writes it"), c.Operator.check())
+}
+
+func (c *postAddCmd) Run(e *env) error {
+	return show(e, &c.Answer, request{method: "POST", path: at("posts"), body: c}, postLines)
+}
+
+func postLines(p admin.Post) [][2]string {
+	id := func(n fmt.Stringer) string { return strings.TrimPrefix(n.String(), "0") } // no id is zero but one that is missing
+	return [][2]string{
+		{"id", p.ID.String()}, {"author", p.Author.String()}, {"text", p.Text}, {"created", when(p.CreatedAt)},
+		{"repost of", id(p.RepostOf)}, {"in reply to", id(p.InReplyTo)}, {"quotes", id(p.Quotes)}, {"likes", fmt.Sprint(p.Likes)},
+		{"reposts", fmt.Sprint(p.Reposts)}, {"replies", fmt.Sprint(p.Replies)}, {"quoted", fmt.Sprint(p.Quoted)},
+	}
+}
+
+type postShowCmd struct {
+	ID string `arg:"" help:"Id of the post."`
+	Answer
+}
+
+func (c *postShowCmd) Run(e *env) error {
+	return show(e, &c.Answer, request{method: "GET", path: at("posts", c.ID)}, postLines)
+}
+
+type postDeleteCmd struct {
+	ID string `arg:"" help:"Id of the post."`
+	Operator
+}
+
+func (c *postDeleteCmd) Run(e *env) error {
+	return c.do(e, request{method: "DELETE", path: at("posts", c.ID)})
+}

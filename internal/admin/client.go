@@ -1,0 +1,129 @@
+package admin
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"sync"
+)
+
+// Client calls the operator's side of a server.
+type Client struct {
+	URL       string // of the admin listener, without a trailing slash
+	Token     string
+	Transport http.RoundTripper
+}
+
+// Refusal is an answer that is no success.
+type Refusal struct {
+	Status int
+	Reason string
+}
+
+func (r *Refusal) Error() string { return r.Reason }
+
+// Call sends in as JSON, or as it is if it is bytes (nil: no body), and reads the answer into out (nil: ignored). The error is a
+// *Refusal if the server answers with something else than a success.
+func (c *Client) Call(ctx context.Context, method, path string, in, out any) error {
+	body, ready := in.([]byte)
+	if in != nil && !ready {
+		var err error
+		if body, err = json.Marshal(in); err != nil {
+			return err
+		}
+	}
+	resp, err := c.Send(ctx, method, path, body)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err == nil && out != nil {
+		err = json.Unmarshal(text, out)
+	}
+	if err != nil {
+		return fmt.Errorf("server at %s: %w", c.URL, err)
+	}
+	return nil
+}
+
+// Send sends a body (nil: none) and returns the answer, if it is a success. The body of the answer must be closed.
+func (c *Client) Send(ctx context.Context, method, path string, body []byte) (*http.Response, error) {
+	r, err := http.NewRequestWithContext(ctx, method, c.URL+path, nil)
+	if err != nil {
+		return nil, err
+	}
+	if body != nil {
+		r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+	}
+	r.Header.Set("Authorization", "Bearer "+c.Token)
+	r.Header.Set("Content-Type", "application/json")
+	resp, err := c.Transport.RoundTrip(r)
+	if err != nil {
+		return nil, fmt.Errorf("server at %s: %w", c.URL, err)
+	}
+	if resp.StatusCode < 300 {
+		return resp, nil
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return nil, fmt.Errorf("server at %s: %w", c.URL, err)
+	}
+	var f Failure
+	if json.Unmarshal(text, &f) != nil || f.Error == "" {
+		f.Error = fmt.Sprintf("server at %s: %s: is this the admin listener?", c.URL, resp.Status)
+	}
+	return nil, &Refusal{resp.StatusCode, f.Error}
+}
+
+// InProcess is a connection to a handler in the same process.
+type InProcess struct{ Handler http.Handler }
+
+// RoundTrip returns as soon as the handler begins its answer, as over a network.
+func (p InProcess) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Body == nil {
+		r.Body = http.NoBody
+	}
+	reader, writer := io.Pipe()
+	w := &answer{header: make(http.Header), status: http.StatusOK, body: writer, started: make(chan struct{})}
+	go func() {
+		err := io.ErrUnexpectedEOF // of a handler that panics
+		defer func() {
+			if p := recover(); p != nil && p != http.ErrAbortHandler {
+				panic(p)
+			}
+			w.start()
+			_ = writer.CloseWithError(err)
+		}()
+		p.Handler.ServeHTTP(w, r)
+		err = nil
+	}()
+	<-w.started
+	return &http.Response{StatusCode: w.status, Status: http.StatusText(w.status), Header: w.header, Body: reader, Request: r}, nil
+}
+
+// answer passes the body on as it is written.
+type answer struct {
+	header  http.Header
+	status  int
+	body    io.Writer
+	started chan struct{} // closed once header and status are final
+	once    sync.Once
+}
+
+func (a *answer) start()              { a.once.Do(func() { close(a.started) }) }
+func (a *answer) Header() http.Header { return a.header }
+
+func (a *answer) WriteHeader(status int) {
+	a.status = status
+	a.start()
+}
+
+func (a *answer) Write(b []byte) (int, error) {
+	a.start()
+	return a.body.Write(b)
+}
