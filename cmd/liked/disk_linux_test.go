@@ -27,7 +27,7 @@ func smallDisk(t *testing.T, bytes int) (dir string) {
 	if err := syscall.Mount("liked", dir, "tmpfs", 0, fmt.Sprintf("size=%d", bytes)); err != nil {
 		if errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.EACCES) {
 			t.Skipf("SKIPPED: mounting a small disk needs root (%v); failing writes are left to TestDiskFails in internal/server, "+
-				"and to TestStore/Fault and TestCopyFails in internal/store/pebblestore", err)
+				"and to TestStoreFaults and TestFailedCopyLeavesTheStore in internal/store/pebblestore", err)
 		}
 		t.Fatalf("a small disk cannot be mounted: %v", err)
 	}

@@ -46,7 +46,7 @@ func proven(t *testing.T, s *Store) store.Report {
 }
 
 // A disk that refuses the copy of a backup, because it is full or for any other reason, is no reason to refuse likes.
-func TestCopyFails(t *testing.T) {
+func TestFailedCopyLeavesTheStore(t *testing.T) {
 	t.Parallel()
 	var failing atomic.Int64
 	disk := vfs.NewCrashableMem()
@@ -81,7 +81,7 @@ func TestCopyFails(t *testing.T) {
 	ok(t, s.Close())
 }
 
-func TestCopyOfMemory(t *testing.T) {
+func TestMemoryHasNoCopy(t *testing.T) {
 	t.Parallel()
 	s := open(t, Options{})
 	if _, err := copied(t, s); liked.KindOf(err) != liked.Invalid {

@@ -28,7 +28,7 @@ type request struct {
 	author       liked.UserID // of target
 	on           bool
 	at           int64     // milliseconds
-	rules        uint64    // Store.rules when the caller judged the like; odd: judge again
+	epoch        uint64    // Store.epoch when the caller applied the rules to the like; odd: apply them again
 	visible      uint64    // Store.visible before the caller read had
 	had          liked.Seq // the like that was there, 0 for none
 
@@ -78,10 +78,10 @@ func (q *queue) take(empty []*request) []*request {
 	return taken
 }
 
-// do queues the request and waits for its end, but not longer than ctx, the store's patience and its health allow: after
+// do queues the request and waits for its end, but not longer than ctx, the disk timeout and the store's health allow: after
 // such an error the request still belongs to the committer, and may happen or not.
 func (s *Store) do(ctx context.Context, r *request) (finished bool, err error) {
-	wait := s.patience.begun.Load()
+	wait := s.timeouts.begun.Load()
 	s.queue.push(r)
 	select {
 	case <-r.done:
@@ -94,14 +94,14 @@ func (s *Store) do(ctx context.Context, r *request) (finished bool, err error) {
 	case <-r.done: // just now
 		return true, r.err
 	default:
-		return false, s.tired()
+		return false, s.timedOut()
 	}
 }
 
 // update runs one operation on the committer, where it sees the exact state, and waits until what it wrote and all
 // that it may have read is on disk. If f returns an error nothing is written.
 //
-// When ctx or the store's patience ends first, update returns while f is still to run. So f must not use what the caller
+// When ctx or the disk timeout ends first, update returns while f is still to run. So f must not use what the caller
 // of the store may change by then, and what f assigns may be read only if update returned nil.
 func (s *Store) update(ctx context.Context, f func(*tx) error) error {
 	if err := s.enter(ctx); err != nil {
@@ -165,7 +165,7 @@ func modify[T any](ctx context.Context, s *Store, key []byte, what string, id an
 
 func clone(value []byte) ([]byte, error) { return bytes.Clone(value), nil }
 
-// group is what is synced in one piece, and everybody who waits for it. It is one batch of likes, or any number of
+// group is what is synced in one piece, and the requests that wait for it. It is one batch of likes, or any number of
 // batches that were applied one after the other: each operation sees what those before it have done.
 type group struct {
 	number   uint64        // of the last batch that was applied, of this group or an earlier one
@@ -221,7 +221,7 @@ func (s *Store) run() {
 		if p := recover(); p != nil {
 			s.fail(fmt.Errorf("committer: %v", p))
 		}
-		// Pebble may have ended this goroutine, in which case nobody else must wait for it.
+		// Pebble may have ended this goroutine, in which case nothing else must wait for it.
 		select {
 		case <-s.stop:
 		default:
@@ -345,7 +345,7 @@ func (s *Store) sync(ended chan<- struct{}) {
 			s.synced.Store(g.number)
 			s.syncedSeq.Store(uint64(g.lastSeq))
 			s.onSync.tell()
-			s.unstuck()
+			s.resumed()
 			for p := range liked.Partitions {
 				if g.logged&(1<<p) != 0 {
 					s.onLog[p].tell()
@@ -379,7 +379,7 @@ type tx struct {
 	// Heads to forget. If there are any, the operation changes who may like what.
 	users    []liked.UserID
 	posts    []liked.PostID
-	newRules bool // it does, whatever heads there are
+	newEpoch bool // it does, whatever heads there are
 }
 
 func (t *tx) db() pebble.Reader { return t }
@@ -486,20 +486,20 @@ func (c *committer) run(r *request) {
 		c.s.onStep(t.rows)
 	}
 	c.group.requests = append(c.group.requests, r)
-	rules := r.err == nil && (len(t.users)+len(t.posts) > 0 || t.newRules)
-	if rules {
-		c.s.rules.Add(1)
+	newEpoch := r.err == nil && (len(t.users)+len(t.posts) > 0 || t.newEpoch)
+	if newEpoch {
+		c.s.epoch.Add(1)
 	}
 	c.apply()
-	if rules {
+	if newEpoch {
 		for _, id := range t.users {
 			c.s.users.drop(id)
 		}
 		for _, id := range t.posts {
 			c.s.posts.drop(id)
 		}
-		c.s.rulesGroup.Store(c.applied)
-		c.s.rules.Add(1)
+		c.s.epochGroup.Store(c.applied)
+		c.s.epoch.Add(1)
 	}
 	if r.err == nil {
 		c.s.generations.count(&t)
@@ -519,9 +519,9 @@ func (c *committer) discard() {
 // like adds one like to the group.
 func (c *committer) like(r *request) {
 	c.group.requests = append(c.group.requests, r)
-	if r.on && r.rules != c.s.rules.Load() {
-		var v verdict
-		if v, r.err = c.s.judge(r.user, r.post); r.err == nil {
+	if r.on && r.epoch != c.s.epoch.Load() {
+		var v likeTarget
+		if v, r.err = c.s.applyLikeRules(r.user, r.post); r.err == nil {
 			r.err = v.err
 		}
 		if r.err != nil {

@@ -59,7 +59,7 @@ func fill(t testing.TB, s *Store) {
 	ok(t, err)
 }
 
-func TestMemory(t *testing.T) {
+func TestStoreInMemory(t *testing.T) {
 	t.Parallel()
 	s := open(t, Options{})
 	fill(t, s)
@@ -71,7 +71,7 @@ func TestMemory(t *testing.T) {
 	ok(t, s.Close())
 }
 
-func TestDirectory(t *testing.T) {
+func TestDirectoryHasOneProcess(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	s := open(t, Options{Dir: dir})
@@ -90,7 +90,7 @@ func TestDirectory(t *testing.T) {
 	ok(t, s.Close())
 }
 
-func TestFormat(t *testing.T) {
+func TestOtherFormatsAreRefused(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ key, value, want string }{
 		"later format":     {string(formatKey), string(rune(format + 1)), fmt.Sprintf("store format [%d] and this program reads format %d", format+1, format)},
@@ -196,7 +196,7 @@ func TestCheckFinds(t *testing.T) {
 	}
 }
 
-func TestPrune(t *testing.T) {
+func TestPruneForgetsWhatIsOver(t *testing.T) {
 	t.Parallel()
 	o := testOptions(vfs.NewMem())
 	o.LogKeep, o.pruneEvery = time.Hour, time.Millisecond
@@ -247,7 +247,7 @@ func TestPrune(t *testing.T) {
 }
 
 // A webhook that was not past what the log forgets is told, and one that was is not.
-func TestPruneLeavesBehind(t *testing.T) {
+func TestPruneTellsWebhooks(t *testing.T) {
 	t.Parallel()
 	o := testOptions(vfs.NewMem())
 	o.LogKeep, o.pruneEvery = time.Hour, time.Millisecond
@@ -283,7 +283,7 @@ func TestPruneLeavesBehind(t *testing.T) {
 }
 
 // A disk that takes the log but no tables must neither stop the process nor keep it busy for ever.
-func TestTablesFail(t *testing.T) {
+func TestFailedTablesDoNotStopReads(t *testing.T) {
 	t.Parallel()
 	var broken atomic.Bool
 	var tries atomic.Int64
@@ -329,7 +329,7 @@ func TestTablesFail(t *testing.T) {
 }
 
 // What a caller looked up before it queued may be out of date when its turn comes.
-func TestStaleLookups(t *testing.T) {
+func TestStaleLookupsAreRepeated(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
 	s := open(t, Options{})
@@ -337,8 +337,8 @@ func TestStaleLookups(t *testing.T) {
 	// stale looks at a like, lets something happen, and queues what it saw.
 	stale := func(user liked.UserID, post liked.PostID, on bool, meanwhile func()) (bool, error) {
 		t.Helper()
-		r := &request{user: user, post: post, on: on, at: noon.UnixMilli(), rules: s.rules.Load(), visible: s.visible.Load(), done: make(chan struct{}, 1)}
-		v, err := s.judge(user, post)
+		r := &request{user: user, post: post, on: on, at: noon.UnixMilli(), epoch: s.epoch.Load(), visible: s.visible.Load(), done: make(chan struct{}, 1)}
+		v, err := s.applyLikeRules(user, post)
 		ok(t, err)
 		r.target, r.author = v.target, v.author
 		r.had, err = s.likeSeq(user, post)
@@ -433,7 +433,7 @@ func (d *standing) release() {
 }
 
 // A disk that stands still keeps nobody longer than they want to wait, and nothing is lost when it goes on.
-func TestDiskStands(t *testing.T) {
+func TestStalledDiskEndsCalls(t *testing.T) {
 	t.Parallel()
 	disk := newStanding()
 	s := open(t, disk.options())
@@ -471,12 +471,12 @@ func TestDiskStands(t *testing.T) {
 
 // Nor does it keep those for ever who set themselves no time. Once one has waited in vain all are refused at once, without
 // being queued, and are answered again, with nobody's help, when the disk goes on.
-func TestPatience(t *testing.T) {
+func TestDiskTimeout(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
 	disk := newStanding()
 	o := disk.options()
-	o.Patience = 500 * time.Millisecond
+	o.DiskTimeout = 500 * time.Millisecond
 	s := open(t, o)
 	fill(t, s)
 	for round := range 2 {
@@ -490,16 +490,16 @@ func TestPatience(t *testing.T) {
 			results <- s.AddUser(ctx, liked.User{ID: liked.UserID(round + 10), Username: "x" + liked.UserID(round+10).String(), Name: "x"})
 		}()
 		for range 2 {
-			if err := <-results; err != errStuck {
-				t.Errorf("round %d: a call that waits: got error %v, want %v", round, err, errStuck)
+			if err := <-results; err != errStalled {
+				t.Errorf("round %d: a call that waits: got error %v, want %v", round, err, errStalled)
 			}
 		}
 		waiting := inQueue(s)
 		for i := range 100 {
 			_, err := s.SetLike(ctx, 2, 2, true, noon)
 			_, readErr := s.User(ctx, 2)
-			if err != errStuck || readErr != errStuck {
-				t.Fatalf("round %d: call %d afterwards: got errors %v and %v, want %v", round, i, err, readErr, errStuck)
+			if err != errStalled || readErr != errStalled {
+				t.Fatalf("round %d: call %d afterwards: got errors %v and %v, want %v", round, i, err, readErr, errStalled)
 			}
 		}
 		if got := inQueue(s); got > waiting {
@@ -511,13 +511,13 @@ func TestPatience(t *testing.T) {
 			if err == nil {
 				break
 			}
-			if err != errStuck || time.Now().After(deadline) {
+			if err != errStalled || time.Now().After(deadline) {
 				t.Fatalf("round %d: a like when the disk goes on: got error %v", round, err)
 			}
 		}
 	}
 	// What gave up in the same moment as all was done leaves nothing that would end it.
-	s.patience.stuck.Store(true)
+	s.timeouts.stalled.Store(true)
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
 		if _, err := s.User(ctx, 2); err == nil {
 			break

@@ -21,7 +21,7 @@ func wholeFilter(t *testing.T, s *Store) {
 	}
 }
 
-func TestFilter(t *testing.T) {
+func TestFilterLacksNoLike(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
 	const users, posts = 20, 100

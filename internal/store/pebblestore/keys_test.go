@@ -97,7 +97,7 @@ func hashOf(b []byte) (h store.Hash) {
 }
 
 // Identifiers that differ only in their upper bits must spread over all partitions.
-func TestPartitions(t *testing.T) {
+func TestUsersSpreadOverPartitions(t *testing.T) {
 	var n [liked.Partitions]int
 	for i := range 10_000 {
 		n[partitionOf(liked.UserID(i)<<22)]++

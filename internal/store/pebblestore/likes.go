@@ -21,11 +21,11 @@ func (s *Store) SetLike(ctx context.Context, user liked.UserID, post liked.PostI
 	if ms := at.UnixMilli(); ms >= 1<<44 {
 		return false, liked.Errorf(liked.Invalid, "the time %v is too far ahead", at)
 	}
-	rules := s.rules.Load()
-	var v verdict
+	epoch := s.epoch.Load()
+	var v likeTarget
 	var err error
 	if on {
-		v, err = s.judge(user, post)
+		v, err = s.applyLikeRules(user, post)
 	} else {
 		v, err = s.original(post)
 	}
@@ -43,24 +43,24 @@ func (s *Store) SetLike(ctx context.Context, user liked.UserID, post liked.PostI
 		}
 	}
 	// Taking a like back depends on nothing but the like.
-	if stable := rules&1 == 0 && s.rules.Load() == rules; stable || !on {
+	if stable := epoch&1 == 0 && s.epoch.Load() == epoch; stable || !on {
 		switch {
 		case v.err != nil:
-			if err := s.settle(ctx); err != nil {
+			if err := s.waitSynced(ctx); err != nil {
 				return false, err
 			}
 			return false, v.err
 		case (had != 0) == on:
-			if on && uint64(had) <= s.syncedSeq.Load() && s.synced.Load() >= s.rulesGroup.Load() {
+			if on && uint64(had) <= s.syncedSeq.Load() && s.synced.Load() >= s.epochGroup.Load() {
 				return false, nil
 			}
-			return false, s.settle(ctx)
+			return false, s.waitSynced(ctx)
 		}
 	} else {
-		rules = 1
+		epoch = 1
 	}
 	r := requests.Get().(*request)
-	*r = request{user: user, post: post, target: v.target, author: v.author, on: on, at: at.UnixMilli(), rules: rules,
+	*r = request{user: user, post: post, target: v.target, author: v.author, on: on, at: at.UnixMilli(), epoch: epoch,
 		visible: visible, had: had, done: r.done}
 	finished, err := s.do(ctx, r)
 	if !finished {
@@ -72,7 +72,7 @@ func (s *Store) SetLike(ctx context.Context, user liked.UserID, post liked.PostI
 }
 
 // original resolves a post that may be gone. Without a post there is no target.
-func (s *Store) original(post liked.PostID) (v verdict, err error) {
+func (s *Store) original(post liked.PostID) (v likeTarget, err error) {
 	h, ok, err := s.postHead(post)
 	if err != nil || !ok {
 		return v, err
@@ -81,7 +81,7 @@ func (s *Store) original(post liked.PostID) (v verdict, err error) {
 	if h.repostOf != 0 {
 		v.target = h.repostOf
 		if h, ok, err = s.postHead(v.target); err != nil || !ok {
-			return verdict{}, err
+			return likeTarget{}, err
 		}
 		v.author = h.author
 	}
@@ -104,7 +104,7 @@ const rowsPerItem = 8
 
 func (s *Store) LikedPosts(ctx context.Context, viewer, user liked.UserID, from store.Cursor, max int) (store.Page[liked.Post], error) {
 	return view(ctx, s, func(r pebble.Reader) (page store.Page[liked.Post], err error) {
-		e := newEyes(r, viewer)
+		e := newVisibility(r, viewer)
 		if err := e.lists(user); err != nil {
 			return page, err
 		}
@@ -114,7 +114,7 @@ func (s *Store) LikedPosts(ctx context.Context, viewer, user liked.UserID, from 
 
 func (s *Store) LikingUsers(ctx context.Context, viewer liked.UserID, post liked.PostID, from store.Cursor, max int) (store.Page[liked.User], error) {
 	return view(ctx, s, func(r pebble.Reader) (page store.Page[liked.User], err error) {
-		e := newEyes(r, viewer)
+		e := newVisibility(r, viewer)
 		p, err := e.post(post)
 		if err == nil && p.RepostOf != 0 {
 			p, err = e.post(p.RepostOf)

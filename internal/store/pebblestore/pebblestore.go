@@ -52,9 +52,9 @@ type Options struct {
 	// then. It is for a store that was restored, whose readers may know what it has lost.
 	After time.Time
 
-	// Patience is how long a call waits for the disk before it is refused, give or take a twentieth; 0 means 20 s, which
+	// DiskTimeout is how long a call waits for the disk before it is refused, give or take a twentieth; 0 means 20 s, which
 	// leaves time to say so within the 35 s that a connection has for an answer.
-	Patience time.Duration
+	DiskTimeout time.Duration
 
 	memTable   uint64         // bytes; for tests
 	pruneEvery time.Duration  // for tests; 0 means a minute
@@ -65,7 +65,7 @@ type Options struct {
 type Store struct {
 	db       *pebble.DB
 	cache    *pebble.Cache // valid while the database is open
-	fs       vfs.FS        // without the guard
+	fs       vfs.FS        // without failStopFS
 	dir      string
 	log      *slog.Logger
 	logKeep  time.Duration
@@ -83,8 +83,8 @@ type Store struct {
 	failure  atomic.Pointer[liked.Error]
 	failOnce sync.Once
 	failed   chan struct{} // closed once failure is set
-	patience patience
-	pace     pace
+	timeouts diskTimeouts
+	throttle throttle
 
 	queue     queue
 	stop      chan struct{} // closed when no call is left, for the committer
@@ -98,9 +98,9 @@ type Store struct {
 	onSync                   signal
 	onLog                    [liked.Partitions]signal
 
-	// rules is odd while an operation is applied that may change who may like what, and another even number afterwards.
-	// Look-ups made while it stays the same even number show one moment. rulesGroup is the last such operation's group.
-	rules, rulesGroup atomic.Uint64
+	// epoch is odd while an operation is applied that may change who sees whose posts, and another even number afterwards.
+	// Look-ups made while it stays the same even number show one state. epochGroup is the last such operation's group.
+	epoch, epochGroup atomic.Uint64 // of visibility
 	users             headCache[liked.UserID, userHead]
 	posts             headCache[liked.PostID, postHead]
 	recent            recentLikes
@@ -123,7 +123,7 @@ func Open(o Options) (*Store, error) {
 	o.LogKeep = cmp.Or(o.LogKeep, 24*time.Hour)
 	o.MaxOpenFiles = cmp.Or(o.MaxOpenFiles, 4096)
 	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
-	o.Patience = cmp.Or(o.Patience, 20*time.Second)
+	o.DiskTimeout = cmp.Or(o.DiskTimeout, 20*time.Second)
 	o.pruneEvery = cmp.Or(o.pruneEvery, time.Minute)
 	o.FilterBytes = cmp.Or(o.FilterBytes, 64<<20)
 	s := &Store{
@@ -152,12 +152,12 @@ func Open(o Options) (*Store, error) {
 	o.memTable = cmp.Or(o.memTable, memTable)
 	o.Dir = o.FS.PathJoin(o.Dir) // as pebble will name what is in it
 	s.fs, s.dir = o.FS, o.Dir
-	guard := &guardFS{FS: o.FS, dir: o.Dir, fail: s.fail}
+	failStop := &failStopFS{FS: o.FS, dir: o.Dir, fail: s.fail}
 	if !s.inMemory { // where no new log says that a memtable is full
-		guard.pace = &s.pace
+		failStop.throttle = &s.throttle
 	}
 	err := s.apart(func() error {
-		opts := s.pebbleOptions(&o, guard)
+		opts := s.pebbleOptions(&o, failStop)
 		defer opts.Cache.Unref() // the database has it, or nothing needs it
 		return s.open(&o, opts)
 	})
@@ -167,8 +167,8 @@ func Open(o Options) (*Store, error) {
 		}
 		return nil, err
 	}
-	guard.armed.Store(true)
-	s.watch(o.Patience)
+	failStop.armed.Store(true)
+	s.watch(o.DiskTimeout)
 	go s.run()
 	go s.prune(o.pruneEvery)
 	s.beginFilter()
@@ -231,7 +231,7 @@ const backgroundErrors = 16
 func (s *Store) events() *pebble.EventListener {
 	var failed atomic.Int64
 	ended := func(err error) {
-		s.pace.end()
+		s.throttle.end()
 		if err == nil {
 			failed.Store(0)
 		}
@@ -247,11 +247,11 @@ func (s *Store) events() *pebble.EventListener {
 		DataCorruption: func(i pebble.DataCorruptionInfo) { // who reads it gets an error; pebble would end the process
 			s.log.Error("store: "+isDamaged, "file", i.Path, "err", i.Details)
 		},
-		FlushBegin:      func(pebble.FlushInfo) { s.pace.begin() },
+		FlushBegin:      func(pebble.FlushInfo) { s.throttle.begin() },
 		FlushEnd:        func(i pebble.FlushInfo) { ended(i.Err) },
-		CompactionBegin: func(pebble.CompactionInfo) { s.pace.begin() },
+		CompactionBegin: func(pebble.CompactionInfo) { s.throttle.begin() },
 		CompactionEnd:   func(i pebble.CompactionInfo) { ended(i.Err) },
-		WALCreated:      func(pebble.WALCreateInfo) { s.pace.full() }, // as the last memtable is full
+		WALCreated:      func(pebble.WALCreateInfo) { s.throttle.full() }, // as the last memtable is full
 		WriteStallBegin: func(i pebble.WriteStallBeginInfo) { s.log.Warn("store: writes wait for the disk", "why", i.Reason) },
 	}
 }
@@ -259,7 +259,7 @@ func (s *Store) events() *pebble.EventListener {
 // open opens the database and reads what the store needs to go on.
 func (s *Store) open(o *Options, opts *pebble.Options) (err error) {
 	dir := o.Dir
-	if err := undamaged(s.fs, dir); err != nil {
+	if err := checkLogs(s.fs, dir); err != nil {
 		return err
 	}
 	s.db, err = pebble.Open(dir, opts)
@@ -394,7 +394,7 @@ func (s *Store) Close() error {
 
 // closeDB closes the database, or returns the failure of the store: pebble cannot let go of a disk that has failed.
 func (s *Store) closeDB() error {
-	s.pace.full()
+	s.throttle.full()
 	err := s.apart(s.db.Close)
 	if failure := s.failure.Load(); failure != nil {
 		return failure
@@ -425,8 +425,8 @@ func (s *Store) refuses() error {
 	if err := s.failure.Load(); err != nil {
 		return err
 	}
-	if s.patience.stuck.Load() {
-		return errStuck
+	if s.timeouts.stalled.Load() {
+		return errStalled
 	}
 	return nil
 }
@@ -464,22 +464,22 @@ func (s *Store) BlockReads() (cached, disk int64, ok bool) {
 	return m.Hits, m.Misses, true
 }
 
-// view runs one read on one moment of the store. What it has seen is on disk when view returns.
+// view runs one read on a snapshot of the store. What it has seen is on disk when view returns.
 func (s *Store) view(ctx context.Context, f func(r pebble.Reader) error) error {
 	if err := s.enter(ctx); err != nil {
 		return err
 	}
 	defer s.leave()
-	now, err := s.now()
+	r, err := s.snapshot()
 	if err != nil {
 		return err
 	}
-	err = f(now)
-	if closeErr := now.Close(); err == nil {
+	err = f(r)
+	if closeErr := r.Close(); err == nil {
 		err = unavailable(closeErr)
 	}
-	if settleErr := s.settle(ctx); settleErr != nil {
-		return settleErr
+	if syncErr := s.waitSynced(ctx); syncErr != nil {
+		return syncErr
 	}
 	return err
 }

@@ -30,7 +30,7 @@ func (s *Store) Publish(ctx context.Context, p liked.Post) error {
 	}
 	return s.update(ctx, func(t *tx) error {
 		p := p
-		e := newEyes(t.db(), p.Author)
+		e := newVisibility(t.db(), p.Author)
 		for _, ref := range []*liked.PostID{&p.InReplyTo, &p.Quotes} {
 			named := *ref
 			if named == 0 {
@@ -79,7 +79,7 @@ func (s *Store) LatestPosts(ctx context.Context, max int) ([]liked.Post, error) 
 		return nil, liked.Errorf(liked.Invalid, "a page of %d posts", max)
 	}
 	return view(ctx, s, func(r pebble.Reader) (posts []liked.Post, err error) {
-		e := newEyes(r, 0)
+		e := newVisibility(r, 0)
 		rows := 0
 		err = scanBack(r, []byte{tagPost}, []byte{tagPost + 1}, func(key []byte) (bool, error) {
 			p, err := e.post(liked.PostID(field(key, 0)))
@@ -96,7 +96,7 @@ func (s *Store) LatestPosts(ctx context.Context, max int) ([]liked.Post, error) 
 func (s *Store) NewestPosts(ctx context.Context, viewer liked.UserID, users []liked.UserID) ([]liked.PostID, error) {
 	return view(ctx, s, func(r pebble.Reader) ([]liked.PostID, error) {
 		posts := make([]liked.PostID, len(users))
-		e := newEyes(r, viewer)
+		e := newVisibility(r, viewer)
 		for i, id := range users {
 			seen, err := e.author(id)
 			if err == nil && seen == authorVisible {
@@ -191,12 +191,12 @@ func (t *tx) countPost(p *liked.Post, delta int64) error {
 }
 
 func (s *Store) Post(ctx context.Context, viewer liked.UserID, id liked.PostID) (liked.Post, error) {
-	return view(ctx, s, func(r pebble.Reader) (liked.Post, error) { return newEyes(r, viewer).post(id) })
+	return view(ctx, s, func(r pebble.Reader) (liked.Post, error) { return newVisibility(r, viewer).post(id) })
 }
 
 func (s *Store) Posts(ctx context.Context, viewer liked.UserID, ids []liked.PostID) ([]store.Seen, error) {
 	return view(ctx, s, func(r pebble.Reader) ([]store.Seen, error) {
-		found, err := newEyes(r, viewer).posts(ids)
+		found, err := newVisibility(r, viewer).posts(ids)
 		posts := make([]store.Seen, len(found))
 		for i, f := range found {
 			posts[i] = store.Seen{Post: f.item, Err: f.err}

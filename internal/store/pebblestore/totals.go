@@ -7,7 +7,7 @@ import (
 	"liked/internal/store"
 )
 
-// totals is what the store holds. Nothing of it is on the disk: the first who asks has it counted as of one moment, from
+// totals is what the store holds. Nothing of it is on the disk: the first who asks has it counted as of one snapshot, from
 // the users and their counts, and the committer adds what changes.
 type totals struct {
 	counting chan struct{} // holds a token while somebody counts
@@ -51,7 +51,7 @@ func (s *Store) Totals(ctx context.Context) (store.Totals, error) {
 		}
 		sum, _ = s.totals.now()
 	}
-	if err := s.settle(ctx); err != nil {
+	if err := s.waitSynced(ctx); err != nil {
 		return store.Totals{}, err
 	}
 	return sum, nil
@@ -73,9 +73,9 @@ func (s *Store) count(ctx context.Context) error {
 	}
 	// On the committer's goroutine nothing changes between the two. The moment must be closed, so that this waits for it.
 	var since store.Totals
-	at, err := update(context.WithoutCancel(ctx), s, func(*tx) (moment, error) {
+	at, err := update(context.WithoutCancel(ctx), s, func(*tx) (snapshot, error) {
 		since = t.since // the committer is the only one who writes it
-		return s.now()
+		return s.snapshot()
 	})
 	if err != nil {
 		return err

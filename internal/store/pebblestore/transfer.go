@@ -317,7 +317,7 @@ func (i *importer) free(l store.Like, user *listSeen, post *postSeen) (liked.Seq
 
 // end makes the rest of the store agree with likes that may be older than others.
 func (i *importer) end() {
-	i.newRules = true
+	i.newEpoch = true
 	for _, l := range i.likes {
 		i.c.s.recent.put(l.user, l.post, l.seq)
 	}
@@ -334,12 +334,12 @@ func (s *Store) Export(ctx context.Context, each func(store.Record) error) (err 
 		return err
 	}
 	defer s.leave()
-	now, err := s.now()
+	now, err := s.snapshot()
 	if err != nil {
 		return err
 	}
 	defer closeInto(&err, now)
-	if err := s.settle(ctx); err != nil {
+	if err := s.waitSynced(ctx); err != nil {
 		return err
 	}
 	e := exporter{ctx: ctx, r: now, each: each}

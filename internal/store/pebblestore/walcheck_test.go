@@ -155,7 +155,7 @@ func outcome(t *testing.T, files map[string][]byte) (content string, err error) 
 // Whatever bit flips in whatever file: somebody is told what to do, or nothing is different. What the write-ahead log got
 // after the last sync that it knows of is the one exception, and here, where each write waits for the one before, is its last
 // record: nothing tells it from one that power loss has cut short, and no more is lost.
-func TestDamage(t *testing.T) {
+func TestFlippedBitsAreFound(t *testing.T) {
 	t.Parallel()
 	files := worn(t)
 	want, err := outcome(t, files)
@@ -204,7 +204,7 @@ func TestDamage(t *testing.T) {
 }
 
 // Power loss may leave any part of what was written last. The store opens without it.
-func TestTornLog(t *testing.T) {
+func TestTornLogIsNoDamage(t *testing.T) {
 	t.Parallel()
 	files := worn(t)
 	want, err := outcome(t, files)

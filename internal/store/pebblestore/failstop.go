@@ -10,7 +10,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// guardFS keeps a failing disk from taking the process down or, worse, from being written to again.
+// failStopFS keeps a failing disk from taking the process down or, worse, from being written to again.
 //
 // Pebble cannot go on after a failed write to its write-ahead log or its manifest, or a failed sync of its directory,
 // and depending on the place it panics in a goroutine of its own, panics while a mutex is unlocked that a deferred
@@ -21,15 +21,15 @@ import (
 //
 // Errors of table files pass: pebble retries flushes and compactions. So do those of files elsewhere, which are the copy
 // of a backup, and all errors before the store is armed, when they are errors of Open.
-type guardFS struct {
+type failStopFS struct {
 	vfs.FS
-	dir   string
-	fail  func(error)
-	pace  *pace // of table files; nil: they are written without rest
-	armed atomic.Bool
+	dir      string
+	fail     func(error)
+	throttle *throttle // of table files; nil: they are written without rest
+	armed    atomic.Bool
 }
 
-func (g *guardFS) check(op, name string, err error) {
+func (g *failStopFS) check(op, name string, err error) {
 	if err == nil || !g.armed.Load() {
 		return
 	}
@@ -37,29 +37,29 @@ func (g *guardFS) check(op, name string, err error) {
 	select {}
 }
 
-// guarded reports whether pebble cannot do without the file.
-func (g *guardFS) guarded(name string) bool {
+// critical reports whether pebble cannot do without the file.
+func (g *failStopFS) critical(name string) bool {
 	base := g.PathBase(name)
 	return g.PathDir(name) == g.dir &&
 		(strings.HasSuffix(base, ".log") || strings.HasPrefix(base, "MANIFEST-") || strings.HasPrefix(base, "marker."))
 }
 
-func (g *guardFS) Unwrap() vfs.FS { return g.FS }
+func (g *failStopFS) Unwrap() vfs.FS { return g.FS }
 
-func (g *guardFS) Create(name string, category vfs.DiskWriteCategory) (vfs.File, error) {
+func (g *failStopFS) Create(name string, category vfs.DiskWriteCategory) (vfs.File, error) {
 	f, err := g.FS.Create(name, category)
 	return g.file("create", name, f, err)
 }
 
-func (g *guardFS) ReuseForWrite(oldname, newname string, category vfs.DiskWriteCategory) (vfs.File, error) {
+func (g *failStopFS) ReuseForWrite(oldname, newname string, category vfs.DiskWriteCategory) (vfs.File, error) {
 	f, err := g.FS.ReuseForWrite(oldname, newname, category)
 	return g.file("reuse", newname, f, err)
 }
 
-func (g *guardFS) file(op, name string, f vfs.File, err error) (vfs.File, error) {
-	if !g.guarded(name) {
-		if err == nil && g.pace != nil && g.armed.Load() && strings.HasSuffix(name, ".sst") {
-			f = g.pace.table(f)
+func (g *failStopFS) file(op, name string, f vfs.File, err error) (vfs.File, error) {
+	if !g.critical(name) {
+		if err == nil && g.throttle != nil && g.armed.Load() && strings.HasSuffix(name, ".sst") {
+			f = g.throttle.table(f)
 		}
 		return f, err
 	}
@@ -67,67 +67,67 @@ func (g *guardFS) file(op, name string, f vfs.File, err error) (vfs.File, error)
 	if err != nil {
 		return nil, err
 	}
-	return &guardFile{File: f, fs: g, name: name}, nil
+	return &failStopFile{File: f, fs: g, name: name}, nil
 }
 
-func (g *guardFS) OpenDir(name string) (vfs.File, error) {
+func (g *failStopFS) OpenDir(name string) (vfs.File, error) {
 	f, err := g.FS.OpenDir(name)
 	if err != nil || name != g.dir {
 		return f, err
 	}
-	return &guardFile{File: f, fs: g, name: name}, nil
+	return &failStopFile{File: f, fs: g, name: name}, nil
 }
 
-// guardFile is the write-ahead log, the manifest, a marker, or the directory.
-type guardFile struct {
+// failStopFile is the write-ahead log, the manifest, a marker, or the directory.
+type failStopFile struct {
 	vfs.File
-	fs   *guardFS
+	fs   *failStopFS
 	name string
 }
 
-func (f *guardFile) Write(p []byte) (int, error) {
+func (f *failStopFile) Write(p []byte) (int, error) {
 	n, err := f.File.Write(p)
 	f.fs.check("write", f.name, err)
 	return n, err
 }
 
-func (f *guardFile) WriteAt(p []byte, off int64) (int, error) {
+func (f *failStopFile) WriteAt(p []byte, off int64) (int, error) {
 	n, err := f.File.WriteAt(p, off)
 	f.fs.check("write", f.name, err)
 	return n, err
 }
 
-func (f *guardFile) Preallocate(offset, length int64) error {
+func (f *failStopFile) Preallocate(offset, length int64) error {
 	err := f.File.Preallocate(offset, length)
 	f.fs.check("preallocate", f.name, err)
 	return err
 }
 
-func (f *guardFile) Stat() (vfs.FileInfo, error) {
+func (f *failStopFile) Stat() (vfs.FileInfo, error) {
 	info, err := f.File.Stat()
 	f.fs.check("stat", f.name, err)
 	return info, err
 }
 
-func (f *guardFile) Sync() error {
+func (f *failStopFile) Sync() error {
 	err := f.File.Sync()
 	f.fs.check("sync", f.name, err)
 	return err
 }
 
-func (f *guardFile) SyncData() error {
+func (f *failStopFile) SyncData() error {
 	err := f.File.SyncData()
 	f.fs.check("sync", f.name, err)
 	return err
 }
 
-func (f *guardFile) SyncTo(length int64) (bool, error) {
+func (f *failStopFile) SyncTo(length int64) (bool, error) {
 	full, err := f.File.SyncTo(length)
 	f.fs.check("sync", f.name, err)
 	return full, err
 }
 
-func (f *guardFile) Close() error {
+func (f *failStopFile) Close() error {
 	err := f.File.Close()
 	f.fs.check("close", f.name, err)
 	return err

@@ -9,13 +9,13 @@ import (
 	"liked"
 )
 
-// patience bounds how long anybody waits for the disk. A timer for each call would cost more than the rest of its wait, so
+// diskTimeouts bound how long calls wait for the disk. A timer for each call would cost more than the rest of its wait, so
 // calls share their ends: all that begin to wait within one tick wait on one channel, which is closed when the last of them
 // has waited long enough, or once the store has failed. Ticks are counted, so that a process that was stopped for a while
-// does not lose patience with a disk that had no chance.
-type patience struct {
-	begun atomic.Pointer[wait] // of those who begin to wait now
-	stuck atomic.Bool          // somebody has waited in vain, and nothing was synced since
+// does not give up a disk that had no chance.
+type diskTimeouts struct {
+	begun   atomic.Pointer[wait] // of the calls that begin to wait now
+	stalled atomic.Bool          // a call has waited in vain, and nothing was synced since
 
 	mu    sync.Mutex
 	waits []*wait // not over, oldest first; nil: no more begin
@@ -28,11 +28,11 @@ type wait struct{ over chan struct{} }
 const ticks = 20
 
 // watch counts the ticks until the store is closed or fails.
-func (s *Store) watch(patience time.Duration) {
-	p := &s.patience
+func (s *Store) watch(diskTimeouts time.Duration) {
+	p := &s.timeouts
 	p.tick()
 	go func() {
-		tick := time.NewTicker(max(patience/ticks, time.Millisecond))
+		tick := time.NewTicker(max(diskTimeouts/ticks, time.Millisecond))
 		defer tick.Stop()
 		for {
 			select {
@@ -50,7 +50,7 @@ func (s *Store) watch(patience time.Duration) {
 }
 
 // tick begins a wait, and ends the oldest once there are too many.
-func (p *patience) tick() {
+func (p *diskTimeouts) tick() {
 	w := &wait{make(chan struct{})}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -61,8 +61,8 @@ func (p *patience) tick() {
 	}
 }
 
-// end ends all waits. The last one to begin is over as well, for those who come late.
-func (p *patience) end() {
+// end ends all waits. The last one to begin is over as well, for calls that come late.
+func (p *diskTimeouts) end() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, w := range p.waits {
@@ -71,38 +71,38 @@ func (p *patience) end() {
 	p.waits = nil
 }
 
-// errStuck is what those get who have waited in vain, and everybody else until the disk goes on.
-var errStuck = liked.Errorf(liked.Unavailable,
+// errStalled is the error of calls that have waited in vain, and of all others until the disk goes on.
+var errStalled = liked.Errorf(liked.Unavailable,
 	"the disk has not answered for too long; see what keeps it busy, or stop the server and look after the disk")
 
-// tired says why a wait is over. That the store is stuck is not for certain: whoever it kept may have been answered just now.
-func (s *Store) tired() error {
+// timedOut says why a wait is over. That the store is stalled is not certain: what the call waited for may have come just now.
+func (s *Store) timedOut() error {
 	if failure := s.failure.Load(); failure != nil {
 		return failure
 	}
-	if s.patience.stuck.CompareAndSwap(false, true) {
-		s.log.Error("store: refusing calls until the disk goes on: " + errStuck.Error())
+	if s.timeouts.stalled.CompareAndSwap(false, true) {
+		s.log.Error("store: refusing calls until the disk goes on: " + errStalled.Error())
 	}
-	return errStuck
+	return errStalled
 }
 
-// unstuck is called when something was synced.
-func (s *Store) unstuck() {
-	if s.patience.stuck.Load() && s.patience.stuck.CompareAndSwap(true, false) {
+// resumed is called when something was synced.
+func (s *Store) resumed() {
+	if s.timeouts.stalled.Load() && s.timeouts.stalled.CompareAndSwap(true, false) {
 		s.log.Warn("store: the disk goes on, and calls are answered again")
 	}
 }
 
 // recover unsticks a store that has nothing to sync.
 func (s *Store) recover() {
-	if s.patience.stuck.Load() && s.synced.Load() == s.applied.Load() && s.queue.empty() {
-		s.unstuck()
+	if s.timeouts.stalled.Load() && s.synced.Load() == s.applied.Load() && s.queue.empty() {
+		s.resumed()
 	}
 }
 
-// settle waits until everything that could be read when it was called is on disk.
-func (s *Store) settle(ctx context.Context) error {
-	wait := s.patience.begun.Load()
+// waitSynced waits until everything that could be read when it was called is on disk.
+func (s *Store) waitSynced(ctx context.Context) error {
+	wait := s.timeouts.begun.Load()
 	for seen := s.applied.Load(); s.synced.Load() < seen; {
 		synced := s.onSync.wait()
 		if s.synced.Load() >= seen {
@@ -113,7 +113,7 @@ func (s *Store) settle(ctx context.Context) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-wait.over:
-			return s.tired()
+			return s.timedOut()
 		}
 	}
 	return nil
@@ -122,7 +122,7 @@ func (s *Store) settle(ctx context.Context) error {
 // signal tells any number of waiters that something has changed.
 type signal struct {
 	mu sync.Mutex
-	ch chan struct{} // nil while nobody waits
+	ch chan struct{} // nil while nothing waits
 }
 
 // wait returns a channel that the next change closes. To miss none, call it before looking at what may change.

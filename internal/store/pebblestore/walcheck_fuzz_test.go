@@ -29,9 +29,9 @@ func chunks(log uint32, header int, records [][]byte) (file []byte, starts []int
 	return file, starts
 }
 
-// FuzzDamage: whatever a file holds, looking at it ends within it. One that was cut short anywhere is no damage, and one
+// FuzzWALCheck: whatever a file holds, looking at it ends within it. One that was cut short anywhere is no damage, and one
 // with a flipped bit before its last two chunks always is.
-func FuzzDamage(f *testing.F) {
+func FuzzWALCheck(f *testing.F) {
 	f.Add([]byte("one two three four five"), []byte{3, 4, 6, 5, 5}, uint16(9), false)
 	f.Add(slices.Repeat([]byte{1}, 33<<10), slices.Repeat([]byte{255}, 10), uint16(33000), true) // over the end of a block
 	f.Add([]byte{0, 0, 0, 0, 0, 0, 1}, []byte{0, 0, 0}, uint16(0), true)

@@ -91,8 +91,8 @@ func unlikeTorn(record []byte) bool {
 	return whole && binary.LittleEndian.Uint64(record[len(record)-8:]) != 0 || masked(record[6:]) == binary.LittleEndian.Uint32(record)
 }
 
-// damage looks at the newest write-ahead log and at the manifest of a directory that no process has open.
-func damage(disk vfs.FS, dir string) error {
+// findBroken looks at the newest write-ahead log and at the manifest of a directory that no process has open.
+func findBroken(disk vfs.FS, dir string) error {
 	desc, err := pebble.Peek(dir, disk)
 	if err != nil || !desc.Exists {
 		return nil // pebble will say what is wrong
@@ -129,9 +129,9 @@ func damage(disk vfs.FS, dir string) error {
 	return nil
 }
 
-// undamaged returns an error if pebble would lose something by opening the directory.
-func undamaged(disk vfs.FS, dir string) error {
-	if damage(disk, dir) == nil {
+// checkLogs returns an error if pebble would lose something by opening the directory.
+func checkLogs(disk vfs.FS, dir string) error {
+	if findBroken(disk, dir) == nil {
 		return nil
 	}
 	// A process may be writing there.
@@ -140,7 +140,7 @@ func undamaged(disk vfs.FS, dir string) error {
 		return nil // pebble will say so
 	}
 	defer lock.Close() // nothing was written
-	return damage(disk, dir)
+	return findBroken(disk, dir)
 }
 
 func readFile(disk vfs.FS, path string) ([]byte, error) {

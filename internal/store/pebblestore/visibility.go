@@ -9,8 +9,8 @@ import (
 	"liked"
 )
 
-// eyes decide what one viewer sees at the moment of one snapshot.
-type eyes struct {
+// visibility decides what one viewer sees, on one snapshot.
+type visibility struct {
 	r       pebble.Reader
 	viewer  liked.UserID // zero: a caller without a user
 	authors map[liked.UserID]authorSeen
@@ -29,12 +29,12 @@ const (
 	authorProtected
 )
 
-func newEyes(r pebble.Reader, viewer liked.UserID) *eyes {
-	return &eyes{r: r, viewer: viewer, authors: make(map[liked.UserID]authorSeen)}
+func newVisibility(r pebble.Reader, viewer liked.UserID) *visibility {
+	return &visibility{r: r, viewer: viewer, authors: make(map[liked.UserID]authorSeen)}
 }
 
 // author says how the viewer sees posts of the author.
-func (e *eyes) author(id liked.UserID) (seen authorSeen, err error) {
+func (e *visibility) author(id liked.UserID) (seen authorSeen, err error) {
 	if seen, ok := e.authors[id]; ok {
 		return seen, nil
 	}
@@ -53,7 +53,7 @@ func (e *eyes) author(id liked.UserID) (seen authorSeen, err error) {
 }
 
 // see is author for a user of whom the head is at hand.
-func (e *eyes) see(id liked.UserID, h userHead) (authorSeen, error) {
+func (e *visibility) see(id liked.UserID, h userHead) (authorSeen, error) {
 	if id != e.viewer && e.viewer != 0 && !h.state.Hidden() {
 		if blocked, err := e.blockedBy(id); err != nil || blocked {
 			return authorBlocks, err
@@ -88,7 +88,7 @@ func seenBy(r pebble.Reader, viewer, author liked.UserID, h userHead) (authorSee
 // for two of them.
 const fewBlockers = 64
 
-func (e *eyes) blockedBy(id liked.UserID) (blocked bool, err error) {
+func (e *visibility) blockedBy(id liked.UserID) (blocked bool, err error) {
 	if e.looks++; e.looks == 2 {
 		blockers := make(map[liked.UserID]struct{})
 		err := scan(e.r, num(nil, tagBlockedBy, uint64(e.viewer)), nil, func(key, _ []byte) (bool, error) {
@@ -110,7 +110,7 @@ func (e *eyes) blockedBy(id liked.UserID) (blocked bool, err error) {
 }
 
 // lists returns nil if the viewer may see what the user likes.
-func (e *eyes) lists(id liked.UserID) error {
+func (e *visibility) lists(id liked.UserID) error {
 	seen, err := e.author(id)
 	if err != nil {
 		return err
@@ -120,7 +120,7 @@ func (e *eyes) lists(id liked.UserID) error {
 
 // likers returns users who like something, with the metrics. Those whom the viewer may not see among others who do have
 // an error of unseen.
-func (e *eyes) likers(ids []liked.UserID) ([]shown[liked.User], error) {
+func (e *visibility) likers(ids []liked.UserID) ([]shown[liked.User], error) {
 	users, order := make([]shown[liked.User], len(ids)), inOrder(ids)
 	for _, i := range order {
 		u, ok, err := readUser(e.r, ids[i])
@@ -167,7 +167,7 @@ func unseen(viewer, author liked.UserID, seen authorSeen, of string) error {
 }
 
 // post returns the post with its metrics, NotFound or Forbidden.
-func (e *eyes) post(id liked.PostID) (liked.Post, error) {
+func (e *visibility) post(id liked.PostID) (liked.Post, error) {
 	posts, err := e.posts([]liked.PostID{id})
 	if err != nil {
 		return liked.Post{}, err
@@ -176,7 +176,7 @@ func (e *eyes) post(id liked.PostID) (liked.Post, error) {
 }
 
 // posts returns posts with their metrics. Those that the viewer may not see have an error of unseen.
-func (e *eyes) posts(ids []liked.PostID) ([]shown[liked.Post], error) {
+func (e *visibility) posts(ids []liked.PostID) ([]shown[liked.Post], error) {
 	posts, order := make([]shown[liked.Post], len(ids)), inOrder(ids)
 	authors := make([]liked.UserID, len(ids)) // of those who were deleted, too
 	for _, i := range order {

@@ -6,8 +6,8 @@ import (
 	"liked"
 )
 
-// verdict is whether a user may like a post, and what the like is of.
-type verdict struct {
+// likeTarget is what a like is of, and whether the rules allow it.
+type likeTarget struct {
 	target liked.PostID // the original, if the post is a repost
 	author liked.UserID // of target
 	err    error        // NotFound or Forbidden; nil: allowed
@@ -20,9 +20,9 @@ type userHead struct {
 	blocks    bool // at least one other
 }
 
-// judge decides from what is known in memory, and from the database where that does not reach. The verdict is of one
-// moment if Store.rules was the same even number before and after.
-func (s *Store) judge(user liked.UserID, post liked.PostID) (v verdict, err error) {
+// applyLikeRules decides from what is known in memory, and from the database where that does not reach. What it returns
+// holds for one state of the store if Store.epoch was the same even number before and after.
+func (s *Store) applyLikeRules(user liked.UserID, post liked.PostID) (v likeTarget, err error) {
 	if _, ok, err := s.userHead(user); err != nil || !ok {
 		v.err = noSuch("user", user)
 		return v, err
@@ -42,20 +42,20 @@ func (s *Store) judge(user liked.UserID, post liked.PostID) (v verdict, err erro
 		}
 		v.author = original.author
 		if h.author != original.author {
-			if err := s.judgeAuthor(&v, user, h.author); err != nil {
+			if err := s.applyAuthorRules(&v, user, h.author); err != nil {
 				return v, err
 			}
 		}
 	}
 	if v.err == nil || liked.KindOf(v.err) == liked.Forbidden { // which the original may be gone for
-		err = s.judgeAuthor(&v, user, v.author)
+		err = s.applyAuthorRules(&v, user, v.author)
 	}
 	return v, err
 }
 
-// judgeAuthor refuses if the user may not see the author's posts. That they are gone or hidden comes before any refusal
+// applyAuthorRules refuses if the user may not see the author's posts. That they are gone or hidden comes before any refusal
 // that there is.
-func (s *Store) judgeAuthor(v *verdict, user, author liked.UserID) error {
+func (s *Store) applyAuthorRules(v *likeTarget, user, author liked.UserID) error {
 	seen := authorHidden
 	a, ok, err := s.userHead(author)
 	if err == nil && ok {
@@ -71,7 +71,7 @@ func (s *Store) userHead(id liked.UserID) (h userHead, ok bool, err error) {
 	if h, ok := s.users.get(id); ok {
 		return h, true, nil
 	}
-	rules := s.rules.Load()
+	epoch := s.epoch.Load()
 	h, ok, err = read(s.db, userKey(id), decodeUserHead)
 	if err != nil || !ok {
 		return h, false, err
@@ -83,7 +83,7 @@ func (s *Store) userHead(id liked.UserID) (h userHead, ok bool, err error) {
 	if err != nil {
 		return h, false, err
 	}
-	s.users.put(id, h, s, rules)
+	s.users.put(id, h, s, epoch)
 	return h, true, nil
 }
 
@@ -91,14 +91,14 @@ func (s *Store) postHead(id liked.PostID) (h postHead, ok bool, err error) {
 	if h, ok := s.posts.get(id); ok {
 		return h, true, nil
 	}
-	rules := s.rules.Load()
+	epoch := s.epoch.Load()
 	if h, ok, err = read(s.db, postKey(id), decodePostHead); err == nil && ok {
-		s.posts.put(id, h, s, rules)
+		s.posts.put(id, h, s, epoch)
 	}
 	return h, ok, err
 }
 
-// headCache is a bounded cache of what exists. The committer drops what it changes while Store.rules is odd, and a value
+// headCache is a bounded cache of what exists. The committer drops what it changes while Store.epoch is odd, and a value
 // that was read before or meanwhile is not put back.
 type headCache[K ~int64, V any] struct {
 	shards [64]struct {
@@ -117,12 +117,12 @@ func (c *headCache[K, V]) get(k K) (V, bool) {
 	return v, ok
 }
 
-// put adds what was read after rules was loaded from s.
-func (c *headCache[K, V]) put(k K, v V, s *Store, rules uint64) {
+// put adds what was read after epoch was loaded from s.
+func (c *headCache[K, V]) put(k K, v V, s *Store, epoch uint64) {
 	sh := &c.shards[mix(uint64(k))%uint64(len(c.shards))]
 	sh.Lock()
 	defer sh.Unlock()
-	if rules&1 != 0 || s.rules.Load() != rules {
+	if epoch&1 != 0 || s.epoch.Load() != epoch {
 		return
 	}
 	if sh.m == nil {
