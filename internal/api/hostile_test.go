@@ -96,7 +96,9 @@ func TestHostileStrings(t *testing.T) {
 				}
 			}
 		}
-		for _, name := range []string{"id", "user_id", "screen_name", "count", "since_id", "max_id", "tweet_mode", "include_entities", "skip_status"} {
+		for _, name := range []string{
+			"id", "user_id", "screen_name", "count", "since_id", "max_id", "tweet_mode", "include_entities", "skip_status",
+		} {
 			for _, v := range hostile {
 				query := "?" + url.Values{name: {v}}.Encode()
 				send("signer", "GET", "/1.1/favorites/list.json"+query, "")

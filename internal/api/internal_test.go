@@ -115,7 +115,8 @@ func FuzzRoutes(f *testing.F) {
 		}
 		var want *route
 		for i := range routes {
-			if routes[i].method() == method && matches(routes[i].address(), escaped) && (want == nil || !strings.Contains(routes[i].address(), "{")) {
+			address := routes[i].address()
+			if routes[i].method() == method && matches(address, escaped) && (want == nil || !strings.Contains(address, "{")) {
 				want = &routes[i]
 			}
 		}
@@ -219,8 +220,11 @@ func BenchmarkReadBody(b *testing.B) {
 func TestDigits(t *testing.T) {
 	for _, d := range []*digits{idPattern, minutePattern, {0, 2}} {
 		re := regexp.MustCompile(d.String())
-		for _, s := range []string{"", "0", "12", "123", "-1", "+1", "1 ", " 1", "1\n", "a", "1a2", "/", ":", "٣", "\xff", "20240501110", "202405011100", "2024050111000",
-			strings.Repeat("9", 19), strings.Repeat("9", 20), strings.Repeat("9", 18) + "x"} {
+		for _, s := range []string{
+			"", "0", "12", "123", "-1", "+1", "1 ", " 1", "1\n", "a", "1a2", "/", ":", "٣", "\xff",
+			"20240501110", "202405011100", "2024050111000",
+			strings.Repeat("9", 19), strings.Repeat("9", 20), strings.Repeat("9", 18) + "x",
+		} {
 			if got, want := d.MatchString(s), re.MatchString(s); got != want {
 				t.Errorf("%s: %q matches: %v, want %v", d, s, got, want)
 			}
@@ -246,11 +250,17 @@ func TestAnswersAtOnce(t *testing.T) {
 	if streams != 3 {
 		t.Errorf("%d streams", streams)
 	}
-	for path, want := range map[string]bool{"/2/users/1/likes": true, "/2/users": true, "/2/users/": true, "/2/openapi.json": true, "/1.1/favorites/x": true,
-		"": false, "/": false, "/2": false, "//2/users": false, "/2//users": false, "2/users/1": false, "/2/oauth2/token": false, "/home/live": false,
-		"/2/likes/firehose/strea": false, "/1.1/oauth/invalidate_token": false, "/login": false} {
-		if AnswersAtOnce(path) != want {
-			t.Errorf("%q: at once: %v", path, !want)
+	for _, path := range []string{"/2/users/1/likes", "/2/users", "/2/users/", "/2/openapi.json", "/1.1/favorites/x"} {
+		if !AnswersAtOnce(path) {
+			t.Errorf("%q does not answer at once", path)
+		}
+	}
+	for _, path := range []string{
+		"", "/", "/2", "//2/users", "/2//users", "2/users/1", "/2/oauth2/token", "/home/live", "/2/likes/firehose/strea",
+		"/1.1/oauth/invalidate_token", "/login",
+	} {
+		if AnswersAtOnce(path) {
+			t.Errorf("%q answers at once", path)
 		}
 	}
 }

@@ -268,14 +268,17 @@ func TestStreams(t *testing.T) {
 			t.Fatal(body)
 		}
 	}
-	if got, want := withoutID(all.event()), `{"data":{"id":"","liked_tweet_id":"101","tweet_author_id":"12","created_at":"2024-05-01T12:00:01.000Z","timestamp_ms":1714564801750}}`; got != want {
+	want := `{"data":{"id":"","liked_tweet_id":"101","tweet_author_id":"12",` +
+		`"created_at":"2024-05-01T12:00:01.000Z","timestamp_ms":1714564801750}}`
+	if got := withoutID(all.event()); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 	w.do("sleep 1s")
 	for range 2 {
 		w.do("unlike 11 101")
 	}
-	if got, want := deletions.event(), `{"data":{"delete":{"favorite":{"id":"101","user_id":"11"},"event_at":"2024-05-01T12:00:02.000Z"}}}`; got != want {
+	want = `{"data":{"delete":{"favorite":{"id":"101","user_id":"11"},"event_at":"2024-05-01T12:00:02.000Z"}}}`
+	if got := deletions.event(); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 	w.do("like 11 101")
@@ -291,7 +294,7 @@ func TestStreams(t *testing.T) {
 	unlikes = append(unlikes, deletions.event())
 	w.api.EndStreams()
 	likes, unlikes = append(likes, all.rest()...), append(unlikes, deletions.rest()...)
-	const goodbye = `{"errors":[{"title":"operational-disconnect","disconnect_type":"UpstreamOperationalDisconnect","detail":"This stream has been disconnected upstream for operational reasons.","type":"https://api.twitter.com/2/problems/operational-disconnect"}]}`
+	goodbye := disconnected("UpstreamOperationalDisconnect", "This stream has been disconnected upstream for operational reasons.")
 	isGoodbye := func(e string) bool { return e == goodbye }
 	if likes = slices.DeleteFunc(likes, isGoodbye); fmt.Sprint(postsOf(t, likes)) != "[101 102 103]" {
 		t.Errorf("likes: %v", likes)
@@ -315,14 +318,18 @@ func TestStreamFields(t *testing.T) {
 	const times = `"created_at":"2024-05-01T12:00:00.000Z","timestamp_ms":1714564800250}`
 	for query, want := range map[string]string{
 		"": data + times + `}`,
-		"&like_with_tweet_author.fields=liked_tweet_author_id,id":                            data + `"liked_tweet_author_id":"12",` + times + `}`,
-		"&like_with_tweet_author.fields=attachments_media_keys":                              data + times + `}`,
-		"&expansions=attachments.media_keys&media.fields=url":                                data + times + `}`,
-		"&expansions=liked_tweet_id":                                                         data + times + `,"includes":{"tweets":[{"edit_history_tweet_ids":["101"],"id":"101","text":"post 101"}]}}`,
-		"&expansions=liked_tweet_author_id":                                                  data + times + `,"includes":{"users":[{"id":"12","name":"Bob","username":"bob"}]}}`,
-		"&expansions=liked_tweet_author_id,liked_tweet_id&tweet.fields=author_id,created_at": data + times + `,"includes":{"users":[{"id":"12","name":"Bob","username":"bob"}],"tweets":[{"edit_history_tweet_ids":["101"],"id":"101","text":"post 101","author_id":"12","created_at":"2024-05-01T12:00:00.000Z"}]}}`,
-		"&expansions=liked_tweet_author_id&user.fields=location,most_recent_tweet_id":        data + times + `,"includes":{"users":[{"id":"12","name":"Bob","username":"bob","location":"Amsterdam","most_recent_tweet_id":"109"}]}}`,
-		"&tweet.fields=public_metrics":                                                       data + times + `}`,
+		"&like_with_tweet_author.fields=liked_tweet_author_id,id": data + `"liked_tweet_author_id":"12",` + times + `}`,
+		"&like_with_tweet_author.fields=attachments_media_keys":   data + times + `}`,
+		"&expansions=attachments.media_keys&media.fields=url":     data + times + `}`,
+		"&expansions=liked_tweet_id": data + times + `,"includes":{"tweets":[` +
+			`{"edit_history_tweet_ids":["101"],"id":"101","text":"post 101"}]}}`,
+		"&expansions=liked_tweet_author_id": data + times + `,"includes":{"users":[{"id":"12","name":"Bob","username":"bob"}]}}`,
+		"&expansions=liked_tweet_author_id,liked_tweet_id&tweet.fields=author_id,created_at": data + times +
+			`,"includes":{"users":[{"id":"12","name":"Bob","username":"bob"}],"tweets":[` +
+			`{"edit_history_tweet_ids":["101"],"id":"101","text":"post 101","author_id":"12","created_at":"2024-05-01T12:00:00.000Z"}]}}`,
+		"&expansions=liked_tweet_author_id&user.fields=location,most_recent_tweet_id": data + times + `,"includes":{"users":[` +
+			`{"id":"12","name":"Bob","username":"bob","location":"Amsterdam","most_recent_tweet_id":"109"}]}}`,
+		"&tweet.fields=public_metrics": data + times + `}`,
 	} {
 		got := w.read("machine", firehose(query+span)...).rest()
 		if len(got) != 1 || withoutID(got[0]) != want {
@@ -484,7 +491,8 @@ func TestStreamConnections(t *testing.T) {
 	const target = "/2/likes/firehose/stream?partition=1"
 	_, leave := w.connect("machine", target)
 	resp, body := w.request("machine", "GET", target, nil)
-	want := `{"title":"ConnectionException","detail":"This stream is currently at the maximum allowed connection limit.","connection_issue":"TooManyConnections","type":"https://api.twitter.com/2/problems/streaming-connection"}`
+	want := `{"title":"ConnectionException","detail":"This stream is currently at the maximum allowed connection limit.",` +
+		`"connection_issue":"TooManyConnections","type":"https://api.twitter.com/2/problems/streaming-connection"}`
 	if resp.StatusCode != 429 || body != want || resp.Header.Get("X-Rate-Limit-Remaining") != "998" {
 		t.Errorf("got %d %s %v", resp.StatusCode, body, resp.Header)
 	}
@@ -537,7 +545,7 @@ func TestStreamsEndWithTheirApp(t *testing.T) {
 			w.must(w.store.UpdateApp(t.Context(), w.apps["machine"], func(a *store.App) error { change(a); return nil }))
 			w.do("like 11 102")
 			w.do("like 13 102")
-			const goodbye = `{"errors":[{"title":"operational-disconnect","disconnect_type":"ClientApplicationStateDegraded","detail":"This stream has been disconnected for operational reasons.","type":"https://api.twitter.com/2/problems/operational-disconnect"}]}`
+			goodbye := disconnected("ClientApplicationStateDegraded", "This stream has been disconnected for operational reasons.")
 			got := all.rest()
 			if len(got) != liked.Partitions || slices.ContainsFunc(got, func(e string) bool { return e != goodbye }) {
 				t.Errorf("got %q", got)
@@ -864,7 +872,7 @@ func TestStreamFaults(t *testing.T) {
 		w.do("like 11 101")
 		fail.Store(true)
 		w.do("unlike 11 101")
-		const goodbye = `{"errors":[{"title":"operational-disconnect","disconnect_type":"InternalError","detail":"This stream has been disconnected for operational reasons.","type":"https://api.twitter.com/2/problems/operational-disconnect"}]}`
+		goodbye := disconnected("InternalError", "This stream has been disconnected for operational reasons.")
 		if got := r.rest(); len(got) == 0 || got[len(got)-1] != goodbye {
 			t.Errorf("got %q", got)
 		}
@@ -1032,11 +1040,17 @@ func TestStreamSpan(t *testing.T) {
 		got := w.read("machine", compliance+"?start_time="+at(span.from)+"&end_time="+at(span.to)).rest()
 		var want []string
 		for n := span.from; n < min(span.to, 600); n++ {
-			want = append(want, fmt.Sprintf(`{"data":{"delete":{"favorite":{"id":"%d","user_id":"%d"},"event_at":"%s"}}}`, 101+n/users%9, 1000+n%users,
-				start.Add(time.Duration(n)*step).Truncate(time.Second).Format("2006-01-02T15:04:05.000Z")))
+			want = append(want, fmt.Sprintf(`{"data":{"delete":{"favorite":{"id":"%d","user_id":"%d"},"event_at":"%s"}}}`,
+				101+n/users%9, 1000+n%users, start.Add(time.Duration(n)*step).Truncate(time.Second).Format("2006-01-02T15:04:05.000Z")))
 		}
 		if !slices.Equal(got, want) {
 			t.Errorf("%v: got %d events, want %d\n%.3q\n%.3q", span, len(got), len(want), got, want)
 		}
 	}
+}
+
+// disconnected is the last line of a stream that the server ends.
+func disconnected(kind, detail string) string {
+	return `{"errors":[{"title":"operational-disconnect","disconnect_type":"` + kind + `","detail":"` + detail +
+		`","type":"https://api.twitter.com/2/problems/operational-disconnect"}]}`
 }

@@ -78,7 +78,9 @@ func newObserver(logger *slog.Logger, reg prometheus.Registerer) *observer {
 		o.byName[id] = op
 	}
 	attempts := prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "liked_webhook_attempts_total", Help: "What became of attempts to deliver to webhooks, and of challenges; lost: how often likes were forgotten undelivered."}, []string{"outcome"})
+		Name: "liked_webhook_attempts_total",
+		Help: "What became of attempts to deliver to webhooks, and of challenges; lost: how often likes were forgotten undelivered.",
+	}, []string{"outcome"})
 	for _, outcome := range webhook.Outcomes() {
 		o.hooks[outcome] = attempts.WithLabelValues(string(outcome))
 	}

@@ -122,8 +122,9 @@ type Accounts interface {
 	// AddPost adds the post. Conflict if the id is taken, NotFound if the author or a post it refers to does not exist.
 	AddPost(ctx context.Context, p liked.Post) error
 	// Publish is AddPost by the author, who is held to what an author may do. NotFound also if the author may not see a
-	// post that this one answers or quotes: the error names that post as p does, the answered one if it is both. Forbidden if the author's 20 newest posts hold one of the last 24 hours that
-	// says the same in the same place. An answer to a repost, and its quote, is one of its original.
+	// post that this one answers or quotes: the error names that post as p does, the answered one if it is both. Forbidden
+	// if the author's 20 newest posts hold one of the last 24 hours that says the same in the same place. An answer to a
+	// repost, and its quote, is one of its original.
 	Publish(ctx context.Context, p liked.Post) error
 	// Post returns the post as the viewer sees it; viewer zero is a caller without a user. NotFound if the post is gone
 	// or its author hidden; Forbidden if the author blocked the viewer, or is protected and not followed by the viewer.

@@ -14,7 +14,8 @@ var faultTests = []test{
 }
 
 // faults runs the same work again and again, each time with a later access to the disk failing, until the work is over
-// before that access. Each run takes every stride-th access, beginning with a random one. Whatever fails, nothing that was acknowledged is lost and nothing is half there.
+// before that access. Each run takes every stride-th access, beginning with a random one. Whatever fails, nothing that was
+// acknowledged is lost and no change is there in part.
 func faults(t *T, lasting bool, stride int) {
 	if testing.Short() {
 		stride *= 4

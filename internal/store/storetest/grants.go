@@ -157,8 +157,10 @@ func passwords(t *T) {
 }
 
 func newCode(n int) store.Code {
-	return store.Code{Code: hash("code", n), App: 1, User: uid(1), Scopes: liked.LikeWrite | liked.OfflineAccess, RedirectURI: "http://127.0.0.1/",
-		Challenge: "c", ChallengeMethod: "S256", Expires: start.Add(30 * time.Second)}
+	return store.Code{
+		Code: hash("code", n), App: 1, User: uid(1), Scopes: liked.LikeWrite | liked.OfflineAccess,
+		RedirectURI: "http://127.0.0.1/", Challenge: "c", ChallengeMethod: "S256", Expires: start.Add(30 * time.Second),
+	}
 }
 
 func codes(t *T) {
@@ -265,7 +267,10 @@ func grants(t *T) {
 
 func requestTokens(t *T) {
 	s := t.open()
-	want := store.RequestToken{Token: hash("r"), SealedSecret: []byte{0, 1}, App: 1, Access: liked.ReadWrite, Callback: "oob", Expires: start.Add(time.Minute)}
+	want := store.RequestToken{
+		Token: hash("r"), SealedSecret: []byte{0, 1}, App: 1, Access: liked.ReadWrite,
+		Callback: "oob", Expires: start.Add(time.Minute),
+	}
 	t.ok(s.AddRequestToken(t.ctx, want))
 	got, err := s.RequestToken(t.ctx, want.Token)
 	t.ok(err)

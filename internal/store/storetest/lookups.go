@@ -172,7 +172,8 @@ func totals(t *T) {
 	t.ok(s.AddPost(t.ctx, repost))
 	expect(3, 2, 2)
 	user, post := newUser(4), store.Post{Post: newPost(4, 4)}
-	records := []store.Record{{User: &user}, {Post: &post}, {Like: &store.Like{User: uid(4), Post: pid(4), Seq: liked.Seq(start.UnixMilli()) << 20}}}
+	like := store.Like{User: uid(4), Post: pid(4), Seq: liked.Seq(start.UnixMilli()) << 20}
+	records := []store.Record{{User: &user}, {Post: &post}, {Like: &like}}
 	for range 2 { // the second time all of it is there
 		_, err := s.Import(t.ctx, records, false)
 		t.ok(err)
@@ -262,7 +263,9 @@ func publish(t *T) {
 	t.fails(s.Publish(t.ctx, published(-1, "x")), liked.Invalid)
 
 	// The same text, in the same place, by the same author, lately.
-	t.fails(s.Publish(t.ctx, func() liked.Post { p := published(5, "answer"); p.InReplyTo, p.Quotes = pid(1), pid(1); return p }()), liked.Forbidden)
+	p = published(5, "answer")
+	p.InReplyTo, p.Quotes = pid(1), pid(1)
+	t.fails(s.Publish(t.ctx, p), liked.Forbidden)
 	t.ok(s.Publish(t.ctx, published(5, "answer"))) // not an answer
 	t.fails(s.Publish(t.ctx, published(6, "answer")), liked.Forbidden)
 	p = published(6, "answer")

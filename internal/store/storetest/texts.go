@@ -37,7 +37,8 @@ func texts(t *T) {
 	hook2, sub2 := hook, sub
 	hook2.ID, hook2.URL, sub2.ID, sub2.Webhook = 2, "https://example.com/2", 2, 2
 	code, request := newCode(1), store.RequestToken{Token: hash("r"), App: 1, Callback: "oob", Expires: start}
-	letter := store.DeadLetter{Webhook: 1, Subscription: 1, Event: liked.LikeEvent{Seq: 1, User: uid(1), Post: pid(1), Author: uid(1)}, Why: "x"}
+	like := liked.LikeEvent{Seq: 1, User: uid(1), Post: pid(1), Author: uid(1)}
+	letter := store.DeadLetter{Webhook: 1, Subscription: 1, Event: like, Why: "x"}
 	word := struct{ Word string }{"x"}
 	for _, c := range []struct {
 		call   string

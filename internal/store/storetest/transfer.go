@@ -333,7 +333,8 @@ func importDuringLikes(t *T) {
 					return
 				default:
 				}
-				if _, err := s.SetLike(t.ctx, uid(u), pid(1+rng.IntN(posts)), rng.IntN(2) == 0, start.Add(time.Duration(n)*time.Millisecond)); err != nil {
+				post, on, at := pid(1+rng.IntN(posts)), rng.IntN(2) == 0, start.Add(time.Duration(n)*time.Millisecond)
+				if _, err := s.SetLike(t.ctx, uid(u), post, on, at); err != nil {
 					t.Errorf("SetLike: %v", err)
 					return
 				}
