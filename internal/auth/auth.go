@@ -26,16 +26,24 @@ import (
 
 // Options is what New needs. Every field is required.
 type Options struct {
-	Store   store.Store
+	Store   CallerStore
 	Seal    [32]byte                   // AES-256-GCM key that seals secrets which HMAC needs in the clear
 	BaseURL func(*http.Request) string // "scheme://host[:port]" as the client is taken to have signed it
 	Now     func() time.Time
 	Rand    io.Reader // read under a lock, so it need not be safe for concurrent use
 }
 
+// CallerStore is what Authenticate needs besides: which nonces were used, and whether what is remembered still holds.
+type CallerStore interface {
+	Store
+	store.Changes
+	store.Limits
+}
+
 // Auth identifies callers. It is safe for concurrent use and holds nothing that must be closed.
 type Auth struct {
 	*Issuer
+	callers CallerStore
 	baseURL func(*http.Request) string
 
 	bearers *principals // by hash of the token
@@ -65,6 +73,7 @@ func New(o Options) (*Auth, error) {
 	}
 	a := &Auth{
 		Issuer:  issuer,
+		callers: o.Store,
 		baseURL: o.BaseURL,
 		bearers: newPrincipals(o.Store),
 		signers: newPrincipals(o.Store),

@@ -23,9 +23,16 @@ import (
 // DefaultLifetime is how long an OAuth 2.0 access token is good for, as on X.
 const DefaultLifetime = 2 * time.Hour
 
+// Store keeps credentials, and the users whose they are.
+type Store interface {
+	store.Grants
+	User(ctx context.Context, id liked.UserID) (liked.User, error)
+	UserByUsername(ctx context.Context, username string) (liked.User, error)
+}
+
 // Issuer makes credentials, and ends them. It is safe for concurrent use.
 type Issuer struct {
-	store     store.Store
+	store     Store
 	now       func() time.Time
 	seal      cipher.AEAD
 	newID     func(time.Time) int64
@@ -37,7 +44,7 @@ type Issuer struct {
 
 // NewIssuer returns an Issuer that seals secrets with the key, for HMAC needs them in the clear. It reads rand under a lock, so
 // that rand need not be safe for concurrent use.
-func NewIssuer(st store.Store, key [32]byte, now func() time.Time, rand io.Reader) (*Issuer, error) {
+func NewIssuer(st Store, key [32]byte, now func() time.Time, rand io.Reader) (*Issuer, error) {
 	seal, err := newSeal(key)
 	return &Issuer{store: st, newID: st.NewID, now: now, seal: seal, rand: rand, passwords: newPasswords()}, err
 }

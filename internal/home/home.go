@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"liked"
 	"liked/internal/exchange"
 	"liked/internal/store"
 	"liked/internal/web"
@@ -18,7 +19,7 @@ import (
 
 // Options is what a Home works with. Store and Likes are required.
 type Options struct {
-	Store store.Store
+	Store Store
 
 	// Likes returns how many likes were set since the server started, whatever became of them.
 	Likes func() int64
@@ -39,7 +40,17 @@ type Options struct {
 	Observe exchange.Observer
 }
 
-// Home is a handler. It is safe for concurrent use.
+// Store is what the page shows.
+type Store interface {
+	Totals(ctx context.Context) (store.Totals, error)
+	LogEnds(ctx context.Context) (liked.Positions, error)
+	LikeLog(ctx context.Context, partition int, after liked.Seq, max int) ([]liked.LikeEvent, error)
+	LatestPosts(ctx context.Context, max int) ([]liked.Post, error)
+	Posts(ctx context.Context, viewer liked.UserID, ids []liked.PostID) ([]store.Seen, error)
+	UsersByID(ctx context.Context, ids []liked.UserID) ([]liked.User, error)
+}
+
+// Home is the room. It is safe for concurrent use.
 type Home struct {
 	Options
 	board

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"liked"
-	"liked/internal/store"
 	"liked/internal/web"
 )
 
@@ -29,7 +28,7 @@ const (
 
 // board is what the page shows, for all who look at it.
 type board struct {
-	store   store.Store
+	store   Store
 	counted atomic.Bool // Totals costs next to nothing from now on
 
 	mu     sync.Mutex

@@ -159,7 +159,7 @@ func TestHostileInput(t *testing.T) {
 
 // failing is a store that answers with an error where endpoints of each dialect ask it.
 type failing struct {
-	store.Store
+	oauth.Store
 	kind liked.Kind
 }
 

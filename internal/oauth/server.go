@@ -24,7 +24,7 @@ import (
 // Options is what New needs. Auth, Store, BaseURL, Now and Address are required.
 type Options struct {
 	Auth    *auth.Auth
-	Store   store.Store
+	Store   Store
 	BaseURL func(*http.Request) string // as auth.Options has it
 	Now     func() time.Time
 	Address func(*http.Request) string // where a request came from
@@ -43,6 +43,13 @@ type Options struct {
 	AutoConsent string
 
 	Observe exchange.Observer
+}
+
+// Store keeps credentials, sessions and the users whose they are, and counts attempts.
+type Store interface {
+	auth.Store
+	Users(ctx context.Context, after liked.UserID, max int) ([]liked.User, error)
+	store.Limits
 }
 
 // Server is an authorization server in the words of RFC 6749. It is safe for concurrent use.

@@ -117,7 +117,7 @@ func TestSecureCookies(t *testing.T) {
 	a, err := auth.New(auth.Options{Store: s.store, Seal: [32]byte{1, 2, 3}, Now: s.clock.Now, Rand: seeded("https"),
 		BaseURL: func(r *http.Request) string { return "https://likes.example" }})
 	check(t, err)
-	h := pages(t, oauth.Options{Auth: a, Store: s.store, Now: s.clock.Now, PublicURL: "https://likes.example",
+	h := pages(t, s.store, oauth.Options{Auth: a, Store: s.store, Now: s.clock.Now, PublicURL: "https://likes.example",
 		BaseURL: func(*http.Request) string { return "https://likes.example" }, Address: func(*http.Request) string { return "" }})
 	srv := newServer(t, h)
 	b := s.browser()

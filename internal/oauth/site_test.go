@@ -26,6 +26,7 @@ import (
 	"liked/internal/exchange"
 	"liked/internal/oauth"
 	"liked/internal/portal"
+	"liked/internal/store"
 	"liked/internal/store/pebblestore"
 	"liked/internal/webhook"
 )
@@ -97,7 +98,7 @@ func newSite(t testing.TB, change func(*oauth.Options)) *site {
 	if change != nil {
 		change(&o)
 	}
-	h := pages(t, o)
+	h := pages(t, s.store, o)
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.serving.RLock()
 		defer s.serving.RUnlock()
@@ -116,15 +117,15 @@ func baseURL(r *http.Request) string { return "http://" + r.Host }
 
 // pages returns a handler of all pages of people who are signed in: those of the room itself, and those of an app's owner. It
 // answers 418 for paths that neither has.
-func pages(t testing.TB, o oauth.Options) http.Handler {
+func pages(t testing.TB, st store.Store, o oauth.Options) http.Handler {
 	t.Helper()
 	h, err := oauth.New(o)
 	check(t, err)
-	hooks, err := webhook.New(t.Context(), webhook.Options{Store: o.Store, Secret: o.Auth.APISecret, Now: o.Now,
+	hooks, err := webhook.New(t.Context(), webhook.Options{Store: st, Secret: o.Auth.APISecret, Now: o.Now,
 		Logger: slog.New(slog.DiscardHandler),
 		Render: func(context.Context, liked.Subscription, liked.LikeEvent) ([]byte, error) { return nil, nil }})
 	check(t, err)
-	p, err := portal.New(portal.Options{Sessions: h, Auth: o.Auth, Store: o.Store, Hooks: hooks})
+	p, err := portal.New(portal.Options{Sessions: h, Auth: o.Auth, Store: st, Hooks: hooks})
 	check(t, err)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		for _, find := range []func(*http.Request) http.Handler{h.Find, p.Find} {

@@ -3,6 +3,7 @@
 package portal
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"slices"
@@ -20,8 +21,16 @@ import (
 type Options struct {
 	Sessions *oauth.Server
 	Auth     *auth.Auth
-	Store    store.Store
+	Store    Store
 	Hooks    *webhook.Hooks
+}
+
+// Store keeps apps, and counts challenges of webhooks.
+type Store interface {
+	Apps(ctx context.Context) ([]liked.App, error)
+	App(ctx context.Context, id liked.AppID) (liked.App, error)
+	UpdateApp(ctx context.Context, id liked.AppID, change func(*liked.App) error) error
+	store.Limits
 }
 
 // Portal is the pages. It is safe for concurrent use.
