@@ -5,12 +5,12 @@
 package oauth
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
 
@@ -209,26 +209,22 @@ func (c *Call) answer(rt *Route) (answer *Answer, err error) {
 			err = panicked
 		}
 	}()
-	run, allow := rt.Get, "GET, HEAD"
+	switch {
+	case rt.Get != nil && (c.Method == http.MethodGet || c.Method == http.MethodHead):
+		return rt.Get(c)
+	case rt.Post != nil && c.Method == http.MethodPost:
+		return rt.Post(c)
+	}
+	allow := "GET, HEAD, POST"
 	switch {
 	case rt.Get == nil:
 		allow = "POST"
-	case rt.Post != nil:
-		allow = "GET, HEAD, POST"
+	case rt.Post == nil:
+		allow = "GET, HEAD"
 	}
-	switch c.Method {
-	case http.MethodGet, http.MethodHead:
-	case http.MethodPost:
-		run = rt.Post
-	default:
-		run = nil
-	}
-	if run == nil {
-		c.Why = "the path has the methods " + allow + ", not " + strconv.Quote(c.Method[:min(len(c.Method), 20)])
-		return &Answer{status: http.StatusMethodNotAllowed, contentType: jsonUTF8, allow: allow,
-			body: []byte(`{"title":"Method Not Allowed","detail":"Method Not Allowed","type":"about:blank","status":405}`)}, nil
-	}
-	return run(c)
+	c.Why = fmt.Sprintf("the path has the methods %s, not %.20q", allow, c.Method)
+	return &Answer{status: http.StatusMethodNotAllowed, contentType: jsonUTF8, allow: allow,
+		body: []byte(`{"title":"Method Not Allowed","detail":"Method Not Allowed","type":"about:blank","status":405}`)}, nil
 }
 
 // refuse is the one place where errors become answers.
@@ -294,9 +290,8 @@ func (c *Call) write(w http.ResponseWriter, a *Answer) {
 	switch {
 	case a.page != nil:
 		var err error
-		if c.Bytes, err = web.Write(w, a.status, a.page); err != nil {
-			c.Err = err
-		}
+		c.Bytes, err = web.Write(w, a.status, a.page)
+		c.Err = cmp.Or(err, c.Err)
 		return
 	case a.file != "":
 		c.Status, c.Bytes = web.WriteAsset(w, c.Request, a.file)

@@ -153,10 +153,10 @@ func (c *Call) readRequest(token string) (rt store.RequestToken, app liked.App, 
 		stored, err = c.Store.App(c.Context, rt.App)
 		app = stored.App
 	}
-	switch {
-	case notFound(err):
-		return rt, app, &linkFault{why: "there is no such request token: it was used already, or it is older than " + requestTokenLife.String()}
-	case err != nil:
+	if notFound(err) {
+		err = &linkFault{why: "there is no such request token: it was used already, or it is older than " + requestTokenLife.String()}
+	}
+	if err != nil {
 		return rt, app, err
 	}
 	c.App = app.ID

@@ -114,9 +114,12 @@ func (c *Call) token() (*Answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	redeem := map[string]func(*Call, Form, liked.App) (*Answer, error){
-		"authorization_code": (*Call).redeemCode, "refresh_token": (*Call).refresh}[grantType[0]]
-	if redeem == nil {
+	redeem := (*Call).redeemCode
+	switch grantType[0] {
+	case "authorization_code":
+	case "refresh_token":
+		redeem = (*Call).refresh
+	default:
 		return nil, badGrant
 	}
 	app, err := c.client(p)
@@ -133,12 +136,10 @@ func (c *Call) redeemCode(p Form, app liked.App) (*Answer, error) {
 		return nil, err
 	}
 	code, err := c.Store.Code(c.Context, auth.HashOf(in[0]))
-	switch {
-	case notFound(err):
-		return nil, badCode.Because("the code is unknown")
-	case err != nil:
-		return nil, err
-	case code.App != app.ID: // RFC 6749, 5.2: issued to another client
+	if err != nil {
+		return nil, refuseNotFound(badCode, err, "the code is unknown")
+	}
+	if code.App != app.ID { // RFC 6749, 5.2: issued to another client
 		return nil, badCode.Because("the code belongs to app %d", code.App)
 	}
 	c.User = code.User
@@ -213,12 +214,10 @@ func (c *Call) refresh(p Form, app liked.App) (*Answer, error) {
 	}
 	key := auth.HashOf(in[0])
 	_, grant, err := c.Store.RefreshToken(c.Context, key)
-	switch {
-	case notFound(err):
-		return nil, badToken.Because("the refresh token is unknown or was revoked%s", auth.LooksLike(in[0]))
-	case err != nil:
-		return nil, err
-	case grant.App != app.ID:
+	if err != nil {
+		return nil, refuseNotFound(badToken, err, "the refresh token is unknown or was revoked%s", auth.LooksLike(in[0]))
+	}
+	if grant.App != app.ID {
 		return nil, badToken.Because("the refresh token belongs to app %d", grant.App)
 	}
 	c.User = grant.User
@@ -258,12 +257,10 @@ func (c *Call) revoke() (*Answer, error) {
 	}
 	grant, err := c.Auth.GrantOf(c.Context, in[0])
 	switch {
-	case notFound(err) || err == nil && grant.OAuth1:
-		return nil, badToken.Because("the token is unknown, was revoked before, or is one of OAuth 1.0a")
 	case err != nil:
-		return nil, err
-	case grant.App != app.ID: // RFC 7009, 2.1
-		return nil, badToken.Because("the token belongs to app %d", grant.App)
+		return nil, refuseNotFound(badToken, err, "the token is unknown or was revoked before")
+	case grant.OAuth1 || grant.App != app.ID: // RFC 7009, 2.1
+		return nil, badToken.Because("the token belongs to app %d, or is one of OAuth 1.0a", grant.App)
 	}
 	c.User = grant.User
 	if err := c.Store.RevokeGrant(c.Context, grant.ID); err != nil {
@@ -283,6 +280,14 @@ func inAppOnly(_ *Call, f *Refusal) *Answer {
 		body: []byte(`{"errors":[{"code":99,"label":"authenticity_token_error","message":"Unable to verify your credentials"}]}`)}
 }
 
+// unverify is the refusal of an app that could not be identified, or may not call.
+func unverify(err error) error {
+	if err != nil && (liked.KindOf(err) == liked.Unauthorized || liked.KindOf(err) == liked.Forbidden) {
+		return unverified.Because("%v", err)
+	}
+	return err
+}
+
 // consumer finds the app whose API key and secret the Authorization header holds.
 func (c *Call) consumer() (liked.App, error) {
 	key, secret, given, readable := basic(c.Request.Header)
@@ -294,17 +299,11 @@ func (c *Call) consumer() (liked.App, error) {
 		return liked.App{}, refuseNotFound(unverified, err, "no app has this API key")
 	}
 	c.App = app.ID
-	if app.State == liked.AppSuspended {
-		return liked.App{}, unverified.Because("the app is suspended")
-	}
 	want, err := c.Auth.APISecret(c.Context, app.ID)
-	if err != nil {
-		return liked.App{}, unverified.Because("%v", err)
+	if err == nil && !same(auth.HashOf(secret), auth.HashOf(want)) {
+		err = unverified.Because("the API secret is wrong")
 	}
-	if !same(auth.HashOf(secret), auth.HashOf(want)) {
-		return liked.App{}, unverified.Because("the API secret is wrong")
-	}
-	return app.App, nil
+	return app.App, unverify(err)
 }
 
 // appToken answers POST /oauth2/token (RFC 6749, 4.4): the same token until it is invalidated.
@@ -361,13 +360,10 @@ func (c *Call) consumerOrSigner() (liked.App, error) {
 		}
 		return secret, err
 	})
-	switch {
-	case err != nil && liked.KindOf(err) == liked.Unauthorized:
-		return signed.App, unverified.Because("%v", err)
-	case err == nil && signed.App.State == liked.AppSuspended:
-		return signed.App, unverified.Because("the app is suspended")
+	if err == nil && signed.App.State == liked.AppSuspended {
+		err = unverified.Because("the app is suspended")
 	}
-	return signed.App, err
+	return signed.App, unverify(err)
 }
 
 // same compares secrets in a time that says nothing about them.
