@@ -28,8 +28,8 @@ type Options struct {
 // Store keeps apps, and counts challenges of webhooks.
 type Store interface {
 	Apps(ctx context.Context) ([]liked.App, error)
-	App(ctx context.Context, id liked.AppID) (liked.App, error)
-	UpdateApp(ctx context.Context, id liked.AppID, change func(*liked.App) error) error
+	App(ctx context.Context, id liked.AppID) (store.App, error)
+	UpdateApp(ctx context.Context, id liked.AppID, change func(*store.App) error) error
 	store.Limits
 }
 
