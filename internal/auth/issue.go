@@ -28,6 +28,7 @@ type Store interface {
 	store.Grants
 	User(ctx context.Context, id liked.UserID) (liked.User, error)
 	UserByUsername(ctx context.Context, username string) (liked.User, error)
+	NewID(at time.Time) int64
 }
 
 // Issuer makes credentials, and ends them. It is safe for concurrent use.
