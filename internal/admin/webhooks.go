@@ -194,8 +194,9 @@ func (h *Handler) deadLetters(r *http.Request) (any, error) {
 	}
 	list := DeadLetters{DeadLetters: []DeadLetter{}}
 	for _, d := range letters {
-		list.DeadLetters = append(list.DeadLetters, DeadLetter{strconv.FormatUint(uint64(d.Event.Seq), 10), d.Subscription, d.Event.User, d.Event.Post,
-			d.Event.At, d.At, d.Attempts, d.Why})
+		list.DeadLetters = append(list.DeadLetters, DeadLetter{Event: strconv.FormatUint(uint64(d.Event.Seq), 10),
+			Subscription: d.Subscription, User: d.Event.User, Post: d.Event.Post, LikedAt: d.Event.At, At: d.At,
+			Attempts: d.Attempts, Why: d.Why})
 	}
 	if len(letters) == page {
 		list.Next = fmt.Sprintf("%d-%d", letters[page-1].Event.Seq, letters[page-1].Subscription)
