@@ -165,8 +165,8 @@ func (l *Listener) Wait(ctx context.Context) error {
 	}
 	l.mu.Lock()
 	for c := range l.conns {
-		c.cancel()
 		_ = c.Conn.Close()
+		c.cancel() // a handler that stops for this can no longer be heard
 	}
 	l.mu.Unlock()
 	return ctx.Err()
