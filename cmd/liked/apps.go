@@ -83,7 +83,7 @@ type tokenIssueCmd struct {
 	Scopes   string        `json:"scopes,omitempty" placeholder:"LIST" help:"Scopes with spaces between; for kind user. Default: all."`
 	Lifetime time.Duration `json:"-" help:"Of the access token; for kind user. Default: 2h."`
 	Seconds  int64         `json:"lifetime_seconds,omitempty" kong:"-"` // Lifetime, for the wire
-	Access   *string       `json:"access,omitempty" placeholder:"LEVEL" help:"For oauth1, with the levels of liked app set. Default: the app's."`
+	Access   *string       `json:"access,omitempty" placeholder:"LEVEL" help:"For kind oauth1: as in liked app set. Default: the app's."`
 	Answer
 }
 

@@ -39,8 +39,10 @@ func LocalAdmin(dir string) (h http.Handler, close func() error, err error) {
 		_ = st.Close()
 		return nil, nil, err
 	}
-	hooks, err := webhook.New(context.Background(), webhook.Options{Store: st, Secret: a.APISecret, Now: time.Now, Logger: logger, Anywhere: true,
-		Render: func(context.Context, liked.Subscription, liked.LikeEvent) ([]byte, error) { return nil, nil }}) // nothing is delivered here
+	hooks, err := webhook.New(context.Background(), webhook.Options{
+		Store: st, Secret: a.APISecret, Now: time.Now, Logger: logger, Anywhere: true,
+		Render: func(context.Context, liked.Subscription, liked.LikeEvent) ([]byte, error) { return nil, nil }, // nothing is delivered here
+	})
 	if err != nil {
 		_ = st.Close()
 		return nil, nil, err
