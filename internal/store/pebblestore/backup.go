@@ -50,8 +50,8 @@ func (s *Store) Backup(ctx context.Context, use func([]store.File) error) (err e
 	return nil
 }
 
-// copies are those that there are. Each has a directory of its own, since a backup may last longer than whoever asked for it,
-// until the server notices that nobody reads.
+// copies are those that there are. Each has a directory of its own: a backup whose client is gone lasts until the server
+// notices.
 type copies struct {
 	mu   sync.Mutex
 	made int

@@ -65,7 +65,8 @@ func TestStoreInMemory(t *testing.T) {
 	fill(t, s)
 	r, err := s.Check(context.Background())
 	ok(t, err)
-	if want := (store.Report{Users: 4, Posts: 3, Likes: 2, LogEntries: 4}); r.Likes != want.Likes || r.LogEntries != want.LogEntries || len(r.Problems) > 0 {
+	if want := (store.Report{Users: 4, Posts: 3, Likes: 2, LogEntries: 4}); r.Users != want.Users || r.Posts != want.Posts ||
+		r.Likes != want.Likes || r.LogEntries != want.LogEntries || len(r.Problems) > 0 {
 		t.Errorf("Check: got %+v, want %+v", r, want)
 	}
 	ok(t, s.Close())
@@ -93,7 +94,8 @@ func TestDirectoryHasOneProcess(t *testing.T) {
 func TestOtherFormatsAreRefused(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ key, value, want string }{
-		"later format":     {string(formatKey), string(rune(format + 1)), fmt.Sprintf("store format [%d] and this program reads format %d", format+1, format)},
+		"later format": {string(formatKey), string(rune(format + 1)),
+			fmt.Sprintf("store format [%d] and this program reads format %d", format+1, format)},
 		"damaged format":   {string(formatKey), "", "store format"},
 		"another database": {"zebra", "", "not a store of likes"},
 	} {
@@ -153,12 +155,14 @@ func TestCheckFinds(t *testing.T) {
 		"like at another position":     {set(likeKey(nil, 2, 1), encodeID(at(7))), "not in the list"},
 		"like lost":                    {remove(likeKey(nil, 2, 1)), "the like is 0"},
 		"like without entry":           {remove(logKey(nil, partitionOf(2), at(0))), "is not in the log"},
-		"entry without like":           {set(logKey(nil, partitionOf(4), at(9)), event(liked.LikeEvent{Seq: at(9), On: true, User: 4, Post: 1, Author: 1})), "the like is 0"},
+		"entry without like": {set(logKey(nil, partitionOf(4), at(9)),
+			event(liked.LikeEvent{Seq: at(9), On: true, User: 4, Post: 1, Author: 1})), "the like is 0"},
 		"entry in another partition": {set(logKey(nil, (partitionOf(2)+1)%liked.Partitions, at(9)),
 			event(liked.LikeEvent{Seq: at(9), User: 2, Post: 2, Author: 1})), "is in partition"},
 		"entry that changes nothing": {set(logKey(nil, partitionOf(2), at(9)),
 			event(liked.LikeEvent{Seq: at(9), User: 2, Post: 2, Author: 1})), "to what it was"},
-		"entry of another author":    {set(logKey(nil, partitionOf(2), at(0)), event(liked.LikeEvent{Seq: at(0), On: true, User: 2, Post: 1, Author: 3})), "names author 3"},
+		"entry of another author": {set(logKey(nil, partitionOf(2), at(0)),
+			event(liked.LikeEvent{Seq: at(0), On: true, User: 2, Post: 1, Author: 3})), "names author 3"},
 		"count of a post too high":   {set(num(nil, tagPostN, 1), counts{postLikes: 3, postReplies: 1}.append(nil)), "counts of post 1"},
 		"count of a post gone":       {remove(num(nil, tagPostN, 1)), "counts of post 1"},
 		"count of a user too low":    {set(num(nil, tagUserN, 3), counts{}.append(nil)), "counts of user 3"},
@@ -171,16 +175,18 @@ func TestCheckFinds(t *testing.T) {
 		"user without username":      {remove(nameKey("a")), "4 users have 3 usernames"},
 		"username of another":        {set(nameKey("a"), encodeID(liked.UserID(2))), "leads to user 2"},
 		"post without author":        {set(postKey(8), encode(&liked.Post{Author: 9}, postFields)), "has no author"},
-		"grant of nobody":            {set(grantKey(store.GrantID{1}), encode(&store.Grant{User: 9}, grantFields)), "is not among those of user 9"},
-		"token of no grant":          {set(tokenOfKey(store.GrantID{2}, kindAccess, store.Hash{}), nil), "belongs to no grant"},
-		"no grant of a user":         {set(grantOfKey(9, store.GrantID{3}), nil), "belongs to no grant"},
-		"webhook of no app":          {set(webhookKey(8), encodeWebhook(&liked.Webhook{ID: 8, App: 9})), "belongs to app 9"},
-		"place of no webhook":        {set(progressKey(8), encodeProgress(&store.Progress{})), "has no H"},
-		"letters without number":     {set(deadKey(8, 1, 1), encodeDeadLetter(&store.DeadLetter{})), "is missing and should be 1"},
-		"number without letters":     {set(deadNKey(8), encodeID(uint64(2))), "is 2 and should be 0"},
-		"subscription not found":     {set(subscriptionKey(9, 8), encodeSubscription(&liked.Subscription{ID: 8})), "is not found by what it is about"},
-		"subscription to nothing":    {set(subscribesKey(&liked.Subscription{App: 9}), encodeID(uint64(8))), "0 subscriptions have 1 rows"},
-		"post refers to nothing":     {set(postKey(8), encode(&liked.Post{Author: 1, Quotes: 99}, postFields)), "refers to post 99"},
+		"grant of no user": {set(grantKey(store.GrantID{1}), encode(&store.Grant{User: 9}, grantFields)),
+			"is not among those of user 9"},
+		"token of no grant":      {set(tokenOfKey(store.GrantID{2}, kindAccess, store.Hash{}), nil), "belongs to no grant"},
+		"no grant of a user":     {set(grantOfKey(9, store.GrantID{3}), nil), "belongs to no grant"},
+		"webhook of no app":      {set(webhookKey(8), encodeWebhook(&liked.Webhook{ID: 8, App: 9})), "belongs to app 9"},
+		"place of no webhook":    {set(progressKey(8), encodeProgress(&store.Progress{})), "has no H"},
+		"letters without number": {set(deadKey(8, 1, 1), encodeDeadLetter(&store.DeadLetter{})), "is missing and should be 1"},
+		"number without letters": {set(deadNKey(8), encodeID(uint64(2))), "is 2 and should be 0"},
+		"subscription not found": {set(subscriptionKey(9, 8), encodeSubscription(&liked.Subscription{ID: 8})),
+			"is not found by what it is about"},
+		"subscription to nothing": {set(subscribesKey(&liked.Subscription{App: 9}), encodeID(uint64(8))), "0 subscriptions have 1 rows"},
+		"post refers to nothing":  {set(postKey(8), encode(&liked.Post{Author: 1, Quotes: 99}, postFields)), "refers to post 99"},
 	} {
 		s := open(t, Options{})
 		fill(t, s)
@@ -303,7 +309,8 @@ func TestFailedTablesDoNotStopReads(t *testing.T) {
 	defer cancel()
 	users := 4
 	for ; ; users++ {
-		if err := s.AddUser(ctx, liked.User{ID: liked.UserID(users + 1), Username: "u" + liked.UserID(users).String(), Name: strings.Repeat("x", 50)}); err != nil {
+		u := liked.User{ID: liked.UserID(users + 1), Username: "u" + liked.UserID(users).String(), Name: strings.Repeat("x", 50)}
+		if err := s.AddUser(ctx, u); err != nil {
 			if liked.KindOf(err) != liked.Unavailable {
 				t.Fatalf("AddUser: got error %v, want Unavailable", err)
 			}
@@ -337,7 +344,8 @@ func TestStaleLookupsAreRepeated(t *testing.T) {
 	// stale looks at a like, lets something happen, and queues what it saw.
 	stale := func(user liked.UserID, post liked.PostID, on bool, meanwhile func()) (bool, error) {
 		t.Helper()
-		r := &request{user: user, post: post, on: on, at: noon.UnixMilli(), epoch: s.epoch.Load(), visible: s.visible.Load(), done: make(chan struct{}, 1)}
+		r := &request{user: user, post: post, on: on, at: noon.UnixMilli(), epoch: s.epoch.Load(),
+			visible: s.visible.Load(), done: make(chan struct{}, 1)}
 		v, err := s.applyLikeRules(user, post)
 		ok(t, err)
 		r.target, r.author = v.target, v.author

@@ -16,7 +16,7 @@ import (
 // and depending on the place it panics in a goroutine of its own, panics while a mutex is unlocked that a deferred
 // call unlocks again (which ends the process without a word that can be caught), or calls Fatalf. All of these begin
 // with an error from the file system. So once the store is open, such an error is not handed to pebble at all: the store
-// is failed, which answers everybody who waits, and the goroutine that met the error stops there for good. What
+// is failed, which answers all calls that wait, and the goroutine that met the error stops there for good. What
 // it was writing is neither acknowledged nor written again.
 //
 // Errors of table files pass: pebble retries flushes and compactions. So do those of files elsewhere, which are the copy

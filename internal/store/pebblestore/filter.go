@@ -17,7 +17,7 @@ type likeFilter struct {
 	now   atomic.Pointer[likeBits] // has all likes that can be read; nil: there is none that has
 	next  atomic.Pointer[likeBits] // is being filled to take its place
 
-	filling atomic.Bool // there is a next one, or will be in a moment
+	filling atomic.Bool // there is a next one, or will be at once
 }
 
 // likeBits is a Bloom filter with all bits of a like in one word. What is put into it stays: a like that was taken back, or
@@ -63,7 +63,7 @@ func (b *likeBits) add(id likeID) {
 
 func (b *likeBits) room(perWord int) int { return perWord * len(b.words) }
 
-// add must come after the like can be read, and before anybody is told so.
+// add must come after the like can be read, and before its caller is told so.
 func (f *likeFilter) add(id likeID) {
 	next := f.next.Load() // first, since it becomes now
 	if now := f.now.Load(); now != nil {
@@ -104,7 +104,7 @@ func (f *likeFilter) crowded() bool {
 func (s *Store) beginFilter() {
 	size, err := s.db.EstimateDiskUsage([]byte{tagLike}, []byte{tagLike + 1})
 	if err != nil {
-		size = 0 // whoever reads them all will say what is wrong
+		size = 0 // reading them all will show what is wrong
 	}
 	if size/largestRow > uint64(likesPerWordFilled*s.filter.limit) { // to read so many for nothing would take long
 		return

@@ -12,7 +12,7 @@ import (
 )
 
 // SetLike looks at everything before it queues, so that the committer has little left to do. A call that changes
-// nothing ends here if its look-ups are known to show one moment.
+// nothing ends here if its look-ups are known to show one state of the store.
 func (s *Store) SetLike(ctx context.Context, user liked.UserID, post liked.PostID, on bool, at time.Time) (bool, error) {
 	if err := s.enter(ctx); err != nil {
 		return false, err
@@ -112,7 +112,8 @@ func (s *Store) LikedPosts(ctx context.Context, viewer, user liked.UserID, from 
 	})
 }
 
-func (s *Store) LikingUsers(ctx context.Context, viewer liked.UserID, post liked.PostID, from store.Cursor, max int) (store.Page[liked.User], error) {
+func (s *Store) LikingUsers(ctx context.Context, viewer liked.UserID, post liked.PostID, from store.Cursor,
+	max int) (store.Page[liked.User], error) {
 	return view(ctx, s, func(r pebble.Reader) (page store.Page[liked.User], err error) {
 		e := newVisibility(r, viewer)
 		p, err := e.post(post)
@@ -127,7 +128,8 @@ func (s *Store) LikingUsers(ctx context.Context, viewer liked.UserID, post liked
 }
 
 // walk goes over one list of likes until there are max items. What the viewer may not see, by what look says, is none.
-func walk[ID ~int64, T any](r pebble.Reader, tag byte, owner uint64, from store.Cursor, max int, look func([]ID) ([]shown[T], error)) (page store.Page[T], err error) {
+func walk[ID ~int64, T any](r pebble.Reader, tag byte, owner uint64, from store.Cursor, max int,
+	look func([]ID) ([]shown[T], error)) (page store.Page[T], err error) {
 	if max < 1 {
 		return page, liked.Errorf(liked.Invalid, "a page of %d items", max)
 	}

@@ -8,7 +8,7 @@ import (
 )
 
 // recentLikes knows all likes that changed after the group since, however many of those groups can be read by now. So
-// a like that it does not know is as it was found by whoever looked when that group was visible. Callers of the store
+// a like that it does not know is as it was found by a call that looked when that group was visible. Callers of the store
 // ask here before they ask the database: most likes that are repeated or taken back are young.
 type recentLikes struct {
 	shards [64]struct {

@@ -49,7 +49,8 @@ func TestOperationsAreBounded(t *testing.T) {
 		ok(t, err)
 		ok(t, s.AddCode(ctx, store.Code{Code: hash('c', n), Expires: noon}))
 		ok(t, s.AddSession(ctx, store.Session{ID: hash('s', n), Expires: noon}))
-		ok(t, s.AddGrant(ctx, store.Grant{ID: store.GrantID{9, byte(n >> 8), byte(n)}, User: 2}, store.Tokens{Access: store.AccessToken{Token: hash('b', n), Expires: noon}}))
+		access := store.AccessToken{Token: hash('b', n), Expires: noon}
+		ok(t, s.AddGrant(ctx, store.Grant{ID: store.GrantID{9, byte(n >> 8), byte(n)}, User: 2}, store.Tokens{Access: access}))
 		_, _, err = s.Take(ctx, noon, "x", 1, liked.UserID(n), minute, nil)
 		ok(t, err)
 		_, err = s.UseNonce(ctx, noon, hash('n', n), noon)
@@ -92,7 +93,8 @@ func TestOperationsAreBounded(t *testing.T) {
 	bounded("Publish", most, s.Publish(ctx, liked.Post{ID: many + 2, Author: 1, InReplyTo: 1, Quotes: 2, CreatedAt: noon, Text: "x"}))
 	bounded("DeletePost", most, s.DeletePost(ctx, 1, 1))
 	bounded("AddWebhook", most, s.AddWebhook(ctx, liked.Webhook{ID: many + 1, App: 1, URL: "https://example.com/"}, many+1))
-	bounded("AddSubscription", most, s.AddSubscription(ctx, liked.Subscription{ID: many + 1, App: 1, User: 1, Direction: liked.Inbound}, many+1))
+	sub := liked.Subscription{ID: many + 1, App: 1, User: 1, Direction: liked.Inbound}
+	bounded("AddSubscription", most, s.AddSubscription(ctx, sub, many+1))
 	offsets := make(map[liked.WebhookID]liked.Positions)
 	for n := 1; n <= many; n++ {
 		offsets[liked.WebhookID(n)] = liked.Positions{1}
@@ -111,7 +113,8 @@ func TestOperationsAreBounded(t *testing.T) {
 	bounded("Backup", most, s.Backup(ctx, func([]store.File) error { return nil }))
 
 	bounded("RevokeGrant", most, s.RevokeGrant(ctx, store.GrantID{1}))
-	if err := s.RedeemCode(ctx, hash('C', 0), store.Grant{ID: store.GrantID{7}, User: 1}, tokens(many*9), noon); liked.KindOf(err) != liked.Conflict {
+	err = s.RedeemCode(ctx, hash('C', 0), store.Grant{ID: store.GrantID{7}, User: 1}, tokens(many*9), noon)
+	if liked.KindOf(err) != liked.Conflict {
 		t.Errorf("RedeemCode again: got error %v", err)
 	}
 	bounded("RedeemCode again", most, nil)
@@ -156,7 +159,8 @@ func TestOperationsAreBounded(t *testing.T) {
 	if len(report.Problems) > 0 || report.LogEntries != 1 {
 		t.Errorf("got %d entries of the log, want 1, and problems %v", report.LogEntries, report.Problems)
 	}
-	for tag, want := range map[byte]int{tagTokenOf: 0, tagByHash: 0, tagEnded: 0, tagGrant: 0, tagExpiry: 0, tagDead: 0, tagWindow: 1, tagNonce: 0} {
+	for tag, want := range map[byte]int{tagTokenOf: 0, tagByHash: 0, tagEnded: 0, tagGrant: 0, tagExpiry: 0, tagDead: 0,
+		tagWindow: 1, tagNonce: 0} {
 		n := 0
 		ok(t, scan(s.db, []byte{tag}, nil, func(_, _ []byte) (bool, error) { n++; return true, nil }))
 		if n != want {

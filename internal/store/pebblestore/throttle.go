@@ -9,7 +9,7 @@ import (
 
 // throttle spreads what pebble does in the background over the time that there is for it. A flush and the compactions after
 // it are most of a second of work for each memtable: done at once beside a load that leaves less than one processor free,
-// they make everybody wait for longer and longer until they are done. So they rest between the pieces that they write,
+// they make all calls wait for longer and longer until they are done. So they rest between the pieces that they write,
 // unless they are in the way of the next memtable.
 type throttle struct {
 	running atomic.Int64 // flushes and compactions
@@ -29,7 +29,7 @@ func (p *throttle) begin() { p.running.Add(1) }
 func (p *throttle) end() { p.running.Add(-1) }
 
 // full says that a memtable is full, or that the store closes. Until the next one is there is no rest if something still
-// runs, which is then in the way, or if the last one was full a moment ago, as in an import: nobody's latency counts there.
+// runs, which is then in the way, or if the last one was full a moment ago, as in an import, where no latency counts.
 func (p *throttle) full() {
 	now := time.Now().UnixNano()
 	soon := now-p.last.Swap(now) < int64(fast)

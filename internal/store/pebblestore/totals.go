@@ -7,10 +7,10 @@ import (
 	"liked/internal/store"
 )
 
-// totals is what the store holds. Nothing of it is on the disk: the first who asks has it counted as of one snapshot, from
+// totals is what the store holds. Nothing of it is on the disk: the first call that asks counts it as of one snapshot, from
 // the users and their counts, and the committer adds what changes.
 type totals struct {
-	counting chan struct{} // holds a token while somebody counts
+	counting chan struct{} // holds a token while a call counts
 
 	mu    sync.Mutex
 	since store.Totals // what has changed since the store was opened, and can be read
@@ -57,7 +57,7 @@ func (s *Store) Totals(ctx context.Context) (store.Totals, error) {
 	return sum, nil
 }
 
-// count finds out what there was when the store was opened, unless somebody has meanwhile.
+// count finds out what there was when the store was opened, unless another call has meanwhile.
 func (s *Store) count(ctx context.Context) error {
 	t := &s.totals
 	select {
@@ -71,7 +71,7 @@ func (s *Store) count(ctx context.Context) error {
 	if _, known := t.now(); known {
 		return nil
 	}
-	// On the committer's goroutine nothing changes between the two. The moment must be closed, so that this waits for it.
+	// On the committer's goroutine nothing changes between the two. The snapshot must be closed, so that this waits for it.
 	var since store.Totals
 	at, err := update(context.WithoutCancel(ctx), s, func(*tx) (snapshot, error) {
 		since = t.since // the committer is the only one who writes it

@@ -328,7 +328,7 @@ func (i *importer) end() {
 	i.c.lastSeq = max(i.c.lastSeq, i.newest) // later likes are newer
 }
 
-// Export reads one moment. What it hands out is on disk.
+// Export reads one snapshot. What it hands out is on disk.
 func (s *Store) Export(ctx context.Context, each func(store.Record) error) (err error) {
 	if err := s.enter(ctx); err != nil {
 		return err

@@ -1,0 +1,181 @@
+package pebblestore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"liked"
+)
+
+// view runs one read on a snapshot of the store. What it has seen is on disk when view returns.
+func (s *Store) view(ctx context.Context, f func(r pebble.Reader) error) error {
+	if err := s.enter(ctx); err != nil {
+		return err
+	}
+	defer s.leave()
+	r, err := s.snapshot()
+	if err != nil {
+		return err
+	}
+	err = f(r)
+	if closeErr := r.Close(); err == nil {
+		err = unavailable(closeErr)
+	}
+	if syncErr := s.waitSynced(ctx); syncErr != nil {
+		return syncErr
+	}
+	return err
+}
+
+// view is Store.view that returns what f does.
+func view[T any](ctx context.Context, s *Store, f func(r pebble.Reader) (T, error)) (v T, err error) {
+	err = s.view(ctx, func(r pebble.Reader) (err error) {
+		v, err = f(r)
+		return err
+	})
+	return orNone(v, err)
+}
+
+// orNone returns no value beside an error.
+func orNone[T any](v T, err error) (T, error) {
+	if err != nil {
+		var none T
+		return none, err
+	}
+	return v, nil
+}
+
+// page is what decode makes of up to max keys of the prefix, from a key on.
+func page[T any](ctx context.Context, s *Store, prefix, from []byte, max int,
+	decode func(r pebble.Reader, key, value []byte) (T, error)) ([]T, error) {
+	if max < 1 {
+		return nil, liked.Errorf(liked.Invalid, "a page of %d", max)
+	}
+	return view(ctx, s, func(r pebble.Reader) (all []T, err error) {
+		err = scan(r, prefix, from, func(key, value []byte) (bool, error) {
+			v, err := decode(r, key, value)
+			all = append(all, v)
+			return len(all) < max, err
+		})
+		return all, err
+	})
+}
+
+// read gets one key and decodes its value, which decode must not keep. ok is false if there is no such key.
+func read[T any](r pebble.Reader, key []byte, decode func([]byte) (T, error)) (v T, ok bool, err error) {
+	value, closer, err := r.Get(key)
+	if err != nil {
+		if errors.Is(err, pebble.ErrNotFound) {
+			return v, false, nil
+		}
+		return v, false, unavailable(err)
+	}
+	v, err = decode(value)
+	closeErr := closer.Close()
+	if err != nil {
+		return v, true, damaged(key, err)
+	}
+	return v, true, unavailable(closeErr)
+}
+
+// find is read of a key that must be there; what names the thing.
+func find[T any](r pebble.Reader, key []byte, decode func([]byte) (T, error), what ...any) (T, error) {
+	v, ok, err := read(r, key, decode)
+	if err == nil && !ok {
+		err = noSuch(what...)
+	}
+	return orNone(v, err)
+}
+
+func noSuch(what ...any) error {
+	return liked.Errorf(liked.NotFound, "no such %s", strings.TrimSpace(fmt.Sprintln(what...)))
+}
+
+// get is find as a call of its own.
+func get[T any](ctx context.Context, s *Store, key []byte, decode func([]byte) (T, error), what ...any) (T, error) {
+	return view(ctx, s, func(r pebble.Reader) (T, error) { return find(r, key, decode, what...) })
+}
+
+func exists(r pebble.Reader, key []byte) (bool, error) {
+	_, ok, err := read(r, key, func([]byte) (struct{}, error) { return struct{}{}, nil })
+	return ok, err
+}
+
+func damaged(key []byte, err error) error {
+	return &liked.Error{Kind: liked.Internal, Msg: fmt.Sprintf("%s: key %x", isDamaged, key), Err: err}
+}
+
+// isDamaged is said of files that are not what was written.
+const isDamaged = "a file of the store is damaged; stop the server, keep a copy of the directory, and restore the last good backup"
+
+// unavailable wraps an error of pebble; nil, and an error of ours, stay what they are.
+func unavailable(err error) error {
+	if _, ours := err.(*liked.Error); ours || err == nil {
+		return err
+	}
+	msg := "the disk refuses to be read or written; the log of the system says why"
+	if pebble.IsCorruptionError(err) {
+		msg = isDamaged
+	}
+	return &liked.Error{Kind: liked.Unavailable, Msg: msg, Err: err}
+}
+
+// scan calls f with each key that begins with prefix and is not below from, until f returns false or an error, which is of
+// the key if it is one of a decoder. Key and value are only lent.
+func scan(r pebble.Reader, prefix, from []byte, f func(key, value []byte) (bool, error)) error {
+	if string(from) < string(prefix) {
+		from = prefix
+	}
+	return scanRange(r, from, after(prefix), f)
+}
+
+// scanRange is scan of the keys from one up to another.
+func scanRange(r pebble.Reader, from, to []byte, f func(key, value []byte) (bool, error)) (err error) {
+	it, err := r.NewIter(&pebble.IterOptions{LowerBound: from, UpperBound: to})
+	if err != nil {
+		return unavailable(err)
+	}
+	defer closeInto(&err, it)
+	t, operation := r.(*tx)
+	for ok := it.First(); ok; ok = it.Next() {
+		if operation {
+			t.rows++
+		}
+		value, err := it.ValueAndErr()
+		if err != nil {
+			return unavailable(err)
+		}
+		if more, err := f(it.Key(), value); err == errRecord {
+			return damaged(it.Key(), err)
+		} else if err != nil || !more {
+			return err
+		}
+	}
+	return nil
+}
+
+// scanBack is scanRange from the last key to the first.
+func scanBack(r pebble.Reader, from, to []byte, f func(key []byte) (bool, error)) (err error) {
+	it, err := r.NewIter(&pebble.IterOptions{LowerBound: from, UpperBound: to})
+	if err != nil {
+		return unavailable(err)
+	}
+	defer closeInto(&err, it)
+	for ok := it.Last(); ok; ok = it.Prev() {
+		if more, err := f(it.Key()); err != nil || !more {
+			return err
+		}
+	}
+	return unavailable(it.Error())
+}
+
+func closeInto(err *error, c io.Closer) {
+	if closeErr := c.Close(); *err == nil {
+		*err = unavailable(closeErr)
+	}
+}
