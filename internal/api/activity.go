@@ -91,7 +91,7 @@ func (a *API) subscriptionTarget(b body) (webhook liked.WebhookID, tag string, f
 	}
 	if value, there := b.find("tag"); there {
 		tag = unquote(value)
-		at := &faultParameter{"$.tag", []string{value}}
+		at := object{"$.tag", []string{value}}
 		switch n := utf8.RuneCountInString(tag); {
 		case n < 1:
 			faults = append(faults, fault{at, "$.tag: must be at least 1 characters long"})
@@ -108,7 +108,7 @@ func (a *API) subscribe(c *call) (any, error) {
 	s := liked.Subscription{App: c.who.App, Viewer: c.who.User}
 	var faults []fault
 	refuse := func(at, value, what string) {
-		faults = append(faults, fault{&faultParameter{at, []string{value}}, at + ": " + what})
+		faults = append(faults, fault{object{at, []string{value}}, at + ": " + what})
 	}
 	s.Webhook, s.Tag, faults = a.subscriptionTarget(c.body)
 	if event, _ := c.body.find("event_type"); unquote(event) != likeCreate {
@@ -122,7 +122,7 @@ func (a *API) subscribe(c *call) (any, error) {
 	s.Direction, _ = liked.ParseDirection(filter.text("direction"))
 	var err error
 	if user, there := filter.find("user_id"); !there {
-		faults = append(faults, fault{&faultParameter{}, "$.filter.user_id: is missing but it is required"})
+		faults = append(faults, fault{object{}, "$.filter.user_id: is missing but it is required"})
 	} else if s.User, err = liked.ParseID[liked.UserID](unquote(user)); err != nil || s.User == 0 {
 		refuse("$.filter.user_id", user, "does not match the regex pattern "+idPattern.String())
 	}
@@ -220,7 +220,7 @@ func (a *API) unsubscribe(c *call) (any, error) {
 }
 
 func (a *API) noSubscription(id liked.SubscriptionID) *problem {
-	return a.invalid("", fault{&faultParameter{"subscription_id", []string{id.String()}}, "SubscriptionIdInvalid: the app has no subscription " + id.String()})
+	return a.invalid("", fault{object{"subscription_id", []string{id.String()}}, "SubscriptionIdInvalid: the app has no subscription " + id.String()})
 }
 
 // activityObject is an event as the activity API delivers it.

@@ -344,10 +344,7 @@ type fixed struct {
 }
 
 func newFixed(answer any) *fixed {
-	body, err := encode(answer)
-	if err != nil {
-		panic(err) // what is known beforehand has a JSON form
-	}
+	body := mustEncode(answer)
 	return &fixed{body, compress(body)}
 }
 

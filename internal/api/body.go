@@ -115,16 +115,16 @@ func (c *catalogue) readBody(w http.ResponseWriter, r *http.Request, x *requestS
 	if len(text) == 0 {
 		text = []byte("{}")
 	} else if !isJSON(r.Header.Get("Content-Type")) {
-		return nil, c.invalid("", fault{&faultParameter{}, "Requests with bodies must have content-type of application/json."})
+		return nil, c.invalid("", fault{object{}, "Requests with bodies must have content-type of application/json."})
 	}
 	if !utf8.Valid(text) || !json.Valid(text) || depth(text) > maxDepth {
 		return nil, c.invalid("the body is not valid JSON", notJSON)
 	}
-	object := string(text)
-	if typ := typeOf(trimSpace(object)); typ != "object" {
-		return nil, c.invalid("", fault{&faultParameter{}, "$: " + typ + " found, object expected"})
+	whole := string(text)
+	if typ := typeOf(trimSpace(whole)); typ != "object" {
+		return nil, c.invalid("", fault{object{}, "$: " + typ + " found, object expected"})
 	}
-	members, ok := splitObject(object, x.memberSpace[:0])
+	members, ok := splitObject(whole, x.memberSpace[:0])
 	if !ok {
 		return nil, c.invalid("the body has a key twice, or more than 64 keys", notJSON)
 	}
@@ -145,7 +145,7 @@ func readAll(w http.ResponseWriter, r *http.Request, space []byte) ([]byte, erro
 	return text, err
 }
 
-var notJSON = fault{&faultParameter{}, "Request body is not valid JSON."}
+var notJSON = fault{object{}, "Request body is not valid JSON."}
 
 // isJSON reports whether the media type is application/json, in any case and with any parameters.
 func isJSON(contentType string) bool {
@@ -190,7 +190,7 @@ func (s *schema) check(f facts, place string, members body) (faults []fault) {
 	for i := range s.properties {
 		p := &s.properties[i]
 		if _, there := members.find(p.name); p.required && !there {
-			faults = append(faults, fault{&faultParameter{}, place + "." + p.name + ": is missing but it is required"})
+			faults = append(faults, fault{object{}, place + "." + p.name + ": is missing but it is required"})
 		}
 	}
 	return faults
@@ -199,7 +199,7 @@ func (s *schema) check(f facts, place string, members body) (faults []fault) {
 // refuse is what is wrong with a member of the object at the place.
 func (m member) refuse(place, what string) fault {
 	at := place + "." + m.name
-	return fault{&faultParameter{at, []string{m.value}}, at + ": " + what}
+	return fault{object{at, []string{m.value}}, at + ": " + what}
 }
 
 func (s *schema) property(name string) (_ *property, known bool) {

@@ -22,6 +22,37 @@ func encode(v any) ([]byte, error) {
 	return escapeAstral(bytes.TrimSuffix(b.Bytes(), []byte("\n"))), nil
 }
 
+// mustEncode is encode for what has a JSON form for certain.
+func mustEncode(v any) []byte {
+	text, err := encode(v)
+	if err != nil {
+		panic(err)
+	}
+	return text
+}
+
+// object is a JSON object whose members are written in their order: names and values in turn.
+type object []any
+
+func (o object) MarshalJSON() ([]byte, error) {
+	text := []byte("{")
+	for i := 0; i < len(o); i += 2 {
+		if i > 0 {
+			text = append(text, ',')
+		}
+		name, err := encode(o[i])
+		if err != nil {
+			return nil, err
+		}
+		value, err := encode(o[i+1])
+		if err != nil {
+			return nil, err
+		}
+		text = append(append(append(text, name...), ':'), value...)
+	}
+	return append(text, '}'), nil
+}
+
 // escapeAstral rewrites the four-byte characters in valid JSON. They can stand only inside strings.
 func escapeAstral(text []byte) []byte {
 	i := bytes.IndexFunc(text, func(r rune) bool { return r > 0xffff })

@@ -2,7 +2,6 @@ package api
 
 import (
 	"cmp"
-	"encoding/json"
 	"maps"
 	"net/http"
 	"reflect"
@@ -333,7 +332,7 @@ func (d *description) schemaOf(t reflect.Type) members {
 		return ref("UserID")
 	case reflect.TypeFor[liked.WebhookID](), reflect.TypeFor[liked.SubscriptionID]():
 		return members{"type": "string", "pattern": hookPattern.String()}
-	case reflect.TypeFor[json.RawMessage](): // of partials
+	case reflect.TypeFor[object](): // of partials
 		return ref("PartialProblem")
 	}
 	switch t.Kind() {

@@ -116,7 +116,7 @@ func (rt *endpoint) readQuery(path []pair, raw string) (any, []fault) {
 	}
 	sent, ok := splitQuery(raw)
 	if !ok {
-		return nil, append(faults, fault{&faultParameter{}, "The query string is not valid"})
+		return nil, append(faults, fault{object{}, "The query string is not valid"})
 	}
 	var query reflect.Value
 	if rt.query != nil {
@@ -129,10 +129,10 @@ func (rt *endpoint) readQuery(path []pair, raw string) (any, []fault) {
 		}
 		switch known, ok := rt.param(p.name); {
 		case !ok && !slices.ContainsFunc(path, func(id pair) bool { return id.name == p.name }):
-			faults = append(faults, fault{&faultParameter{p.name, all},
+			faults = append(faults, fault{object{p.name, all},
 				"The query parameter [" + p.name + "] is not one of [" + strings.Join(rt.paramNames(), ",") + "]"})
 		case len(all) > 1:
-			faults = append(faults, fault{&faultParameter{p.name, all},
+			faults = append(faults, fault{object{p.name, all},
 				"Duplicate parameters are not allowed: the `" + p.name + "` query parameter"})
 		case p.value == "":
 			faults = append(faults, empty(p.name))
@@ -160,18 +160,18 @@ func (rt *endpoint) readQuery(path []pair, raw string) (any, []fault) {
 }
 
 func empty(name string) fault {
-	return fault{&faultParameter{name, nil}, "The `" + name + "` query parameter can not be empty"}
+	return fault{object{name, []string{}}, "The `" + name + "` query parameter can not be empty"}
 }
 
 // check says what is wrong with the values, which are not empty and were sent as raw.
 func (p param) check(raw string, values []string) (f fault, bad bool) {
 	if p.list && p.form != word && len(values) > maxListed {
-		return fault{&faultParameter{p.name, values}, "The number of values in the `" + p.name + "` query parameter list [" +
+		return fault{object{p.name, values}, "The number of values in the `" + p.name + "` query parameter list [" +
 			strconv.Itoa(len(values)) + "] is not between 1 and " + strconv.Itoa(maxListed)}, true
 	}
 	for _, v := range values {
 		if what := p.refuse(v); what != "" {
-			return fault{&faultParameter{p.name, []string{raw}}, "The `" + p.name + "` query parameter value [" + v + "] " + what}, true
+			return fault{object{p.name, []string{raw}}, "The `" + p.name + "` query parameter value [" + v + "] " + what}, true
 		}
 	}
 	return f, false
@@ -208,7 +208,7 @@ func (p param) refuse(v string) string {
 }
 
 func badValue(p pair, what string) fault {
-	return fault{&faultParameter{p.name, []string{p.value}}, "The `" + p.name + "` query parameter value [" + p.value + "] " + what}
+	return fault{object{p.name, []string{p.value}}, "The `" + p.name + "` query parameter value [" + p.value + "] " + what}
 }
 
 func (rt *endpoint) param(name string) (param, bool) {

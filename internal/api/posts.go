@@ -144,7 +144,7 @@ func (c *catalogue) withoutData(b body) *problem {
 		switch m.name {
 		case "text", "reply", "quote_tweet_id":
 		case "media":
-			return c.invalid(why, fault{&faultParameter{}, "Your media IDs are invalid."})
+			return c.invalid(why, fault{object{}, "Your media IDs are invalid."})
 		default:
 			if m.value != "false" {
 				return c.notPermitted.because(why)

@@ -1,6 +1,8 @@
 package api
 
 import (
+	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -56,21 +58,21 @@ type catalogue struct {
 }
 
 func newCatalogue(f facts) *catalogue {
-	unauthorized := []string{"title", "Unauthorized", "type", "about:blank", "status", "401", "detail", "Unauthorized"}
+	unauthorized := []any{"title", "Unauthorized", "type", "about:blank", "status", 401, "detail", "Unauthorized"}
 	if f.typeFirst {
-		unauthorized = []string{"type", "about:blank", "title", "Unauthorized", "detail", "Unauthorized", "status", "401"}
+		unauthorized = []any{"type", "about:blank", "title", "Unauthorized", "detail", "Unauthorized", "status", 401}
 	}
 	c := &catalogue{
 		facts:        f,
 		unauthorized: f.atGateway(401, unauthorized...),
-		forbidden:    f.atGateway(403, "title", "Forbidden", "type", "about:blank", "status", "403", "detail", "Forbidden"),
-		rateLimited:  plain(429, "title", "Too Many Requests", "detail", "Too Many Requests", "type", "about:blank", "status", "429"),
-		readOnly: plain(403, "title", "Forbidden", "status", "403",
+		forbidden:    f.atGateway(403, "title", "Forbidden", "type", "about:blank", "status", 403, "detail", "Forbidden"),
+		rateLimited:  plain(429, "title", "Too Many Requests", "detail", "Too Many Requests", "type", "about:blank", "status", 429),
+		readOnly: plain(403, "title", "Forbidden", "status", 403,
 			"detail", "Your client app is not configured with the appropriate oauth1 app permissions for this endpoint.",
 			"type", f.problems+"oauth1-permissions"),
 		locked: plain(403, "title", "Forbidden",
 			"detail", "Your account is temporarily locked. Please log in to "+f.site+" to unlock your account.",
-			"type", "about:blank", "status", "403"),
+			"type", "about:blank", "status", 403),
 		notPermitted:    forbiddenAction("You are not permitted to perform this action."),
 		notYourPost:     forbiddenAction("You are not authorized to delete this Tweet."),
 		duplicate:       forbiddenAction("You are not allowed to create a Tweet with duplicate content."),
@@ -78,13 +80,13 @@ func newCatalogue(f facts) *catalogue {
 		postCannotFound: *f.invalid("", fault{Message: "This tweet cannot be found."}),
 		internal: plain(500, "title", "Internal Server Error",
 			"detail", "Something is broken. This is usually a temporary error, for example in a high load situation or if an endpoint is temporarily having issues. Check in the developer forums in case others are having similar issues, or try again later. ",
-			"type", "about:blank", "status", "500"),
-		unavailable: plain(503, "title", "Service Unavailable", "detail", "Service Unavailable", "type", "about:blank", "status", "503"),
+			"type", "about:blank", "status", 500),
+		unavailable: plain(503, "title", "Service Unavailable", "detail", "Service Unavailable", "type", "about:blank", "status", 503),
 		tooManyReaders: plain(429, "title", "ConnectionException",
 			"detail", "This stream is currently at the maximum allowed connection limit.",
 			"connection_issue", "TooManyConnections", "type", f.problems+"streaming-connection"),
-		tooLarge: plain(413, "title", "Payload Too Large", "detail", "Payload Too Large", "type", "about:blank", "status", "413"),
-		timeout:  plain(408, "title", "Request Timeout", "detail", "Request Timeout", "type", "about:blank", "status", "408"),
+		tooLarge: plain(413, "title", "Payload Too Large", "detail", "Payload Too Large", "type", "about:blank", "status", 413),
+		timeout:  plain(408, "title", "Request Timeout", "detail", "Request Timeout", "type", "about:blank", "status", 408),
 	}
 	c.wrongTier, c.hidden = c.forbidden, c.notPermitted
 	for code, p := range map[int]*problem{89: &c.unauthorized, 220: &c.forbidden, 453: &c.wrongTier, 88: &c.rateLimited, 261: &c.readOnly,
@@ -97,38 +99,23 @@ func newCatalogue(f facts) *catalogue {
 }
 
 func forbiddenAction(detail string) problem {
-	return plain(403, "detail", detail, "type", "about:blank", "title", "Forbidden", "status", "403")
+	return plain(403, "detail", detail, "type", "about:blank", "title", "Forbidden", "status", 403)
 }
 
 // atGateway makes a refusal by the gateway in front of X's API.
-func (f facts) atGateway(status int, members ...string) problem {
-	return problem{status: status, gateway: true, body: object(f.indentGateway, members...)}
+func (f facts) atGateway(status int, members ...any) problem {
+	text := mustEncode(object(members))
+	if f.indentGateway {
+		var b bytes.Buffer
+		json.Indent(&b, text, "", "  ") // which does not fail for JSON
+		text = b.Bytes()
+	}
+	return problem{status: status, gateway: true, body: text}
 }
 
 // plain makes a refusal by the API itself.
-func plain(status int, members ...string) problem {
-	return problem{status: status, body: object(false, members...)}
-}
-
-// object writes a flat JSON object of keys and values, in that order, as X does. The value of "status" is a number.
-func object(indent bool, members ...string) []byte {
-	open, comma, colon, end := "{", ",", ":", "}"
-	if indent {
-		open, comma, colon, end = "{\n  ", ",\n  ", ": ", "\n}"
-	}
-	var b strings.Builder
-	for i := 0; i < len(members); i += 2 {
-		b.WriteString(open)
-		open = comma
-		b.WriteString(`"` + members[i] + `"` + colon)
-		if members[i] == "status" {
-			b.WriteString(members[i+1])
-		} else {
-			text, _ := encode(members[i+1]) // a string has a JSON form
-			b.Write(text)
-		}
-	}
-	return []byte(b.String() + end)
+func plain(status int, members ...any) problem {
+	return problem{status: status, body: mustEncode(object(members))}
 }
 
 // noRoute is the answer to an unknown path: no body at all, whatever the credentials.
@@ -138,7 +125,7 @@ func noRoute() *problem {
 
 // wrongMethod is the answer to a known path with a method that it does not have.
 func wrongMethod(method string, allow []string) *problem {
-	p := plain(405, "title", "Method Not Allowed", "detail", "Method Not Allowed", "type", "about:blank", "status", "405")
+	p := plain(405, "title", "Method Not Allowed", "detail", "Method Not Allowed", "type", "about:blank", "status", 405)
 	p.allow = strings.Join(allow, ", ")
 	return p.because("the path is known, but not with " + method + "; it has " + p.allow)
 }
@@ -154,7 +141,7 @@ func (c *catalogue) unsupported(used, allowed liked.Credential) *problem {
 	detail := "Authenticating with " + credentialName(used) + " is forbidden for this endpoint.  Supported authentication types are [" +
 		strings.Join(names, ", ") + "]."
 	p := c.atGateway(403, "title", "Unsupported Authentication", "detail", detail,
-		"type", c.problems+"unsupported-authentication", "status", "403")
+		"type", c.problems+"unsupported-authentication", "status", 403)
 	p.code = 220
 	return p.because(detail)
 }
@@ -184,48 +171,21 @@ func (c *catalogue) notEnrolled(clientID string) *problem {
 
 // fault is one entry of an Invalid Request answer. Clients read Message.
 type fault struct {
-	Parameters *faultParameter `json:"parameters,omitempty"`
-	Message    string          `json:"message"`
-}
-
-// faultParameter is the parameter that is at fault, with its values as they were sent. Without a name it is `{}`.
-type faultParameter struct {
-	name   string
-	values []string
-}
-
-func (p *faultParameter) MarshalJSON() ([]byte, error) {
-	if p.name == "" {
-		return []byte("{}"), nil
-	}
-	values := p.values
-	if values == nil {
-		values = []string{}
-	}
-	return json.Marshal(map[string][]string{p.name: values})
+	Parameters object `json:"parameters,omitzero"` // the one that is at fault and its values as they were sent; {}: none by name
+	Message    string `json:"message"`
 }
 
 // invalid is the answer to a request that cannot be right. It has no status member, and at least one fault.
 func (f facts) invalid(why string, faults ...fault) *problem {
-	body, err := encode(struct {
-		Errors []fault `json:"errors"`
-		Title  string  `json:"title"`
-		Detail string  `json:"detail"`
-		Type   string  `json:"type"`
-	}{faults, "Invalid Request", "One or more parameters to your request was invalid.", f.problems + "invalid-request"})
-	if err != nil {
-		panic(err) // strings have a JSON form
-	}
-	if why == "" {
-		why = faults[0].Message
-	}
-	return &problem{status: http.StatusBadRequest, body: body, why: why}
+	p := plain(http.StatusBadRequest, "errors", faults, "title", "Invalid Request",
+		"detail", "One or more parameters to your request was invalid.", "type", f.problems+"invalid-request")
+	return p.because(cmp.Or(why, faults[0].Message))
 }
 
 // notSelf refuses a path id that is not the user who calls. The text says "query" although the id is in the path.
 func (c *catalogue) notSelf(id string, caller liked.UserID) *problem {
 	return c.invalid("", fault{
-		&faultParameter{"id", []string{id}},
+		object{"id", []string{id}},
 		"The `id` query parameter value [" + id + "] must be the same as the authenticating user [" + strconv.FormatInt(int64(caller), 10) + "]",
 	})
 }
@@ -244,7 +204,7 @@ func (c *catalogue) problemOf(err error) *problem {
 		return c.notPermitted.because(err.Error())
 	case liked.Invalid, liked.NotFound, liked.Conflict:
 		known, _ := errors.AsType[*liked.Error](err)
-		return c.invalid(err.Error(), fault{&faultParameter{}, known.Msg})
+		return c.invalid(err.Error(), fault{object{}, known.Msg})
 	case liked.Overloaded:
 		return c.overloaded.because(err.Error())
 	case liked.Unavailable:

@@ -1,7 +1,6 @@
 package api
 
 import (
-	"encoding/json"
 	"strings"
 	"time"
 
@@ -404,35 +403,35 @@ func single(doc *document, err error) (any, error) {
 }
 
 // partials are errors about parts of an answer that is otherwise good.
-type partials []json.RawMessage
+type partials []object
 
-func (p *partials) add(entries ...json.RawMessage) { *p = append(*p, entries...) }
+func (p *partials) add(entries ...object) { *p = append(*p, entries...) }
 
 // missing is the partial error for a resource ("user" or "tweet") that does not exist.
-func (a *API) missing(resource, param, value string) json.RawMessage {
-	return object(false, "value", value, "detail", "Could not find "+resource+" with "+param+": ["+value+"].", "title", "Not Found Error",
-		"resource_type", resource, "parameter", param, "resource_id", value, "type", a.problems+"resource-not-found")
+func (a *API) missing(resource, param, value string) object {
+	return object{"value", value, "detail", "Could not find " + resource + " with " + param + ": [" + value + "].", "title", "Not Found Error",
+		"resource_type", resource, "parameter", param, "resource_id", value, "type", a.problems + "resource-not-found"}
 }
 
 // hiddenUser is the partial error for a user who is not there, or not to be seen.
-func (a *API) hiddenUser(param, value string, state liked.AccountState) json.RawMessage {
+func (a *API) hiddenUser(param, value string, state liked.AccountState) object {
 	if state != liked.Suspended {
 		return a.missing("user", param, value)
 	}
-	return object(false, "parameter", param, "resource_id", value, "value", value, "detail", "User has been suspended: ["+value+"].",
-		"title", "Forbidden", "resource_type", "user", "type", a.problems+"resource-not-found")
+	return object{"parameter", param, "resource_id", value, "value", value, "detail", "User has been suspended: [" + value + "].",
+		"title", "Forbidden", "resource_type", "user", "type", a.problems + "resource-not-found"}
 }
 
 // notAuthorized is the partial error for a resource ("user" or "Tweet") that the caller may not see.
-func (a *API) notAuthorized(resource, param, value, section string) json.RawMessage {
-	return object(false, "resource_id", value, "parameter", param, "resource_type", strings.ToLower(resource), "section", section,
+func (a *API) notAuthorized(resource, param, value, section string) object {
+	return object{"resource_id", value, "parameter", param, "resource_type", strings.ToLower(resource), "section", section,
 		"title", "Authorization Error", "value", value,
-		"detail", "Sorry, you are not authorized to see the "+resource+" with "+param+": ["+value+"].",
-		"type", a.problems+"not-authorized-for-resource")
+		"detail", "Sorry, you are not authorized to see the " + resource + " with " + param + ": [" + value + "].",
+		"type", a.problems + "not-authorized-for-resource"}
 }
 
 // unseen is the partial error for a post that the store refuses the caller.
-func (a *API) unseen(err error, param, value, section string) json.RawMessage {
+func (a *API) unseen(err error, param, value, section string) object {
 	if liked.KindOf(err) == liked.Forbidden {
 		return a.notAuthorized("Tweet", param, value, section)
 	}
@@ -440,17 +439,17 @@ func (a *API) unseen(err error, param, value, section string) json.RawMessage {
 }
 
 // privateMetrics is a partial error for each kind of metrics that the request wants and only the author may see.
-func (a *API) privateMetrics(w *wanted, p *liked.Post, viewer liked.UserID) (errs []json.RawMessage) {
+func (a *API) privateMetrics(w *wanted, p *liked.Post, viewer liked.UserID) (errs []object) {
 	if p.Author == viewer {
 		return nil
 	}
 	for _, field := range []string{"non_public_metrics", "organic_metrics", "promoted_metrics"} {
 		if w.posts[field] {
 			field, id := field+".impression_count", p.ID.String()
-			errs = append(errs, object(false, "section", "data", "field", field, "parameter", "ids", "value", id, "resource_type", "tweet",
+			errs = append(errs, object{"section", "data", "field", field, "parameter", "ids", "value", id, "resource_type", "tweet",
 				"resource_id", id, "title", "Field Authorization Error",
-				"detail", "Sorry, you are not authorized to access '"+field+"' on the Tweet with ids : ["+id+"].",
-				"type", a.problems+"not-authorized-for-field"))
+				"detail", "Sorry, you are not authorized to access '" + field + "' on the Tweet with ids : [" + id + "].",
+				"type", a.problems + "not-authorized-for-field"})
 		}
 	}
 	return errs

@@ -80,8 +80,8 @@ func (a *API) serveStream(rt *endpoint, w http.ResponseWriter, r *http.Request, 
 
 // disconnect ends the stream with X's word for the reason.
 func (a *API) disconnect(o *streamWriter, kind, detail string) {
-	entry := object(false, "title", "operational-disconnect", "disconnect_type", kind,
-		"detail", detail, "type", a.problems+"operational-disconnect")
+	entry := object{"title", "operational-disconnect", "disconnect_type", kind,
+		"detail", detail, "type", a.problems + "operational-disconnect"}
 	text, err := encode(document{Errors: partials{entry}})
 	if err == nil {
 		err = o.write(append(text, "\r\n"...), nil)

@@ -106,18 +106,7 @@ var v1Words = map[int]struct {
 // v1 refuses with a code of v1.1.
 func v1(code int, why string) *problem {
 	w := v1Words[code]
-	text, err := encode(struct {
-		Errors []v1Error `json:"errors"`
-	}{[]v1Error{{code, w.message}}})
-	if err != nil {
-		panic(err) // strings have a JSON form
-	}
-	return &problem{status: w.status, body: text, v1: true, why: why}
-}
-
-type v1Error struct {
-	Code    int    `json:"code"`
-	Message string `json:"message"`
+	return &problem{status: w.status, body: mustEncode(object{"errors", []object{{"code", code, "message", w.message}}}), v1: true, why: why}
 }
 
 // v1Problem says in v1.1's words what the checks that both versions share have refused.
@@ -240,7 +229,7 @@ func (a *API) v1Post(c *call, id liked.PostID) (any, error) {
 	if err != nil {
 		return nil, a.v1Unseen(c, id, err)
 	}
-	statuses, err := a.v1Statuses(c, []liked.Post{p})
+	statuses, err := a.v1Statuses(c, []liked.Post{p}, true)
 	if err != nil {
 		return nil, err
 	}
@@ -267,8 +256,10 @@ func (a *API) v1List(c *call) (any, error) {
 	since, err2 := number("since_id", 0)
 	most, err3 := number("max_id", 1<<63-1)
 	user, err4 := a.v1User(c)
-	if err := errors.Join(err1, err2, err3, err4); err != nil {
-		return nil, firstOf(err1, err2, err3, err4)
+	for _, err := range []error{err1, err2, err3, err4} {
+		if err != nil {
+			return nil, err
+		}
 	}
 	count = min(count, v1Page)
 	posts := []liked.Post{}
@@ -295,16 +286,7 @@ func (a *API) v1List(c *call) (any, error) {
 			break
 		}
 	}
-	return a.v1Statuses(c, posts)
-}
-
-func firstOf(errs ...error) error {
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	return a.v1Statuses(c, posts, true)
 }
 
 // v1User is whom user_id or screen_name name, or else the caller.
@@ -330,27 +312,27 @@ func (a *API) v1Verify(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	entities := wantsEntities(c.form)
-	o := newV1User(&u, false, entities)
+	shown := func(status object) (any, error) { return newV1User(&u, false, wantsEntities(c.form), status), nil }
 	if skip := c.form.Get("skip_status"); skip == "true" || skip == "t" || skip == "1" {
-		return o, nil
+		return shown(nil)
 	}
 	newest, err := a.Store.NewestPosts(c.ctx, u.ID, []liked.UserID{u.ID})
-	if err != nil || newest[0] == 0 {
-		return o, err
+	if err != nil {
+		return nil, err
+	}
+	if newest[0] == 0 {
+		return shown(nil)
 	}
 	p, err := a.Store.Post(c.ctx, u.ID, newest[0])
 	if err != nil {
 		if liked.KindOf(err) == liked.NotFound { // since then
-			return o, nil
+			return shown(nil)
 		}
 		return nil, err
 	}
-	statuses, err := a.v1Statuses(c, []liked.Post{p})
+	statuses, err := a.v1Statuses(c, []liked.Post{p}, false)
 	if err != nil {
 		return nil, err
 	}
-	statuses[0].User = nil
-	o.Status = statuses[0]
-	return o, nil
+	return shown(statuses[0])
 }

@@ -74,7 +74,7 @@ func (a *API) hookProblem(err error, reasons map[liked.Kind]string) error {
 	} else {
 		return err
 	}
-	return a.invalid(why, fault{&faultParameter{}, why})
+	return a.invalid(why, fault{object{}, why})
 }
 
 func (a *API) createWebhook(c *call) (any, error) {
@@ -130,13 +130,13 @@ func readReplay(b body, now time.Time) (id liked.WebhookID, span liked.Replay, f
 		text := b.text(name)
 		t, err := time.Parse("200601021504", text)
 		if err != nil {
-			faults = append(faults, fault{&faultParameter{name, []string{text}}, "QueryParamInvalid: `" + name + "` is not a time of the form yyyymmddhhmm"})
+			faults = append(faults, fault{object{name, []string{text}}, "QueryParamInvalid: `" + name + "` is not a time of the form yyyymmddhhmm"})
 		}
 		return t
 	}
 	from, to := minute("from_date"), minute("to_date")
 	wrong := func(name, what string) {
-		faults = append(faults, fault{&faultParameter{name, []string{b.text(name)}}, "QueryParamInvalid: `" + name + "` " + what})
+		faults = append(faults, fault{object{name, []string{b.text(name)}}, "QueryParamInvalid: `" + name + "` " + what})
 	}
 	switch {
 	case len(faults) > 0:
