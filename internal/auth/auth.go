@@ -46,9 +46,9 @@ type Auth struct {
 	callers CallerStore
 	baseURL func(*http.Request) string
 
-	bearers *principals // by hash of the token
-	signers *principals // by hash of consumer key and token
-	scratch sync.Pool   // of *signed
+	bearers principals // by hash of the token
+	signers principals // by hash of consumer key and token
+	scratch sync.Pool  // of *signed
 }
 
 // New returns an Auth that works with the store.

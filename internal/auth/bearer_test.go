@@ -12,9 +12,7 @@ import (
 	"time"
 
 	"liked"
-	"liked/internal/auth"
 	"liked/internal/store"
-	"liked/internal/store/pebblestore"
 )
 
 func sha256Of(s string) store.Hash { return sha256.Sum256([]byte(s)) }
@@ -339,13 +337,6 @@ func TestBearerStaysTheSame(t *testing.T) {
 	wantRefused(t, w.get(t, "Bearer "+w.app1.Bearer), "no app has this app-only token")
 	if _, err := w.auth.Bearer(ctx, 99); err == nil || liked.KindOf(err) != liked.NotFound {
 		t.Errorf("got %v for an app that is not there, want not found", err)
-	}
-}
-
-func TestCacheIsBounded(t *testing.T) {
-	t.Parallel()
-	if got := auth.CacheBound(newStore(t, pebblestore.Options{}), 100_000); got > auth.CacheSize || got < auth.CacheSize/2 {
-		t.Errorf("got %d callers remembered of 100000, want at most %d", got, auth.CacheSize)
 	}
 }
 

@@ -2,7 +2,6 @@ package auth
 
 import (
 	"context"
-	"time"
 
 	"liked"
 	"liked/internal/store"
@@ -68,20 +67,7 @@ func (a *Auth) UnsealBearer(clientID string, sealed []byte) (string, error) {
 	return a.Unseal(sealBearer, clientID, sealed)
 }
 
-// CacheBound puts n callers into an empty cache and returns how many it remembers.
-func CacheBound(s store.Changes, n int) (remembered int) {
-	p := newPrincipals(s)
-	for i := range n {
-		p.put(HashOf(time.Unix(int64(i), 0).String()), &caller{}, p.before())
-	}
-	for i := range p.shards {
-		remembered += len(p.shards[i].entries)
-	}
-	return remembered
-}
-
 const (
-	CacheSize = principalShards * principalsMax
 	MaxSigned = maxSigned
 	MaxHeader = maxHeader
 )

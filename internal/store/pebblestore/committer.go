@@ -493,10 +493,10 @@ func (c *committer) run(r *request) {
 	c.apply()
 	if newEpoch {
 		for _, id := range t.users {
-			c.s.users.drop(id)
+			c.s.users.Drop(id)
 		}
 		for _, id := range t.posts {
-			c.s.posts.drop(id)
+			c.s.posts.Drop(id)
 		}
 		c.s.epochGroup.Store(c.applied)
 		c.s.epoch.Add(1)

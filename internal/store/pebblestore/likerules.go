@@ -1,9 +1,8 @@
 package pebblestore
 
 import (
-	"sync"
-
 	"liked"
+	"liked/internal/cache"
 )
 
 // likeTarget is what a like is of, and whether the rules allow it.
@@ -68,7 +67,7 @@ func (s *Store) applyAuthorRules(v *likeTarget, user, author liked.UserID) error
 }
 
 func (s *Store) userHead(id liked.UserID) (h userHead, ok bool, err error) {
-	if h, ok := s.users.get(id); ok {
+	if h, ok := s.users.Get(id); ok {
 		return h, true, nil
 	}
 	epoch := s.epoch.Load()
@@ -83,63 +82,28 @@ func (s *Store) userHead(id liked.UserID) (h userHead, ok bool, err error) {
 	if err != nil {
 		return h, false, err
 	}
-	s.users.put(id, h, s, epoch)
+	s.users.Put(id, h, func() bool { return s.steady(epoch) })
 	return h, true, nil
 }
 
 func (s *Store) postHead(id liked.PostID) (h postHead, ok bool, err error) {
-	if h, ok := s.posts.get(id); ok {
+	if h, ok := s.posts.Get(id); ok {
 		return h, true, nil
 	}
 	epoch := s.epoch.Load()
 	if h, ok, err = read(s.db, postKey(id), decodePostHead); err == nil && ok {
-		s.posts.put(id, h, s, epoch)
+		s.posts.Put(id, h, func() bool { return s.steady(epoch) })
 	}
 	return h, ok, err
 }
 
-// headCache is a bounded cache of what exists. The committer drops what it changes while Store.epoch is odd, and a value
-// that was read before or meanwhile is not put back.
-type headCache[K ~int64, V any] struct {
-	shards [64]struct {
-		sync.Mutex
-		m map[K]V
-	}
+// headsKept is how many heads of users, and as many of posts, are remembered. The committer drops what it changes while
+// Store.epoch is odd.
+const headsKept = 1 << 18
+
+func newHeads[K ~int64, V any]() *cache.Cache[K, V] {
+	return cache.New[K, V](headsKept, func(k K) uint64 { return mix(uint64(k)) })
 }
 
-const headsPerShard = 4096
-
-func (c *headCache[K, V]) get(k K) (V, bool) {
-	sh := &c.shards[mix(uint64(k))%uint64(len(c.shards))]
-	sh.Lock()
-	v, ok := sh.m[k]
-	sh.Unlock()
-	return v, ok
-}
-
-// put adds what was read after epoch was loaded from s.
-func (c *headCache[K, V]) put(k K, v V, s *Store, epoch uint64) {
-	sh := &c.shards[mix(uint64(k))%uint64(len(c.shards))]
-	sh.Lock()
-	defer sh.Unlock()
-	if epoch&1 != 0 || s.epoch.Load() != epoch {
-		return
-	}
-	if sh.m == nil {
-		sh.m = make(map[K]V)
-	}
-	if len(sh.m) >= headsPerShard {
-		for old := range sh.m {
-			delete(sh.m, old)
-			break
-		}
-	}
-	sh.m[k] = v
-}
-
-func (c *headCache[K, V]) drop(k K) {
-	sh := &c.shards[mix(uint64(k))%uint64(len(c.shards))]
-	sh.Lock()
-	delete(sh.m, k)
-	sh.Unlock()
-}
+// steady reports whether what was read since epoch was loaded shows one moment, and still holds.
+func (s *Store) steady(epoch uint64) bool { return epoch&1 == 0 && s.epoch.Load() == epoch }

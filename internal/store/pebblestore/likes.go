@@ -43,7 +43,7 @@ func (s *Store) SetLike(ctx context.Context, user liked.UserID, post liked.PostI
 		}
 	}
 	// Taking a like back depends on nothing but the like.
-	if stable := epoch&1 == 0 && s.epoch.Load() == epoch; stable || !on {
+	if s.steady(epoch) || !on {
 		switch {
 		case v.err != nil:
 			if err := s.waitSynced(ctx); err != nil {

@@ -26,6 +26,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"liked"
+	"liked/internal/cache"
 	"liked/internal/store"
 )
 
@@ -100,8 +101,8 @@ type Store struct {
 	// epoch is odd while an operation is applied that may change who sees whose posts, and another even number afterwards.
 	// Look-ups made while it stays the same even number show one state. epochGroup is the last such operation's group.
 	epoch, epochGroup atomic.Uint64 // of visibility
-	users             headCache[liked.UserID, userHead]
-	posts             headCache[liked.PostID, postHead]
+	users             *cache.Cache[liked.UserID, userHead]
+	posts             *cache.Cache[liked.PostID, postHead]
 	recent            recentLikes
 	filter            likeFilter
 
@@ -126,6 +127,8 @@ func Open(o Options) (*Store, error) {
 	o.pruneEvery = cmp.Or(o.pruneEvery, time.Minute)
 	o.FilterBytes = cmp.Or(o.FilterBytes, 64<<20)
 	s := &Store{
+		users:    newHeads[liked.UserID, userHead](),
+		posts:    newHeads[liked.PostID, postHead](),
 		log:      o.Logger,
 		logKeep:  o.LogKeep,
 		onStep:   o.onStep,
