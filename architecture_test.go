@@ -26,7 +26,7 @@ var allowed = map[string]struct{ ours, outside string }{
 	"internal/archive":           {". internal/store", ""},
 	"internal/backup":            {"internal/store", "github.com/cockroachdb/pebble/v2"},
 	"internal/likelog":           {".", ""},
-	"internal/webhook":           {". internal/store", ""},
+	"internal/webhook":           {". internal/store internal/likelog", ""},
 	"internal/admin":             {". internal/store internal/auth internal/archive internal/backup internal/web internal/webhook", ""},
 	"internal/seed":              {". internal/store internal/auth internal/postman", ""},
 	"internal/web":               {"", "github.com/swaggest/swgui/v5/static"},

@@ -103,8 +103,12 @@ func (h *Handler) addWebhook(r *http.Request) (any, error) {
 }
 
 func (h *Handler) webhooks(r *http.Request) (any, error) {
+	all, err := h.Store.Webhooks(r.Context(), 0)
+	if err != nil {
+		return nil, err
+	}
 	list := WebhookList{[]Webhook{}}
-	for _, w := range h.Hooks.Webhooks(0) {
+	for _, w := range all {
 		one, err := h.webhookOf(r.Context(), w.ID)
 		if err != nil && liked.KindOf(err) == liked.NotFound {
 			continue // removed since
@@ -178,7 +182,7 @@ func (h *Handler) deadLetters(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := h.Hooks.Webhook(0, id); err != nil {
+	if _, err := h.Hooks.Webhook(r.Context(), 0, id); err != nil {
 		return nil, err
 	}
 	var after store.DeadLetter

@@ -71,12 +71,18 @@ type total struct {
 	NextToken string `json:"next_token,omitempty"`
 }
 
-func (a *API) newSubscription(s liked.Subscription) subscriptionObject {
-	o := subscriptionObject{ID: s.ID, Type: likeCreate, Filter: newFilter(&s), CreatedAt: timestamp(s.CreatedAt), UpdatedAt: timestamp(s.UpdatedAt), Tag: s.Tag}
-	if _, err := a.Hooks.Webhook(s.App, s.Webhook); err == nil { // else there is none, or it was removed
-		o.Webhook = s.Webhook.String()
+// newSubscriptions words subscriptions of the app. The webhook of one may have been removed.
+func (a *API) newSubscriptions(ctx context.Context, app liked.AppID, subs ...liked.Subscription) ([]subscriptionObject, error) {
+	hooks, err := a.Store.Webhooks(ctx, app)
+	objects := make([]subscriptionObject, len(subs))
+	for i, s := range subs {
+		objects[i] = subscriptionObject{ID: s.ID, Type: likeCreate, Filter: newFilter(&s), CreatedAt: timestamp(s.CreatedAt),
+			UpdatedAt: timestamp(s.UpdatedAt), Tag: s.Tag}
+		if slices.ContainsFunc(hooks, func(w liked.Webhook) bool { return w.ID == s.Webhook }) {
+			objects[i].Webhook = s.Webhook.String()
+		}
 	}
-	return o
+	return objects, err
 }
 
 func newFilter(s *liked.Subscription) filterObject { return filterObject{s.User, s.Direction.String()} }
@@ -145,7 +151,11 @@ func (a *API) subscribe(c *call) (any, error) {
 	if s, err = a.Hooks.Subscribe(c.ctx, s); err != nil {
 		return nil, a.hookProblem(err, subscriptionReasons)
 	}
-	return document{Data: subscribed{a.newSubscription(s)}}, nil
+	objects, err := a.newSubscriptions(c.ctx, s.App, s)
+	if err != nil {
+		return nil, err
+	}
+	return document{Data: subscribed{objects[0]}}, nil
 }
 
 var subscriptionReasons = map[liked.Kind]string{liked.NotFound: "WebhookIdInvalid", liked.Conflict: "DuplicateSubscriptionFailed",
@@ -159,30 +169,24 @@ func (a *API) subscriptions(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	answer := total{Total: a.Hooks.Subscriptions(c.who.App, c.who.User)}
-	data := []subscriptionObject{}
-	for last := liked.SubscriptionID(from.Seq); ; {
-		const page = 1000
-		subs, err := a.Store.Subscriptions(c.ctx, c.who.App, last, page)
-		if err != nil {
-			return nil, err
-		}
-		for _, s := range subs {
-			if c.who.User != 0 && s.Viewer != c.who.User {
-				continue
-			}
-			if len(data) == max {
-				answer.NextToken = a.token(l, store.Cursor{Seq: liked.Seq(last)})
-				return document{Data: data, Meta: answer}, nil
-			}
-			data = append(data, a.newSubscription(s))
-			last = s.ID
-		}
-		if len(subs) < page {
-			return document{Data: data, Meta: answer}, nil
-		}
-		last = subs[page-1].ID
+	n, err := a.Store.CountSubscriptions(c.ctx, c.who.App, c.who.User)
+	if err != nil {
+		return nil, err
 	}
+	answer := total{Total: n}
+	subs, err := a.Store.Subscriptions(c.ctx, c.who.App, c.who.User, liked.SubscriptionID(from.Seq), max+1)
+	if err != nil {
+		return nil, err
+	}
+	if len(subs) > max {
+		subs = subs[:max]
+		answer.NextToken = a.token(l, store.Cursor{Seq: liked.Seq(subs[max-1].ID)})
+	}
+	objects, err := a.newSubscriptions(c.ctx, c.who.App, subs...)
+	if err != nil {
+		return nil, err
+	}
+	return document{Data: objects, Meta: answer}, nil
 }
 
 func (a *API) resubscribe(c *call) (any, error) {
@@ -191,8 +195,8 @@ func (a *API) resubscribe(c *call) (any, error) {
 		return nil, a.invalid("", faults...)
 	}
 	id := liked.SubscriptionID(c.ids[0])
-	if !a.Hooks.Subscribed(c.who.App, id) {
-		return nil, a.noSubscription(id)
+	if _, err := a.Store.Subscription(c.ctx, c.who.App, id); err != nil {
+		return nil, a.subscriptionProblem(id, err)
 	}
 	to, as := &webhook, &tag
 	if _, there := c.body.find("webhook_id"); !there {
@@ -205,22 +209,36 @@ func (a *API) resubscribe(c *call) (any, error) {
 	if err != nil {
 		return nil, a.hookProblem(err, subscriptionReasons)
 	}
-	return document{Data: resubscribed{a.newSubscription(s), a.Hooks.Subscriptions(c.who.App, 0)}}, nil
+	objects, err := a.newSubscriptions(c.ctx, s.App, s)
+	if err != nil {
+		return nil, err
+	}
+	n, err := a.Store.CountSubscriptions(c.ctx, s.App, 0)
+	if err != nil {
+		return nil, err
+	}
+	return document{Data: resubscribed{objects[0], n}}, nil
 }
 
 func (a *API) unsubscribe(c *call) (any, error) {
 	id := liked.SubscriptionID(c.ids[0])
-	if err := a.Hooks.Unsubscribe(c.ctx, c.who.App, id); err != nil {
-		if liked.KindOf(err) == liked.NotFound {
-			return nil, a.noSubscription(id)
-		}
+	if err := a.Store.DeleteSubscription(c.ctx, c.who.App, id); err != nil {
+		return nil, a.subscriptionProblem(id, err)
+	}
+	n, err := a.Store.CountSubscriptions(c.ctx, c.who.App, 0)
+	if err != nil {
 		return nil, err
 	}
-	return document{Data: deletion{true}, Meta: total{Total: a.Hooks.Subscriptions(c.who.App, 0)}}, nil
+	return document{Data: deletion{true}, Meta: total{Total: n}}, nil
 }
 
-func (a *API) noSubscription(id liked.SubscriptionID) *problem {
-	return a.invalid("", fault{object{"subscription_id", []string{id.String()}}, "SubscriptionIdInvalid: the app has no subscription " + id.String()})
+// subscriptionProblem words that there is no such subscription as X does.
+func (a *API) subscriptionProblem(id liked.SubscriptionID, err error) error {
+	if liked.KindOf(err) != liked.NotFound {
+		return err
+	}
+	return a.invalid("", fault{object{"subscription_id", []string{id.String()}},
+		"SubscriptionIdInvalid: the app has no subscription " + id.String()})
 }
 
 // activityObject is an event as the activity API delivers it.

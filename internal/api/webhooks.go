@@ -87,8 +87,12 @@ func (a *API) createWebhook(c *call) (any, error) {
 }
 
 func (a *API) webhooks(c *call) (any, error) {
+	hooks, err := a.Store.Webhooks(c.ctx, c.who.App)
+	if err != nil {
+		return nil, err
+	}
 	list := []webhookObject{}
-	for _, w := range a.Hooks.Webhooks(c.who.App) {
+	for _, w := range hooks {
 		list = append(list, newWebhook(w, c.query.(*webhooksQuery).Fields))
 	}
 	return document{Data: list, Meta: counted{len(list)}}, nil

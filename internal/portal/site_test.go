@@ -66,7 +66,7 @@ func newSite(t testing.TB) *site {
 			s.seen = append(s.seen, x)
 		}})
 	check(t, err)
-	hooks, err := webhook.New(ctx, webhook.Options{Store: st, Secret: s.auth.APISecret, Now: time.Now, Logger: slog.New(slog.DiscardHandler),
+	hooks, err := webhook.New(webhook.Options{Store: st, Secret: s.auth.APISecret, Now: time.Now, Logger: slog.New(slog.DiscardHandler),
 		Anywhere: true,
 		Render:   func(context.Context, liked.Subscription, liked.LikeEvent) ([]byte, error) { return nil, nil }})
 	check(t, err)

@@ -15,7 +15,8 @@ import (
 var perAppChallenges = []liked.RateRule{{App: true, Window: 15 * time.Minute, Max: 100}}
 
 func (c *call) webhooksOf(app liked.App) (list []web.Webhook) {
-	for _, w := range c.Hooks.Webhooks(app.ID) {
+	hooks, _ := c.Hooks.Store.Webhooks(c.Context, app.ID) // where the store fails, so does what is asked of it next
+	for _, w := range hooks {
 		v := web.Webhook{ID: w.ID.String(), URL: w.URL, Valid: w.Valid, Why: w.Why, Replaying: w.Replay.ID != 0, CreatedAt: w.CreatedAt}
 		if s, err := c.Hooks.Status(c.Context, app.ID, w.ID); err == nil { // else it was removed meanwhile
 			v.Dead, v.Lost = s.Dead, s.Lost

@@ -39,7 +39,7 @@ func LocalAdmin(dir string) (h http.Handler, close func() error, err error) {
 		_ = st.Close()
 		return nil, nil, err
 	}
-	hooks, err := webhook.New(context.Background(), webhook.Options{
+	hooks, err := webhook.New(webhook.Options{
 		Store: st, Secret: a.APISecret, Now: time.Now, Logger: logger, Anywhere: true,
 		Render: func(context.Context, liked.Subscription, liked.LikeEvent) ([]byte, error) { return nil, nil }, // nothing is delivered here
 	})

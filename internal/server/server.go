@@ -124,7 +124,7 @@ func New(c Config) (_ *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
-	s.hooks, err = webhook.New(context.Background(), webhook.Options{Store: s.store, Secret: s.auth.APISecret,
+	s.hooks, err = webhook.New(webhook.Options{Store: s.store, Secret: s.auth.APISecret,
 		Render: api.Activity(s.store, s.profile, s.privateLikes), Now: s.Now, Logger: s.Logger, Anywhere: s.PrivateWebhooks, Count: observer.hook})
 	if err != nil {
 		return nil, fmt.Errorf("load webhooks: %w", err)

@@ -24,4 +24,8 @@ type Changes interface {
 	// Generation(Principals), reads, asks for this number, and remembers nothing if the first one is another by then: a change
 	// counts in the first before it counts in this one.
 	PrincipalGeneration(app liked.AppID, user liked.UserID, grant GrantID) uint64
+
+	// SubscriptionGeneration is Generation(Webhooks) for the subscriptions about the user: of the changes of this process
+	// only those of one of them are sure to change it, and others hardly ever do. It is asked for before they are read.
+	SubscriptionGeneration(user liked.UserID) uint64
 }

@@ -17,8 +17,10 @@ type Hooks interface {
 	// DeleteWebhook removes the webhook with its offsets and its dead letters. Subscriptions that lead to it stay, and lead
 	// nowhere. NotFound if it is not there.
 	DeleteWebhook(ctx context.Context, id liked.WebhookID) error
-	// Webhooks returns all webhooks, in order of id.
-	Webhooks(ctx context.Context) ([]liked.Webhook, error)
+	// Webhook returns a webhook. NotFound if it is not there.
+	Webhook(ctx context.Context, id liked.WebhookID) (liked.Webhook, error)
+	// Webhooks returns the webhooks of the app, or all if that is zero, in order of id.
+	Webhooks(ctx context.Context, app liked.AppID) ([]liked.Webhook, error)
 
 	// AddSubscription adds the subscription, to likes after the newest that there is: it sets After. Conflict if the id is
 	// taken or the app has a subscription with the same user, direction and webhook, Forbidden if it has max of them.
@@ -27,8 +29,15 @@ type Hooks interface {
 	// change; Conflict is as in AddSubscription.
 	UpdateSubscription(ctx context.Context, app liked.AppID, id liked.SubscriptionID, change func(*liked.Subscription) error) error
 	DeleteSubscription(ctx context.Context, app liked.AppID, id liked.SubscriptionID) error
-	// Subscriptions returns up to max subscriptions of the app with an id above after, in order of id.
-	Subscriptions(ctx context.Context, app liked.AppID, after liked.SubscriptionID, max int) ([]liked.Subscription, error)
+	// Subscription returns a subscription of the app. NotFound if it is not there.
+	Subscription(ctx context.Context, app liked.AppID, id liked.SubscriptionID) (liked.Subscription, error)
+	// Subscriptions returns up to max subscriptions of the app with an id above after, in order of id: those that the viewer
+	// made, or all if that is zero.
+	Subscriptions(ctx context.Context, app liked.AppID, viewer liked.UserID, after liked.SubscriptionID, max int) ([]liked.Subscription, error)
+	// CountSubscriptions returns how many there are of those that Subscriptions lists. It reads one number.
+	CountSubscriptions(ctx context.Context, app liked.AppID, viewer liked.UserID) (int, error)
+	// SubscriptionsAbout returns all subscriptions to the users, in order of user, app and id.
+	SubscriptionsAbout(ctx context.Context, users []liked.UserID) ([]liked.Subscription, error)
 
 	// Progress returns how far the webhook is. NotFound if it is not there.
 	Progress(ctx context.Context, id liked.WebhookID) (Progress, error)

@@ -9,147 +9,100 @@ import (
 	"time"
 
 	"liked"
+	"liked/internal/likelog"
 	"liked/internal/store"
 )
 
-const (
-	parallel  = 4                      // requests to one webhook at a time
-	pageSize  = 256                    // entries of the log that are read at once
-	rest      = 50 * time.Millisecond  // between two looks at the log, so that a crowd is not met one by one
-	saveEvery = 500 * time.Millisecond // places, which is what may be delivered again after a crash
-	lastCall  = 3 * time.Second        // for requests under way when it is time to stop
-)
+const parallel = 4 // requests to one webhook at a time
 
-// hook is a webhook with its lanes.
+// hook is a webhook to which this process delivers.
 type hook struct {
 	h     *Hooks
 	id    liked.WebhookID
 	app   liked.AppID
-	gone  chan struct{} // closed when it is removed
 	slots chan struct{} // one for each request under way
 
 	// Guarded by Hooks.mu.
 	liked.Webhook
-	changed chan struct{} // closed when the webhook changes, and replaced
-	places  liked.Positions
-	waiting [liked.Partitions]time.Time // of the like that each lane is at; zero: none waits
-	lost    liked.Seq
-	dirty   bool // the places are not in the store
+	ctx       context.Context // of all that works for it
+	stop      context.CancelFunc
+	changed   chan struct{} // closed when the webhook changes, and replaced
+	lanes     [liked.Partitions]lane
+	offsets   liked.Positions // up to which each lane that works is done; those that do not are where the dispatcher is
+	saved     liked.Positions // in the store
+	delivered bool            // something, since they were saved
+	lost      liked.Seq
+}
+
+// lane is what a webhook has to deliver of one partition of the log.
+type lane struct {
+	works  bool
+	queue  []delivery // the first is under way
+	behind bool       // there is more than is in the queue: the lane reads the log, up to where the dispatcher is
+	read   liked.Seq  // up to which it has, if it is behind
 }
 
 func newHook(h *Hooks, w liked.Webhook, p store.Progress) *hook {
-	return &hook{h: h, id: w.ID, app: w.App, gone: make(chan struct{}), slots: make(chan struct{}, parallel),
-		Webhook: w, changed: make(chan struct{}), places: p.Offsets, lost: p.Lost}
+	return &hook{h: h, id: w.ID, app: w.App, slots: make(chan struct{}, parallel),
+		Webhook: w, changed: make(chan struct{}), offsets: p.Offsets, saved: p.Offsets, lost: p.Lost}
+}
+
+// start begins to deliver. h.mu must be held.
+func (k *hook) start(ctx context.Context) {
+	k.ctx, k.stop = context.WithCancel(ctx)
+	for p, at := range k.offsets {
+		if at < k.h.dispatched[p] {
+			k.lanes[p].behind = true
+			k.work(p)
+		}
+	}
+	k.h.lanes.Go(func() { k.challenges(k.ctx) })
+	k.h.lanes.Go(func() { k.replays(k.ctx) })
+}
+
+// push is called by the dispatcher, before it moves on, with what there is to deliver. h.mu must be held.
+func (k *hook) push(partition int, deliveries []delivery) {
+	l := &k.lanes[partition]
+	for _, d := range deliveries {
+		switch {
+		case l.behind: // the lane finds it
+			return
+		case d.event.Seq <= k.offsets[partition]:
+		case len(l.queue) == maxQueue:
+			l.behind = true
+		default:
+			if l.queue = append(l.queue, d); !l.works {
+				k.offsets[partition] = max(k.offsets[partition], k.h.dispatched[partition])
+				k.work(partition)
+			}
+		}
+	}
+}
+
+func (k *hook) work(partition int) {
+	k.lanes[partition].works = true
+	k.h.lanes.Go(func() { k.lane(k.ctx, partition) })
+}
+
+// reached returns up to where all is dealt with. h.mu must be held.
+func (k *hook) reached() liked.Positions {
+	at := k.offsets
+	for p := range at {
+		if !k.lanes[p].works {
+			at[p] = max(at[p], k.h.dispatched[p])
+		}
+	}
+	return at
 }
 
 // delay is how long the oldest like that a lane is at has waited. h.mu must be held.
 func (k *hook) delay(now time.Time) (d time.Duration) {
-	for _, at := range k.waiting {
-		if !at.IsZero() {
-			d = max(d, now.Sub(at))
+	for _, l := range k.lanes {
+		if len(l.queue) > 0 {
+			d = max(d, now.Sub(l.queue[0].event.At))
 		}
 	}
 	return d
-}
-
-// Run delivers until ctx ends. Then it gives requests under way a moment, and writes down how far each webhook is.
-func (h *Hooks) Run(ctx context.Context) {
-	h.mu.Lock()
-	h.running = ctx
-	for _, k := range h.hooks {
-		k.start(ctx)
-	}
-	h.mu.Unlock()
-	tick := time.NewTicker(saveEvery)
-	defer tick.Stop()
-	minute := time.NewTicker(time.Minute)
-	defer minute.Stop()
-	for ctx.Err() == nil {
-		select {
-		case <-ctx.Done():
-		case <-tick.C:
-			h.save(ctx)
-		case <-minute.C:
-			h.lookBehind(ctx)
-		}
-	}
-	h.mu.Lock()
-	h.running = nil
-	h.mu.Unlock()
-	h.lanes.Wait()
-	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastCall)
-	defer cancel()
-	h.save(last)
-	h.transport.CloseIdleConnections()
-}
-
-// save writes down the places that have changed.
-func (h *Hooks) save(ctx context.Context) {
-	places := make(map[liked.WebhookID]liked.Positions)
-	h.mu.Lock()
-	for id, k := range h.hooks {
-		if k.dirty {
-			places[id], k.dirty = k.places, false
-		}
-	}
-	h.mu.Unlock()
-	if len(places) == 0 {
-		return
-	}
-	if err := h.Store.Advance(ctx, places); err != nil {
-		if ctx.Err() == nil {
-			h.Logger.Error("webhooks: places cannot be kept; what was delivered since may be delivered again after a restart", "error", err)
-		}
-		h.mu.Lock()
-		for id := range places {
-			if k := h.hooks[id]; k != nil {
-				k.dirty = true
-			}
-		}
-		h.mu.Unlock()
-	}
-}
-
-// lookBehind tells of webhooks that are so far behind that the log has forgotten what they wait for.
-func (h *Hooks) lookBehind(ctx context.Context) {
-	for _, w := range h.Webhooks(0) {
-		p, err := h.Store.Progress(ctx, w.ID)
-		if err != nil {
-			continue // it is gone, or the store is, of which others tell
-		}
-		h.mu.Lock()
-		k := h.hooks[w.ID]
-		lost := k != nil && p.Lost > k.lost
-		if lost {
-			k.lost = p.Lost
-			for i := range k.places {
-				k.places[i] = max(k.places[i], p.Offsets[i])
-			}
-		}
-		h.mu.Unlock()
-		if lost {
-			h.Count(Lost)
-			h.Logger.Error("webhook: likes were forgotten before they could be delivered, for the like log keeps them for a time only",
-				"webhook", w.ID.String(), "app", w.App.String(), "before", p.Lost.Time(), "why", w.Why)
-		}
-	}
-}
-
-// start begins the lanes. h.mu must be held.
-func (k *hook) start(ctx context.Context) {
-	ctx, cancel := context.WithCancel(ctx)
-	k.h.lanes.Go(func() {
-		defer cancel()
-		select {
-		case <-k.gone:
-		case <-ctx.Done():
-		}
-	})
-	for p := range liked.Partitions {
-		k.h.lanes.Go(func() { k.lane(ctx, p) })
-	}
-	k.h.lanes.Go(func() { k.challenges(ctx) })
-	k.h.lanes.Go(func() { k.replays(ctx) })
 }
 
 // now returns the webhook as it is, and a channel that the next change closes.
@@ -183,79 +136,124 @@ func sleep(ctx context.Context, d time.Duration) {
 	}
 }
 
-// lane delivers what happens in one partition of the log.
+// lane delivers what waits in one partition, until nothing does.
 func (k *hook) lane(ctx context.Context, partition int) {
+	l, at := &k.lanes[partition], &k.offsets[partition]
+	var log *likelog.Reader
+	defer func() {
+		if log != nil {
+			log.Close()
+		}
+	}()
 	for k.valid(ctx) {
 		k.h.mu.Lock()
-		place := k.places[partition]
+		var next delivery
+		switch {
+		case len(l.queue) > 0:
+			next = l.queue[0]
+		case !l.behind || *at >= k.h.dispatched[partition]:
+			l.works, l.behind, l.queue = false, false, nil
+			k.h.mu.Unlock()
+			return
+		}
+		from := k.offsets
 		k.h.mu.Unlock()
-		events, err := k.h.Store.LikeLog(ctx, partition, place, pageSize)
+
+		if len(next.subs) > 0 {
+			if !k.deliver(ctx, next) {
+				return
+			}
+			k.h.mu.Lock()
+			*at, l.queue, k.delivered = max(*at, next.event.Seq), l.queue[1:], true
+			if len(l.queue) == 0 {
+				*at = max(*at, l.read)
+			}
+			k.h.mu.Unlock()
+			continue
+		}
+		var entries []liked.LikeEvent
+		var matches map[liked.WebhookID][]delivery
+		var err error
+		if log == nil {
+			log, err = k.h.Log.Read(ctx, []int{partition}, from)
+		}
+		if err == nil {
+			_, entries, err = log.Next(ctx)
+		}
+		if err == nil {
+			matches, err = k.h.match(ctx, entries)
+		}
 		if err != nil {
+			if log != nil {
+				log.Close()
+				log = nil
+			}
 			sleep(ctx, time.Second) // the store is closed, or its disk is ill: it says so itself
 			continue
 		}
-		for _, e := range events {
-			if subs := k.wanted(e); len(subs) > 0 {
-				k.h.mu.Lock()
-				k.waiting[partition] = e.At
-				k.h.mu.Unlock()
-				for _, s := range subs {
-					if !k.insist(ctx, s, e) {
-						return
-					}
-				}
-			}
-			k.h.mu.Lock()
-			k.places[partition] = max(k.places[partition], e.Seq)
-			k.waiting[partition] = time.Time{}
-			k.dirty = true
-			k.h.mu.Unlock()
+		k.h.mu.Lock()
+		l.queue, l.read = matches[k.id], entries[len(entries)-1].Seq
+		if len(l.queue) == 0 {
+			*at = max(*at, l.read)
 		}
-		if len(events) < pageSize {
-			sleep(ctx, rest)
-		}
+		k.h.mu.Unlock()
 	}
 }
 
-// wanted returns the subscriptions that lead to the webhook and are about the like.
-func (k *hook) wanted(e liked.LikeEvent) (subs []*liked.Subscription) {
-	k.h.mu.Lock()
-	defer k.h.mu.Unlock()
-	add := func(user liked.UserID) {
-		for _, s := range k.h.byUser[user] {
-			if s.Webhook == k.id && s.App == k.app && s.Wants(e) {
-				subs = append(subs, s)
-			}
+// deliver delivers to each of the subscriptions, or keeps dead letters. It returns false if ctx has ended.
+func (k *hook) deliver(ctx context.Context, d delivery) bool {
+	var letters []store.DeadLetter
+	for _, s := range d.subs {
+		letter, ok := k.deliverOne(ctx, s, d.event)
+		if !ok {
+			return false
+		}
+		if letter != nil {
+			letters = append(letters, *letter)
 		}
 	}
-	add(e.User)
-	if e.Author != e.User {
-		add(e.Author)
-	}
-	return subs
-}
-
-// insist tries to deliver until the like is taken, kept as a dead letter, or of no interest any more.
-func (k *hook) insist(ctx context.Context, s *liked.Subscription, e liked.LikeEvent) bool {
-	alive := false // the endpoint has answered a challenge since the last attempt
-	for attempt := 1; k.valid(ctx); attempt++ {
-		if !k.stands(s) {
-			return true
-		}
-		err := k.try(ctx, s, e)
-		if err == nil {
-			return true
-		}
+	// All letters are added in one step, which moves the webhook past the like: it was delivered to the others by now.
+	for len(letters) > 0 {
+		dropped, err := k.h.Store.AddDeadLetters(ctx, letters, k.h.Letters)
 		if ctx.Err() != nil {
 			return false
 		}
+		if err != nil {
+			sleep(ctx, time.Second) // they must not be lost
+			continue
+		}
+		for range dropped {
+			k.h.Count(Dropped)
+		}
+		for _, letter := range letters {
+			k.h.Count(Dead)
+			k.h.Logger.Warn("webhook: a like was not taken, and is kept as a dead letter", "webhook", k.id.String(), "app", k.app.String(),
+				"attempts", letter.Attempts, "why", letter.Why, "dropped_oldest", dropped > 0)
+		}
+		break
+	}
+	return true
+}
+
+// deliverOne tries until the like is taken, must be kept as a dead letter, or is no longer wanted. ok is false if ctx has
+// ended.
+func (k *hook) deliverOne(ctx context.Context, s *liked.Subscription, e liked.LikeEvent) (letter *store.DeadLetter, ok bool) {
+	alive := false // the endpoint has answered a challenge since the last attempt
+	for attempt := 1; k.valid(ctx); attempt++ {
+		err := k.try(ctx, s, e)
+		if err == nil {
+			return nil, true
+		}
+		if ctx.Err() != nil {
+			return nil, false
+		}
 		refused, _ := errors.AsType[*refusal](err)
 		final := refused != nil && refused.final
-		if _, ours := errors.AsType[*held](err); ours {
+		if _, ours := errors.AsType[*localError](err); ours {
 			attempt, alive = 1, false // the endpoint has no part in it
 		}
 		if final || alive {
-			return k.bury(ctx, s, e, attempt, err)
+			return &store.DeadLetter{Webhook: k.id, Subscription: s.ID, Event: e, At: k.h.Now(), Attempts: attempt, Why: plain(err, "")}, true
 		}
 		k.h.Count(Failed)
 		if attempt >= k.h.Attempts {
@@ -270,7 +268,7 @@ func (k *hook) insist(ctx context.Context, s *liked.Subscription, e liked.LikeEv
 		}
 		sleep(ctx, k.h.pause(attempt))
 	}
-	return false
+	return nil, false
 }
 
 // pause is how long to wait after an attempt: twice as long each time, give or take a half, so that not all lanes come
@@ -278,14 +276,6 @@ func (k *hook) insist(ctx context.Context, s *liked.Subscription, e liked.LikeEv
 func (h *Hooks) pause(attempt int) time.Duration {
 	d := min(h.Backoff<<min(attempt-1, 20), h.Longest)
 	return d/2 + rand.N(d)
-}
-
-// stands reports whether the subscription is still as it was.
-func (k *hook) stands(s *liked.Subscription) bool {
-	k.h.mu.Lock()
-	defer k.h.mu.Unlock()
-	now := k.h.subs[subscriptionID{s.App, s.ID}]
-	return now != nil && now.Webhook == s.Webhook
 }
 
 // refusal is an answer that is no success.
@@ -296,16 +286,22 @@ type refusal struct {
 
 func (r *refusal) Error() string { return "it answered with status " + strconv.Itoa(r.status) }
 
-// held is an error of ours that keeps a like from being sent.
-type held struct{ error }
+// localError is an error of ours that keeps a like from being sent.
+type localError struct{ error }
 
-func (e *held) Unwrap() error { return e.error }
+func (e *localError) Unwrap() error { return e.error }
 
-// try makes one attempt. A nil error means that the like was taken, or is not for this subscription's eyes.
+// try makes one attempt. A nil error means that the like was taken, or is not wanted: the subscription has ended since, or
+// may not see it.
 func (k *hook) try(ctx context.Context, s *liked.Subscription, e liked.LikeEvent) error {
+	if stands, err := k.h.stands(ctx, s); err != nil {
+		return &localError{err}
+	} else if !stands {
+		return nil
+	}
 	body, err := k.h.Render(ctx, *s, e)
 	if err != nil {
-		return &held{err}
+		return &localError{err}
 	}
 	if body == nil {
 		k.h.Count(Unseen)
@@ -329,7 +325,7 @@ func (k *hook) post(ctx context.Context, body []byte) error {
 	w, _ := k.now()
 	secret, err := k.h.Secret(ctx, k.app)
 	if err != nil {
-		return &held{err}
+		return &localError{err}
 	}
 	under, cut := context.WithCancel(context.WithoutCancel(ctx))
 	defer cut()
@@ -352,27 +348,7 @@ func (k *hook) post(ctx context.Context, body []byte) error {
 	return &refusal{status, false}
 }
 
-// bury keeps the like as a dead letter, and goes on.
-func (k *hook) bury(ctx context.Context, s *liked.Subscription, e liked.LikeEvent, attempts int, why error) bool {
-	d := store.DeadLetter{Webhook: k.id, Subscription: s.ID, Event: e, At: k.h.Now(), Attempts: attempts, Why: plain(why, "")}
-	for ctx.Err() == nil {
-		dropped, err := k.h.Store.AddDeadLetters(ctx, []store.DeadLetter{d}, k.h.Letters)
-		if err != nil {
-			sleep(ctx, time.Second) // it must not be lost
-			continue
-		}
-		k.h.Count(Dead)
-		for range dropped {
-			k.h.Count(Dropped)
-		}
-		k.h.Logger.Warn("webhook: a like was not taken, and is kept as a dead letter", "webhook", k.id.String(), "app", k.app.String(),
-			"attempts", attempts, "why", d.Why, "dropped_oldest", dropped > 0)
-		return true
-	}
-	return false
-}
-
-// challenges asks the endpoint again and again who it is.
+// challenges asks the endpoint for a proof of the secret, again and again.
 func (k *hook) challenges(ctx context.Context) {
 	sleep(ctx, rand.N(k.h.Challenge)) // not all at once
 	for ctx.Err() == nil {

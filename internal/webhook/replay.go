@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"liked"
+	"liked/internal/likelog"
 	"liked/internal/store"
 )
 
@@ -35,7 +36,7 @@ func (k *hook) replays(ctx context.Context) {
 		if err != nil {
 			k.h.Logger.Error("webhook: a replay failed", "webhook", k.id.String(), "error", err)
 		}
-		_ = k.post(ctx, jobStatus(w, complete && err == nil)) // nobody depends on it
+		_ = k.post(ctx, jobStatus(w, complete && err == nil)) // nothing depends on it
 		for ctx.Err() == nil {
 			if _, err := k.h.change(ctx, k.id, func(w *liked.Webhook) { w.Replay = liked.Replay{} }); err == nil || liked.KindOf(err) == liked.NotFound {
 				break
@@ -61,8 +62,8 @@ func jobStatus(w liked.Webhook, complete bool) []byte {
 	return text
 }
 
-// again delivers a like once more, in a few attempts.
-func (k *hook) again(ctx context.Context, s *liked.Subscription, e liked.LikeEvent) (taken bool, err error) {
+// redeliver delivers a like once more, in a few attempts.
+func (k *hook) redeliver(ctx context.Context, s *liked.Subscription, e liked.LikeEvent) (taken bool, err error) {
 	const attempts = 3
 	for attempt := 1; ctx.Err() == nil && attempt <= attempts; attempt++ {
 		if w, _ := k.now(); !w.Valid {
@@ -85,18 +86,19 @@ func (k *hook) again(ctx context.Context, s *liked.Subscription, e liked.LikeEve
 func (k *hook) replayDead(ctx context.Context) (complete bool, err error) {
 	complete = true
 	for last := (store.DeadLetter{}); ctx.Err() == nil; {
-		letters, err := k.h.Store.DeadLetters(ctx, k.id, last, pageSize)
+		letters, err := k.h.Store.DeadLetters(ctx, k.id, last, likelog.Page)
 		if err != nil || len(letters) == 0 {
 			return complete, err
 		}
 		for _, d := range letters {
 			last = d
-			k.h.mu.Lock()
-			s := k.h.subs[subscriptionID{k.app, d.Subscription}]
-			k.h.mu.Unlock()
-			taken := s == nil || s.Webhook != k.id
+			s, err := k.h.Store.Subscription(ctx, k.app, d.Subscription)
+			taken := liked.KindOf(err) == liked.NotFound || err == nil && s.Webhook != k.id
+			if err != nil && !taken {
+				return false, err
+			}
 			if !taken {
-				taken, err = k.again(ctx, s, d.Event)
+				taken, err = k.redeliver(ctx, &s, d.Event)
 			}
 			switch {
 			case ctx.Err() != nil:
@@ -117,35 +119,34 @@ func (k *hook) replayDead(ctx context.Context) (complete bool, err error) {
 	return false, nil
 }
 
-// replayLog delivers what happened in a time once more, as far as the lanes are past it. What is not taken becomes no
+// replayLog delivers what happened in a time once more, as far as the webhook is past it. What is not taken becomes no
 // dead letter, since it was delivered before, or is one.
 func (k *hook) replayLog(ctx context.Context, r liked.Replay) (complete bool, err error) {
-	ends, err := k.h.Store.LogEnds(ctx)
+	to, err := k.h.Store.LogEnds(ctx)
 	if err != nil {
 		return false, err
 	}
+	var from liked.Positions
+	var all []int
+	k.h.mu.Lock()
+	for p, at := range k.reached() {
+		to[p] = min(to[p], at, liked.SeqAt(r.To)-1)
+		from[p] = min(to[p], max(liked.SeqAt(r.From), 1)-1)
+		all = append(all, p)
+	}
+	k.h.mu.Unlock()
 	complete = true
-	for p, end := range ends {
-		k.h.mu.Lock()
-		last := min(k.places[p], liked.SeqAt(r.To)-1)
-		k.h.mu.Unlock()
-		for place := max(liked.SeqAt(r.From), 1) - 1; place < min(last, end); {
-			events, err := k.h.Store.LikeLog(ctx, p, place, pageSize)
-			if err != nil {
-				return false, err
-			}
-			for _, e := range events {
-				if place = e.Seq; place > last {
-					break
-				}
-				for _, s := range k.wanted(e) {
-					if taken, err := k.again(ctx, s, e); !taken {
-						k.h.Logger.Warn("webhook: a like was not taken in a replay", "webhook", k.id.String(), "error", err)
-						complete = false
-					}
+	err = k.h.Log.Between(ctx, all, from, to, func(entries []liked.LikeEvent) error {
+		matches, err := k.h.match(ctx, entries)
+		for _, d := range matches[k.id] {
+			for _, s := range d.subs {
+				if taken, err := k.redeliver(ctx, s, d.event); !taken {
+					k.h.Logger.Warn("webhook: a like was not taken in a replay", "webhook", k.id.String(), "error", err)
+					complete = false
 				}
 			}
 		}
-	}
-	return complete, nil
+		return err
+	})
+	return complete, err
 }

@@ -1,34 +1,37 @@
-// Package webhook delivers likes to the addresses that apps have registered, as X's activity API does. [New] loads what
-// is registered and [Hooks.Run] delivers, until it is told to stop; the other methods change what is registered.
+// Package webhook delivers likes to the addresses that apps have registered, as X's activity API does. [New] makes the
+// [Hooks], [Hooks.Run] delivers until it is told to stop; the other methods change what is registered.
 //
-// Each webhook has lanes of its own, one for each partition of the like log, and reads the log with them: a lane goes on
-// to the next like once the one before it was taken, or is kept as a dead letter. So the likes of one user arrive in
-// their order, an endpoint that is slow or dead slows nobody else, and nobody slows the likes. How far each webhook is
-// is durable a moment after the fact: what was delivered just before a crash is delivered again, with the same id, and
-// nothing is left out.
+// The dispatchers, one for each partition of the like log, find out for each like who has subscribed to it, and hand it to
+// those webhooks alone. A webhook has a lane for each partition, which goes on to its next like once the one before it was
+// taken, or is kept as a dead letter. So the likes of one user arrive in their order, an endpoint that is slow or dead
+// slows no other, and a like waits for none of this. A webhook that has nothing to deliver costs nothing. The offsets up to
+// which a webhook has dealt with the log are durable a moment later: what was delivered just before a crash is delivered
+// again, with the same id, and nothing is left out.
 package webhook
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"log/slog"
+	"math"
 	"net/http"
 	"slices"
 	"sync"
 	"time"
 
 	"liked"
+	"liked/internal/likelog"
 	"liked/internal/store"
 )
 
 // Options is what New needs. Store, Secret, Render, Now and Logger are required.
 type Options struct {
 	Store store.Store
+	Log   *likelog.Log // nil: one of its own
 	// Secret returns the consumer secret of an app, with which it answers challenges and checks signatures. Forbidden
 	// for an app that is suspended.
 	Secret func(context.Context, liked.AppID) (string, error)
-	// Render returns the body that tells of the like; nil if whoever subscribed may not see it.
+	// Render returns the body that tells of the like; nil if who subscribed may not see it.
 	Render func(context.Context, liked.Subscription, liked.LikeEvent) ([]byte, error)
 	Now    func() time.Time
 	Logger *slog.Logger
@@ -80,7 +83,7 @@ const (
 	Failed    Outcome = "failed"  // and will be tried again
 	Dead      Outcome = "dead"    // and is kept as a dead letter
 	Dropped   Outcome = "dropped" // a dead letter, for one that is newer
-	Unseen    Outcome = "unseen"  // whoever subscribed may not see it
+	Unseen    Outcome = "unseen"  // who subscribed may not see it
 
 	ChallengeRight Outcome = "challenge_right"
 	ChallengeWrong Outcome = "challenge_wrong"
@@ -111,111 +114,42 @@ func maxSubscriptions(t liked.Tier) int {
 // Hooks is what is registered, and its delivery. It is safe for concurrent use.
 type Hooks struct {
 	Options
-	transport *http.Transport
+	transport   *http.Transport
+	subscribers subscribers
+	reloading   sync.Mutex // held while hooks is made to agree with the store
 
-	changing sync.Mutex // held over every change, so that memory and store change in the same order
-
-	mu      sync.Mutex
-	hooks   map[liked.WebhookID]*hook
-	subs    map[subscriptionID]*liked.Subscription
-	byUser  map[liked.UserID][]*liked.Subscription // which never change: an update makes new ones
-	running context.Context                        // nil before Run
-	lanes   sync.WaitGroup
+	mu         sync.Mutex
+	running    context.Context           // nil outside of Run
+	hooks      map[liked.WebhookID]*hook // to which this process delivers
+	generation uint64                    // of the store when hooks was read
+	dispatched liked.Positions           // up to which all lanes were told, while there are dispatchers
+	stop       context.CancelFunc        // ends the dispatchers; nil while there are none
+	lanes      sync.WaitGroup            // and everything else that Run waits for
 }
 
-type subscriptionID struct {
-	app liked.AppID
-	id  liked.SubscriptionID
-}
-
-// New loads what is registered.
-func New(ctx context.Context, o Options) (*Hooks, error) {
+// New returns Hooks that deliver nothing before Run.
+func New(o Options) (*Hooks, error) {
 	if o.Store == nil || o.Secret == nil || o.Render == nil || o.Now == nil || o.Logger == nil {
 		return nil, errors.New("webhook: Store, Secret, Render, Now and Logger are required")
 	}
 	if o.Count == nil {
 		o.Count = func(Outcome) {}
 	}
+	if o.Log == nil {
+		o.Log = likelog.New(o.Store)
+	}
 	o.Pace.fill()
-	h := &Hooks{Options: o, transport: newTransport(o.Anywhere, o.Timeout), hooks: make(map[liked.WebhookID]*hook),
-		subs: make(map[subscriptionID]*liked.Subscription), byUser: make(map[liked.UserID][]*liked.Subscription)}
-	webhooks, err := o.Store.Webhooks(ctx)
-	if err != nil {
-		return nil, err
-	}
-	for _, w := range webhooks {
-		p, err := o.Store.Progress(ctx, w.ID)
-		if err != nil {
-			return nil, err
-		}
-		h.hooks[w.ID] = newHook(h, w, p)
-	}
-	apps, err := o.Store.Apps(ctx)
-	if err != nil {
-		return nil, err
-	}
-	const page = 1000
-	for _, app := range apps {
-		for last := liked.SubscriptionID(0); ; {
-			subs, err := o.Store.Subscriptions(ctx, app.ID, last, page)
-			if err != nil {
-				return nil, err
-			}
-			for _, s := range subs {
-				h.index(s)
-				last = s.ID
-			}
-			if len(subs) < page {
-				break
-			}
-		}
-	}
-	return h, nil
-}
-
-// index puts a subscription into memory, in the place of the one with its id. h.mu must be held, or h be new.
-func (h *Hooks) index(s liked.Subscription) {
-	h.forget(subscriptionID{s.App, s.ID})
-	h.subs[subscriptionID{s.App, s.ID}] = &s
-	h.byUser[s.User] = append(slices.Clip(h.byUser[s.User]), &s)
-}
-
-func (h *Hooks) forget(id subscriptionID) {
-	s := h.subs[id]
-	if s == nil {
-		return
-	}
-	delete(h.subs, id)
-	rest := slices.DeleteFunc(slices.Clone(h.byUser[s.User]), func(other *liked.Subscription) bool { return other == s })
-	if len(rest) == 0 {
-		delete(h.byUser, s.User)
-	} else {
-		h.byUser[s.User] = rest
-	}
-}
-
-// Webhooks returns the webhooks of the app, in order of id; those of all apps if it is zero.
-func (h *Hooks) Webhooks(app liked.AppID) (all []liked.Webhook) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for _, k := range h.hooks {
-		if app == 0 || k.App == app {
-			all = append(all, k.Webhook)
-		}
-	}
-	slices.SortFunc(all, func(a, b liked.Webhook) int { return cmp.Compare(a.ID, b.ID) })
-	return all
+	return &Hooks{Options: o, transport: newTransport(o.Anywhere, o.Timeout), hooks: make(map[liked.WebhookID]*hook),
+		subscribers: subscribers{store: o.Store}, generation: math.MaxUint64}, nil
 }
 
 // Webhook returns a webhook of the app, of any app if it is zero. NotFound if there is none.
-func (h *Hooks) Webhook(app liked.AppID, id liked.WebhookID) (liked.Webhook, error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	k := h.hooks[id]
-	if k == nil || app != 0 && k.App != app {
+func (h *Hooks) Webhook(ctx context.Context, app liked.AppID, id liked.WebhookID) (liked.Webhook, error) {
+	w, err := h.Store.Webhook(ctx, id)
+	if app != 0 && (liked.KindOf(err) == liked.NotFound || err == nil && w.App != app) {
 		return liked.Webhook{}, liked.Errorf(liked.NotFound, "app %v has no webhook %v", app, id)
 	}
-	return k.Webhook, nil
+	return w, err
 }
 
 // Add registers a webhook, once it has answered a challenge right. Invalid for a URL that may not be, a *ChallengeError
@@ -228,7 +162,10 @@ func (h *Hooks) Add(ctx context.Context, id liked.AppID, url string) (liked.Webh
 	if err != nil {
 		return liked.Webhook{}, err
 	}
-	own := h.Webhooks(id)
+	own, err := h.Store.Webhooks(ctx, id)
+	if err != nil {
+		return liked.Webhook{}, err
+	}
 	if len(own) >= maxWebhooks(app.Tier) {
 		return liked.Webhook{}, liked.Errorf(liked.Forbidden, "app %v has %d webhooks, as many as it may", id, len(own))
 	}
@@ -241,30 +178,18 @@ func (h *Hooks) Add(ctx context.Context, id liked.AppID, url string) (liked.Webh
 	}
 	w.Checked = h.Now()
 
-	h.changing.Lock()
-	defer h.changing.Unlock()
 	w.ID = liked.WebhookID(h.Store.NewID(h.Now()))
 	if err := h.Store.AddWebhook(ctx, w, maxWebhooks(app.Tier)); err != nil {
 		return liked.Webhook{}, err
 	}
-	p, err := h.Store.Progress(ctx, w.ID)
-	if err != nil {
-		return liked.Webhook{}, err
-	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	k := newHook(h, w, p)
-	h.hooks[w.ID] = k
-	if h.running != nil {
-		k.start(h.running)
-	}
+	h.reload(ctx)
 	return w, nil
 }
 
 // Validate challenges a webhook of the app, and returns it as it is then: a right answer makes it valid, and any other,
 // or none, invalid. A *ChallengeError comes with the webhook.
 func (h *Hooks) Validate(ctx context.Context, app liked.AppID, id liked.WebhookID) (liked.Webhook, error) {
-	w, err := h.Webhook(app, id)
+	w, err := h.Webhook(ctx, app, id)
 	if err != nil {
 		return w, err
 	}
@@ -289,44 +214,28 @@ func (h *Hooks) Validate(ctx context.Context, app liked.AppID, id liked.WebhookI
 	return w, challenged
 }
 
-// change changes a webhook in the store and in memory, and wakes its lanes.
+// change changes a webhook, and wakes what waits for a change.
 func (h *Hooks) change(ctx context.Context, id liked.WebhookID, change func(*liked.Webhook)) (after liked.Webhook, err error) {
-	h.changing.Lock()
-	defer h.changing.Unlock()
 	err = h.Store.UpdateWebhook(ctx, id, func(w *liked.Webhook) error {
 		change(w)
 		after = *w
 		return nil
 	})
-	if err != nil {
-		return after, err
+	if err == nil {
+		h.reload(ctx)
 	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if k := h.hooks[id]; k != nil {
-		k.Webhook = after
-		close(k.changed)
-		k.changed = make(chan struct{})
-	}
-	return after, nil
+	return after, err
 }
 
 // Remove ends a webhook of the app, of any if that is zero. What is on its way is cut.
 func (h *Hooks) Remove(ctx context.Context, app liked.AppID, id liked.WebhookID) error {
-	if _, err := h.Webhook(app, id); err != nil {
+	if _, err := h.Webhook(ctx, app, id); err != nil {
 		return err
 	}
-	h.changing.Lock()
-	defer h.changing.Unlock()
 	if err := h.Store.DeleteWebhook(ctx, id); err != nil {
 		return err
 	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if k := h.hooks[id]; k != nil {
-		delete(h.hooks, id)
-		close(k.gone)
-	}
+	h.reload(ctx)
 	return nil
 }
 
@@ -338,37 +247,24 @@ func (h *Hooks) Subscribe(ctx context.Context, s liked.Subscription) (liked.Subs
 		return s, err
 	}
 	if s.Webhook != 0 {
-		if _, err := h.Webhook(s.App, s.Webhook); err != nil {
+		if _, err := h.Webhook(ctx, s.App, s.Webhook); err != nil {
 			return s, err
 		}
 	}
-	h.changing.Lock()
-	defer h.changing.Unlock()
 	s.CreatedAt = h.Now()
 	s.UpdatedAt = s.CreatedAt
 	s.ID = liked.SubscriptionID(h.Store.NewID(s.CreatedAt))
-	if err := h.Store.AddSubscription(ctx, s, maxSubscriptions(app.Tier)); err != nil {
-		return s, err
-	}
-	stored, err := h.Store.Subscriptions(ctx, s.App, s.ID-1, 1)
-	if err != nil {
-		return s, err
-	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.index(stored[0])
-	return stored[0], nil
+	return s, h.Store.AddSubscription(ctx, s, maxSubscriptions(app.Tier))
 }
 
 // Resubscribe changes where a subscription of the app leads, and its tag; nil leaves each as it is.
-func (h *Hooks) Resubscribe(ctx context.Context, app liked.AppID, id liked.SubscriptionID, webhook *liked.WebhookID, tag *string) (after liked.Subscription, err error) {
+func (h *Hooks) Resubscribe(ctx context.Context, app liked.AppID, id liked.SubscriptionID, webhook *liked.WebhookID, tag *string) (
+	after liked.Subscription, err error) {
 	if webhook != nil {
-		if _, err := h.Webhook(app, *webhook); err != nil {
+		if _, err := h.Webhook(ctx, app, *webhook); err != nil {
 			return after, err
 		}
 	}
-	h.changing.Lock()
-	defer h.changing.Unlock()
 	err = h.Store.UpdateSubscription(ctx, app, id, func(s *liked.Subscription) error {
 		if webhook != nil {
 			s.Webhook = *webhook
@@ -380,52 +276,14 @@ func (h *Hooks) Resubscribe(ctx context.Context, app liked.AppID, id liked.Subsc
 		after = *s
 		return nil
 	})
-	if err != nil {
-		return after, err
-	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.index(after)
-	return after, nil
-}
-
-// Unsubscribe ends a subscription of the app.
-func (h *Hooks) Unsubscribe(ctx context.Context, app liked.AppID, id liked.SubscriptionID) error {
-	h.changing.Lock()
-	defer h.changing.Unlock()
-	if err := h.Store.DeleteSubscription(ctx, app, id); err != nil {
-		return err
-	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.forget(subscriptionID{app, id})
-	return nil
-}
-
-// Subscriptions returns how many subscriptions the app has: those that the viewer made, or all if that is zero.
-func (h *Hooks) Subscriptions(app liked.AppID, viewer liked.UserID) (n int) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for id, s := range h.subs {
-		if id.app == app && (viewer == 0 || s.Viewer == viewer) {
-			n++
-		}
-	}
-	return n
-}
-
-// Subscribed reports whether the app has the subscription.
-func (h *Hooks) Subscribed(app liked.AppID, id liked.SubscriptionID) bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.subs[subscriptionID{app, id}] != nil
+	return after, err
 }
 
 // Replay begins to deliver once more to a webhook of the app, of any if that is zero: its dead letters, or what
 // happened in a time, as far as it was delivered or given up and the log has it. Conflict if a replay is under way,
 // a *ChallengeError if the webhook is not valid.
 func (h *Hooks) Replay(ctx context.Context, app liked.AppID, id liked.WebhookID, r liked.Replay) (liked.Replay, error) {
-	w, err := h.Webhook(app, id)
+	w, err := h.Webhook(ctx, app, id)
 	if err != nil {
 		return r, err
 	}
@@ -451,12 +309,12 @@ type Status struct {
 	liked.Webhook
 	Dead  int           // letters
 	Lost  time.Time     // likes before it were forgotten before they were delivered; zero: none ever were
-	Delay time.Duration // how long the oldest like that waits has waited
+	Delay time.Duration // how long the oldest like that waits has waited; zero if another server delivers to it
 }
 
 // Status returns how a webhook of the app does, of any if that is zero.
 func (h *Hooks) Status(ctx context.Context, app liked.AppID, id liked.WebhookID) (s Status, err error) {
-	if s.Webhook, err = h.Webhook(app, id); err != nil {
+	if s.Webhook, err = h.Webhook(ctx, app, id); err != nil {
 		return s, err
 	}
 	p, err := h.Store.Progress(ctx, id)
@@ -475,13 +333,13 @@ func (h *Hooks) Status(ctx context.Context, app liked.AppID, id liked.WebhookID)
 	return s, nil
 }
 
-// Summary is how all webhooks do.
+// Summary is how the webhooks do to which this process delivers.
 type Summary struct {
 	Valid, Invalid int
 	Delay          time.Duration // of the valid one that is furthest behind
 }
 
-// Summary returns how all webhooks do.
+// Summary returns how the webhooks do to which this process delivers.
 func (h *Hooks) Summary() (s Summary) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

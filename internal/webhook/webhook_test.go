@@ -168,7 +168,7 @@ func newWorld(t *testing.T, pace webhook.Pace) *world {
 func (w *world) run(pace webhook.Pace) {
 	w.t.Helper()
 	var err error
-	w.hooks, err = webhook.New(w.ctx, webhook.Options{
+	w.hooks, err = webhook.New(webhook.Options{
 		Store:  w.store,
 		Secret: func(context.Context, liked.AppID) (string, error) { return secret, nil },
 		Render: func(_ context.Context, s liked.Subscription, e liked.LikeEvent) ([]byte, error) {
@@ -271,7 +271,7 @@ func TestDelivers(t *testing.T) {
 	})
 
 	// What is not subscribed to is not delivered; what is taken back is no event.
-	w.must(w.hooks.Unsubscribe(w.ctx, w.app.ID, s.ID))
+	w.must(w.store.DeleteSubscription(w.ctx, w.app.ID, s.ID))
 	w.like(7, 7)
 	_, err := w.store.SetLike(w.ctx, 2, 2, false, time.Now())
 	w.must(err)
@@ -431,7 +431,7 @@ func TestInvalid(t *testing.T) {
 	w, r := newWorld(t, pace), newReceiver(t)
 	k, _ := w.hook(r.URL)
 	valid := func(want bool) func() bool {
-		return func() bool { k, err := w.hooks.Webhook(w.app.ID, k.ID); return err == nil && k.Valid == want }
+		return func() bool { k, err := w.hooks.Webhook(w.ctx, w.app.ID, k.ID); return err == nil && k.Valid == want }
 	}
 	n := w.like(1, 1)
 	w.until("likes", func() bool { return len(r.got()) == n })
@@ -456,7 +456,7 @@ func TestInvalid(t *testing.T) {
 
 	// No answer is forgiven for a time.
 	r.challenge.Store(500)
-	w.until("unanswered", func() bool { k, _ := w.hooks.Webhook(0, k.ID); return k.Why != "" })
+	w.until("unanswered", func() bool { k, _ := w.hooks.Webhook(w.ctx, 0, k.ID); return k.Why != "" })
 	if !valid(true)() {
 		t.Error("invalid after one challenge that was not answered")
 	}
@@ -512,7 +512,9 @@ func TestAddRefuses(t *testing.T) {
 	if err := add(r.URL + "/9"); liked.KindOf(err) != liked.Forbidden {
 		t.Errorf("got %v, want that five are as many as it may have", err)
 	}
-	w.must(w.hooks.Remove(w.ctx, w.app.ID, w.hooks.Webhooks(w.app.ID)[0].ID))
+	own, err := w.store.Webhooks(w.ctx, w.app.ID)
+	w.must(err)
+	w.must(w.hooks.Remove(w.ctx, w.app.ID, own[0].ID))
 	if err := add(r.URL + "/4"); liked.KindOf(err) != liked.Conflict {
 		t.Errorf("got %v, want a conflict", err)
 	}
@@ -529,5 +531,185 @@ func TestAddRefuses(t *testing.T) {
 	}
 	if _, err := w.hooks.Subscribe(w.ctx, liked.Subscription{App: w.app.ID, User: 2, Webhook: 7}); liked.KindOf(err) != liked.NotFound {
 		t.Errorf("got %v, want that there is no such webhook", err)
+	}
+}
+
+// counted counts reads of the like log.
+type counted struct {
+	store.Store
+	reads *atomic.Int64
+}
+
+func (s counted) LikeLog(ctx context.Context, partition int, after liked.Seq, max int) ([]liked.LikeEvent, error) {
+	s.reads.Add(1)
+	return s.Store.LikeLog(ctx, partition, after, max)
+}
+
+// A like that no webhook has subscribed to costs one read of the log, however many webhooks there are, and wakes none.
+func TestIdle(t *testing.T) {
+	t.Parallel()
+	w, r := newWorld(t, quick), newReceiver(t)
+	w.stop()
+	var reads atomic.Int64
+	w.store = counted{w.store, &reads}
+	for app := liked.AppID(2); app <= 11; app++ {
+		w.must(w.store.AddApp(w.ctx, store.App{App: liked.App{ID: app, Name: "demo", ClientID: "c" + app.String(), APIKey: "k" + app.String()}}))
+		for n := range 5 {
+			id := 5*liked.WebhookID(app) + liked.WebhookID(n)
+			w.must(w.store.AddWebhook(w.ctx, liked.Webhook{ID: id, App: app, URL: fmt.Sprint(r.URL, "/", n), Valid: true, Checked: time.Now()}, 5))
+		}
+	}
+	w.run(quick)
+	w.until("50 webhooks", func() bool { return w.hooks.Summary().Valid == 50 })
+	k, _ := w.hook(r.URL + "/busy")
+	_, err := w.hooks.Subscribe(w.ctx, liked.Subscription{App: 2, User: author + people + 1, Webhook: 10})
+	w.must(err)
+	n := w.like(1, 10)
+	w.until("the likes of the one who subscribed", func() bool { return len(r.got()) == n })
+	if got := reads.Load(); got > int64(n+liked.Partitions) {
+		t.Errorf("%d likes took %d reads of the log", n, got)
+	}
+	w.until("offsets", func() bool {
+		p, err := w.store.Progress(w.ctx, k.ID)
+		return err == nil && p.Offsets == w.ends()
+	})
+	// The offsets of the others follow once they are some minutes of likes behind, so that the log forgets nothing for them.
+	_, err = w.store.SetLike(w.ctx, 2, 1, false, time.Now().Add(3*time.Minute))
+	w.must(err)
+	for _, id := range []liked.WebhookID{10, 59} {
+		w.until("offsets of an idle webhook", func() bool {
+			p, err := w.store.Progress(w.ctx, id)
+			return err == nil && slices.Max(p.Offsets[:]).Time().After(time.Now().Add(2*time.Minute))
+		})
+	}
+}
+
+func (w *world) ends() liked.Positions {
+	w.t.Helper()
+	ends, err := w.store.LogEnds(w.ctx)
+	w.must(err)
+	return ends
+}
+
+// A lane in which more waits than it keeps in memory reads the rest from the log, and leaves out nothing.
+func TestOverflow(t *testing.T) {
+	t.Parallel()
+	w, r := newWorld(t, webhook.Pace{Timeout: time.Minute}), newReceiver(t)
+	w.hook(r.URL)
+	release := make(chan struct{})
+	wait := func(told) int { <-release; return 0 }
+	r.refuse.Store(&wait)
+	unblock := sync.OnceFunc(func() { close(release) })
+	t.Cleanup(unblock) // before the server closes
+	const likes = 1000 // some windows of the lane
+	for n := range 2 * likes {
+		_, err := w.store.SetLike(w.ctx, 2, 1, n%2 == 0, time.Now())
+		w.must(err)
+	}
+	other := w.like(2, 3)
+	unblock()
+	w.until("all likes", func() bool { return len(r.got()) >= likes+other })
+	var last liked.Seq
+	for _, e := range r.got() {
+		if e.User != 2 || e.Post != 1 {
+			continue
+		}
+		var seq liked.Seq
+		if _, err := fmt.Sscan(e.ID, &seq); err != nil || seq <= last {
+			t.Errorf("got like %d after %d, %v", seq, last, err)
+		}
+		last = seq
+	}
+	if got := len(r.got()); got != likes+other {
+		t.Errorf("got %d likes, want %d", got, likes+other)
+	}
+}
+
+// A dead letter does not move the webhook past the like while another subscription still waits for it.
+func TestDeadLetterBesideAnother(t *testing.T) {
+	t.Parallel()
+	pace := quick
+	pace.Attempts = 1 << 20
+	w, r := newWorld(t, pace), newReceiver(t)
+	k, first := w.hook(r.URL)
+	second, err := w.hooks.Subscribe(w.ctx, liked.Subscription{App: w.app.ID, User: 2, Viewer: 2, Direction: liked.Outbound, Webhook: k.ID})
+	w.must(err)
+	for _, dead := range []liked.SubscriptionID{first.ID, second.ID} {
+		var tries atomic.Int64
+		refuse := func(e told) int {
+			if e.Subscription == dead {
+				return 400
+			}
+			tries.Add(1)
+			return 503
+		}
+		r.refuse.Store(&refuse)
+		before := len(r.got())
+		_, err = w.store.SetLike(w.ctx, 2, liked.PostID(dead%10+1), true, time.Now())
+		w.must(err)
+		w.until("attempts at the other", func() bool { return tries.Load() > 2 })
+		w.stop()
+		onlyDead := func(e told) int {
+			if e.Subscription == dead {
+				return 400
+			}
+			return 0
+		}
+		r.refuse.Store(&onlyDead)
+		w.run(pace)
+		w.until("the other", func() bool { return len(r.got()) == before+1 })
+		w.until("the letter", func() bool {
+			letters, err := w.store.DeadLetters(w.ctx, k.ID, store.DeadLetter{}, 9)
+			return err == nil && slices.ContainsFunc(letters, func(d store.DeadLetter) bool { return d.Subscription == dead })
+		})
+	}
+}
+
+// What is changed through another server on the same store holds for the very next like.
+func TestOtherServer(t *testing.T) {
+	t.Parallel()
+	w, r := newWorld(t, quick), newReceiver(t)
+	here := w.hooks
+	w.like(1, 1) // so that it is known who has no subscription
+	other, err := webhook.New(here.Options)
+	w.must(err)
+	w.hooks = other
+	k, s := w.hook(r.URL)
+	n := w.like(2, 3)
+	w.until("likes", func() bool { return len(r.got()) == n })
+	if found, err := here.Webhook(w.ctx, w.app.ID, k.ID); err != nil || found.URL != k.URL {
+		t.Errorf("got %+v, %v", found, err)
+	}
+	r2 := newReceiver(t)
+	k2, err := other.Add(w.ctx, w.app.ID, r2.URL)
+	w.must(err)
+	_, err = other.Resubscribe(w.ctx, w.app.ID, s.ID, &k2.ID, nil)
+	w.must(err)
+	moved := w.like(4, 4)
+	w.until("likes at the other endpoint", func() bool { return len(r2.got()) == moved })
+	_, err = other.Resubscribe(w.ctx, w.app.ID, s.ID, &k.ID, nil)
+	w.must(err)
+	n += w.like(5, 6)
+	w.until("likes", func() bool { return len(r.got()) == n })
+	w.must(other.Remove(w.ctx, w.app.ID, k2.ID))
+	w.must(other.Remove(w.ctx, w.app.ID, k.ID))
+	w.until("the end", func() bool { return here.Summary().Valid == 0 })
+	w.like(7, 7)
+	if got, elsewhere := len(r.got()), len(r2.got()); got != n || elsewhere != moved {
+		t.Errorf("got %d and %d likes, want %d and %d", got, elsewhere, n, moved)
+	}
+}
+
+// Who likes, and who is liked, cannot fill the memory.
+func TestMemoryIsBounded(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, quick)
+	w.hook(newReceiver(t).URL) // to user 1
+	for _, n := range []int{1000, 4 * webhook.MaxRemembered} {
+		got, err := webhook.Remember(w.ctx, w.store, n)
+		w.must(err)
+		if want := min(n+1, webhook.MaxRemembered/2); got < want || got > webhook.MaxRemembered {
+			t.Errorf("of %d users %d are remembered", n, got)
+		}
 	}
 }

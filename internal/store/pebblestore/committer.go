@@ -371,10 +371,11 @@ func (s *Store) sync(ended chan<- struct{}) {
 // dealt with in steps (inSteps).
 type tx struct {
 	c      *committer
-	rows   int      // read and written so far
-	inStep bool     // reads see what the operation has written so far, too
-	hooks  bool     // webhooks or subscriptions change
-	made   []uint64 // marks of what changes and cached principals are made of
+	rows   int          // read and written so far
+	inStep bool         // reads see what the operation has written so far, too
+	hooks  bool         // webhooks or subscriptions change
+	about  liked.UserID // whom a subscription is about that changes
+	made   []uint64     // marks of what changes and cached principals are made of
 
 	// Heads to forget. If there are any, the operation changes who may like what.
 	users    []liked.UserID

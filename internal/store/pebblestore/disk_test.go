@@ -185,6 +185,10 @@ func TestCheckFinds(t *testing.T) {
 		"number without letters": {set(deadNKey(8), encodeID(uint64(2))), "is 2 and should be 0"},
 		"subscription not found": {set(subscriptionKey(9, 8), encodeSubscription(&liked.Subscription{ID: 8})),
 			"is not found by what it is about"},
+		"subscription not by user": {set(subscriptionKey(9, 8), encodeSubscription(&liked.Subscription{ID: 8, App: 9, User: 2})),
+			"is not found by the key 71"},
+		"subscription of nobody":  {set(madeNKey(9, 3), encodeID(uint64(1))), "the number V of"},
+		"webhook not by app":      {set(webhookKey(8), encodeWebhook(&liked.Webhook{ID: 8, App: 9})), "is not found by the key 41"},
 		"subscription to nothing": {set(subscribesKey(&liked.Subscription{App: 9}), encodeID(uint64(8))), "0 subscriptions have 1 rows"},
 		"post refers to nothing":  {set(postKey(8), encode(&liked.Post{Author: 1, Quotes: 99}, postFields)), "refers to post 99"},
 	} {
@@ -574,5 +578,41 @@ func TestFailureEndsWaits(t *testing.T) {
 	disk.release()
 	if err := s.Close(); liked.KindOf(err) != liked.Unavailable {
 		t.Errorf("Close: got error %v", err)
+	}
+}
+
+// A store of a version that had no rows to find webhooks and subscriptions by gets them when it is opened.
+func TestIndexHooks(t *testing.T) {
+	t.Parallel()
+	fs, ctx := vfs.NewMem(), t.Context()
+	s := open(t, testOptions(fs))
+	ok(t, s.AddApp(ctx, store.App{App: liked.App{ID: 1, Name: "demo", ClientID: "c", APIKey: "k"}}))
+	ok(t, s.AddWebhook(ctx, liked.Webhook{ID: 5, App: 1, URL: "https://example.com"}, 1))
+	for id := liked.SubscriptionID(1); id <= 5; id++ {
+		sub := liked.Subscription{ID: id, App: 1, Viewer: liked.UserID(id % 2), User: liked.UserID(id), Webhook: 5}
+		ok(t, s.AddSubscription(ctx, sub, 9))
+	}
+	b := s.db.NewBatch()
+	for _, tag := range []byte{tagAbout, tagMade, tagMadeN, tagWebhookOf} {
+		must(b.DeleteRange([]byte{tag}, []byte{tag + 1}, nil))
+	}
+	must(b.Delete(indexedKey, nil))
+	must(s.db.Apply(b, pebble.Sync))
+	ok(t, s.Close())
+
+	s = open(t, testOptions(fs))
+	defer s.Close()
+	report, err := s.Check(ctx)
+	if err != nil || len(report.Problems) > 0 {
+		t.Errorf("check: %v, %v", report.Problems, err)
+	}
+	about, err := s.SubscriptionsAbout(ctx, []liked.UserID{2, 5, 6})
+	ok(t, err)
+	made, err := s.CountSubscriptions(ctx, 1, 1)
+	ok(t, err)
+	hooks, err := s.Webhooks(ctx, 1)
+	ok(t, err)
+	if len(about) != 2 || about[0].ID != 2 || about[1].ID != 5 || made != 3 || len(hooks) != 1 {
+		t.Errorf("got subscriptions %+v, %d made, webhooks %+v", about, made, hooks)
 	}
 }

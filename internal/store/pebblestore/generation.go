@@ -11,7 +11,8 @@ import (
 // generations counts the changes of what servers remember.
 type generations struct {
 	topics [store.Webhooks + 1]atomic.Uint64
-	// made counts the changes of what principals are made of: a user, an app or a grant has the counter that its mark leads to.
+	// made counts the changes of what principals are made of: a user, an app or a grant has the counter that its mark
+	// leads to; and those of the subscriptions about a user.
 	made [1 << 16]atomic.Uint32
 }
 
@@ -37,10 +38,17 @@ func (s *Store) PrincipalGeneration(app liked.AppID, user liked.UserID, grant st
 	return sum
 }
 
+func (s *Store) SubscriptionGeneration(user liked.UserID) uint64 {
+	return uint64(s.generations.of(mark(tagAbout, uint64(user))).Load())
+}
+
 // count counts what an operation has changed, once that can be read.
 func (g *generations) count(t *tx) {
 	if t.hooks {
 		g.topics[store.Webhooks].Add(1)
+	}
+	if t.about != 0 {
+		g.of(mark(tagAbout, uint64(t.about))).Add(1)
 	}
 	if len(t.made) > 0 {
 		g.topics[store.Principals].Add(1) // the topic first, as the contract says

@@ -1,6 +1,8 @@
 package pebblestore
 
 import (
+	"errors"
+
 	"liked"
 	"liked/internal/store"
 )
@@ -83,8 +85,15 @@ func decodeDeadLetter(webhook liked.WebhookID, seq liked.Seq, of liked.Subscript
 
 // hooks holds subscriptions and dead letters against their numbers and their owners.
 func (c *checker) hooks() error {
-	apps, letters := map[uint64]uint64{}, map[uint64]uint64{}
-	subscribes := 0
+	apps, letters, viewers := map[string]uint64{}, map[string]uint64{}, map[string]uint64{}
+	var subscribed, subscribes, about, webhooks, webhooksOf int
+	found := func(what string, key []byte) error {
+		ok, err := exists(c.r, key)
+		if err == nil && !ok {
+			c.problem("%s is not found by the key %x", what, key)
+		}
+		return err
+	}
 	for _, list := range []struct {
 		tag, owner byte
 		each       func(key, value []byte) error
@@ -94,11 +103,13 @@ func (c *checker) hooks() error {
 			if err != nil {
 				return err
 			}
-			if ok, err := exists(c.r, appKey(w.App)); err != nil || ok {
+			webhooks++
+			if ok, err := exists(c.r, appKey(w.App)); err != nil {
 				return err
+			} else if !ok {
+				c.problem("webhook %v belongs to app %v, which is not there", w.ID, w.App)
 			}
-			c.problem("webhook %v belongs to app %v, which is not there", w.ID, w.App)
-			return nil
+			return found("webhook "+w.ID.String(), webhookOfKey(&w))
 		}},
 		{tagProgress, tagWebhook, func(key, value []byte) error {
 			if _, err := decodeProgress(value); err != nil {
@@ -107,14 +118,14 @@ func (c *checker) hooks() error {
 			return nil
 		}},
 		{tagDead, tagWebhook, func(key, value []byte) error {
-			letters[field(key, 0)]++
+			letters[string(key[1:9])]++
 			if _, err := decodeDeadLetter(liked.WebhookID(field(key, 0)), liked.Seq(field(key, 1)), liked.SubscriptionID(field(key, 2)), value); err != nil {
 				return err
 			}
 			return nil
 		}},
 		{tagSubscribed, tagApp, func(key, value []byte) error {
-			apps[field(key, 0)]++
+			apps[string(key[1:9])]++
 			s, err := decodeSubscription(liked.AppID(field(key, 0)), liked.SubscriptionID(field(key, 1)), value)
 			if err != nil {
 				return err
@@ -123,9 +134,15 @@ func (c *checker) hooks() error {
 			if err == nil && (!ok || liked.SubscriptionID(id) != s.ID) {
 				c.problem("subscription %v is not found by what it is about", s.ID)
 			}
-			return err
+			subscribed++
+			if s.Viewer != 0 {
+				viewers[string(madeNKey(s.App, s.Viewer)[1:])]++
+				err = errors.Join(err, found("subscription "+s.ID.String(), madeKey(&s)))
+			}
+			return errors.Join(err, found("subscription "+s.ID.String(), aboutKey(&s)))
 		}},
 		{tagSubscribes, tagApp, func(_, _ []byte) error { subscribes++; return nil }},
+		{tagWebhookOf, tagApp, func(_, _ []byte) error { webhooksOf++; return nil }},
 	} {
 		err := c.scan(list.tag, func(key, value []byte) error {
 			if ok, err := exists(c.r, num(nil, list.owner, field(key, 0))); err != nil {
@@ -139,30 +156,31 @@ func (c *checker) hooks() error {
 			return err
 		}
 	}
-	total := 0
-	for _, n := range apps {
-		total += int(n)
+	if err := c.scan(tagAbout, func(_, _ []byte) error { about++; return nil }); err != nil {
+		return err
 	}
-	if total != subscribes {
-		c.problem("%d subscriptions have %d rows that say what they are about", total, subscribes)
+	if subscribed != subscribes || subscribed != about || webhooks != webhooksOf {
+		c.problem("%d subscriptions have %d rows that say what they are about, and %d that find them by user; %d webhooks have %d that find them by app",
+			subscribed, subscribes, about, webhooks, webhooksOf)
 	}
-	for tag, want := range map[byte]map[uint64]uint64{tagSubscribedN: apps, tagDeadN: letters} {
+	for tag, want := range map[byte]map[string]uint64{tagSubscribedN: apps, tagDeadN: letters, tagMadeN: viewers} {
 		err := c.scan(tag, func(key, value []byte) error {
 			n, err := decodeID(value)
 			if err != nil {
 				return err
 			}
-			if owner := field(key, 0); n != want[owner] || n == 0 {
-				c.problem("the number %c of %d is %d and should be %d", tag, owner, n, want[owner])
+			owner := string(key[1:])
+			if n != want[owner] || n == 0 {
+				c.problem("the number %c of %x is %d and should be %d", tag, owner, n, want[owner])
 			}
-			delete(want, field(key, 0))
+			delete(want, owner)
 			return nil
 		})
 		if err != nil {
 			return err
 		}
 		for owner, n := range want {
-			c.problem("the number %c of %d is missing and should be %d", tag, owner, n)
+			c.problem("the number %c of %x is missing and should be %d", tag, owner, n)
 		}
 	}
 	return nil

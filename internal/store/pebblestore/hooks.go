@@ -46,64 +46,40 @@ func (t *tx) setCount(key []byte, n uint64) {
 	t.set(key, encodeID(n))
 }
 
-// AddWebhook looks at all webhooks on a snapshot, and starts again if there were others meanwhile.
 func (s *Store) AddWebhook(ctx context.Context, w liked.Webhook, max int) error {
 	if err := validWebhook(&w); err != nil {
 		return err
 	}
 	value := encodeWebhook(&w)
-	for {
-		before := s.Generation(store.Webhooks)
-		err := s.view(ctx, func(r pebble.Reader) error {
-			if ok, err := exists(r, appKey(w.App)); err != nil {
-				return err
-			} else if !ok {
-				return liked.Errorf(liked.NotFound, "no such app %v", w.App)
-			}
-			n := 0
-			err := scan(r, []byte{tagWebhook}, nil, func(key, value []byte) (bool, error) {
-				other, err := decodeWebhook(liked.WebhookID(field(key, 0)), value)
-				switch {
-				case err != nil:
-					return false, err
-				case other.ID == w.ID:
-					return false, liked.Errorf(liked.Conflict, "webhook %v exists already", w.ID)
-				case other.App == w.App && other.URL == w.URL:
-					return false, liked.Errorf(liked.Conflict, "app %v has webhook %v with this URL", w.App, other.ID)
-				case other.App == w.App:
-					n++
-				}
-				return true, nil
-			})
-			if err == nil && n >= max {
-				err = liked.Errorf(liked.Forbidden, "app %v has %d webhooks, as many as it may", w.App, n)
-			}
+	return s.update(ctx, func(t *tx) error {
+		if err := t.need(appKey(w.App), "app", w.App); err != nil {
 			return err
-		})
+		}
+		if err := t.free(webhookKey(w.ID), "webhook", w.ID); err != nil {
+			return err
+		}
+		own, err := webhooks(t.db(), w.App) // which max bounds
 		if err != nil {
 			return err
 		}
-		err = s.update(ctx, func(t *tx) error {
-			if s.Generation(store.Webhooks) != before {
-				return errStale
+		for _, other := range own {
+			if other.URL == w.URL {
+				return liked.Errorf(liked.Conflict, "app %v has webhook %v with this URL", w.App, other.ID)
 			}
-			p := store.Progress{}
-			for i := range p.Offsets {
-				p.Offsets[i] = t.c.lastSeq
-			}
-			t.hooks = true
-			t.set(webhookKey(w.ID), value)
-			t.set(progressKey(w.ID), encodeProgress(&p))
-			return nil
-		})
-		if err != errStale {
-			return err
 		}
-	}
-}
-
-func noSuchWebhook(id liked.WebhookID) error {
-	return liked.Errorf(liked.NotFound, "no such webhook %v", id)
+		if len(own) >= max {
+			return liked.Errorf(liked.Forbidden, "app %v has %d webhooks, as many as it may", w.App, len(own))
+		}
+		p := store.Progress{}
+		for i := range p.Offsets {
+			p.Offsets[i] = t.c.lastSeq
+		}
+		t.hooks = true
+		t.set(webhookKey(w.ID), value)
+		t.set(webhookOfKey(&w), nil)
+		t.set(progressKey(w.ID), encodeProgress(&p))
+		return nil
+	})
 }
 
 func (s *Store) UpdateWebhook(ctx context.Context, id liked.WebhookID, change func(*liked.Webhook) error) error {
@@ -124,39 +100,43 @@ func (s *Store) UpdateWebhook(ctx context.Context, id liked.WebhookID, change fu
 
 func (s *Store) DeleteWebhook(ctx context.Context, id liked.WebhookID) error {
 	return s.update(ctx, func(t *tx) error {
-		if ok, err := exists(t.db(), webhookKey(id)); err != nil {
+		w, err := find(t.db(), webhookKey(id), decoding(id, decodeWebhook), "webhook", id)
+		if err != nil {
 			return err
-		} else if !ok {
-			return noSuchWebhook(id)
 		}
 		t.hooks = true
-		t.delete(webhookKey(id))
-		t.delete(progressKey(id))
-		t.delete(deadNKey(id))
+		for _, key := range [][]byte{webhookKey(id), webhookOfKey(&w), progressKey(id), deadNKey(id)} {
+			t.delete(key)
+		}
 		letters := num(nil, tagDead, uint64(id))
-		must(t.c.batch().DeleteRange(letters, after(letters), nil))
+		t.deleteRange(letters, after(letters))
 		return nil
 	})
 }
 
-func (s *Store) Webhooks(ctx context.Context) (all []liked.Webhook, err error) {
-	err = s.view(ctx, func(r pebble.Reader) (err error) {
-		all, err = webhooks(r)
-		return err
-	})
-	return all, err
+func (s *Store) Webhook(ctx context.Context, id liked.WebhookID) (liked.Webhook, error) {
+	return get(ctx, s, webhookKey(id), decoding(id, decodeWebhook), "webhook", id)
 }
 
-func webhooks(r pebble.Reader) (all []liked.Webhook, err error) {
-	err = scan(r, []byte{tagWebhook}, nil, func(key, value []byte) (bool, error) {
-		w, err := decodeWebhook(liked.WebhookID(field(key, 0)), value)
-		if err != nil {
-			return false, err
+func (s *Store) Webhooks(ctx context.Context, app liked.AppID) ([]liked.Webhook, error) {
+	return view(ctx, s, func(r pebble.Reader) ([]liked.Webhook, error) { return webhooks(r, app) })
+}
+
+// webhooks lists those of the app, or all if that is zero.
+func webhooks(r pebble.Reader, app liked.AppID) (list []liked.Webhook, err error) {
+	prefix, which := []byte{tagWebhook}, 0
+	if app != 0 {
+		prefix, which = num(nil, tagWebhookOf, uint64(app)), 1
+	}
+	err = scan(r, prefix, nil, func(key, _ []byte) (bool, error) {
+		id := liked.WebhookID(field(key, which))
+		w, ok, err := read(r, webhookKey(id), decoding(id, decodeWebhook))
+		if ok && err == nil {
+			list = append(list, w)
 		}
-		all = append(all, w)
-		return true, nil
+		return true, err
 	})
-	return all, err
+	return list, err
 }
 
 func (s *Store) AddSubscription(ctx context.Context, sub liked.Subscription, max int) error {
@@ -164,15 +144,11 @@ func (s *Store) AddSubscription(ctx context.Context, sub liked.Subscription, max
 		return err
 	}
 	return s.update(ctx, func(t *tx) error {
-		if ok, err := exists(t.db(), appKey(sub.App)); err != nil {
+		if err := t.need(appKey(sub.App), "app", sub.App); err != nil {
 			return err
-		} else if !ok {
-			return liked.Errorf(liked.NotFound, "no such app %v", sub.App)
 		}
-		if ok, err := exists(t.db(), subscriptionKey(sub.App, sub.ID)); err != nil {
+		if err := t.free(subscriptionKey(sub.App, sub.ID), "subscription", sub.ID); err != nil {
 			return err
-		} else if ok {
-			return liked.Errorf(liked.Conflict, "subscription %v exists already", sub.ID)
 		}
 		n, err := count(t.db(), subscribedNKey(sub.App))
 		if err != nil {
@@ -184,12 +160,10 @@ func (s *Store) AddSubscription(ctx context.Context, sub liked.Subscription, max
 		if err := t.subscribe(&sub); err != nil {
 			return err
 		}
-		t.hooks = true
 		added := sub
 		added.After = t.c.lastSeq
 		t.set(subscriptionKey(sub.App, sub.ID), encodeSubscription(&added))
-		t.setCount(subscribedNKey(sub.App), n+1)
-		return nil
+		return t.countSubscription(&added, true)
 	})
 }
 
@@ -206,8 +180,39 @@ func (t *tx) subscribe(sub *liked.Subscription) error {
 	return nil
 }
 
+// countSubscription counts the subscription, which is added or ends, and keeps the rows that find it.
+func (t *tx) countSubscription(sub *liked.Subscription, on bool) error {
+	t.hooks, t.about = true, sub.User
+	keep := func(key []byte) {
+		if on {
+			t.set(key, nil)
+		} else {
+			t.delete(key)
+		}
+	}
+	keep(aboutKey(sub))
+	numbers := [][]byte{subscribedNKey(sub.App)}
+	if sub.Viewer != 0 {
+		keep(madeKey(sub))
+		numbers = append(numbers, madeNKey(sub.App, sub.Viewer))
+	}
+	for _, key := range numbers {
+		n, err := count(t.db(), key)
+		if err != nil {
+			return err
+		}
+		if on {
+			n++
+		} else {
+			n = max(n, 1) - 1
+		}
+		t.setCount(key, n)
+	}
+	return nil
+}
+
 func (s *Store) UpdateSubscription(ctx context.Context, app liked.AppID, id liked.SubscriptionID, change func(*liked.Subscription) error) error {
-	decode := func(value []byte) (liked.Subscription, error) { return decodeSubscription(app, id, value) }
+	decode := decodingSubscription(app, id)
 	return modify(ctx, s, subscriptionKey(app, id), "subscription", id, decode, func(sub *liked.Subscription) ([]byte, error) {
 		before := *sub
 		if err := change(sub); err != nil {
@@ -219,7 +224,7 @@ func (s *Store) UpdateSubscription(ctx context.Context, app liked.AppID, id like
 		}
 		return encodeSubscription(sub), validSubscription(sub)
 	}, func(t *tx, before, after *liked.Subscription) error {
-		t.hooks = true
+		t.hooks, t.about = true, after.User
 		if before.Webhook == after.Webhook {
 			return nil
 		}
@@ -228,58 +233,136 @@ func (s *Store) UpdateSubscription(ctx context.Context, app liked.AppID, id like
 	})
 }
 
+func decodingSubscription(app liked.AppID, id liked.SubscriptionID) func([]byte) (liked.Subscription, error) {
+	return func(value []byte) (liked.Subscription, error) { return decodeSubscription(app, id, value) }
+}
+
 func (s *Store) DeleteSubscription(ctx context.Context, app liked.AppID, id liked.SubscriptionID) error {
 	return s.update(ctx, func(t *tx) error {
-		sub, ok, err := read(t.db(), subscriptionKey(app, id), func(value []byte) (liked.Subscription, error) { return decodeSubscription(app, id, value) })
+		sub, err := find(t.db(), subscriptionKey(app, id), decodingSubscription(app, id), "subscription", id)
 		if err != nil {
 			return err
 		}
-		if !ok {
-			return liked.Errorf(liked.NotFound, "no such subscription %v", id)
-		}
-		n, err := count(t.db(), subscribedNKey(app))
-		if err != nil {
-			return err
-		}
-		t.hooks = true
 		t.delete(subscriptionKey(app, id))
 		t.delete(subscribesKey(&sub))
-		t.setCount(subscribedNKey(app), max(n, 1)-1)
-		return nil
+		return t.countSubscription(&sub, false)
 	})
 }
 
-func (s *Store) Subscriptions(ctx context.Context, app liked.AppID, from liked.SubscriptionID, max int) (subs []liked.Subscription, err error) {
+func (s *Store) Subscription(ctx context.Context, app liked.AppID, id liked.SubscriptionID) (liked.Subscription, error) {
+	return get(ctx, s, subscriptionKey(app, id), decodingSubscription(app, id), "subscription", id)
+}
+
+func (s *Store) Subscriptions(ctx context.Context, app liked.AppID, viewer liked.UserID, from liked.SubscriptionID, max int) (
+	subs []liked.Subscription, err error) {
 	if max < 1 {
 		return nil, liked.Errorf(liked.Invalid, "a page of %d subscriptions", max)
 	}
+	prefix, lower := num(nil, tagSubscribed, uint64(app)), subscriptionKey(app, from+1)
+	if viewer != 0 {
+		prefix = num(nil, tagMade, uint64(app), uint64(viewer))
+		lower = num(nil, tagMade, uint64(app), uint64(viewer), uint64(from+1))
+	}
 	err = s.view(ctx, func(r pebble.Reader) error {
-		return scan(r, num(nil, tagSubscribed, uint64(app)), subscriptionKey(app, from+1), func(key, value []byte) (bool, error) {
-			sub, err := decodeSubscription(app, liked.SubscriptionID(field(key, 1)), value)
-			if err != nil {
-				return false, err
+		return scan(r, prefix, lower, func(key, value []byte) (bool, error) {
+			id := liked.SubscriptionID(field(key, len(prefix)/8))
+			sub, ok, err := liked.Subscription{}, true, error(nil)
+			if viewer == 0 {
+				sub, err = decodeSubscription(app, id, value)
+			} else {
+				sub, ok, err = read(r, subscriptionKey(app, id), decodingSubscription(app, id))
 			}
-			subs = append(subs, sub)
-			return len(subs) < max, nil
+			if ok && err == nil {
+				subs = append(subs, sub)
+			}
+			return len(subs) < max, err
 		})
 	})
 	return subs, err
 }
 
-func (s *Store) Progress(ctx context.Context, id liked.WebhookID) (p store.Progress, err error) {
-	err = s.view(ctx, func(r pebble.Reader) error {
-		var ok bool
-		if p, ok, err = read(r, progressKey(id), decodeProgress); err != nil {
-			return err
+func (s *Store) CountSubscriptions(ctx context.Context, app liked.AppID, viewer liked.UserID) (int, error) {
+	key := subscribedNKey(app)
+	if viewer != 0 {
+		key = madeNKey(app, viewer)
+	}
+	n, err := view(ctx, s, func(r pebble.Reader) (uint64, error) { return count(r, key) })
+	return int(n), err
+}
+
+func (s *Store) SubscriptionsAbout(ctx context.Context, users []liked.UserID) ([]liked.Subscription, error) {
+	users = slices.Compact(slices.Sorted(slices.Values(users)))
+	return view(ctx, s, func(r pebble.Reader) (subs []liked.Subscription, err error) {
+		it, err := r.NewIter(&pebble.IterOptions{LowerBound: []byte{tagAbout}, UpperBound: []byte{tagAbout + 1}})
+		if err != nil {
+			return nil, unavailable(err)
 		}
-		if !ok {
-			return noSuchWebhook(id)
+		defer closeInto(&err, it)
+		var from []byte
+		for _, user := range users {
+			from = num(from[:0], tagAbout, uint64(user))
+			for ok := it.SeekGE(from); ok && field(it.Key(), 0) == uint64(user); ok = it.Next() {
+				app, id := liked.AppID(field(it.Key(), 1)), liked.SubscriptionID(field(it.Key(), 2))
+				sub, ok, err := read(r, subscriptionKey(app, id), decodingSubscription(app, id))
+				if err != nil {
+					return nil, err
+				}
+				if ok {
+					subs = append(subs, sub)
+				}
+			}
+		}
+		return subs, unavailable(it.Error())
+	})
+}
+
+// indexHooks adds the rows that find webhooks and subscriptions to a store whose last process did not know them.
+func (s *Store) indexHooks() error {
+	if ok, err := exists(s.db, indexedKey); err != nil || ok {
+		return err
+	}
+	b := s.db.NewBatch()
+	defer b.Close()
+	made := make(map[string]uint64)
+	err := scan(s.db, []byte{tagSubscribed}, nil, func(key, value []byte) (bool, error) {
+		sub, err := decodeSubscription(liked.AppID(field(key, 0)), liked.SubscriptionID(field(key, 1)), value)
+		if err != nil {
+			return false, err
+		}
+		must(b.Set(aboutKey(&sub), nil, nil))
+		if sub.Viewer != 0 {
+			must(b.Set(madeKey(&sub), nil, nil))
+			made[string(madeNKey(sub.App, sub.Viewer))]++
+		}
+		return true, nil
+	})
+	if err != nil {
+		return err
+	}
+	for key, n := range made {
+		must(b.Set([]byte(key), encodeID(n), nil))
+	}
+	all, err := webhooks(s.db, 0)
+	if err != nil {
+		return err
+	}
+	for i := range all {
+		must(b.Set(webhookOfKey(&all[i]), nil, nil))
+	}
+	must(b.Set(indexedKey, nil, nil))
+	return unavailable(s.db.Apply(b, s.writeOptions()))
+}
+
+func (s *Store) Progress(ctx context.Context, id liked.WebhookID) (store.Progress, error) {
+	return view(ctx, s, func(r pebble.Reader) (store.Progress, error) {
+		p, err := find(r, progressKey(id), decodeProgress, "webhook", id)
+		if err != nil {
+			return p, err
 		}
 		n, err := count(r, deadNKey(id))
 		p.Dead = int(n)
-		return err
+		return p, err
 	})
-	return p, err
 }
 
 func (s *Store) Advance(ctx context.Context, to map[liked.WebhookID]liked.Positions) error {

@@ -55,6 +55,10 @@ const (
 	tagSubscribed  byte = 'S' // app, subscription -> record
 	tagSubscribedN byte = 'v' // app -> number of subscriptions, if there are any
 	tagSubscribes  byte = 's' // app, user, direction, webhook -> subscription
+	tagAbout       byte = 'q' // user, app, subscription
+	tagMade        byte = 'Q' // app, viewer, subscription
+	tagMadeN       byte = 'V' // app, viewer -> number of subscriptions that the viewer made, if there are any
+	tagWebhookOf   byte = 'A' // app, webhook
 )
 
 var (
@@ -63,6 +67,7 @@ var (
 
 	importedKey = []byte{tagMeta, 'i'} // -> the highest seq of a like that was imported; there only if there was one
 	floorKey    = []byte{tagMeta, 'p'} // -> a seq that all new ones are above; there only if one was asked for
+	indexedKey  = []byte{tagMeta, 'b'} // there if webhooks and subscriptions have rows of tagAbout, tagMade, tagMadeN and tagWebhookOf
 	sealKeyKey  = []byte{tagMeta, 's'} // -> the name of the key that seals secrets; there once a server has opened the store
 )
 
@@ -203,6 +208,18 @@ func subscriptionKey(app liked.AppID, id liked.SubscriptionID) []byte {
 	return num(nil, tagSubscribed, uint64(app), uint64(id))
 }
 func subscribedNKey(app liked.AppID) []byte { return num(nil, tagSubscribedN, uint64(app)) }
+func madeNKey(app liked.AppID, viewer liked.UserID) []byte {
+	return num(nil, tagMadeN, uint64(app), uint64(viewer))
+}
+func webhookOfKey(w *liked.Webhook) []byte {
+	return num(nil, tagWebhookOf, uint64(w.App), uint64(w.ID))
+}
+func aboutKey(s *liked.Subscription) []byte {
+	return num(nil, tagAbout, uint64(s.User), uint64(s.App), uint64(s.ID))
+}
+func madeKey(s *liked.Subscription) []byte {
+	return num(nil, tagMade, uint64(s.App), uint64(s.Viewer), uint64(s.ID))
+}
 func subscribesKey(s *liked.Subscription) []byte {
 	return num(nil, tagSubscribes, uint64(s.App), uint64(s.User), uint64(s.Direction), uint64(s.Webhook))
 }

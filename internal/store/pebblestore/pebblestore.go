@@ -308,6 +308,9 @@ func (s *Store) load(o *Options) error {
 		return liked.Errorf(liked.Invalid, "%s has store format %d and this program reads format %d; "+
 			"export it with the release that wrote it and import it here", dir, version, format)
 	}
+	if err := s.indexHooks(); err != nil {
+		return err
+	}
 	horizon, _, err := read(s.db, horizonKey, decodeID)
 	if err != nil {
 		return err

@@ -42,7 +42,11 @@ func TestOperationsAreBounded(t *testing.T) {
 	for n := 1; n <= many; n++ {
 		ok(t, s.AddUser(ctx, liked.User{ID: liked.UserID(n), Username: fmt.Sprint("u", n), Name: "x"}))
 		ok(t, s.AddPost(ctx, liked.Post{ID: liked.PostID(n), Author: 1, CreatedAt: noon, Text: fmt.Sprint(n)}))
-		ok(t, s.AddWebhook(ctx, liked.Webhook{ID: liked.WebhookID(n), App: 1, URL: fmt.Sprint("https://example.com/", n)}, many+1))
+		app := liked.AppID(1 + n/5) // an app has few webhooks: the most that it may have bounds what one more costs
+		if n%5 == 0 {
+			ok(t, s.AddApp(ctx, store.App{App: liked.App{ID: app, ClientID: fmt.Sprint("c", n), APIKey: fmt.Sprint("k", n)}}))
+		}
+		ok(t, s.AddWebhook(ctx, liked.Webhook{ID: liked.WebhookID(n), App: app, URL: fmt.Sprint("https://example.com/", n)}, 5))
 		ok(t, s.AddSubscription(ctx, liked.Subscription{ID: liked.SubscriptionID(n), App: 1, User: liked.UserID(n)}, many+1))
 		letter := store.DeadLetter{Webhook: 1, Subscription: 1, Event: liked.LikeEvent{Seq: liked.Seq(n), User: 1}}
 		_, err := s.AddDeadLetters(ctx, []store.DeadLetter{letter}, many)
@@ -92,7 +96,7 @@ func TestOperationsAreBounded(t *testing.T) {
 	bounded("AddPost", most, s.AddPost(ctx, liked.Post{ID: many + 1, Author: 1, InReplyTo: 1, Quotes: 2, CreatedAt: noon}))
 	bounded("Publish", most, s.Publish(ctx, liked.Post{ID: many + 2, Author: 1, InReplyTo: 1, Quotes: 2, CreatedAt: noon, Text: "x"}))
 	bounded("DeletePost", most, s.DeletePost(ctx, 1, 1))
-	bounded("AddWebhook", most, s.AddWebhook(ctx, liked.Webhook{ID: many + 1, App: 1, URL: "https://example.com/"}, many+1))
+	bounded("AddWebhook", most, s.AddWebhook(ctx, liked.Webhook{ID: many + 1, App: 1, URL: "https://example.com/"}, 5))
 	sub := liked.Subscription{ID: many + 1, App: 1, User: 1, Direction: liked.Inbound}
 	bounded("AddSubscription", most, s.AddSubscription(ctx, sub, many+1))
 	offsets := make(map[liked.WebhookID]liked.Positions)

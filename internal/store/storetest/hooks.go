@@ -1,6 +1,8 @@
 package storetest
 
 import (
+	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -11,6 +13,7 @@ import (
 var hookTests = []test{
 	{"webhooks", hookWebhooks},
 	{"subscriptions", hookSubscriptions},
+	{"subscriptions by user", hookAbout},
 	{"a subscription begins where the log ends", hookBegins},
 	{"offsets never go back", hookOffsets},
 	{"generation", hookGeneration},
@@ -53,7 +56,7 @@ func hookWebhooks(t *T) {
 	t.ok(s.UpdateWebhook(t.ctx, 1, func(w *liked.Webhook) error { *w = changed; return nil }))
 	want := []liked.Webhook{changed, newWebhook(2, 1), twice}
 	for range 2 {
-		all, err := s.Webhooks(t.ctx)
+		all, err := s.Webhooks(t.ctx, 0)
 		t.ok(err)
 		same(t, "webhooks", all, want)
 		s = t.Reopen(t, s)
@@ -69,9 +72,19 @@ func hookWebhooks(t *T) {
 	t.fails(s.DeleteWebhook(t.ctx, 1), liked.NotFound)
 	_, err := s.Progress(t.ctx, 1)
 	t.fails(err, liked.NotFound)
-	all, err := s.Webhooks(t.ctx)
+	all, err := s.Webhooks(t.ctx, 0)
 	t.ok(err)
 	same(t, "webhooks that are left", all, want[1:])
+	for app, want := range map[liked.AppID][]liked.Webhook{1: want[1:2], 2: want[2:], 3: nil} {
+		own, err := s.Webhooks(t.ctx, app)
+		t.ok(err)
+		same(t, "webhooks of an app", own, want)
+	}
+	w, err := s.Webhook(t.ctx, 2)
+	t.ok(err)
+	same(t, "webhook", w, want[1])
+	_, err = s.Webhook(t.ctx, 1)
+	t.fails(err, liked.NotFound)
 }
 
 func hookSubscriptions(t *T) {
@@ -95,7 +108,7 @@ func hookSubscriptions(t *T) {
 
 	ids := func(from, max int) (ids []int) {
 		t.Helper()
-		subs, err := s.Subscriptions(t.ctx, 1, liked.SubscriptionID(from), max)
+		subs, err := s.Subscriptions(t.ctx, 1, 0, liked.SubscriptionID(from), max)
 		t.ok(err)
 		for _, sub := range subs {
 			ids = append(ids, int(sub.ID))
@@ -105,7 +118,7 @@ func hookSubscriptions(t *T) {
 	same(t, "page", ids(2, 3), []int{3, 4, 5})
 	same(t, "last page", ids(5, 3), []int{6})
 	same(t, "after the last", ids(6, 3), nil)
-	_, err := s.Subscriptions(t.ctx, 1, 0, 0)
+	_, err := s.Subscriptions(t.ctx, 1, 0, 0, 0)
 	t.fails(err, liked.Invalid)
 
 	moved := newSubscription(1, 1, 1)
@@ -117,12 +130,99 @@ func hookSubscriptions(t *T) {
 	t.fails(s.UpdateSubscription(t.ctx, 2, 1, func(*liked.Subscription) error { return nil }), liked.NotFound)
 	s = t.Reopen(t, s)
 	t.end(s)
-	subs, err := s.Subscriptions(t.ctx, 1, 0, 1)
+	subs, err := s.Subscriptions(t.ctx, 1, 0, 0, 1)
 	t.ok(err)
 	same(t, "subscription", subs, []liked.Subscription{moved})
 	t.ok(s.DeleteSubscription(t.ctx, 1, 1))
 	t.fails(s.DeleteSubscription(t.ctx, 1, 1), liked.NotFound)
 	same(t, "what is left", ids(0, 9), []int{2, 3, 4, 5, 6, 7})
+}
+
+// hookAbout finds subscriptions by whom they are about and by who made them, and counts them.
+func hookAbout(t *T) {
+	s := t.open()
+	t.ok(s.AddApp(t.ctx, newApp(1)))
+	t.ok(s.AddApp(t.ctx, newApp(2)))
+	all := map[string]liked.Subscription{}
+	expect := func() {
+		t.Helper()
+		about, counts := map[liked.UserID][]liked.Subscription{}, map[[2]int64]int{}
+		for _, key := range slices.Sorted(maps.Keys(all)) {
+			sub := all[key]
+			about[sub.User] = append(about[sub.User], sub)
+			counts[[2]int64{int64(sub.App), 0}]++
+			if sub.Viewer != 0 {
+				counts[[2]int64{int64(sub.App), int64(sub.Viewer)}]++
+			}
+		}
+		for user := 1; user <= 4; user++ {
+			got, err := s.SubscriptionsAbout(t.ctx, []liked.UserID{uid(9), uid(user), uid(user)})
+			t.ok(err)
+			same(t, "subscriptions about a user", got, about[uid(user)])
+		}
+		got, err := s.SubscriptionsAbout(t.ctx, []liked.UserID{uid(2), uid(1)})
+		t.ok(err)
+		same(t, "subscriptions about two", got, append(slices.Clip(about[uid(1)]), about[uid(2)]...))
+		for app := liked.AppID(1); app <= 3; app++ {
+			for _, viewer := range []liked.UserID{0, uid(1), uid(7), uid(8)} {
+				n, err := s.CountSubscriptions(t.ctx, app, viewer)
+				t.ok(err)
+				same(t, "count", n, counts[[2]int64{int64(app), int64(viewer)}])
+				var listed []liked.Subscription
+				for last := liked.SubscriptionID(0); ; last = listed[len(listed)-1].ID {
+					page, err := s.Subscriptions(t.ctx, app, viewer, last, 2)
+					t.ok(err)
+					if len(page) == 0 {
+						break
+					}
+					listed = append(listed, page...)
+				}
+				same(t, "listed", len(listed), n)
+				for _, sub := range listed {
+					if sub.App != app || viewer != 0 && sub.Viewer != viewer {
+						t.Errorf("got subscription %+v among those of app %v and viewer %v", sub, app, viewer)
+					}
+				}
+			}
+		}
+	}
+	expect()
+	for n := 1; n <= 12; n++ {
+		sub := newSubscription(n, 1+n%2, 1+n%3)
+		sub.Viewer, sub.Webhook = []liked.UserID{0, uid(7), uid(8)}[n/2%3], liked.WebhookID(n)
+		t.ok(s.AddSubscription(t.ctx, sub, 99))
+		kept, err := s.Subscription(t.ctx, sub.App, sub.ID)
+		t.ok(err)
+		sub.After = kept.After
+		same(t, "subscription", kept, sub)
+		all[fmt.Sprintf("%d %02d", sub.App, n)] = sub
+	}
+	expect()
+	_, err := s.Subscription(t.ctx, 1, 1)
+	t.fails(err, liked.NotFound)
+	for key, sub := range all {
+		switch sub.ID % 4 {
+		case 0:
+			before := s.SubscriptionGeneration(sub.User)
+			t.ok(s.DeleteSubscription(t.ctx, sub.App, sub.ID))
+			delete(all, key)
+			if s.SubscriptionGeneration(sub.User) == before {
+				t.Error("the generation of a user stays as it was when a subscription ends")
+			}
+		case 1:
+			sub.Webhook, sub.Tag = 99, "moved"
+			before := s.SubscriptionGeneration(sub.User)
+			t.ok(s.UpdateSubscription(t.ctx, sub.App, sub.ID, func(s *liked.Subscription) error { *s = sub; return nil }))
+			all[key] = sub
+			if s.SubscriptionGeneration(sub.User) == before {
+				t.Error("the generation of a user stays as it was when a subscription changes")
+			}
+		}
+	}
+	expect()
+	s = t.Reopen(t, s)
+	t.end(s)
+	expect()
 }
 
 func hookBegins(t *T) {
@@ -134,7 +234,7 @@ func hookBegins(t *T) {
 	t.ok(s.AddWebhook(t.ctx, newWebhook(1, 1), 1))
 	t.ok(s.AddSubscription(t.ctx, newSubscription(1, 1, 3), 1))
 	t.like(s, 2, 1, true, true)
-	subs, err := s.Subscriptions(t.ctx, 1, 0, 1)
+	subs, err := s.Subscriptions(t.ctx, 1, 0, 0, 1)
 	t.ok(err)
 	p, err := s.Progress(t.ctx, 1)
 	t.ok(err)
@@ -332,7 +432,7 @@ func hookCrash(t *T) {
 		t.ok(err)
 		same(t, "letters", p.Dead, (n+1)/2)
 		same(t, "place", slices.Max(p.Offsets[:]), liked.Seq(10*n)<<20)
-		subs, err := crashed.Subscriptions(t.ctx, 1, 0, 99)
+		subs, err := crashed.Subscriptions(t.ctx, 1, 0, 0, 99)
 		t.ok(err)
 		same(t, "subscriptions", len(subs), (n+1)/2)
 	}

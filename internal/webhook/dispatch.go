@@ -1,0 +1,378 @@
+package webhook
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"liked"
+	"liked/internal/store"
+)
+
+const (
+	saveEvery = 500 * time.Millisecond // offsets, which is what may be delivered again after a crash
+	idleEvery = time.Minute            // of the log, after which the offsets of a webhook are saved that delivers nothing
+	lastCall  = 3 * time.Second        // for requests under way when it is time to stop
+	maxQueue  = 256                    // likes that wait in one lane; then it reads the log again, from its offset
+)
+
+// Run delivers until ctx ends. Then it gives requests under way a moment, and saves the offsets of each webhook.
+func (h *Hooks) Run(ctx context.Context) {
+	h.mu.Lock()
+	h.running = ctx
+	h.mu.Unlock()
+	h.reload(ctx)
+	tick := time.NewTicker(saveEvery)
+	defer tick.Stop()
+	minute := time.NewTicker(time.Minute)
+	defer minute.Stop()
+	for ctx.Err() == nil {
+		select {
+		case <-ctx.Done():
+		case <-tick.C:
+			h.save(ctx, false)
+			h.mu.Lock()
+			changed := h.generation != h.Store.Generation(store.Webhooks)
+			h.mu.Unlock()
+			if changed {
+				h.reload(ctx)
+			}
+		case <-minute.C:
+			h.reportLost(ctx)
+		}
+	}
+	h.mu.Lock()
+	h.running = nil
+	h.mu.Unlock()
+	h.lanes.Wait()
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastCall)
+	defer cancel()
+	h.save(last, true)
+	h.transport.CloseIdleConnections()
+}
+
+// reload takes over which webhooks there are, and how they are, from the store, if they are delivered to. Where it fails
+// Run tries again, for the generation is not the one that was read.
+func (h *Hooks) reload(ctx context.Context) {
+	h.reloading.Lock() // what is read later is taken over later
+	defer h.reloading.Unlock()
+	h.mu.Lock()
+	running, dispatching := h.running, h.stop != nil
+	h.mu.Unlock()
+	if running == nil {
+		return
+	}
+	generation := h.Store.Generation(store.Webhooks)
+	all, err := h.Store.Webhooks(ctx, 0)
+	if err != nil {
+		return
+	}
+	var ends liked.Positions
+	if !dispatching && len(all) > 0 {
+		if ends, err = h.Store.LogEnds(ctx); err != nil {
+			return
+		}
+	}
+	there := make(map[liked.WebhookID]bool, len(all))
+	var added []*hook
+	for _, w := range all {
+		h.mu.Lock()
+		k := h.hooks[w.ID]
+		if k != nil && k.Webhook != w {
+			k.Webhook = w
+			close(k.changed)
+			k.changed = make(chan struct{})
+		}
+		h.mu.Unlock()
+		if k == nil {
+			p, err := h.Store.Progress(ctx, w.ID)
+			if liked.KindOf(err) == liked.NotFound {
+				continue
+			}
+			if err != nil {
+				return
+			}
+			added = append(added, newHook(h, w, p))
+		}
+		there[w.ID] = true
+	}
+
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.running == nil {
+		return
+	}
+	for id, k := range h.hooks {
+		if !there[id] {
+			delete(h.hooks, id)
+			k.stop()
+		}
+	}
+	switch {
+	case !dispatching && len(added) > 0:
+		h.startDispatchers(begin(ends, added))
+	case dispatching && len(there) == 0:
+		h.stop()
+		h.stop = nil
+	}
+	for _, k := range added {
+		h.hooks[k.id] = k
+		k.start(h.running)
+	}
+	h.generation = generation
+}
+
+// begin returns where dispatchers begin: at the ends of the log, but for webhooks that were saved within a time of each
+// other and are read for together. The lanes of those that are further behind read for themselves.
+func begin(ends liked.Positions, hooks []*hook) liked.Positions {
+	for p, end := range ends {
+		for _, k := range hooks {
+			if at := k.offsets[p]; at < ends[p] && end.Time().Sub(at.Time()) <= 2*idleEvery {
+				ends[p] = at
+			}
+		}
+	}
+	return ends
+}
+
+// startDispatchers begins with what comes after the positions. h.mu must be held.
+func (h *Hooks) startDispatchers(at liked.Positions) {
+	var ctx context.Context
+	ctx, h.stop = context.WithCancel(h.running)
+	h.dispatched = at
+	for p := range liked.Partitions {
+		h.lanes.Go(func() {
+			for ctx.Err() == nil {
+				_ = h.dispatch(ctx, p) // the store is closed, or its disk is ill: it says so itself
+				sleep(ctx, time.Second)
+			}
+		})
+	}
+}
+
+// dispatch tells the lanes of a partition what comes, until something fails.
+func (h *Hooks) dispatch(ctx context.Context, partition int) error {
+	h.mu.Lock()
+	at := h.dispatched
+	h.mu.Unlock()
+	r, err := h.Log.Read(ctx, []int{partition}, at)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	for {
+		_, entries, err := r.Next(ctx)
+		if err != nil {
+			return err
+		}
+		matches, err := h.match(ctx, entries)
+		if err != nil {
+			return err
+		}
+		h.mu.Lock()
+		if err = ctx.Err(); err == nil {
+			for id, deliveries := range matches {
+				if k := h.hooks[id]; k != nil {
+					k.push(partition, deliveries)
+				}
+			}
+			h.dispatched[partition] = entries[len(entries)-1].Seq
+		}
+		h.mu.Unlock()
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// delivery is a like, and the subscriptions to one webhook that are about it.
+type delivery struct {
+	event liked.LikeEvent
+	subs  []*liked.Subscription
+}
+
+// match returns what there is to deliver to each webhook, in the order of the entries.
+func (h *Hooks) match(ctx context.Context, entries []liked.LikeEvent) (map[liked.WebhookID][]delivery, error) {
+	about, err := h.subscribers.of(ctx, entries)
+	if err != nil || len(about) == 0 {
+		return nil, err
+	}
+	matches := make(map[liked.WebhookID][]delivery)
+	for _, e := range entries {
+		people := []liked.UserID{e.User, e.Author}
+		if e.User == e.Author {
+			people = people[:1]
+		}
+		for _, user := range people {
+			for _, s := range about[user] {
+				if s.Webhook == 0 || !s.Wants(e) {
+					continue
+				}
+				d := matches[s.Webhook]
+				if n := len(d); n > 0 && d[n-1].event.Seq == e.Seq {
+					d[n-1].subs = append(d[n-1].subs, s)
+				} else {
+					matches[s.Webhook] = append(d, delivery{e, []*liked.Subscription{s}})
+				}
+			}
+		}
+	}
+	return matches, nil
+}
+
+// subscribers remembers who has subscribed to a user, for the users of the newest likes; most have no subscriber.
+type subscribers struct {
+	store store.Store
+
+	mu         sync.Mutex
+	young, old map[liked.UserID]subscribed // what is asked for is young again, and what stays old is forgotten
+	size       int                         // of young
+}
+
+// subscribed is the subscriptions about a user, which do not change, as of a generation of the store.
+type subscribed struct {
+	generation uint64
+	subs       []*liked.Subscription
+}
+
+// maxYoung bounds how much is remembered: users and subscriptions, twice as many in all.
+const maxYoung = 1 << 16
+
+// of returns the subscriptions about those who like and are liked, by user.
+func (c *subscribers) of(ctx context.Context, entries []liked.LikeEvent) (map[liked.UserID][]*liked.Subscription, error) {
+	var about map[liked.UserID][]*liked.Subscription
+	found := func(user liked.UserID, subs []*liked.Subscription) {
+		if len(subs) > 0 {
+			if about == nil {
+				about = make(map[liked.UserID][]*liked.Subscription)
+			}
+			about[user] = subs
+		}
+	}
+	var unknown []liked.UserID
+	c.mu.Lock()
+	for i := range entries {
+		if !entries[i].On {
+			continue
+		}
+		for _, user := range [2]liked.UserID{entries[i].User, entries[i].Author} {
+			if known, ok := c.get(user); ok {
+				found(user, known.subs)
+			} else {
+				unknown = append(unknown, user)
+			}
+		}
+	}
+	c.mu.Unlock()
+	if len(unknown) == 0 {
+		return about, nil
+	}
+	slices.Sort(unknown)
+	unknown = slices.Compact(unknown)
+	read := make([]subscribed, len(unknown))
+	for i, user := range unknown {
+		read[i].generation = c.store.SubscriptionGeneration(user) // before what it is of
+	}
+	subs, err := c.store.SubscriptionsAbout(ctx, unknown)
+	if err != nil {
+		return nil, err
+	}
+	for i := range subs {
+		at, _ := slices.BinarySearch(unknown, subs[i].User)
+		read[at].subs = append(read[at].subs, &subs[i])
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i, user := range unknown {
+		c.put(user, read[i])
+		found(user, read[i].subs)
+	}
+	return about, nil
+}
+
+// get returns what is remembered of the user, and still so. c.mu must be held.
+func (c *subscribers) get(user liked.UserID) (known subscribed, ok bool) {
+	if known, ok = c.young[user]; !ok {
+		if known, ok = c.old[user]; ok {
+			c.put(user, known)
+		}
+	}
+	return known, ok && known.generation == c.store.SubscriptionGeneration(user)
+}
+
+func (c *subscribers) put(user liked.UserID, s subscribed) {
+	if c.size += 1 + len(s.subs); c.young == nil || c.size > maxYoung {
+		c.young, c.old, c.size = make(map[liked.UserID]subscribed), c.young, 1+len(s.subs)
+	}
+	c.young[user] = s
+}
+
+// stands reports whether the subscription is still there, and leads where it did.
+func (h *Hooks) stands(ctx context.Context, s *liked.Subscription) (bool, error) {
+	about, err := h.subscribers.of(ctx, []liked.LikeEvent{{On: true, User: s.User, Author: s.User}})
+	return slices.ContainsFunc(about[s.User], func(now *liked.Subscription) bool {
+		return now.App == s.App && now.ID == s.ID && now.Webhook == s.Webhook
+	}), err
+}
+
+// save writes down the offsets of webhooks that have delivered something, and of others once in a while, so that they need
+// not read much after a crash and the log does not forget what they seem to wait for.
+func (h *Hooks) save(ctx context.Context, all bool) {
+	offsets := make(map[liked.WebhookID]liked.Positions)
+	h.mu.Lock()
+	for id, k := range h.hooks {
+		now := k.reached()
+		later := time.Duration(0)
+		for p, at := range now {
+			later = max(later, at.Time().Sub(k.saved[p].Time()))
+		}
+		if now != k.saved && (all || k.delivered || later > idleEvery) {
+			offsets[id], k.saved, k.delivered = now, now, false
+		}
+	}
+	h.mu.Unlock()
+	if len(offsets) == 0 {
+		return
+	}
+	if err := h.Store.Advance(ctx, offsets); err != nil {
+		if ctx.Err() == nil {
+			h.Logger.Error("webhooks: offsets cannot be saved; what was delivered since may be delivered again after a restart", "error", err)
+		}
+		h.mu.Lock()
+		for id := range offsets {
+			if k := h.hooks[id]; k != nil {
+				k.saved, k.delivered = liked.Positions{}, true
+			}
+		}
+		h.mu.Unlock()
+	}
+}
+
+// reportLost reports webhooks that are so far behind that the log has forgotten what they wait for.
+func (h *Hooks) reportLost(ctx context.Context) {
+	h.mu.Lock()
+	hooks := slices.Collect(maps.Values(h.hooks))
+	h.mu.Unlock()
+	for _, k := range hooks {
+		p, err := h.Store.Progress(ctx, k.id)
+		if err != nil {
+			continue // it is gone, or the store is, which says so itself
+		}
+		h.mu.Lock()
+		lost, why := p.Lost > k.lost, k.Why
+		if lost {
+			k.lost = p.Lost
+			for i := range k.offsets {
+				k.offsets[i] = max(k.offsets[i], p.Offsets[i])
+			}
+		}
+		h.mu.Unlock()
+		if lost {
+			h.Count(Lost)
+			h.Logger.Error("webhook: likes were forgotten before they could be delivered, for the like log keeps them for a time only",
+				"webhook", k.id.String(), "app", k.app.String(), "before", p.Lost.Time(), "why", why)
+		}
+	}
+}
