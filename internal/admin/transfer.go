@@ -213,7 +213,7 @@ func (w *likeWatch) seen(ctx context.Context, s store.Likes) (bool, error) {
 			return false, err
 		}
 		w.looked = now
-		if ends != w.ends {
+		if ends != w.ends { // at the first look, too, which cannot tell
 			w.ends, w.moved = ends, now
 		}
 	}

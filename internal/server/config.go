@@ -16,7 +16,6 @@ import (
 
 	"liked/internal/api"
 	"liked/internal/seed"
-	"liked/internal/store/pebblestore"
 )
 
 // Config is all that a server can be told. The zero value is a server in memory on free loopback ports.
@@ -97,7 +96,7 @@ type Config struct {
 	// Logger gets a line a request. Nil discards.
 	Logger *slog.Logger
 
-	disk func(*pebblestore.Options) // for tests: puts the store on a disk that fails
+	disk diskOption
 }
 
 // settings is a Config that was checked, with the defaults filled in.

@@ -11,7 +11,6 @@ import (
 	"liked"
 	"liked/internal/admin"
 	"liked/internal/auth"
-	"liked/internal/store/pebblestore"
 	"liked/internal/webhook"
 )
 
@@ -24,19 +23,22 @@ func LocalAdmin(dir string) (h http.Handler, close func() error, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	st, seal, err := openData(dir, pebblestore.Options{MaxOpenFiles: files.store, Logger: logger})
+	st, seal, err := openData(dir, engine{files: files.store, logger: logger})
 	bad, _ := errors.AsType[*wrongKey](err)
 	if err != nil && bad == nil {
 		return nil, nil, err
 	}
+	defer func() {
+		if err != nil {
+			_ = st.Close()
+		}
+	}()
 	a, err := auth.NewIssuer(st, seal, time.Now, rand.Reader)
 	if err != nil {
-		_ = st.Close()
 		return nil, nil, err
 	}
 	key, err := keyName(seal)
 	if err != nil {
-		_ = st.Close()
 		return nil, nil, err
 	}
 	hooks, err := webhook.New(webhook.Options{
@@ -44,7 +46,6 @@ func LocalAdmin(dir string) (h http.Handler, close func() error, err error) {
 		Render: func(context.Context, liked.Subscription, liked.LikeEvent) ([]byte, error) { return nil, nil }, // nothing is delivered here
 	})
 	if err != nil {
-		_ = st.Close()
 		return nil, nil, err
 	}
 	if bad != nil {

@@ -13,7 +13,6 @@ import (
 
 	"liked/internal/admin"
 	"liked/internal/backup"
-	"liked/internal/store/pebblestore"
 )
 
 // ahead is how far before the clock the positions of likes may be: an import may bring likes from so far in the future.
@@ -120,7 +119,7 @@ func emptyDir(dir string) (made bool, err error) {
 
 // prove opens the store and has it agree with itself, and with the name of its key unless that is new.
 func prove(ctx context.Context, dir, key string, newKey bool, now time.Time) (admin.Report, error) {
-	st, err := pebblestore.Open(pebblestore.Options{Dir: dir, After: now.Add(ahead)})
+	st, err := engine{dir: dir, after: now.Add(ahead)}.open()
 	if err != nil {
 		return admin.Report{}, fmt.Errorf("the backup does not open: %w; restore another", err)
 	}

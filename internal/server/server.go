@@ -37,7 +37,6 @@ import (
 	"liked/internal/portal"
 	"liked/internal/seed"
 	"liked/internal/store"
-	"liked/internal/store/pebblestore"
 	"liked/internal/web"
 	"liked/internal/webhook"
 )
@@ -185,55 +184,14 @@ func (s *Server) release() {
 
 // open opens the store and returns the key that seals secrets in it.
 func (s *Server) open() (seal [32]byte, err error) {
-	o := pebblestore.Options{MaxOpenFiles: s.files.store, Logger: s.Logger}
-	if s.CacheMiB != 0 {
-		o.FilterBytes = s.CacheMiB << 17
-		o.CacheBytes = int64(s.CacheMiB)<<20 - int64(o.FilterBytes)
-	}
-	if s.disk != nil {
-		s.disk(&o)
-	}
+	e := engine{files: s.files.store, cacheMiB: s.CacheMiB, logger: s.Logger, disk: s.disk}
 	if s.Data == "" {
 		_, _ = cryptorand.Read(seal[:]) // never fails
-		s.store, err = openStore(o)
+		s.store, err = e.open()
 		return seal, err
 	}
-	s.store, seal, err = openData(s.Data, o)
+	s.store, seal, err = openData(s.Data, e)
 	return seal, err
-}
-
-// openData opens a data directory, which it makes if it is missing. With an error of type *wrongKey, the store is open
-// nonetheless, for what needs no key.
-func openData(dir string, o pebblestore.Options) (store.Store, [32]byte, error) {
-	var seal [32]byte
-	var err error
-	if o.Dir, seal, err = openDir(dir); err != nil {
-		return nil, seal, err
-	}
-	st, err := openStore(o)
-	if err != nil {
-		err = fmt.Errorf("data directory: %w", err)
-		if a, readErr := ReadAdminAccess(dir); readErr == nil {
-			err = fmt.Errorf("%w (by %s, process %d has it open, or had when it was killed)", err, adminFile, a.PID)
-		}
-		return nil, seal, err
-	}
-	if err = checkKey(st, filepath.Join(dir, sealFile), seal); err != nil {
-		if _, ok := errors.AsType[*wrongKey](err); !ok {
-			_ = st.Close() // the first error is the one that helps
-			st = nil
-		}
-	}
-	return st, seal, err
-}
-
-// openStore keeps a nil *pebblestore.Store from becoming a store that is not nil.
-func openStore(o pebblestore.Options) (store.Store, error) {
-	st, err := pebblestore.Open(o)
-	if err != nil {
-		return nil, err
-	}
-	return st, nil
 }
 
 // Credentials returns those of the seed data, as they were when the server started. There must be some: see Config.Seed.

@@ -1,0 +1,66 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"time"
+
+	"liked/internal/store"
+	"liked/internal/store/pebblestore"
+)
+
+// engine is what a store is opened with. No other file of the server knows which engine that is.
+type engine struct {
+	dir      string    // empty: in memory
+	files    int       // that may be open; zero: as many as the engine takes
+	cacheMiB int       // zero: the engine's own
+	after    time.Time // the positions that it gives are later
+	logger   *slog.Logger
+	disk     diskOption
+}
+
+// diskOption puts the store on a disk that fails, for tests. Nil: it does not.
+type diskOption func(*pebblestore.Options)
+
+func (e engine) open() (store.Store, error) {
+	o := pebblestore.Options{Dir: e.dir, MaxOpenFiles: e.files, After: e.after, Logger: e.logger}
+	if e.cacheMiB != 0 {
+		o.FilterBytes = e.cacheMiB << 17
+		o.CacheBytes = int64(e.cacheMiB)<<20 - int64(o.FilterBytes)
+	}
+	if e.disk != nil {
+		e.disk(&o)
+	}
+	st, err := pebblestore.Open(o)
+	if err != nil {
+		return nil, err // and not a nil *pebblestore.Store in a store that is not nil
+	}
+	return st, nil
+}
+
+// openData opens a data directory, which it makes if it is missing. With an error of type *wrongKey, the store is open
+// nonetheless, for what needs no key.
+func openData(dir string, e engine) (store.Store, [32]byte, error) {
+	var seal [32]byte
+	var err error
+	if e.dir, seal, err = openDir(dir); err != nil {
+		return nil, seal, err
+	}
+	st, err := e.open()
+	if err != nil {
+		err = fmt.Errorf("data directory: %w", err)
+		if a, readErr := ReadAdminAccess(dir); readErr == nil {
+			err = fmt.Errorf("%w (by %s, process %d has it open, or had when it was killed)", err, adminFile, a.PID)
+		}
+		return nil, seal, err
+	}
+	if err = checkKey(st, filepath.Join(dir, sealFile), seal); err != nil {
+		if _, ok := errors.AsType[*wrongKey](err); !ok {
+			_ = st.Close() // the first error is the one that helps
+			st = nil
+		}
+	}
+	return st, seal, err
+}
