@@ -187,7 +187,7 @@ func (w world) threeLegs(t *testing.T) (c *oauth1.Config, token, secret, link st
 
 func TestThreeLeggedOAuth1(t *testing.T) {
 	w := readWorld(t)
-	c, token, secret, link := w.threeLegs(t)
+	c, _, secret, link := w.threeLegs(t)
 	r, err := http.NewRequest("GET", w.person(t).consents(t, link, "XDevelopers").String(), nil)
 	if err != nil {
 		t.Fatal(err)
