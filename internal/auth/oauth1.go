@@ -65,7 +65,7 @@ func (a *Auth) signedBy(r *http.Request, text string, s *signed, token bool, fin
 	if err := s.addForm("query", r.URL.RawQuery); err != nil {
 		return nil, err
 	}
-	if isForm(r.Header.Get("Content-Type")) {
+	if IsForm(r.Header.Get("Content-Type")) {
 		form, err := readForm(r)
 		if err != nil {
 			return nil, err
@@ -234,9 +234,9 @@ type Signed struct {
 	Params map[string][]string // all that was signed but the signature; the same value twice counts once
 }
 
-// Signed verifies the signature of a request on the way to a token, or to its end, as Authenticate does. The secret of the
-// oauth_token, which is "" if there is none, is what secret returns for the app that the header names; its error ends it all.
-// Other errors are those of Authenticate, and may have a method Code with X's number.
+// Signed verifies the signature of a request on the way to a token, or to its end. secret returns the secret of the header's
+// oauth_token, which is "" without one, and may refuse app and token. Errors are its own, or those of Authenticate: these may
+// have a method Code with X's number.
 func (a *Auth) Signed(r *http.Request, secret func(app liked.App, token string) (string, error)) (out Signed, err error) {
 	scheme, text, err := Authorization(r.Header)
 	if err != nil || !strings.EqualFold(scheme, "OAuth") {
@@ -365,8 +365,8 @@ func (a *Auth) verify(r *http.Request, s *signed, by *signer) error {
 		r.Method, path, strings.Join(tried, ", "))
 }
 
-// isForm reports whether a body of this content type is signed.
-func isForm(contentType string) bool {
+// IsForm reports whether a body of this content type is a form, which is signed.
+func IsForm(contentType string) bool {
 	mediaType, _, _ := strings.Cut(contentType, ";")
 	return strings.EqualFold(strings.TrimSpace(mediaType), "application/x-www-form-urlencoded")
 }

@@ -2,6 +2,7 @@ package oauth
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -102,29 +103,20 @@ func (f Form) addField(name, value string) error {
 // addJSON adds the members of an object whose value is a string. Others are no parameters and ignored.
 func (f Form) addJSON(text []byte) error {
 	d := json.NewDecoder(bytes.NewReader(text))
-	if t, err := d.Token(); err != nil || t != json.Delim('{') {
+	if t, err := d.Token(); !json.Valid(text) || err != nil || t != json.Delim('{') {
 		return errors.New("it is not a JSON object")
 	}
 	for d.More() {
-		name, err := d.Token()
-		if err != nil {
-			return errors.New("it is not JSON")
-		}
 		var value any
-		if err := d.Decode(&value); err != nil {
-			return errors.New("it is not JSON")
+		name, err := d.Token()
+		if err = cmp.Or(err, d.Decode(&value)); err != nil {
+			return err
 		}
 		if s, ok := value.(string); ok {
 			if err := f.addField(name.(string), s); err != nil {
 				return err
 			}
 		}
-	}
-	if _, err := d.Token(); err != nil {
-		return errors.New("it is not JSON")
-	}
-	if _, err := d.Token(); err != io.EOF {
-		return errors.New("something follows the JSON object")
 	}
 	return nil
 }

@@ -1,7 +1,6 @@
 package oauth
 
 import (
-	"context"
 	"encoding/base64"
 	"net/http"
 	"net/url"
@@ -68,7 +67,7 @@ func (c *Call) readSession() (*session, error) {
 		s.read = true
 		return s, nil
 	}
-	sid, err := c.sessionID(c.Context, s.cookie, user)
+	sid, err := c.sessionID(s.cookie, user)
 	if err == nil {
 		var kept store.Session
 		kept, err = c.Store.Session(c.Context, sid)
@@ -86,8 +85,8 @@ func (c *Call) readSession() (*session, error) {
 	return s, nil
 }
 
-func (c *Call) sessionID(ctx context.Context, cookie string, user liked.UserID) (store.Hash, error) {
-	password, err := c.Store.Password(ctx, user)
+func (c *Call) sessionID(cookie string, user liked.UserID) (store.Hash, error) {
+	password, err := c.Store.Password(c.Context, user)
 	return auth.HashOf(cookie + "\n" + password), err
 }
 
@@ -164,8 +163,7 @@ func (c *Call) form() (Form, error) {
 	if _, err := c.readSession(); err != nil {
 		return nil, err
 	}
-	mediaType, _, _ := strings.Cut(c.Request.Header.Get("Content-Type"), ";")
-	if !strings.EqualFold(strings.TrimSpace(mediaType), "application/x-www-form-urlencoded") {
+	if !auth.IsForm(c.Request.Header.Get("Content-Type")) {
 		return nil, ErrForm.Because("the body is no form")
 	}
 	body := *c.Request

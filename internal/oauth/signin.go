@@ -134,7 +134,7 @@ func (c *Call) startSession(u liked.User, device string, known bool) error {
 		return err
 	}
 	cookie := u.ID.String() + "-" + text
-	id, err := c.sessionID(c.Context, cookie, u.ID)
+	id, err := c.sessionID(cookie, u.ID)
 	if err != nil {
 		return err
 	}
