@@ -1,0 +1,247 @@
+package auth
+
+import (
+	"cmp"
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"liked"
+	"liked/internal/store"
+)
+
+// AppSecrets is what an app is told once.
+type AppSecrets struct {
+	ClientSecret string // empty for a public app
+	APISecret    string
+	Bearer       string // app-only token, percent-encoded as X sends it
+}
+
+// NewApp registers an app. It fills in ID and CreatedAt if they are zero, and makes its credentials.
+// Invalid names every mistake in name and redirect URIs at once; Conflict means that the ID is taken.
+func (a *Issuer) NewApp(ctx context.Context, spec liked.App) (liked.App, AppSecrets, error) {
+	app := store.App{App: spec}
+	if err := CheckApp(spec); err != nil {
+		return liked.App{}, AppSecrets{}, err
+	}
+	if app.CreatedAt.IsZero() {
+		app.CreatedAt = a.now()
+	}
+	app.RedirectURIs = slices.Clone(app.RedirectURIs)
+	given := app.ID != 0
+	for try := 1; ; try++ {
+		if !given {
+			app.ID = liked.AppID(a.newID(a.now()))
+		}
+		d := draw{a: a}
+		app.ClientID = base64.RawURLEncoding.EncodeToString([]byte(d.text(urlSafe, 20) + ":1:ci"))
+		secrets, err := a.newSecrets(&app, !app.Public, true, true)
+		if err = cmp.Or(d.err, err); err != nil {
+			return liked.App{}, AppSecrets{}, err
+		}
+		err = a.store.AddApp(ctx, app)
+		if err == nil {
+			return app.App, secrets, nil
+		}
+		// Another process may have made the same id in the same millisecond.
+		if given || try == 10 || liked.KindOf(err) != liked.Conflict {
+			return liked.App{}, AppSecrets{}, err
+		}
+	}
+}
+
+// ExplorerApp is the id of the app with which people sign in from the API explorer.
+const ExplorerApp liked.AppID = 1
+
+// UseExplorerApp makes the explorer's app, or gives the one that there is these redirect URIs, and returns it. What the
+// operator changed about it otherwise stays.
+func (a *Issuer) UseExplorerApp(ctx context.Context, redirectURIs []string) (liked.App, error) {
+	stored, err := a.store.App(ctx, ExplorerApp)
+	app := stored.App
+	switch {
+	case notFound(err):
+		app, _, err = a.NewApp(ctx, liked.App{ID: ExplorerApp, Name: "API explorer", Public: true, Access: liked.ReadWrite,
+			RedirectURIs: redirectURIs})
+	case err == nil && !slices.Equal(app.RedirectURIs, redirectURIs):
+		err = a.store.UpdateApp(ctx, ExplorerApp, func(app *store.App) error {
+			app.RedirectURIs = redirectURIs
+			return CheckApp(app.App)
+		})
+	}
+	return app, err
+}
+
+// forbiddenSchemes are those that X does not take for redirect URIs.
+var forbiddenSchemes = strings.Fields(`vbscript javascript vbs data mocha keyword livescript ftp file gopher acrobat callto
+	daap itpc itms firefoxurl hcp ldap mailto mmst mmsu msbd rtsp mso-offdap snews news nntp outlook stssync rlogin
+	telnet tn3270 shell sip`)
+
+const (
+	maxRedirects = 10
+	maxRedirect  = 2048 // bytes
+)
+
+// CheckApp returns Invalid with all that is wrong about what a person chose: the name and the redirect URIs.
+func CheckApp(app liked.App) error {
+	var wrong []error
+	n := utf8.RuneCountInString(app.Name)
+	if n == 0 || n > 100 || !utf8.ValidString(app.Name) || strings.ContainsFunc(app.Name, unicode.IsControl) {
+		wrong = append(wrong, fmt.Errorf("the name has %d characters, not 1 to 100 of printable UTF-8", n))
+	}
+	if n := len(app.RedirectURIs); n > maxRedirects {
+		wrong = append(wrong, fmt.Errorf("there are %d redirect URIs, more than %d", n, maxRedirects))
+	}
+	for _, s := range app.RedirectURIs[:min(len(app.RedirectURIs), maxRedirects)] {
+		if err := checkRedirect(s); err != nil {
+			wrong = append(wrong, err)
+		}
+	}
+	if len(wrong) == 0 {
+		return nil
+	}
+	return liked.Errorf(liked.Invalid, "the app is not valid: %s", strings.ReplaceAll(errors.Join(wrong...).Error(), "\n", "; "))
+}
+
+// checkRedirect says what is wrong with a redirect URI. What is right can stand in a Location header as it is.
+func checkRedirect(s string) error {
+	if len(s) > maxRedirect {
+		return fmt.Errorf("redirect URI %.40q... has %d bytes, more than %d", s, len(s), maxRedirect)
+	}
+	u, err := url.Parse(s)
+	switch {
+	case err != nil || strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune("\"<>\\^`{|}", r) }):
+		return fmt.Errorf("redirect URI %q is not a URI", s) // RFC 3986, 2
+	case !u.IsAbs():
+		return fmt.Errorf("redirect URI %q has no scheme", s)
+	case strings.Contains(s, "#"):
+		return fmt.Errorf("redirect URI %q has a fragment", s) // RFC 6749, 3.1.2
+	case slices.Contains(forbiddenSchemes, u.Scheme):
+		return fmt.Errorf("redirect URI %q has scheme %s, which is not allowed", s, u.Scheme)
+	case u.User != nil:
+		return fmt.Errorf("redirect URI %q has a user name before its host, which deceives people", s)
+	case (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() == "":
+		return fmt.Errorf("redirect URI %q has no host", s)
+	}
+	return nil
+}
+
+// newSecrets gives the app new credentials, of the kinds asked for. The app has its client id.
+func (a *Issuer) newSecrets(app *store.App, clientSecret, apiKeys, bearer bool) (s AppSecrets, err error) {
+	d := draw{a: a}
+	if clientSecret {
+		s.ClientSecret = d.text(urlSafe, 50)
+		app.ClientSecretHash = HashOf(s.ClientSecret)
+	}
+	if apiKeys {
+		app.APIKey, s.APISecret = d.text(Alphanumeric, 25), d.text(Alphanumeric, 50)
+	}
+	if bearer {
+		plain := d.appBearer()
+		app.BearerHash, s.Bearer = HashOf(plain), url.QueryEscape(plain)
+	}
+	if d.err == nil && apiKeys {
+		app.SealedAPISecret, d.err = a.Seal(sealAPISecret, app.APIKey, s.APISecret)
+	}
+	if d.err == nil && bearer {
+		app.SealedBearer, d.err = a.Seal(sealBearer, app.ClientID, s.Bearer)
+	}
+	if d.err != nil {
+		return AppSecrets{}, d.err
+	}
+	return s, nil
+}
+
+// What Regenerate replaces.
+const (
+	ClientSecret = "client_secret"
+	APIKeys      = "api_keys"
+	BearerToken  = "bearer_token"
+)
+
+// Regenerate gives the app a new client secret, API key and secret, or app-only token, and returns the app as it is then.
+// What was there before is refused from now on; tokens of users stay. NotFound if there is no such app of the owner, Invalid for
+// the client secret of a public app.
+func (a *Issuer) Regenerate(ctx context.Context, owner liked.UserID, id liked.AppID, what string) (app liked.App, s AppSecrets, err error) {
+	err = a.store.UpdateApp(ctx, id, func(stored *store.App) (err error) {
+		if stored.Owner != owner {
+			return liked.Errorf(liked.NotFound, "no such app %d", id)
+		}
+		if what != APIKeys && what != BearerToken && (what != ClientSecret || stored.Public) {
+			return liked.Errorf(liked.Invalid, "an app of this type has no %.20q", what)
+		}
+		s, err = a.newSecrets(stored, what == ClientSecret, what == APIKeys, what == BearerToken)
+		app = stored.App
+		return err
+	})
+	return app, s, err
+}
+
+// APISecret returns the app's API secret, its consumer secret in the words of OAuth 1.0a. NotFound if there is no such
+// app, Forbidden if it is suspended.
+func (a *Issuer) APISecret(ctx context.Context, id liked.AppID) (string, error) {
+	app, err := a.store.App(ctx, id)
+	if err != nil {
+		return "", err
+	}
+	if app.State == liked.AppSuspended {
+		return "", liked.Errorf(liked.Forbidden, "app %v is suspended", id)
+	}
+	return a.apiSecret(app)
+}
+
+// Bearer returns the app's app-only token, percent-encoded as X sends it: the same each time until it is revoked, and then a
+// new one; a new one, too, in the place of one that was sealed with another key. NotFound if there is no such app.
+func (a *Issuer) Bearer(ctx context.Context, id liked.AppID) (string, error) {
+	for {
+		app, err := a.store.App(ctx, id)
+		if err != nil {
+			return "", err
+		}
+		before := app.BearerHash
+		if before != (store.Hash{}) {
+			if token, err := a.Unseal(sealBearer, app.ClientID, app.SealedBearer); err == nil {
+				return token, nil
+			}
+		}
+		err = a.store.UpdateApp(ctx, id, func(app *store.App) (err error) {
+			if app.BearerHash == before { // else another call made one meanwhile
+				_, err = a.newSecrets(app, false, false, true)
+			}
+			return err
+		})
+		if err != nil {
+			return "", err
+		}
+	}
+}
+
+// RevokeBearer ends an app-only token, which may be percent-encoded. NotFound if it is unknown, or not that of the app owner,
+// unless owner is zero.
+func (a *Issuer) RevokeBearer(ctx context.Context, owner liked.AppID, token string) error {
+	errUnknown := liked.Errorf(liked.NotFound, "no app has this app-only token")
+	token, err := url.PathUnescape(token)
+	if err != nil {
+		return errUnknown
+	}
+	key := HashOf(token)
+	app, err := a.store.AppByBearer(ctx, key)
+	if err != nil {
+		return err
+	}
+	if owner != 0 && owner != app.ID {
+		return errUnknown
+	}
+	return a.store.UpdateApp(ctx, app.ID, func(app *store.App) error {
+		if app.BearerHash != key {
+			return errUnknown
+		}
+		app.BearerHash, app.SealedBearer = store.Hash{}, nil
+		return nil
+	})
+}

@@ -1,0 +1,69 @@
+package auth
+
+import (
+	"encoding/base64"
+	"fmt"
+	"io"
+	"time"
+
+	"liked"
+)
+
+// Alphabets of RandomText.
+const (
+	Digits       = "0123456789"
+	Alphanumeric = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+	urlSafe      = Alphanumeric + "-_"
+)
+
+// random fills b.
+func (a *Issuer) random(b []byte) error {
+	a.randMu.Lock()
+	defer a.randMu.Unlock()
+	if _, err := io.ReadFull(a.rand, b); err != nil {
+		return &liked.Error{Kind: liked.Internal, Msg: "no randomness", Err: err}
+	}
+	return nil
+}
+
+// RandomText returns n characters of the alphabet, each as likely as the others.
+func (a *Issuer) RandomText(alphabet string, n int) (string, error) {
+	d := draw{a: a}
+	text := d.text(alphabet, n)
+	return text, d.err
+}
+
+// draw makes random text. Once the source has failed, err says so, and nothing that was drawn is of use.
+type draw struct {
+	a   *Issuer
+	err error
+}
+
+// text returns n characters of the alphabet (at most 64 of them), each as likely as the others.
+func (d *draw) text(alphabet string, n int) string {
+	text := make([]byte, 0, n)
+	var b [64]byte
+	for len(text) < n && d.err == nil {
+		d.err = d.a.random(b[:])
+		for _, r := range b {
+			// Six bits choose; where the alphabet is shorter, what is beyond its end is thrown away.
+			if i := int(r & 63); i < len(alphabet) && len(text) < n {
+				text = append(text, alphabet[i])
+			}
+		}
+	}
+	return string(text)
+}
+
+// timed returns a token or code in X's OAuth 2.0 shape, 91 characters.
+func (d *draw) timed(kind string, at time.Time) string {
+	plain := fmt.Appendf(nil, "%s:%d:1:1:%s:1", d.text(urlSafe, 45), at.UnixMilli(), kind)
+	return base64.RawURLEncoding.EncodeToString(plain)
+}
+
+// appBearer returns an app-only token, as on X: 24 bytes that are mostly zero, 20 bytes that are not, both in base64,
+// and 50 letters and digits.
+func (d *draw) appBearer() string {
+	return appBearerPrefix + d.text(Alphanumeric, 4) + "AAAAAAA" +
+		d.text(Alphanumeric, 1) + "+" + d.text(Alphanumeric, 5) + "+" + d.text(Alphanumeric, 19) + "=" + d.text(Alphanumeric, 50)
+}
