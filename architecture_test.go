@@ -29,7 +29,7 @@ var allowed = map[string]struct{ ours, outside string }{
 	"internal/webhook":           {". internal/store internal/likelog", ""},
 	"internal/admin":             {". internal/store internal/auth internal/archive internal/backup internal/web internal/webhook", ""},
 	"internal/seed":              {". internal/store internal/auth internal/postman", ""},
-	"internal/web":               {"", "github.com/swaggest/swgui/v5/static"},
+	"internal/web":               {".", "github.com/swaggest/swgui/v5/static"},
 	"internal/auth":              {". internal/store internal/cache", "golang.org/x/crypto"},
 	"internal/oauth":             {". internal/store internal/exchange internal/auth internal/web", ""},
 	"internal/portal":            {". internal/store internal/auth internal/oauth internal/web internal/webhook", ""},

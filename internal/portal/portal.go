@@ -100,11 +100,7 @@ func (c *call) page(status int, form web.AppForm) (*oauth.Answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := web.Developer{Frame: c.Frame(), New: form}
-	for _, app := range apps {
-		p.Apps = append(p.Apps, developerView(app))
-	}
-	return oauth.Page(status, p)
+	return oauth.Page(status, web.Developer{Frame: c.Frame(), Apps: apps, New: form})
 }
 
 func (c *call) ownApps(u liked.User) ([]liked.App, error) {
@@ -112,13 +108,11 @@ func (c *call) ownApps(u liked.User) ([]liked.App, error) {
 	return slices.DeleteFunc(apps, func(a liked.App) bool { return a.Owner != u.ID }), err
 }
 
-func developerView(a liked.App) web.DeveloperApp {
-	v := web.DeveloperApp{ID: a.ID.String(), Name: a.Name, Type: "confidential", Access: a.Access.String(), State: a.State.String(),
-		ClientID: a.ClientID, APIKey: a.APIKey, RedirectURIs: a.RedirectURIs, CreatedAt: a.CreatedAt}
-	if a.Public {
-		v.Type = "public"
+func typeOf(app liked.App) string {
+	if app.Public {
+		return "public"
 	}
-	return v
+	return "confidential"
 }
 
 func appForm(form oauth.Form) web.AppForm {
@@ -189,9 +183,8 @@ func shown(app liked.App, s auth.AppSecrets) (list []web.Secret) {
 }
 
 func (c *call) appPage(app liked.App, notice string, secrets []web.Secret) web.DeveloperPage {
-	v := developerView(app)
-	return web.DeveloperPage{Frame: c.Frame(), App: v, Notice: notice, Secrets: secrets, Webhooks: c.webhooksOf(app),
-		Form: web.AppForm{Name: app.Name, Type: v.Type, Access: v.Access, RedirectURIs: strings.Join(app.RedirectURIs, "\n")}}
+	return web.DeveloperPage{Frame: c.Frame(), App: app, Notice: notice, Secrets: secrets, Webhooks: c.webhooksOf(app),
+		Form: web.AppForm{Name: app.Name, Type: typeOf(app), Access: app.Access.String(), RedirectURIs: strings.Join(app.RedirectURIs, "\n")}}
 }
 
 var errNoApp = &oauth.Refusal{Status: http.StatusNotFound, Code: "There is no such app", Text: "You have no app with this id."}
@@ -239,7 +232,7 @@ func (c *call) changeApp() (*oauth.Answer, error) {
 	switch form.First("action") {
 	case "save":
 		f := appForm(form)
-		f.Type = developerView(app).Type
+		f.Type = typeOf(app)
 		changed := app
 		if !fill(&f, &changed) {
 			c.Why = f.Error

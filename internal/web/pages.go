@@ -1,6 +1,10 @@
 package web
 
-import "time"
+import (
+	"time"
+
+	"liked"
+)
 
 // Frame is what stands around every page.
 type Frame struct {
@@ -108,7 +112,7 @@ func (p ConnectedApps) about() about {
 // Developer lists the user's own apps. Its form posts the fields of AppForm to /developer.
 type Developer struct {
 	Frame
-	Apps []DeveloperApp
+	Apps []liked.App
 	New  AppForm
 }
 
@@ -116,23 +120,10 @@ func (p Developer) about() about {
 	return about{template: "developer", title: "Your apps", here: "/developer"}
 }
 
-// DeveloperApp is an app as its owner sees it.
-type DeveloperApp struct {
-	ID           string
-	Name         string
-	Type         string // "confidential" or "public"
-	Access       string
-	State        string // "enrolled", "not-enrolled" or "suspended"
-	ClientID     string
-	APIKey       string
-	RedirectURIs []string
-	CreatedAt    time.Time
-}
-
 // AppForm is what was typed about an app: the fields "name", "type", "access" and "redirect_uris".
 type AppForm struct {
 	Name         string
-	Type         string // as in DeveloperApp
+	Type         string // "confidential" or "public"
 	Access       string // as in Consent
 	RedirectURIs string // one a line
 	Error        string // a mistake a line
@@ -148,7 +139,7 @@ type DeveloperPage struct {
 	Frame
 	Notice  string   // what has just been done
 	Secrets []Secret // shown this once, in the answer to the form that made them
-	App     DeveloperApp
+	App     liked.App
 	Form    AppForm // the settings, or what was posted and refused
 
 	Webhooks     []Webhook

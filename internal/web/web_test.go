@@ -30,7 +30,7 @@ func all(text string) map[string]web.Page {
 		return v.Interface().(web.Page)
 	}
 	frame := web.Frame{Username: text, Name: text, FormToken: text}
-	app := web.DeveloperApp{ID: text, Name: text, Type: "public", Access: "read-write", State: "enrolled", ClientID: text, APIKey: text}
+	app := liked.App{Name: text, Public: true, Access: liked.ReadWrite, ClientID: text, APIKey: text}
 	return map[string]web.Page{
 		"sign in":             fill(web.SignIn{DevUsers: make([]web.DevUser, 2)}),
 		"sign in, bare":       web.SignIn{Action: "/login"},
@@ -47,9 +47,9 @@ func all(text string) map[string]web.Page {
 		"connected": fill(web.ConnectedApps{Apps: []web.ConnectedApp{{Scopes: make([]string, 2), OAuth1: true,
 			Since: time.Unix(1, 0)}, {OAuth1: true}}}),
 		"connected, none": web.ConnectedApps{Frame: frame},
-		"developer":       fill(web.Developer{Apps: make([]web.DeveloperApp, 2)}),
+		"developer":       fill(web.Developer{Apps: make([]liked.App, 2)}),
 		"developer, none": web.Developer{Frame: frame},
-		"app":             fill(web.DeveloperPage{Secrets: make([]web.Secret, 2), App: web.DeveloperApp{RedirectURIs: make([]string, 2)}}),
+		"app":             fill(web.DeveloperPage{Secrets: make([]web.Secret, 2), App: liked.App{RedirectURIs: make([]string, 2)}}),
 		"home": fill(web.Home{Posts: make([]web.HomePost, 2),
 			Dev: &web.HomeDev{Curl: text, Secrets: []web.Secret{{Label: text, Value: text}}}, Trouble: true}),
 		"home, being counted": web.Home{API: text},
