@@ -7,50 +7,44 @@ package liked
 
 import (
 	"errors"
+	"regexp"
+	"slices"
 	"strconv"
 	"time"
 )
 
-// Identifiers are positive 63-bit integers, on the wire decimal strings of 1 to 19 digits. Zero stands for "none".
+// ID is a positive 63-bit integer, on the wire a JSON string of 1 to 19 decimal digits: many clients round a JSON number
+// past 2^53. Zero stands for "none".
+type ID[Of any] int64
+
 type (
-	UserID int64
-	PostID int64
-	AppID  int64
+	UserID         = ID[User]
+	PostID         = ID[Post]
+	AppID          = ID[App]
+	WebhookID      = ID[Webhook]
+	SubscriptionID = ID[Subscription]
 )
 
-func (id UserID) String() string { return strconv.FormatInt(int64(id), 10) }
-func (id PostID) String() string { return strconv.FormatInt(int64(id), 10) }
-func (id AppID) String() string  { return strconv.FormatInt(int64(id), 10) }
-
-// Identifiers are JSON strings, because a JSON number loses digits past 2^53 in many clients.
-func (id UserID) MarshalText() ([]byte, error) { return strconv.AppendInt(nil, int64(id), 10), nil }
-func (id PostID) MarshalText() ([]byte, error) { return strconv.AppendInt(nil, int64(id), 10), nil }
-func (id AppID) MarshalText() ([]byte, error)  { return strconv.AppendInt(nil, int64(id), 10), nil }
-
-func (id *UserID) UnmarshalText(b []byte) (err error) { *id, err = ParseID[UserID](string(b)); return }
-func (id *PostID) UnmarshalText(b []byte) (err error) { *id, err = ParseID[PostID](string(b)); return }
-func (id *AppID) UnmarshalText(b []byte) (err error)  { *id, err = ParseID[AppID](string(b)); return }
+func (id ID[Of]) String() string               { return strconv.FormatInt(int64(id), 10) }
+func (id ID[Of]) MarshalText() ([]byte, error) { return strconv.AppendInt(nil, int64(id), 10), nil }
+func (id *ID[Of]) UnmarshalText(text []byte) (err error) {
+	*id, err = ParseID[ID[Of]](string(text))
+	return
+}
 
 var errID = errors.New("an id is 1 to 19 decimal digits, at most 9223372036854775807")
 
-// ParseID reads an identifier as the wire writes it: `^[0-9]{1,19}$`, no sign, no space, within a signed 64-bit
-// integer. Leading zeros are read as X reads them: "007" is 7.
-func ParseID[ID UserID | PostID | AppID | WebhookID | SubscriptionID](s string) (ID, error) {
-	if len(s) == 0 || len(s) > 19 {
+// ParseID reads an identifier as the wire writes it: `^[0-9]{1,19}$`, at most 2^63-1. Leading zeros are read as X reads
+// them: "007" is 7.
+func ParseID[I ~int64](s string) (I, error) {
+	if len(s) > 19 {
 		return 0, errID
 	}
-	var n uint64 // 19 digits cannot overflow it
-	for i := range len(s) {
-		c := s[i]
-		if c < '0' || c > '9' {
-			return 0, errID
-		}
-		n = n*10 + uint64(c-'0')
-	}
-	if n > 1<<63-1 {
+	n, err := strconv.ParseUint(s, 10, 63)
+	if err != nil {
 		return 0, errID
 	}
-	return ID(n), nil
+	return I(n), nil
 }
 
 // AccountState says what an account may do.
@@ -66,12 +60,10 @@ const (
 // Hidden reports whether the account and its posts are hidden from every caller.
 func (s AccountState) Hidden() bool { return s == Suspended || s == Deactivated }
 
-func (s AccountState) String() string { return name(accountStates, s) }
-
+func (s AccountState) String() string               { return name(accountStates, s) }
 func (s AccountState) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
-func (s *AccountState) UnmarshalText(b []byte) (err error) {
-	*s, err = parseName[AccountState]("account state", accountStates, b)
-	return
+func (s *AccountState) UnmarshalText(text []byte) error {
+	return parseName(s, "account state", accountStates, text)
 }
 
 var accountStates = []string{"active", "locked", "suspended", "deactivated"}
@@ -93,27 +85,19 @@ type User struct {
 	Metrics         UserMetrics
 }
 
-// UserMetrics are exact at the moment they are read. Likes are those that the user set and did not take back, whatever
-// became of the posts since: deleting a post with a million likes changes no user.
+// UserMetrics are exact at the moment they are read. Likes are those that the user set and did not take back; deleting a
+// post with a million likes changes no user.
 type UserMetrics struct {
 	Followers, Following, Posts, Likes int64
 }
 
-// ValidUsername reports whether s matches `^[A-Za-z0-9_]{1,15}$`.
-func ValidUsername(s string) bool {
-	if len(s) == 0 || len(s) > 15 {
-		return false
-	}
-	for i := range len(s) {
-		c := s[i]
-		if c != '_' && (c < '0' || c > '9') && (c < 'A' || c > 'Z') && (c < 'a' || c > 'z') {
-			return false
-		}
-	}
-	return true
-}
+// ValidUsername reports whether s may be a username.
+func ValidUsername(s string) bool { return username.MatchString(s) }
 
-// Post is something that can be liked. Metrics are filled in by the store and ignored when a post is written.
+var username = regexp.MustCompile(`^[A-Za-z0-9_]{1,15}$`)
+
+// Post is something that can be liked. The store fills in the metrics, the conversation and whom a reply answers; they are
+// ignored when a post is written.
 type Post struct {
 	ID        PostID
 	Author    UserID
@@ -124,9 +108,8 @@ type Post struct {
 	Quotes    PostID
 	Metrics   PostMetrics
 
-	// What a reply is part of, zero if it is none. Like the metrics, both are the store's.
-	Conversation  PostID // the post that the first of the replies answered
-	InReplyToUser UserID // the author of InReplyTo
+	Conversation  PostID // of a reply: the post that the first of the replies answered
+	InReplyToUser UserID // of a reply: the author of InReplyTo
 }
 
 // PostMetrics are exact at the moment they are read.
@@ -134,10 +117,10 @@ type PostMetrics struct {
 	Reposts, Replies, Likes, Quotes int64
 }
 
-// Seq is the position of a change of a like in the like log, and the identity of the like itself: milliseconds since
-// 1970 in the upper 44 bits, a counter in the lower 20. It is unique, and rises within a partition of the log, within a
-// user's list of likes and within a post's, even if the clock goes back. Two partitions are not ordered among each other:
-// a later change in one may have a lower position than an earlier change in another.
+// Seq is the position of a change of a like in the like log, and the identity of the like: milliseconds since 1970 in the
+// upper 44 bits, a counter in the lower 20. It is unique, and rises within a partition of the log, a user's list of likes
+// and a post's, even if the clock goes back. A later change in one partition may have a lower position than an earlier
+// change in another.
 type Seq uint64
 
 // Time is the time of the change, if the clock did not go back.
@@ -186,11 +169,11 @@ func name[E ~uint8](names []string, e E) string {
 	return "unknown"
 }
 
-func parseName[E ~uint8](what string, names []string, b []byte) (E, error) {
-	for i, n := range names {
-		if n == string(b) {
-			return E(i), nil
-		}
+func parseName[E ~uint8](e *E, what string, names []string, text []byte) error {
+	i := slices.Index(names, string(text))
+	if i < 0 {
+		return Errorf(Invalid, "%s %q is not one of %v", what, text, names)
 	}
-	return 0, Errorf(Invalid, "%s %q is not one of %v", what, b, names)
+	*e = E(i)
+	return nil
 }

@@ -1,6 +1,7 @@
 package liked
 
 import (
+	"slices"
 	"strings"
 	"time"
 )
@@ -39,9 +40,8 @@ const (
 
 func (a Access) String() string               { return name(accesses, a) }
 func (a Access) MarshalText() ([]byte, error) { return []byte(a.String()), nil }
-func (a *Access) UnmarshalText(b []byte) (err error) {
-	*a, err = parseName[Access]("access level", accesses, b)
-	return
+func (a *Access) UnmarshalText(text []byte) error {
+	return parseName(a, "access level", accesses, text)
 }
 
 var accesses = []string{"read", "read-write", "read-write-directmessages"}
@@ -57,9 +57,8 @@ const (
 
 func (s AppState) String() string               { return name(appStates, s) }
 func (s AppState) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
-func (s *AppState) UnmarshalText(b []byte) (err error) {
-	*s, err = parseName[AppState]("app state", appStates, b)
-	return
+func (s *AppState) UnmarshalText(text []byte) error {
+	return parseName(s, "app state", appStates, text)
 }
 
 var appStates = []string{"enrolled", "not-enrolled", "suspended"}
@@ -73,12 +72,9 @@ const (
 	SelfServe              // no likes
 )
 
-func (t Tier) String() string               { return name(tiers, t) }
-func (t Tier) MarshalText() ([]byte, error) { return []byte(t.String()), nil }
-func (t *Tier) UnmarshalText(b []byte) (err error) {
-	*t, err = parseName[Tier]("tier", tiers, b)
-	return
-}
+func (t Tier) String() string                   { return name(tiers, t) }
+func (t Tier) MarshalText() ([]byte, error)     { return []byte(t.String()), nil }
+func (t *Tier) UnmarshalText(text []byte) error { return parseName(t, "tier", tiers, text) }
 
 var tiers = []string{"enterprise", "self-serve"}
 
@@ -132,7 +128,7 @@ const (
 	AllScopes = BroadcastWrite<<1 - 1
 )
 
-var scopeNames = [...]string{"tweet.read", "tweet.write", "tweet.moderate.write", "users.read", "users.email",
+var scopeNames = []string{"tweet.read", "tweet.write", "tweet.moderate.write", "users.read", "users.email",
 	"follows.read", "follows.write", "offline.access", "space.read", "mute.read", "mute.write", "like.read",
 	"like.write", "list.read", "list.write", "block.read", "block.write", "bookmark.read", "bookmark.write", "dm.read",
 	"dm.write", "media.write", "timeline.read", "broadcast.read", "broadcast.write"}
@@ -154,15 +150,12 @@ func (s Scope) String() string {
 // ParseScope reads a list of scopes separated by spaces. A scope may appear twice; an unknown one is Invalid.
 func ParseScope(list string) (Scope, error) {
 	var s Scope
-next:
 	for _, word := range strings.Fields(list) {
-		for i, n := range scopeNames {
-			if n == word {
-				s |= 1 << i
-				continue next
-			}
+		i := slices.Index(scopeNames, word)
+		if i < 0 {
+			return 0, Errorf(Invalid, "unknown scope %q", word)
 		}
-		return 0, Errorf(Invalid, "unknown scope %q", word)
+		s |= 1 << i
 	}
 	return s, nil
 }

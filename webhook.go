@@ -1,33 +1,6 @@
 package liked
 
-import (
-	"strconv"
-	"time"
-)
-
-// Identifiers as those of users and posts.
-type (
-	WebhookID      int64
-	SubscriptionID int64
-)
-
-func (id WebhookID) String() string      { return strconv.FormatInt(int64(id), 10) }
-func (id SubscriptionID) String() string { return strconv.FormatInt(int64(id), 10) }
-
-func (id WebhookID) MarshalText() ([]byte, error) { return strconv.AppendInt(nil, int64(id), 10), nil }
-func (id SubscriptionID) MarshalText() ([]byte, error) {
-	return strconv.AppendInt(nil, int64(id), 10), nil
-}
-
-func (id *WebhookID) UnmarshalText(b []byte) (err error) {
-	*id, err = ParseID[WebhookID](string(b))
-	return
-}
-
-func (id *SubscriptionID) UnmarshalText(b []byte) (err error) {
-	*id, err = ParseID[SubscriptionID](string(b))
-	return
-}
+import "time"
 
 // Webhook is an address of an app's, to which what the app has subscribed to is delivered.
 type Webhook struct {
@@ -65,8 +38,9 @@ func (d Direction) String() string { return name(directions, d) }
 var directions = []string{"", "inbound", "outbound"}
 
 // ParseDirection reads what String returns.
-func ParseDirection(s string) (Direction, error) {
-	return parseName[Direction]("direction", directions, []byte(s))
+func ParseDirection(s string) (d Direction, err error) {
+	err = parseName(&d, "direction", directions, []byte(s))
+	return d, err
 }
 
 // Subscription says whose likes an app wants to hear of, and where.
