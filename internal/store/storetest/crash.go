@@ -358,6 +358,7 @@ func (l *load) adopt(t *T, s store.Store) {
 	t.ok(err)
 	set(&l.fans, p.Metrics.Likes)
 	set(&l.windows, int64(t.take(s)))
+	t.ok(s.UpdateUser(t.ctx, uid(12), func(*liked.User) error { return nil })) // what was taken is as safe as a later write
 	u, err := s.User(t.ctx, uid(9))
 	t.ok(err)
 	var version int64
