@@ -108,8 +108,8 @@ func (a *API) subscriptionTarget(b body) (webhook liked.WebhookID, tag string, f
 	return webhook, tag, faults
 }
 
-// subscribe lets an app hear of likes. They are a private event: whoever wants to hear of a user's likes, or of those
-// of their posts, has to be that user, unless likes are for everybody to see.
+// subscribe lets an app hear of likes. They are a private event: where likes are private, only the user
+// themselves may subscribe to their likes and to those of their posts.
 func (a *API) subscribe(c *call) (any, error) {
 	s := liked.Subscription{App: c.who.App, Viewer: c.who.User}
 	var faults []fault
@@ -141,7 +141,8 @@ func (a *API) subscribe(c *call) (any, error) {
 	case a.PrivateLikes && c.who.Credential == liked.AppOnly:
 		return nil, a.unsupported(liked.AppOnly, userContext)
 	case a.PrivateLikes && s.User != c.who.User:
-		return nil, a.notPermitted.because("likes are private: only the user themselves hears of them; liked serves everybody with --no-private-likes")
+		return nil, a.notPermitted.because("likes are private: only the user themselves may subscribe to them; " +
+			"with --no-private-likes every caller may")
 	}
 	if found, err := a.Store.UsersByID(c.ctx, []liked.UserID{s.User}); err != nil {
 		return nil, err
@@ -252,8 +253,9 @@ type activityObject struct {
 }
 
 // Activity returns what writes events for webhooks: the body that tells, on behalf of a subscription, of a like, or nil
-// if whoever subscribed may not see it, or not any more.
-func Activity(st store.Store, profile Profile, privateLikes bool) func(context.Context, liked.Subscription, liked.LikeEvent) ([]byte, error) {
+// if the subscriber may not see it, or not any more.
+func Activity(st store.Store, profile Profile, privateLikes bool) (
+	write func(context.Context, liked.Subscription, liked.LikeEvent) ([]byte, error)) {
 	f := profile.facts()
 	v := activity{
 		API: &API{Options: Options{Store: st, PrivateLikes: privateLikes}, catalogue: newCatalogue(f)},
@@ -297,14 +299,15 @@ func (v *activity) write(ctx context.Context, s liked.Subscription, e liked.Like
 	if err != nil {
 		return nil, err
 	}
-	event := activityObject{UUID: eventUUID(&s, &e), Filter: newFilter(&s), Type: likeCreate, Tag: s.Tag, Payload: like, Includes: &includes{Users: users}}
+	event := activityObject{UUID: eventUUID(&s, &e), Filter: newFilter(&s), Type: likeCreate, Tag: s.Tag, Payload: like,
+		Includes: &includes{Users: users}}
 	if seen[0].Err == nil {
 		event.Includes.Tweets = []*postObject{v.newPost(seen[0].Post)}
 	}
 	return encode(document{Data: event})
 }
 
-// consented reports whether the app may still hear what whoever subscribed may see: their consent may have ended since.
+// consented reports whether the app may still hear what the subscriber may see: their consent may have ended since.
 func (v *activity) consented(ctx context.Context, s *liked.Subscription) (bool, error) {
 	if s.Viewer == 0 {
 		return !v.PrivateLikes, nil

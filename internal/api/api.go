@@ -34,7 +34,7 @@ type Options struct {
 	Now     func() time.Time
 	// PageKey seals pagination tokens; those made under another key are refused. It must survive a restart, and is secret.
 	PageKey [32]byte
-	// PrivateLikes is X's rule since June 2024: who liked a post is for its author alone, what somebody liked for them.
+	// PrivateLikes is X's rule since June 2024: the likers of a post are shown to its author alone, the likes of a user to that user.
 	PrivateLikes bool
 	KeepAlive    time.Duration     // how long a stream may be silent; 0 means 10 s
 	Stall        time.Duration     // how long the reader of a stream may take nothing of what is sent; 0 means 10 s
@@ -55,7 +55,7 @@ type API struct {
 	headers headers
 	mux     *http.ServeMux
 	methods []string // of all endpoints, in alphabetical order
-	self    *fixed   // the description of the API
+	self    *encoded // the description of the API
 	streams streams
 }
 
@@ -100,10 +100,10 @@ func New(o Options) (*API, error) {
 			a.methods = append(a.methods, rt.method())
 		}
 	}
-	a.mux.HandleFunc(nothing, a.serveNothing)
+	a.mux.HandleFunc(catchAll, a.serveNoRoute)
 	slices.Sort(a.methods)
 	a.streams.init()
-	a.self = newFixed(describe(f, described, older))
+	a.self = newEncoded(describe(f, described, older))
 	return a, nil
 }
 
@@ -141,7 +141,7 @@ type connKey struct{}
 // redirect others, and never for HEAD, which it would take for GET.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodHead || !canonical(r) {
-		a.serveNothing(w, r)
+		a.serveNoRoute(w, r)
 		return
 	}
 	a.mux.ServeHTTP(w, r)
@@ -152,12 +152,12 @@ func canonical(r *http.Request) bool {
 	return path.Clean(escaped) == escaped
 }
 
-// nothing is the mux's pattern for what is no endpoint. It has no method, so that no other answer of the mux's own is
+// catchAll is the mux's pattern for what is no endpoint. It has no method, so that no other answer of the mux's own is
 // left.
-const nothing = "/"
+const catchAll = "/"
 
-// serveNothing answers a request that is for no endpoint.
-func (a *API) serveNothing(w http.ResponseWriter, r *http.Request) {
+// serveNoRoute answers a request that is for no endpoint.
+func (a *API) serveNoRoute(w http.ResponseWriter, r *http.Request) {
 	p := noRoute()
 	if strings.HasPrefix(r.URL.Path, v1Prefix) {
 		p = v1(34, "no endpoint of v1.1 has this path and this method")
@@ -178,7 +178,7 @@ func (a *API) allowed(r *http.Request) (methods []string) {
 	var literal []string
 	for _, probe.Method = range a.methods {
 		switch _, pattern := a.mux.Handler(&probe); pattern {
-		case nothing:
+		case catchAll:
 		case probe.Method + " " + r.URL.Path:
 			literal = append(literal, probe.Method)
 			fallthrough
@@ -319,7 +319,7 @@ func (a *API) authorize(rt *endpoint, r *http.Request, x *requestState) (liked.P
 func (a *API) write(rt *endpoint, w http.ResponseWriter, r *http.Request, x *requestState, answer any) error {
 	status := http.StatusOK
 	switch v := answer.(type) {
-	case *fixed:
+	case *encoded:
 		a.send(w, r, x, status, v)
 		return nil
 	case *stream:
@@ -333,19 +333,19 @@ func (a *API) write(rt *endpoint, w http.ResponseWriter, r *http.Request, x *req
 	if err != nil {
 		return err
 	}
-	a.send(w, r, x, status, &fixed{body: text})
+	a.send(w, r, x, status, &encoded{body: text})
 	return nil
 }
 
-// fixed is a body that is ready to be sent.
-type fixed struct {
+// encoded is a body that is ready to be sent.
+type encoded struct {
 	body []byte
 	gzip []byte // the same, compressed; nil until it is needed
 }
 
-func newFixed(answer any) *fixed {
+func newEncoded(answer any) *encoded {
 	body := mustEncode(answer)
-	return &fixed{body, compress(body)}
+	return &encoded{body, compress(body)}
 }
 
 // created is a document that answers the creation of what the location names.
@@ -355,7 +355,7 @@ type created struct {
 }
 
 // send writes an answer of the API itself.
-func (a *API) send(w http.ResponseWriter, r *http.Request, x *requestState, status int, f *fixed) {
+func (a *API) send(w http.ResponseWriter, r *http.Request, x *requestState, status int, f *encoded) {
 	text := f.body
 	h := w.Header()
 	if acceptsGzip(r.Header.Get("Accept-Encoding")) {
@@ -379,7 +379,7 @@ func (a *API) refuse(w http.ResponseWriter, r *http.Request, x *requestState, p 
 		h["Retry-After"] = headerRetry
 	}
 	if !p.gateway && p.allow == "" {
-		a.send(w, r, x, p.status, &fixed{body: p.body})
+		a.send(w, r, x, p.status, &encoded{body: p.body})
 		return
 	}
 	switch {

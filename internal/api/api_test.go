@@ -88,7 +88,8 @@ func newWorldOn(t *testing.T, disk pebblestore.Options, change func(*api.Options
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, store: st, tokens: map[string]string{}, apps: map[string]liked.AppID{}, signers: map[string]oauth1{}, seen: make(chan exchange.Exchange, 2000)}
+	w := &world{t: t, store: st, tokens: map[string]string{}, apps: map[string]liked.AppID{}, signers: map[string]oauth1{},
+		seen: make(chan exchange.Exchange, 2000)}
 	w.auth, err = auth.New(auth.Options{
 		Store:   &apart{Store: st},
 		BaseURL: func(r *http.Request) string { return "http://" + r.Host },
@@ -186,7 +187,8 @@ func (w *world) do(line string) {
 		user(func(u *liked.User) { u.PinnedPost = liked.PostID(id(2)) })
 	case "profile": // profile USER: everything that a user can say of themselves
 		user(func(u *liked.User) {
-			u.Description, u.Location, u.URL, u.ProfileImageURL, u.Verified = "Likes what it reads", "Amsterdam", "https://example.com/", "https://example.com/a.png", true
+			u.Description, u.Location, u.Verified = "Likes what it reads", "Amsterdam", true
+			u.URL, u.ProfileImageURL = "https://example.com/", "https://example.com/a.png"
 		})
 	case "token": // token NAME USER SCOPE…
 		s, err := liked.ParseScope(strings.Join(word[3:], " "))

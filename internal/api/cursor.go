@@ -16,8 +16,8 @@ import (
 // however long ago it was made. It is bound to its list, and opens for no other.
 //
 // The sealing is deterministic (a synthetic IV as in RFC 5297, with HMAC-SHA-256 in both places): the tag is the MAC of
-// the list and the place, and the place is masked by the MAC of the tag. So nobody can make a token, or read from one
-// when somebody liked something.
+// the list and the place, and the place is masked by the MAC of the tag. So a client can neither make a token nor
+// read from one when a user liked a post.
 const (
 	tokenPrefix = "7140dib"
 	tokenDigits = 38 // of base 36, enough for tokenSize

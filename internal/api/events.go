@@ -94,11 +94,11 @@ func (q *likeQuery) viewKey() string {
 	return strings.Join(key, " ")
 }
 
-// write returns the likes that are public at this moment: everybody may see the post, and neither its author nor the
+// write returns the likes that are public at this moment: the post is public, and neither its author nor the
 // user who likes it is protected or hidden.
 func (v *likeView) write(ctx context.Context, likes []liked.LikeEvent) ([]event, error) {
 	posts := make([]liked.PostID, len(likes))
-	var people wishes[liked.UserID]
+	var people toInclude[liked.UserID]
 	for i, e := range likes {
 		posts[i] = e.Post
 		people.add(e.User, "id")
@@ -163,7 +163,7 @@ func (v *likeView) objects(
 	return objects, err
 }
 
-// publicUsers returns those of the users whom everybody may see.
+// publicUsers returns those of the users who are neither hidden nor protected.
 func (a *API) publicUsers(ctx context.Context, ids []liked.UserID) (map[liked.UserID]liked.User, error) {
 	found, err := a.Store.UsersByID(ctx, ids)
 	users := make(map[liked.UserID]liked.User, len(found))
@@ -175,10 +175,10 @@ func (a *API) publicUsers(ctx context.Context, ids []liked.UserID) (map[liked.Us
 	return users, err
 }
 
-// writeUnlikes returns the unlikes, but for those that concern somebody who is protected. Of hidden people and deleted
-// posts they are told: whoever keeps the like has to forget it.
+// writeUnlikes returns the unlikes, but for those of and by protected users. Those of hidden users and deleted posts are
+// among them: a reader that keeps the like has to forget it.
 func (a *API) writeUnlikes(ctx context.Context, unlikes []liked.LikeEvent) ([]event, error) {
-	var people wishes[liked.UserID]
+	var people toInclude[liked.UserID]
 	for _, e := range unlikes {
 		people.add(e.User, "id")
 		people.add(e.Author, "id")

@@ -29,7 +29,7 @@ type requestState struct {
 	used        int
 }
 
-// requestStates are those that are done. Nobody may look into one then: the header of the answer, which does, has been sent.
+// requestStates are those that are done. Nothing may read one then: the header of the answer, which does, has been sent.
 var requestStates = sync.Pool{New: func() any { return new(requestState) }}
 
 func newRequestState(rt *endpoint, r *http.Request) *requestState {
@@ -59,7 +59,7 @@ func (x *requestState) reply(w http.ResponseWriter, r *http.Request, status int,
 		x.set(h, "Content-Length", strconv.Itoa(len(text)))
 	}
 	w.WriteHeader(status)
-	w.Write(text) // if the client is gone there is nobody to tell
+	w.Write(text) // an error means that the client is gone
 }
 
 // headers are the headers that X sends, as the profile has them. The values are shared by all answers.

@@ -8,8 +8,8 @@ type likeState struct {
 }
 
 var (
-	likedTrue  = newFixed(document{Data: likeState{true}})
-	likedFalse = newFixed(document{Data: likeState{false}})
+	likedTrue  = newEncoded(document{Data: likeState{true}})
+	likedFalse = newEncoded(document{Data: likeState{false}})
 )
 
 // like makes the caller like a post. Liking it again is no error and changes nothing.

@@ -28,9 +28,9 @@ func (a *API) likedPosts(c *call) (any, error) {
 		if len(users) > 0 {
 			state = users[0].State
 		}
-		return document{Errors: partials{a.hiddenUser("id", c.path[0].value, state)}}, nil
+		return document{Errors: partialErrors{a.hiddenUser("id", c.path[0].value, state)}}, nil
 	case liked.KindOf(err) == liked.Forbidden:
-		return document{Errors: partials{a.notAuthorized("user", "id", c.path[0].value, "data")}}, nil
+		return document{Errors: partialErrors{a.notAuthorized("user", "id", c.path[0].value, "data")}}, nil
 	default:
 		return nil, err
 	}
@@ -65,7 +65,7 @@ func (a *API) likingUsers(c *call) (any, error) {
 		}
 		if p.Author != c.who.User {
 			return nil, a.forbidden.because("likes are private: only the author of a post sees who likes it; " +
-				"liked serves everybody with --no-private-likes")
+				"with --no-private-likes every caller does")
 		}
 	}
 	doc, err := a.usersDocument(c, in.wanted(), page.Items, nil)

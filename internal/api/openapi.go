@@ -316,7 +316,7 @@ func (d *description) answer(rt *endpoint) members {
 		return closed(properties, "data")
 	}
 	properties["includes"] = d.schemaOf(reflect.TypeFor[includes]())
-	properties["errors"] = d.schemaOf(reflect.TypeFor[partials]())
+	properties["errors"] = d.schemaOf(reflect.TypeFor[partialErrors]())
 	if _, ok := rt.param("pagination_token"); ok {
 		properties["meta"] = d.schemaOf(reflect.TypeFor[meta]())
 	}
@@ -332,7 +332,7 @@ func (d *description) schemaOf(t reflect.Type) members {
 		return ref("UserID")
 	case reflect.TypeFor[liked.WebhookID](), reflect.TypeFor[liked.SubscriptionID]():
 		return members{"type": "string", "pattern": hookPattern.String()}
-	case reflect.TypeFor[object](): // of partials
+	case reflect.TypeFor[object](): // of partialErrors
 		return ref("PartialProblem")
 	}
 	switch t.Kind() {

@@ -62,7 +62,7 @@ func (a *API) postsByID(c *call, v *postView, param string, values []string) (*d
 		return nil, err
 	}
 	var posts []liked.Post
-	var errs partials
+	var errs partialErrors
 	seen := make(map[liked.PostID]bool, len(ids))
 	for i, id := range ids {
 		switch f := found[i]; {
@@ -83,7 +83,7 @@ func (a *API) unseenPost(c *call, err error) (any, error) {
 	if kind := liked.KindOf(err); kind != liked.NotFound && kind != liked.Forbidden {
 		return nil, err
 	}
-	return document{Errors: partials{a.unseen(err, "id", c.path[0].value, "data")}}, nil
+	return document{Errors: partialErrors{a.unseen(err, "id", c.path[0].value, "data")}}, nil
 }
 
 func (a *API) createPost(c *call) (any, error) {
@@ -172,7 +172,7 @@ type deletion struct {
 	Deleted bool `json:"deleted"`
 }
 
-var deletedTrue = newFixed(document{Data: deletion{true}})
+var deletedTrue = newEncoded(document{Data: deletion{true}})
 
 // maxWeight is the length of the longest post. Most characters outside the Latin scripts count twice, and a link
 // counts as 23, however long it is.

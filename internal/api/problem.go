@@ -45,7 +45,7 @@ type catalogue struct {
 	locked          problem // 403: the account must be unlocked first
 	notPermitted    problem // 403: a business rule
 	hidden          problem // 403: the account is suspended or deactivated
-	notYourPost     problem // 403: deleting somebody else's post
+	notYourPost     problem // 403: the post to delete is by another user
 	duplicate       problem // 403: the author said the same just now
 	replyUnseen     problem // 403: an answer to a post that the author cannot see
 	postCannotFound problem // 400: a like of a post that is not there
@@ -79,7 +79,8 @@ func newCatalogue(f facts) *catalogue {
 		replyUnseen:     forbiddenAction("You attempted to reply to a Tweet that is deleted or not visible to you."),
 		postCannotFound: *f.invalid("", fault{Message: "This tweet cannot be found."}),
 		internal: plain(500, "title", "Internal Server Error",
-			"detail", "Something is broken. This is usually a temporary error, for example in a high load situation or if an endpoint is temporarily having issues. Check in the developer forums in case others are having similar issues, or try again later. ",
+			"detail", "Something is broken. This is usually a temporary error, for example in a high load situation or if an endpoint is "+
+				"temporarily having issues. Check in the developer forums in case others are having similar issues, or try again later. ",
 			"type", "about:blank", "status", 500),
 		unavailable: plain(503, "title", "Service Unavailable", "detail", "Service Unavailable", "type", "about:blank", "status", 503),
 		tooManyReaders: plain(429, "title", "ConnectionException",
@@ -161,7 +162,8 @@ func credentialName(k liked.Credential) string {
 // notEnrolled refuses an app that is not attached to a project. This body has no status.
 func (c *catalogue) notEnrolled(clientID string) *problem {
 	p := plain(403, "client_id", clientID,
-		"detail", "When authenticating requests to the Twitter API v2 endpoints, you must use keys and tokens from a Twitter developer App that is attached to a Project. You can create a project via the developer portal.",
+		"detail", "When authenticating requests to the Twitter API v2 endpoints, you must use keys and tokens from a Twitter developer App "+
+			"that is attached to a Project. You can create a project via the developer portal.",
 		"registration_url", "https://developer.twitter.com/en/docs/projects/overview", "title", "Client Forbidden",
 		"required_enrollment", "Appropriate Level of API Access", "reason", "client-not-enrolled",
 		"type", c.problems+"client-forbidden")

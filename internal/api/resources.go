@@ -10,10 +10,10 @@ import (
 
 // document is the envelope of an answer, with status 200: data, or the errors that stand in its place, or both.
 type document struct {
-	Data     any       `json:"data,omitempty"`
-	Includes *includes `json:"includes,omitempty"`
-	Errors   partials  `json:"errors,omitempty"`
-	Meta     any       `json:"meta,omitempty"`
+	Data     any           `json:"data,omitempty"`
+	Includes *includes     `json:"includes,omitempty"`
+	Errors   partialErrors `json:"errors,omitempty"`
+	Meta     any           `json:"meta,omitempty"`
 }
 
 // includes are the objects that the data refers to, each once, in order of first use.
@@ -95,7 +95,7 @@ func references(p *liked.Post) (refs []reference) {
 }
 
 // newPost returns the post with the default fields and those that are wanted. Fields for which there is no data are
-// left out, as X leaves out what is empty. No language was detected, which is "und" in BCP 47; everybody may reply.
+// left out, as X leaves out what is empty. No language was detected, which is "und" in BCP 47; every user may reply.
 func (w *wanted) newPost(p liked.Post) *postObject {
 	o := &postObject{ID: p.ID, Text: p.Text}
 	history, refs := &o.EditHistory, &o.ReferencedTweets
@@ -183,7 +183,7 @@ func timestamp(t time.Time) string {
 
 // postsDocument answers with the posts, and with what they refer to if the request expands it. What it includes is of
 // a later moment than the posts, and may be gone by then, which is an error in the answer like any other absence.
-func (a *API) postsDocument(c *call, w wanted, posts []liked.Post, errs partials) (*document, error) {
+func (a *API) postsDocument(c *call, w wanted, posts []liked.Post, errs partialErrors) (*document, error) {
 	doc := &document{Errors: errs}
 	if len(posts) == 0 {
 		return doc, nil
@@ -198,7 +198,7 @@ func (a *API) postsDocument(c *call, w wanted, posts []liked.Post, errs partials
 		return doc, nil
 	}
 
-	var refs wishes[liked.PostID]
+	var refs toInclude[liked.PostID]
 	for i := range posts {
 		if w.expands("edit_history_tweet_ids") {
 			refs.add(posts[i].ID, "edit_history_tweet_ids")
@@ -216,7 +216,7 @@ func (a *API) postsDocument(c *call, w wanted, posts []liked.Post, errs partials
 		return nil, err
 	}
 
-	var people wishes[liked.UserID]
+	var people toInclude[liked.UserID]
 	for i := range posts {
 		if w.expands("author_id") {
 			people.add(posts[i].Author, "author_id")
@@ -243,7 +243,7 @@ func (a *API) postsDocument(c *call, w wanted, posts []liked.Post, errs partials
 const authorsOfReferenced = "referenced_tweets.id.author_id"
 
 // usersDocument answers with the users, and with the posts that they refer to if the request expands them.
-func (a *API) usersDocument(c *call, w wanted, users []liked.User, errs partials) (*document, error) {
+func (a *API) usersDocument(c *call, w wanted, users []liked.User, errs partialErrors) (*document, error) {
 	doc := &document{Errors: errs}
 	if len(users) == 0 {
 		return doc, nil
@@ -253,7 +253,7 @@ func (a *API) usersDocument(c *call, w wanted, users []liked.User, errs partials
 		return nil, err
 	}
 	doc.Data = data
-	var refs wishes[liked.PostID]
+	var refs toInclude[liked.PostID]
 	for i, u := range users {
 		if newest := max(data[i].MostRecentTweet, data[i].MostRecentPost); newest != 0 && w.expands("most_recent_tweet_id") {
 			refs.add(newest, "most_recent_tweet_id")
@@ -270,13 +270,13 @@ func (a *API) usersDocument(c *call, w wanted, users []liked.User, errs partials
 	return doc, nil
 }
 
-// wishes are objects to include, each once, and the expansion that wanted it first.
-type wishes[ID comparable] struct {
+// toInclude are objects to include, each once, and the expansion that wanted it first.
+type toInclude[ID comparable] struct {
 	ids []ID
 	by  map[ID]string
 }
 
-func (l *wishes[ID]) add(id ID, expansion string) {
+func (l *toInclude[ID]) add(id ID, expansion string) {
 	if l.by == nil {
 		l.by = make(map[ID]string)
 	}
@@ -301,7 +301,7 @@ func (a *API) seePosts(c *call, ids []liked.PostID) (map[liked.PostID]store.Seen
 	return seen, nil
 }
 
-func (a *API) includePosts(w *wanted, doc *document, refs *wishes[liked.PostID], seen map[liked.PostID]store.Seen) {
+func (a *API) includePosts(w *wanted, doc *document, refs *toInclude[liked.PostID], seen map[liked.PostID]store.Seen) {
 	for _, id := range refs.ids {
 		s := seen[id]
 		if s.Err != nil {
@@ -320,7 +320,7 @@ func (a *API) includePosts(w *wanted, doc *document, refs *wishes[liked.PostID],
 	}
 }
 
-func (a *API) includeUsers(c *call, w *wanted, doc *document, people *wishes[liked.UserID]) error {
+func (a *API) includeUsers(c *call, w *wanted, doc *document, people *toInclude[liked.UserID]) error {
 	if len(people.ids) == 0 {
 		return nil
 	}
@@ -402,10 +402,10 @@ func single(doc *document, err error) (any, error) {
 	return doc, nil
 }
 
-// partials are errors about parts of an answer that is otherwise good.
-type partials []object
+// partialErrors are errors about parts of an answer that is otherwise good.
+type partialErrors []object
 
-func (p *partials) add(entries ...object) { *p = append(*p, entries...) }
+func (p *partialErrors) add(entries ...object) { *p = append(*p, entries...) }
 
 // missing is the partial error for a resource ("user" or "tweet") that does not exist.
 func (a *API) missing(resource, param, value string) object {
@@ -413,7 +413,7 @@ func (a *API) missing(resource, param, value string) object {
 		"resource_type", resource, "parameter", param, "resource_id", value, "type", a.problems + "resource-not-found"}
 }
 
-// hiddenUser is the partial error for a user who is not there, or not to be seen.
+// hiddenUser is the partial error for a user that does not exist or is hidden.
 func (a *API) hiddenUser(param, value string, state liked.AccountState) object {
 	if state != liked.Suspended {
 		return a.missing("user", param, value)

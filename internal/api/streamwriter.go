@@ -61,7 +61,7 @@ func (a *API) serveStream(rt *endpoint, w http.ResponseWriter, r *http.Request, 
 	}
 	switch {
 	case err == nil:
-		_ = o.close() // that failed if the reader left, and there is nobody to tell
+		_ = o.close() // an error means that the reader left
 	case errors.Is(err, errSlow):
 		x.Why = err.Error()
 		panic(http.ErrAbortHandler)
@@ -82,12 +82,12 @@ func (a *API) serveStream(rt *endpoint, w http.ResponseWriter, r *http.Request, 
 func (a *API) disconnect(o *streamWriter, kind, detail string) {
 	entry := object{"title", "operational-disconnect", "disconnect_type", kind,
 		"detail", detail, "type", a.problems + "operational-disconnect"}
-	text, err := encode(document{Errors: partials{entry}})
+	text, err := encode(document{Errors: partialErrors{entry}})
 	if err == nil {
 		err = o.write(append(text, "\r\n"...), nil)
 	}
 	if err == nil {
-		_ = o.close() // nobody is left to tell
+		_ = o.close() // an error means that the reader left
 	}
 }
 
@@ -215,7 +215,7 @@ func (o *streamWriter) write(text []byte, packed func() []byte) error {
 	return o.flush(text)
 }
 
-// flush sends bytes at once. Whoever stalls is too slow.
+// flush sends bytes at once. A reader that takes nothing for too long is too slow.
 func (o *streamWriter) flush(text []byte) error {
 	o.written = time.Now()
 	err := o.control.SetWriteDeadline(o.written.Add(o.stall))

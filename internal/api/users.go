@@ -57,10 +57,10 @@ func (a *API) usersByUsername(c *call, v *userView, param string, values []strin
 }
 
 // foundUsers answers with the users that the values of the parameter stand for, the zero User where there is none, in
-// the order of the request. Who is asked for twice is there once.
+// the order of the request. A user who is asked for twice is there once.
 func (a *API) foundUsers(c *call, view *userView, param string, values []string, user func(i int) liked.User) (*document, error) {
 	var users []liked.User
-	var errs partials
+	var errs partialErrors
 	seen := make(map[liked.UserID]bool, len(values))
 	for i, v := range values {
 		u := user(i)

@@ -199,7 +199,7 @@ func (a *API) v1Unseen(c *call, id liked.PostID, err error) error {
 	case liked.NotFound:
 		return v1(144, err.Error())
 	case liked.Forbidden:
-		// To somebody who is nobody, a protected author is hidden and one who blocks the caller is not.
+		// To a caller without a user, a protected author is hidden and one who blocks this caller is not.
 		if _, open := a.Store.Post(c.ctx, 0, id); open == nil {
 			return v1(136, err.Error())
 		}

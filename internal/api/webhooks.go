@@ -13,8 +13,10 @@ import (
 var hookPattern = &digits{1, 19}
 
 var (
-	webhookBody = &schema{properties: []property{{name: "url", typ: "string", required: true, example: "https://example.com/likes", value: "{{webhookUrl}}"}}, closed: never}
-	replayBody  = &schema{properties: []property{
+	webhookBody = &schema{properties: []property{
+		{name: "url", typ: "string", required: true, example: "https://example.com/likes", value: "{{webhookUrl}}"},
+	}, closed: never}
+	replayBody = &schema{properties: []property{
 		{name: "webhook_id", typ: "string", pattern: hookPattern, required: true, example: exampleWebhook, value: "{{webhookId}}"},
 		{name: "from_date", typ: "string", pattern: minutePattern, required: true, example: "202603011100", value: "{{hourAgo}}"},
 		{name: "to_date", typ: "string", pattern: minutePattern, required: true, example: "202603011200", value: "{{thisMinute}}"},
