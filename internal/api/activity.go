@@ -30,14 +30,14 @@ var (
 			{name: "direction", typ: "string", enum: words("inbound outbound")},
 			{name: "keyword", typ: "string"},
 			{name: "user_id", typ: "string", example: exampleUser, value: "{{userId}}"},
-		}, closed: always}},
+		}}},
 		{name: "tag", typ: "string", example: "friends"},
 		{name: "webhook_id", typ: "string", pattern: hookPattern, example: exampleWebhook, value: "{{webhookId}}"},
-	}, closed: always}
+	}}
 	resubscriptionBody = &schema{properties: []property{
 		{name: "tag", typ: "string", example: "friends"},
 		{name: "webhook_id", typ: "string", pattern: hookPattern, example: exampleWebhook, value: "{{webhookId}}"},
-	}, closed: always}
+	}}
 )
 
 // subscriptionObject is X's words for a subscription.

@@ -26,7 +26,20 @@ const (
 // uses words them.
 type schema struct {
 	properties []property
-	closed     func(facts) bool // whether a key that is not among the properties is refused
+	open       openness
+}
+
+// openness says whether a key that is not among the properties is ignored.
+type openness uint8
+
+const (
+	closedAlways openness = iota
+	closedLater           // it is refused from 2026 on
+	openAlways
+)
+
+func (s *schema) closed(f facts) bool {
+	return s.open == closedAlways || s.open == closedLater && f.closedLikeBody
 }
 
 type property struct {
@@ -97,7 +110,7 @@ var idPattern = &digits{1, 19}
 
 var likeBody = &schema{
 	properties: []property{{name: "tweet_id", typ: "string", pattern: idPattern, required: true, example: examplePost, value: "{{postId}}"}},
-	closed:     func(f facts) bool { return f.closedLikeBody },
+	open:       closedLater,
 }
 
 // readBody reads the body and holds it to the schema. A problem says what is wrong with it.

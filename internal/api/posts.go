@@ -19,7 +19,6 @@ var postBody = &schema{
 				{name: "exclude_reply_user_ids", typ: "array"},
 				{name: "auto_populate_reply_metadata", typ: "boolean"},
 			},
-			closed: always,
 		}},
 		{name: "quote_tweet_id", typ: "string", pattern: idPattern},
 		{name: "reply_settings", typ: "string", enum: []string{"following", "mentionedUsers", "subscribers", "verified"}},
@@ -36,10 +35,7 @@ var postBody = &schema{
 		{name: "paid_partnership", typ: "boolean", newer: true},
 		{name: "share_with_followers", typ: "boolean", newer: true},
 	},
-	closed: always,
 }
-
-func always(facts) bool { return true }
 
 func (a *API) post(c *call) (any, error) {
 	return single(a.postsByID(c, c.query.(*postView), "id", []string{c.path[0].value}))

@@ -15,16 +15,14 @@ var hookPattern = &digits{1, 19}
 var (
 	webhookBody = &schema{properties: []property{
 		{name: "url", typ: "string", required: true, example: "https://example.com/likes", value: "{{webhookUrl}}"},
-	}, closed: never}
+	}, open: openAlways}
 	replayBody = &schema{properties: []property{
 		{name: "webhook_id", typ: "string", pattern: hookPattern, required: true, example: exampleWebhook, value: "{{webhookId}}"},
 		{name: "from_date", typ: "string", pattern: minutePattern, required: true, example: "202603011100", value: "{{hourAgo}}"},
 		{name: "to_date", typ: "string", pattern: minutePattern, required: true, example: "202603011200", value: "{{thisMinute}}"},
-	}, closed: never}
+	}, open: openAlways}
 	minutePattern = &digits{12, 12}
 )
-
-func never(facts) bool { return false }
 
 // webhookObject is X's words for a webhook. The id is always there, the rest unless a request wants only some.
 type webhookObject struct {
