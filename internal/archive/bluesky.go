@@ -11,9 +11,9 @@ import (
 )
 
 // A like on Bluesky is a record of the lexicon app.bsky.feed.like: {"subject": {"uri", "cid"}, "createdAt"}. Tools write
-// them down as com.atproto.repo.listRecords answers, {"records": [{"uri", "cid", "value": {…}}], "cursor"}, as an array of
-// such records or of their values, as one of these a line, or as a file for each in a folder app.bsky.feed.like. The CAR
-// file that the service itself gives is not read.
+// them as com.atproto.repo.listRecords answers, {"records": [{"uri", "cid", "value": {…}}], "cursor"}, as an array of such
+// records or of their values, as one of these a line, or as a file for each in a folder app.bsky.feed.like. The CAR file
+// that the service gives is not read.
 //
 // The subject is named at://DID/app.bsky.feed.post/RKEY, where the key is mostly a timestamp (AT Protocol, TID).
 
@@ -31,7 +31,7 @@ type blueskyLike struct {
 	CreatedAt string `json:"createdAt"`
 }
 
-func (l *Likes) bluesky(file string, text []byte) error {
+func (l *Likes) bluesky(text []byte) error {
 	for d := json.NewDecoder(bytes.NewReader(text)); ; {
 		var raw json.RawMessage
 		if err := d.Decode(&raw); err == io.EOF {
@@ -39,13 +39,13 @@ func (l *Likes) bluesky(file string, text []byte) error {
 		} else if err != nil {
 			return err
 		}
-		if err := l.blueskyValue(file, raw, 0); err != nil {
+		if err := l.blueskyValue(raw, 0); err != nil {
 			return err
 		}
 	}
 }
 
-func (l *Likes) blueskyValue(file string, raw json.RawMessage, depth int) error {
+func (l *Likes) blueskyValue(raw json.RawMessage, depth int) error {
 	var list []json.RawMessage
 	if json.Unmarshal(raw, &list) != nil {
 		var r blueskyRecord
@@ -60,7 +60,7 @@ func (l *Likes) blueskyValue(file string, raw json.RawMessage, depth int) error 
 			if like.Subject == nil && len(l.items) == 0 && depth == 0 {
 				return liked.Errorf(liked.Invalid, "it starts with no record of a like")
 			}
-			l.blueskyLike(numbered(file, len(l.items)), like)
+			l.add(like.item())
 			return nil
 		}
 	}
@@ -68,49 +68,44 @@ func (l *Likes) blueskyValue(file string, raw json.RawMessage, depth int) error 
 		return liked.Errorf(liked.Invalid, "lists of lists of lists")
 	}
 	for _, r := range list {
-		if err := l.blueskyValue(file, r, depth+1); err != nil {
+		if err := l.blueskyValue(r, depth+1); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (l *Likes) blueskyLike(where string, like blueskyLike) {
-	if like.Subject == nil {
-		l.refuse(where, "it has no subject")
-		return
+func (l *blueskyLike) item() (it item, err error) {
+	if l.Subject == nil {
+		return it, liked.Errorf(liked.Invalid, "it has no subject")
 	}
-	at, err := time.Parse(time.RFC3339, like.CreatedAt)
+	at, err := time.Parse(time.RFC3339, l.CreatedAt)
 	if err != nil {
-		l.refuse(where, "createdAt %q is no time", like.CreatedAt)
-		return
+		return it, liked.Errorf(liked.Invalid, "createdAt %q is no time", l.CreatedAt)
 	}
-	rest, ok := strings.CutPrefix(like.Subject.URI, "at://")
+	rest, ok := strings.CutPrefix(l.Subject.URI, "at://")
 	segments := strings.Split(rest, "/")
 	if !ok || len(segments) != 3 || !strings.HasPrefix(segments[0], "did:") || segments[2] == "" || strings.ContainsRune(rest, 0) {
-		l.refuse(where, "%q is not the address of a post", like.Subject.URI)
-		return
+		return it, liked.Errorf(liked.Invalid, "%q is not the address of a post", l.Subject.URI)
 	}
 	did, collection, key := segments[0], segments[1], segments[2]
 	if collection != "app.bsky.feed.post" {
-		l.refuse(where, "it is a like of a record of %s, not of a post", collection)
-		return
+		return it, liked.Errorf(liked.Invalid, "it is a like of a record of %s, not of a post", collection)
 	}
-	post := liked.Post{
-		ID:        liked.PostID(ForeignID(like.Subject.URI)),
-		Text:      "https://bsky.app/profile/" + did + "/post/" + key,
-		CreatedAt: at.UTC(),
+	if it.seq, ok = seqOf(at, 0); !ok {
+		return it, liked.Errorf(liked.Invalid, "liked at %v, which cannot be", at)
 	}
+	profile := "https://bsky.app/profile/" + did
+	it.post = liked.Post{ID: liked.PostID(ForeignID(l.Subject.URI)), Text: profile + "/post/" + key, CreatedAt: at.UTC()}
 	if created, ok := tid(key); ok {
-		post.CreatedAt = created
+		it.post.CreatedAt = created
 	}
-	by := standIn("b", "https://bsky.app/profile/"+did, did)
-	post.Author = by.ID
-	l.items = append(l.items, item{where: where, post: post, by: by, at: at})
+	it.by = standIn("b", profile, did)
+	return it, nil
 }
 
-// tid reads the time in a timestamp identifier of the AT Protocol: 13 letters of base 32, of which 53 bits are
-// microseconds since 1970 and the last 10 a clock's number.
+// tid reads the time in a timestamp identifier of the AT Protocol: 13 letters of base 32, 53 bits of microseconds since 1970
+// and 10 of a clock's number.
 func tid(key string) (time.Time, bool) {
 	const letters = "234567abcdefghijklmnopqrstuvwxyz"
 	if len(key) != 13 {

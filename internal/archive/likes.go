@@ -18,8 +18,10 @@ import (
 type Likes struct {
 	Format Format
 	Owner  *liked.User // whose likes they are, if the archive has enough to make an account of; else nil
-	items  []item
-	newest bool // the newest like comes first
+	items  []item      // oldest first
+
+	file  string // that is being read
+	first int    // the number of items before it
 }
 
 // item is one like as a service writes it down.
@@ -27,11 +29,18 @@ type item struct {
 	where string
 	post  liked.Post
 	by    liked.User // stands in for the author
-	at    time.Time  // zero: not told
-	err   error      // why it is none
+	seq   liked.Seq  // zero: the time is not told
+	err   error      // why it is no like
 }
 
-// Len is the number of likes, those that cannot be read included.
+// add appends the next like of the file, or why it is none.
+func (l *Likes) add(it item, err error) {
+	it.where = l.file + " like " + strconv.Itoa(len(l.items)-l.first+1)
+	it.post.Author, it.err = it.by.ID, err
+	l.items = append(l.items, it)
+}
+
+// Len is the number of likes, with those that cannot be read.
 func (l *Likes) Len() int { return len(l.items) }
 
 // Item is one like as records, or why it is none. Where is its place for people to read.
@@ -41,61 +50,44 @@ type Item struct {
 	Err     error
 }
 
-// Items makes records of the likes, oldest first: each a post with a stand-in for its author, both for Import to add
-// only where they are missing, and the like. The same archive makes the same records.
+// Items makes records of the likes, oldest first: each a post with a stand-in for its author, which Import adds only where
+// they are missing, and the like. The same archive makes the same records.
 //
-// A service that does not tell when a like was made tells their order. Such a like gets the earliest time that fits: not
-// before its post, and not before the like that came before it.
+// Where a service does not tell the time of a like, it tells their order: the like gets the earliest time that is neither
+// before its post nor before the like that came before it.
 func (l *Likes) Items(user liked.UserID) iter.Seq[Item] {
 	return func(yield func(Item) bool) {
 		last := liked.Seq(1<<20 - 1) // the millisecond after 1970 began
-		for i := range l.items {
-			it := &l.items[i]
-			if l.newest {
-				it = &l.items[len(l.items)-1-i]
-			}
-			if it.err != nil {
-				if !yield(Item{Where: it.where, Err: it.err}) {
-					return
+		for _, it := range l.items {
+			made := Item{Where: it.where, Err: it.err}
+			if it.err == nil {
+				seq := it.seq
+				if seq == 0 {
+					created, _ := seqOf(it.post.CreatedAt, 0)
+					seq = max(created, last+1)
+					last = seq
 				}
-				continue
-			}
-			seq, known := seqOf(it.at, 0)
-			switch {
-			case it.at.IsZero():
-				created, _ := seqOf(it.post.CreatedAt, 0)
-				seq = max(created, last+1)
-				last = seq
-			case !known:
-				if !yield(Item{Where: it.where, Err: liked.Errorf(liked.Invalid, "liked at %v, which cannot be", it.at)}) {
-					return
+				made.Records = []store.Record{
+					{Post: &store.Post{Post: it.post, By: &it.by}},
+					{Like: &store.Like{User: user, Post: it.post.ID, Seq: seq}},
 				}
-				continue
 			}
-			post, by := it.post, it.by
-			if !yield(Item{Where: it.where, Records: []store.Record{
-				{Post: &store.Post{Post: post, By: &by}},
-				{Like: &store.Like{User: user, Post: post.ID, Seq: seq}},
-			}}) {
+			if !yield(made) {
 				return
 			}
 		}
 	}
 }
 
-func (l *Likes) refuse(where, format string, args ...any) {
-	l.items = append(l.items, item{where: where, err: liked.Errorf(liked.Invalid, format, args...)})
-}
-
-// ForeignID is the identifier here of what has an address elsewhere: the first 63 bits of the SHA-256 of the address
-// with the highest one set. X's own identifiers stay below that until 2045.
+// ForeignID is the identifier here of what has an address elsewhere: the first 63 bits of the SHA-256 of the address, with
+// the highest set. X's identifiers stay below that until 2045.
 func ForeignID(address string) int64 {
 	sum := sha256.Sum256([]byte(address))
 	return int64(binary.BigEndian.Uint64(sum[:])>>1 | 1<<62)
 }
 
-// standIn is an account for an author of whom an archive tells no more than where to find them. Its username is the
-// letter of the service and the identifier in base 32.
+// standIn is an account for an author of whom an archive tells only the address. Its username is the letter of the service
+// and the identifier in base 32.
 func standIn(service, address, name string) liked.User {
 	id := ForeignID(address)
 	var b [8]byte
@@ -116,5 +108,3 @@ func shorten(s string, characters int) string {
 	}
 	return string([]rune(s)[:characters-1]) + "…"
 }
-
-func numbered(file string, i int) string { return file + " like " + strconv.Itoa(i+1) }

@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/url"
 	"strconv"
@@ -10,44 +11,38 @@ import (
 	"liked"
 )
 
-// Mastodon's archive (Preferences, Import and export, Request your archive) is made by its BackupService: likes.json is
-// an ActivityPub OrderedCollection (Activity Streams 2.0, section 5) whose orderedItems are the addresses of the posts,
-// and nothing else; actor.json is the person. Older releases give a tar.gz, newer ones a zip. Likes stand oldest first,
-// by their post or by themselves, depending on the release.
+// Mastodon's archive (Preferences, Import and export, Request your archive) is made by its BackupService: likes.json is an
+// ActivityPub OrderedCollection (Activity Streams 2.0, section 5) whose orderedItems are the addresses of the posts alone;
+// actor.json is the person. Older releases give a tar.gz, newer ones a zip. Likes stand oldest first, by their post or by
+// themselves, depending on the release.
 
-func (l *Likes) mastodon(file string, text []byte) error {
+func (l *Likes) mastodon(text []byte) error {
 	var collection struct {
 		Items []json.RawMessage `json:"orderedItems"`
 	}
 	if err := json.Unmarshal(text, &collection); err != nil {
 		return err
 	}
-	for i, raw := range collection.Items {
-		where := numbered(file, i)
+	for _, raw := range collection.Items {
 		var address string
 		if json.Unmarshal(raw, &address) != nil {
 			var object struct{ ID string } // an item may be the object instead of its id
 			_ = json.Unmarshal(raw, &object)
 			address = object.ID
 		}
-		post, by, err := mastodonPost(address)
-		if err != nil {
-			l.refuse(where, "%v", err)
-			continue
-		}
-		l.items = append(l.items, item{where: where, post: post, by: by})
+		l.add(mastodonPost(address))
 	}
 	return nil
 }
 
-// mastodonPost makes a post of its address, https://HOST/users/NAME/statuses/ID on Mastodon. Other servers have other
-// addresses, which tell no more than the host.
-func mastodonPost(address string) (post liked.Post, by liked.User, err error) {
+// mastodonPost makes a like of a post's address, https://HOST/users/NAME/statuses/ID on Mastodon. The addresses of other
+// servers tell no more than the host.
+func mastodonPost(address string) (item, error) {
 	u, err := url.Parse(address)
 	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || strings.ContainsRune(address, 0) {
-		return post, by, liked.Errorf(liked.Invalid, "%q is not the address of a post", address)
+		return item{}, liked.Errorf(liked.Invalid, "%q is not the address of a post", address)
 	}
-	post = liked.Post{ID: liked.PostID(ForeignID(address)), Text: address, CreatedAt: time.Unix(0, 0).UTC()}
+	post := liked.Post{ID: liked.PostID(ForeignID(address)), Text: address, CreatedAt: time.Unix(0, 0).UTC()}
 	author, name := u.Scheme+"://"+u.Host, u.Host
 	segments := strings.Split(strings.TrimPrefix(u.Path, "/"), "/")
 	if len(segments) == 4 && segments[0] == "users" && segments[2] == "statuses" {
@@ -59,9 +54,7 @@ func mastodonPost(address string) (post liked.Post, by liked.User, err error) {
 			post.CreatedAt = time.UnixMilli(ms).UTC()
 		}
 	}
-	by = standIn("m", author, name)
-	post.Author = by.ID
-	return post, by, nil
+	return item{post: post, by: standIn("m", author, name)}, nil
 }
 
 func (l *Likes) mastodonActor(text []byte) error {
@@ -75,12 +68,9 @@ func (l *Likes) mastodonActor(text []byte) error {
 		return err
 	}
 	if actor.ID == "" || !liked.ValidUsername(actor.Username) {
-		return nil // Mastodon allows longer names: somebody must say who it is
+		return nil // Mastodon allows longer names: the operator must say who it is
 	}
-	if actor.Name == "" {
-		actor.Name = actor.Username
-	}
-	l.Owner = &liked.User{ID: liked.UserID(ForeignID(actor.ID)), Username: actor.Username, Name: shorten(actor.Name, 50),
-		CreatedAt: actor.Published.UTC(), URL: actor.ID}
+	l.Owner = &liked.User{ID: liked.UserID(ForeignID(actor.ID)), Username: actor.Username, CreatedAt: actor.Published.UTC(),
+		Name: shorten(cmp.Or(actor.Name, actor.Username), 50), URL: actor.ID}
 	return nil
 }

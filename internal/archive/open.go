@@ -5,6 +5,7 @@ import (
 	"archive/zip"
 	"bufio"
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"encoding/json"
 	"errors"
@@ -14,6 +15,7 @@ import (
 	"path"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"liked"
@@ -29,49 +31,71 @@ const (
 	Bluesky  Format = "bluesky"  // records of app.bsky.feed.like as JSON
 )
 
-// maxArchive bounds what is read of an archive, in bytes. Likes are far below; an archive that unpacks to more is not
-// one of these.
+// maxArchive bounds what is read of an archive, in bytes. Likes are far below.
 const maxArchive = 1 << 30
 
-// member is a file, of an archive or alone.
+// members are the files of interest, of an archive or one alone.
+type members struct {
+	files []member
+	size  int64
+}
+
 type member struct {
 	name string
 	text []byte
 }
 
+// add reads a file.
+func (m *members) add(name string, r io.Reader) error {
+	room := maxArchive - m.size
+	text, err := io.ReadAll(io.LimitReader(r, room+1))
+	if err == nil && int64(len(text)) > room {
+		err = fmt.Errorf("more than %d bytes", maxArchive)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	m.size += int64(len(text))
+	m.files = append(m.files, member{name, text})
+	return nil
+}
+
 // Open reads the likes in a file of another service: the archive that the service gives (zip or tar.gz), or the file of
-// likes in it. The format is told by the content. What is in Records is not read: Likes.Format says so.
+// likes in it. The content tells the format. Of a file of Records it reads nothing: Likes.Format says so.
 func Open(file string) (*Likes, error) {
 	f, err := os.Open(file)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
+	likes, err := open(f, path.Base(file))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	return likes, nil
+}
+
+func open(f *os.File, name string) (*Likes, error) {
 	head := bufio.NewReaderSize(f, 4096)
 	start, err := head.Peek(4096)
 	if err != nil && err != io.EOF {
-		return nil, fmt.Errorf("%s: %w", file, err)
+		return nil, err
 	}
-	var members []member
+	var m members
 	switch {
 	case bytes.HasPrefix(start, []byte("PK\x03\x04")):
-		members, err = unzip(f)
+		err = m.unzip(f)
 	case bytes.HasPrefix(start, []byte{0x1f, 0x8b}):
-		members, err = untar(head)
+		err = m.untar(head)
 	case isRecords(start):
 		return &Likes{Format: Records}, nil
 	default:
-		var text []byte
-		text, err = readAll(head, maxArchive)
-		members = []member{{path.Base(file), text}}
+		err = m.add(name, head)
 	}
-	if err == nil {
-		var likes *Likes
-		if likes, err = read(members); err == nil {
-			return likes, nil
-		}
+	if err != nil {
+		return nil, err
 	}
-	return nil, fmt.Errorf("%s: %w", file, err)
+	return read(m.files)
 }
 
 // isRecords looks at the type of the first record. An empty file is one without records.
@@ -89,102 +113,78 @@ var recordStart = regexp.MustCompile(`^\{.*"type"\s*:\s*"(user|post|block|follow
 // wanted are the files of an archive that are of interest.
 var wanted = regexp.MustCompile(`(^|/)(like(-part\d+)?\.js|account\.js|likes\.json|actor\.json|app\.bsky\.feed\.like/[^/]+\.json)$`)
 
-func unzip(f *os.File) (members []member, err error) {
+func (m *members) unzip(f *os.File) error {
 	info, err := f.Stat()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	z, err := zip.NewReader(f, info.Size())
 	if err != nil {
-		return nil, err
+		return err
 	}
-	room := int64(maxArchive)
 	for _, entry := range z.File {
 		if !wanted.MatchString(entry.Name) {
 			continue
 		}
 		r, err := entry.Open()
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", entry.Name, err)
+			return fmt.Errorf("%s: %w", entry.Name, err)
 		}
-		text, err := readAll(r, room)
-		if err := errors.Join(err, r.Close()); err != nil {
-			return nil, fmt.Errorf("%s: %w", entry.Name, err)
+		if err := errors.Join(m.add(entry.Name, r), r.Close()); err != nil {
+			return err
 		}
-		room -= int64(len(text))
-		members = append(members, member{entry.Name, text})
 	}
-	return members, nil
+	return nil
 }
 
 // untar reads a tar.gz, or one JSON file that was compressed.
-func untar(r io.Reader) (members []member, err error) {
+func (m *members) untar(r io.Reader) error {
 	unzipped, err := gzip.NewReader(r)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	head := bufio.NewReader(unzipped)
 	if start, _ := head.Peek(1); len(start) == 1 && (start[0] == '{' || start[0] == '[' || start[0] == 'w') {
 		if magic, _ := head.Peek(262); len(magic) < 262 || string(magic[257:]) != "ustar" {
-			text, err := readAll(head, maxArchive)
-			return []member{{"", text}}, err
+			return m.add("the file in it", head)
 		}
 	}
-	room := int64(maxArchive)
 	for t := tar.NewReader(head); ; {
 		h, err := t.Next()
 		if err == io.EOF {
-			return members, nil
+			return nil
 		}
 		if err != nil {
-			return nil, err
+			return err
 		}
-		if h.Typeflag != tar.TypeReg || !wanted.MatchString(h.Name) {
-			continue
+		if h.Typeflag == tar.TypeReg && wanted.MatchString(h.Name) {
+			if err := m.add(h.Name, t); err != nil {
+				return err
+			}
 		}
-		text, err := readAll(t, room)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", h.Name, err)
-		}
-		room -= int64(len(text))
-		members = append(members, member{h.Name, text})
 	}
-}
-
-func readAll(r io.Reader, limit int64) ([]byte, error) {
-	text, err := io.ReadAll(io.LimitReader(r, limit+1))
-	if err == nil && int64(len(text)) > limit {
-		err = fmt.Errorf("more than %d bytes", limit)
-	}
-	return text, err
 }
 
 // read tells the format by what the files look like.
-func read(members []member) (*Likes, error) {
-	slices.SortFunc(members, func(a, b member) int {
-		if d := partOf(a.name) - partOf(b.name); d != 0 {
-			return d
-		}
-		return strings.Compare(a.name, b.name)
+func read(files []member) (*Likes, error) {
+	slices.SortFunc(files, func(a, b member) int {
+		return cmp.Or(partOf(a.name)-partOf(b.name), strings.Compare(a.name, b.name))
 	})
 	likes := new(Likes)
-	for _, m := range members {
+	for _, m := range files {
 		text := bytes.TrimSpace(bytes.TrimPrefix(m.text, []byte("\ufeff")))
-		base := path.Base(m.name)
-		var format Format
+		likes.file, likes.first = path.Base(m.name), len(likes.items)
+		format := likes.Format
 		var err error
 		switch {
-		case base == "actor.json":
+		case likes.file == "actor.json":
 			err = likes.mastodonActor(text)
-			format = likes.Format
 		case ytd.Match(text):
-			format, err = X, likes.x(base, text)
+			format, err = X, likes.x(text)
 		case isCollection(text):
-			format, err = Mastodon, likes.mastodon(base, text)
+			format, err = Mastodon, likes.mastodon(text)
 		case len(text) > 0:
-			format, err = Bluesky, likes.bluesky(base, text)
-		default:
-			continue
+			format, err = Bluesky, likes.bluesky(text)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", m.name, err)
@@ -194,8 +194,11 @@ func read(members []member) (*Likes, error) {
 		}
 		likes.Format = format
 	}
-	if likes.Format == "" {
+	switch likes.Format {
+	case "":
 		return nil, liked.Errorf(liked.Invalid, "no likes in there: neither records, nor data/like.js, likes.json or app.bsky.feed.like")
+	case X:
+		slices.Reverse(likes.items)
 	}
 	return likes, nil
 }
@@ -205,9 +208,7 @@ var part = regexp.MustCompile(`^like-part(\d{1,6})\.js$`)
 // partOf is the number in like-part1.js.
 func partOf(name string) (n int) {
 	if m := part.FindStringSubmatch(path.Base(name)); m != nil {
-		for _, c := range m[1] {
-			n = n*10 + int(c-'0')
-		}
+		n, _ = strconv.Atoi(m[1])
 	}
 	return n
 }

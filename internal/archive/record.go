@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"io"
 	"strconv"
 	"time"
 
@@ -14,7 +13,7 @@ import (
 	"liked/internal/store"
 )
 
-// Record is what stands on a line.
+// Record is what a line holds.
 type Record = store.Record
 
 // MaxLine is the length of the longest line that is read, in bytes.
@@ -37,7 +36,8 @@ func (t *stamp) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// The records, as JSON. Members that are missing are zero, but for those that need is told of.
+// line is a record as JSON. record returns what it says, or an error if a member is missing that has no default.
+type line interface{ record() (store.Record, error) }
 
 type userLine struct {
 	Type            string             `json:"type,omitempty"`
@@ -93,15 +93,15 @@ func Append(dst []byte, r store.Record) ([]byte, error) {
 		return appendJSON(dst, u)
 	case r.Post != nil:
 		p := r.Post
-		line := postLine{Type: "post", ID: p.ID, Author: p.Author, Deleted: p.Deleted, Text: p.Text, RepostOf: p.RepostOf,
+		l := postLine{Type: "post", ID: p.ID, Author: p.Author, Deleted: p.Deleted, Text: p.Text, RepostOf: p.RepostOf,
 			InReplyTo: p.InReplyTo, Quotes: p.Quotes, Thread: p.Conversation, Answered: p.InReplyToUser}
 		if !p.Deleted {
-			line.CreatedAt = (*stamp)(&p.CreatedAt)
+			l.CreatedAt = (*stamp)(&p.CreatedAt)
 		}
 		if p.By != nil {
-			line.By = lineOf(p.By)
+			l.By = lineOf(p.By)
 		}
-		return appendJSON(dst, line)
+		return appendJSON(dst, l)
 	case r.Block != nil:
 		return appendJSON(dst, relationLine{"block", r.Block.From, r.Block.To})
 	case r.Follow != nil:
@@ -136,7 +136,7 @@ func appendJSON(dst []byte, v any) ([]byte, error) {
 	return b.Bytes(), err
 }
 
-// A line of a like as Append writes it. Likes are most of any file, so that this form has a reader of its own.
+// A line of a like as Append writes it. Most lines of any file are likes, so this form has a reader of its own.
 const (
 	likeStart = `{"type":"like","user_id":"`
 	likePost  = `","post_id":"`
@@ -144,67 +144,46 @@ const (
 	likeN     = `,"n":`
 )
 
-// Parse reads a line. Whether what it says can be is for the store to judge; what it does not say, and what is no member
-// of its type, is an error.
-func Parse(line []byte) (store.Record, error) {
-	if r, ok := parseLike(line); ok {
+// Parse reads a line. A member that is missing and has no default, or is none of its type, is an error; whether the store
+// can hold what the line says is for the store to judge.
+func Parse(text []byte) (store.Record, error) {
+	if r, ok := parseLike(text); ok {
 		return r, nil
 	}
 	var kind struct {
 		Type string `json:"type"`
 	}
-	if err := json.Unmarshal(line, &kind); err != nil {
+	if err := json.Unmarshal(text, &kind); err != nil {
 		return store.Record{}, &liked.Error{Kind: liked.Invalid, Msg: "the line is no JSON object", Err: err}
 	}
+	var l line
 	switch kind.Type {
 	case "user":
-		var l userLine
-		if err := decode(line, &l); err != nil {
-			return store.Record{}, err
-		}
-		u, err := l.user()
-		return store.Record{User: u}, err
+		l = new(userLine)
 	case "post":
-		var l postLine
-		if err := decode(line, &l); err != nil {
-			return store.Record{}, err
-		}
-		p, err := l.post()
-		return store.Record{Post: p}, err
+		l = new(postLine)
 	case "block", "follow":
-		var l relationLine
-		if err := decode(line, &l); err != nil {
-			return store.Record{}, err
-		}
-		if kind.Type == "block" {
-			return store.Record{Block: &store.Pair{From: l.From, To: l.To}}, nil
-		}
-		return store.Record{Follow: &store.Pair{From: l.From, To: l.To}}, nil
+		l = new(relationLine)
 	case "like":
-		var l likeLine
-		if err := decode(line, &l); err != nil {
-			return store.Record{}, err
-		}
-		like, err := l.like()
-		return store.Record{Like: like}, err
+		l = new(likeLine)
+	default:
+		return store.Record{}, liked.Errorf(liked.Invalid, "type %q is not one of [user post block follow like]", kind.Type)
 	}
-	return store.Record{}, liked.Errorf(liked.Invalid, "type %q is not one of [user post block follow like]", kind.Type)
-}
-
-func decode(line []byte, into any) error {
-	d := json.NewDecoder(bytes.NewReader(line))
+	d := json.NewDecoder(bytes.NewReader(text))
 	d.DisallowUnknownFields()
-	if err := d.Decode(into); err != nil {
-		return &liked.Error{Kind: liked.Invalid, Msg: "the record cannot be read", Err: err}
+	if err := d.Decode(l); err != nil {
+		return store.Record{}, &liked.Error{Kind: liked.Invalid, Msg: "the record cannot be read", Err: err}
 	}
-	if _, err := d.Token(); err != io.EOF {
-		return liked.Errorf(liked.Invalid, "something follows the record")
-	}
-	return nil
+	return l.record()
 }
 
 func missing(what, member string) error {
 	return liked.Errorf(liked.Invalid, "the %s has no %s", what, member)
+}
+
+func (l *userLine) record() (store.Record, error) {
+	u, err := l.user()
+	return store.Record{User: u}, err
 }
 
 func (l *userLine) user() (*liked.User, error) {
@@ -216,36 +195,41 @@ func (l *userLine) user() (*liked.User, error) {
 		ProfileImageURL: l.ProfileImageURL, PinnedPost: l.PinnedPost}, nil
 }
 
-func (l *postLine) post() (*store.Post, error) {
+func (l *postLine) record() (r store.Record, err error) {
 	p := &store.Post{Post: liked.Post{ID: l.ID, Author: l.Author, Text: l.Text, RepostOf: l.RepostOf, InReplyTo: l.InReplyTo,
 		Quotes: l.Quotes, Conversation: l.Thread, InReplyToUser: l.Answered}, Deleted: l.Deleted}
 	switch {
 	case l.Deleted && (l.CreatedAt != nil || l.By != nil || l.Text != "" || l.InReplyTo|l.Quotes|l.Thread != 0 || l.Answered != 0):
-		return nil, liked.Errorf(liked.Invalid, "a deleted post has nothing but id, author_id and repost_of")
+		return r, liked.Errorf(liked.Invalid, "a deleted post has nothing but id, author_id and repost_of")
 	case l.Deleted:
-		return p, nil
 	case l.CreatedAt == nil:
-		return nil, missing("post", "created_at")
+		return r, missing("post", "created_at")
+	default:
+		p.CreatedAt = time.Time(*l.CreatedAt)
 	}
-	p.CreatedAt = time.Time(*l.CreatedAt)
 	if l.By != nil {
-		var err error
-		if p.By, err = l.By.user(); err != nil {
-			return nil, err
-		}
+		p.By, err = l.By.user()
 	}
-	return p, nil
+	return store.Record{Post: p}, err
 }
 
-func (l *likeLine) like() (*store.Like, error) {
+func (l *relationLine) record() (store.Record, error) {
+	pair := &store.Pair{From: l.From, To: l.To}
+	if l.Type == "block" {
+		return store.Record{Block: pair}, nil
+	}
+	return store.Record{Follow: pair}, nil
+}
+
+func (l *likeLine) record() (r store.Record, err error) {
 	if l.At == nil {
-		return nil, missing("like", "at")
+		return r, missing("like", "at")
 	}
 	seq, ok := seqOf(time.Time(*l.At), l.N)
 	if !ok {
-		return nil, liked.Errorf(liked.Invalid, "a like lies after 1970 and before 2248, and n is less than %d", 1<<20)
+		return r, liked.Errorf(liked.Invalid, "a like lies after 1970 and before 2248, and n is less than %d", 1<<20)
 	}
-	return &store.Like{User: l.User, Post: l.Post, Seq: seq}, nil
+	return store.Record{Like: &store.Like{User: l.User, Post: l.Post, Seq: seq}}, nil
 }
 
 // seqOf is the position of like number n of a millisecond.
@@ -258,41 +242,35 @@ func seqOf(at time.Time, n uint64) (liked.Seq, bool) {
 }
 
 // parseLike reads what Append writes for a like, and nothing else.
-func parseLike(line []byte) (store.Record, bool) {
-	rest, ok := bytes.CutPrefix(line, []byte(likeStart))
-	if !ok {
-		return store.Record{}, false
-	}
-	user, rest, ok1 := digits(rest)
-	rest, ok2 := bytes.CutPrefix(rest, []byte(likePost))
-	post, rest, ok3 := digits(rest)
-	rest, ok4 := bytes.CutPrefix(rest, []byte(likeAt))
-	if !ok1 || !ok2 || !ok3 || !ok4 || len(rest) < len(timeFormat)+2 {
-		return store.Record{}, false
+func parseLike(text []byte) (r store.Record, ok bool) {
+	user, rest, ok1 := number(text, likeStart)
+	post, rest, ok2 := number(rest, likePost)
+	rest, ok3 := bytes.CutPrefix(rest, []byte(likeAt))
+	if !ok1 || !ok2 || !ok3 || len(rest) < len(timeFormat)+2 || rest[len(timeFormat)] != '"' {
+		return r, false
 	}
 	at, err := time.Parse(timeFormat, string(rest[:len(timeFormat)]))
-	if err != nil || rest[len(timeFormat)] != '"' {
-		return store.Record{}, false
+	if err != nil {
+		return r, false
 	}
 	rest = rest[len(timeFormat)+1:]
-	var n uint64
-	if after, ok := bytes.CutPrefix(rest, []byte(likeN)); ok {
-		if n, rest, ok = digits(after); !ok || after[0] == '0' {
-			return store.Record{}, false
-		}
+	n, after, ok := number(rest, likeN)
+	if ok && n > 0 {
+		rest = after
 	}
 	seq, ok := seqOf(at, n)
-	if !ok || len(rest) != 1 || rest[0] != '}' {
-		return store.Record{}, false
+	if !ok || string(rest) != "}" {
+		return r, false
 	}
 	return store.Record{Like: &store.Like{User: liked.UserID(user), Post: liked.PostID(post), Seq: seq}}, true
 }
 
-// digits takes 1 to 19 digits, a number below 2^63, off the text.
-func digits(text []byte) (n uint64, rest []byte, ok bool) {
+// number takes the prefix, and behind it 1 to 19 digits that are a number below 2^63, off the text.
+func number(text []byte, prefix string) (n uint64, rest []byte, ok bool) {
+	rest, ok = bytes.CutPrefix(text, []byte(prefix))
 	i := 0
-	for ; i < len(text) && i < 19 && text[i] >= '0' && text[i] <= '9'; i++ {
-		n = n*10 + uint64(text[i]-'0')
+	for ; i < len(rest) && i < 19 && rest[i] >= '0' && rest[i] <= '9'; i++ {
+		n = n*10 + uint64(rest[i]-'0')
 	}
-	return n, text[i:], i > 0 && n <= 1<<63-1
+	return n, rest[i:], ok && i > 0 && n <= 1<<63-1
 }

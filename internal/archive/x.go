@@ -2,6 +2,7 @@ package archive
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"regexp"
 	"time"
@@ -9,56 +10,51 @@ import (
 	"liked"
 )
 
-// X's archive ("Your X data", Settings, Download an archive of your data) holds files of JavaScript, each of which sets
-// one part of one kind of data to a JSON array. README.txt in the archive describes the members:
+// X's archive ("Your X data", Settings, Download an archive of your data) holds files of JavaScript, each of which sets a
+// part of one kind of data to a JSON array. README.txt in the archive describes the members:
 //
 //	data/like.js, data/like-part1.js, …  window.YTD.like.part0 = [{"like": {"tweetId", "fullText", "expandedUrl"}}, …]
 //	data/account.js                      window.YTD.account.part0 = [{"account": {"username", "accountId", "createdAt", …}}]
 //
-// A like tells neither its time nor who wrote the post; fullText is missing where the post was gone. Likes stand newest
+// A like tells neither its time nor the author of the post; fullText is missing where the post was gone. Likes stand newest
 // first.
 var ytd = regexp.MustCompile(`^window\.YTD\.(like|account)\.part\d+\s*=\s*`)
 
-func (l *Likes) x(file string, text []byte) error {
-	start := ytd.FindSubmatchIndex(text)
-	array := bytes.TrimRight(text[start[1]:], "; \t\r\n")
-	if string(text[start[2]:start[3]]) == "account" {
+func (l *Likes) x(text []byte) error {
+	start := ytd.FindSubmatch(text)
+	array := bytes.TrimRight(text[len(start[0]):], "; \t\r\n")
+	if string(start[1]) == "account" {
 		return l.xAccount(array)
 	}
-	l.newest = true
 	var likes []struct {
 		Like json.RawMessage `json:"like"`
 	}
 	if err := json.Unmarshal(array, &likes); err != nil {
 		return err
 	}
-	for i, entry := range likes {
-		where := numbered(file, i)
-		var like struct {
-			TweetID  string `json:"tweetId"`
-			FullText string `json:"fullText"`
-		}
-		if err := json.Unmarshal(entry.Like, &like); err != nil {
-			l.refuse(where, "it is no like: %v", err)
-			continue
-		}
-		id, err := liked.ParseID[liked.PostID](like.TweetID)
-		if err != nil || id == 0 {
-			l.refuse(where, "tweetId %q: an id is 1 to 19 decimal digits", like.TweetID)
-			continue
-		}
-		post := liked.Post{ID: id, Text: like.FullText, CreatedAt: xTime(id)}
-		if post.Text == "" {
-			post.Text = "https://x.com/i/web/status/" + id.String()
-		}
-		by := standIn("x", "https://x.com/", "Unknown author on X")
-		post.Author = by.ID
-		l.items = append(l.items, item{where: where, post: post, by: by})
+	for _, entry := range likes {
+		l.add(xLike(entry.Like))
 	}
 	return nil
 }
 
-// xTime is the time in an identifier of X. Those from before November 2010 hold none: they are older than any that do.
+func xLike(text []byte) (item, error) {
+	var like struct {
+		TweetID  string `json:"tweetId"`
+		FullText string `json:"fullText"`
+	}
+	if err := json.Unmarshal(text, &like); err != nil {
+		return item{}, liked.Errorf(liked.Invalid, "it is no like: %v", err)
+	}
+	id, err := liked.ParseID[liked.PostID](like.TweetID)
+	if err != nil || id == 0 {
+		return item{}, liked.Errorf(liked.Invalid, "tweetId %q: an id is 1 to 19 decimal digits", like.TweetID)
+	}
+	post := liked.Post{ID: id, Text: cmp.Or(like.FullText, "https://x.com/i/web/status/"+id.String()), CreatedAt: xTime(id)}
+	return item{post: post, by: standIn("x", "https://x.com/", "Unknown author on X")}, nil
+}
+
+// xTime is the time in an identifier of X. Those from before November 2010 hold none.
 func xTime(id liked.PostID) time.Time {
 	const epoch, firstWithTime = 1288834974657, 29_700_859_248
 	if id < firstWithTime {
@@ -67,7 +63,7 @@ func xTime(id liked.PostID) time.Time {
 	return time.UnixMilli(int64(id)>>22 + epoch).UTC()
 }
 
-// xAccount takes who made the archive. Only what is public of an account is looked at.
+// xAccount takes what is public of the account whose archive it is.
 func (l *Likes) xAccount(array []byte) error {
 	var accounts []struct {
 		Account struct {
@@ -88,9 +84,6 @@ func (l *Likes) xAccount(array []byte) error {
 	if err != nil {
 		return err
 	}
-	if a.Name == "" {
-		a.Name = a.Username
-	}
-	l.Owner = &liked.User{ID: id, Username: a.Username, Name: shorten(a.Name, 50), CreatedAt: a.CreatedAt.UTC()}
+	l.Owner = &liked.User{ID: id, Username: a.Username, Name: shorten(cmp.Or(a.Name, a.Username), 50), CreatedAt: a.CreatedAt.UTC()}
 	return nil
 }
