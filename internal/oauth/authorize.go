@@ -59,11 +59,7 @@ func (c *Call) readAuthorization(query string) (a authorization, err error) {
 	a.app = app.App
 	switch {
 	case notFound(err):
-		hint := ""
-		if _, err := c.Store.AppByAPIKey(c.Context, clientID); err == nil {
-			hint = ": it is an app's API key, which is for OAuth 1.0a"
-		}
-		return wrong(clientID, "no app has this client_id%s", hint)
+		return wrong(clientID, "no app has this client_id%s", c.apiKeyHint(clientID))
 	case err != nil:
 		return a, err
 	}

@@ -29,7 +29,7 @@ func TestAuthorizeFaults(t *testing.T) {
 	}{
 		{"no client", []string{"client_id", ""}, "client_id is missing", false},
 		{"unknown client", []string{"client_id", "nobody"}, "no app has this client_id", false},
-		{"API key", []string{"client_id", "\x00key"}, "it is an app&#39;s API key", false},
+		{"API key", []string{"client_id", "\x00key"}, "it is an API key", false},
 		{"no redirect", []string{"redirect_uri", ""}, "redirect_uri is missing", true},
 		{"no code", []string{"response_type", "token"}, "response_type is not", true},
 		{"no state", []string{"state", ""}, "state is missing", true},
