@@ -39,7 +39,7 @@ var allowed = map[string]struct{ ours, outside string }{
 	"internal/api":               {". internal/exchange internal/store internal/likelog internal/webhook", ""},
 	"internal/server": {`. internal/exchange internal/store internal/store/pebblestore internal/backup
 		internal/admin internal/auth internal/oauth internal/portal internal/explorer internal/home internal/api internal/fastpath internal/seed
-		internal/web internal/postman internal/webhook`, "github.com/prometheus/client_golang"},
+		internal/web internal/postman internal/likelog internal/webhook`, "github.com/prometheus/client_golang"},
 	"internal/bench":    {"", "github.com/HdrHistogram/hdrhistogram-go github.com/cockroachdb/pebble/v2 golang.org/x/sys"},
 	"cmd/liked":         {". internal/server internal/admin internal/seed internal/archive internal/backup internal/bench", "github.com/alecthomas/kong github.com/schollz/progressbar/v3 golang.org/x/term"},
 	"internal/livetest": {"internal/bench internal/server", ""},

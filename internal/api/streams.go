@@ -1,6 +1,8 @@
 package api
 
 import (
+	"context"
+	"fmt"
 	"sync"
 	"time"
 
@@ -12,7 +14,6 @@ import (
 
 const (
 	attempts   = 50 // to connect to one partition of a stream, in 15 minutes
-	maxReaders = 1  // connections of an app to one partition of a stream
 	replayable = 24 * time.Hour
 )
 
@@ -59,17 +60,20 @@ type streams struct {
 	end    sync.Once
 
 	mu    sync.Mutex
-	slots map[slot]int
-	open  int
+	slots map[slot]context.CancelCauseFunc // ends the stream
+	stop  context.CancelFunc               // of what keeps the leases of slots; nil while there are none
 	feeds map[feedKey]*feed
 }
 
-// slot is what an app may have maxReaders of.
+// slot is what an app may have one connection to.
 type slot struct {
 	app       liked.AppID
 	stream    string
 	partition int
 }
+
+// lease is the slot's name among those of all servers.
+func (s slot) lease() string { return fmt.Sprintf("stream/%v/%s/%d", s.app, s.stream, s.partition) }
 
 // feedKey tells feeds apart that write different events.
 type feedKey struct {
@@ -79,7 +83,7 @@ type feedKey struct {
 }
 
 func (s *streams) init() {
-	s.ending, s.slots, s.feeds = make(chan struct{}), make(map[slot]int), make(map[feedKey]*feed)
+	s.ending, s.slots, s.feeds = make(chan struct{}), make(map[slot]context.CancelCauseFunc), make(map[feedKey]*feed)
 }
 
 // EndStreams tells the readers of all streams that the server stops, and refuses new ones. It does not wait.
@@ -89,27 +93,92 @@ func (a *API) EndStreams() { a.streams.end.Do(func() { close(a.streams.ending) }
 func (a *API) OpenStreams() int {
 	a.streams.mu.Lock()
 	defer a.streams.mu.Unlock()
-	return a.streams.open
+	return len(a.streams.slots)
 }
 
-// acquire takes a slot, if there is one: release must follow.
-func (s *streams) acquire(at slot) bool {
+// slotLease is how long a slot stays with this server that does not renew it.
+const slotLease = 15 * time.Second
+
+// acquire takes a slot on all servers, if it is free: release must follow. The context ends with the request, and when the
+// slot is lost.
+func (a *API) acquire(ctx context.Context, at slot) (context.Context, error) {
+	s := &a.streams
+	taken := a.tooManyReaders.because("the app has a connection to this partition of the stream already")
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.slots[at] >= maxReaders {
-		return false
+	if s.slots[at] != nil {
+		s.mu.Unlock()
+		return nil, taken
 	}
-	s.slots[at]++
-	s.open++
-	return true
+	ctx, s.slots[at] = context.WithCancelCause(ctx)
+	if s.stop == nil {
+		var renewing context.Context
+		renewing, s.stop = context.WithCancel(context.Background())
+		go a.renew(renewing)
+	}
+	s.mu.Unlock()
+	held, err := a.Store.Hold(ctx, []string{at.lease()}, slotLease)
+	if err == nil && !held[0] {
+		err = taken
+	}
+	if err != nil {
+		s.forget(at)
+		return nil, err
+	}
+	return ctx, nil
 }
 
-func (s *streams) release(at slot) {
+func (s *streams) forget(at slot) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.open--
-	if s.slots[at]--; s.slots[at] == 0 {
+	if end := s.slots[at]; end != nil {
+		end(nil)
 		delete(s.slots, at)
+	}
+	if len(s.slots) == 0 && s.stop != nil {
+		s.stop()
+		s.stop = nil
+	}
+}
+
+func (a *API) release(at slot) {
+	ctx, cancel := context.WithTimeout(context.Background(), slotLease)
+	defer cancel()
+	_ = a.Store.Release(ctx, []string{at.lease()}) // else it ends by itself
+	a.streams.forget(at)
+}
+
+// renew holds the slots that are taken, in one call for all, until ctx ends. It ends the streams whose slots it has lost,
+// or may lose before it hears of it.
+func (a *API) renew(ctx context.Context) {
+	tick := time.NewTicker(slotLease / 3)
+	defer tick.Stop()
+	for last := time.Now(); ; {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+		var slots []slot
+		var names []string
+		a.streams.mu.Lock()
+		for at := range a.streams.slots {
+			slots, names = append(slots, at), append(names, at.lease())
+		}
+		a.streams.mu.Unlock()
+		asked := time.Now()
+		asking, cancel := context.WithTimeout(ctx, slotLease/5)
+		held, err := a.Store.Hold(asking, names, slotLease)
+		cancel()
+		if err == nil {
+			last = asked
+		}
+		a.streams.mu.Lock()
+		for i, at := range slots {
+			if end := a.streams.slots[at]; end != nil && (err == nil && !held[i] || time.Since(last) > slotLease/2) {
+				end(errLost)
+			}
+		}
+		a.streams.mu.Unlock()
 	}
 }
 
@@ -143,6 +212,7 @@ func (s *streams) closeFeed(key feedKey, f *feed) {
 // stream is one reader's: what there is to read, from where on.
 type stream struct {
 	source
+	ctx   context.Context
 	from  liked.Positions
 	feed  *feed           // nil if the stream ends
 	until liked.Positions // where it ends
@@ -162,16 +232,17 @@ func (a *API) openStream(c *call, span *spanQuery, key feedKey, from source) (*s
 		return nil, a.invalid("", faults...)
 	}
 	at := slot{c.who.App, key.name, key.partition}
-	if !a.streams.acquire(at) {
-		return nil, a.tooManyReaders.because("the app has a connection to this partition of the stream already")
+	ctx, err := a.acquire(c.ctx, at)
+	if err != nil {
+		return nil, err
 	}
 	from.log = a.Log
 	now, err := a.Store.LogEnds(c.ctx)
 	if err != nil {
-		a.streams.release(at)
+		a.release(at)
 		return nil, err
 	}
-	s := &stream{source: from, from: now, until: now}
+	s := &stream{source: from, ctx: ctx, from: now, until: now}
 	for _, p := range from.logs {
 		if !begin.IsZero() {
 			s.from[p] = min(now[p], liked.SeqAt(begin)-1)
@@ -181,13 +252,13 @@ func (a *API) openStream(c *call, span *spanQuery, key feedKey, from source) (*s
 		}
 	}
 	if !end.IsZero() {
-		s.leave = func() { a.streams.release(at) }
+		s.leave = func() { a.release(at) }
 		return s, nil
 	}
 	s.feed = a.streams.openFeed(key, from, now)
 	s.leave = func() {
 		a.streams.closeFeed(key, s.feed)
-		a.streams.release(at)
+		a.release(at)
 	}
 	return s, nil
 }

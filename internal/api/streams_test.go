@@ -1054,3 +1054,48 @@ func disconnected(kind, detail string) string {
 	return `{"errors":[{"title":"operational-disconnect","disconnect_type":"` + kind + `","detail":"` + detail +
 		`","type":"https://api.twitter.com/2/problems/operational-disconnect"}]}`
 }
+
+// slotStore settles which server has a slot instead of the store, and keeps which were released.
+type slotStore struct {
+	store.Store
+	elsewhere *atomic.Bool
+	released  chan string
+}
+
+func (s slotStore) Hold(_ context.Context, names []string, _ time.Duration) ([]bool, error) {
+	return slices.Repeat([]bool{!s.elsewhere.Load()}, len(names)), nil
+}
+
+func (s slotStore) Release(_ context.Context, names []string) error {
+	for _, name := range names {
+		s.released <- name
+	}
+	return nil
+}
+
+// A connection of the app through another server is one, too; when its reader leaves, it is free at once.
+func TestStreamOfAnotherServer(t *testing.T) {
+	t.Parallel()
+	var elsewhere atomic.Bool
+	released := make(chan string, 10)
+	w := streamWorld(t, func(o *api.Options) { o.Store = slotStore{o.Store, &elsewhere, released} })
+	elsewhere.Store(true)
+	if resp, _ := w.connect("machine", compliance); resp.StatusCode != 429 || w.api.OpenStreams() != 0 {
+		t.Errorf("got %d, and %d streams are open", resp.StatusCode, w.api.OpenStreams())
+	}
+	elsewhere.Store(false)
+	resp, leave := w.connect("machine", compliance)
+	if resp.StatusCode != 200 {
+		t.Fatalf("got %d", resp.StatusCode)
+	}
+	leave()
+	want := fmt.Sprintf("stream/%v/compliance/0", w.apps["machine"])
+	select {
+	case got := <-released:
+		if got != want {
+			t.Errorf("%s is released, want %s", got, want)
+		}
+	case <-time.After(patience):
+		t.Fatal("the slot of a reader who left is not released")
+	}
+}

@@ -21,6 +21,7 @@ var (
 	errEnding = errors.New("the server stops")
 	errSlow   = errors.New("the reader is too slow")
 	errLeft   = errors.New("the reader left")
+	errLost   = errors.New("another server may hold the app's connection by now")
 )
 
 // serveStream writes a stream until it ends, its reader leaves or the server stops. Before each event the caller is held
@@ -57,7 +58,10 @@ func (a *API) serveStream(rt *endpoint, w http.ResponseWriter, r *http.Request, 
 
 	err := o.open()
 	if err == nil {
-		err = s.run(r.Context(), o)
+		err = s.run(s.ctx, o)
+	}
+	if context.Cause(s.ctx) == errLost {
+		err = errLost
 	}
 	switch {
 	case err == nil:
@@ -66,7 +70,7 @@ func (a *API) serveStream(rt *endpoint, w http.ResponseWriter, r *http.Request, 
 		x.Why = err.Error()
 		panic(http.ErrAbortHandler)
 	case errors.Is(err, errLeft), r.Context().Err() != nil:
-	case errors.Is(err, errEnding):
+	case errors.Is(err, errEnding), err == errLost:
 		x.Why = err.Error()
 		a.disconnect(o, "UpstreamOperationalDisconnect", "This stream has been disconnected upstream for operational reasons.")
 	case a.problemOf(err).status < 500:

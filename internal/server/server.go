@@ -33,6 +33,7 @@ import (
 	"liked/internal/explorer"
 	"liked/internal/fastpath"
 	"liked/internal/home"
+	"liked/internal/likelog"
 	"liked/internal/oauth"
 	"liked/internal/portal"
 	"liked/internal/seed"
@@ -123,14 +124,15 @@ func New(c Config) (_ *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
-	s.hooks, err = webhook.New(webhook.Options{Store: s.store, Secret: s.auth.APISecret,
+	log := likelog.New(s.store)
+	s.hooks, err = webhook.New(webhook.Options{Store: s.store, Log: log, Secret: s.auth.APISecret,
 		Render: api.Activity(s.store, s.profile, s.privateLikes), Now: s.Now, Logger: s.Logger, Anywhere: s.PrivateWebhooks, Count: observer.hook})
 	if err != nil {
 		return nil, fmt.Errorf("load webhooks: %w", err)
 	}
 	observeHooks(registry, s.hooks)
 	observeStore(registry, s.store)
-	x, err := api.New(api.Options{Hooks: s.hooks, PageKey: [32]byte(pageKey), PrivateLikes: s.privateLikes, Store: countedStore{s.store, observer}, Auth: s.auth, Limits: s.limits,
+	x, err := api.New(api.Options{Hooks: s.hooks, Log: log, PageKey: [32]byte(pageKey), PrivateLikes: s.privateLikes, Store: countedStore{s.store, observer}, Auth: s.auth, Limits: s.limits,
 		Profile: s.profile, Now: s.Now, Explain: s.Explain, Observe: observer.observe})
 	if err != nil {
 		return nil, err

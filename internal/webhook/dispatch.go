@@ -34,9 +34,12 @@ func (h *Hooks) Run(ctx context.Context) {
 		case <-tick.C:
 			h.save(ctx, false)
 			h.mu.Lock()
-			changed := h.generation != h.Store.Generation(store.Webhooks)
+			due := h.generation != h.Store.Generation(store.Webhooks) || time.Since(h.held) >= h.Lease/3
+			if time.Since(h.held) > h.Lease*4/5 { // of its own clock, which may be slower than that of the store
+				h.drop(func(*hook) bool { return true })
+			}
 			h.mu.Unlock()
-			if changed {
+			if due {
 				h.reload(ctx)
 			}
 		case <-minute.C:
@@ -45,23 +48,45 @@ func (h *Hooks) Run(ctx context.Context) {
 	}
 	h.mu.Lock()
 	h.running = nil
+	var names []string
+	for id := range h.hooks {
+		names = append(names, lease(id))
+	}
 	h.mu.Unlock()
 	h.lanes.Wait()
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastCall)
 	defer cancel()
 	h.save(last, true)
+	_ = h.Store.Release(last, names) // else they end by themselves
 	h.transport.CloseIdleConnections()
 }
 
-// reload takes over which webhooks there are, and how they are, from the store, if they are delivered to. Where it fails
-// Run tries again, for the generation is not the one that was read.
+// lease is the name of what only one server may do at a time.
+func lease(id liked.WebhookID) string { return "webhook/" + id.String() }
+
+// drop ends the delivery to the webhooks for which gone is true, and the dispatchers if it was to the last. h.mu must be held.
+func (h *Hooks) drop(gone func(*hook) bool) {
+	for id, k := range h.hooks {
+		if gone(k) {
+			delete(h.hooks, id)
+			k.stop()
+		}
+	}
+	if len(h.hooks) == 0 && h.stop != nil {
+		h.stop()
+		h.stop = nil
+	}
+}
+
+// reload takes over from the store which webhooks there are, and how they are, and delivers to those that no other server
+// does. Where it fails Run tries again.
 func (h *Hooks) reload(ctx context.Context) {
 	h.reloading.Lock() // what is read later is taken over later
 	defer h.reloading.Unlock()
 	h.mu.Lock()
-	running, dispatching := h.running, h.stop != nil
+	running := h.running != nil
 	h.mu.Unlock()
-	if running == nil {
+	if !running {
 		return
 	}
 	generation := h.Store.Generation(store.Webhooks)
@@ -69,15 +94,21 @@ func (h *Hooks) reload(ctx context.Context) {
 	if err != nil {
 		return
 	}
-	var ends liked.Positions
-	if !dispatching && len(all) > 0 {
-		if ends, err = h.Store.LogEnds(ctx); err != nil {
-			return
-		}
+	names := make([]string, len(all))
+	for i, w := range all {
+		names[i] = lease(w.ID)
+	}
+	asked := time.Now()
+	held, err := h.Store.Hold(ctx, names, h.Lease)
+	if err != nil {
+		return
 	}
 	there := make(map[liked.WebhookID]bool, len(all))
 	var added []*hook
-	for _, w := range all {
+	for i, w := range all {
+		if !held[i] {
+			continue
+		}
 		h.mu.Lock()
 		k := h.hooks[w.ID]
 		if k != nil && k.Webhook != w {
@@ -98,30 +129,27 @@ func (h *Hooks) reload(ctx context.Context) {
 		}
 		there[w.ID] = true
 	}
+	var ends liked.Positions
+	if len(added) > 0 {
+		if ends, err = h.Store.LogEnds(ctx); err != nil {
+			return
+		}
+	}
 
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.running == nil {
 		return
 	}
-	for id, k := range h.hooks {
-		if !there[id] {
-			delete(h.hooks, id)
-			k.stop()
-		}
-	}
-	switch {
-	case !dispatching && len(added) > 0:
+	h.generation, h.held = generation, asked
+	h.drop(func(k *hook) bool { return !there[k.id] })
+	if h.stop == nil && len(added) > 0 {
 		h.startDispatchers(begin(ends, added))
-	case dispatching && len(there) == 0:
-		h.stop()
-		h.stop = nil
 	}
 	for _, k := range added {
 		h.hooks[k.id] = k
 		k.start(h.running)
 	}
-	h.generation = generation
 }
 
 // begin returns where dispatchers begin: at the ends of the log, but for webhooks that were saved within a time of each

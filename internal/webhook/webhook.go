@@ -56,6 +56,7 @@ type Pace struct {
 	Challenge time.Duration // between challenges: 1 h
 	Patience  time.Duration // with an endpoint that answers no challenges: 28 h, then it is invalid
 	Letters   int           // that are kept for one webhook: 10,000
+	Lease     time.Duration // for which this server alone delivers to a webhook, before it asks again: 15 s
 }
 
 func (p *Pace) fill() {
@@ -66,6 +67,7 @@ func (p *Pace) fill() {
 	p.Challenge = or(p.Challenge, time.Hour)
 	p.Patience = or(p.Patience, 28*time.Hour)
 	p.Letters = or(p.Letters, 10_000)
+	p.Lease = or(p.Lease, 15*time.Second)
 }
 
 func or[T int | time.Duration](value, preset T) T {
@@ -122,6 +124,7 @@ type Hooks struct {
 	running    context.Context           // nil outside of Run
 	hooks      map[liked.WebhookID]*hook // to which this process delivers
 	generation uint64                    // of the store when hooks was read
+	held       time.Time                 // when the leases of all of them were asked for
 	dispatched liked.Positions           // up to which all lanes were told, while there are dispatchers
 	stop       context.CancelFunc        // ends the dispatchers; nil while there are none
 	lanes      sync.WaitGroup            // and everything else that Run waits for

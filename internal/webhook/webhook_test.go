@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -711,5 +712,52 @@ func TestMemoryIsBounded(t *testing.T) {
 		if want := min(n+1, webhook.MaxRemembered/2); got < want || got > webhook.MaxRemembered {
 			t.Errorf("of %d users %d are remembered", n, got)
 		}
+	}
+}
+
+// leased settles who delivers instead of the store.
+type leased struct {
+	store.Store
+	elsewhere, broken *atomic.Bool
+}
+
+func (s leased) Hold(ctx context.Context, names []string, ttl time.Duration) ([]bool, error) {
+	if s.broken.Load() {
+		return nil, errors.New("out of touch")
+	}
+	held, err := s.Store.Hold(ctx, names, ttl)
+	for i := range held {
+		held[i] = held[i] && !s.elsewhere.Load()
+	}
+	return held, err
+}
+
+// A server delivers to the webhooks that it holds, and no longer to those that another one holds or may hold. Who takes
+// over goes on where the last one stopped.
+func TestLeases(t *testing.T) {
+	t.Parallel()
+	pace := quick
+	pace.Lease = time.Second
+	w, r := newWorld(t, pace), newReceiver(t)
+	w.stop()
+	var elsewhere, broken atomic.Bool
+	w.store = leased{w.store, &elsewhere, &broken}
+	w.run(pace)
+	w.hook(r.URL)
+	n := w.like(1, 1)
+	w.until("likes", func() bool { return len(r.got()) == n })
+	post := liked.PostID(2)
+	for _, away := range []*atomic.Bool{&elsewhere, &broken} {
+		away.Store(true)
+		w.until("the end", func() bool { return w.hooks.Summary().Valid == 0 })
+		before := len(r.got())
+		n += w.like(post, post)
+		time.Sleep(100 * time.Millisecond) // longer than a look at the log; nothing must come
+		if got := len(r.got()); got != before {
+			t.Errorf("got %d likes through a server that does not hold the webhook", got-before)
+		}
+		away.Store(false)
+		w.until("likes that waited", func() bool { return len(inOrder(t, r.got())) == n })
+		post++
 	}
 }
