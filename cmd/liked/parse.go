@@ -33,7 +33,7 @@ type grammar struct {
 	} `cmd:"" help:"Users, and what stands between them."`
 	Post struct {
 		Add    postAddCmd    `cmd:"" help:"Add a post."`
-		Show   postShowCmd   `cmd:"" help:"Show a post as anybody sees it."`
+		Show   postShowCmd   `cmd:"" help:"Show a post as a caller without a user sees it."`
 		Delete postDeleteCmd `cmd:"" help:"Delete a post for good."`
 	} `cmd:"" help:"Posts."`
 	App struct {

@@ -150,7 +150,7 @@ type devCmd struct {
 	Serving
 }
 
-// seed picks the seed: a world whose tokens everybody can know must neither be reachable nor last.
+// seed picks the seed: tokens that are known must neither work for other machines nor last.
 func (c *devCmd) seed() uint64 {
 	switch {
 	case c.Seed != nil:

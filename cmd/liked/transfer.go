@@ -260,7 +260,7 @@ type progress struct {
 	verb  string
 	count bool // of likes, not of bytes
 	bar   *progressbar.ProgressBar
-	total int64 // -1: nobody knows
+	total int64 // -1: unknown
 	n     int64
 	told  time.Time
 }

@@ -47,7 +47,7 @@ type NewUser struct {
 	Username  string       `json:"username"`             // 1 to 15 of A-Z a-z 0-9 _
 	Name      string       `json:"name,omitempty"`       // empty: the username
 	CreatedAt *time.Time   `json:"created_at,omitempty"` // nil: now
-	Password  *string      `json:"password,omitempty"`   // nil: none, and nobody can sign in
+	Password  *string      `json:"password,omitempty"`   // nil: none, and the user cannot sign in
 	UserFields
 }
 

@@ -35,7 +35,7 @@ type Options struct {
 	Logger *slog.Logger // one line a request, and the cause of every 500
 }
 
-// Handler answers the endpoints under /admin/. It lets everybody in: see Guard.
+// Handler answers the endpoints under /admin/. It asks for no token: see Guard.
 type Handler struct {
 	Options
 	likes likeWatch
@@ -174,7 +174,7 @@ func refuse(err error) (status int, body Failure) {
 	case liked.Unavailable:
 		status = http.StatusServiceUnavailable
 	default:
-		// Whoever reads this is the operator, who would look into the log next.
+		// The operator reads this, and would look into the log next.
 		status = http.StatusInternalServerError
 	}
 	return status, Failure{err.Error()}

@@ -19,7 +19,7 @@ type BackupWish struct {
 const maxHave = 67 << 20
 
 // backup answers with the files of the store as package backup sends them. It does not write them itself: they go to
-// whoever asks, on whatever machine, and the server needs no place but its own directory.
+// the client, on whatever machine, and the server needs no place but its own directory.
 func (h *Handler) backup(r *http.Request) (any, error) {
 	if h.Backup == nil {
 		return nil, liked.Errorf(liked.Invalid, "the store has no files of its own; back up the database with its own tools")

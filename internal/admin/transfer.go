@@ -17,7 +17,7 @@ import (
 )
 
 // stream is an answer that is written as it arises. If it fails before anything is written, that is answered like any
-// other failure; later the connection is cut, so that nobody takes a part for the whole.
+// other failure; later the connection is cut, so that no client takes a part for the whole.
 type stream struct {
 	contentType string
 	write       func(w io.Writer) error
@@ -29,12 +29,12 @@ type streamed struct {
 	begun bool
 }
 
-// patience is how long somebody who reads a stream may stand still. The store keeps a moment for them.
-const patience = 5 * time.Minute
+// stallTimeout is how long a client may read nothing of a stream. The store keeps a snapshot for it.
+const stallTimeout = 5 * time.Minute
 
 func (s *streamed) Write(b []byte) (int, error) {
 	s.begun = true
-	_ = http.NewResponseController(s.w).SetWriteDeadline(time.Now().Add(patience)) // in process there is nobody to wait for
+	_ = http.NewResponseController(s.w).SetWriteDeadline(time.Now().Add(stallTimeout)) // in process there is no deadline
 	return s.w.Write(b)
 }
 

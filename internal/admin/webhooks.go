@@ -78,7 +78,7 @@ func (h *Handler) webhookOf(ctx context.Context, id liked.WebhookID) (Webhook, e
 	return w, err
 }
 
-// hookError gives a failed challenge a kind, which it has not outside: whoever asked cannot have what they ask for now.
+// hookError gives a failed challenge a kind, which it has not outside: the request cannot be granted now.
 func hookError(err error) error {
 	if refused, ok := errors.AsType[*webhook.ChallengeError](err); ok {
 		return liked.Errorf(liked.Invalid, "the endpoint failed its challenge: %s", refused.Why)

@@ -1,11 +1,11 @@
 // Package backup is what a backup looks like, in a directory and on its way there. [Send] writes the files of a store
-// to somebody who names what they have; [Into] makes or renews the directory with it; [Open] reads it back.
+// to a receiver that names what it has; [Into] makes or renews the directory with it; [Open] reads it back.
 //
 // The directory has two entries that count. files/ holds each file of the store under the SHA-256 of its content.
 // backup.json says which of them are the store, and ends with a checksum of itself. It is written last and replaced in
 // one step, after all that it names is on the disk; what it no longer names is removed after that. So whenever a backup
 // is cut short, the directory holds the one before it, or, without backup.json, none. The third entry, lock, is what
-// whoever writes to the directory has locked.
+// a process that writes to the directory has locked.
 package backup
 
 import (

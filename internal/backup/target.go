@@ -14,7 +14,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// Target is a directory that a backup is about to be in. Nobody else can have it until Receive or Abandon is called, of
+// Target is a directory that a backup is about to be in. No other backup can go there until Receive or Abandon is called, of
 // which one must be.
 type Target struct {
 	dir    string
@@ -114,7 +114,7 @@ func (t *Target) Have() []string {
 func (t *Target) Abandon() {
 	if t.before == nil {
 		_ = os.Remove(filepath.Join(t.dir, filesDir)) // unless something is in it
-		// That of a backup stays: whoever has just opened it must not lock a file that is no longer there.
+		// That of a backup stays: a process that has just opened it must not lock a file that is no longer there.
 		_ = os.Remove(filepath.Join(t.dir, lockFile))
 	}
 	if t.made {
@@ -131,7 +131,7 @@ type Received struct {
 	NewBytes int64
 }
 
-// Receive reads what Send wrote for somebody with what Have returns, and makes it the backup in the directory. It calls
+// Receive reads what Send wrote for a receiver that has what Have returns, and makes it the backup in the directory. It calls
 // start with the size of all, and progress with how much of that it has, received or not. After an error the directory is
 // as it was, with the backup that it had. Either way it lets go of the directory.
 func (t *Target) Receive(ctx context.Context, from io.Reader, start func(bytes int64), progress func(n int)) (got Received, err error) {
@@ -229,7 +229,7 @@ func (t *Target) write(ctx context.Context, f File, path string, from io.Reader,
 // commit makes the manifest the backup.
 func (t *Target) commit(m *Manifest) error {
 	files := filepath.Join(t.dir, filesDir)
-	for _, f := range m.Files { // somebody may have removed one
+	for _, f := range m.Files { // another program may have removed one
 		if info, err := os.Stat(filepath.Join(files, f.SHA256)); err != nil || info.Size() != f.Size {
 			return fmt.Errorf("%s is not what it was a moment ago (%v): what else writes to the directory?", f.SHA256, err)
 		}

@@ -47,7 +47,7 @@ type Config struct {
 	// Profile is the year whose X the API answers as, "2024" or "2026". Empty means "2024".
 	Profile string
 
-	// PrivateLikes keeps who liked a post for its author, and what somebody liked for them, as X has done since June
+	// PrivateLikes keeps who liked a post for its author, and what a user liked for that user, as X has done since June
 	// 2024. Nil does as the profile does: 2026 keeps them private, 2024 does not.
 	PrivateLikes *bool
 
@@ -59,7 +59,7 @@ type Config struct {
 	NoDailyLimits bool
 
 	// NoHomePage leaves / to X's own answer, which is a 404. Otherwise who asks for HTML gets a page with the numbers of the
-	// server and posts that everybody may see.
+	// server and public posts.
 	NoHomePage bool
 
 	// Explain tells clients why they were refused, in a header and on pages. For development only.
@@ -68,7 +68,7 @@ type Config struct {
 	// TokenLifetime is that of the OAuth 2.0 access tokens that apps are given. Zero means X's own, 2 h.
 	TokenLifetime time.Duration
 
-	// AutoConsent is the username of somebody who consents to whatever any app asks for, unasked. For tests only.
+	// AutoConsent is the username of a user who consents to whatever any app asks for, unasked. For tests only.
 	AutoConsent string
 
 	// PrivateWebhooks lets webhooks have http URLs with ports, and lead to loopback and private addresses, which lets who
@@ -265,7 +265,7 @@ func Loopback(addr string) bool {
 // it signed. The public URL, where one is set, is the only answer. Otherwise the request itself is believed, which is
 // harmless: who can make a client sign another URL has no need to send it here.
 //
-// A proxy in front changes scheme and host, and says what they were in X-Forwarded-Proto and X-Forwarded-Host. Anybody
+// A proxy in front changes scheme and host, and says what they were in X-Forwarded-Proto and X-Forwarded-Host. Any client
 // can write these headers, so that they count only on a connection that comes straight from a trusted proxy; and since
 // a proxy may append to what its client sent, only the last word of each counts.
 func (s *settings) baseURL(peer string, isTLS bool, host string, forwardedProto, forwardedHost []string) string {

@@ -47,7 +47,7 @@ func (s *Server) explorerStart(ctx context.Context) (p web.Explorer, err error) 
 	return p, nil
 }
 
-// openWorld reports whether the tokens of the seed data are no secret to anybody who can use them: a known seed
+// openWorld reports whether the tokens of the seed data are known to all who can use them: a known seed
 // made them, only this machine can connect, and the end of the server is theirs.
 func (s *Server) openWorld() bool {
 	return s.Seed != nil && s.Seed.Seed != 0 && s.Data == "" && s.publicURL == "" && Loopback(s.apiL.Addr().String())

@@ -52,7 +52,7 @@ func readJSON(path string, into any) error {
 	return nil
 }
 
-// WriteSecret writes v as JSON to a file that nobody but its owner can read. A reader sees the old file or the new one,
+// WriteSecret writes v as JSON to a file that only its owner can read. A reader sees the old file or the new one,
 // never a part.
 func WriteSecret(path string, v any) (err error) {
 	text, err := json.MarshalIndent(v, "", "  ")
@@ -126,7 +126,7 @@ func readSealKey(path string, info fs.FileInfo) (key [32]byte, err error) {
 	return key, nil
 }
 
-// writeSealKey keeps the key, unless somebody else just did. It is written elsewhere and linked into place, so that a
+// writeSealKey keeps the key, unless another process just did. It is written elsewhere and linked into place, so that a
 // crash leaves a whole key or none.
 func writeSealKey(path string, key [32]byte) error {
 	temp := path + ".new"
