@@ -1,0 +1,214 @@
+package api
+
+import (
+	"net/http"
+
+	"liked"
+	"liked/internal/exchange"
+)
+
+// serve is the one way through the API: check in X's order, run the handler, write the answer.
+func (a *API) serve(rt *endpoint, w http.ResponseWriter, r *http.Request) {
+	x := newRequestState(rt, r)
+	defer a.done(r, x)
+	defer func() {
+		err := exchange.Panicked(recover())
+		if err == nil {
+			return
+		}
+		if x.Status != 0 { // the answer has begun, and can only be cut
+			x.Err = err
+			panic(http.ErrAbortHandler)
+		}
+		a.refuse(w, r, x, rt.problem(r, err))
+	}()
+	answer, err := rt.run(a, rt, w, r, x)
+	if err == nil {
+		err = a.write(rt, w, r, x, answer)
+	}
+	if err != nil {
+		a.refuse(w, r, x, rt.problem(r, err))
+	}
+}
+
+// admit says who is calling, if the route is for them and they have not called too often.
+func (a *API) admit(rt *endpoint, r *http.Request, x *requestState) (liked.Principal, error) {
+	var who liked.Principal
+	if rt.allow != 0 {
+		var err error
+		if who, err = a.authorize(rt, r, x); err != nil {
+			return who, err
+		}
+	}
+	rules := rt.userRules
+	if who.Credential == liked.AppOnly {
+		rules = rt.appRules
+	}
+	var ok bool
+	var err error
+	x.limits, ok, err = a.Store.Take(r.Context(), a.Now(), rt.id, who.App, who.User, rules, x.limitSpace[:0])
+	if err != nil {
+		return who, err
+	}
+	if !ok {
+		return who, a.rateLimited.because("a rate limit of " + rt.id + " is used up")
+	}
+
+	if who.AppState == liked.NotEnrolled {
+		return who, a.notEnrolled(who.ClientID)
+	}
+	if who.Credential == liked.OAuth1User && rt.writes() && who.Access == liked.ReadOnly {
+		return who, a.readOnly.because("the OAuth 1.0a token was issued read-only; the permission is frozen into a token when it is issued")
+	}
+	return who, nil
+}
+
+// mayWrite is nil if the account may change something.
+func (a *API) mayWrite(who liked.Principal) *problem {
+	switch {
+	case who.State == liked.Locked:
+		return a.locked.because("the account is locked")
+	case who.State.Hidden():
+		return a.hidden.because("the account is " + who.State.String())
+	}
+	return nil
+}
+
+// run checks the request against everything that the route demands, and hands it to the handler.
+func (a *API) run(rt *endpoint, w http.ResponseWriter, r *http.Request, x *requestState) (any, error) {
+	who, err := a.admit(rt, r, x)
+	if err != nil {
+		return nil, err
+	}
+	c := &x.call
+	c.ctx, c.who = r.Context(), who
+	ids := x.idSpace[:0]
+	for i := range rt.path {
+		p := pair{rt.path[i].name, r.PathValue(rt.path[i].name)}
+		n, _ := liked.ParseID[liked.PostID](p.value) // readQuery reports a bad one
+		ids, c.ids[i] = append(ids, p), int64(n)
+	}
+	c.path = ids
+	var faults []fault
+	if c.query, faults = rt.readQuery(ids, r.URL.RawQuery); len(faults) > 0 {
+		return nil, a.invalid("", faults...)
+	}
+	if rt.body != nil {
+		var p *problem
+		if c.body, p = a.readBody(w, r, x, rt.body); p != nil {
+			return nil, p
+		}
+	}
+	if rt.is(ownPath) && liked.UserID(c.ids[0]) != who.User {
+		return nil, a.notSelf(ids[0].value, who.User)
+	}
+	if rt.writes() {
+		if p := a.mayWrite(who); p != nil {
+			return nil, p
+		}
+	}
+	return rt.serve(a, c)
+}
+
+// authorize finds out who is calling, and whether they may call this endpoint at all.
+func (a *API) authorize(rt *endpoint, r *http.Request, x *requestState) (liked.Principal, error) {
+	who, err := a.Auth.Authenticate(r)
+	if err != nil {
+		return who, err
+	}
+	x.App, x.User, x.access = who.App, who.User, who.Access
+	switch {
+	case who.State.Hidden() && !rt.writes():
+		return who, a.unauthorized.because("the account is " + who.State.String())
+	case who.Credential&rt.allow == 0:
+		return who, a.unsupported(who.Credential, rt.allow)
+	case who.Credential == liked.OAuth2User && !who.Scopes.Has(rt.scopes):
+		return who, a.forbidden.because("the token lacks the scopes " + (rt.scopes &^ who.Scopes).String())
+	case rt.is(paid) && who.Tier == liked.SelfServe:
+		return who, a.wrongTier.because("the app's tier, self-serve, lacks this endpoint")
+	}
+	return who, nil
+}
+
+// write sends what a handler returned.
+func (a *API) write(rt *endpoint, w http.ResponseWriter, r *http.Request, x *requestState, answer any) error {
+	status := http.StatusOK
+	switch v := answer.(type) {
+	case *encoded:
+		a.send(w, r, x, status, v)
+		return nil
+	case *stream:
+		a.serveStream(rt, w, r, x, v)
+		return nil
+	case created:
+		status, answer = http.StatusCreated, v.document
+		w.Header()["Location"] = []string{a.host + v.location}
+	}
+	text, err := encode(answer)
+	if err != nil {
+		return err
+	}
+	a.send(w, r, x, status, &encoded{body: text})
+	return nil
+}
+
+// encoded is a body that is ready to be sent.
+type encoded struct {
+	body []byte
+	gzip []byte // the same, compressed; nil until it is needed
+}
+
+func newEncoded(answer any) *encoded {
+	body := mustEncode(answer)
+	return &encoded{body, compress(body)}
+}
+
+// created is a document that answers the creation of what the location names.
+type created struct {
+	document
+	location string
+}
+
+// send writes an answer of the API itself.
+func (a *API) send(w http.ResponseWriter, r *http.Request, x *requestState, status int, f *encoded) {
+	text := f.body
+	h := w.Header()
+	if acceptsGzip(r.Header.Get("Accept-Encoding")) {
+		if text = f.gzip; text == nil {
+			text = compress(f.body)
+		}
+		h["Content-Encoding"] = headerGzip
+	}
+	a.headers.api(h, x)
+	x.reply(w, r, status, text)
+}
+
+// refuse writes a problem.
+func (a *API) refuse(w http.ResponseWriter, r *http.Request, x *requestState, p *problem) {
+	x.Why, x.Err = p.why, p.cause
+	h := w.Header()
+	if a.Explain {
+		h["X-Liked-Explain"] = []string{exchange.HeaderText(p.why)}
+	}
+	if p.retry {
+		h["Retry-After"] = headerRetry
+	}
+	if !p.gateway && p.allow == "" {
+		a.send(w, r, x, p.status, &encoded{body: p.body})
+		return
+	}
+	switch {
+	case p.allow != "":
+		h["Allow"] = []string{p.allow}
+		h["Content-Type"] = headerJSON
+	case p.body != nil:
+		h["Content-Type"] = headerProblem
+	}
+	a.headers.gateway(h, x)
+	x.reply(w, r, p.status, p.body)
+}
+
+func (a *API) done(r *http.Request, x *requestState) {
+	a.Observe.Done(r.Context(), &x.Exchange)
+	requestStates.Put(x)
+}
