@@ -89,10 +89,10 @@ type schema struct {
 	Items                      *schema
 }
 
-func parse(text []byte) *document {
-	d := new(document)
+func parse[T any](text []byte) *T {
+	d := new(T)
 	if err := json.Unmarshal(text, d); err != nil {
-		panic(err) // the description is the server's own
+		panic(err) // all of them are the server's own
 	}
 	return d
 }

@@ -3,6 +3,7 @@
 package postman
 
 import (
+	_ "embed"
 	"encoding/json"
 	"slices"
 	"strings"
@@ -58,12 +59,29 @@ func script(listen string, lines ...string) event {
 	return event{listen, object{"type": "text/javascript", "exec": lines}}
 }
 
+// parts are those of a collection that are always the same.
+type parts struct {
+	Collection object
+	OAuth2     []attribute       // of the authorization that requests have unless they say otherwise
+	Auths      map[string]object // by security scheme, "" for none; those of tokens.json are among them
+}
+
+type attribute struct {
+	Key   string `json:"key"`
+	Value any    `json:"value"`
+	Type  string `json:"type"`
+}
+
+//go:embed parts.json
+var partsJSON []byte
+
 // Collection returns every request of a described API, in folders by tag, and those of its endpoints for tokens. The
 // description is an OpenAPI document with the extensions x-liked-paths (paths of the older API), x-liked-value (what a
 // request has at that place, with variables) and x-liked-run (see run). A run of all requests in their order succeeds
 // where the environment's user has not liked its post, and leaves it so.
 func Collection(description []byte, baseURL string) []byte {
-	d, tokens := parse(description), parse(tokensJSON)
+	d, tokens := parse[document](description), parse[document](tokensJSON)
+	fixed := parse[parts](partsJSON)
 	var folders []*folder
 	add := func(name string, it item) {
 		i := slices.IndexFunc(folders, func(f *folder) bool { return f.Name == name })
@@ -74,42 +92,34 @@ func Collection(description []byte, baseURL string) []byte {
 	}
 	operations := d.operations(d.Paths)
 	for _, op := range operations {
-		add(op.Tags[0], d.item(op, op.sender()))
+		add(op.Tags[0], d.item(op, op.sender(), fixed.Auths))
 	}
 	for _, other := range []struct{ scheme, folder string }{{"UserToken", "OAuth 1.0a"}, {"BearerToken", "App-only"}} {
 		for _, op := range operations {
 			if slices.Index(op.Run.As, other.scheme) > 0 {
-				it := d.item(op, other.scheme)
+				it := d.item(op, other.scheme, fixed.Auths)
 				it.ID += " " + other.folder
 				add(other.folder, it)
 			}
 		}
 	}
 	for _, op := range append(d.operations(d.Older), tokens.operations(tokens.Paths)...) {
-		add(op.Tags[0], d.item(op, op.sender()))
+		add(op.Tags[0], d.item(op, op.sender(), fixed.Auths))
 	}
 	flow := d.Components.SecuritySchemes.OAuth2.Flows.Code
-	return encode(object{
-		"info": object{
-			"name":   "liked",
-			"schema": "https://schema.getpostman.com/json/collection/v2.1.0/collection.json",
-			"description": "X’s API v2 around likes, as this server answers it. It takes who calls, and what is liked, from an " +
-				"environment, which the server has at /postman/environment.json. Tokens that need a person begin with " +
-				"“Get New Access Token” on the collection’s tab for authorization.",
-		},
-		"item":     folders,
-		"auth":     oauth2(flow.Authorize, flow.Token, flow.scopes()),
-		"variable": []variable{{Key: "baseUrl", Value: baseURL}},
-		"event": []event{script("prerequest",
-			`const minute = (ago) => new Date(Date.now() - ago).toISOString().replace(/\D/g, "").slice(0, 12);`,
-			`pm.variables.set("hourAgo", minute(3600000));`,
-			`pm.variables.set("thisMinute", minute(0));`)},
-	})
+	c := fixed.Collection
+	c["item"], c["variable"] = folders, []variable{{Key: "baseUrl", Value: baseURL}}
+	c["auth"] = object{"type": "oauth2", "oauth2": append(fixed.OAuth2,
+		attribute{"authUrl", "{{baseUrl}}" + flow.Authorize, "string"},
+		attribute{"accessTokenUrl", "{{baseUrl}}" + flow.Token, "string"},
+		attribute{"refreshTokenUrl", "{{baseUrl}}" + flow.Token, "string"},
+		attribute{"scope", flow.scopes(), "string"})}
+	return encode(c)
 }
 
-// item is the request of an operation with the kind of credential of a security scheme.
-func (d *document) item(op operation, scheme string) item {
-	r := request{Method: strings.ToUpper(op.method), Auth: authOf(scheme), Header: []variable{}, Description: d.words(op, scheme)}
+// item is the request of an operation with the kind of credential of a security scheme, of which auths has the forms.
+func (d *document) item(op operation, scheme string, auths map[string]object) item {
+	r := request{Method: strings.ToUpper(op.method), Auth: auths[scheme], Header: []variable{}, Description: d.words(op, scheme)}
 	r.URL = address{Raw: "{{baseUrl}}", Host: []string{"{{baseUrl}}"}}
 	for segment := range strings.SplitSeq(strings.TrimPrefix(op.path, "/"), "/") {
 		if name, ok := strings.CutPrefix(segment, "{"); ok {
