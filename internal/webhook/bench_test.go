@@ -53,7 +53,8 @@ func BenchmarkIdleWebhooks(b *testing.B) {
 				if n%5 == 0 {
 					ok(st.AddApp(ctx, store.App{App: liked.App{ID: app, Name: "demo", ClientID: "c" + app.String(), APIKey: "k" + app.String()}}))
 				}
-				ok(st.AddWebhook(ctx, liked.Webhook{ID: liked.WebhookID(n + 1), App: app, URL: fmt.Sprint("http://localhost/", n), Valid: true, Checked: now}, 5))
+				w := liked.Webhook{ID: liked.WebhookID(n + 1), App: app, URL: fmt.Sprint("http://localhost/", n), Valid: true, Checked: now}
+				ok(st.AddWebhook(ctx, w, 5))
 			}
 			hooks, err := webhook.New(webhook.Options{Store: st, Now: time.Now, Logger: slog.New(slog.DiscardHandler),
 				Secret: func(context.Context, liked.AppID) (string, error) { return secret, nil },

@@ -342,7 +342,8 @@ func (k *hook) post(ctx context.Context, body []byte) error {
 		return err
 	}
 	switch status {
-	case http.StatusBadRequest, http.StatusGone, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity:
+	case http.StatusBadRequest, http.StatusGone, http.StatusRequestEntityTooLarge,
+		http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity:
 		return &refusal{status, true} // the same like would be refused again
 	}
 	return &refusal{status, false}

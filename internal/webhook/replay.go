@@ -38,7 +38,8 @@ func (k *hook) replays(ctx context.Context) {
 		}
 		_ = k.post(ctx, jobStatus(w, complete && err == nil)) // nothing depends on it
 		for ctx.Err() == nil {
-			if _, err := k.h.change(ctx, k.id, func(w *liked.Webhook) { w.Replay = liked.Replay{} }); err == nil || liked.KindOf(err) == liked.NotFound {
+			_, err := k.h.change(ctx, k.id, func(w *liked.Webhook) { w.Replay = liked.Replay{} })
+			if err == nil || liked.KindOf(err) == liked.NotFound {
 				break
 			}
 			sleep(ctx, time.Second)

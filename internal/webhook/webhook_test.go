@@ -143,7 +143,10 @@ func newWorld(t *testing.T, pace webhook.Pace) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, ctx: t.Context(), store: st, outcomes: map[webhook.Outcome]int{}, app: liked.App{ID: 1, Name: "demo", ClientID: "c", APIKey: "k"}}
+	w := &world{
+		t: t, ctx: t.Context(), store: st, outcomes: map[webhook.Outcome]int{},
+		app: liked.App{ID: 1, Name: "demo", ClientID: "c", APIKey: "k"},
+	}
 	w.must(st.AddApp(w.ctx, store.App{App: w.app}))
 	for id := author; id <= author+people; id++ {
 		w.must(st.AddUser(w.ctx, liked.User{ID: id, Username: "u" + id.String(), Name: "U", CreatedAt: time.Now()}))
@@ -210,7 +213,8 @@ func (w *world) hook(url string) (liked.Webhook, liked.Subscription) {
 	w.t.Helper()
 	k, err := w.hooks.Add(w.ctx, w.app.ID, url)
 	w.must(err)
-	s, err := w.hooks.Subscribe(w.ctx, liked.Subscription{App: w.app.ID, User: author, Viewer: author, Direction: liked.Inbound, Webhook: k.ID})
+	of := liked.Subscription{App: w.app.ID, User: author, Viewer: author, Direction: liked.Inbound, Webhook: k.ID}
+	s, err := w.hooks.Subscribe(w.ctx, of)
 	w.must(err)
 	return k, s
 }
@@ -527,7 +531,8 @@ func TestAddRefuses(t *testing.T) {
 	closed, err := net.Listen("tcp", "127.0.0.1:0")
 	w.must(err)
 	w.must(closed.Close())
-	if err := add("http://" + closed.Addr().String()); fmt.Sprintf("%T", err) != fmt.Sprintf("%T", refused) || strings.Contains(err.Error(), "crc_token") {
+	err = add("http://" + closed.Addr().String())
+	if fmt.Sprintf("%T", err) != fmt.Sprintf("%T", refused) || strings.Contains(err.Error(), "crc_token") {
 		t.Errorf("got %v, want a failed challenge, and no token", err)
 	}
 	if _, err := w.hooks.Subscribe(w.ctx, liked.Subscription{App: w.app.ID, User: 2, Webhook: 7}); liked.KindOf(err) != liked.NotFound {

@@ -119,7 +119,8 @@ func (c *checker) hooks() error {
 		}},
 		{tagDead, tagWebhook, func(key, value []byte) error {
 			letters[string(key[1:9])]++
-			if _, err := decodeDeadLetter(liked.WebhookID(field(key, 0)), liked.Seq(field(key, 1)), liked.SubscriptionID(field(key, 2)), value); err != nil {
+			hook, seq, sub := liked.WebhookID(field(key, 0)), liked.Seq(field(key, 1)), liked.SubscriptionID(field(key, 2))
+			if _, err := decodeDeadLetter(hook, seq, sub, value); err != nil {
 				return err
 			}
 			return nil
@@ -160,7 +161,8 @@ func (c *checker) hooks() error {
 		return err
 	}
 	if subscribed != subscribes || subscribed != about || webhooks != webhooksOf {
-		c.problem("%d subscriptions have %d rows that say what they are about, and %d that find them by user; %d webhooks have %d that find them by app",
+		c.problem("%d subscriptions have %d rows that say what they are about, "+
+			"and %d that find them by user; %d webhooks have %d that find them by app",
 			subscribed, subscribes, about, webhooks, webhooksOf)
 	}
 	for tag, want := range map[byte]map[string]uint64{tagSubscribedN: apps, tagDeadN: letters, tagMadeN: viewers} {

@@ -211,7 +211,9 @@ func (t *tx) countSubscription(sub *liked.Subscription, on bool) error {
 	return nil
 }
 
-func (s *Store) UpdateSubscription(ctx context.Context, app liked.AppID, id liked.SubscriptionID, change func(*liked.Subscription) error) error {
+func (s *Store) UpdateSubscription(
+	ctx context.Context, app liked.AppID, id liked.SubscriptionID, change func(*liked.Subscription) error,
+) error {
 	decode := decodingSubscription(app, id)
 	return modify(ctx, s, subscriptionKey(app, id), "subscription", id, decode, func(sub *liked.Subscription) ([]byte, error) {
 		before := *sub
@@ -456,7 +458,9 @@ func (s *Store) AddDeadLetters(ctx context.Context, letters []store.DeadLetter, 
 	return dropped, nil
 }
 
-func (s *Store) DeadLetters(ctx context.Context, id liked.WebhookID, from store.DeadLetter, max int) (letters []store.DeadLetter, err error) {
+func (s *Store) DeadLetters(
+	ctx context.Context, id liked.WebhookID, from store.DeadLetter, max int,
+) (letters []store.DeadLetter, err error) {
 	if max < 1 {
 		return nil, liked.Errorf(liked.Invalid, "a page of %d dead letters", max)
 	}

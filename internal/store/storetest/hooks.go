@@ -29,7 +29,10 @@ func newWebhook(n, app int) liked.Webhook {
 }
 
 func newSubscription(n, app, user int) liked.Subscription {
-	return liked.Subscription{ID: liked.SubscriptionID(n), App: liked.AppID(app), Viewer: uid(user), User: uid(user), Webhook: 1, Tag: "é", CreatedAt: start, UpdatedAt: start}
+	return liked.Subscription{
+		ID: liked.SubscriptionID(n), App: liked.AppID(app), Viewer: uid(user), User: uid(user), Webhook: 1, Tag: "é",
+		CreatedAt: start, UpdatedAt: start,
+	}
 }
 
 func hookWebhooks(t *T) {
@@ -365,7 +368,9 @@ func hookDeadLetters(t *T) {
 	same(t, "letters of another", seqs(2, store.DeadLetter{}, 9), []int{1})
 	_, err = s.DeadLetters(t.ctx, 2, store.DeadLetter{}, 0)
 	t.fails(err, liked.Invalid)
-	for _, letters := range [][]store.DeadLetter{nil, {letter(2, 1), letter(2, 2)}, {letter(2, 1), letter(3, 1)}, {letter(2, 1), of(2, 1, 4)}} {
+	for _, letters := range [][]store.DeadLetter{
+		nil, {letter(2, 1), letter(2, 2)}, {letter(2, 1), letter(3, 1)}, {letter(2, 1), of(2, 1, 4)},
+	} {
 		_, err = s.AddDeadLetters(t.ctx, letters, 1)
 		t.fails(err, liked.Invalid)
 	}
