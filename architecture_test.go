@@ -4,11 +4,13 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
+	"unicode/utf8"
 )
 
 // allowed is who may import what: for each package of ours, the packages of ours and the modules from outside that its
@@ -40,8 +42,9 @@ var allowed = map[string]struct{ ours, outside string }{
 	"internal/server": {`. internal/exchange internal/store internal/store/pebblestore internal/backup
 		internal/admin internal/auth internal/oauth internal/portal internal/explorer internal/home internal/api internal/fastpath internal/seed
 		internal/web internal/postman internal/likelog internal/webhook`, "github.com/prometheus/client_golang"},
-	"internal/bench":    {"", "github.com/HdrHistogram/hdrhistogram-go github.com/cockroachdb/pebble/v2 golang.org/x/sys"},
-	"cmd/liked":         {". internal/server internal/admin internal/seed internal/archive internal/backup internal/bench", "github.com/alecthomas/kong github.com/schollz/progressbar/v3 golang.org/x/term"},
+	"internal/bench": {"", "github.com/HdrHistogram/hdrhistogram-go github.com/cockroachdb/pebble/v2 golang.org/x/sys"},
+	"cmd/liked": {". internal/server internal/admin internal/seed internal/archive internal/backup internal/bench",
+		"github.com/alecthomas/kong github.com/schollz/progressbar/v3 golang.org/x/term"},
 	"internal/livetest": {"internal/bench internal/server", ""},
 	"likedtest":         {". internal/server internal/admin internal/seed", ""},
 }
@@ -118,5 +121,51 @@ func TestArchitectureRefuses(t *testing.T) {
 		if rule := allowed[edge.dir]; permitted(edge.dir, rule.ours, rule.outside, edge.name) {
 			t.Errorf("%s may import %s", edge.dir, edge.name)
 		}
+	}
+}
+
+// maxLine is how many characters a line of Go may have, a tab being one.
+const maxLine = 140
+
+// tooLong returns the numbers of the lines that are longer.
+func tooLong(source string) (numbers []int) {
+	n := 0
+	for line := range strings.Lines(source) {
+		n++
+		if utf8.RuneCountInString(strings.TrimRight(line, "\r\n")) > maxLine {
+			numbers = append(numbers, n)
+		}
+	}
+	return numbers
+}
+
+// No line of Go is wider than a reader's window, tests and other modules included.
+func TestLineLength(t *testing.T) {
+	files := 0
+	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && (d.Name() == ".git" || d.Name() == "node_modules"):
+			return filepath.SkipDir
+		case d.IsDir() || !strings.HasSuffix(path, ".go"):
+			return nil
+		}
+		files++
+		source, err := os.ReadFile(path)
+		for _, n := range tooLong(string(source)) {
+			t.Errorf("%s:%d has more than %d characters: break it where a thought ends", path, n, maxLine)
+		}
+		return err
+	})
+	if err != nil || files == 0 {
+		t.Errorf("%d files of Go, %v", files, err)
+	}
+}
+
+func TestLineLengthCountsCharacters(t *testing.T) {
+	fits := "\t" + strings.Repeat("é", maxLine-1)
+	if got := tooLong(fits + "\n" + fits + "x\r\n\n" + fits + "\r\n" + fits + "é"); !slices.Equal(got, []int{2, 5}) {
+		t.Errorf("lines %v are too long, want 2 and 5", got)
 	}
 }
