@@ -101,7 +101,8 @@ func New(c Config) (_ *Server, err error) {
 		return nil, err
 	}
 	if !Loopback(s.adminL.Addr().String()) {
-		s.Logger.Warn("the operator's side listens beyond this machine: its token crosses the network in the clear", "address", s.adminL.Addr().String())
+		s.Logger.Warn("the operator's side listens beyond this machine: its token crosses the network in the clear",
+			"address", s.adminL.Addr().String())
 	}
 	seal, err := s.open()
 	if err != nil {
@@ -125,15 +126,20 @@ func New(c Config) (_ *Server, err error) {
 		return nil, err
 	}
 	log := likelog.New(s.store)
-	s.hooks, err = webhook.New(webhook.Options{Store: s.store, Log: log, Secret: s.auth.APISecret,
-		Render: api.Activity(s.store, s.profile, s.privateLikes), Now: s.Now, Logger: s.Logger, Anywhere: s.PrivateWebhooks, Count: observer.hook})
+	s.hooks, err = webhook.New(webhook.Options{
+		Store: s.store, Log: log, Secret: s.auth.APISecret, Render: api.Activity(s.store, s.profile, s.privateLikes),
+		Now: s.Now, Logger: s.Logger, Anywhere: s.PrivateWebhooks, Count: observer.hook,
+	})
 	if err != nil {
 		return nil, fmt.Errorf("load webhooks: %w", err)
 	}
 	observeHooks(registry, s.hooks)
 	observeStore(registry, s.store)
-	x, err := api.New(api.Options{Hooks: s.hooks, Log: log, PageKey: [32]byte(pageKey), PrivateLikes: s.privateLikes, Store: countedStore{s.store, observer}, Auth: s.auth, Limits: s.limits,
-		Profile: s.profile, Now: s.Now, Explain: s.Explain, Observe: observer.observe})
+	x, err := api.New(api.Options{
+		Store: countedStore{s.store, observer}, Hooks: s.hooks, Log: log, Auth: s.auth, Limits: s.limits,
+		PageKey: [32]byte(pageKey), PrivateLikes: s.privateLikes, Profile: s.profile, Now: s.Now,
+		Explain: s.Explain, Observe: observer.observe,
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -354,7 +360,8 @@ func reachable(a net.Addr) string {
 }
 
 // Run serves until ctx ends, and then: says on /readyz that it stops, stops accepting, ends the streams, gives other
-// requests under way the grace time, and closes the store. It returns nil after such a stop, even if the grace time was too short for somebody.
+// requests under way the grace time, and closes the store. It returns nil after such a stop, even if the grace time was too
+// short for a request.
 func (s *Server) Run(ctx context.Context) error {
 	if s.Data != "" {
 		access := AdminAccess{s.AdminURL(), s.AdminToken, os.Getpid()}
