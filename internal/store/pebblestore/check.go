@@ -41,11 +41,11 @@ func (c *checker) problem(format string, args ...any) {
 }
 
 func (c *checker) check() error {
-	horizon, _, err := read(c.r, horizonKey, decodeID)
+	horizon, err := count(c.r, horizonKey)
 	if err != nil {
 		return err
 	}
-	imported, _, err := read(c.r, importedKey, decodeID)
+	imported, err := count(c.r, importedKey)
 	if err != nil {
 		return err
 	}

@@ -85,53 +85,38 @@ type failStopFile struct {
 	name string
 }
 
+func (f *failStopFile) met(op string, err error) error {
+	f.fs.check(op, f.name, err)
+	return err
+}
+
 func (f *failStopFile) Write(p []byte) (int, error) {
 	n, err := f.File.Write(p)
-	f.fs.check("write", f.name, err)
-	return n, err
+	return n, f.met("write", err)
 }
 
 func (f *failStopFile) WriteAt(p []byte, off int64) (int, error) {
 	n, err := f.File.WriteAt(p, off)
-	f.fs.check("write", f.name, err)
-	return n, err
-}
-
-func (f *failStopFile) Preallocate(offset, length int64) error {
-	err := f.File.Preallocate(offset, length)
-	f.fs.check("preallocate", f.name, err)
-	return err
+	return n, f.met("write", err)
 }
 
 func (f *failStopFile) Stat() (vfs.FileInfo, error) {
 	info, err := f.File.Stat()
-	f.fs.check("stat", f.name, err)
-	return info, err
-}
-
-func (f *failStopFile) Sync() error {
-	err := f.File.Sync()
-	f.fs.check("sync", f.name, err)
-	return err
-}
-
-func (f *failStopFile) SyncData() error {
-	err := f.File.SyncData()
-	f.fs.check("sync", f.name, err)
-	return err
+	return info, f.met("stat", err)
 }
 
 func (f *failStopFile) SyncTo(length int64) (bool, error) {
 	full, err := f.File.SyncTo(length)
-	f.fs.check("sync", f.name, err)
-	return full, err
+	return full, f.met("sync", err)
 }
 
-func (f *failStopFile) Close() error {
-	err := f.File.Close()
-	f.fs.check("close", f.name, err)
-	return err
+func (f *failStopFile) Preallocate(offset, length int64) error {
+	return f.met("preallocate", f.File.Preallocate(offset, length))
 }
+
+func (f *failStopFile) Sync() error     { return f.met("sync", f.File.Sync()) }
+func (f *failStopFile) SyncData() error { return f.met("sync", f.File.SyncData()) }
+func (f *failStopFile) Close() error    { return f.met("close", f.File.Close()) }
 
 // pebbleLogger passes on what pebble says about failures.
 type pebbleLogger struct{ s *Store }

@@ -311,11 +311,11 @@ func (s *Store) load(o *Options) error {
 	if err := s.indexHooks(); err != nil {
 		return err
 	}
-	horizon, _, err := read(s.db, horizonKey, decodeID)
+	horizon, err := count(s.db, horizonKey)
 	if err != nil {
 		return err
 	}
-	imported, _, err := read(s.db, importedKey, decodeID)
+	imported, err := count(s.db, importedKey)
 	if err != nil {
 		return err
 	}
@@ -347,7 +347,7 @@ func (s *Store) load(o *Options) error {
 // raise returns the position that the next like must be above: last, or one that was asked for, now or when the store
 // was opened before.
 func (s *Store) raise(last liked.Seq, after time.Time) (liked.Seq, error) {
-	floor, _, err := read(s.db, floorKey, decodeID)
+	floor, err := count(s.db, floorKey)
 	if err != nil {
 		return 0, err
 	}
