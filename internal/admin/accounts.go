@@ -229,7 +229,7 @@ func (h *Handler) changeUser(r *http.Request) (any, error) {
 	return userOf(u), nil
 }
 
-type relation func(s store.Accounts, ctx context.Context, from, to liked.UserID, on bool) (bool, error)
+type relation func(s store.Relations, ctx context.Context, from, to liked.UserID, on bool) (bool, error)
 
 func (h *Handler) relate(change relation, on bool) func(*http.Request) (any, error) {
 	return func(r *http.Request) (any, error) {

@@ -26,13 +26,29 @@ import (
 
 // Options of New. All fields but Backup must be set.
 type Options struct {
-	Store  store.Store
+	Store  Store
 	Backup store.Backup // nil: the store has no files
 	Auth   *auth.Issuer
 	Hooks  *webhook.Hooks
 	Key    string // names the key that seals secrets in the store
 	Now    func() time.Time
 	Logger *slog.Logger // one line a request, and the cause of every 500
+}
+
+// Store is all that the operator sees and changes.
+type Store interface {
+	store.Users
+	store.Posts
+	store.Relations
+	store.Log
+	store.Transfer
+	Apps(ctx context.Context) ([]liked.App, error)
+	UpdateApp(ctx context.Context, id liked.AppID, change func(*store.App) error) error
+	SetPassword(ctx context.Context, user liked.UserID, encoded string) error
+	Webhooks(ctx context.Context, app liked.AppID) ([]liked.Webhook, error)
+	DeadLetters(ctx context.Context, id liked.WebhookID, after store.DeadLetter, max int) ([]store.DeadLetter, error)
+	Check(ctx context.Context) (store.Report, error)
+	NewID(at time.Time) int64
 }
 
 // Handler answers the endpoints under /admin/. It asks for no token: see Guard.
@@ -55,10 +71,10 @@ func New(o Options) *Handler {
 		{"GET /admin/users", 200, h.users, false},
 		{"GET /admin/users/{user}", 200, h.getUser, false},
 		{"PATCH /admin/users/{user}", 200, h.changeUser, false},
-		{"PUT /admin/users/{user}/following/{target}", 200, h.relate(store.Accounts.SetFollow, true), false},
-		{"DELETE /admin/users/{user}/following/{target}", 200, h.relate(store.Accounts.SetFollow, false), false},
-		{"PUT /admin/users/{user}/blocking/{target}", 200, h.relate(store.Accounts.SetBlock, true), false},
-		{"DELETE /admin/users/{user}/blocking/{target}", 200, h.relate(store.Accounts.SetBlock, false), false},
+		{"PUT /admin/users/{user}/following/{target}", 200, h.relate(store.Relations.SetFollow, true), false},
+		{"DELETE /admin/users/{user}/following/{target}", 200, h.relate(store.Relations.SetFollow, false), false},
+		{"PUT /admin/users/{user}/blocking/{target}", 200, h.relate(store.Relations.SetBlock, true), false},
+		{"DELETE /admin/users/{user}/blocking/{target}", 200, h.relate(store.Relations.SetBlock, false), false},
 		{"POST /admin/posts", 201, h.addPost, false},
 		{"GET /admin/posts/{post}", 200, h.getPost, false},
 		{"DELETE /admin/posts/{post}", 200, h.deletePost, false},

@@ -203,7 +203,7 @@ const (
 )
 
 // seen reports whether the log has grown within the last second or so.
-func (w *likeWatch) seen(ctx context.Context, s store.Likes) (bool, error) {
+func (w *likeWatch) seen(ctx context.Context, s store.Log) (bool, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	now := w.now()

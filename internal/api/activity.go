@@ -254,7 +254,7 @@ type activityObject struct {
 
 // Activity returns what writes events for webhooks: the body that tells, on behalf of a subscription, of a like, or nil
 // if the subscriber may not see it, or not any more.
-func Activity(st store.Store, profile Profile, privateLikes bool) (
+func Activity(st Store, profile Profile, privateLikes bool) (
 	write func(context.Context, liked.Subscription, liked.LikeEvent) ([]byte, error)) {
 	f := profile.facts()
 	v := activity{

@@ -25,7 +25,7 @@ import (
 
 // Options is what an API works with. Store, Auth, Hooks and Now are required.
 type Options struct {
-	Store   store.Store
+	Store   Store
 	Auth    Authenticator
 	Hooks   *webhook.Hooks
 	Log     *likelog.Log // nil: one of its own
@@ -46,6 +46,21 @@ type Options struct {
 // the client.
 type Authenticator interface {
 	Authenticate(*http.Request) (liked.Principal, error)
+}
+
+// Store is what the endpoints show and change.
+type Store interface {
+	store.Likes
+	store.Log
+	store.Users
+	store.Posts
+	Relations(ctx context.Context, viewer liked.UserID, users []liked.UserID) ([]store.Relation, error)
+	GrantsOf(ctx context.Context, user liked.UserID) ([]store.Grant, error)
+	store.Subscriptions
+	Webhooks(ctx context.Context, app liked.AppID) ([]liked.Webhook, error)
+	store.Limits
+	store.Changes
+	store.Leases
 }
 
 // API is an http.Handler. It is safe for concurrent use.

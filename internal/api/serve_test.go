@@ -15,7 +15,6 @@ import (
 
 	"liked"
 	"liked/internal/api"
-	"liked/internal/store"
 )
 
 const likeBody = `{"tweet_id":"101"}`
@@ -161,7 +160,7 @@ func (f fakeCaller) Authenticate(*http.Request) (liked.Principal, error) { retur
 
 // brokenStore fails every like the way a store can.
 type brokenStore struct {
-	store.Store
+	api.Store
 	err error
 }
 

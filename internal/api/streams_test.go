@@ -736,7 +736,7 @@ func TestStreamHandOver(t *testing.T) {
 
 // countedStore counts what streams ask of it.
 type countedStore struct {
-	store.Store
+	api.Store
 	posts, pages *atomic.Int64
 }
 
@@ -847,7 +847,7 @@ func TestStreamSlowReader(t *testing.T) {
 
 // failingStore fails to read the log from some moment on, or panics.
 type failingStore struct {
-	store.Store
+	api.Store
 	fail   *atomic.Bool
 	panics bool
 }
@@ -897,7 +897,7 @@ func TestStreamFaults(t *testing.T) {
 
 // heldStore keeps pages of the log back while somebody holds it.
 type heldStore struct {
-	store.Store
+	api.Store
 	hold *sync.Mutex
 }
 
@@ -1057,7 +1057,7 @@ func disconnected(kind, detail string) string {
 
 // slotStore settles which server has a slot instead of the store, and keeps which were released.
 type slotStore struct {
-	store.Store
+	api.Store
 	elsewhere *atomic.Bool
 	released  chan string
 }

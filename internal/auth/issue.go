@@ -17,7 +17,11 @@ const DefaultLifetime = 2 * time.Hour
 
 // Store keeps credentials, and the users whose they are.
 type Store interface {
+	store.Apps
+	store.Passwords
+	store.Codes
 	store.Grants
+	store.RequestTokens
 	User(ctx context.Context, id liked.UserID) (liked.User, error)
 	UserByUsername(ctx context.Context, username string) (liked.User, error)
 	NewID(at time.Time) int64

@@ -48,6 +48,7 @@ type Options struct {
 // Store keeps credentials, sessions and the users whose they are, and counts attempts.
 type Store interface {
 	auth.Store
+	store.Sessions
 	Users(ctx context.Context, after liked.UserID, max int) ([]liked.User, error)
 	store.Limits
 }

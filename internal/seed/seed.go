@@ -121,10 +121,18 @@ func (o Options) stream(i int) io.Reader {
 	return rand.NewChaCha8(key)
 }
 
+// Store is what the data goes into.
+type Store interface {
+	store.Users
+	store.Posts
+	store.Passwords
+	store.Apps
+}
+
 // Load returns the credentials in the file, with new tokens for those that are no longer good. If there is no such file, it seeds the
 // store, which must be empty. file is empty where nothing is kept. URL, AdminURL and AdminToken, and to write the file, are
 // for the caller.
-func Load(ctx context.Context, s store.Store, a *auth.Auth, o Options, now time.Time, file string) (c Credentials, err error) {
+func Load(ctx context.Context, s Store, a *auth.Auth, o Options, now time.Time, file string) (c Credentials, err error) {
 	text, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return create(ctx, s, a.Issuer, o, now)
@@ -143,7 +151,7 @@ func Load(ctx context.Context, s store.Store, a *auth.Auth, o Options, now time.
 
 // create seeds an empty store. It issues with secrets and a time of its own, which end with it: the issuer must not go on to make
 // secrets that can be foretold.
-func create(ctx context.Context, s store.Store, issuer *auth.Issuer, o Options, now time.Time) (c Credentials, err error) {
+func create(ctx context.Context, s Store, issuer *auth.Issuer, o Options, now time.Time) (c Credentials, err error) {
 	users, err := s.Users(ctx, 0, 1)
 	if err != nil {
 		return c, err
@@ -232,7 +240,7 @@ func (u *User) issue(ctx context.Context, issuer *auth.Issuer, app liked.AppID, 
 
 // renew issues new OAuth 2.0 tokens to the users whose access token is no longer good, and a password to those that have none
 // from earlier versions. Users that are gone, and all if the app is gone, keep what they have.
-func (c *Credentials) renew(ctx context.Context, s store.Store, a *auth.Auth, lifetime time.Duration) error {
+func (c *Credentials) renew(ctx context.Context, s Store, a *auth.Auth, lifetime time.Duration) error {
 	app, err := s.AppByClientID(ctx, c.Apps[0].ClientID)
 	if err != nil {
 		return ignoreNotFound(err)

@@ -23,39 +23,47 @@ type App struct {
 	SealedBearer     []byte // asking again must give the same token until it is invalidated
 }
 
-// Grants is what callers prove themselves with.
-//
-// Methods that spend something (RedeemCode, RotateRefreshToken, RedeemRequestToken) are the single-use gates: of any
-// number of concurrent calls with one hash, one succeeds. Callers check everything else (client, redirect URI,
-// verifier, expiry) before they call, so that a wrong guess spends nothing.
-type Grants interface {
+// Apps is the clients.
+type Apps interface {
 	// AddApp adds an app. Conflict if its id, client id or API key is taken, Invalid if a field is.
 	AddApp(ctx context.Context, app App) error
-	// UpdateApp works as Accounts.UpdateUser does. Credentials may change, the id may not.
+	// UpdateApp works as Users.UpdateUser does. Credentials may change, the id may not.
 	UpdateApp(ctx context.Context, id liked.AppID, change func(*App) error) error
 	App(ctx context.Context, id liked.AppID) (App, error)
 	AppByClientID(ctx context.Context, clientID string) (App, error)
 	AppByAPIKey(ctx context.Context, key string) (App, error)
 	AppByBearer(ctx context.Context, bearer Hash) (App, error)
 	Apps(ctx context.Context) ([]liked.App, error)
+}
 
+// SealKeys is which key seals secrets.
+type SealKeys interface {
 	// SealKey keeps the name of the key that seals secrets in the store, unless one is kept, and returns the one that is.
 	// SetSealKey replaces it.
 	SealKey(ctx context.Context, name string) (kept string, err error)
 	SetSealKey(ctx context.Context, name string) error
+}
 
+// Passwords is what users sign in with.
+type Passwords interface {
 	// SetPassword keeps an encoded password hash for the user (NotFound if there is no such user); Password returns it,
 	// NotFound while there is none.
 	SetPassword(ctx context.Context, user liked.UserID, encoded string) error
 	Password(ctx context.Context, user liked.UserID) (encoded string, err error)
+}
 
+// Codes is authorization codes.
+type Codes interface {
 	// AddCode keeps an authorization code (RFC 6749, 4.1) until it is swept. Code returns it, spent or not.
 	AddCode(ctx context.Context, c Code) error
 	Code(ctx context.Context, code Hash) (Code, error)
 	// RedeemCode spends the code and adds the grant and its first tokens in the same step. Conflict if it was spent
 	// before; in that case the grant that the first redemption made is revoked in this step (RFC 6749, 4.1.2).
 	RedeemCode(ctx context.Context, code Hash, g Grant, t Tokens, at time.Time) error
+}
 
+// Grants is consents, and the tokens that came from them.
+type Grants interface {
 	// AddGrant adds a grant with its first tokens. Conflict if there is a grant with this id or a token with one of these
 	// hashes, or was until it was revoked and not swept since.
 	AddGrant(ctx context.Context, g Grant, t Tokens) error
@@ -71,6 +79,14 @@ type Grants interface {
 	// GrantsOf lists the living grants of a user, oldest first.
 	GrantsOf(ctx context.Context, user liked.UserID) ([]Grant, error)
 
+	// AddOAuth1Token adds an access token with its grant.
+	AddOAuth1Token(ctx context.Context, g Grant, t OAuth1Token) error
+	// OAuth1Token returns an access token of a living grant, NotFound otherwise.
+	OAuth1Token(ctx context.Context, token Hash) (OAuth1Token, Grant, error)
+}
+
+// RequestTokens is OAuth 1.0a temporary credentials.
+type RequestTokens interface {
 	// AddRequestToken keeps an OAuth 1.0a temporary credential (RFC 5849, 2.1) until it is swept.
 	AddRequestToken(ctx context.Context, t RequestToken) error
 	RequestToken(ctx context.Context, token Hash) (RequestToken, error)
@@ -78,18 +94,14 @@ type Grants interface {
 	ApproveRequestToken(ctx context.Context, token Hash, user liked.UserID, verifier Hash) error
 	// RedeemRequestToken removes the request token and adds the access token with its grant in the same step.
 	RedeemRequestToken(ctx context.Context, token Hash, g Grant, t OAuth1Token) error
-	// AddOAuth1Token adds an access token with its grant.
-	AddOAuth1Token(ctx context.Context, g Grant, t OAuth1Token) error
-	// OAuth1Token returns an access token of a living grant, NotFound otherwise.
-	OAuth1Token(ctx context.Context, token Hash) (OAuth1Token, Grant, error)
+}
 
+// Sessions is browsers that are signed in.
+type Sessions interface {
 	// AddSession keeps a signed-in browser session; Session returns it, NotFound if there is none.
 	AddSession(ctx context.Context, s Session) error
 	Session(ctx context.Context, id Hash) (Session, error)
 	DeleteSession(ctx context.Context, id Hash) error
-
-	// Sweep removes codes, tokens, request tokens and sessions that expired before now, and what is left of revoked grants.
-	Sweep(ctx context.Context, now time.Time) error
 }
 
 // Grant is one consent of one user to one app.

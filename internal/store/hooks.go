@@ -7,7 +7,7 @@ import (
 	"liked"
 )
 
-// Hooks is to whom changes of likes are delivered, what they want, and how far each of them is in the like log.
+// Hooks is to whom changes of likes are delivered.
 type Hooks interface {
 	// AddWebhook adds the webhook, whose offsets are the end of the log: what was liked before is not delivered to it.
 	// Conflict if the id is taken or the app has a webhook with this URL, Forbidden if the app has max of them.
@@ -21,7 +21,10 @@ type Hooks interface {
 	Webhook(ctx context.Context, id liked.WebhookID) (liked.Webhook, error)
 	// Webhooks returns the webhooks of the app, or all if that is zero, in order of id.
 	Webhooks(ctx context.Context, app liked.AppID) ([]liked.Webhook, error)
+}
 
+// Subscriptions is what is delivered.
+type Subscriptions interface {
 	// AddSubscription adds the subscription, to likes after the newest that there is: it sets After. Conflict if the id is
 	// taken or the app has a subscription with the same user, direction and webhook, Forbidden if it has max of them.
 	AddSubscription(ctx context.Context, s liked.Subscription, max int) error
@@ -38,7 +41,10 @@ type Hooks interface {
 	CountSubscriptions(ctx context.Context, app liked.AppID, viewer liked.UserID) (int, error)
 	// SubscriptionsAbout returns all subscriptions to the users, in order of user, app and id.
 	SubscriptionsAbout(ctx context.Context, users []liked.UserID) ([]liked.Subscription, error)
+}
 
+// Deliveries is how far each webhook is in the like log, and what it did not take.
+type Deliveries interface {
 	// Progress returns how far the webhook is. NotFound if it is not there.
 	Progress(ctx context.Context, id liked.WebhookID) (Progress, error)
 	// Advance moves the offsets of webhooks forward, never back. Those of webhooks that are gone are left out. Each webhook is

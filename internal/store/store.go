@@ -1,5 +1,6 @@
 // Package store is the contract between the server and whatever keeps its data: interfaces and types, no code.
-// Read [Store] first, then [Likes]. Package storetest holds every engine to all of it.
+// [Store] is what an engine implements; a package that uses one states which of the small interfaces it takes. Read
+// [Likes] first. Package storetest holds every engine to all of it.
 package store
 
 import (
@@ -16,18 +17,36 @@ import (
 // Texts are UTF-8 without NUL, and as long as their types say; where these say nothing, as long as the caller likes. A
 // record with another text is Invalid to every method that takes it. A look-up by such a text finds nothing.
 //
+// Methods that spend something (RedeemCode, RotateRefreshToken, RedeemRequestToken) are the single-use gates: of any
+// number of concurrent calls with one hash, one succeeds. Callers check everything else (client, redirect URI,
+// verifier, expiry) before they call, so that a wrong guess spends nothing.
+//
 // Errors are *liked.Error. Every method may return Unavailable (the store is closed, or its disk refuses writes) and
 // the error of ctx; after either, a write may or may not have happened. Values passed in are not kept or changed, and
 // values returned belong to the caller.
 type Store interface {
 	Likes
-	Accounts
+	Log
+	Users
+	Posts
+	Relations
+	Apps
+	Passwords
+	Codes
 	Grants
+	RequestTokens
+	Sessions
+	SealKeys
 	Limits
-	Transfer
 	Hooks
+	Subscriptions
+	Deliveries
+	Transfer
 	Changes
 	Leases
+
+	// Sweep removes codes, tokens, request tokens and sessions that expired before now, and what is left of revoked grants.
+	Sweep(ctx context.Context, now time.Time) error
 
 	// Totals counts what there is. It is exact, and costs next to nothing but for the first call after the store was
 	// opened, which may read everything about every user while other calls go on.
@@ -50,7 +69,7 @@ type Report struct {
 	Problems                        []string // each names the keys that disagree; at most 100
 }
 
-// Likes is who likes what, and the log of its changes.
+// Likes is who likes what.
 type Likes interface {
 	// SetLike makes the like be on or off and reports whether that changed anything. A change appends exactly one
 	// entry to the like log in the same step. A like of a repost is a like of its original.
@@ -72,7 +91,10 @@ type Likes interface {
 
 	// Liked says which of the posts the user likes, in the order of posts.
 	Liked(ctx context.Context, user liked.UserID, posts []liked.PostID) ([]bool, error)
+}
 
+// Log is the log of what changes in Likes.
+type Log interface {
 	// LikeLog returns entries of a partition (0 to liked.Partitions-1) after the position, oldest first, waiting until
 	// there is one or ctx is done. Once an entry has been returned, no entry before it ever appears in the same
 	// partition. Entries are kept for a time that the engine is told when it is opened.
@@ -101,8 +123,8 @@ type Page[T any] struct {
 	Newer Cursor // goes on with what is newer; zero: there is nothing, or the page started at the newest
 }
 
-// Accounts is users, their posts, and what stands between them.
-type Accounts interface {
+// Users is those who like and post.
+type Users interface {
 	// AddUser adds the user. Conflict if the id or the username (whatever its case) is taken, Invalid if a field is.
 	AddUser(ctx context.Context, u liked.User) error
 	// UpdateUser replaces the user by what change makes of it. The id cannot change. An error of change is returned as
@@ -116,9 +138,10 @@ type Accounts interface {
 	UsersByUsername(ctx context.Context, usernames []string) ([]liked.User, error)
 	// Users returns up to max users with an id above after, in order of id.
 	Users(ctx context.Context, after liked.UserID, max int) ([]liked.User, error)
-	// Relations returns what stands between the viewer and each of the users, in the order of users.
-	Relations(ctx context.Context, viewer liked.UserID, users []liked.UserID) ([]Relation, error)
+}
 
+// Posts is what can be liked.
+type Posts interface {
 	// AddPost adds the post. Conflict if the id is taken, NotFound if the author or a post it refers to does not exist.
 	AddPost(ctx context.Context, p liked.Post) error
 	// Publish is AddPost by the author, who is held to what an author may do. NotFound also if the author may not see a
@@ -141,7 +164,12 @@ type Accounts interface {
 	// (the operator). Likes of it can no longer be set, and leave every list; those who set them keep them in their
 	// metrics until they take them back. If the author had pinned the post, it no longer is.
 	DeletePost(ctx context.Context, by liked.UserID, id liked.PostID) error
+}
 
+// Relations is what stands between users.
+type Relations interface {
+	// Relations returns what stands between the viewer and each of the users, in the order of users.
+	Relations(ctx context.Context, viewer liked.UserID, users []liked.UserID) ([]Relation, error)
 	// SetFollow and SetBlock make the relation be on or off and report whether that changed anything. NotFound if either
 	// user does not exist, Invalid for a relation to oneself. A block ends the follows between the two, both ways.
 	SetFollow(ctx context.Context, follower, followed liked.UserID, on bool) (changed bool, err error)

@@ -252,7 +252,7 @@ func (h *Hooks) match(ctx context.Context, entries []liked.LikeEvent) (map[liked
 
 // subscribers remembers who has subscribed to a user, for the users of the newest likes; most have no subscriber.
 type subscribers struct {
-	store store.Store
+	store Store
 
 	mu         sync.Mutex
 	young, old map[liked.UserID]subscribed // what is asked for is young again, and what stays old is forgotten

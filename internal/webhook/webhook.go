@@ -26,7 +26,7 @@ import (
 
 // Options is what New needs. Store, Secret, Render, Now and Logger are required.
 type Options struct {
-	Store store.Store
+	Store Store
 	Log   *likelog.Log // nil: one of its own
 	// Secret returns the consumer secret of an app, with which it answers challenges and checks signatures. Forbidden
 	// for an app that is suspended.
@@ -45,6 +45,18 @@ type Options struct {
 	Count func(Outcome)
 
 	Pace
+}
+
+// Store keeps webhooks, and has the like log that they follow.
+type Store interface {
+	store.Log
+	store.Hooks
+	store.Subscriptions
+	store.Deliveries
+	App(ctx context.Context, id liked.AppID) (store.App, error)
+	Apps(ctx context.Context) ([]liked.App, error)
+	store.Changes
+	store.Leases
 }
 
 // Pace is how often and how long things are tried. Zero stands for the default.
