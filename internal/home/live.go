@@ -20,7 +20,7 @@ const (
 	boardSize  = 8
 	lookEvery  = 250 * time.Millisecond // the most often that the store is asked, however many ask us
 	quiet      = 15 * time.Second       // the longest that a viewer hears nothing
-	settled    = 4 * time.Second        // how long a post stays that nobody likes while others wait for its place
+	settled    = 4 * time.Second        // how long a post stays without a like while others wait for its place
 	forgotten  = 10 * time.Second       // after this long without a look the log is not caught up with
 	maxEntries = 64                     // of a partition of the log that one look reads
 	maxText    = 300                    // characters of a post; the page has room for fewer
@@ -42,7 +42,7 @@ type board struct {
 // slot is a place on the board. A post stays in its place, so that people can read it.
 type slot struct {
 	post  liked.PostID
-	liked time.Time // when somebody was last seen to like it
+	liked time.Time // when a like of it was last seen
 }
 
 // frame is the board at one moment. It is not changed once others have it.
@@ -98,7 +98,7 @@ func (b *board) see(ctx context.Context, now time.Time) (f frame, err error) {
 	return f, err
 }
 
-// likedLately lists posts that somebody has liked since the last look. Where there is more than it reads it skips.
+// likedLately lists posts that were liked since the last look. Where there is more than it reads it skips.
 func (b *board) likedLately(ctx context.Context, now time.Time) (posts []liked.PostID, err error) {
 	fresh := now.Sub(b.looked) > forgotten
 	ends, err := b.store.LogEnds(ctx)
@@ -154,7 +154,7 @@ func (b *board) slot(id liked.PostID) int {
 	return slices.IndexFunc(b.slots, func(s slot) bool { return s.post == id })
 }
 
-// posts returns those on the board that everybody may see, and takes the others off it.
+// posts returns those on the board that a caller without a user may see, and takes the others off it.
 func (b *board) posts(ctx context.Context) ([]web.HomePost, error) {
 	ids := make([]liked.PostID, len(b.slots))
 	for i, s := range b.slots {

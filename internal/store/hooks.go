@@ -78,7 +78,7 @@ type DeadLetter struct {
 type Progress struct {
 	Offsets liked.Positions // all up to them was dealt with
 	// Lost is the position below which entries were forgotten before the webhook was past them; zero: that never happened.
-	// The log keeps entries for a time, whoever waits for them.
+	// The log keeps entries for a time, also those that a webhook waits for.
 	Lost liked.Seq
 	Dead int // letters
 }

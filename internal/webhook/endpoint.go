@@ -152,7 +152,7 @@ type ChallengeError struct {
 
 func (e *ChallengeError) Error() string { return e.Why }
 
-// challenge sends a challenge: whoever can answer it knows the app's consumer secret. It returns a *ChallengeError if
+// challenge sends a challenge, which the app's consumer secret answers. It returns a *ChallengeError if
 // the answer is not right: for good if it is a wrong one, a redirect or no TLS of the host's, else for the moment.
 func (h *Hooks) challenge(ctx context.Context, w liked.Webhook) error {
 	err := h.ask(ctx, w)

@@ -112,10 +112,8 @@ func (c *checker) hooks() error {
 			return found("webhook "+w.ID.String(), webhookOfKey(&w))
 		}},
 		{tagProgress, tagWebhook, func(key, value []byte) error {
-			if _, err := decodeProgress(value); err != nil {
-				return err
-			}
-			return nil
+			_, err := decodeProgress(value)
+			return err
 		}},
 		{tagDead, tagWebhook, func(key, value []byte) error {
 			letters[string(key[1:9])]++

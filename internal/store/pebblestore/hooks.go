@@ -167,7 +167,7 @@ func (s *Store) AddSubscription(ctx context.Context, sub liked.Subscription, max
 	})
 }
 
-// subscribe makes what the subscription is about the subscription's, if it is nobody else's.
+// subscribe makes the row that keeps the app from subscribing to the same once more; Conflict if there is one.
 func (t *tx) subscribe(sub *liked.Subscription) error {
 	id, taken, err := read(t.db(), subscribesKey(sub), decodeID)
 	if err != nil {
