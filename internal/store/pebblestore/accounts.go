@@ -35,7 +35,7 @@ func (t *tx) putUser(u *liked.User) {
 
 // takeName makes the username lead to the user.
 func (t *tx) takeName(u *liked.User) error {
-	owner, taken, err := read(t.db(), nameKey(u.Username), decodeID)
+	owner, taken, err := read(t, nameKey(u.Username), decodeID)
 	if err != nil {
 		return err
 	}
@@ -198,7 +198,7 @@ func (s *Store) setRelation(
 }
 
 func (t *tx) block(blocker, blocked liked.UserID, on bool) (changed bool, err error) {
-	is, err := exists(t.db(), pair(tagBlock, blocker, blocked))
+	is, err := exists(t, pair(tagBlock, blocker, blocked))
 	if err != nil || is == on {
 		return false, err
 	}
@@ -231,7 +231,7 @@ func (t *tx) relate(a, b liked.UserID) error {
 }
 
 func (t *tx) follow(follower, followed liked.UserID, on bool) (changed bool, err error) {
-	is, err := exists(t.db(), pair(tagFollow, follower, followed))
+	is, err := exists(t, pair(tagFollow, follower, followed))
 	if err != nil || is == on {
 		return false, err
 	}

@@ -22,7 +22,7 @@ func appIndex(a *store.App) [][]byte {
 // index makes the app's keys lead to it; they must lead nowhere or to the app already.
 func (t *tx) index(a *store.App) error {
 	for _, key := range appIndex(a) {
-		owner, taken, err := read(t.db(), key, decodeID)
+		owner, taken, err := read(t, key, decodeID)
 		if err != nil {
 			return err
 		}

@@ -147,7 +147,7 @@ func modify[T any](ctx context.Context, s *Store, key []byte, what string, id an
 			return err
 		}
 		err = s.update(ctx, func(t *tx) error {
-			now, _, err := read(t.db(), key, clone)
+			now, _, err := read(t, key, clone)
 			if err != nil {
 				return err
 			}
@@ -383,8 +383,7 @@ type tx struct {
 	newEpoch bool // it does, whatever heads there are
 }
 
-func (t *tx) db() pebble.Reader { return t }
-
+// source is what the operation reads from.
 func (t *tx) source() pebble.Reader {
 	if t.inStep {
 		return t.c.group.batch
@@ -421,7 +420,7 @@ func (t *tx) delete(key []byte) {
 
 // need returns NotFound unless the key is there, and free Conflict if it is.
 func (t *tx) need(key []byte, what ...any) error {
-	ok, err := exists(t.db(), key)
+	ok, err := exists(t, key)
 	if err == nil && !ok {
 		err = noSuch(what...)
 	}
@@ -429,7 +428,7 @@ func (t *tx) need(key []byte, what ...any) error {
 }
 
 func (t *tx) free(key []byte, what ...any) error {
-	taken, err := exists(t.db(), key)
+	taken, err := exists(t, key)
 	if err == nil && taken {
 		err = liked.Errorf(liked.Conflict, "%s exists already", strings.TrimSpace(fmt.Sprintln(what...)))
 	}

@@ -19,7 +19,7 @@ func (s *Store) SealKey(ctx context.Context, name string) (kept string, err erro
 		return "", err
 	}
 	return update(ctx, s, func(t *tx) (string, error) {
-		kept, ok, err := read(t.db(), sealKeyKey, clone)
+		kept, ok, err := read(t, sealKeyKey, clone)
 		if err == nil && !ok {
 			t.set(sealKeyKey, []byte(name))
 			return name, nil
@@ -62,23 +62,10 @@ func (t *tx) put(k kind, h store.Hash, value []byte, expires time.Time) error {
 	return t.free(hashKey(k, h), k)
 }
 
-func (k kind) String() string {
-	switch k {
-	case kindAccess:
-		return "access token"
-	case kindOAuth1:
-		return "OAuth 1.0a access token"
-	case kindRefresh, kindSpent:
-		return "refresh token"
-	case kindCode:
-		return "authorization code"
-	case kindRequest:
-		return "request token"
-	case kindSession:
-		return "session"
-	}
-	return "record"
-}
+var kindNames = map[kind]string{kindAccess: "access token", kindOAuth1: "OAuth 1.0a access token", kindRefresh: "refresh token",
+	kindCode: "authorization code", kindRequest: "request token", kindSession: "session"}
+
+func (k kind) String() string { return kindNames[k] }
 
 // drop removes a record that expires.
 func (t *tx) drop(k kind, h store.Hash, expires time.Time) {
@@ -108,7 +95,7 @@ func decoding[K, V any](k K, decode func(K, []byte) (V, error)) func([]byte) (V,
 func (s *Store) RedeemCode(ctx context.Context, h store.Hash, g store.Grant, tokens store.Tokens, _ time.Time) error {
 	tokens = own(tokens)
 	spent, err := update(ctx, s, func(t *tx) (spent, err error) {
-		c, err := find(t.db(), hashKey(kindCode, h), reading(code{Code: store.Code{Code: h}}, codeFields), kindCode)
+		c, err := find(t, hashKey(kindCode, h), reading(code{Code: store.Code{Code: h}}, codeFields), kindCode)
 		if err != nil {
 			return nil, err
 		}
@@ -204,7 +191,7 @@ func (s *Store) OAuth1Token(ctx context.Context, h store.Hash) (store.OAuth1Toke
 func (s *Store) RotateRefreshToken(ctx context.Context, h store.Hash, tokens store.Tokens, at time.Time, grace time.Duration) error {
 	tokens = own(tokens)
 	spent, err := update(ctx, s, func(t *tx) (spent, err error) {
-		tok, g, err := living(t.db(), kindRefresh, h)
+		tok, g, err := living(t, kindRefresh, h)
 		switch {
 		case err != nil:
 			return nil, err
@@ -230,7 +217,7 @@ func (s *Store) RevokeGrant(ctx context.Context, id store.GrantID) error {
 // revoke ends a grant, which ends all its tokens, since none counts without its grant: they are left to Sweep, however
 // many there are. It is no error if there is no such grant.
 func (t *tx) revoke(id store.GrantID) error {
-	g, ok, err := read(t.db(), grantKey(id), reading(store.Grant{ID: id}, grantFields))
+	g, ok, err := read(t, grantKey(id), reading(store.Grant{ID: id}, grantFields))
 	if err != nil || !ok {
 		return err
 	}
@@ -269,7 +256,7 @@ func (s *Store) RequestToken(ctx context.Context, h store.Hash) (store.RequestTo
 }
 
 func (t *tx) requestToken(h store.Hash) (store.RequestToken, error) {
-	return find(t.db(), hashKey(kindRequest, h), reading(store.RequestToken{Token: h}, requestTokenFields), kindRequest)
+	return find(t, hashKey(kindRequest, h), reading(store.RequestToken{Token: h}, requestTokenFields), kindRequest)
 }
 
 func (s *Store) ApproveRequestToken(ctx context.Context, h store.Hash, user liked.UserID, verifier store.Hash) error {
@@ -324,7 +311,7 @@ func (s *Store) Session(ctx context.Context, id store.Hash) (store.Session, erro
 
 func (s *Store) DeleteSession(ctx context.Context, id store.Hash) error {
 	return s.update(ctx, func(t *tx) error {
-		session, ok, err := read(t.db(), hashKey(kindSession, id), reading(store.Session{ID: id}, sessionFields))
+		session, ok, err := read(t, hashKey(kindSession, id), reading(store.Session{ID: id}, sessionFields))
 		if err == nil && ok {
 			t.drop(kindSession, id, session.Expires)
 		}
@@ -356,14 +343,14 @@ func (s *Store) Sweep(ctx context.Context, now time.Time) error {
 func (t *tx) sweepExpired(keys [][]byte) error {
 	swept := make(map[store.GrantID][]store.Hash) // access tokens by grant
 	for _, key := range keys {
-		if ok, err := exists(t.db(), key); err != nil {
+		if ok, err := exists(t, key); err != nil {
 			return err
 		} else if !ok {
 			continue
 		}
 		_, k, h := splitExpiryKey(key)
 		if k == kindAccess {
-			tok, ok, err := read(t.db(), hashKey(k, h), reading(token{}, tokenFields))
+			tok, ok, err := read(t, hashKey(k, h), reading(token{}, tokenFields))
 			if err != nil {
 				return err
 			}
@@ -377,7 +364,7 @@ func (t *tx) sweepExpired(keys [][]byte) error {
 	}
 	for id, gone := range swept {
 		alive := false
-		err := scan(t.db(), tokensOf(id), nil, func(key, _ []byte) (bool, error) { // spent ones come last
+		err := scan(t, tokensOf(id), nil, func(key, _ []byte) (bool, error) { // spent ones come last
 			_, k, h := splitTokenOfKey(key)
 			swept := k == kindAccess && slices.Contains(gone, h)
 			alive = k != kindSpent && !swept
@@ -405,7 +392,7 @@ func (t *tx) sweepEnded(keys [][]byte) error {
 		case kindSpent:
 			k = kindRefresh
 		case kindAccess:
-			tok, ok, err := read(t.db(), hashKey(k, h), reading(token{}, tokenFields))
+			tok, ok, err := read(t, hashKey(k, h), reading(token{}, tokenFields))
 			if err != nil {
 				return err
 			}

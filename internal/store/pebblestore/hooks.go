@@ -58,7 +58,7 @@ func (s *Store) AddWebhook(ctx context.Context, w liked.Webhook, max int) error 
 		if err := t.free(webhookKey(w.ID), "webhook", w.ID); err != nil {
 			return err
 		}
-		own, err := webhooks(t.db(), w.App) // which max bounds
+		own, err := webhooks(t, w.App) // which max bounds
 		if err != nil {
 			return err
 		}
@@ -100,7 +100,7 @@ func (s *Store) UpdateWebhook(ctx context.Context, id liked.WebhookID, change fu
 
 func (s *Store) DeleteWebhook(ctx context.Context, id liked.WebhookID) error {
 	return s.update(ctx, func(t *tx) error {
-		w, err := find(t.db(), webhookKey(id), decoding(id, decodeWebhook), "webhook", id)
+		w, err := find(t, webhookKey(id), decoding(id, decodeWebhook), "webhook", id)
 		if err != nil {
 			return err
 		}
@@ -150,7 +150,7 @@ func (s *Store) AddSubscription(ctx context.Context, sub liked.Subscription, max
 		if err := t.free(subscriptionKey(sub.App, sub.ID), "subscription", sub.ID); err != nil {
 			return err
 		}
-		n, err := count(t.db(), subscribedNKey(sub.App))
+		n, err := count(t, subscribedNKey(sub.App))
 		if err != nil {
 			return err
 		}
@@ -169,7 +169,7 @@ func (s *Store) AddSubscription(ctx context.Context, sub liked.Subscription, max
 
 // subscribe makes the row that keeps the app from subscribing to the same once more; Conflict if there is one.
 func (t *tx) subscribe(sub *liked.Subscription) error {
-	id, taken, err := read(t.db(), subscribesKey(sub), decodeID)
+	id, taken, err := read(t, subscribesKey(sub), decodeID)
 	if err != nil {
 		return err
 	}
@@ -197,7 +197,7 @@ func (t *tx) countSubscription(sub *liked.Subscription, on bool) error {
 		numbers = append(numbers, madeNKey(sub.App, sub.Viewer))
 	}
 	for _, key := range numbers {
-		n, err := count(t.db(), key)
+		n, err := count(t, key)
 		if err != nil {
 			return err
 		}
@@ -241,7 +241,7 @@ func decodingSubscription(app liked.AppID, id liked.SubscriptionID) func([]byte)
 
 func (s *Store) DeleteSubscription(ctx context.Context, app liked.AppID, id liked.SubscriptionID) error {
 	return s.update(ctx, func(t *tx) error {
-		sub, err := find(t.db(), subscriptionKey(app, id), decodingSubscription(app, id), "subscription", id)
+		sub, err := find(t, subscriptionKey(app, id), decodingSubscription(app, id), "subscription", id)
 		if err != nil {
 			return err
 		}
@@ -386,7 +386,7 @@ func (s *Store) Advance(ctx context.Context, to map[liked.WebhookID]liked.Positi
 }
 
 func (t *tx) advance(id liked.WebhookID, to liked.Positions) error {
-	p, ok, err := read(t.db(), progressKey(id), decodeProgress)
+	p, ok, err := read(t, progressKey(id), decodeProgress)
 	if err != nil || !ok {
 		return err
 	}
@@ -417,16 +417,16 @@ func (s *Store) AddDeadLetters(ctx context.Context, letters []store.DeadLetter, 
 		values[string(deadKey(webhook, event.Seq, d.Subscription))] = encodeDeadLetter(d)
 	}
 	err = s.update(ctx, func(t *tx) error {
-		if ok, err := exists(t.db(), webhookKey(webhook)); err != nil || !ok {
+		if ok, err := exists(t, webhookKey(webhook)); err != nil || !ok {
 			return err
 		}
-		before, err := count(t.db(), deadNKey(webhook))
+		before, err := count(t, deadNKey(webhook))
 		if err != nil {
 			return err
 		}
 		n := int(before)
 		for key, value := range values {
-			there, err := exists(t.db(), []byte(key))
+			there, err := exists(t, []byte(key))
 			if err != nil {
 				return err
 			}
@@ -436,7 +436,7 @@ func (s *Store) AddDeadLetters(ctx context.Context, letters []store.DeadLetter, 
 			t.set([]byte(key), value)
 		}
 		if n > max {
-			err := scan(t.db(), num(nil, tagDead, uint64(webhook)), nil, func(key, _ []byte) (bool, error) {
+			err := scan(t, num(nil, tagDead, uint64(webhook)), nil, func(key, _ []byte) (bool, error) {
 				if values[string(key)] == nil {
 					t.delete(key)
 					dropped++
@@ -481,11 +481,11 @@ func (s *Store) DeadLetters(
 func (s *Store) RemoveDeadLetter(ctx context.Context, d store.DeadLetter) error {
 	key := deadKey(d.Webhook, d.Event.Seq, d.Subscription)
 	return s.update(ctx, func(t *tx) error {
-		there, err := exists(t.db(), key)
+		there, err := exists(t, key)
 		if err != nil || !there {
 			return err
 		}
-		n, err := count(t.db(), deadNKey(d.Webhook))
+		n, err := count(t, deadNKey(d.Webhook))
 		if err != nil {
 			return err
 		}

@@ -30,7 +30,7 @@ func (s *Store) Publish(ctx context.Context, p liked.Post) error {
 	}
 	return s.update(ctx, func(t *tx) error {
 		p := p
-		e := newVisibility(t.db(), p.Author)
+		e := newVisibility(t, p.Author)
 		for _, ref := range []*liked.PostID{&p.InReplyTo, &p.Quotes} {
 			named := *ref
 			if named == 0 {
@@ -49,8 +49,8 @@ func (s *Store) Publish(ctx context.Context, p liked.Post) error {
 			}
 		}
 		compared := 0
-		err := newestPosts(t.db(), p.Author, func(id liked.PostID) (bool, error) {
-			other, _, err := read(t.db(), postKey(id), reading(liked.Post{ID: id}, postFields))
+		err := newestPosts(t, p.Author, func(id liked.PostID) (bool, error) {
+			other, _, err := read(t, postKey(id), reading(liked.Post{ID: id}, postFields))
 			if err != nil {
 				return false, err
 			}
@@ -135,13 +135,13 @@ func (t *tx) resolve(p *liked.Post, once bool) error {
 		if *ref == 0 {
 			continue
 		}
-		h, ok, err := read(t.db(), postKey(*ref), decodePostHead)
+		h, ok, err := read(t, postKey(*ref), decodePostHead)
 		if err != nil {
 			return err
 		}
 		if ok && (!h.deleted || once) && ref == &p.RepostOf && h.repostOf != 0 {
 			*ref = h.repostOf
-			if h, ok, err = read(t.db(), postKey(*ref), decodePostHead); err != nil {
+			if h, ok, err = read(t, postKey(*ref), decodePostHead); err != nil {
 				return err
 			}
 		}
@@ -153,7 +153,7 @@ func (t *tx) resolve(p *liked.Post, once bool) error {
 			if h.deleted { // and with it what it was part of
 				continue
 			}
-			answered, _, err := read(t.db(), postKey(*ref), reading(liked.Post{ID: *ref}, postFields))
+			answered, _, err := read(t, postKey(*ref), reading(liked.Post{ID: *ref}, postFields))
 			if err != nil {
 				return err
 			}
@@ -209,7 +209,7 @@ func (s *Store) Posts(ctx context.Context, viewer liked.UserID, ids []liked.Post
 // list shows them.
 func (s *Store) DeletePost(ctx context.Context, by liked.UserID, id liked.PostID) error {
 	return s.update(ctx, func(t *tx) error {
-		p, ok, err := read(t.db(), postKey(id), decoding(id, decodePostRecord))
+		p, ok, err := read(t, postKey(id), decoding(id, decodePostRecord))
 		switch {
 		case err != nil:
 			return err
@@ -221,7 +221,7 @@ func (s *Store) DeletePost(ctx context.Context, by liked.UserID, id liked.PostID
 		if err := t.countPost(&p.Post, -1); err != nil {
 			return err
 		}
-		author, ok, err := readUser(t.db(), p.Author)
+		author, ok, err := readUser(t, p.Author)
 		if err != nil {
 			return err
 		}

@@ -94,7 +94,7 @@ func (s *Store) moveWebhooks(ctx context.Context, horizon liked.Seq) (again bool
 	}
 	err = s.inSteps(ctx, find, func(t *tx, keys [][]byte) error {
 		for _, key := range keys {
-			p, ok, err := read(t.db(), key, decodeProgress)
+			p, ok, err := read(t, key, decodeProgress)
 			switch m := moves[string(key)]; {
 			case err != nil:
 				return err

@@ -114,7 +114,7 @@ func (i *importer) addUser(u liked.User) (bool, error) {
 	if err := validUser(&u); err != nil {
 		return false, err
 	}
-	if there, err := exists(i.db(), userKey(u.ID)); err != nil || there {
+	if there, err := exists(i.tx, userKey(u.ID)); err != nil || there {
 		return false, err
 	}
 	if err := i.takeName(&u); err != nil {
@@ -132,7 +132,7 @@ func (i *importer) addPost(rec store.Post) (bool, error) {
 	if rec.By != nil && (rec.By.ID != p.Author || p.RepostOf|p.InReplyTo|p.Quotes != 0) {
 		return false, liked.Errorf(liked.Invalid, "post %v comes with an author who is another, or refers to a post", p.ID)
 	}
-	if there, err := exists(i.db(), postKey(p.ID)); err != nil || there {
+	if there, err := exists(i.tx, postKey(p.ID)); err != nil || there {
 		return false, err
 	}
 	if rec.By != nil {
@@ -176,7 +176,7 @@ func (i *importer) addLike(l store.Like) (bool, error) {
 		return false, nil
 	}
 	if !user.fresh && !i.c.s.filter.lacks(id) {
-		if there, err := exists(i.db(), key); err != nil || there {
+		if there, err := exists(i.tx, key); err != nil || there {
 			return false, err
 		}
 	}
@@ -216,7 +216,7 @@ func (i *importer) user(id liked.UserID) (*listSeen, error) {
 	}
 	_, ok, err := i.c.s.userHead(id)
 	if err == nil && !ok {
-		ok, err = exists(i.db(), userKey(id))
+		ok, err = exists(i.tx, userKey(id))
 	}
 	if err != nil {
 		return nil, err
@@ -239,7 +239,7 @@ func (i *importer) newestOf(id liked.UserID, u *listSeen) (liked.Seq, error) {
 		return u.newest, nil
 	}
 	u.looked = true
-	err := scan(i.db(), num(nil, tagLiked, uint64(id)), nil, func(key, _ []byte) (bool, error) {
+	err := scan(i.tx, num(nil, tagLiked, uint64(id)), nil, func(key, _ []byte) (bool, error) {
 		u.newest = listSeq(key)
 		return false, nil
 	})
@@ -252,7 +252,7 @@ func (i *importer) post(id liked.PostID) (*postSeen, error) {
 	}
 	h, ok, err := i.c.s.postHead(id)
 	if err == nil && !ok {
-		h, ok, err = read(i.db(), postKey(id), decodePostHead)
+		h, ok, err = read(i.tx, postKey(id), decodePostHead)
 	}
 	if err != nil {
 		return nil, err
@@ -291,10 +291,10 @@ func (i *importer) free(l store.Like, user *listSeen, post *postSeen) (liked.Seq
 	for round := 0; ; round++ {
 		taken := i.taken[likerID{l.Post, seq}]
 		if !taken && !post.fresh {
-			taken, err = exists(i.db(), likersKey(i.c.value[:0], l.Post, seq))
+			taken, err = exists(i.tx, likersKey(i.c.value[:0], l.Post, seq))
 		}
 		if !taken && err == nil && seq <= newest {
-			taken, err = exists(i.db(), likedKey(i.c.value[:0], l.User, seq))
+			taken, err = exists(i.tx, likedKey(i.c.value[:0], l.User, seq))
 		}
 		if err != nil || !taken {
 			return seq, err
@@ -304,7 +304,7 @@ func (i *importer) free(l store.Like, user *listSeen, post *postSeen) (liked.Seq
 			end = math.MaxInt64
 		}
 		for _, list := range [][]byte{likedKey(nil, l.User, end), likersKey(nil, l.Post, end)} {
-			err := scanRange(i.db(), list, after(list[:9]), func(key, _ []byte) (bool, error) {
+			err := scanRange(i.tx, list, after(list[:9]), func(key, _ []byte) (bool, error) {
 				seq = max(seq, listSeq(key)+1)
 				return false, nil
 			})
