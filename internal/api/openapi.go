@@ -286,13 +286,14 @@ func (d *description) limitHeaders(rt *endpoint) members {
 
 // limitHeader is how the names of the headers of a limit begin, and which requests it counts, in words.
 func limitHeader(r liked.RateRule) (name, of string) {
+	name = strings.ToLower(strings.TrimSuffix(limitHeaders(&liked.RateState{RateRule: r})[0], "-Limit"))
 	switch {
 	case r.Window == day && r.App:
-		return "x-app-limit-24hour", "in 24 hours, of the app"
+		return name, "in 24 hours, of the app"
 	case r.Window == day:
-		return "x-user-limit-24hour", "in 24 hours, of the user"
+		return name, "in 24 hours, of the user"
 	}
-	return "x-rate-limit", "in 15 minutes"
+	return name, "in 15 minutes"
 }
 
 // answer is the schema of what succeeds: a document, with the members that the endpoint's parameters call for.

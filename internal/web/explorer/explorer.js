@@ -135,7 +135,7 @@ function prepare(description) {
   const { schemas } = description.components;
   const known = { UserID: caller?.user?.id ?? user, PostID: post, Username: caller?.user?.username ?? schemas.Username.example };
   let text = JSON.stringify(description);
-  for (const [name, value] of Object.entries(known)) text = text.replaceAll(`"${schemas[name].example}"`, `"${value}"`);
+  for (const [name, value] of Object.entries(known)) text = text.replaceAll(`"${schemas[name].example}"`, `"${value ?? ""}"`);
   const prepared = JSON.parse(text);
   for (const operation of Object.values(prepared.paths).flatMap((path) => Object.values(path))) {
     for (const parameter of operation.parameters ?? []) {
