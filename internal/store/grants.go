@@ -71,7 +71,7 @@ type Grants interface {
 	AccessToken(ctx context.Context, token Hash) (AccessToken, Grant, error)
 	RefreshToken(ctx context.Context, token Hash) (RefreshToken, Grant, error)
 	// RotateRefreshToken spends the refresh token and adds its successors to the same grant in the same step. Conflict if
-	// it was spent before; if that was more than grace before at, somebody replays it and the grant is revoked in this
+	// it was spent before; if that was more than grace before at, it is a replay, and the grant is revoked in this
 	// step (RFC 9700, 4.14.2).
 	RotateRefreshToken(ctx context.Context, token Hash, t Tokens, at time.Time, grace time.Duration) error
 	// RevokeGrant ends the grant and all its tokens. Revoking what is gone is no error.

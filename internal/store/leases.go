@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Leases settle which server does what only one may do at a time. A server is whoever has opened the store: all that one
-// process holds it holds together.
+// Leases settle which server does what only one may do at a time. A server is a process that has opened the store: all
+// that it holds it holds together.
 type Leases interface {
 	// Hold takes each name that no other server holds, or takes it anew if this one does, until ttl from now by the clock of
 	// the store, and says for each of the names whether this server holds it. Invalid if ttl is not positive. A server that

@@ -154,7 +154,7 @@ type Posts interface {
 	Post(ctx context.Context, viewer liked.UserID, id liked.PostID) (liked.Post, error)
 	// Posts answers for each of the ids, in their order, what Post would.
 	Posts(ctx context.Context, viewer liked.UserID, ids []liked.PostID) ([]Seen, error)
-	// LatestPosts returns up to max posts that everybody may see, those with the highest ids, highest first, and no reposts.
+	// LatestPosts returns up to max posts that every viewer may see, those with the highest ids, highest first, and no reposts.
 	// Where many of those are hidden it may return fewer than there are. Invalid if max is below 1.
 	LatestPosts(ctx context.Context, max int) ([]liked.Post, error)
 	// NewestPosts returns each user's post with the highest id, in the order of users; zero if there is none that the

@@ -39,7 +39,7 @@ type Record struct {
 type Post struct {
 	liked.Post
 	Deleted bool
-	// By is the author, added with the post where both are missing: a stand-in for somebody of whom little is known. Such
+	// By is the author, added with the post where both are missing: a stand-in for a user of whom little is known. Such
 	// a post refers to no other. Export leaves it nil.
 	By *liked.User
 }

@@ -24,7 +24,7 @@ type nonces struct {
 	}
 }
 
-// nonceKey is the first half of a SHA-256: nobody finds two requests that share it.
+// nonceKey is the first half of a SHA-256: two requests that share it cannot be found.
 type nonceKey [16]byte
 
 // keptNonce is a nonce and when it can go, in microseconds.
