@@ -1,11 +1,10 @@
-// Package backup is what a backup looks like, in a directory and on its way there. [Send] writes the files of a store
-// to a receiver that names what it has; [Into] makes or renews the directory with it; [Open] reads it back.
+// Package backup is what a backup looks like, in a directory and on its way there. [Send] writes the files of a store for
+// a receiver that names what it has; [Into] makes or renews the directory with it; [Open] reads it back.
 //
-// The directory has two entries that count. files/ holds each file of the store under the SHA-256 of its content.
-// backup.json says which of them are the store, and ends with a checksum of itself. It is written last and replaced in
-// one step, after all that it names is on the disk; what it no longer names is removed after that. So whenever a backup
-// is cut short, the directory holds the one before it, or, without backup.json, none. The third entry, lock, is what
-// a process that writes to the directory has locked.
+// files/ holds each file of the store under the SHA-256 of its content. backup.json says which of them are the store, and
+// ends with a checksum of itself. It is replaced in one step, after all that it names is on the disk; what it no longer
+// names is removed after that. So a backup that is cut short leaves the one before it, or, without backup.json, none. lock
+// is locked by the process that writes to the directory.
 package backup
 
 import (
@@ -31,7 +30,7 @@ const (
 	partPrefix   = ".part-" // of a file in files/ that is being written
 )
 
-// Manifest is a backup, but for the content of its files.
+// Manifest is a backup without the content of its files.
 type Manifest struct {
 	Format  int       `json:"format"` // 1
 	TakenAt time.Time `json:"taken_at"`
@@ -55,7 +54,7 @@ var (
 	fileHash = regexp.MustCompile(`^[0-9a-f]{64}$`)
 )
 
-// check returns an error if the manifest cannot be one of ours, whose names are safe to write to.
+// check returns an error unless the manifest can be one of ours, whose names are safe to write to.
 func (m *Manifest) check() error {
 	if m.Format != format {
 		return fmt.Errorf("the backup has format %d and this program reads format %d", m.Format, format)
@@ -67,16 +66,16 @@ func (m *Manifest) check() error {
 		}
 		seen[f.Name] = true
 	}
-	if m.bytes() < 0 {
+	switch {
+	case m.bytes() < 0:
 		return errors.New("the backup has more bytes than there can be")
-	}
-	if len(seen) == 0 {
+	case len(seen) == 0:
 		return errors.New("the backup has no files")
 	}
 	return nil
 }
 
-// bytes returns how large the files are together; less than 0: more than an int64 holds.
+// bytes returns how large the files are together, less than 0 if that is more than an int64 holds.
 func (m *Manifest) bytes() (n int64) {
 	for _, f := range m.Files {
 		if n += f.Size; n < 0 {
@@ -89,10 +88,12 @@ func (m *Manifest) bytes() (n int64) {
 // encode returns the manifest as a line of JSON and a line with its checksum.
 func (m *Manifest) encode() ([]byte, error) {
 	text, err := json.Marshal(m)
-	if err != nil {
-		return nil, err
-	}
-	return fmt.Appendf(text, "\nsha256 %x\n", sha256.Sum256(text)), nil
+	return sealed(text), err
+}
+
+// sealed returns the line, and one with its checksum.
+func sealed(line []byte) []byte {
+	return fmt.Appendf(bytes.Clone(line), "\nsha256 %x\n", sha256.Sum256(line))
 }
 
 func decodeManifest(text []byte) (m Manifest, err error) {
@@ -100,7 +101,7 @@ func decodeManifest(text []byte) (m Manifest, err error) {
 	if err := json.Unmarshal(line, &m); err != nil {
 		return m, err
 	}
-	if want := fmt.Appendf(bytes.Clone(line), "\nsha256 %x\n", sha256.Sum256(line)); !bytes.Equal(text, want) {
+	if !bytes.Equal(text, sealed(line)) {
 		return m, errors.New("its checksum is wrong")
 	}
 	for _, f := range m.Files {
@@ -121,10 +122,10 @@ type Backup struct {
 func Open(dir string) (*Backup, error) {
 	text, err := os.ReadFile(filepath.Join(dir, manifestFile))
 	if errors.Is(err, fs.ErrNotExist) {
-		if _, err := os.Stat(filepath.Join(dir, filesDir)); err == nil {
-			return nil, fmt.Errorf("the backup in %s was cut short before it was whole: run `liked backup` into it again, or restore another", dir)
+		err = fmt.Errorf("there is no backup in %s: check the path", dir)
+		if _, statErr := os.Stat(filepath.Join(dir, filesDir)); statErr == nil {
+			err = fmt.Errorf("the backup in %s was cut short before it was whole: run `liked backup` into it again, or restore another", dir)
 		}
-		return nil, fmt.Errorf("there is no backup in %s: check the path", dir)
 	}
 	if err != nil {
 		return nil, err
@@ -139,8 +140,8 @@ func Open(dir string) (*Backup, error) {
 // Bytes returns how large the files are together.
 func (b *Backup) Bytes() int64 { return b.bytes() }
 
-// CopyTo copies the files into a directory, which must be there, and tells progress how many bytes it has copied. It is
-// an error if a file is not what it was when the backup was taken. When it returns nil they are on the disk.
+// CopyTo copies the files into a directory, which must be there, and tells progress how many bytes it has copied. A file
+// that is not what it was when the backup was taken is an error. When it returns nil the files are on the disk.
 func (b *Backup) CopyTo(ctx context.Context, dir string, progress func(n int)) error {
 	for _, f := range b.Files {
 		if err := b.copyFile(ctx, f, filepath.Join(dir, f.Name), progress); err != nil {
@@ -177,28 +178,27 @@ func (b *Backup) copyFile(ctx context.Context, f File, to string, progress func(
 
 func (b *Backup) path(hash string) string { return filepath.Join(b.dir, filesDir, hash) }
 
-// copyHashing copies all of from, and returns how many bytes that were and their SHA-256.
+// copyHashing copies all of from, and returns the number of bytes and their SHA-256.
 func copyHashing(ctx context.Context, to io.Writer, from io.Reader, progress func(int)) (n int64, hash string, err error) {
 	h := sha256.New()
+	both := io.MultiWriter(to, h)
 	buf := make([]byte, 256<<10)
-	for {
+	for err == nil {
 		if err := ctx.Err(); err != nil {
 			return n, "", err
 		}
-		k, err := from.Read(buf)
-		_, _ = h.Write(buf[:k]) // never fails
-		if _, writeErr := to.Write(buf[:k]); writeErr != nil {
-			return n, "", writeErr
+		var k int
+		k, err = from.Read(buf)
+		if _, err := both.Write(buf[:k]); err != nil {
+			return n, "", err
 		}
 		n += int64(k)
 		progress(k)
-		if err == io.EOF {
-			return n, hex.EncodeToString(h.Sum(nil)), nil
-		}
-		if err != nil {
-			return n, "", err
-		}
 	}
+	if err != io.EOF {
+		return n, "", err
+	}
+	return n, hex.EncodeToString(h.Sum(nil)), nil
 }
 
 func syncDir(dir string) error {

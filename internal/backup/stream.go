@@ -13,8 +13,8 @@ import (
 	"liked/internal/store"
 )
 
-// On its way a backup is a tar archive. Its first entry, backup.json, is the manifest without checksums, which says how
-// much is to come. The files follow in that order. Each names its checksum; one that the receiver has already is empty.
+// On its way a backup is a tar archive. Its first entry, backup.json, is the manifest without checksums. The files follow in
+// that order. Each names its checksum; one that the receiver has is empty.
 const (
 	paxHash = "LIKED.sha256"
 	paxHave = "LIKED.have" // "yes": the receiver has it
@@ -36,8 +36,10 @@ func Send(ctx context.Context, w io.Writer, takenAt time.Time, key string, files
 		return err
 	}
 	t := tar.NewWriter(w)
-	head := tar.Header{Name: manifestFile, Mode: 0o600, Size: int64(len(text)), ModTime: takenAt, Format: tar.FormatPAX}
-	if err := t.WriteHeader(&head); err != nil {
+	entry := func(name string, size int64, records map[string]string) error {
+		return t.WriteHeader(&tar.Header{Name: name, Mode: 0o600, Size: size, ModTime: takenAt, Format: tar.FormatPAX, PAXRecords: records})
+	}
+	if err := entry(manifestFile, int64(len(text)), nil); err != nil {
 		return err
 	}
 	if _, err := t.Write(text); err != nil {
@@ -48,20 +50,15 @@ func Send(ctx context.Context, w io.Writer, takenAt time.Time, key string, files
 		if err != nil {
 			return err
 		}
-		head := tar.Header{Name: f.Name, Mode: 0o600, Size: f.Size, ModTime: takenAt, Format: tar.FormatPAX}
-		head.PAXRecords = map[string]string{paxHash: hash}
 		if have[hash] {
-			head.Size, head.PAXRecords[paxHave] = 0, "yes"
+			err = entry(f.Name, 0, map[string]string{paxHash: hash, paxHave: "yes"})
+		} else if err = entry(f.Name, f.Size, map[string]string{paxHash: hash}); err == nil {
+			_, err = read(ctx, f, t)
 		}
-		if err := t.WriteHeader(&head); err != nil {
-			return err
+		if err == nil {
+			err = t.Flush()
 		}
-		if !have[hash] {
-			if _, err := read(ctx, f, t); err != nil {
-				return err
-			}
-		}
-		if err := t.Flush(); err != nil {
+		if err != nil {
 			return err
 		}
 	}
@@ -110,8 +107,8 @@ func receive(r io.Reader) (*receiver, error) {
 	return &receiver{t, m}, m.check()
 }
 
-// entry goes on to the next entry of the archive, which must be a file as Send writes them. The sparse files that tar
-// knows as well have content that was never sent, as much as they like.
+// entry goes on to the next entry of the archive, which must be a file as Send writes them. The content of tar's sparse files
+// may be much larger than what was sent.
 func entry(t *tar.Reader) (*tar.Header, error) {
 	head, err := t.Next()
 	if err != nil {
@@ -128,7 +125,7 @@ func entry(t *tar.Reader) (*tar.Header, error) {
 	return head, nil
 }
 
-// next goes on to the content of file i, and fills in its checksum. had is true if there is none, as the receiver said that it has it.
+// next goes on to the content of file i, and fills in its checksum. had: it was left out, since the receiver has it.
 func (r *receiver) next(i int) (had bool, err error) {
 	head, err := entry(r.t)
 	if err != nil {

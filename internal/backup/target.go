@@ -6,16 +6,18 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// Target is a directory that a backup is about to be in. No other backup can go there until Receive or Abandon is called, of
-// which one must be.
+// Target is a directory that a backup is about to be in. It is locked until Receive or Abandon is called, of which one must
+// be.
 type Target struct {
 	dir    string
 	made   bool             // by Into
@@ -24,15 +26,12 @@ type Target struct {
 	have   map[string]int64 // the size of each file that is what its name says
 }
 
-// Into prepares a directory, which is made if it is missing, and otherwise must be empty, or hold a backup or what was left
-// of one that was cut short. It reads what is there, and tells progress how many bytes: what is damaged is not counted on.
+// Into prepares a directory, which is made if it is missing, and otherwise is empty or holds a backup or the rest of one that
+// was cut short. It reads what is there, and tells progress how many bytes; files that are damaged will be sent again.
 func Into(ctx context.Context, dir string, progress func(n int)) (_ *Target, err error) {
 	t := &Target{dir: dir, have: make(map[string]int64)}
 	entries, err := os.ReadDir(dir)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		t.made = true
-	case err != nil:
+	if t.made = errors.Is(err, fs.ErrNotExist); err != nil && !t.made {
 		return nil, err
 	}
 	for _, e := range entries {
@@ -69,8 +68,7 @@ func (t *Target) take() (err error) {
 
 // read finds what is in the directory.
 func (t *Target) read(ctx context.Context, progress func(n int)) error {
-	_, err := os.Lstat(filepath.Join(t.dir, manifestFile))
-	if err == nil {
+	if _, err := os.Lstat(filepath.Join(t.dir, manifestFile)); err == nil {
 		if t.before, err = Open(t.dir); err != nil {
 			return fmt.Errorf("%w; a new backup needs another directory", err)
 		}
@@ -102,19 +100,13 @@ func (t *Target) read(ctx context.Context, progress func(n int)) error {
 }
 
 // Have returns the checksums of the files that are there.
-func (t *Target) Have() []string {
-	hashes := make([]string, 0, len(t.have))
-	for hash := range t.have {
-		hashes = append(hashes, hash)
-	}
-	return hashes
-}
+func (t *Target) Have() []string { return slices.Collect(maps.Keys(t.have)) }
 
 // Abandon leaves the directory as it was before Into, and lets go of it.
 func (t *Target) Abandon() {
 	if t.before == nil {
 		_ = os.Remove(filepath.Join(t.dir, filesDir)) // unless something is in it
-		// That of a backup stays: a process that has just opened it must not lock a file that is no longer there.
+		// The lock of a backup stays: another process that has just opened it must not lock a file that is no longer there.
 		_ = os.Remove(filepath.Join(t.dir, lockFile))
 	}
 	if t.made {
@@ -132,8 +124,8 @@ type Received struct {
 }
 
 // Receive reads what Send wrote for a receiver that has what Have returns, and makes it the backup in the directory. It calls
-// start with the size of all, and progress with how much of that it has, received or not. After an error the directory is
-// as it was, with the backup that it had. Either way it lets go of the directory.
+// start with the size of all, and progress with how much of that it has, received or not. After an error the directory is as
+// it was, with the backup that it had. Either way it is unlocked.
 func (t *Target) Receive(ctx context.Context, from io.Reader, start func(bytes int64), progress func(n int)) (got Received, err error) {
 	var added []string
 	whole := false
@@ -194,7 +186,7 @@ func (t *Target) Receive(ctx context.Context, from io.Reader, start func(bytes i
 	return got, nil
 }
 
-// unchanged holds a file that never changes to the backup before. That one may be the last that is good, and is kept.
+// unchanged returns an error if a file that never changes has changed. The backup before may be the last good one, and is kept.
 func (t *Target) unchanged(f File) error {
 	if t.before == nil || !f.Fixed {
 		return nil
@@ -229,7 +221,7 @@ func (t *Target) write(ctx context.Context, f File, path string, from io.Reader,
 // commit makes the manifest the backup.
 func (t *Target) commit(m *Manifest) error {
 	files := filepath.Join(t.dir, filesDir)
-	for _, f := range m.Files { // another program may have removed one
+	for _, f := range m.Files { // another process may have removed one
 		if info, err := os.Stat(filepath.Join(files, f.SHA256)); err != nil || info.Size() != f.Size {
 			return fmt.Errorf("%s is not what it was a moment ago (%v): what else writes to the directory?", f.SHA256, err)
 		}
