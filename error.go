@@ -5,8 +5,7 @@ import (
 	"fmt"
 )
 
-// Kind says what went wrong in words that every package understands. Each wire format maps kinds to its own answers
-// in one place.
+// Kind says what went wrong. Each wire format maps kinds to its own answers in one place.
 type Kind uint8
 
 const (
@@ -24,8 +23,7 @@ func (k Kind) String() string { return name(kinds, k) }
 
 var kinds = []string{"internal", "invalid", "unauthorized", "forbidden", "not found", "conflict", "unavailable", "overloaded"}
 
-// Error is the only error with meaning across packages. Msg is for people, lower case, names the thing and holds no
-// secret; Err is the cause, for the log alone.
+// Error is the only error with meaning across packages. Msg is for people and holds no secret; Err is for the log alone.
 type Error struct {
 	Kind Kind
 	Msg  string
@@ -47,7 +45,7 @@ func Errorf(kind Kind, format string, args ...any) *Error {
 	return &Error{Kind: kind, Msg: fmt.Sprintf(format, args...)}
 }
 
-// KindOf returns the kind of the first Error in err's chain, Internal if there is none. It must not be asked of nil.
+// KindOf returns the kind of the first Error in err's chain, Internal if there is none. err is not nil.
 func KindOf(err error) Kind {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e.Kind

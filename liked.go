@@ -1,8 +1,7 @@
-// Package liked has the types that all other packages share: the caller ([Principal]), what can be liked ([User],
-// [Post]), a change in the like log ([LikeEvent]), and the one error with meaning across packages ([Error]).
+// Package liked has the types that all other packages share: the caller ([Principal]), what can be liked ([User], [Post]), a
+// change in the like log ([LikeEvent]), and the one error with meaning across packages ([Error]).
 //
-// The package says "post" where the wire says "tweet"; the wire's words appear only where bytes are read or written.
-// Values of these types are plain data: copy them freely, none is shared with the package that returned it.
+// The package says "post" where the wire says "tweet". Values are plain data: none is shared with the package that returned it.
 package liked
 
 import (
@@ -13,8 +12,7 @@ import (
 	"time"
 )
 
-// ID is a positive 63-bit integer, on the wire a JSON string of 1 to 19 decimal digits: many clients round a JSON number
-// past 2^53. Zero stands for "none".
+// ID is a positive 63-bit integer, zero for "none", on the wire a JSON string: many clients round JSON numbers past 2^53.
 type ID[Of any] int64
 
 type (
@@ -85,8 +83,8 @@ type User struct {
 	Metrics         UserMetrics
 }
 
-// UserMetrics are exact at the moment they are read. Likes are those that the user set and did not take back; deleting a
-// post with a million likes changes no user.
+// UserMetrics are exact at the moment they are read. Likes are those that the user did not take back: deleting a post changes
+// none.
 type UserMetrics struct {
 	Followers, Following, Posts, Likes int64
 }
@@ -96,8 +94,7 @@ func ValidUsername(s string) bool { return username.MatchString(s) }
 
 var username = regexp.MustCompile(`^[A-Za-z0-9_]{1,15}$`)
 
-// Post is something that can be liked. The store fills in the metrics, the conversation and whom a reply answers; they are
-// ignored when a post is written.
+// Post is something that can be liked. The store makes the metrics, the conversation and whom a reply answers.
 type Post struct {
 	ID        PostID
 	Author    UserID
@@ -119,8 +116,7 @@ type PostMetrics struct {
 
 // Seq is the position of a change of a like in the like log, and the identity of the like: milliseconds since 1970 in the
 // upper 44 bits, a counter in the lower 20. It is unique, and rises within a partition of the log, a user's list of likes
-// and a post's, even if the clock goes back. A later change in one partition may have a lower position than an earlier
-// change in another.
+// and a post's, even if the clock goes back. Positions of different partitions tell no order.
 type Seq uint64
 
 // Time is the time of the change, if the clock did not go back.
@@ -132,7 +128,7 @@ func SeqAt(t time.Time) Seq { return Seq(max(t.UnixMilli(), 0)) << 20 }
 // Partitions is the number of partitions of the like log. A user's changes are all in one of them, in order.
 const Partitions = 20
 
-// Positions is a reader's place in the like log, one position for each partition: all entries up to them were read.
+// Positions is a reader's place in the like log: the last position that it has read of each partition.
 type Positions [Partitions]Seq
 
 // LikeEvent is one change in the like log: a like that was set or taken back.

@@ -28,8 +28,7 @@ type Principal struct {
 	Access     Access       // permission level of the credential
 }
 
-// Access is the permission level of an app or of one of its OAuth 1.0a tokens. It is frozen into a token when the
-// token is issued.
+// Access is the permission level of an app or of one of its OAuth 1.0a tokens, which keep that of their issue.
 type Access uint8
 
 const (
@@ -63,8 +62,7 @@ func (s *AppState) UnmarshalText(text []byte) error {
 
 var appStates = []string{"enrolled", "not-enrolled", "suspended"}
 
-// Tier is what the app's owner pays for, and with it the endpoints that the app may call. On X, likes left the
-// self-serve tiers in 2025 and 2026.
+// Tier is what the app's owner pays for. On X, likes left the self-serve tiers in 2025 and 2026.
 type Tier uint8
 
 const (

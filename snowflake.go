@@ -8,8 +8,8 @@ import (
 const snowflakeEpoch = 1288834974657 // milliseconds since 1970, the zero of X's ids
 
 // Snowflakes makes identifiers in X's layout: milliseconds since the epoch of X's ids above 22 bits, of which the upper 10
-// are the number of the worker and the lower 12 a counter. They rise from call to call, even if the clock goes back. The
-// zero value is worker 0, and ready; it is safe for concurrent use. Two generators with one number may give the same id.
+// are the number of the worker and the lower 12 a counter. They rise from call to call, even if the clock goes back; two
+// workers with one number may make the same. The zero value is worker 0, safe for concurrent use.
 type Snowflakes struct {
 	mu     sync.Mutex
 	last   int64 // milliseconds and counter

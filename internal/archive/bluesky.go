@@ -11,11 +11,11 @@ import (
 )
 
 // A like on Bluesky is a record of the lexicon app.bsky.feed.like: {"subject": {"uri", "cid"}, "createdAt"}. Tools write
-// them as com.atproto.repo.listRecords answers, {"records": [{"uri", "cid", "value": {…}}], "cursor"}, as an array of such
-// records or of their values, as one of these a line, or as a file for each in a folder app.bsky.feed.like. The CAR file
-// that the service gives is not read.
+// answers of com.atproto.repo.listRecords, {"records": [{"uri", "cid", "value": {…}}], "cursor"}, an array of such records
+// or of their values, one of these a line, or a file for each in a folder app.bsky.feed.like. The CAR file that the service
+// gives is not read.
 //
-// The subject is named at://DID/app.bsky.feed.post/RKEY, where the key is mostly a timestamp (AT Protocol, TID).
+// The subject is at://DID/app.bsky.feed.post/RKEY; the key is mostly a timestamp (AT Protocol, TID).
 
 type blueskyRecord struct {
 	// One of these is there.

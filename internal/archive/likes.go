@@ -53,8 +53,7 @@ type Item struct {
 // Items makes records of the likes, oldest first: each a post with a stand-in for its author, which Import adds only where
 // they are missing, and the like. The same archive makes the same records.
 //
-// Where a service does not tell the time of a like, it tells their order: the like gets the earliest time that is neither
-// before its post nor before the like that came before it.
+// Without a time of its own, a like gets the earliest that is neither before its post nor before the like before it.
 func (l *Likes) Items(user liked.UserID) iter.Seq[Item] {
 	return func(yield func(Item) bool) {
 		last := liked.Seq(1<<20 - 1) // the millisecond after 1970 began
@@ -79,15 +78,15 @@ func (l *Likes) Items(user liked.UserID) iter.Seq[Item] {
 	}
 }
 
-// ForeignID is the identifier here of what has an address elsewhere: the first 63 bits of the SHA-256 of the address, with
-// the highest set. X's identifiers stay below that until 2045.
+// ForeignID is the identifier here of what has an address elsewhere: the first 63 bits of its SHA-256, with the highest set.
+// X's identifiers stay below that until 2045.
 func ForeignID(address string) int64 {
 	sum := sha256.Sum256([]byte(address))
 	return int64(binary.BigEndian.Uint64(sum[:])>>1 | 1<<62)
 }
 
-// standIn is an account for an author of whom an archive tells only the address. Its username is the letter of the service
-// and the identifier in base 32.
+// standIn is an account for an author of whom an archive tells only the address. Its username is the service's letter and
+// the identifier in base 32.
 func standIn(service, address, name string) liked.User {
 	id := ForeignID(address)
 	var b [8]byte

@@ -12,9 +12,8 @@ import (
 )
 
 // Mastodon's archive (Preferences, Import and export, Request your archive) is made by its BackupService: likes.json is an
-// ActivityPub OrderedCollection (Activity Streams 2.0, section 5) whose orderedItems are the addresses of the posts alone;
-// actor.json is the person. Older releases give a tar.gz, newer ones a zip. Likes stand oldest first, by their post or by
-// themselves, depending on the release.
+// ActivityPub OrderedCollection (Activity Streams 2.0, section 5) of the addresses of the posts; actor.json is the person.
+// Older releases give a tar.gz, newer ones a zip. Likes stand oldest first, by their post or by themselves.
 
 func (l *Likes) mastodon(text []byte) error {
 	var collection struct {

@@ -60,8 +60,8 @@ func (m *members) add(name string, r io.Reader) error {
 	return nil
 }
 
-// Open reads the likes in a file of another service: the archive that the service gives (zip or tar.gz), or the file of
-// likes in it. The content tells the format. Of a file of Records it reads nothing: Likes.Format says so.
+// Open reads the likes of another service: its archive (zip or tar.gz), or the file of likes in it. The content tells the
+// format. Of a file of Records it reads nothing: Likes.Format says so.
 func Open(file string) (*Likes, error) {
 	f, err := os.Open(file)
 	if err != nil {

@@ -144,8 +144,8 @@ const (
 	likeN     = `,"n":`
 )
 
-// Parse reads a line. A member that is missing and has no default, or is none of its type, is an error; whether the store
-// can hold what the line says is for the store to judge.
+// Parse reads a line. An unknown member is an error, and one that is missing and has no default. Whether the record can be is
+// for the store to judge.
 func Parse(text []byte) (store.Record, error) {
 	if r, ok := parseLike(text); ok {
 		return r, nil

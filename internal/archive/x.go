@@ -16,8 +16,7 @@ import (
 //	data/like.js, data/like-part1.js, …  window.YTD.like.part0 = [{"like": {"tweetId", "fullText", "expandedUrl"}}, …]
 //	data/account.js                      window.YTD.account.part0 = [{"account": {"username", "accountId", "createdAt", …}}]
 //
-// A like tells neither its time nor the author of the post; fullText is missing where the post was gone. Likes stand newest
-// first.
+// A like tells neither its time nor its author; fullText is missing where the post was gone. Likes stand newest first.
 var ytd = regexp.MustCompile(`^window\.YTD\.(like|account)\.part\d+\s*=\s*`)
 
 func (l *Likes) x(text []byte) error {

@@ -2,9 +2,9 @@
 // a receiver that names what it has; [Into] makes or renews the directory with it; [Open] reads it back.
 //
 // files/ holds each file of the store under the SHA-256 of its content. backup.json says which of them are the store, and
-// ends with a checksum of itself. It is replaced in one step, after all that it names is on the disk; what it no longer
-// names is removed after that. So a backup that is cut short leaves the one before it, or, without backup.json, none. lock
-// is locked by the process that writes to the directory.
+// ends with a checksum of itself. It is replaced in one step, after all that it names is on the disk and before the rest is
+// removed. So a backup that is cut short leaves the one before it, or, without backup.json, none. Whoever writes to the
+// directory has locked lock.
 package backup
 
 import (
@@ -140,8 +140,8 @@ func Open(dir string) (*Backup, error) {
 // Bytes returns how large the files are together.
 func (b *Backup) Bytes() int64 { return b.bytes() }
 
-// CopyTo copies the files into a directory, which must be there, and tells progress how many bytes it has copied. A file
-// that is not what it was when the backup was taken is an error. When it returns nil the files are on the disk.
+// CopyTo copies the files to the disk, into a directory that must be there, and tells progress how many bytes. A file that is
+// not what it was when the backup was taken is an error.
 func (b *Backup) CopyTo(ctx context.Context, dir string, progress func(n int)) error {
 	for _, f := range b.Files {
 		if err := b.copyFile(ctx, f, filepath.Join(dir, f.Name), progress); err != nil {

@@ -14,7 +14,7 @@ import (
 )
 
 // On its way a backup is a tar archive. Its first entry, backup.json, is the manifest without checksums. The files follow in
-// that order. Each names its checksum; one that the receiver has is empty.
+// that order, each with its checksum, and empty if the receiver has it.
 const (
 	paxHash = "LIKED.sha256"
 	paxHave = "LIKED.have" // "yes": the receiver has it

@@ -16,8 +16,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// Target is a directory that a backup is about to be in. It is locked until Receive or Abandon is called, of which one must
-// be.
+// Target is a directory that a backup is about to be in. It is locked until Receive or Abandon, one of which must be called.
 type Target struct {
 	dir    string
 	made   bool             // by Into
@@ -27,7 +26,7 @@ type Target struct {
 }
 
 // Into prepares a directory, which is made if it is missing, and otherwise is empty or holds a backup or the rest of one that
-// was cut short. It reads what is there, and tells progress how many bytes; files that are damaged will be sent again.
+// was cut short. It reads what is there, telling progress how many bytes, so that damaged files are sent again.
 func Into(ctx context.Context, dir string, progress func(n int)) (_ *Target, err error) {
 	t := &Target{dir: dir, have: make(map[string]int64)}
 	entries, err := os.ReadDir(dir)
@@ -123,9 +122,9 @@ type Received struct {
 	NewBytes int64
 }
 
-// Receive reads what Send wrote for a receiver that has what Have returns, and makes it the backup in the directory. It calls
-// start with the size of all, and progress with how much of that it has, received or not. After an error the directory is as
-// it was, with the backup that it had. Either way it is unlocked.
+// Receive reads what Send wrote for a receiver that has what Have returns, makes it the backup in the directory, and unlocks
+// it. It calls start with the size of all, and progress with how much of that it has, received or not. After an error the
+// directory is as it was.
 func (t *Target) Receive(ctx context.Context, from io.Reader, start func(bytes int64), progress func(n int)) (got Received, err error) {
 	var added []string
 	whole := false
@@ -186,7 +185,7 @@ func (t *Target) Receive(ctx context.Context, from io.Reader, start func(bytes i
 	return got, nil
 }
 
-// unchanged returns an error if a file that never changes has changed. The backup before may be the last good one, and is kept.
+// unchanged refuses a file that has changed and never should. The backup before, maybe the last good one, is kept.
 func (t *Target) unchanged(f File) error {
 	if t.before == nil || !f.Fixed {
 		return nil

@@ -1,8 +1,8 @@
-// Package home is what a server says of itself to people: the page at /, with its numbers, the posts that are being
-// liked and the way to everything else, and the files with which Postman calls it. See [New].
+// Package home is what a server says of itself to people: the page at / and the files with which Postman calls it. See [New].
 package home
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"mime"
@@ -21,10 +21,10 @@ import (
 type Options struct {
 	Store Store
 
-	// Likes returns how many likes were set since the server started, whatever became of them.
+	// Likes returns how many likes were set since the server started.
 	Likes func() int64
 
-	// Page is what the page says and that does not change. Numbers and posts are filled in.
+	// Page is what does not change on the page. Numbers and posts are filled in.
 	Page web.Home
 
 	// NoPage leaves out the page, with all that belongs to it.
@@ -60,16 +60,9 @@ type Home struct {
 }
 
 // New returns a Home, whose numbers begin when Run does.
-func New(o Options) (*Home, error) {
-	if o.Store == nil || o.Likes == nil {
-		return nil, errors.New("home: Store and Likes are required")
-	}
-	if o.Patience == 0 {
-		o.Patience = 5 * time.Second
-	}
-	h := &Home{Options: o, viewers: make(chan struct{}, maxViewers), ending: make(chan struct{})}
-	h.board.store = o.Store
-	return h, nil
+func New(o Options) *Home {
+	o.Patience = cmp.Or(o.Patience, 5*time.Second)
+	return &Home{Options: o, board: board{store: o.Store}, viewers: make(chan struct{}, maxViewers), ending: make(chan struct{})}
 }
 
 // Run counts what there is and how fast likes come, until ctx ends. It must be called once.
@@ -92,8 +85,8 @@ func (h *Home) Run(ctx context.Context) {
 // Operations lists the names of operations in Exchanges.
 func Operations() []string { return []string{"home", "homeFile", "homeLive", "postman"} }
 
-// Find returns what answers the request: GET and HEAD of the room's own paths; nil for all others. X has nothing at /, so that
-// only a client that asks for HTML gets the page: X's own answer is for programs.
+// Find returns what answers GET and HEAD of the room's own paths, nil for all others. X has nothing at /, so only a client
+// that asks for HTML gets the page.
 func (h *Home) Find(r *http.Request) http.Handler {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		return nil
@@ -123,8 +116,7 @@ func (h *Home) handler(operation string, answer func(http.ResponseWriter, *http.
 	})
 }
 
-// acceptsHTML reports whether a request names HTML among what it wants (RFC 9110, 12.5.1). That it takes anything is not
-// enough.
+// acceptsHTML reports whether a request names HTML among what it wants (RFC 9110, 12.5.1); "*/*" is not enough.
 func acceptsHTML(accept []string) bool {
 	for part := range strings.SplitSeq(strings.Join(accept, ","), ",") {
 		media, params, err := mime.ParseMediaType(part)

@@ -45,12 +45,11 @@ func newSite(t *testing.T, patience time.Duration, listen func() net.Listener) *
 		s.ok(st.AddUser(t.Context(), liked.User{ID: liked.UserID(n), Username: "user" + strconv.Itoa(n), Name: "User", CreatedAt: start}))
 		s.ok(st.AddPost(t.Context(), liked.Post{ID: liked.PostID(n), Author: 1, Text: fmt.Sprintf("post %d", n), CreatedAt: start}))
 	}
-	h, err := home.New(home.Options{Store: st, Likes: s.likes.Load, Patience: patience,
+	h := home.New(home.Options{Store: st, Likes: s.likes.Load, Patience: patience,
 		Page:        web.Home{API: "X’s API"},
 		Collection:  func() []byte { return []byte(`{"info":{}}`) },
 		Environment: func() []byte { return []byte(`{"values":[]}`) },
 		Observe:     func(_ context.Context, x exchange.Exchange) { s.seen <- x }})
-	s.ok(err)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() {
@@ -320,10 +319,7 @@ func TestTrouble(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h, err := home.New(home.Options{Store: st, Likes: func() int64 { return 0 }})
-	if err != nil {
-		t.Fatal(err)
-	}
+	h := home.New(home.Options{Store: st, Likes: func() int64 { return 0 }})
 	if err := st.Close(); err != nil {
 		t.Fatal(err)
 	}

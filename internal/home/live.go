@@ -2,6 +2,7 @@ package home
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -18,15 +19,15 @@ import (
 const (
 	maxViewers = 64
 	boardSize  = 8
-	lookEvery  = 250 * time.Millisecond // the most often that the store is asked, however many ask us
-	quiet      = 15 * time.Second       // the longest that a viewer hears nothing
-	settled    = 4 * time.Second        // how long a post stays without a like while others wait for its place
-	forgotten  = 10 * time.Second       // after this long without a look the log is not caught up with
+	lookEvery  = 250 * time.Millisecond // the store is asked at most so often, however many viewers there are
+	quiet      = 15 * time.Second       // a viewer is sent nothing for at most so long
+	settled    = 4 * time.Second        // how long a post without new likes stays while another waits for its place
+	forgotten  = 10 * time.Second       // after this long without a look, the log since then is skipped
 	maxEntries = 64                     // of a partition of the log that one look reads
 	maxText    = 300                    // characters of a post; the page has room for fewer
 )
 
-// board is what the page shows, for all who look at it.
+// board is what the page shows, the same for all viewers.
 type board struct {
 	store   Store
 	counted atomic.Bool // Totals costs next to nothing from now on
@@ -45,7 +46,7 @@ type slot struct {
 	liked time.Time // when a like of it was last seen
 }
 
-// frame is the board at one moment. It is not changed once others have it.
+// frame is the board at one moment. It is not changed once it was returned.
 type frame struct {
 	web.Numbers
 	Posts []web.HomePost `json:"board"`
@@ -59,7 +60,7 @@ func (b *board) look(ctx context.Context) (frame, error) {
 	if now.Sub(b.looked) < lookEvery {
 		return b.frame, b.err
 	}
-	// Who asked may leave, and others take what was found.
+	// The viewer may leave while others wait for what is found.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
 	var f frame
@@ -122,7 +123,7 @@ func (b *board) likedLately(ctx context.Context, now time.Time) (posts []liked.P
 	return posts, nil
 }
 
-// arrange notes who was liked, and gives at most one post a place that has none.
+// arrange notes which posts were liked, and gives at most one post a place that has none.
 func (b *board) arrange(posts []liked.PostID, now time.Time) {
 	var waiting liked.PostID
 	for _, id := range posts {
@@ -139,14 +140,9 @@ func (b *board) arrange(posts []liked.PostID, now time.Time) {
 		b.slots = append(b.slots, slot{waiting, now})
 		return
 	}
-	oldest := 0
-	for i, s := range b.slots {
-		if s.liked.Before(b.slots[oldest].liked) {
-			oldest = i
-		}
-	}
-	if now.Sub(b.slots[oldest].liked) > settled {
-		b.slots[oldest] = slot{waiting, now}
+	oldest := slices.MinFunc(b.slots, func(a, b slot) int { return a.liked.Compare(b.liked) })
+	if now.Sub(oldest.liked) > settled {
+		b.slots[b.slot(oldest.post)] = slot{waiting, now}
 	}
 }
 
@@ -203,8 +199,8 @@ func short(text string) string {
 	return text
 }
 
-// live sends server-sent events, each of them all that the page shows, whenever that changes. A viewer who takes too long
-// is cut, and misses nothing that the next event would not have said again.
+// live sends server-sent events, each of them all that the page shows, whenever that changes. A viewer that is too slow is
+// cut, and misses nothing.
 func (h *Home) live(w http.ResponseWriter, r *http.Request) (status, size int, err error) {
 	header := w.Header()
 	header.Set("Cache-Control", "no-store")
@@ -229,14 +225,6 @@ func (h *Home) live(w http.ResponseWriter, r *http.Request) (status, size int, e
 		header.Set("Connection", "close") // the deadlines of this answer are no good for another
 	}
 	w.WriteHeader(http.StatusOK)
-	send := func(text []byte) bool {
-		if control.SetWriteDeadline(time.Now().Add(h.Patience)) != nil {
-			return false
-		}
-		n, err := w.Write(text)
-		size += n
-		return err == nil && control.Flush() == nil
-	}
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
 	var last []byte
@@ -248,19 +236,25 @@ func (h *Home) live(w http.ResponseWriter, r *http.Request) (status, size int, e
 		}
 		f.PerSecond = h.rate.now()
 		text, err := json.Marshal(f)
-		switch {
-		case err != nil:
+		if err != nil {
 			return http.StatusOK, size, err
-		case !bytes.Equal(text, last):
-			if !send(slices.Concat([]byte("data: "), text, []byte("\n\n"))) {
+		}
+		var event []byte
+		if !bytes.Equal(text, last) {
+			event = slices.Concat([]byte("data: "), text, []byte("\n\n"))
+		} else if time.Since(sent) > quiet {
+			event = []byte(":\n\n")
+		}
+		if event != nil {
+			if control.SetWriteDeadline(time.Now().Add(h.Patience)) != nil {
+				return http.StatusOK, size, nil
+			}
+			n, err := w.Write(event)
+			size += n
+			if err != nil || control.Flush() != nil {
 				return http.StatusOK, size, nil
 			}
 			last, sent = text, time.Now()
-		case time.Since(sent) > quiet:
-			if !send([]byte(":\n\n")) {
-				return http.StatusOK, size, nil
-			}
-			sent = time.Now()
 		}
 		select {
 		case <-tick.C:
@@ -301,13 +295,10 @@ func (r *rate) run(ctx context.Context, count func() int64) {
 
 func (r *rate) now() string {
 	text, _ := r.perSecond.Load().(string)
-	if text == "" {
-		return "0"
-	}
-	return text
+	return cmp.Or(text, "0")
 }
 
-// words writes a rate with as many digits as one can read while it changes.
+// words writes a rate with as few digits as can be read while it changes.
 func words(perSecond float64) string {
 	if perSecond > 0 && perSecond < 10 {
 		return fmt.Sprintf("%.1f", perSecond)

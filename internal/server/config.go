@@ -1,6 +1,8 @@
 package server
 
 import (
+	"cmp"
+	"crypto/rand"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -15,6 +17,7 @@ import (
 	"time"
 
 	"liked/internal/api"
+	"liked/internal/auth"
 	"liked/internal/seed"
 )
 
@@ -26,8 +29,8 @@ type Config struct {
 	// Listen is the address of the API, as "host:port"; port 0 picks a free one. Empty means "127.0.0.1:0".
 	Listen string
 
-	// AdminListen is the address of the operator's side: probes, metrics, profiles and /admin/. It speaks plain HTTP
-	// whatever Listen does, so that it belongs on a loopback address, and is there if empty: "127.0.0.1:0".
+	// AdminListen is the address of the operator's side, in plain HTTP: probes, metrics, profiles and /admin/. Empty means
+	// "127.0.0.1:0".
 	AdminListen string
 
 	// AdminToken guards /admin/ and /debug/pprof/; at least 16 characters. Empty picks a random one.
@@ -36,18 +39,16 @@ type Config struct {
 	// TLSCert and TLSKey are PEM files with which the API speaks HTTPS, HTTP/2 included. Both or neither.
 	TLSCert, TLSKey string
 
-	// PublicURL is how clients reach the API, as "scheme://host[:port]": OAuth 1.0a signatures cover it. Empty takes
-	// each request's own word for it.
+	// PublicURL is how clients reach the API, as "scheme://host[:port]", which OAuth 1.0a signs. Empty believes each request.
 	PublicURL string
 
-	// TrustedProxies are addresses ("10.0.0.1") and networks ("10.0.0.0/8") whose X-Forwarded-Proto and
-	// X-Forwarded-Host are believed.
+	// TrustedProxies are addresses ("10.0.0.1") and networks ("10.0.0.0/8") whose X-Forwarded-* headers are believed.
 	TrustedProxies []string
 
 	// Profile is the year whose X the API answers as, "2024" or "2026". Empty means "2024".
 	Profile string
 
-	// PrivateLikes keeps who liked a post for its author, and what a user liked for that user, as X has done since June
+	// PrivateLikes shows who liked a post to its author alone, and what a user liked to that user, as X has done since June
 	// 2024. Nil does as the profile does: 2026 keeps them private, 2024 does not.
 	PrivateLikes *bool
 
@@ -58,8 +59,7 @@ type Config struct {
 	// NoDailyLimits takes the limits per 24 hours away.
 	NoDailyLimits bool
 
-	// NoHomePage leaves / to X's own answer, which is a 404. Otherwise who asks for HTML gets a page with the numbers of the
-	// server and public posts.
+	// NoHomePage leaves / to X's own 404, for clients that ask for HTML, too.
 	NoHomePage bool
 
 	// Explain tells clients why they were refused, in a header and on pages. For development only.
@@ -68,26 +68,25 @@ type Config struct {
 	// TokenLifetime is that of the OAuth 2.0 access tokens that apps are given. Zero means X's own, 2 h.
 	TokenLifetime time.Duration
 
-	// AutoConsent is the username of a user who consents to whatever any app asks for, unasked. For tests only.
+	// AutoConsent is the username of a user who consents to everything that an app asks for, unasked. For tests only.
 	AutoConsent string
 
-	// PrivateWebhooks lets webhooks have http URLs with ports, and lead to loopback and private addresses, which lets who
-	// may register one reach what only this machine can. Without it they are https and lead to the public internet alone.
+	// PrivateWebhooks lets webhooks have http URLs with ports, and lead to addresses that only this machine can reach. Without
+	// it they are https and lead to the public internet alone.
 	PrivateWebhooks bool
 
 	// Seed fills an empty store with users, posts and credentials. Nil fills in nothing.
 	Seed *seed.Options
 
-	// MaxConnections is how many connections to the API there may be at a time; one more is sent a 503 and closed. There
-	// are fewer if the process may not have so many files open. Zero means 10,000.
+	// MaxConnections bounds the connections to the API; one more is sent a 503 and closed. The limit of open files may leave
+	// room for fewer. Zero means 10,000.
 	MaxConnections int
 
-	// CacheMiB is how much memory may keep what was read from the disk, and which likes there are: an eighth of it tells
-	// likes that are new, with a byte for each three that are there. At 512, with 100,000,000 likes, the process
-	// was seen to take 1.2 GiB in all. Zero means 512, or 128 in memory.
+	// CacheMiB is the memory for what was read from the disk; an eighth of it tells likes that are new, a byte for each three.
+	// At 512, with 100,000,000 likes, the process was seen to take 1.2 GiB. Zero means 512, or 128 in memory.
 	CacheMiB int
 
-	// Grace is how long requests under way may take to end once the server was told to stop. Zero means 10 s.
+	// Grace is how long requests under way may take to end once the server is told to stop. Zero means 10 s.
 	Grace time.Duration
 
 	// Now is the clock of everything but timers. Nil means time.Now.
@@ -116,43 +115,52 @@ func (c Config) Validate() error {
 	return err
 }
 
+const (
+	maxSeeded   = 1_000_000
+	maxLifetime = 10 * 365 * 24 * time.Hour
+)
+
 func (c Config) check() (settings, error) {
 	s := settings{Config: c}
+	s.Listen = cmp.Or(s.Listen, "127.0.0.1:0")
+	s.AdminListen = cmp.Or(s.AdminListen, "127.0.0.1:0")
+	s.AdminToken = cmp.Or(s.AdminToken, rand.Text())
+	s.TokenLifetime = cmp.Or(s.TokenLifetime, auth.DefaultLifetime)
+	s.MaxConnections = cmp.Or(s.MaxConnections, 10_000)
+	s.Grace = cmp.Or(s.Grace, 10*time.Second)
+	s.Logger = cmp.Or(s.Logger, slog.New(slog.DiscardHandler))
+	if s.Now == nil {
+		s.Now = time.Now
+	}
+
 	var errs []error
-	mistake := func(name, format string, args ...any) {
-		errs = append(errs, fmt.Errorf("%s: "+format, append([]any{name}, args...)...))
-	}
-	if s.Listen == "" {
-		s.Listen = "127.0.0.1:0"
-	}
-	if s.AdminListen == "" {
-		s.AdminListen = "127.0.0.1:0"
-	}
-	for _, l := range []struct{ name, addr string }{{"listen", s.Listen}, {"admin-listen", s.AdminListen}} {
-		if err := checkAddr(l.addr); err != nil {
-			mistake(l.name, "%w", err)
+	refuse := func(mistaken bool, name, format string, args ...any) {
+		if mistaken {
+			errs = append(errs, fmt.Errorf(name+": "+format, args...))
 		}
 	}
-	if _, port, _ := net.SplitHostPort(s.Listen); s.Listen == s.AdminListen && port != "0" {
-		mistake("admin-listen", "%s is taken by listen; the operator's side needs an address of its own", s.AdminListen)
+	within := func(name string, n, least, most int) {
+		refuse(n < least || n > most, name, "%d is not from %d to %d", n, least, most)
 	}
-	if s.AdminToken != "" && len(s.AdminToken) < 16 {
-		mistake("admin-token", "%d characters are too few; give at least 16", len(s.AdminToken))
+	lifetime := func(d time.Duration) {
+		refuse(d < time.Second || d > maxLifetime, "token-lifetime", "%s is not from 1s to %s", d, maxLifetime)
 	}
-	if strings.ContainsFunc(s.AdminToken, func(r rune) bool { return r <= ' ' || r > '~' }) {
-		mistake("admin-token", "it must be printable ASCII without spaces, to fit into a header")
-	}
-	switch {
-	case s.TLSCert == "" && s.TLSKey != "":
-		mistake("tls-cert", "missing; tls-key is given and is of no use alone")
-	case s.TLSCert != "" && s.TLSKey == "":
-		mistake("tls-key", "missing; tls-cert is given and is of no use alone")
-	}
+	err := checkAddr(s.Listen)
+	refuse(err != nil, "listen", "%w", err)
+	err = checkAddr(s.AdminListen)
+	refuse(err != nil, "admin-listen", "%w", err)
+	refuse(s.Listen == s.AdminListen && !strings.HasSuffix(s.Listen, ":0"), "admin-listen",
+		"%s is taken by listen; the operator's side needs an address of its own", s.AdminListen)
+	refuse(len(s.AdminToken) < 16, "admin-token", "%d characters are too few; give at least 16", len(s.AdminToken))
+	refuse(strings.ContainsFunc(s.AdminToken, func(r rune) bool { return r <= ' ' || r > '~' }), "admin-token",
+		"it must be printable ASCII without spaces, to fit into a header")
+	refuse(s.TLSCert == "" && s.TLSKey != "", "tls-cert", "missing; tls-key is given and is of no use alone")
+	refuse(s.TLSCert != "" && s.TLSKey == "", "tls-key", "missing; tls-cert is given and is of no use alone")
 	if s.PublicURL != "" {
 		u, err := url.Parse(s.PublicURL)
 		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || strings.TrimSuffix(u.Path, "/") != "" ||
 			u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || u.User != nil {
-			mistake("public-url", "%q is not scheme://host[:port] with http or https", s.PublicURL)
+			refuse(true, "public-url", "%q is not scheme://host[:port] with http or https", s.PublicURL)
 		} else {
 			s.publicURL = u.Scheme + "://" + strings.ToLower(u.Host)
 		}
@@ -162,17 +170,12 @@ func (c Config) check() (settings, error) {
 		if addr, addrErr := netip.ParseAddr(text); addrErr == nil {
 			prefix, err = netip.PrefixFrom(addr, addr.BitLen()), nil
 		}
-		if err != nil {
-			mistake("trusted-proxy", "%q is neither an address nor a network such as 10.0.0.0/8", text)
-			continue
-		}
+		refuse(err != nil, "trusted-proxy", "%q is neither an address nor a network such as 10.0.0.0/8", text)
 		s.trusted = append(s.trusted, prefix.Masked())
 	}
-	var err error
 	if s.Profile != "" {
-		if s.profile, err = api.ParseProfile(s.Profile); err != nil {
-			errs = append(errs, err)
-		}
+		s.profile, err = api.ParseProfile(s.Profile)
+		errs = append(errs, err)
 	}
 	s.privateLikes = s.profile.PrivateLikes()
 	if s.PrivateLikes != nil {
@@ -183,67 +186,35 @@ func (c Config) check() (settings, error) {
 	case "off":
 		s.limits = api.NoLimits()
 	default:
-		if s.limits, err = api.ParseLimits([]byte(s.RateLimits)); err != nil {
-			errs = append(errs, err)
-		}
+		s.limits, err = api.ParseLimits([]byte(s.RateLimits))
+		errs = append(errs, err)
 	}
 	if s.NoDailyLimits {
 		s.limits = s.limits.WithoutDaily()
 	}
-	if w := s.Seed; w != nil {
-		if w.Users < 1 || w.Users > maxSeeded {
-			mistake("users", "%d is not from 1 to %d", w.Users, maxSeeded)
-		}
-		if w.Posts < 0 || w.Posts > maxSeeded {
-			mistake("posts", "%d is not from 0 to %d", w.Posts, maxSeeded)
-		}
-		if w.TokenLifetime < time.Second || w.TokenLifetime > maxLifetime {
-			mistake("token-lifetime", "%s is not from 1s to %s", w.TokenLifetime, maxLifetime)
-		}
+	if s.Seed != nil {
+		within("users", s.Seed.Users, 1, maxSeeded)
+		within("posts", s.Seed.Posts, 0, maxSeeded)
+		lifetime(s.Seed.TokenLifetime)
 	}
-	if s.TokenLifetime != 0 && (s.TokenLifetime < time.Second || s.TokenLifetime > maxLifetime) {
-		mistake("token-lifetime", "%s is not from 1s to %s", s.TokenLifetime, maxLifetime)
-	}
-	if s.MaxConnections < 0 || s.MaxConnections > 1_000_000 {
-		mistake("max-connections", "%d is not from 1 to 1000000", s.MaxConnections)
-	}
-	if s.MaxConnections == 0 {
-		s.MaxConnections = 10_000
-	}
-	if s.CacheMiB < 0 || s.CacheMiB > 1<<20 {
-		mistake("cache", "%d MiB are not from 1 to %d", s.CacheMiB, 1<<20)
-	}
-	if s.Grace < 0 {
-		mistake("grace", "%s is negative", s.Grace)
-	}
-	if s.Grace == 0 {
-		s.Grace = 10 * time.Second
-	}
-	if s.Now == nil {
-		s.Now = time.Now
-	}
-	if s.Logger == nil {
-		s.Logger = slog.New(slog.DiscardHandler)
-	}
+	lifetime(s.TokenLifetime)
+	within("max-connections", s.MaxConnections, 1, 1_000_000)
+	refuse(s.CacheMiB < 0 || s.CacheMiB > 1<<20, "cache", "%d MiB are not from 1 to %d", s.CacheMiB, 1<<20)
+	refuse(s.Grace < 0, "grace", "%s is negative", s.Grace)
 	return s, errors.Join(errs...)
 }
-
-const (
-	maxSeeded   = 1_000_000
-	maxLifetime = 10 * 365 * 24 * time.Hour
-)
 
 func checkAddr(addr string) error {
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
 		return fmt.Errorf("%q is not host:port, as in 127.0.0.1:8080", addr)
 	}
-	if n, err := strconv.ParseUint(port, 10, 16); err != nil {
+	switch n, err := strconv.ParseUint(port, 10, 16); {
+	case err != nil:
 		return fmt.Errorf("%q: the port %q is not a number from 0 to 65535", addr, port)
-	} else if strconv.FormatUint(n, 10) != port {
+	case strconv.FormatUint(n, 10) != port:
 		return fmt.Errorf("%q: write the port as %d", addr, n)
-	}
-	if strings.ContainsAny(host, " /") {
+	case strings.ContainsAny(host, " /"):
 		return fmt.Errorf("%q: %q is not a host", addr, host)
 	}
 	return nil
@@ -261,13 +232,12 @@ func Loopback(addr string) bool {
 	return strings.EqualFold(host, "localhost")
 }
 
-// baseURL says which scheme, host and port a client believes it is talking to, as "scheme://host[:port]": that is what
-// it signed. The public URL, where one is set, is the only answer. Otherwise the request itself is believed, which is
-// harmless: who can make a client sign another URL has no need to send it here.
+// baseURL says which scheme, host and port a client takes the server to be, as "scheme://host[:port]": that is what it
+// signed. Where no public URL is set, the request is believed, which is harmless: those who can make a client sign another
+// URL have no need to send it here.
 //
-// A proxy in front changes scheme and host, and says what they were in X-Forwarded-Proto and X-Forwarded-Host. Any client
-// can write these headers, so that they count only on a connection that comes straight from a trusted proxy; and since
-// a proxy may append to what its client sent, only the last word of each counts.
+// A proxy changes scheme and host, and says what they were in X-Forwarded-Proto and X-Forwarded-Host. These headers count
+// only from a trusted proxy, which may append to what its client sent, so that only the last word of each counts.
 func (s *settings) baseURL(peer string, isTLS bool, host string, forwardedProto, forwardedHost []string) string {
 	if s.publicURL != "" {
 		return s.publicURL
@@ -276,7 +246,7 @@ func (s *settings) baseURL(peer string, isTLS bool, host string, forwardedProto,
 	if isTLS {
 		scheme = "https"
 	}
-	if len(s.trusted) > 0 && s.trusts(peer) {
+	if s.trusts(peer) {
 		if proto := strings.ToLower(lastWord(forwardedProto)); proto == "http" || proto == "https" {
 			scheme = proto
 		}
@@ -288,16 +258,16 @@ func (s *settings) baseURL(peer string, isTLS bool, host string, forwardedProto,
 }
 
 func (s *settings) trusts(peer string) bool {
-	ap, err := netip.ParseAddrPort(peer)
-	if err != nil {
+	if len(s.trusted) == 0 {
 		return false
 	}
+	ap, _ := netip.ParseAddrPort(peer) // no address is in no network
 	ip := ap.Addr().Unmap().WithZone("")
 	return slices.ContainsFunc(s.trusted, func(p netip.Prefix) bool { return p.Contains(ip) })
 }
 
-// clientAddress says which address a request came from. Proxies append to X-Forwarded-For what they see, so that on a
-// connection from a trusted proxy the last address in it that is no trusted proxy itself is the client's.
+// clientAddress says which address a request came from. Proxies append to X-Forwarded-For: from a trusted proxy, the last
+// address that is no trusted proxy is the client's.
 func (s *settings) clientAddress(r *http.Request) string {
 	peer := r.RemoteAddr
 	if s.trusts(peer) {

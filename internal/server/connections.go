@@ -12,8 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// fileBudget divides the files that a process may have open. Without it connections would take all of them, and the store,
-// refused a file that it must write, would have to stop for good.
+// fileBudget divides the files that a process may have open: a store that is refused a file has to stop for good.
 type fileBudget struct {
 	connections int // of clients, to the API
 	admin       int // connections to the operator's side
@@ -41,12 +40,12 @@ func newFileBudget(limit uint64, wanted int) (fileBudget, error) {
 	return b, nil
 }
 
-// limitListener accepts a limited number of connections at a time. One more is sent an answer and closed, so that its client
-// learns at once why it is not served. (A listener that only stops accepting leaves it waiting without a word.)
+// limitListener accepts a limited number of connections at a time. One more is sent an answer and closed: if the listener
+// only stopped accepting, its client would wait.
 type limitListener struct {
 	*net.TCPListener
 	max, maxRejecting int64
-	rejection         []byte // is sent over a connection that is rejected; nil: it is only closed
+	rejection         []byte // is sent before a connection is rejected; nil: nothing
 	advice            string // to the operator
 	logger            *slog.Logger
 	rejected          prometheus.Counter

@@ -40,8 +40,7 @@ func (e engine) open() (store.Store, error) {
 	return st, nil
 }
 
-// openData opens a data directory, which it makes if it is missing. With an error of type *wrongKey, the store is open
-// nonetheless, for what needs no key.
+// openData opens a data directory, which it makes if it is missing. After a *wrongKey the store is open nonetheless.
 func openData(dir string, e engine) (store.Store, [32]byte, error) {
 	var seal [32]byte
 	var err error

@@ -10,8 +10,8 @@ import (
 	"liked/internal/web"
 )
 
-// ExplorerURL is where the API explorer is. With seed data the address signs one in: its fragment, which browsers do
-// not send, holds a token, unless the page itself may say one.
+// ExplorerURL is where the API explorer is. With seed data its fragment, which browsers do not send, holds a token, unless
+// the page itself may say one.
 func (s *Server) ExplorerURL() string {
 	address := s.origins()[0] + "/explorer"
 	if s.credentials != nil && !s.openWorld() {
@@ -24,9 +24,9 @@ func (s *Server) ExplorerURL() string {
 // explorerStart is what the API explorer starts with.
 func (s *Server) explorerStart(ctx context.Context) (p web.Explorer, err error) {
 	p.Origins = s.origins()
-	redirects := make([]string, len(p.Origins))
-	for i, origin := range p.Origins {
-		redirects[i] = origin + "/explorer"
+	var redirects []string
+	for _, origin := range p.Origins {
+		redirects = append(redirects, origin+"/explorer")
 	}
 	app, err := s.auth.UseExplorerApp(ctx, redirects)
 	if err != nil {
@@ -47,14 +47,14 @@ func (s *Server) explorerStart(ctx context.Context) (p web.Explorer, err error) 
 	return p, nil
 }
 
-// openWorld reports whether the tokens of the seed data are known to all who can use them: a known seed
-// made them, only this machine can connect, and the end of the server is theirs.
+// openWorld reports whether the tokens of the seed data need not be secret: a known seed made them, only this machine can
+// connect, and they end with the server.
 func (s *Server) openWorld() bool {
 	return s.Seed != nil && s.Seed.Seed != 0 && s.Data == "" && s.publicURL == "" && Loopback(s.apiL.Addr().String())
 }
 
-// origins are the addresses, as browsers write "scheme://host[:port]", under which the server is known to be reached, the
-// best first. Sign-in from the explorer works at these alone: redirect URIs are matched exactly.
+// origins are the addresses of the server, as browsers write "scheme://host[:port]", the best first. The explorer signs in
+// at these alone: redirect URIs are matched exactly.
 func (s *Server) origins() []string {
 	origins := []string{s.publicURL}
 	if s.publicURL == "" {

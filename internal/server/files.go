@@ -25,63 +25,52 @@ const (
 	restoringSubdir = "restoring"        // what a restore has not finished
 )
 
-// AdminAccess is how to reach the operator's side of a running server. DIR/admin.json holds it while a server has the
-// data directory open, or since one was killed.
+// AdminAccess is how to reach the operator's side of the server that has, or when it was killed had, the directory open.
 type AdminAccess struct {
 	URL   string `json:"url"`
 	Token string `json:"token"`
 	PID   int    `json:"pid"`
 }
 
-// ReadAdminAccess returns how to reach the server that has the directory open. The error is fs.ErrNotExist if there is
-// no sign of one.
-func ReadAdminAccess(dir string) (AdminAccess, error) {
-	var a AdminAccess
-	err := readJSON(filepath.Join(dir, adminFile), &a)
-	return a, err
-}
-
-func readJSON(path string, into any) error {
+// ReadAdminAccess returns how to reach the server of the directory, fs.ErrNotExist if there is no sign of one.
+func ReadAdminAccess(dir string) (a AdminAccess, err error) {
+	path := filepath.Join(dir, adminFile)
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return err
+		return a, err
 	}
-	if err := json.Unmarshal(text, into); err != nil {
-		return fmt.Errorf("%s: %w", path, err)
+	if err := json.Unmarshal(text, &a); err != nil {
+		return a, fmt.Errorf("%s: %w", path, err)
 	}
-	return nil
+	return a, nil
 }
 
-// WriteSecret writes v as JSON to a file that only its owner can read. A reader sees the old file or the new one,
-// never a part.
-func WriteSecret(path string, v any) (err error) {
+// WriteSecret writes v as JSON to a file that its owner alone can read, in place of the one that is there.
+func WriteSecret(path string, v any) error {
 	text, err := json.MarshalIndent(v, "", "  ")
 	if err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*") // mode 0600
+	return writeFile(path, append(text, '\n'), os.Rename)
+}
+
+// writeFile writes a file that its owner alone can read. Neither a reader nor a crash sees a part of it. place is os.Rename,
+// or os.Link, which fails if the file exists.
+func writeFile(path string, text []byte, place func(from, to string) error) error {
+	dir := filepath.Dir(path)
+	f, err := os.CreateTemp(dir, "."+filepath.Base(path)+"-*") // mode 0600
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if err != nil {
-			_ = f.Close()
-			_ = os.Remove(f.Name())
-		}
-	}()
-	if _, err = f.Write(append(text, '\n')); err != nil {
+	defer os.Remove(f.Name()) // unless it has been renamed
+	_, err = f.Write(text)
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return err
 	}
-	if err = f.Sync(); err != nil {
+	if err := place(f.Name(), path); err != nil {
 		return err
 	}
-	if err = f.Close(); err != nil {
-		return err
-	}
-	if err = os.Rename(f.Name(), path); err != nil {
-		return err
-	}
-	return syncDir(filepath.Dir(path))
+	return syncDir(dir)
 }
 
 func syncDir(dir string) error {
@@ -92,25 +81,24 @@ func syncDir(dir string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// sealKey returns the key in the data directory, which it makes if the directory has no store yet. A key that is lost
-// cannot be made again: everything that it sealed is lost with it, so that a store without its key is an error.
+// sealKey returns the key in the data directory, which it makes if there is no store yet. Without its key a store is useless.
 func sealKey(dir string, fresh bool) (key [32]byte, err error) {
 	path := filepath.Join(dir, sealFile)
-	info, err := os.Stat(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		if !fresh {
-			return key, fmt.Errorf("%s is missing, and the store beside it cannot be read without: restore it from a backup", path)
-		}
-		_, _ = rand.Read(key[:]) // never fails
-		return key, writeSealKey(path, key)
+	if key, err = readSealKey(path); !errors.Is(err, fs.ErrNotExist) {
+		return key, err
 	}
+	if !fresh {
+		return key, fmt.Errorf("%s is missing, and the store beside it cannot be read without: restore it from a backup", path)
+	}
+	_, _ = rand.Read(key[:]) // never fails
+	return key, writeSealKey(path, key)
+}
+
+func readSealKey(path string) (key [32]byte, err error) {
+	info, err := os.Stat(path)
 	if err != nil {
 		return key, err
 	}
-	return readSealKey(path, info)
-}
-
-func readSealKey(path string, info fs.FileInfo) (key [32]byte, err error) {
 	if mode := info.Mode(); !mode.IsRegular() || mode.Perm()&0o077 != 0 {
 		return key, fmt.Errorf("%s has mode %v and may have been read by others: "+
 			"chmod 600 it, and replace the apps' secrets if they were", path, mode)
@@ -122,51 +110,38 @@ func readSealKey(path string, info fs.FileInfo) (key [32]byte, err error) {
 	if len(text) != len(key) {
 		return key, fmt.Errorf("%s has %d bytes, not %d: restore it from a backup", path, len(text), len(key))
 	}
-	copy(key[:], text)
-	return key, nil
+	return [32]byte(text), nil
 }
 
-// writeSealKey keeps the key, unless another process just did. It is written elsewhere and linked into place, so that a
-// crash leaves a whole key or none.
-func writeSealKey(path string, key [32]byte) error {
-	temp := path + ".new"
-	_ = os.Remove(temp) // of a start that was cut short
-	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	defer os.Remove(temp)
-	_, err = f.Write(key[:])
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	if err := os.Link(temp, path); err != nil { // fails if path exists
-		return err
-	}
-	return syncDir(filepath.Dir(path))
-}
+// writeSealKey keeps the key, unless another process has just made one.
+func writeSealKey(path string, key [32]byte) error { return writeFile(path, key[:], os.Link) }
 
 // keyName names the key without telling it.
-func keyName(key [32]byte) (string, error) {
-	name, err := hkdf.Key(sha256.New, key[:], nil, "liked name of the seal key", 8)
-	return hex.EncodeToString(name), err
+func keyName(key [32]byte) string {
+	return hex.EncodeToString(derive(key, "liked name of the seal key", 8))
+}
+
+// derive returns a secret of the size, at most a few hundred bytes, for the purpose that info names.
+func derive(key [32]byte, info string, size int) []byte {
+	secret, err := hkdf.Key(sha256.New, key[:], nil, info, size)
+	if err != nil { // of sizes beyond that alone
+		panic(err)
+	}
+	return secret
 }
 
 // wrongKey is the error of a key that did not seal the secrets in the store.
 type wrongKey struct{ path, is, wanted string }
 
 func (e *wrongKey) Error() string {
-	return fmt.Sprintf("%s is damaged, or the key of another data directory: it is key %s, and the secrets in the store are "+
-		"sealed with key %s; put the copy of the key back, or, if there is none, run `liked backup` on the directory and "+
-		"`liked restore --new-key`", e.path, e.is, e.wanted)
+	return fmt.Sprintf("%s is damaged, or the key of another data directory: it is key %s, and key %s sealed the secrets in the store; "+
+		"put the copy of the key back, or, if there is none, run `liked backup` on the directory and `liked restore --new-key`",
+		e.path, e.is, e.wanted)
 }
 
-// checkKey returns a *wrongKey unless the key is the one that seals the secrets in the store. For a new store it will be.
+// checkKey returns a *wrongKey unless the key sealed the secrets in the store, or will, if it is new.
 func checkKey(st store.Store, path string, key [32]byte) error {
-	name, err := keyName(key)
-	if err != nil {
-		return err
-	}
+	name := keyName(key)
 	wanted, err := st.SealKey(context.Background(), name)
 	if err == nil && wanted != name {
 		err = &wrongKey{path, name, wanted}
@@ -179,8 +154,8 @@ func openDir(dir string) (storeDir string, key [32]byte, err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return "", key, fmt.Errorf("data directory: %w", err)
 	}
-	if _, err := os.Stat(filepath.Join(dir, restoringSubdir)); err == nil {
-		return "", key, fmt.Errorf("%s is what a restore left that was cut short: remove it and restore again", dir)
+	if err := notRestoring(dir); err != nil {
+		return "", key, err
 	}
 	storeDir = filepath.Join(dir, storeSubdir)
 	_, err = os.Stat(storeDir)
@@ -189,6 +164,14 @@ func openDir(dir string) (storeDir string, key [32]byte, err error) {
 	}
 	key, err = sealKey(dir, err != nil)
 	return storeDir, key, err
+}
+
+// notRestoring returns an error if a restore into the directory was cut short.
+func notRestoring(dir string) error {
+	if _, err := os.Stat(filepath.Join(dir, restoringSubdir)); err == nil {
+		return fmt.Errorf("%s is what a restore left that was cut short: remove it and restore again", dir)
+	}
+	return nil
 }
 
 // HasData reports whether the directory is one that a server made.

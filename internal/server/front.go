@@ -5,14 +5,13 @@ import (
 	"strings"
 )
 
-// room is a part of the server with paths of its own. Find returns what answers the request, nil if nothing of the room is
-// under its path.
+// room is a part of the server with paths of its own. Find returns what answers the request, nil if the room has no such path.
 type room interface {
 	Find(*http.Request) http.Handler
 }
 
-// front says which path belongs to whom. The first prefix that fits counts, so that a like meets the API before any page, and
-// the API answers all that no room has, with X's own 404 and 405.
+// front says which path belongs to which room, by the first prefix that fits: a like meets the API before any page. The API
+// answers what no room has, with X's own 404 and 405.
 type front struct {
 	api   http.Handler
 	paths []frontPath

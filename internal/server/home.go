@@ -3,17 +3,16 @@ package server
 import (
 	"sync"
 
-	"liked/internal/api"
 	"liked/internal/home"
 	"liked/internal/postman"
 	"liked/internal/web"
 )
 
 // homeOptions is what the page at / and the files for Postman are made from.
-func (s *Server) homeOptions(x *api.API, o *observer) home.Options {
-	options := home.Options{Store: s.store, Likes: o.likes[1].Load, NoPage: s.NoHomePage, Observe: o.observe,
+func (s *Server) homeOptions() home.Options {
+	options := home.Options{Store: s.store, Likes: s.observer.likes[1].Load, NoPage: s.NoHomePage, Observe: s.observer.observe,
 		Page:        web.Home{API: "X’s API of " + s.profile.String()},
-		Collection:  sync.OnceValue(func() []byte { return postman.Collection(x.Description(), s.origins()[0]) }),
+		Collection:  sync.OnceValue(func() []byte { return postman.Collection(s.x.Description(), s.origins()[0]) }),
 		Environment: func() []byte { return postman.Environment{"baseUrl": s.origins()[0]}.Encode(false) }}
 	if s.credentials == nil {
 		return options

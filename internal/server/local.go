@@ -11,12 +11,13 @@ import (
 	"liked"
 	"liked/internal/admin"
 	"liked/internal/auth"
+	"liked/internal/store"
 	"liked/internal/webhook"
 )
 
 // LocalAdmin returns the handler of /admin/ for a data directory that no server has open; the directory is made if it is
-// missing. It asks for no token: who can open the directory may do everything. Where the key is not the one that sealed
-// the secrets in the store, it answers what needs none: a backup, an export and a check. close must be called.
+// missing. It asks for no token. With another key than the one that sealed the secrets in the store, it answers what needs
+// none: a backup, an export and a check. close must be called.
 func LocalAdmin(dir string) (h http.Handler, close func() error, err error) {
 	logger := slog.New(slog.DiscardHandler)
 	files, err := newFileBudget(openFiles(), 0)
@@ -37,10 +38,6 @@ func LocalAdmin(dir string) (h http.Handler, close func() error, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	key, err := keyName(seal)
-	if err != nil {
-		return nil, nil, err
-	}
 	hooks, err := webhook.New(webhook.Options{
 		Store: st, Secret: a.APISecret, Now: time.Now, Logger: logger, Anywhere: true,
 		Render: func(context.Context, liked.Subscription, liked.LikeEvent) ([]byte, error) { return nil, nil }, // nothing is delivered here
@@ -48,14 +45,18 @@ func LocalAdmin(dir string) (h http.Handler, close func() error, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	if bad != nil {
-		key = bad.wanted
+	if bad == nil {
+		return adminHandler(st, a, hooks, keyName(seal), time.Now, logger), st.Close, nil
 	}
-	h = admin.New(admin.Options{Store: st, Backup: backupOf(st), Auth: a, Hooks: hooks, Key: key, Now: time.Now, Logger: logger})
-	if bad != nil {
-		h = keyless(h, bad)
-	}
-	return h, st.Close, nil
+	return keyless(adminHandler(st, a, hooks, bad.wanted, time.Now, logger), bad), st.Close, nil
+}
+
+// adminHandler answers /admin/ without asking for a token. Only a store with files of its own is backed up.
+func adminHandler(
+	st store.Store, a *auth.Issuer, hooks *webhook.Hooks, key string, now func() time.Time, logger *slog.Logger,
+) http.Handler {
+	files, _ := st.(store.Backup)
+	return admin.New(admin.Options{Store: st, Backup: files, Auth: a, Hooks: hooks, Key: key, Now: now, Logger: logger})
 }
 
 // keyless refuses what makes or shows secrets.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"liked"
 	"liked/internal/api"
@@ -24,16 +25,17 @@ import (
 	"liked/internal/webhook"
 )
 
-// observer is where requests are logged and counted. Labels are operationIds, never paths or ids of people.
+// observer logs and counts requests. Labels are operationIds, never paths or ids of people.
 type observer struct {
 	logger   *slog.Logger
+	registry *prometheus.Registry
 	inFlight prometheus.Gauge
-	waiting  atomic.Int64           // likes in the store
-	refused  *prometheus.CounterVec // connections
-	likes    [2]*atomic.Int64       // taken back, set
 	requests *prometheus.CounterVec
-	byName   map[string]*operation // never changes
-	hooks    map[webhook.Outcome]prometheus.Counter
+	refused  *prometheus.CounterVec // connections
+	attempts *prometheus.CounterVec // of webhooks
+	waiting  atomic.Int64           // likes in the store
+	likes    [2]atomic.Int64        // taken back, set
+	byName   map[string]*operation  // never changes
 }
 
 // operation is what is counted of one operation.
@@ -47,28 +49,34 @@ type operation struct {
 // noOperation stands for requests to paths and methods that there are not.
 const noOperation = "none"
 
-func newObserver(logger *slog.Logger, reg prometheus.Registerer) *observer {
-	o := &observer{
-		logger: logger,
-		inFlight: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "liked_requests_in_flight", Help: "Requests to the API that are being answered."}),
-		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "liked_requests_total", Help: "Requests to the API, by operationId and status."}, []string{"operation", "code"}),
-		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "liked_connections_refused_total", Help: "Connections that there was no room for, by listener."}, []string{"listener"}),
-		byName: make(map[string]*operation),
-		hooks:  make(map[webhook.Outcome]prometheus.Counter),
+func newObserver(logger *slog.Logger, registry *prometheus.Registry) *observer {
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	with := promauto.With(registry)
+	counters := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return with.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
 	}
-	durations := prometheus.NewHistogramVec(prometheus.HistogramOpts{
+	o := &observer{
+		logger:   logger,
+		registry: registry,
+		inFlight: with.NewGauge(prometheus.GaugeOpts{
+			Name: "liked_requests_in_flight", Help: "Requests to the API that are being answered."}),
+		requests: counters("liked_requests_total", "Requests to the API, by operationId and status.", "operation", "code"),
+		refused:  counters("liked_connections_refused_total", "Connections that there was no room for, by listener.", "listener"),
+		attempts: counters("liked_webhook_attempts_total",
+			"What became of attempts to deliver to webhooks, and of challenges; lost: how often likes were forgotten undelivered.", "outcome"),
+		byName: make(map[string]*operation),
+	}
+	for _, outcome := range webhook.Outcomes() {
+		o.attempts.WithLabelValues(string(outcome))
+	}
+	for i, change := range []string{"unlike", "like"} {
+		with.NewCounterFunc(prometheus.CounterOpts{Name: "liked_like_changes_total",
+			Help:        "Likes that were set and taken back; repeats change nothing and do not count.",
+			ConstLabels: prometheus.Labels{"change": change}}, func() float64 { return float64(o.likes[i].Load()) })
+	}
+	durations := with.NewHistogramVec(prometheus.HistogramOpts{
 		Name: "liked_request_duration_seconds", Help: "Time from the end of a request's headers to its answer, by operationId.",
 		Buckets: []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}}, []string{"operation"})
-	for i, change := range []string{"unlike", "like"} {
-		n := new(atomic.Int64)
-		o.likes[i] = n
-		reg.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "liked_like_changes_total",
-			Help:        "Likes that were set and taken back; repeats change nothing and do not count.",
-			ConstLabels: prometheus.Labels{"change": change}}, func() float64 { return float64(n.Load()) }))
-	}
 	for _, id := range slices.Concat(api.Operations(), oauth.Operations(), portal.Operations(), explorer.Operations(), home.Operations(),
 		[]string{noOperation}) {
 		op := &operation{name: id, lines: make(map[string]slog.Handler), duration: durations.WithLabelValues(id)}
@@ -77,15 +85,6 @@ func newObserver(logger *slog.Logger, reg prometheus.Registerer) *observer {
 		}
 		o.byName[id] = op
 	}
-	attempts := prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "liked_webhook_attempts_total",
-		Help: "What became of attempts to deliver to webhooks, and of challenges; lost: how often likes were forgotten undelivered.",
-	}, []string{"outcome"})
-	for _, outcome := range webhook.Outcomes() {
-		o.hooks[outcome] = attempts.WithLabelValues(string(outcome))
-	}
-	reg.MustRegister(o.inFlight, o.requests, o.refused, durations, attempts,
-		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return o
 }
 
@@ -94,32 +93,34 @@ func (op *operation) line(logger *slog.Logger, method string) slog.Handler {
 	return logger.Handler().WithAttrs([]slog.Attr{slog.String("operation", op.name), slog.String("method", method)})
 }
 
-// hook counts what became of an attempt to deliver to a webhook.
-func (o *observer) hook(outcome webhook.Outcome) { o.hooks[outcome].Inc() }
-
-// observeHooks measures how webhooks do, whenever somebody asks.
-func observeHooks(reg prometheus.Registerer, h *webhook.Hooks) {
-	gauge := func(name, help string, labels prometheus.Labels, value func(webhook.Summary) float64) {
-		reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help, ConstLabels: labels},
-			func() float64 { return value(h.Summary()) }))
-	}
-	const webhooks = "Webhooks that answered their last challenge right, and those that get nothing until they do."
-	gauge("liked_webhooks", webhooks, prometheus.Labels{"state": "valid"}, func(s webhook.Summary) float64 { return float64(s.Valid) })
-	gauge("liked_webhooks", webhooks, prometheus.Labels{"state": "invalid"}, func(s webhook.Summary) float64 { return float64(s.Invalid) })
-	gauge("liked_webhook_delay_seconds", "How long the oldest like has waited that a valid webhook has not taken yet.", nil,
-		func(s webhook.Summary) float64 { return s.Delay.Seconds() })
+// gauge measures a value whenever the metrics are read.
+func (o *observer) gauge(name, help string, labels prometheus.Labels, value func() float64) {
+	o.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help, ConstLabels: labels}, value))
 }
 
-// observeStore measures how much of the disk the store finds in memory, if it is one that has a disk.
-func observeStore(reg prometheus.Registerer, st store.Store) {
+// attempted counts what became of an attempt to deliver to a webhook.
+func (o *observer) attempted(outcome webhook.Outcome) {
+	o.attempts.WithLabelValues(string(outcome)).Inc()
+}
+
+func (o *observer) watchHooks(h *webhook.Hooks) {
+	const webhooks = "Webhooks that answered their last challenge right, and those that get nothing until they do."
+	o.gauge("liked_webhooks", webhooks, prometheus.Labels{"state": "valid"}, func() float64 { return float64(h.Summary().Valid) })
+	o.gauge("liked_webhooks", webhooks, prometheus.Labels{"state": "invalid"}, func() float64 { return float64(h.Summary().Invalid) })
+	o.gauge("liked_webhook_delay_seconds", "How long the oldest like has waited that a valid webhook has not taken yet.", nil,
+		func() float64 { return h.Summary().Delay.Seconds() })
+}
+
+// watchStore measures how much of the disk the store finds in memory, if it has a disk.
+func (o *observer) watchStore(st store.Store) {
 	if st, ok := st.(blockReader); ok {
-		reg.MustRegister(blockReads{st})
+		o.registry.MustRegister(blockReads{st})
 	}
 }
 
 type blockReader interface {
-	// BlockReads returns how many blocks of the database were found in memory and how many had to be read from the disk.
-	// ok is false when nobody can tell.
+	// BlockReads returns how many blocks of the database were found in memory and how many were read from the disk. ok is
+	// false when the store cannot tell.
 	BlockReads() (cached, disk int64, ok bool)
 }
 
@@ -151,7 +152,7 @@ func (o *observer) observe(ctx context.Context, x exchange.Exchange) {
 	count.(prometheus.Counter).Inc()
 
 	level := slog.LevelInfo
-	if x.Status >= 500 && x.Err != nil { // with nothing to blame, it was only too much at once
+	if x.Status >= 500 && x.Err != nil { // without an error, it was only too much at once
 		level = slog.LevelError
 	}
 	if !o.logger.Enabled(ctx, level) {
@@ -161,7 +162,7 @@ func (o *observer) observe(ctx context.Context, x exchange.Exchange) {
 	if !usual {
 		line = op.line(o.logger, x.Method)
 	}
-	// Without the place in the source, which is always this one, and with attributes that need no memory of their own.
+	// The place in the source, always this one, is left out, and no attribute needs memory of its own.
 	r := slog.NewRecord(time.Now(), level, "request", 0)
 	r.AddAttrs(slog.Int("status", x.Status), slog.Duration("duration", x.Duration), slog.String("transaction", x.TransactionID))
 	if x.App != 0 {
@@ -179,24 +180,14 @@ func (o *observer) observe(ctx context.Context, x exchange.Exchange) {
 	_ = line.Handle(ctx, r) // what cannot be logged can be reported nowhere
 }
 
-// counting wraps the API's handler to know how many requests are under way.
-func (o *observer) counting(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		o.inFlight.Inc()
-		defer o.inFlight.Dec()
-		next.ServeHTTP(w, r)
-	})
-}
-
 // countedStore counts changes of likes, and bounds how many wait for the disk at a time.
 type countedStore struct {
 	store.Store
 	*observer
 }
 
-// maxWaiting is how many likes wait at most. Each is answered once all before it are; a disk that takes 20,000 in a second
-// is through with so many in a fifth of one. If there were no bound, a slow disk would make everybody wait for longer than
-// clients do, and every like would be written for somebody who has gone.
+// maxWaiting is how many likes wait at most: a fifth of a second of a disk that takes 20,000 in one. With no bound, likes
+// would wait on a slow disk for longer than clients do.
 const maxWaiting = 4096
 
 var errTooMany = liked.Errorf(liked.Overloaded, "%d likes are waiting to be written already", maxWaiting)

@@ -8,8 +8,8 @@ import (
 	"sync"
 )
 
-// contention serves the profiles "mutex" and "block", for which the runtime samples nothing unless it is told to, because
-// it costs. It is told for as long as the request's "seconds" say.
+// contention serves the profiles "mutex" and "block". Sampling for them costs, so it is done for the "seconds" of a request
+// alone.
 func contention() http.Handler {
 	var busy sync.Mutex
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -19,12 +19,12 @@ import (
 const ahead = 5 * time.Minute
 
 // Restore makes a data directory, which must be empty or missing, of a backup. keyFile is a copy of the seal.key of the
-// directory that was backed up; without one there is a new key, which opens none of the secrets in the store. The
-// store was opened and has proven that it agrees with itself before the directory is one that a server takes. progress is told how
-// many bytes were copied. After an error the directory is as it was.
+// directory that was backed up; without one a new key is made, which opens none of the secrets in the store. No server takes
+// the directory before its store has proven that it agrees with itself. progress is told how many bytes were copied. After an
+// error the directory is as it was.
 //
-// The backup does not know which positions of the like log the store gave out after it. The restored store gives none
-// that is not later than now, so that a reader who goes on from the last that it knows misses nothing that is new.
+// The backup does not know which positions of the like log were given out after it. The restored store gives none before now,
+// so that a reader that goes on from the last position that it knows misses nothing.
 func Restore(
 	ctx context.Context, from *backup.Backup, dir, keyFile string, now time.Time, progress func(n int),
 ) (report admin.Report, err error) {
@@ -57,11 +57,7 @@ func Restore(
 	if err := from.CopyTo(ctx, storeDir, progress); err != nil {
 		return report, err
 	}
-	name, err := keyName(key)
-	if err != nil {
-		return report, err
-	}
-	if report, err = prove(ctx, storeDir, name, keyFile == "", now); err != nil {
+	if report, err = prove(ctx, storeDir, keyName(key), keyFile == "", now); err != nil {
 		return report, err
 	}
 	if err := writeSealKey(filepath.Join(restoring, sealFile), key); err != nil {
@@ -82,39 +78,27 @@ func restoredKey(from *backup.Backup, keyFile string) (key [32]byte, err error) 
 		_, _ = rand.Read(key[:]) // never fails
 		return key, nil
 	}
-	info, err := os.Stat(keyFile)
-	if err != nil {
-		return key, err
-	}
-	if key, err = readSealKey(keyFile, info); err != nil {
-		return key, err
-	}
-	name, err := keyName(key)
-	if err == nil && name != from.Key {
+	key, err = readSealKey(keyFile)
+	if name := keyName(key); err == nil && name != from.Key {
 		err = fmt.Errorf("%s is the key of another data directory (it is key %s, and the backup needs key %s)", keyFile, name, from.Key)
 	}
 	return key, err
 }
 
-// emptyDir makes the directory, or makes sure that nothing is in it.
+// emptyDir makes the directory, or sees that nothing is in it.
 func emptyDir(dir string) (made bool, err error) {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return true, os.MkdirAll(dir, 0o700)
 	}
-	if err != nil {
-		return false, err
+	if err == nil {
+		err = notRestoring(dir)
 	}
-	for _, e := range entries {
-		if e.Name() == restoringSubdir {
-			return false, fmt.Errorf("%s is what a restore left that was cut short: remove it and restore again", dir)
-		}
-	}
-	if len(entries) > 0 {
-		return false, fmt.Errorf("%s is not empty, it holds %s: nothing is restored over something else; choose another directory",
+	if err == nil && len(entries) > 0 {
+		err = fmt.Errorf("%s is not empty, it holds %s: nothing is restored over something else; choose another directory",
 			dir, entries[0].Name())
 	}
-	return false, nil
+	return false, err
 }
 
 // prove opens the store and has it agree with itself, and with the name of its key unless that is new.

@@ -5,9 +5,7 @@ package server
 import (
 	"cmp"
 	"context"
-	"crypto/hkdf"
 	cryptorand "crypto/rand"
-	"crypto/sha256"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -45,136 +43,47 @@ import (
 // Server is one running server: the API on one listener, the operator's side on another.
 type Server struct {
 	settings
-	files       fileBudget
-	store       store.Store
-	auth        *auth.Auth
-	home        *home.Home
-	hooks       *webhook.Hooks
-	api, admin  *http.Server
-	apiL        *limitListener
-	fast        *fastpath.Listener // of api
-	adminL      *limitListener
-	credentials *seed.Credentials // of the seed data; nil without any
-	ready       atomic.Bool
+	observer     *observer
+	files        fileBudget
+	apiL, adminL *limitListener
+	store        store.Store
+	seal         [32]byte // the key of the secrets in the store
+	auth         *auth.Auth
+	credentials  *seed.Credentials // of the seed data; nil without any
+	log          *likelog.Log      // for all that wait for likes
+	hooks        *webhook.Hooks
+	x            *api.API
+	front        *front
+	home         *home.Home
+	api, admin   *http.Server
+	fast         *fastpath.Listener // of api
+	ready        atomic.Bool
 }
 
-// New checks the configuration, reporting all mistakes together, opens the store and listens. Connections wait until
-// Run, which must be called to let go of everything.
-func New(c Config) (_ *Server, err error) {
+// New checks the configuration, reporting all mistakes together, listens and opens the store. Connections wait until Run,
+// which must be called to let go of everything.
+func New(c Config) (*Server, error) {
 	checked, err := c.check()
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{settings: checked}
-	if s.AdminToken == "" {
-		s.AdminToken = cryptorand.Text()
-	}
-	if s.TLSCert != "" {
-		cert, err := tls.LoadX509KeyPair(s.TLSCert, s.TLSKey)
-		if err != nil {
-			return nil, fmt.Errorf("tls-cert, tls-key: %w", err)
-		}
-		s.tls = &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}
-	}
-	defer func() {
-		if err != nil {
+	s := &Server{settings: checked, observer: newObserver(checked.Logger, prometheus.NewRegistry())}
+	for _, step := range []func() error{
+		s.listen,
+		s.open,
+		s.authenticate,
+		s.loadSeed,
+		s.loadHooks,
+		s.makeAPI,
+		s.makePages,
+	} {
+		if err := step(); err != nil {
 			s.release()
-		}
-	}()
-	registry := prometheus.NewRegistry()
-	observer := newObserver(s.Logger, registry)
-	limit := openFiles()
-	if s.files, err = newFileBudget(limit, s.MaxConnections); err != nil {
-		return nil, err
-	}
-	advice := "raise --max-connections"
-	if s.files.connections < s.MaxConnections {
-		advice = fmt.Sprintf("raise the limit of open files, which is %d (ulimit -n, or LimitNOFILE= in a systemd unit)", limit)
-		s.Logger.Warn("there will be fewer connections than wanted",
-			"connections", s.files.connections, "wanted", s.MaxConnections, "advice", advice)
-	}
-	if s.apiL, err = s.listen("listen", s.Listen, s.files.connections, advice, observer); err != nil {
-		return nil, err
-	}
-	if s.adminL, err = s.listen("admin-listen", s.AdminListen, s.files.admin,
-		"look for what keeps connections to the operator's side open", observer); err != nil {
-		return nil, err
-	}
-	if !Loopback(s.adminL.Addr().String()) {
-		s.Logger.Warn("the operator's side listens beyond this machine: its token crosses the network in the clear",
-			"address", s.adminL.Addr().String())
-	}
-	seal, err := s.open()
-	if err != nil {
-		return nil, err
-	}
-	if s.auth, err = auth.New(s.authOptions(seal)); err != nil {
-		return nil, err
-	}
-	if s.Seed != nil {
-		if err := s.seed(context.Background()); err != nil {
-			return nil, fmt.Errorf("seed data: %w", err)
+			return nil, err
 		}
 	}
-	if s.AutoConsent != "" {
-		if _, err := s.store.UserByUsername(context.Background(), s.AutoConsent); err != nil {
-			return nil, fmt.Errorf("auto-consent: %w", err)
-		}
-	}
-	pageKey, err := hkdf.Key(sha256.New, seal[:], nil, "liked pagination tokens", 32)
-	if err != nil {
-		return nil, err
-	}
-	log := likelog.New(s.store)
-	s.hooks, err = webhook.New(webhook.Options{
-		Store: s.store, Log: log, Secret: s.auth.APISecret, Render: api.Activity(s.store, s.profile, s.privateLikes),
-		Now: s.Now, Logger: s.Logger, Anywhere: s.PrivateWebhooks, Count: observer.hook,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("load webhooks: %w", err)
-	}
-	observeHooks(registry, s.hooks)
-	observeStore(registry, s.store)
-	x, err := api.New(api.Options{
-		Store: countedStore{s.store, observer}, Hooks: s.hooks, Log: log, Auth: s.auth, Limits: s.limits,
-		PageKey: [32]byte(pageKey), PrivateLikes: s.privateLikes, Profile: s.profile, Now: s.Now,
-		Explain: s.Explain, Observe: observer.observe,
-	})
-	if err != nil {
-		return nil, err
-	}
-	if s.home, err = home.New(s.homeOptions(x, observer)); err != nil {
-		return nil, err
-	}
-	sessions, err := oauth.New(oauth.Options{Auth: s.auth, Store: s.store, BaseURL: s.requestURL, Now: s.Now,
-		Address: s.clientAddress, Lifetime: s.TokenLifetime, PublicURL: s.publicURL, Explain: s.Explain, AutoConsent: s.AutoConsent,
-		Observe: observer.observe})
-	if err != nil {
-		return nil, err
-	}
-	developers, err := portal.New(portal.Options{Sessions: sessions, Auth: s.auth, Store: s.store, Hooks: s.hooks})
-	if err != nil {
-		return nil, err
-	}
-	start, err := s.explorerStart(context.Background())
-	if err != nil {
-		return nil, fmt.Errorf("API explorer: %w", err)
-	}
-	if s.tls == nil { // a client that expects TLS cannot read it
-		s.apiL.rejection = x.NoRoom()
-	}
-	s.api = s.httpServer(observer.counting(newFront(x, sessions, developers, explorer.New(sessions, start), s.home)))
-	s.api.ConnContext = api.ConnContext
-	s.api.TLSConfig = s.tls
-	s.fast = fastpath.New(s.api, s.apiL, api.AnswersAtOnce)
-	s.api.RegisterOnShutdown(x.EndStreams)
-	registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "liked_streams_open", Help: "Likes streams that somebody reads."}, func() float64 { return float64(x.OpenStreams()) }))
-	key, err := keyName(seal)
-	if err != nil {
-		return nil, err
-	}
-	s.admin = s.httpServer(s.adminHandler(registry, key))
+	s.makeFront()
+	s.makeAdmin()
 	return s, nil
 }
 
@@ -190,56 +99,150 @@ func (s *Server) release() {
 	}
 }
 
-// open opens the store and returns the key that seals secrets in it.
-func (s *Server) open() (seal [32]byte, err error) {
-	e := engine{files: s.files.store, cacheMiB: s.CacheMiB, logger: s.Logger, disk: s.disk}
-	if s.Data == "" {
-		_, _ = cryptorand.Read(seal[:]) // never fails
-		s.store, err = e.open()
-		return seal, err
+// listen opens both listeners, for as many connections as the limit of open files has room for.
+func (s *Server) listen() (err error) {
+	if s.TLSCert != "" {
+		cert, err := tls.LoadX509KeyPair(s.TLSCert, s.TLSKey)
+		if err != nil {
+			return fmt.Errorf("tls-cert, tls-key: %w", err)
+		}
+		s.tls = &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}
 	}
-	s.store, seal, err = openData(s.Data, e)
-	return seal, err
+	limit := openFiles()
+	if s.files, err = newFileBudget(limit, s.MaxConnections); err != nil {
+		return err
+	}
+	advice := "raise --max-connections"
+	if s.files.connections < s.MaxConnections {
+		advice = fmt.Sprintf("raise the limit of open files, which is %d (ulimit -n, or LimitNOFILE= in a systemd unit)", limit)
+		s.Logger.Warn("there will be fewer connections than wanted",
+			"connections", s.files.connections, "wanted", s.MaxConnections, "advice", advice)
+	}
+	if s.apiL, err = s.listenAt("listen", s.Listen, s.files.connections, advice); err != nil {
+		return err
+	}
+	s.adminL, err = s.listenAt("admin-listen", s.AdminListen, s.files.admin, "look for what keeps connections to the operator's side open")
+	if err == nil && !Loopback(s.adminL.Addr().String()) {
+		s.Logger.Warn("the operator's side listens beyond this machine: its token crosses the network in the clear",
+			"address", s.adminL.Addr().String())
+	}
+	return err
 }
 
-// Credentials returns those of the seed data, as they were when the server started. There must be some: see Config.Seed.
-func (s *Server) Credentials() seed.Credentials { return *s.credentials }
-
-// seed fills the store, or finds what its data directory was seeded with before.
-func (s *Server) seed(ctx context.Context) error {
-	file := ""
-	if s.Data != "" {
-		file = filepath.Join(s.Data, credentialsFile)
+// open opens the store, and finds the key that seals secrets in it.
+func (s *Server) open() (err error) {
+	e := engine{files: s.files.store, cacheMiB: s.CacheMiB, logger: s.Logger, disk: s.disk}
+	if s.Data == "" {
+		_, _ = cryptorand.Read(s.seal[:]) // never fails
+		s.store, err = e.open()
+	} else {
+		s.store, s.seal, err = openData(s.Data, e)
 	}
-	found, err := seed.Load(ctx, s.store, s.auth, *s.Seed, s.Now(), file)
+	if err == nil {
+		s.observer.watchStore(s.store)
+	}
+	return err
+}
+
+func (s *Server) authenticate() (err error) {
+	s.auth, err = auth.New(auth.Options{Store: s.store, Seal: s.seal, Now: s.Now, Rand: cryptorand.Reader, BaseURL: s.requestURL})
+	return err
+}
+
+// loadSeed fills the store with seed data, or finds what its data directory was seeded with before.
+func (s *Server) loadSeed() error {
+	ctx := context.Background()
+	if s.Seed != nil {
+		file := ""
+		if s.Data != "" {
+			file = filepath.Join(s.Data, credentialsFile)
+		}
+		found, err := seed.Load(ctx, s.store, s.auth, *s.Seed, s.Now(), file)
+		if err == nil {
+			found.URL, found.AdminURL, found.AdminToken = cmp.Or(s.publicURL, s.URL()), s.AdminURL(), s.AdminToken
+			s.credentials = &found
+			if file != "" {
+				err = WriteSecret(file, found)
+			}
+		}
+		if err != nil {
+			return fmt.Errorf("seed data: %w", err)
+		}
+	}
+	if s.AutoConsent != "" {
+		if _, err := s.store.UserByUsername(ctx, s.AutoConsent); err != nil {
+			return fmt.Errorf("auto-consent: %w", err)
+		}
+	}
+	return nil
+}
+
+// loadHooks loads the webhooks. Run delivers to them.
+func (s *Server) loadHooks() (err error) {
+	s.log = likelog.New(s.store)
+	s.hooks, err = webhook.New(webhook.Options{Store: s.store, Log: s.log, Secret: s.auth.APISecret, Now: s.Now, Logger: s.Logger,
+		Render: api.Activity(s.store, s.profile, s.privateLikes), Anywhere: s.PrivateWebhooks, Count: s.observer.attempted})
+	if err != nil {
+		return fmt.Errorf("load webhooks: %w", err)
+	}
+	s.observer.watchHooks(s.hooks)
+	return nil
+}
+
+func (s *Server) makeAPI() (err error) {
+	s.x, err = api.New(api.Options{Store: countedStore{s.store, s.observer}, Auth: s.auth, Hooks: s.hooks, Log: s.log, Limits: s.limits,
+		PageKey: [32]byte(derive(s.seal, "liked pagination tokens", 32)), Profile: s.profile, PrivateLikes: s.privateLikes,
+		Now: s.Now, Explain: s.Explain, Observe: s.observer.observe})
+	if err == nil {
+		s.observer.gauge("liked_streams_open", "Likes streams that somebody reads.", nil,
+			func() float64 { return float64(s.x.OpenStreams()) })
+	}
+	return err
+}
+
+// makePages makes the pages, and the front that says which path is whose.
+func (s *Server) makePages() error {
+	sessions, err := oauth.New(oauth.Options{Auth: s.auth, Store: s.store, BaseURL: s.requestURL, Now: s.Now,
+		Address: s.clientAddress, Lifetime: s.TokenLifetime, PublicURL: s.publicURL, Explain: s.Explain, AutoConsent: s.AutoConsent,
+		Observe: s.observer.observe})
 	if err != nil {
 		return err
 	}
-	found.URL, found.AdminURL, found.AdminToken = cmp.Or(s.publicURL, s.URL()), s.AdminURL(), s.AdminToken
-	s.credentials = &found
-	if file == "" {
-		return nil
+	developers, err := portal.New(portal.Options{Sessions: sessions, Auth: s.auth, Store: s.store, Hooks: s.hooks})
+	if err != nil {
+		return err
 	}
-	return WriteSecret(file, found)
+	start, err := s.explorerStart(context.Background())
+	if err != nil {
+		return fmt.Errorf("API explorer: %w", err)
+	}
+	s.home = home.New(s.homeOptions())
+	s.front = newFront(s.x, sessions, developers, explorer.New(sessions, start), s.home)
+	return nil
 }
 
-// backupOf returns nil for a store that has no files of its own.
-func backupOf(st store.Store) store.Backup {
-	b, _ := st.(store.Backup)
-	return b
+// makeFront makes net/http's server of the API and the pages, and the fast path before it.
+func (s *Server) makeFront() {
+	s.api = s.httpServer(promhttp.InstrumentHandlerInFlight(s.observer.inFlight, s.front))
+	s.api.ConnContext = api.ConnContext
+	s.api.TLSConfig = s.tls
+	s.api.RegisterOnShutdown(s.x.EndStreams)
+	if s.tls == nil { // a client that expects TLS cannot read it
+		s.apiL.rejection = s.x.NoRoom()
+	}
+	s.fast = fastpath.New(s.api, s.apiL, api.AnswersAtOnce)
 }
 
-func (s *Server) authOptions(seal [32]byte) auth.Options {
-	return auth.Options{Store: s.store, Seal: seal, Now: s.Now, Rand: cryptorand.Reader, BaseURL: s.requestURL}
-}
+// Credentials returns those of the seed data, which there must be, as they were when the server started.
+func (s *Server) Credentials() seed.Credentials { return *s.credentials }
 
 // requestURL is where the client of a request takes the server to be.
 func (s *Server) requestURL(r *http.Request) string {
 	return s.baseURL(r.RemoteAddr, r.TLS != nil, r.Host, r.Header["X-Forwarded-Proto"], r.Header["X-Forwarded-Host"])
 }
 
-// listen listens at the address, to let in so many connections at a time.
-func (s *Server) listen(name, addr string, connections int, advice string, o *observer) (*limitListener, error) {
+// listenAt listens at the address, to let in so many connections at a time.
+func (s *Server) listenAt(name, addr string, connections int, advice string) (*limitListener, error) {
 	l, err := net.Listen("tcp", addr)
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
@@ -252,7 +255,7 @@ func (s *Server) listen(name, addr string, connections int, advice string, o *ob
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	return &limitListener{TCPListener: l.(*net.TCPListener), max: int64(connections), maxRejecting: int64(s.files.rejected),
-		advice: advice, logger: s.Logger, rejected: o.refused.WithLabelValues(name)}, nil
+		advice: advice, logger: s.Logger, rejected: s.observer.refused.WithLabelValues(name)}, nil
 }
 
 func (s *Server) httpServer(h http.Handler) *http.Server {
@@ -269,9 +272,8 @@ func (s *Server) httpServer(h http.Handler) *http.Server {
 	}
 }
 
-// closeAfterChunks ends the connection after a request whose body came in chunks. It may have carried a Content-Length
-// too, which net/http drops without a trace. A proxy in front that believed that one takes for the rest of the body what
-// would be read here as the next request, so that the connection must not be used again (RFC 9112, 6.1).
+// closeAfterChunks ends the connection after a request whose body came in chunks. It may have had a Content-Length, too, which
+// net/http drops. A proxy that believed it would take the next request for the rest of the body (RFC 9112, 6.1).
 func closeAfterChunks(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if len(r.TransferEncoding) > 0 {
@@ -281,52 +283,49 @@ func closeAfterChunks(next http.Handler) http.Handler {
 	})
 }
 
-// adminHandler is the operator's side. Probes and metrics are open to whoever reaches the listener; what shows or
-// changes more asks for the token.
-func (s *Server) adminHandler(registry *prometheus.Registry, key string) http.Handler {
+// makeAdmin makes the operator's side. Only probes and metrics are open to all who reach the listener.
+func (s *Server) makeAdmin() {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, r *http.Request) { probe(w, s.alive(r.Context())) })
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { probe(w, s.usable(r.Context())) })
-	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
-	guard := func(pattern string, h http.Handler) { mux.Handle(pattern, admin.Guard(s.AdminToken, h)) }
-	guard("/admin/", admin.New(admin.Options{Store: s.store, Backup: backupOf(s.store), Auth: s.auth.Issuer, Hooks: s.hooks, Key: key,
-		Now: s.Now, Logger: s.Logger}))
-	guard("GET /debug/pprof/", http.HandlerFunc(pprof.Index))
-	guard("GET /debug/pprof/cmdline", http.HandlerFunc(pprof.Cmdline))
-	guard("GET /debug/pprof/profile", http.HandlerFunc(pprof.Profile))
-	guard("GET /debug/pprof/symbol", http.HandlerFunc(pprof.Symbol))
-	guard("GET /debug/pprof/trace", http.HandlerFunc(pprof.Trace))
+	mux.HandleFunc("GET /livez", s.probe(nil))
+	mux.HandleFunc("GET /readyz", s.probe(errors.New("stopping")))
+	mux.Handle("GET /metrics", promhttp.HandlerFor(s.observer.registry, promhttp.HandlerOpts{}))
 	waits := contention()
-	guard("GET /debug/pprof/mutex", waits)
-	guard("GET /debug/pprof/block", waits)
-	return mux
-}
-
-func probe(w http.ResponseWriter, err error) {
-	status, text := http.StatusOK, "ok"
-	if err != nil {
-		status, text = http.StatusServiceUnavailable, err.Error()
+	for pattern, h := range map[string]http.Handler{
+		"/admin/":                  adminHandler(s.store, s.auth.Issuer, s.hooks, keyName(s.seal), s.Now, s.Logger),
+		"GET /debug/pprof/":        http.HandlerFunc(pprof.Index),
+		"GET /debug/pprof/cmdline": http.HandlerFunc(pprof.Cmdline),
+		"GET /debug/pprof/profile": http.HandlerFunc(pprof.Profile),
+		"GET /debug/pprof/symbol":  http.HandlerFunc(pprof.Symbol),
+		"GET /debug/pprof/trace":   http.HandlerFunc(pprof.Trace),
+		"GET /debug/pprof/mutex":   waits,
+		"GET /debug/pprof/block":   waits,
+	} {
+		mux.Handle(pattern, admin.Guard(s.AdminToken, h))
 	}
-	w.Header().Set("Cache-Control", "no-store")
-	web.Send(w, status, "text/plain; charset=utf-8", []byte(text+"\n"))
+	s.admin = s.httpServer(mux)
 }
 
-// usable says why requests should be sent elsewhere, nil if they should not.
-func (s *Server) usable(ctx context.Context) error {
-	if !s.ready.Load() {
-		return errors.New("stopping")
+// probe answers whether the store can be read: once its disk has failed, only a restart helps. A server that is not serving
+// answers with notServing.
+func (s *Server) probe(notServing error) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		err := notServing
+		if s.ready.Load() {
+			err = s.readable(r.Context())
+		}
+		status, text := http.StatusOK, "ok"
+		if err != nil {
+			status, text = http.StatusServiceUnavailable, err.Error()
+		}
+		w.Header().Set("Cache-Control", "no-store")
+		web.Send(w, status, "text/plain; charset=utf-8", []byte(text+"\n"))
 	}
-	return s.alive(ctx)
 }
 
-// probePatience is how long the store may take to answer a probe: about as long as whoever probes waits.
+// probePatience is how long the store may take to answer a probe: about as long as a prober waits.
 const probePatience = 3 * time.Second
 
-// alive says why the server should be started again, nil if it should not: once its disk has failed, nothing else helps.
-func (s *Server) alive(ctx context.Context) error {
-	if !s.ready.Load() {
-		return nil
-	}
+func (s *Server) readable(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, probePatience)
 	defer cancel()
 	_, err := s.store.User(ctx, 1)
@@ -341,10 +340,11 @@ func (s *Server) alive(ctx context.Context) error {
 
 // URL is where the API listens, as "scheme://host:port".
 func (s *Server) URL() string {
+	scheme := "http://"
 	if s.tls != nil {
-		return "https://" + reachable(s.apiL.Addr())
+		scheme = "https://"
 	}
-	return "http://" + reachable(s.apiL.Addr())
+	return scheme + reachable(s.apiL.Addr())
 }
 
 // AdminURL is where the operator's side listens.
@@ -352,16 +352,15 @@ func (s *Server) AdminURL() string { return "http://" + reachable(s.adminL.Addr(
 
 // reachable returns the address with a host that can be connected to from this machine.
 func reachable(a net.Addr) string {
-	tcp := a.(*net.TCPAddr)
-	if !tcp.IP.IsUnspecified() {
-		return tcp.String()
+	tcp := *a.(*net.TCPAddr)
+	if tcp.IP.IsUnspecified() {
+		tcp.IP = net.IPv4(127, 0, 0, 1)
 	}
-	return (&net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: tcp.Port}).String()
+	return tcp.String()
 }
 
-// Run serves until ctx ends, and then: says on /readyz that it stops, stops accepting, ends the streams, gives other
-// requests under way the grace time, and closes the store. It returns nil after such a stop, even if the grace time was too
-// short for a request.
+// Run serves until ctx ends, and then: says so on /readyz, stops accepting, ends the streams, gives other requests under way
+// the grace time, and closes the store. It returns nil after such a stop, even if requests were cut.
 func (s *Server) Run(ctx context.Context) error {
 	if s.Data != "" {
 		access := AdminAccess{s.AdminURL(), s.AdminToken, os.Getpid()}
@@ -422,8 +421,7 @@ func (s *Server) drain(h *http.Server, fast *fastpath.Listener, grace time.Durat
 	}
 }
 
-// sweepEvery is how often expired codes and tokens are removed from the store. They are refused from the moment at
-// which they expire, swept or not.
+// sweepEvery is how often expired credentials are removed from the store. They are refused as soon as they expire.
 const sweepEvery = 10 * time.Minute
 
 func (s *Server) sweep(ctx context.Context) {

@@ -19,8 +19,7 @@ import (
 //go:embed explorer home
 var own embed.FS
 
-// assets are the files that pages load, compressed: our own, and Swagger UI. Each is read when it is first asked for, and
-// never changes.
+// assets are the files that pages load, compressed. Each is read when it is first asked for.
 var assets = map[string]func() asset{
 	"home.js":              ownAsset("home/home.js"),
 	"explorer.js":          ownAsset("explorer/explorer.js"),
@@ -59,8 +58,7 @@ func read(files embed.FS, name string) []byte {
 	return text
 }
 
-// WriteAsset answers a request for a file of the pages, and returns the status and the size of the body. Browsers may keep
-// a file, and ask each time whether it is still the same.
+// WriteAsset answers with a file of the pages, and returns status and size. Browsers ask each time whether it is the same.
 func WriteAsset(w http.ResponseWriter, r *http.Request, name string) (status, size int) {
 	load := assets[name]
 	h := w.Header()

@@ -1,7 +1,6 @@
 package web
 
-// Explorer is the page on which people try every endpoint. The endpoints come from /2/openapi.json, and what else the
-// page loads from [WriteAsset]. An empty field is not known, and the page says what to do about it.
+// Explorer is the page on which people try every endpoint of /2/openapi.json. It says what to do about an empty field.
 type Explorer struct {
 	Frame
 	ClientID string   // of the app with which one signs in from the page

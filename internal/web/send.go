@@ -16,7 +16,7 @@ func Send(w http.ResponseWriter, status int, contentType string, body []byte) (s
 	return len(body)
 }
 
-// SendJSON answers with the JSON form of a value, which nothing in between may keep. It is for the answers that are not X's.
+// SendJSON answers with a value as JSON, which no cache may keep. It is for the answers that are not X's.
 func SendJSON(w http.ResponseWriter, status int, value any) {
 	text, err := json.Marshal(value)
 	if err != nil { // none of our types can do that

@@ -1,9 +1,8 @@
 // Package web is what people see in a browser: signing in, giving an app access, and looking after apps. Fill in one of
 // the page types ([SignIn], [Consent], [Developer] ...) and hand it to [Write].
 //
-// The pages are plain HTML with forms, work without scripts and load nothing: the style sheet and the icon are in the
-// page. Only [Home] and [Explorer] have scripts, which [WriteAsset] serves. What a caller fills in is shown as text,
-// whatever it holds: names and redirect URIs come from strangers.
+// The pages are plain HTML with forms and load nothing; only [Home] and [Explorer] have scripts, which [WriteAsset] serves.
+// What a caller fills in is shown as text: names and redirect URIs come from strangers.
 package web
 
 import (
@@ -21,8 +20,7 @@ import (
 	"sync"
 )
 
-// Write answers with the page, which is whole before the first byte is sent, and returns its size. An error is for the log: the
-// page could not be made, and the answer is a bare 500.
+// Write answers with the page, and returns its size. After an error, which is for the log, the answer is a bare 500.
 func Write(w http.ResponseWriter, status int, page Page) (size int, err error) {
 	about := page.about()
 	set := pages()
@@ -37,8 +35,8 @@ func Write(w http.ResponseWriter, status int, page Page) (size int, err error) {
 	h.Set("Content-Security-Policy", set.policy(about))
 	h.Set("X-Frame-Options", "DENY")
 	h.Set("X-Content-Type-Options", "nosniff")
-	// The address holds states and request tokens, which no other site may see. With "no-referrer" our own forms would
-	// say "Origin: null", and could not be told from a stranger's where browsers send no Sec-Fetch-Site: on plain http.
+	// The address holds secrets, which no other site may see. With "no-referrer" our own forms would say "Origin: null", as a
+	// stranger's do, and on plain http browsers send no Sec-Fetch-Site to tell them apart.
 	h.Set("Referrer-Policy", "same-origin")
 	if !about.leaves { // an app may wait in the window that opened this one, and is answered there by its callback
 		h.Set("Cross-Origin-Opener-Policy", "same-origin")
@@ -77,8 +75,7 @@ type set struct {
 //go:embed templates
 var files embed.FS
 
-// pages parses the pages when the first is asked for. They are part of the binary, so that a mistake in one is a mistake
-// of ours, which the tests find.
+// pages parses the pages when the first is asked for. A mistake in one is found by the tests.
 var pages = sync.OnceValue(func() set {
 	css := read(files, "templates/style.css")
 	sum := sha256.Sum256(css)
@@ -118,8 +115,8 @@ func Count(n int64) string {
 	return text
 }
 
-// policy is the Content-Security-Policy. Browsers hold form-action against every redirect that follows a form, too. An
-// app may redirect on from its callback to any place, so that a page that leads there says nothing about form-action.
+// policy is the Content-Security-Policy. Browsers hold form-action against every redirect that follows a form, and an app may
+// redirect on from its callback to any place, so that a page that leads there says nothing about form-action.
 func (s set) policy(about about) string {
 	own := ""
 	if about.scripts {
