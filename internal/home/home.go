@@ -107,11 +107,14 @@ func (h *Home) Find(r *http.Request) http.Handler {
 	return nil
 }
 
-func (h *Home) handler(operation string, answer func(http.ResponseWriter, *http.Request) (status, size int, err error)) http.Handler {
+// answer answers a request, and notes what it did.
+type answer func(http.ResponseWriter, *http.Request, *exchange.Exchange)
+
+func (h *Home) handler(operation string, answer answer) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		x := exchange.New(operation, r.Method)
 		w.Header().Set("X-Transaction-Id", x.TransactionID)
-		x.Status, x.Bytes, x.Err = answer(w, r)
+		answer(w, r, &x)
 		h.Observe.Done(r.Context(), &x)
 	})
 }
@@ -132,34 +135,31 @@ func acceptsHTML(accept []string) bool {
 }
 
 // page answers with the page as things are now. Without a store there are no numbers, and the page says so.
-func (h *Home) page(w http.ResponseWriter, r *http.Request) (status, size int, err error) {
-	p, status := h.Page, http.StatusOK
+func (h *Home) page(w http.ResponseWriter, r *http.Request, x *exchange.Exchange) {
+	p := h.Page
 	now, err := h.look(r.Context())
 	if err != nil {
-		status = http.StatusServiceUnavailable
-		p.Trouble = true
+		x.Status, p.Trouble = http.StatusServiceUnavailable, true
 	} else {
-		p.Numbers = now.Numbers
+		x.Status, p.Numbers, p.Posts = http.StatusOK, now.Numbers, now.Posts
 		p.Numbers.PerSecond = h.rate.now()
-		p.Posts = now.Posts
 	}
-	size, writeErr := web.Write(w, status, p)
-	return status, size, errors.Join(err, writeErr)
+	size, writeErr := web.Write(w, x.Status, p)
+	x.Bytes, x.Err = size, errors.Join(err, writeErr)
 }
 
-func asset(w http.ResponseWriter, r *http.Request) (status, size int, err error) {
-	status, size = web.WriteAsset(w, r, "home.js")
-	return status, size, nil
+func asset(w http.ResponseWriter, r *http.Request, x *exchange.Exchange) {
+	x.Status, x.Bytes = web.WriteAsset(w, r, "home.js")
 }
 
 // file answers with JSON to be saved under the name.
-func file(name string, read func() []byte) func(http.ResponseWriter, *http.Request) (status, size int, err error) {
-	return func(w http.ResponseWriter, _ *http.Request) (status, size int, err error) {
-		text, header := read(), w.Header()
+func file(name string, read func() []byte) answer {
+	return func(w http.ResponseWriter, _ *http.Request, x *exchange.Exchange) {
+		header := w.Header()
 		header.Set("Cache-Control", "no-store") // an environment may hold credentials
 		header.Set("Content-Disposition", "attachment; filename="+name)
 		header.Set("Cross-Origin-Resource-Policy", "same-origin")
 		header.Set("X-Content-Type-Options", "nosniff")
-		return http.StatusOK, web.Send(w, http.StatusOK, "application/json; charset=utf-8", text), nil
+		x.Status, x.Bytes = http.StatusOK, web.Send(w, http.StatusOK, "application/json; charset=utf-8", read())
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"liked"
+	"liked/internal/exchange"
 	"liked/internal/web"
 )
 
@@ -201,7 +203,7 @@ func short(text string) string {
 
 // live sends server-sent events, each of them all that the page shows, whenever that changes. A viewer that is too slow is
 // cut, and misses nothing.
-func (h *Home) live(w http.ResponseWriter, r *http.Request) (status, size int, err error) {
+func (h *Home) live(w http.ResponseWriter, r *http.Request, x *exchange.Exchange) {
 	header := w.Header()
 	header.Set("Cache-Control", "no-store")
 	header.Set("X-Content-Type-Options", "nosniff")
@@ -210,34 +212,34 @@ func (h *Home) live(w http.ResponseWriter, r *http.Request) (status, size int, e
 		defer func() { <-h.viewers }()
 	default:
 		header.Set("Retry-After", "30")
-		w.WriteHeader(http.StatusServiceUnavailable)
-		return http.StatusServiceUnavailable, 0, nil
+		x.Status = http.StatusServiceUnavailable
+		w.WriteHeader(x.Status)
+		return
 	}
 	control := http.NewResponseController(w)
 	// The server's own time limit for a request would end this one.
 	if err := control.SetReadDeadline(time.Time{}); err != nil {
-		w.WriteHeader(http.StatusInternalServerError)
-		return http.StatusInternalServerError, 0, fmt.Errorf("live view: %w", err)
+		x.Status, x.Err = http.StatusInternalServerError, fmt.Errorf("live view: %w", err)
+		w.WriteHeader(x.Status)
+		return
 	}
 	header.Set("Content-Type", "text/event-stream")
 	header.Set("Cross-Origin-Resource-Policy", "same-origin")
 	if r.ProtoMajor == 1 {
 		header.Set("Connection", "close") // the deadlines of this answer are no good for another
 	}
-	w.WriteHeader(http.StatusOK)
+	x.Status = http.StatusOK
+	w.WriteHeader(x.Status)
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
 	var last []byte
 	var sent time.Time
 	for {
 		f, err := h.look(r.Context())
-		if err != nil { // the page says what is wrong when it is loaded again
-			return http.StatusOK, size, err
-		}
 		f.PerSecond = h.rate.now()
-		text, err := json.Marshal(f)
-		if err != nil {
-			return http.StatusOK, size, err
+		text, jsonErr := json.Marshal(f)
+		if x.Err = errors.Join(err, jsonErr); x.Err != nil { // the page says what is wrong when it is loaded again
+			return
 		}
 		var event []byte
 		if !bytes.Equal(text, last) {
@@ -247,21 +249,21 @@ func (h *Home) live(w http.ResponseWriter, r *http.Request) (status, size int, e
 		}
 		if event != nil {
 			if control.SetWriteDeadline(time.Now().Add(h.Patience)) != nil {
-				return http.StatusOK, size, nil
+				return
 			}
 			n, err := w.Write(event)
-			size += n
+			x.Bytes += n
 			if err != nil || control.Flush() != nil {
-				return http.StatusOK, size, nil
+				return
 			}
 			last, sent = text, time.Now()
 		}
 		select {
 		case <-tick.C:
 		case <-h.ending:
-			return http.StatusOK, size, nil
+			return
 		case <-r.Context().Done():
-			return http.StatusOK, size, nil
+			return
 		}
 	}
 }

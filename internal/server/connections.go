@@ -98,9 +98,6 @@ func (l *limitListener) reject(conn *net.TCPConn) {
 	})
 }
 
-// wait returns when no connection is being rejected any more. The listener must be closed.
-func (l *limitListener) wait() { l.rejections.Wait() }
-
 // limitedConn is a connection that counts against the limit until it is closed.
 type limitedConn struct {
 	*net.TCPConn

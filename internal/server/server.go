@@ -395,8 +395,8 @@ func (s *Server) Run(ctx context.Context) error {
 	s.drain(s.admin, nil, time.Second)
 	stopDelivering()
 	serving.Wait()
-	s.apiL.wait()
-	s.adminL.wait()
+	s.apiL.rejections.Wait()
+	s.adminL.rejections.Wait()
 	err = errors.Join(err, s.store.Close())
 	if s.Data != "" {
 		if rmErr := os.Remove(filepath.Join(s.Data, adminFile)); !errors.Is(rmErr, fs.ErrNotExist) {

@@ -86,7 +86,8 @@ var pages = sync.OnceValue(func() set {
 		icon:      template.URL("data:image/svg+xml;base64," + base64.StdEncoding.EncodeToString(read(files, "templates/icon.svg"))),
 	}
 	funcs := template.FuncMap{"can": can, "cannot": cannot, "access": accessName, "accesses": accessLevels, "link": link, "local": local,
-		"field": newField, "split": splitLines, "count": Count}
+		"field": func(id, label, value string) field { return field{id, label, value} }, "count": Count,
+		"split": func(s string) []string { return strings.Split(s, "\n") }}
 	shared := template.Must(template.New("").Funcs(funcs).ParseFS(files, "templates/layout.html", "templates/parts.html"))
 	names, err := fs.Glob(files, "templates/page_*.html")
 	if err != nil {
@@ -101,10 +102,6 @@ var pages = sync.OnceValue(func() set {
 
 // field is what the part "copy" is given: a value to copy, with the id and the label of its field.
 type field struct{ ID, Label, Value string }
-
-func newField(id, label, value string) field { return field{id, label, value} }
-
-func splitLines(s string) []string { return strings.Split(s, "\n") }
 
 // Count writes a number in groups of three digits.
 func Count(n int64) string {
