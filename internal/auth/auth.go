@@ -5,15 +5,13 @@
 //   - Bearer with an app-only token, told apart by its first 21 letters,
 //   - OAuth with an OAuth 1.0a signature (RFC 5849, HMAC-SHA1).
 //
-// [Auth.NewApp], [Auth.IssueTokens] and [Auth.IssueOAuth1Token] make credentials in X's shapes. Only hashes of them
-// reach the store, or sealed secrets where HMAC-SHA1 needs the plain value. No page and no path is known here: the way to a
-// token is in package oauth.
+// [Issuer] makes credentials in X's shapes. Only hashes of them reach the store, or sealed secrets where HMAC-SHA1 needs the
+// plain value. The way to a token is in package oauth.
 package auth
 
 import (
 	"crypto/sha256"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -26,24 +24,16 @@ import (
 
 // Options is what New needs. Every field is required.
 type Options struct {
-	Store   CallerStore
-	Seal    [32]byte                   // AES-256-GCM key that seals secrets which HMAC needs in the clear
+	Store   Store
+	Seal    [32]byte                   // see NewIssuer
 	BaseURL func(*http.Request) string // "scheme://host[:port]" as the client is taken to have signed it
 	Now     func() time.Time
-	Rand    io.Reader // read under a lock, so it need not be safe for concurrent use
-}
-
-// CallerStore is what Authenticate needs besides: which nonces were used, and whether what is remembered still holds.
-type CallerStore interface {
-	Store
-	store.Changes
-	store.Limits
+	Rand    io.Reader // see NewIssuer
 }
 
 // Auth identifies callers. It is safe for concurrent use and holds nothing that must be closed.
 type Auth struct {
 	*Issuer
-	callers CallerStore
 	baseURL func(*http.Request) string
 
 	bearers principals // by hash of the token
@@ -53,44 +43,28 @@ type Auth struct {
 
 // New returns an Auth that works with the store.
 func New(o Options) (*Auth, error) {
-	var missing []error
-	for _, f := range []struct {
-		name string
-		ok   bool
-	}{
-		{"Store", o.Store != nil}, {"BaseURL", o.BaseURL != nil}, {"Now", o.Now != nil}, {"Rand", o.Rand != nil},
-	} {
-		if !f.ok {
-			missing = append(missing, fmt.Errorf("auth: %s is missing", f.name))
-		}
-	}
-	if len(missing) > 0 {
-		return nil, errors.Join(missing...)
+	if o.Store == nil || o.BaseURL == nil || o.Now == nil || o.Rand == nil {
+		return nil, errors.New("auth: Store, BaseURL, Now and Rand are required")
 	}
 	issuer, err := NewIssuer(o.Store, o.Seal, o.Now, o.Rand)
-	if err != nil {
-		return nil, err
-	}
-	a := &Auth{
+	return &Auth{
 		Issuer:  issuer,
-		callers: o.Store,
 		baseURL: o.BaseURL,
 		bearers: newPrincipals(o.Store),
 		signers: newPrincipals(o.Store),
 		scratch: sync.Pool{New: func() any { return new(signed) }},
-	}
-	return a, nil
+	}, err
 }
 
 // maxHeader bounds the Authorization header, in bytes. The longest that X's clients send is under 1 KiB.
 const maxHeader = 8 << 10
 
-// Authenticate says who sent the request. Nothing but its one Authorization header counts; of an OAuth 1.0a request a
-// form body is read, being part of what is signed, and left in r.Body for the handler.
+// Authenticate says who sent the request, by its one Authorization header. A form body that is part of an OAuth 1.0a
+// signature is left in r.Body for the handler.
 //
 // A suspended, deactivated or locked account is returned with its State, for the caller to judge. The error is a
-// *liked.Error: Unauthorized with the reason, for the operator's eyes, in Msg (never a secret, a token or a signature);
-// Unavailable when no more nonces can be remembered; or what the store returned.
+// *liked.Error: Unauthorized with the reason, for the operator (never a secret, a token or a signature); Unavailable when no
+// more nonces can be remembered; or the store's.
 func (a *Auth) Authenticate(r *http.Request) (liked.Principal, error) {
 	scheme, rest, err := Authorization(r.Header)
 	if err != nil {
@@ -108,25 +82,21 @@ func (a *Auth) Authenticate(r *http.Request) (liked.Principal, error) {
 	return liked.Principal{}, refuse("the Authorization header starts with neither Bearer nor OAuth")
 }
 
-// Authorization splits the one Authorization header of a request. The error, of kind Unauthorized, says that there is none,
-// more than one, or too much of it.
+// Authorization splits the one Authorization header of a request. Unauthorized if there is none, more than one, or too much.
 func Authorization(h http.Header) (scheme, rest string, err error) {
 	headers := h["Authorization"]
-	if len(headers) == 0 {
+	switch {
+	case len(headers) == 0:
 		return "", "", refuse("there is no Authorization header")
-	}
-	if len(headers) > 1 {
+	case len(headers) > 1:
 		return "", "", refuse("there are %d Authorization headers", len(headers))
+	case len(headers[0]) > maxHeader:
+		return "", "", refuse("the Authorization header has %d bytes; at most %d are read", len(headers[0]), maxHeader)
 	}
-	header := headers[0]
-	if len(header) > maxHeader {
-		return "", "", refuse("the Authorization header has %d bytes; at most %d are read", len(header), maxHeader)
-	}
-	scheme, rest, _ = strings.Cut(header, " ")
+	scheme, rest, _ = strings.Cut(headers[0], " ")
 	return scheme, strings.Trim(rest, " "), nil
 }
 
-// refuse says why a caller could not be identified.
 func refuse(format string, args ...any) error {
 	return liked.Errorf(liked.Unauthorized, format, args...)
 }
@@ -139,7 +109,7 @@ func refuseIfNotFound(err error, format string, args ...any) error {
 	return err
 }
 
-func notFound(err error) bool { return err != nil && liked.KindOf(err) == liked.NotFound }
+func notFound(err error) bool { return liked.KindOf(err) == liked.NotFound }
 
 // HashOf returns the SHA-256 of the secret.
 func HashOf(secret string) store.Hash {

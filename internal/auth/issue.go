@@ -15,15 +15,16 @@ import (
 // DefaultLifetime is how long an OAuth 2.0 access token is good for, as on X.
 const DefaultLifetime = 2 * time.Hour
 
-// Store keeps credentials, and the users whose they are.
+// Store keeps credentials and their users, counts what may not be done too often, and tells what changed.
 type Store interface {
+	store.Users
 	store.Apps
 	store.Passwords
 	store.Codes
 	store.Grants
 	store.RequestTokens
-	User(ctx context.Context, id liked.UserID) (liked.User, error)
-	UserByUsername(ctx context.Context, username string) (liked.User, error)
+	store.Limits
+	store.Changes
 	NewID(at time.Time) int64
 }
 
@@ -39,20 +40,18 @@ type Issuer struct {
 	rand   io.Reader
 }
 
-// NewIssuer returns an Issuer that seals secrets with the key, for HMAC needs them in the clear. It reads rand under a lock, so
-// that rand need not be safe for concurrent use.
+// NewIssuer returns an Issuer. The key seals (AES-256-GCM) the secrets that HMAC needs in the clear. rand is read under a lock.
 func NewIssuer(st Store, key [32]byte, now func() time.Time, rand io.Reader) (*Issuer, error) {
 	seal, err := newSeal(key)
 	return &Issuer{store: st, newID: st.NewID, now: now, seal: seal, rand: rand, passwords: newPasswords()}, err
 }
 
-// With returns an Issuer on the same store which takes its secrets and its time from elsewhere: it makes the same credentials
-// as another with the same bytes, time and calls.
+// With returns an Issuer on the same store that makes the same credentials as another with the same bytes, time and calls.
 func (a *Issuer) With(rand io.Reader, now func() time.Time) *Issuer {
 	return &Issuer{store: a.store, newID: new(liked.Snowflakes).Next, now: now, seal: a.seal, rand: rand, passwords: a.passwords}
 }
 
-// UserTokens is what a token response carries.
+// UserTokens are OAuth 2.0 tokens of a user.
 type UserTokens struct {
 	AccessToken  string
 	RefreshToken string // only with offline.access
@@ -60,8 +59,8 @@ type UserTokens struct {
 	ExpiresIn    time.Duration
 }
 
-// IssueTokens makes a grant of the user to the app and its first OAuth 2.0 tokens, as if the user had consented now.
-// lifetime 0 means DefaultLifetime. NotFound if there is no such app or user.
+// IssueTokens makes a grant of the user to the app and its first OAuth 2.0 tokens. lifetime 0 means DefaultLifetime. NotFound
+// if there is no such app or user.
 func (a *Issuer) IssueTokens(
 	ctx context.Context, app liked.AppID, user liked.UserID, scopes liked.Scope, lifetime time.Duration,
 ) (UserTokens, error) {
@@ -79,7 +78,7 @@ func (a *Issuer) IssueTokens(
 	})
 }
 
-// IssueCode makes an authorization code of what code says, and keeps its hash.
+// IssueCode makes an authorization code of what code says.
 func (a *Issuer) IssueCode(ctx context.Context, code store.Code) (string, error) {
 	d := draw{a: a}
 	text := d.timed("ac", a.now())
@@ -90,8 +89,8 @@ func (a *Issuer) IssueCode(ctx context.Context, code store.Code) (string, error)
 	return text, a.store.AddCode(ctx, code)
 }
 
-// RedeemCode spends an authorization code on the tokens that it stands for, in one step. Conflict if it was spent before, in
-// which case what it gave is revoked; NotFound if it, the app or the user is gone.
+// RedeemCode spends an authorization code on tokens, in one step. Conflict if it was spent before: what it gave is then
+// revoked. NotFound if it, the app or the user is gone.
 func (a *Issuer) RedeemCode(ctx context.Context, code store.Code, lifetime time.Duration) (UserTokens, error) {
 	grant := store.Grant{App: code.App, User: code.User, Scopes: code.Scopes}
 	return a.issueTokens(ctx, grant, lifetime, func(g store.Grant, kept store.Tokens) error {
@@ -99,7 +98,7 @@ func (a *Issuer) RedeemCode(ctx context.Context, code store.Code, lifetime time.
 	})
 }
 
-// issueTokens completes the grant, makes its first OAuth 2.0 tokens, and has both kept.
+// issueTokens completes the grant and makes its first tokens. keep puts both into the store.
 func (a *Issuer) issueTokens(
 	ctx context.Context, g store.Grant, lifetime time.Duration, keep func(store.Grant, store.Tokens) error,
 ) (UserTokens, error) {
@@ -116,11 +115,10 @@ func (a *Issuer) issueTokens(
 	return tokens, nil
 }
 
-// reuseGrace is for how long a spent refresh token is only refused: a client that refreshes twice at once is no thief.
+// reuseGrace is how long a spent refresh token is only refused, because clients may refresh twice at once.
 const reuseGrace = 10 * time.Second
 
-// Refresh spends a refresh token of the grant on new tokens, in one step. Conflict if it was spent before, NotFound if it is
-// gone.
+// Refresh spends a refresh token on new tokens, in one step. Conflict if it was spent before, NotFound if it is gone.
 func (a *Issuer) Refresh(ctx context.Context, token store.Hash, grant store.Grant, lifetime time.Duration) (UserTokens, error) {
 	now := a.now()
 	tokens, kept, err := a.newTokens(grant.Scopes, lifetime, now)
@@ -142,7 +140,7 @@ func (a *Issuer) newGrant(ctx context.Context, g *store.Grant) error {
 	return a.random(g.ID[:])
 }
 
-// newTokens makes OAuth 2.0 tokens: what the client is told, and what is kept.
+// newTokens makes tokens: what the client is told, and what is kept.
 func (a *Issuer) newTokens(scopes liked.Scope, lifetime time.Duration, at time.Time) (UserTokens, store.Tokens, error) {
 	d := draw{a: a}
 	t := UserTokens{AccessToken: d.timed("at", at), Scopes: scopes, ExpiresIn: lifetime}
@@ -154,8 +152,8 @@ func (a *Issuer) newTokens(scopes liked.Scope, lifetime time.Duration, at time.T
 	return t, kept, d.err
 }
 
-// IssueOAuth1Token makes a grant of the user to the app and its OAuth 1.0a token, which has the permission level given
-// for as long as it lives. NotFound if there is no such app or user.
+// IssueOAuth1Token makes a grant of the user to the app and its OAuth 1.0a token, whose permission level never changes.
+// NotFound if there is no such app or user.
 func (a *Issuer) IssueOAuth1Token(
 	ctx context.Context, app liked.AppID, user liked.UserID, access liked.Access,
 ) (token, secret string, err error) {
@@ -166,7 +164,7 @@ func (a *Issuer) IssueOAuth1Token(
 	return a.issueOAuth1(ctx, grant, func(g store.Grant, kept store.OAuth1Token) error { return a.store.AddOAuth1Token(ctx, g, kept) })
 }
 
-// IssueRequestToken makes an OAuth 1.0a request token of what rt says, and keeps its hash and its secret, sealed.
+// IssueRequestToken makes an OAuth 1.0a request token of what rt says.
 func (a *Issuer) IssueRequestToken(ctx context.Context, rt store.RequestToken) (token, secret string, err error) {
 	d := draw{a: a}
 	token, secret = d.text(urlSafe, 27), d.text(Alphanumeric, 32)
@@ -185,8 +183,8 @@ func (a *Issuer) RequestTokenSecret(rt store.RequestToken) (string, error) {
 	return a.Unseal(sealRequestSecret, string(rt.Token[:]), rt.SealedSecret)
 }
 
-// RedeemRequestToken spends a request token to which the user consented on an access token with the permission level, in one
-// step. Conflict or NotFound if it, the app or the user is gone.
+// RedeemRequestToken spends an approved request token on an access token, in one step. Conflict or NotFound if it, the app or
+// the user is gone.
 func (a *Issuer) RedeemRequestToken(ctx context.Context, rt store.RequestToken, access liked.Access) (token, secret string, err error) {
 	grant := store.Grant{App: rt.App, User: rt.User, Access: access}
 	return a.issueOAuth1(ctx, grant, func(g store.Grant, kept store.OAuth1Token) error {
@@ -194,7 +192,7 @@ func (a *Issuer) RedeemRequestToken(ctx context.Context, rt store.RequestToken, 
 	})
 }
 
-// issueOAuth1 completes the grant, makes its OAuth 1.0a token, and has both kept.
+// issueOAuth1 completes the grant and makes its token. keep puts both into the store.
 func (a *Issuer) issueOAuth1(
 	ctx context.Context, g store.Grant, keep func(store.Grant, store.OAuth1Token) error,
 ) (token, secret string, err error) {
@@ -218,8 +216,8 @@ func (a *Issuer) issueOAuth1(
 	return token, secret, nil
 }
 
-// Revoke ends a token of any kind, and with it the grant that it came from, so that an access token and its refresh
-// token die together. An app-only token alone has no grant: the app is left without one. NotFound if the token is unknown.
+// Revoke ends a token of any kind with the grant that it came from, so that an access token and its refresh token end
+// together. An app-only token has no grant: the app is left without one. NotFound if the token is unknown.
 func (a *Issuer) Revoke(ctx context.Context, token string) error {
 	if strings.HasPrefix(token, appBearerPrefix) {
 		return a.RevokeBearer(ctx, 0, token)
@@ -231,7 +229,7 @@ func (a *Issuer) Revoke(ctx context.Context, token string) error {
 	return a.store.RevokeGrant(ctx, grant.ID)
 }
 
-// GrantOf returns the living grant that a token of a user came from, NotFound if there is none.
+// GrantOf returns the grant that a user's token came from, NotFound if there is none.
 func (a *Issuer) GrantOf(ctx context.Context, token string) (store.Grant, error) {
 	key := HashOf(token)
 	_, grant, err := a.store.AccessToken(ctx, key)

@@ -82,7 +82,7 @@ func (a *Auth) signedBy(r *http.Request, text string, s *signed, token bool, fin
 	}
 
 	// Only now: a forged request must not use up the nonce of a true one, nor fill the room for nonces.
-	fresh, err := a.callers.UseNonce(r.Context(), at, nonceHash(h, timestamp), time.Unix(timestamp+nonceMemory, 0))
+	fresh, err := a.store.UseNonce(r.Context(), at, nonceHash(h, timestamp), time.Unix(timestamp+nonceMemory, 0))
 	switch {
 	case err != nil:
 		return nil, err

@@ -45,12 +45,10 @@ type Options struct {
 	Observe exchange.Observer
 }
 
-// Store keeps credentials, sessions and the users whose they are, and counts attempts.
+// Store keeps what package auth needs, and sessions.
 type Store interface {
 	auth.Store
 	store.Sessions
-	Users(ctx context.Context, after liked.UserID, max int) ([]liked.User, error)
-	store.Limits
 }
 
 // Server is an authorization server in the words of RFC 6749. It is safe for concurrent use.
@@ -330,4 +328,4 @@ func refuseNotFound(f *Refusal, err error, format string, args ...any) error {
 	return err
 }
 
-func notFound(err error) bool { return err != nil && liked.KindOf(err) == liked.NotFound }
+func notFound(err error) bool { return liked.KindOf(err) == liked.NotFound }

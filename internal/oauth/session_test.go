@@ -85,7 +85,11 @@ func TestSessionEnds(t *testing.T) {
 		end  func(*testing.T, *site)
 	}{
 		{"30 days", func(t *testing.T, s *site) { s.clock.Add(30 * 24 * time.Hour) }},
-		{"new password", func(t *testing.T, s *site) { check(t, s.auth.SetPassword(t.Context(), s.ada.ID, "another password")) }},
+		{"new password", func(t *testing.T, s *site) {
+			hash, err := s.auth.HashPassword(t.Context(), "another password")
+			check(t, err)
+			check(t, s.store.SetPassword(t.Context(), s.ada.ID, hash))
+		}},
 		{"suspended", func(t *testing.T, s *site) {
 			check(t, s.store.UpdateUser(t.Context(), s.ada.ID, func(u *liked.User) error { u.State = liked.Suspended; return nil }))
 		}},

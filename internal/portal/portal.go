@@ -3,7 +3,6 @@
 package portal
 
 import (
-	"context"
 	"errors"
 	"net/http"
 	"slices"
@@ -27,9 +26,7 @@ type Options struct {
 
 // Store keeps apps, and counts challenges of webhooks.
 type Store interface {
-	Apps(ctx context.Context) ([]liked.App, error)
-	App(ctx context.Context, id liked.AppID) (store.App, error)
-	UpdateApp(ctx context.Context, id liked.AppID, change func(*store.App) error) error
+	store.Apps
 	store.Limits
 }
 

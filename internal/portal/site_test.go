@@ -54,7 +54,9 @@ func newSite(t testing.TB) *site {
 		name := []string{"ada", "bob"}[i]
 		*u = liked.User{ID: liked.UserID(11 + i), Username: name, Name: strings.ToUpper(name), CreatedAt: time.Now()}
 		check(t, st.AddUser(ctx, *u))
-		check(t, s.auth.SetPassword(ctx, u.ID, password))
+		hash, err := s.auth.HashPassword(ctx, password)
+		check(t, err)
+		check(t, st.SetPassword(ctx, u.ID, hash))
 	}
 	s.app, s.keys, err = s.auth.NewApp(ctx, liked.App{ID: 1, Name: "Shop", Access: liked.ReadWrite, Owner: s.bob.ID})
 	check(t, err)

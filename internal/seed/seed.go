@@ -222,7 +222,7 @@ func create(ctx context.Context, s Store, issuer *auth.Issuer, o Options, now ti
 
 // newPassword makes the one password that all users share: hashing takes long on purpose.
 func newPassword(ctx context.Context, issuer *auth.Issuer) (password, hash string, err error) {
-	if password, err = issuer.NewPassword(); err == nil {
+	if password, err = issuer.RandomText(auth.Alphanumeric, 16); err == nil {
 		hash, err = issuer.HashPassword(ctx, password)
 	}
 	return password, hash, err
