@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"net/url"
 	"slices"
@@ -16,15 +15,15 @@ import (
 	"liked/internal/store"
 )
 
-// AppSecrets is what an app is told once.
+// AppSecrets are shown once.
 type AppSecrets struct {
 	ClientSecret string // empty for a public app
 	APISecret    string
 	Bearer       string // app-only token, percent-encoded as X sends it
 }
 
-// NewApp registers an app. It fills in ID and CreatedAt if they are zero, and makes its credentials.
-// Invalid names every mistake in name and redirect URIs at once; Conflict means that the ID is taken.
+// NewApp registers an app with new credentials, and an ID and CreatedAt if they are zero. Invalid names every mistake in name
+// and redirect URIs; Conflict means that the ID is taken.
 func (a *Issuer) NewApp(ctx context.Context, spec liked.App) (liked.App, AppSecrets, error) {
 	app := store.App{App: spec}
 	if err := CheckApp(spec); err != nil {
@@ -59,8 +58,7 @@ func (a *Issuer) NewApp(ctx context.Context, spec liked.App) (liked.App, AppSecr
 // ExplorerApp is the id of the app with which people sign in from the API explorer.
 const ExplorerApp liked.AppID = 1
 
-// UseExplorerApp makes the explorer's app, or gives the one that there is these redirect URIs, and returns it. What the
-// operator changed about it otherwise stays.
+// UseExplorerApp makes the explorer's app, or gives it these redirect URIs, and returns it. What else the operator changed stays.
 func (a *Issuer) UseExplorerApp(ctx context.Context, redirectURIs []string) (liked.App, error) {
 	stored, err := a.store.App(ctx, ExplorerApp)
 	app := stored.App
@@ -89,26 +87,26 @@ const (
 
 // CheckApp returns Invalid with all that is wrong about what a person chose: the name and the redirect URIs.
 func CheckApp(app liked.App) error {
-	var wrong []error
+	var wrong []string
 	n := utf8.RuneCountInString(app.Name)
 	if n == 0 || n > 100 || !utf8.ValidString(app.Name) || strings.ContainsFunc(app.Name, unicode.IsControl) {
-		wrong = append(wrong, fmt.Errorf("the name has %d characters, not 1 to 100 of printable UTF-8", n))
+		wrong = append(wrong, fmt.Sprintf("the name has %d characters, not 1 to 100 of printable UTF-8", n))
 	}
 	if n := len(app.RedirectURIs); n > maxRedirects {
-		wrong = append(wrong, fmt.Errorf("there are %d redirect URIs, more than %d", n, maxRedirects))
+		wrong = append(wrong, fmt.Sprintf("there are %d redirect URIs, more than %d", n, maxRedirects))
 	}
 	for _, s := range app.RedirectURIs[:min(len(app.RedirectURIs), maxRedirects)] {
 		if err := checkRedirect(s); err != nil {
-			wrong = append(wrong, err)
+			wrong = append(wrong, err.Error())
 		}
 	}
 	if len(wrong) == 0 {
 		return nil
 	}
-	return liked.Errorf(liked.Invalid, "the app is not valid: %s", strings.ReplaceAll(errors.Join(wrong...).Error(), "\n", "; "))
+	return liked.Errorf(liked.Invalid, "the app is not valid: %s", strings.Join(wrong, "; "))
 }
 
-// checkRedirect says what is wrong with a redirect URI. What is right can stand in a Location header as it is.
+// checkRedirect returns what is wrong with a redirect URI. A valid one can stand in a Location header as it is.
 func checkRedirect(s string) error {
 	if len(s) > maxRedirect {
 		return fmt.Errorf("redirect URI %.40q... has %d bytes, more than %d", s, len(s), maxRedirect)
@@ -131,7 +129,7 @@ func checkRedirect(s string) error {
 	return nil
 }
 
-// newSecrets gives the app new credentials, of the kinds asked for. The app has its client id.
+// newSecrets gives the app, which has its client id, new credentials of the kinds asked for.
 func (a *Issuer) newSecrets(app *store.App, clientSecret, apiKeys, bearer bool) (s AppSecrets, err error) {
 	d := draw{a: a}
 	if clientSecret {
@@ -164,9 +162,8 @@ const (
 	BearerToken  = "bearer_token"
 )
 
-// Regenerate gives the app a new client secret, API key and secret, or app-only token, and returns the app as it is then.
-// What was there before is refused from now on; tokens of users stay. NotFound if there is no such app of the owner, Invalid for
-// the client secret of a public app.
+// Regenerate replaces the app's client secret, API key and secret, or app-only token, and returns the new app; tokens of users
+// stay. NotFound if there is no such app of the owner, Invalid for the client secret of a public app.
 func (a *Issuer) Regenerate(ctx context.Context, owner liked.UserID, id liked.AppID, what string) (app liked.App, s AppSecrets, err error) {
 	err = a.store.UpdateApp(ctx, id, func(stored *store.App) (err error) {
 		if stored.Owner != owner {
@@ -182,8 +179,7 @@ func (a *Issuer) Regenerate(ctx context.Context, owner liked.UserID, id liked.Ap
 	return app, s, err
 }
 
-// APISecret returns the app's API secret, its consumer secret in the words of OAuth 1.0a. NotFound if there is no such
-// app, Forbidden if it is suspended.
+// APISecret returns the app's API secret (consumer secret). NotFound if there is no such app, Forbidden if it is suspended.
 func (a *Issuer) APISecret(ctx context.Context, id liked.AppID) (string, error) {
 	app, err := a.store.App(ctx, id)
 	if err != nil {
@@ -195,8 +191,8 @@ func (a *Issuer) APISecret(ctx context.Context, id liked.AppID) (string, error) 
 	return a.apiSecret(app)
 }
 
-// Bearer returns the app's app-only token, percent-encoded as X sends it: the same each time until it is revoked, and then a
-// new one; a new one, too, in the place of one that was sealed with another key. NotFound if there is no such app.
+// Bearer returns the app's app-only token, percent-encoded as X sends it: the same each time, but a new one after it was revoked
+// or if it was sealed with another key. NotFound if there is no such app.
 func (a *Issuer) Bearer(ctx context.Context, id liked.AppID) (string, error) {
 	for {
 		app, err := a.store.App(ctx, id)
@@ -204,10 +200,8 @@ func (a *Issuer) Bearer(ctx context.Context, id liked.AppID) (string, error) {
 			return "", err
 		}
 		before := app.BearerHash
-		if before != (store.Hash{}) {
-			if token, err := a.Unseal(sealBearer, app.ClientID, app.SealedBearer); err == nil {
-				return token, nil
-			}
+		if token, err := a.Unseal(sealBearer, app.ClientID, app.SealedBearer); err == nil && before != (store.Hash{}) {
+			return token, nil
 		}
 		err = a.store.UpdateApp(ctx, id, func(app *store.App) (err error) {
 			if app.BearerHash == before { // else another call made one meanwhile
@@ -221,8 +215,8 @@ func (a *Issuer) Bearer(ctx context.Context, id liked.AppID) (string, error) {
 	}
 }
 
-// RevokeBearer ends an app-only token, which may be percent-encoded. NotFound if it is unknown, or not that of the app owner,
-// unless owner is zero.
+// RevokeBearer ends an app-only token, which may be percent-encoded. NotFound if it is unknown, or of another app than owner
+// (zero: any).
 func (a *Issuer) RevokeBearer(ctx context.Context, owner liked.AppID, token string) error {
 	errUnknown := liked.Errorf(liked.NotFound, "no app has this app-only token")
 	token, err := url.PathUnescape(token)

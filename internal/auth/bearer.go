@@ -42,11 +42,9 @@ func (a *Auth) bearer(ctx context.Context, token string) (liked.Principal, error
 		}
 		a.bearers.put(key, c, before)
 	}
-	if !c.expires.IsZero() {
-		if now := a.now(); !now.Before(c.expires) {
-			return liked.Principal{}, refuse("the access token expired at %s, %s ago",
-				c.expires.UTC().Format(time.RFC3339), now.Sub(c.expires).Round(time.Second))
-		}
+	if now := a.now(); !c.expires.IsZero() && !now.Before(c.expires) {
+		return liked.Principal{}, refuse("the access token expired at %s, %s ago",
+			c.expires.UTC().Format(time.RFC3339), now.Sub(c.expires).Round(time.Second))
 	}
 	return c.principal, nil
 }
@@ -57,10 +55,7 @@ func (a *Auth) readAppBearer(ctx context.Context, key store.Hash) (*caller, erro
 		return nil, refuseIfNotFound(err, "no app has this app-only token: it is unknown or was invalidated")
 	}
 	p, err := a.principal(ctx, liked.AppOnly, app.App, 0)
-	if err != nil {
-		return nil, err
-	}
-	return &caller{principal: p}, nil
+	return &caller{principal: p}, err
 }
 
 func (a *Auth) readAccessToken(ctx context.Context, key store.Hash, token string) (*caller, error) {
@@ -73,14 +68,11 @@ func (a *Auth) readAccessToken(ctx context.Context, key store.Hash, token string
 		return nil, refuseIfNotFound(err, "app %d of the access token is gone", grant.App)
 	}
 	p, err := a.principal(ctx, liked.OAuth2User, app.App, grant.User)
-	if err != nil {
-		return nil, err
-	}
 	p.Scopes, p.Access = grant.Scopes, liked.ReadWrite
-	return &caller{principal: p, grant: grant.ID, expires: t.Expires}, nil
+	return &caller{principal: p, grant: grant.ID, expires: t.Expires}, err
 }
 
-// principal fills in what the app and the user say. Access is ReadOnly and Scopes are empty.
+// principal returns what the app and the user say. Access is ReadOnly and Scopes are empty.
 func (a *Auth) principal(ctx context.Context, kind liked.Credential, app liked.App, user liked.UserID) (liked.Principal, error) {
 	if app.State == liked.AppSuspended {
 		return liked.Principal{}, refuse("app %d is suspended", app.ID)

@@ -2,6 +2,7 @@ package auth
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/hmac"
 	"crypto/sha1"
@@ -22,8 +23,8 @@ import (
 
 const (
 	maxSkew = 300 // seconds that oauth_timestamp may be off the clock, each way
-	// nonceMemory is how many seconds after its timestamp a nonce is remembered (RFC 5849, 3.3): for 300 s longer than the
-	// timestamp is let in, so that a clock which is set back a little does not let old requests in again.
+	// nonceMemory is how many seconds after its timestamp a nonce is remembered (RFC 5849, 3.3): 300 s longer than the timestamp
+	// is let in, so that a clock which is set back does not let old requests in again.
 	nonceMemory = 600
 )
 
@@ -43,12 +44,11 @@ func (a *Auth) release(s *signed) {
 	a.scratch.Put(s)
 }
 
-// finder finds the caller that a header names, with the key of its signature.
-type finder func(context.Context, *oauth1Header) (*caller, error)
-
-// signedBy verifies the signature of a request, with the key of the caller that find finds, and remembers its nonce. s holds
+// signedBy verifies the signature of a request with the key of the caller that find returns, and remembers its nonce. s holds
 // the parameters afterwards. Without token, oauth_token may be missing. An error may be a coded one.
-func (a *Auth) signedBy(r *http.Request, text string, s *signed, token bool, find finder) (*caller, error) {
+func (a *Auth) signedBy(
+	r *http.Request, text string, s *signed, token bool, find func(context.Context, *oauth1Header) (*caller, error),
+) (*caller, error) {
 	if err := s.parseHeader(text); err != nil {
 		return nil, coded{codeBadData, err}
 	}
@@ -65,14 +65,12 @@ func (a *Auth) signedBy(r *http.Request, text string, s *signed, token bool, fin
 	if err := s.addForm("query", r.URL.RawQuery); err != nil {
 		return nil, err
 	}
-	if IsForm(r.Header.Get("Content-Type")) {
-		form, err := readForm(r)
-		if err != nil {
-			return nil, err
-		}
-		if err := s.addForm("form body", form); err != nil {
-			return nil, err
-		}
+	form, err := readForm(r)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.addForm("form body", form); err != nil {
+		return nil, err
 	}
 	if err := s.normalize(); err != nil {
 		return nil, err
@@ -83,13 +81,10 @@ func (a *Auth) signedBy(r *http.Request, text string, s *signed, token bool, fin
 
 	// Only now: a forged request must not use up the nonce of a true one, nor fill the room for nonces.
 	fresh, err := a.store.UseNonce(r.Context(), at, nonceHash(h, timestamp), time.Unix(timestamp+nonceMemory, 0))
-	switch {
-	case err != nil:
-		return nil, err
-	case !fresh:
-		return nil, refuse("the oauth_nonce was used before with oauth_timestamp %d: each request needs a nonce of its own", timestamp)
+	if err == nil && !fresh {
+		err = refuse("the oauth_nonce was used before with oauth_timestamp %d: each request needs a nonce of its own", timestamp)
 	}
-	return c, nil
+	return c, err
 }
 
 // coded is an error with X's number for it. Other packages find it by its method.
@@ -107,8 +102,7 @@ const (
 	codeBadData   = "215"
 )
 
-// check refuses what no signature makes right, and returns the timestamp. now is in seconds since 1970. Without token,
-// oauth_token may be missing.
+// check refuses what no signature makes right, and returns the timestamp. Times are in seconds since 1970.
 func (h *oauth1Header) check(now int64, token bool) (timestamp int64, err error) {
 	for _, f := range [...]struct{ name, value string }{
 		{"oauth_consumer_key", h.consumerKey}, {"oauth_token", h.token}, {"oauth_signature_method", h.method},
@@ -145,7 +139,7 @@ func (h *oauth1Header) check(now int64, token bool) (timestamp int64, err error)
 
 const maxNonce = 256 // bytes
 
-// nonceHash stands for all that must not repeat. Neither key nor token, being known, contains a zero byte.
+// nonceHash is a hash of what must not repeat. Neither key nor token, being known, contains a zero byte.
 func nonceHash(h *oauth1Header, timestamp int64) store.Hash {
 	var space [512]byte
 	b := append(space[:0], h.consumerKey...)
@@ -194,7 +188,7 @@ func (a *Auth) readSigner(ctx context.Context, h *oauth1Header) (*caller, error)
 	return c, nil
 }
 
-// OAuth1Secret returns whose access token of the app it is, and its secret. Refusals are those of Authenticate.
+// OAuth1Secret returns the user and the secret of an access token of the app. Refusals are those of Authenticate.
 func (a *Auth) OAuth1Secret(ctx context.Context, app liked.App, token string) (user liked.UserID, secret string, err error) {
 	c, secret, err := a.readOAuth1Token(ctx, app, token)
 	if err != nil {
@@ -203,7 +197,7 @@ func (a *Auth) OAuth1Secret(ctx context.Context, app liked.App, token string) (u
 	return c.principal.User, secret, nil
 }
 
-// readOAuth1Token returns whom an access token of the app stands for, and its secret.
+// readOAuth1Token returns the caller that an access token of the app stands for, and its secret.
 func (a *Auth) readOAuth1Token(ctx context.Context, app liked.App, token string) (c *caller, secret string, err error) {
 	kept, grant, err := a.store.OAuth1Token(ctx, HashOf(token))
 	switch {
@@ -211,8 +205,7 @@ func (a *Auth) readOAuth1Token(ctx context.Context, app liked.App, token string)
 		return nil, "", coded{codeBadToken, refuse("the oauth_token is unknown or was revoked")}
 	case err != nil:
 		return nil, "", err
-	}
-	if grant.App != app.ID {
+	case grant.App != app.ID:
 		return nil, "", coded{codeBadToken, refuse("the oauth_token belongs to app %d, the oauth_consumer_key to app %d", grant.App, app.ID)}
 	}
 	p, err := a.principal(ctx, liked.OAuth1User, app, grant.User)
@@ -234,9 +227,9 @@ type Signed struct {
 	Params map[string][]string // all that was signed but the signature; the same value twice counts once
 }
 
-// Signed verifies the signature of a request on the way to a token, or to its end. secret returns the secret of the header's
-// oauth_token, which is "" without one, and may refuse app and token. Errors are its own, or those of Authenticate: these may
-// have a method Code with X's number.
+// Signed verifies the signature of a request to a token endpoint. secret returns the secret of the header's oauth_token (""
+// for none), and may refuse app and token. Errors are its own, or those of Authenticate, which may have a method Code with X's
+// number.
 func (a *Auth) Signed(r *http.Request, secret func(app liked.App, token string) (string, error)) (out Signed, err error) {
 	scheme, text, err := Authorization(r.Header)
 	if err != nil || !strings.EqualFold(scheme, "OAuth") {
@@ -294,8 +287,8 @@ func (a *Issuer) apiSecret(app store.App) (string, error) {
 	return secret, nil
 }
 
-// signer computes HMAC-SHA1 signatures with one key (RFC 5849, 3.4.2). It keeps one HMAC that has digested the key
-// already, which is half of the work.
+// signer computes HMAC-SHA1 signatures with one key (RFC 5849, 3.4.2). It keeps an HMAC that has digested the key, which is
+// half of the work.
 type signer struct {
 	key  []byte
 	idle atomic.Pointer[keyed]
@@ -304,34 +297,23 @@ type signer struct {
 type keyed struct{ hash.Hash }
 
 func newSigner(consumerSecret, tokenSecret string) *signer {
-	key := appendEncoded(nil, consumerSecret)
-	key = append(key, '&')
-	return &signer{key: appendEncoded(key, tokenSecret)}
+	key := append(appendEncoded(nil, consumerSecret, "%"), '&')
+	return &signer{key: appendEncoded(key, tokenSecret, "%")}
 }
 
-func (s *signer) take() *keyed {
-	if k := s.idle.Swap(nil); k != nil {
-		return k
-	}
-	return &keyed{hmac.New(sha1.New, s.key)}
-}
-
-func (s *signer) give(k *keyed) { s.idle.Store(k) }
-
-// verify compares the signature with those for every base URL that the client may have signed: the one that it called, as far
-// as client, server and proxies agree on it. s is normalized.
+// verify compares the signature with those for every base URL that the client may have signed. s is normalized.
 func (a *Auth) verify(r *http.Request, s *signed, by *signer) error {
 	var got [sha1.Size + 2]byte // what the decoder may write
 	n, err := base64.StdEncoding.Decode(got[:], []byte(s.header.signature[:min(len(s.header.signature), 29)]))
 	if err != nil || len(s.header.signature) != 28 || n != sha1.Size {
 		return refuse("oauth_signature is not the base64 form of 20 bytes")
 	}
-	path := r.URL.EscapedPath()
-	if path == "" {
-		path = "/"
+	path := cmp.Or(r.URL.EscapedPath(), "/")
+	mac := by.idle.Swap(nil)
+	if mac == nil {
+		mac = &keyed{hmac.New(sha1.New, by.key)}
 	}
-	mac := by.take()
-	defer by.give(mac)
+	defer by.idle.Store(mac)
 	var space [5]string
 	tried := space[:0]
 	for i := range len(space) {
@@ -371,22 +353,19 @@ func IsForm(contentType string) bool {
 	return strings.EqualFold(strings.TrimSpace(mediaType), "application/x-www-form-urlencoded")
 }
 
-// readForm returns the body and leaves r.Body as it was before, however it ends.
+// readForm returns the body if it is a form, and leaves r.Body as it was before, however it ends.
 func readForm(r *http.Request) (string, error) {
-	if r.Body == nil || r.Body == http.NoBody {
+	if r.Body == nil || r.Body == http.NoBody || !IsForm(r.Header.Get("Content-Type")) {
 		return "", nil
 	}
 	body := r.Body
 	form, err := io.ReadAll(io.LimitReader(body, maxSigned+1))
-	r.Body = replay{io.MultiReader(bytes.NewReader(form), body), body} // which ends, or fails, again as it did
+	r.Body = struct {
+		io.Reader
+		io.Closer
+	}{io.MultiReader(bytes.NewReader(form), body), body} // ends, or fails, again as it did
 	if err != nil {
 		return "", &liked.Error{Kind: liked.Unauthorized, Msg: "the form body, which is signed, cannot be read", Err: err}
 	}
 	return string(form), nil
-}
-
-// replay reads again what was read, and closes the body it came from.
-type replay struct {
-	io.Reader
-	io.Closer
 }

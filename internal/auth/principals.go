@@ -11,11 +11,11 @@ import (
 
 const principalsMax = 65536
 
-// principals remembers what the store said about credentials, so that a busy caller costs the store nothing. Only
-// credentials that exist are remembered: guesses do not push out callers, and a new token works at once.
+// principals remembers what the store said about credentials. Only credentials that exist are remembered: guesses do not push
+// out callers, and a new token works at once.
 //
-// An entry holds the number that the store gave for what it was made of, and is not used again once the store gives
-// another. An entry during whose reading a principal changed, whichever, is not remembered: it may be older than its number.
+// An entry holds the store's generation of what it was made of, and is not used once the store gives another. An entry during
+// whose reading any principal changed is not remembered: it may be older than its generation.
 type principals struct {
 	store store.Changes
 	*cache.Cache[store.Hash, *caller]
@@ -34,7 +34,7 @@ func newPrincipals(s store.Changes) principals {
 	return principals{s, cache.New[store.Hash, *caller](principalsMax, func(h store.Hash) uint64 { return binary.NativeEndian.Uint64(h[:]) })}
 }
 
-// get returns the caller if it is remembered and nothing that it was made of has changed, nil otherwise.
+// get returns the remembered caller, nil if there is none or something that it was made of has changed.
 func (p *principals) get(key store.Hash) *caller {
 	c, ok := p.Get(key)
 	if !ok || c.generation != p.now(c) {
@@ -43,15 +43,14 @@ func (p *principals) get(key store.Hash) *caller {
 	return c
 }
 
-// now returns the number of what c is made of.
+// now returns the generation of what c is made of.
 func (p *principals) now(c *caller) uint64 {
 	return p.store.PrincipalGeneration(c.principal.App, c.principal.User, c.grant)
 }
 
-// before returns what put must be told: it is asked for before the store is read.
+// before returns what put is told. It is called before the store is read.
 func (p *principals) before() uint64 { return p.store.Generation(store.Principals) }
 
-// put remembers the caller.
 func (p *principals) put(key store.Hash, c *caller, before uint64) {
 	c.generation = p.now(c)
 	p.Put(key, c, func() bool { return p.before() == before })

@@ -16,7 +16,6 @@ const (
 	urlSafe      = Alphanumeric + "-_"
 )
 
-// random fills b.
 func (a *Issuer) random(b []byte) error {
 	a.randMu.Lock()
 	defer a.randMu.Unlock()
@@ -33,13 +32,13 @@ func (a *Issuer) RandomText(alphabet string, n int) (string, error) {
 	return text, d.err
 }
 
-// draw makes random text. Once the source has failed, err says so, and nothing that was drawn is of use.
+// draw makes random text, which is of no use once the source has failed: see err.
 type draw struct {
 	a   *Issuer
 	err error
 }
 
-// text returns n characters of the alphabet (at most 64 of them), each as likely as the others.
+// text is RandomText. The alphabet has at most 64 characters.
 func (d *draw) text(alphabet string, n int) string {
 	text := make([]byte, 0, n)
 	var b [64]byte
@@ -61,8 +60,7 @@ func (d *draw) timed(kind string, at time.Time) string {
 	return base64.RawURLEncoding.EncodeToString(plain)
 }
 
-// appBearer returns an app-only token, as on X: 24 bytes that are mostly zero, 20 bytes that are not, both in base64,
-// and 50 letters and digits.
+// appBearer returns an app-only token in X's shape: 24 bytes that are mostly zero and 20 bytes in base64, then 50 characters.
 func (d *draw) appBearer() string {
 	return appBearerPrefix + d.text(Alphanumeric, 4) + "AAAAAAA" +
 		d.text(Alphanumeric, 1) + "+" + d.text(Alphanumeric, 5) + "+" + d.text(Alphanumeric, 19) + "=" + d.text(Alphanumeric, 50)

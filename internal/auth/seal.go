@@ -6,7 +6,7 @@ import (
 	"errors"
 )
 
-// What the secrets of this package are good for.
+// Purposes of Seal.
 const (
 	sealAPISecret     = "api secret of "                // + API key
 	sealBearer        = "bearer token of "              // + client id
@@ -22,8 +22,8 @@ func newSeal(key [32]byte) (cipher.AEAD, error) {
 	return cipher.NewGCM(block)
 }
 
-// Seal returns a random nonce followed by the AES-256-GCM ciphertext of the secret. Purpose and owner are authenticated with
-// it, so that a sealed value that is put elsewhere does not open there.
+// Seal returns a random nonce and the AES-256-GCM ciphertext of the secret. Purpose and owner are authenticated with it: a
+// sealed value that is put elsewhere does not open there.
 func (a *Issuer) Seal(purpose, owner, secret string) ([]byte, error) {
 	nonce := make([]byte, a.seal.NonceSize(), a.seal.NonceSize()+len(secret)+a.seal.Overhead())
 	if err := a.random(nonce); err != nil {

@@ -2,6 +2,7 @@ package auth
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"net/url"
@@ -9,14 +10,14 @@ import (
 	"strings"
 )
 
-// maxSigned bounds the query and the form body that are part of a signature, in bytes each, and maxParams the number
-// of parameters, since sorting and signing them costs more than reading them.
+// maxSigned bounds the query and the form body, in bytes each, and maxParams the number of parameters: sorting and signing
+// them costs more than reading them.
 const (
 	maxSigned = 64 << 10
 	maxParams = 1000
 )
 
-// signed is all that an OAuth 1.0a signature covers, and the scratch space for putting it in order. It is reused.
+// signed is all that an OAuth 1.0a signature covers, with reused scratch space.
 type signed struct {
 	header oauth1Header
 	params []param // decoded; of header, query and form
@@ -41,13 +42,13 @@ func (s *signed) reset() {
 	s.params, s.text, s.spans, s.base = s.params[:0], s.text[:0], s.spans[:0], s.base[:0]
 }
 
-// oauth1Header is what RFC 5849, 3.1 demands of a request. Fields are decoded, and empty where the header has none.
+// oauth1Header is what RFC 5849, 3.1 demands of a request, decoded.
 type oauth1Header struct {
 	consumerKey, token, method, signature, timestamp, nonce, version string
 }
 
-// parseHeader reads the header's value after the scheme (RFC 5849, 3.5.1) strictly: `name="value"` percent-encoded,
-// separated by commas with optional blanks around them. All but realm and oauth_signature become params.
+// parseHeader reads the header's value after the scheme (RFC 5849, 3.5.1) strictly. All but realm and oauth_signature become
+// params.
 func (s *signed) parseHeader(text string) error {
 	hasSignature := false
 	for number := 1; ; number++ {
@@ -64,10 +65,8 @@ func (s *signed) parseHeader(text string) error {
 			return refuse("%s has no closing quote", described(name, number))
 		}
 		if !strings.EqualFold(name, "realm") { // a quoted string, neither encoded nor signed
-			for i := range len(value) {
-				if value[i] <= ' ' || value[i] >= 0x7f {
-					return refuse("%s has a character that must be percent-encoded", described(name, number))
-				}
+			if strings.ContainsFunc(value, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
+				return refuse("%s has a character that must be percent-encoded", described(name, number))
 			}
 			plainName, err1 := url.PathUnescape(name)
 			value, err2 := url.PathUnescape(value)
@@ -93,26 +92,19 @@ func (s *signed) parseHeader(text string) error {
 		text = text[1:]
 	}
 	for _, p := range s.params {
-		field := s.header.field(p.name)
-		if field == nil {
-			continue
+		if field := s.header.field(p.name); field != nil {
+			if *field != "" && *field != p.value {
+				return refuse("%s appears twice with different values", p.name)
+			}
+			*field = p.value
 		}
-		if *field != "" && *field != p.value {
-			return refuse("%s appears twice with different values", p.name)
-		}
-		*field = p.value
 	}
 	return nil
 }
 
-// isToken reports whether the name of a parameter is not empty and free of what ends it.
-func isToken(name string) bool {
-	for i := range len(name) {
-		if c := name[i]; c <= ' ' || c >= 0x7f || c == '"' || c == ',' {
-			return false
-		}
-	}
-	return name != ""
+// isToken reports whether text can be the name of a parameter.
+func isToken(text string) bool {
+	return text != "" && !strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r >= 0x7f || r == '"' || r == ',' })
 }
 
 // described names a parameter of the header, unless it may be a secret in the wrong place.
@@ -123,7 +115,7 @@ func described(name string, number int) string {
 	return fmt.Sprintf("parameter %d of the OAuth header", number)
 }
 
-// field returns where the parameter belongs, nil if that is nowhere.
+// field returns the field of the parameter, nil if there is none.
 func (h *oauth1Header) field(name string) *string {
 	switch name {
 	case "oauth_consumer_key":
@@ -172,7 +164,7 @@ func (s *signed) addForm(where, form string) error {
 
 var errPercent = errors.New("a percent sign stands without two hex digits")
 
-// EachField hands the fields of a query or a form body, decoded, to field, until that returns an error.
+// EachField calls field with each decoded field of a query or a form body, until it returns an error.
 func EachField(form string, field func(name, value string) error) error {
 	for form != "" {
 		var pair string
@@ -193,25 +185,22 @@ func EachField(form string, field func(name, value string) error) error {
 	return nil
 }
 
-// normalize builds the last part of the base string from params (RFC 5849, 3.4.1.3.2). Some clients send an oauth_*
-// parameter in the header and again in the query or form, and sign it once; so it counts once. With two values it
-// could be read either way, and is refused. Any other parameter may repeat.
+// normalize builds the last part of the base string from params (RFC 5849, 3.4.1.3.2). Some clients send an oauth_* parameter in
+// the header and again in the query or form, and sign it once; so it counts once, and is refused with two values. Any other
+// parameter may repeat.
 func (s *signed) normalize() error {
 	for _, p := range s.params {
 		at := span{name: len(s.text)}
-		s.text = appendTwiceEncoded(s.text, p.name)
+		s.text = appendEncoded(s.text, p.name, "%25")
 		at.value = len(s.text)
-		s.text = appendTwiceEncoded(s.text, p.value)
+		s.text = appendEncoded(s.text, p.value, "%25")
 		at.end = len(s.text)
 		s.spans = append(s.spans, at)
 	}
 	// Twice encoded text sorts as once encoded text does: each percent sign became the same three characters.
 	text := s.text
 	slices.SortFunc(s.spans, func(a, b span) int {
-		if c := bytes.Compare(text[a.name:a.value], text[b.name:b.value]); c != 0 {
-			return c
-		}
-		return bytes.Compare(text[a.value:a.end], text[b.value:b.end])
+		return cmp.Or(bytes.Compare(text[a.name:a.value], text[b.name:b.value]), bytes.Compare(text[a.value:a.end], text[b.value:b.end]))
 	})
 	separator := "&"
 	for i, at := range s.spans {
@@ -233,13 +222,13 @@ func (s *signed) normalize() error {
 	return nil
 }
 
-// setPrefix builds the parts of the base string before the parameters (RFC 5849, 3.4.1.1). origin is normalized; path
-// is as it was sent, because the client signed its own way to percent-encode it.
+// setPrefix builds the parts of the base string before the parameters (RFC 5849, 3.4.1.1). origin is normalized; path is as it
+// was sent, because the client signed its own way to encode it.
 func (s *signed) setPrefix(method, origin, path string) {
 	s.prefix = append(s.prefix[:0], strings.ToUpper(method)...)
 	s.prefix = append(s.prefix, '&')
-	s.prefix = appendEncoded(s.prefix, origin)
-	s.prefix = appendEncoded(s.prefix, path)
+	s.prefix = appendEncoded(s.prefix, origin, "%")
+	s.prefix = appendEncoded(s.prefix, path, "%")
 }
 
 // NormalOrigin lower-cases scheme and host and takes away the port if it is the scheme's own (RFC 5849, 3.4.1.2).
@@ -269,25 +258,13 @@ func unreserved(c byte) bool {
 
 const upperHex = "0123456789ABCDEF"
 
-// appendEncoded percent-encodes text as RFC 5849, 3.6 says.
-func appendEncoded(b []byte, text string) []byte {
+// appendEncoded percent-encodes text as RFC 5849, 3.6 says; twice if percent, the encoded percent sign, is itself encoded.
+func appendEncoded(b []byte, text, percent string) []byte {
 	for i := range len(text) {
 		if c := text[i]; unreserved(c) {
 			b = append(b, c)
 		} else {
-			b = append(b, '%', upperHex[c>>4], upperHex[c&15])
-		}
-	}
-	return b
-}
-
-// appendTwiceEncoded percent-encodes the percent-encoded text, in one pass.
-func appendTwiceEncoded(b []byte, text string) []byte {
-	for i := range len(text) {
-		if c := text[i]; unreserved(c) {
-			b = append(b, c)
-		} else {
-			b = append(b, '%', '2', '5', upperHex[c>>4], upperHex[c&15])
+			b = append(append(b, percent...), upperHex[c>>4], upperHex[c&15])
 		}
 	}
 	return b
