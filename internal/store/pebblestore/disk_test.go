@@ -581,8 +581,8 @@ func TestFailureEndsWaits(t *testing.T) {
 	}
 }
 
-// A store of a version that had no rows to find webhooks and subscriptions by gets them when it is opened.
-func TestIndexHooks(t *testing.T) {
+// A store of format 2, which had no rows to find webhooks and subscriptions by, gets them when it is opened, and format 3.
+func TestFormat2IsRaised(t *testing.T) {
 	t.Parallel()
 	fs, ctx := vfs.NewMem(), t.Context()
 	s := open(t, testOptions(fs))
@@ -596,7 +596,7 @@ func TestIndexHooks(t *testing.T) {
 	for _, tag := range []byte{tagAbout, tagMade, tagMadeN, tagWebhookOf} {
 		must(b.DeleteRange([]byte{tag}, []byte{tag + 1}, nil))
 	}
-	must(b.Delete(indexedKey, nil))
+	must(b.Set(formatKey, []byte{2}, nil))
 	must(s.db.Apply(b, pebble.Sync))
 	ok(t, s.Close())
 
@@ -612,6 +612,9 @@ func TestIndexHooks(t *testing.T) {
 	ok(t, err)
 	hooks, err := s.Webhooks(ctx, 1)
 	ok(t, err)
+	if version, _, err := read(s.db, formatKey, clone); err != nil || len(version) != 1 || version[0] != format {
+		t.Errorf("the format is %v, %v", version, err)
+	}
 	if len(about) != 2 || about[0].ID != 2 || about[1].ID != 5 || made != 3 || len(hooks) != 1 {
 		t.Errorf("got subscriptions %+v, %d made, webhooks %+v", about, made, hooks)
 	}

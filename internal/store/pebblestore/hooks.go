@@ -318,11 +318,8 @@ func (s *Store) SubscriptionsAbout(ctx context.Context, users []liked.UserID) ([
 	})
 }
 
-// indexHooks adds the rows that find webhooks and subscriptions to a store whose last process did not know them.
+// indexHooks raises a store of format 2 to format 3, in one step: it adds the rows that find webhooks and subscriptions.
 func (s *Store) indexHooks() error {
-	if ok, err := exists(s.db, indexedKey); err != nil || ok {
-		return err
-	}
 	b := s.db.NewBatch()
 	defer b.Close()
 	made := make(map[string]uint64)
@@ -351,7 +348,7 @@ func (s *Store) indexHooks() error {
 	for i := range all {
 		must(b.Set(webhookOfKey(&all[i]), nil, nil))
 	}
-	must(b.Set(indexedKey, nil, nil))
+	must(b.Set(formatKey, []byte{format}, nil))
 	return unavailable(s.db.Apply(b, s.writeOptions()))
 }
 

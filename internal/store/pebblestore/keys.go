@@ -67,7 +67,6 @@ var (
 
 	importedKey = []byte{tagMeta, 'i'} // -> the highest seq of a like that was imported; there only if there was one
 	floorKey    = []byte{tagMeta, 'p'} // -> a seq that all new ones are above; there only if one was asked for
-	indexedKey  = []byte{tagMeta, 'b'} // there if webhooks and subscriptions have rows of tagAbout, tagMade, tagMadeN and tagWebhookOf
 	sealKeyKey  = []byte{tagMeta, 's'} // -> the name of the key that seals secrets; there once a server has opened the store
 )
 

@@ -30,8 +30,9 @@ import (
 	"liked/internal/store"
 )
 
-// format is the version of keys.go and records.go taken together.
-const format = 2
+// format is the version of keys.go and records.go taken together. A store of the format before it is raised when it is
+// opened (indexHooks); the release that wrote it refuses the store from then on, since what it would write has no index.
+const format = 3
 
 // pebbleFormat is the version of pebble's own files that a store is raised to when it is opened, and no further. It
 // stands still when the library is updated, so that the release before an update can open the store again. Raise it in a
@@ -304,12 +305,13 @@ func (s *Store) load(o *Options) error {
 		if err := s.db.Set(formatKey, []byte{format}, s.writeOptions()); err != nil {
 			return unavailable(err)
 		}
+	case len(version) == 1 && version[0] == format-1:
+		if err := s.indexHooks(); err != nil {
+			return err
+		}
 	case len(version) != 1 || version[0] != format:
 		return liked.Errorf(liked.Invalid, "%s has store format %d and this program reads format %d; "+
 			"export it with the release that wrote it and import it here", dir, version, format)
-	}
-	if err := s.indexHooks(); err != nil {
-		return err
 	}
 	horizon, err := count(s.db, horizonKey)
 	if err != nil {
