@@ -111,31 +111,22 @@ func (o *observer) watchHooks(h *webhook.Hooks) {
 		func() float64 { return h.Summary().Delay.Seconds() })
 }
 
-// watchStore measures how much of the disk the store finds in memory, if it has a disk.
+// watchStore measures how much of the disk the store finds in memory, if it can tell.
 func (o *observer) watchStore(st store.Store) {
-	if st, ok := st.(blockReader); ok {
-		o.registry.MustRegister(blockReads{st})
+	blocks, ok := st.(interface {
+		BlockReads() (cached, disk int64, ok bool)
+	})
+	if !ok {
+		return
 	}
-}
-
-type blockReader interface {
-	// BlockReads returns how many blocks of the database were found in memory and how many were read from the disk. ok is
-	// false when the store cannot tell.
-	BlockReads() (cached, disk int64, ok bool)
-}
-
-type blockReads struct{ store blockReader }
-
-var blockReadsTotal = prometheus.NewDesc("liked_store_block_reads_total",
-	"Blocks of the database that calls looked for, by where they were: in the cache or on the disk.", []string{"from"}, nil)
-
-func (b blockReads) Describe(descs chan<- *prometheus.Desc) { descs <- blockReadsTotal }
-
-func (b blockReads) Collect(metrics chan<- prometheus.Metric) {
-	if cached, disk, ok := b.store.BlockReads(); ok {
-		metrics <- prometheus.MustNewConstMetric(blockReadsTotal, prometheus.CounterValue, float64(cached), "cache")
-		metrics <- prometheus.MustNewConstMetric(blockReadsTotal, prometheus.CounterValue, float64(disk), "disk")
-	}
+	desc := prometheus.NewDesc("liked_store_block_reads_total",
+		"Blocks of the database that calls looked for, by where they were: in the cache or on the disk.", []string{"from"}, nil)
+	o.registry.MustRegister(prometheus.CollectorFunc(func(metrics chan<- prometheus.Metric) {
+		if cached, disk, ok := blocks.BlockReads(); ok {
+			metrics <- prometheus.MustNewConstMetric(desc, prometheus.CounterValue, float64(cached), "cache")
+			metrics <- prometheus.MustNewConstMetric(desc, prometheus.CounterValue, float64(disk), "disk")
+		}
+	}))
 }
 
 // observe is called once for each request, after its answer.

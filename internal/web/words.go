@@ -88,19 +88,13 @@ func (r right) allowed(scopes []string, access string) bool {
 }
 
 // accessLevels is the permissions of OAuth 1.0a, each of which has all rights of those before it.
-func accessLevels() []string {
-	return []string{"read", "read-write", "read-write-directmessages"}
-}
+func accessLevels() []string { return []string{"read", "read-write", "read-write-directmessages"} }
 
 // accessName is a permission as the forms call it.
 func accessName(access string) string {
-	switch access {
-	case "read":
-		return "Read"
-	case "read-write":
-		return "Read and write"
-	case "read-write-directmessages":
-		return "Read, write and direct messages"
+	names := []string{"Read", "Read and write", "Read, write and direct messages"}
+	if i := slices.Index(accessLevels(), access); i >= 0 {
+		return names[i]
 	}
 	return access
 }
