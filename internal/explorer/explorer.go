@@ -10,23 +10,19 @@ import (
 )
 
 // Explorer is the page and its files. It is safe for concurrent use.
-type Explorer struct {
-	sessions   *oauth.Server
-	page, file oauth.Route
-}
+type Explorer struct{ page, file http.Handler }
 
 // New returns an Explorer, whose page starts with what start says. The frame is that of the user who is signed in.
 func New(sessions *oauth.Server, start web.Explorer) *Explorer {
 	return &Explorer{
-		sessions: sessions,
-		page: oauth.Route{Operation: operations[0], Get: func(c *oauth.Call) (*oauth.Answer, error) {
+		page: sessions.Handler(&oauth.Route{Operation: operations[0], Get: func(c *oauth.Call) (*oauth.Answer, error) {
 			page := start
 			page.Frame = c.Frame()
 			return oauth.Page(http.StatusOK, page)
-		}},
-		file: oauth.Route{Operation: operations[1], Get: func(c *oauth.Call) (*oauth.Answer, error) {
+		}}),
+		file: sessions.Handler(&oauth.Route{Operation: operations[1], Get: func(c *oauth.Call) (*oauth.Answer, error) {
 			return oauth.File(strings.TrimPrefix(c.Path, filesPath))
-		}},
+		}}),
 	}
 }
 
@@ -35,18 +31,15 @@ var operations = []string{"explorer", "explorerFile"}
 // Operations lists the names of operations in Exchanges.
 func Operations() []string { return operations }
 
-const (
-	pagePath  = "/explorer"
-	filesPath = "/explorer/"
-)
+const filesPath = "/explorer/"
 
 // Find returns what answers the request, nil if its path is none of the explorer's.
 func (e *Explorer) Find(r *http.Request) http.Handler {
 	switch path := r.URL.EscapedPath(); {
-	case path == pagePath:
-		return e.sessions.Handler(&e.page)
+	case path == "/explorer":
+		return e.page
 	case strings.HasPrefix(path, filesPath):
-		return e.sessions.Handler(&e.file)
+		return e.file
 	}
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"liked"
@@ -71,14 +72,13 @@ func (h *Home) Run(ctx context.Context) {
 	if h.NoPage {
 		return
 	}
-	counted := make(chan struct{})
-	go func() {
-		defer close(counted)
+	var counting sync.WaitGroup
+	defer counting.Wait()
+	counting.Go(func() {
 		if _, err := h.Store.Totals(ctx); err == nil {
 			h.counted.Store(true)
 		}
-	}()
-	defer func() { <-counted }()
+	})
 	h.rate.run(ctx, h.Likes)
 }
 
