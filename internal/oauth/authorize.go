@@ -21,7 +21,7 @@ const (
 	maxChallenge = 512
 )
 
-// authorization is a request for an authorization code (RFC 6749, 4.1.1; RFC 7636, 4.3) for which everything holds.
+// authorization is a valid request for an authorization code (RFC 6749, 4.1.1; RFC 7636, 4.3).
 type authorization struct {
 	app       liked.App
 	redirect  string
@@ -31,7 +31,7 @@ type authorization struct {
 	method    string // "S256" or "plain"
 }
 
-// readAuthorization judges the parameters of an authorize link. The error is a *linkFault or the store's.
+// readAuthorization checks the parameters of an authorize link. The error is a *linkFault or the store's.
 func (c *Call) readAuthorization(query string) (a authorization, err error) {
 	p := make(Form)
 	if err := p.add(query); err != nil {
@@ -77,13 +77,12 @@ func (c *Call) readAuthorization(query string) (a authorization, err error) {
 	if responseType != "code" {
 		return wrong(responseType, `response_type is not "code"`)
 	}
-	if a.state == "" {
+	switch {
+	case a.state == "":
 		return wrong("", "state is missing")
-	}
-	if len(a.state) > maxState {
+	case len(a.state) > maxState:
 		return wrong("", "state has %d bytes, more than %d", len(a.state), maxState)
-	}
-	if len(scope) > maxScope {
+	case len(scope) > maxScope:
 		return wrong("", "scope has %d bytes, more than %d", len(scope), maxScope)
 	}
 	if a.scopes, err = liked.ParseScope(scope); err != nil {
@@ -131,8 +130,7 @@ func (c *Call) authorize() (*Answer, error) {
 	return c.askConsent(a.app, a.encoded(), c.Request.URL.RawQuery, a.redirect, web.Consent{Scopes: strings.Fields(a.scopes.String())})
 }
 
-// decide does what the user chose on the consent page. What was asked for is judged again: the app may have changed
-// since the page was shown.
+// decide does what the user chose on the consent page. The request is checked again: the app may have changed meanwhile.
 func (c *Call) decide() (*Answer, error) {
 	u, asked, allowed, err := c.openConsent()
 	if err != nil {

@@ -49,7 +49,7 @@ func (c *Call) connected(notice string) (*Answer, error) {
 	return Page(http.StatusOK, p)
 }
 
-// disconnect ends all that the user gave to an app.
+// disconnect revokes all grants of the user to an app.
 func (c *Call) disconnect() (*Answer, error) {
 	form, u, err := c.Form()
 	if err != nil {

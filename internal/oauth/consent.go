@@ -16,10 +16,10 @@ const (
 	sealConsent = "consent in the session " // + path and cookie
 )
 
-// linkFault is something wrong with the link that led a person here. It is shown on a page and never sent to the redirect
-// URI, which nothing vouches for yet.
+// linkFault is a fault of the link that led a person here. It is shown on a page and never sent to the redirect URI, which is
+// not trusted yet.
 type linkFault struct {
-	app        liked.App // whose owner may read the rest; zero if there is none
+	app        liked.App // its owner may read the rest; zero if there is none
 	why        string
 	sent       string
 	registered []string
@@ -27,8 +27,8 @@ type linkFault struct {
 
 func (f *linkFault) Error() string { return f.why }
 
-// faultPage shows a fault: the reason only to the app's owner, and in development.
-func (c *Call) faultPage(f *linkFault) (web.Page, error) {
+// showFault shows a fault: the reason only to the app's owner, and in development.
+func (c *Call) showFault(f *linkFault) (*Answer, error) {
 	s, err := c.readSession()
 	if err != nil {
 		return nil, err
@@ -38,10 +38,10 @@ func (c *Call) faultPage(f *linkFault) (web.Page, error) {
 	if c.Explain || f.app.Owner != 0 && f.app.Owner == s.user.ID {
 		p.Why, p.Sent, p.Registered = f.why, f.sent, f.registered
 	}
-	return p, nil
+	return Page(http.StatusBadRequest, p)
 }
 
-// consenter returns the user who is to consent to what the app asks for, who is signed in, or is the one who consents unasked.
+// consenter returns the user who is to consent: the one who is signed in, or the one who consents unasked.
 func (c *Call) consenter(app liked.App) (u liked.User, unasked bool, err error) {
 	if c.AutoConsent != "" {
 		u, err = c.Store.UserByUsername(c.Context, c.AutoConsent)
@@ -51,8 +51,8 @@ func (c *Call) consenter(app liked.App) (u liked.User, unasked bool, err error) 
 	return u, false, err
 }
 
-// askConsent answers with a page that asks whether the app may have what p says. What was asked for comes back from the form,
-// to openConsent, only in the session that the page is shown to; query is that of the link which leads to the page.
+// askConsent answers with a page that asks whether the app may have what p says. openConsent returns asked from its form, only
+// in the session that the page is shown to. query is that of the link to the page.
 func (c *Call) askConsent(app liked.App, asked, query, redirectTo string, p web.Consent) (*Answer, error) {
 	owner, err := c.ownerName(app)
 	if err != nil {
@@ -65,7 +65,7 @@ func (c *Call) askConsent(app liked.App, asked, query, redirectTo string, p web.
 	return Page(http.StatusOK, p)
 }
 
-// openConsent returns what the page asked for that the form comes from, and whether the user allowed it.
+// openConsent reads the form of askConsent's page: what was asked, and whether the user allowed it.
 func (c *Call) openConsent() (u liked.User, asked string, allowed bool, err error) {
 	form, err := c.form()
 	if err != nil {
@@ -86,8 +86,8 @@ func (c *Call) openConsent() (u liked.User, asked string, allowed bool, err erro
 	return u, "", false, ErrForm.Because("the consent form has no decision")
 }
 
-// withQuery adds parameters to the query of a URI, which keeps its own (RFC 6749, 3.1.2). Values are percent-encoded, a
-// space too, so that every way of decoding them gives the same.
+// withQuery adds parameters to the query of a URI, which keeps its own (RFC 6749, 3.1.2). A space becomes %20, which every way
+// of decoding takes back.
 func withQuery(uri string, members ...string) string {
 	b := []byte(uri)
 	switch _, query, there := strings.Cut(uri, "?"); {
@@ -106,7 +106,7 @@ func withQuery(uri string, members ...string) string {
 	return string(b)
 }
 
-// destination says where a redirect leads: the host, or the scheme of an app on the device; nowhere for a PIN.
+// destination returns where a redirect leads: the host, or the scheme of an app on the device; "" for a PIN.
 func destination(uri string) string {
 	u, err := url.Parse(uri)
 	switch {

@@ -21,32 +21,22 @@ const (
 	maxFields = 100      // parameters
 )
 
-// Form is the parameters of a request, wherever they stood. Those that are not asked for are ignored.
+// Form is the parameters of a request, of its query and its body.
 type Form map[string][]string
 
-// repeated is a parameter that appears more than once.
-type repeated string
-
-func (name repeated) Error() string { return "parameter " + string(name) + " appears more than once" }
-
 // First returns the first value of a field of our own forms, "" if it is missing.
-func (f Form) First(name string) string {
-	if v := f[name]; len(v) > 0 {
-		return v[0]
-	}
-	return ""
-}
+func (f Form) First(name string) string { return url.Values(f).Get(name) }
 
-// one returns the parameter, which is "" if it is missing. One that appears twice is refused (RFC 6749, 3.1 and 3.2).
+// one returns the parameter, "" if it is missing. A repeated one is refused (RFC 6749, 3.1 and 3.2).
 func (f Form) one(name string) (string, error) {
 	if len(f[name]) > 1 {
-		return "", repeated(name)
+		return "", fmt.Errorf("parameter %s appears more than once", name)
 	}
 	return f.First(name), nil
 }
 
-// readParams merges what stands in the query and in the body: X's own TypeScript SDK puts everything into the query of a
-// POST, others send a form, and one sends JSON.
+// readParams reads the query and the body: X's own TypeScript SDK puts everything into the query of a POST, others send a form,
+// and one sends JSON.
 func readParams(r *http.Request) (Form, error) {
 	f := make(Form)
 	if err := f.add(r.URL.RawQuery); err != nil {
@@ -82,7 +72,7 @@ func readParams(r *http.Request) (Form, error) {
 	return f, nil
 }
 
-// add adds what an encoded form holds.
+// add adds the fields of an encoded form.
 func (f Form) add(encoded string) error {
 	if len(encoded) > maxForm {
 		return fmt.Errorf("it has more than %d bytes", maxForm)
@@ -100,7 +90,7 @@ func (f Form) addField(name, value string) error {
 	return nil
 }
 
-// addJSON adds the members of an object whose value is a string. Others are no parameters and ignored.
+// addJSON adds the members of an object whose value is a string, and ignores others.
 func (f Form) addJSON(text []byte) error {
 	d := json.NewDecoder(bytes.NewReader(text))
 	if t, err := d.Token(); !json.Valid(text) || err != nil || t != json.Delim('{') {
@@ -121,8 +111,8 @@ func (f Form) addJSON(text []byte) error {
 	return nil
 }
 
-// basic returns the user and password of HTTP's Basic scheme, decoded as RFC 6749, 2.3.1 has them encoded. given says
-// that there is an Authorization header at all, ok that it is one that can be read.
+// basic returns the user and password of HTTP's Basic scheme, which RFC 6749, 2.3.1 has encoded. given says that there is an
+// Authorization header, ok that it can be read.
 func basic(h http.Header) (user, password string, given, ok bool) {
 	given = len(h["Authorization"]) > 0
 	scheme, text, err := auth.Authorization(h)

@@ -1,7 +1,7 @@
-// Package oauth is the way to a token: the endpoints of OAuth 2.0 and of OAuth 1.0a, and the pages on which people sign in,
-// consent, and take back what they consented to. Start with [New]; [Server.Find] returns what answers a request.
+// Package oauth has the endpoints of OAuth 2.0 and of OAuth 1.0a, and the pages on which people sign in, consent, and revoke
+// their consent. Start with [New]; [Server.Find] returns what answers a request.
 //
-// Other rooms with pages of people who are signed in use the same sessions and forms: see [Server.Handler] and [Call].
+// Other packages with pages use the same sessions and forms: see [Server.Handler] and [Call].
 package oauth
 
 import (
@@ -35,11 +35,11 @@ type Options struct {
 	// PublicURL is where browsers reach the server, as "scheme://host[:port]", if that is known.
 	PublicURL string
 
-	// Explain tells every client what only the operator and an app's owner may know: why a request was refused, and what
-	// would have been right. For development only.
+	// Explain tells every client why a request was refused, which only the operator and an app's owner may know. For
+	// development only.
 	Explain bool
 
-	// AutoConsent is the username of a user who consents to everything at once, unasked. For tests only.
+	// AutoConsent is the username of a user who consents to everything unasked. For tests only.
 	AutoConsent string
 
 	Observe exchange.Observer
@@ -74,7 +74,7 @@ func New(o Options) (*Server, error) {
 	return s, nil
 }
 
-// Route is what is under one path. A method that it does not have is nil.
+// Route is the methods of one path. One that it does not have is nil.
 type Route struct {
 	Operation string // its name in logs and metrics
 	Get, Post func(*Call) (*Answer, error)
@@ -82,7 +82,6 @@ type Route struct {
 	refuse func(*Call, *Refusal) *Answer // nil: on a page
 }
 
-// routes is every path.
 var routes = map[string]*Route{
 	"/i/oauth2/authorize":              {"oauth2Authorize", (*Call).authorize, (*Call).decide, nil},
 	"/2/oauth2/authorize":              {"oauth2Authorize", (*Call).authorize, (*Call).decide, nil},
@@ -162,7 +161,7 @@ func ok(contentType string, body []byte) (*Answer, error) {
 	return &Answer{status: http.StatusOK, contentType: contentType, body: body}, nil
 }
 
-// Refusal is an error with an answer of its own, in the words of the endpoint's dialect.
+// Refusal is an error with an answer of its own.
 type Refusal struct {
 	Status int
 	Code   string // of a page: its title
@@ -203,11 +202,7 @@ const maxWhy = 1024 // bytes; reasons may quote what was sent
 
 // answer runs the endpoint, and turns a panic into an error.
 func (c *Call) answer(rt *Route) (answer *Answer, err error) {
-	defer func() {
-		if panicked := exchange.Panicked(recover()); panicked != nil {
-			err = panicked
-		}
-	}()
+	defer func() { err = cmp.Or(exchange.Panicked(recover()), err) }()
 	switch {
 	case rt.Get != nil && (c.Method == http.MethodGet || c.Method == http.MethodHead):
 		return rt.Get(c)
@@ -215,10 +210,9 @@ func (c *Call) answer(rt *Route) (answer *Answer, err error) {
 		return rt.Post(c)
 	}
 	allow := "GET, HEAD, POST"
-	switch {
-	case rt.Get == nil:
+	if rt.Get == nil {
 		allow = "POST"
-	case rt.Post == nil:
+	} else if rt.Post == nil {
 		allow = "GET, HEAD"
 	}
 	c.Why = fmt.Sprintf("the path has the methods %s, not %.20q", allow, c.Method)
@@ -228,16 +222,14 @@ func (c *Call) answer(rt *Route) (answer *Answer, err error) {
 
 // refuse is the one place where errors become answers.
 func (c *Call) refuse(rt *Route, err error) *Answer {
-	var page web.Page
+	var answer *Answer
 	if needed, ok := errors.AsType[*signInNeeded](err); ok {
-		if page, err = c.signInForm(web.SignIn{Return: c.here(c.Request.URL.RawQuery), AppName: needed.app}); err == nil {
-			return &Answer{status: http.StatusOK, page: page}
-		}
+		answer, err = c.askSignIn(http.StatusOK, web.SignIn{Return: c.here(c.Request.URL.RawQuery), AppName: needed.app})
+	} else if fault, ok := errors.AsType[*linkFault](err); ok {
+		answer, err = c.showFault(fault)
 	}
-	if fault, ok := errors.AsType[*linkFault](err); ok {
-		if page, err = c.faultPage(fault); err == nil {
-			return &Answer{status: http.StatusBadRequest, page: page}
-		}
+	if err == nil {
+		return answer
 	}
 	c.Why = err.Error()
 	f, ok := errors.AsType[*Refusal](err)
@@ -259,7 +251,7 @@ func (c *Call) refuse(rt *Route, err error) *Answer {
 	return &Answer{status: f.Status, page: p}
 }
 
-// refusalOf is what becomes of an error for which an endpoint has no words of its own, by its kind.
+// refusalOf returns the refusal for an error that is none, by its kind.
 func (c *Call) refusalOf(err error) *Refusal {
 	statuses := map[liked.Kind]int{liked.Internal: 500, liked.Invalid: 400, liked.Unauthorized: 401, liked.Forbidden: 403, liked.NotFound: 404,
 		liked.Conflict: 409, liked.Unavailable: 503, liked.Overloaded: 503}
@@ -273,7 +265,7 @@ func (c *Call) refusalOf(err error) *Refusal {
 	}
 }
 
-// write sends the answer. Nothing that is said here may be kept by anything in between (RFC 6749, 5.1).
+// write sends the answer, which no cache may keep (RFC 6749, 5.1).
 func (c *Call) write(w http.ResponseWriter, a *Answer) {
 	h := w.Header()
 	h.Set("Cache-Control", "no-cache, no-store, max-age=0")

@@ -21,9 +21,8 @@ const (
 	sealReturn = "place to return to"
 )
 
-// session is the browser that a request comes from. Its cookie is random text; with a user it is the user's id, a hyphen
-// and random text. The store knows a session by a hash of the cookie and of the user's password hash, so that a new
-// password ends them all.
+// session is that of a browser. Its cookie is random text, after the user's id and a hyphen if there is a user. The store knows
+// it by a hash of the cookie and of the user's password hash, so that a new password ends all sessions.
 type session struct {
 	read   bool
 	cookie string // "" for none
@@ -31,11 +30,11 @@ type session struct {
 	user   liked.User // ID 0: not signed in
 }
 
-// secure reports whether the browser speaks HTTPS, as far as is known.
+// secure reports whether the browser uses HTTPS, as far as is known.
 func (c *Call) secure() bool { return strings.HasPrefix(c.BaseURL(c.Request), "https://") }
 
-// cookieName returns the name of one of our cookies. The prefix makes browsers refuse one that was set for a domain, or
-// without Secure (RFC 6265bis, 4.1.3.2).
+// cookieName returns the name of a cookie. The prefix makes browsers refuse one that was set for a domain, or without Secure
+// (RFC 6265bis, 4.1.3.2).
 func (c *Call) cookieName(name string) string {
 	if c.secure() {
 		return "__Host-" + name
@@ -44,15 +43,11 @@ func (c *Call) cookieName(name string) string {
 }
 
 func (c *Call) setCookie(name, value string, life time.Duration) {
-	seconds := int(life / time.Second)
-	if life < 0 {
-		seconds = -1
-	}
-	c.cookies = append(c.cookies, &http.Cookie{Name: c.cookieName(name), Value: value, Path: "/", MaxAge: seconds,
+	c.cookies = append(c.cookies, &http.Cookie{Name: c.cookieName(name), Value: value, Path: "/", MaxAge: int(life / time.Second),
 		Secure: c.secure(), HttpOnly: true, SameSite: http.SameSiteLaxMode})
 }
 
-// readSession reads the session. It is an error only if the store cannot be read.
+// readSession returns the session. It fails only if the store cannot be read.
 func (c *Call) readSession() (*session, error) {
 	s := &c.session
 	if s.read {
@@ -70,8 +65,7 @@ func (c *Call) readSession() (*session, error) {
 	sid, err := c.sessionID(s.cookie, user)
 	if err == nil {
 		var kept store.Session
-		kept, err = c.Store.Session(c.Context, sid)
-		if err == nil && kept.User == user && c.Now().Before(kept.Expires) {
+		if kept, err = c.Store.Session(c.Context, sid); err == nil && kept.User == user && c.Now().Before(kept.Expires) {
 			var u liked.User
 			if u, err = c.Store.User(c.Context, user); err == nil && !u.State.Hidden() {
 				s.id, s.user, c.User = sid, u, u.ID
@@ -90,14 +84,14 @@ func (c *Call) sessionID(cookie string, user liked.UserID) (store.Hash, error) {
 	return auth.HashOf(cookie + "\n" + password), err
 }
 
-// signInNeeded is an error that is answered with the page to sign in, which leads back to the address of the request.
+// signInNeeded is answered with the page to sign in, which leads back to the address of the request.
 type signInNeeded struct {
-	app string // the name of the app that a person is on the way to; "" for none
+	app string // name of the app that needs it; "" for none
 }
 
 func (*signInNeeded) Error() string { return "the browser is not signed in" }
 
-// SignedIn returns the user who is signed in. An error may be one that leads to the page to sign in.
+// SignedIn returns the user who is signed in. Its error, if there is none, leads to the page to sign in.
 func (c *Call) SignedIn() (liked.User, error) { return c.signedIn("") }
 
 func (c *Call) signedIn(app string) (liked.User, error) {
@@ -108,7 +102,7 @@ func (c *Call) signedIn(app string) (liked.User, error) {
 	return s.user, err
 }
 
-// here seals the request's own path with the query, for coming back later.
+// here seals the request's path with the query, for coming back later.
 func (c *Call) here(query string) string {
 	place := c.Path
 	if query != "" {
@@ -117,8 +111,7 @@ func (c *Call) here(query string) string {
 	return c.seal(sealReturn, "", place)
 }
 
-// seal seals text for a form, and open undoes it. Only this server can seal, so that what comes back is what was shown, to
-// the owner that it was shown to.
+// seal seals text for a form, and open undoes it: what comes back is what was shown, to the same owner.
 func (c *Call) seal(purpose, owner, text string) string {
 	b, err := c.Auth.Seal(purpose, owner, text)
 	if err != nil {
@@ -136,7 +129,7 @@ func (c *Call) open(purpose, owner, sealed string) (string, bool) {
 	return text, err == nil
 }
 
-// Frame is what stands around a page.
+// Frame returns what stands around a page.
 func (c *Call) Frame() web.Frame {
 	s, err := c.readSession()
 	if err != nil || s.user.ID == 0 {
@@ -154,7 +147,7 @@ var (
 	ErrForm = &Refusal{Status: http.StatusBadRequest, Code: "That did not work", Text: "The form could not be read."}
 )
 
-// form reads a form that one of our pages posted: from our own site, in the session that the page was shown to. A form of
+// form reads a form that one of our pages posted, from our own site and in the session that the page was shown to. A form of
 // another session is returned with the error.
 func (c *Call) form() (Form, error) {
 	if err := c.crossOrigin.Check(c.Request); err != nil {
@@ -178,7 +171,7 @@ func (c *Call) form() (Form, error) {
 	return f, nil
 }
 
-// Form reads a form that one of our pages posted, and returns the user to whom the page was shown.
+// Form reads a form of one of our pages, and returns the user to whom the page was shown.
 func (c *Call) Form() (Form, liked.User, error) {
 	f, err := c.form()
 	if err == nil && c.session.user.ID == 0 {

@@ -30,17 +30,8 @@ func (c *Call) signInPage() (*Answer, error) {
 	return c.askSignIn(http.StatusOK, web.SignIn{})
 }
 
-// askSignIn answers with the page on which to sign in.
+// askSignIn answers with the page on which to sign in. A browser without a cookie gets one, to bind the form to.
 func (c *Call) askSignIn(status int, p web.SignIn) (*Answer, error) {
-	page, err := c.signInForm(p)
-	if err != nil {
-		return nil, err
-	}
-	return Page(status, page)
-}
-
-// signInForm returns the page on which to sign in. A browser without a cookie gets one, to bind the form to.
-func (c *Call) signInForm(p web.SignIn) (web.Page, error) {
 	s, err := c.readSession()
 	if err != nil {
 		return nil, err
@@ -63,13 +54,10 @@ func (c *Call) signInForm(p web.SignIn) (web.Page, error) {
 			p.DevUsers = append(p.DevUsers, web.DevUser{Username: u.Username, Name: u.Name})
 		}
 	}
-	return p, nil
+	return Page(status, p)
 }
 
-const wrongPassword = "Wrong username or password."
-
-// signIn checks a password. That there is no such user takes as long to say, in the same words, as that the password is
-// wrong.
+// signIn checks a password. An unknown user is answered in the same time and words as a wrong password.
 func (c *Call) signIn() (*Answer, error) {
 	form, err := c.form()
 	if form == nil {
@@ -99,7 +87,7 @@ func (c *Call) signIn() (*Answer, error) {
 		return nil, err
 	}
 	if why != "" {
-		return again(http.StatusUnauthorized, wrongPassword, why)
+		return again(http.StatusUnauthorized, "Wrong username or password.", why)
 	}
 	if attempt.giveBack(); attempt.err != nil {
 		return nil, attempt.err
@@ -118,7 +106,7 @@ func (c *Call) signIn() (*Answer, error) {
 	return redirect(http.StatusSeeOther, place)
 }
 
-// device returns the name of the browser, if the account was used in it before.
+// device returns the name of the browser, known if the account was used in it before.
 func (c *Call) device(username string) (device string, known bool) {
 	cookie, err := c.Request.Cookie(c.cookieName(deviceCookie))
 	if err != nil || len(cookie.Value) > 256 {
@@ -138,14 +126,11 @@ func (c *Call) startSession(u liked.User, device string, known bool) error {
 	if err != nil {
 		return err
 	}
-	old := c.session
 	if err := c.Store.AddSession(c.Context, store.Session{ID: id, User: u.ID, Expires: c.Now().Add(sessionLife)}); err != nil {
 		return err
 	}
-	if old.user.ID != 0 {
-		if err := c.Store.DeleteSession(c.Context, old.id); err != nil {
-			return err
-		}
+	if err := c.endSession(); err != nil {
+		return err
 	}
 	c.User, c.session = u.ID, session{read: true, cookie: cookie, id: id, user: u}
 	c.setCookie(sessionCookie, cookie, sessionLife)
@@ -158,17 +143,23 @@ func (c *Call) startSession(u liked.User, device string, known bool) error {
 	return nil
 }
 
+// endSession ends the session that the browser had, if any.
+func (c *Call) endSession() error {
+	if c.session.user.ID == 0 {
+		return nil
+	}
+	return c.Store.DeleteSession(c.Context, c.session.id)
+}
+
 func (c *Call) signOut() (*Answer, error) {
 	form, err := c.form()
 	if err != nil {
 		return nil, err
 	}
-	if c.session.user.ID != 0 {
-		if err := c.Store.DeleteSession(c.Context, c.session.id); err != nil {
-			return nil, err
-		}
+	if err := c.endSession(); err != nil {
+		return nil, err
 	}
-	c.setCookie(sessionCookie, "", -1)
+	c.setCookie(sessionCookie, "", -time.Second)
 	place, ok := c.open(sealReturn, "", form.First("return"))
 	if !ok {
 		place = "/login"

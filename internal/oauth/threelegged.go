@@ -27,7 +27,7 @@ var (
 	perVerifier    = []liked.RateRule{{Window: requestTokenLife, Max: 10}}              // guesses at a PIN
 )
 
-// The refusals of the OAuth 1.0a endpoints, in X's words. Those without a number are plain text.
+// The refusals of the OAuth 1.0a endpoints. Those without a number are plain text.
 var (
 	notAuthenticated = &Refusal{Status: 401, Code: "32", Text: "Could not authenticate you."}
 	invalidToken     = &Refusal{Status: 401, Code: "89", Text: "Invalid or expired token."}
@@ -44,7 +44,7 @@ var (
 	deadRequest    = &Refusal{Status: 401, Text: "Reverse auth credentials are invalid"}
 )
 
-// inOAuth1 answers in JSON if the client asks for it, in XML if it does not, and in plain text where X does.
+// inOAuth1 answers in JSON if the client asks for it, else in XML, and in plain text where X does.
 func inOAuth1(c *Call, f *Refusal) *Answer {
 	code := f.Code
 	switch {
@@ -71,7 +71,7 @@ func errorsJSON(code, text string) []byte {
 }
 
 // signed verifies the request's signature, and returns the app and all that was signed: clients put a callback or a verifier
-// into the header, the query or the body. Refusals are in X's words.
+// into the header, the query or the body.
 func (c *Call) signed(secret func(app liked.App, token string) (string, error)) (liked.App, Form, error) {
 	signed, err := c.Auth.Signed(c.Request, func(app liked.App, token string) (string, error) {
 		c.App = app.ID
@@ -137,12 +137,12 @@ func (c *Call) requestToken() (*Answer, error) {
 	return formAnswer("oauth_token", token, "oauth_token_secret", secret, "oauth_callback_confirmed", "true")
 }
 
-// formAnswer is a form under X's content type.
+// formAnswer is a form with X's content type.
 func formAnswer(members ...string) (*Answer, error) {
 	return ok("text/html;charset=utf-8", []byte(withQuery("?", members...)[1:]))
 }
 
-// readRequest returns the request token that a consent page is about, and its app. The error is a *linkFault or the store's.
+// readRequest returns an undecided request token and its app. The error is a *linkFault or the store's.
 func (c *Call) readRequest(token string) (rt store.RequestToken, app liked.App, err error) {
 	if token == "" {
 		return rt, app, &linkFault{why: "oauth_token is missing"}
@@ -178,8 +178,7 @@ func (c *Call) readRequest(token string) (rt store.RequestToken, app liked.App, 
 
 const decidedBefore = "the request token was decided on already"
 
-// authorize1 shows the consent page for a request token. At /oauth/authenticate a user who has given the app as much before
-// is not asked again.
+// authorize1 shows the consent page for a request token. /oauth/authenticate does not ask a user who gave the app as much before.
 func (c *Call) authorize1() (*Answer, error) {
 	query := make(Form)
 	if err := query.add(c.Request.URL.RawQuery); err != nil {
@@ -246,7 +245,7 @@ func (c *Call) decide1() (*Answer, error) {
 	return Page(http.StatusOK, p)
 }
 
-// decideRequest records that the user decided on the request token, and returns the new verifier with which it can be spent.
+// decideRequest records that the user decided on the request token, and returns the verifier that it is spent with.
 func (c *Call) decideRequest(rt store.RequestToken, app liked.App, u liked.User, alphabet string, n int) (verifier string, err error) {
 	if verifier, err = c.Auth.RandomText(alphabet, n); err != nil {
 		return "", err
@@ -261,16 +260,16 @@ func (c *Call) decideRequest(rt store.RequestToken, app liked.App, u liked.User,
 // approve records the consent and hands out the verifier (RFC 5849, 2.2).
 func (c *Call) approve(token string, rt store.RequestToken, app liked.App, u liked.User) (*Answer, error) {
 	c.User = u.ID
+	alphabet, n := auth.Alphanumeric, 32
 	if rt.Callback == outOfBand {
-		pin, err := c.decideRequest(rt, app, u, auth.Digits, 7)
-		if err != nil {
-			return nil, err
-		}
-		return Page(http.StatusOK, web.Pin{Frame: c.Frame(), AppName: app.Name, Pin: pin})
+		alphabet, n = auth.Digits, 7
 	}
-	verifier, err := c.decideRequest(rt, app, u, auth.Alphanumeric, 32)
-	if err != nil {
+	verifier, err := c.decideRequest(rt, app, u, alphabet, n)
+	switch {
+	case err != nil:
 		return nil, err
+	case rt.Callback == outOfBand:
+		return Page(http.StatusOK, web.Pin{Frame: c.Frame(), AppName: app.Name, Pin: verifier})
 	}
 	return redirect(http.StatusFound, withQuery(rt.Callback, "oauth_token", token, "oauth_verifier", verifier))
 }

@@ -11,14 +11,13 @@ import (
 	"liked"
 )
 
-// Limits on wrong passwords within a quarter of an hour. A browser in which the account was used before is counted for itself.
-// Any other guess counts against its address (of IPv6 the /64, which is one household's), against that address at that account,
-// and against the account.
+// Limits on wrong passwords within a quarter of an hour. A browser in which the account was used before has its own. Any other
+// guess counts against its address (of IPv6 the /64, which is one household's), that address at that account, and the account.
 //
-// The limit of the account slows down a guesser with many addresses, and must not be of use against the owner on a new device:
-// the right password would be refused for the guesses of strangers. So it does not hold for the first guess from a network
-// (an IPv4 address, or an IPv6 /48) at the account. With n networks one has 100 + n guesses, each of which costs the work of a
-// hash, and the server computes only a few of those at a time. To keep the owner out one has to guess from their network.
+// The limit of the account slows down a guesser with many addresses, and must not keep out the owner on a new device. So it does
+// not hold for the first guess from a network (an IPv4 address, or an IPv6 /48) at the account. With n networks one has 100 + n
+// guesses, each of which costs a hash, of which the server computes few at a time. To keep the owner out one has to guess from
+// their network.
 const (
 	throttleWindow    = 15 * time.Minute
 	perDevice         = 20
@@ -32,7 +31,7 @@ type attempt struct {
 	*Call
 	at      time.Time
 	counted []counted
-	err     error // of the store; what comes after it is refused
+	err     error // of the store; nothing is counted after it
 }
 
 type counted struct {
@@ -78,7 +77,7 @@ func (c *Call) throttle(username, device string, known bool) (a *attempt, ok boo
 	return a, ok
 }
 
-// origin returns the address as one guesser's, and the network that it is in.
+// origin returns the address of one guesser, and its network.
 func origin(address string) (one, network string) {
 	ip, err := netip.ParseAddr(strings.Trim(address, "[]"))
 	if err != nil || !ip.Is6() || ip.Is4In6() {
@@ -93,7 +92,7 @@ func origin(address string) (one, network string) {
 	return household.String(), site.String()
 }
 
-// numbered stands for text where requests are counted by user.
+// numbered returns a number for text where requests are counted by user.
 func numbered(text string) liked.UserID {
 	sum := sha256.Sum256([]byte(text))
 	return liked.UserID(binary.BigEndian.Uint64(sum[:])>>1 | 1)

@@ -31,8 +31,8 @@ var (
 	noClient  = &Refusal{Status: http.StatusUnauthorized, Code: "unauthorized_client", Text: "Missing valid authorization header"}
 )
 
-// inOAuth2 answers with an error of RFC 6749, 5.2, without the WWW-Authenticate header that it asks for with 401: X sends
-// none, and some clients cannot read it.
+// inOAuth2 answers with an error of RFC 6749, 5.2, without its WWW-Authenticate header: X sends none, and some clients cannot
+// read it.
 func inOAuth2(_ *Call, f *Refusal) *Answer {
 	body := object("error", cmp.Or(f.Code, "invalid_request"), "error_description", f.Text)
 	return &Answer{status: f.Status, contentType: jsonOAuth2, body: body}
@@ -61,8 +61,8 @@ func (c *Call) oauth2Params() (Form, error) {
 	return p, nil
 }
 
-// client finds out which app calls (RFC 6749, 2.3.1). A confidential app must send its secret in the Authorization
-// header; what else stands in the request then does not matter. A public one must send its client id as a parameter.
+// client authenticates the app (RFC 6749, 2.3.1). A confidential one must send its secret in the Authorization header, a public
+// one its client id as a parameter.
 func (c *Call) client(p Form) (liked.App, error) {
 	id, secret, given, readable := basic(c.Request.Header)
 	if given && !readable {
@@ -103,8 +103,8 @@ func (c *Call) apiKeyHint(id string) string {
 	return ""
 }
 
-// token answers POST /2/oauth2/token. The phases are the same for every grant: read, authenticate the client, judge the
-// grant, and only then spend it, in one step with what it is spent on.
+// token answers POST /2/oauth2/token: for every grant it reads, authenticates the client, checks the grant, and only then spends
+// it, in one step with what it is spent on.
 func (c *Call) token() (*Answer, error) {
 	p, err := c.oauth2Params()
 	if err != nil {
@@ -164,8 +164,8 @@ func (c *Call) redeemCode(p Form, app liked.App) (*Answer, error) {
 	return tokenAnswer(tokens)
 }
 
-// wrongProof compares what the client sent with what the code was made for: the redirect URI (RFC 6749, 4.1.3) and the
-// proof key (RFC 7636, 4.6). A code always has a challenge.
+// wrongProof compares what the client sent with the code's redirect URI (RFC 6749, 4.1.3) and challenge (RFC 7636, 4.6), which
+// it always has.
 func wrongProof(code store.Code, redirect, verifier string) error {
 	if code.RedirectURI != redirect {
 		return badRedirect
@@ -181,7 +181,7 @@ func wrongProof(code store.Code, redirect, verifier string) error {
 	return nil
 }
 
-// living returns the user, and refuses what belongs to an account that is suspended, deactivated or gone.
+// living returns the user. An account that is suspended, deactivated or gone is refused.
 func (c *Call) living(user liked.UserID, f *Refusal) (liked.User, error) {
 	u, err := c.Store.User(c.Context, user)
 	if err != nil {
@@ -194,11 +194,9 @@ func (c *Call) living(user liked.UserID, f *Refusal) (liked.User, error) {
 }
 
 // isSpent reports whether the store says that something is gone, or was spent before.
-func isSpent(err error) bool {
-	return err != nil && (liked.KindOf(err) == liked.Conflict || liked.KindOf(err) == liked.NotFound)
-}
+func isSpent(err error) bool { return liked.KindOf(err) == liked.Conflict || notFound(err) }
 
-// spent turns the store's word that something is gone, or was spent before, into a refusal.
+// spent turns such an error into a refusal.
 func spent(err error, f *Refusal) error {
 	if isSpent(err) {
 		return f.Because("%v", err)
@@ -231,7 +229,7 @@ func (c *Call) refresh(p Form, app liked.App) (*Answer, error) {
 	return tokenAnswer(tokens)
 }
 
-// tokenAnswer is X's form of RFC 6749, 5.1, in its order.
+// tokenAnswer is X's form of RFC 6749, 5.1.
 func tokenAnswer(t auth.UserTokens) (*Answer, error) {
 	b := []byte(`{"token_type":"bearer","expires_in":` + strconv.FormatInt(int64(t.ExpiresIn/time.Second), 10) + `,`)
 	members := []string{"access_token", t.AccessToken, "scope", t.Scopes.String()}
@@ -269,7 +267,7 @@ func (c *Call) revoke() (*Answer, error) {
 	return ok(jsonOAuth2, []byte(`{"revoked":true}`))
 }
 
-// unverified is the one refusal of the app-only endpoints.
+// unverified is the one refusal of the app-only endpoints: other kinds of errors are answered in the same words.
 var unverified = &Refusal{Status: http.StatusForbidden, Code: "99", Text: "Unable to verify your credentials"}
 
 func inAppOnly(_ *Call, f *Refusal) *Answer {
@@ -280,15 +278,7 @@ func inAppOnly(_ *Call, f *Refusal) *Answer {
 		body: []byte(`{"errors":[{"code":99,"label":"authenticity_token_error","message":"Unable to verify your credentials"}]}`)}
 }
 
-// unverify is the refusal of an app that could not be identified, or may not call.
-func unverify(err error) error {
-	if err != nil && (liked.KindOf(err) == liked.Unauthorized || liked.KindOf(err) == liked.Forbidden) {
-		return unverified.Because("%v", err)
-	}
-	return err
-}
-
-// consumer finds the app whose API key and secret the Authorization header holds.
+// consumer returns the app whose API key and secret the Authorization header holds.
 func (c *Call) consumer() (liked.App, error) {
 	key, secret, given, readable := basic(c.Request.Header)
 	if !given || !readable {
@@ -303,7 +293,7 @@ func (c *Call) consumer() (liked.App, error) {
 	if err == nil && !same(auth.HashOf(secret), auth.HashOf(want)) {
 		err = unverified.Because("the API secret is wrong")
 	}
-	return app.App, unverify(err)
+	return app.App, err
 }
 
 // appToken answers POST /oauth2/token (RFC 6749, 4.4): the same token until it is invalidated.
@@ -326,8 +316,7 @@ func (c *Call) appToken() (*Answer, error) {
 	return ok(jsonUTF8, object("token_type", "bearer", "access_token", token))
 }
 
-// invalidateAppToken answers POST /oauth2/invalidate_token, which is called with the API key and secret or with an
-// OAuth 1.0a signature.
+// invalidateAppToken answers POST /oauth2/invalidate_token, called with the API key and secret or an OAuth 1.0a signature.
 func (c *Call) invalidateAppToken() (*Answer, error) {
 	app, err := c.consumerOrSigner()
 	if err != nil {
@@ -348,7 +337,7 @@ func (c *Call) invalidateAppToken() (*Answer, error) {
 	return ok(jsonUTF8, object("access_token", token))
 }
 
-// consumerOrSigner finds the app by its API key and secret, or by a signature with or without a token.
+// consumerOrSigner returns the app of the API key and secret, or of a signature with or without a token.
 func (c *Call) consumerOrSigner() (liked.App, error) {
 	scheme, _, err := auth.Authorization(c.Request.Header)
 	if err != nil || !strings.EqualFold(scheme, "OAuth") {
@@ -363,8 +352,8 @@ func (c *Call) consumerOrSigner() (liked.App, error) {
 	if err == nil && signed.App.State == liked.AppSuspended {
 		err = unverified.Because("the app is suspended")
 	}
-	return signed.App, unverify(err)
+	return signed.App, err
 }
 
-// same compares secrets in a time that says nothing about them.
+// same compares hashes of secrets in constant time.
 func same(a, b store.Hash) bool { return subtle.ConstantTimeCompare(a[:], b[:]) == 1 }

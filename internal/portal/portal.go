@@ -1,5 +1,5 @@
-// Package portal is what the owner of an app sees: their apps, the credentials and the webhooks of each. Start with [New];
-// [Portal.Find] returns what answers a request. Its pages use the sessions and forms of package oauth.
+// Package portal shows users their apps, with the credentials and the webhooks of each. Start with [New]; [Portal.Find] returns
+// what answers a request. Its pages use the sessions and forms of package oauth.
 package portal
 
 import (
@@ -117,7 +117,7 @@ func appForm(form oauth.Form) web.AppForm {
 		RedirectURIs: form.First("redirect_uris")}
 }
 
-// fill puts what was typed into the app, and says in the form what is wrong with it.
+// fill puts the form into the app, and what is wrong with it into the form's Error.
 func fill(f *web.AppForm, app *liked.App) (ok bool) {
 	app.Name = strings.TrimSpace(f.Name)
 	app.RedirectURIs = strings.Fields(f.RedirectURIs) // no URI holds a space
@@ -132,7 +132,7 @@ func fill(f *web.AppForm, app *liked.App) (ok bool) {
 	return len(wrong) == 0
 }
 
-// createApp registers an app of the user's own, and shows its secrets: in this answer, and never again.
+// createApp registers an app of the user's own, and shows its secrets in this answer alone.
 func (c *call) createApp() (*oauth.Answer, error) {
 	form, u, err := c.Form()
 	if err != nil {
@@ -193,12 +193,10 @@ func (c *call) ownApp(u liked.User) (liked.App, error) {
 		return liked.App{}, errNoApp
 	}
 	app, err := c.Store.App(c.Context, id)
-	switch {
-	case err != nil && liked.KindOf(err) == liked.NotFound, err == nil && app.Owner != u.ID:
+	if liked.KindOf(err) == liked.NotFound || err == nil && app.Owner != u.ID {
 		return liked.App{}, errNoApp
-	case err == nil:
-		c.App = app.ID
 	}
+	c.App = app.ID
 	return app.App, err
 }
 
@@ -258,10 +256,10 @@ func (c *call) changeApp() (*oauth.Answer, error) {
 	default:
 		err = oauth.ErrForm.Because("the field action is unknown")
 	}
-	if err != nil {
-		if k := liked.KindOf(err); k == liked.Invalid {
-			err = oauth.ErrForm.Because("%v", err)
-		}
+	switch {
+	case liked.KindOf(err) == liked.Invalid:
+		return nil, oauth.ErrForm.Because("%v", err)
+	case err != nil:
 		return nil, err
 	}
 	return oauth.Page(http.StatusOK, c.appPage(app, notice, secrets))

@@ -11,7 +11,7 @@ import (
 	"liked/internal/webhook"
 )
 
-// perAppChallenges bounds how often an app's owner makes the server call an address of theirs.
+// perAppChallenges bounds how often an app's owner can make the server call an address.
 var perAppChallenges = []liked.RateRule{{App: true, Window: 15 * time.Minute, Max: 100}}
 
 func (c *call) webhooksOf(app liked.App) (list []web.Webhook) {
@@ -63,28 +63,32 @@ func (c *call) changeWebhook(app liked.App, form oauth.Form) (*oauth.Answer, err
 	default:
 		return nil, oauth.ErrForm.Because("the field do is unknown")
 	}
-	if err != nil {
-		return c.refuseWebhook(app, form, err)
+	if err == nil {
+		return oauth.Page(http.StatusOK, c.appPage(app, notice, nil))
 	}
-	return oauth.Page(http.StatusOK, c.appPage(app, notice, nil))
+	text := trouble(err)
+	if text == "" {
+		return nil, err
+	}
+	return c.webhookTrouble(app, form, text)
 }
 
-// refuseWebhook shows what is wrong, if it is something that the owner can mend.
-func (c *call) refuseWebhook(app liked.App, form oauth.Form, err error) (*oauth.Answer, error) {
+// trouble says what is wrong, if the owner can mend it.
+func trouble(err error) string {
 	if refused, ok := errors.AsType[*webhook.ChallengeError](err); ok {
-		return c.webhookTrouble(app, form, "The endpoint failed its challenge: "+refused.Why+".")
+		return "The endpoint failed its challenge: " + refused.Why + "."
 	}
 	switch liked.KindOf(err) {
 	case liked.Invalid:
-		return c.webhookTrouble(app, form, "That is no URL for a webhook: "+err.Error()+".")
+		return "That is no URL for a webhook: " + err.Error() + "."
 	case liked.Conflict:
-		return c.webhookTrouble(app, form, "That is so already: "+err.Error()+".")
+		return "That is so already: " + err.Error() + "."
 	case liked.Forbidden:
-		return c.webhookTrouble(app, form, "The app has as many webhooks as it may have.")
+		return "The app has as many webhooks as it may have."
 	case liked.NotFound:
-		return c.webhookTrouble(app, form, "The app has no such webhook.")
+		return "The app has no such webhook."
 	}
-	return nil, err
+	return ""
 }
 
 func (c *call) webhookTrouble(app liked.App, form oauth.Form, text string) (*oauth.Answer, error) {
