@@ -3,8 +3,8 @@
 //
 // files/ holds each file of the store under the SHA-256 of its content. backup.json says which of them are the store, and
 // ends with a checksum of itself. It is replaced in one step, after all that it names is on the disk and before the rest is
-// removed. So a backup that is cut short leaves the one before it, or, without backup.json, none. Whoever writes to the
-// directory has locked lock.
+// removed. So a backup that is cut short leaves the one before it, or, without backup.json, none. The process that writes
+// to the directory has lock locked.
 package backup
 
 import (

@@ -194,7 +194,7 @@ func (s *Server) makeAPI() (err error) {
 		PageKey: [32]byte(derive(s.seal, "liked pagination tokens", 32)), Profile: s.profile, PrivateLikes: s.privateLikes,
 		Now: s.Now, Explain: s.Explain, Observe: s.observer.observe})
 	if err == nil {
-		s.observer.gauge("liked_streams_open", "Likes streams that somebody reads.", nil,
+		s.observer.gauge("liked_streams_open", "Likes streams that have a reader.", nil,
 			func() float64 { return float64(s.x.OpenStreams()) })
 	}
 	return err

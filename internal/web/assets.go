@@ -94,13 +94,13 @@ func WriteAsset(w http.ResponseWriter, r *http.Request, name string) (status, si
 }
 
 func plain(compressed []byte) []byte {
+	var text []byte
 	z, err := gzip.NewReader(bytes.NewReader(compressed))
+	if err == nil {
+		text, err = io.ReadAll(z)
+	}
 	if err != nil {
 		panic(err) // the file is part of the binary
-	}
-	text, err := io.ReadAll(z)
-	if err != nil {
-		panic(err)
 	}
 	return text
 }
