@@ -225,10 +225,10 @@ func (a *Issuer) RevokeBearer(ctx context.Context, owner liked.AppID, token stri
 	}
 	key := HashOf(token)
 	app, err := a.store.AppByBearer(ctx, key)
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
-	}
-	if owner != 0 && owner != app.ID {
+	case owner != 0 && owner != app.ID:
 		return errUnknown
 	}
 	return a.store.UpdateApp(ctx, app.ID, func(app *store.App) error {

@@ -73,9 +73,7 @@ func (a *Issuer) IssueTokens(
 	if !liked.AllScopes.Has(scopes) {
 		return UserTokens{}, liked.Errorf(liked.Invalid, "there are unknown scopes in %#x", uint32(scopes))
 	}
-	return a.issueTokens(ctx, store.Grant{App: app, User: user, Scopes: scopes}, lifetime, func(g store.Grant, kept store.Tokens) error {
-		return a.store.AddGrant(ctx, g, kept)
-	})
+	return a.issueTokens(ctx, store.Grant{App: app, User: user, Scopes: scopes}, lifetime, a.store.AddGrant)
 }
 
 // IssueCode makes an authorization code of what code says.
@@ -93,21 +91,21 @@ func (a *Issuer) IssueCode(ctx context.Context, code store.Code) (string, error)
 // revoked. NotFound if it, the app or the user is gone.
 func (a *Issuer) RedeemCode(ctx context.Context, code store.Code, lifetime time.Duration) (UserTokens, error) {
 	grant := store.Grant{App: code.App, User: code.User, Scopes: code.Scopes}
-	return a.issueTokens(ctx, grant, lifetime, func(g store.Grant, kept store.Tokens) error {
+	return a.issueTokens(ctx, grant, lifetime, func(ctx context.Context, g store.Grant, kept store.Tokens) error {
 		return a.store.RedeemCode(ctx, code.Code, g, kept, g.CreatedAt)
 	})
 }
 
 // issueTokens completes the grant and makes its first tokens. keep puts both into the store.
 func (a *Issuer) issueTokens(
-	ctx context.Context, g store.Grant, lifetime time.Duration, keep func(store.Grant, store.Tokens) error,
+	ctx context.Context, g store.Grant, lifetime time.Duration, keep func(context.Context, store.Grant, store.Tokens) error,
 ) (UserTokens, error) {
 	if err := a.newGrant(ctx, &g); err != nil {
 		return UserTokens{}, err
 	}
 	tokens, kept, err := a.newTokens(g.Scopes, lifetime, g.CreatedAt)
 	if err == nil {
-		err = keep(g, kept)
+		err = keep(ctx, g, kept)
 	}
 	if err != nil {
 		return UserTokens{}, err
@@ -160,8 +158,7 @@ func (a *Issuer) IssueOAuth1Token(
 	if access > liked.ReadWriteDirectMessages {
 		return "", "", liked.Errorf(liked.Invalid, "permission level %d is unknown", access)
 	}
-	grant := store.Grant{App: app, User: user, Access: access}
-	return a.issueOAuth1(ctx, grant, func(g store.Grant, kept store.OAuth1Token) error { return a.store.AddOAuth1Token(ctx, g, kept) })
+	return a.issueOAuth1(ctx, store.Grant{App: app, User: user, Access: access}, a.store.AddOAuth1Token)
 }
 
 // IssueRequestToken makes an OAuth 1.0a request token of what rt says.
@@ -187,14 +184,14 @@ func (a *Issuer) RequestTokenSecret(rt store.RequestToken) (string, error) {
 // the user is gone.
 func (a *Issuer) RedeemRequestToken(ctx context.Context, rt store.RequestToken, access liked.Access) (token, secret string, err error) {
 	grant := store.Grant{App: rt.App, User: rt.User, Access: access}
-	return a.issueOAuth1(ctx, grant, func(g store.Grant, kept store.OAuth1Token) error {
+	return a.issueOAuth1(ctx, grant, func(ctx context.Context, g store.Grant, kept store.OAuth1Token) error {
 		return a.store.RedeemRequestToken(ctx, rt.Token, g, kept)
 	})
 }
 
 // issueOAuth1 completes the grant and makes its token. keep puts both into the store.
 func (a *Issuer) issueOAuth1(
-	ctx context.Context, g store.Grant, keep func(store.Grant, store.OAuth1Token) error,
+	ctx context.Context, g store.Grant, keep func(context.Context, store.Grant, store.OAuth1Token) error,
 ) (token, secret string, err error) {
 	if err = a.newGrant(ctx, &g); err != nil {
 		return "", "", err
@@ -208,7 +205,7 @@ func (a *Issuer) issueOAuth1(
 	}
 	kept := store.OAuth1Token{Token: HashOf(token), Access: g.Access}
 	if kept.SealedSecret, err = a.Seal(sealTokenSecret, string(kept.Token[:]), secret); err == nil {
-		err = keep(g, kept)
+		err = keep(ctx, g, kept)
 	}
 	if err != nil {
 		return "", "", err

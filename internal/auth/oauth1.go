@@ -142,36 +142,21 @@ const maxNonce = 256 // bytes
 // nonceHash is a hash of what must not repeat. Neither key nor token, being known, contains a zero byte.
 func nonceHash(h *oauth1Header, timestamp int64) store.Hash {
 	var space [512]byte
-	b := append(space[:0], h.consumerKey...)
-	b = append(b, 0)
-	b = append(b, h.token...)
-	b = append(b, 0)
-	b = strconv.AppendInt(b, timestamp, 10)
-	b = append(b, 0)
-	b = append(b, h.nonce...)
-	return sha256.Sum256(b)
+	b := append(append(space[:0], h.consumerKey...), 0)
+	b = append(append(b, h.token...), 0)
+	b = append(strconv.AppendInt(b, timestamp, 10), 0)
+	return sha256.Sum256(append(b, h.nonce...))
 }
 
-// signer returns what is known about the consumer key and the token.
+// signer returns the caller of the consumer key and the token.
 func (a *Auth) signer(ctx context.Context, h *oauth1Header) (*caller, error) {
 	var space [256]byte
-	b := append(space[:0], h.consumerKey...)
-	b = append(b, 0)
-	b = append(b, h.token...)
-	key := store.Hash(sha256.Sum256(b))
+	b := append(append(space[:0], h.consumerKey...), 0)
+	key := store.Hash(sha256.Sum256(append(b, h.token...)))
 	if c := a.signers.get(key); c != nil {
 		return c, nil
 	}
 	before := a.signers.before()
-	c, err := a.readSigner(ctx, h)
-	if err != nil {
-		return nil, err
-	}
-	a.signers.put(key, c, before)
-	return c, nil
-}
-
-func (a *Auth) readSigner(ctx context.Context, h *oauth1Header) (*caller, error) {
 	app, err := a.consumerApp(ctx, h)
 	if err != nil {
 		return nil, err
@@ -185,6 +170,7 @@ func (a *Auth) readSigner(ctx context.Context, h *oauth1Header) (*caller, error)
 		return nil, err
 	}
 	c.signer = newSigner(apiSecret, tokenSecret)
+	a.signers.put(key, c, before)
 	return c, nil
 }
 

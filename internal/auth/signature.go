@@ -203,20 +203,18 @@ func (s *signed) normalize() error {
 		return cmp.Or(bytes.Compare(text[a.name:a.value], text[b.name:b.value]), bytes.Compare(text[a.value:a.end], text[b.value:b.end]))
 	})
 	separator := "&"
-	for i, at := range s.spans {
+	var lastName, lastValue []byte
+	for _, at := range s.spans {
 		name, value := text[at.name:at.value], text[at.value:at.end]
-		if i > 0 && bytes.HasPrefix(name, []byte("oauth_")) {
-			if last := s.spans[i-1]; bytes.Equal(name, text[last.name:last.value]) {
-				if !bytes.Equal(value, text[last.value:last.end]) {
-					return refuse("%.24s appears twice with different values", name)
-				}
-				continue
+		if bytes.Equal(name, lastName) && bytes.HasPrefix(name, []byte("oauth_")) {
+			if !bytes.Equal(value, lastValue) {
+				return refuse("%.24s appears twice with different values", name)
 			}
+			continue
 		}
-		s.base = append(s.base, separator...)
-		s.base = append(s.base, name...)
-		s.base = append(s.base, "%3D"...)
-		s.base = append(s.base, value...)
+		lastName, lastValue = name, value
+		s.base = append(append(s.base, separator...), name...)
+		s.base = append(append(s.base, "%3D"...), value...)
 		separator = "%26"
 	}
 	return nil
@@ -225,8 +223,7 @@ func (s *signed) normalize() error {
 // setPrefix builds the parts of the base string before the parameters (RFC 5849, 3.4.1.1). origin is normalized; path is as it
 // was sent, because the client signed its own way to encode it.
 func (s *signed) setPrefix(method, origin, path string) {
-	s.prefix = append(s.prefix[:0], strings.ToUpper(method)...)
-	s.prefix = append(s.prefix, '&')
+	s.prefix = append(append(s.prefix[:0], strings.ToUpper(method)...), '&')
 	s.prefix = appendEncoded(s.prefix, origin, "%")
 	s.prefix = appendEncoded(s.prefix, path, "%")
 }

@@ -91,7 +91,7 @@ type signInNeeded struct {
 
 func (*signInNeeded) Error() string { return "the browser is not signed in" }
 
-// SignedIn returns the user who is signed in. Its error, if there is none, leads to the page to sign in.
+// SignedIn returns the user who is signed in. If there is none, its error leads to the page to sign in.
 func (c *Call) SignedIn() (liked.User, error) { return c.signedIn("") }
 
 func (c *Call) signedIn(app string) (liked.User, error) {

@@ -116,17 +116,17 @@ func (c *Call) requestToken() (*Answer, error) {
 		return nil, badCallback.Because("oauth_callback is not one of the app's callback URLs; it must be the same to the letter")
 	}
 	access := app.Access
-	switch asked := p.First("x_auth_access_type"); asked {
+	switch p.First("x_auth_access_type") {
 	case "read":
 		access = liked.ReadOnly
 	case "write":
 		access = min(access, liked.ReadWrite)
 	}
 	_, ok, err := c.Store.Take(c.Context, c.Now(), "oauthRequestToken", app.ID, 0, perAppRequests, nil)
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, err
-	}
-	if !ok {
+	case !ok:
 		return nil, tooMany.Because("the app asked for %d request tokens within %s", perAppRequests[0].Max, perAppRequests[0].Window)
 	}
 	token, secret, err := c.Auth.IssueRequestToken(c.Context, store.RequestToken{App: app.ID, Access: access, Callback: callback,
@@ -302,10 +302,10 @@ func (c *Call) accessToken() (*Answer, error) {
 		return nil, deadRequest.Because("the request token is older than %s", requestTokenLife)
 	}
 	_, ok, err := c.Store.Take(c.Context, c.Now(), "oauthAccessToken", 0, numbered(string(rt.Token[:])), perVerifier, nil)
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, err
-	}
-	if !ok {
+	case !ok:
 		return nil, badVerifier1.Because("too many wrong verifiers for one request token")
 	}
 	verifier, err := p.one("oauth_verifier")

@@ -53,16 +53,15 @@ func (f Form) need(names ...string) ([]string, error) {
 	return values, nil
 }
 
-func (c *Call) oauth2Params() (Form, error) {
-	p, err := readParams(c.Request)
-	if err != nil {
-		return nil, invalidRequest("The request could not be read.").Because("%v", err)
+func (c *Call) oauth2Params() (p Form, err error) {
+	if p, err = readParams(c.Request); err != nil {
+		err = invalidRequest("The request could not be read.").Because("%v", err)
 	}
-	return p, nil
+	return p, err
 }
 
-// client authenticates the app (RFC 6749, 2.3.1). A confidential one must send its secret in the Authorization header, a public
-// one its client id as a parameter.
+// client authenticates the app (RFC 6749, 2.3.1). A confidential one must send its secret in the Authorization header, whatever
+// its parameters; a public one its client id as a parameter.
 func (c *Call) client(p Form) (liked.App, error) {
 	id, secret, given, readable := basic(c.Request.Header)
 	if given && !readable {
