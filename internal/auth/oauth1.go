@@ -251,7 +251,6 @@ func (a *Auth) Signed(r *http.Request, secret func(app liked.App, token string) 
 	return out, nil
 }
 
-// consumerApp returns the app that the header names.
 func (a *Auth) consumerApp(ctx context.Context, h *oauth1Header) (store.App, error) {
 	app, err := a.store.AppByAPIKey(ctx, h.consumerKey)
 	if err != nil {

@@ -33,7 +33,6 @@ type passwords chan struct{}
 
 func newPasswords() passwords { return make(passwords, max(2, runtime.GOMAXPROCS(0))) }
 
-// sum hashes the password with the parameters and the salt of h.
 func (p passwords) sum(ctx context.Context, password string, h passwordHash) ([]byte, error) {
 	select {
 	case p <- struct{}{}:
@@ -99,7 +98,6 @@ func (a *Issuer) CheckPassword(ctx context.Context, username, password string) (
 // noPassword stands in for the hash where there is no user or no password. It has the form of a real one.
 var noPassword = passwordHash{argonMemory, argonTime, 1, make([]byte, argonSalt), make([]byte, argonSum)}.String()
 
-// passwordHash is what is stored of a password.
 type passwordHash struct {
 	memory, time uint32 // KiB, passes
 	threads      uint8

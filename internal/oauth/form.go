@@ -72,7 +72,6 @@ func readParams(r *http.Request) (Form, error) {
 	return f, nil
 }
 
-// add adds the fields of an encoded form.
 func (f Form) add(encoded string) error {
 	if len(encoded) > maxForm {
 		return fmt.Errorf("it has more than %d bytes", maxForm)

@@ -57,26 +57,30 @@ func (c *Call) readSession() (*session, error) {
 		s.cookie = cookie.Value
 	}
 	id, _, signedIn := strings.Cut(s.cookie, "-")
-	user, err := liked.ParseID[liked.UserID](id)
-	if !signedIn || err != nil {
-		s.read = true
-		return s, nil
-	}
-	sid, err := c.sessionID(s.cookie, user)
-	if err == nil {
-		var kept store.Session
-		if kept, err = c.Store.Session(c.Context, sid); err == nil && kept.User == user && c.Now().Before(kept.Expires) {
-			var u liked.User
-			if u, err = c.Store.User(c.Context, user); err == nil && !u.State.Hidden() {
-				s.id, s.user, c.User = sid, u, u.ID
-			}
+	if user, err := liked.ParseID[liked.UserID](id); signedIn && err == nil {
+		if err := c.resume(user); err != nil && !notFound(err) {
+			return s, err
 		}
-	}
-	if err != nil && !notFound(err) {
-		return s, err
 	}
 	s.read = true
 	return s, nil
+}
+
+// resume signs in the user of the cookie, if the session holds.
+func (c *Call) resume(user liked.UserID) error {
+	id, err := c.sessionID(c.session.cookie, user)
+	if err != nil {
+		return err
+	}
+	kept, err := c.Store.Session(c.Context, id)
+	if err != nil || kept.User != user || !c.Now().Before(kept.Expires) {
+		return err
+	}
+	u, err := c.Store.User(c.Context, user)
+	if err == nil && !u.State.Hidden() {
+		c.session.id, c.session.user, c.User = id, u, u.ID
+	}
+	return err
 }
 
 func (c *Call) sessionID(cookie string, user liked.UserID) (store.Hash, error) {

@@ -143,7 +143,6 @@ func (c *Call) startSession(u liked.User, device string, known bool) error {
 	return nil
 }
 
-// endSession ends the session that the browser had, if any.
 func (c *Call) endSession() error {
 	if c.session.user.ID == 0 {
 		return nil

@@ -221,7 +221,6 @@ func (c *Call) granted(user liked.UserID, app liked.AppID, access liked.Access) 
 	}), err
 }
 
-// decide1 does what the user chose on the consent page.
 func (c *Call) decide1() (*Answer, error) {
 	u, token, allowed, err := c.openConsent()
 	if err != nil {

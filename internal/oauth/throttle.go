@@ -26,18 +26,12 @@ const (
 	perAccount        = 100
 )
 
-// attempt is an attempt to sign in, with all that it was counted as.
+// attempt is an attempt to sign in.
 type attempt struct {
 	*Call
-	at      time.Time
-	counted []counted
-	err     error // of the store; nothing is counted after it
-}
-
-type counted struct {
-	operation string
-	who       liked.UserID
-	rules     []liked.RateRule
+	at   time.Time
+	undo []func() error // what it was counted as
+	err  error          // of the store; nothing is counted after it
 }
 
 // count reports whether there was room for the attempt, which then is counted.
@@ -45,17 +39,16 @@ func (a *attempt) count(operation, who string, most int) (ok bool) {
 	if a.err != nil {
 		return false
 	}
-	n := counted{operation, numbered(who), []liked.RateRule{{Window: throttleWindow, Max: most}}}
-	if _, ok, a.err = a.Store.Take(a.Context, a.at, n.operation, 0, n.who, n.rules, nil); ok && a.err == nil {
-		a.counted = append(a.counted, n)
+	user, rules := numbered(who), []liked.RateRule{{Window: throttleWindow, Max: most}}
+	if _, ok, a.err = a.Store.Take(a.Context, a.at, operation, 0, user, rules, nil); ok && a.err == nil {
+		a.undo = append(a.undo, func() error { return a.Store.GiveBack(a.Context, a.at, operation, 0, user, rules) })
 	}
 	return ok && a.err == nil
 }
 
-// giveBack undoes all that was counted.
 func (a *attempt) giveBack() {
-	for _, n := range a.counted {
-		a.err = errors.Join(a.err, a.Store.GiveBack(a.Context, a.at, n.operation, 0, n.who, n.rules))
+	for _, undo := range a.undo {
+		a.err = errors.Join(a.err, undo())
 	}
 }
 

@@ -71,7 +71,6 @@ func (p *Portal) Find(r *http.Request) http.Handler {
 	return nil
 }
 
-// call is one request.
 type call struct {
 	*Portal
 	*oauth.Call
@@ -81,8 +80,7 @@ func (p *Portal) with(run func(*call) (*oauth.Answer, error)) func(*oauth.Call) 
 	return func(c *oauth.Call) (*oauth.Answer, error) { return run(&call{p, c}) }
 }
 
-// maxOwnApps is how many apps a user may register.
-const maxOwnApps = 25
+const maxOwnApps = 25 // of one user
 
 func (c *call) developer() (*oauth.Answer, error) {
 	return c.page(http.StatusOK, web.AppForm{Type: "confidential", Access: liked.ReadWrite.String()})
@@ -265,7 +263,7 @@ func (c *call) changeApp() (*oauth.Answer, error) {
 	return oauth.Page(http.StatusOK, c.appPage(app, notice, secrets))
 }
 
-// ownToken makes the app's owner consent to everything that the app may do.
+// ownToken makes the app's owner consent to all that the app may do.
 func (c *call) ownToken(app liked.App, u liked.User, kind string) ([]web.Secret, error) {
 	switch kind {
 	case "oauth2":
