@@ -28,7 +28,7 @@ const (
 	nonceMemory = 600
 )
 
-// oauth1 identifies who signed the request (RFC 5849, 3.2). text is the header's value after the scheme.
+// oauth1 identifies the signer of the request (RFC 5849, 3.2). text is the header's value after the scheme.
 func (a *Auth) oauth1(r *http.Request, text string) (liked.Principal, error) {
 	s := a.scratch.Get().(*signed)
 	defer a.release(s)
@@ -66,13 +66,13 @@ func (a *Auth) signedBy(
 		return nil, err
 	}
 	form, err := readForm(r)
+	if err == nil {
+		err = s.addForm("form body", form)
+	}
+	if err == nil {
+		err = s.normalize()
+	}
 	if err != nil {
-		return nil, err
-	}
-	if err := s.addForm("form body", form); err != nil {
-		return nil, err
-	}
-	if err := s.normalize(); err != nil {
 		return nil, err
 	}
 	if err := a.verify(r, s, c.signer); err != nil {

@@ -233,7 +233,7 @@ func (c *Call) decide1() (*Answer, error) {
 	case allowed:
 		return c.approve(token, rt, app, u)
 	}
-	if _, err := c.decideRequest(rt, app, u, auth.Alphanumeric, 32); err != nil { // with a verifier that is told to no client
+	if _, err := c.decideRequest(rt, app, u, false); err != nil { // with a verifier that is told to no client
 		return nil, err
 	}
 	c.Why = "the user refused"
@@ -245,7 +245,11 @@ func (c *Call) decide1() (*Answer, error) {
 }
 
 // decideRequest records that the user decided on the request token, and returns the verifier that it is spent with.
-func (c *Call) decideRequest(rt store.RequestToken, app liked.App, u liked.User, alphabet string, n int) (verifier string, err error) {
+func (c *Call) decideRequest(rt store.RequestToken, app liked.App, u liked.User, pin bool) (verifier string, err error) {
+	alphabet, n := auth.Alphanumeric, 32
+	if pin {
+		alphabet, n = auth.Digits, 7
+	}
 	if verifier, err = c.Auth.RandomText(alphabet, n); err != nil {
 		return "", err
 	}
@@ -259,15 +263,12 @@ func (c *Call) decideRequest(rt store.RequestToken, app liked.App, u liked.User,
 // approve records the consent and hands out the verifier (RFC 5849, 2.2).
 func (c *Call) approve(token string, rt store.RequestToken, app liked.App, u liked.User) (*Answer, error) {
 	c.User = u.ID
-	alphabet, n := auth.Alphanumeric, 32
-	if rt.Callback == outOfBand {
-		alphabet, n = auth.Digits, 7
-	}
-	verifier, err := c.decideRequest(rt, app, u, alphabet, n)
+	pin := rt.Callback == outOfBand
+	verifier, err := c.decideRequest(rt, app, u, pin)
 	switch {
 	case err != nil:
 		return nil, err
-	case rt.Callback == outOfBand:
+	case pin:
 		return Page(http.StatusOK, web.Pin{Frame: c.Frame(), AppName: app.Name, Pin: verifier})
 	}
 	return redirect(http.StatusFound, withQuery(rt.Callback, "oauth_token", token, "oauth_verifier", verifier))

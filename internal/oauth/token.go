@@ -113,19 +113,17 @@ func (c *Call) token() (*Answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	redeem := (*Call).redeemCode
-	switch grantType[0] {
-	case "authorization_code":
-	case "refresh_token":
-		redeem = (*Call).refresh
-	default:
+	if grantType[0] != "authorization_code" && grantType[0] != "refresh_token" {
 		return nil, badGrant
 	}
 	app, err := c.client(p)
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, err
+	case grantType[0] == "refresh_token":
+		return c.refresh(p, app)
 	}
-	return redeem(c, p, app)
+	return c.redeemCode(p, app)
 }
 
 // redeemCode answers grant_type authorization_code (RFC 6749, 4.1.3).
