@@ -52,14 +52,25 @@ type Authenticator interface {
 type Store interface {
 	store.Likes
 	store.Log
-	store.Users
-	store.Posts
+	User(ctx context.Context, id liked.UserID) (liked.User, error)
+	UserByUsername(ctx context.Context, username string) (liked.User, error)
+	UsersByID(ctx context.Context, ids []liked.UserID) ([]liked.User, error)
+	UsersByUsername(ctx context.Context, usernames []string) ([]liked.User, error)
+	Publish(ctx context.Context, p liked.Post) error
+	Post(ctx context.Context, viewer liked.UserID, id liked.PostID) (liked.Post, error)
+	Posts(ctx context.Context, viewer liked.UserID, ids []liked.PostID) ([]store.Seen, error)
+	NewestPosts(ctx context.Context, viewer liked.UserID, users []liked.UserID) ([]liked.PostID, error)
+	DeletePost(ctx context.Context, by liked.UserID, id liked.PostID) error
 	Relations(ctx context.Context, viewer liked.UserID, users []liked.UserID) ([]store.Relation, error)
 	GrantsOf(ctx context.Context, user liked.UserID) ([]store.Grant, error)
-	store.Subscriptions
 	Webhooks(ctx context.Context, app liked.AppID) ([]liked.Webhook, error)
-	store.Limits
-	store.Changes
+	Subscription(ctx context.Context, app liked.AppID, id liked.SubscriptionID) (liked.Subscription, error)
+	Subscriptions(ctx context.Context, app liked.AppID, viewer liked.UserID, after liked.SubscriptionID, max int) ([]liked.Subscription, error)
+	CountSubscriptions(ctx context.Context, app liked.AppID, viewer liked.UserID) (int, error)
+	DeleteSubscription(ctx context.Context, app liked.AppID, id liked.SubscriptionID) error
+	Take(ctx context.Context, now time.Time, operation string, app liked.AppID, user liked.UserID,
+		rules []liked.RateRule, states []liked.RateState) (_ []liked.RateState, ok bool, err error)
+	PrincipalGeneration(app liked.AppID, user liked.UserID, grant store.GrantID) uint64
 	store.Leases
 }
 

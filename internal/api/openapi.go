@@ -174,10 +174,7 @@ func schemes(kinds liked.Credential) []string {
 
 // describeRun is what the Postman collection is made from besides the parts that OpenAPI has.
 func (rt *endpoint) describeRun(order int) members {
-	as := rt.postman.as & rt.allow
-	if as == 0 {
-		as = liked.OAuth2User & rt.allow
-	}
+	as := cmp.Or(rt.postman.as&rt.allow, rt.allow&liked.OAuth2User, rt.allow&liked.AppOnly, rt.allow)
 	limits := func(rules []liked.RateRule) map[string]int {
 		max := map[string]int{}
 		for _, r := range rules {
@@ -187,8 +184,11 @@ func (rt *endpoint) describeRun(order int) members {
 		return max
 	}
 	of := members{"order": order, "as": schemes(as), "limits": members{"user": limits(rt.userRules), "app": limits(rt.appRules)}}
-	if rt.postman.needs != "" {
-		of["needs"] = rt.postman.needs
+	// A request is left out while this variable has no value.
+	if rt.is(streaming) {
+		of["needs"] = "streams" // their answers have no end
+	} else if rt.tag == tagWebhooks {
+		of["needs"] = "webhookUrl"
 	}
 	if rt.postman.expects != nil {
 		of["expects"] = rt.postman.expects

@@ -44,6 +44,7 @@ type facts struct {
 	privateLikes   bool   // X made likes private in June 2024
 	tagPosts       string // see tagPosts of routes.go
 	newerWords     bool   // "post" is understood beside "tweet" (see fields.go)
+	words          string // that parameters take (see words.go)
 }
 
 // PrivateLikes reports whether X keeps likes private in that year; that of 2024 is its first half.
@@ -63,6 +64,7 @@ func (p Profile) facts() facts {
 			privateLikes:   true,
 			tagPosts:       "Posts",
 			newerWords:     true,
+			words:          words2026,
 		}
 	}
 	return facts{
@@ -74,5 +76,6 @@ func (p Profile) facts() facts {
 		indentGateway:  true,
 		connectionHash: true,
 		tagPosts:       "Tweets",
+		words:          words2024,
 	}
 }

@@ -10,7 +10,7 @@ const defaultResults = 100
 // are none.
 type (
 	postView struct {
-		Expansions  []string `query:"expansions" words:"post expansions"`
+		Expansions  []string `query:"expansions" words:"post.expansions"`
 		TweetFields []string `query:"tweet.fields"`
 		PostFields  []string `query:"post.fields"`
 		MediaFields []string `query:"media.fields"`
@@ -19,7 +19,7 @@ type (
 		UserFields  []string `query:"user.fields"`
 	}
 	userView struct {
-		Expansions  []string `query:"expansions" words:"user expansions"`
+		Expansions  []string `query:"expansions" words:"user.expansions"`
 		TweetFields []string `query:"tweet.fields"`
 		PostFields  []string `query:"post.fields"`
 		UserFields  []string `query:"user.fields"`
@@ -84,7 +84,7 @@ type sampleQuery struct {
 // likeQuery is what a reader of a stream wants to see of likes.
 type likeQuery struct {
 	LikeFields  []string `query:"like_with_tweet_author.fields"`
-	Expansions  []string `query:"expansions" words:"like expansions"`
+	Expansions  []string `query:"expansions" words:"like.expansions"`
 	TweetFields []string `query:"tweet.fields"`
 	UserFields  []string `query:"user.fields"`
 	MediaFields []string `query:"media.fields"`

@@ -34,17 +34,13 @@ type route struct {
 // postmanRun is what the Postman collection has to know of an endpoint's request beyond what OpenAPI can say. It stands in the
 // description as x-liked-run. Texts may hold variables of Postman, in double braces.
 type postmanRun struct {
-	as      liked.Credential  // kinds of credential that it is sent with, each in a request of its own; zero: OAuth 2.0
-	needs   string            // it is left out while this variable has no value
+	// as is the kinds of credential that it is sent with, each in a request of its own. Zero is OAuth 2.0, of a user where that is
+	// allowed, and else OAuth 1.0a.
+	as      liked.Credential
 	values  map[string]string // of parameters, but for those that follow from their forms
 	expects map[string]any    // members of the answer, and what they are
 	sets    map[string]string // variables that later requests have, and members of the answer
 }
-
-const (
-	webhookURL   = "webhookUrl" // without it no request for webhooks is sent
-	streamsAsked = "streams"    // the answers of streams have no end
-)
 
 // flags are the properties of a route that hold or do not.
 type flags uint8
@@ -265,7 +261,6 @@ var routes = []route{
 		query:   firehoseQuery{},
 		answer:  likeObject{},
 		serve:   (*API).firehose,
-		postman: postmanRun{as: liked.AppOnly, needs: streamsAsked},
 	},
 	{
 		pattern: "GET /2/likes/sample10/stream",
@@ -278,7 +273,6 @@ var routes = []route{
 		query:   sampleQuery{},
 		answer:  likeObject{},
 		serve:   (*API).sample,
-		postman: postmanRun{as: liked.AppOnly, needs: streamsAsked},
 	},
 	{
 		pattern: "GET /2/likes/compliance/stream",
@@ -291,7 +285,6 @@ var routes = []route{
 		query:   spanQuery{},
 		answer:  unlikeObject{},
 		serve:   (*API).compliance,
-		postman: postmanRun{as: liked.AppOnly, needs: streamsAsked},
 	},
 	{
 		pattern: "POST /2/webhooks",
@@ -303,7 +296,7 @@ var routes = []route{
 		body:    webhookBody,
 		answer:  webhookObject{},
 		serve:   (*API).createWebhook,
-		postman: postmanRun{as: liked.AppOnly, needs: webhookURL, sets: map[string]string{"webhookId": "data.id"}},
+		postman: postmanRun{sets: map[string]string{"webhookId": "data.id"}},
 	},
 	{
 		pattern: "GET /2/webhooks",
@@ -316,7 +309,6 @@ var routes = []route{
 		answer:  []webhookObject{},
 		meta:    counted{},
 		serve:   (*API).webhooks,
-		postman: postmanRun{as: liked.AppOnly, needs: webhookURL},
 	},
 	{
 		pattern: "PUT /2/webhooks/{webhook_id}",
@@ -328,7 +320,7 @@ var routes = []route{
 		path:    []form{webhookID},
 		answer:  validity{},
 		serve:   (*API).validateWebhook,
-		postman: postmanRun{as: liked.AppOnly, needs: webhookURL, expects: map[string]any{"data.valid": true}},
+		postman: postmanRun{expects: map[string]any{"data.valid": true}},
 	},
 	{
 		pattern: "POST /2/webhooks/replay",
@@ -340,7 +332,6 @@ var routes = []route{
 		body:    replayBody,
 		answer:  replayJob{},
 		serve:   (*API).replayWebhook,
-		postman: postmanRun{as: liked.AppOnly, needs: webhookURL},
 	},
 	{
 		pattern: "POST /2/activity/subscriptions",
@@ -352,10 +343,7 @@ var routes = []route{
 		body:    subscriptionBody,
 		answer:  subscribed{},
 		serve:   (*API).subscribe,
-		postman: postmanRun{
-			needs: webhookURL,
-			sets:  map[string]string{"subscriptionId": "data.subscription.subscription_id"},
-		},
+		postman: postmanRun{sets: map[string]string{"subscriptionId": "data.subscription.subscription_id"}},
 	},
 	{
 		pattern: "GET /2/activity/subscriptions",
@@ -369,7 +357,6 @@ var routes = []route{
 		answer:  []subscriptionObject{},
 		meta:    total{},
 		serve:   (*API).subscriptions,
-		postman: postmanRun{needs: webhookURL},
 	},
 	{
 		pattern: "PUT /2/activity/subscriptions/{subscription_id}",
@@ -382,7 +369,6 @@ var routes = []route{
 		body:    resubscriptionBody,
 		answer:  resubscribed{},
 		serve:   (*API).resubscribe,
-		postman: postmanRun{as: liked.AppOnly, needs: webhookURL},
 	},
 	{
 		pattern: "DELETE /2/activity/subscriptions/{subscription_id}",
@@ -395,7 +381,7 @@ var routes = []route{
 		answer:  deletion{},
 		meta:    total{},
 		serve:   (*API).unsubscribe,
-		postman: postmanRun{as: liked.AppOnly, needs: webhookURL, expects: map[string]any{"data.deleted": true}},
+		postman: postmanRun{expects: map[string]any{"data.deleted": true}},
 	},
 	{
 		pattern: "DELETE /2/webhooks/{webhook_id}",
@@ -407,7 +393,7 @@ var routes = []route{
 		path:    []form{webhookID},
 		answer:  deletion{},
 		serve:   (*API).deleteWebhook,
-		postman: postmanRun{as: liked.AppOnly, needs: webhookURL, expects: map[string]any{"data.deleted": true}},
+		postman: postmanRun{expects: map[string]any{"data.deleted": true}},
 	},
 	{
 		pattern: "GET /2/openapi.json",

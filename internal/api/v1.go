@@ -27,9 +27,9 @@ var v1Routes = []route{
 		flags:   paid,
 		limits:  per24h(1000, 1000),
 		query:   v1PostQuery{},
-		answer:  members{"type": "object", "required": []string{"id_str", "favorited"}},
+		answer:  v1Status,
 		serve:   (*API).v1Create,
-		postman: postmanRun{as: liked.OAuth1User, expects: map[string]any{"id_str": "{{postId}}", "favorited": true}},
+		postman: postmanRun{expects: map[string]any{"id_str": "{{postId}}", "favorited": true}},
 	},
 	{
 		pattern: "POST /1.1/favorites/destroy.json",
@@ -40,9 +40,9 @@ var v1Routes = []route{
 		flags:   paid,
 		limits:  per24h(1000, 1000),
 		query:   v1PostQuery{},
-		answer:  members{"type": "object", "required": []string{"id_str", "favorited"}},
+		answer:  v1Status,
 		serve:   (*API).v1Destroy,
-		postman: postmanRun{as: liked.OAuth1User, expects: map[string]any{"id_str": "{{postId}}", "favorited": false}},
+		postman: postmanRun{expects: map[string]any{"id_str": "{{postId}}", "favorited": false}},
 	},
 	{
 		pattern: "GET /1.1/favorites/list.json",
@@ -53,10 +53,7 @@ var v1Routes = []route{
 		flags:   paid | listOfLikes,
 		limits:  per15m(75, 75),
 		query:   v1ListQuery{},
-		answer: members{"type": "array", "items": members{
-			"type":     "object",
-			"required": []string{"id_str", "favorite_count"},
-		}},
+		answer:  members{"type": "array", "items": members{"type": "object", "required": []string{"id_str", "favorite_count"}}},
 		serve:   (*API).v1List,
 		postman: postmanRun{as: liked.OAuth1User, values: map[string]string{"user_id": "{{userId}}"}},
 	},
@@ -69,9 +66,11 @@ var v1Routes = []route{
 		limits:  per15m(75, 0),
 		answer:  members{"type": "object", "required": []string{"id_str"}},
 		serve:   (*API).v1Verify,
-		postman: postmanRun{as: liked.OAuth1User, expects: map[string]any{"id_str": "{{userId}}"}},
+		postman: postmanRun{expects: map[string]any{"id_str": "{{userId}}"}},
 	},
 }
+
+var v1Status = members{"type": "object", "required": []string{"id_str", "favorited"}}
 
 const v1Prefix = "/1.1/"
 
