@@ -2,6 +2,8 @@ package api
 
 import (
 	"cmp"
+	_ "embed"
+	"encoding/json"
 	"maps"
 	"net/http"
 	"reflect"
@@ -21,11 +23,28 @@ func (a *API) Description() []byte { return a.self.body }
 // members are a JSON object, which is written in alphabetical order.
 type members map[string]any
 
+// at returns the object under the names, each within the one before.
+func (m members) at(names ...string) members {
+	for _, name := range names {
+		m = m[name].(map[string]any)
+	}
+	return m
+}
+
 // describe makes an OpenAPI 3.0.3 document from what the endpoints are held to: the table of routes, the parameters and
 // bodies that requests are checked against, and the types that answers are made from. Answers that the document does not
 // have are never sent, and objects in them have no members but those that it lists.
 func describe(f facts, endpoints, older []*endpoint) members {
-	d := &description{facts: f, schemas: sharedSchemas(f), scopes: map[string]string{}, headers: members{}}
+	doc := members{}
+	fixed := strings.NewReplacer("{version}", f.apiVersion, "{problems}", f.problems).Replace(fixedDescription)
+	if err := json.Unmarshal([]byte(fixed), &doc); err != nil {
+		panic(err) // it is a part of the program
+	}
+	d := &description{facts: f, schemas: doc.at("components", "schemas"), headers: members{},
+		scopes: map[string]string{liked.OfflineAccess.String(): "To get a refresh token"}}
+	d.schemas["PostID"] = members{"type": "string", "pattern": idPattern.String(), "example": examplePost}
+	d.schemas["UserID"] = members{"type": "string", "pattern": idPattern.String(), "example": exampleUser}
+	d.schemas["Username"] = members{"type": "string", "pattern": usernamePattern, "example": exampleName}
 	paths := d.paths(endpoints)
 	tags := []members{}
 	for _, rt := range endpoints {
@@ -34,37 +53,18 @@ func describe(f facts, endpoints, older []*endpoint) members {
 			tags = append(tags, tag)
 		}
 	}
-	d.scopes[liked.OfflineAccess.String()] = "To get a refresh token"
-	return members{
-		"openapi": "3.0.3",
-		"info": members{
-			"title":       "liked",
-			"description": "X's API v2 around likes.",
-			"version":     f.apiVersion,
-		},
-		"servers": []members{{"url": "/"}},
-		"tags":    tags,
-		"paths":   paths,
-		// The older API, which X's documents of this kind leave out.
-		"x-liked-paths": d.paths(older),
-		"components": members{
-			"schemas": d.schemas,
-			"headers": d.headers,
-			"securitySchemes": members{
-				"OAuth2UserToken": members{
-					"type":        "oauth2",
-					"description": "OAuth 2.0 User Context: the authorization code flow with PKCE (RFC 7636)",
-					"flows": members{"authorizationCode": members{
-						"authorizationUrl": "/2/oauth2/authorize", "tokenUrl": "/2/oauth2/token", "refreshUrl": "/2/oauth2/token", "scopes": d.scopes,
-					}},
-				},
-				"UserToken": members{"type": "http", "scheme": "OAuth",
-					"description": "OAuth 1.0a User Context: requests signed with HMAC-SHA1 (RFC 5849)"},
-				"BearerToken": members{"type": "http", "scheme": "bearer", "description": "OAuth 2.0 Application-Only"},
-			},
-		},
-	}
+	doc["tags"], doc["paths"] = tags, paths
+	doc["x-liked-paths"] = d.paths(older) // the older API, which X's documents of this kind leave out
+	doc.at("components")["headers"] = d.headers
+	doc.at("components", "securitySchemes", "OAuth2UserToken", "flows", "authorizationCode")["scopes"] = d.scopes
+	return doc
 }
+
+// fixedDescription is the part of the description that follows from no endpoint: among it the schemas of problems, which are
+// written member by member.
+//
+//go:embed openapi.json
+var fixedDescription string
 
 // description collects what the operations refer to.
 type description struct {
@@ -374,47 +374,6 @@ func (d *description) schemaOf(t reflect.Type) members {
 	}
 	d.schemas[name] = closed(properties, required...)
 	return ref(name)
-}
-
-// sharedSchemas are those that no type of an answer has: what parameters refer to, and problems, which are written
-// member by member.
-func sharedSchemas(f facts) members {
-	str := members{"type": "string"}
-	problem := func(also members, required ...string) members {
-		properties := members{"type": str, "title": str, "detail": str}
-		maps.Copy(properties, also)
-		return closed(properties, append(required, "type", "title", "detail")...)
-	}
-	about := func(names ...string) members {
-		types := []string{"about:blank"}
-		for _, name := range names {
-			types = append(types, f.problems+name)
-		}
-		return oneOfWords(types)
-	}
-	return members{
-		"PostID":   members{"type": "string", "pattern": idPattern.String(), "example": examplePost},
-		"UserID":   members{"type": "string", "pattern": idPattern.String(), "example": exampleUser},
-		"Username": members{"type": "string", "pattern": usernamePattern, "example": exampleName},
-		"Problem": problem(members{
-			"type":   about("client-forbidden", "oauth1-permissions", "streaming-connection", "unsupported-authentication"),
-			"status": members{"type": "integer"},
-			// of an app that is not enrolled
-			"client_id": str, "registration_url": str, "required_enrollment": str, "reason": str,
-			"connection_issue": str, // of a stream that the app reads already
-		}),
-		"Disconnect": problem(members{"disconnect_type": str}, "disconnect_type"),
-		"InvalidRequest": problem(members{
-			"errors": members{"type": "array", "minItems": 1, "items": closed(members{
-				"message": str,
-				"parameters": members{"type": "object", "description": "What is at fault, with its values",
-					"additionalProperties": members{"type": "array", "items": str}},
-			}, "message")},
-		}, "errors"),
-		"PartialProblem": problem(members{
-			"value": str, "parameter": str, "resource_type": str, "resource_id": str, "section": str, "field": str,
-		}, "value", "parameter", "resource_type", "resource_id"),
-	}
 }
 
 // Examples of X's own documentation, which are there in the world of liked dev.

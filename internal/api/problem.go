@@ -66,28 +66,26 @@ func newCatalogue(f facts) *catalogue {
 		facts:        f,
 		unauthorized: f.atGateway(401, unauthorized...),
 		forbidden:    f.atGateway(403, "title", "Forbidden", "type", "about:blank", "status", 403, "detail", "Forbidden"),
-		rateLimited:  plain(429, "title", "Too Many Requests", "detail", "Too Many Requests", "type", "about:blank", "status", 429),
+		rateLimited:  titled(429, "Too Many Requests", "Too Many Requests"),
 		readOnly: plain(403, "title", "Forbidden", "status", 403,
 			"detail", "Your client app is not configured with the appropriate oauth1 app permissions for this endpoint.",
 			"type", f.problems+"oauth1-permissions"),
-		locked: plain(403, "title", "Forbidden",
-			"detail", "Your account is temporarily locked. Please log in to "+f.site+" to unlock your account.",
-			"type", "about:blank", "status", 403),
+		locked: titled(403, "Forbidden",
+			"Your account is temporarily locked. Please log in to "+f.site+" to unlock your account."),
 		notPermitted:    forbiddenAction("You are not permitted to perform this action."),
 		notYourPost:     forbiddenAction("You are not authorized to delete this Tweet."),
 		duplicate:       forbiddenAction("You are not allowed to create a Tweet with duplicate content."),
 		replyUnseen:     forbiddenAction("You attempted to reply to a Tweet that is deleted or not visible to you."),
 		postCannotFound: *f.invalid("", fault{Message: "This tweet cannot be found."}),
-		internal: plain(500, "title", "Internal Server Error",
-			"detail", "Something is broken. This is usually a temporary error, for example in a high load situation or if an endpoint is "+
-				"temporarily having issues. Check in the developer forums in case others are having similar issues, or try again later. ",
-			"type", "about:blank", "status", 500),
-		unavailable: plain(503, "title", "Service Unavailable", "detail", "Service Unavailable", "type", "about:blank", "status", 503),
+		internal: titled(500, "Internal Server Error",
+			"Something is broken. This is usually a temporary error, for example in a high load situation or if an endpoint is "+
+				"temporarily having issues. Check in the developer forums in case others are having similar issues, or try again later. "),
+		unavailable: titled(503, "Service Unavailable", "Service Unavailable"),
 		tooManyReaders: plain(429, "title", "ConnectionException",
 			"detail", "This stream is currently at the maximum allowed connection limit.",
 			"connection_issue", "TooManyConnections", "type", f.problems+"streaming-connection"),
-		tooLarge: plain(413, "title", "Payload Too Large", "detail", "Payload Too Large", "type", "about:blank", "status", 413),
-		timeout:  plain(408, "title", "Request Timeout", "detail", "Request Timeout", "type", "about:blank", "status", 408),
+		tooLarge: titled(413, "Payload Too Large", "Payload Too Large"),
+		timeout:  titled(408, "Request Timeout", "Request Timeout"),
 	}
 	c.wrongTier, c.hidden = c.forbidden, c.notPermitted
 	for code, p := range map[int]*problem{89: &c.unauthorized, 220: &c.forbidden, 453: &c.wrongTier, 88: &c.rateLimited, 261: &c.readOnly,
@@ -101,6 +99,10 @@ func newCatalogue(f facts) *catalogue {
 
 func forbiddenAction(detail string) problem {
 	return plain(403, "detail", detail, "type", "about:blank", "title", "Forbidden", "status", 403)
+}
+
+func titled(status int, title, detail string) problem {
+	return plain(status, "title", title, "detail", detail, "type", "about:blank", "status", status)
 }
 
 // atGateway makes a refusal by the gateway in front of X's API.
@@ -126,7 +128,7 @@ func noRoute() *problem {
 
 // wrongMethod is the answer to a known path with a method that it does not have.
 func wrongMethod(method string, allow []string) *problem {
-	p := plain(405, "title", "Method Not Allowed", "detail", "Method Not Allowed", "type", "about:blank", "status", 405)
+	p := titled(405, "Method Not Allowed", "Method Not Allowed")
 	p.allow = strings.Join(allow, ", ")
 	return p.because("the path is known, but not with " + method + "; it has " + p.allow)
 }

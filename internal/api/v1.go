@@ -176,20 +176,36 @@ func v1ID[ID liked.UserID | liked.PostID](form url.Values, name string, malforme
 	return id, nil
 }
 
-// v1Create likes a post. Unlike v2, it refuses to do so twice.
+// Unlike v2, v1.1 refuses to like a post twice, and to take back a like that is not there.
 func (a *API) v1Create(c *call) (any, error) {
+	return a.v1SetLike(c, true, 139, "the user likes the post already")
+}
+
+func (a *API) v1Destroy(c *call) (any, error) {
+	return a.v1SetLike(c, false, 144, "the user does not like the post")
+}
+
+func (a *API) v1SetLike(c *call, on bool, unchanged int, why string) (any, error) {
 	id, err := v1ID[liked.PostID](c.form, "id", 144)
 	if err != nil {
 		return nil, err
 	}
-	changed, err := a.Store.SetLike(c.ctx, c.who.User, id, true, a.Now())
+	changed, err := a.Store.SetLike(c.ctx, c.who.User, id, on, a.Now())
+	if err == nil && !changed {
+		return nil, v1(unchanged, why)
+	}
+	var p liked.Post
+	if err == nil {
+		p, err = a.Store.Post(c.ctx, c.who.User, id)
+	}
 	if err != nil {
 		return nil, a.v1Unseen(c, id, err)
 	}
-	if !changed {
-		return nil, v1(139, "the user likes the post already")
+	statuses, err := a.v1Statuses(c, []liked.Post{p}, true)
+	if err != nil {
+		return nil, err
 	}
-	return a.v1Post(c, id)
+	return statuses[0], nil
 }
 
 // v1Unseen refuses for a post that the caller may not see.
@@ -205,34 +221,6 @@ func (a *API) v1Unseen(c *call, id liked.PostID, err error) error {
 		return v1(179, err.Error())
 	}
 	return err
-}
-
-// v1Destroy takes a like back, which must be there.
-func (a *API) v1Destroy(c *call) (any, error) {
-	id, err := v1ID[liked.PostID](c.form, "id", 144)
-	if err != nil {
-		return nil, err
-	}
-	changed, err := a.Store.SetLike(c.ctx, c.who.User, id, false, a.Now())
-	if err != nil {
-		return nil, err
-	}
-	if !changed {
-		return nil, v1(144, "the user does not like the post")
-	}
-	return a.v1Post(c, id)
-}
-
-func (a *API) v1Post(c *call, id liked.PostID) (any, error) {
-	p, err := a.Store.Post(c.ctx, c.who.User, id)
-	if err != nil {
-		return nil, a.v1Unseen(c, id, err)
-	}
-	statuses, err := a.v1Statuses(c, []liked.Post{p}, true)
-	if err != nil {
-		return nil, err
-	}
-	return statuses[0], nil
 }
 
 // v1List goes back over no more likes than this, as X's own list did not reach back for ever.
@@ -311,27 +299,22 @@ func (a *API) v1Verify(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	shown := func(status object) (any, error) { return newV1User(&u, false, wantsEntities(c.form), status), nil }
-	if skip := c.form.Get("skip_status"); skip == "true" || skip == "t" || skip == "1" {
-		return shown(nil)
-	}
-	newest, err := a.Store.NewestPosts(c.ctx, u.ID, []liked.UserID{u.ID})
-	if err != nil {
-		return nil, err
-	}
-	if newest[0] == 0 {
-		return shown(nil)
-	}
-	p, err := a.Store.Post(c.ctx, u.ID, newest[0])
-	if err != nil {
-		if liked.KindOf(err) == liked.NotFound { // since then
-			return shown(nil)
+	var status object
+	if skip := c.form.Get("skip_status"); skip != "true" && skip != "t" && skip != "1" {
+		newest, err := a.Store.NewestPosts(c.ctx, u.ID, []liked.UserID{u.ID})
+		if err != nil {
+			return nil, err
 		}
-		return nil, err
+		p, err := a.Store.Post(c.ctx, u.ID, newest[0])
+		if err == nil {
+			var statuses []object
+			if statuses, err = a.v1Statuses(c, []liked.Post{p}, false); err == nil {
+				status = statuses[0]
+			}
+		}
+		if err != nil && liked.KindOf(err) != liked.NotFound { // there is no post, or it was deleted since then
+			return nil, err
+		}
 	}
-	statuses, err := a.v1Statuses(c, []liked.Post{p}, false)
-	if err != nil {
-		return nil, err
-	}
-	return shown(statuses[0])
+	return newV1User(&u, false, wantsEntities(c.form), status), nil
 }
