@@ -3,12 +3,12 @@ package api
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"mime"
 	"net/http"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"unicode/utf8"
 )
@@ -77,9 +77,9 @@ func (d *digits) MatchString(s string) bool {
 
 func (d *digits) String() string {
 	if d.min == d.max {
-		return "^[0-9]{" + strconv.Itoa(d.min) + "}$"
+		return fmt.Sprintf("^[0-9]{%d}$", d.min)
 	}
-	return "^[0-9]{" + strconv.Itoa(d.min) + "," + strconv.Itoa(d.max) + "}$"
+	return fmt.Sprintf("^[0-9]{%d,%d}$", d.min, d.max)
 }
 
 // body is the members of a JSON object, each value as its JSON text. All of them are cut out of one string.
@@ -318,12 +318,7 @@ func depth(text []byte) (deepest int) {
 	return deepest
 }
 
-func trimSpace(text string) string {
-	for len(text) > 0 && (text[0] == ' ' || text[0] == '\t' || text[0] == '\r' || text[0] == '\n') {
-		text = text[1:]
-	}
-	return text
-}
+func trimSpace(text string) string { return strings.TrimLeft(text, " \t\r\n") } // white space of JSON
 
 // unquote returns the string of a valid JSON string text; for other values it returns "".
 func unquote(text string) string {

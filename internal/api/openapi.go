@@ -77,10 +77,11 @@ type description struct {
 func (d *description) paths(endpoints []*endpoint) map[string]members {
 	paths := map[string]members{}
 	for i, rt := range endpoints {
-		if paths[rt.address()] == nil {
-			paths[rt.address()] = members{}
+		path := rt.address()
+		if paths[path] == nil {
+			paths[path] = members{}
 		}
-		paths[rt.address()][strings.ToLower(rt.method())] = d.operation(i, rt)
+		paths[path][strings.ToLower(rt.method())] = d.operation(i, rt)
 	}
 	return paths
 }
@@ -147,10 +148,7 @@ func (d *description) security(rt *endpoint) []members {
 		if scheme == "OAuth2UserToken" {
 			scopes = strings.Fields(rt.scopes.String())
 			for _, s := range scopes {
-				if d.scopes[s] != "" {
-					d.scopes[s] += ", "
-				}
-				d.scopes[s] += rt.id
+				d.scopes[s] = strings.TrimPrefix(d.scopes[s]+", "+rt.id, ", ")
 			}
 		}
 		kinds = append(kinds, members{scheme: scopes})
@@ -298,25 +296,24 @@ func limitHeader(r liked.RateRule) (name, of string) {
 
 // answer is the schema of what succeeds: a document, with the members that the endpoint's parameters call for.
 func (d *description) answer(rt *endpoint) members {
-	data := rt.answer
-	if rt.meta != nil {
-		return closed(members{"data": d.schemaOf(reflect.TypeOf(data)), "meta": d.schemaOf(reflect.TypeOf(rt.meta))}, "data", "meta")
-	}
-	if schema, ok := data.(members); ok {
+	if schema, ok := rt.answer.(members); ok {
 		return schema
 	}
-	properties := members{"data": d.schemaOf(reflect.TypeOf(data))}
-	if rt.is(streaming) {
-		properties["errors"] = members{"type": "array", "minItems": 1, "items": ref("Disconnect")}
-		if _, ok := rt.param("expansions"); ok {
-			properties["includes"] = d.schemaOf(reflect.TypeFor[includes]())
-		}
-		return closed(properties)
+	properties := members{"data": d.schemaOf(reflect.TypeOf(rt.answer))}
+	_, expands := rt.param("expansions")
+	if expands {
+		properties["includes"] = d.schemaOf(reflect.TypeFor[includes]())
 	}
-	if _, ok := rt.param("expansions"); !ok {
+	switch {
+	case rt.meta != nil:
+		properties["meta"] = d.schemaOf(reflect.TypeOf(rt.meta))
+		return closed(properties, "data", "meta")
+	case rt.is(streaming):
+		properties["errors"] = members{"type": "array", "minItems": 1, "items": ref("Disconnect")}
+		return closed(properties)
+	case !expands:
 		return closed(properties, "data")
 	}
-	properties["includes"] = d.schemaOf(reflect.TypeFor[includes]())
 	properties["errors"] = d.schemaOf(reflect.TypeFor[partialErrors]())
 	if _, ok := rt.param("pagination_token"); ok {
 		properties["meta"] = d.schemaOf(reflect.TypeFor[meta]())

@@ -136,29 +136,28 @@ func wrongMethod(method string, allow []string) *problem {
 // unsupported refuses a kind of credential that the endpoint does not take. Two spaces stand in the text.
 func (c *catalogue) unsupported(used, allowed liked.Credential) *problem {
 	var names []string
-	for _, k := range []liked.Credential{liked.OAuth1User, liked.AppOnly, liked.OAuth2User} {
-		if allowed&k != 0 {
-			names = append(names, credentialName(k))
+	name := "Unknown"
+	for _, k := range []struct {
+		kind liked.Credential
+		name string
+	}{
+		{liked.OAuth1User, "OAuth 1.0a User Context"},
+		{liked.AppOnly, "OAuth 2.0 Application-Only"},
+		{liked.OAuth2User, "OAuth 2.0 User Context"},
+	} {
+		if allowed&k.kind != 0 {
+			names = append(names, k.name)
+		}
+		if used == k.kind {
+			name = k.name
 		}
 	}
-	detail := "Authenticating with " + credentialName(used) + " is forbidden for this endpoint.  Supported authentication types are [" +
+	detail := "Authenticating with " + name + " is forbidden for this endpoint.  Supported authentication types are [" +
 		strings.Join(names, ", ") + "]."
 	p := c.atGateway(403, "title", "Unsupported Authentication", "detail", detail,
 		"type", c.problems+"unsupported-authentication", "status", 403)
 	p.code = 220
 	return p.because(detail)
-}
-
-func credentialName(k liked.Credential) string {
-	switch k {
-	case liked.OAuth1User:
-		return "OAuth 1.0a User Context"
-	case liked.AppOnly:
-		return "OAuth 2.0 Application-Only"
-	case liked.OAuth2User:
-		return "OAuth 2.0 User Context"
-	}
-	return "Unknown"
 }
 
 // notEnrolled refuses an app that is not attached to a project. This body has no status.

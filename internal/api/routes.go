@@ -22,8 +22,7 @@ type route struct {
 	scopes  liked.Scope      // all of them, of an OAuth 2.0 user token
 	flags   flags
 	limits  []liked.RateRule
-	path    []form // of the pattern's wildcards, in their order
-	query   any    // a value of the type of its query; nil: it has none
+	query   any // a value of the type of its query; nil: it has none
 	body    *schema
 	answer  any // a value of the type of the data of what succeeds, or a schema of the whole
 	meta    any // a value of the type of the meta beside it; nil: that of pages, if the endpoint has pages
@@ -86,7 +85,6 @@ var routes = []route{
 		scopes:  likeScopes,
 		flags:   paid | ownPath,
 		limits:  likeLimits,
-		path:    []form{userID},
 		body:    likeBody,
 		answer:  likeState{},
 		serve:   (*API).like,
@@ -101,7 +99,6 @@ var routes = []route{
 		scopes:  listScopes,
 		flags:   paid | listOfLikes,
 		limits:  per15m(75, 75),
-		path:    []form{userID},
 		query:   likedPostsQuery{},
 		answer:  []postObject{},
 		serve:   (*API).likedPosts,
@@ -116,7 +113,6 @@ var routes = []route{
 		scopes:  listScopes,
 		flags:   paid | listOfLikes,
 		limits:  per15m(75, 75),
-		path:    []form{postID},
 		query:   likingUsersQuery{},
 		answer:  []userObject{},
 		serve:   (*API).likingUsers,
@@ -131,7 +127,6 @@ var routes = []route{
 		scopes:  likeScopes,
 		flags:   paid | ownPath,
 		limits:  likeLimits,
-		path:    []form{userID, postID},
 		answer:  likeState{},
 		serve:   (*API).unlike,
 		postman: postmanRun{as: userContext, expects: map[string]any{"data.liked": false}},
@@ -146,7 +141,7 @@ var routes = []route{
 		limits:  per15m(75, 0),
 		query:   userView{},
 		answer:  userObject{},
-		serve:   (*API).me,
+		serve:   (*API).user,
 	},
 	{
 		pattern: "GET /2/users/{id}",
@@ -156,7 +151,6 @@ var routes = []route{
 		allow:   anyContext,
 		scopes:  readScopes,
 		limits:  per15m(900, 300),
-		path:    []form{userID},
 		query:   userView{},
 		answer:  userObject{},
 		serve:   (*API).user,
@@ -181,7 +175,6 @@ var routes = []route{
 		allow:   anyContext,
 		scopes:  readScopes,
 		limits:  per15m(900, 300),
-		path:    []form{username},
 		query:   userView{},
 		answer:  userObject{},
 		serve:   (*API).userByUsername,
@@ -220,7 +213,6 @@ var routes = []route{
 		allow:   anyContext,
 		scopes:  readScopes,
 		limits:  per15m(900, 450),
-		path:    []form{postID},
 		query:   postView{},
 		answer:  postObject{},
 		serve:   (*API).post,
@@ -245,7 +237,6 @@ var routes = []route{
 		allow:   userContext,
 		scopes:  writeScopes,
 		limits:  per15m(50, 0),
-		path:    []form{postID},
 		answer:  deletion{},
 		serve:   (*API).deletePost,
 		postman: postmanRun{values: map[string]string{"id": "{{newPostId}}"}, expects: map[string]any{"data.deleted": true}},
@@ -317,7 +308,6 @@ var routes = []route{
 		summary: "Challenge a webhook, which a right answer makes valid again",
 		allow:   appContext,
 		limits:  per15m(450, 450),
-		path:    []form{webhookID},
 		answer:  validity{},
 		serve:   (*API).validateWebhook,
 		postman: postmanRun{expects: map[string]any{"data.valid": true}},
@@ -365,7 +355,6 @@ var routes = []route{
 		summary: "Change where a subscription leads, and its tag",
 		allow:   liked.AppOnly,
 		limits:  per15m(0, 500),
-		path:    []form{subscriptionID},
 		body:    resubscriptionBody,
 		answer:  resubscribed{},
 		serve:   (*API).resubscribe,
@@ -377,7 +366,6 @@ var routes = []route{
 		summary: "End a subscription",
 		allow:   liked.AppOnly,
 		limits:  per15m(0, 500),
-		path:    []form{subscriptionID},
 		answer:  deletion{},
 		meta:    total{},
 		serve:   (*API).unsubscribe,
@@ -390,7 +378,6 @@ var routes = []route{
 		summary: "Remove a webhook",
 		allow:   appContext,
 		limits:  per15m(450, 450),
-		path:    []form{webhookID},
 		answer:  deletion{},
 		serve:   (*API).deleteWebhook,
 		postman: postmanRun{expects: map[string]any{"data.deleted": true}},
@@ -472,12 +459,24 @@ func (rt *route) method() string  { method, _, _ := strings.Cut(rt.pattern, " ")
 func (rt *route) address() string { _, path, _ := strings.Cut(rt.pattern, " "); return path }
 func (rt *route) writes() bool    { return rt.method() != http.MethodGet }
 
+// wildcards are the forms of what patterns leave open.
+var wildcards = map[string]form{
+	"users/{id}":                      userID,
+	"tweets/{id}":                     postID,
+	"likes/{tweet_id}":                postID,
+	"username/{username}":             username,
+	"webhooks/{webhook_id}":           webhookID,
+	"subscriptions/{subscription_id}": subscriptionID,
+}
+
 // pathParams are the pattern's wildcards.
 func (rt *route) pathParams() (params []param) {
+	before := ""
 	for segment := range strings.SplitSeq(rt.address(), "/") {
-		if name, ok := strings.CutPrefix(segment, "{"); ok {
-			params = append(params, param{name: strings.TrimSuffix(name, "}"), form: rt.path[len(params)]})
+		if segment != "" && segment[0] == '{' {
+			params = append(params, param{name: strings.Trim(segment, "{}"), form: wildcards[before+"/"+segment]})
 		}
+		before = segment
 	}
 	return params
 }

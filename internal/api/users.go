@@ -6,12 +6,13 @@ import (
 	"liked"
 )
 
-func (a *API) me(c *call) (any, error) {
-	return single(a.usersByID(c, c.query.(*userView), "id", []string{c.who.User.String()}))
-}
-
+// user answers with the user of the path, or else the caller.
 func (a *API) user(c *call) (any, error) {
-	return single(a.usersByID(c, c.query.(*userView), "id", []string{c.path[0].value}))
+	id := c.who.User.String()
+	if len(c.path) > 0 {
+		id = c.path[0].value
+	}
+	return single(a.usersByID(c, c.query.(*userView), "id", []string{id}))
 }
 
 func (a *API) users(c *call) (any, error) {
