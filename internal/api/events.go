@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"maps"
 	"slices"
 	"strings"
 
@@ -98,20 +99,18 @@ func (q *likeQuery) viewKey() string {
 // user who likes it is protected or hidden.
 func (v *likeView) write(ctx context.Context, likes []liked.LikeEvent) ([]event, error) {
 	posts := make([]liked.PostID, len(likes))
-	var people toInclude[liked.UserID]
 	for i, e := range likes {
 		posts[i] = e.Post
-		people.add(e.User, "id")
-		people.add(e.Author, "id")
 	}
 	seen, err := v.Store.Posts(ctx, 0, posts)
 	if err != nil {
 		return nil, err
 	}
-	users, err := v.publicUsers(ctx, people.ids)
+	users, err := v.usersOf(ctx, likes)
 	if err != nil {
 		return nil, err
 	}
+	maps.DeleteFunc(users, func(_ liked.UserID, u liked.User) bool { return u.State.Hidden() || u.Protected })
 	var objects map[liked.UserID]*userObject
 	if v.expands("liked_tweet_author_id") {
 		if objects, err = v.objects(ctx, likes, users); err != nil {
@@ -163,14 +162,16 @@ func (v *likeView) objects(
 	return objects, err
 }
 
-// publicUsers returns those of the users who are neither hidden nor protected.
-func (a *API) publicUsers(ctx context.Context, ids []liked.UserID) (map[liked.UserID]liked.User, error) {
-	found, err := a.Store.UsersByID(ctx, ids)
-	users := make(map[liked.UserID]liked.User, len(found))
+// usersOf returns the users of the entries, and the authors of their posts.
+func (a *API) usersOf(ctx context.Context, entries []liked.LikeEvent) (map[liked.UserID]liked.User, error) {
+	users := make(map[liked.UserID]liked.User)
+	for _, e := range entries {
+		users[e.User], users[e.Author] = liked.User{}, liked.User{}
+	}
+	found, err := a.Store.UsersByID(ctx, slices.Collect(maps.Keys(users)))
+	clear(users)
 	for _, u := range found {
-		if !u.State.Hidden() && !u.Protected {
-			users[u.ID] = u
-		}
+		users[u.ID] = u
 	}
 	return users, err
 }
@@ -178,23 +179,14 @@ func (a *API) publicUsers(ctx context.Context, ids []liked.UserID) (map[liked.Us
 // writeUnlikes returns the unlikes, but for those of and by protected users. Those of hidden users and deleted posts are
 // among them: a reader that keeps the like has to forget it.
 func (a *API) writeUnlikes(ctx context.Context, unlikes []liked.LikeEvent) ([]event, error) {
-	var people toInclude[liked.UserID]
-	for _, e := range unlikes {
-		people.add(e.User, "id")
-		people.add(e.Author, "id")
-	}
-	found, err := a.Store.UsersByID(ctx, people.ids)
+	users, err := a.usersOf(ctx, unlikes)
 	if err != nil {
 		return nil, err
-	}
-	protected := make(map[liked.UserID]bool)
-	for _, u := range found {
-		protected[u.ID] = u.Protected
 	}
 	events := make([]event, 0, len(unlikes))
 	for i := range unlikes {
 		e := &unlikes[i]
-		if protected[e.User] || protected[e.Author] {
+		if users[e.User].Protected || users[e.Author].Protected {
 			continue
 		}
 		event, err := newEvent(e, document{Data: unlikeObject{favoriteDeletion{favorite{e.Post, e.User}, timestamp(e.At)}}})

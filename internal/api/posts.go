@@ -115,8 +115,7 @@ func (a *API) createPost(c *call) (any, error) {
 		post.ID = liked.PostID(a.Store.NewID(now))
 		err := a.Store.Publish(c.ctx, post)
 		if err == nil {
-			w := newWanted(nil, nil, nil, nil)
-			return created{document{Data: w.newPost(post)}, "/2/tweets/" + post.ID.String()}, nil
+			return created{document{Data: new(wanted).newPost(post)}, "/2/tweets/" + post.ID.String()}, nil
 		}
 		switch liked.KindOf(err) {
 		case liked.Conflict: // with another server's id: the next one is higher

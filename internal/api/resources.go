@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"strings"
 	"time"
 
@@ -110,9 +111,7 @@ func (w *wanted) newPost(p liked.Post) *postObject {
 		o.AuthorID = p.Author
 	}
 	if w.posts["conversation_id"] {
-		if o.ConversationID = p.Conversation; p.Conversation == 0 {
-			o.ConversationID = p.ID
-		}
+		o.ConversationID = cmp.Or(p.Conversation, p.ID)
 	}
 	if w.posts["created_at"] {
 		o.CreatedAt = timestamp(p.CreatedAt)
@@ -375,13 +374,15 @@ func (a *API) userObjects(c *call, w *wanted, users []liked.User) ([]*userObject
 			return nil, err
 		}
 		for i, r := range relations {
-			for _, s := range []struct {
-				is   bool
-				word string
-			}{{r.Blocks, "blocking"}, {r.FollowedBy, "followed_by"}, {r.Follows, "following"}} {
-				if s.is {
-					objects[i].ConnectionStatus = append(objects[i].ConnectionStatus, s.word)
-				}
+			status := &objects[i].ConnectionStatus
+			if r.Blocks {
+				*status = append(*status, "blocking")
+			}
+			if r.FollowedBy {
+				*status = append(*status, "followed_by")
+			}
+			if r.Follows {
+				*status = append(*status, "following")
 			}
 		}
 	}
