@@ -32,7 +32,8 @@ var (
 			{name: "user_id", typ: "string", example: exampleUser, value: "{{userId}}"},
 		}}},
 		{name: "tag", typ: "string", example: "friends"},
-		{name: "webhook_id", typ: "string", pattern: hookPattern, example: exampleWebhook, value: "{{webhookId}}"},
+		// Without an example: the explorer starts with the examples, and this webhook is not there.
+		{name: "webhook_id", typ: "string", pattern: hookPattern, value: "{{webhookId}}"},
 	}}
 	resubscriptionBody = &schema{properties: []property{
 		{name: "tag", typ: "string", example: "friends"},
