@@ -72,6 +72,7 @@ func New(c Config) (*Server, error) {
 		s.listen,
 		s.open,
 		s.authenticate,
+		s.loadLimits,
 		s.loadSeed,
 		s.loadHooks,
 		s.makeAPI,
@@ -147,6 +148,14 @@ func (s *Server) open() (err error) {
 func (s *Server) authenticate() (err error) {
 	s.auth, err = auth.New(auth.Options{Store: s.store, Seal: s.seal, Now: s.Now, Rand: cryptorand.Reader, BaseURL: s.requestURL})
 	return err
+}
+
+// loadLimits has the store read the rate windows and nonces that it kept, for which the first request would wait otherwise.
+func (s *Server) loadLimits() error {
+	if _, _, err := s.store.Take(context.Background(), s.Now(), "", 0, 0, nil, nil); err != nil {
+		return fmt.Errorf("load rate windows: %w", err)
+	}
+	return nil
 }
 
 // loadSeed fills the store with seed data, or finds what its data directory was seeded with before.
