@@ -612,9 +612,20 @@ func TestStreamSample(t *testing.T) {
 	for range users {
 		everything = append(everything, all.event())
 	}
-	w.do("sleep 1s")
+	w.do("sleep 2s")
+	w.do("app-only other")
+	part := w.read("other", sample("&start_time=2024-05-01T12:00:00Z&end_time=2024-05-01T12:00:01Z")...).rest()
+	var live []string
+	for range part {
+		live = append(live, sampled.event())
+	}
 	w.api.EndStreams()
-	part := slices.DeleteFunc(sampled.rest(), func(e string) bool { return strings.HasPrefix(e, `{"errors"`) })
+	if late := slices.DeleteFunc(sampled.rest(), func(e string) bool { return strings.HasPrefix(e, `{"errors"`) }); len(late) > 0 {
+		t.Errorf("the live sample has more than the one that is replayed: %q", late)
+	}
+	if slices.Sort(live); !slices.Equal(live, slices.Sorted(slices.Values(part))) {
+		t.Error("the live sample is another than the one that is replayed")
+	}
 	if len(part) < users/20 || len(part) > users/5 {
 		t.Errorf("%d of %d likes are in the sample", len(part), users)
 	}
