@@ -27,13 +27,12 @@ func (s *Store) AddUser(ctx context.Context, u liked.User) error {
 	})
 }
 
-// putUser writes a new user.
 func (t *tx) putUser(u *liked.User) {
 	t.set(userKey(u.ID), encode(u, userFields))
 	t.c.totals.Users++
 }
 
-// takeName makes the username lead to the user.
+// takeName maps the username to u; Conflict if another user has it.
 func (t *tx) takeName(u *liked.User) error {
 	owner, taken, err := read(t, nameKey(u.Username), decodeID)
 	if err != nil {
@@ -70,7 +69,7 @@ func (s *Store) UpdateUser(ctx context.Context, id liked.UserID, change func(*li
 	})
 }
 
-// user reads a user with the metrics.
+// user reads a user with metrics.
 func user(r pebble.Reader, id liked.UserID) (u liked.User, ok bool, err error) {
 	if u, ok, err = readUser(r, id); err == nil && ok {
 		err = countUser(r, &u)
@@ -82,7 +81,6 @@ func readUser(r pebble.Reader, id liked.UserID) (liked.User, bool, error) {
 	return read(r, userKey(id), reading(liked.User{ID: id}, userFields))
 }
 
-// countUser fills in the metrics.
 func countUser(r pebble.Reader, u *liked.User) error {
 	n, _, err := read(r, num(nil, tagUserN, uint64(u.ID)), decodeCounts)
 	u.Metrics = n.user()
@@ -140,7 +138,6 @@ func (s *Store) UsersByUsername(ctx context.Context, usernames []string) ([]like
 	})
 }
 
-// addUser adds the user who has the id, if there is one.
 func addUser(users *[]liked.User, r pebble.Reader, id liked.UserID) error {
 	u, ok, err := user(r, id)
 	if err == nil && ok {
@@ -219,7 +216,7 @@ func (t *tx) block(blocker, blocked liked.UserID, on bool) (changed bool, err er
 	return true, nil
 }
 
-// relate checks the two sides of a relation.
+// relate checks that a and b are different users who exist.
 func (t *tx) relate(a, b liked.UserID) error {
 	if a == b {
 		return liked.Errorf(liked.Invalid, "user %v cannot do that to themselves", a)

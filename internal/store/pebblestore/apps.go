@@ -10,7 +10,6 @@ import (
 	"liked/internal/store"
 )
 
-// appIndex lists the keys that lead to an app.
 func appIndex(a *store.App) [][]byte {
 	keys := [][]byte{clientKey(a.ClientID), apiKeyKey(a.APIKey)}
 	if a.BearerHash != (store.Hash{}) {
@@ -19,7 +18,7 @@ func appIndex(a *store.App) [][]byte {
 	return keys
 }
 
-// index makes the app's keys lead to it; they must lead nowhere or to the app already.
+// index maps the app's keys to it; Conflict if another app has one.
 func (t *tx) index(a *store.App) error {
 	for _, key := range appIndex(a) {
 		owner, taken, err := read(t, key, decodeID)

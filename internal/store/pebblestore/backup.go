@@ -14,12 +14,12 @@ import (
 	"liked/internal/store"
 )
 
-// copyDir is where the copies of backups are while they last, in the directory of the store: tables are there by hard
-// links, which do not cross file systems. Pebble does not look into it.
+// copyDir holds the copies of running backups, in the store's directory since hard links to tables do not cross file
+// systems. Pebble ignores it.
 const copyDir = "copy"
 
-// Backup implements store.Backup with a checkpoint of pebble: links to the tables, and copies of the manifest and of the
-// write-ahead log, in which everything is that was acknowledged.
+// Backup implements store.Backup by a checkpoint of pebble: links to tables, and copies of the manifest and the
+// write-ahead log, which has all that was acknowledged.
 func (s *Store) Backup(ctx context.Context, use func([]store.File) error) (err error) {
 	if err := s.enter(ctx); err != nil {
 		return err
@@ -50,15 +50,14 @@ func (s *Store) Backup(ctx context.Context, use func([]store.File) error) (err e
 	return nil
 }
 
-// copies are those that there are. Each has a directory of its own: a backup whose client is gone lasts until the server
-// notices.
+// copies counts backups. Each has its own directory: one whose client is gone lasts until the server notices.
 type copies struct {
 	mu   sync.Mutex
 	made int
 	open int
 }
 
-// copy makes a copy. Its directory must be removed even after an error.
+// copy makes a copy, whose directory must be removed even after an error.
 func (s *Store) copy() (dir string, err error) {
 	s.copies.mu.Lock()
 	defer s.copies.mu.Unlock()
@@ -84,8 +83,8 @@ func (s *Store) removeCopy(dir string) error {
 	return unavailable(s.fs.RemoveAll(dir))
 }
 
-// roomForCopy refuses a backup that could fill the disk: the store would fail with it. Of what the copy consists, only the
-// write-ahead log and the manifest take room.
+// roomForCopy refuses a backup that could fill the disk, and so fail the store. Of a copy, only the write-ahead log and
+// the manifest take space.
 func (s *Store) roomForCopy() error {
 	usage, err := s.fs.GetDiskUsage(s.dir)
 	if errors.Is(err, vfs.ErrUnsupported) {

@@ -11,7 +11,7 @@ import (
 )
 
 // Check walks all lists side by side in order of user and of post. It keeps in memory how often each post is referred
-// to and how many posts each author has, and, for one partition of the log at a time, who changed what last.
+// to, each author's number of posts, and, per partition of the log, the last change of each like.
 func (s *Store) Check(ctx context.Context) (report store.Report, err error) {
 	err = s.view(ctx, func(r pebble.Reader) error {
 		c := checker{ctx: ctx, r: r, written: make(map[countID]*counts)}
@@ -31,7 +31,7 @@ type checker struct {
 	horizon liked.Seq
 
 	imported liked.Seq           // 0: nothing was ever imported
-	written  map[countID]*counts // what the posts that exist add up to
+	written  map[countID]*counts // sums over existing posts
 }
 
 func (c *checker) problem(format string, args ...any) {
@@ -55,7 +55,7 @@ func (c *checker) check() error {
 			return err
 		}
 	}
-	// That no list has more rows than there are things follows from their numbers.
+	// Every item has a row in each list, so equal numbers rule out extra rows.
 	for _, list := range []struct {
 		tag        byte
 		want       int64
@@ -77,7 +77,6 @@ func (c *checker) check() error {
 	return nil
 }
 
-// scan is scan over a whole tag that ends with the context.
 func (c *checker) scan(tag byte, f func(key, value []byte) error) error {
 	n := 0
 	return scan(c.r, []byte{tag}, nil, func(key, value []byte) (bool, error) {
@@ -88,7 +87,7 @@ func (c *checker) scan(tag byte, f func(key, value []byte) error) error {
 	})
 }
 
-// need says what the problem is unless the key is there.
+// need reports a problem unless the key exists.
 func (c *checker) need(key []byte, format string, args ...any) error {
 	ok, err := exists(c.r, key)
 	if err == nil && !ok {
@@ -121,7 +120,6 @@ func (c *checker) count(tag byte, id uint64, which int) {
 	c.written[k][which]++
 }
 
-// posts counts posts by author and by what they refer to.
 func (c *checker) posts() error {
 	return c.scan(tagPost, func(key, value []byte) error {
 		p, err := decodePostRecord(liked.PostID(field(key, 0)), value)
@@ -149,7 +147,7 @@ func (c *checker) posts() error {
 	})
 }
 
-// userCounts holds a user's likes against all that were set and not taken back, those of deleted posts included.
+// userCounts counts all likes that stand, those of deleted posts included.
 func (c *checker) userCounts() error {
 	return c.countsOf("user", tagUser, tagUserN, map[int]byte{userLikes: tagLiked, userFollowers: tagFollowed, userFollowing: tagFollow})
 }
@@ -158,7 +156,7 @@ func (c *checker) postCounts() error {
 	return c.countsOf("post", tagPost, tagPostN, map[int]byte{postLikes: tagLikers})
 }
 
-// countsOf compares the counts of all owners with the rows of lists that are ordered by owner.
+// countsOf compares counts with the rows of lists, both in order of owner.
 func (c *checker) countsOf(what string, tag, tagN byte, lists map[int]byte) (err error) {
 	rows := make(map[int]*rows, len(lists))
 	for which, tag := range lists {
@@ -214,11 +212,11 @@ func (c *checker) countsOf(what string, tag, tagN byte, lists map[int]byte) (err
 	return nil
 }
 
-// rows counts the rows of one list, owner by owner in rising order.
+// rows counts the rows of a list, owner by owner in ascending order.
 type rows struct {
 	it    *pebble.Iterator
 	ok    bool
-	value []byte // of the last row that of counted
+	value []byte // of the last row counted
 }
 
 func newRows(r pebble.Reader, tag byte) (*rows, error) {
@@ -229,7 +227,7 @@ func newRows(r pebble.Reader, tag byte) (*rows, error) {
 	return &rows{it: it, ok: it.First()}, nil
 }
 
-// of returns how many rows the owner has, and how many lie before it that were not counted.
+// of returns the number of the owner's rows, and of uncounted ones before them.
 func (r *rows) of(owner uint64) (n, orphans int64) {
 	for ; r.ok && field(r.it.Key(), 0) <= owner; r.ok = r.it.Next() {
 		if field(r.it.Key(), 0) == owner {
@@ -249,7 +247,7 @@ func (r *rows) rest() (n int64) {
 	return n
 }
 
-// likes holds each like against its rows in both lists and its entry in the log.
+// likes checks each like's rows in both lists and its log entry.
 func (c *checker) likes() error {
 	return c.scan(tagLike, func(key, value []byte) error {
 		c.report.Likes++
@@ -287,7 +285,7 @@ func (c *checker) likes() error {
 	})
 }
 
-// relations holds follows and blocks against their reverses.
+// relations checks that follows and blocks have reverse rows.
 func (c *checker) relations() error {
 	for there, back := range map[byte]byte{tagFollow: tagFollowed, tagFollowed: tagFollow, tagBlock: tagBlockedBy, tagBlockedBy: tagBlock} {
 		err := c.scan(there, func(key, _ []byte) error {
@@ -301,7 +299,7 @@ func (c *checker) relations() error {
 	return nil
 }
 
-// grants holds tokens, and the lists of users' grants, against the grants.
+// grants checks that tokens and users' lists of grants match the grants.
 func (c *checker) grants() error {
 	err := c.scan(tagTokenOf, func(key, _ []byte) error {
 		id, _, _ := splitTokenOfKey(key)
@@ -328,7 +326,7 @@ func (c *checker) grants() error {
 	})
 }
 
-// log replays each partition: what was said last of a like is what is.
+// log replays each partition: a like's last entry must match its state.
 func (c *checker) log() error {
 	type state struct {
 		seq liked.Seq
@@ -351,7 +349,7 @@ func (c *checker) log() error {
 				c.problem("entry %d in partition %d of the log was to be forgotten", seq, p)
 			}
 			id := likeID{e.User, e.Post}
-			// A like that an import has set in between is not in the log, and may have been taken back.
+			// An imported like is not in the log, and may have been taken back since.
 			if before, ok := last[id]; ok && before.on == e.On && (e.On || c.imported == 0) {
 				c.problem("entry %d of the log sets the like of post %v by user %v to what it was", seq, e.Post, e.User)
 			}

@@ -18,19 +18,19 @@ import (
 	"liked/internal/store"
 )
 
-// request is a write that waits for the committer: an operation if run is set, else a like.
+// request is a write for the committer: an operation if run is set, else a like.
 type request struct {
 	run func(*tx) error
 
-	// A like. post is what the caller named, target what the like is of: the original, if post is a repost.
+	// A like. post is the caller's; target is the original if post is a repost.
 	user         liked.UserID
 	post, target liked.PostID
 	author       liked.UserID // of target
 	on           bool
 	at           int64     // milliseconds
-	epoch        uint64    // Store.epoch when the caller applied the rules to the like; odd: apply them again
+	epoch        uint64    // Store.epoch when the caller applied the like rules; odd: apply them again
 	visible      uint64    // Store.visible before the caller read had
-	had          liked.Seq // the like that was there, 0 for none
+	had          liked.Seq // position of the existing like, 0 for none
 
 	changed bool
 	err     error
@@ -39,11 +39,10 @@ type request struct {
 
 var requests = sync.Pool{New: func() any { return &request{done: make(chan struct{}, 1)} }}
 
-// queue holds the requests that wait, in the order in which they came.
 type queue struct {
 	mu      sync.Mutex
 	waiting []*request
-	wake    chan struct{} // holds a token whenever the committer may have something to do
+	wake    chan struct{} // holds a token if the committer may have work
 }
 
 func (q *queue) push(r *request) {
@@ -69,7 +68,7 @@ func (q *queue) empty() bool {
 	return len(q.waiting) == 0
 }
 
-// take exchanges what waits for an empty slice.
+// take returns the waiting requests and leaves empty instead.
 func (q *queue) take(empty []*request) []*request {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -78,8 +77,8 @@ func (q *queue) take(empty []*request) []*request {
 	return taken
 }
 
-// do queues the request and waits for its end, but not longer than ctx, the disk timeout and the store's health allow: after
-// such an error the request still belongs to the committer, and may happen or not.
+// do queues the request and waits for its end, ctx's, the disk timeout or the store's failure. Unless finished, the
+// request still belongs to the committer, and may take effect or not.
 func (s *Store) do(ctx context.Context, r *request) (finished bool, err error) {
 	wait := s.timeouts.begun.Load()
 	s.queue.push(r)
@@ -91,18 +90,18 @@ func (s *Store) do(ctx context.Context, r *request) (finished bool, err error) {
 	case <-wait.over:
 	}
 	select {
-	case <-r.done: // just now
+	case <-r.done:
 		return true, r.err
 	default:
 		return false, s.timedOut()
 	}
 }
 
-// update runs one operation on the committer, where it sees the exact state, and waits until what it wrote and all
-// that it may have read is on disk. If f returns an error nothing is written.
+// update runs one operation on the committer, where it sees the exact state, and waits until its writes and all that it
+// may have read are on disk. If f returns an error nothing is written.
 //
-// When ctx or the disk timeout ends first, update returns while f is still to run. So f must not use what the caller
-// of the store may change by then, and what f assigns may be read only if update returned nil.
+// update may return before f has run, if ctx or the disk timeout ends. So f must not use what the caller of the store
+// may change by then, and what f assigns may be read only after a nil error.
 func (s *Store) update(ctx context.Context, f func(*tx) error) error {
 	if err := s.enter(ctx); err != nil {
 		return err
@@ -125,11 +124,11 @@ func update[T any](ctx context.Context, s *Store, f func(*tx) (T, error)) (T, er
 	return v, nil
 }
 
-// errStale says that what an operation was prepared from has changed since.
+// errStale: the record changed after an operation was prepared from it.
 var errStale = errors.New("prepared from an older state")
 
-// modify replaces a record by what change makes of it; also runs with it, and sees the record before and after. change
-// runs on the caller's goroutine, since the committer must not wait for it, and again if the record changes meanwhile.
+// modify replaces a record with the result of change; also runs in the same operation. change runs on the caller's
+// goroutine, since the committer must not wait for it, and again if the record changed meanwhile.
 func modify[T any](ctx context.Context, s *Store, key []byte, what string, id any, decode func([]byte) (T, error),
 	change func(*T) ([]byte, error), also func(t *tx, before, after *T) error) error {
 	for {
@@ -165,38 +164,38 @@ func modify[T any](ctx context.Context, s *Store, key []byte, what string, id an
 
 func clone(value []byte) ([]byte, error) { return bytes.Clone(value), nil }
 
-// group is what is synced in one piece, and the requests that wait for it. It is one batch of likes, or any number of
-// batches that were applied one after the other: each operation sees what those before it have done.
+// group is what one sync makes durable, and its requests: one batch of likes, or any number of batches applied in
+// sequence, where each operation sees the effects of those before it.
 type group struct {
-	number   uint64        // of the last batch that was applied, of this group or an earlier one
-	batch    *pebble.Batch // that is being filled
+	number   uint64        // of the last applied batch, perhaps of an earlier group
+	batch    *pebble.Batch // being filled
 	applied  []*pebble.Batch
 	requests []*request
 	lastSeq  liked.Seq
-	logged   uint32 // bit p: partition p of the like log has new entries
+	logged   uint32 // bit p: the like log's partition p has new entries
 }
 
 const (
-	maxRequests = 1024 // in one group, so that a group stays well within a memtable
-	maxInFlight = 2    // groups handed to the syncer: one is being synced, one waits for the disk, the next grows
+	maxRequests = 1024 // in a group, which so stays well within a memtable
+	maxInFlight = 2    // groups with the syncer: one is being synced, one waits for the disk, the next grows
 )
 
-// committer builds and applies groups. All its fields belong to its goroutine.
+// committer builds and applies groups. Its fields belong to its goroutine.
 type committer struct {
 	s       *Store
 	group   *group
-	applied uint64 // number of the last group that wrote something
+	applied uint64 // number of the last batch
 	spare   []*request
 	toSync  chan *group
 
 	lastSeq  liked.Seq
 	horizon  liked.Seq // the like log was pruned below it
 	imported liked.Seq // highest position of an imported like
-	newestAt int64     // newest time that a like was given, in milliseconds
+	newestAt int64     // newest time of a like, in milliseconds
 
-	changes []change // of the group's batch, which do not stand in it yet
+	changes []change // not yet in the group's batch
 	counts  countCache
-	totals  store.Totals // what the group that is being built adds to them
+	totals  store.Totals // what the group adds to them
 	key     []byte       // scratch
 	value   []byte       // scratch
 }
@@ -213,7 +212,7 @@ func (c *committer) init(s *Store, last, horizon, imported liked.Seq, newestAt i
 	c.counts.init()
 }
 
-// run is the committer's goroutine, and starts the syncer's.
+// run is the committer's goroutine, which starts the syncer's.
 func (s *Store) run() {
 	synced := make(chan struct{})
 	go s.sync(synced)
@@ -221,7 +220,7 @@ func (s *Store) run() {
 		if p := recover(); p != nil {
 			s.fail(fmt.Errorf("committer: %v", p))
 		}
-		// Pebble may have ended this goroutine, in which case nothing else must wait for it.
+		// If pebble ended this goroutine, no call may wait for it.
 		select {
 		case <-s.stop:
 		default:
@@ -243,7 +242,6 @@ func (s *Store) run() {
 	}
 }
 
-// drain runs everything that waits.
 func (c *committer) drain() {
 	taken := c.s.queue.take(c.spare)
 	for _, r := range taken {
@@ -262,8 +260,7 @@ func (c *committer) drain() {
 	c.spare = taken[:0]
 }
 
-// flush ends the group that was built. Rate windows and nonces go with whatever is written, and are reason enough to
-// write if force is set.
+// flush ends the group. Rate windows and nonces are written with anything else, and with force on their own.
 func (c *committer) flush(force bool) {
 	if force && c.s.limits.waiting() {
 		c.batch()
@@ -272,7 +269,7 @@ func (c *committer) flush(force bool) {
 	c.handOver()
 }
 
-// apply makes what the group writes readable.
+// apply makes the group's writes readable.
 func (c *committer) apply() {
 	if len(c.changes) > 0 {
 		c.writeChanges(c.batch())
@@ -304,7 +301,6 @@ func (c *committer) apply() {
 	}
 }
 
-// handOver gives the group to the syncer and begins another.
 func (c *committer) handOver() {
 	g := c.group
 	if len(g.applied) == 0 && len(g.requests) == 0 {
@@ -317,7 +313,7 @@ func (c *committer) handOver() {
 
 var groups = sync.Pool{New: func() any { return new(group) }}
 
-// batch returns the batch of the group that is being built.
+// batch returns the group's batch, and makes it if needed.
 func (c *committer) batch() *pebble.Batch {
 	if c.group.batch == nil {
 		c.group.batch = c.s.db.NewBatch()
@@ -325,12 +321,12 @@ func (c *committer) batch() *pebble.Batch {
 	return c.group.batch
 }
 
-// sync is the syncer's goroutine: it waits for the groups in the order in which they were applied, and answers. A
-// request that wrote nothing is answered in its turn too, because what it saw may have been written just before it.
+// sync is the syncer's goroutine: it waits for groups in order of application, and answers their requests. A request
+// that wrote nothing waits its turn too: what it read may have been written just before.
 func (s *Store) sync(ended chan<- struct{}) {
 	defer close(ended)
 	for g := range s.committer.toSync {
-		for _, b := range g.applied { // the log is one file: they become safe together
+		for _, b := range g.applied { // one log file: durable together
 			if !s.inMemory {
 				if err := b.SyncWait(); err != nil {
 					s.fail(err)
@@ -365,25 +361,23 @@ func (s *Store) sync(ended chan<- struct{}) {
 	}
 }
 
-// tx is one operation: what it reads is the state before it, what it writes happens whole or not at all. All likes wait
-// for it, so what it reads and writes must not grow with the data: it looks up keys that it knows, and a scan ends after
-// a number of rows that does not depend on how many there are. What may be many rows is found on a snapshot before, and
-// dealt with in steps (inSteps).
+// tx is one operation: it reads the state before it, and its writes are atomic. All likes wait for it, so its work must
+// not grow with the data: it looks up known keys, and bounds its scans. Larger sets are found on a snapshot beforehand
+// and processed in steps (inSteps).
 type tx struct {
 	c      *committer
 	rows   int          // read and written so far
-	inStep bool         // reads see what the operation has written so far, too
+	inStep bool         // reads also see the operation's own writes
 	hooks  bool         // webhooks or subscriptions change
-	about  liked.UserID // whom a subscription is about that changes
-	made   []uint64     // marks of what changes and cached principals are made of
+	about  liked.UserID // user of a changed subscription
+	made   []uint64     // marks of changed parts of cached principals
 
-	// Heads to forget. If there are any, the operation changes who may like what.
+	// Heads to drop from caches. If any, the operation changes who may like what.
 	users    []liked.UserID
 	posts    []liked.PostID
-	newEpoch bool // it does, whatever heads there are
+	newEpoch bool // it does so without any
 }
 
-// source is what the operation reads from.
 func (t *tx) source() pebble.Reader {
 	if t.inStep {
 		return t.c.group.batch
@@ -391,7 +385,7 @@ func (t *tx) source() pebble.Reader {
 	return t.c.s.db
 }
 
-// Get, NewIter, NewIterWithContext and Close make an operation a pebble.Reader that counts what is read.
+// Get, NewIter, NewIterWithContext and Close make tx a pebble.Reader that counts reads.
 func (t *tx) Get(key []byte) ([]byte, io.Closer, error) {
 	t.rows++
 	return t.source().Get(key)
@@ -418,7 +412,7 @@ func (t *tx) delete(key []byte) {
 	must(t.c.batch().Delete(key, nil))
 }
 
-// need returns NotFound unless the key is there, and free Conflict if it is.
+// need returns NotFound unless the key exists, and free Conflict if it does.
 func (t *tx) need(key []byte, what ...any) error {
 	ok, err := exists(t, key)
 	if err == nil && !ok {
@@ -435,17 +429,16 @@ func (t *tx) free(key []byte, what ...any) error {
 	return err
 }
 
-// deleteRange costs what one delete does.
+// deleteRange costs one delete.
 func (t *tx) deleteRange(from, to []byte) {
 	t.rows++
 	must(t.c.batch().DeleteRange(from, to, nil))
 }
 
-// stepRows is how many of the keys that inSteps finds one operation deals with.
 const stepRows = 64
 
-// inSteps calls f with the keys that find passes to take, stepRows at a time. find looks for them while other calls go on;
-// each call of f is an operation, and must look again at what may have changed since.
+// inSteps calls f with the keys that find passes to take, stepRows at a time. find runs beside other calls; each call
+// of f is an operation, and must check again what may have changed since.
 func (s *Store) inSteps(ctx context.Context, find func(take func(key []byte) error) error, f func(t *tx, keys [][]byte) error) error {
 	if err := s.enter(ctx); err != nil {
 		return err
@@ -469,7 +462,7 @@ func (s *Store) inSteps(ctx context.Context, find func(take func(key []byte) err
 	return err
 }
 
-// must is for errors of a batch, which has none while it is being filled.
+// must is for errors of filling a batch, which has none.
 func must(err error) {
 	if err != nil {
 		panic(err)
@@ -516,7 +509,6 @@ func (c *committer) discard() {
 	c.totals = store.Totals{}
 }
 
-// like adds one like to the group.
 func (c *committer) like(r *request) {
 	c.group.requests = append(c.group.requests, r)
 	if r.on && r.epoch != c.s.epoch.Load() {
@@ -565,8 +557,8 @@ func (c *committer) like(r *request) {
 	c.group.logged |= 1 << partitionOf(r.user)
 }
 
-// writeChanges adds the rows of all changes to the batch, kind by kind and nearly in the order of their keys: a memtable
-// takes a row faster that belongs near the one before it. What happens twice to one key stays in its order.
+// writeChanges adds the rows of all changes to the batch, by kind and nearly in key order: a memtable inserts a row
+// faster near the previous one. Changes of one key keep their order.
 func (c *committer) writeChanges(b *pebble.Batch) {
 	slices.SortFunc(c.changes, func(a, b change) int { return cmp.Or(cmp.Compare(a.User, b.User), cmp.Compare(a.Seq, b.Seq)) })
 	for i := range c.changes {
@@ -594,7 +586,7 @@ func (c *committer) writeChanges(b *pebble.Batch) {
 	c.changes = c.changes[:0]
 }
 
-// listed is the position that the like has in its two lists.
+// listed is the like's position in its two lists.
 func (e *change) listed() liked.Seq {
 	if e.On {
 		return e.Seq
@@ -602,7 +594,6 @@ func (e *change) listed() liked.Seq {
 	return e.had
 }
 
-// row sets or deletes a row of a like.
 func (c *committer) row(b *pebble.Batch, e *change, key []byte, value uint64) {
 	c.key = key
 	if e.On {
@@ -612,13 +603,13 @@ func (c *committer) row(b *pebble.Batch, e *change, key []byte, value uint64) {
 	}
 }
 
-// number encodes a value into scratch space.
+// number encodes n into scratch space.
 func (c *committer) number(n uint64) []byte {
 	c.value = append(c.value[:0], byte(n>>56), byte(n>>48), byte(n>>40), byte(n>>32), byte(n>>24), byte(n>>16), byte(n>>8), byte(n))
 	return c.value
 }
 
-// add changes one of the counts of a user or a post.
+// add changes a count of a user or a post.
 func (t *tx) add(tag byte, id uint64, which int, delta int64) error {
 	n, err := t.c.counts.of(t.c, tag, id)
 	if err != nil {

@@ -10,22 +10,21 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// failStopFS keeps a failing disk from taking the process down or, worse, from being written to again.
+// failStopFS keeps a failing disk from ending the process or, worse, from being written to again.
 //
-// Pebble cannot go on after a failed write to its write-ahead log or its manifest, or a failed sync of its directory,
-// and depending on the place it panics in a goroutine of its own, panics while a mutex is unlocked that a deferred
-// call unlocks again (which ends the process without a word that can be caught), or calls Fatalf. All of these begin
-// with an error from the file system. So once the store is open, such an error is not handed to pebble at all: the store
-// is failed, which answers all calls that wait, and the goroutine that met the error stops there for good. What
-// it was writing is neither acknowledged nor written again.
+// Pebble cannot go on after a failed write to its write-ahead log or manifest, or a failed sync of its directory.
+// Depending on the place it panics in its own goroutine, panics while a mutex is unlocked that a deferred call unlocks
+// again (a fatal error that cannot be recovered), or calls Fatalf. Each begins with a file system error. So once the
+// store is open, pebble never gets such an error: the store fails, which answers all waiting calls, and the goroutine
+// that met the error blocks for good. What it was writing is neither acknowledged nor written again.
 //
-// Errors of table files pass: pebble retries flushes and compactions. So do those of files elsewhere, which are the copy
-// of a backup, and all errors before the store is armed, when they are errors of Open.
+// Errors of table files pass, since pebble retries flushes and compactions. So do those of files elsewhere (a backup's
+// copy), and all before armed is set, which Open returns.
 type failStopFS struct {
 	vfs.FS
 	dir      string
 	fail     func(error)
-	throttle *throttle // of table files; nil: they are written without rest
+	throttle *throttle // of table files; nil: not throttled
 	armed    atomic.Bool
 }
 
@@ -37,7 +36,7 @@ func (g *failStopFS) check(op, name string, err error) {
 	select {}
 }
 
-// critical reports whether pebble cannot do without the file.
+// critical reports whether pebble needs the file to go on.
 func (g *failStopFS) critical(name string) bool {
 	base := g.PathBase(name)
 	return g.PathDir(name) == g.dir &&
@@ -118,7 +117,6 @@ func (f *failStopFile) Sync() error     { return f.met("sync", f.File.Sync()) }
 func (f *failStopFile) SyncData() error { return f.met("sync", f.File.SyncData()) }
 func (f *failStopFile) Close() error    { return f.met("close", f.File.Close()) }
 
-// pebbleLogger passes on what pebble says about failures.
 type pebbleLogger struct{ s *Store }
 
 var _ pebble.Logger = pebbleLogger{}
@@ -129,8 +127,8 @@ func (l pebbleLogger) Errorf(format string, args ...any) {
 	l.s.log.Error("store: " + fmt.Sprintf(format, args...))
 }
 
-// Fatalf must not return. It refuses all calls from now on and ends the goroutine, which runs its deferred calls, so
-// that no lock stays held; pebble's own Fatalf would end the process.
+// Fatalf must not return. It fails the store and ends the goroutine, whose deferred calls release its locks; pebble's
+// default would end the process.
 func (l pebbleLogger) Fatalf(format string, args ...any) {
 	l.s.fail(fmt.Errorf(format, args...))
 	runtime.Goexit()

@@ -9,34 +9,34 @@ import (
 	"liked"
 )
 
-// likeFilter knows of most likes that are not there that they are not, which spares a new like a look into the database.
-// It grows with the likes up to a limit. Where there are too many for that it is out of use until the store is opened again.
+// likeFilter knows most absent likes to be absent, which spares a new like a database read. It grows with the likes; if
+// they are too many for its limit, it is off until the store is reopened.
 type likeFilter struct {
-	limit int                      // words, at most
-	least int                      // words, at least
-	now   atomic.Pointer[likeBits] // has all likes that can be read; nil: there is none that has
-	next  atomic.Pointer[likeBits] // is being filled to take its place
+	limit int                      // most words
+	least int                      // fewest words
+	now   atomic.Pointer[likeBits] // has all readable likes; nil: no filter in use
+	next  atomic.Pointer[likeBits] // being filled to replace now
 
-	filling atomic.Bool // there is a next one, or will be at once
+	filling atomic.Bool // next is set, or is about to be
 }
 
-// likeBits is a Bloom filter with all bits of a like in one word. What is put into it stays: a like that was taken back, or
-// more of them than there is room for, may make it say less, but never wrong.
+// likeBits is a Bloom filter with all bits of a like in one word. Bits are never cleared: likes taken back, or too many
+// likes, make it less selective, never wrong.
 type likeBits struct {
 	words []atomic.Uint64
 	likes atomic.Int64 // that changed a bit
 }
 
 const (
-	// With so many likes for each word, one in six of those that are not there seems to be; with half of them one in thirty.
+	// The false positive rate is one in six at so many likes per word, one in thirty at half as many.
 	likesPerWord = 16
-	// What is filled may have so many for want of room, and is in use until it has twice likesPerWord: more than a third of
-	// those that are not there seem to be, then more than half.
+	// A filter may be filled so far for lack of space, and is used until twice likesPerWord: its false positive rate is
+	// first over a third, then over a half.
 	likesPerWordFilled = 24
 
 	leastWords  = 1 << 17
-	growth      = 4  // times what there was
-	smallestRow = 12 // bytes that the row of a like takes in a table of many, at least
+	growth      = 4  // factor
+	smallestRow = 12 // bytes of a like's row in a large table, at least
 	largestRow  = 40 // at most
 )
 
@@ -45,7 +45,7 @@ func (f *likeFilter) init(bytes int) {
 	f.least = min(leastWords, f.limit)
 }
 
-// place returns the word of a like and its four bits.
+// place returns a like's word and its four bits.
 func (b *likeBits) place(id likeID) (*atomic.Uint64, uint64) {
 	h := id.hash()
 	word, _ := bits.Mul64(h, uint64(len(b.words)))
@@ -63,9 +63,9 @@ func (b *likeBits) add(id likeID) {
 
 func (b *likeBits) room(perWord int) int { return perWord * len(b.words) }
 
-// add must come after the like can be read, and before its caller is told so.
+// add must be called once the like can be read, and before its caller is answered.
 func (f *likeFilter) add(id likeID) {
-	next := f.next.Load() // first, since it becomes now
+	next := f.next.Load() // before now, which it replaces
 	if now := f.now.Load(); now != nil {
 		now.add(id)
 	}
@@ -74,7 +74,7 @@ func (f *likeFilter) add(id likeID) {
 	}
 }
 
-// lacks reports whether the like is sure not to be there.
+// lacks reports whether the like is certain not to exist.
 func (f *likeFilter) lacks(id likeID) bool {
 	now := f.now.Load()
 	if now == nil {
@@ -84,9 +84,9 @@ func (f *likeFilter) lacks(id likeID) bool {
 	return word.Load()&mask != mask
 }
 
-// crowded reports whether the filter should be filled anew, larger if it may be. It is the committer's to ask.
+// crowded reports whether to refill the filter, larger if the limit allows. For the committer only.
 func (f *likeFilter) crowded() bool {
-	if f.filling.Load() { // first: now stays as it is while nothing is being filled
+	if f.filling.Load() { // first: now does not change while nothing is being filled
 		return false
 	}
 	now := f.now.Load()
@@ -100,23 +100,21 @@ func (f *likeFilter) crowded() bool {
 	return now.likes.Load() > int64(now.room(perWord))
 }
 
-// beginFilter begins the first filling, of a size for the likes that are there.
 func (s *Store) beginFilter() {
 	size, err := s.db.EstimateDiskUsage([]byte{tagLike}, []byte{tagLike + 1})
 	if err != nil {
-		size = 0 // reading them all will show what is wrong
+		size = 0 // reading them all will show the error
 	}
-	if size/largestRow > uint64(likesPerWordFilled*s.filter.limit) { // to read so many for nothing would take long
+	if size/largestRow > uint64(likesPerWordFilled*s.filter.limit) { // takes long, in vain
 		return
 	}
 	s.fill(int(2 * size / smallestRow / likesPerWord))
 }
 
-// growFilter begins to fill another one for likes that have become many.
 func (s *Store) growFilter() { s.fill(growth * len(s.filter.now.Load().words)) }
 
-// fill begins to fill a filter of so many words, give or take, in a call of the store's own. One that is in use stays so
-// meanwhile.
+// fill begins to fill a filter of about so many words, as a call that Close waits for. Meanwhile the old one stays in
+// use.
 func (s *Store) fill(words int) {
 	if s.enter(context.Background()) != nil {
 		return
@@ -142,14 +140,14 @@ func (s *Store) fill(words int) {
 	}()
 }
 
-// begin makes the filter that is to be filled next. Likes that can be read by now must be added to it, all later ones will be.
+// begin makes the next filter. The caller must add likes that can be read by now; the committer adds later ones.
 func (f *likeFilter) begin(words int) *likeBits {
 	next := &likeBits{words: make([]atomic.Uint64, min(max(words, f.least), f.limit))}
 	f.next.Store(next)
 	return next
 }
 
-// readInto adds all likes that can be read. It reports whether they have room; whatever is set meanwhile the committer adds.
+// readInto adds all readable likes, and reports whether they had room. The committer adds those set meanwhile.
 func (s *Store) readInto(b *likeBits) (whole bool, err error) {
 	n, room := 0, b.room(likesPerWordFilled)
 	since := time.Now()
@@ -157,7 +155,7 @@ func (s *Store) readInto(b *likeBits) (whole bool, err error) {
 		if n++; n%1024 == 0 {
 			if s.isClosing() {
 				n = room + 1
-			} else if s.filter.now.Load() != nil { // there is no hurry
+			} else if s.filter.now.Load() != nil { // no hurry
 				time.Sleep(min(time.Since(since), longPiece))
 				since = time.Now()
 			}

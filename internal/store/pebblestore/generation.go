@@ -8,11 +8,11 @@ import (
 	"liked/internal/store"
 )
 
-// generations counts the changes of what servers remember.
+// generations counts changes of what servers cache.
 type generations struct {
 	topics [store.Webhooks + 1]atomic.Uint64
-	// made counts the changes of what principals are made of: a user, an app or a grant has the counter that its mark
-	// leads to; and those of the subscriptions about a user.
+	// made counts changes of what principals are made of (users, apps, grants) and of subscriptions about a user, by
+	// mark.
 	made [1 << 16]atomic.Uint32
 }
 
@@ -42,7 +42,7 @@ func (s *Store) SubscriptionGeneration(user liked.UserID) uint64 {
 	return uint64(s.generations.of(mark(tagAbout, uint64(user))).Load())
 }
 
-// count counts what an operation has changed, once that can be read.
+// count counts an operation's changes once they can be read.
 func (g *generations) count(t *tx) {
 	if t.hooks {
 		g.topics[store.Webhooks].Add(1)
@@ -51,7 +51,7 @@ func (g *generations) count(t *tx) {
 		g.of(mark(tagAbout, uint64(t.about))).Add(1)
 	}
 	if len(t.made) > 0 {
-		g.topics[store.Principals].Add(1) // the topic first, as the contract says
+		g.topics[store.Principals].Add(1) // topic first, as the contract demands
 	}
 	for _, mark := range t.made {
 		g.of(mark).Add(1)

@@ -53,7 +53,7 @@ func (s *Store) Password(ctx context.Context, user liked.UserID) (string, error)
 	return string(b), err
 }
 
-// put adds a record under a hash that must be new, and remembers when it expires.
+// put adds a record under a new hash, and its expiry.
 func (t *tx) put(k kind, h store.Hash, value []byte, expires time.Time) error {
 	t.set(hashKey(k, h), value)
 	if !expires.IsZero() {
@@ -87,7 +87,7 @@ func (s *Store) Code(ctx context.Context, h store.Hash) (store.Code, error) {
 	return c.Code, err
 }
 
-// decoding makes a decoder of a record that needs to be told its own key.
+// decoding makes a decoder of a record from one that needs the key.
 func decoding[K, V any](k K, decode func(K, []byte) (V, error)) func([]byte) (V, error) {
 	return func(value []byte) (V, error) { return decode(k, value) }
 }
@@ -131,7 +131,7 @@ func (t *tx) addGrant(g *store.Grant, tokens *store.Tokens) error {
 	return t.addTokens(g.ID, tokens)
 }
 
-// openGrant adds a grant. One that has ended must have lost all its tokens before its id is given again.
+// openGrant adds a grant. The id of an ended grant is free only once all its tokens are removed.
 func (t *tx) openGrant(g *store.Grant) error {
 	t.set(grantKey(g.ID), encode(g, grantFields))
 	t.set(grantOfKey(g.User, g.ID), nil)
@@ -214,8 +214,8 @@ func (s *Store) RevokeGrant(ctx context.Context, id store.GrantID) error {
 	return s.update(ctx, func(t *tx) error { return t.revoke(id) })
 }
 
-// revoke ends a grant, which ends all its tokens, since none counts without its grant: they are left to Sweep, however
-// many there are. It is no error if there is no such grant.
+// revoke ends a grant, if it exists. Its tokens end with it, since none is valid without a grant; Sweep removes them,
+// however many.
 func (t *tx) revoke(id store.GrantID) error {
 	g, ok, err := read(t, grantKey(id), reading(store.Grant{ID: id}, grantFields))
 	if err != nil || !ok {
@@ -339,7 +339,7 @@ func (s *Store) Sweep(ctx context.Context, now time.Time) error {
 	}, (*tx).sweepEnded)
 }
 
-// sweepExpired removes records by their keys of expiryKey. A grant that has nothing left but spent refresh tokens ends.
+// sweepExpired removes records by their keys of expiryKey, and ends grants with none but spent refresh tokens left.
 func (t *tx) sweepExpired(keys [][]byte) error {
 	swept := make(map[store.GrantID][]store.Hash) // access tokens by grant
 	for _, key := range keys {
@@ -380,7 +380,7 @@ func (t *tx) sweepExpired(keys [][]byte) error {
 	return nil
 }
 
-// sweepEnded removes tokens of grants that have ended by their keys of tokenOfKey, and keys of endedKey.
+// sweepEnded removes tokens of ended grants (keys of tokenOfKey) and keys of endedKey.
 func (t *tx) sweepEnded(keys [][]byte) error {
 	for _, key := range keys {
 		t.delete(key)

@@ -45,7 +45,7 @@ func decodeSubscription(app liked.AppID, id liked.SubscriptionID, value []byte) 
 	return decode(value, liked.Subscription{ID: id, App: app}, subscriptionFields)
 }
 
-// progressFields leaves out the number of dead letters, which has a key of its own.
+// progressFields omits the number of dead letters, which has its own key.
 func progressFields(r *record, p *store.Progress) {
 	fixed(r, &p.Lost)
 	for i := range p.Offsets {
@@ -59,7 +59,7 @@ func decodeProgress(value []byte) (store.Progress, error) {
 	return decode(value, store.Progress{}, progressFields)
 }
 
-// letterFields has the event as the log has it, with its length before it.
+// letterFields stores the event as in the log, after its length.
 func letterFields(r *record, d *store.DeadLetter) {
 	r.time(&d.At)
 	number(r, &d.Attempts)
@@ -83,7 +83,7 @@ func decodeDeadLetter(webhook liked.WebhookID, seq liked.Seq, of liked.Subscript
 	return decode(value, d, letterFields)
 }
 
-// hooks holds subscriptions and dead letters against their numbers and their owners.
+// hooks checks webhooks, subscriptions and dead letters against their counts and indexes.
 func (c *checker) hooks() error {
 	apps, letters, viewers := map[string]uint64{}, map[string]uint64{}, map[string]uint64{}
 	var subscribed, subscribes, about, webhooks, webhooksOf int

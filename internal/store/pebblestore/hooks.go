@@ -32,7 +32,7 @@ func validSubscription(s *liked.Subscription) error {
 	return texts("subscription", s.ID, s.Tag)
 }
 
-// count reads a number that is there only while it is not zero.
+// count reads a number that is stored only if not zero.
 func count(r pebble.Reader, key []byte) (uint64, error) {
 	n, _, err := read(r, key, decodeID)
 	return n, err
@@ -58,7 +58,7 @@ func (s *Store) AddWebhook(ctx context.Context, w liked.Webhook, max int) error 
 		if err := t.free(webhookKey(w.ID), "webhook", w.ID); err != nil {
 			return err
 		}
-		own, err := webhooks(t, w.App) // which max bounds
+		own, err := webhooks(t, w.App) // bounded by max
 		if err != nil {
 			return err
 		}
@@ -122,7 +122,7 @@ func (s *Store) Webhooks(ctx context.Context, app liked.AppID) ([]liked.Webhook,
 	return view(ctx, s, func(r pebble.Reader) ([]liked.Webhook, error) { return webhooks(r, app) })
 }
 
-// webhooks lists those of the app, or all if that is zero.
+// webhooks lists the app's, or all if app is zero.
 func webhooks(r pebble.Reader, app liked.AppID) (list []liked.Webhook, err error) {
 	prefix, which := []byte{tagWebhook}, 0
 	if app != 0 {
@@ -167,7 +167,7 @@ func (s *Store) AddSubscription(ctx context.Context, sub liked.Subscription, max
 	})
 }
 
-// subscribe makes the row that keeps the app from subscribing to the same once more; Conflict if there is one.
+// subscribe makes the row that prevents a duplicate; Conflict if there is one.
 func (t *tx) subscribe(sub *liked.Subscription) error {
 	id, taken, err := read(t, subscribesKey(sub), decodeID)
 	if err != nil {
@@ -180,7 +180,7 @@ func (t *tx) subscribe(sub *liked.Subscription) error {
 	return nil
 }
 
-// countSubscription counts the subscription, which is added or ends, and keeps the rows that find it.
+// countSubscription updates counts and indexes when a subscription is added or deleted.
 func (t *tx) countSubscription(sub *liked.Subscription, on bool) error {
 	t.hooks, t.about = true, sub.User
 	keep := func(key []byte) {
@@ -318,7 +318,7 @@ func (s *Store) SubscriptionsAbout(ctx context.Context, users []liked.UserID) ([
 	})
 }
 
-// indexHooks raises a store of format 2 to format 3, in one step: it adds the rows that find webhooks and subscriptions.
+// indexHooks raises a store from format 2 to 3 in one batch: it indexes webhooks and subscriptions.
 func (s *Store) indexHooks() error {
 	b := s.db.NewBatch()
 	defer b.Close()
@@ -365,7 +365,7 @@ func (s *Store) Progress(ctx context.Context, id liked.WebhookID) (store.Progres
 }
 
 func (s *Store) Advance(ctx context.Context, to map[liked.WebhookID]liked.Positions) error {
-	to = maps.Clone(to) // it may change by the time at which it is used
+	to = maps.Clone(to) // the caller may change it before use
 	for ids := range slices.Chunk(slices.Sorted(maps.Keys(to)), stepRows) {
 		err := s.update(ctx, func(t *tx) error {
 			for _, id := range ids {

@@ -9,9 +9,9 @@ import (
 	"liked/internal/store"
 )
 
-// Every key is a tag and then fixed-width fields, big-endian, so that keys sort as their fields do; a field of
-// variable width comes last. Nothing outside this file knows the layout. A position in a list of likes is stored
-// inverted (all bits flipped), which makes a forward walk go from the newest like to the oldest.
+// A key is a tag, then fixed-width big-endian fields, so that keys sort as their fields do; a field of variable width
+// comes last. Only this file knows the layout. Lists of likes store inverted positions (^seq), so that a forward walk
+// begins with the newest like.
 //
 // The letters are part of the format on disk.
 const (
@@ -22,9 +22,9 @@ const (
 	tagPassword byte = 'w' // user -> encoded hash
 	tagPost     byte = 'p' // post -> record or tombstone
 	tagPostN    byte = 'P' // post -> counts
-	tagPostOf   byte = 'o' // author, post: the posts that are there
+	tagPostOf   byte = 'o' // author, post: existing posts
 
-	tagLike   byte = 'k' // user, post -> seq, and a mark if the log never had it: the truth about who likes what
+	tagLike   byte = 'k' // user, post -> seq, and a mark if never in the log: the truth about likes
 	tagLiked  byte = 'l' // user, ^seq -> post
 	tagLikers byte = 'r' // post, ^seq -> user
 	tagLog    byte = 'L' // partition (one byte), seq -> event
@@ -41,33 +41,33 @@ const (
 	tagGrant   byte = 'g' // grant id -> record
 	tagGrantOf byte = 'G' // user, grant id
 	tagTokenOf byte = 'T' // grant id, kind, hash: the tokens of a grant
-	tagEnded   byte = 'R' // grant id: it has ended, and Sweep has still to remove its tokens
-	tagExpiry  byte = 'x' // milliseconds, kind, hash: what Sweep looks at
-	tagByHash  byte = 'h' // kind, hash -> record of a token, a code or a session
+	tagEnded   byte = 'R' // grant id: ended, its tokens still to be removed by Sweep
+	tagExpiry  byte = 'x' // milliseconds, kind, hash: read by Sweep
+	tagByHash  byte = 'h' // kind, hash -> record of a token, code or session
 
 	tagWindow byte = 'W' // app, user, operation -> windows
-	tagNonce  byte = 'N' // second in which they are forgotten, hash of the first -> when it is forgotten, the others of its group
+	tagNonce  byte = 'N' // second of expiry, hash of the first -> its expiry, the rest of its group
 
 	tagWebhook     byte = 'H' // webhook -> record
-	tagProgress    byte = 'C' // webhook -> places in the log
+	tagProgress    byte = 'C' // webhook -> positions in the log
 	tagDead        byte = 'D' // webhook, seq, subscription -> record
-	tagDeadN       byte = 'd' // webhook -> number of dead letters, if there are any
+	tagDeadN       byte = 'd' // webhook -> number of dead letters, if any
 	tagSubscribed  byte = 'S' // app, subscription -> record
-	tagSubscribedN byte = 'v' // app -> number of subscriptions, if there are any
+	tagSubscribedN byte = 'v' // app -> number of subscriptions, if any
 	tagSubscribes  byte = 's' // app, user, direction, webhook -> subscription
 	tagAbout       byte = 'q' // user, app, subscription
 	tagMade        byte = 'Q' // app, viewer, subscription
-	tagMadeN       byte = 'V' // app, viewer -> number of subscriptions that the viewer made, if there are any
+	tagMadeN       byte = 'V' // app, viewer -> number of subscriptions made by the viewer, if any
 	tagWebhookOf   byte = 'A' // app, webhook
 )
 
 var (
-	formatKey  = []byte{tagMeta, 'f'} // -> format version, a byte; the first key that is written
+	formatKey  = []byte{tagMeta, 'f'} // -> format version, a byte; the first key written
 	horizonKey = []byte{tagMeta, 'h'} // -> seq below which the like log was pruned
 
-	importedKey = []byte{tagMeta, 'i'} // -> the highest seq of a like that was imported; there only if there was one
-	floorKey    = []byte{tagMeta, 'p'} // -> a seq that all new ones are above; there only if one was asked for
-	sealKeyKey  = []byte{tagMeta, 's'} // -> the name of the key that seals secrets; there once a server has opened the store
+	importedKey = []byte{tagMeta, 'i'} // -> highest seq of an imported like, if any
+	floorKey    = []byte{tagMeta, 'p'} // -> seq that all new ones are above, if asked for
+	sealKeyKey  = []byte{tagMeta, 's'} // -> name of the key that seals secrets, once a server has opened the store
 )
 
 // kind tells the records under tagByHash apart.
@@ -78,13 +78,13 @@ const (
 	kindAccess  kind = 'a'
 	kindOAuth1  kind = 'o'
 	kindRefresh kind = 'r'
-	kindSpent   kind = 's' // only in tagTokenOf: a refresh token that was spent
+	kindSpent   kind = 's' // only in tagTokenOf: a spent refresh token
 	kindCode    kind = 'c'
 	kindRequest kind = 'q'
 	kindSession kind = 'S'
 )
 
-// num appends a key of a tag and numbers. It may append to a buffer that the caller reuses.
+// num appends a key of a tag and numbers to dst, which may be a reused buffer.
 func num(dst []byte, tag byte, fields ...uint64) []byte {
 	dst = append(dst, tag)
 	for _, f := range fields {
@@ -93,7 +93,7 @@ func num(dst []byte, tag byte, fields ...uint64) []byte {
 	return dst
 }
 
-// field reads number i of a key that num made.
+// field reads number i of a key made by num.
 func field(key []byte, i int) uint64 { return binary.BigEndian.Uint64(key[1+8*i:]) }
 
 func userKey(id liked.UserID) []byte     { return num(nil, tagUser, uint64(id)) }
@@ -135,8 +135,8 @@ func splitLogKey(key []byte) (partition int, seq liked.Seq) {
 	return int(key[1]), liked.Seq(binary.BigEndian.Uint64(key[2:]))
 }
 
-// partitionOf is the partition of the like log that a user's changes are in. Identifiers made slowly differ only in
-// their upper bits, so that all bits are mixed (the finalizer of SplitMix64) before the remainder is taken.
+// partitionOf is the like log's partition for a user. Identifiers made slowly differ only in their upper bits, so all
+// bits are mixed (the finalizer of SplitMix64) before the remainder is taken.
 func partitionOf(user liked.UserID) int { return int(mix(uint64(user)) % liked.Partitions) }
 
 func mix(x uint64) uint64 {
@@ -159,7 +159,7 @@ func tokenOfKey(id store.GrantID, k kind, h store.Hash) []byte {
 	return append(append(tokensOf(id), byte(k)), h[:]...)
 }
 
-// tokensOf is what the keys of all tokens of a grant begin with.
+// tokensOf is the prefix of the keys of a grant's tokens.
 func tokensOf(id store.GrantID) []byte { return append([]byte{tagTokenOf}, id[:]...) }
 
 func splitTokenOfKey(key []byte) (id store.GrantID, k kind, h store.Hash) {
@@ -189,7 +189,7 @@ func appendNonceKey(key []byte, n keptNonce) []byte {
 	return append(num(key, tagNonce, uint64(max(n.until/1e6, 0))), n.hash[:]...)
 }
 
-// noncesFrom returns where the nonces begin that are forgotten in the second of t or later.
+// noncesFrom is the first key of nonces that expire in the second of t or later.
 func noncesFrom(t time.Time) []byte { return num(nil, tagNonce, uint64(max(t.Unix(), 0))) }
 
 func splitNonceKey(key []byte) (h store.Hash) {
@@ -223,7 +223,7 @@ func subscribesKey(s *liked.Subscription) []byte {
 	return num(nil, tagSubscribes, uint64(s.App), uint64(s.User), uint64(s.Direction), uint64(s.Webhook))
 }
 
-// after returns the first key that does not begin with prefix.
+// after returns the first key after all that begin with prefix.
 func after(prefix []byte) []byte {
 	end := append([]byte(nil), prefix...)
 	for i := len(end) - 1; i >= 0; i-- {

@@ -7,7 +7,7 @@ import (
 	"liked"
 )
 
-// Hold gives what is asked for: the directory is locked, so that there is no other server.
+// Hold grants all leases: the directory is locked, so there is no other server.
 func (s *Store) Hold(ctx context.Context, names []string, ttl time.Duration) ([]bool, error) {
 	if ttl <= 0 {
 		return nil, liked.Errorf(liked.Invalid, "a lease of %v", ttl)

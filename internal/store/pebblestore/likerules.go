@@ -12,15 +12,15 @@ type likeTarget struct {
 	err    error        // NotFound or Forbidden; nil: allowed
 }
 
-// userHead is what a like must know of a user. There is one only for users who exist.
+// userHead is what the like rules read of a user who exists.
 type userHead struct {
 	state     liked.AccountState
 	protected bool
-	blocks    bool // at least one other
+	blocks    bool // at least one other user
 }
 
-// applyLikeRules decides from what is known in memory, and from the database where that does not reach. What it returns
-// holds for one state of the store if Store.epoch was the same even number before and after.
+// applyLikeRules reads the caches, or else the database. The result holds for one state of the store if Store.epoch was
+// the same even number before and after.
 func (s *Store) applyLikeRules(user liked.UserID, post liked.PostID) (v likeTarget, err error) {
 	if _, ok, err := s.userHead(user); err != nil || !ok {
 		v.err = noSuch("user", user)
@@ -46,14 +46,13 @@ func (s *Store) applyLikeRules(user liked.UserID, post liked.PostID) (v likeTarg
 			}
 		}
 	}
-	if v.err == nil || liked.KindOf(v.err) == liked.Forbidden { // which the original may be gone for
+	if v.err == nil || liked.KindOf(v.err) == liked.Forbidden { // NotFound for the original's author takes precedence
 		err = s.applyAuthorRules(&v, user, v.author)
 	}
 	return v, err
 }
 
-// applyAuthorRules refuses if the user may not see the author's posts. That they are gone or hidden comes before any refusal
-// that there is.
+// applyAuthorRules sets v.err if the user may not see the author's posts. NotFound replaces an earlier Forbidden.
 func (s *Store) applyAuthorRules(v *likeTarget, user, author liked.UserID) error {
 	seen := authorHidden
 	a, ok, err := s.userHead(author)
@@ -97,7 +96,7 @@ func (s *Store) postHead(id liked.PostID) (h postHead, ok bool, err error) {
 	return h, ok, err
 }
 
-// headsKept is how many heads of users, and as many of posts, are remembered. The committer drops what it changes while
+// headsKept is how many heads of users, and of posts, are cached. The committer drops those it changes while
 // Store.epoch is odd.
 const headsKept = 1 << 18
 
@@ -105,5 +104,5 @@ func newHeads[K ~int64, V any]() *cache.Cache[K, V] {
 	return cache.New[K, V](headsKept, func(k K) uint64 { return mix(uint64(k)) })
 }
 
-// steady reports whether what was read since epoch was loaded shows one moment, and still holds.
+// steady reports whether reads since epoch was loaded show one state that still holds.
 func (s *Store) steady(epoch uint64) bool { return epoch&1 == 0 && s.epoch.Load() == epoch }

@@ -11,8 +11,8 @@ import (
 	"liked/internal/store"
 )
 
-// SetLike looks at everything before it queues, so that the committer has little left to do. A call that changes
-// nothing ends here if its look-ups are known to show one state of the store.
+// SetLike does its look-ups before it queues, to spare the committer. A call that changes nothing does not queue if its
+// look-ups are known to show one state of the store.
 func (s *Store) SetLike(ctx context.Context, user liked.UserID, post liked.PostID, on bool, at time.Time) (bool, error) {
 	if err := s.enter(ctx); err != nil {
 		return false, err
@@ -71,7 +71,7 @@ func (s *Store) SetLike(ctx context.Context, user liked.UserID, post liked.PostI
 	return changed, err
 }
 
-// original resolves a post that may be gone. Without a post there is no target.
+// original resolves a post that may be deleted. Without a post, target is 0.
 func (s *Store) original(post liked.PostID) (v likeTarget, err error) {
 	h, ok, err := s.postHead(post)
 	if err != nil || !ok {
@@ -98,8 +98,7 @@ func (s *Store) likeSeq(user liked.UserID, post liked.PostID) (liked.Seq, error)
 	return like.seq, err
 }
 
-// Of a page, at most this many rows are looked at for each item asked for: a list may be full of what the viewer may
-// not see.
+// rowsPerItem bounds the rows read per item of a page: a viewer may not see most of a list.
 const rowsPerItem = 8
 
 func (s *Store) LikedPosts(ctx context.Context, viewer, user liked.UserID, from store.Cursor, max int) (store.Page[liked.Post], error) {
@@ -127,7 +126,7 @@ func (s *Store) LikingUsers(ctx context.Context, viewer liked.UserID, post liked
 	})
 }
 
-// walk goes over one list of likes until there are max items. What the viewer may not see, by what look says, is none.
+// walk reads one list of likes until it has max items. It leaves out those that look returns with an error.
 func walk[ID ~int64, T any](r pebble.Reader, tag byte, owner uint64, from store.Cursor, max int,
 	look func([]ID) ([]shown[T], error)) (page store.Page[T], err error) {
 	if max < 1 {
@@ -135,7 +134,7 @@ func walk[ID ~int64, T any](r pebble.Reader, tag byte, owner uint64, from store.
 	}
 	prefix := num(nil, tag, owner)
 	o := pebble.IterOptions{LowerBound: prefix, UpperBound: after(prefix)}
-	switch border := num(nil, tag, owner, ^uint64(from.Seq)+1); { // the newest key below from.Seq
+	switch border := num(nil, tag, owner, ^uint64(from.Seq)+1); { // newest key below from.Seq
 	case from == store.Cursor{}:
 	case from.Newer && from.Seq > 0:
 		o.UpperBound = border
@@ -198,7 +197,7 @@ func walk[ID ~int64, T any](r pebble.Reader, tag byte, owner uint64, from store.
 	return page, nil
 }
 
-// unlessUnseen returns nil for an error that says that the viewer may not see something.
+// unlessUnseen returns nil for an error of unseen.
 func unlessUnseen(err error) error {
 	if kind := liked.KindOf(err); kind == liked.NotFound || kind == liked.Forbidden {
 		return nil
@@ -267,7 +266,7 @@ func (s *Store) LogEnds(ctx context.Context) (ends liked.Positions, err error) {
 	return ends, nil
 }
 
-// readLog returns entries after from, up to and including to.
+// readLog returns at most max entries from after from up to and including to.
 func (s *Store) readLog(partition int, from, to liked.Seq, max int) (events []liked.LikeEvent, err error) {
 	err = scanRange(s.db, logKey(nil, partition, from+1), after(logKey(nil, partition, to)), func(key, value []byte) (bool, error) {
 		_, seq := splitLogKey(key)

@@ -18,25 +18,25 @@ import (
 	"liked/internal/store"
 )
 
-// limits counts in memory, where all windows and nonces are that the database holds. What changes waits for the next
-// group that is written, whatever it is for, and half a second for a group of its own.
+// limits counts in memory, which has all windows and nonces of the database. Changes are written with the next group,
+// whatever it is for, or after half a second in a group of their own.
 type limits struct {
 	s      *Store
-	loaded atomic.Bool // what was kept is in memory
+	loaded atomic.Bool // the database has been read
 	load   sync.Mutex
 	seed   maphash.Seed
 	newest atomic.Int64 // newest time of a request, in Unix seconds
-	pruned int64        // what newest was when prune ran last
+	pruned int64        // newest at the last prune
 	shards [64]limitShard
 	used   nonces
-	due    atomic.Bool // something has waited long enough
+	due    atomic.Bool // changes have waited for limitsWait
 
 	mu      sync.Mutex
 	changed []*counter // to be written
 	nonces  []keptNonce
 	timer   *time.Timer
 
-	// The committer's, to be used again.
+	// Reused by the committer only.
 	spareChanged []*counter
 	spareNonces  []keptNonce
 	key, value   []byte
@@ -48,7 +48,7 @@ type limitShard struct {
 	_        [48]byte // keeps neighbours' locks off one cache line
 }
 
-// counter is the windows under one key. Its shard's lock guards it.
+// counter has the windows of one key, guarded by its shard's lock.
 type counter struct {
 	shard   *limitShard
 	id      windowsID
@@ -56,7 +56,6 @@ type counter struct {
 	waits   bool // it is in changed
 }
 
-// windowsID is what windows are kept under.
 type windowsID struct {
 	app       liked.AppID
 	user      liked.UserID // zero: the app as a whole
@@ -79,15 +78,15 @@ func (l *limits) shard(id windowsID) int {
 	return int(maphash.Comparable(l.seed, id) % uint64(len(l.shards)))
 }
 
-// caller is where a call counts: the windows of the user of an app, and of the app as a whole.
+// caller is where a call counts: in the windows of the app's user, and of the app as a whole.
 type caller [2]struct {
 	used    bool
 	id      windowsID
 	shard   int
-	counter *counter // nil if there is none
+	counter *counter // nil: none yet
 }
 
-// lock finds what the rules count in, and locks it.
+// lock locks the shards that the rules count in, lowest first, and finds the counters.
 func (l *limits) lock(operation string, app liked.AppID, user liked.UserID, rules []liked.RateRule) (c caller) {
 	for _, r := range rules {
 		at := &c[bit(r.App, 1)]
@@ -133,7 +132,7 @@ func (c *caller) windows(i int) *limit.Windows {
 	return &c[i].counter.windows
 }
 
-// keep lets what has changed wait to be written.
+// keep queues changed counters for writing.
 func (c *caller) keep(l *limits) {
 	for i := range c {
 		n := c[i].counter
@@ -173,7 +172,6 @@ func (s *Store) Take(ctx context.Context, now time.Time, operation string, app l
 	return states, ok, nil
 }
 
-// add returns the counter under the id, which it makes if there is none.
 func (sh *limitShard) add(id windowsID) *counter {
 	c := sh.counters[id]
 	if c == nil {
@@ -214,7 +212,7 @@ func (s *Store) UseNonce(ctx context.Context, now time.Time, nonce store.Hash, u
 	return fresh, err
 }
 
-// arm starts the timer when the first begins to wait. l.mu is held.
+// arm starts the timer if nothing waits yet. l.mu must be held.
 func (l *limits) arm() {
 	if !l.waits() {
 		l.timer.Reset(limitsWait)
@@ -229,7 +227,7 @@ func (l *limits) waiting() bool {
 	return l.waits()
 }
 
-// ready refuses as the store does, and reads what was kept before the first call.
+// ready refuses calls as the store does, and loads the database's windows and nonces on the first one.
 func (l *limits) ready(ctx context.Context) error {
 	if l.loaded.Load() {
 		return l.s.refuses()
@@ -269,8 +267,7 @@ func (l *limits) ready(ctx context.Context) error {
 	return err
 }
 
-// drain moves what waits into a batch, in the order of the keys, which a memtable takes faster. It is the
-// committer's.
+// drain moves what waits into a batch, in key order, which a memtable inserts faster. For the committer only.
 func (l *limits) drain(b *pebble.Batch) {
 	l.mu.Lock()
 	if !l.waits() {
@@ -293,7 +290,7 @@ func (l *limits) drain(b *pebble.Batch) {
 		must(b.Set(l.key, l.value, nil))
 	}
 	slices.SortFunc(nonces, func(a, b keptNonce) int { return cmp.Compare(a.until, b.until) })
-	for rest := nonces; len(rest) > 0; { // one row for all that are forgotten in one second
+	for rest := nonces; len(rest) > 0; { // one row for all that expire in one second
 		l.key = appendNonceKey(l.key[:0], rest[0])
 		l.value = binary.AppendVarint(l.value[:0], rest[0].until)
 		second := rest[0].until / 1e6

@@ -12,22 +12,22 @@ const (
 	nonceShards = 64
 )
 
-// nonces remembers what was used once. What can go at the same time is kept together, so that whole minutes go at once.
-// When there is no room the answer is to refuse, not to forget: what has been used must not be used again.
+// nonces remembers used nonces by the minute of their expiry, so that whole minutes are dropped at once. When full it
+// refuses and does not forget: a nonce must not be used again.
 type nonces struct {
 	max    int // in one shard
 	shards [nonceShards]struct {
 		mu      sync.Mutex
 		count   int
-		minutes map[int64]map[nonceKey]struct{} // by the minute in which they can go
+		minutes map[int64]map[nonceKey]struct{} // by minute of expiry
 		_       [32]byte                        // keeps neighbours' locks off one cache line
 	}
 }
 
-// nonceKey is the first half of a SHA-256: two requests that share it cannot be found.
+// nonceKey is the first half of a SHA-256: collisions are infeasible to find.
 type nonceKey [16]byte
 
-// keptNonce is a nonce and when it can go, in microseconds.
+// keptNonce is a nonce and its expiry in microseconds.
 type keptNonce struct {
 	hash  store.Hash
 	until int64
@@ -35,8 +35,8 @@ type keptNonce struct {
 
 func (n *nonces) init(limit int) { n.max = limit / nonceShards }
 
-// add remembers the nonce until the time given unless it is remembered already. Of concurrent calls with one nonce, one is
-// told that it is fresh. Times are in seconds since 1970.
+// add remembers the nonce until the given time unless it is already remembered. Of concurrent calls with one nonce, one
+// gets fresh. Times are Unix seconds.
 func (n *nonces) add(h store.Hash, until, now int64) (fresh bool, err error) {
 	s := &n.shards[h[31]%nonceShards]
 	key := nonceKey(h[:16])
@@ -71,7 +71,7 @@ func (n *nonces) add(h store.Hash, until, now int64) (fresh bool, err error) {
 	return true, nil
 }
 
-// decodeNonces reads a row of nonces, of which the key names the first.
+// decodeNonces reads a row of nonces, whose key has the first hash.
 func decodeNonces(key, value []byte) (nonces []keptNonce, err error) {
 	r := reader{b: value}
 	nonces = append(nonces, keptNonce{hash: splitNonceKey(key), until: r.int()})

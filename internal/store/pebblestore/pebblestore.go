@@ -1,10 +1,10 @@
-// Package pebblestore keeps everything in a directory of this machine, or in memory, on cockroachdb/pebble. It is the
-// engine of a server that is one process.
+// Package pebblestore keeps everything in a local directory, or in memory, on cockroachdb/pebble, for a server of one
+// process. Begin with Open.
 //
-// One goroutine, the committer, owns all writes (see committer.go). Calls queue there in groups: a group is one sync of
-// a batch of likes or of a batch for each other operation, and while it is being synced the next one is built. So a write
-// knows the exact state it changes without a lock on anything, and a hot post costs no more than a cold one. Reads never
-// queue; what they return is on disk before they return it.
+// One goroutine, the committer, makes all writes (committer.go). Calls queue for it and are synced in groups: a batch
+// of likes, or a batch for each other operation. While one group is synced the next is built. So a write knows the
+// exact state it changes without locks, and a hot post costs no more than a cold one. Reads never queue; what they
+// return is on disk before they return it.
 package pebblestore
 
 import (
@@ -30,36 +30,36 @@ import (
 	"liked/internal/store"
 )
 
-// format is the version of keys.go and records.go taken together. A store of the format before it is raised when it is
-// opened (indexHooks); the release that wrote it refuses the store from then on, since what it would write has no index.
+// format is the version of keys.go and records.go. Open raises a store of the previous format (indexHooks); older
+// releases then refuse it, since their writes would lack the index.
 const format = 3
 
-// pebbleFormat is the version of pebble's own files that a store is raised to when it is opened, and no further. It
-// stands still when the library is updated, so that the release before an update can open the store again. Raise it in a
-// release of its own, after one whose library already reads the new version: a store that was raised never goes back.
+// pebbleFormat is the version of pebble's files that Open raises a store to, for good. It does not follow the library,
+// so that after an update the previous release can still open the store. Raise it in a release of its own, after one
+// whose library reads the new version.
 const pebbleFormat = pebble.FormatValueSeparation
 
 // Options says where the store is and how much memory it may take.
 type Options struct {
-	Dir          string        // on-disk directory; with FS nil and Dir "" the store is in memory
+	Dir          string        // on disk; with FS nil and Dir "" the store is in memory
 	FS           vfs.FS        // for tests; nil is the real file system
-	LogKeep      time.Duration // how long entries of the like log are kept; 0 means 24 h
-	CacheBytes   int64         // of blocks read from disk; 0 means 448 MiB, or 64 MiB in memory
-	FilterBytes  int           // of memory that tell new likes, at most, a third of one for each like that is there; 0 means 64 MiB
-	MaxOpenFiles int           // files of tables kept open, about; 0 means 4096
+	LogKeep      time.Duration // how long like log entries are kept; 0 means 24 h
+	CacheBytes   int64         // of cached blocks; 0 means 448 MiB, or 64 MiB in memory
+	FilterBytes  int           // at most, for the filter of likes, which needs a third of a byte for each; 0 means 64 MiB
+	MaxOpenFiles int           // open table files, about; 0 means 4096
 	Logger       *slog.Logger  // nil: nothing is logged
 
-	// After makes all likes from now on be later than this time in the like log and the lists, as if one had been set
-	// then. It is for a store that was restored, whose readers may know what it has lost.
+	// After makes all new likes later than this time in the like log and the lists, as if one had been set then: for a
+	// restored store, whose readers may know what it has lost.
 	After time.Time
 
-	// DiskTimeout is how long a call waits for the disk before it is refused, give or take a twentieth; 0 means 20 s, which
-	// leaves time to say so within the 35 s that a connection has for an answer.
+	// DiskTimeout is how long a call waits for the disk before it is refused, to within a twentieth; 0 means 20 s,
+	// which leaves time to answer within a connection's 35 s.
 	DiskTimeout time.Duration
 
 	memTable   uint64         // bytes; for tests
 	pruneEvery time.Duration  // for tests; 0 means a minute
-	onStep     func(rows int) // for tests: told by the committer how many rows an operation has read and written
+	onStep     func(rows int) // for tests: called by the committer with an operation's rows, read and written
 }
 
 // Store is a store.Store.
@@ -73,14 +73,14 @@ type Store struct {
 	onStep   func(rows int)
 	inMemory bool
 
-	// Calls under way, and from Close on math.MinInt64 more.
+	// Calls under way; Close adds math.MinInt64.
 	calls     atomic.Int64
-	idle      chan struct{} // told when the last call has ended after Close
-	closing   chan struct{} // closed first of all by Close: waiting readers of the log leave
+	idle      chan struct{} // gets a token when the last call has ended after Close
+	closing   chan struct{} // closed first by Close: waiting readers of the log return
 	closeOnce sync.Once
 	closeErr  error
 
-	// The first failure of a write. From then on every call is refused: what is in memory may not be on disk.
+	// The first write failure; all later calls are refused: what is in memory may not be on disk.
 	failure  atomic.Pointer[liked.Error]
 	failOnce sync.Once
 	failed   chan struct{} // closed once failure is set
@@ -92,15 +92,16 @@ type Store struct {
 	stopped   chan struct{} // closed when committer and syncer have ended
 	committer committer     // used by the committer's goroutine alone
 
-	// Batches are numbered from 1. Its number is stored in applied before anything of a batch can be read, in visible when
-	// all of it can be, and in synced when it is on disk; so synced <= visible <= applied.
+	// Batches are numbered from 1. A batch's number is stored in applied before anything of it can be read, in visible
+	// when all can, and in synced when it is on disk; so synced <= visible <= applied.
 	applied, visible, synced atomic.Uint64
 	syncedSeq                atomic.Uint64 // newest entry of the like log that is on disk
 	onSync                   signal
 	onLog                    [liked.Partitions]signal
 
-	// epoch is odd while an operation is applied that may change who sees whose posts, and another even number afterwards.
-	// Look-ups made while it stays the same even number show one state. epochGroup is the last such operation's group.
+	// epoch is odd while an operation is applied that may change who sees whose posts, and another even number
+	// afterwards: look-ups during which it is the same even number show one state. epochGroup is the last such
+	// operation's batch.
 	epoch, epochGroup atomic.Uint64 // of visibility
 	users             *cache.Cache[liked.UserID, userHead]
 	posts             *cache.Cache[liked.PostID, postHead]
@@ -119,7 +120,7 @@ var _ interface {
 	store.Backup
 } = (*Store)(nil)
 
-// Open opens the store, and makes it if there is none.
+// Open opens the store, and creates it if there is none.
 func Open(o Options) (*Store, error) {
 	o.LogKeep = cmp.Or(o.LogKeep, 24*time.Hour)
 	o.MaxOpenFiles = cmp.Or(o.MaxOpenFiles, 4096)
@@ -142,7 +143,7 @@ func Open(o Options) (*Store, error) {
 		queue:    queue{wake: make(chan struct{}, 1)},
 		totals:   totals{counting: make(chan struct{}, 1)},
 	}
-	memTable := uint64(16 << 20) // larger ones no longer fit the processor's caches, and cost more than they save
+	memTable := uint64(16 << 20) // larger ones exceed the processor's caches
 	switch {
 	case s.inMemory:
 		o.FS, o.Dir = vfs.NewMem(), "memory"
@@ -153,15 +154,15 @@ func Open(o Options) (*Store, error) {
 	}
 	o.CacheBytes = cmp.Or(o.CacheBytes, 448<<20)
 	o.memTable = cmp.Or(o.memTable, memTable)
-	o.Dir = o.FS.PathJoin(o.Dir) // as pebble will name what is in it
+	o.Dir = o.FS.PathJoin(o.Dir) // as pebble names its files
 	s.fs, s.dir = o.FS, o.Dir
 	failStop := &failStopFS{FS: o.FS, dir: o.Dir, fail: s.fail}
-	if !s.inMemory { // where no new log says that a memtable is full
+	if !s.inMemory { // in memory no new log shows that a memtable is full
 		failStop.throttle = &s.throttle
 	}
 	err := s.apart(func() error {
 		opts := s.pebbleOptions(&o, failStop)
-		defer opts.Cache.Unref() // the database has it, or nothing needs it
+		defer opts.Cache.Unref() // the database keeps its own reference
 		return s.open(&o, opts)
 	})
 	if err != nil {
@@ -178,8 +179,8 @@ func Open(o Options) (*Store, error) {
 	return s, nil
 }
 
-// apart has pebble do something on a goroutine of its own: pebble reports some failures by calling Fatalf, which ends the
-// goroutine, panics after others, and waits for ever for a disk that has failed. f may still run after an error.
+// apart calls pebble on another goroutine: after some failures pebble calls Fatalf, which ends the goroutine, after
+// others it panics, and it waits for ever for a failed disk. f may still run after an error.
 func (s *Store) apart(f func() error) error {
 	done := make(chan error, 1)
 	go func() {
@@ -216,21 +217,21 @@ func (s *Store) pebbleOptions(o *Options, fs vfs.FS) *pebble.Options {
 		DisableWAL:                  s.inMemory,
 		EventListener:               s.events(),
 	}
-	// Pebble takes the memory of memtables out of the cache. During a long import there are three.
+	// Pebble takes the memory of memtables from the cache; a long import has three.
 	s.cache = pebble.NewCache(o.CacheBytes + 3*int64(opts.MemTableSize))
 	opts.Cache = s.cache
 	for i := range opts.Levels {
 		opts.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
 	}
-	opts.Levels[len(opts.Levels)-1].FilterPolicy = pebble.NoFilterPolicy // pebble asks none of the last level
+	opts.Levels[len(opts.Levels)-1].FilterPolicy = pebble.NoFilterPolicy // pebble does not use the last level's
 	return opts
 }
 
-// backgroundErrors is how often in a row a flush or a compaction may fail before the store fails.
+// backgroundErrors is how many times in a row a flush or a compaction may fail before the store fails.
 const backgroundErrors = 16
 
-// events logs what goes wrong. Pebble repeats a flush or a compaction that failed at once and for ever; if none has
-// succeeded in a while, the store fails, and the goroutine ends instead of trying again.
+// events logs errors. Pebble retries a failed flush or compaction at once and for ever; after backgroundErrors in a row
+// the store fails, and the goroutine ends.
 func (s *Store) events() *pebble.EventListener {
 	var failed atomic.Int64
 	ended := func(err error) {
@@ -247,7 +248,7 @@ func (s *Store) events() *pebble.EventListener {
 				runtime.Goexit()
 			}
 		},
-		DataCorruption: func(i pebble.DataCorruptionInfo) { // who reads it gets an error; pebble would end the process
+		DataCorruption: func(i pebble.DataCorruptionInfo) { // readers get an error; pebble's default ends the process
 			s.log.Error("store: "+isDamaged, "file", i.Path, "err", i.Details)
 		},
 		FlushBegin:      func(pebble.FlushInfo) { s.throttle.begin() },
@@ -259,7 +260,7 @@ func (s *Store) events() *pebble.EventListener {
 	}
 }
 
-// open opens the database and reads what the store needs to go on.
+// open opens the database and loads the store's state.
 func (s *Store) open(o *Options, opts *pebble.Options) (err error) {
 	dir := o.Dir
 	if err := checkLogs(s.fs, dir); err != nil {
@@ -283,7 +284,7 @@ func (s *Store) open(o *Options, opts *pebble.Options) (err error) {
 	return &liked.Error{Kind: liked.Unavailable, Msg: msg, Err: err}
 }
 
-// load checks the format, writes it into a new store, and finds where the last process stopped.
+// load checks the format, or writes it into a new store, and finds where the last process stopped.
 func (s *Store) load(o *Options) error {
 	dir := o.Dir
 	version, ok, err := read(s.db, formatKey, clone)
@@ -321,7 +322,7 @@ func (s *Store) load(o *Options) error {
 	if err != nil {
 		return err
 	}
-	// The newest entry of the log is never pruned, so that its position needs no key of its own.
+	// The newest log entry is never pruned, so its position needs no key of its own.
 	last := liked.Seq(max(horizon, imported))
 	for p := range liked.Partitions {
 		seq, err := s.lastInLog(p, math.MaxUint64)
@@ -330,7 +331,7 @@ func (s *Store) load(o *Options) error {
 		}
 		last = max(last, seq)
 	}
-	// What a backup left that was cut short keeps tables from being removed.
+	// The rest of an interrupted backup keeps tables from being removed.
 	if err := s.fs.RemoveAll(s.fs.PathJoin(dir, copyDir)); err != nil {
 		return unavailable(err)
 	}
@@ -346,8 +347,7 @@ func (s *Store) load(o *Options) error {
 	return nil
 }
 
-// raise returns the position that the next like must be above: last, or one that was asked for, now or when the store
-// was opened before.
+// raise returns the position that the next like must be above: last, or the highest of Options.After so far.
 func (s *Store) raise(last liked.Seq, after time.Time) (liked.Seq, error) {
 	floor, err := count(s.db, floorKey)
 	if err != nil {
@@ -362,7 +362,7 @@ func (s *Store) raise(last liked.Seq, after time.Time) (liked.Seq, error) {
 	return max(last, liked.Seq(floor)), nil
 }
 
-// lastInLog returns the position of the partition's newest entry up to and including to, zero if there is none.
+// lastInLog returns the partition's newest position up to and including to, 0 if there is none.
 func (s *Store) lastInLog(partition int, to liked.Seq) (seq liked.Seq, err error) {
 	err = scanBack(s.db, logKey(nil, partition, 0), after(logKey(nil, partition, to)), func(key []byte) (bool, error) {
 		_, seq = splitLogKey(key)
@@ -371,7 +371,7 @@ func (s *Store) lastInLog(partition int, to liked.Seq) (seq liked.Seq, err error
 	return seq, err
 }
 
-// writeOptions are those of a write that must be on disk when it returns.
+// writeOptions are for writes that must be on disk when they return.
 func (s *Store) writeOptions() *pebble.WriteOptions {
 	if s.inMemory {
 		return pebble.NoSync
@@ -379,8 +379,8 @@ func (s *Store) writeOptions() *pebble.WriteOptions {
 	return pebble.Sync
 }
 
-// Close implements store.Store. After a failed write it abandons what pebble holds: pebble cannot let go of it, and the
-// directory stays locked until the process ends.
+// Close implements store.Store. After a failed write pebble cannot be closed and is abandoned: the directory stays
+// locked until the process ends.
 func (s *Store) Close() error {
 	s.closeOnce.Do(func() {
 		close(s.closing)
@@ -399,7 +399,7 @@ func (s *Store) Close() error {
 	return s.closeErr
 }
 
-// closeDB closes the database, or returns the failure of the store: pebble cannot let go of a disk that has failed.
+// closeDB closes the database, or returns the failure of the store.
 func (s *Store) closeDB() error {
 	s.throttle.full()
 	err := s.apart(s.db.Close)
@@ -424,7 +424,7 @@ func (s *Store) enter(ctx context.Context) error {
 	return err
 }
 
-// refuses says why the store takes no calls, nil if it does.
+// refuses returns why the store takes no calls, nil if it does.
 func (s *Store) refuses() error {
 	if s.calls.Load() < 0 {
 		return errClosed
@@ -447,7 +447,7 @@ func (s *Store) leave() {
 	}
 }
 
-// fail refuses every call from now on, including those that wait.
+// fail refuses all calls from now on, and those that wait.
 func (s *Store) fail(err error) {
 	s.failOnce.Do(func() {
 		failure := &liked.Error{Kind: liked.Unavailable, Msg: "the disk refused a write; restart the server once it is well", Err: err}
@@ -460,8 +460,8 @@ func (s *Store) fail(err error) {
 	})
 }
 
-// BlockReads returns how many blocks of the database were found in memory and how many had to be read from the disk since
-// the store was opened. ok is false if the store is closed, or its disk fails or does not answer.
+// BlockReads returns how many database blocks were found in memory and read from disk since Open. ok is false if the
+// store is closed, or its disk fails or does not answer.
 func (s *Store) BlockReads() (cached, disk int64, ok bool) {
 	if s.enter(context.Background()) != nil {
 		return 0, 0, false

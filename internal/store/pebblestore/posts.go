@@ -18,7 +18,7 @@ func (s *Store) AddPost(ctx context.Context, p liked.Post) error {
 	return s.update(ctx, func(t *tx) error { return t.addPost(p) })
 }
 
-// Of a new post, this many of the author's newest are compared with it, if they are not older than sameFor.
+// A new post is compared with this many of the author's newest that are not older than sameFor.
 const (
 	comparedPosts = 20
 	sameFor       = 24 * time.Hour
@@ -68,7 +68,7 @@ func (s *Store) Publish(ctx context.Context, p liked.Post) error {
 	})
 }
 
-// newestPosts calls f with the author's posts, the highest id first, until it returns false or an error.
+// newestPosts calls f with the author's posts, highest id first, until it returns false or an error.
 func newestPosts(r pebble.Reader, author liked.UserID, f func(liked.PostID) (bool, error)) error {
 	prefix := num(nil, tagPostOf, uint64(author))
 	return scanBack(r, prefix, after(prefix), func(key []byte) (bool, error) { return f(liked.PostID(field(key, 1))) })
@@ -110,7 +110,7 @@ func (s *Store) NewestPosts(ctx context.Context, viewer liked.UserID, users []li
 	})
 }
 
-// addPost adds a post that was made valid by validPost.
+// addPost adds a valid post (validPost).
 func (t *tx) addPost(p liked.Post) error {
 	if err := t.free(postKey(p.ID), "post", p.ID); err != nil {
 		return err
@@ -121,9 +121,8 @@ func (t *tx) addPost(p liked.Post) error {
 	return t.putPost(&p)
 }
 
-// resolve checks that the author of a new post and the posts that it refers to are there, or were once if that is
-// enough, makes a repost of a repost one of the original, and finds what a reply is part of. What a reply was part of is
-// taken from the post itself if that was once.
+// resolve checks that the author and the posts referred to exist (with once, also deleted ones), makes a repost of a
+// repost one of the original, and sets a reply's conversation. With once it keeps a conversation that the post has.
 func (t *tx) resolve(p *liked.Post, once bool) error {
 	if err := t.need(userKey(p.Author), "user", p.Author); err != nil {
 		return err
@@ -150,7 +149,7 @@ func (t *tx) resolve(p *liked.Post, once bool) error {
 		}
 		if ref == &p.InReplyTo && (p.Conversation == 0 || p.InReplyToUser == 0) {
 			p.InReplyToUser, p.Conversation = h.author, *ref
-			if h.deleted { // and with it what it was part of
+			if h.deleted { // its conversation is lost
 				continue
 			}
 			answered, _, err := read(t, postKey(*ref), reading(liked.Post{ID: *ref}, postFields))
@@ -165,7 +164,7 @@ func (t *tx) resolve(p *liked.Post, once bool) error {
 	return nil
 }
 
-// putPost writes a post that resolve has seen, with all that follows from it.
+// putPost writes a resolved post, its index row and counts.
 func (t *tx) putPost(p *liked.Post) error {
 	if err := t.countPost(p, 1); err != nil {
 		return err
@@ -175,7 +174,7 @@ func (t *tx) putPost(p *liked.Post) error {
 	return nil
 }
 
-// countPost adds delta to what the post counts for.
+// countPost adds delta to all counts that the post is part of.
 func (t *tx) countPost(p *liked.Post, delta int64) error {
 	t.c.totals.Posts += delta
 	err := t.add(tagUserN, uint64(p.Author), userPosts, delta)
@@ -205,8 +204,8 @@ func (s *Store) Posts(ctx context.Context, viewer liked.UserID, ids []liked.Post
 	})
 }
 
-// DeletePost leaves a tombstone, so that the id is never used again, and the likes: they can be taken back, but no
-// list shows them.
+// DeletePost leaves a tombstone, so that the id is never used again, and the likes: they can be taken back, but no list
+// shows them.
 func (s *Store) DeletePost(ctx context.Context, by liked.UserID, id liked.PostID) error {
 	return s.update(ctx, func(t *tx) error {
 		p, ok, err := read(t, postKey(id), decoding(id, decodePostRecord))

@@ -10,8 +10,8 @@ import (
 	"liked/internal/store"
 )
 
-// prune forgets, now and then, old entries of the like log, and rate windows and nonces whose time is over. Time is what
-// callers said it is.
+// prune periodically deletes old like log entries, and expired rate windows and nonces. The time is that of the
+// callers.
 func (s *Store) prune(every time.Duration) {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
@@ -31,8 +31,7 @@ func (s *Store) prune(every time.Duration) {
 	}
 }
 
-// pruneLog forgets all entries of the log below a horizon in one operation. Before that, webhooks that have not come so
-// far are moved to the horizon.
+// pruneLog deletes all log entries below a horizon in one operation, after webhooks behind it were moved to it.
 func (s *Store) pruneLog(ctx context.Context) error {
 	var horizon liked.Seq
 	err := s.update(ctx, func(t *tx) error {
@@ -59,9 +58,9 @@ func (s *Store) pruneLog(ctx context.Context) error {
 	})
 }
 
-// moveWebhooks moves webhooks to the horizon, and says in their progress whether they lose entries by that. Nothing is
-// added to the log below the horizon meanwhile. A webhook that advances meanwhile is left as it is: moveWebhooks must be
-// called again.
+// moveWebhooks moves webhooks to the horizon, and records in their progress whether they lose entries by that.
+// Meanwhile nothing is added to the log below the horizon. again is true if it left out webhooks that advanced: call it
+// again.
 func (s *Store) moveWebhooks(ctx context.Context, horizon liked.Seq) (again bool, err error) {
 	type move struct{ from, to store.Progress }
 	moves := make(map[string]move)
@@ -112,7 +111,7 @@ func (s *Store) moveWebhooks(ctx context.Context, horizon liked.Seq) (again bool
 	return again, nil
 }
 
-// prune forgets what ended before the newest time known. What that is, is found in memory.
+// prune deletes what expired before the newest known time, found in memory.
 func (l *limits) prune(ctx context.Context) error {
 	newest := l.newest.Load()
 	if newest == l.pruned {
@@ -147,7 +146,7 @@ func (sh *limitShard) ended(newest int64) (ended []*counter) {
 	return ended
 }
 
-// forget removes the counter, unless it was used again.
+// forget removes the counter unless it was used again.
 func (c *counter) forget(t *tx, newest int64) {
 	c.shard.Lock()
 	defer c.shard.Unlock()

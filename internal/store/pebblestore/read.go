@@ -12,7 +12,7 @@ import (
 	"liked"
 )
 
-// view runs one read on a snapshot of the store. What it has seen is on disk when view returns.
+// view runs one read on a snapshot. All that it saw is on disk when view returns.
 func (s *Store) view(ctx context.Context, f func(r pebble.Reader) error) error {
 	if err := s.enter(ctx); err != nil {
 		return err
@@ -41,7 +41,6 @@ func view[T any](ctx context.Context, s *Store, f func(r pebble.Reader) (T, erro
 	return orNone(v, err)
 }
 
-// orNone returns no value beside an error.
 func orNone[T any](v T, err error) (T, error) {
 	if err != nil {
 		var none T
@@ -50,7 +49,7 @@ func orNone[T any](v T, err error) (T, error) {
 	return v, nil
 }
 
-// page is what decode makes of up to max keys of the prefix, from a key on.
+// page decodes up to max keys of the prefix, starting at from.
 func page[T any](ctx context.Context, s *Store, prefix, from []byte, max int,
 	decode func(r pebble.Reader, key, value []byte) (T, error)) ([]T, error) {
 	if max < 1 {
@@ -83,7 +82,7 @@ func read[T any](r pebble.Reader, key []byte, decode func([]byte) (T, error)) (v
 	return v, true, unavailable(closeErr)
 }
 
-// find is read of a key that must be there; what names the thing.
+// find is read of a key that must exist; what names it in the error.
 func find[T any](r pebble.Reader, key []byte, decode func([]byte) (T, error), what ...any) (T, error) {
 	v, ok, err := read(r, key, decode)
 	if err == nil && !ok {
@@ -110,10 +109,10 @@ func damaged(key []byte, err error) error {
 	return &liked.Error{Kind: liked.Internal, Msg: fmt.Sprintf("%s: key %x", isDamaged, key), Err: err}
 }
 
-// isDamaged is said of files that are not what was written.
+// isDamaged is the message for corrupt files.
 const isDamaged = "a file of the store is damaged; stop the server, keep a copy of the directory, and restore the last good backup"
 
-// unavailable wraps an error of pebble; nil, and an error of ours, stay what they are.
+// unavailable wraps an error of pebble; nil and a *liked.Error are returned as they are.
 func unavailable(err error) error {
 	if _, ours := err.(*liked.Error); ours || err == nil {
 		return err
@@ -125,8 +124,8 @@ func unavailable(err error) error {
 	return &liked.Error{Kind: liked.Unavailable, Msg: msg, Err: err}
 }
 
-// scan calls f with each key that begins with prefix and is not below from, until f returns false or an error, which is of
-// the key if it is one of a decoder. Key and value are only lent.
+// scan calls f with each key that begins with prefix and is not below from, until f returns false or an error; a
+// decoder's error gets the key. Key and value are only valid during the call.
 func scan(r pebble.Reader, prefix, from []byte, f func(key, value []byte) (bool, error)) error {
 	if string(from) < string(prefix) {
 		from = prefix
@@ -134,7 +133,7 @@ func scan(r pebble.Reader, prefix, from []byte, f func(key, value []byte) (bool,
 	return scanRange(r, from, after(prefix), f)
 }
 
-// scanRange is scan of the keys from one up to another.
+// scanRange is scan of the keys in [from, to).
 func scanRange(r pebble.Reader, from, to []byte, f func(key, value []byte) (bool, error)) (err error) {
 	it, err := r.NewIter(&pebble.IterOptions{LowerBound: from, UpperBound: to})
 	if err != nil {
@@ -159,7 +158,7 @@ func scanRange(r pebble.Reader, from, to []byte, f func(key, value []byte) (bool
 	return nil
 }
 
-// scanBack is scanRange from the last key to the first.
+// scanBack is scanRange in reverse, without values.
 func scanBack(r pebble.Reader, from, to []byte, f func(key []byte) (bool, error)) (err error) {
 	it, err := r.NewIter(&pebble.IterOptions{LowerBound: from, UpperBound: to})
 	if err != nil {

@@ -7,9 +7,9 @@ import (
 	"liked"
 )
 
-// recentLikes knows all likes that changed after the group since, however many of those groups can be read by now. So
-// a like that it does not know is as it was found by a call that looked when that group was visible. Callers of the store
-// ask here before they ask the database: most likes that are repeated or taken back are young.
+// recentLikes knows all likes changed after group since, readable or not. So a like that it does not know is as it was
+// found by a call that looked when that group was visible. It is asked before the database: most likes that are
+// repeated or taken back are young.
 type recentLikes struct {
 	shards [64]struct {
 		sync.Mutex
@@ -17,7 +17,7 @@ type recentLikes struct {
 	}
 
 	// The committer's alone.
-	pending         map[likeID]liked.Seq // what the group that is being built changes
+	pending         map[likeID]liked.Seq // changes of the current group
 	size            int                  // of now, over all shards
 	since, nowSince uint64
 }
@@ -27,8 +27,8 @@ type likeID struct {
 	post liked.PostID
 }
 
-// recentSize is how many likes are known at least, and half of how many at most, give or take a group. Each takes some 40
-// bytes.
+// recentSize is how many of the newest likes are always known; at most twice as many are, plus a group. Each takes some
+// 40 bytes.
 const recentSize = 1 << 18
 
 func (l *recentLikes) init() {
@@ -40,7 +40,7 @@ func (l *recentLikes) init() {
 
 func (id likeID) hash() uint64 { return mix(uint64(id.user) ^ mix(uint64(id.post))) }
 
-// get returns the position of a like that can be read, 0 if it was taken back; ok is false if it is not known.
+// get returns the position of a readable like, 0 if it was taken back; ok is false if it is not known.
 func (l *recentLikes) get(user liked.UserID, post liked.PostID) (seq liked.Seq, ok bool) {
 	id := likeID{user, post}
 	sh := &l.shards[id.hash()%64]
@@ -52,7 +52,7 @@ func (l *recentLikes) get(user liked.UserID, post liked.PostID) (seq liked.Seq, 
 	return seq, ok
 }
 
-// latest is get with what the group that is being built changes.
+// latest is get including the current group's changes.
 func (l *recentLikes) latest(user liked.UserID, post liked.PostID) (liked.Seq, bool) {
 	if seq, ok := l.pending[likeID{user, post}]; ok {
 		return seq, true
@@ -60,13 +60,12 @@ func (l *recentLikes) latest(user liked.UserID, post liked.PostID) (liked.Seq, b
 	return l.get(user, post)
 }
 
-// put adds a change to those of the group that is being built.
 func (l *recentLikes) put(user liked.UserID, post liked.PostID, seq liked.Seq) {
 	l.pending[likeID{user, post}] = seq
 }
 
-// publish shows the group's changes to all, and must come before the group is said to be visible. It forgets the
-// older half of what is known once the newer one is full.
+// publish makes the group's changes visible to get, and must precede Store.visible. Once the newer half is full it
+// drops the older one.
 func (l *recentLikes) publish(applied uint64, all *likeFilter) {
 	for id, seq := range l.pending {
 		if seq != 0 {
@@ -93,10 +92,9 @@ func (l *recentLikes) publish(applied uint64, all *likeFilter) {
 	l.since, l.nowSince = l.nowSince, applied
 }
 
-// discard forgets the changes of a group that will not be.
 func (l *recentLikes) discard() { clear(l.pending) }
 
-// countCache holds counts that were used lately, and those that the group changes.
+// countCache holds recently used counts, and those that the group changes.
 type countCache struct {
 	now, old map[countID]*counts
 	dirty    []countID
@@ -113,7 +111,7 @@ func (cc *countCache) init() {
 	cc.now, cc.old = make(map[countID]*counts), make(map[countID]*counts)
 }
 
-// of returns counts for the caller to change, which makes them part of the group.
+// of returns counts for the caller to change, as part of the group.
 func (cc *countCache) of(c *committer, tag byte, id uint64) (*counts, error) {
 	k := countID{tag, id}
 	n := cc.now[k]
@@ -131,7 +129,7 @@ func (cc *countCache) of(c *committer, tag byte, id uint64) (*counts, error) {
 	return n, nil
 }
 
-// write adds the counts that changed to the group's batch, each once.
+// write adds each changed count to the group's batch once.
 func (cc *countCache) write(c *committer) {
 	slices.SortFunc(cc.dirty, func(a, b countID) int {
 		if a.tag != b.tag {
@@ -159,7 +157,6 @@ func (cc *countCache) write(c *committer) {
 	}
 }
 
-// discard forgets what the group changed.
 func (cc *countCache) discard() {
 	for _, k := range cc.dirty {
 		delete(cc.now, k)

@@ -9,8 +9,8 @@ import (
 	"liked/internal/store"
 )
 
-// A value begins with the version of its own layout, so that a layout can change without rewriting the store. Times
-// are microseconds since 1970; the zero time survives.
+// A value begins with the version of its layout, so that layouts can change without rewriting the store. Times are Unix
+// microseconds; the zero time survives.
 const recordVersion = 1
 
 var errRecord = errors.New("record is damaged")
@@ -22,7 +22,7 @@ func bit(b bool, mask byte) byte {
 	return 0
 }
 
-// reader takes fields off a value. After a field that is not there everything reads as zero, and done says so.
+// reader takes fields off a value. After a missing field all fields read as zero, and done returns an error.
 type reader struct {
 	b   []byte
 	bad bool
@@ -95,14 +95,13 @@ func (r *reader) done() error {
 	return nil
 }
 
-// record goes over the fields of a value in the order in which they are stored, and writes them, or reads them into place:
-// each layout stands in one function.
+// record visits a value's fields in stored order, and writes or reads them: one function is the whole layout.
 type record struct {
 	reader         // unless it writes
 	written []byte // nil: it reads
 }
 
-// encode writes a record; decode reads one into v, which has what the key says.
+// encode writes a record; decode reads one into v, which has the key's fields already.
 func encode[T any](v *T, fields func(*record, *T)) []byte {
 	r := record{written: append(make([]byte, 0, 128), recordVersion)}
 	fields(&r, v)
@@ -178,7 +177,7 @@ func (r *record) bytes(p *[]byte) {
 	}
 }
 
-// raw is as many bytes as p has room for.
+// raw is exactly len(p) bytes.
 func (r *record) raw(p []byte) {
 	if r.written != nil {
 		r.written = append(r.written, p...)
@@ -187,7 +186,7 @@ func (r *record) raw(p []byte) {
 	}
 }
 
-// The second byte of a user and of a post is what a like must know of it.
+// The flags of users and posts, their second byte, are part of the head.
 const (
 	flagStateMask   = 0x03
 	flagProtected   = 0x04
@@ -216,7 +215,7 @@ func decodeUserHead(value []byte) (h userHead, err error) {
 	return userHead{state: liked.AccountState(flags & flagStateMask), protected: flags&flagProtected != 0}, nil
 }
 
-// postHead is what a like must know of a post. A tombstone is a head and nothing else.
+// postHead is what the like rules read of a post, and all that a tombstone has.
 type postHead struct {
 	author   liked.UserID
 	repostOf liked.PostID
@@ -271,10 +270,10 @@ func decodePostRecord(id liked.PostID, value []byte) (p store.Post, err error) {
 	return p, err
 }
 
-// counts are the metrics of a user or of a post. The key is there only while one of them is not zero.
+// counts are a user's or a post's metrics, stored only while one of them is not zero.
 type counts [4]int64
 
-// What the places in counts stand for.
+// Indexes of counts.
 const (
 	userLikes, userPosts, userFollowers, userFollowing = 0, 1, 2, 3
 	postLikes, postReposts, postReplies, postQuotes    = 0, 1, 2, 3
@@ -304,8 +303,8 @@ func (c counts) post() liked.PostMetrics {
 	return liked.PostMetrics{Reposts: c[postReposts], Replies: c[postReplies], Likes: c[postLikes], Quotes: c[postQuotes]}
 }
 
-// appendEvent encodes a log entry; its seq is in the key. The time is kept relative to that of the seq, from which it
-// differs only if the clock went back.
+// appendEvent encodes a log entry, whose seq is in the key. The time is stored relative to that of the seq, from which
+// it differs only if the clock went back.
 func appendEvent(dst []byte, e *liked.LikeEvent) []byte {
 	dst = append(dst, bit(e.On, 1))
 	for _, n := range [...]uint64{uint64(e.User), uint64(e.Post), uint64(e.Author)} {
@@ -321,7 +320,7 @@ func decodeEvent(seq liked.Seq, value []byte) (liked.LikeEvent, error) {
 	return e, r.done()
 }
 
-// encodeID is a value that is nothing but a number: an identifier or a position.
+// encodeID is a value of one number: an identifier or a position.
 func encodeID[ID ~int64 | ~uint64](id ID) []byte {
 	return binary.BigEndian.AppendUint64(nil, uint64(id))
 }
@@ -333,7 +332,7 @@ func decodeID(value []byte) (uint64, error) {
 	return binary.BigEndian.Uint64(value), nil
 }
 
-// likeUnlogged follows the position of a like that was imported.
+// likeUnlogged follows the position of an imported like.
 const likeUnlogged = 1
 
 func decodeLike(value []byte) (like struct {
@@ -381,10 +380,10 @@ func grantFields(r *record, g *store.Grant) {
 	small(r, &g.Access)
 }
 
-// token is a record of kindAccess, kindRefresh or kindOAuth1: what it holds besides its grant depends on the kind.
+// token is a record of kindAccess, kindRefresh or kindOAuth1; the fields besides grant depend on the kind.
 type token struct {
 	grant  store.GrantID
-	time   time.Time // expiry of an access token; when a refresh token was spent
+	time   time.Time // access: expiry; refresh: when it was spent
 	sealed []byte    // OAuth 1.0a
 	access liked.Access
 }

@@ -9,25 +9,24 @@ import (
 	"liked"
 )
 
-// diskTimeouts bound how long calls wait for the disk. A timer for each call would cost more than the rest of its wait, so
-// calls share their ends: all that begin to wait within one tick wait on one channel, which is closed when the last of them
-// has waited long enough, or once the store has failed. Ticks are counted, so that a process that was stopped for a while
-// does not give up a disk that had no chance.
+// diskTimeouts bounds how long calls wait for the disk. A timer per call would cost more than the rest of its wait, so
+// all calls that begin within one tick share a channel, closed when the last of them has waited long enough or the
+// store fails. Ticks are counted, so that a suspended process does not time out a disk that had no chance.
 type diskTimeouts struct {
-	begun   atomic.Pointer[wait] // of the calls that begin to wait now
-	stalled atomic.Bool          // a call has waited in vain, and nothing was synced since
+	begun   atomic.Pointer[wait] // of calls that begin to wait now
+	stalled atomic.Bool          // a call timed out, and nothing was synced since
 
 	mu    sync.Mutex
 	waits []*wait // not over, oldest first; nil: no more begin
 }
 
-// wait is one that any number of calls share.
+// wait is shared by any number of calls.
 type wait struct{ over chan struct{} }
 
-// ticks is how many of them make a whole wait, which so is exact to a twentieth.
+// ticks in one timeout, which so is exact to a twentieth.
 const ticks = 20
 
-// watch counts the ticks until the store is closed or fails.
+// watch ticks until the store is closed or fails.
 func (s *Store) watch(diskTimeouts time.Duration) {
 	p := &s.timeouts
 	p.tick()
@@ -49,7 +48,7 @@ func (s *Store) watch(diskTimeouts time.Duration) {
 	}()
 }
 
-// tick begins a wait, and ends the oldest once there are too many.
+// tick begins a wait, and ends the oldest if there are too many.
 func (p *diskTimeouts) tick() {
 	w := &wait{make(chan struct{})}
 	p.mu.Lock()
@@ -61,7 +60,7 @@ func (p *diskTimeouts) tick() {
 	}
 }
 
-// end ends all waits. The last one to begin is over as well, for calls that come late.
+// end ends all waits. The newest stays in begun, for late calls.
 func (p *diskTimeouts) end() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -71,11 +70,11 @@ func (p *diskTimeouts) end() {
 	p.waits = nil
 }
 
-// errStalled is the error of calls that have waited in vain, and of all others until the disk goes on.
+// errStalled is the error of calls that timed out, and of all others until the disk answers.
 var errStalled = liked.Errorf(liked.Unavailable,
 	"the disk has not answered for too long; see what keeps it busy, or stop the server and look after the disk")
 
-// timedOut says why a wait is over. That the store is stalled is not certain: what the call waited for may have come just now.
+// timedOut returns why a wait ended. The store may be stalled no longer: the sync may have ended just now.
 func (s *Store) timedOut() error {
 	if failure := s.failure.Load(); failure != nil {
 		return failure
@@ -86,21 +85,21 @@ func (s *Store) timedOut() error {
 	return errStalled
 }
 
-// resumed is called when something was synced.
+// resumed is called after a sync.
 func (s *Store) resumed() {
 	if s.timeouts.stalled.Load() && s.timeouts.stalled.CompareAndSwap(true, false) {
 		s.log.Warn("store: the disk goes on, and calls are answered again")
 	}
 }
 
-// recover unsticks a store that has nothing to sync.
+// recover ends a stall when nothing is left to sync.
 func (s *Store) recover() {
 	if s.timeouts.stalled.Load() && s.synced.Load() == s.applied.Load() && s.queue.empty() {
 		s.resumed()
 	}
 }
 
-// waitSynced waits until everything that could be read when it was called is on disk.
+// waitSynced waits until all that could be read when it was called is on disk.
 func (s *Store) waitSynced(ctx context.Context) error {
 	wait := s.timeouts.begun.Load()
 	for seen := s.applied.Load(); s.synced.Load() < seen; {
@@ -119,13 +118,13 @@ func (s *Store) waitSynced(ctx context.Context) error {
 	return nil
 }
 
-// signal tells any number of waiters that something has changed.
+// signal tells any number of waiters of a change.
 type signal struct {
 	mu sync.Mutex
 	ch chan struct{} // nil while nothing waits
 }
 
-// wait returns a channel that the next change closes. To miss none, call it before looking at what may change.
+// wait returns a channel that the next change closes. Call it before looking at what may change, to miss none.
 func (s *signal) wait() <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()

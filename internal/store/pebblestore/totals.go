@@ -7,18 +7,18 @@ import (
 	"liked/internal/store"
 )
 
-// totals is what the store holds. Nothing of it is on the disk: the first call that asks counts it as of one snapshot, from
-// the users and their counts, and the committer adds what changes.
+// totals is kept in memory only: the first call that asks counts users and their counts on a snapshot, and the
+// committer adds later changes.
 type totals struct {
 	counting chan struct{} // holds a token while a call counts
 
 	mu    sync.Mutex
-	since store.Totals // what has changed since the store was opened, and can be read
-	first store.Totals // what there was then; once known is set
+	since store.Totals // readable changes since the store was opened
+	first store.Totals // counts at that time, once known is set
 	known bool
 }
 
-// add adds what a group has changed, and forgets it.
+// add adds a group's changes, and clears them.
 func (t *totals) add(changed *store.Totals) {
 	if *changed == (store.Totals{}) {
 		return
@@ -57,7 +57,7 @@ func (s *Store) Totals(ctx context.Context) (store.Totals, error) {
 	return sum, nil
 }
 
-// count finds out what there was when the store was opened, unless another call has meanwhile.
+// count counts what the store had when it was opened, unless another call has done so.
 func (s *Store) count(ctx context.Context) error {
 	t := &s.totals
 	select {
@@ -71,10 +71,10 @@ func (s *Store) count(ctx context.Context) error {
 	if _, known := t.now(); known {
 		return nil
 	}
-	// On the committer's goroutine nothing changes between the two. The snapshot must be closed, so that this waits for it.
+	// On the committer's goroutine nothing changes between since and the snapshot, which must be closed: no cancelling.
 	var since store.Totals
 	at, err := update(context.WithoutCancel(ctx), s, func(*tx) (snapshot, error) {
-		since = t.since // the committer is the only one who writes it
+		since = t.since // only the committer writes it
 		return s.snapshot()
 	})
 	if err != nil {

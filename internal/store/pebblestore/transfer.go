@@ -11,10 +11,10 @@ import (
 	"liked/internal/store"
 )
 
-// Import runs as one operation of the committer, which reads through its own batch. Likes that it adds are marked in
-// the store as never having been in the log.
+// Import runs as one operation, which reads through its own batch. The likes that it adds are marked as never having
+// been in the log.
 func (s *Store) Import(ctx context.Context, records []store.Record, keepGoing bool) (store.Imported, error) {
-	var done store.Imported // belongs to the committer until update returns without an error
+	var done store.Imported // the committer's until update returns without an error
 	records = slices.Clone(records)
 	err := s.update(ctx, func(t *tx) error {
 		t.inStep = true
@@ -38,7 +38,7 @@ func (s *Store) Import(ctx context.Context, records []store.Record, keepGoing bo
 			}
 		}
 		if done.Added == 0 {
-			t.c.discard() // nothing was written, which need not be synced
+			t.c.discard() // no writes to sync
 			return nil
 		}
 		i.end()
@@ -59,26 +59,26 @@ func refusal(err error) bool {
 	return false
 }
 
-// importer adds records in one step. What it knows about a list of likes spares it looking into the store: most lists of
-// a large import are new, and most likes newer than those before them.
+// importer adds records in one step. It remembers lists of likes, to spare look-ups: most lists of a large import are
+// new, and most likes newer than those before them.
 type importer struct {
 	*tx
 	users  map[liked.UserID]*listSeen
 	posts  map[liked.PostID]*postSeen
 	mine   map[likeID]bool  // likes of this step
-	taken  map[likerID]bool // positions of this step in lists of posts that had no likes
+	taken  map[likerID]bool // this step's positions in lists of posts that had no likes
 	likes  []addedLike
 	newest liked.Seq
 }
 
-// listSeen is a user who is there.
+// listSeen is an existing user.
 type listSeen struct {
 	fresh  bool      // no likes before this step
-	newest liked.Seq // like, of this step until looked is set
+	newest liked.Seq // like; only of this step until looked is set
 	looked bool
 }
 
-// postSeen is a post that is there, or was.
+// postSeen is a post that exists or was deleted.
 type postSeen struct {
 	original liked.PostID // of a repost, else its own id
 	fresh    bool         // the original had no likes before this step
@@ -276,9 +276,8 @@ func (i *importer) post(id liked.PostID) (*postSeen, error) {
 	return p, nil
 }
 
-// free returns the position that the like wants, unless another like of the user or of the post has it: then one after all
-// that the two have in that millisecond. Where milliseconds are full to their end it looks at a few, and no further than
-// after all that the two have.
+// free returns the wanted position, unless another like of the user or of the post has it: then one after all that the
+// two have in that millisecond. If milliseconds are full it tries a few, then one after all that the two have.
 func (i *importer) free(l store.Like, user *listSeen, post *postSeen) (liked.Seq, error) {
 	if l.Seq > i.c.lastSeq && l.Seq > i.newest {
 		return l.Seq, nil
@@ -315,7 +314,7 @@ func (i *importer) free(l store.Like, user *listSeen, post *postSeen) (liked.Seq
 	}
 }
 
-// end makes the rest of the store agree with likes that may be older than others.
+// end makes the rest of the store agree with likes that may be older than existing ones.
 func (i *importer) end() {
 	i.newEpoch = true
 	for _, l := range i.likes {
@@ -328,7 +327,7 @@ func (i *importer) end() {
 	i.c.lastSeq = max(i.c.lastSeq, i.newest) // later likes are newer
 }
 
-// Export reads one snapshot. What it hands out is on disk.
+// Export reads one snapshot. What it passes to each is on disk.
 func (s *Store) Export(ctx context.Context, each func(store.Record) error) (err error) {
 	if err := s.enter(ctx); err != nil {
 		return err
@@ -364,7 +363,6 @@ type exporter struct {
 	each func(store.Record) error
 }
 
-// scan is scan over a whole tag that ends with the context.
 func (e *exporter) scan(tag byte, f func(key, value []byte) error) error {
 	return scan(e.r, []byte{tag}, nil, func(key, value []byte) (bool, error) {
 		if err := e.ctx.Err(); err != nil {
@@ -384,7 +382,7 @@ func (e *exporter) users() error {
 	})
 }
 
-// posts goes in order of id. Where a post refers to one with a higher id, that one is handed out first, and remembered.
+// posts goes in order of id, but passes a post with a higher id first if another refers to it.
 func (e *exporter) posts() error {
 	early := make(map[liked.PostID]bool)
 	return e.scan(tagPost, func(key, value []byte) error {
@@ -426,7 +424,7 @@ func (e *exporter) posts() error {
 	})
 }
 
-// maxReferences ends a walk that goes in circles, which posts cannot: each refers to posts that were there before.
+// maxReferences ends a walk in a cycle, which only damage makes: posts refer to older posts.
 const maxReferences = 1 << 20
 
 func (e *exporter) relations(tag byte, record func(*store.Pair) store.Record) error {
@@ -435,7 +433,7 @@ func (e *exporter) relations(tag byte, record func(*store.Pair) store.Record) er
 	})
 }
 
-// likes walks each user's list from its old end.
+// likes walks each user's list, oldest like first.
 func (e *exporter) likes() (err error) {
 	it, err := e.r.NewIter(&pebble.IterOptions{LowerBound: []byte{tagLiked}, UpperBound: []byte{tagLiked + 1}})
 	if err != nil {

@@ -8,9 +8,9 @@ import (
 	"liked/internal/store"
 )
 
-// What is Invalid in a record follows from the record alone, and is looked at before anything is queued.
+// Invalid depends on the record alone, and is checked before anything is queued.
 
-// texts is nil if all texts of a record are such as every engine can keep: UTF-8 without NUL.
+// texts returns nil if all engines can store the texts: UTF-8 without NUL.
 func texts(what string, id any, all ...string) error {
 	for _, s := range all {
 		if !utf8.ValidString(s) || strings.Contains(s, "\x00") {

@@ -15,7 +15,7 @@ type visibility struct {
 	viewer  liked.UserID // zero: a caller without a user
 	authors map[liked.UserID]authorSeen
 
-	// Who blocked the viewer, read at the first look at a second user and kept if they are few.
+	// Users who blocked the viewer, read when a second user is looked at, and kept if they are few.
 	looks    int
 	blockers map[liked.UserID]struct{} // nil: not known
 }
@@ -33,7 +33,7 @@ func newVisibility(r pebble.Reader, viewer liked.UserID) *visibility {
 	return &visibility{r: r, viewer: viewer, authors: make(map[liked.UserID]authorSeen)}
 }
 
-// author says how the viewer sees posts of the author.
+// author returns how the viewer sees the author's posts.
 func (e *visibility) author(id liked.UserID) (seen authorSeen, err error) {
 	if seen, ok := e.authors[id]; ok {
 		return seen, nil
@@ -52,18 +52,18 @@ func (e *visibility) author(id liked.UserID) (seen authorSeen, err error) {
 	return seen, nil
 }
 
-// see is author for a user of whom the head is at hand.
+// see is author for a known head.
 func (e *visibility) see(id liked.UserID, h userHead) (authorSeen, error) {
 	if id != e.viewer && e.viewer != 0 && !h.state.Hidden() {
 		if blocked, err := e.blockedBy(id); err != nil || blocked {
 			return authorBlocks, err
 		}
 	}
-	h.blocks = false // not the viewer
+	h.blocks = false // the viewer is not blocked
 	return seenBy(e.r, e.viewer, id, h)
 }
 
-// seenBy says how the viewer sees posts of the author.
+// seenBy returns how the viewer sees the author's posts.
 func seenBy(r pebble.Reader, viewer, author liked.UserID, h userHead) (authorSeen, error) {
 	switch {
 	case h.state.Hidden():
@@ -84,8 +84,7 @@ func seenBy(r pebble.Reader, viewer, author liked.UserID, h userHead) (authorSee
 	return authorVisible, nil
 }
 
-// fewBlockers is how many of those who blocked a viewer are worth reading at once, which costs about as much as asking
-// for two of them.
+// fewBlockers is how many blockers of a viewer are read at once, for about the cost of looking up two.
 const fewBlockers = 64
 
 func (e *visibility) blockedBy(id liked.UserID) (blocked bool, err error) {
@@ -109,7 +108,7 @@ func (e *visibility) blockedBy(id liked.UserID) (blocked bool, err error) {
 	return exists(e.r, pair(tagBlock, id, e.viewer))
 }
 
-// lists returns nil if the viewer may see what the user likes.
+// lists returns nil if the viewer may see the user's likes.
 func (e *visibility) lists(id liked.UserID) error {
 	seen, err := e.author(id)
 	if err != nil {
@@ -118,8 +117,7 @@ func (e *visibility) lists(id liked.UserID) error {
 	return unseen(e.viewer, id, seen, "")
 }
 
-// likers returns users who like something, with the metrics. Those whom the viewer may not see among others who do have
-// an error of unseen.
+// likers returns users with metrics. Those that the viewer may not see have an error.
 func (e *visibility) likers(ids []liked.UserID) ([]shown[liked.User], error) {
 	users, order := make([]shown[liked.User], len(ids)), inOrder(ids)
 	for _, i := range order {
@@ -153,7 +151,8 @@ func (e *visibility) likers(ids []liked.UserID) ([]shown[liked.User], error) {
 	return users, nil
 }
 
-// unseen is the error of a viewer who sees an author, or what is described by of, like that. It is nil for one who does.
+// unseen returns the error for a viewer who sees an author like that, nil for authorVisible. of describes the post
+// meant.
 func unseen(viewer, author liked.UserID, seen authorSeen, of string) error {
 	switch seen {
 	case authorVisible:
@@ -166,7 +165,6 @@ func unseen(viewer, author liked.UserID, seen authorSeen, of string) error {
 	return liked.Errorf(liked.NotFound, "user %v%s is gone or hidden", author, of)
 }
 
-// post returns the post with its metrics, NotFound or Forbidden.
 func (e *visibility) post(id liked.PostID) (liked.Post, error) {
 	posts, err := e.posts([]liked.PostID{id})
 	if err != nil {
@@ -175,10 +173,10 @@ func (e *visibility) post(id liked.PostID) (liked.Post, error) {
 	return posts[0].item, posts[0].err
 }
 
-// posts returns posts with their metrics. Those that the viewer may not see have an error of unseen.
+// posts returns posts with metrics. Those that the viewer may not see have an error.
 func (e *visibility) posts(ids []liked.PostID) ([]shown[liked.Post], error) {
 	posts, order := make([]shown[liked.Post], len(ids)), inOrder(ids)
-	authors := make([]liked.UserID, len(ids)) // of those who were deleted, too
+	authors := make([]liked.UserID, len(ids)) // also of deleted posts
 	for _, i := range order {
 		p, ok, err := read(e.r, postKey(ids[i]), decoding(ids[i], decodePostRecord))
 		switch {
@@ -214,14 +212,14 @@ func (e *visibility) posts(ids []liked.PostID) ([]shown[liked.Post], error) {
 	return posts, nil
 }
 
-// shown is something as a viewer sees it, or the error of unseen that says why not.
+// shown is an item as a viewer sees it, or the error that says why not.
 type shown[T any] struct {
 	item T
 	err  error
 }
 
-// inOrder returns the indexes of ids in the order of keys. Reading one kind of key after the other, each in order, saves
-// pebble from opening tables again and again.
+// inOrder returns the indexes of ids in key order. Reading one kind of key after the other, each in order, spares
+// pebble reopening tables.
 func inOrder[T ~int64](ids []T) []int {
 	order := make([]int, len(ids))
 	for i := range order {

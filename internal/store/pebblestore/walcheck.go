@@ -16,14 +16,14 @@ import (
 	"liked"
 )
 
-// A crash may cut the write-ahead log and the manifest short, and pebble takes whatever it cannot read in the last of
-// each for such an end. It would drop what follows a flipped bit without a word, and the tables with it that the manifest
-// no longer names. But a record that comes later, and was written when the unreadable one was on the disk, proves that
-// it is no end. So these files are looked at before pebble opens the directory.
+// A crash may cut the write-ahead log and the manifest short, and pebble takes anything unreadable in the last of each
+// for such an end. It would silently drop what follows a flipped bit, and tables that the manifest no longer names. But
+// a later record, written when the unreadable one was on disk, proves that it is no end. So these files are checked
+// before pebble opens them.
 //
-// Both are blocks of 32 KiB of chunks that do not cross them: a masked CRC-32C of all behind the length, a length without
-// the header, a kind. Kinds 1 to 4 are of the manifest; 9 to 12, of the write-ahead log, have the number of the log and
-// the offset up to which it was on the disk as well.
+// Both are 32 KiB blocks of chunks that do not cross them: a masked CRC-32C of all after the length, a length without
+// the header, a kind. Kinds 1 to 4 are the manifest's; 9 to 12, the write-ahead log's, add the log's number and the
+// offset up to which it was on disk.
 const (
 	chunkBlock     = 32 << 10
 	manifestHeader = 7
@@ -36,7 +36,7 @@ func masked(b []byte) uint32 {
 	return bits.RotateLeft32(crc32.Checksum(b, castagnoli), 17) + 0xa282ead8
 }
 
-// chunkAt reads the chunk at an offset. synced is how much of the file was on the disk when it was written, if it says so.
+// chunkAt reads the chunk at an offset. synced is how much of the file was on disk when it was written, if it says so.
 func chunkAt(file []byte, at int, log uint32, header int) (end int, synced uint64, ok bool) {
 	room := min(len(file), (at/chunkBlock+1)*chunkBlock) - at
 	if room < header {
@@ -59,7 +59,7 @@ func chunkAt(file []byte, at int, log uint32, header int) (end int, synced uint6
 	return at + size, synced, true
 }
 
-// broken returns where the file stops making sense before its end, -1 if it does not.
+// broken returns the offset of damage before the file's end, -1 if there is none.
 func broken(file []byte, log uint32, header int) int {
 	at := 0
 	for at < len(file) {
@@ -84,18 +84,19 @@ func broken(file []byte, log uint32, header int) int {
 	return -1
 }
 
-// unlikeTorn tells an unreadable last record of the manifest that was written whole from one that a crash cut short: its
-// length leads to the end of the file, where no zeros stand for what is missing, or nothing but the length is wrong.
+// unlikeTorn reports whether a crash cannot have cut short an unreadable last record of the manifest: it ends with the
+// file and not in zeros, which stand for missing bytes, or only its length is wrong.
 func unlikeTorn(record []byte) bool {
 	whole := manifestHeader+int(binary.LittleEndian.Uint16(record[4:])) == len(record)
 	return whole && binary.LittleEndian.Uint64(record[len(record)-8:]) != 0 || masked(record[6:]) == binary.LittleEndian.Uint32(record)
 }
 
-// findBroken looks at the newest write-ahead log and at the manifest of a directory that no process has open.
+// findBroken checks the newest write-ahead log and the manifest. It is exact only while no process has the directory
+// open.
 func findBroken(disk vfs.FS, dir string) error {
 	desc, err := pebble.Peek(dir, disk)
 	if err != nil || !desc.Exists {
-		return nil // pebble will say what is wrong
+		return nil // pebble will report it
 	}
 	names, err := disk.List(dir)
 	if err != nil {
@@ -129,15 +130,15 @@ func findBroken(disk vfs.FS, dir string) error {
 	return nil
 }
 
-// checkLogs returns an error if pebble would lose something by opening the directory.
+// checkLogs returns an error if opening the directory would lose data.
 func checkLogs(disk vfs.FS, dir string) error {
 	if findBroken(disk, dir) == nil {
 		return nil
 	}
-	// A process may be writing there.
+	// What looked broken may be a running process's write.
 	lock, err := pebble.LockDirectory(dir, disk)
 	if err != nil {
-		return nil // pebble will say so
+		return nil // pebble will report it
 	}
 	defer lock.Close() // nothing was written
 	return findBroken(disk, dir)
