@@ -69,7 +69,6 @@ func (s *Store) UpdateUser(ctx context.Context, id liked.UserID, change func(*li
 	})
 }
 
-// user reads a user with metrics.
 func user(r pebble.Reader, id liked.UserID) (u liked.User, ok bool, err error) {
 	if u, ok, err = readUser(r, id); err == nil && ok {
 		err = countUser(r, &u)
@@ -216,7 +215,7 @@ func (t *tx) block(blocker, blocked liked.UserID, on bool) (changed bool, err er
 	return true, nil
 }
 
-// relate checks that a and b are different users who exist.
+// relate checks that a and b are different existing users.
 func (t *tx) relate(a, b liked.UserID) error {
 	if a == b {
 		return liked.Errorf(liked.Invalid, "user %v cannot do that to themselves", a)

@@ -14,12 +14,12 @@ import (
 	"liked/internal/store"
 )
 
-// copyDir holds the copies of running backups, in the store's directory since hard links to tables do not cross file
-// systems. Pebble ignores it.
+// copyDir holds the copies of running backups, in the store's directory since hard links to tables stay in one file
+// system. Pebble ignores it.
 const copyDir = "copy"
 
 // Backup implements store.Backup by a checkpoint of pebble: links to tables, and copies of the manifest and the
-// write-ahead log, which has all that was acknowledged.
+// write-ahead log, which has all acknowledged writes.
 func (s *Store) Backup(ctx context.Context, use func([]store.File) error) (err error) {
 	if err := s.enter(ctx); err != nil {
 		return err
@@ -83,8 +83,8 @@ func (s *Store) removeCopy(dir string) error {
 	return unavailable(s.fs.RemoveAll(dir))
 }
 
-// roomForCopy refuses a backup that could fill the disk, and so fail the store. Of a copy, only the write-ahead log and
-// the manifest take space.
+// roomForCopy refuses a backup that could fill the disk and so fail the store. Only a copy's write-ahead log and
+// manifest take space.
 func (s *Store) roomForCopy() error {
 	usage, err := s.fs.GetDiskUsage(s.dir)
 	if errors.Is(err, vfs.ErrUnsupported) {

@@ -10,8 +10,8 @@ import (
 	"liked/internal/store"
 )
 
-// Check walks all lists side by side in order of user and of post. It keeps in memory how often each post is referred
-// to, each author's number of posts, and, per partition of the log, the last change of each like.
+// Check walks all lists in order of user and of post. It keeps in memory how often each post is referred to, each
+// author's number of posts, and, per partition of the log, each like's last change.
 func (s *Store) Check(ctx context.Context) (report store.Report, err error) {
 	err = s.view(ctx, func(r pebble.Reader) error {
 		c := checker{ctx: ctx, r: r, written: make(map[countID]*counts)}
@@ -55,7 +55,7 @@ func (c *checker) check() error {
 			return err
 		}
 	}
-	// Every item has a row in each list, so equal numbers rule out extra rows.
+	// Every item has its rows, so equal numbers rule out extra ones.
 	for _, list := range []struct {
 		tag        byte
 		want       int64
@@ -147,7 +147,7 @@ func (c *checker) posts() error {
 	})
 }
 
-// userCounts counts all likes that stand, those of deleted posts included.
+// userCounts includes likes of deleted posts.
 func (c *checker) userCounts() error {
 	return c.countsOf("user", tagUser, tagUserN, map[int]byte{userLikes: tagLiked, userFollowers: tagFollowed, userFollowing: tagFollow})
 }
@@ -156,7 +156,7 @@ func (c *checker) postCounts() error {
 	return c.countsOf("post", tagPost, tagPostN, map[int]byte{postLikes: tagLikers})
 }
 
-// countsOf compares counts with the rows of lists, both in order of owner.
+// countsOf compares counts with the rows of lists in order of owner.
 func (c *checker) countsOf(what string, tag, tagN byte, lists map[int]byte) (err error) {
 	rows := make(map[int]*rows, len(lists))
 	for which, tag := range lists {
@@ -212,7 +212,7 @@ func (c *checker) countsOf(what string, tag, tagN byte, lists map[int]byte) (err
 	return nil
 }
 
-// rows counts the rows of a list, owner by owner in ascending order.
+// rows counts a list's rows, owner by owner in ascending order.
 type rows struct {
 	it    *pebble.Iterator
 	ok    bool
@@ -227,7 +227,7 @@ func newRows(r pebble.Reader, tag byte) (*rows, error) {
 	return &rows{it: it, ok: it.First()}, nil
 }
 
-// of returns the number of the owner's rows, and of uncounted ones before them.
+// of returns the numbers of the owner's rows and of uncounted ones before them.
 func (r *rows) of(owner uint64) (n, orphans int64) {
 	for ; r.ok && field(r.it.Key(), 0) <= owner; r.ok = r.it.Next() {
 		if field(r.it.Key(), 0) == owner {
@@ -299,7 +299,7 @@ func (c *checker) relations() error {
 	return nil
 }
 
-// grants checks that tokens and users' lists of grants match the grants.
+// grants checks tokens and users' lists of grants against the grants.
 func (c *checker) grants() error {
 	err := c.scan(tagTokenOf, func(key, _ []byte) error {
 		id, _, _ := splitTokenOfKey(key)

@@ -77,8 +77,8 @@ func (q *queue) take(empty []*request) []*request {
 	return taken
 }
 
-// do queues the request and waits for its end, ctx's, the disk timeout or the store's failure. Unless finished, the
-// request still belongs to the committer, and may take effect or not.
+// do queues the request and waits until it is finished, ctx or the disk timeout ends, or the store fails. Unless
+// finished, the request still belongs to the committer, and may take effect or not.
 func (s *Store) do(ctx context.Context, r *request) (finished bool, err error) {
 	wait := s.timeouts.begun.Load()
 	s.queue.push(r)
@@ -100,8 +100,8 @@ func (s *Store) do(ctx context.Context, r *request) (finished bool, err error) {
 // update runs one operation on the committer, where it sees the exact state, and waits until its writes and all that it
 // may have read are on disk. If f returns an error nothing is written.
 //
-// update may return before f has run, if ctx or the disk timeout ends. So f must not use what the caller of the store
-// may change by then, and what f assigns may be read only after a nil error.
+// If ctx or the disk timeout ends, update may return before f has run: f must not use what the caller of the store may
+// then change, and what f assigns may be read only after a nil error.
 func (s *Store) update(ctx context.Context, f func(*tx) error) error {
 	if err := s.enter(ctx); err != nil {
 		return err
@@ -111,7 +111,6 @@ func (s *Store) update(ctx context.Context, f func(*tx) error) error {
 	return err
 }
 
-// update is Store.update that returns what f does.
 func update[T any](ctx context.Context, s *Store, f func(*tx) (T, error)) (T, error) {
 	var v, none T
 	err := s.update(ctx, func(t *tx) (err error) {
@@ -127,8 +126,8 @@ func update[T any](ctx context.Context, s *Store, f func(*tx) (T, error)) (T, er
 // errStale: the record changed after an operation was prepared from it.
 var errStale = errors.New("prepared from an older state")
 
-// modify replaces a record with the result of change; also runs in the same operation. change runs on the caller's
-// goroutine, since the committer must not wait for it, and again if the record changed meanwhile.
+// modify replaces a record with change's result; also runs in the same operation. change runs on the caller's
+// goroutine, which the committer must not wait for, and again if the record changed meanwhile.
 func modify[T any](ctx context.Context, s *Store, key []byte, what string, id any, decode func([]byte) (T, error),
 	change func(*T) ([]byte, error), also func(t *tx, before, after *T) error) error {
 	for {
@@ -164,10 +163,10 @@ func modify[T any](ctx context.Context, s *Store, key []byte, what string, id an
 
 func clone(value []byte) ([]byte, error) { return bytes.Clone(value), nil }
 
-// group is what one sync makes durable, and its requests: one batch of likes, or any number of batches applied in
-// sequence, where each operation sees the effects of those before it.
+// group is what one sync makes durable: one batch of likes, or any number of batches applied in sequence, where each
+// operation sees the effects of those before it.
 type group struct {
-	number   uint64        // of the last applied batch, perhaps of an earlier group
+	number   uint64        // of the last batch applied by then
 	batch    *pebble.Batch // being filled
 	applied  []*pebble.Batch
 	requests []*request
@@ -176,7 +175,7 @@ type group struct {
 }
 
 const (
-	maxRequests = 1024 // in a group, which so stays well within a memtable
+	maxRequests = 1024 // in a group, to keep it well within a memtable
 	maxInFlight = 2    // groups with the syncer: one is being synced, one waits for the disk, the next grows
 )
 
@@ -200,7 +199,6 @@ type committer struct {
 	value   []byte       // scratch
 }
 
-// change is a like that the group sets or takes back.
 type change struct {
 	liked.LikeEvent
 	had liked.Seq // position of the like that is taken back
@@ -260,7 +258,7 @@ func (c *committer) drain() {
 	c.spare = taken[:0]
 }
 
-// flush ends the group. Rate windows and nonces are written with anything else, and with force on their own.
+// flush ends the group. Rate windows and nonces are written with anything else, with force even alone.
 func (c *committer) flush(force bool) {
 	if force && c.s.limits.waiting() {
 		c.batch()
@@ -313,7 +311,6 @@ func (c *committer) handOver() {
 
 var groups = sync.Pool{New: func() any { return new(group) }}
 
-// batch returns the group's batch, and makes it if needed.
 func (c *committer) batch() *pebble.Batch {
 	if c.group.batch == nil {
 		c.group.batch = c.s.db.NewBatch()
@@ -321,8 +318,8 @@ func (c *committer) batch() *pebble.Batch {
 	return c.group.batch
 }
 
-// sync is the syncer's goroutine: it waits for groups in order of application, and answers their requests. A request
-// that wrote nothing waits its turn too: what it read may have been written just before.
+// sync is the syncer's goroutine: it waits for groups in order of application, and answers their requests, including
+// those that wrote nothing: what they read may have been written just before.
 func (s *Store) sync(ended chan<- struct{}) {
 	defer close(ended)
 	for g := range s.committer.toSync {
@@ -362,8 +359,8 @@ func (s *Store) sync(ended chan<- struct{}) {
 }
 
 // tx is one operation: it reads the state before it, and its writes are atomic. All likes wait for it, so its work must
-// not grow with the data: it looks up known keys, and bounds its scans. Larger sets are found on a snapshot beforehand
-// and processed in steps (inSteps).
+// not grow with the data: it looks up known keys, and its scans are bounded. Larger sets are found on a snapshot
+// beforehand and processed in steps (inSteps).
 type tx struct {
 	c      *committer
 	rows   int          // read and written so far
@@ -438,7 +435,7 @@ func (t *tx) deleteRange(from, to []byte) {
 const stepRows = 64
 
 // inSteps calls f with the keys that find passes to take, stepRows at a time. find runs beside other calls; each call
-// of f is an operation, and must check again what may have changed since.
+// of f is an operation, and must recheck what may have changed since.
 func (s *Store) inSteps(ctx context.Context, find func(take func(key []byte) error) error, f func(t *tx, keys [][]byte) error) error {
 	if err := s.enter(ctx); err != nil {
 		return err
@@ -462,14 +459,14 @@ func (s *Store) inSteps(ctx context.Context, find func(take func(key []byte) err
 	return err
 }
 
-// must is for errors of filling a batch, which has none.
+// must panics on errors of filling a batch, which pebble never returns.
 func must(err error) {
 	if err != nil {
 		panic(err)
 	}
 }
 
-// run runs one operation as a batch of its own.
+// run runs an operation as its own batch.
 func (c *committer) run(r *request) {
 	t := tx{c: c}
 	if r.err = r.run(&t); r.err != nil {
@@ -557,8 +554,8 @@ func (c *committer) like(r *request) {
 	c.group.logged |= 1 << partitionOf(r.user)
 }
 
-// writeChanges adds the rows of all changes to the batch, by kind and nearly in key order: a memtable inserts a row
-// faster near the previous one. Changes of one key keep their order.
+// writeChanges adds the rows of all changes to the batch, by kind and nearly in key order: a memtable inserts faster
+// near its last row. Changes of one key keep their order.
 func (c *committer) writeChanges(b *pebble.Batch) {
 	slices.SortFunc(c.changes, func(a, b change) int { return cmp.Or(cmp.Compare(a.User, b.User), cmp.Compare(a.Seq, b.Seq)) })
 	for i := range c.changes {
@@ -609,7 +606,6 @@ func (c *committer) number(n uint64) []byte {
 	return c.value
 }
 
-// add changes a count of a user or a post.
 func (t *tx) add(tag byte, id uint64, which int, delta int64) error {
 	n, err := t.c.counts.of(t.c, tag, id)
 	if err != nil {

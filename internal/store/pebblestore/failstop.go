@@ -14,11 +14,11 @@ import (
 //
 // Pebble cannot go on after a failed write to its write-ahead log or manifest, or a failed sync of its directory.
 // Depending on the place it panics in its own goroutine, panics while a mutex is unlocked that a deferred call unlocks
-// again (a fatal error that cannot be recovered), or calls Fatalf. Each begins with a file system error. So once the
-// store is open, pebble never gets such an error: the store fails, which answers all waiting calls, and the goroutine
-// that met the error blocks for good. What it was writing is neither acknowledged nor written again.
+// again (which cannot be recovered), or calls Fatalf. So once the store is open, pebble never gets such a file system
+// error: the store fails, which answers all waiting calls, and the goroutine that met the error blocks for good. What
+// it was writing is neither acknowledged nor written again.
 //
-// Errors of table files pass, since pebble retries flushes and compactions. So do those of files elsewhere (a backup's
+// Errors of table files pass, since pebble retries flushes and compactions; so do those of files elsewhere (a backup's
 // copy), and all before armed is set, which Open returns.
 type failStopFS struct {
 	vfs.FS
@@ -127,8 +127,8 @@ func (l pebbleLogger) Errorf(format string, args ...any) {
 	l.s.log.Error("store: " + fmt.Sprintf(format, args...))
 }
 
-// Fatalf must not return. It fails the store and ends the goroutine, whose deferred calls release its locks; pebble's
-// default would end the process.
+// Fatalf must not return. It fails the store and ends the goroutine, so that deferred calls release its locks; pebble's
+// default ends the process.
 func (l pebbleLogger) Fatalf(format string, args ...any) {
 	l.s.fail(fmt.Errorf(format, args...))
 	runtime.Goexit()

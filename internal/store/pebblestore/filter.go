@@ -9,8 +9,8 @@ import (
 	"liked"
 )
 
-// likeFilter knows most absent likes to be absent, which spares a new like a database read. It grows with the likes; if
-// they are too many for its limit, it is off until the store is reopened.
+// likeFilter knows most absent likes to be absent, which spares a new like a database read. It grows with the likes;
+// with too many for its limit it is off until the store is reopened.
 type likeFilter struct {
 	limit int                      // most words
 	least int                      // fewest words
@@ -28,10 +28,10 @@ type likeBits struct {
 }
 
 const (
-	// The false positive rate is one in six at so many likes per word, one in thirty at half as many.
+	// One in six absent likes passes at so many likes per word, one in thirty at half as many.
 	likesPerWord = 16
-	// A filter may be filled so far for lack of space, and is used until twice likesPerWord: its false positive rate is
-	// first over a third, then over a half.
+	// A filter may be filled so far for lack of space, and is used until twice likesPerWord: over a third of absent
+	// likes pass at first, over half in the end.
 	likesPerWordFilled = 24
 
 	leastWords  = 1 << 17
@@ -63,7 +63,7 @@ func (b *likeBits) add(id likeID) {
 
 func (b *likeBits) room(perWord int) int { return perWord * len(b.words) }
 
-// add must be called once the like can be read, and before its caller is answered.
+// add must be called after the like can be read and before its caller is answered.
 func (f *likeFilter) add(id likeID) {
 	next := f.next.Load() // before now, which it replaces
 	if now := f.now.Load(); now != nil {
@@ -84,7 +84,7 @@ func (f *likeFilter) lacks(id likeID) bool {
 	return word.Load()&mask != mask
 }
 
-// crowded reports whether to refill the filter, larger if the limit allows. For the committer only.
+// crowded reports whether to refill the filter. For the committer only.
 func (f *likeFilter) crowded() bool {
 	if f.filling.Load() { // first: now does not change while nothing is being filled
 		return false
@@ -105,7 +105,7 @@ func (s *Store) beginFilter() {
 	if err != nil {
 		size = 0 // reading them all will show the error
 	}
-	if size/largestRow > uint64(likesPerWordFilled*s.filter.limit) { // takes long, in vain
+	if size/largestRow > uint64(likesPerWordFilled*s.filter.limit) { // would take long, in vain
 		return
 	}
 	s.fill(int(2 * size / smallestRow / likesPerWord))
@@ -113,8 +113,8 @@ func (s *Store) beginFilter() {
 
 func (s *Store) growFilter() { s.fill(growth * len(s.filter.now.Load().words)) }
 
-// fill begins to fill a filter of about so many words, as a call that Close waits for. Meanwhile the old one stays in
-// use.
+// fill begins to fill a filter of about so many words, as a call that Close waits for. The old one stays in use
+// meanwhile.
 func (s *Store) fill(words int) {
 	if s.enter(context.Background()) != nil {
 		return
@@ -140,14 +140,14 @@ func (s *Store) fill(words int) {
 	}()
 }
 
-// begin makes the next filter. The caller must add likes that can be read by now; the committer adds later ones.
+// begin makes the next filter. The caller must add likes that can be read by now, the committer adds later ones.
 func (f *likeFilter) begin(words int) *likeBits {
 	next := &likeBits{words: make([]atomic.Uint64, min(max(words, f.least), f.limit))}
 	f.next.Store(next)
 	return next
 }
 
-// readInto adds all readable likes, and reports whether they had room. The committer adds those set meanwhile.
+// readInto adds all readable likes but those set meanwhile, and reports whether they had room.
 func (s *Store) readInto(b *likeBits) (whole bool, err error) {
 	n, room := 0, b.room(likesPerWordFilled)
 	since := time.Now()

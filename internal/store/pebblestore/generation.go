@@ -11,8 +11,7 @@ import (
 // generations counts changes of what servers cache.
 type generations struct {
 	topics [store.Webhooks + 1]atomic.Uint64
-	// made counts changes of what principals are made of (users, apps, grants) and of subscriptions about a user, by
-	// mark.
+	// made counts, by mark, changes of parts of principals (users, apps, grants) and of subscriptions about a user.
 	made [1 << 16]atomic.Uint32
 }
 

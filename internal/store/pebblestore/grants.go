@@ -67,7 +67,6 @@ var kindNames = map[kind]string{kindAccess: "access token", kindOAuth1: "OAuth 1
 
 func (k kind) String() string { return kindNames[k] }
 
-// drop removes a record that expires.
 func (t *tx) drop(k kind, h store.Hash, expires time.Time) {
 	t.delete(hashKey(k, h))
 	t.delete(expiryKey(expires, k, h))
@@ -87,7 +86,6 @@ func (s *Store) Code(ctx context.Context, h store.Hash) (store.Code, error) {
 	return c.Code, err
 }
 
-// decoding makes a decoder of a record from one that needs the key.
 func decoding[K, V any](k K, decode func(K, []byte) (V, error)) func([]byte) (V, error) {
 	return func(value []byte) (V, error) { return decode(k, value) }
 }
@@ -131,7 +129,7 @@ func (t *tx) addGrant(g *store.Grant, tokens *store.Tokens) error {
 	return t.addTokens(g.ID, tokens)
 }
 
-// openGrant adds a grant. The id of an ended grant is free only once all its tokens are removed.
+// openGrant adds a grant. An ended grant's id is free once all its tokens are removed.
 func (t *tx) openGrant(g *store.Grant) error {
 	t.set(grantKey(g.ID), encode(g, grantFields))
 	t.set(grantOfKey(g.User, g.ID), nil)
@@ -156,7 +154,6 @@ func (t *tx) addTokens(id store.GrantID, tokens *store.Tokens) error {
 	return nil
 }
 
-// living reads a token together with its grant.
 func living(r pebble.Reader, k kind, h store.Hash) (tok token, g store.Grant, err error) {
 	if tok, err = find(r, hashKey(k, h), reading(token{}, tokenFields), k); err == nil {
 		g, err = find(r, grantKey(tok.grant), reading(store.Grant{ID: tok.grant}, grantFields), k)
@@ -214,8 +211,8 @@ func (s *Store) RevokeGrant(ctx context.Context, id store.GrantID) error {
 	return s.update(ctx, func(t *tx) error { return t.revoke(id) })
 }
 
-// revoke ends a grant, if it exists. Its tokens end with it, since none is valid without a grant; Sweep removes them,
-// however many.
+// revoke ends a grant, if it exists, and so its tokens: none is valid without a grant. Sweep removes them, however
+// many.
 func (t *tx) revoke(id store.GrantID) error {
 	g, ok, err := read(t, grantKey(id), reading(store.Grant{ID: id}, grantFields))
 	if err != nil || !ok {
@@ -339,7 +336,7 @@ func (s *Store) Sweep(ctx context.Context, now time.Time) error {
 	}, (*tx).sweepEnded)
 }
 
-// sweepExpired removes records by their keys of expiryKey, and ends grants with none but spent refresh tokens left.
+// sweepExpired removes records by keys of expiryKey, and ends grants with none but spent refresh tokens.
 func (t *tx) sweepExpired(keys [][]byte) error {
 	swept := make(map[store.GrantID][]store.Hash) // access tokens by grant
 	for _, key := range keys {

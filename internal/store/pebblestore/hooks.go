@@ -180,7 +180,7 @@ func (t *tx) subscribe(sub *liked.Subscription) error {
 	return nil
 }
 
-// countSubscription updates counts and indexes when a subscription is added or deleted.
+// countSubscription updates counts and indexes for an added or deleted subscription.
 func (t *tx) countSubscription(sub *liked.Subscription, on bool) error {
 	t.hooks, t.about = true, sub.User
 	keep := func(key []byte) {

@@ -10,8 +10,8 @@ import (
 )
 
 // A key is a tag, then fixed-width big-endian fields, so that keys sort as their fields do; a field of variable width
-// comes last. Only this file knows the layout. Lists of likes store inverted positions (^seq), so that a forward walk
-// begins with the newest like.
+// comes last. Only this file knows the layout. Lists of likes store inverted positions (^seq): a forward walk begins
+// with the newest like.
 //
 // The letters are part of the format on disk.
 const (
@@ -135,8 +135,8 @@ func splitLogKey(key []byte) (partition int, seq liked.Seq) {
 	return int(key[1]), liked.Seq(binary.BigEndian.Uint64(key[2:]))
 }
 
-// partitionOf is the like log's partition for a user. Identifiers made slowly differ only in their upper bits, so all
-// bits are mixed (the finalizer of SplitMix64) before the remainder is taken.
+// partitionOf is a user's partition of the like log. Identifiers made slowly differ only in their upper bits, so all
+// bits are mixed first (the finalizer of SplitMix64).
 func partitionOf(user liked.UserID) int { return int(mix(uint64(user)) % liked.Partitions) }
 
 func mix(x uint64) uint64 {
@@ -159,7 +159,7 @@ func tokenOfKey(id store.GrantID, k kind, h store.Hash) []byte {
 	return append(append(tokensOf(id), byte(k)), h[:]...)
 }
 
-// tokensOf is the prefix of the keys of a grant's tokens.
+// tokensOf is the prefix of a grant's keys of tokenOfKey.
 func tokensOf(id store.GrantID) []byte { return append([]byte{tagTokenOf}, id[:]...) }
 
 func splitTokenOfKey(key []byte) (id store.GrantID, k kind, h store.Hash) {

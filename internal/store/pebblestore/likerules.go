@@ -19,7 +19,7 @@ type userHead struct {
 	blocks    bool // at least one other user
 }
 
-// applyLikeRules reads the caches, or else the database. The result holds for one state of the store if Store.epoch was
+// applyLikeRules reads the caches, then the database. Its result holds for one state of the store if Store.epoch was
 // the same even number before and after.
 func (s *Store) applyLikeRules(user liked.UserID, post liked.PostID) (v likeTarget, err error) {
 	if _, ok, err := s.userHead(user); err != nil || !ok {
@@ -96,8 +96,8 @@ func (s *Store) postHead(id liked.PostID) (h postHead, ok bool, err error) {
 	return h, ok, err
 }
 
-// headsKept is how many heads of users, and of posts, are cached. The committer drops those it changes while
-// Store.epoch is odd.
+// headsKept is how many heads of users, and of posts, are cached. The committer drops changed ones while Store.epoch is
+// odd.
 const headsKept = 1 << 18
 
 func newHeads[K ~int64, V any]() *cache.Cache[K, V] {

@@ -12,7 +12,7 @@ import (
 )
 
 // SetLike does its look-ups before it queues, to spare the committer. A call that changes nothing does not queue if its
-// look-ups are known to show one state of the store.
+// look-ups are known to show one state.
 func (s *Store) SetLike(ctx context.Context, user liked.UserID, post liked.PostID, on bool, at time.Time) (bool, error) {
 	if err := s.enter(ctx); err != nil {
 		return false, err
@@ -126,7 +126,7 @@ func (s *Store) LikingUsers(ctx context.Context, viewer liked.UserID, post liked
 	})
 }
 
-// walk reads one list of likes until it has max items. It leaves out those that look returns with an error.
+// walk reads a list of likes until it has max items. It leaves out those that look returns with an error.
 func walk[ID ~int64, T any](r pebble.Reader, tag byte, owner uint64, from store.Cursor, max int,
 	look func([]ID) ([]shown[T], error)) (page store.Page[T], err error) {
 	if max < 1 {
@@ -266,7 +266,7 @@ func (s *Store) LogEnds(ctx context.Context) (ends liked.Positions, err error) {
 	return ends, nil
 }
 
-// readLog returns at most max entries from after from up to and including to.
+// readLog returns at most max entries in (from, to].
 func (s *Store) readLog(partition int, from, to liked.Seq, max int) (events []liked.LikeEvent, err error) {
 	err = scanRange(s.db, logKey(nil, partition, from+1), after(logKey(nil, partition, to)), func(key, value []byte) (bool, error) {
 		_, seq := splitLogKey(key)

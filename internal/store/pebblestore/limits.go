@@ -18,8 +18,8 @@ import (
 	"liked/internal/store"
 )
 
-// limits counts in memory, which has all windows and nonces of the database. Changes are written with the next group,
-// whatever it is for, or after half a second in a group of their own.
+// limits counts in memory, which has all windows and nonces of the database. Changes are written with any next group,
+// or after half a second in one of their own.
 type limits struct {
 	s      *Store
 	loaded atomic.Bool // the database has been read
@@ -78,7 +78,7 @@ func (l *limits) shard(id windowsID) int {
 	return int(maphash.Comparable(l.seed, id) % uint64(len(l.shards)))
 }
 
-// caller is where a call counts: in the windows of the app's user, and of the app as a whole.
+// caller is where a call counts: for the app's user, and for the app as a whole.
 type caller [2]struct {
 	used    bool
 	id      windowsID
@@ -132,7 +132,6 @@ func (c *caller) windows(i int) *limit.Windows {
 	return &c[i].counter.windows
 }
 
-// keep queues changed counters for writing.
 func (c *caller) keep(l *limits) {
 	for i := range c {
 		n := c[i].counter
@@ -227,7 +226,7 @@ func (l *limits) waiting() bool {
 	return l.waits()
 }
 
-// ready refuses calls as the store does, and loads the database's windows and nonces on the first one.
+// ready refuses calls as the store does, and first loads the database's windows and nonces.
 func (l *limits) ready(ctx context.Context) error {
 	if l.loaded.Load() {
 		return l.s.refuses()

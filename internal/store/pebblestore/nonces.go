@@ -12,8 +12,8 @@ const (
 	nonceShards = 64
 )
 
-// nonces remembers used nonces by the minute of their expiry, so that whole minutes are dropped at once. When full it
-// refuses and does not forget: a nonce must not be used again.
+// nonces remembers used nonces by minute of expiry, and drops whole minutes. When full it refuses and does not forget:
+// a nonce must not be used again.
 type nonces struct {
 	max    int // in one shard
 	shards [nonceShards]struct {
@@ -35,7 +35,7 @@ type keptNonce struct {
 
 func (n *nonces) init(limit int) { n.max = limit / nonceShards }
 
-// add remembers the nonce until the given time unless it is already remembered. Of concurrent calls with one nonce, one
+// add remembers the nonce until the given time unless it is remembered already. Of concurrent calls with one nonce, one
 // gets fresh. Times are Unix seconds.
 func (n *nonces) add(h store.Hash, until, now int64) (fresh bool, err error) {
 	s := &n.shards[h[31]%nonceShards]

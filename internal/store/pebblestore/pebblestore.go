@@ -4,7 +4,7 @@
 // One goroutine, the committer, makes all writes (committer.go). Calls queue for it and are synced in groups: a batch
 // of likes, or a batch for each other operation. While one group is synced the next is built. So a write knows the
 // exact state it changes without locks, and a hot post costs no more than a cold one. Reads never queue; what they
-// return is on disk before they return it.
+// return is on disk already.
 package pebblestore
 
 import (
@@ -49,8 +49,8 @@ type Options struct {
 	MaxOpenFiles int           // open table files, about; 0 means 4096
 	Logger       *slog.Logger  // nil: nothing is logged
 
-	// After makes all new likes later than this time in the like log and the lists, as if one had been set then: for a
-	// restored store, whose readers may know what it has lost.
+	// After makes all new likes later than this time in the like log and the lists, for a restored store, whose readers
+	// may know what it has lost.
 	After time.Time
 
 	// DiskTimeout is how long a call waits for the disk before it is refused, to within a twentieth; 0 means 20 s,
@@ -80,7 +80,7 @@ type Store struct {
 	closeOnce sync.Once
 	closeErr  error
 
-	// The first write failure; all later calls are refused: what is in memory may not be on disk.
+	// The first write failure, after which calls are refused: what is in memory may not be on disk.
 	failure  atomic.Pointer[liked.Error]
 	failOnce sync.Once
 	failed   chan struct{} // closed once failure is set
@@ -92,16 +92,15 @@ type Store struct {
 	stopped   chan struct{} // closed when committer and syncer have ended
 	committer committer     // used by the committer's goroutine alone
 
-	// Batches are numbered from 1. A batch's number is stored in applied before anything of it can be read, in visible
-	// when all can, and in synced when it is on disk; so synced <= visible <= applied.
+	// Batches are numbered from 1. A batch's number is stored in applied before any of it can be read, in visible when
+	// all can, and in synced when it is on disk; so synced <= visible <= applied.
 	applied, visible, synced atomic.Uint64
 	syncedSeq                atomic.Uint64 // newest entry of the like log that is on disk
 	onSync                   signal
 	onLog                    [liked.Partitions]signal
 
-	// epoch is odd while an operation is applied that may change who sees whose posts, and another even number
-	// afterwards: look-ups during which it is the same even number show one state. epochGroup is the last such
-	// operation's batch.
+	// epoch is odd while an operation is applied that may change who sees whose posts, then another even number:
+	// look-ups during one even number show one state. epochGroup is the last such operation's batch.
 	epoch, epochGroup atomic.Uint64 // of visibility
 	users             *cache.Cache[liked.UserID, userHead]
 	posts             *cache.Cache[liked.PostID, postHead]
@@ -143,7 +142,7 @@ func Open(o Options) (*Store, error) {
 		queue:    queue{wake: make(chan struct{}, 1)},
 		totals:   totals{counting: make(chan struct{}, 1)},
 	}
-	memTable := uint64(16 << 20) // larger ones exceed the processor's caches
+	memTable := uint64(16 << 20) // larger ones exceed the processor's caches, a net loss
 	switch {
 	case s.inMemory:
 		o.FS, o.Dir = vfs.NewMem(), "memory"
@@ -179,8 +178,8 @@ func Open(o Options) (*Store, error) {
 	return s, nil
 }
 
-// apart calls pebble on another goroutine: after some failures pebble calls Fatalf, which ends the goroutine, after
-// others it panics, and it waits for ever for a failed disk. f may still run after an error.
+// apart calls pebble on another goroutine: after failures pebble may call Fatalf, which ends the goroutine, panic, or
+// wait for ever for the disk. f may still run after an error.
 func (s *Store) apart(f func() error) error {
 	done := make(chan error, 1)
 	go func() {
@@ -227,7 +226,7 @@ func (s *Store) pebbleOptions(o *Options, fs vfs.FS) *pebble.Options {
 	return opts
 }
 
-// backgroundErrors is how many times in a row a flush or a compaction may fail before the store fails.
+// backgroundErrors is how many flushes or compactions in a row may fail before the store fails.
 const backgroundErrors = 16
 
 // events logs errors. Pebble retries a failed flush or compaction at once and for ever; after backgroundErrors in a row
@@ -260,7 +259,6 @@ func (s *Store) events() *pebble.EventListener {
 	}
 }
 
-// open opens the database and loads the store's state.
 func (s *Store) open(o *Options, opts *pebble.Options) (err error) {
 	dir := o.Dir
 	if err := checkLogs(s.fs, dir); err != nil {
@@ -284,7 +282,7 @@ func (s *Store) open(o *Options, opts *pebble.Options) (err error) {
 	return &liked.Error{Kind: liked.Unavailable, Msg: msg, Err: err}
 }
 
-// load checks the format, or writes it into a new store, and finds where the last process stopped.
+// load checks or writes the format, and finds where the last process stopped.
 func (s *Store) load(o *Options) error {
 	dir := o.Dir
 	version, ok, err := read(s.db, formatKey, clone)
@@ -322,7 +320,7 @@ func (s *Store) load(o *Options) error {
 	if err != nil {
 		return err
 	}
-	// The newest log entry is never pruned, so its position needs no key of its own.
+	// The log's newest entry is never pruned, so its position needs no key.
 	last := liked.Seq(max(horizon, imported))
 	for p := range liked.Partitions {
 		seq, err := s.lastInLog(p, math.MaxUint64)
@@ -347,7 +345,7 @@ func (s *Store) load(o *Options) error {
 	return nil
 }
 
-// raise returns the position that the next like must be above: last, or the highest of Options.After so far.
+// raise returns the position that new likes must be above: last, or the highest of Options.After so far.
 func (s *Store) raise(last liked.Seq, after time.Time) (liked.Seq, error) {
 	floor, err := count(s.db, floorKey)
 	if err != nil {
@@ -379,8 +377,8 @@ func (s *Store) writeOptions() *pebble.WriteOptions {
 	return pebble.Sync
 }
 
-// Close implements store.Store. After a failed write pebble cannot be closed and is abandoned: the directory stays
-// locked until the process ends.
+// Close implements store.Store. After a failed write pebble cannot be closed: the directory stays locked until the
+// process ends.
 func (s *Store) Close() error {
 	s.closeOnce.Do(func() {
 		close(s.closing)
@@ -424,7 +422,7 @@ func (s *Store) enter(ctx context.Context) error {
 	return err
 }
 
-// refuses returns why the store takes no calls, nil if it does.
+// refuses returns why calls are refused, or nil.
 func (s *Store) refuses() error {
 	if s.calls.Load() < 0 {
 		return errClosed

@@ -18,7 +18,7 @@ func (s *Store) AddPost(ctx context.Context, p liked.Post) error {
 	return s.update(ctx, func(t *tx) error { return t.addPost(p) })
 }
 
-// A new post is compared with this many of the author's newest that are not older than sameFor.
+// A new post is compared with so many of the author's newest, if not older than sameFor.
 const (
 	comparedPosts = 20
 	sameFor       = 24 * time.Hour
@@ -110,7 +110,6 @@ func (s *Store) NewestPosts(ctx context.Context, viewer liked.UserID, users []li
 	})
 }
 
-// addPost adds a valid post (validPost).
 func (t *tx) addPost(p liked.Post) error {
 	if err := t.free(postKey(p.ID), "post", p.ID); err != nil {
 		return err
@@ -122,7 +121,7 @@ func (t *tx) addPost(p liked.Post) error {
 }
 
 // resolve checks that the author and the posts referred to exist (with once, also deleted ones), makes a repost of a
-// repost one of the original, and sets a reply's conversation. With once it keeps a conversation that the post has.
+// repost one of the original, and sets a reply's conversation, unless once is set and the post has one.
 func (t *tx) resolve(p *liked.Post, once bool) error {
 	if err := t.need(userKey(p.Author), "user", p.Author); err != nil {
 		return err
@@ -204,8 +203,8 @@ func (s *Store) Posts(ctx context.Context, viewer liked.UserID, ids []liked.Post
 	})
 }
 
-// DeletePost leaves a tombstone, so that the id is never used again, and the likes: they can be taken back, but no list
-// shows them.
+// DeletePost leaves a tombstone, so that the id is never used again, and the likes, which can be taken back but are in
+// no list.
 func (s *Store) DeletePost(ctx context.Context, by liked.UserID, id liked.PostID) error {
 	return s.update(ctx, func(t *tx) error {
 		p, ok, err := read(t, postKey(id), decoding(id, decodePostRecord))

@@ -10,8 +10,7 @@ import (
 	"liked/internal/store"
 )
 
-// prune periodically deletes old like log entries, and expired rate windows and nonces. The time is that of the
-// callers.
+// prune periodically deletes old like log entries, and rate windows and nonces that have expired by the callers' time.
 func (s *Store) prune(every time.Duration) {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
@@ -31,7 +30,7 @@ func (s *Store) prune(every time.Duration) {
 	}
 }
 
-// pruneLog deletes all log entries below a horizon in one operation, after webhooks behind it were moved to it.
+// pruneLog deletes all log entries below a horizon in one operation, after moving webhooks up to it.
 func (s *Store) pruneLog(ctx context.Context) error {
 	var horizon liked.Seq
 	err := s.update(ctx, func(t *tx) error {
@@ -58,9 +57,8 @@ func (s *Store) pruneLog(ctx context.Context) error {
 	})
 }
 
-// moveWebhooks moves webhooks to the horizon, and records in their progress whether they lose entries by that.
-// Meanwhile nothing is added to the log below the horizon. again is true if it left out webhooks that advanced: call it
-// again.
+// moveWebhooks moves webhooks up to the horizon, below which nothing is added to the log, and records in their progress
+// whether they lose entries. If some advanced meanwhile, again is true and it must be called again.
 func (s *Store) moveWebhooks(ctx context.Context, horizon liked.Seq) (again bool, err error) {
 	type move struct{ from, to store.Progress }
 	moves := make(map[string]move)
@@ -111,7 +109,7 @@ func (s *Store) moveWebhooks(ctx context.Context, horizon liked.Seq) (again bool
 	return again, nil
 }
 
-// prune deletes what expired before the newest known time, found in memory.
+// prune deletes what expired before the newest known time.
 func (l *limits) prune(ctx context.Context) error {
 	newest := l.newest.Load()
 	if newest == l.pruned {

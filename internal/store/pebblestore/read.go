@@ -12,7 +12,7 @@ import (
 	"liked"
 )
 
-// view runs one read on a snapshot. All that it saw is on disk when view returns.
+// view runs one read on a snapshot, and returns when all that it saw is on disk.
 func (s *Store) view(ctx context.Context, f func(r pebble.Reader) error) error {
 	if err := s.enter(ctx); err != nil {
 		return err
@@ -32,7 +32,6 @@ func (s *Store) view(ctx context.Context, f func(r pebble.Reader) error) error {
 	return err
 }
 
-// view is Store.view that returns what f does.
 func view[T any](ctx context.Context, s *Store, f func(r pebble.Reader) (T, error)) (v T, err error) {
 	err = s.view(ctx, func(r pebble.Reader) (err error) {
 		v, err = f(r)
@@ -109,7 +108,6 @@ func damaged(key []byte, err error) error {
 	return &liked.Error{Kind: liked.Internal, Msg: fmt.Sprintf("%s: key %x", isDamaged, key), Err: err}
 }
 
-// isDamaged is the message for corrupt files.
 const isDamaged = "a file of the store is damaged; stop the server, keep a copy of the directory, and restore the last good backup"
 
 // unavailable wraps an error of pebble; nil and a *liked.Error are returned as they are.

@@ -7,9 +7,9 @@ import (
 	"liked"
 )
 
-// recentLikes knows all likes changed after group since, readable or not. So a like that it does not know is as it was
-// found by a call that looked when that group was visible. It is asked before the database: most likes that are
-// repeated or taken back are young.
+// recentLikes knows all likes changed after group since, readable or not. A like that it does not know is as it was
+// found by a call that looked when that group was visible. It is asked before the database: most likes repeated or
+// taken back are young.
 type recentLikes struct {
 	shards [64]struct {
 		sync.Mutex
@@ -27,8 +27,8 @@ type likeID struct {
 	post liked.PostID
 }
 
-// recentSize is how many of the newest likes are always known; at most twice as many are, plus a group. Each takes some
-// 40 bytes.
+// recentSize is how many of the newest likes are known at least, and half of the most, give or take a group, at some 40
+// bytes each.
 const recentSize = 1 << 18
 
 func (l *recentLikes) init() {
@@ -52,7 +52,7 @@ func (l *recentLikes) get(user liked.UserID, post liked.PostID) (seq liked.Seq, 
 	return seq, ok
 }
 
-// latest is get including the current group's changes.
+// latest is get with the current group's changes.
 func (l *recentLikes) latest(user liked.UserID, post liked.PostID) (liked.Seq, bool) {
 	if seq, ok := l.pending[likeID{user, post}]; ok {
 		return seq, true
@@ -64,8 +64,8 @@ func (l *recentLikes) put(user liked.UserID, post liked.PostID, seq liked.Seq) {
 	l.pending[likeID{user, post}] = seq
 }
 
-// publish makes the group's changes visible to get, and must precede Store.visible. Once the newer half is full it
-// drops the older one.
+// publish makes the group's changes visible to get, before Store.visible is set. Once the newer half is full it drops
+// the older one.
 func (l *recentLikes) publish(applied uint64, all *likeFilter) {
 	for id, seq := range l.pending {
 		if seq != 0 {
@@ -94,7 +94,7 @@ func (l *recentLikes) publish(applied uint64, all *likeFilter) {
 
 func (l *recentLikes) discard() { clear(l.pending) }
 
-// countCache holds recently used counts, and those that the group changes.
+// countCache holds counts that were used lately or that the group changes.
 type countCache struct {
 	now, old map[countID]*counts
 	dirty    []countID

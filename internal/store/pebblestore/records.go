@@ -9,8 +9,8 @@ import (
 	"liked/internal/store"
 )
 
-// A value begins with the version of its layout, so that layouts can change without rewriting the store. Times are Unix
-// microseconds; the zero time survives.
+// A value begins with the version of its layout, so that layouts can change without a rewrite of the store. Times are
+// Unix microseconds; the zero time survives.
 const recordVersion = 1
 
 var errRecord = errors.New("record is damaged")
@@ -95,13 +95,13 @@ func (r *reader) done() error {
 	return nil
 }
 
-// record visits a value's fields in stored order, and writes or reads them: one function is the whole layout.
+// record visits a value's fields in stored order, and writes or reads them: one function is the layout.
 type record struct {
 	reader         // unless it writes
 	written []byte // nil: it reads
 }
 
-// encode writes a record; decode reads one into v, which has the key's fields already.
+// encode writes a record; decode reads one into v, which has the key's fields.
 func encode[T any](v *T, fields func(*record, *T)) []byte {
 	r := record{written: append(make([]byte, 0, 128), recordVersion)}
 	fields(&r, v)
@@ -258,7 +258,6 @@ func postFields(r *record, p *liked.Post) {
 	r.strings(&p.Text)
 }
 
-// decodePostRecord reads a post or a tombstone.
 func decodePostRecord(id liked.PostID, value []byte) (p store.Post, err error) {
 	h, err := decodePostHead(value)
 	if err == nil && h.deleted {
@@ -303,8 +302,8 @@ func (c counts) post() liked.PostMetrics {
 	return liked.PostMetrics{Reposts: c[postReposts], Replies: c[postReplies], Likes: c[postLikes], Quotes: c[postQuotes]}
 }
 
-// appendEvent encodes a log entry, whose seq is in the key. The time is stored relative to that of the seq, from which
-// it differs only if the clock went back.
+// appendEvent encodes a log entry without its seq. The time is relative to that of the seq, from which it differs only
+// if the clock went back.
 func appendEvent(dst []byte, e *liked.LikeEvent) []byte {
 	dst = append(dst, bit(e.On, 1))
 	for _, n := range [...]uint64{uint64(e.User), uint64(e.Post), uint64(e.Author)} {
@@ -380,7 +379,7 @@ func grantFields(r *record, g *store.Grant) {
 	small(r, &g.Access)
 }
 
-// token is a record of kindAccess, kindRefresh or kindOAuth1; the fields besides grant depend on the kind.
+// token is a record of kindAccess, kindRefresh or kindOAuth1, which use different fields.
 type token struct {
 	grant  store.GrantID
 	time   time.Time // access: expiry; refresh: when it was spent

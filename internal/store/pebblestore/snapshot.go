@@ -7,8 +7,8 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 )
 
-// snapshot reads the database as of one time. It is an iterator and not a snapshot of pebble's, whose Close may wait
-// for writes of the manifest, for ever if the disk has failed. It is for one goroutine; a value is valid until the next
+// snapshot reads one state of the database. It is an iterator and not a snapshot of pebble's, whose Close may wait for
+// writes of the manifest, for ever if the disk has failed. It is for one goroutine; a value is valid until the next
 // Get.
 type snapshot struct{ it *pebble.Iterator }
 
@@ -20,7 +20,7 @@ func (s *Store) snapshot() (snapshot, error) {
 }
 
 func (s snapshot) Get(key []byte) ([]byte, io.Closer, error) {
-	// The prefix of a key is the whole key, so that filters spare reading tables without it.
+	// The prefix of a key is the whole key, so that filters spare reads of tables without it.
 	if !s.it.SeekPrefixGE(key) {
 		if err := s.it.Error(); err != nil {
 			return nil, nil, err
@@ -41,7 +41,6 @@ func (s snapshot) NewIterWithContext(ctx context.Context, o *pebble.IterOptions)
 
 func (s snapshot) Close() error { return s.it.Close() }
 
-// lent is a closer for values that need none.
 type lent struct{}
 
 func (lent) Close() error { return nil }

@@ -8,8 +8,8 @@ import (
 )
 
 // throttle spreads pebble's background work over time. A flush and its compactions take most of a second of work per
-// memtable: done at once beside a load that leaves less than one processor free, they delay all calls more and more
-// until they end. So they rest between pieces of writing, unless they hold up the next memtable.
+// memtable: at once, beside a load that leaves less than one processor free, they delay all calls more and more until
+// they end. So they rest between pieces of writing, unless they hold up the next memtable.
 type throttle struct {
 	running atomic.Int64 // flushes and compactions
 	hurry   atomic.Bool

@@ -10,8 +10,8 @@ import (
 )
 
 // diskTimeouts bounds how long calls wait for the disk. A timer per call would cost more than the rest of its wait, so
-// all calls that begin within one tick share a channel, closed when the last of them has waited long enough or the
-// store fails. Ticks are counted, so that a suspended process does not time out a disk that had no chance.
+// all calls that begin within one tick share a channel, closed when the last has waited long enough or the store fails.
+// Ticks are counted, so that a suspended process does not time out a disk that had no chance.
 type diskTimeouts struct {
 	begun   atomic.Pointer[wait] // of calls that begin to wait now
 	stalled atomic.Bool          // a call timed out, and nothing was synced since
@@ -20,10 +20,9 @@ type diskTimeouts struct {
 	waits []*wait // not over, oldest first; nil: no more begin
 }
 
-// wait is shared by any number of calls.
 type wait struct{ over chan struct{} }
 
-// ticks in one timeout, which so is exact to a twentieth.
+// ticks divide a timeout, which is exact to one of them.
 const ticks = 20
 
 // watch ticks until the store is closed or fails.
@@ -48,7 +47,6 @@ func (s *Store) watch(diskTimeouts time.Duration) {
 	}()
 }
 
-// tick begins a wait, and ends the oldest if there are too many.
 func (p *diskTimeouts) tick() {
 	w := &wait{make(chan struct{})}
 	p.mu.Lock()
@@ -60,7 +58,7 @@ func (p *diskTimeouts) tick() {
 	}
 }
 
-// end ends all waits. The newest stays in begun, for late calls.
+// end ends all waits. The newest stays in begun for late calls.
 func (p *diskTimeouts) end() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -74,7 +72,7 @@ func (p *diskTimeouts) end() {
 var errStalled = liked.Errorf(liked.Unavailable,
 	"the disk has not answered for too long; see what keeps it busy, or stop the server and look after the disk")
 
-// timedOut returns why a wait ended. The store may be stalled no longer: the sync may have ended just now.
+// timedOut returns why a wait ended. The sync may have ended just now.
 func (s *Store) timedOut() error {
 	if failure := s.failure.Load(); failure != nil {
 		return failure
@@ -85,7 +83,6 @@ func (s *Store) timedOut() error {
 	return errStalled
 }
 
-// resumed is called after a sync.
 func (s *Store) resumed() {
 	if s.timeouts.stalled.Load() && s.timeouts.stalled.CompareAndSwap(true, false) {
 		s.log.Warn("store: the disk goes on, and calls are answered again")

@@ -7,8 +7,8 @@ import (
 	"liked/internal/store"
 )
 
-// totals is kept in memory only: the first call that asks counts users and their counts on a snapshot, and the
-// committer adds later changes.
+// totals is in memory only: the first call counts users and their counts on a snapshot, and the committer adds later
+// changes.
 type totals struct {
 	counting chan struct{} // holds a token while a call counts
 
@@ -57,7 +57,7 @@ func (s *Store) Totals(ctx context.Context) (store.Totals, error) {
 	return sum, nil
 }
 
-// count counts what the store had when it was opened, unless another call has done so.
+// count counts what the store had when it was opened, unless another call has.
 func (s *Store) count(ctx context.Context) error {
 	t := &s.totals
 	select {
@@ -71,7 +71,8 @@ func (s *Store) count(ctx context.Context) error {
 	if _, known := t.now(); known {
 		return nil
 	}
-	// On the committer's goroutine nothing changes between since and the snapshot, which must be closed: no cancelling.
+	// On the committer's goroutine nothing changes between since and the snapshot. The snapshot must be closed, so no
+	// cancelling.
 	var since store.Totals
 	at, err := update(context.WithoutCancel(ctx), s, func(*tx) (snapshot, error) {
 		since = t.since // only the committer writes it

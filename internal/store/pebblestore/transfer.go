@@ -11,8 +11,8 @@ import (
 	"liked/internal/store"
 )
 
-// Import runs as one operation, which reads through its own batch. The likes that it adds are marked as never having
-// been in the log.
+// Import runs as one operation, which reads through its own batch. Its likes are marked as never having been in the
+// log.
 func (s *Store) Import(ctx context.Context, records []store.Record, keepGoing bool) (store.Imported, error) {
 	var done store.Imported // the committer's until update returns without an error
 	records = slices.Clone(records)
@@ -276,8 +276,8 @@ func (i *importer) post(id liked.PostID) (*postSeen, error) {
 	return p, nil
 }
 
-// free returns the wanted position, unless another like of the user or of the post has it: then one after all that the
-// two have in that millisecond. If milliseconds are full it tries a few, then one after all that the two have.
+// free returns the wanted position, unless another like of the user or post has it: then one after all that the two
+// have in that millisecond. If milliseconds are full it tries a few, then one after all that the two have.
 func (i *importer) free(l store.Like, user *listSeen, post *postSeen) (liked.Seq, error) {
 	if l.Seq > i.c.lastSeq && l.Seq > i.newest {
 		return l.Seq, nil
@@ -382,7 +382,7 @@ func (e *exporter) users() error {
 	})
 }
 
-// posts goes in order of id, but passes a post with a higher id first if another refers to it.
+// posts goes in order of id, but first passes posts with higher ids that the next one refers to.
 func (e *exporter) posts() error {
 	early := make(map[liked.PostID]bool)
 	return e.scan(tagPost, func(key, value []byte) error {

@@ -8,7 +8,7 @@ import (
 	"liked/internal/store"
 )
 
-// Invalid depends on the record alone, and is checked before anything is queued.
+// Invalid depends on the record alone, and is checked before queueing.
 
 // texts returns nil if all engines can store the texts: UTF-8 without NUL.
 func texts(what string, id any, all ...string) error {

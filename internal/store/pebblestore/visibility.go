@@ -33,7 +33,6 @@ func newVisibility(r pebble.Reader, viewer liked.UserID) *visibility {
 	return &visibility{r: r, viewer: viewer, authors: make(map[liked.UserID]authorSeen)}
 }
 
-// author returns how the viewer sees the author's posts.
 func (e *visibility) author(id liked.UserID) (seen authorSeen, err error) {
 	if seen, ok := e.authors[id]; ok {
 		return seen, nil
@@ -52,7 +51,7 @@ func (e *visibility) author(id liked.UserID) (seen authorSeen, err error) {
 	return seen, nil
 }
 
-// see is author for a known head.
+// see is author with the head known.
 func (e *visibility) see(id liked.UserID, h userHead) (authorSeen, error) {
 	if id != e.viewer && e.viewer != 0 && !h.state.Hidden() {
 		if blocked, err := e.blockedBy(id); err != nil || blocked {
@@ -84,7 +83,7 @@ func seenBy(r pebble.Reader, viewer, author liked.UserID, h userHead) (authorSee
 	return authorVisible, nil
 }
 
-// fewBlockers is how many blockers of a viewer are read at once, for about the cost of looking up two.
+// fewBlockers is how many of a viewer's blockers can be read for about the cost of looking up two.
 const fewBlockers = 64
 
 func (e *visibility) blockedBy(id liked.UserID) (blocked bool, err error) {
@@ -151,8 +150,8 @@ func (e *visibility) likers(ids []liked.UserID) ([]shown[liked.User], error) {
 	return users, nil
 }
 
-// unseen returns the error for a viewer who sees an author like that, nil for authorVisible. of describes the post
-// meant.
+// unseen returns the error for a viewer who sees an author like that, nil for authorVisible. of is inserted after the
+// author.
 func unseen(viewer, author liked.UserID, seen authorSeen, of string) error {
 	switch seen {
 	case authorVisible:

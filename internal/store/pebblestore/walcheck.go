@@ -91,8 +91,7 @@ func unlikeTorn(record []byte) bool {
 	return whole && binary.LittleEndian.Uint64(record[len(record)-8:]) != 0 || masked(record[6:]) == binary.LittleEndian.Uint32(record)
 }
 
-// findBroken checks the newest write-ahead log and the manifest. It is exact only while no process has the directory
-// open.
+// findBroken checks the newest write-ahead log and the manifest; only exact while no process has the directory open.
 func findBroken(disk vfs.FS, dir string) error {
 	desc, err := pebble.Peek(dir, disk)
 	if err != nil || !desc.Exists {
