@@ -12,7 +12,7 @@ import (
 	"liked/internal/store"
 )
 
-// likeCreate is the one type of event of X's activity API that this server has.
+// likeCreate is the only event type of X's activity API on this server.
 const likeCreate = "like.create"
 
 var (
@@ -32,7 +32,7 @@ var (
 			{name: "user_id", typ: "string", example: exampleUser, value: "{{userId}}"},
 		}}},
 		{name: "tag", typ: "string", example: "friends"},
-		// Without an example: the explorer starts with the examples, and this webhook is not there.
+		// No example: the explorer runs examples first, before this webhook exists.
 		{name: "webhook_id", typ: "string", pattern: hookPattern, value: "{{webhookId}}"},
 	}}
 	resubscriptionBody = &schema{properties: []property{
@@ -41,7 +41,7 @@ var (
 	}}
 )
 
-// subscriptionObject is X's words for a subscription.
+// subscriptionObject is a subscription as X encodes it.
 type subscriptionObject struct {
 	ID        liked.SubscriptionID `json:"subscription_id"`
 	Type      string               `json:"event_type"`
@@ -66,13 +66,13 @@ type resubscribed struct {
 	Total        int                `json:"total_subscriptions"`
 }
 
-// total is the meta of what X tells about subscriptions.
+// total is the meta of X's subscription answers.
 type total struct {
 	Total     int    `json:"total_subscriptions"`
 	NextToken string `json:"next_token,omitempty"`
 }
 
-// newSubscriptions words subscriptions of the app. The webhook of one may have been removed.
+// newSubscriptions encodes subscriptions of the app. The webhook of one may have been removed.
 func (a *API) newSubscriptions(ctx context.Context, app liked.AppID, subs ...liked.Subscription) ([]subscriptionObject, error) {
 	hooks, err := a.Store.Webhooks(ctx, app)
 	objects := make([]subscriptionObject, len(subs))
@@ -88,11 +88,11 @@ func (a *API) newSubscriptions(ctx context.Context, app liked.AppID, subs ...lik
 
 func newFilter(s *liked.Subscription) filterObject { return filterObject{s.User, s.Direction.String()} }
 
-// subscriptionTarget reads what a body says of where events go, and their tag.
+// subscriptionTarget reads the webhook and the tag from a body.
 func (a *API) subscriptionTarget(b body) (webhook liked.WebhookID, tag string, faults []fault) {
 	if value, there := b.find("webhook_id"); there {
 		var err error
-		if webhook, err = liked.ParseID[liked.WebhookID](unquote(value)); err != nil { // 19 digits that are too large a number
+		if webhook, err = liked.ParseID[liked.WebhookID](unquote(value)); err != nil { // 19 digits may overflow int64
 			faults = append(faults, badValue(pair{"webhook_id", unquote(value)}, "is not valid"))
 		}
 	}
@@ -109,8 +109,8 @@ func (a *API) subscriptionTarget(b body) (webhook liked.WebhookID, tag string, f
 	return webhook, tag, faults
 }
 
-// subscribe lets an app hear of likes. They are a private event: where likes are private, only the user
-// themselves may subscribe to their likes and to those of their posts.
+// subscribe subscribes an app to likes. They are a private event: where likes are private, only the user may
+// subscribe to their likes and to those of their posts.
 func (a *API) subscribe(c *call) (any, error) {
 	s := liked.Subscription{App: c.who.App, Viewer: c.who.User}
 	var faults []fault
@@ -122,7 +122,7 @@ func (a *API) subscribe(c *call) (any, error) {
 		refuse("$.event_type", event, "does not have a value in the enumeration ["+likeCreate+"]")
 	}
 	text, _ := c.body.find("filter")
-	filter, _ := splitObject(text, nil) // readBody has seen it
+	filter, _ := splitObject(text, nil) // checked by readBody
 	if keyword, there := filter.find("keyword"); there {
 		refuse("$.filter.keyword", keyword, "is not defined in the schema and the schema does not allow additional properties")
 	}
@@ -163,7 +163,7 @@ func (a *API) subscribe(c *call) (any, error) {
 var subscriptionReasons = map[liked.Kind]string{liked.NotFound: "WebhookIdInvalid", liked.Conflict: "DuplicateSubscriptionFailed",
 	liked.Forbidden: "SubscriptionLimitExceeded"}
 
-// subscriptions lists those of the app, or those that the user who calls has made.
+// subscriptions lists those of the app, or those that the calling user made.
 func (a *API) subscriptions(c *call) (any, error) {
 	l := list{"subscriptions", int64(c.who.App)}
 	in := c.query.(*subscriptionsQuery)
@@ -234,7 +234,7 @@ func (a *API) unsubscribe(c *call) (any, error) {
 	return document{Data: deletion{true}, Meta: total{Total: n}}, nil
 }
 
-// subscriptionProblem words that there is no such subscription as X does.
+// subscriptionProblem turns NotFound into X's refusal.
 func (a *API) subscriptionProblem(id liked.SubscriptionID, err error) error {
 	if liked.KindOf(err) != liked.NotFound {
 		return err
@@ -253,8 +253,8 @@ type activityObject struct {
 	Includes *includes    `json:"includes,omitempty"`
 }
 
-// Activity returns what writes events for webhooks: the body that tells, on behalf of a subscription, of a like, or nil
-// if the subscriber may not see it, or not any more.
+// Activity returns the writer of webhook events: it returns the body for a like on behalf of a subscription, or nil
+// if the subscriber may not see it, or no longer.
 func Activity(st Store, profile Profile, privateLikes bool) (
 	write func(context.Context, liked.Subscription, liked.LikeEvent) ([]byte, error)) {
 	f := profile.facts()
@@ -308,7 +308,7 @@ func (v *activity) write(ctx context.Context, s liked.Subscription, e liked.Like
 	return encode(document{Data: event})
 }
 
-// consented reports whether the app may still hear what the subscriber may see: their consent may have ended since.
+// consented reports whether the subscriber still consents to the app receiving what they may see.
 func (v *activity) consented(ctx context.Context, s *liked.Subscription) (bool, error) {
 	if s.Viewer == 0 {
 		return !v.PrivateLikes, nil
@@ -319,7 +319,7 @@ func (v *activity) consented(ctx context.Context, s *liked.Subscription) (bool, 
 	}), err
 }
 
-// visible returns those of the user who likes and the author whom the viewer may see, in this order.
+// visible returns the liker and the author, in this order, without those that the viewer may not see.
 func (v *activity) visible(ctx context.Context, viewer, liker, author liked.UserID) (people []liked.User, err error) {
 	ids := []liked.UserID{liker, author}
 	if liker == author {
@@ -347,7 +347,7 @@ func (v *activity) visible(ctx context.Context, viewer, liker, author liked.User
 	return people, nil
 }
 
-// eventUUID is the same whenever the like is delivered for the subscription, and differs between subscriptions.
+// eventUUID is the same for each delivery of a like to a subscription, and differs between subscriptions.
 func eventUUID(s *liked.Subscription, e *liked.LikeEvent) string {
 	text := binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(nil, uint64(e.Seq)), uint64(s.ID))
 	sum := sha256.Sum256(text)

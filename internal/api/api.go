@@ -1,8 +1,8 @@
-// Package api speaks X's API v2: the resources around likes, as X's published document and X's own answers have them.
+// Package api implements X's API v2 around likes, as X's published document and X's own answers have it.
 //
-// [New] returns an http.Handler for everything that X's API host answers. One table (routes.go) says what each
-// endpoint demands; one function, serve (serve.go), holds requests to it in X's order and writes every answer; the handlers
-// (likes.go, users.go, posts.go, streams.go) only do what the endpoint is for and return a value or an error.
+// [New] returns an http.Handler for all of X's API host. One table (routes.go) holds what each endpoint demands; one
+// function, serve (serve.go), checks requests in X's order and writes every answer; handlers (likes.go, users.go,
+// posts.go, streams.go) return a value or an error.
 package api
 
 import (
@@ -23,7 +23,7 @@ import (
 	"liked/internal/webhook"
 )
 
-// Options is what an API works with. Store, Auth, Hooks and Now are required.
+// Options configures an API. Store, Auth, Hooks and Now are required.
 type Options struct {
 	Store   Store
 	Auth    Authenticator
@@ -32,23 +32,24 @@ type Options struct {
 	Limits  Limits
 	Profile Profile
 	Now     func() time.Time
-	// PageKey seals pagination tokens; those made under another key are refused. It must survive a restart, and is secret.
+	// PageKey seals pagination tokens; those of another key are refused. It must survive a restart, and is secret.
 	PageKey [32]byte
-	// PrivateLikes is X's rule since June 2024: the likers of a post are shown to its author alone, the likes of a user to that user.
+	// PrivateLikes is X's rule since June 2024: the likers of a post are shown to its author alone, a user's likes to
+	// that user.
 	PrivateLikes bool
-	KeepAlive    time.Duration     // how long a stream may be silent; 0 means 10 s
-	Stall        time.Duration     // how long the reader of a stream may take nothing of what is sent; 0 means 10 s
-	Explain      bool              // tell the client, too, why it was refused; for development only
+	KeepAlive    time.Duration     // longest silence of a stream; 0 means 10 s
+	Stall        time.Duration     // how long a stream's reader may accept no bytes; 0 means 10 s
+	Explain      bool              // show clients the reasons of refusals; for development only
 	Observe      exchange.Observer // called after each answer
 }
 
-// Authenticator says who is calling. An error of Kind Unauthorized holds the reason for the operator; no reason reaches
-// the client.
+// Authenticator identifies the caller. An error of Kind Unauthorized holds the reason for the operator; clients never
+// get it.
 type Authenticator interface {
 	Authenticate(*http.Request) (liked.Principal, error)
 }
 
-// Store is what the endpoints show and change.
+// Store is the storage that the endpoints use.
 type Store interface {
 	store.Likes
 	store.Log
@@ -80,7 +81,7 @@ type API struct {
 	*catalogue
 	headers headers
 	mux     *http.ServeMux
-	methods []string // of all endpoints, in alphabetical order
+	methods []string // of all endpoints, sorted
 	self    *encoded // the description of the API
 	streams streams
 }
@@ -104,7 +105,7 @@ func New(o Options) (*API, error) {
 	}
 	f := o.Profile.facts()
 	a := &API{Options: o, catalogue: newCatalogue(f), headers: newHeaders(f), mux: http.NewServeMux()}
-	var described, older []*endpoint // of the table of routes, and of v1.1
+	var described, older []*endpoint // from routes, and from v1Routes
 	for i := range len(routes) + len(v1Routes) {
 		rt := &endpoint{run: (*API).run, problem: func(_ *http.Request, err error) *problem { return a.problemOf(err) }}
 		if i < len(routes) {
@@ -133,38 +134,38 @@ func New(o Options) (*API, error) {
 	return a, nil
 }
 
-// endpoint is a route with what New worked out for it.
+// endpoint is a route with what New derived from it.
 type endpoint struct {
 	*route
-	path, params        []param // of the path's wildcards and of the query
+	path, params        []param // of the path and of the query
 	allow               liked.Credential
 	userRules, appRules []liked.RateRule
 
-	// Of the version of the API that the route is part of.
+	// Set per API version.
 	run     func(*API, *endpoint, http.ResponseWriter, *http.Request, *requestState) (any, error)
 	problem func(*http.Request, error) *problem
 }
 
-// call is a request for which everything that the route demands holds.
+// call is a request that meets all demands of its route.
 type call struct {
 	ctx   context.Context
 	who   liked.Principal
-	path  []pair   // its wildcards, in order
-	ids   [2]int64 // the same as numbers, 0 where it is not one
-	query any      // a pointer to the query of the route
+	path  []pair   // wildcards, in order
+	ids   [2]int64 // path as numbers, 0 where not numeric
+	query any      // pointer to the route's query type
 	body  body
 	form  url.Values // of v1.1, instead of query and body
 }
 
-// ConnContext marks a connection, for http.Server.ConnContext. X tells its connections apart in a header.
+// ConnContext gives a connection an id, for http.Server.ConnContext. X sends such an id in a header.
 func ConnContext(ctx context.Context, _ net.Conn) context.Context {
 	return context.WithValue(ctx, connKey{}, exchange.RandomHex(32))
 }
 
 type connKey struct{}
 
-// ServeHTTP answers any request. The mux is asked only for paths that are in their shortest form, since it would
-// redirect others, and never for HEAD, which it would take for GET.
+// ServeHTTP answers any request. The mux is asked only for clean paths, as it redirects others, and never for HEAD,
+// which it takes for GET.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodHead || !canonical(r) {
 		a.serveNoRoute(w, r)
@@ -178,11 +179,9 @@ func canonical(r *http.Request) bool {
 	return path.Clean(escaped) == escaped
 }
 
-// catchAll is the mux's pattern for what is no endpoint. It has no method, so that no other answer of the mux's own is
-// left.
+// catchAll is the mux's pattern for unknown endpoints. It has no method, so that the mux never answers by itself.
 const catchAll = "/"
 
-// serveNoRoute answers a request that is for no endpoint.
 func (a *API) serveNoRoute(w http.ResponseWriter, r *http.Request) {
 	p := noRoute()
 	if strings.HasPrefix(r.URL.Path, v1Prefix) {
@@ -197,8 +196,7 @@ func (a *API) serveNoRoute(w http.ResponseWriter, r *http.Request) {
 	a.done(r, x)
 }
 
-// allowed lists the methods with which the request's path is an endpoint. Where the path itself is one, those do not count
-// for which a part of it would be taken for an id.
+// allowed lists the methods that the path has. If a literal pattern matches, patterns with wildcards do not count.
 func (a *API) allowed(r *http.Request) (methods []string) {
 	probe := *r
 	var literal []string

@@ -13,28 +13,27 @@ import (
 	"unicode/utf8"
 )
 
-// maxBody bounds the body of a request, in bytes. The longest that X's own schema allows is well below it.
+// maxBody bounds a request's body, in bytes. The longest that X's own schema allows is well below it.
 const maxBody = 64 << 10
 
-// maxDepth and maxMembers bound how deep values may nest in a body, and how many members an object may have.
+// maxDepth and maxMembers bound the nesting of a body and the members of an object.
 const (
 	maxDepth   = 32
 	maxMembers = 64
 )
 
-// schema is what an endpoint takes as its body: a JSON object. Refusals are worded as the JSON-schema validator that X
-// uses words them.
+// schema describes an endpoint's body, a JSON object. Refusals have the texts of X's JSON-schema validator.
 type schema struct {
 	properties []property
 	open       openness
 }
 
-// openness says whether a key that is not among the properties is ignored.
+// openness says whether unknown keys are ignored.
 type openness uint8
 
 const (
 	closedAlways openness = iota
-	closedLater           // it is refused from 2026 on
+	closedLater           // refused from 2026 on
 	openAlways
 )
 
@@ -49,18 +48,18 @@ type property struct {
 	required bool
 	enum     []string // of strings; nil: any
 	object   *schema  // of objects; nil: any
-	newer    bool     // known only where X speaks the newer words
-	example  string   // of strings; "": examples leave it out, but for a required object
-	value    string   // what the Postman collection has in place of the example, with variables; "": the example
+	newer    bool     // known only with facts.newerWords
+	example  string   // of strings; "": not in examples, unless a required object
+	value    string   // in the Postman collection, with variables; "": the example
 }
 
-// pattern is what a string must match. Its String is a regular expression, for refusals and the description.
+// pattern is what a string must match. String is a regular expression, for refusals and the description.
 type pattern interface {
 	MatchString(string) bool
 	String() string
 }
 
-// digits are so many decimal digits and nothing else.
+// digits matches min to max decimal digits.
 type digits struct{ min, max int }
 
 func (d *digits) MatchString(s string) bool {
@@ -82,12 +81,12 @@ func (d *digits) String() string {
 	return fmt.Sprintf("^[0-9]{%d,%d}$", d.min, d.max)
 }
 
-// body is the members of a JSON object, each value as its JSON text. All of them are cut out of one string.
+// body is the members of a JSON object, each value as JSON text. All are substrings of one string.
 type body []member
 
 type member struct{ name, value string }
 
-// find returns the JSON text under the name, and whether there is one.
+// find returns the JSON text of a member, and whether it exists.
 func (b body) find(name string) (string, bool) {
 	for _, m := range b {
 		if m.name == name {
@@ -97,7 +96,7 @@ func (b body) find(name string) (string, bool) {
 	return "", false
 }
 
-// text returns the string under the name. The body has been held to its schema.
+// text returns a string member, "" if absent. The body must have passed its schema.
 func (b body) text(name string) string {
 	value, there := b.find(name)
 	if !there {
@@ -113,7 +112,7 @@ var likeBody = &schema{
 	open:       closedLater,
 }
 
-// readBody reads the body and holds it to the schema. A problem says what is wrong with it.
+// readBody reads the body and checks it against the schema.
 func (c *catalogue) readBody(w http.ResponseWriter, r *http.Request, x *requestState, s *schema) (body, *problem) {
 	text, err := readAll(w, r, x.bodySpace[:])
 	switch {
@@ -147,8 +146,8 @@ func (c *catalogue) readBody(w http.ResponseWriter, r *http.Request, x *requestS
 	return members, nil
 }
 
-// readAll reads the request's body, of at most maxBody bytes. One that is said to fit is read into the space; for others,
-// memory is taken as they arrive and not on their word.
+// readAll reads the request's body, at most maxBody bytes. If Content-Length fits the space, it reads into that; else
+// memory grows with the bytes that arrive, not with the length that the client claims.
 func readAll(w http.ResponseWriter, r *http.Request, space []byte) ([]byte, error) {
 	if r.ContentLength < 0 || r.ContentLength > int64(len(space)) {
 		return io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
@@ -160,7 +159,7 @@ func readAll(w http.ResponseWriter, r *http.Request, space []byte) ([]byte, erro
 
 var notJSON = fault{object{}, "Request body is not valid JSON."}
 
-// isJSON reports whether the media type is application/json, in any case and with any parameters.
+// isJSON reports whether the media type is application/json, in any case, with any parameters.
 func isJSON(contentType string) bool {
 	if contentType == "application/json" {
 		return true
@@ -172,8 +171,8 @@ func isJSON(contentType string) bool {
 	return media == "application/json"
 }
 
-// check lists what is wrong with the members of the object at the place, first what is there in the order of the body,
-// then what is missing.
+// check lists the faults of the members of the object at place: first of those present, in body order, then the
+// missing.
 func (s *schema) check(f facts, place string, members body) (faults []fault) {
 	for _, m := range members {
 		p, known := s.property(m.name)
@@ -189,7 +188,7 @@ func (s *schema) check(f facts, place string, members body) (faults []fault) {
 			faults = append(faults, m.refuse(place, "does not match the regex pattern "+p.pattern.String()))
 		case p.enum != nil && !slices.Contains(p.enum, unquote(m.value)):
 			faults = append(faults, m.refuse(place, "does not have a value in the enumeration ["+strings.Join(p.enum, ", ")+"]"))
-		case typ == "string" && strings.Contains(unquote(m.value), "\x00"): // which the store does not take
+		case typ == "string" && strings.Contains(unquote(m.value), "\x00"): // refused by the store
 			faults = append(faults, m.refuse(place, "does not match the regex pattern ^[^\\u0000]*$"))
 		case p.object != nil:
 			inner, ok := splitObject(m.value, nil)
@@ -209,7 +208,7 @@ func (s *schema) check(f facts, place string, members body) (faults []fault) {
 	return faults
 }
 
-// refuse is what is wrong with a member of the object at the place.
+// refuse makes the fault of a member of the object at place.
 func (m member) refuse(place, what string) fault {
 	at := place + "." + m.name
 	return fault{object{at, []string{m.value}}, at + ": " + what}
@@ -244,8 +243,8 @@ func typeOf(text string) string {
 	return "integer"
 }
 
-// splitObject appends the members of a JSON object to members, which is empty, in their order. It is not ok if a name is
-// there twice, or if there are more than maxMembers. The text must be valid JSON and an object.
+// splitObject appends the members of a JSON object to members, which is empty, in their order. It is not ok if a name
+// occurs twice or there are more than maxMembers. The text must be valid JSON and an object.
 func splitObject(text string, members body) (_ body, ok bool) {
 	text = trimSpace(text)[1:]
 	for {
@@ -267,7 +266,7 @@ func splitObject(text string, members body) (_ body, ok bool) {
 	}
 }
 
-// valueEnd returns the length of the JSON value that text starts with. The text must be valid JSON up to there.
+// valueEnd returns the length of the JSON value at the start of text, which must be valid JSON up to there.
 func valueEnd(text string) int {
 	nesting := 0
 	for i := 0; i < len(text); i++ {
@@ -287,7 +286,7 @@ func valueEnd(text string) int {
 			if nesting--; nesting == 0 {
 				return i + 1
 			} else if nesting < 0 {
-				return i // the end of what a scalar stands in
+				return i // the end of the enclosing value
 			}
 		case ',', ' ', '\t', '\r', '\n':
 			if nesting == 0 {
@@ -298,7 +297,7 @@ func valueEnd(text string) int {
 	return len(text)
 }
 
-// depth returns how deep the valid JSON text nests.
+// depth returns the nesting depth of valid JSON.
 func depth(text []byte) (deepest int) {
 	nesting, quoted := 0, false
 	for i := 0; i < len(text); i++ {
@@ -318,9 +317,9 @@ func depth(text []byte) (deepest int) {
 	return deepest
 }
 
-func trimSpace(text string) string { return strings.TrimLeft(text, " \t\r\n") } // white space of JSON
+func trimSpace(text string) string { return strings.TrimLeft(text, " \t\r\n") } // JSON white space
 
-// unquote returns the string of a valid JSON string text; for other values it returns "".
+// unquote returns the string of a valid JSON string, and "" for other values.
 func unquote(text string) string {
 	if text[0] != '"' {
 		return ""

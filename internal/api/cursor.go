@@ -11,13 +11,13 @@ import (
 	"liked/internal/store"
 )
 
-// A pagination token is a sealed store.Cursor in X's shape: lower-case base 36, 45 characters, the first 7 always the
-// same. It holds all that is needed to go on, so that it is good on any server with the key, whatever the page size and
-// however long ago it was made. It is bound to its list, and opens for no other.
+// A pagination token is a sealed store.Cursor in X's shape: lower-case base 36, 45 characters, the first 7 constant.
+// It holds all that is needed to go on, so it is good on any server with the key, for any page size, at any age. It
+// is bound to its list, and opens for no other.
 //
-// The sealing is deterministic (a synthetic IV as in RFC 5297, with HMAC-SHA-256 in both places): the tag is the MAC of
-// the list and the place, and the place is masked by the MAC of the tag. So a client can neither make a token nor
-// read from one when a user liked a post.
+// Sealing is deterministic (a synthetic IV as in RFC 5297, with HMAC-SHA-256 in both places): the tag is the MAC of
+// list and place, and the place is masked by the MAC of the tag. A client can neither forge a token nor read from one
+// when a user liked a post.
 const (
 	tokenPrefix = "7140dib"
 	tokenDigits = 38 // of base 36, enough for tokenSize
@@ -26,7 +26,7 @@ const (
 	placeSize   = 9 // the direction, then the position
 )
 
-// list names a list that is read in pages: what it is of, and whose.
+// list names a paged list: its kind, and its owner.
 type list struct {
 	name  string
 	owner int64
@@ -47,7 +47,7 @@ func (a *API) token(l list, c store.Cursor) string {
 	return tokenPrefix + strings.Repeat("0", tokenDigits-len(digits)) + digits
 }
 
-// cursor opens a token that was made for the list.
+// cursor opens a token of the list.
 func (a *API) cursor(l list, token string) (c store.Cursor, ok bool) {
 	digits, ok := strings.CutPrefix(token, tokenPrefix)
 	if !ok || len(digits) != tokenDigits || strings.Trim(digits, "0123456789abcdefghijklmnopqrstuvwxyz") != "" {
@@ -71,7 +71,7 @@ func (a *API) tag(l list, place []byte) []byte {
 	return a.mac("tag", append(text, place...))[:tagSize]
 }
 
-// mask hides the place, or uncovers it.
+// mask masks or unmasks the place.
 func (a *API) mask(b *[tokenSize]byte) {
 	for i, m := range a.mac("mask", b[:tagSize])[:placeSize] {
 		b[tagSize+i] ^= m
@@ -80,7 +80,7 @@ func (a *API) mask(b *[tokenSize]byte) {
 
 func (a *API) mac(use string, text []byte) []byte {
 	h := hmac.New(sha256.New, a.PageKey[:])
-	h.Write([]byte(use + "\x00")) // a hash takes everything
+	h.Write([]byte(use + "\x00")) // never fails
 	h.Write(text)
 	return h.Sum(nil)
 }

@@ -10,8 +10,8 @@ import (
 	"unicode/utf8"
 )
 
-// encode writes v as X writes JSON: compact, no newline at the end, characters of the basic multilingual plane as they
-// are, the others as upper-case surrogate escapes. It fails only for types that JSON has no form for.
+// encode writes v as X does: compact, no final newline, characters of the basic multilingual plane as they are,
+// others as upper-case surrogate escapes. It fails only for types without a JSON form.
 func encode(v any) ([]byte, error) {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
@@ -22,7 +22,7 @@ func encode(v any) ([]byte, error) {
 	return escapeAstral(bytes.TrimSuffix(b.Bytes(), []byte("\n"))), nil
 }
 
-// mustEncode is encode for what has a JSON form for certain.
+// mustEncode is encode for values that have a JSON form.
 func mustEncode(v any) []byte {
 	text, err := encode(v)
 	if err != nil {
@@ -31,7 +31,7 @@ func mustEncode(v any) []byte {
 	return text
 }
 
-// object is a JSON object whose members are written in their order: names and values in turn.
+// object is an ordered JSON object: names and values in turn.
 type object []any
 
 func (o object) MarshalJSON() ([]byte, error) {
@@ -53,7 +53,7 @@ func (o object) MarshalJSON() ([]byte, error) {
 	return append(text, '}'), nil
 }
 
-// escapeAstral rewrites the four-byte characters in valid JSON. They can stand only inside strings.
+// escapeAstral escapes the four-byte characters in valid JSON, where they occur only inside strings.
 func escapeAstral(text []byte) []byte {
 	i := bytes.IndexFunc(text, func(r rune) bool { return r > 0xffff })
 	if i < 0 {
@@ -84,7 +84,7 @@ func compress(body []byte) []byte {
 	z := gzips.Get().(*gzip.Writer)
 	defer gzips.Put(z)
 	z.Reset(&b)
-	z.Write(body) // writes to memory do not fail
+	z.Write(body) // never fails
 	z.Close()
 	return b.Bytes()
 }
@@ -92,7 +92,7 @@ func compress(body []byte) []byte {
 var gzips = sync.Pool{New: func() any {
 	z, err := gzip.NewWriterLevel(nil, gzip.BestSpeed)
 	if err != nil {
-		panic(err) // the level is a constant
+		panic(err) // the level is constant
 	}
 	return z
 }}

@@ -12,12 +12,12 @@ import (
 	"liked"
 )
 
-// likeObject is X's "like with tweet author": who likes is not in it.
+// likeObject is X's "like with tweet author": the liker is not in it.
 type likeObject struct {
 	ID               string       `json:"id"`
 	LikedTweet       liked.PostID `json:"liked_tweet_id"`
 	TweetAuthor      liked.UserID `json:"tweet_author_id"`
-	LikedTweetAuthor liked.UserID `json:"liked_tweet_author_id,omitempty"` // the same, as the fields name it
+	LikedTweetAuthor liked.UserID `json:"liked_tweet_author_id,omitempty"` // the name that the fields use
 	CreatedAt        string       `json:"created_at" openapi:"date-time"`
 	TimestampMS      int64        `json:"timestamp_ms"`
 }
@@ -30,7 +30,7 @@ func newLike(e *liked.LikeEvent) likeObject {
 	}
 }
 
-// unlikeObject says which user took back the like of which post.
+// unlikeObject names an unlike's user and post.
 type unlikeObject struct {
 	Delete favoriteDeletion `json:"delete"`
 }
@@ -45,26 +45,26 @@ type favorite struct {
 	User liked.UserID `json:"user_id"`
 }
 
-// eventHash is what the id of a like is made from, and its place in the sample. It depends on the like's position in the
-// log and on nothing else, so that it is the same for every reader, after every restart.
+// eventHash gives a like its id and its place in the sample. It depends on the position in the log alone, so it is
+// the same for every reader, after every restart.
 func eventHash(e *liked.LikeEvent) [16]byte {
 	sum := sha256.Sum256(binary.BigEndian.AppendUint64(nil, uint64(e.Seq)))
 	return [16]byte(sum[:])
 }
 
-// A tenth of all likes is in the sample, in equal parts for its partitions.
+// A tenth of all likes is in the sample, in partitions of equal share.
 const (
 	samplePartitions = 2
 	sampledOf        = samplePartitions * 10
 )
 
-// samplePartition returns the partition of the sample that the like is in; above samplePartitions: none.
+// samplePartition returns the like's partition in the sample; above samplePartitions: none.
 func samplePartition(e *liked.LikeEvent) int {
 	hash := eventHash(e)
 	return int(binary.BigEndian.Uint32(hash[:])%sampledOf) + 1
 }
 
-// event is one line of a stream, with its end. Seq is the position in the log of what it tells.
+// event is one line of a stream, with its line end. seq is its position in the log.
 type event struct {
 	seq  liked.Seq
 	line []byte
@@ -75,18 +75,18 @@ func newEvent(e *liked.LikeEvent, v any) (event, error) {
 	return event{e.Seq, append(text, "\r\n"...)}, err
 }
 
-// likeView is what a reader wants to see of a like.
+// likeView is what a reader requested of a like.
 type likeView struct {
 	*API
 	wanted
-	author bool // by the name that the fields have for it
+	author bool // include liked_tweet_author_id
 }
 
 func (a *API) newLikeView(q *likeQuery) *likeView {
 	return &likeView{a, newWanted(q.Expansions, q.TweetFields, nil, q.UserFields), slices.Contains(q.LikeFields, "liked_tweet_author_id")}
 }
 
-// viewKey is the same for views that write the same events.
+// viewKey is equal for views that write the same events.
 func (q *likeQuery) viewKey() string {
 	var key []string
 	for _, words := range [][]string{q.LikeFields, q.Expansions, q.TweetFields, q.UserFields} {
@@ -95,8 +95,8 @@ func (q *likeQuery) viewKey() string {
 	return strings.Join(key, " ")
 }
 
-// write returns the likes that are public at this moment: the post is public, and neither its author nor the
-// user who likes it is protected or hidden.
+// write returns the likes that are public now: the post is public, and neither its author nor the liker is protected
+// or hidden.
 func (v *likeView) write(ctx context.Context, likes []liked.LikeEvent) ([]event, error) {
 	posts := make([]liked.PostID, len(likes))
 	for i, e := range likes {
@@ -144,7 +144,7 @@ func (v *likeView) write(ctx context.Context, likes []liked.LikeEvent) ([]event,
 	return events, nil
 }
 
-// objects returns the authors as the reader wants to see them.
+// objects returns the authors with the requested fields.
 func (v *likeView) objects(
 	ctx context.Context, likes []liked.LikeEvent, users map[liked.UserID]liked.User,
 ) (map[liked.UserID]*userObject, error) {
@@ -162,7 +162,7 @@ func (v *likeView) objects(
 	return objects, err
 }
 
-// usersOf returns the users of the entries, and the authors of their posts.
+// usersOf returns the likers of the entries and the authors of their posts.
 func (a *API) usersOf(ctx context.Context, entries []liked.LikeEvent) (map[liked.UserID]liked.User, error) {
 	users := make(map[liked.UserID]liked.User)
 	for _, e := range entries {
@@ -176,8 +176,8 @@ func (a *API) usersOf(ctx context.Context, entries []liked.LikeEvent) (map[liked
 	return users, err
 }
 
-// writeUnlikes returns the unlikes, but for those of and by protected users. Those of hidden users and deleted posts are
-// among them: a reader that keeps the like has to forget it.
+// writeUnlikes returns the unlikes except those of and by protected users. Those of hidden users and deleted posts
+// are included: a reader that keeps the like must remove it.
 func (a *API) writeUnlikes(ctx context.Context, unlikes []liked.LikeEvent) ([]event, error) {
 	users, err := a.usersOf(ctx, unlikes)
 	if err != nil {

@@ -10,15 +10,15 @@ import (
 	"liked/internal/likelog"
 )
 
-// source is where the events of a stream come from.
+// source is where a stream's events come from.
 type source struct {
 	log   *likelog.Log
 	logs  []int // partitions of the like log
 	takes func(*liked.LikeEvent) bool
-	write func(context.Context, []liked.LikeEvent) ([]event, error) // it may leave some out
+	write func(context.Context, []liked.LikeEvent) ([]event, error) // may leave some out
 }
 
-// events returns what a stream tells of the entries.
+// events returns the events of the entries that the source takes.
 func (s *source) events(ctx context.Context, entries []liked.LikeEvent) ([]event, error) {
 	var taken []liked.LikeEvent
 	for i := range entries {
@@ -32,8 +32,8 @@ func (s *source) events(ctx context.Context, entries []liked.LikeEvent) ([]event
 	return s.write(ctx, taken)
 }
 
-// replay writes what stands in the log from one position to another. It calls back with the events, or with none so that
-// the callee hears that the replay goes on; an error of it ends the replay.
+// replay calls back with the events between two positions of the log, also with none, to show that the replay goes
+// on. An error of the callback ends it.
 func (s *source) replay(ctx context.Context, from, to liked.Positions, tell func([]event) error) error {
 	return s.log.Between(ctx, s.logs, from, to, func(entries []liked.LikeEvent) error {
 		events, err := s.events(ctx, entries)
@@ -44,23 +44,23 @@ func (s *source) replay(ctx context.Context, from, to liked.Positions, tell func
 	})
 }
 
-// A feed is the live end of a stream, for all readers with the same fields: it follows the log, and writes each event
-// once. It keeps the newest batches; a reader that falls behind them is disconnected.
+// A feed is the live end of a stream, shared by all readers with the same fields: it follows the log and writes each
+// event once. It keeps the newest batches; a reader that falls behind them is disconnected.
 type feed struct {
 	source
 	cancel  context.CancelFunc
-	readers int // guarded by the streams' lock
+	readers int // guarded by streams.mu
 
 	mu     sync.Mutex
 	recent []*batch
-	number uint64 // of recent[0], counted from the first that there was
-	bytes  int    // of the text of recent
+	number uint64 // of recent[0], counted from the feed's first
+	bytes  int    // text bytes of recent
 	at     liked.Positions
-	more   chan struct{} // closed when there is another batch, or err is set
+	more   chan struct{} // closed at the next batch, or when err is set
 	err    error
 }
 
-// batch is events of one partition of the log, in order.
+// batch is events of one log partition, in order.
 type batch struct {
 	log    int
 	events []event
@@ -68,10 +68,10 @@ type batch struct {
 	packed func() []byte
 }
 
-// feedBytes bounds what a feed keeps: of events without expansions, some thousands.
+// feedBytes bounds a feed's memory: some thousands of events without expansions.
 const feedBytes = 1 << 20
 
-// newFeed starts a feed of what comes after the positions.
+// newFeed starts a feed after the positions.
 func newFeed(s source, at liked.Positions) *feed {
 	ctx, cancel := context.WithCancel(context.Background())
 	f := &feed{source: s, cancel: cancel, at: at, more: make(chan struct{})}
@@ -79,7 +79,7 @@ func newFeed(s source, at liked.Positions) *feed {
 	return f
 }
 
-// run writes what comes until ctx ends or something fails.
+// run appends batches until ctx ends or something fails.
 func (f *feed) run(ctx context.Context, at liked.Positions) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
@@ -107,7 +107,7 @@ func (f *feed) run(ctx context.Context, at liked.Positions) (err error) {
 func (f *feed) append(log int, at liked.Seq, events []event) {
 	b := &batch{log: log, events: events, text: lines(events)}
 	rest := b.text
-	for i, e := range events { // so that each line is kept once
+	for i, e := range events { // so that memory holds each line once
 		b.events[i].line, rest = rest[:len(e.line)], rest[len(e.line):]
 	}
 	b.packed = sync.OnceValue(func() []byte { return deflate(b.text) })
@@ -135,15 +135,15 @@ func (f *feed) fail(err error) {
 	f.more = make(chan struct{})
 }
 
-// end returns the number of the batch that comes next, and the positions of what was there before it.
+// end returns the number of the next batch, and the positions that the feed has reached.
 func (f *feed) end() (next uint64, at liked.Positions) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.number + uint64(len(f.recent)), f.at
 }
 
-// next returns the batch of the number. If it is still to come, there is a channel that is closed with the next change.
-// lost says that it is no longer there.
+// next returns a batch by number. If it is still to come, more is closed at the next change; lost means that it is no
+// longer kept.
 func (f *feed) next(number uint64) (b *batch, more <-chan struct{}, lost bool, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -168,7 +168,7 @@ func lines(events []event) []byte {
 	return text
 }
 
-// after returns the lines of the events behind the place, and all of them packed if it is all.
+// after returns the lines of the events behind at, and their packed form if that is the whole batch.
 func (b *batch) after(at liked.Seq) (text []byte, packed func() []byte) {
 	skip := 0
 	for _, e := range b.events {

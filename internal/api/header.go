@@ -12,8 +12,8 @@ import (
 	"liked/internal/exchange"
 )
 
-// requestState is what is known of one request while it is served. The spaces in it spare the path of a like allocations, and so does
-// using it again.
+// requestState is the state of one request while it is served. Its spaces, and its reuse, spare the path of a like
+// allocations.
 type requestState struct {
 	exchange.Exchange
 	access     liked.Access
@@ -29,7 +29,8 @@ type requestState struct {
 	used        int
 }
 
-// requestStates are those that are done. Nothing may read one then: the header of the answer, which does, has been sent.
+// requestStates pools states of requests that are done. The answer's header refers to values in a state, so it must
+// have been sent.
 var requestStates = sync.Pool{New: func() any { return new(requestState) }}
 
 func newRequestState(rt *endpoint, r *http.Request) *requestState {
@@ -43,14 +44,14 @@ func newRequestState(rt *endpoint, r *http.Request) *requestState {
 	return x
 }
 
-// set sets a header to a value of this request. The key must be in its canonical form.
+// set sets a header to a value of this request. The key must be canonical.
 func (x *requestState) set(h http.Header, key, value string) {
 	x.values[x.used] = value
 	h[key] = x.values[x.used : x.used+1 : x.used+1]
 	x.used++
 }
 
-// reply sends the answer once its headers but one are set. A HEAD has no body.
+// reply sends the answer. A HEAD answer has no body.
 func (x *requestState) reply(w http.ResponseWriter, r *http.Request, status int, text []byte) {
 	x.Status, x.Bytes = status, len(text)
 	h := w.Header()
@@ -59,10 +60,10 @@ func (x *requestState) reply(w http.ResponseWriter, r *http.Request, status int,
 		x.set(h, "Content-Length", strconv.Itoa(len(text)))
 	}
 	w.WriteHeader(status)
-	w.Write(text) // an error means that the client is gone
+	w.Write(text) // an error: the client is gone
 }
 
-// headers are the headers that X sends, as the profile has them. The values are shared by all answers.
+// headers are X's response headers in the profile. All answers share the values.
 type headers struct {
 	always         []header
 	apiOnly        []header
@@ -70,7 +71,7 @@ type headers struct {
 }
 
 type header struct {
-	key    string // in its canonical form
+	key    string // canonical
 	values []string
 }
 
@@ -78,7 +79,7 @@ var (
 	headerJSON    = []string{"application/json; charset=utf-8"}
 	headerProblem = []string{"application/problem+json"}
 	headerGzip    = []string{"gzip"}
-	headerRetry   = []string{"1"} // seconds: a queue that is full is empty well before
+	headerRetry   = []string{"1"} // seconds: a full queue drains well before
 )
 
 func newHeaders(f facts) headers {
@@ -105,7 +106,7 @@ func newHeaders(f facts) headers {
 	return h
 }
 
-// NoRoom is what is sent over a connection for which there is no room, whatever it asks: a whole HTTP/1.1 answer, a 503.
+// NoRoom is a whole HTTP/1.1 answer, a 503, for a connection over the limit, whatever its request.
 func (a *API) NoRoom() []byte {
 	resp := http.Response{StatusCode: a.overloaded.status, ProtoMajor: 1, ProtoMinor: 1, Close: true,
 		Header: http.Header{"Content-Type": headerJSON, "Retry-After": headerRetry},
@@ -115,12 +116,12 @@ func (a *API) NoRoom() []byte {
 	}
 	var b bytes.Buffer
 	if err := resp.Write(&b); err != nil {
-		panic(err) // a buffer takes everything
+		panic(err) // a buffer never fails
 	}
 	return b.Bytes()
 }
 
-// gateway sets what every answer carries.
+// gateway sets the headers of every answer.
 func (hs *headers) gateway(h http.Header, x *requestState) {
 	for _, f := range hs.always {
 		h[f.key] = f.values
@@ -131,7 +132,7 @@ func (hs *headers) gateway(h http.Header, x *requestState) {
 	}
 }
 
-// api sets what answers of the API itself carry besides.
+// api adds the headers of the API's own answers.
 func (hs *headers) api(h http.Header, x *requestState) {
 	hs.gateway(h, x)
 	for _, f := range hs.apiOnly {
@@ -143,7 +144,7 @@ func (hs *headers) api(h http.Header, x *requestState) {
 	x.setLimits(h)
 }
 
-// setLimits sets the headers of the rate windows. All numbers are cut out of one string, to spare the path of a like
+// setLimits sets the rate-limit headers. All numbers are cut out of one string, to spare the path of a like
 // allocations.
 func (x *requestState) setLimits(h http.Header) {
 	var space [len(x.limitSpace) * 3 * 20]byte
@@ -165,7 +166,7 @@ func (x *requestState) setLimits(h http.Header) {
 	}
 }
 
-// limitHeaders names the headers for the most requests, those that remain, and the end of a window.
+// limitHeaders names the headers for a window's limit, its remaining requests and its end.
 func limitHeaders(s *liked.RateState) [3]string {
 	switch {
 	case s.Window == day && s.App:

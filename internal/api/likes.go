@@ -2,7 +2,6 @@ package api
 
 import "liked"
 
-// likeState says whether the caller now likes the post.
 type likeState struct {
 	Liked bool `json:"liked"`
 }
@@ -12,11 +11,11 @@ var (
 	likedFalse = newEncoded(document{Data: likeState{false}})
 )
 
-// like makes the caller like a post. Liking it again is no error and changes nothing.
+// like makes the caller like a post. Liking it again changes nothing and is no error.
 func (a *API) like(c *call) (any, error) {
 	text := c.body.text("tweet_id")
 	post, err := liked.ParseID[liked.PostID](text)
-	if err != nil { // 19 digits that are too large a number
+	if err != nil { // 19 digits may overflow int64
 		return nil, a.invalid("", badValue(pair{"tweet_id", text}, "is not valid"))
 	}
 	if _, err := a.Store.SetLike(c.ctx, c.who.User, post, true, a.Now()); err != nil {
@@ -31,7 +30,7 @@ func (a *API) like(c *call) (any, error) {
 	return likedTrue, nil
 }
 
-// unlike takes a like back. It succeeds whether or not there was one, and whether or not the post is still there.
+// unlike removes a like. It succeeds also if there is no such like or post.
 func (a *API) unlike(c *call) (any, error) {
 	if _, err := a.Store.SetLike(c.ctx, c.who.User, liked.PostID(c.ids[1]), false, a.Now()); err != nil {
 		return nil, err

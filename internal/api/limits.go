@@ -17,14 +17,14 @@ const (
 	day     = 24 * time.Hour
 )
 
-// Limits changes the rate limits of the route table. The zero value leaves them as X has them.
+// Limits changes the rate limits of the route table. The zero value keeps X's.
 type Limits struct {
 	off       bool
 	noDaily   bool
 	overrides map[string]override
 }
 
-// override replaces limits of one operation, each a number of requests. Zero takes the limit away, nil leaves it.
+// override replaces limits of one operation, in requests. Zero removes the limit, nil keeps it.
 type override struct {
 	User15m *int `json:"user_15m"`
 	User24h *int `json:"user_24h"`
@@ -32,10 +32,10 @@ type override struct {
 	App24h  *int `json:"app_24h"`
 }
 
-// NoLimits takes every limit away.
+// NoLimits removes every limit.
 func NoLimits() Limits { return Limits{off: true} }
 
-// WithoutDaily returns l without any limit per 24 hours, those of overrides included.
+// WithoutDaily returns l without limits per 24 hours, also those of overrides.
 func (l Limits) WithoutDaily() Limits {
 	l.noDaily = true
 	return l
@@ -71,7 +71,7 @@ func ParseLimits(text []byte) (Limits, error) {
 	return l, errors.Join(errs...)
 }
 
-// apply returns the rules that hold for the operation.
+// apply returns the rules in force for the operation.
 func (l Limits) apply(operation string, rules []liked.RateRule) []liked.RateRule {
 	if l.off {
 		return nil
@@ -97,8 +97,8 @@ func (l Limits) apply(operation string, rules []liked.RateRule) []liked.RateRule
 	return rules
 }
 
-// applicable picks the rules that count a caller's requests. App windows of 15 minutes are for app-only callers, since
-// a user's requests have windows of their own; app windows of 24 hours count everything that the app does.
+// applicable picks the rules that count a caller's requests. App windows of 15 minutes are for app-only callers,
+// since users have their own; app windows of 24 hours count all requests of the app.
 func applicable(rules []liked.RateRule, appOnly bool) []liked.RateRule {
 	return slices.DeleteFunc(slices.Clone(rules), func(r liked.RateRule) bool {
 		if appOnly {

@@ -7,7 +7,7 @@ import (
 	"liked/internal/store"
 )
 
-// likedPosts answers with what a user likes, newest like first. Where likes are private, others see an empty list.
+// likedPosts lists the posts that a user likes, newest like first. Where likes are private, others get an empty list.
 func (a *API) likedPosts(c *call) (any, error) {
 	id := liked.UserID(c.ids[0])
 	l := list{"liked_tweets", c.ids[0]}
@@ -41,7 +41,7 @@ func (a *API) likedPosts(c *call) (any, error) {
 	return paged(a, doc, err, l, page)
 }
 
-// likingUsers answers with who likes a post, newest like first. Where likes are private, only the author may know.
+// likingUsers lists a post's likers, newest like first. Where likes are private, only the author may see them.
 func (a *API) likingUsers(c *call) (any, error) {
 	id := liked.PostID(c.ids[0])
 	l := list{"liking_users", c.ids[0]}
@@ -55,7 +55,7 @@ func (a *API) likingUsers(c *call) (any, error) {
 		return a.unseenPost(c, err)
 	}
 	if a.PrivateLikes {
-		// An author never changes, so that it does not matter that this is another moment.
+		// An author never changes, so reading it at another moment is safe.
 		p, err := a.Store.Post(c.ctx, c.who.User, id)
 		if err == nil && p.RepostOf != 0 {
 			p, err = a.Store.Post(c.ctx, c.who.User, p.RepostOf)
@@ -72,7 +72,7 @@ func (a *API) likingUsers(c *call) (any, error) {
 	return paged(a, doc, err, l, page)
 }
 
-// page reads what the request says about the page of the list.
+// page reads the page parameters of the list.
 func (a *API) page(l list, results int, token string) (from store.Cursor, max int, err error) {
 	if token != "" {
 		var ok bool
@@ -89,7 +89,7 @@ type meta struct {
 	PreviousToken string `json:"previous_token,omitempty"`
 }
 
-// paged adds to the document of a page how to go on.
+// paged adds the page's tokens to its document.
 func paged[T any](a *API, doc *document, err error, l list, page store.Page[T]) (any, error) {
 	if err != nil {
 		return nil, err

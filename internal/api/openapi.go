@@ -14,16 +14,16 @@ import (
 	"liked"
 )
 
-// openAPI answers with the description of this very API, which New made.
+// openAPI answers with the description of this API, which New made.
 func (a *API) openAPI(*call) (any, error) { return a.self, nil }
 
-// Description returns what the API answers to GET /2/openapi.json.
+// Description returns the answer to GET /2/openapi.json.
 func (a *API) Description() []byte { return a.self.body }
 
-// members are a JSON object, which is written in alphabetical order.
+// members are a JSON object, encoded in alphabetical order.
 type members map[string]any
 
-// at returns the object under the names, each within the one before.
+// at returns the object under the nested names.
 func (m members) at(names ...string) members {
 	for _, name := range names {
 		m = m[name].(map[string]any)
@@ -31,14 +31,14 @@ func (m members) at(names ...string) members {
 	return m
 }
 
-// describe makes an OpenAPI 3.0.3 document from what the endpoints are held to: the table of routes, the parameters and
-// bodies that requests are checked against, and the types that answers are made from. Answers that the document does not
-// have are never sent, and objects in them have no members but those that it lists.
+// describe makes an OpenAPI 3.0.3 document from what the endpoints enforce: the route table, the parameters and
+// bodies that requests are checked against, and the types of answers. Answers that are not in it are never sent, and
+// objects in them have no other members.
 func describe(f facts, endpoints, older []*endpoint) members {
 	doc := members{}
 	fixed := strings.NewReplacer("{version}", f.apiVersion, "{problems}", f.problems).Replace(fixedDescription)
 	if err := json.Unmarshal([]byte(fixed), &doc); err != nil {
-		panic(err) // it is a part of the program
+		panic(err) // it is compiled in
 	}
 	d := &description{facts: f, schemas: doc.at("components", "schemas"), headers: members{},
 		scopes: map[string]string{liked.OfflineAccess.String(): "To get a refresh token"}}
@@ -54,24 +54,24 @@ func describe(f facts, endpoints, older []*endpoint) members {
 		}
 	}
 	doc["tags"], doc["paths"] = tags, paths
-	doc["x-liked-paths"] = d.paths(older) // the older API, which X's documents of this kind leave out
+	doc["x-liked-paths"] = d.paths(older) // v1.1, which X's OpenAPI documents leave out
 	doc.at("components")["headers"] = d.headers
 	doc.at("components", "securitySchemes", "OAuth2UserToken", "flows", "authorizationCode")["scopes"] = d.scopes
 	return doc
 }
 
-// fixedDescription is the part of the description that follows from no endpoint: among it the schemas of problems, which are
-// written member by member.
+// fixedDescription is the part that follows from no endpoint, such as the schemas of problems, which are written
+// member by member.
 //
 //go:embed openapi.json
 var fixedDescription string
 
-// description collects what the operations refer to.
+// description collects what operations refer to.
 type description struct {
 	facts
 	schemas members
 	headers members
-	scopes  map[string]string // to what needs them
+	scopes  map[string]string // to the operations that need them
 }
 
 func (d *description) paths(endpoints []*endpoint) map[string]members {
@@ -96,7 +96,7 @@ func (d *description) operation(order int, rt *endpoint) members {
 		"x-liked-run": rt.describeRun(order),
 	}
 	if rt.is(streaming) {
-		op["x-twitter-streaming"] = true // X's own word for it
+		op["x-twitter-streaming"] = true // X's name
 	}
 	var params []members
 	for i, p := range slices.Concat(rt.path, rt.params) {
@@ -138,7 +138,7 @@ func (d *description) operation(order int, rt *endpoint) members {
 	return op
 }
 
-// tag is the profile's word for a group of endpoints.
+// tag is the profile's name of a tag.
 func (f facts) tag(tag string) string {
 	if tag == tagPosts {
 		return f.tagPosts
@@ -146,7 +146,7 @@ func (f facts) tag(tag string) string {
 	return tag
 }
 
-// security lists the kinds of credential, any of which will do.
+// security lists the kinds of credential, each sufficient.
 func (d *description) security(rt *endpoint) []members {
 	kinds := []members{}
 	for _, scheme := range schemes(rt.allow) {
@@ -162,7 +162,7 @@ func (d *description) security(rt *endpoint) []members {
 	return kinds
 }
 
-// schemes are X's names for kinds of credential.
+// schemes returns X's names of kinds of credential.
 func schemes(kinds liked.Credential) []string {
 	names := []string{}
 	for _, k := range []struct {
@@ -176,7 +176,7 @@ func schemes(kinds liked.Credential) []string {
 	return names
 }
 
-// describeRun is what the Postman collection is made from besides the parts that OpenAPI has.
+// describeRun is what the Postman collection needs beyond OpenAPI.
 func (rt *endpoint) describeRun(order int) members {
 	as := cmp.Or(rt.postman.as&rt.allow, rt.allow&liked.OAuth2User, rt.allow&liked.AppOnly, rt.allow)
 	limits := func(rules []liked.RateRule) map[string]int {
@@ -188,9 +188,9 @@ func (rt *endpoint) describeRun(order int) members {
 		return max
 	}
 	of := members{"order": order, "as": schemes(as), "limits": members{"user": limits(rt.userRules), "app": limits(rt.appRules)}}
-	// A request is left out while this variable has no value.
+	// Requests are left out while this variable is empty.
 	if rt.is(streaming) {
-		of["needs"] = "streams" // their answers have no end
+		of["needs"] = "streams" // answers do not end
 	} else if rt.tag == tagWebhooks {
 		of["needs"] = "webhookUrl"
 	}
@@ -203,14 +203,14 @@ func (rt *endpoint) describeRun(order int) members {
 	return of
 }
 
-// responses lists every status that the endpoint has, and what comes with it. Only what the API itself answers, and not
-// the gateway in front of it, has the headers of the caller's limits.
+// responses lists every status of the endpoint and its content. Only answers of the API itself, not those of the
+// gateway in front of it, have rate-limit headers.
 func (d *description) responses(rt *endpoint) members {
 	headers := d.limitHeaders(rt)
 	all := members{}
 	success := members{"description": "Done.", "content": members{ofAPI: members{"schema": d.answer(rt)}}}
 	if rt.tag == tagOlder {
-		return members{"200": success} // its refusals are worded otherwise
+		return members{"200": success} // its refusals differ
 	}
 	add := func(status int, headers members, description string, contentType ...string) {
 		content := members{}
@@ -268,7 +268,7 @@ func (d *description) responses(rt *endpoint) members {
 	return all
 }
 
-// limitHeaders are those of each limit that some caller of the endpoint has, and the access level.
+// limitHeaders returns the headers of all limits that some caller of the endpoint has, and of the access level.
 func (d *description) limitHeaders(rt *endpoint) members {
 	headers := members{}
 	header := func(name, description string, schema members) {
@@ -288,7 +288,7 @@ func (d *description) limitHeaders(rt *endpoint) members {
 	return headers
 }
 
-// limitHeader is how the names of the headers of a limit begin, and which requests it counts, in words.
+// limitHeader returns the prefix of a limit's header names, and in words which requests it counts.
 func limitHeader(r liked.RateRule) (name, of string) {
 	name = strings.ToLower(strings.TrimSuffix(limitHeaders(&liked.RateState{RateRule: r})[0], "-Limit"))
 	switch {
@@ -300,7 +300,7 @@ func limitHeader(r liked.RateRule) (name, of string) {
 	return name, "in 15 minutes"
 }
 
-// answer is the schema of what succeeds: a document, with the members that the endpoint's parameters call for.
+// answer is the schema of a success: a document, with the members that the parameters can select.
 func (d *description) answer(rt *endpoint) members {
 	if schema, ok := rt.answer.(members); ok {
 		return schema
@@ -327,7 +327,7 @@ func (d *description) answer(rt *endpoint) members {
 	return closed(properties)
 }
 
-// schemaOf describes the JSON form of a type. Structs become shared schemas, named after the type.
+// schemaOf describes the JSON form of a type. Structs become shared schemas named after the type.
 func (d *description) schemaOf(t reflect.Type) members {
 	switch t {
 	case reflect.TypeFor[liked.PostID]():
@@ -379,7 +379,7 @@ func (d *description) schemaOf(t reflect.Type) members {
 	return ref(name)
 }
 
-// Examples of X's own documentation, which are there in the world of liked dev.
+// Examples of X's documentation, which exist in the seed data of liked dev.
 const (
 	exampleUser    = "2244994945"
 	examplePost    = "1228393702244134912"
@@ -393,7 +393,7 @@ func ref(schema string) members { return members{"$ref": "#/components/schemas/"
 
 func oneOfWords(words []string) members { return members{"type": "string", "enum": words} }
 
-// closed is an object that has no other properties.
+// closed is an object schema without other properties.
 func closed(properties members, required ...string) members {
 	s := members{"type": "object", "properties": properties, "additionalProperties": false}
 	if len(required) > 0 {
@@ -402,7 +402,7 @@ func closed(properties members, required ...string) members {
 	return s
 }
 
-// schema describes the values of a parameter.
+// schema describes a parameter's values.
 func (p param) schema() members {
 	if p.list {
 		one := p
@@ -467,7 +467,7 @@ func (s *schema) describe(f facts) members {
 	return all
 }
 
-// example is a body that succeeds where what it names is there; for the Postman collection it names variables.
+// example is a body that succeeds where what it names exists; for the Postman collection it has variables.
 func (s *schema) example(variables bool) members {
 	all := members{}
 	for _, p := range s.properties {
@@ -483,7 +483,7 @@ func (s *schema) example(variables bool) members {
 	return all
 }
 
-// variable is what the Postman collection has for a value of the form, "" if it has none.
+// variable is the Postman collection's variable for values of the form, or "".
 func (f form) variable() string {
 	return map[form]string{userID: "{{userId}}", postID: "{{postId}}", username: "{{username}}", webhookID: "{{webhookId}}",
 		subscriptionID: "{{subscriptionId}}"}[f]

@@ -13,26 +13,26 @@ import (
 	"liked"
 )
 
-// param is one parameter of an endpoint, in its path or its query: its name, and the values that it takes.
+// param is a path or query parameter of an endpoint.
 type param struct {
 	name     string
 	form     form
-	list     bool // values with commas between them; ids and usernames are 1 to maxListed
+	list     bool // comma-separated; of ids and usernames 1 to maxListed
 	required bool
-	enum     []string // of word, in the order in which error texts print them
+	enum     []string // of word, in the order of error texts
 	min, max int      // of integer
-	preset   int      // of integer: what goes without saying, if that is not 0
-	field    []int    // the field of the endpoint's query that has the value
+	preset   int      // of integer: the default, or 0
+	field    []int    // index of its field in the query struct
 }
 
-// form is how a parameter is written.
+// form is the syntax of a parameter.
 type form uint8
 
 const (
-	word     form = iota // of enum
+	word     form = iota // one of enum
 	integer              // from min to max
 	text                 // anything
-	dateTime             // of RFC 3339
+	dateTime             // RFC 3339
 	userID
 	postID
 	username
@@ -44,15 +44,15 @@ const maxListed = 100
 
 const usernamePattern = "^[A-Za-z0-9_]{1,15}$"
 
-// instant is a time as it was sent; without a text it was not.
+// instant is a time and its text as sent, "" if it was not.
 type instant struct {
 	time.Time
 	text string
 }
 
-// queryParams returns the parameters that the fields of a query stand for, in their order. Tags say the name, whether it
-// is required, what a value is (is), its bounds (range), what goes without saying (preset) and its words (words, else those
-// of the name). A parameter whose words the profile does not have is none.
+// queryParams returns the parameters of a query struct's fields, in their order. Tags give the name and whether it is
+// required, the form (is), the bounds (range), the default (preset) and the words (words, else those of the name). A
+// parameter whose words the profile lacks is left out.
 func (f facts) queryParams(query any) (params []param) {
 	if query == nil {
 		return nil
@@ -86,7 +86,7 @@ func (f facts) queryParams(query any) (params []param) {
 	return params
 }
 
-// set gives the field of a query the values, which were checked.
+// set sets the parameter's field to the values, which were checked.
 func (p *param) set(field reflect.Value, raw string, values []string) {
 	switch {
 	case p.list:
@@ -102,11 +102,11 @@ func (p *param) set(field reflect.Value, raw string, values []string) {
 	}
 }
 
-// pair is a parameter as it was sent, decoded.
+// pair is a parameter as sent, decoded.
 type pair struct{ name, value string }
 
-// readQuery checks what the path names and the query, and returns a pointer to the query of the route with what was sent.
-// The faults are in the order of the request, and then what is missing.
+// readQuery checks path and query, and returns a pointer to the route's query, filled. Faults are in the order of the
+// request, then those of missing parameters.
 func (rt *endpoint) readQuery(path []pair, raw string) (any, []fault) {
 	var faults []fault
 	for i, p := range path {
@@ -125,7 +125,7 @@ func (rt *endpoint) readQuery(path []pair, raw string) (any, []fault) {
 	for i, p := range sent {
 		all := valuesOf(p.name, path, sent)
 		if slices.ContainsFunc(sent[:i], func(q pair) bool { return q.name == p.name }) {
-			continue // reported at its first place
+			continue // reported at its first occurrence
 		}
 		switch known, ok := rt.param(p.name); {
 		case !ok && !slices.ContainsFunc(path, func(id pair) bool { return id.name == p.name }):
@@ -163,7 +163,7 @@ func empty(name string) fault {
 	return fault{object{name, []string{}}, "The `" + name + "` query parameter can not be empty"}
 }
 
-// check says what is wrong with the values, which are not empty and were sent as raw.
+// check returns the fault of the values, which are not empty; raw is their text as sent.
 func (p param) check(raw string, values []string) (f fault, bad bool) {
 	if p.list && p.form != word && len(values) > maxListed {
 		return fault{object{p.name, values}, "The number of values in the `" + p.name + "` query parameter list [" +
@@ -177,7 +177,7 @@ func (p param) check(raw string, values []string) (f fault, bad bool) {
 	return f, false
 }
 
-// refuse says what is wrong with one value; it returns "" for one that is right.
+// refuse says what is wrong with one value, "" if nothing is.
 func (p param) refuse(v string) string {
 	switch p.form {
 	case word:
@@ -219,7 +219,7 @@ func (rt *endpoint) param(name string) (param, bool) {
 	return rt.params[i], true
 }
 
-// paramNames lists every parameter of the endpoint, those of the path first.
+// paramNames lists all parameters of the endpoint, path first.
 func (rt *endpoint) paramNames() []string {
 	var names []string
 	for _, p := range slices.Concat(rt.path, rt.params) {
@@ -228,7 +228,7 @@ func (rt *endpoint) paramNames() []string {
 	return names
 }
 
-// valuesOf lists all values that were sent under the name, in the path and in the query.
+// valuesOf lists all values of the name in the lists.
 func valuesOf(name string, lists ...[]pair) (values []string) {
 	for _, pairs := range lists {
 		for _, p := range pairs {
@@ -240,7 +240,7 @@ func valuesOf(name string, lists ...[]pair) (values []string) {
 	return values
 }
 
-// splitQuery decodes a query string and keeps the order, which url.ParseQuery does not.
+// splitQuery decodes a query string in order, which url.ParseQuery does not keep.
 func splitQuery(raw string) (pairs []pair, ok bool) {
 	for part := range strings.SplitSeq(raw, "&") {
 		if part == "" {

@@ -8,7 +8,7 @@ import (
 	"liked"
 )
 
-// postBody is all that X knows about a new post. What this server has no data for is refused by createPost.
+// postBody is X's schema of a new post. createPost refuses what this server has no data for.
 var postBody = &schema{
 	properties: []property{
 		{name: "text", typ: "string", pattern: regexp.MustCompile(`\S`), required: true,
@@ -46,12 +46,12 @@ func (a *API) posts(c *call) (any, error) {
 	return a.postsByID(c, &in.postView, "ids", in.IDs)
 }
 
-// postsByID answers with the posts that the parameter names, in its order, each once, and with an error for each that
-// is not there to be seen.
+// postsByID answers with the posts of the parameter, in its order, each once, and with an error for each that the
+// caller cannot see.
 func (a *API) postsByID(c *call, v *postView, param string, values []string) (*document, error) {
 	ids := make([]liked.PostID, len(values))
 	for i, v := range values {
-		ids[i], _ = liked.ParseID[liked.PostID](v) // readQuery has seen it
+		ids[i], _ = liked.ParseID[liked.PostID](v) // checked by readQuery
 	}
 	found, err := a.Store.Posts(c.ctx, c.who.User, ids)
 	if err != nil {
@@ -74,7 +74,7 @@ func (a *API) postsByID(c *call, v *postView, param string, values []string) (*d
 	return a.postsDocument(c, v.wanted(), posts, errs)
 }
 
-// unseenPost answers for the post of the path that the store refuses the caller.
+// unseenPost answers for a post that the store refuses the caller.
 func (a *API) unseenPost(c *call, err error) (any, error) {
 	if kind := liked.KindOf(err); kind != liked.NotFound && kind != liked.Forbidden {
 		return nil, err
@@ -98,13 +98,13 @@ func (a *API) createPost(c *call) (any, error) {
 			return 0
 		}
 		id, err := liked.ParseID[liked.PostID](text)
-		if err != nil { // 19 digits that are too large a number
+		if err != nil { // 19 digits may overflow int64
 			faults = append(faults, badValue(pair{name, text}, "is not valid"))
 		}
 		return id
 	}
 	if reply, ok := c.body.find("reply"); ok {
-		members, _ := splitObject(reply, nil) // readBody has seen it
+		members, _ := splitObject(reply, nil) // checked by readBody
 		post.InReplyTo = id("in_reply_to_tweet_id", members.text("in_reply_to_tweet_id"))
 	}
 	post.Quotes = id("quote_tweet_id", c.body.text("quote_tweet_id"))
@@ -118,7 +118,7 @@ func (a *API) createPost(c *call) (any, error) {
 			return created{document{Data: new(wanted).newPost(post)}, "/2/tweets/" + post.ID.String()}, nil
 		}
 		switch liked.KindOf(err) {
-		case liked.Conflict: // with another server's id: the next one is higher
+		case liked.Conflict: // another server took the id: the next one is higher
 		case liked.Forbidden:
 			return nil, a.duplicate.because(err.Error())
 		case liked.NotFound:
@@ -132,7 +132,7 @@ func (a *API) createPost(c *call) (any, error) {
 	}
 }
 
-// withoutData refuses a post with what this server keeps nothing of. What says no more than the default is accepted.
+// withoutData refuses members that this server keeps no data for. Default values are accepted.
 func (c *catalogue) withoutData(b body) *problem {
 	for _, m := range b {
 		why := "liked keeps no such thing as " + m.name + " of a post"
@@ -149,7 +149,7 @@ func (c *catalogue) withoutData(b body) *problem {
 	return nil
 }
 
-// deletePost removes a post of the caller's. A post that is not there is as good as deleted.
+// deletePost removes a post of the caller's. One that does not exist counts as deleted.
 func (a *API) deletePost(c *call) (any, error) {
 	if err := a.Store.DeletePost(c.ctx, c.who.User, liked.PostID(c.ids[0])); err != nil {
 		switch liked.KindOf(err) {
@@ -169,8 +169,7 @@ type deletion struct {
 
 var deletedTrue = newEncoded(document{Data: deletion{true}})
 
-// maxWeight is the length of the longest post. Most characters outside the Latin scripts count twice, and a link
-// counts as 23, however long it is.
+// maxWeight bounds a post's length. Most characters outside the Latin scripts count as 2, a link of any length as 23.
 const maxWeight = 280
 
 var link = regexp.MustCompile(`https?://\S+`)

@@ -12,47 +12,47 @@ import (
 	"liked"
 )
 
-// problem is a refusal: the answer that the client gets, and the reason that the operator sees. It is the error that
-// every check and handler returns; other errors become one in problemOf.
+// problem is a refusal: the client's answer and the operator's reason. Every check and handler returns it as an
+// error; problemOf maps other errors to one.
 type problem struct {
 	status  int
 	gateway bool // refused before the request reached the API: problem+json, and no rate-limit headers
 	body    []byte
-	allow   string // of a 405
-	v1      bool   // in v1.1's words
-	code    int    // what v1.1 calls it; 0: it has no word of its own
-	retry   bool   // in a moment the same request may succeed
+	allow   string // of a 405: its Allow header
+	v1      bool   // in v1.1's format
+	code    int    // v1.1's code; 0: none of its own
+	retry   bool   // the same request may succeed in a moment
 	why     string // for the operator; holds no secret
 	cause   error  // of a 5xx
 }
 
 func (p *problem) Error() string { return p.why }
 
-// because returns a copy of p with the reason.
+// because returns a copy of p with a reason.
 func (p problem) because(why string) *problem {
 	p.why = why
 	return &p
 }
 
-// catalogue holds the refusals that are the same every time, as the profile words them.
+// catalogue holds the constant refusals of the profile.
 type catalogue struct {
 	facts
-	unauthorized    problem // 401: who is calling is unknown
+	unauthorized    problem // 401: unknown caller
 	forbidden       problem // 403: a scope is missing
 	wrongTier       problem // 403: the tier lacks the endpoint
 	rateLimited     problem // 429
 	readOnly        problem // 403: OAuth 1.0a without write permission
-	locked          problem // 403: the account must be unlocked first
+	locked          problem // 403: account locked
 	notPermitted    problem // 403: a business rule
-	hidden          problem // 403: the account is suspended or deactivated
-	notYourPost     problem // 403: the post to delete is by another user
-	duplicate       problem // 403: the author said the same just now
-	replyUnseen     problem // 403: an answer to a post that the author cannot see
-	postCannotFound problem // 400: a like of a post that is not there
+	hidden          problem // 403: account suspended or deactivated
+	notYourPost     problem // 403: delete of another user's post
+	duplicate       problem // 403: same text as a recent post
+	replyUnseen     problem // 403: reply to a post that the author cannot see
+	postCannotFound problem // 400: like of a missing post
 	internal        problem // 500
 	unavailable     problem // 503
-	overloaded      problem // 503, too, for a moment
-	tooManyReaders  problem // 429: the app reads that partition of the stream already
+	overloaded      problem // 503, for a moment
+	tooManyReaders  problem // 429: the app reads the partition already
 	tooLarge        problem // 413
 	timeout         problem // 408
 }
@@ -105,35 +105,35 @@ func titled(status int, title, detail string) problem {
 	return plain(status, "title", title, "detail", detail, "type", "about:blank", "status", status)
 }
 
-// atGateway makes a refusal by the gateway in front of X's API.
+// atGateway makes a refusal of the gateway in front of X's API.
 func (f facts) atGateway(status int, members ...any) problem {
 	text := mustEncode(object(members))
 	if f.indentGateway {
 		var b bytes.Buffer
-		json.Indent(&b, text, "", "  ") // which does not fail for JSON
+		json.Indent(&b, text, "", "  ") // never fails for JSON
 		text = b.Bytes()
 	}
 	return problem{status: status, gateway: true, body: text}
 }
 
-// plain makes a refusal by the API itself.
+// plain makes a refusal of the API itself.
 func plain(status int, members ...any) problem {
 	return problem{status: status, body: mustEncode(object(members))}
 }
 
-// noRoute is the answer to an unknown path: no body at all, whatever the credentials.
+// noRoute answers an unknown path: no body, whatever the credentials.
 func noRoute() *problem {
 	return &problem{status: http.StatusNotFound, gateway: true, why: "no endpoint has this path"}
 }
 
-// wrongMethod is the answer to a known path with a method that it does not have.
+// wrongMethod answers a known path with a method that it lacks.
 func wrongMethod(method string, allow []string) *problem {
 	p := titled(405, "Method Not Allowed", "Method Not Allowed")
 	p.allow = strings.Join(allow, ", ")
 	return p.because("the path is known, but not with " + method + "; it has " + p.allow)
 }
 
-// unsupported refuses a kind of credential that the endpoint does not take. Two spaces stand in the text.
+// unsupported refuses a kind of credential that the endpoint does not take. X's text has two spaces in a row.
 func (c *catalogue) unsupported(used, allowed liked.Credential) *problem {
 	var names []string
 	name := "Unknown"
@@ -160,7 +160,7 @@ func (c *catalogue) unsupported(used, allowed liked.Credential) *problem {
 	return p.because(detail)
 }
 
-// notEnrolled refuses an app that is not attached to a project. This body has no status.
+// notEnrolled refuses an app without a project. This body has no status.
 func (c *catalogue) notEnrolled(clientID string) *problem {
 	p := plain(403, "client_id", clientID,
 		"detail", "When authenticating requests to the Twitter API v2 endpoints, you must use keys and tokens from a Twitter developer App "+
@@ -174,18 +174,18 @@ func (c *catalogue) notEnrolled(clientID string) *problem {
 
 // fault is one entry of an Invalid Request answer. Clients read Message.
 type fault struct {
-	Parameters object `json:"parameters,omitzero"` // the one that is at fault and its values as they were sent; {}: none by name
+	Parameters object `json:"parameters,omitzero"` // the parameter and its values as sent; {}: unnamed
 	Message    string `json:"message"`
 }
 
-// invalid is the answer to a request that cannot be right. It has no status member, and at least one fault.
+// invalid answers a malformed request. It has no status member, and at least one fault.
 func (f facts) invalid(why string, faults ...fault) *problem {
 	p := plain(http.StatusBadRequest, "errors", faults, "title", "Invalid Request",
 		"detail", "One or more parameters to your request was invalid.", "type", f.problems+"invalid-request")
 	return p.because(cmp.Or(why, faults[0].Message))
 }
 
-// notSelf refuses a path id that is not the user who calls. The text says "query" although the id is in the path.
+// notSelf refuses a path id other than the caller's. The text says "query" although the id is in the path.
 func (c *catalogue) notSelf(id string, caller liked.UserID) *problem {
 	return c.invalid("", fault{
 		object{"id", []string{id}},
@@ -193,8 +193,8 @@ func (c *catalogue) notSelf(id string, caller liked.UserID) *problem {
 	})
 }
 
-// problemOf maps an error to the answer that the client gets. Handlers word the refusals that X has words for; of the
-// others those that are about the request are 4xx, and the rest is a fault of ours.
+// problemOf maps an error to the client's answer. Handlers make the refusals that X has texts for; of the others,
+// those about the request are 4xx and the rest 5xx.
 func (c *catalogue) problemOf(err error) *problem {
 	if p, ok := errors.AsType[*problem](err); ok {
 		return p

@@ -2,12 +2,12 @@ package api
 
 import "liked"
 
-// Profile is the year whose X the server answers as. X changed words and formats at the wire over time; all of it that
-// matters here is in the profile's facts, and nothing else in the package asks which profile is set.
+// Profile is the year whose X the server imitates. X's texts and formats changed over time; what matters here is in
+// the profile's facts, and nothing else in the package depends on the profile.
 type Profile uint8
 
 const (
-	Profile2024 Profile = iota // the default, and the one that the official SDKs understand
+	Profile2024 Profile = iota // the default; the official SDKs understand it
 	Profile2026
 )
 
@@ -31,23 +31,23 @@ func (p Profile) String() string {
 
 // facts is what a profile decides.
 type facts struct {
-	problems       string // base of problem type URLs; the Java SDK knows those of 2024 alone
+	problems       string // base of problem type URLs; the Java SDK knows only those of 2024
 	host           string // in location headers
-	site           string // where a person unlocks an account
+	site           string // where users unlock accounts
 	server         string
 	apiVersion     string
-	indentGateway  bool // problems of the gateway are indented by two spaces
+	indentGateway  bool // gateway problems are indented by two spaces
 	typeFirst      bool // key order of the 401 body
-	closedLikeBody bool // an unknown key in the body of a like is refused
+	closedLikeBody bool // unknown keys in a like's body are refused
 	connectionHash bool
 	varyEncoding   bool
 	privateLikes   bool   // X made likes private in June 2024
-	tagPosts       string // see tagPosts of routes.go
-	newerWords     bool   // "post" is understood beside "tweet" (see fields.go)
-	words          string // that parameters take (see words.go)
+	tagPosts       string // replaces tagPosts (routes.go)
+	newerWords     bool   // "post" is understood as "tweet" is (fields.go)
+	words          string // of parameters (words.go)
 }
 
-// PrivateLikes reports whether X keeps likes private in that year; that of 2024 is its first half.
+// PrivateLikes reports whether X keeps likes private in that year; 2024 means its first half.
 func (p Profile) PrivateLikes() bool { return p.facts().privateLikes }
 
 func (p Profile) facts() facts {

@@ -1,13 +1,11 @@
 package api
 
-// The queries of endpoints: what a handler reads, and, in the tags, what requests are held to and the description says
-// (see queryParams).
+// Queries of endpoints: what handlers read; the tags hold what is checked and described (see queryParams).
 
-// defaultResults is how many items a page has unless the request says otherwise.
+// defaultResults is the default page size.
 const defaultResults = 100
 
-// postView is what a request wants to see of posts; userView, of users. Media, polls and places are understood, and there
-// are none.
+// postView selects fields of posts; userView, of users. Media, polls and places are accepted, and there are none.
 type (
 	postView struct {
 		Expansions  []string `query:"expansions" words:"post.expansions"`
@@ -81,7 +79,7 @@ type sampleQuery struct {
 	spanQuery
 }
 
-// likeQuery is what a reader of a stream wants to see of likes.
+// likeQuery selects fields of a stream's likes.
 type likeQuery struct {
 	LikeFields  []string `query:"like_with_tweet_author.fields"`
 	Expansions  []string `query:"expansions" words:"like.expansions"`
@@ -90,14 +88,14 @@ type likeQuery struct {
 	MediaFields []string `query:"media.fields"`
 }
 
-// spanQuery is when a stream begins and ends.
+// spanQuery is a stream's begin and end.
 type spanQuery struct {
 	Backfill int     `query:"backfill_minutes" range:"0 5"`
 	Start    instant `query:"start_time"`
 	End      instant `query:"end_time"`
 }
 
-// The handlers of v1.1 read forms; these queries are for the description alone.
+// v1.1 handlers read forms; these queries are for the description alone.
 type v1PostQuery struct {
 	ID string `query:"id,required" is:"postID"`
 }

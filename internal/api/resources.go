@@ -9,7 +9,7 @@ import (
 	"liked/internal/store"
 )
 
-// document is the envelope of an answer, with status 200: data, or the errors that stand in its place, or both.
+// document is the envelope of an answer with status 200: data, errors in its place, or both.
 type document struct {
 	Data     any           `json:"data,omitempty"`
 	Includes *includes     `json:"includes,omitempty"`
@@ -17,17 +17,17 @@ type document struct {
 	Meta     any           `json:"meta,omitempty"`
 }
 
-// includes are the objects that the data refers to, each once, in order of first use.
+// includes are the objects that data refers to, each once, in order of first use.
 type includes struct {
 	Users  []*userObject `json:"users,omitempty"`
 	Tweets []*postObject `json:"tweets,omitempty"`
-	Posts  []*postObject `json:"posts,omitempty" openapi:"newer"` // the same, in the newer words
+	Posts  []*postObject `json:"posts,omitempty" openapi:"newer"` // Tweets in the newer words
 }
 
-// Tags "openapi" are for the description of the API: which members there are in the newer words alone, and formats.
+// Tags "openapi" are for the description: members of the newer words alone, and formats.
 
-// userObject and postObject are X's words for a user and a post. Members without a value are left out. Of the pairs
-// for the older and the newer word, one is set.
+// userObject and postObject are a user and a post as X encodes them. Empty members are left out. Of each pair of an
+// older and a newer word, one is set.
 type userObject struct {
 	ID               liked.UserID `json:"id"`
 	Name             string       `json:"name"`
@@ -95,8 +95,8 @@ func references(p *liked.Post) (refs []reference) {
 	return refs
 }
 
-// newPost returns the post with the default fields and those that are wanted. Fields for which there is no data are
-// left out, as X leaves out what is empty. No language was detected, which is "und" in BCP 47; every user may reply.
+// newPost returns the post with the default and the wanted fields. Fields without data are left out, as X leaves out
+// what is empty. The language is "und", undetermined in BCP 47; every user may reply.
 func (w *wanted) newPost(p liked.Post) *postObject {
 	o := &postObject{ID: p.ID, Text: p.Text}
 	history, refs := &o.EditHistory, &o.ReferencedTweets
@@ -137,7 +137,7 @@ func (w *wanted) newPost(p liked.Post) *postObject {
 	return o
 }
 
-// newUser returns the user with the default fields and those that are wanted, but for what the store has to be asked.
+// newUser returns the user with the default and the wanted fields, except those that need the store.
 func (w *wanted) newUser(u liked.User) *userObject {
 	o := &userObject{ID: u.ID, Name: u.Name, Username: u.Username}
 	if w.users["created_at"] {
@@ -175,13 +175,13 @@ func (w *wanted) newUser(u liked.User) *userObject {
 	return o
 }
 
-// timestamp writes a time as X does: UTC, and milliseconds that are always zero.
+// timestamp formats a time as X does: UTC, with milliseconds that are always zero.
 func timestamp(t time.Time) string {
 	return t.UTC().Truncate(time.Second).Format("2006-01-02T15:04:05.000Z")
 }
 
-// postsDocument answers with the posts, and with what they refer to if the request expands it. What it includes is of
-// a later moment than the posts, and may be gone by then, which is an error in the answer like any other absence.
+// postsDocument answers with the posts and what the request expands. Includes are read later than the posts; one that
+// is gone by then is an error in the answer, like any other missing resource.
 func (a *API) postsDocument(c *call, w wanted, posts []liked.Post, errs partialErrors) (*document, error) {
 	doc := &document{Errors: errs}
 	if len(posts) == 0 {
@@ -238,10 +238,10 @@ func (a *API) postsDocument(c *call, w wanted, posts []liked.Post, errs partialE
 	return doc, nil
 }
 
-// authorsOfReferenced expands to users, by way of posts that are not included for that.
+// authorsOfReferenced expands to users, without including the posts between.
 const authorsOfReferenced = "referenced_tweets.id.author_id"
 
-// usersDocument answers with the users, and with the posts that they refer to if the request expands them.
+// usersDocument answers with the users and the posts that the request expands.
 func (a *API) usersDocument(c *call, w wanted, users []liked.User, errs partialErrors) (*document, error) {
 	doc := &document{Errors: errs}
 	if len(users) == 0 {
@@ -269,7 +269,7 @@ func (a *API) usersDocument(c *call, w wanted, users []liked.User, errs partialE
 	return doc, nil
 }
 
-// toInclude are objects to include, each once, and the expansion that wanted it first.
+// toInclude are ids of objects to include, each once, with the first expansion that wanted it.
 type toInclude[ID comparable] struct {
 	ids []ID
 	by  map[ID]string
@@ -348,7 +348,7 @@ func (d *document) including() *includes {
 	return d.Includes
 }
 
-// userObjects asks the store for what a User does not hold, once for all users.
+// userObjects encodes users. It asks the store for what a User does not hold, once for all.
 func (a *API) userObjects(c *call, w *wanted, users []liked.User) ([]*userObject, error) {
 	objects := make([]*userObject, len(users))
 	ids := make([]liked.UserID, len(users))
@@ -389,7 +389,7 @@ func (a *API) userObjects(c *call, w *wanted, users []liked.User) ([]*userObject
 	return objects, nil
 }
 
-// single turns the answer to a lookup of several into one to a lookup of one.
+// single turns the answer of a lookup of several into that of one.
 func single(doc *document, err error) (any, error) {
 	if err != nil {
 		return nil, err
@@ -403,18 +403,18 @@ func single(doc *document, err error) (any, error) {
 	return doc, nil
 }
 
-// partialErrors are errors about parts of an answer that is otherwise good.
+// partialErrors are errors about parts of a successful answer.
 type partialErrors []object
 
 func (p *partialErrors) add(entries ...object) { *p = append(*p, entries...) }
 
-// missing is the partial error for a resource ("user" or "tweet") that does not exist.
+// missing is the partial error for a missing resource ("user" or "tweet").
 func (a *API) missing(resource, param, value string) object {
 	return object{"value", value, "detail", "Could not find " + resource + " with " + param + ": [" + value + "].", "title", "Not Found Error",
 		"resource_type", resource, "parameter", param, "resource_id", value, "type", a.problems + "resource-not-found"}
 }
 
-// hiddenUser is the partial error for a user that does not exist or is hidden.
+// hiddenUser is the partial error for a missing or hidden user.
 func (a *API) hiddenUser(param, value string, state liked.AccountState) object {
 	if state != liked.Suspended {
 		return a.missing("user", param, value)
@@ -439,7 +439,7 @@ func (a *API) unseen(err error, param, value, section string) object {
 	return a.missing("tweet", param, value)
 }
 
-// privateMetrics is a partial error for each kind of metrics that the request wants and only the author may see.
+// privateMetrics is a partial error for each kind of requested metrics that only the author may see.
 func (a *API) privateMetrics(w *wanted, p *liked.Post, viewer liked.UserID) (errs []object) {
 	if p.Author == viewer {
 		return nil

@@ -8,56 +8,55 @@ import (
 	"liked"
 )
 
-// route is one endpoint. The table of routes is the only list of them: the mux, authorization, rate limits, validation,
-// the description, the Postman collection, logs and metrics all read it. Its order is one in which all requests succeed:
-// what is read was written before, and what is deleted was read before.
+// route is one endpoint. The table of routes is the only list of them: the mux, authorization, rate limits,
+// validation, the description, the Postman collection, logs and metrics read it. In its order all requests succeed:
+// writes come before reads, and reads before deletions.
 //
-// To add an endpoint, add a row and write its serve method, which runs once everything that the row says holds.
+// To add an endpoint, add a row and its serve method, which runs once all demands of the row are met.
 type route struct {
-	pattern string           // of net/http's mux, with the method
-	id      string           // operationId in X's OpenAPI document
-	tag     string           // the group of endpoints that it belongs to
-	summary string           // what it does
-	allow   liked.Credential // kinds of credential that it takes; zero: it needs none
-	scopes  liked.Scope      // all of them, of an OAuth 2.0 user token
+	pattern string // of net/http's mux, with method
+	id      string // operationId in X's OpenAPI document
+	tag     string // group in the description
+	summary string
+	allow   liked.Credential // accepted credentials; zero: none needed
+	scopes  liked.Scope      // all required of an OAuth 2.0 user token
 	flags   flags
 	limits  []liked.RateRule
-	query   any // a value of the type of its query; nil: it has none
+	query   any // a value of its query type; nil: no query
 	body    *schema
-	answer  any // a value of the type of the data of what succeeds, or a schema of the whole
-	meta    any // a value of the type of the meta beside it; nil: that of pages, if the endpoint has pages
+	answer  any // a value of the type of a success's data, or a schema of the whole
+	meta    any // a value of its meta's type; nil: that of pages, if it has pages
 	serve   func(*API, *call) (any, error)
 	postman postmanRun
 }
 
-// postmanRun is what the Postman collection has to know of an endpoint's request beyond what OpenAPI can say. It stands in the
-// description as x-liked-run. Texts may hold variables of Postman, in double braces.
+// postmanRun is what the Postman collection needs of a request beyond OpenAPI, described as x-liked-run. Texts may
+// hold Postman variables, in double braces.
 type postmanRun struct {
-	// as is the kinds of credential that it is sent with, each in a request of its own. Zero is OAuth 2.0, of a user where that is
-	// allowed, and else OAuth 1.0a.
+	// as is the kinds of credential to send it with, each in its own request. Zero is OAuth 2.0, of a user where
+	// allowed, else OAuth 1.0a.
 	as      liked.Credential
-	values  map[string]string // of parameters, but for those that follow from their forms
-	expects map[string]any    // members of the answer, and what they are
-	sets    map[string]string // variables that later requests have, and members of the answer
+	values  map[string]string // of parameters, unless their form gives one
+	expects map[string]any    // expected members of the answer
+	sets    map[string]string // variables for later requests, to members of the answer
 }
 
-// flags are the properties of a route that hold or do not.
+// flags are the boolean properties of a route.
 type flags uint8
 
 const (
 	paid        flags = 1 << iota // not in the self-serve tiers
-	listOfLikes                   // which no app may see without a user where likes are private
-	ownPath                       // the first id of the path must be the user who calls
-	creates                       // success is a 201 with a location
-	streaming                     // the answer goes on, event by event, until the client leaves
+	listOfLikes                   // closed to app-only callers where likes are private
+	ownPath                       // the first id of the path must be the caller's
+	creates                       // success is a 201 with a Location
+	streaming                     // the answer lasts, event by event, until the client leaves
 )
 
-// The groups of endpoints are those of X's documentation, but that Activity is part of Webhooks: here subscriptions lead
-// nowhere else.
+// The groups of X's documentation, except that Activity is part of Webhooks, the only target of subscriptions here.
 const (
 	tagLikes    = "Likes"
 	tagUsers    = "Users"
-	tagPosts    = "Posts" // facts.tagPosts is the word of the profile
+	tagPosts    = "Posts" // facts.tagPosts is the profile's word
 	tagStream   = "Stream"
 	tagWebhooks = "Webhooks"
 	tagGeneral  = "General"
@@ -410,7 +409,7 @@ func rules(window time.Duration, user, app int) (rules []liked.RateRule) {
 	return rules
 }
 
-// Operations lists the operationId of every endpoint.
+// Operations lists the operationIds of all endpoints.
 func Operations() []string {
 	var ids []string
 	for _, table := range [][]route{routes, v1Routes} {
@@ -421,11 +420,11 @@ func Operations() []string {
 	return ids
 }
 
-// AnswersAtOnce reports whether a decoded path is beside those of endpoints, and of no stream: its handlers then answer in one
-// piece, and need not be told when the client goes.
+// AnswersAtOnce reports whether a decoded path is in a section of the API without streams: its handlers answer in one
+// piece, and need no notice when the client leaves.
 func AnswersAtOnce(path string) bool { return atOnce[section(path)] }
 
-// atOnce has the sections of the API, with whether none of their endpoints streams.
+// atOnce maps sections of the API to whether none of their endpoints streams.
 var atOnce = func() map[string]bool {
 	sections := make(map[string]bool)
 	for _, table := range [][]route{routes, v1Routes} {
@@ -438,7 +437,7 @@ var atOnce = func() map[string]bool {
 	return sections
 }()
 
-// section is the first two segments of a path, as in /2/users.
+// section is the first two segments of a path, as /2/users.
 func section(path string) string {
 	end := 0
 	for range 2 {
@@ -459,7 +458,7 @@ func (rt *route) method() string  { method, _, _ := strings.Cut(rt.pattern, " ")
 func (rt *route) address() string { _, path, _ := strings.Cut(rt.pattern, " "); return path }
 func (rt *route) writes() bool    { return rt.method() != http.MethodGet }
 
-// wildcards are the forms of what patterns leave open.
+// wildcards maps wildcards of patterns to their forms.
 var wildcards = map[string]form{
 	"users/{id}":                      userID,
 	"tweets/{id}":                     postID,
@@ -469,7 +468,6 @@ var wildcards = map[string]form{
 	"subscriptions/{subscription_id}": subscriptionID,
 }
 
-// pathParams are the pattern's wildcards.
 func (rt *route) pathParams() (params []param) {
 	before := ""
 	for segment := range strings.SplitSeq(rt.address(), "/") {

@@ -7,7 +7,7 @@ import (
 	"liked/internal/exchange"
 )
 
-// serve is the one way through the API: check in X's order, run the handler, write the answer.
+// serve handles every request of a route: check in X's order, run the handler, write the answer.
 func (a *API) serve(rt *endpoint, w http.ResponseWriter, r *http.Request) {
 	x := newRequestState(rt, r)
 	defer a.done(r, x)
@@ -16,7 +16,7 @@ func (a *API) serve(rt *endpoint, w http.ResponseWriter, r *http.Request) {
 		if err == nil {
 			return
 		}
-		if x.Status != 0 { // the answer has begun, and can only be cut
+		if x.Status != 0 { // the answer has begun, and can only be aborted
 			x.Err = err
 			panic(http.ErrAbortHandler)
 		}
@@ -31,7 +31,7 @@ func (a *API) serve(rt *endpoint, w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// admit says who is calling, if the route is for them and they have not called too often.
+// admit identifies the caller, and checks the credential, rate limits and app.
 func (a *API) admit(rt *endpoint, r *http.Request, x *requestState) (liked.Principal, error) {
 	var who liked.Principal
 	if rt.allow != 0 {
@@ -63,7 +63,7 @@ func (a *API) admit(rt *endpoint, r *http.Request, x *requestState) (liked.Princ
 	return who, nil
 }
 
-// mayWrite is nil if the account may change something.
+// mayWrite returns nil if the account may make changes.
 func (a *API) mayWrite(who liked.Principal) *problem {
 	switch {
 	case who.State == liked.Locked:
@@ -74,7 +74,7 @@ func (a *API) mayWrite(who liked.Principal) *problem {
 	return nil
 }
 
-// run checks the request against everything that the route demands, and hands it to the handler.
+// run checks the request against all demands of the route and calls the handler.
 func (a *API) run(rt *endpoint, w http.ResponseWriter, r *http.Request, x *requestState) (any, error) {
 	who, err := a.admit(rt, r, x)
 	if err != nil {
@@ -85,7 +85,7 @@ func (a *API) run(rt *endpoint, w http.ResponseWriter, r *http.Request, x *reque
 	ids := x.idSpace[:0]
 	for i := range rt.path {
 		p := pair{rt.path[i].name, r.PathValue(rt.path[i].name)}
-		n, _ := liked.ParseID[liked.PostID](p.value) // readQuery reports a bad one
+		n, _ := liked.ParseID[liked.PostID](p.value) // readQuery reports errors
 		ids, c.ids[i] = append(ids, p), int64(n)
 	}
 	c.path = ids
@@ -110,7 +110,7 @@ func (a *API) run(rt *endpoint, w http.ResponseWriter, r *http.Request, x *reque
 	return rt.serve(a, c)
 }
 
-// authorize finds out who is calling, and whether they may call this endpoint at all.
+// authorize identifies the caller and checks that they may call this endpoint at all.
 func (a *API) authorize(rt *endpoint, r *http.Request, x *requestState) (liked.Principal, error) {
 	who, err := a.Auth.Authenticate(r)
 	if err != nil {
@@ -130,7 +130,7 @@ func (a *API) authorize(rt *endpoint, r *http.Request, x *requestState) (liked.P
 	return who, nil
 }
 
-// write sends what a handler returned.
+// write sends a handler's result.
 func (a *API) write(rt *endpoint, w http.ResponseWriter, r *http.Request, x *requestState, answer any) error {
 	status := http.StatusOK
 	switch v := answer.(type) {
@@ -152,10 +152,10 @@ func (a *API) write(rt *endpoint, w http.ResponseWriter, r *http.Request, x *req
 	return nil
 }
 
-// encoded is a body that is ready to be sent.
+// encoded is a body ready to be sent.
 type encoded struct {
 	body []byte
-	gzip []byte // the same, compressed; nil until it is needed
+	gzip []byte // compressed body; nil until needed
 }
 
 func newEncoded(answer any) *encoded {
@@ -163,7 +163,7 @@ func newEncoded(answer any) *encoded {
 	return &encoded{body, compress(body)}
 }
 
-// created is a document that answers the creation of what the location names.
+// created is the answer of a creation, with the location of what was created.
 type created struct {
 	document
 	location string
@@ -183,7 +183,6 @@ func (a *API) send(w http.ResponseWriter, r *http.Request, x *requestState, stat
 	x.reply(w, r, status, text)
 }
 
-// refuse writes a problem.
 func (a *API) refuse(w http.ResponseWriter, r *http.Request, x *requestState, p *problem) {
 	x.Why, x.Err = p.why, p.cause
 	h := w.Header()

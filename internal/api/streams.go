@@ -9,11 +9,11 @@ import (
 	"liked"
 )
 
-// The likes streams. Each follows the like log, in which every change stands once; a request that goes through is handed
-// to serveStream, which writes until the reader leaves.
+// The likes streams follow the like log, which holds every change once. An accepted request goes to serveStream,
+// which writes until the reader leaves.
 
 const (
-	attempts   = 50 // to connect to one partition of a stream, in 15 minutes
+	attempts   = 50 // connections to one partition of a stream per 15 minutes
 	replayable = 24 * time.Hour
 )
 
@@ -24,7 +24,7 @@ var allLogs = func() (logs []int) {
 	return logs
 }()
 
-// firehose streams the likes of a partition of the like log, so that those of one user come in order, through one
+// firehose streams the likes of one partition of the like log; those of one user thus come in order, on one
 // connection.
 func (a *API) firehose(c *call) (any, error) {
 	in := c.query.(*firehoseQuery)
@@ -35,7 +35,7 @@ func (a *API) firehose(c *call) (any, error) {
 	})
 }
 
-// sample streams a part of the tenth of all likes that their ids decide on.
+// sample streams a partition of the tenth of all likes that their ids select.
 func (a *API) sample(c *call) (any, error) {
 	in := c.query.(*sampleQuery)
 	return a.openStream(c, &in.spanQuery, feedKey{"sample10", in.Partition, in.viewKey()}, source{
@@ -45,7 +45,6 @@ func (a *API) sample(c *call) (any, error) {
 	})
 }
 
-// compliance streams the unlikes.
 func (a *API) compliance(c *call) (any, error) {
 	return a.openStream(c, c.query.(*spanQuery), feedKey{name: "compliance"}, source{
 		logs:  allLogs,
@@ -54,14 +53,14 @@ func (a *API) compliance(c *call) (any, error) {
 	})
 }
 
-// streams is the connections that are open, and the feeds that they read.
+// streams is the open connections and the feeds that they read.
 type streams struct {
 	ending chan struct{} // closed when the server stops
 	end    sync.Once
 
 	mu    sync.Mutex
 	slots map[slot]context.CancelCauseFunc // ends the stream
-	stop  context.CancelFunc               // of what keeps the leases of slots; nil while there are none
+	stop  context.CancelFunc               // ends renew; nil while there are no slots
 	feeds map[feedKey]*feed
 }
 
@@ -72,10 +71,10 @@ type slot struct {
 	partition int
 }
 
-// lease is the slot's name among those of all servers.
+// lease is the slot's name among all servers.
 func (s slot) lease() string { return fmt.Sprintf("stream/%v/%s/%d", s.app, s.stream, s.partition) }
 
-// feedKey tells feeds apart that write different events.
+// feedKey differs between feeds that write different events.
 type feedKey struct {
 	name      string
 	partition int
@@ -86,20 +85,20 @@ func (s *streams) init() {
 	s.ending, s.slots, s.feeds = make(chan struct{}), make(map[slot]context.CancelCauseFunc), make(map[feedKey]*feed)
 }
 
-// EndStreams tells the readers of all streams that the server stops, and refuses new ones. It does not wait.
+// EndStreams disconnects the readers of all streams and refuses new ones, without waiting, because the server stops.
 func (a *API) EndStreams() { a.streams.end.Do(func() { close(a.streams.ending) }) }
 
-// OpenStreams returns how many streams have a reader now.
+// OpenStreams returns the number of streams that have a reader.
 func (a *API) OpenStreams() int {
 	a.streams.mu.Lock()
 	defer a.streams.mu.Unlock()
 	return len(a.streams.slots)
 }
 
-// slotLease is how long a slot stays with this server that does not renew it.
+// slotLease is how long this server keeps a slot without renewing it.
 const slotLease = 15 * time.Second
 
-// acquire takes a slot on all servers, if it is free: release must follow. The context ends with the request, and when the
+// acquire takes a slot on all servers, if free; release must follow. The context ends with the request, and when the
 // slot is lost.
 func (a *API) acquire(ctx context.Context, at slot) (context.Context, error) {
 	s := &a.streams
@@ -143,12 +142,12 @@ func (s *streams) forget(at slot) {
 func (a *API) release(at slot) {
 	ctx, cancel := context.WithTimeout(context.Background(), slotLease)
 	defer cancel()
-	_ = a.Store.Release(ctx, []string{at.lease()}) // else it ends by itself
+	_ = a.Store.Release(ctx, []string{at.lease()}) // on failure it expires
 	a.streams.forget(at)
 }
 
-// renew holds the slots that are taken, in one call for all, until ctx ends. It ends the streams whose slots it has lost,
-// or may lose before it hears of it.
+// renew renews all taken slots, in one call, until ctx ends. It ends the streams whose slots are lost, or may be lost
+// before the next renewal.
 func (a *API) renew(ctx context.Context) {
 	tick := time.NewTicker(slotLease / 3)
 	defer tick.Stop()
@@ -182,7 +181,7 @@ func (a *API) renew(ctx context.Context) {
 	}
 }
 
-// openFeed returns the feed of that key for one more reader; if there is none it begins at the positions.
+// openFeed returns the key's feed for one more reader; a new one begins at the positions.
 func (s *streams) openFeed(key feedKey, from source, at liked.Positions) *feed {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -195,7 +194,7 @@ func (s *streams) openFeed(key feedKey, from source, at liked.Positions) *feed {
 	return f
 }
 
-// closeFeed ends the feed after its last reader.
+// closeFeed releases a reader's feed, and ends it after the last reader.
 func (s *streams) closeFeed(key feedKey, f *feed) {
 	s.mu.Lock()
 	f.readers--
@@ -209,18 +208,18 @@ func (s *streams) closeFeed(key feedKey, f *feed) {
 	}
 }
 
-// stream is one reader's: what there is to read, from where on.
+// stream is one reader's stream.
 type stream struct {
 	source
 	ctx   context.Context
 	from  liked.Positions
 	feed  *feed           // nil if the stream ends
-	until liked.Positions // where it ends
+	until liked.Positions // its end, if it has one
 	leave func()          // must be called
 }
 
-// openStream makes a stream of the source that holds what the request says about time. The reader gets all that is
-// appended to the log once openStream has returned.
+// openStream makes a stream of the source over the request's time span. The reader gets all that is appended to the
+// log after openStream has returned.
 func (a *API) openStream(c *call, span *spanQuery, key feedKey, from source) (*stream, error) {
 	select {
 	case <-a.streams.ending:
@@ -263,9 +262,9 @@ func (a *API) openStream(c *call, span *spanQuery, key feedKey, from source) (*s
 	return s, nil
 }
 
-// between returns when a stream begins and ends, zero for now and for never.
+// between returns a stream's begin and end, zero for now and for never.
 func (q *spanQuery) between(now time.Time) (begin, end time.Time, faults []fault) {
-	begin, end = q.Start.Time, q.End.Time // which may be zero although they are there
+	begin, end = q.Start.Time, q.End.Time // may be zero although sent
 	begins, ends := q.Start.text != "", q.End.text != ""
 	wrong := func(name string, at instant, what string) {
 		faults = append(faults, badValue(pair{name, at.text}, what))

@@ -24,15 +24,15 @@ var (
 	errLost   = errors.New("another server may hold the app's connection by now")
 )
 
-// serveStream writes a stream until it ends, its reader leaves or the server stops. Before each event the caller is held
-// to what the request was held to.
+// serveStream writes a stream until it ends, its reader leaves or the server stops. Before each event it authorizes
+// the caller again.
 func (a *API) serveStream(rt *endpoint, w http.ResponseWriter, r *http.Request, x *requestState, s *stream) {
 	defer s.leave()
 	o := &streamWriter{w: w, control: http.NewResponseController(w), x: x, keepAlive: a.KeepAlive, stall: a.Stall, ending: a.streams.ending}
 	var generation uint64
 	known := false
 	o.allowed = func() error {
-		now := a.Store.PrincipalGeneration(x.App, 0, store.GrantID{}) // before the caller is read; streams are for apps alone
+		now := a.Store.PrincipalGeneration(x.App, 0, store.GrantID{}) // before authorize reads the caller; streams have app callers only
 		if known && now == generation {
 			return nil
 		}
@@ -49,7 +49,7 @@ func (a *API) serveStream(rt *endpoint, w http.ResponseWriter, r *http.Request, 
 		o.zip = new(zip)
 	}
 	if r.ProtoMajor == 1 {
-		h["Connection"] = []string{"close"} // the deadlines of a stream are no good for what might come after it
+		h["Connection"] = []string{"close"} // a stream's deadlines do not suit a following request
 	}
 	a.headers.api(h, x)
 	x.set(h, "X-Response-Time", strconv.FormatInt(time.Since(x.Start).Milliseconds(), 10))
@@ -65,7 +65,7 @@ func (a *API) serveStream(rt *endpoint, w http.ResponseWriter, r *http.Request, 
 	}
 	switch {
 	case err == nil:
-		_ = o.close() // an error means that the reader left
+		_ = o.close() // an error: the reader left
 	case errors.Is(err, errSlow):
 		x.Why = err.Error()
 		panic(http.ErrAbortHandler)
@@ -82,7 +82,7 @@ func (a *API) serveStream(rt *endpoint, w http.ResponseWriter, r *http.Request, 
 	}
 }
 
-// disconnect ends the stream with X's word for the reason.
+// disconnect ends the stream with X's reason.
 func (a *API) disconnect(o *streamWriter, kind, detail string) {
 	entry := object{"title", "operational-disconnect", "disconnect_type", kind,
 		"detail", detail, "type", a.problems + "operational-disconnect"}
@@ -91,18 +91,17 @@ func (a *API) disconnect(o *streamWriter, kind, detail string) {
 		err = o.write(append(text, "\r\n"...), nil)
 	}
 	if err == nil {
-		_ = o.close() // an error means that the reader left
+		_ = o.close() // an error: the reader left
 	}
 }
 
-// run writes what there is to tell. It returns nil at the end of a stream that has one.
+// run writes the events. It returns nil at the end of a stream that has one.
 func (s *stream) run(ctx context.Context, o *streamWriter) error {
 	at := s.from
 	if s.feed == nil {
 		return s.replay(ctx, at, s.until, o.events)
 	}
-	// What stands in the log before the end of the feed is read from there. If the feed has since moved on further than it
-	// remembers, so is that.
+	// Entries before the feed's end are read from the log; so are those that the feed has dropped meanwhile.
 	next, to := s.feed.end()
 	for {
 		if err := s.replay(ctx, at, to, o.events); err != nil {
@@ -153,20 +152,19 @@ func (s *stream) run(ctx context.Context, o *streamWriter) error {
 
 var signOfLife = []byte("\r\n")
 
-// streamWriter is one reader's end of a stream.
+// streamWriter writes to one reader of a stream.
 type streamWriter struct {
 	w         http.ResponseWriter
 	control   *http.ResponseController
 	x         *requestState
-	zip       *zip          // nil if the reader does not want it
-	keepAlive time.Duration // how long the reader waits for a sign of life
-	stall     time.Duration // how long it may take for what is written
-	written   time.Time     // when something was, last
+	zip       *zip          // nil if the reader does not accept gzip
+	keepAlive time.Duration // longest silence
+	stall     time.Duration // longest write
+	written   time.Time     // time of the last write
 	ending    <-chan struct{}
-	allowed   func() error // whether the reader still is
+	allowed   func() error // nil while the reader is authorized
 }
 
-// open sends the headers.
 func (o *streamWriter) open() error {
 	if o.zip != nil {
 		return o.flush(gzipHeader)
@@ -174,7 +172,7 @@ func (o *streamWriter) open() error {
 	return o.flush(nil)
 }
 
-// close ends what open began.
+// close ends the body.
 func (o *streamWriter) close() error {
 	if o.zip != nil {
 		return o.flush(o.zip.end())
@@ -182,7 +180,7 @@ func (o *streamWriter) close() error {
 	return nil
 }
 
-// events writes what a replay found, and a sign of life where it long found nothing.
+// events writes a replay's events, or a sign of life after a silence of keepAlive.
 func (o *streamWriter) events(events []event) error {
 	if len(events) > 0 {
 		return o.tell(lines(events), nil)
@@ -193,7 +191,7 @@ func (o *streamWriter) events(events []event) error {
 	return o.tell(signOfLife, nil)
 }
 
-// tell writes lines to a reader who is still allowed to read them.
+// tell writes lines if the reader is still authorized.
 func (o *streamWriter) tell(text []byte, packed func() []byte) error {
 	select {
 	case <-o.ending:
@@ -206,7 +204,7 @@ func (o *streamWriter) tell(text []byte, packed func() []byte) error {
 	return o.write(text, packed)
 }
 
-// write sends text; packed, where it is known, returns what deflate makes of it.
+// write sends text; packed, if not nil, returns deflate(text).
 func (o *streamWriter) write(text []byte, packed func() []byte) error {
 	if o.zip != nil {
 		o.zip.add(text)
@@ -219,7 +217,7 @@ func (o *streamWriter) write(text []byte, packed func() []byte) error {
 	return o.flush(text)
 }
 
-// flush sends bytes at once. A reader that takes nothing for too long is too slow.
+// flush sends bytes at once. A reader that accepts none within o.stall is too slow.
 func (o *streamWriter) flush(text []byte) error {
 	o.written = time.Now()
 	err := o.control.SetWriteDeadline(o.written.Add(o.stall))
@@ -239,30 +237,29 @@ func (o *streamWriter) flush(text []byte) error {
 	return errLeft
 }
 
-// zip is the state of one gzip stream (RFC 1952) whose deflated blocks may be made elsewhere: what deflate returns stands
-// for itself, so that many streams can have the same.
+// zip is the state of a gzip stream (RFC 1952). Its deflate blocks refer to no others, so that many streams can share
+// them.
 type zip struct{ sum, size uint32 }
 
-var gzipHeader = []byte{0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff} // RFC 1952, 2.3: deflated, of no time and no system
+var gzipHeader = []byte{0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff} // RFC 1952, 2.3: deflate, no time, unknown system
 
 func (z *zip) add(text []byte) {
 	z.sum = crc32.Update(z.sum, crc32.IEEETable, text)
 	z.size += uint32(len(text))
 }
 
-// end returns a last block that is empty (RFC 1951, 3.2.6), and what follows the blocks.
+// end returns a last, empty block (RFC 1951, 3.2.6) and the trailer.
 func (z *zip) end() []byte {
 	return binary.LittleEndian.AppendUint32(binary.LittleEndian.AppendUint32([]byte{3, 0}, z.sum), z.size)
 }
 
-// deflate returns text as deflate blocks (RFC 1951) that refer to nothing outside of them, end on a byte and are not the
-// last.
+// deflate returns text as deflate blocks (RFC 1951) that refer to no others, end on a byte and are not the last.
 func deflate(text []byte) []byte {
 	var b bytes.Buffer
 	d := deflaters.Get().(*flate.Writer)
 	defer deflaters.Put(d)
 	d.Reset(&b)
-	d.Write(text) // writes to memory do not fail
+	d.Write(text) // never fails
 	d.Flush()
 	return b.Bytes()
 }
@@ -270,7 +267,7 @@ func deflate(text []byte) []byte {
 var deflaters = sync.Pool{New: func() any {
 	d, err := flate.NewWriter(nil, flate.BestSpeed)
 	if err != nil {
-		panic(err) // the level is a constant
+		panic(err) // the level is constant
 	}
 	return d
 }}

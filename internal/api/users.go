@@ -6,7 +6,7 @@ import (
 	"liked"
 )
 
-// user answers with the user of the path, or else the caller.
+// user answers with the user of the path, else the caller.
 func (a *API) user(c *call) (any, error) {
 	id := c.who.User.String()
 	if len(c.path) > 0 {
@@ -32,7 +32,7 @@ func (a *API) usersByNames(c *call) (any, error) {
 func (a *API) usersByID(c *call, v *userView, param string, values []string) (*document, error) {
 	ids := make([]liked.UserID, len(values))
 	for i, v := range values {
-		ids[i], _ = liked.ParseID[liked.UserID](v) // readQuery has seen it
+		ids[i], _ = liked.ParseID[liked.UserID](v) // checked by readQuery
 	}
 	found, err := a.Store.UsersByID(c.ctx, ids)
 	if err != nil {
@@ -57,8 +57,8 @@ func (a *API) usersByUsername(c *call, v *userView, param string, values []strin
 	return a.foundUsers(c, v, param, values, func(i int) liked.User { return byName[strings.ToLower(values[i])] })
 }
 
-// foundUsers answers with the users that the values of the parameter stand for, the zero User where there is none, in
-// the order of the request. A user who is asked for twice is there once.
+// foundUsers answers with the users of the parameter's values, in request order, each once. user(i) is the zero User
+// if there is none.
 func (a *API) foundUsers(c *call, view *userView, param string, values []string, user func(i int) liked.User) (*document, error) {
 	var users []liked.User
 	var errs partialErrors

@@ -11,9 +11,9 @@ import (
 	"liked/internal/store"
 )
 
-// v1Routes is the part of X's API v1.1 that is about likes, over the same state, for clients that never moved. Its
-// requests go through the same checks as those of the table of routes, with the refusals in v1.1's words; its
-// parameters come in the query or as a form, and what it does not know it ignores.
+// v1Routes is the part of X's API v1.1 about likes, over the same state, for clients that never migrated. Its
+// requests pass the same checks as those of routes, with v1.1's refusals; parameters come in the query or as a form,
+// and unknown ones are ignored.
 //
 // X's documents: "POST favorites/create", "POST favorites/destroy", "GET favorites/list" and "GET
 // account/verify_credentials" of the API reference v1.1, and "Response codes".
@@ -74,7 +74,7 @@ var v1Status = members{"type": "object", "required": []string{"id_str", "favorit
 
 const v1Prefix = "/1.1/"
 
-// v1Words are v1.1's refusals by their code.
+// v1Words are v1.1's refusals by code.
 var v1Words = map[int]struct {
 	status  int
 	message string
@@ -102,20 +102,19 @@ var v1Words = map[int]struct {
 		"you may need a different access level. You can learn more here: https://developer.twitter.com/en/portal/product"},
 }
 
-// v1 refuses with a code of v1.1.
 func v1(code int, why string) *problem {
 	w := v1Words[code]
 	return &problem{status: w.status, body: mustEncode(object{"errors", []object{{"code", code, "message", w.message}}}), v1: true, why: why}
 }
 
-// v1Problem says in v1.1's words what the checks that both versions share have refused.
+// v1Problem returns v1.1's refusal for an error of the checks that both versions share.
 func (c *catalogue) v1Problem(r *http.Request, err error) *problem {
 	if liked.KindOf(err) == liked.Unauthorized {
 		scheme, _, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 		code := 32
 		switch c, known := errors.AsType[interface {
 			error
-			Code() string // X's number for it, where it has one
+			Code() string // X's number, if any
 		}](err); {
 		case known:
 			if n, err := strconv.Atoi(c.Code()); err == nil && v1Words[n].status != 0 {
@@ -163,7 +162,7 @@ func (a *API) runV1(rt *endpoint, w http.ResponseWriter, r *http.Request, x *req
 	return rt.serve(a, &call{ctx: r.Context(), who: who, form: r.Form})
 }
 
-// v1ID reads an identifier. Without one, code says that parameters are missing.
+// v1ID reads an id; a missing one is refused with v1.1's code for missing parameters.
 func v1ID[ID liked.UserID | liked.PostID](form url.Values, name string, malformed int) (ID, error) {
 	text := form.Get(name)
 	if text == "" {
@@ -176,7 +175,7 @@ func v1ID[ID liked.UserID | liked.PostID](form url.Values, name string, malforme
 	return id, nil
 }
 
-// Unlike v2, v1.1 refuses to like a post twice, and to take back a like that is not there.
+// Unlike v2, v1.1 refuses to like a post twice and to remove a missing like.
 func (a *API) v1Create(c *call) (any, error) {
 	return a.v1SetLike(c, true, 139, "the user likes the post already")
 }
@@ -208,13 +207,13 @@ func (a *API) v1SetLike(c *call, on bool, unchanged int, why string) (any, error
 	return statuses[0], nil
 }
 
-// v1Unseen refuses for a post that the caller may not see.
+// v1Unseen refuses a post that the caller may not see.
 func (a *API) v1Unseen(c *call, id liked.PostID, err error) error {
 	switch liked.KindOf(err) {
 	case liked.NotFound:
 		return v1(144, err.Error())
 	case liked.Forbidden:
-		// To a caller without a user, a protected author is hidden and one who blocks this caller is not.
+		// To a caller without a user, protected authors are hidden; those who block this caller are not.
 		if _, open := a.Store.Post(c.ctx, 0, id); open == nil {
 			return v1(136, err.Error())
 		}
@@ -223,14 +222,14 @@ func (a *API) v1Unseen(c *call, id liked.PostID, err error) error {
 	return err
 }
 
-// v1List goes back over no more likes than this, as X's own list did not reach back for ever.
+// v1Reach bounds the likes that v1List searches, as X's list was bounded.
 const (
 	v1Reach    = 3200
 	v1Page     = 200
 	v1Defaults = 20
 )
 
-// v1List lists what a user likes, newest like first. since_id and max_id are about the posts.
+// v1List lists a user's likes, newest like first. since_id and max_id are ids of posts.
 func (a *API) v1List(c *call) (any, error) {
 	number := func(name string, otherwise int64) (int64, error) {
 		if c.form.Get(name) == "" {
@@ -276,7 +275,7 @@ func (a *API) v1List(c *call) (any, error) {
 	return a.v1Statuses(c, posts, true)
 }
 
-// v1User is whom user_id or screen_name name, or else the caller.
+// v1User is the user of user_id or screen_name, else the caller.
 func (a *API) v1User(c *call) (liked.UserID, error) {
 	switch name := c.form.Get("screen_name"); {
 	case c.form.Get("user_id") != "":
@@ -293,7 +292,7 @@ func (a *API) v1User(c *call) (liked.UserID, error) {
 	return c.who.User, nil
 }
 
-// v1Verify shows the caller, with the newest post unless that is not wanted.
+// v1Verify shows the caller, with the newest post unless declined.
 func (a *API) v1Verify(c *call) (any, error) {
 	u, err := a.Store.User(c.ctx, c.who.User)
 	if err != nil {
@@ -312,7 +311,7 @@ func (a *API) v1Verify(c *call) (any, error) {
 				status = statuses[0]
 			}
 		}
-		if err != nil && liked.KindOf(err) != liked.NotFound { // there is no post, or it was deleted since then
+		if err != nil && liked.KindOf(err) != liked.NotFound { // no post, or deleted meanwhile
 			return nil, err
 		}
 	}

@@ -7,8 +7,8 @@ import (
 	"liked"
 )
 
-// newV1Status returns a post in v1.1's words ("Tweet data dictionary", v1.1). Members are there even if they have no value.
-// It has no user without its author; of the user whom it answers it tells the name. following is about the author.
+// newV1Status encodes a post ("Tweet data dictionary", v1.1). Empty members are present. Without author, it has no
+// user; of the answered user it gives the name. following is about the author.
 func newV1Status(p *liked.Post, favorited bool, author, answered *liked.User, following bool, form url.Values) object {
 	o := object{"created_at", v1Time(p.CreatedAt), "id", int64(p.ID), "id_str", p.ID}
 	if form.Get("tweet_mode") == "extended" {
@@ -16,7 +16,7 @@ func newV1Status(p *liked.Post, favorited bool, author, answered *liked.User, fo
 	} else {
 		o = append(o, "text", p.Text, "truncated", false)
 	}
-	if wantsEntities(form) { // which are empty: texts are not taken apart
+	if wantsEntities(form) { // empty: texts are not parsed
 		o = append(o, "entities", object{"hashtags", none, "symbols", none, "user_mentions", none, "urls", none})
 	}
 	o = append(o, "source", "")
@@ -36,7 +36,7 @@ func newV1Status(p *liked.Post, favorited bool, author, answered *liked.User, fo
 		"lang", "und")
 }
 
-// newV1User returns an account in v1.1's words ("User object", v1.1), with a status unless it is nil.
+// newV1User encodes an account ("User object", v1.1), with status unless it is nil.
 func newV1User(u *liked.User, following, entities bool, status object) object {
 	var link any
 	if u.URL != "" {
@@ -61,8 +61,7 @@ func newV1User(u *liked.User, following, entities bool, status object) object {
 
 var none = []struct{}{}
 
-// v1Pair appends an identifier as the number and the text that v1.1 gives side by side, or, if it is zero and has to be
-// there, null.
+// v1Pair appends an id as v1.1's number and text, or null if it is zero and always is set.
 func v1Pair[ID interface {
 	~int64
 	String() string
@@ -76,7 +75,7 @@ func v1Pair[ID interface {
 	return o
 }
 
-// v1Time writes "Wed Oct 10 20:19:24 +0000 2018".
+// v1Time formats as "Wed Oct 10 20:19:24 +0000 2018".
 func v1Time(t time.Time) string { return t.UTC().Format("Mon Jan 02 15:04:05 -0700 2006") }
 
 func wantsEntities(form url.Values) bool {
@@ -84,7 +83,7 @@ func wantsEntities(form url.Values) bool {
 	return v != "false" && v != "f" && v != "0"
 }
 
-// v1Statuses returns posts that the caller may see, with or without their authors.
+// v1Statuses encodes posts that the caller may see, with or without their authors.
 func (a *API) v1Statuses(c *call, posts []liked.Post, authors bool) ([]object, error) {
 	var people []liked.UserID
 	ids := make([]liked.PostID, len(posts))

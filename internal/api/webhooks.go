@@ -9,7 +9,7 @@ import (
 	"liked/internal/webhook"
 )
 
-// hookPattern is as idPattern, for ids of webhooks and subscriptions, which the description tells from those of posts.
+// hookPattern is idPattern for ids of webhooks and subscriptions, which the description tells from those of posts.
 var hookPattern = &digits{1, 19}
 
 var (
@@ -24,7 +24,7 @@ var (
 	minutePattern = &digits{12, 12}
 )
 
-// webhookObject is X's words for a webhook. The id is always there, the rest unless a request wants only some.
+// webhookObject is a webhook as X encodes it. The id is always set, the rest unless a request selects fields.
 type webhookObject struct {
 	CreatedAt string          `json:"created_at,omitempty"`
 	ID        liked.WebhookID `json:"id"`
@@ -41,7 +41,7 @@ type replayJob struct {
 	CreatedAt string `json:"created_at"`
 }
 
-// counted is the meta of a list that comes in one piece.
+// counted is the meta of a list without pages.
 type counted struct {
 	ResultCount int `json:"result_count"`
 }
@@ -64,7 +64,7 @@ func newWebhook(w liked.Webhook, fields []string) webhookObject {
 	return o
 }
 
-// hookProblem words what went wrong with a webhook as X does: a reason that programs read, and what people read.
+// hookProblem returns X's refusal of a webhook: a reason for programs, then one for people.
 func (a *API) hookProblem(err error, reasons map[liked.Kind]string) error {
 	why := ""
 	if refused, ok := errors.AsType[*webhook.ChallengeError](err); ok {
@@ -127,8 +127,7 @@ func (a *API) replayWebhook(c *call) (any, error) {
 	return document{Data: replayJob{strconv.FormatInt(job.ID, 10), timestamp(job.CreatedAt)}}, nil
 }
 
-// readReplay returns which webhook a replay is for, and from when to when it is. Both minutes that the body names are
-// part of it.
+// readReplay returns a replay's webhook and span. The span includes both minutes that the body names.
 func readReplay(b body, now time.Time) (id liked.WebhookID, span liked.Replay, faults []fault) {
 	minute := func(name string) time.Time {
 		text := b.text(name)
@@ -152,7 +151,7 @@ func readReplay(b body, now time.Time) (id liked.WebhookID, span liked.Replay, f
 		wrong("to_date", "is in the future")
 	}
 	id, err := liked.ParseID[liked.WebhookID](b.text("webhook_id"))
-	if err != nil { // 19 digits that are too large a number
+	if err != nil { // 19 digits may overflow int64
 		faults = append(faults, badValue(pair{"webhook_id", b.text("webhook_id")}, "is not valid"))
 	}
 	return id, liked.Replay{From: from, To: to.Add(time.Minute)}, faults

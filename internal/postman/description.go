@@ -11,12 +11,12 @@ import (
 	"strings"
 )
 
-// tokensJSON describes the endpoints for tokens, which are no part of X's document, with the same extensions.
+// tokensJSON describes the token endpoints, which X's document lacks, with the same extensions.
 //
 //go:embed tokens.json
 var tokensJSON []byte
 
-// document is as much of an OpenAPI document as collections are made from.
+// document is the part of an OpenAPI document that collections need.
 type document struct {
 	Paths      paths
 	Older      paths `json:"x-liked-paths"`
@@ -66,12 +66,12 @@ type operation struct {
 
 // run is what OpenAPI cannot say of a request.
 type run struct {
-	Order   int                       // among the operations of the document
-	As      []string                  // the security schemes that it is sent with, each in a request of its own
-	Needs   string                    // it is left out of a run while this variable has no value
-	Limits  map[string]map[string]int // of users and of apps: requests in a window, by the beginning of the header's name
-	Expects object                    // members of the answer, and what they are
-	Sets    map[string]string         // variables of the environment, to members of the answer
+	Order   int                       // position in the document
+	As      []string                  // security schemes to send it with, each in its own request
+	Needs   string                    // left out of a run while this variable is empty
+	Limits  map[string]map[string]int // of users and apps: requests per window, by prefix of the header's name
+	Expects object                    // expected members of the answer
+	Sets    map[string]string         // environment variables, to members of the answer
 }
 
 type parameter struct {
@@ -92,7 +92,7 @@ type schema struct {
 func parse[T any](text []byte) *T {
 	d := new(T)
 	if err := json.Unmarshal(text, d); err != nil {
-		panic(err) // all of them are the server's own
+		panic(err) // the server's own texts
 	}
 	return d
 }
@@ -108,7 +108,7 @@ func (d *document) operations(of paths) (all []operation) {
 	return all
 }
 
-// sender is the security scheme that the request is sent with in the folder of its tag.
+// sender is the security scheme of the request in its tag's folder.
 func (op *operation) sender() string {
 	if len(op.Run.As) == 0 {
 		return ""
@@ -116,7 +116,7 @@ func (op *operation) sender() string {
 	return op.Run.As[0]
 }
 
-// limits are those of a caller with a credential of the scheme.
+// limits are those of a caller with the scheme.
 func (op *operation) limits(scheme string) map[string]int {
 	if scheme == "BearerToken" {
 		return op.Run.Limits["app"]
@@ -124,7 +124,7 @@ func (op *operation) limits(scheme string) map[string]int {
 	return op.Run.Limits["user"]
 }
 
-// variable is a parameter as Postman has it: with its value in a run, or switched off and with a value that is allowed.
+// variable is the parameter in Postman: with its value in a run, or disabled with an allowed value.
 func (p parameter) variable() variable {
 	v := variable{Key: p.Name, Value: p.Value, Description: p.Description, Disabled: !p.Required && p.Value == ""}
 	s, example := p.Schema, ""
@@ -142,7 +142,7 @@ func (p parameter) variable() variable {
 	return v
 }
 
-// words describe the request to a person: what it does is its name.
+// words is the request's description for people.
 func (d *document) words(op operation, scheme string) string {
 	var lines []string
 	for _, security := range op.Security {
@@ -160,8 +160,7 @@ func (d *document) words(op operation, scheme string) string {
 	return strings.Join(lines, "\n\n")
 }
 
-// tests are the script that holds an answer to the status, the content type, the limits and the schema that the operation
-// has, and to what the run expects.
+// tests is the script that checks an answer's status, content type, limits and schema, and what the run expects.
 func (d *document) tests(op operation, scheme string) []string {
 	lines := []string{`pm.test("no cache keeps it", () => pm.expect(pm.response.headers.get("Cache-Control")).to.include("no-store"));`}
 	test := func(name, check string) { lines = append(lines, "pm.test("+quote(name)+", () => "+check+");") }
@@ -204,7 +203,7 @@ func (d *document) tests(op operation, scheme string) []string {
 	return lines
 }
 
-// inline returns the schema with what it refers to in place of the references, and without what is only for people.
+// inline returns the schema with references replaced by their targets, without parts for people.
 func (d *document) inline(v any) any {
 	switch v := v.(type) {
 	case object:
@@ -228,11 +227,11 @@ func (d *document) inline(v any) any {
 	return v
 }
 
-// quote writes a value as JavaScript.
+// quote encodes a value as JavaScript.
 func quote(v any) string {
 	text, err := json.Marshal(v)
 	if err != nil {
-		panic(err) // it was read from JSON
+		panic(err) // it came from JSON
 	}
 	return string(text)
 }

@@ -2,7 +2,7 @@ package postman
 
 import "strings"
 
-// Environment is the variables that the requests of a collection take from outside. What is not known is empty.
+// Environment is the variables that a collection's requests take from outside; unknown ones are empty.
 type Environment map[string]string
 
 const (
@@ -10,7 +10,7 @@ const (
 	secret = "clientSecret accessToken refreshToken apiSecret oauth1Token oauth1TokenSecret bearerToken tokenToRevoke"
 )
 
-// Encode returns the environment as Postman imports it. Values of secrets are left empty unless they are wanted.
+// Encode returns the environment in Postman's import format. Secrets are left empty unless secrets is set.
 func (e Environment) Encode(secrets bool) []byte {
 	values := []object{}
 	add := func(kind, names string, filled bool) {

@@ -1,5 +1,5 @@
-// Package postman makes files for Postman: a collection of requests with tests, in format v2.1, from the description of
-// an API alone, and an environment. See [Collection].
+// Package postman makes files for Postman: a collection of requests with tests, format v2.1, from an API's
+// description alone, and an environment. See [Collection].
 package postman
 
 import (
@@ -16,13 +16,13 @@ type folder struct {
 	Item []item `json:"item"`
 }
 
-// item is one request, with what is checked of its answer.
+// item is one request with the checks of its answer.
 type item struct {
 	Name     string   `json:"name"`
-	ID       string   `json:"id"` // the operation, and in a folder for another kind of credential that, too
+	ID       string   `json:"id"` // the operation, with the credential in another credential's folder
 	Request  request  `json:"request"`
 	Event    []event  `json:"event"`
-	Response []object `json:"response"` // none are saved
+	Response []object `json:"response"` // always empty
 }
 
 type request struct {
@@ -42,7 +42,7 @@ type address struct {
 	Variable []variable `json:"variable,omitempty"` // of the path
 }
 
-// variable is a name and a value of any kind that Postman has: of a collection, a path, a query, a header or a form.
+// variable is any of Postman's pairs: of a collection, a path, a query, a header or a form.
 type variable struct {
 	Key         string `json:"key"`
 	Value       string `json:"value"`
@@ -59,11 +59,11 @@ func script(listen string, lines ...string) event {
 	return event{listen, object{"type": "text/javascript", "exec": lines}}
 }
 
-// parts are those of a collection that are always the same.
+// parts are the constant parts of a collection.
 type parts struct {
 	Collection object
-	OAuth2     []attribute       // of the authorization that requests have unless they say otherwise
-	Auths      map[string]object // by security scheme, "" for none; those of tokens.json are among them
+	OAuth2     []attribute       // default authorization of requests
+	Auths      map[string]object // by security scheme, also of tokens.json; "" for none
 }
 
 type attribute struct {
@@ -75,10 +75,10 @@ type attribute struct {
 //go:embed parts.json
 var partsJSON []byte
 
-// Collection returns every request of a described API, in folders by tag, and those of its endpoints for tokens. The
-// description is an OpenAPI document with the extensions x-liked-paths (paths of the older API), x-liked-value (what a
-// request has at that place, with variables) and x-liked-run (see run). A run of all requests in their order succeeds
-// where the environment's user has not liked its post, and leaves it so.
+// Collection returns every request of a described API, in folders by tag, and those of its token endpoints. The
+// description is an OpenAPI document with the extensions x-liked-paths (paths of the older API), x-liked-value (a
+// request's value at that place, with variables) and x-liked-run (see run). A run of all requests in order succeeds
+// if the environment's user has not liked its post, and leaves it so.
 func Collection(description []byte, baseURL string) []byte {
 	d, tokens := parse[document](description), parse[document](tokensJSON)
 	fixed := parse[parts](partsJSON)
@@ -117,7 +117,7 @@ func Collection(description []byte, baseURL string) []byte {
 	return encode(c)
 }
 
-// item is the request of an operation with the kind of credential of a security scheme, of which auths has the forms.
+// item is the operation's request with the security scheme; auths has the authorization of each scheme.
 func (d *document) item(op operation, scheme string, auths map[string]object) item {
 	r := request{Method: strings.ToUpper(op.method), Auth: auths[scheme], Header: []variable{}, Description: d.words(op, scheme)}
 	r.URL = address{Raw: "{{baseUrl}}", Host: []string{"{{baseUrl}}"}}
@@ -145,7 +145,7 @@ func (d *document) item(op operation, scheme string, auths map[string]object) it
 		if media == "application/json" {
 			text, err := json.MarshalIndent(body.Value, "", "\t")
 			if err != nil {
-				panic(err) // it was read from JSON
+				panic(err) // it came from JSON
 			}
 			r.Header = append(r.Header, variable{Key: "Content-Type", Value: media})
 			r.Body = object{"mode": "raw", "raw": string(text), "options": object{"raw": object{"language": "json"}}}
@@ -164,11 +164,11 @@ func (d *document) item(op operation, scheme string, auths map[string]object) it
 	return it
 }
 
-// encode writes a collection or an environment.
+// encode encodes a collection or an environment.
 func encode(v any) []byte {
 	text, err := json.MarshalIndent(v, "", "\t")
 	if err != nil {
-		panic(err) // all of it has a JSON form
+		panic(err) // it always has a JSON form
 	}
 	return append(text, '\n')
 }
