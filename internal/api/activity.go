@@ -12,7 +12,7 @@ import (
 	"liked/internal/store"
 )
 
-// likeCreate is the only event type of X's activity API on this server.
+// likeCreate is the only event type of X's activity API here.
 const likeCreate = "like.create"
 
 var (
@@ -41,7 +41,6 @@ var (
 	}}
 )
 
-// subscriptionObject is a subscription as X encodes it.
 type subscriptionObject struct {
 	ID        liked.SubscriptionID `json:"subscription_id"`
 	Type      string               `json:"event_type"`
@@ -66,13 +65,13 @@ type resubscribed struct {
 	Total        int                `json:"total_subscriptions"`
 }
 
-// total is the meta of X's subscription answers.
+// total is the meta of subscription answers.
 type total struct {
 	Total     int    `json:"total_subscriptions"`
 	NextToken string `json:"next_token,omitempty"`
 }
 
-// newSubscriptions encodes subscriptions of the app. The webhook of one may have been removed.
+// newSubscriptions encodes the app's subscriptions, whose webhooks may have been removed.
 func (a *API) newSubscriptions(ctx context.Context, app liked.AppID, subs ...liked.Subscription) ([]subscriptionObject, error) {
 	hooks, err := a.Store.Webhooks(ctx, app)
 	objects := make([]subscriptionObject, len(subs))
@@ -88,7 +87,6 @@ func (a *API) newSubscriptions(ctx context.Context, app liked.AppID, subs ...lik
 
 func newFilter(s *liked.Subscription) filterObject { return filterObject{s.User, s.Direction.String()} }
 
-// subscriptionTarget reads the webhook and the tag from a body.
 func (a *API) subscriptionTarget(b body) (webhook liked.WebhookID, tag string, faults []fault) {
 	if value, there := b.find("webhook_id"); there {
 		var err error
@@ -109,8 +107,8 @@ func (a *API) subscriptionTarget(b body) (webhook liked.WebhookID, tag string, f
 	return webhook, tag, faults
 }
 
-// subscribe subscribes an app to likes. They are a private event: where likes are private, only the user may
-// subscribe to their likes and to those of their posts.
+// subscribe subscribes an app to likes, a private event: where likes are private, only the user may subscribe to
+// their likes and those of their posts.
 func (a *API) subscribe(c *call) (any, error) {
 	s := liked.Subscription{App: c.who.App, Viewer: c.who.User}
 	var faults []fault
@@ -243,7 +241,6 @@ func (a *API) subscriptionProblem(id liked.SubscriptionID, err error) error {
 		"SubscriptionIdInvalid: the app has no subscription " + id.String()})
 }
 
-// activityObject is an event as the activity API delivers it.
 type activityObject struct {
 	UUID     string       `json:"event_uuid"`
 	Filter   filterObject `json:"filter"`
@@ -253,8 +250,8 @@ type activityObject struct {
 	Includes *includes    `json:"includes,omitempty"`
 }
 
-// Activity returns the writer of webhook events: it returns the body for a like on behalf of a subscription, or nil
-// if the subscriber may not see it, or no longer.
+// Activity returns the writer of webhook events: the body for a like and a subscription, or nil if the subscriber may
+// not see it (any longer).
 func Activity(st Store, profile Profile, privateLikes bool) (
 	write func(context.Context, liked.Subscription, liked.LikeEvent) ([]byte, error)) {
 	f := profile.facts()
@@ -308,7 +305,7 @@ func (v *activity) write(ctx context.Context, s liked.Subscription, e liked.Like
 	return encode(document{Data: event})
 }
 
-// consented reports whether the subscriber still consents to the app receiving what they may see.
+// consented reports whether the subscriber still consents to the app.
 func (v *activity) consented(ctx context.Context, s *liked.Subscription) (bool, error) {
 	if s.Viewer == 0 {
 		return !v.PrivateLikes, nil
@@ -319,7 +316,7 @@ func (v *activity) consented(ctx context.Context, s *liked.Subscription) (bool, 
 	}), err
 }
 
-// visible returns the liker and the author, in this order, without those that the viewer may not see.
+// visible returns the liker and the author, in this order, except those hidden from the viewer.
 func (v *activity) visible(ctx context.Context, viewer, liker, author liked.UserID) (people []liked.User, err error) {
 	ids := []liked.UserID{liker, author}
 	if liker == author {
@@ -347,7 +344,7 @@ func (v *activity) visible(ctx context.Context, viewer, liker, author liked.User
 	return people, nil
 }
 
-// eventUUID is the same for each delivery of a like to a subscription, and differs between subscriptions.
+// eventUUID is constant over deliveries of a like to a subscription, and differs between subscriptions.
 func eventUUID(s *liked.Subscription, e *liked.LikeEvent) string {
 	text := binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(nil, uint64(e.Seq)), uint64(s.ID))
 	sum := sha256.Sum256(text)

@@ -32,24 +32,22 @@ type Options struct {
 	Limits  Limits
 	Profile Profile
 	Now     func() time.Time
-	// PageKey seals pagination tokens; those of another key are refused. It must survive a restart, and is secret.
+	// PageKey seals pagination tokens; others are refused. It must survive a restart, and is secret.
 	PageKey [32]byte
-	// PrivateLikes is X's rule since June 2024: the likers of a post are shown to its author alone, a user's likes to
-	// that user.
+	// PrivateLikes is X's rule since June 2024: only a post's author sees its likers, only a user their likes.
 	PrivateLikes bool
 	KeepAlive    time.Duration     // longest silence of a stream; 0 means 10 s
-	Stall        time.Duration     // how long a stream's reader may accept no bytes; 0 means 10 s
-	Explain      bool              // show clients the reasons of refusals; for development only
+	Stall        time.Duration     // how long its reader may accept no bytes; 0 means 10 s
+	Explain      bool              // show clients why they are refused; for development only
 	Observe      exchange.Observer // called after each answer
 }
 
-// Authenticator identifies the caller. An error of Kind Unauthorized holds the reason for the operator; clients never
-// get it.
+// Authenticator identifies the caller. An error of Kind Unauthorized holds the reason, for the operator only.
 type Authenticator interface {
 	Authenticate(*http.Request) (liked.Principal, error)
 }
 
-// Store is the storage that the endpoints use.
+// Store is what the endpoints read and write.
 type Store interface {
 	store.Likes
 	store.Log
@@ -141,12 +139,11 @@ type endpoint struct {
 	allow               liked.Credential
 	userRules, appRules []liked.RateRule
 
-	// Set per API version.
 	run     func(*API, *endpoint, http.ResponseWriter, *http.Request, *requestState) (any, error)
 	problem func(*http.Request, error) *problem
 }
 
-// call is a request that meets all demands of its route.
+// call is a request that meets its route's demands.
 type call struct {
 	ctx   context.Context
 	who   liked.Principal
@@ -157,15 +154,14 @@ type call struct {
 	form  url.Values // of v1.1, instead of query and body
 }
 
-// ConnContext gives a connection an id, for http.Server.ConnContext. X sends such an id in a header.
+// ConnContext is for http.Server.ConnContext. It gives connections the ids that X sends in a header.
 func ConnContext(ctx context.Context, _ net.Conn) context.Context {
 	return context.WithValue(ctx, connKey{}, exchange.RandomHex(32))
 }
 
 type connKey struct{}
 
-// ServeHTTP answers any request. The mux is asked only for clean paths, as it redirects others, and never for HEAD,
-// which it takes for GET.
+// ServeHTTP answers any request. The mux would redirect unclean paths and take HEAD for GET, so it never gets these.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodHead || !canonical(r) {
 		a.serveNoRoute(w, r)
@@ -196,7 +192,7 @@ func (a *API) serveNoRoute(w http.ResponseWriter, r *http.Request) {
 	a.done(r, x)
 }
 
-// allowed lists the methods that the path has. If a literal pattern matches, patterns with wildcards do not count.
+// allowed lists the path's methods. If a literal pattern matches, those with wildcards do not count.
 func (a *API) allowed(r *http.Request) (methods []string) {
 	probe := *r
 	var literal []string

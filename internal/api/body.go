@@ -13,16 +13,16 @@ import (
 	"unicode/utf8"
 )
 
-// maxBody bounds a request's body, in bytes. The longest that X's own schema allows is well below it.
+// maxBody is in bytes. The longest body that X's own schema allows is well below it.
 const maxBody = 64 << 10
 
-// maxDepth and maxMembers bound the nesting of a body and the members of an object.
+// maxDepth bounds the nesting of bodies, maxMembers the members of an object.
 const (
 	maxDepth   = 32
 	maxMembers = 64
 )
 
-// schema describes an endpoint's body, a JSON object. Refusals have the texts of X's JSON-schema validator.
+// schema describes a body. Refusals have the texts of X's JSON-schema validator.
 type schema struct {
 	properties []property
 	open       openness
@@ -53,13 +53,12 @@ type property struct {
 	value    string   // in the Postman collection, with variables; "": the example
 }
 
-// pattern is what a string must match. String is a regular expression, for refusals and the description.
+// pattern is what a string must match. String returns its regular expression.
 type pattern interface {
 	MatchString(string) bool
 	String() string
 }
 
-// digits matches min to max decimal digits.
 type digits struct{ min, max int }
 
 func (d *digits) MatchString(s string) bool {
@@ -81,12 +80,11 @@ func (d *digits) String() string {
 	return fmt.Sprintf("^[0-9]{%d,%d}$", d.min, d.max)
 }
 
-// body is the members of a JSON object, each value as JSON text. All are substrings of one string.
+// body is the members of a JSON object, with values as JSON text, all substrings of one string.
 type body []member
 
 type member struct{ name, value string }
 
-// find returns the JSON text of a member, and whether it exists.
 func (b body) find(name string) (string, bool) {
 	for _, m := range b {
 		if m.name == name {
@@ -96,7 +94,7 @@ func (b body) find(name string) (string, bool) {
 	return "", false
 }
 
-// text returns a string member, "" if absent. The body must have passed its schema.
+// text returns a string member or "". The body must have passed its schema.
 func (b body) text(name string) string {
 	value, there := b.find(name)
 	if !there {
@@ -112,7 +110,6 @@ var likeBody = &schema{
 	open:       closedLater,
 }
 
-// readBody reads the body and checks it against the schema.
 func (c *catalogue) readBody(w http.ResponseWriter, r *http.Request, x *requestState, s *schema) (body, *problem) {
 	text, err := readAll(w, r, x.bodySpace[:])
 	switch {
@@ -146,8 +143,8 @@ func (c *catalogue) readBody(w http.ResponseWriter, r *http.Request, x *requestS
 	return members, nil
 }
 
-// readAll reads the request's body, at most maxBody bytes. If Content-Length fits the space, it reads into that; else
-// memory grows with the bytes that arrive, not with the length that the client claims.
+// readAll reads at most maxBody bytes. A body whose Content-Length fits is read into space; else memory grows with
+// the bytes that arrive, not with the length claimed.
 func readAll(w http.ResponseWriter, r *http.Request, space []byte) ([]byte, error) {
 	if r.ContentLength < 0 || r.ContentLength > int64(len(space)) {
 		return io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
@@ -159,7 +156,7 @@ func readAll(w http.ResponseWriter, r *http.Request, space []byte) ([]byte, erro
 
 var notJSON = fault{object{}, "Request body is not valid JSON."}
 
-// isJSON reports whether the media type is application/json, in any case, with any parameters.
+// isJSON accepts application/json in any case, with any parameters.
 func isJSON(contentType string) bool {
 	if contentType == "application/json" {
 		return true
@@ -171,8 +168,7 @@ func isJSON(contentType string) bool {
 	return media == "application/json"
 }
 
-// check lists the faults of the members of the object at place: first of those present, in body order, then the
-// missing.
+// check lists the faults of members at place: those present in body order, then the missing.
 func (s *schema) check(f facts, place string, members body) (faults []fault) {
 	for _, m := range members {
 		p, known := s.property(m.name)
@@ -208,7 +204,6 @@ func (s *schema) check(f facts, place string, members body) (faults []fault) {
 	return faults
 }
 
-// refuse makes the fault of a member of the object at place.
 func (m member) refuse(place, what string) fault {
 	at := place + "." + m.name
 	return fault{object{at, []string{m.value}}, at + ": " + what}
@@ -223,7 +218,7 @@ func (s *schema) property(name string) (_ *property, known bool) {
 	return nil, false
 }
 
-// typeOf names the type of a JSON text as the validator does.
+// typeOf names a JSON text's type as the validator does.
 func typeOf(text string) string {
 	switch text[0] {
 	case '{':
@@ -243,8 +238,8 @@ func typeOf(text string) string {
 	return "integer"
 }
 
-// splitObject appends the members of a JSON object to members, which is empty, in their order. It is not ok if a name
-// occurs twice or there are more than maxMembers. The text must be valid JSON and an object.
+// splitObject appends the members of text, which must be a valid JSON object, in order to members, which is empty. It
+// is not ok if a name occurs twice or there are more than maxMembers.
 func splitObject(text string, members body) (_ body, ok bool) {
 	text = trimSpace(text)[1:]
 	for {
@@ -266,7 +261,7 @@ func splitObject(text string, members body) (_ body, ok bool) {
 	}
 }
 
-// valueEnd returns the length of the JSON value at the start of text, which must be valid JSON up to there.
+// valueEnd returns the length of the JSON value that text begins with, which must be valid.
 func valueEnd(text string) int {
 	nesting := 0
 	for i := 0; i < len(text); i++ {
@@ -297,7 +292,7 @@ func valueEnd(text string) int {
 	return len(text)
 }
 
-// depth returns the nesting depth of valid JSON.
+// depth returns the nesting of valid JSON.
 func depth(text []byte) (deepest int) {
 	nesting, quoted := 0, false
 	for i := 0; i < len(text); i++ {
@@ -319,7 +314,7 @@ func depth(text []byte) (deepest int) {
 
 func trimSpace(text string) string { return strings.TrimLeft(text, " \t\r\n") } // JSON white space
 
-// unquote returns the string of a valid JSON string, and "" for other values.
+// unquote returns the string of valid JSON, "" for other types.
 func unquote(text string) string {
 	if text[0] != '"' {
 		return ""

@@ -12,12 +12,11 @@ import (
 )
 
 // A pagination token is a sealed store.Cursor in X's shape: lower-case base 36, 45 characters, the first 7 constant.
-// It holds all that is needed to go on, so it is good on any server with the key, for any page size, at any age. It
-// is bound to its list, and opens for no other.
+// It is complete, so it is good on any server with the key, for any page size, at any age, but only for its list.
 //
-// Sealing is deterministic (a synthetic IV as in RFC 5297, with HMAC-SHA-256 in both places): the tag is the MAC of
-// list and place, and the place is masked by the MAC of the tag. A client can neither forge a token nor read from one
-// when a user liked a post.
+// Sealing is deterministic (a synthetic IV as in RFC 5297, both times with HMAC-SHA-256): the tag is the MAC of list
+// and place, the place is masked by the MAC of the tag. A client can neither forge a token nor read when a user liked
+// a post.
 const (
 	tokenPrefix = "7140dib"
 	tokenDigits = 38 // of base 36, enough for tokenSize
@@ -26,7 +25,7 @@ const (
 	placeSize   = 9 // the direction, then the position
 )
 
-// list names a paged list: its kind, and its owner.
+// list is a paged list: its kind, and its owner.
 type list struct {
 	name  string
 	owner int64
@@ -47,7 +46,6 @@ func (a *API) token(l list, c store.Cursor) string {
 	return tokenPrefix + strings.Repeat("0", tokenDigits-len(digits)) + digits
 }
 
-// cursor opens a token of the list.
 func (a *API) cursor(l list, token string) (c store.Cursor, ok bool) {
 	digits, ok := strings.CutPrefix(token, tokenPrefix)
 	if !ok || len(digits) != tokenDigits || strings.Trim(digits, "0123456789abcdefghijklmnopqrstuvwxyz") != "" {
@@ -71,7 +69,6 @@ func (a *API) tag(l list, place []byte) []byte {
 	return a.mac("tag", append(text, place...))[:tagSize]
 }
 
-// mask masks or unmasks the place.
 func (a *API) mask(b *[tokenSize]byte) {
 	for i, m := range a.mac("mask", b[:tagSize])[:placeSize] {
 		b[tagSize+i] ^= m

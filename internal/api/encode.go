@@ -10,8 +10,8 @@ import (
 	"unicode/utf8"
 )
 
-// encode writes v as X does: compact, no final newline, characters of the basic multilingual plane as they are,
-// others as upper-case surrogate escapes. It fails only for types without a JSON form.
+// encode writes JSON as X does: compact, no final newline, characters outside the basic multilingual plane as
+// upper-case surrogate escapes. It fails only for types without a JSON form.
 func encode(v any) ([]byte, error) {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
@@ -22,7 +22,6 @@ func encode(v any) ([]byte, error) {
 	return escapeAstral(bytes.TrimSuffix(b.Bytes(), []byte("\n"))), nil
 }
 
-// mustEncode is encode for values that have a JSON form.
 func mustEncode(v any) []byte {
 	text, err := encode(v)
 	if err != nil {
@@ -53,7 +52,7 @@ func (o object) MarshalJSON() ([]byte, error) {
 	return append(text, '}'), nil
 }
 
-// escapeAstral escapes the four-byte characters in valid JSON, where they occur only inside strings.
+// escapeAstral escapes four-byte characters in valid JSON, where only strings have them.
 func escapeAstral(text []byte) []byte {
 	i := bytes.IndexFunc(text, func(r rune) bool { return r > 0xffff })
 	if i < 0 {
@@ -78,7 +77,7 @@ func appendEscape(out []byte, r rune) []byte {
 	return append(out, '\\', 'u', hex[r>>12&15], hex[r>>8&15], hex[r>>4&15], hex[r&15])
 }
 
-// compress returns body as gzip (RFC 1952).
+// compress returns gzip (RFC 1952).
 func compress(body []byte) []byte {
 	var b bytes.Buffer
 	z := gzips.Get().(*gzip.Writer)

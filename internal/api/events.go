@@ -12,7 +12,7 @@ import (
 	"liked"
 )
 
-// likeObject is X's "like with tweet author": the liker is not in it.
+// likeObject is X's "like with tweet author", without the liker.
 type likeObject struct {
 	ID               string       `json:"id"`
 	LikedTweet       liked.PostID `json:"liked_tweet_id"`
@@ -30,7 +30,6 @@ func newLike(e *liked.LikeEvent) likeObject {
 	}
 }
 
-// unlikeObject names an unlike's user and post.
 type unlikeObject struct {
 	Delete favoriteDeletion `json:"delete"`
 }
@@ -45,26 +44,26 @@ type favorite struct {
 	User liked.UserID `json:"user_id"`
 }
 
-// eventHash gives a like its id and its place in the sample. It depends on the position in the log alone, so it is
-// the same for every reader, after every restart.
+// eventHash gives a like its id and place in the sample. It depends on the log position alone, so it is the same for
+// every reader, after every restart.
 func eventHash(e *liked.LikeEvent) [16]byte {
 	sum := sha256.Sum256(binary.BigEndian.AppendUint64(nil, uint64(e.Seq)))
 	return [16]byte(sum[:])
 }
 
-// A tenth of all likes is in the sample, in partitions of equal share.
+// A tenth of all likes is in the sample, in equal partitions.
 const (
 	samplePartitions = 2
 	sampledOf        = samplePartitions * 10
 )
 
-// samplePartition returns the like's partition in the sample; above samplePartitions: none.
+// samplePartition returns the like's partition of the sample; above samplePartitions: none.
 func samplePartition(e *liked.LikeEvent) int {
 	hash := eventHash(e)
 	return int(binary.BigEndian.Uint32(hash[:])%sampledOf) + 1
 }
 
-// event is one line of a stream, with its line end. seq is its position in the log.
+// event is one line of a stream with its line end; seq is its log position.
 type event struct {
 	seq  liked.Seq
 	line []byte
@@ -75,7 +74,6 @@ func newEvent(e *liked.LikeEvent, v any) (event, error) {
 	return event{e.Seq, append(text, "\r\n"...)}, err
 }
 
-// likeView is what a reader requested of a like.
 type likeView struct {
 	*API
 	wanted
@@ -95,8 +93,8 @@ func (q *likeQuery) viewKey() string {
 	return strings.Join(key, " ")
 }
 
-// write returns the likes that are public now: the post is public, and neither its author nor the liker is protected
-// or hidden.
+// write returns the likes that are public now: the post is public, its author and the liker neither protected nor
+// hidden.
 func (v *likeView) write(ctx context.Context, likes []liked.LikeEvent) ([]event, error) {
 	posts := make([]liked.PostID, len(likes))
 	for i, e := range likes {
@@ -144,7 +142,6 @@ func (v *likeView) write(ctx context.Context, likes []liked.LikeEvent) ([]event,
 	return events, nil
 }
 
-// objects returns the authors with the requested fields.
 func (v *likeView) objects(
 	ctx context.Context, likes []liked.LikeEvent, users map[liked.UserID]liked.User,
 ) (map[liked.UserID]*userObject, error) {
@@ -162,7 +159,7 @@ func (v *likeView) objects(
 	return objects, err
 }
 
-// usersOf returns the likers of the entries and the authors of their posts.
+// usersOf returns the likers, and the authors of the posts.
 func (a *API) usersOf(ctx context.Context, entries []liked.LikeEvent) (map[liked.UserID]liked.User, error) {
 	users := make(map[liked.UserID]liked.User)
 	for _, e := range entries {
@@ -176,8 +173,8 @@ func (a *API) usersOf(ctx context.Context, entries []liked.LikeEvent) (map[liked
 	return users, err
 }
 
-// writeUnlikes returns the unlikes except those of and by protected users. Those of hidden users and deleted posts
-// are included: a reader that keeps the like must remove it.
+// writeUnlikes leaves out unlikes of and by protected users. It includes those of hidden users and deleted posts: a
+// reader that keeps the like must remove it.
 func (a *API) writeUnlikes(ctx context.Context, unlikes []liked.LikeEvent) ([]event, error) {
 	users, err := a.usersOf(ctx, unlikes)
 	if err != nil {

@@ -18,7 +18,6 @@ type source struct {
 	write func(context.Context, []liked.LikeEvent) ([]event, error) // may leave some out
 }
 
-// events returns the events of the entries that the source takes.
 func (s *source) events(ctx context.Context, entries []liked.LikeEvent) ([]event, error) {
 	var taken []liked.LikeEvent
 	for i := range entries {
@@ -32,8 +31,8 @@ func (s *source) events(ctx context.Context, entries []liked.LikeEvent) ([]event
 	return s.write(ctx, taken)
 }
 
-// replay calls back with the events between two positions of the log, also with none, to show that the replay goes
-// on. An error of the callback ends it.
+// replay calls tell with the events between two log positions, also with none, so that tell can show progress. An
+// error of tell ends it.
 func (s *source) replay(ctx context.Context, from, to liked.Positions, tell func([]event) error) error {
 	return s.log.Between(ctx, s.logs, from, to, func(entries []liked.LikeEvent) error {
 		events, err := s.events(ctx, entries)
@@ -44,8 +43,8 @@ func (s *source) replay(ctx context.Context, from, to liked.Positions, tell func
 	})
 }
 
-// A feed is the live end of a stream, shared by all readers with the same fields: it follows the log and writes each
-// event once. It keeps the newest batches; a reader that falls behind them is disconnected.
+// A feed is the live end of a stream for all readers with the same fields: it follows the log and writes each event
+// once. It keeps the newest batches; a reader that falls behind them is disconnected.
 type feed struct {
 	source
 	cancel  context.CancelFunc
@@ -68,7 +67,7 @@ type batch struct {
 	packed func() []byte
 }
 
-// feedBytes bounds a feed's memory: some thousands of events without expansions.
+// feedBytes bounds a feed's batches: some thousands of events without expansions.
 const feedBytes = 1 << 20
 
 // newFeed starts a feed after the positions.
@@ -79,7 +78,6 @@ func newFeed(s source, at liked.Positions) *feed {
 	return f
 }
 
-// run appends batches until ctx ends or something fails.
 func (f *feed) run(ctx context.Context, at liked.Positions) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
@@ -135,15 +133,15 @@ func (f *feed) fail(err error) {
 	f.more = make(chan struct{})
 }
 
-// end returns the number of the next batch, and the positions that the feed has reached.
+// end returns the next batch's number, and the positions reached.
 func (f *feed) end() (next uint64, at liked.Positions) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.number + uint64(len(f.recent)), f.at
 }
 
-// next returns a batch by number. If it is still to come, more is closed at the next change; lost means that it is no
-// longer kept.
+// next returns a batch by number. If it is still to come, more is closed at the next change; if it is no longer kept,
+// lost is set.
 func (f *feed) next(number uint64) (b *batch, more <-chan struct{}, lost bool, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -168,7 +166,7 @@ func lines(events []event) []byte {
 	return text
 }
 
-// after returns the lines of the events behind at, and their packed form if that is the whole batch.
+// after returns the lines of the events after at, and packed if these are the whole batch.
 func (b *batch) after(at liked.Seq) (text []byte, packed func() []byte) {
 	skip := 0
 	for _, e := range b.events {

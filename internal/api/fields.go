@@ -2,8 +2,8 @@ package api
 
 import "slices"
 
-// In 2026 X began to say "post" for "tweet" in requests and answers; it understands both. How a request names the
-// fields of posts decides the words of the answer. This package uses the older words inside.
+// In 2026 X began to say "post" for "tweet"; it understands both. A request's names for the fields of posts decide
+// the words of the answer. This package uses the older words inside.
 var (
 	olderFields = map[string]string{
 		"edit_history_post_ids": "edit_history_tweet_ids",
@@ -19,7 +19,6 @@ var (
 	}
 )
 
-// older returns the older word for a word, or the word.
 func older(words map[string]string, word string) string {
 	if o, ok := words[word]; ok {
 		return o
@@ -27,7 +26,7 @@ func older(words map[string]string, word string) string {
 	return word
 }
 
-// wanted is what a request selects beyond the default fields, in the older words.
+// wanted is what a request selects beyond the defaults, in the older words.
 type wanted struct {
 	posts      map[string]bool   // fields
 	users      map[string]bool   // fields
@@ -48,7 +47,7 @@ func newWanted(expansions, tweetFields, postFields, userFields []string) wanted 
 			w.expansions[expansion] = word
 		}
 	}
-	// An expansion adds the field that it expands.
+	// An expansion includes its field.
 	for _, x := range []struct{ expansion, field string }{
 		{"author_id", "author_id"}, {"in_reply_to_user_id", "in_reply_to_user_id"}, {"referenced_tweets.id", "referenced_tweets"},
 		{authorsOfReferenced, "referenced_tweets"}, {authorsOfReferenced, "author_id"},

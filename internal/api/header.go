@@ -12,8 +12,7 @@ import (
 	"liked/internal/exchange"
 )
 
-// requestState is the state of one request while it is served. Its spaces, and its reuse, spare the path of a like
-// allocations.
+// requestState is the state of one request. Its spaces and its reuse spare likes allocations.
 type requestState struct {
 	exchange.Exchange
 	access     liked.Access
@@ -29,8 +28,7 @@ type requestState struct {
 	used        int
 }
 
-// requestStates pools states of requests that are done. The answer's header refers to values in a state, so it must
-// have been sent.
+// requestStates pools states of done requests. Headers refer to a state's values, so they must have been sent.
 var requestStates = sync.Pool{New: func() any { return new(requestState) }}
 
 func newRequestState(rt *endpoint, r *http.Request) *requestState {
@@ -44,14 +42,14 @@ func newRequestState(rt *endpoint, r *http.Request) *requestState {
 	return x
 }
 
-// set sets a header to a value of this request. The key must be canonical.
+// set sets a header. The key must be canonical.
 func (x *requestState) set(h http.Header, key, value string) {
 	x.values[x.used] = value
 	h[key] = x.values[x.used : x.used+1 : x.used+1]
 	x.used++
 }
 
-// reply sends the answer. A HEAD answer has no body.
+// reply sends the answer, for HEAD without a body.
 func (x *requestState) reply(w http.ResponseWriter, r *http.Request, status int, text []byte) {
 	x.Status, x.Bytes = status, len(text)
 	h := w.Header()
@@ -63,7 +61,7 @@ func (x *requestState) reply(w http.ResponseWriter, r *http.Request, status int,
 	w.Write(text) // an error: the client is gone
 }
 
-// headers are X's response headers in the profile. All answers share the values.
+// headers are X's response headers. All answers share the values.
 type headers struct {
 	always         []header
 	apiOnly        []header
@@ -106,7 +104,7 @@ func newHeaders(f facts) headers {
 	return h
 }
 
-// NoRoom is a whole HTTP/1.1 answer, a 503, for a connection over the limit, whatever its request.
+// NoRoom returns a whole HTTP/1.1 answer, a 503, for connections over the limit.
 func (a *API) NoRoom() []byte {
 	resp := http.Response{StatusCode: a.overloaded.status, ProtoMajor: 1, ProtoMinor: 1, Close: true,
 		Header: http.Header{"Content-Type": headerJSON, "Retry-After": headerRetry},
@@ -144,8 +142,7 @@ func (hs *headers) api(h http.Header, x *requestState) {
 	x.setLimits(h)
 }
 
-// setLimits sets the rate-limit headers. All numbers are cut out of one string, to spare the path of a like
-// allocations.
+// setLimits sets the rate-limit headers. All numbers are cut out of one string, to spare allocations.
 func (x *requestState) setLimits(h http.Header) {
 	var space [len(x.limitSpace) * 3 * 20]byte
 	var ends [len(x.limitSpace)][3]int
@@ -166,7 +163,7 @@ func (x *requestState) setLimits(h http.Header) {
 	}
 }
 
-// limitHeaders names the headers for a window's limit, its remaining requests and its end.
+// limitHeaders names the headers of a window's limit, remaining requests and end.
 func limitHeaders(s *liked.RateState) [3]string {
 	switch {
 	case s.Window == day && s.App:

@@ -11,7 +11,7 @@ var (
 	likedFalse = newEncoded(document{Data: likeState{false}})
 )
 
-// like makes the caller like a post. Liking it again changes nothing and is no error.
+// like is idempotent: liking again is no error.
 func (a *API) like(c *call) (any, error) {
 	text := c.body.text("tweet_id")
 	post, err := liked.ParseID[liked.PostID](text)
@@ -30,7 +30,7 @@ func (a *API) like(c *call) (any, error) {
 	return likedTrue, nil
 }
 
-// unlike removes a like. It succeeds also if there is no such like or post.
+// unlike succeeds even if there is no such like or post.
 func (a *API) unlike(c *call) (any, error) {
 	if _, err := a.Store.SetLike(c.ctx, c.who.User, liked.PostID(c.ids[1]), false, a.Now()); err != nil {
 		return nil, err

@@ -17,14 +17,14 @@ const (
 	day     = 24 * time.Hour
 )
 
-// Limits changes the rate limits of the route table. The zero value keeps X's.
+// Limits changes the rate limits of routes. The zero value keeps X's.
 type Limits struct {
 	off       bool
 	noDaily   bool
 	overrides map[string]override
 }
 
-// override replaces limits of one operation, in requests. Zero removes the limit, nil keeps it.
+// override replaces limits of one operation, in requests. Zero removes a limit, nil keeps it.
 type override struct {
 	User15m *int `json:"user_15m"`
 	User24h *int `json:"user_24h"`
@@ -71,7 +71,6 @@ func ParseLimits(text []byte) (Limits, error) {
 	return l, errors.Join(errs...)
 }
 
-// apply returns the rules in force for the operation.
 func (l Limits) apply(operation string, rules []liked.RateRule) []liked.RateRule {
 	if l.off {
 		return nil
@@ -97,8 +96,8 @@ func (l Limits) apply(operation string, rules []liked.RateRule) []liked.RateRule
 	return rules
 }
 
-// applicable picks the rules that count a caller's requests. App windows of 15 minutes are for app-only callers,
-// since users have their own; app windows of 24 hours count all requests of the app.
+// applicable picks the rules for a caller's requests. App windows of 15 minutes are for app-only callers, since users
+// have their own; those of 24 hours count all requests of the app.
 func applicable(rules []liked.RateRule, appOnly bool) []liked.RateRule {
 	return slices.DeleteFunc(slices.Clone(rules), func(r liked.RateRule) bool {
 		if appOnly {

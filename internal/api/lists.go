@@ -7,7 +7,7 @@ import (
 	"liked/internal/store"
 )
 
-// likedPosts lists the posts that a user likes, newest like first. Where likes are private, others get an empty list.
+// likedPosts lists the posts that a user likes, newest like first. Where likes are private, it is empty for others.
 func (a *API) likedPosts(c *call) (any, error) {
 	id := liked.UserID(c.ids[0])
 	l := list{"liked_tweets", c.ids[0]}
@@ -55,7 +55,7 @@ func (a *API) likingUsers(c *call) (any, error) {
 		return a.unseenPost(c, err)
 	}
 	if a.PrivateLikes {
-		// An author never changes, so reading it at another moment is safe.
+		// An author never changes, so another moment does no harm.
 		p, err := a.Store.Post(c.ctx, c.who.User, id)
 		if err == nil && p.RepostOf != 0 {
 			p, err = a.Store.Post(c.ctx, c.who.User, p.RepostOf)
@@ -72,7 +72,6 @@ func (a *API) likingUsers(c *call) (any, error) {
 	return paged(a, doc, err, l, page)
 }
 
-// page reads the page parameters of the list.
 func (a *API) page(l list, results int, token string) (from store.Cursor, max int, err error) {
 	if token != "" {
 		var ok bool
@@ -89,7 +88,7 @@ type meta struct {
 	PreviousToken string `json:"previous_token,omitempty"`
 }
 
-// paged adds the page's tokens to its document.
+// paged adds the page's tokens to doc.
 func paged[T any](a *API, doc *document, err error, l list, page store.Page[T]) (any, error) {
 	if err != nil {
 		return nil, err

@@ -14,16 +14,14 @@ import (
 	"liked"
 )
 
-// openAPI answers with the description of this API, which New made.
 func (a *API) openAPI(*call) (any, error) { return a.self, nil }
 
 // Description returns the answer to GET /2/openapi.json.
 func (a *API) Description() []byte { return a.self.body }
 
-// members are a JSON object, encoded in alphabetical order.
+// members are a JSON object, sorted when encoded.
 type members map[string]any
 
-// at returns the object under the nested names.
 func (m members) at(names ...string) members {
 	for _, name := range names {
 		m = m[name].(map[string]any)
@@ -31,9 +29,8 @@ func (m members) at(names ...string) members {
 	return m
 }
 
-// describe makes an OpenAPI 3.0.3 document from what the endpoints enforce: the route table, the parameters and
-// bodies that requests are checked against, and the types of answers. Answers that are not in it are never sent, and
-// objects in them have no other members.
+// describe makes an OpenAPI 3.0.3 document from what is enforced: routes, the parameters and bodies that requests are
+// checked against, and the types of answers. No answer, and no member of its objects, is missing from it.
 func describe(f facts, endpoints, older []*endpoint) members {
 	doc := members{}
 	fixed := strings.NewReplacer("{version}", f.apiVersion, "{problems}", f.problems).Replace(fixedDescription)
@@ -60,13 +57,11 @@ func describe(f facts, endpoints, older []*endpoint) members {
 	return doc
 }
 
-// fixedDescription is the part that follows from no endpoint, such as the schemas of problems, which are written
-// member by member.
+// fixedDescription is the part that follows from no endpoint, such as schemas of problems.
 //
 //go:embed openapi.json
 var fixedDescription string
 
-// description collects what operations refer to.
 type description struct {
 	facts
 	schemas members
@@ -138,7 +133,6 @@ func (d *description) operation(order int, rt *endpoint) members {
 	return op
 }
 
-// tag is the profile's name of a tag.
 func (f facts) tag(tag string) string {
 	if tag == tagPosts {
 		return f.tagPosts
@@ -146,7 +140,7 @@ func (f facts) tag(tag string) string {
 	return tag
 }
 
-// security lists the kinds of credential, each sufficient.
+// security lists the credentials, each sufficient.
 func (d *description) security(rt *endpoint) []members {
 	kinds := []members{}
 	for _, scheme := range schemes(rt.allow) {
@@ -162,7 +156,7 @@ func (d *description) security(rt *endpoint) []members {
 	return kinds
 }
 
-// schemes returns X's names of kinds of credential.
+// schemes returns X's names of credentials.
 func schemes(kinds liked.Credential) []string {
 	names := []string{}
 	for _, k := range []struct {
@@ -176,7 +170,6 @@ func schemes(kinds liked.Credential) []string {
 	return names
 }
 
-// describeRun is what the Postman collection needs beyond OpenAPI.
 func (rt *endpoint) describeRun(order int) members {
 	as := cmp.Or(rt.postman.as&rt.allow, rt.allow&liked.OAuth2User, rt.allow&liked.AppOnly, rt.allow)
 	limits := func(rules []liked.RateRule) map[string]int {
@@ -203,8 +196,8 @@ func (rt *endpoint) describeRun(order int) members {
 	return of
 }
 
-// responses lists every status of the endpoint and its content. Only answers of the API itself, not those of the
-// gateway in front of it, have rate-limit headers.
+// responses lists every status and its content. Only answers of the API itself, not of the gateway in front of it,
+// have rate-limit headers.
 func (d *description) responses(rt *endpoint) members {
 	headers := d.limitHeaders(rt)
 	all := members{}
@@ -268,7 +261,7 @@ func (d *description) responses(rt *endpoint) members {
 	return all
 }
 
-// limitHeaders returns the headers of all limits that some caller of the endpoint has, and of the access level.
+// limitHeaders returns the headers of all limits of any caller, and of the access level.
 func (d *description) limitHeaders(rt *endpoint) members {
 	headers := members{}
 	header := func(name, description string, schema members) {
@@ -288,7 +281,7 @@ func (d *description) limitHeaders(rt *endpoint) members {
 	return headers
 }
 
-// limitHeader returns the prefix of a limit's header names, and in words which requests it counts.
+// limitHeader returns the prefix of a limit's headers, and in words what it counts.
 func limitHeader(r liked.RateRule) (name, of string) {
 	name = strings.ToLower(strings.TrimSuffix(limitHeaders(&liked.RateState{RateRule: r})[0], "-Limit"))
 	switch {
@@ -300,7 +293,7 @@ func limitHeader(r liked.RateRule) (name, of string) {
 	return name, "in 15 minutes"
 }
 
-// answer is the schema of a success: a document, with the members that the parameters can select.
+// answer is a success's schema: a document with the members that parameters can select.
 func (d *description) answer(rt *endpoint) members {
 	if schema, ok := rt.answer.(members); ok {
 		return schema
@@ -327,7 +320,7 @@ func (d *description) answer(rt *endpoint) members {
 	return closed(properties)
 }
 
-// schemaOf describes the JSON form of a type. Structs become shared schemas named after the type.
+// schemaOf describes a type's JSON. Structs become shared schemas of the type's name.
 func (d *description) schemaOf(t reflect.Type) members {
 	switch t {
 	case reflect.TypeFor[liked.PostID]():
@@ -379,7 +372,7 @@ func (d *description) schemaOf(t reflect.Type) members {
 	return ref(name)
 }
 
-// Examples of X's documentation, which exist in the seed data of liked dev.
+// X's documented examples, which the seed data of liked dev has.
 const (
 	exampleUser    = "2244994945"
 	examplePost    = "1228393702244134912"
@@ -393,7 +386,7 @@ func ref(schema string) members { return members{"$ref": "#/components/schemas/"
 
 func oneOfWords(words []string) members { return members{"type": "string", "enum": words} }
 
-// closed is an object schema without other properties.
+// closed is an object without other properties.
 func closed(properties members, required ...string) members {
 	s := members{"type": "object", "properties": properties, "additionalProperties": false}
 	if len(required) > 0 {
@@ -402,7 +395,6 @@ func closed(properties members, required ...string) members {
 	return s
 }
 
-// schema describes a parameter's values.
 func (p param) schema() members {
 	if p.list {
 		one := p
@@ -467,7 +459,7 @@ func (s *schema) describe(f facts) members {
 	return all
 }
 
-// example is a body that succeeds where what it names exists; for the Postman collection it has variables.
+// example is a body that succeeds if what it names exists, for the Postman collection with variables.
 func (s *schema) example(variables bool) members {
 	all := members{}
 	for _, p := range s.properties {
@@ -483,7 +475,7 @@ func (s *schema) example(variables bool) members {
 	return all
 }
 
-// variable is the Postman collection's variable for values of the form, or "".
+// variable is the Postman variable of the form, or "".
 func (f form) variable() string {
 	return map[form]string{userID: "{{userId}}", postID: "{{postId}}", username: "{{username}}", webhookID: "{{webhookId}}",
 		subscriptionID: "{{subscriptionId}}"}[f]

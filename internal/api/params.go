@@ -13,7 +13,7 @@ import (
 	"liked"
 )
 
-// param is a path or query parameter of an endpoint.
+// param is a path or query parameter.
 type param struct {
 	name     string
 	form     form
@@ -25,7 +25,6 @@ type param struct {
 	field    []int    // index of its field in the query struct
 }
 
-// form is the syntax of a parameter.
 type form uint8
 
 const (
@@ -44,15 +43,15 @@ const maxListed = 100
 
 const usernamePattern = "^[A-Za-z0-9_]{1,15}$"
 
-// instant is a time and its text as sent, "" if it was not.
+// instant is a time as sent; no text: not sent.
 type instant struct {
 	time.Time
 	text string
 }
 
-// queryParams returns the parameters of a query struct's fields, in their order. Tags give the name and whether it is
-// required, the form (is), the bounds (range), the default (preset) and the words (words, else those of the name). A
-// parameter whose words the profile lacks is left out.
+// queryParams returns the parameters of a query struct, in field order. Tags give the name and whether it is
+// required, the form (is), bounds (range), default (preset) and words (words, else the name's). A parameter whose
+// words the profile lacks is left out.
 func (f facts) queryParams(query any) (params []param) {
 	if query == nil {
 		return nil
@@ -86,7 +85,7 @@ func (f facts) queryParams(query any) (params []param) {
 	return params
 }
 
-// set sets the parameter's field to the values, which were checked.
+// set sets the parameter's field to checked values.
 func (p *param) set(field reflect.Value, raw string, values []string) {
 	switch {
 	case p.list:
@@ -105,8 +104,8 @@ func (p *param) set(field reflect.Value, raw string, values []string) {
 // pair is a parameter as sent, decoded.
 type pair struct{ name, value string }
 
-// readQuery checks path and query, and returns a pointer to the route's query, filled. Faults are in the order of the
-// request, then those of missing parameters.
+// readQuery checks path and query, and returns a pointer to the route's query. Faults are in request order, then the
+// missing.
 func (rt *endpoint) readQuery(path []pair, raw string) (any, []fault) {
 	var faults []fault
 	for i, p := range path {
@@ -163,7 +162,7 @@ func empty(name string) fault {
 	return fault{object{name, []string{}}, "The `" + name + "` query parameter can not be empty"}
 }
 
-// check returns the fault of the values, which are not empty; raw is their text as sent.
+// check finds the fault of the values, which are not empty; raw is as sent.
 func (p param) check(raw string, values []string) (f fault, bad bool) {
 	if p.list && p.form != word && len(values) > maxListed {
 		return fault{object{p.name, values}, "The number of values in the `" + p.name + "` query parameter list [" +
@@ -177,7 +176,7 @@ func (p param) check(raw string, values []string) (f fault, bad bool) {
 	return f, false
 }
 
-// refuse says what is wrong with one value, "" if nothing is.
+// refuse returns what is wrong with a value, or "".
 func (p param) refuse(v string) string {
 	switch p.form {
 	case word:
@@ -219,7 +218,7 @@ func (rt *endpoint) param(name string) (param, bool) {
 	return rt.params[i], true
 }
 
-// paramNames lists all parameters of the endpoint, path first.
+// paramNames lists all parameters, path first.
 func (rt *endpoint) paramNames() []string {
 	var names []string
 	for _, p := range slices.Concat(rt.path, rt.params) {
@@ -228,7 +227,6 @@ func (rt *endpoint) paramNames() []string {
 	return names
 }
 
-// valuesOf lists all values of the name in the lists.
 func valuesOf(name string, lists ...[]pair) (values []string) {
 	for _, pairs := range lists {
 		for _, p := range pairs {
@@ -240,7 +238,7 @@ func valuesOf(name string, lists ...[]pair) (values []string) {
 	return values
 }
 
-// splitQuery decodes a query string in order, which url.ParseQuery does not keep.
+// splitQuery keeps the order, unlike url.ParseQuery.
 func splitQuery(raw string) (pairs []pair, ok bool) {
 	for part := range strings.SplitSeq(raw, "&") {
 		if part == "" {

@@ -8,7 +8,7 @@ import (
 	"liked"
 )
 
-// postBody is X's schema of a new post. createPost refuses what this server has no data for.
+// postBody is X's schema of a new post. createPost refuses what this server keeps no data for.
 var postBody = &schema{
 	properties: []property{
 		{name: "text", typ: "string", pattern: regexp.MustCompile(`\S`), required: true,
@@ -46,8 +46,7 @@ func (a *API) posts(c *call) (any, error) {
 	return a.postsByID(c, &in.postView, "ids", in.IDs)
 }
 
-// postsByID answers with the posts of the parameter, in its order, each once, and with an error for each that the
-// caller cannot see.
+// postsByID answers with the posts in the parameter's order, each once, and an error for each hidden from the caller.
 func (a *API) postsByID(c *call, v *postView, param string, values []string) (*document, error) {
 	ids := make([]liked.PostID, len(values))
 	for i, v := range values {
@@ -74,7 +73,6 @@ func (a *API) postsByID(c *call, v *postView, param string, values []string) (*d
 	return a.postsDocument(c, v.wanted(), posts, errs)
 }
 
-// unseenPost answers for a post that the store refuses the caller.
 func (a *API) unseenPost(c *call, err error) (any, error) {
 	if kind := liked.KindOf(err); kind != liked.NotFound && kind != liked.Forbidden {
 		return nil, err
@@ -132,7 +130,7 @@ func (a *API) createPost(c *call) (any, error) {
 	}
 }
 
-// withoutData refuses members that this server keeps no data for. Default values are accepted.
+// withoutData refuses members without data here, unless they are defaults.
 func (c *catalogue) withoutData(b body) *problem {
 	for _, m := range b {
 		why := "liked keeps no such thing as " + m.name + " of a post"
@@ -149,7 +147,7 @@ func (c *catalogue) withoutData(b body) *problem {
 	return nil
 }
 
-// deletePost removes a post of the caller's. One that does not exist counts as deleted.
+// deletePost removes a post of the caller's. A missing one counts as deleted.
 func (a *API) deletePost(c *call) (any, error) {
 	if err := a.Store.DeletePost(c.ctx, c.who.User, liked.PostID(c.ids[0])); err != nil {
 		switch liked.KindOf(err) {
@@ -169,7 +167,7 @@ type deletion struct {
 
 var deletedTrue = newEncoded(document{Data: deletion{true}})
 
-// maxWeight bounds a post's length. Most characters outside the Latin scripts count as 2, a link of any length as 23.
+// maxWeight bounds a post. Most non-Latin characters count as 2, a link of any length as 23.
 const maxWeight = 280
 
 var link = regexp.MustCompile(`https?://\S+`)

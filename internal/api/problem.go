@@ -12,11 +12,11 @@ import (
 	"liked"
 )
 
-// problem is a refusal: the client's answer and the operator's reason. Every check and handler returns it as an
-// error; problemOf maps other errors to one.
+// problem is a refusal: the client's answer and the operator's reason. Checks and handlers return it as an error;
+// problemOf maps others.
 type problem struct {
 	status  int
-	gateway bool // refused before the request reached the API: problem+json, and no rate-limit headers
+	gateway bool // refused before the API: problem+json, no rate-limit headers
 	body    []byte
 	allow   string // of a 405: its Allow header
 	v1      bool   // in v1.1's format
@@ -28,13 +28,13 @@ type problem struct {
 
 func (p *problem) Error() string { return p.why }
 
-// because returns a copy of p with a reason.
+// because returns a copy with a reason.
 func (p problem) because(why string) *problem {
 	p.why = why
 	return &p
 }
 
-// catalogue holds the constant refusals of the profile.
+// catalogue is the profile's constant refusals.
 type catalogue struct {
 	facts
 	unauthorized    problem // 401: unknown caller
@@ -105,7 +105,7 @@ func titled(status int, title, detail string) problem {
 	return plain(status, "title", title, "detail", detail, "type", "about:blank", "status", status)
 }
 
-// atGateway makes a refusal of the gateway in front of X's API.
+// atGateway is a refusal by the gateway in front of X's API.
 func (f facts) atGateway(status int, members ...any) problem {
 	text := mustEncode(object(members))
 	if f.indentGateway {
@@ -116,24 +116,23 @@ func (f facts) atGateway(status int, members ...any) problem {
 	return problem{status: status, gateway: true, body: text}
 }
 
-// plain makes a refusal of the API itself.
+// plain is a refusal by the API itself.
 func plain(status int, members ...any) problem {
 	return problem{status: status, body: mustEncode(object(members))}
 }
 
-// noRoute answers an unknown path: no body, whatever the credentials.
+// noRoute is for unknown paths: no body, whatever the credentials.
 func noRoute() *problem {
 	return &problem{status: http.StatusNotFound, gateway: true, why: "no endpoint has this path"}
 }
 
-// wrongMethod answers a known path with a method that it lacks.
 func wrongMethod(method string, allow []string) *problem {
 	p := titled(405, "Method Not Allowed", "Method Not Allowed")
 	p.allow = strings.Join(allow, ", ")
 	return p.because("the path is known, but not with " + method + "; it has " + p.allow)
 }
 
-// unsupported refuses a kind of credential that the endpoint does not take. X's text has two spaces in a row.
+// unsupported refuses a kind of credential. X's text has two spaces in a row.
 func (c *catalogue) unsupported(used, allowed liked.Credential) *problem {
 	var names []string
 	name := "Unknown"
@@ -160,7 +159,7 @@ func (c *catalogue) unsupported(used, allowed liked.Credential) *problem {
 	return p.because(detail)
 }
 
-// notEnrolled refuses an app without a project. This body has no status.
+// notEnrolled refuses an app without a project. The body has no status.
 func (c *catalogue) notEnrolled(clientID string) *problem {
 	p := plain(403, "client_id", clientID,
 		"detail", "When authenticating requests to the Twitter API v2 endpoints, you must use keys and tokens from a Twitter developer App "+
@@ -172,20 +171,20 @@ func (c *catalogue) notEnrolled(clientID string) *problem {
 	return p.because("the app is not enrolled; change it with: liked app set --state enrolled")
 }
 
-// fault is one entry of an Invalid Request answer. Clients read Message.
+// fault is an entry of an Invalid Request answer. Clients read Message.
 type fault struct {
 	Parameters object `json:"parameters,omitzero"` // the parameter and its values as sent; {}: unnamed
 	Message    string `json:"message"`
 }
 
-// invalid answers a malformed request. It has no status member, and at least one fault.
+// invalid refuses a malformed request. It has no status member, and at least one fault.
 func (f facts) invalid(why string, faults ...fault) *problem {
 	p := plain(http.StatusBadRequest, "errors", faults, "title", "Invalid Request",
 		"detail", "One or more parameters to your request was invalid.", "type", f.problems+"invalid-request")
 	return p.because(cmp.Or(why, faults[0].Message))
 }
 
-// notSelf refuses a path id other than the caller's. The text says "query" although the id is in the path.
+// notSelf refuses a path id other than the caller's. X says "query" although it is in the path.
 func (c *catalogue) notSelf(id string, caller liked.UserID) *problem {
 	return c.invalid("", fault{
 		object{"id", []string{id}},
@@ -193,8 +192,8 @@ func (c *catalogue) notSelf(id string, caller liked.UserID) *problem {
 	})
 }
 
-// problemOf maps an error to the client's answer. Handlers make the refusals that X has texts for; of the others,
-// those about the request are 4xx and the rest 5xx.
+// problemOf maps an error to the client's answer. Handlers make the refusals that X has texts for; the others are 4xx if
+// about the request, else 5xx.
 func (c *catalogue) problemOf(err error) *problem {
 	if p, ok := errors.AsType[*problem](err); ok {
 		return p

@@ -2,8 +2,8 @@ package api
 
 import "liked"
 
-// Profile is the year whose X the server imitates. X's texts and formats changed over time; what matters here is in
-// the profile's facts, and nothing else in the package depends on the profile.
+// Profile is the year whose X the server imitates, in texts and formats. All differences are in its facts; nothing
+// else in the package depends on the profile.
 type Profile uint8
 
 const (
@@ -11,7 +11,7 @@ const (
 	Profile2026
 )
 
-// ParseProfile reads a profile's name, "2024" or "2026".
+// ParseProfile reads "2024" or "2026".
 func ParseProfile(name string) (Profile, error) {
 	switch name {
 	case "2024":

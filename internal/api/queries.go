@@ -1,11 +1,10 @@
 package api
 
-// Queries of endpoints: what handlers read; the tags hold what is checked and described (see queryParams).
+// Queries of endpoints: what handlers read; tags say what is checked and described (see queryParams).
 
-// defaultResults is the default page size.
 const defaultResults = 100
 
-// postView selects fields of posts; userView, of users. Media, polls and places are accepted, and there are none.
+// postView selects fields of posts, userView of users. Media, polls and places are accepted, but there are none.
 type (
 	postView struct {
 		Expansions  []string `query:"expansions" words:"post.expansions"`
@@ -79,7 +78,6 @@ type sampleQuery struct {
 	spanQuery
 }
 
-// likeQuery selects fields of a stream's likes.
 type likeQuery struct {
 	LikeFields  []string `query:"like_with_tweet_author.fields"`
 	Expansions  []string `query:"expansions" words:"like.expansions"`
@@ -88,14 +86,13 @@ type likeQuery struct {
 	MediaFields []string `query:"media.fields"`
 }
 
-// spanQuery is a stream's begin and end.
 type spanQuery struct {
 	Backfill int     `query:"backfill_minutes" range:"0 5"`
 	Start    instant `query:"start_time"`
 	End      instant `query:"end_time"`
 }
 
-// v1.1 handlers read forms; these queries are for the description alone.
+// v1.1 handlers read forms; these are for the description alone.
 type v1PostQuery struct {
 	ID string `query:"id,required" is:"postID"`
 }

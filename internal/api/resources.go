@@ -9,7 +9,7 @@ import (
 	"liked/internal/store"
 )
 
-// document is the envelope of an answer with status 200: data, errors in its place, or both.
+// document is an answer with status 200: data, errors in its place, or both.
 type document struct {
 	Data     any           `json:"data,omitempty"`
 	Includes *includes     `json:"includes,omitempty"`
@@ -17,17 +17,16 @@ type document struct {
 	Meta     any           `json:"meta,omitempty"`
 }
 
-// includes are the objects that data refers to, each once, in order of first use.
+// includes are the objects that data refers to, once each, in order of first use.
 type includes struct {
 	Users  []*userObject `json:"users,omitempty"`
 	Tweets []*postObject `json:"tweets,omitempty"`
 	Posts  []*postObject `json:"posts,omitempty" openapi:"newer"` // Tweets in the newer words
 }
 
-// Tags "openapi" are for the description: members of the newer words alone, and formats.
+// Tags "openapi" are for the description: members only of the newer words, and formats.
 
-// userObject and postObject are a user and a post as X encodes them. Empty members are left out. Of each pair of an
-// older and a newer word, one is set.
+// userObject and postObject are X's. Empty members are left out; of an older and a newer word, one is set.
 type userObject struct {
 	ID               liked.UserID `json:"id"`
 	Name             string       `json:"name"`
@@ -95,8 +94,8 @@ func references(p *liked.Post) (refs []reference) {
 	return refs
 }
 
-// newPost returns the post with the default and the wanted fields. Fields without data are left out, as X leaves out
-// what is empty. The language is "und", undetermined in BCP 47; every user may reply.
+// newPost encodes the default and the wanted fields. Fields without data are left out, as X does. The language is
+// "und", BCP 47's undetermined; every user may reply.
 func (w *wanted) newPost(p liked.Post) *postObject {
 	o := &postObject{ID: p.ID, Text: p.Text}
 	history, refs := &o.EditHistory, &o.ReferencedTweets
@@ -137,7 +136,7 @@ func (w *wanted) newPost(p liked.Post) *postObject {
 	return o
 }
 
-// newUser returns the user with the default and the wanted fields, except those that need the store.
+// newUser encodes the default and the wanted fields, except those that need the store.
 func (w *wanted) newUser(u liked.User) *userObject {
 	o := &userObject{ID: u.ID, Name: u.Name, Username: u.Username}
 	if w.users["created_at"] {
@@ -175,13 +174,13 @@ func (w *wanted) newUser(u liked.User) *userObject {
 	return o
 }
 
-// timestamp formats a time as X does: UTC, with milliseconds that are always zero.
+// timestamp formats as X does: UTC, milliseconds always zero.
 func timestamp(t time.Time) string {
 	return t.UTC().Truncate(time.Second).Format("2006-01-02T15:04:05.000Z")
 }
 
-// postsDocument answers with the posts and what the request expands. Includes are read later than the posts; one that
-// is gone by then is an error in the answer, like any other missing resource.
+// postsDocument answers with posts and what the request expands. Includes are read later; one that is gone by then is
+// an error in the answer, like other missing resources.
 func (a *API) postsDocument(c *call, w wanted, posts []liked.Post, errs partialErrors) (*document, error) {
 	doc := &document{Errors: errs}
 	if len(posts) == 0 {
@@ -241,7 +240,7 @@ func (a *API) postsDocument(c *call, w wanted, posts []liked.Post, errs partialE
 // authorsOfReferenced expands to users, without including the posts between.
 const authorsOfReferenced = "referenced_tweets.id.author_id"
 
-// usersDocument answers with the users and the posts that the request expands.
+// usersDocument answers with users and the posts that the request expands.
 func (a *API) usersDocument(c *call, w wanted, users []liked.User, errs partialErrors) (*document, error) {
 	doc := &document{Errors: errs}
 	if len(users) == 0 {
@@ -269,7 +268,7 @@ func (a *API) usersDocument(c *call, w wanted, users []liked.User, errs partialE
 	return doc, nil
 }
 
-// toInclude are ids of objects to include, each once, with the first expansion that wanted it.
+// toInclude are ids to include, once each, with the first expansion that wanted it.
 type toInclude[ID comparable] struct {
 	ids []ID
 	by  map[ID]string
@@ -348,7 +347,7 @@ func (d *document) including() *includes {
 	return d.Includes
 }
 
-// userObjects encodes users. It asks the store for what a User does not hold, once for all.
+// userObjects asks the store for what a User lacks, once for all users.
 func (a *API) userObjects(c *call, w *wanted, users []liked.User) ([]*userObject, error) {
 	objects := make([]*userObject, len(users))
 	ids := make([]liked.UserID, len(users))
@@ -389,7 +388,7 @@ func (a *API) userObjects(c *call, w *wanted, users []liked.User) ([]*userObject
 	return objects, nil
 }
 
-// single turns the answer of a lookup of several into that of one.
+// single turns a lookup of several into one of one.
 func single(doc *document, err error) (any, error) {
 	if err != nil {
 		return nil, err
@@ -408,13 +407,13 @@ type partialErrors []object
 
 func (p *partialErrors) add(entries ...object) { *p = append(*p, entries...) }
 
-// missing is the partial error for a missing resource ("user" or "tweet").
+// missing is the error for a missing "user" or "tweet".
 func (a *API) missing(resource, param, value string) object {
 	return object{"value", value, "detail", "Could not find " + resource + " with " + param + ": [" + value + "].", "title", "Not Found Error",
 		"resource_type", resource, "parameter", param, "resource_id", value, "type", a.problems + "resource-not-found"}
 }
 
-// hiddenUser is the partial error for a missing or hidden user.
+// hiddenUser is the error for a missing or hidden user.
 func (a *API) hiddenUser(param, value string, state liked.AccountState) object {
 	if state != liked.Suspended {
 		return a.missing("user", param, value)
@@ -423,7 +422,7 @@ func (a *API) hiddenUser(param, value string, state liked.AccountState) object {
 		"title", "Forbidden", "resource_type", "user", "type", a.problems + "resource-not-found"}
 }
 
-// notAuthorized is the partial error for a resource ("user" or "Tweet") that the caller may not see.
+// notAuthorized is the error for a "user" or "Tweet" hidden from the caller.
 func (a *API) notAuthorized(resource, param, value, section string) object {
 	return object{"resource_id", value, "parameter", param, "resource_type", strings.ToLower(resource), "section", section,
 		"title", "Authorization Error", "value", value,
@@ -431,7 +430,7 @@ func (a *API) notAuthorized(resource, param, value, section string) object {
 		"type", a.problems + "not-authorized-for-resource"}
 }
 
-// unseen is the partial error for a post that the store refuses the caller.
+// unseen is the error for a post that the store refuses the caller.
 func (a *API) unseen(err error, param, value, section string) object {
 	if liked.KindOf(err) == liked.Forbidden {
 		return a.notAuthorized("Tweet", param, value, section)
@@ -439,7 +438,7 @@ func (a *API) unseen(err error, param, value, section string) object {
 	return a.missing("tweet", param, value)
 }
 
-// privateMetrics is a partial error for each kind of requested metrics that only the author may see.
+// privateMetrics has an error for each requested kind of metrics that only the author may see.
 func (a *API) privateMetrics(w *wanted, p *liked.Post, viewer liked.UserID) (errs []object) {
 	if p.Author == viewer {
 		return nil

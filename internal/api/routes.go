@@ -8,40 +8,38 @@ import (
 	"liked"
 )
 
-// route is one endpoint. The table of routes is the only list of them: the mux, authorization, rate limits,
-// validation, the description, the Postman collection, logs and metrics read it. In its order all requests succeed:
-// writes come before reads, and reads before deletions.
+// route is one endpoint. The table of routes is the only list of them, read by the mux, authorization, rate limits,
+// validation, the description, the Postman collection, logs and metrics. In its order all requests succeed: writes
+// before reads, reads before deletions.
 //
-// To add an endpoint, add a row and its serve method, which runs once all demands of the row are met.
+// To add an endpoint, add a row and its serve method, which runs once the row's demands are met.
 type route struct {
 	pattern string // of net/http's mux, with method
 	id      string // operationId in X's OpenAPI document
 	tag     string // group in the description
 	summary string
 	allow   liked.Credential // accepted credentials; zero: none needed
-	scopes  liked.Scope      // all required of an OAuth 2.0 user token
+	scopes  liked.Scope      // all required, of OAuth 2.0 user tokens
 	flags   flags
 	limits  []liked.RateRule
 	query   any // a value of its query type; nil: no query
 	body    *schema
-	answer  any // a value of the type of a success's data, or a schema of the whole
+	answer  any // a value of its data's type, or a schema of the whole
 	meta    any // a value of its meta's type; nil: that of pages, if it has pages
 	serve   func(*API, *call) (any, error)
 	postman postmanRun
 }
 
-// postmanRun is what the Postman collection needs of a request beyond OpenAPI, described as x-liked-run. Texts may
-// hold Postman variables, in double braces.
+// postmanRun is what Postman needs beyond OpenAPI, described as x-liked-run. Texts may hold Postman's {{variables}}.
 type postmanRun struct {
-	// as is the kinds of credential to send it with, each in its own request. Zero is OAuth 2.0, of a user where
-	// allowed, else OAuth 1.0a.
+	// as is the credentials to send it with, one request each. Zero is OAuth 2.0, of a user if allowed, else OAuth
+	// 1.0a.
 	as      liked.Credential
 	values  map[string]string // of parameters, unless their form gives one
-	expects map[string]any    // expected members of the answer
+	expects map[string]any    // members of the answer, to what is expected
 	sets    map[string]string // variables for later requests, to members of the answer
 }
 
-// flags are the boolean properties of a route.
 type flags uint8
 
 const (
@@ -49,10 +47,10 @@ const (
 	listOfLikes                   // closed to app-only callers where likes are private
 	ownPath                       // the first id of the path must be the caller's
 	creates                       // success is a 201 with a Location
-	streaming                     // the answer lasts, event by event, until the client leaves
+	streaming                     // answers event by event until the client leaves
 )
 
-// The groups of X's documentation, except that Activity is part of Webhooks, the only target of subscriptions here.
+// X's documentation groups, but Activity is in Webhooks, the only target of subscriptions here.
 const (
 	tagLikes    = "Likes"
 	tagUsers    = "Users"
@@ -409,7 +407,7 @@ func rules(window time.Duration, user, app int) (rules []liked.RateRule) {
 	return rules
 }
 
-// Operations lists the operationIds of all endpoints.
+// Operations lists all operationIds.
 func Operations() []string {
 	var ids []string
 	for _, table := range [][]route{routes, v1Routes} {
@@ -420,11 +418,11 @@ func Operations() []string {
 	return ids
 }
 
-// AnswersAtOnce reports whether a decoded path is in a section of the API without streams: its handlers answer in one
-// piece, and need no notice when the client leaves.
+// AnswersAtOnce reports whether a decoded path is in a section without streams: its handlers answer in one piece, and
+// need no notice when the client leaves.
 func AnswersAtOnce(path string) bool { return atOnce[section(path)] }
 
-// atOnce maps sections of the API to whether none of their endpoints streams.
+// atOnce has the sections; true: none of its endpoints streams.
 var atOnce = func() map[string]bool {
 	sections := make(map[string]bool)
 	for _, table := range [][]route{routes, v1Routes} {
@@ -437,7 +435,7 @@ var atOnce = func() map[string]bool {
 	return sections
 }()
 
-// section is the first two segments of a path, as /2/users.
+// section is a path's first two segments, as /2/users.
 func section(path string) string {
 	end := 0
 	for range 2 {
@@ -458,7 +456,6 @@ func (rt *route) method() string  { method, _, _ := strings.Cut(rt.pattern, " ")
 func (rt *route) address() string { _, path, _ := strings.Cut(rt.pattern, " "); return path }
 func (rt *route) writes() bool    { return rt.method() != http.MethodGet }
 
-// wildcards maps wildcards of patterns to their forms.
 var wildcards = map[string]form{
 	"users/{id}":                      userID,
 	"tweets/{id}":                     postID,

@@ -7,7 +7,7 @@ import (
 	"liked/internal/exchange"
 )
 
-// serve handles every request of a route: check in X's order, run the handler, write the answer.
+// serve checks in X's order, runs the handler and writes the answer.
 func (a *API) serve(rt *endpoint, w http.ResponseWriter, r *http.Request) {
 	x := newRequestState(rt, r)
 	defer a.done(r, x)
@@ -31,7 +31,7 @@ func (a *API) serve(rt *endpoint, w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// admit identifies the caller, and checks the credential, rate limits and app.
+// admit identifies the caller, and checks credential, rate limits and app.
 func (a *API) admit(rt *endpoint, r *http.Request, x *requestState) (liked.Principal, error) {
 	var who liked.Principal
 	if rt.allow != 0 {
@@ -63,7 +63,6 @@ func (a *API) admit(rt *endpoint, r *http.Request, x *requestState) (liked.Princ
 	return who, nil
 }
 
-// mayWrite returns nil if the account may make changes.
 func (a *API) mayWrite(who liked.Principal) *problem {
 	switch {
 	case who.State == liked.Locked:
@@ -74,7 +73,7 @@ func (a *API) mayWrite(who liked.Principal) *problem {
 	return nil
 }
 
-// run checks the request against all demands of the route and calls the handler.
+// run checks the request against the route and calls the handler.
 func (a *API) run(rt *endpoint, w http.ResponseWriter, r *http.Request, x *requestState) (any, error) {
 	who, err := a.admit(rt, r, x)
 	if err != nil {
@@ -110,7 +109,7 @@ func (a *API) run(rt *endpoint, w http.ResponseWriter, r *http.Request, x *reque
 	return rt.serve(a, c)
 }
 
-// authorize identifies the caller and checks that they may call this endpoint at all.
+// authorize identifies the caller and checks their right to the endpoint.
 func (a *API) authorize(rt *endpoint, r *http.Request, x *requestState) (liked.Principal, error) {
 	who, err := a.Auth.Authenticate(r)
 	if err != nil {
@@ -130,7 +129,6 @@ func (a *API) authorize(rt *endpoint, r *http.Request, x *requestState) (liked.P
 	return who, nil
 }
 
-// write sends a handler's result.
 func (a *API) write(rt *endpoint, w http.ResponseWriter, r *http.Request, x *requestState, answer any) error {
 	status := http.StatusOK
 	switch v := answer.(type) {
@@ -152,7 +150,6 @@ func (a *API) write(rt *endpoint, w http.ResponseWriter, r *http.Request, x *req
 	return nil
 }
 
-// encoded is a body ready to be sent.
 type encoded struct {
 	body []byte
 	gzip []byte // compressed body; nil until needed
@@ -163,7 +160,7 @@ func newEncoded(answer any) *encoded {
 	return &encoded{body, compress(body)}
 }
 
-// created is the answer of a creation, with the location of what was created.
+// created answers a creation.
 type created struct {
 	document
 	location string

@@ -24,8 +24,7 @@ var allLogs = func() (logs []int) {
 	return logs
 }()
 
-// firehose streams the likes of one partition of the like log; those of one user thus come in order, on one
-// connection.
+// firehose streams one partition of the like log, so that the likes of one user come in order, on one connection.
 func (a *API) firehose(c *call) (any, error) {
 	in := c.query.(*firehoseQuery)
 	return a.openStream(c, &in.spanQuery, feedKey{"firehose", in.Partition, in.viewKey()}, source{
@@ -53,7 +52,7 @@ func (a *API) compliance(c *call) (any, error) {
 	})
 }
 
-// streams is the open connections and the feeds that they read.
+// streams is the open connections and their feeds.
 type streams struct {
 	ending chan struct{} // closed when the server stops
 	end    sync.Once
@@ -71,10 +70,10 @@ type slot struct {
 	partition int
 }
 
-// lease is the slot's name among all servers.
+// lease names the slot among all servers.
 func (s slot) lease() string { return fmt.Sprintf("stream/%v/%s/%d", s.app, s.stream, s.partition) }
 
-// feedKey differs between feeds that write different events.
+// feedKey differs between feeds with different events.
 type feedKey struct {
 	name      string
 	partition int
@@ -85,21 +84,20 @@ func (s *streams) init() {
 	s.ending, s.slots, s.feeds = make(chan struct{}), make(map[slot]context.CancelCauseFunc), make(map[feedKey]*feed)
 }
 
-// EndStreams disconnects the readers of all streams and refuses new ones, without waiting, because the server stops.
+// EndStreams disconnects all readers and refuses new streams, because the server stops. It does not wait.
 func (a *API) EndStreams() { a.streams.end.Do(func() { close(a.streams.ending) }) }
 
-// OpenStreams returns the number of streams that have a reader.
+// OpenStreams counts the streams that have a reader.
 func (a *API) OpenStreams() int {
 	a.streams.mu.Lock()
 	defer a.streams.mu.Unlock()
 	return len(a.streams.slots)
 }
 
-// slotLease is how long this server keeps a slot without renewing it.
+// slotLease is how long a server keeps a slot without renewal.
 const slotLease = 15 * time.Second
 
-// acquire takes a slot on all servers, if free; release must follow. The context ends with the request, and when the
-// slot is lost.
+// acquire takes a slot on all servers, if free; release must follow. The context ends with the request or the slot.
 func (a *API) acquire(ctx context.Context, at slot) (context.Context, error) {
 	s := &a.streams
 	taken := a.tooManyReaders.because("the app has a connection to this partition of the stream already")
@@ -146,8 +144,8 @@ func (a *API) release(at slot) {
 	a.streams.forget(at)
 }
 
-// renew renews all taken slots, in one call, until ctx ends. It ends the streams whose slots are lost, or may be lost
-// before the next renewal.
+// renew renews all slots, in one call, until ctx ends. It ends streams whose slots are lost, or may be lost before it
+// learns so.
 func (a *API) renew(ctx context.Context) {
 	tick := time.NewTicker(slotLease / 3)
 	defer tick.Stop()
@@ -181,7 +179,7 @@ func (a *API) renew(ctx context.Context) {
 	}
 }
 
-// openFeed returns the key's feed for one more reader; a new one begins at the positions.
+// openFeed returns the feed for one more reader; a new one begins at the positions.
 func (s *streams) openFeed(key feedKey, from source, at liked.Positions) *feed {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -194,7 +192,7 @@ func (s *streams) openFeed(key feedKey, from source, at liked.Positions) *feed {
 	return f
 }
 
-// closeFeed releases a reader's feed, and ends it after the last reader.
+// closeFeed ends the feed after its last reader.
 func (s *streams) closeFeed(key feedKey, f *feed) {
 	s.mu.Lock()
 	f.readers--
@@ -208,7 +206,7 @@ func (s *streams) closeFeed(key feedKey, f *feed) {
 	}
 }
 
-// stream is one reader's stream.
+// stream is what one reader gets.
 type stream struct {
 	source
 	ctx   context.Context
@@ -218,8 +216,8 @@ type stream struct {
 	leave func()          // must be called
 }
 
-// openStream makes a stream of the source over the request's time span. The reader gets all that is appended to the
-// log after openStream has returned.
+// openStream makes a stream over the request's span. The reader gets all that is appended to the log after it
+// returns.
 func (a *API) openStream(c *call, span *spanQuery, key feedKey, from source) (*stream, error) {
 	select {
 	case <-a.streams.ending:
@@ -262,7 +260,7 @@ func (a *API) openStream(c *call, span *spanQuery, key feedKey, from source) (*s
 	return s, nil
 }
 
-// between returns a stream's begin and end, zero for now and for never.
+// between returns begin and end, zero for now and for never.
 func (q *spanQuery) between(now time.Time) (begin, end time.Time, faults []fault) {
 	begin, end = q.Start.Time, q.End.Time // may be zero although sent
 	begins, ends := q.Start.text != "", q.End.text != ""

@@ -24,8 +24,8 @@ var (
 	errLost   = errors.New("another server may hold the app's connection by now")
 )
 
-// serveStream writes a stream until it ends, its reader leaves or the server stops. Before each event it authorizes
-// the caller again.
+// serveStream writes until the stream ends, its reader leaves or the server stops. Each event is preceded by the
+// request's authorization checks.
 func (a *API) serveStream(rt *endpoint, w http.ResponseWriter, r *http.Request, x *requestState, s *stream) {
 	defer s.leave()
 	o := &streamWriter{w: w, control: http.NewResponseController(w), x: x, keepAlive: a.KeepAlive, stall: a.Stall, ending: a.streams.ending}
@@ -95,13 +95,13 @@ func (a *API) disconnect(o *streamWriter, kind, detail string) {
 	}
 }
 
-// run writes the events. It returns nil at the end of a stream that has one.
+// run returns nil at the end of a stream that has one.
 func (s *stream) run(ctx context.Context, o *streamWriter) error {
 	at := s.from
 	if s.feed == nil {
 		return s.replay(ctx, at, s.until, o.events)
 	}
-	// Entries before the feed's end are read from the log; so are those that the feed has dropped meanwhile.
+	// Entries before the feed's end, and those that it has dropped meanwhile, are read from the log.
 	next, to := s.feed.end()
 	for {
 		if err := s.replay(ctx, at, to, o.events); err != nil {
@@ -152,7 +152,6 @@ func (s *stream) run(ctx context.Context, o *streamWriter) error {
 
 var signOfLife = []byte("\r\n")
 
-// streamWriter writes to one reader of a stream.
 type streamWriter struct {
 	w         http.ResponseWriter
 	control   *http.ResponseController
@@ -172,7 +171,6 @@ func (o *streamWriter) open() error {
 	return o.flush(nil)
 }
 
-// close ends the body.
 func (o *streamWriter) close() error {
 	if o.zip != nil {
 		return o.flush(o.zip.end())
@@ -180,7 +178,7 @@ func (o *streamWriter) close() error {
 	return nil
 }
 
-// events writes a replay's events, or a sign of life after a silence of keepAlive.
+// events writes a replay's events, or a sign of life after keepAlive.
 func (o *streamWriter) events(events []event) error {
 	if len(events) > 0 {
 		return o.tell(lines(events), nil)
@@ -217,7 +215,7 @@ func (o *streamWriter) write(text []byte, packed func() []byte) error {
 	return o.flush(text)
 }
 
-// flush sends bytes at once. A reader that accepts none within o.stall is too slow.
+// flush sends at once. A reader that accepts nothing within stall is too slow.
 func (o *streamWriter) flush(text []byte) error {
 	o.written = time.Now()
 	err := o.control.SetWriteDeadline(o.written.Add(o.stall))
@@ -237,8 +235,7 @@ func (o *streamWriter) flush(text []byte) error {
 	return errLeft
 }
 
-// zip is the state of a gzip stream (RFC 1952). Its deflate blocks refer to no others, so that many streams can share
-// them.
+// zip is the state of a gzip stream (RFC 1952). Blocks refer to no others, so streams can share them.
 type zip struct{ sum, size uint32 }
 
 var gzipHeader = []byte{0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff} // RFC 1952, 2.3: deflate, no time, unknown system
@@ -253,7 +250,7 @@ func (z *zip) end() []byte {
 	return binary.LittleEndian.AppendUint32(binary.LittleEndian.AppendUint32([]byte{3, 0}, z.sum), z.size)
 }
 
-// deflate returns text as deflate blocks (RFC 1951) that refer to no others, end on a byte and are not the last.
+// deflate returns blocks (RFC 1951) that refer to no others, end on a byte and are not the last.
 func deflate(text []byte) []byte {
 	var b bytes.Buffer
 	d := deflaters.Get().(*flate.Writer)

@@ -6,7 +6,7 @@ import (
 	"liked"
 )
 
-// user answers with the user of the path, else the caller.
+// user answers with the path's user, else the caller.
 func (a *API) user(c *call) (any, error) {
 	id := c.who.User.String()
 	if len(c.path) > 0 {
@@ -57,8 +57,7 @@ func (a *API) usersByUsername(c *call, v *userView, param string, values []strin
 	return a.foundUsers(c, v, param, values, func(i int) liked.User { return byName[strings.ToLower(values[i])] })
 }
 
-// foundUsers answers with the users of the parameter's values, in request order, each once. user(i) is the zero User
-// if there is none.
+// foundUsers answers in request order, each user once. user(i) is the zero User if there is none.
 func (a *API) foundUsers(c *call, view *userView, param string, values []string, user func(i int) liked.User) (*document, error) {
 	var users []liked.User
 	var errs partialErrors

@@ -11,9 +11,8 @@ import (
 	"liked/internal/store"
 )
 
-// v1Routes is the part of X's API v1.1 about likes, over the same state, for clients that never migrated. Its
-// requests pass the same checks as those of routes, with v1.1's refusals; parameters come in the query or as a form,
-// and unknown ones are ignored.
+// v1Routes is X's API v1.1 around likes, over the same state, for clients that never migrated. Requests pass the
+// checks of routes, with v1.1's refusals; parameters come in the query or as a form, and unknown ones are ignored.
 //
 // X's documents: "POST favorites/create", "POST favorites/destroy", "GET favorites/list" and "GET
 // account/verify_credentials" of the API reference v1.1, and "Response codes".
@@ -74,7 +73,7 @@ var v1Status = members{"type": "object", "required": []string{"id_str", "favorit
 
 const v1Prefix = "/1.1/"
 
-// v1Words are v1.1's refusals by code.
+// v1Words are refusals by code.
 var v1Words = map[int]struct {
 	status  int
 	message string
@@ -107,7 +106,7 @@ func v1(code int, why string) *problem {
 	return &problem{status: w.status, body: mustEncode(object{"errors", []object{{"code", code, "message", w.message}}}), v1: true, why: why}
 }
 
-// v1Problem returns v1.1's refusal for an error of the checks that both versions share.
+// v1Problem is v1.1's refusal for the checks that both versions share.
 func (c *catalogue) v1Problem(r *http.Request, err error) *problem {
 	if liked.KindOf(err) == liked.Unauthorized {
 		scheme, _, _ := strings.Cut(r.Header.Get("Authorization"), " ")
@@ -162,7 +161,7 @@ func (a *API) runV1(rt *endpoint, w http.ResponseWriter, r *http.Request, x *req
 	return rt.serve(a, &call{ctx: r.Context(), who: who, form: r.Form})
 }
 
-// v1ID reads an id; a missing one is refused with v1.1's code for missing parameters.
+// v1ID reads an id; without one, the code is that of missing parameters.
 func v1ID[ID liked.UserID | liked.PostID](form url.Values, name string, malformed int) (ID, error) {
 	text := form.Get(name)
 	if text == "" {
@@ -175,7 +174,7 @@ func v1ID[ID liked.UserID | liked.PostID](form url.Values, name string, malforme
 	return id, nil
 }
 
-// Unlike v2, v1.1 refuses to like a post twice and to remove a missing like.
+// Unlike v2, v1.1 refuses to like twice and to remove a missing like.
 func (a *API) v1Create(c *call) (any, error) {
 	return a.v1SetLike(c, true, 139, "the user likes the post already")
 }
@@ -207,13 +206,12 @@ func (a *API) v1SetLike(c *call, on bool, unchanged int, why string) (any, error
 	return statuses[0], nil
 }
 
-// v1Unseen refuses a post that the caller may not see.
 func (a *API) v1Unseen(c *call, id liked.PostID, err error) error {
 	switch liked.KindOf(err) {
 	case liked.NotFound:
 		return v1(144, err.Error())
 	case liked.Forbidden:
-		// To a caller without a user, protected authors are hidden; those who block this caller are not.
+		// Without a user, protected authors are hidden; those who block this caller are not.
 		if _, open := a.Store.Post(c.ctx, 0, id); open == nil {
 			return v1(136, err.Error())
 		}
@@ -222,14 +220,14 @@ func (a *API) v1Unseen(c *call, id liked.PostID, err error) error {
 	return err
 }
 
-// v1Reach bounds the likes that v1List searches, as X's list was bounded.
+// v1Reach bounds the likes that v1List searches, as X did.
 const (
 	v1Reach    = 3200
 	v1Page     = 200
 	v1Defaults = 20
 )
 
-// v1List lists a user's likes, newest like first. since_id and max_id are ids of posts.
+// v1List lists a user's likes, newest like first. since_id and max_id are of posts.
 func (a *API) v1List(c *call) (any, error) {
 	number := func(name string, otherwise int64) (int64, error) {
 		if c.form.Get(name) == "" {
@@ -275,7 +273,7 @@ func (a *API) v1List(c *call) (any, error) {
 	return a.v1Statuses(c, posts, true)
 }
 
-// v1User is the user of user_id or screen_name, else the caller.
+// v1User is user_id, else screen_name, else the caller.
 func (a *API) v1User(c *call) (liked.UserID, error) {
 	switch name := c.form.Get("screen_name"); {
 	case c.form.Get("user_id") != "":

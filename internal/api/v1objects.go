@@ -7,8 +7,8 @@ import (
 	"liked"
 )
 
-// newV1Status encodes a post ("Tweet data dictionary", v1.1). Empty members are present. Without author, it has no
-// user; of the answered user it gives the name. following is about the author.
+// newV1Status encodes a post ("Tweet data dictionary", v1.1), with empty members. Without author it has no user; of
+// the answered user it gives the name. following is about the author.
 func newV1Status(p *liked.Post, favorited bool, author, answered *liked.User, following bool, form url.Values) object {
 	o := object{"created_at", v1Time(p.CreatedAt), "id", int64(p.ID), "id_str", p.ID}
 	if form.Get("tweet_mode") == "extended" {
@@ -36,7 +36,7 @@ func newV1Status(p *liked.Post, favorited bool, author, answered *liked.User, fo
 		"lang", "und")
 }
 
-// newV1User encodes an account ("User object", v1.1), with status unless it is nil.
+// newV1User encodes an account ("User object", v1.1), with status unless nil.
 func newV1User(u *liked.User, following, entities bool, status object) object {
 	var link any
 	if u.URL != "" {
@@ -61,7 +61,7 @@ func newV1User(u *liked.User, following, entities bool, status object) object {
 
 var none = []struct{}{}
 
-// v1Pair appends an id as v1.1's number and text, or null if it is zero and always is set.
+// v1Pair appends an id as number and text; for zero null, if always is set.
 func v1Pair[ID interface {
 	~int64
 	String() string
@@ -75,7 +75,7 @@ func v1Pair[ID interface {
 	return o
 }
 
-// v1Time formats as "Wed Oct 10 20:19:24 +0000 2018".
+// v1Time writes "Wed Oct 10 20:19:24 +0000 2018".
 func v1Time(t time.Time) string { return t.UTC().Format("Mon Jan 02 15:04:05 -0700 2006") }
 
 func wantsEntities(form url.Values) bool {
@@ -83,7 +83,7 @@ func wantsEntities(form url.Values) bool {
 	return v != "false" && v != "f" && v != "0"
 }
 
-// v1Statuses encodes posts that the caller may see, with or without their authors.
+// v1Statuses encodes posts that the caller may see.
 func (a *API) v1Statuses(c *call, posts []liked.Post, authors bool) ([]object, error) {
 	var people []liked.UserID
 	ids := make([]liked.PostID, len(posts))

@@ -9,7 +9,7 @@ import (
 	"liked/internal/webhook"
 )
 
-// hookPattern is idPattern for ids of webhooks and subscriptions, which the description tells from those of posts.
+// hookPattern is idPattern for webhooks and subscriptions, which the description tells from posts.
 var hookPattern = &digits{1, 19}
 
 var (
@@ -24,7 +24,7 @@ var (
 	minutePattern = &digits{12, 12}
 )
 
-// webhookObject is a webhook as X encodes it. The id is always set, the rest unless a request selects fields.
+// webhookObject is X's. The id is always set, the rest unless a request selects fields.
 type webhookObject struct {
 	CreatedAt string          `json:"created_at,omitempty"`
 	ID        liked.WebhookID `json:"id"`
@@ -41,7 +41,7 @@ type replayJob struct {
 	CreatedAt string `json:"created_at"`
 }
 
-// counted is the meta of a list without pages.
+// counted is the meta of lists without pages.
 type counted struct {
 	ResultCount int `json:"result_count"`
 }
@@ -64,7 +64,7 @@ func newWebhook(w liked.Webhook, fields []string) webhookObject {
 	return o
 }
 
-// hookProblem returns X's refusal of a webhook: a reason for programs, then one for people.
+// hookProblem is X's refusal of a webhook: a reason for programs, then one for people.
 func (a *API) hookProblem(err error, reasons map[liked.Kind]string) error {
 	why := ""
 	if refused, ok := errors.AsType[*webhook.ChallengeError](err); ok {
@@ -127,7 +127,7 @@ func (a *API) replayWebhook(c *call) (any, error) {
 	return document{Data: replayJob{strconv.FormatInt(job.ID, 10), timestamp(job.CreatedAt)}}, nil
 }
 
-// readReplay returns a replay's webhook and span. The span includes both minutes that the body names.
+// readReplay reads a replay. Its span includes both minutes that the body names.
 func readReplay(b body, now time.Time) (id liked.WebhookID, span liked.Replay, faults []fault) {
 	minute := func(name string) time.Time {
 		text := b.text(name)

@@ -13,8 +13,7 @@ var words2026 string
 
 func words(list string) []string { return strings.Fields(list) }
 
-// paramWords returns the profile's words of list parameters, by the name of the parameter or its words tag, in the
-// order of error texts.
+// paramWords returns the profile's words of list parameters, by name or words tag, in the order of error texts.
 func (f facts) paramWords() map[string][]string {
 	all := map[string][]string{}
 	var list string

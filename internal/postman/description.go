@@ -16,7 +16,7 @@ import (
 //go:embed tokens.json
 var tokensJSON []byte
 
-// document is the part of an OpenAPI document that collections need.
+// document is the part of OpenAPI that collections need.
 type document struct {
 	Paths      paths
 	Older      paths `json:"x-liked-paths"`
@@ -70,7 +70,7 @@ type run struct {
 	As      []string                  // security schemes to send it with, each in its own request
 	Needs   string                    // left out of a run while this variable is empty
 	Limits  map[string]map[string]int // of users and apps: requests per window, by prefix of the header's name
-	Expects object                    // expected members of the answer
+	Expects object                    // members of the answer, to what is expected
 	Sets    map[string]string         // environment variables, to members of the answer
 }
 
@@ -108,7 +108,7 @@ func (d *document) operations(of paths) (all []operation) {
 	return all
 }
 
-// sender is the security scheme of the request in its tag's folder.
+// sender is the request's security scheme in its tag's folder.
 func (op *operation) sender() string {
 	if len(op.Run.As) == 0 {
 		return ""
@@ -116,7 +116,6 @@ func (op *operation) sender() string {
 	return op.Run.As[0]
 }
 
-// limits are those of a caller with the scheme.
 func (op *operation) limits(scheme string) map[string]int {
 	if scheme == "BearerToken" {
 		return op.Run.Limits["app"]
@@ -124,7 +123,7 @@ func (op *operation) limits(scheme string) map[string]int {
 	return op.Run.Limits["user"]
 }
 
-// variable is the parameter in Postman: with its value in a run, or disabled with an allowed value.
+// variable has the parameter's value in a run, or is disabled with an allowed value.
 func (p parameter) variable() variable {
 	v := variable{Key: p.Name, Value: p.Value, Description: p.Description, Disabled: !p.Required && p.Value == ""}
 	s, example := p.Schema, ""
@@ -142,7 +141,7 @@ func (p parameter) variable() variable {
 	return v
 }
 
-// words is the request's description for people.
+// words describes the request to people.
 func (d *document) words(op operation, scheme string) string {
 	var lines []string
 	for _, security := range op.Security {
@@ -160,7 +159,7 @@ func (d *document) words(op operation, scheme string) string {
 	return strings.Join(lines, "\n\n")
 }
 
-// tests is the script that checks an answer's status, content type, limits and schema, and what the run expects.
+// tests is the script that checks status, content type, limits and schema of an answer, and what the run expects.
 func (d *document) tests(op operation, scheme string) []string {
 	lines := []string{`pm.test("no cache keeps it", () => pm.expect(pm.response.headers.get("Cache-Control")).to.include("no-store"));`}
 	test := func(name, check string) { lines = append(lines, "pm.test("+quote(name)+", () => "+check+");") }
@@ -203,7 +202,7 @@ func (d *document) tests(op operation, scheme string) []string {
 	return lines
 }
 
-// inline returns the schema with references replaced by their targets, without parts for people.
+// inline resolves references in a schema and drops parts for people.
 func (d *document) inline(v any) any {
 	switch v := v.(type) {
 	case object:
@@ -227,7 +226,6 @@ func (d *document) inline(v any) any {
 	return v
 }
 
-// quote encodes a value as JavaScript.
 func quote(v any) string {
 	text, err := json.Marshal(v)
 	if err != nil {

@@ -2,7 +2,7 @@ package postman
 
 import "strings"
 
-// Environment is the variables that a collection's requests take from outside; unknown ones are empty.
+// Environment is the collection's variables from outside; unknown ones are empty.
 type Environment map[string]string
 
 const (
@@ -10,7 +10,7 @@ const (
 	secret = "clientSecret accessToken refreshToken apiSecret oauth1Token oauth1TokenSecret bearerToken tokenToRevoke"
 )
 
-// Encode returns the environment in Postman's import format. Secrets are left empty unless secrets is set.
+// Encode returns Postman's import format. Secret values are left empty unless secrets is set.
 func (e Environment) Encode(secrets bool) []byte {
 	values := []object{}
 	add := func(kind, names string, filled bool) {

@@ -16,7 +16,7 @@ type folder struct {
 	Item []item `json:"item"`
 }
 
-// item is one request with the checks of its answer.
+// item is one request with its checks.
 type item struct {
 	Name     string   `json:"name"`
 	ID       string   `json:"id"` // the operation, with the credential in another credential's folder
@@ -42,7 +42,7 @@ type address struct {
 	Variable []variable `json:"variable,omitempty"` // of the path
 }
 
-// variable is any of Postman's pairs: of a collection, a path, a query, a header or a form.
+// variable is a pair of a collection, a path, a query, a header or a form.
 type variable struct {
 	Key         string `json:"key"`
 	Value       string `json:"value"`
@@ -76,9 +76,9 @@ type attribute struct {
 var partsJSON []byte
 
 // Collection returns every request of a described API, in folders by tag, and those of its token endpoints. The
-// description is an OpenAPI document with the extensions x-liked-paths (paths of the older API), x-liked-value (a
-// request's value at that place, with variables) and x-liked-run (see run). A run of all requests in order succeeds
-// if the environment's user has not liked its post, and leaves it so.
+// description is an OpenAPI document with the extensions x-liked-paths (of the older API), x-liked-value (a request's
+// value there, with variables) and x-liked-run (see run). A run of all requests in order succeeds if the
+// environment's user has not liked its post, and leaves it so.
 func Collection(description []byte, baseURL string) []byte {
 	d, tokens := parse[document](description), parse[document](tokensJSON)
 	fixed := parse[parts](partsJSON)
@@ -117,7 +117,7 @@ func Collection(description []byte, baseURL string) []byte {
 	return encode(c)
 }
 
-// item is the operation's request with the security scheme; auths has the authorization of each scheme.
+// item is the operation's request with the scheme; auths has each scheme's authorization.
 func (d *document) item(op operation, scheme string, auths map[string]object) item {
 	r := request{Method: strings.ToUpper(op.method), Auth: auths[scheme], Header: []variable{}, Description: d.words(op, scheme)}
 	r.URL = address{Raw: "{{baseUrl}}", Host: []string{"{{baseUrl}}"}}
@@ -164,7 +164,6 @@ func (d *document) item(op operation, scheme string, auths map[string]object) it
 	return it
 }
 
-// encode encodes a collection or an environment.
 func encode(v any) []byte {
 	text, err := json.MarshalIndent(v, "", "\t")
 	if err != nil {
