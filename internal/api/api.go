@@ -139,6 +139,7 @@ type endpoint struct {
 	allow               liked.Credential
 	userRules, appRules []liked.RateRule
 
+	// These differ by API version.
 	run     func(*API, *endpoint, http.ResponseWriter, *http.Request, *requestState) (any, error)
 	problem func(*http.Request, error) *problem
 }

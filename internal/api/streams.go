@@ -44,6 +44,7 @@ func (a *API) sample(c *call) (any, error) {
 	})
 }
 
+// compliance streams the unlikes.
 func (a *API) compliance(c *call) (any, error) {
 	return a.openStream(c, c.query.(*spanQuery), feedKey{name: "compliance"}, source{
 		logs:  allLogs,
