@@ -22,8 +22,8 @@ type AppSecrets struct {
 	Bearer       string // app-only token, percent-encoded as X sends it
 }
 
-// NewApp registers an app with new credentials, and an ID and CreatedAt if they are zero. Invalid names every mistake in name
-// and redirect URIs; Conflict means that the ID is taken.
+// NewApp registers an app with new credentials, setting a zero ID or CreatedAt. Invalid names every mistake in name and
+// redirect URIs; Conflict: the ID is taken.
 func (a *Issuer) NewApp(ctx context.Context, spec liked.App) (liked.App, AppSecrets, error) {
 	app := store.App{App: spec}
 	if err := CheckApp(spec); err != nil {
@@ -48,17 +48,17 @@ func (a *Issuer) NewApp(ctx context.Context, spec liked.App) (liked.App, AppSecr
 		if err == nil {
 			return app.App, secrets, nil
 		}
-		// Another process may have made the same id in the same millisecond.
+		// Another process may have drawn this ID in this millisecond.
 		if given || try == 10 || liked.KindOf(err) != liked.Conflict {
 			return liked.App{}, AppSecrets{}, err
 		}
 	}
 }
 
-// ExplorerApp is the id of the app with which people sign in from the API explorer.
+// ExplorerApp is the ID of the API explorer's app.
 const ExplorerApp liked.AppID = 1
 
-// UseExplorerApp makes the explorer's app, or gives it these redirect URIs, and returns it. What else the operator changed stays.
+// UseExplorerApp creates the explorer's app, or sets its redirect URIs and nothing else, and returns it.
 func (a *Issuer) UseExplorerApp(ctx context.Context, redirectURIs []string) (liked.App, error) {
 	stored, err := a.store.App(ctx, ExplorerApp)
 	app := stored.App
@@ -75,7 +75,7 @@ func (a *Issuer) UseExplorerApp(ctx context.Context, redirectURIs []string) (lik
 	return app, err
 }
 
-// forbiddenSchemes are those that X does not take for redirect URIs.
+// forbiddenSchemes are those that X refuses in redirect URIs.
 var forbiddenSchemes = strings.Fields(`vbscript javascript vbs data mocha keyword livescript ftp file gopher acrobat callto
 	daap itpc itms firefoxurl hcp ldap mailto mmst mmsu msbd rtsp mso-offdap snews news nntp outlook stssync rlogin
 	telnet tn3270 shell sip`)
@@ -85,7 +85,7 @@ const (
 	maxRedirect  = 2048 // bytes
 )
 
-// CheckApp returns Invalid with all that is wrong about what a person chose: the name and the redirect URIs.
+// CheckApp returns Invalid with every mistake in the name and redirect URIs.
 func CheckApp(app liked.App) error {
 	var wrong []string
 	n := utf8.RuneCountInString(app.Name)
@@ -106,7 +106,7 @@ func CheckApp(app liked.App) error {
 	return liked.Errorf(liked.Invalid, "the app is not valid: %s", strings.Join(wrong, "; "))
 }
 
-// checkRedirect returns what is wrong with a redirect URI. A valid one can stand in a Location header as it is.
+// checkRedirect returns what is wrong. A valid redirect URI is safe in a Location header.
 func checkRedirect(s string) error {
 	if len(s) > maxRedirect {
 		return fmt.Errorf("redirect URI %.40q... has %d bytes, more than %d", s, len(s), maxRedirect)
@@ -129,7 +129,7 @@ func checkRedirect(s string) error {
 	return nil
 }
 
-// newSecrets gives the app, which has its client id, new credentials of the kinds asked for.
+// newSecrets sets the chosen credentials of the app, which must have its ClientID.
 func (a *Issuer) newSecrets(app *store.App, clientSecret, apiKeys, bearer bool) (s AppSecrets, err error) {
 	d := draw{a: a}
 	if clientSecret {
@@ -155,15 +155,15 @@ func (a *Issuer) newSecrets(app *store.App, clientSecret, apiKeys, bearer bool) 
 	return s, nil
 }
 
-// What Regenerate replaces.
+// Credentials that Regenerate replaces.
 const (
 	ClientSecret = "client_secret"
 	APIKeys      = "api_keys"
 	BearerToken  = "bearer_token"
 )
 
-// Regenerate replaces the app's client secret, API key and secret, or app-only token, and returns the new app; tokens of users
-// stay. NotFound if there is no such app of the owner, Invalid for the client secret of a public app.
+// Regenerate replaces the client secret, API key and secret, or app-only token, and returns the new app; users' tokens
+// stay valid. NotFound if owner has no such app, Invalid for the client secret of a public app.
 func (a *Issuer) Regenerate(ctx context.Context, owner liked.UserID, id liked.AppID, what string) (app liked.App, s AppSecrets, err error) {
 	err = a.store.UpdateApp(ctx, id, func(stored *store.App) (err error) {
 		if stored.Owner != owner {
@@ -179,7 +179,7 @@ func (a *Issuer) Regenerate(ctx context.Context, owner liked.UserID, id liked.Ap
 	return app, s, err
 }
 
-// APISecret returns the app's API secret (consumer secret). NotFound if there is no such app, Forbidden if it is suspended.
+// APISecret returns the API (consumer) secret. NotFound if there is no such app, Forbidden if it is suspended.
 func (a *Issuer) APISecret(ctx context.Context, id liked.AppID) (string, error) {
 	app, err := a.store.App(ctx, id)
 	if err != nil {
@@ -191,8 +191,8 @@ func (a *Issuer) APISecret(ctx context.Context, id liked.AppID) (string, error) 
 	return a.apiSecret(app)
 }
 
-// Bearer returns the app's app-only token, percent-encoded as X sends it: the same each time, but a new one after it was revoked
-// or if it was sealed with another key. NotFound if there is no such app.
+// Bearer returns the app-only token, percent-encoded as X sends it. It stays the same until revoked or the sealing key
+// changes. NotFound if there is no such app.
 func (a *Issuer) Bearer(ctx context.Context, id liked.AppID) (string, error) {
 	for {
 		app, err := a.store.App(ctx, id)
@@ -204,7 +204,7 @@ func (a *Issuer) Bearer(ctx context.Context, id liked.AppID) (string, error) {
 			return token, nil
 		}
 		err = a.store.UpdateApp(ctx, id, func(app *store.App) (err error) {
-			if app.BearerHash == before { // else another call made one meanwhile
+			if app.BearerHash == before { // else a concurrent call replaced it
 				_, err = a.newSecrets(app, false, false, true)
 			}
 			return err
@@ -215,7 +215,7 @@ func (a *Issuer) Bearer(ctx context.Context, id liked.AppID) (string, error) {
 	}
 }
 
-// RevokeBearer ends an app-only token, which may be percent-encoded. NotFound if it is unknown, or of another app than owner
+// RevokeBearer ends an app-only token, percent-encoded or not. NotFound if it is unknown or of another app than owner
 // (zero: any).
 func (a *Issuer) RevokeBearer(ctx context.Context, owner liked.AppID, token string) error {
 	errUnknown := liked.Errorf(liked.NotFound, "no app has this app-only token")

@@ -1,12 +1,12 @@
-// Package auth answers who is calling, and gives callers what they prove it with. Start with [New]; then
-// [Auth.Authenticate] reads a request's Authorization header as the X API does:
+// Package auth authenticates callers and issues their credentials. Start with [New]; [Auth.Authenticate] then reads a
+// request's Authorization header as the X API does:
 //
 //   - Bearer with an OAuth 2.0 user token (RFC 6750),
-//   - Bearer with an app-only token, told apart by its first 21 letters,
+//   - Bearer with an app-only token, recognized by its first 21 letters,
 //   - OAuth with an OAuth 1.0a signature (RFC 5849, HMAC-SHA1).
 //
-// [Issuer] makes credentials in X's shapes. Only hashes of them reach the store, or sealed secrets where HMAC-SHA1 needs the
-// plain value. The way to a token is in package oauth.
+// [Issuer] makes credentials in X's formats. The store gets only hashes, or sealed secrets where HMAC-SHA1 needs the plain
+// value. The flows that issue tokens are in package oauth.
 package auth
 
 import (
@@ -22,16 +22,16 @@ import (
 	"liked/internal/store"
 )
 
-// Options is what New needs. Every field is required.
+// Options configures New. Every field is required.
 type Options struct {
 	Store   Store
 	Seal    [32]byte                   // see NewIssuer
-	BaseURL func(*http.Request) string // "scheme://host[:port]" as the client is taken to have signed it
+	BaseURL func(*http.Request) string // "scheme://host[:port]" that the client presumably signed
 	Now     func() time.Time
 	Rand    io.Reader // see NewIssuer
 }
 
-// Auth identifies callers. It is safe for concurrent use and holds nothing that must be closed.
+// Auth authenticates callers. It is safe for concurrent use and needs no closing.
 type Auth struct {
 	*Issuer
 	baseURL func(*http.Request) string
@@ -41,7 +41,7 @@ type Auth struct {
 	scratch sync.Pool  // of *signed
 }
 
-// New returns an Auth that works with the store.
+// New returns an Auth.
 func New(o Options) (*Auth, error) {
 	if o.Store == nil || o.BaseURL == nil || o.Now == nil || o.Rand == nil {
 		return nil, errors.New("auth: Store, BaseURL, Now and Rand are required")
@@ -56,15 +56,15 @@ func New(o Options) (*Auth, error) {
 	}, err
 }
 
-// maxHeader bounds the Authorization header, in bytes. The longest that X's clients send is under 1 KiB.
+// maxHeader bounds the Authorization header, in bytes. X's clients send less than 1 KiB.
 const maxHeader = 8 << 10
 
-// Authenticate says who sent the request, by its one Authorization header. A form body that is part of an OAuth 1.0a
-// signature is left in r.Body for the handler.
+// Authenticate identifies the caller by the one Authorization header. A form body that is part of an OAuth 1.0a
+// signature stays readable in r.Body.
 //
-// A suspended, deactivated or locked account is returned with its State, for the caller to judge. The error is a
-// *liked.Error: Unauthorized with the reason, for the operator (never a secret, a token or a signature); Unavailable when no
-// more nonces can be remembered; or the store's.
+// A suspended, deactivated or locked account is returned with its State; the caller decides. The error is a
+// *liked.Error: Unauthorized with the reason, for the operator (never a secret, token or signature); Unavailable when
+// no more nonces can be stored; or the store's.
 func (a *Auth) Authenticate(r *http.Request) (liked.Principal, error) {
 	scheme, rest, err := Authorization(r.Header)
 	if err != nil {
@@ -78,11 +78,11 @@ func (a *Auth) Authenticate(r *http.Request) (liked.Principal, error) {
 	case strings.EqualFold(scheme, "Basic"):
 		return liked.Principal{}, refuse("the Authorization header has scheme Basic, which is for token endpoints alone")
 	}
-	// What stands there instead is not quoted: it may be a token without its scheme.
+	// The value is not quoted: it may be a token without its scheme.
 	return liked.Principal{}, refuse("the Authorization header starts with neither Bearer nor OAuth")
 }
 
-// Authorization splits the one Authorization header of a request. Unauthorized if there is none, more than one, or too much.
+// Authorization splits the one Authorization header. Unauthorized if it is missing, repeated or too long.
 func Authorization(h http.Header) (scheme, rest string, err error) {
 	headers := h["Authorization"]
 	switch {
@@ -101,7 +101,6 @@ func refuse(format string, args ...any) error {
 	return liked.Errorf(liked.Unauthorized, format, args...)
 }
 
-// refuseIfNotFound turns the store's NotFound into a refusal and leaves other errors as they are.
 func refuseIfNotFound(err error, format string, args ...any) error {
 	if notFound(err) {
 		return refuse(format, args...)
@@ -113,6 +112,6 @@ func notFound(err error) bool { return liked.KindOf(err) == liked.NotFound }
 
 // HashOf returns the SHA-256 of the secret.
 func HashOf(secret string) store.Hash {
-	var space [128]byte // on the stack, and enough for all that is issued here
+	var space [128]byte // on the stack; fits all credentials
 	return sha256.Sum256(append(space[:0], secret...))
 }

@@ -14,14 +14,14 @@ import (
 // appBearerPrefix starts every app-only token and no other.
 const appBearerPrefix = "AAAAAAAAAAAAAAAAAAAAA"
 
-// bearer identifies the holder of a bearer token (RFC 6750, 2.1).
+// bearer authenticates a bearer token (RFC 6750, 2.1).
 func (a *Auth) bearer(ctx context.Context, token string) (liked.Principal, error) {
 	if token == "" {
 		return liked.Principal{}, refuse("the bearer token is empty")
 	}
 	appOnly := strings.HasPrefix(token, appBearerPrefix)
 	if appOnly {
-		// The token response carries it percent-encoded, and clients send it as it came or decoded.
+		// The token response has it percent-encoded; clients send it encoded or decoded.
 		var err error
 		if token, err = url.PathUnescape(token); err != nil {
 			return liked.Principal{}, refuse("the app-only token has a percent sign without two hex digits")
@@ -72,7 +72,7 @@ func (a *Auth) readAccessToken(ctx context.Context, key store.Hash, token string
 	return &caller{principal: p, grant: grant.ID, expires: t.Expires}, err
 }
 
-// principal returns what the app and the user say. Access is ReadOnly and Scopes are empty.
+// principal describes the app and the user. Access is ReadOnly and Scopes are empty.
 func (a *Auth) principal(ctx context.Context, kind liked.Credential, app liked.App, user liked.UserID) (liked.Principal, error) {
 	if app.State == liked.AppSuspended {
 		return liked.Principal{}, refuse("app %d is suspended", app.ID)
@@ -88,7 +88,7 @@ func (a *Auth) principal(ctx context.Context, kind liked.Credential, app liked.A
 	return p, nil
 }
 
-// LooksLike says what an unknown bearer token probably is, as the end of a sentence.
+// LooksLike guesses what an unknown bearer token is, as the end of a sentence.
 func LooksLike(token string) string {
 	if id, _, ok := strings.Cut(token, "-"); ok {
 		if _, err := liked.ParseID[liked.UserID](id); err == nil {

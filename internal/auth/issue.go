@@ -12,10 +12,10 @@ import (
 	"liked/internal/store"
 )
 
-// DefaultLifetime is how long an OAuth 2.0 access token is good for, as on X.
+// DefaultLifetime is that of an OAuth 2.0 access token, as on X.
 const DefaultLifetime = 2 * time.Hour
 
-// Store keeps credentials and their users, counts what may not be done too often, and tells what changed.
+// Store keeps users and credentials, counts against limits, and reports changes.
 type Store interface {
 	store.Users
 	store.Apps
@@ -28,7 +28,7 @@ type Store interface {
 	NewID(at time.Time) int64
 }
 
-// Issuer makes credentials, and ends them. It is safe for concurrent use.
+// Issuer makes and revokes credentials. It is safe for concurrent use.
 type Issuer struct {
 	store     Store
 	now       func() time.Time
@@ -40,13 +40,13 @@ type Issuer struct {
 	rand   io.Reader
 }
 
-// NewIssuer returns an Issuer. The key seals (AES-256-GCM) the secrets that HMAC needs in the clear. rand is read under a lock.
+// NewIssuer returns an Issuer. key seals (AES-256-GCM) secrets that HMAC needs in plain text; rand is read under a lock.
 func NewIssuer(st Store, key [32]byte, now func() time.Time, rand io.Reader) (*Issuer, error) {
 	seal, err := newSeal(key)
 	return &Issuer{store: st, newID: st.NewID, now: now, seal: seal, rand: rand, passwords: newPasswords()}, err
 }
 
-// With returns an Issuer on the same store that makes the same credentials as another with the same bytes, time and calls.
+// With returns an Issuer on the same store whose credentials depend only on rand's bytes, the time and the calls.
 func (a *Issuer) With(rand io.Reader, now func() time.Time) *Issuer {
 	return &Issuer{store: a.store, newID: new(liked.Snowflakes).Next, now: now, seal: a.seal, rand: rand, passwords: a.passwords}
 }
@@ -59,8 +59,8 @@ type UserTokens struct {
 	ExpiresIn    time.Duration
 }
 
-// IssueTokens makes a grant of the user to the app and its first OAuth 2.0 tokens. lifetime 0 means DefaultLifetime. NotFound
-// if there is no such app or user.
+// IssueTokens makes a grant with its first OAuth 2.0 tokens. lifetime 0 means DefaultLifetime. NotFound if there is no
+// such app or user.
 func (a *Issuer) IssueTokens(
 	ctx context.Context, app liked.AppID, user liked.UserID, scopes liked.Scope, lifetime time.Duration,
 ) (UserTokens, error) {
@@ -76,7 +76,7 @@ func (a *Issuer) IssueTokens(
 	return a.issueTokens(ctx, store.Grant{App: app, User: user, Scopes: scopes}, lifetime, a.store.AddGrant)
 }
 
-// IssueCode makes an authorization code of what code says.
+// IssueCode makes an authorization code and stores the rest of code with it.
 func (a *Issuer) IssueCode(ctx context.Context, code store.Code) (string, error) {
 	d := draw{a: a}
 	text := d.timed("ac", a.now())
@@ -87,8 +87,8 @@ func (a *Issuer) IssueCode(ctx context.Context, code store.Code) (string, error)
 	return text, a.store.AddCode(ctx, code)
 }
 
-// RedeemCode spends an authorization code on tokens, in one step. Conflict if it was spent before: what it gave is then
-// revoked. NotFound if it, the app or the user is gone.
+// RedeemCode spends a code on tokens, in one step. Conflict if it was spent before: those tokens are then revoked.
+// NotFound if it, the app or the user is gone.
 func (a *Issuer) RedeemCode(ctx context.Context, code store.Code, lifetime time.Duration) (UserTokens, error) {
 	grant := store.Grant{App: code.App, User: code.User, Scopes: code.Scopes}
 	return a.issueTokens(ctx, grant, lifetime, func(ctx context.Context, g store.Grant, kept store.Tokens) error {
@@ -96,7 +96,7 @@ func (a *Issuer) RedeemCode(ctx context.Context, code store.Code, lifetime time.
 	})
 }
 
-// issueTokens completes the grant and makes its first tokens. keep puts both into the store.
+// issueTokens completes the grant and makes its tokens; keep stores both.
 func (a *Issuer) issueTokens(
 	ctx context.Context, g store.Grant, lifetime time.Duration, keep func(context.Context, store.Grant, store.Tokens) error,
 ) (UserTokens, error) {
@@ -113,7 +113,7 @@ func (a *Issuer) issueTokens(
 	return tokens, nil
 }
 
-// reuseGrace is how long a spent refresh token is only refused, because clients may refresh twice at once.
+// reuseGrace is how long reuse of a refresh token does not revoke its grant: clients may refresh concurrently.
 const reuseGrace = 10 * time.Second
 
 // Refresh spends a refresh token on new tokens, in one step. Conflict if it was spent before, NotFound if it is gone.
@@ -126,7 +126,7 @@ func (a *Issuer) Refresh(ctx context.Context, token store.Hash, grant store.Gran
 	return tokens, a.store.RotateRefreshToken(ctx, token, kept, now, reuseGrace)
 }
 
-// newGrant completes a grant of an app and a user, which must exist.
+// newGrant completes a grant, whose app and user must exist.
 func (a *Issuer) newGrant(ctx context.Context, g *store.Grant) error {
 	if _, err := a.store.App(ctx, g.App); err != nil {
 		return err
@@ -138,7 +138,7 @@ func (a *Issuer) newGrant(ctx context.Context, g *store.Grant) error {
 	return a.random(g.ID[:])
 }
 
-// newTokens makes tokens: what the client is told, and what is kept.
+// newTokens makes tokens, for the client and for the store.
 func (a *Issuer) newTokens(scopes liked.Scope, lifetime time.Duration, at time.Time) (UserTokens, store.Tokens, error) {
 	d := draw{a: a}
 	t := UserTokens{AccessToken: d.timed("at", at), Scopes: scopes, ExpiresIn: lifetime}
@@ -150,8 +150,8 @@ func (a *Issuer) newTokens(scopes liked.Scope, lifetime time.Duration, at time.T
 	return t, kept, d.err
 }
 
-// IssueOAuth1Token makes a grant of the user to the app and its OAuth 1.0a token, whose permission level never changes.
-// NotFound if there is no such app or user.
+// IssueOAuth1Token makes a grant with its OAuth 1.0a token, whose permission level never changes. NotFound if there is
+// no such app or user.
 func (a *Issuer) IssueOAuth1Token(
 	ctx context.Context, app liked.AppID, user liked.UserID, access liked.Access,
 ) (token, secret string, err error) {
@@ -161,7 +161,7 @@ func (a *Issuer) IssueOAuth1Token(
 	return a.issueOAuth1(ctx, store.Grant{App: app, User: user, Access: access}, a.store.AddOAuth1Token)
 }
 
-// IssueRequestToken makes an OAuth 1.0a request token of what rt says.
+// IssueRequestToken makes a request token and stores the rest of rt with it.
 func (a *Issuer) IssueRequestToken(ctx context.Context, rt store.RequestToken) (token, secret string, err error) {
 	d := draw{a: a}
 	token, secret = d.text(urlSafe, 27), d.text(Alphanumeric, 32)
@@ -180,8 +180,8 @@ func (a *Issuer) RequestTokenSecret(rt store.RequestToken) (string, error) {
 	return a.Unseal(sealRequestSecret, string(rt.Token[:]), rt.SealedSecret)
 }
 
-// RedeemRequestToken spends an approved request token on an access token, in one step. Conflict or NotFound if it, the app or
-// the user is gone.
+// RedeemRequestToken spends an approved request token on an access token, in one step. Conflict or NotFound if it, the
+// app or the user is gone.
 func (a *Issuer) RedeemRequestToken(ctx context.Context, rt store.RequestToken, access liked.Access) (token, secret string, err error) {
 	grant := store.Grant{App: rt.App, User: rt.User, Access: access}
 	return a.issueOAuth1(ctx, grant, func(ctx context.Context, g store.Grant, kept store.OAuth1Token) error {
@@ -189,7 +189,7 @@ func (a *Issuer) RedeemRequestToken(ctx context.Context, rt store.RequestToken, 
 	})
 }
 
-// issueOAuth1 completes the grant and makes its token. keep puts both into the store.
+// issueOAuth1 completes the grant and makes its token; keep stores both.
 func (a *Issuer) issueOAuth1(
 	ctx context.Context, g store.Grant, keep func(context.Context, store.Grant, store.OAuth1Token) error,
 ) (token, secret string, err error) {
@@ -198,7 +198,7 @@ func (a *Issuer) issueOAuth1(
 	}
 	g.OAuth1 = true
 	d := draw{a: a}
-	// Clients take the user's id from what stands before the hyphen.
+	// Clients read the user's ID before the hyphen.
 	token, secret = g.User.String()+"-"+d.text(Alphanumeric, 40), d.text(Alphanumeric, 45)
 	if d.err != nil {
 		return "", "", d.err
@@ -213,8 +213,8 @@ func (a *Issuer) issueOAuth1(
 	return token, secret, nil
 }
 
-// Revoke ends a token of any kind with the grant that it came from, so that an access token and its refresh token end
-// together. An app-only token has no grant: the app is left without one. NotFound if the token is unknown.
+// Revoke ends a token with its grant, so that an access token and its refresh token end together. An app-only token has
+// no grant: the app is left without one. NotFound if the token is unknown.
 func (a *Issuer) Revoke(ctx context.Context, token string) error {
 	if strings.HasPrefix(token, appBearerPrefix) {
 		return a.RevokeBearer(ctx, 0, token)
@@ -226,7 +226,7 @@ func (a *Issuer) Revoke(ctx context.Context, token string) error {
 	return a.store.RevokeGrant(ctx, grant.ID)
 }
 
-// GrantOf returns the grant that a user's token came from, NotFound if there is none.
+// GrantOf returns the grant of a user's token, NotFound if there is none.
 func (a *Issuer) GrantOf(ctx context.Context, token string) (store.Grant, error) {
 	key := HashOf(token)
 	_, grant, err := a.store.AccessToken(ctx, key)

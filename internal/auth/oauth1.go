@@ -22,13 +22,13 @@ import (
 )
 
 const (
-	maxSkew = 300 // seconds that oauth_timestamp may be off the clock, each way
-	// nonceMemory is how many seconds after its timestamp a nonce is remembered (RFC 5849, 3.3): 300 s longer than the timestamp
-	// is let in, so that a clock which is set back does not let old requests in again.
+	maxSkew = 300 // seconds between oauth_timestamp and the clock, either way
+	// nonceMemory is how many seconds after its timestamp a nonce is stored (RFC 5849, 3.3): 300 more than maxSkew, so
+	// that setting the clock back does not readmit old requests.
 	nonceMemory = 600
 )
 
-// oauth1 identifies the signer of the request (RFC 5849, 3.2). text is the header's value after the scheme.
+// oauth1 authenticates the signer (RFC 5849, 3.2). text is the header after the scheme.
 func (a *Auth) oauth1(r *http.Request, text string) (liked.Principal, error) {
 	s := a.scratch.Get().(*signed)
 	defer a.release(s)
@@ -44,8 +44,8 @@ func (a *Auth) release(s *signed) {
 	a.scratch.Put(s)
 }
 
-// signedBy verifies the signature of a request with the key of the caller that find returns, and remembers its nonce. s holds
-// the parameters afterwards. Without token, oauth_token may be missing. An error may be a coded one.
+// signedBy verifies the signature with the key of the caller that find returns, and stores the nonce. s then holds the
+// parameters. Without token, oauth_token may be missing. An error may be a coded one.
 func (a *Auth) signedBy(
 	r *http.Request, text string, s *signed, token bool, find func(context.Context, *oauth1Header) (*caller, error),
 ) (*caller, error) {
@@ -79,7 +79,7 @@ func (a *Auth) signedBy(
 		return nil, err
 	}
 
-	// Only now: a forged request must not use up the nonce of a true one, nor fill the room for nonces.
+	// Last: a forged request must use up neither a genuine nonce nor the space for nonces.
 	fresh, err := a.store.UseNonce(r.Context(), at, nonceHash(h, timestamp), time.Unix(timestamp+nonceMemory, 0))
 	if err == nil && !fresh {
 		err = refuse("the oauth_nonce was used before with oauth_timestamp %d: each request needs a nonce of its own", timestamp)
@@ -87,7 +87,7 @@ func (a *Auth) signedBy(
 	return c, err
 }
 
-// coded is an error with X's number for it. Other packages find it by its method.
+// coded is an error with X's code. Other packages find it by its method.
 type coded struct {
 	code string
 	error
@@ -102,7 +102,7 @@ const (
 	codeBadData   = "215"
 )
 
-// check refuses what no signature makes right, and returns the timestamp. Times are in seconds since 1970.
+// check validates the header except for the signature, and returns the timestamp. Times are Unix seconds.
 func (h *oauth1Header) check(now int64, token bool) (timestamp int64, err error) {
 	for _, f := range [...]struct{ name, value string }{
 		{"oauth_consumer_key", h.consumerKey}, {"oauth_token", h.token}, {"oauth_signature_method", h.method},
@@ -139,7 +139,7 @@ func (h *oauth1Header) check(now int64, token bool) (timestamp int64, err error)
 
 const maxNonce = 256 // bytes
 
-// nonceHash is a hash of what must not repeat. Neither key nor token, being known, contains a zero byte.
+// nonceHash hashes what must not repeat. Key and token, being known, contain no zero byte.
 func nonceHash(h *oauth1Header, timestamp int64) store.Hash {
 	var space [512]byte
 	b := append(append(space[:0], h.consumerKey...), 0)
@@ -148,7 +148,7 @@ func nonceHash(h *oauth1Header, timestamp int64) store.Hash {
 	return sha256.Sum256(append(b, h.nonce...))
 }
 
-// signer returns the caller of the consumer key and the token.
+// signer returns the caller of a consumer key and token.
 func (a *Auth) signer(ctx context.Context, h *oauth1Header) (*caller, error) {
 	var space [256]byte
 	b := append(append(space[:0], h.consumerKey...), 0)
@@ -174,7 +174,7 @@ func (a *Auth) signer(ctx context.Context, h *oauth1Header) (*caller, error) {
 	return c, nil
 }
 
-// OAuth1Secret returns the user and the secret of an access token of the app. Refusals are those of Authenticate.
+// OAuth1Secret returns the user and secret of the app's access token. Refusals are those of Authenticate.
 func (a *Auth) OAuth1Secret(ctx context.Context, app liked.App, token string) (user liked.UserID, secret string, err error) {
 	c, secret, err := a.readOAuth1Token(ctx, app, token)
 	if err != nil {
@@ -183,7 +183,6 @@ func (a *Auth) OAuth1Secret(ctx context.Context, app liked.App, token string) (u
 	return c.principal.User, secret, nil
 }
 
-// readOAuth1Token returns the caller that an access token of the app stands for, and its secret.
 func (a *Auth) readOAuth1Token(ctx context.Context, app liked.App, token string) (c *caller, secret string, err error) {
 	kept, grant, err := a.store.OAuth1Token(ctx, HashOf(token))
 	switch {
@@ -206,16 +205,16 @@ func (a *Auth) readOAuth1Token(ctx context.Context, app liked.App, token string)
 	return &caller{principal: p, grant: grant.ID}, secret, nil
 }
 
-// Signed is a request whose OAuth 1.0a signature is right.
+// Signed is a request with a valid OAuth 1.0a signature.
 type Signed struct {
 	App    liked.App
 	Token  string              // oauth_token, "" for none
-	Params map[string][]string // all that was signed but the signature; the same value twice counts once
+	Params map[string][]string // all that was signed; equal values once
 }
 
-// Signed verifies the signature of a request to a token endpoint. secret returns the secret of the header's oauth_token (""
-// for none), and may refuse app and token. Errors are its own, or those of Authenticate, which may have a method Code with X's
-// number.
+// Signed verifies the signature of a request to a token endpoint. secret returns the secret of the header's oauth_token
+// ("" for none), and may refuse app and token. Errors are its own, or those of Authenticate, which may have a method
+// Code with X's code.
 func (a *Auth) Signed(r *http.Request, secret func(app liked.App, token string) (string, error)) (out Signed, err error) {
 	scheme, text, err := Authorization(r.Header)
 	if err != nil || !strings.EqualFold(scheme, "OAuth") {
@@ -263,7 +262,7 @@ func (a *Auth) consumerApp(ctx context.Context, h *oauth1Header) (store.App, err
 	return app, nil
 }
 
-// apiSecret refuses an app whose secret does not open: it cannot sign until it has new API keys.
+// apiSecret refuses an app whose secret cannot be unsealed: it needs new API keys.
 func (a *Issuer) apiSecret(app store.App) (string, error) {
 	secret, err := a.Unseal(sealAPISecret, app.APIKey, app.SealedAPISecret)
 	if err != nil {
@@ -272,8 +271,7 @@ func (a *Issuer) apiSecret(app store.App) (string, error) {
 	return secret, nil
 }
 
-// signer computes HMAC-SHA1 signatures with one key (RFC 5849, 3.4.2). It keeps an HMAC that has digested the key, which is
-// half of the work.
+// signer computes HMAC-SHA1 with one key (RFC 5849, 3.4.2), keeping an HMAC that has digested it: half of the work.
 type signer struct {
 	key  []byte
 	idle atomic.Pointer[keyed]
@@ -286,7 +284,7 @@ func newSigner(consumerSecret, tokenSecret string) *signer {
 	return &signer{key: appendEncoded(key, tokenSecret, "%")}
 }
 
-// verify compares the signature with those for every base URL that the client may have signed. s is normalized.
+// verify tries every base URL that the client may have signed. s is normalized.
 func (a *Auth) verify(r *http.Request, s *signed, by *signer) error {
 	var got [sha1.Size + 2]byte // what the decoder may write
 	n, err := base64.StdEncoding.Decode(got[:], []byte(s.header.signature[:min(len(s.header.signature), 29)]))
@@ -306,11 +304,11 @@ func (a *Auth) verify(r *http.Request, s *signed, by *signer) error {
 		switch i {
 		case 0:
 			origin = NormalOrigin(a.baseURL(r))
-		case 1: // some clients leave the port out
+		case 1: // some clients omit the port
 			origin = withoutPort(tried[0])
-		case 2: // a proxy that takes off TLS without saying so
+		case 2: // behind a proxy that ends TLS unannounced
 			origin = NormalOrigin("https://" + r.Host)
-		case 3: // a client with a fixed host whose calls are led here
+		case 3: // a rerouted client with a fixed host
 			origin = "https://api.x.com"
 		case 4:
 			origin = "https://api.twitter.com"
@@ -332,13 +330,13 @@ func (a *Auth) verify(r *http.Request, s *signed, by *signer) error {
 		r.Method, path, strings.Join(tried, ", "))
 }
 
-// IsForm reports whether a body of this content type is a form, which is signed.
+// IsForm reports whether the content type is that of a form, which is signed.
 func IsForm(contentType string) bool {
 	mediaType, _, _ := strings.Cut(contentType, ";")
 	return strings.EqualFold(strings.TrimSpace(mediaType), "application/x-www-form-urlencoded")
 }
 
-// readForm returns the body if it is a form, and leaves r.Body as it was before, however it ends.
+// readForm returns a form body, and leaves r.Body to be read again with the same end or error.
 func readForm(r *http.Request) (string, error) {
 	if r.Body == nil || r.Body == http.NoBody || !IsForm(r.Header.Get("Content-Type")) {
 		return "", nil
@@ -348,7 +346,7 @@ func readForm(r *http.Request) (string, error) {
 	r.Body = struct {
 		io.Reader
 		io.Closer
-	}{io.MultiReader(bytes.NewReader(form), body), body} // ends, or fails, again as it did
+	}{io.MultiReader(bytes.NewReader(form), body), body}
 	if err != nil {
 		return "", &liked.Error{Kind: liked.Unauthorized, Msg: "the form body, which is signed, cannot be read", Err: err}
 	}

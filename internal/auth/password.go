@@ -14,7 +14,7 @@ import (
 	"liked"
 )
 
-// The cost of a password hash: some 20 ms and 19 MiB. A hash carries its own parameters: old ones stay good when these rise.
+// A hash costs about 20 ms and 19 MiB. It carries its parameters: old ones stay valid when these rise.
 const (
 	argonMemory = 19 << 10 // KiB
 	argonTime   = 2
@@ -25,10 +25,10 @@ const (
 	maxPassword = 1024 // bytes
 )
 
-// argonForm is followed by salt and sum in base64.
+// argonForm precedes salt and sum in base64.
 const argonForm = "$argon2id$v=19$m=%d,t=%d,p=%d$"
 
-// passwords bounds how many hashes are computed at once, since each takes memory: a crowd waits.
+// passwords bounds concurrent hashing, since each hash takes memory; excess callers wait.
 type passwords chan struct{}
 
 func newPasswords() passwords { return make(passwords, max(2, runtime.GOMAXPROCS(0))) }
@@ -63,8 +63,8 @@ func (a *Issuer) HashPassword(ctx context.Context, password string) (encoded str
 	return h.String(), nil
 }
 
-// CheckPassword returns the user with this name and this password. If there is none, why says which of the two is wrong, for
-// the operator alone. All answers take equally long: the time depends on the parameters of the hash alone.
+// CheckPassword returns the user with this name and password. If there is none, why says which is wrong, for the
+// operator only. All answers take equally long: the time depends only on the hash's parameters.
 func (a *Issuer) CheckPassword(ctx context.Context, username, password string) (u liked.User, why string, err error) {
 	why, encoded := "there is no such user", noPassword
 	if u, err = a.store.UserByUsername(ctx, username); err == nil {
@@ -78,7 +78,7 @@ func (a *Issuer) CheckPassword(ctx context.Context, username, password string) (
 		return liked.User{}, "", err
 	}
 	if len(password) > maxPassword {
-		hash := sha256.Sum256([]byte(password)) // no password that was hashed is as long; the work stays the same
+		hash := sha256.Sum256([]byte(password)) // too long to be right; the work stays the same
 		password, encoded = string(hash[:]), noPassword
 	}
 	h, ok := parsePassword(encoded)
@@ -95,7 +95,7 @@ func (a *Issuer) CheckPassword(ctx context.Context, username, password string) (
 	return u, why, nil
 }
 
-// noPassword stands in for the hash where there is no user or no password. It has the form of a real one.
+// noPassword is a well-formed hash, checked where there is no user or password.
 var noPassword = passwordHash{argonMemory, argonTime, 1, make([]byte, argonSalt), make([]byte, argonSum)}.String()
 
 type passwordHash struct {
@@ -104,7 +104,7 @@ type passwordHash struct {
 	salt, sum    []byte
 }
 
-// parsePassword reads what HashPassword wrote. None that is ok costs more than 1 GiB and 100 passes.
+// parsePassword reads what HashPassword wrote. It accepts at most 1 GiB and 100 passes.
 func parsePassword(encoded string) (h passwordHash, ok bool) {
 	var rest string
 	if _, err := fmt.Sscanf(encoded, argonForm+"%s", &h.memory, &h.time, &h.threads, &rest); err != nil {

@@ -25,14 +25,14 @@ func (a *Issuer) random(b []byte) error {
 	return nil
 }
 
-// RandomText returns n characters of the alphabet, each as likely as the others.
+// RandomText returns n uniformly random characters of the alphabet.
 func (a *Issuer) RandomText(alphabet string, n int) (string, error) {
 	d := draw{a: a}
 	text := d.text(alphabet, n)
 	return text, d.err
 }
 
-// draw makes random text, which is of no use once the source has failed: see err.
+// draw makes random text, which is valid only while err is nil.
 type draw struct {
 	a   *Issuer
 	err error
@@ -45,7 +45,7 @@ func (d *draw) text(alphabet string, n int) string {
 	for len(text) < n && d.err == nil {
 		d.err = d.a.random(b[:])
 		for _, r := range b {
-			// Six bits choose; where the alphabet is shorter, what is beyond its end is thrown away.
+			// Six bits choose; values beyond the end of a shorter alphabet are discarded.
 			if i := int(r & 63); i < len(alphabet) && len(text) < n {
 				text = append(text, alphabet[i])
 			}
@@ -54,13 +54,13 @@ func (d *draw) text(alphabet string, n int) string {
 	return string(text)
 }
 
-// timed returns a token or code in X's OAuth 2.0 shape, 91 characters.
+// timed returns a token or code in X's OAuth 2.0 format, 91 characters.
 func (d *draw) timed(kind string, at time.Time) string {
 	plain := fmt.Appendf(nil, "%s:%d:1:1:%s:1", d.text(urlSafe, 45), at.UnixMilli(), kind)
 	return base64.RawURLEncoding.EncodeToString(plain)
 }
 
-// appBearer returns an app-only token in X's shape: 24 bytes that are mostly zero and 20 bytes in base64, then 50 characters.
+// appBearer returns an app-only token in X's format: 24 bytes, mostly zero, and 20 bytes in base64, then 50 characters.
 func (d *draw) appBearer() string {
 	return appBearerPrefix + d.text(Alphanumeric, 4) + "AAAAAAA" +
 		d.text(Alphanumeric, 1) + "+" + d.text(Alphanumeric, 5) + "+" + d.text(Alphanumeric, 19) + "=" + d.text(Alphanumeric, 50)

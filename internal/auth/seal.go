@@ -22,8 +22,8 @@ func newSeal(key [32]byte) (cipher.AEAD, error) {
 	return cipher.NewGCM(block)
 }
 
-// Seal returns a random nonce and the AES-256-GCM ciphertext of the secret. Purpose and owner are authenticated with it: a
-// sealed value that is put elsewhere does not open there.
+// Seal returns a random nonce and the AES-256-GCM ciphertext. It authenticates purpose and owner: a value moved
+// elsewhere does not open.
 func (a *Issuer) Seal(purpose, owner, secret string) ([]byte, error) {
 	nonce := make([]byte, a.seal.NonceSize(), a.seal.NonceSize()+len(secret)+a.seal.Overhead())
 	if err := a.random(nonce); err != nil {

@@ -10,19 +10,18 @@ import (
 	"strings"
 )
 
-// maxSigned bounds the query and the form body, in bytes each, and maxParams the number of parameters: sorting and signing
-// them costs more than reading them.
+// Limits, since sorting and signing cost more than reading.
 const (
-	maxSigned = 64 << 10
+	maxSigned = 64 << 10 // bytes of the query, and of the form body
 	maxParams = 1000
 )
 
-// signed is all that an OAuth 1.0a signature covers, with reused scratch space.
+// signed is all that an OAuth 1.0a signature covers, with reused buffers.
 type signed struct {
 	header oauth1Header
 	params []param // decoded; of header, query and form
-	text   []byte  // the params' encoded names and values, in the order of params
-	spans  []span  // where in text; sorted
+	text   []byte  // encoded names and values, in the order of params
+	spans  []span  // of text, sorted
 	base   []byte  // the last part of the base string: "&" and the encoded parameter string
 	prefix []byte  // the parts before
 	sum    []byte
@@ -42,12 +41,12 @@ func (s *signed) reset() {
 	s.params, s.text, s.spans, s.base = s.params[:0], s.text[:0], s.spans[:0], s.base[:0]
 }
 
-// oauth1Header is what RFC 5849, 3.1 demands of a request, decoded.
+// oauth1Header is the decoded parameters of RFC 5849, 3.1.
 type oauth1Header struct {
 	consumerKey, token, method, signature, timestamp, nonce, version string
 }
 
-// parseHeader reads the header's value after the scheme (RFC 5849, 3.5.1) strictly. All but realm and oauth_signature become
+// parseHeader strictly parses the header after the scheme (RFC 5849, 3.5.1). All but realm and oauth_signature become
 // params.
 func (s *signed) parseHeader(text string) error {
 	hasSignature := false
@@ -102,12 +101,11 @@ func (s *signed) parseHeader(text string) error {
 	return nil
 }
 
-// isToken reports whether text can be the name of a parameter.
 func isToken(text string) bool {
 	return text != "" && !strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r >= 0x7f || r == '"' || r == ',' })
 }
 
-// described names a parameter of the header, unless it may be a secret in the wrong place.
+// described names a parameter of the header, unless it may be a misplaced secret.
 func described(name string, number int) string {
 	if strings.HasPrefix(name, "oauth_") {
 		return fmt.Sprintf("%.24q in the OAuth header", name)
@@ -115,7 +113,6 @@ func described(name string, number int) string {
 	return fmt.Sprintf("parameter %d of the OAuth header", number)
 }
 
-// field returns the field of the parameter, nil if there is none.
 func (h *oauth1Header) field(name string) *string {
 	switch name {
 	case "oauth_consumer_key":
@@ -142,7 +139,7 @@ func (s *signed) addParam(name, value string) error {
 	return nil
 }
 
-// addForm adds the parameters of a query or a form body (RFC 5849, 3.4.1.3.1); where names it in refusals.
+// addForm adds the parameters of a query or form body (RFC 5849, 3.4.1.3.1); where names it in refusals.
 func (s *signed) addForm(where, form string) error {
 	if len(form) > maxSigned {
 		return refuse("the %s has more than %d bytes to sign", where, maxSigned)
@@ -164,7 +161,7 @@ func (s *signed) addForm(where, form string) error {
 
 var errPercent = errors.New("a percent sign stands without two hex digits")
 
-// EachField calls field with each decoded field of a query or a form body, until it returns an error.
+// EachField calls field with each decoded field of a query or form body, until it returns an error.
 func EachField(form string, field func(name, value string) error) error {
 	for form != "" {
 		var pair string
@@ -185,9 +182,8 @@ func EachField(form string, field func(name, value string) error) error {
 	return nil
 }
 
-// normalize builds the last part of the base string from params (RFC 5849, 3.4.1.3.2). Some clients send an oauth_* parameter in
-// the header and again in the query or form, and sign it once; so it counts once, and is refused with two values. Any other
-// parameter may repeat.
+// normalize builds the last part of the base string (RFC 5849, 3.4.1.3.2). Some clients repeat an oauth_* parameter of
+// the header in the query or form but sign it once: it counts once; two values are refused. Others may repeat.
 func (s *signed) normalize() error {
 	for _, p := range s.params {
 		at := span{name: len(s.text)}
@@ -197,7 +193,7 @@ func (s *signed) normalize() error {
 		at.end = len(s.text)
 		s.spans = append(s.spans, at)
 	}
-	// Twice encoded text sorts as once encoded text does: each percent sign became the same three characters.
+	// Double encoding keeps the order: each percent sign became the same three characters.
 	text := s.text
 	slices.SortFunc(s.spans, func(a, b span) int {
 		return cmp.Or(bytes.Compare(text[a.name:a.value], text[b.name:b.value]), bytes.Compare(text[a.value:a.end], text[b.value:b.end]))
@@ -220,15 +216,15 @@ func (s *signed) normalize() error {
 	return nil
 }
 
-// setPrefix builds the parts of the base string before the parameters (RFC 5849, 3.4.1.1). origin is normalized; path is as it
-// was sent, because the client signed its own way to encode it.
+// setPrefix builds the base string before the parameters (RFC 5849, 3.4.1.1). origin is normalized; path is as sent,
+// because the client signed its own encoding.
 func (s *signed) setPrefix(method, origin, path string) {
 	s.prefix = append(append(s.prefix[:0], strings.ToUpper(method)...), '&')
 	s.prefix = appendEncoded(s.prefix, origin, "%")
 	s.prefix = appendEncoded(s.prefix, path, "%")
 }
 
-// NormalOrigin lower-cases scheme and host and takes away the port if it is the scheme's own (RFC 5849, 3.4.1.2).
+// NormalOrigin lower-cases scheme and host and drops the scheme's default port (RFC 5849, 3.4.1.2).
 func NormalOrigin(origin string) string {
 	origin = strings.ToLower(origin)
 	if s, ok := strings.CutSuffix(origin, ":80"); ok && strings.HasPrefix(s, "http://") {
@@ -240,7 +236,7 @@ func NormalOrigin(origin string) string {
 	return origin
 }
 
-// withoutPort takes any port away from a normal origin.
+// withoutPort drops the port of a normal origin.
 func withoutPort(origin string) string {
 	i := strings.LastIndexByte(origin, ':')
 	if i < 0 || strings.HasPrefix(origin[i:], "://") || strings.IndexByte(origin[i:], ']') >= 0 { // [::1] is no port
@@ -255,7 +251,7 @@ func unreserved(c byte) bool {
 
 const upperHex = "0123456789ABCDEF"
 
-// appendEncoded percent-encodes text as RFC 5849, 3.6 says; twice if percent, the encoded percent sign, is itself encoded.
+// appendEncoded percent-encodes text (RFC 5849, 3.6): once if percent is "%", twice if it is "%25".
 func appendEncoded(b []byte, text, percent string) []byte {
 	for i := range len(text) {
 		if c := text[i]; unreserved(c) {
