@@ -215,8 +215,7 @@ func (a *Issuer) Bearer(ctx context.Context, id liked.AppID) (string, error) {
 	}
 }
 
-// RevokeBearer ends an app-only token, percent-encoded or not. NotFound if it is unknown or of another app than owner
-// (zero: any).
+// RevokeBearer ends an app-only token, percent-encoded or not. NotFound if it is unknown or not owner's (zero: any app's).
 func (a *Issuer) RevokeBearer(ctx context.Context, owner liked.AppID, token string) error {
 	errUnknown := liked.Errorf(liked.NotFound, "no app has this app-only token")
 	token, err := url.PathUnescape(token)

@@ -72,7 +72,7 @@ func (a *Auth) readAccessToken(ctx context.Context, key store.Hash, token string
 	return &caller{principal: p, grant: grant.ID, expires: t.Expires}, err
 }
 
-// principal describes the app and the user. Access is ReadOnly and Scopes are empty.
+// principal leaves Access ReadOnly and Scopes empty.
 func (a *Auth) principal(ctx context.Context, kind liked.Credential, app liked.App, user liked.UserID) (liked.Principal, error) {
 	if app.State == liked.AppSuspended {
 		return liked.Principal{}, refuse("app %d is suspended", app.ID)

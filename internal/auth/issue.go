@@ -87,7 +87,7 @@ func (a *Issuer) IssueCode(ctx context.Context, code store.Code) (string, error)
 	return text, a.store.AddCode(ctx, code)
 }
 
-// RedeemCode spends a code on tokens, in one step. Conflict if it was spent before: those tokens are then revoked.
+// RedeemCode spends a code on tokens, in one step. Conflict if it was spent before: its first tokens are then revoked.
 // NotFound if it, the app or the user is gone.
 func (a *Issuer) RedeemCode(ctx context.Context, code store.Code, lifetime time.Duration) (UserTokens, error) {
 	grant := store.Grant{App: code.App, User: code.User, Scopes: code.Scopes}
@@ -138,7 +138,6 @@ func (a *Issuer) newGrant(ctx context.Context, g *store.Grant) error {
 	return a.random(g.ID[:])
 }
 
-// newTokens makes tokens, for the client and for the store.
 func (a *Issuer) newTokens(scopes liked.Scope, lifetime time.Duration, at time.Time) (UserTokens, store.Tokens, error) {
 	d := draw{a: a}
 	t := UserTokens{AccessToken: d.timed("at", at), Scopes: scopes, ExpiresIn: lifetime}

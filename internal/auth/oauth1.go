@@ -148,7 +148,6 @@ func nonceHash(h *oauth1Header, timestamp int64) store.Hash {
 	return sha256.Sum256(append(b, h.nonce...))
 }
 
-// signer returns the caller of a consumer key and token.
 func (a *Auth) signer(ctx context.Context, h *oauth1Header) (*caller, error) {
 	var space [256]byte
 	b := append(append(space[:0], h.consumerKey...), 0)

@@ -46,8 +46,7 @@ type oauth1Header struct {
 	consumerKey, token, method, signature, timestamp, nonce, version string
 }
 
-// parseHeader strictly parses the header after the scheme (RFC 5849, 3.5.1). All but realm and oauth_signature become
-// params.
+// parseHeader is strict (RFC 5849, 3.5.1). text follows the scheme; all but realm and oauth_signature become params.
 func (s *signed) parseHeader(text string) error {
 	hasSignature := false
 	for number := 1; ; number++ {
@@ -183,7 +182,7 @@ func EachField(form string, field func(name, value string) error) error {
 }
 
 // normalize builds the last part of the base string (RFC 5849, 3.4.1.3.2). Some clients repeat an oauth_* parameter of
-// the header in the query or form but sign it once: it counts once; two values are refused. Others may repeat.
+// the header in the query or form but sign it once: it counts once; differing values are refused. Others may repeat.
 func (s *signed) normalize() error {
 	for _, p := range s.params {
 		at := span{name: len(s.text)}
@@ -236,7 +235,6 @@ func NormalOrigin(origin string) string {
 	return origin
 }
 
-// withoutPort drops the port of a normal origin.
 func withoutPort(origin string) string {
 	i := strings.LastIndexByte(origin, ':')
 	if i < 0 || strings.HasPrefix(origin[i:], "://") || strings.IndexByte(origin[i:], ']') >= 0 { // [::1] is no port

@@ -1,4 +1,4 @@
-// Package explorer is the page on which people try every endpoint, with the files that it loads. See [New].
+// Package explorer is the page for trying every endpoint, with its files. See [New].
 package explorer
 
 import (
@@ -9,10 +9,10 @@ import (
 	"liked/internal/web"
 )
 
-// Explorer is the page and its files. It is safe for concurrent use.
+// Explorer serves the page and its files. It is safe for concurrent use.
 type Explorer struct{ page, file http.Handler }
 
-// New returns an Explorer, whose page starts with what start says. The frame is that of the user who is signed in.
+// New returns an Explorer, whose page starts as start says, with the signed-in user's frame.
 func New(sessions *oauth.Server, start web.Explorer) *Explorer {
 	return &Explorer{
 		page: sessions.Handler(&oauth.Route{Operation: operations[0], Get: func(c *oauth.Call) (*oauth.Answer, error) {
@@ -28,12 +28,12 @@ func New(sessions *oauth.Server, start web.Explorer) *Explorer {
 
 var operations = []string{"explorer", "explorerFile"}
 
-// Operations lists the names of operations in Exchanges.
+// Operations lists the operations of Exchanges.
 func Operations() []string { return operations }
 
 const filesPath = "/explorer/"
 
-// Find returns what answers the request, nil if its path is none of the explorer's.
+// Find returns the request's handler, nil if the path is not the explorer's.
 func (e *Explorer) Find(r *http.Request) http.Handler {
 	switch path := r.URL.EscapedPath(); {
 	case path == "/explorer":

@@ -16,12 +16,12 @@ import (
 const (
 	codeLife = 30 * time.Second
 
-	maxState     = 4096 // bytes; X's documentation says 500, and some clients send more
+	maxState     = 4096 // bytes; X documents 500, but some clients send more
 	maxScope     = 2048
 	maxChallenge = 512
 )
 
-// authorization is a valid request for an authorization code (RFC 6749, 4.1.1; RFC 7636, 4.3).
+// authorization is a valid authorization request (RFC 6749, 4.1.1; RFC 7636, 4.3).
 type authorization struct {
 	app       liked.App
 	redirect  string
@@ -31,7 +31,7 @@ type authorization struct {
 	method    string // "S256" or "plain"
 }
 
-// readAuthorization checks the parameters of an authorize link. The error is a *linkFault or the store's.
+// readAuthorization parses an authorize link. The error is a *linkFault or the store's.
 func (c *Call) readAuthorization(query string) (a authorization, err error) {
 	p := make(Form)
 	if err := p.add(query); err != nil {
@@ -91,7 +91,7 @@ func (c *Call) readAuthorization(query string) (a authorization, err error) {
 	if a.scopes == 0 {
 		return wrong("", "scope is missing")
 	}
-	if a.challenge == "" { // RFC 9700, 2.1.1: no code without PKCE, so that none can be taken away
+	if a.challenge == "" { // RFC 9700, 2.1.1: no code without PKCE, against downgrades
 		return wrong("", "code_challenge is missing: every client needs PKCE here")
 	}
 	if len(a.challenge) > maxChallenge || strings.ContainsFunc(a.challenge, func(r rune) bool { return r < '!' || r > '~' }) {
@@ -114,7 +114,7 @@ func (a *authorization) encoded() string {
 		"scope": {a.scopes.String()}, "code_challenge": {a.challenge}, "code_challenge_method": {a.method}}.Encode()
 }
 
-// authorize shows the consent page, to a user who is signed in.
+// authorize shows the consent page to a signed-in user.
 func (c *Call) authorize() (*Answer, error) {
 	a, err := c.readAuthorization(c.Request.URL.RawQuery)
 	if err != nil {
@@ -130,7 +130,7 @@ func (c *Call) authorize() (*Answer, error) {
 	return c.askConsent(a.app, a.encoded(), c.Request.URL.RawQuery, a.redirect, web.Consent{Scopes: strings.Fields(a.scopes.String())})
 }
 
-// decide does what the user chose on the consent page. The request is checked again: the app may have changed meanwhile.
+// decide applies the user's choice. The request is checked again: the app may have changed.
 func (c *Call) decide() (*Answer, error) {
 	u, asked, allowed, err := c.openConsent()
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 	"liked/internal/web"
 )
 
-// connectedApps lists the apps that the user gave access to, newest grant first.
+// connectedApps lists the apps that the user granted access, newest grant first.
 func (c *Call) connectedApps() (*Answer, error) { return c.connected("") }
 
 func (c *Call) connected(notice string) (*Answer, error) {
@@ -38,7 +38,7 @@ func (c *Call) connected(notice string) (*Answer, error) {
 			p.Apps = append(p.Apps, web.ConnectedApp{ID: g.App.String(), Name: app.Name, Owner: owner})
 		}
 		a := &p.Apps[i]
-		a.Since = g.CreatedAt // in the end, of the oldest
+		a.Since = g.CreatedAt // of the oldest grant, in the end
 		if g.OAuth1 {
 			a.OAuth1 = true
 		} else {

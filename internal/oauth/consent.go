@@ -11,13 +11,12 @@ import (
 )
 
 const (
-	consentLife = time.Hour // how long a consent page can be thought about
+	consentLife = time.Hour // of a consent form
 
 	sealConsent = "consent in the session " // + path and cookie
 )
 
-// linkFault is a fault of the link that led a person here. It is shown on a page and never sent to the redirect URI, which is
-// not trusted yet.
+// linkFault is a fault of an authorize link. It is shown on a page, never sent to the still untrusted redirect URI.
 type linkFault struct {
 	app        liked.App // its owner may read the rest; zero if there is none
 	why        string
@@ -27,7 +26,7 @@ type linkFault struct {
 
 func (f *linkFault) Error() string { return f.why }
 
-// showFault shows a fault: the reason only to the app's owner, and in development.
+// showFault shows a fault; the reason only to the app's owner, and in development.
 func (c *Call) showFault(f *linkFault) (*Answer, error) {
 	s, err := c.readSession()
 	if err != nil {
@@ -41,7 +40,7 @@ func (c *Call) showFault(f *linkFault) (*Answer, error) {
 	return Page(http.StatusBadRequest, p)
 }
 
-// consenter returns the user who is to consent: the one who is signed in, or the one who consents unasked.
+// consenter returns the user who consents: the signed-in one, or AutoConsent, unasked.
 func (c *Call) consenter(app liked.App) (u liked.User, unasked bool, err error) {
 	if c.AutoConsent != "" {
 		u, err = c.Store.UserByUsername(c.Context, c.AutoConsent)
@@ -51,8 +50,8 @@ func (c *Call) consenter(app liked.App) (u liked.User, unasked bool, err error) 
 	return u, false, err
 }
 
-// askConsent answers with a page that asks whether the app may have what p says. openConsent returns asked from its form, only
-// in the session that the page is shown to. query is that of the link to the page.
+// askConsent asks on a page whether the app may have what p says. openConsent returns asked from its form, in the same
+// session only. query is that of the page's URL.
 func (c *Call) askConsent(app liked.App, asked, query, redirectTo string, p web.Consent) (*Answer, error) {
 	owner, err := c.ownerName(app)
 	if err != nil {
@@ -65,7 +64,7 @@ func (c *Call) askConsent(app liked.App, asked, query, redirectTo string, p web.
 	return Page(http.StatusOK, p)
 }
 
-// openConsent reads the form of askConsent's page: what was asked, and whether the user allowed it.
+// openConsent reads askConsent's form: the user, what was asked, and whether it was allowed.
 func (c *Call) openConsent() (u liked.User, asked string, allowed bool, err error) {
 	form, err := c.form()
 	if err != nil {
@@ -86,8 +85,7 @@ func (c *Call) openConsent() (u liked.User, asked string, allowed bool, err erro
 	return u, "", false, ErrForm.Because("the consent form has no decision")
 }
 
-// withQuery adds parameters to the query of a URI, which keeps its own (RFC 6749, 3.1.2). A space becomes %20, which every way
-// of decoding takes back.
+// withQuery adds to a URI's query (RFC 6749, 3.1.2). A space becomes %20, which every decoder accepts.
 func withQuery(uri string, members ...string) string {
 	b := []byte(uri)
 	switch _, query, there := strings.Cut(uri, "?"); {
@@ -106,7 +104,7 @@ func withQuery(uri string, members ...string) string {
 	return string(b)
 }
 
-// destination returns where a redirect leads: the host, or the scheme of an app on the device; "" for a PIN.
+// destination returns where a redirect leads: the host, or the scheme of a native app; "" for a PIN.
 func destination(uri string) string {
 	u, err := url.Parse(uri)
 	switch {
@@ -118,7 +116,7 @@ func destination(uri string) string {
 	return u.Scheme + ":"
 }
 
-// ownerName returns the username of the app's owner, "" if that is the operator.
+// ownerName returns the username of the app's owner, "" for the operator.
 func (c *Call) ownerName(app liked.App) (string, error) {
 	if app.Owner == 0 {
 		return "", nil

@@ -21,7 +21,7 @@ const (
 	maxFields = 100      // parameters
 )
 
-// Form is the parameters of a request, of its query and its body.
+// Form is the parameters of a request's query and body.
 type Form map[string][]string
 
 // First returns the first value of a field of our own forms, "" if it is missing.
@@ -35,8 +35,7 @@ func (f Form) one(name string) (string, error) {
 	return f.First(name), nil
 }
 
-// readParams reads the query and the body: X's own TypeScript SDK puts everything into the query of a POST, others send a form,
-// and one sends JSON.
+// readParams reads query and body: X's TypeScript SDK puts everything into a POST's query, others send a form, one JSON.
 func readParams(r *http.Request) (Form, error) {
 	f := make(Form)
 	if err := f.add(r.URL.RawQuery); err != nil {
@@ -56,7 +55,7 @@ func readParams(r *http.Request) (Form, error) {
 	}
 	mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil && mediaType == "" {
-		mediaType = "application/x-www-form-urlencoded" // the only one that RFC 6749 knows
+		mediaType = "application/x-www-form-urlencoded" // the only one of RFC 6749
 	}
 	switch mediaType {
 	case "application/x-www-form-urlencoded":
@@ -83,13 +82,13 @@ func (f Form) addField(name, value string) error {
 	if len(f) >= maxFields && f[name] == nil {
 		return fmt.Errorf("there are more than %d parameters", maxFields)
 	}
-	if len(f[name]) < 2 { // the second tells all
+	if len(f[name]) < 2 { // two are enough for one to refuse
 		f[name] = append(f[name], value)
 	}
 	return nil
 }
 
-// addJSON adds the members of an object whose value is a string, and ignores others.
+// addJSON adds an object's string members and ignores others.
 func (f Form) addJSON(text []byte) error {
 	d := json.NewDecoder(bytes.NewReader(text))
 	if t, err := d.Token(); !json.Valid(text) || err != nil || t != json.Delim('{') {
@@ -110,8 +109,8 @@ func (f Form) addJSON(text []byte) error {
 	return nil
 }
 
-// basic returns the user and password of HTTP's Basic scheme, which RFC 6749, 2.3.1 has encoded. given says that there is an
-// Authorization header, ok that it can be read.
+// basic returns the user and password of HTTP Basic, decoded (RFC 6749, 2.3.1). given: there is an Authorization
+// header; ok: it is readable.
 func basic(h http.Header) (user, password string, given, ok bool) {
 	given = len(h["Authorization"]) > 0
 	scheme, text, err := auth.Authorization(h)

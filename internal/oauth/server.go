@@ -1,7 +1,7 @@
-// Package oauth has the endpoints of OAuth 2.0 and of OAuth 1.0a, and the pages on which people sign in, consent, and revoke
-// their consent. Start with [New]; [Server.Find] returns what answers a request.
+// Package oauth has the endpoints of OAuth 2.0 and OAuth 1.0a, and the pages for signing in, consent and its
+// revocation. Start with [New]; [Server.Find] returns a request's handler.
 //
-// Other packages with pages use the same sessions and forms: see [Server.Handler] and [Call].
+// Other packages use its sessions and forms for their pages: see [Server.Handler] and [Call].
 package oauth
 
 import (
@@ -21,43 +21,43 @@ import (
 	"liked/internal/web"
 )
 
-// Options is what New needs. Auth, Store, BaseURL, Now and Address are required.
+// Options configures New. Auth, Store, BaseURL, Now and Address are required.
 type Options struct {
 	Auth    *auth.Auth
 	Store   Store
-	BaseURL func(*http.Request) string // as auth.Options has it
+	BaseURL func(*http.Request) string // as in auth.Options
 	Now     func() time.Time
-	Address func(*http.Request) string // where a request came from
+	Address func(*http.Request) string // the client's
 
-	// Lifetime is that of the access tokens that clients are given; 0 means auth.DefaultLifetime.
+	// Lifetime is that of access tokens; 0 means auth.DefaultLifetime.
 	Lifetime time.Duration
 
-	// PublicURL is where browsers reach the server, as "scheme://host[:port]", if that is known.
+	// PublicURL is where browsers reach the server, "scheme://host[:port]", if known.
 	PublicURL string
 
-	// Explain tells every client why a request was refused, which only the operator and an app's owner may know. For
-	// development only.
+	// Explain tells every client why a request was refused, otherwise known only to the operator and the app's owner.
+	// For development only.
 	Explain bool
 
-	// AutoConsent is the username of a user who consents to everything unasked. For tests only.
+	// AutoConsent names a user who consents to everything unasked. For tests only.
 	AutoConsent string
 
 	Observe exchange.Observer
 }
 
-// Store keeps what package auth needs, and sessions.
+// Store keeps package auth's data, and sessions.
 type Store interface {
 	auth.Store
 	store.Sessions
 }
 
-// Server is an authorization server in the words of RFC 6749. It is safe for concurrent use.
+// Server is an authorization server (RFC 6749). It is safe for concurrent use.
 type Server struct {
 	Options
 	crossOrigin *http.CrossOriginProtection
 }
 
-// New returns a Server for the credentials that Auth looks after.
+// New returns a Server.
 func New(o Options) (*Server, error) {
 	if o.Auth == nil || o.Store == nil || o.BaseURL == nil || o.Now == nil || o.Address == nil {
 		return nil, errors.New("oauth: Auth, Store, BaseURL, Now and Address are required")
@@ -74,12 +74,12 @@ func New(o Options) (*Server, error) {
 	return s, nil
 }
 
-// Route is the methods of one path. One that it does not have is nil.
+// Route is the methods of one path; one that it lacks is nil.
 type Route struct {
-	Operation string // its name in logs and metrics
+	Operation string // in logs and metrics
 	Get, Post func(*Call) (*Answer, error)
 
-	refuse func(*Call, *Refusal) *Answer // nil: on a page
+	refuse func(*Call, *Refusal) *Answer // nil: shows a page
 }
 
 var routes = map[string]*Route{
@@ -92,7 +92,7 @@ var routes = map[string]*Route{
 	"/oauth/request_token":             {"oauthRequestToken", (*Call).requestToken, (*Call).requestToken, inOAuth1},
 	"/oauth/authorize":                 {"oauthAuthorize", (*Call).authorize1, (*Call).decide1, nil},
 	"/oauth/authenticate":              {"oauthAuthenticate", (*Call).authorize1, (*Call).decide1, nil},
-	"/i/oauth/authenticate":            {"oauthAuthenticate", (*Call).authorize1, (*Call).decide1, nil}, // where X's XDK leads people
+	"/i/oauth/authenticate":            {"oauthAuthenticate", (*Call).authorize1, (*Call).decide1, nil}, // for X's XDK
 	"/oauth/access_token":              {"oauthAccessToken", (*Call).accessToken, (*Call).accessToken, inOAuth1},
 	"/1.1/oauth/invalidate_token":      {"oauthInvalidateToken", nil, (*Call).invalidateToken, inOAuth1},
 	"/1.1/oauth/invalidate_token.json": {"oauthInvalidateToken", nil, (*Call).invalidateToken, inOAuth1},
@@ -101,7 +101,7 @@ var routes = map[string]*Route{
 	"/settings/connected_apps":         {"connectedApps", (*Call).connectedApps, (*Call).disconnect, nil},
 }
 
-// Operations lists the names of operations in Exchanges, some of them more than once.
+// Operations lists the operations of Exchanges, with duplicates.
 func Operations() (names []string) {
 	for _, rt := range routes {
 		names = append(names, rt.Operation)
@@ -109,7 +109,7 @@ func Operations() (names []string) {
 	return names
 }
 
-// Find returns what answers the request, nil if its path is none of this room's.
+// Find returns the request's handler, nil if the path is not this package's.
 func (s *Server) Find(r *http.Request) http.Handler {
 	if rt := routes[r.URL.EscapedPath()]; rt != nil {
 		return s.Handler(rt)
@@ -129,7 +129,7 @@ type Call struct {
 	session session
 }
 
-// Answer is a page, one of the files of pages, a redirect or a body.
+// Answer is a page, a file of pages, a redirect or a body.
 type Answer struct {
 	status      int
 	page        web.Page
@@ -145,7 +145,7 @@ func Page(status int, page web.Page) (*Answer, error) {
 	return &Answer{status: status, page: page}, nil
 }
 
-// File answers with one of the files that pages load.
+// File answers with a file that pages load.
 func File(name string) (*Answer, error) { return &Answer{file: name}, nil }
 
 func redirect(status int, location string) (*Answer, error) {
@@ -166,7 +166,7 @@ type Refusal struct {
 	Status int
 	Code   string // of a page: its title
 	Text   string
-	Why    string // for the operator; empty: Text says it all
+	Why    string // for the operator; empty: as Text
 }
 
 func (r *Refusal) Error() string {
@@ -176,14 +176,14 @@ func (r *Refusal) Error() string {
 	return r.Why
 }
 
-// Because returns the refusal with a reason, which names no secret.
+// Because returns the refusal with a reason, which must name no secret.
 func (r *Refusal) Because(format string, args ...any) *Refusal {
 	with := *r
 	with.Why = fmt.Sprintf(format, args...)
 	return &with
 }
 
-// Handler answers requests as the route says.
+// Handler returns the route's handler.
 func (s *Server) Handler(rt *Route) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c := &Call{Server: s, Context: r.Context(), Request: r, Path: r.URL.EscapedPath(), Exchange: exchange.New(rt.Operation, r.Method)}
@@ -198,9 +198,9 @@ func (s *Server) Handler(rt *Route) http.Handler {
 	})
 }
 
-const maxWhy = 1024 // bytes; reasons may quote what was sent
+const maxWhy = 1024 // bytes; reasons may quote the request
 
-// answer runs the endpoint, and turns a panic into an error.
+// answer turns a panic into an error.
 func (c *Call) answer(rt *Route) (answer *Answer, err error) {
 	defer func() { err = cmp.Or(exchange.Panicked(recover()), err) }()
 	switch {
@@ -220,7 +220,7 @@ func (c *Call) answer(rt *Route) (answer *Answer, err error) {
 		body: []byte(`{"title":"Method Not Allowed","detail":"Method Not Allowed","type":"about:blank","status":405}`)}, nil
 }
 
-// refuse is the one place where errors become answers.
+// refuse alone turns errors into answers.
 func (c *Call) refuse(rt *Route, err error) *Answer {
 	var answer *Answer
 	if needed, ok := errors.AsType[*signInNeeded](err); ok {
@@ -251,7 +251,7 @@ func (c *Call) refuse(rt *Route, err error) *Answer {
 	return &Answer{status: f.Status, page: p}
 }
 
-// refusalOf returns the refusal for an error that is none, by its kind.
+// refusalOf maps another error to a Refusal, by its kind.
 func (c *Call) refusalOf(err error) *Refusal {
 	statuses := map[liked.Kind]int{liked.Internal: 500, liked.Invalid: 400, liked.Unauthorized: 401, liked.Forbidden: 403, liked.NotFound: 404,
 		liked.Conflict: 409, liked.Unavailable: 503, liked.Overloaded: 503}
@@ -265,7 +265,7 @@ func (c *Call) refusalOf(err error) *Refusal {
 	}
 }
 
-// write sends the answer, which no cache may keep (RFC 6749, 5.1).
+// write sends the answer, which must not be cached (RFC 6749, 5.1).
 func (c *Call) write(w http.ResponseWriter, a *Answer) {
 	h := w.Header()
 	h.Set("Cache-Control", "no-cache, no-store, max-age=0")
@@ -289,7 +289,7 @@ func (c *Call) write(w http.ResponseWriter, a *Answer) {
 		return
 	case a.location != "":
 		h.Set("Location", a.location)
-		h.Set("Referrer-Policy", "no-referrer") // the address left behind holds a state or a request token
+		h.Set("Referrer-Policy", "no-referrer") // this URL holds a state or a request token
 		w.WriteHeader(a.status)
 		return
 	case a.allow != "":
@@ -298,7 +298,7 @@ func (c *Call) write(w http.ResponseWriter, a *Answer) {
 	c.Bytes = web.Send(w, a.status, a.contentType, a.body)
 }
 
-// object writes a flat JSON object of keys and strings, in that order.
+// object returns a flat JSON object of alternating keys and strings, in that order.
 func object(members ...string) []byte {
 	b := []byte("{")
 	for i := 0; i < len(members); i += 2 {
@@ -306,13 +306,12 @@ func object(members ...string) []byte {
 			b = append(b, ',')
 		}
 		key, _ := json.Marshal(members[i])
-		value, _ := json.Marshal(members[i+1]) // strings have a JSON form
+		value, _ := json.Marshal(members[i+1]) // strings always marshal
 		b = append(append(append(b, key...), ':'), value...)
 	}
 	return append(b, '}')
 }
 
-// refuseNotFound turns the store's NotFound into the refusal and leaves other errors as they are.
 func refuseNotFound(f *Refusal, err error, format string, args ...any) error {
 	if notFound(err) {
 		return f.Because(format, args...)

@@ -21,8 +21,8 @@ const (
 	sealReturn = "place to return to"
 )
 
-// session is that of a browser. Its cookie is random text, after the user's id and a hyphen if there is a user. The store knows
-// it by a hash of the cookie and of the user's password hash, so that a new password ends all sessions.
+// session is a browser's. Its cookie is random text, after the user's ID and a hyphen if signed in. The store's key is
+// a hash of the cookie and the user's password hash, so that a new password ends all sessions.
 type session struct {
 	read   bool
 	cookie string // "" for none
@@ -33,8 +33,8 @@ type session struct {
 // secure reports whether the browser uses HTTPS, as far as is known.
 func (c *Call) secure() bool { return strings.HasPrefix(c.BaseURL(c.Request), "https://") }
 
-// cookieName returns the name of a cookie. The prefix makes browsers refuse one that was set for a domain, or without Secure
-// (RFC 6265bis, 4.1.3.2).
+// cookieName adds, under HTTPS, a prefix with which browsers refuse a cookie set for a domain or without Secure (RFC
+// 6265bis, 4.1.3.2).
 func (c *Call) cookieName(name string) string {
 	if c.secure() {
 		return "__Host-" + name
@@ -47,7 +47,7 @@ func (c *Call) setCookie(name, value string, life time.Duration) {
 		Secure: c.secure(), HttpOnly: true, SameSite: http.SameSiteLaxMode})
 }
 
-// readSession returns the session. It fails only if the store cannot be read.
+// readSession fails only if the store does.
 func (c *Call) readSession() (*session, error) {
 	s := &c.session
 	if s.read {
@@ -66,7 +66,7 @@ func (c *Call) readSession() (*session, error) {
 	return s, nil
 }
 
-// resume signs in the user of the cookie, if the session holds.
+// resume signs in the cookie's user, if the session is valid.
 func (c *Call) resume(user liked.UserID) error {
 	id, err := c.sessionID(c.session.cookie, user)
 	if err != nil {
@@ -88,14 +88,14 @@ func (c *Call) sessionID(cookie string, user liked.UserID) (store.Hash, error) {
 	return auth.HashOf(cookie + "\n" + password), err
 }
 
-// signInNeeded is answered with the page to sign in, which leads back to the address of the request.
+// signInNeeded is answered with the sign-in page, which leads back to the request's URL.
 type signInNeeded struct {
-	app string // name of the app that needs it; "" for none
+	app string // name of the requesting app, "" for none
 }
 
 func (*signInNeeded) Error() string { return "the browser is not signed in" }
 
-// SignedIn returns the user who is signed in. If there is none, its error leads to the page to sign in.
+// SignedIn returns the signed-in user. If there is none, its error leads to the sign-in page.
 func (c *Call) SignedIn() (liked.User, error) { return c.signedIn("") }
 
 func (c *Call) signedIn(app string) (liked.User, error) {
@@ -106,7 +106,7 @@ func (c *Call) signedIn(app string) (liked.User, error) {
 	return s.user, err
 }
 
-// here seals the request's path with the query, for coming back later.
+// here seals the request's path with the query, to return to.
 func (c *Call) here(query string) string {
 	place := c.Path
 	if query != "" {
@@ -115,7 +115,7 @@ func (c *Call) here(query string) string {
 	return c.seal(sealReturn, "", place)
 }
 
-// seal seals text for a form, and open undoes it: what comes back is what was shown, to the same owner.
+// seal seals text for a form. open returns it unaltered, for the same purpose and owner only.
 func (c *Call) seal(purpose, owner, text string) string {
 	b, err := c.Auth.Seal(purpose, owner, text)
 	if err != nil {
@@ -133,7 +133,7 @@ func (c *Call) open(purpose, owner, sealed string) (string, bool) {
 	return text, err == nil
 }
 
-// Frame returns what stands around a page.
+// Frame returns what surrounds a page's content.
 func (c *Call) Frame() web.Frame {
 	s, err := c.readSession()
 	if err != nil || s.user.ID == 0 {
@@ -147,12 +147,12 @@ var (
 		Text: "For your safety, forms are taken only from our own pages. Go back and try again."}
 	errOldForm = &Refusal{Status: http.StatusForbidden, Code: "This page is out of date",
 		Text: "You signed in or out since it was shown, or the server's keys changed. Go back, reload it, and try again."}
-	// ErrForm refuses a form that no page of ours posts.
+	// ErrForm refuses a form that none of our pages posts.
 	ErrForm = &Refusal{Status: http.StatusBadRequest, Code: "That did not work", Text: "The form could not be read."}
 )
 
-// form reads a form that one of our pages posted, from our own site and in the session that the page was shown to. A form of
-// another session is returned with the error.
+// form reads a form, which must come from our site and the session that its page was shown to. A form of another
+// session is returned with the error.
 func (c *Call) form() (Form, error) {
 	if err := c.crossOrigin.Check(c.Request); err != nil {
 		return nil, errCrossSite.Because("%v", err)
@@ -175,7 +175,7 @@ func (c *Call) form() (Form, error) {
 	return f, nil
 }
 
-// Form reads a form of one of our pages, and returns the user to whom the page was shown.
+// Form reads a form of our pages, and returns the user to whom the page was shown.
 func (c *Call) Form() (Form, liked.User, error) {
 	f, err := c.form()
 	if err == nil && c.session.user.ID == 0 {

@@ -30,13 +30,13 @@ func (c *Call) signInPage() (*Answer, error) {
 	return c.askSignIn(http.StatusOK, web.SignIn{})
 }
 
-// askSignIn answers with the page on which to sign in. A browser without a cookie gets one, to bind the form to.
+// askSignIn shows the sign-in page. A browser without a cookie gets one, to bind the form to.
 func (c *Call) askSignIn(status int, p web.SignIn) (*Answer, error) {
 	s, err := c.readSession()
 	if err != nil {
 		return nil, err
 	}
-	if s.cookie == "" || s.user.ID == 0 && strings.Contains(s.cookie, "-") { // the second: of a session that is over
+	if s.cookie == "" || s.user.ID == 0 && strings.Contains(s.cookie, "-") { // none, or of an ended session
 		if s.cookie, err = c.randomText(); err != nil {
 			return nil, err
 		}
@@ -57,7 +57,7 @@ func (c *Call) askSignIn(status int, p web.SignIn) (*Answer, error) {
 	return Page(status, p)
 }
 
-// signIn checks a password. An unknown user is answered in the same time and words as a wrong password.
+// signIn checks a password. An unknown user and a wrong password get the same answer in the same time.
 func (c *Call) signIn() (*Answer, error) {
 	form, err := c.form()
 	if form == nil {
@@ -106,7 +106,7 @@ func (c *Call) signIn() (*Answer, error) {
 	return redirect(http.StatusSeeOther, place)
 }
 
-// device returns the name of the browser, known if the account was used in it before.
+// device returns the browser's name; known: the account was used in it before.
 func (c *Call) device(username string) (device string, known bool) {
 	cookie, err := c.Request.Cookie(c.cookieName(deviceCookie))
 	if err != nil || len(cookie.Value) > 256 {

@@ -15,11 +15,11 @@ import (
 	"liked/internal/web"
 )
 
-// The three legs of OAuth 1.0a (RFC 5849, 2): a request token, the user's consent, and the access token.
+// OAuth 1.0a in three legs (RFC 5849, 2): request token, consent, access token.
 
 const (
 	requestTokenLife = 15 * time.Minute
-	outOfBand        = "oob" // the callback of an app that has none: the user copies a PIN
+	outOfBand        = "oob" // the callback of an app without one: the user copies a PIN
 )
 
 var (
@@ -27,7 +27,7 @@ var (
 	perVerifier    = []liked.RateRule{{Window: requestTokenLife, Max: 10}}              // guesses at a PIN
 )
 
-// The refusals of the OAuth 1.0a endpoints. Those without a number are plain text.
+// Refusals of the OAuth 1.0a endpoints. Those without a code are plain text.
 var (
 	notAuthenticated = &Refusal{Status: 401, Code: "32", Text: "Could not authenticate you."}
 	invalidToken     = &Refusal{Status: 401, Code: "89", Text: "Invalid or expired token."}
@@ -44,7 +44,7 @@ var (
 	deadRequest    = &Refusal{Status: 401, Text: "Reverse auth credentials are invalid"}
 )
 
-// inOAuth1 answers in JSON if the client asks for it, else in XML, and in plain text where X does.
+// inOAuth1 answers in JSON if the client accepts it, else in XML, and in plain text where X does.
 func inOAuth1(c *Call, f *Refusal) *Answer {
 	code := f.Code
 	switch {
@@ -59,19 +59,18 @@ func inOAuth1(c *Call, f *Refusal) *Answer {
 		return &Answer{status: f.Status, contentType: jsonUTF8, body: errorsJSON(code, f.Text)}
 	}
 	var text strings.Builder
-	_ = xml.EscapeText(&text, []byte(f.Text)) // a Builder does not fail
+	_ = xml.EscapeText(&text, []byte(f.Text)) // never fails
 	body := `<?xml version='1.0' encoding='UTF-8'?><errors><error code="` + code + `">` +
 		strings.ReplaceAll(text.String(), "&#39;", "'") + `</error></errors>`
 	return &Answer{status: f.Status, contentType: "application/xml;charset=utf-8", body: []byte(body)}
 }
 
-// errorsJSON is X's old form of an error. The code is a number.
+// errorsJSON is X's old error format. The code is a number.
 func errorsJSON(code, text string) []byte {
 	return append(append([]byte(`{"errors":[{"code":`+code+`,`), object("message", text)[1:]...), "]}"...)
 }
 
-// signed verifies the request's signature, and returns the app and all that was signed: clients put a callback or a verifier
-// into the header, the query or the body.
+// signed returns the app and all that was signed: clients put a callback or verifier into the header, query or body.
 func (c *Call) signed(secret func(app liked.App, token string) (string, error)) (liked.App, Form, error) {
 	signed, err := c.Auth.Signed(c.Request, func(app liked.App, token string) (string, error) {
 		c.App = app.ID
@@ -137,7 +136,7 @@ func (c *Call) requestToken() (*Answer, error) {
 	return formAnswer("oauth_token", token, "oauth_token_secret", secret, "oauth_callback_confirmed", "true")
 }
 
-// formAnswer is a form with X's content type.
+// formAnswer has X's content type for a form.
 func formAnswer(members ...string) (*Answer, error) {
 	return ok("text/html;charset=utf-8", []byte(withQuery("?", members...)[1:]))
 }
@@ -178,7 +177,7 @@ func (c *Call) readRequest(token string) (rt store.RequestToken, app liked.App, 
 
 const decidedBefore = "the request token was decided on already"
 
-// authorize1 shows the consent page for a request token. /oauth/authenticate does not ask a user who gave the app as much before.
+// authorize1 shows the consent page for a request token. /oauth/authenticate skips it if the user granted as much before.
 func (c *Call) authorize1() (*Answer, error) {
 	query := make(Form)
 	if err := query.add(c.Request.URL.RawQuery); err != nil {
@@ -192,7 +191,7 @@ func (c *Call) authorize1() (*Answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	plain := url.Values{"oauth_token": {token}}.Encode() // where to come back to: without force_login, which is then done
+	plain := url.Values{"oauth_token": {token}}.Encode() // to return to; force_login is done by then
 	if c.AutoConsent == "" && query.First("force_login") == "true" {
 		name := query.First("screen_name")
 		if !liked.ValidUsername(name) {
@@ -213,7 +212,7 @@ func (c *Call) authorize1() (*Answer, error) {
 	return c.askConsent(app, token, plain, rt.Callback, web.Consent{Access: rt.Access.String()})
 }
 
-// granted reports whether the user gave the app as much as that before, by OAuth 1.0a.
+// granted reports whether the user granted the app at least this access by OAuth 1.0a.
 func (c *Call) granted(user liked.UserID, app liked.AppID, access liked.Access) (bool, error) {
 	grants, err := c.Store.GrantsOf(c.Context, user)
 	return slices.ContainsFunc(grants, func(g store.Grant) bool {
@@ -233,7 +232,7 @@ func (c *Call) decide1() (*Answer, error) {
 	case allowed:
 		return c.approve(token, rt, app, u)
 	}
-	if _, err := c.decideRequest(rt, app, u, false); err != nil { // with a verifier that is told to no client
+	if _, err := c.decideRequest(rt, app, u, false); err != nil { // the verifier is discarded
 		return nil, err
 	}
 	c.Why = "the user refused"
@@ -244,7 +243,7 @@ func (c *Call) decide1() (*Answer, error) {
 	return Page(http.StatusOK, p)
 }
 
-// decideRequest records that the user decided on the request token, and returns the verifier that it is spent with.
+// decideRequest records the user's decision, and returns the verifier that spends the token.
 func (c *Call) decideRequest(rt store.RequestToken, app liked.App, u liked.User, pin bool) (verifier string, err error) {
 	alphabet, n := auth.Alphanumeric, 32
 	if pin {
@@ -274,7 +273,7 @@ func (c *Call) approve(token string, rt store.RequestToken, app liked.App, u lik
 	return redirect(http.StatusFound, withQuery(rt.Callback, "oauth_token", token, "oauth_verifier", verifier))
 }
 
-// accessToken answers /oauth/access_token (RFC 5849, 2.3), which is signed with the secret of the request token.
+// accessToken answers /oauth/access_token (RFC 5849, 2.3), signed with the request token's secret.
 func (c *Call) accessToken() (*Answer, error) {
 	var rt store.RequestToken
 	app, p, err := c.signed(func(app liked.App, token string) (secret string, err error) {
@@ -329,7 +328,7 @@ func (c *Call) accessToken() (*Answer, error) {
 	return formAnswer("oauth_token", token, "oauth_token_secret", secret, "user_id", u.ID.String(), "screen_name", u.Username)
 }
 
-// invalidateToken answers /1.1/oauth/invalidate_token, which ends the token that signs it.
+// invalidateToken answers /1.1/oauth/invalidate_token, which revokes the signing token.
 func (c *Call) invalidateToken() (*Answer, error) {
 	var token string
 	_, _, err := c.signed(func(app liked.App, signedWith string) (secret string, err error) {

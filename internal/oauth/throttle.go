@@ -11,13 +11,12 @@ import (
 	"liked"
 )
 
-// Limits on wrong passwords within a quarter of an hour. A browser in which the account was used before has its own. Any other
-// guess counts against its address (of IPv6 the /64, which is one household's), that address at that account, and the account.
+// Limits on wrong passwords within throttleWindow. A browser that the account was used in before has its own. Any other
+// guess counts against its address (an IPv6 /64, one household's), that address and account, and the account.
 //
-// The limit of the account slows down a guesser with many addresses, and must not keep out the owner on a new device. So it does
-// not hold for the first guess from a network (an IPv4 address, or an IPv6 /48) at the account. With n networks one has 100 + n
-// guesses, each of which costs a hash, of which the server computes few at a time. To keep the owner out one has to guess from
-// their network.
+// The account's limit slows a guesser with many addresses, but must not lock out the owner on a new device: it spares the
+// first guess at the account from each network (an IPv4 address or IPv6 /48). n networks thus have 100 + n guesses, each
+// costing a hash, of which the server computes few at a time. Only guesses from the owner's network lock the owner out.
 const (
 	throttleWindow    = 15 * time.Minute
 	perDevice         = 20
@@ -26,15 +25,14 @@ const (
 	perAccount        = 100
 )
 
-// attempt is an attempt to sign in.
 type attempt struct {
 	*Call
 	at   time.Time
-	undo []func() error // what it was counted as
-	err  error          // of the store; nothing is counted after it
+	undo []func() error // takes the counts back
+	err  error          // the store's; nothing is counted after it
 }
 
-// count reports whether there was room for the attempt, which then is counted.
+// count counts the attempt if there is room.
 func (a *attempt) count(operation, who string, most int) (ok bool) {
 	if a.err != nil {
 		return false
@@ -52,7 +50,7 @@ func (a *attempt) giveBack() {
 	}
 }
 
-// throttle counts an attempt to sign in, everywhere or, if it is refused, nowhere.
+// throttle counts an attempt against every limit or, if it is refused, none.
 func (c *Call) throttle(username, device string, known bool) (a *attempt, ok bool) {
 	a = &attempt{Call: c, at: c.Now()}
 	username = strings.ToLower(username) + "\n"
@@ -85,7 +83,7 @@ func origin(address string) (one, network string) {
 	return household.String(), site.String()
 }
 
-// numbered returns a number for text where requests are counted by user.
+// numbered turns text into a user ID to count by.
 func numbered(text string) liked.UserID {
 	sum := sha256.Sum256([]byte(text))
 	return liked.UserID(binary.BigEndian.Uint64(sum[:])>>1 | 1)

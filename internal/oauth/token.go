@@ -19,7 +19,7 @@ func invalidRequest(text string) *Refusal {
 	return &Refusal{Status: http.StatusBadRequest, Code: "invalid_request", Text: text}
 }
 
-// The refusals of the token endpoint, in X's words.
+// Refusals of the token endpoint, in X's words.
 var (
 	badCode     = invalidRequest("Value passed for the authorization code was invalid.")
 	badVerifier = invalidRequest("Value passed for the code verifier did not match the code challenge.")
@@ -31,14 +31,13 @@ var (
 	noClient  = &Refusal{Status: http.StatusUnauthorized, Code: "unauthorized_client", Text: "Missing valid authorization header"}
 )
 
-// inOAuth2 answers with an error of RFC 6749, 5.2, without its WWW-Authenticate header: X sends none, and some clients cannot
-// read it.
+// inOAuth2 answers as RFC 6749, 5.2 without WWW-Authenticate: X sends none, and some clients cannot read it.
 func inOAuth2(_ *Call, f *Refusal) *Answer {
 	body := object("error", cmp.Or(f.Code, "invalid_request"), "error_description", f.Text)
 	return &Answer{status: f.Status, contentType: jsonOAuth2, body: body}
 }
 
-// need returns the parameters, of which none may be missing.
+// need returns parameters that are all required.
 func (f Form) need(names ...string) ([]string, error) {
 	values := make([]string, len(names))
 	for i, name := range names {
@@ -60,8 +59,8 @@ func (c *Call) oauth2Params() (p Form, err error) {
 	return p, err
 }
 
-// client authenticates the app (RFC 6749, 2.3.1). A confidential one must send its secret in the Authorization header, whatever
-// its parameters; a public one its client id as a parameter.
+// client authenticates the app (RFC 6749, 2.3.1). A confidential one must send its secret in the Authorization header,
+// whatever its parameters; a public one its client ID as a parameter.
 func (c *Call) client(p Form) (liked.App, error) {
 	id, secret, given, readable := basic(c.Request.Header)
 	if given && !readable {
@@ -102,8 +101,8 @@ func (c *Call) apiKeyHint(id string) string {
 	return ""
 }
 
-// token answers POST /2/oauth2/token: for every grant it reads, authenticates the client, checks the grant, and only then spends
-// it, in one step with what it is spent on.
+// token answers POST /2/oauth2/token. It authenticates the client and checks the grant before spending it, in one step
+// with the new tokens.
 func (c *Call) token() (*Answer, error) {
 	p, err := c.oauth2Params()
 	if err != nil {
@@ -146,7 +145,7 @@ func (c *Call) redeemCode(p Form, app liked.App) (*Answer, error) {
 	}
 	wrong := wrongProof(code, in[1], in[2])
 	switch {
-	case code.Spent && wrong != nil: // without the verifier, a client cannot end what the code gave, either
+	case code.Spent && wrong != nil: // without the verifier, reuse must not revoke the code's tokens
 		return nil, badCode.Because("the code was redeemed before")
 	case wrong != nil:
 		return nil, wrong
@@ -161,8 +160,8 @@ func (c *Call) redeemCode(p Form, app liked.App) (*Answer, error) {
 	return tokenAnswer(tokens)
 }
 
-// wrongProof compares what the client sent with the code's redirect URI (RFC 6749, 4.1.3) and challenge (RFC 7636, 4.6), which
-// it always has.
+// wrongProof compares the redirect URI (RFC 6749, 4.1.3) and the verifier (RFC 7636, 4.6) with the code's, which always
+// has a challenge.
 func wrongProof(code store.Code, redirect, verifier string) error {
 	if code.RedirectURI != redirect {
 		return badRedirect
@@ -178,7 +177,7 @@ func wrongProof(code store.Code, redirect, verifier string) error {
 	return nil
 }
 
-// living returns the user. An account that is suspended, deactivated or gone is refused.
+// living returns the user, or f if the account is suspended, deactivated or gone.
 func (c *Call) living(user liked.UserID, f *Refusal) (liked.User, error) {
 	u, err := c.Store.User(c.Context, user)
 	if err != nil {
@@ -190,10 +189,9 @@ func (c *Call) living(user liked.UserID, f *Refusal) (liked.User, error) {
 	return u, nil
 }
 
-// isSpent reports whether the store says that something is gone, or was spent before.
+// isSpent reports whether the store's error says gone or spent before.
 func isSpent(err error) bool { return liked.KindOf(err) == liked.Conflict || notFound(err) }
 
-// spent turns such an error into a refusal.
 func spent(err error, f *Refusal) error {
 	if isSpent(err) {
 		return f.Because("%v", err)
@@ -236,7 +234,7 @@ func tokenAnswer(t auth.UserTokens) (*Answer, error) {
 	return ok(jsonOAuth2, append(b, object(members...)[1:]...))
 }
 
-// revoke answers POST /2/oauth2/revoke (RFC 7009). Either token of a pair ends both.
+// revoke answers POST /2/oauth2/revoke (RFC 7009). Either token of a pair revokes both.
 func (c *Call) revoke() (*Answer, error) {
 	p, err := c.oauth2Params()
 	if err != nil {
@@ -264,7 +262,7 @@ func (c *Call) revoke() (*Answer, error) {
 	return ok(jsonOAuth2, []byte(`{"revoked":true}`))
 }
 
-// unverified is the one refusal of the app-only endpoints: other kinds of errors are answered in the same words.
+// unverified is the app-only endpoints' answer to every error below 500.
 var unverified = &Refusal{Status: http.StatusForbidden, Code: "99", Text: "Unable to verify your credentials"}
 
 func inAppOnly(_ *Call, f *Refusal) *Answer {
@@ -275,7 +273,7 @@ func inAppOnly(_ *Call, f *Refusal) *Answer {
 		body: []byte(`{"errors":[{"code":99,"label":"authenticity_token_error","message":"Unable to verify your credentials"}]}`)}
 }
 
-// consumer returns the app whose API key and secret the Authorization header holds.
+// consumer returns the app of the API key and secret in the Authorization header.
 func (c *Call) consumer() (liked.App, error) {
 	key, secret, given, readable := basic(c.Request.Header)
 	if !given || !readable {
@@ -313,7 +311,7 @@ func (c *Call) appToken() (*Answer, error) {
 	return ok(jsonUTF8, object("token_type", "bearer", "access_token", token))
 }
 
-// invalidateAppToken answers POST /oauth2/invalidate_token, called with the API key and secret or an OAuth 1.0a signature.
+// invalidateAppToken answers POST /oauth2/invalidate_token, with the API key and secret or an OAuth 1.0a signature.
 func (c *Call) invalidateAppToken() (*Answer, error) {
 	app, err := c.consumerOrSigner()
 	if err != nil {

@@ -1,5 +1,5 @@
-// Package portal shows users their apps, with the credentials and the webhooks of each. Start with [New]; [Portal.Find] returns
-// what answers a request. Its pages use the sessions and forms of package oauth.
+// Package portal shows users their apps, with credentials and webhooks. Start with [New]; [Portal.Find] returns a
+// request's handler. Its pages use the sessions and forms of package oauth.
 package portal
 
 import (
@@ -16,7 +16,7 @@ import (
 	"liked/internal/webhook"
 )
 
-// Options is what New needs. All of it is required.
+// Options configures New. Every field is required.
 type Options struct {
 	Sessions *oauth.Server
 	Auth     *auth.Auth
@@ -24,13 +24,13 @@ type Options struct {
 	Hooks    *webhook.Hooks
 }
 
-// Store keeps apps, and counts challenges of webhooks.
+// Store keeps apps, and counts webhook challenges.
 type Store interface {
 	store.Apps
 	store.Limits
 }
 
-// Portal is the pages. It is safe for concurrent use.
+// Portal serves the pages. It is safe for concurrent use.
 type Portal struct {
 	Options
 	apps, app oauth.Route
@@ -49,15 +49,15 @@ func New(o Options) (*Portal, error) {
 
 var operations = []string{"developer", "developerApp"}
 
-// Operations lists the names of operations in Exchanges.
+// Operations lists the operations of Exchanges.
 func Operations() []string { return operations }
 
 const (
 	appsPath = "/developer"
-	appPath  = "/developer/apps/" // and the app's id
+	appPath  = "/developer/apps/" // + app ID
 )
 
-// Find returns what answers the request, nil if its path is none of the portal's.
+// Find returns the request's handler, nil if the path is not the portal's.
 func (p *Portal) Find(r *http.Request) http.Handler {
 	path := r.URL.EscapedPath()
 	if path == appsPath {
@@ -115,7 +115,7 @@ func appForm(form oauth.Form) web.AppForm {
 		RedirectURIs: form.First("redirect_uris")}
 }
 
-// fill puts the form into the app, and what is wrong with it into the form's Error.
+// fill copies the form into the app, and its mistakes into the form's Error.
 func fill(f *web.AppForm, app *liked.App) (ok bool) {
 	app.Name = strings.TrimSpace(f.Name)
 	app.RedirectURIs = strings.Fields(f.RedirectURIs) // no URI holds a space
@@ -130,7 +130,7 @@ func fill(f *web.AppForm, app *liked.App) (ok bool) {
 	return len(wrong) == 0
 }
 
-// createApp registers an app of the user's own, and shows its secrets in this answer alone.
+// createApp registers the user's app; only this answer shows its secrets.
 func (c *call) createApp() (*oauth.Answer, error) {
 	form, u, err := c.Form()
 	if err != nil {
@@ -161,7 +161,6 @@ func (c *call) createApp() (*oauth.Answer, error) {
 	return oauth.Page(http.StatusOK, c.appPage(app, "The app is registered.", shown(app, secrets)))
 }
 
-// shown lists the secrets, with the names that go with them.
 func shown(app liked.App, s auth.AppSecrets) (list []web.Secret) {
 	add := func(label, value string) {
 		if value != "" {
@@ -184,7 +183,7 @@ func (c *call) appPage(app liked.App, notice string, secrets []web.Secret) web.D
 
 var errNoApp = &oauth.Refusal{Status: http.StatusNotFound, Code: "There is no such app", Text: "You have no app with this id."}
 
-// ownApp returns the user's app that the path names. Another user's app is not found.
+// ownApp returns the app that the path names. Another user's is not found.
 func (c *call) ownApp(u liked.User) (liked.App, error) {
 	id, err := liked.ParseID[liked.AppID](strings.TrimPrefix(c.Path, appPath))
 	if err != nil {
@@ -210,7 +209,6 @@ func (c *call) developerApp() (*oauth.Answer, error) {
 	return oauth.Page(http.StatusOK, c.appPage(app, "", nil))
 }
 
-// changeApp saves an app's settings, replaces its credentials, or makes a token of the owner's own.
 func (c *call) changeApp() (*oauth.Answer, error) {
 	form, u, err := c.Form()
 	if err != nil {
@@ -263,7 +261,7 @@ func (c *call) changeApp() (*oauth.Answer, error) {
 	return oauth.Page(http.StatusOK, c.appPage(app, notice, secrets))
 }
 
-// ownToken makes the app's owner consent to all that the app may do.
+// ownToken makes a token of the app's owner with all that the app may do.
 func (c *call) ownToken(app liked.App, u liked.User, kind string) ([]web.Secret, error) {
 	switch kind {
 	case "oauth2":

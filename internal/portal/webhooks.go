@@ -11,14 +11,14 @@ import (
 	"liked/internal/webhook"
 )
 
-// perAppChallenges bounds how often an app's owner can make the server call an address.
+// perAppChallenges bounds how often an owner can make the server call an address.
 var perAppChallenges = []liked.RateRule{{App: true, Window: 15 * time.Minute, Max: 100}}
 
 func (c *call) webhooksOf(app liked.App) (list []web.Webhook) {
-	hooks, _ := c.Hooks.Store.Webhooks(c.Context, app.ID) // where the store fails, so does what is asked of it next
+	hooks, _ := c.Hooks.Store.Webhooks(c.Context, app.ID) // a failing store fails the next call, too
 	for _, w := range hooks {
 		v := web.Webhook{ID: w.ID.String(), URL: w.URL, Valid: w.Valid, Why: w.Why, Replaying: w.Replay.ID != 0, CreatedAt: w.CreatedAt}
-		if s, err := c.Hooks.Status(c.Context, app.ID, w.ID); err == nil { // else it was removed meanwhile
+		if s, err := c.Hooks.Status(c.Context, app.ID, w.ID); err == nil { // else removed meanwhile
 			v.Dead, v.Lost = s.Dead, s.Lost
 		}
 		list = append(list, v)
@@ -26,7 +26,6 @@ func (c *call) webhooksOf(app liked.App) (list []web.Webhook) {
 	return list
 }
 
-// changeWebhook adds a webhook of the app, or does something with one.
 func (c *call) changeWebhook(app liked.App, form oauth.Form) (*oauth.Answer, error) {
 	var id liked.WebhookID
 	do := form.First("do")
@@ -73,7 +72,7 @@ func (c *call) changeWebhook(app liked.App, form oauth.Form) (*oauth.Answer, err
 	return c.webhookTrouble(app, form, text)
 }
 
-// trouble says what is wrong, if the owner can mend it.
+// trouble describes an error that the owner can fix; "" for others.
 func trouble(err error) string {
 	if refused, ok := errors.AsType[*webhook.ChallengeError](err); ok {
 		return "The endpoint failed its challenge: " + refused.Why + "."
