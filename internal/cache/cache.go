@@ -1,4 +1,4 @@
-// Package cache remembers a bounded number of values. Start with [New].
+// Package cache provides a bounded cache. Start with [New].
 package cache
 
 import "sync"
@@ -8,7 +8,7 @@ const shards = 64
 // Cache is a bounded cache. It is safe for concurrent use.
 type Cache[K comparable, V any] struct {
 	hash   func(K) uint64
-	max    int // in one shard
+	max    int // per shard
 	shards [shards]struct {
 		sync.RWMutex
 		m map[K]V
@@ -16,12 +16,12 @@ type Cache[K comparable, V any] struct {
 	}
 }
 
-// New returns an empty cache of at most max values. What hash returns must be spread evenly over its lowest bits.
+// New returns an empty cache of at most max values. hash must spread its results evenly over its lowest bits.
 func New[K comparable, V any](max int, hash func(K) uint64) *Cache[K, V] {
 	return &Cache[K, V]{hash: hash, max: max / shards}
 }
 
-// Get returns the value of k if it is remembered.
+// Get returns the value of k, if cached.
 func (c *Cache[K, V]) Get(k K) (V, bool) {
 	s := &c.shards[c.hash(k)%shards]
 	s.RLock()
@@ -30,8 +30,8 @@ func (c *Cache[K, V]) Get(k K) (V, bool) {
 	return v, ok
 }
 
-// Put remembers the value of k, unless valid says that it is out of date by now. A Drop that comes after the value has
-// become out of date comes after Put, or valid sees it. If there is no room, some other value is forgotten.
+// Put caches the value of k, unless valid reports that it is out of date. A Drop after the value went out of date comes
+// after Put, or valid sees it. A full cache evicts another value.
 func (c *Cache[K, V]) Put(k K, v V, valid func() bool) {
 	s := &c.shards[c.hash(k)%shards]
 	s.Lock()
@@ -51,7 +51,7 @@ func (c *Cache[K, V]) Put(k K, v V, valid func() bool) {
 	s.m[k] = v
 }
 
-// Drop forgets the value of k.
+// Drop removes the value of k.
 func (c *Cache[K, V]) Drop(k K) {
 	s := &c.shards[c.hash(k)%shards]
 	s.Lock()

@@ -1,5 +1,5 @@
-// Package exchange is what one HTTP request and its answer were, for the operator: a log line and a metric. Each handler
-// makes an [Exchange] with [New] when a request begins and gives it to its [Observer] once the answer is written.
+// Package exchange describes an HTTP request and its answer for the operator's log and metrics. Each handler makes an
+// [Exchange] with [New] when a request begins and passes it to its [Observer] once the answer is written.
 package exchange
 
 import (
@@ -16,30 +16,30 @@ import (
 	"liked"
 )
 
-// Exchange is one request and its answer, as the operator sees it. It holds no secret.
+// Exchange is one request and its answer. It holds no secret.
 type Exchange struct {
-	Operation     string // which endpoint or page it was, "" for an unknown path or method
+	Operation     string // endpoint or page; "" for an unknown path or method
 	Method        string
-	TransactionID string // the x-transaction-id header of the answer
+	TransactionID string // the answer's x-transaction-id header
 	Status        int
-	Why           string // why the request was refused, or its stream ended by the server, "" if neither
+	Why           string // why the request was refused or the server ended its stream; "" if neither
 	App           liked.AppID
 	User          liked.UserID
 	Start         time.Time
 	Duration      time.Duration
-	Bytes         int   // of the body of the answer
+	Bytes         int   // of the answer's body
 	Err           error // the cause of a 5xx
 }
 
-// New begins an exchange, which gets a transaction id of its own.
+// New begins an exchange with a new transaction id.
 func New(operation, method string) Exchange {
 	return Exchange{Operation: operation, Method: method, TransactionID: RandomHex(8), Start: time.Now()}
 }
 
-// Observer is called once for each request, after its answer. A nil Observer does nothing.
+// Observer is called once per request, after its answer. A nil Observer does nothing.
 type Observer func(context.Context, Exchange)
 
-// Done ends the exchange now and hands it to the observer.
+// Done sets the duration and calls the observer.
 func (o Observer) Done(ctx context.Context, x *Exchange) {
 	x.Duration = time.Since(x.Start)
 	if o != nil {
@@ -47,7 +47,8 @@ func (o Observer) Done(ctx context.Context, x *Exchange) {
 	}
 }
 
-// RandomHex returns n random bytes, at most 32, in hexadecimal. They tell requests and connections apart and are no secret.
+// RandomHex returns n random bytes, at most 32, in hexadecimal, to identify requests and connections. They are no
+// secret.
 func RandomHex(n int) string {
 	var b [32]byte
 	for i := 0; i < n; i += 8 {
@@ -56,10 +57,10 @@ func RandomHex(n int) string {
 	return hex.EncodeToString(b[:n])
 }
 
-// maxHeaderText bounds a header of free text, in bytes: reasons may quote what was sent.
+// maxHeaderText bounds a free-text header, in bytes: reasons may quote the request.
 const maxHeaderText = 1024
 
-// HeaderText makes text fit for a header: one line of printable ASCII.
+// HeaderText makes s fit for a header: one line of printable ASCII, of bounded length.
 func HeaderText(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r < ' ' || r > '~' {
@@ -69,8 +70,8 @@ func HeaderText(s string) string {
 	}, s[:min(len(s), maxHeaderText)])
 }
 
-// Panicked turns what recover returned into an error with the stack: nil if there was no panic. A handler that aborts its
-// answer on purpose still does.
+// Panicked returns what recover returned as an error with the stack, nil if there was no panic. It passes
+// http.ErrAbortHandler on as a panic.
 func Panicked(recovered any) error {
 	switch recovered {
 	case nil:

@@ -1,4 +1,4 @@
-// Package home is what a server says of itself to people: the page at / and the files with which Postman calls it. See [New].
+// Package home serves the page at / and the files for Postman. Start with [New].
 package home
 
 import (
@@ -18,20 +18,20 @@ import (
 	"liked/internal/web"
 )
 
-// Options is what a Home works with. Store and Likes are required.
+// Options configures a Home. Store and Likes are required.
 type Options struct {
 	Store Store
 
 	// Likes returns how many likes were set since the server started.
 	Likes func() int64
 
-	// Page is what does not change on the page. Numbers and posts are filled in.
+	// Page is the constant part of the page. Numbers and posts are filled in.
 	Page web.Home
 
-	// NoPage leaves out the page, with all that belongs to it.
+	// NoPage leaves out the page and all that it loads.
 	NoPage bool
 
-	// Patience is how long a viewer may take for one event before being cut. Zero means 5 s.
+	// Patience bounds the write of one event; a slower viewer is disconnected. Zero means 5 s.
 	Patience time.Duration
 
 	// Collection and Environment return the files for Postman, as JSON.
@@ -41,7 +41,7 @@ type Options struct {
 	Observe exchange.Observer
 }
 
-// Store is what the page shows.
+// Store is what the page reads.
 type Store interface {
 	Totals(ctx context.Context) (store.Totals, error)
 	LogEnds(ctx context.Context) (liked.Positions, error)
@@ -51,22 +51,22 @@ type Store interface {
 	UsersByID(ctx context.Context, ids []liked.UserID) ([]liked.User, error)
 }
 
-// Home is the room. It is safe for concurrent use.
+// Home serves the page and the files. It is safe for concurrent use.
 type Home struct {
 	Options
 	board
 	rate    rate
-	viewers chan struct{} // holds a token for each
+	viewers chan struct{} // one token each
 	ending  chan struct{} // closed when Run ends
 }
 
-// New returns a Home, whose numbers begin when Run does.
+// New returns a Home. Its numbers start with Run.
 func New(o Options) *Home {
 	o.Patience = cmp.Or(o.Patience, 5*time.Second)
 	return &Home{Options: o, board: board{store: o.Store}, viewers: make(chan struct{}, maxViewers), ending: make(chan struct{})}
 }
 
-// Run counts what there is and how fast likes come, until ctx ends. It must be called once.
+// Run counts totals and the rate of likes until ctx ends. It must be called once.
 func (h *Home) Run(ctx context.Context) {
 	defer close(h.ending)
 	if h.NoPage {
@@ -82,11 +82,11 @@ func (h *Home) Run(ctx context.Context) {
 	h.rate.run(ctx, h.Likes)
 }
 
-// Operations lists the names of operations in Exchanges.
+// Operations lists the operation names used in Exchanges.
 func Operations() []string { return []string{"home", "homeFile", "homeLive", "postman"} }
 
-// Find returns what answers GET and HEAD of the room's own paths, nil for all others. X has nothing at /, so only a client
-// that asks for HTML gets the page.
+// Find returns the handler of GET and HEAD of this package's paths, nil for all others. X has nothing at /, so only a
+// client that asks for HTML gets the page.
 func (h *Home) Find(r *http.Request) http.Handler {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		return nil
@@ -107,7 +107,7 @@ func (h *Home) Find(r *http.Request) http.Handler {
 	return nil
 }
 
-// answer answers a request, and notes what it did.
+// answer answers a request and records the outcome.
 type answer func(http.ResponseWriter, *http.Request, *exchange.Exchange)
 
 func (h *Home) handler(operation string, answer answer) http.Handler {
@@ -119,7 +119,7 @@ func (h *Home) handler(operation string, answer answer) http.Handler {
 	})
 }
 
-// acceptsHTML reports whether a request names HTML among what it wants (RFC 9110, 12.5.1); "*/*" is not enough.
+// acceptsHTML reports whether an Accept header names HTML (RFC 9110, 12.5.1); "*/*" is not enough.
 func acceptsHTML(accept []string) bool {
 	for part := range strings.SplitSeq(strings.Join(accept, ","), ",") {
 		media, params, err := mime.ParseMediaType(part)
@@ -134,7 +134,7 @@ func acceptsHTML(accept []string) bool {
 	return false
 }
 
-// page answers with the page as things are now. Without a store there are no numbers, and the page says so.
+// page answers with the current page. If the store cannot be read, the page says so and has no numbers.
 func (h *Home) page(w http.ResponseWriter, r *http.Request, x *exchange.Exchange) {
 	p := h.Page
 	now, err := h.look(r.Context())

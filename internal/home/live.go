@@ -21,18 +21,18 @@ import (
 const (
 	maxViewers = 64
 	boardSize  = 8
-	lookEvery  = 250 * time.Millisecond // the store is asked at most so often, however many viewers there are
-	quiet      = 15 * time.Second       // a viewer is sent nothing for at most so long
-	settled    = 4 * time.Second        // how long a post without new likes stays while another waits for its place
+	lookEvery  = 250 * time.Millisecond // the store is read at most this often, for all viewers together
+	quiet      = 15 * time.Second       // longest silence towards a viewer
+	settled    = 4 * time.Second        // how long a post without new likes keeps its slot while another waits
 	forgotten  = 10 * time.Second       // after this long without a look, the log since then is skipped
-	maxEntries = 64                     // of a partition of the log that one look reads
+	maxEntries = 64                     // of a log partition, per look
 	maxText    = 300                    // characters of a post; the page has room for fewer
 )
 
 // board is what the page shows, the same for all viewers.
 type board struct {
 	store   Store
-	counted atomic.Bool // Totals costs next to nothing from now on
+	counted atomic.Bool // Totals is cheap from now on
 
 	mu     sync.Mutex
 	at     liked.Positions // in the like log
@@ -42,19 +42,19 @@ type board struct {
 	err    error
 }
 
-// slot is a place on the board. A post stays in its place, so that people can read it.
+// slot is a place on the board. A post stays in its slot, so that it can be read.
 type slot struct {
 	post  liked.PostID
-	liked time.Time // when a like of it was last seen
+	liked time.Time // when a like was last seen
 }
 
-// frame is the board at one moment. It is not changed once it was returned.
+// frame is the board at one time. It is not changed once returned.
 type frame struct {
 	web.Numbers
 	Posts []web.HomePost `json:"board"`
 }
 
-// look returns what there is to see, which is at most lookEvery old.
+// look returns the board, at most lookEvery old.
 func (b *board) look(ctx context.Context) (frame, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -62,7 +62,7 @@ func (b *board) look(ctx context.Context) (frame, error) {
 	if now.Sub(b.looked) < lookEvery {
 		return b.frame, b.err
 	}
-	// The viewer may leave while others wait for what is found.
+	// The viewer may disconnect while others wait for the result.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
 	var f frame
@@ -101,7 +101,7 @@ func (b *board) see(ctx context.Context, now time.Time) (f frame, err error) {
 	return f, err
 }
 
-// likedLately lists posts that were liked since the last look. Where there is more than it reads it skips.
+// likedLately lists posts liked since the last look. It skips entries beyond maxEntries.
 func (b *board) likedLately(ctx context.Context, now time.Time) (posts []liked.PostID, err error) {
 	fresh := now.Sub(b.looked) > forgotten
 	ends, err := b.store.LogEnds(ctx)
@@ -125,7 +125,7 @@ func (b *board) likedLately(ctx context.Context, now time.Time) (posts []liked.P
 	return posts, nil
 }
 
-// arrange notes which posts were liked, and gives at most one post a place that has none.
+// arrange records which posts were liked, and gives a slot to at most one that has none.
 func (b *board) arrange(posts []liked.PostID, now time.Time) {
 	var waiting liked.PostID
 	for _, id := range posts {
@@ -152,7 +152,7 @@ func (b *board) slot(id liked.PostID) int {
 	return slices.IndexFunc(b.slots, func(s slot) bool { return s.post == id })
 }
 
-// posts returns those on the board that a caller without a user may see, and takes the others off it.
+// posts returns the posts that a caller without a user may see, and takes the others off the board.
 func (b *board) posts(ctx context.Context) ([]web.HomePost, error) {
 	ids := make([]liked.PostID, len(b.slots))
 	for i, s := range b.slots {
@@ -176,7 +176,7 @@ func (b *board) posts(ctx context.Context) ([]web.HomePost, error) {
 	kept := b.slots[:0]
 	for i, s := range seen {
 		author := slices.IndexFunc(users, func(u liked.User) bool { return u.ID == s.Post.Author })
-		// The author is read at a later moment.
+		// The author is read later than the post.
 		if s.Err != nil || author < 0 || users[author].Protected || users[author].State.Hidden() {
 			continue
 		}
@@ -201,8 +201,8 @@ func short(text string) string {
 	return text
 }
 
-// live sends server-sent events, each of them all that the page shows, whenever that changes. A viewer that is too slow is
-// cut, and misses nothing.
+// live sends server-sent events, each with all that the page shows, whenever that changes. A viewer that is too slow is
+// disconnected, and misses nothing.
 func (h *Home) live(w http.ResponseWriter, r *http.Request, x *exchange.Exchange) {
 	header := w.Header()
 	header.Set("Cache-Control", "no-store")
@@ -217,7 +217,7 @@ func (h *Home) live(w http.ResponseWriter, r *http.Request, x *exchange.Exchange
 		return
 	}
 	control := http.NewResponseController(w)
-	// The server's own time limit for a request would end this one.
+	// The server's read timeout would end this request.
 	if err := control.SetReadDeadline(time.Time{}); err != nil {
 		x.Status, x.Err = http.StatusInternalServerError, fmt.Errorf("live view: %w", err)
 		w.WriteHeader(x.Status)
@@ -226,7 +226,7 @@ func (h *Home) live(w http.ResponseWriter, r *http.Request, x *exchange.Exchange
 	header.Set("Content-Type", "text/event-stream")
 	header.Set("Cross-Origin-Resource-Policy", "same-origin")
 	if r.ProtoMajor == 1 {
-		header.Set("Connection", "close") // the deadlines of this answer are no good for another
+		header.Set("Connection", "close") // its deadlines do not suit another request
 	}
 	x.Status = http.StatusOK
 	w.WriteHeader(x.Status)
@@ -238,7 +238,7 @@ func (h *Home) live(w http.ResponseWriter, r *http.Request, x *exchange.Exchange
 		f, err := h.look(r.Context())
 		f.PerSecond = h.rate.now()
 		text, jsonErr := json.Marshal(f)
-		if x.Err = errors.Join(err, jsonErr); x.Err != nil { // the page says what is wrong when it is loaded again
+		if x.Err = errors.Join(err, jsonErr); x.Err != nil { // a reload shows what is wrong
 			return
 		}
 		var event []byte
@@ -268,10 +268,10 @@ func (h *Home) live(w http.ResponseWriter, r *http.Request, x *exchange.Exchange
 	}
 }
 
-// rate is how fast likes come.
+// rate holds likes per second.
 type rate struct{ perSecond atomic.Value } // a string
 
-// rateOver is how many seconds the rate is a mean of.
+// rateOver is how many seconds the rate averages.
 const rateOver = 5
 
 func (r *rate) run(ctx context.Context, count func() int64) {
@@ -300,7 +300,7 @@ func (r *rate) now() string {
 	return cmp.Or(text, "0")
 }
 
-// words writes a rate with as few digits as can be read while it changes.
+// words formats a rate with few digits, to be readable while it changes.
 func words(perSecond float64) string {
 	if perSecond > 0 && perSecond < 10 {
 		return fmt.Sprintf("%.1f", perSecond)

@@ -1,6 +1,5 @@
-// Package limit counts requests in fixed windows. A window opens at the first request that it counts, in whole seconds,
-// and ends a fixed time later; until then its end does not move. Every engine of the store keeps [Windows] under the key
-// of a caller, and counts with [Take].
+// Package limit counts requests in fixed windows. A window opens at the first request it counts, in whole seconds, and
+// ends a fixed time later. Engines of the store keep [Windows] under a caller's key and count with [Take].
 package limit
 
 import (
@@ -10,11 +9,11 @@ import (
 	"liked"
 )
 
-// Windows are all windows under one key: those of a user of an app, or of an app as a whole, on one operation. No two are
-// of one length; those that are not used are zero.
+// Windows are all windows under one key: one operation by a user of an app, or by an app as a whole. Their lengths
+// differ; unused ones are zero.
 type Windows [liked.MaxRateRules]Window
 
-// Window counts requests from when it was opened until its length has passed.
+// Window counts requests from its opening until its length has passed.
 type Window struct {
 	Length, Opened int64 // seconds, Unix seconds
 	Count          int
@@ -22,8 +21,8 @@ type Window struct {
 
 func lengthOf(r liked.RateRule) int64 { return int64(r.Window / time.Second) }
 
-// Take counts one request against every rule, in the windows of the app or else of the user, and appends the rules'
-// states to states. If a window is used up the request is counted nowhere and ok is false.
+// Take counts one request against every rule, in the window of the app or of the user, and appends the rules' states to
+// states. If a window is used up, no window counts the request and ok is false.
 func Take(now time.Time, user, app *Windows, rules []liked.RateRule, states []liked.RateState) (_ []liked.RateState, ok bool) {
 	unix, ok := now.Unix(), true
 	var windows [liked.MaxRateRules]*Window
@@ -41,7 +40,7 @@ func Take(now time.Time, user, app *Windows, rules []liked.RateRule, states []li
 	return states, ok
 }
 
-// GiveBack undoes a Take that counted, except in windows that have ended since. Of what there is nothing, nil will do.
+// GiveBack undoes a Take that counted, except in windows that have ended since. user and app may be nil.
 func GiveBack(now time.Time, user, app *Windows, rules []liked.RateRule) {
 	for _, r := range rules {
 		windows := of(r, user, app)
@@ -61,7 +60,7 @@ func of(r liked.RateRule, user, app *Windows) *Windows {
 	return user
 }
 
-// Ended reports whether all windows have ended by now, in Unix seconds.
+// Ended reports whether all windows have ended at now, in Unix seconds.
 func (ws *Windows) Ended(now int64) bool {
 	return !slices.ContainsFunc(ws[:], func(w Window) bool { return now < w.Opened+w.Length })
 }
@@ -75,8 +74,8 @@ func (ws *Windows) find(length int64) *Window {
 	return nil
 }
 
-// open returns the window of a rule that is open at now, opening one if there is none: in place of one that is not used,
-// or that none of the rules has, which then are others than they were.
+// open returns the rule's window that is open at now. If there is none, it opens one in place of an unused window, or
+// of one that none of the rules has: the rules have changed.
 func (ws *Windows) open(r liked.RateRule, rules []liked.RateRule, now int64) *Window {
 	w := ws.find(lengthOf(r))
 	switch {

@@ -19,7 +19,7 @@ import (
 //go:embed explorer home
 var own embed.FS
 
-// assets are the files that pages load, compressed. Each is read when it is first asked for.
+// assets are the files that pages load, gzipped. Each is read on first use.
 var assets = map[string]func() asset{
 	"home.js":              ownAsset("home/home.js"),
 	"explorer.js":          ownAsset("explorer/explorer.js"),
@@ -43,13 +43,13 @@ func ownAsset(name string) func() asset {
 	return sync.OnceValue(func() asset {
 		var buf bytes.Buffer
 		z := gzip.NewWriter(&buf)
-		_, _ = z.Write(read(own, name)) // a buffer takes everything
+		_, _ = z.Write(read(own, name)) // cannot fail
 		_ = z.Close()
 		return newAsset(buf.Bytes())
 	})
 }
 
-// read returns a file that is part of the binary.
+// read returns an embedded file.
 func read(files embed.FS, name string) []byte {
 	text, err := files.ReadFile(name)
 	if err != nil {
@@ -58,7 +58,7 @@ func read(files embed.FS, name string) []byte {
 	return text
 }
 
-// WriteAsset answers with a file of the pages, and returns status and size. Browsers ask each time whether it is the same.
+// WriteAsset answers with a file of the pages, and returns status and size. Browsers revalidate it on each use.
 func WriteAsset(w http.ResponseWriter, r *http.Request, name string) (status, size int) {
 	load := assets[name]
 	h := w.Header()
@@ -89,7 +89,7 @@ func WriteAsset(w http.ResponseWriter, r *http.Request, name string) (status, si
 	}
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(http.StatusOK)
-	size, _ = w.Write(body) // the client is gone: nothing is left to do
+	size, _ = w.Write(body) // fails only if the client is gone
 	return http.StatusOK, size
 }
 
@@ -100,7 +100,7 @@ func plain(compressed []byte) []byte {
 		text, err = io.ReadAll(z)
 	}
 	if err != nil {
-		panic(err) // the file is part of the binary
+		panic(err) // the file is embedded
 	}
 	return text
 }

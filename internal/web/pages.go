@@ -6,36 +6,36 @@ import (
 	"liked"
 )
 
-// Frame is what stands around every page.
+// Frame is common to all pages.
 type Frame struct {
-	Username  string // of the user who is signed in; with one, the page has navigation and a button to sign out
+	Username  string // the signed-in user; if set, the page has navigation and a sign-out button
 	Name      string
-	FormToken string // the hidden field "form_token" of every form
+	FormToken string // hidden field "form_token" of every form
 }
 
-// SignIn asks for username and password. Its form posts to Action "username", "password" and "return".
+// SignIn asks for username and password. Its form posts "username", "password" and "return" to Action.
 type SignIn struct {
 	Frame
 	Action   string
 	Return   string // opaque
-	Username string // filled in already
-	AppName  string // the app that asks for consent; empty for none
-	Error    string // one sentence, which does not say which part was wrong
+	Username string // prefilled
+	AppName  string // the app that asks for consent, if any
+	Error    string // one sentence that does not say which part was wrong
 	DevUsers []DevUser
 }
 
-// DevUser is a user to try things with. Only `liked dev` names them.
+// DevUser is a user to try things with. Only `liked dev` lists them.
 type DevUser struct{ Username, Name string }
 
 func (p SignIn) about() about { return about{template: "signin", title: "Sign in", leaves: true} }
 
-// Consent asks whether an app may act for the user. Its form posts to Action "request" and "decision", which is "allow"
-// or "deny". The button "Not you?" posts "return" to /logout.
+// Consent asks whether an app may act for the user. Its form posts "request" and "decision" ("allow" or "deny") to
+// Action. The button "Not you?" posts "return" to /logout.
 type Consent struct {
 	Frame
 	Action     string
 	Request    string // opaque
-	Return     string // opaque: where to go on after signing in as another user
+	Return     string // opaque; for after signing in as another user
 	AppName    string
 	AppOwner   string   // username; empty: the operator
 	Scopes     []string // OAuth 2.0
@@ -47,7 +47,7 @@ func (p Consent) about() about {
 	return about{template: "consent", title: "Authorize " + p.AppName, leaves: true}
 }
 
-// Pin shows the verifier for an OAuth 1.0a app that has no callback.
+// Pin shows the verifier for an OAuth 1.0a app without a callback.
 type Pin struct {
 	Frame
 	AppName string
@@ -56,42 +56,41 @@ type Pin struct {
 
 func (p Pin) about() about { return about{template: "pin", title: "Your PIN"} }
 
-// Denied says that an OAuth 1.0a app was given no access, and leads back to it.
+// Denied says that an OAuth 1.0a app got no access, and links back to it.
 type Denied struct {
 	Frame
 	AppName string
-	Back    string // URL with any scheme. No link is made of one that would run a script.
+	Back    string // any scheme; no link is made if it would run a script
 }
 
 func (p Denied) about() about {
 	return about{template: "denied", title: "No access given", leaves: true}
 }
 
-// Fault says that an app's request for access cannot be answered. It leads nowhere: nothing vouches for the app.
+// Fault says that an app's request for access cannot be answered. It has no link: nothing vouches for the app.
 type Fault struct {
 	Frame
-	Why        string   // what to mend; empty, for people who may not know, hides the rest
-	Sent       string   // the value that was sent
-	Registered []string // what would have been right
+	Why        string   // what to fix; empty hides the details from users
+	Sent       string   // the value sent
+	Registered []string // acceptable values
 }
 
 func (p Fault) about() about { return about{template: "fault", title: "Something went wrong"} }
 
-// Trouble is every other failure of a page.
+// Trouble is any other error page.
 type Trouble struct {
 	Frame
 	Title string
 	Text  string
-	Back  string // path of ours to go on to
+	Back  string // path of ours
 }
 
 func (p Trouble) about() about { return about{template: "trouble", title: p.Title} }
 
-// ConnectedApps lists the apps that the user gave access to. The form of each posts "app" to
-// /settings/connected_apps.
+// ConnectedApps lists the apps that the user gave access to. Each one's form posts "app" to /settings/connected_apps.
 type ConnectedApps struct {
 	Frame
-	Notice string // what has just been done
+	Notice string // what was just done
 	Apps   []ConnectedApp
 }
 
@@ -120,65 +119,65 @@ func (p Developer) about() about {
 	return about{template: "developer", title: "Your apps", here: "/developer"}
 }
 
-// AppForm is what was typed about an app: the fields "name", "type", "access" and "redirect_uris".
+// AppForm is the fields "name", "type", "access" and "redirect_uris" as typed.
 type AppForm struct {
 	Name         string
 	Type         string // "confidential" or "public"
 	Access       string // as in Consent
-	RedirectURIs string // one a line
-	Error        string // a mistake a line
+	RedirectURIs string // one per line
+	Error        string // one mistake per line
 }
 
-// DeveloperPage shows one app to its owner. Its forms post "action" to /developer/apps/<ID>:
+// DeveloperPage shows an app to its owner. Its forms post "action" to /developer/apps/<ID>:
 //
 //	save        with the fields of AppForm but "type"
 //	regenerate  with "what": client_secret, api_keys or bearer_token
-//	token       with "kind": oauth2 or oauth1, for a token of one's own
+//	token       with "kind": oauth2 or oauth1, for a token of the owner's
 //	webhook     with "do": add and "url", or validate, replay or remove and "webhook"
 type DeveloperPage struct {
 	Frame
-	Notice  string   // what has just been done
-	Secrets []Secret // shown this once, in the answer to the form that made them
+	Notice  string   // what was just done
+	Secrets []Secret // shown once, in the answer to the form that made them
 	App     liked.App
-	Form    AppForm // the settings, or what was posted and refused
+	Form    AppForm // the settings, or rejected input
 
 	Webhooks     []Webhook
-	WebhookURL   string // what was typed and refused
-	WebhookError string // why, a mistake a line
+	WebhookURL   string // rejected input
+	WebhookError string // why, one mistake per line
 }
 
-// Webhook is one of an app's webhooks as its owner sees it.
+// Webhook is an app's webhook as its owner sees it.
 type Webhook struct {
 	ID        string
 	URL       string
 	Valid     bool
-	Why       string // it last failed
-	Dead      int    // likes that it did not take
+	Why       string // of its last failure
+	Dead      int    // likes that it did not accept
 	Replaying bool
-	Lost      time.Time // likes before it were forgotten undelivered; zero for none
+	Lost      time.Time // likes before it were dropped undelivered; zero: none
 	CreatedAt time.Time
 }
 
-// Secret is a credential with its name.
+// Secret is a named credential.
 type Secret struct{ Label, Value string }
 
 func (p DeveloperPage) about() about {
 	return about{template: "app", title: p.App.Name, here: "/developer"}
 }
 
-// Home is the page at /. Its script moves Numbers and Posts, as the server-sent events of /home/live say.
+// Home is the page at /. Its script updates Numbers and Posts from the server-sent events of /home/live.
 type Home struct {
 	Frame
 	API     string // as in "X's API of 2024"
-	Trouble bool   // the store cannot be read, so that there is nothing to show
+	Trouble bool   // the store cannot be read; nothing to show
 	Numbers Numbers
 	Posts   []HomePost
-	Dev     *HomeDev // of a development server alone
+	Dev     *HomeDev // only on a development server
 }
 
-// Numbers is how much there is of everything.
+// Numbers are the totals.
 type Numbers struct {
-	Known     bool   `json:"known"` // false while it is being counted
+	Known     bool   `json:"known"` // false while counting
 	Users     int64  `json:"users"`
 	Posts     int64  `json:"posts"`
 	Likes     int64  `json:"likes"`
@@ -189,19 +188,19 @@ type Numbers struct {
 type HomePost struct {
 	ID       string `json:"id"`
 	Text     string `json:"text"`
-	Name     string `json:"name"` // of the author
+	Name     string `json:"name"` // the author's
 	Username string `json:"username"`
 	Likes    int64  `json:"likes"`
 }
 
-// HomeDev is how to start on a development server. Where its tokens are secret, Curl and Secrets are empty.
+// HomeDev is how to start on a development server. If its tokens are secret, Curl and Secrets are empty.
 type HomeDev struct {
-	Username string // of the user to whom it all belongs
+	Username string // the user who owns it all
 	Curl     string // a command that likes a post
 	Secrets  []Secret
 }
 
 func (p Home) about() about { return about{template: "home", title: "Home", here: "/", scripts: true} }
 
-// Blank is what the page makes further rows of.
+// Blank is the template of further rows.
 func (Home) Blank() HomePost { return HomePost{} }

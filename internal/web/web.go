@@ -1,8 +1,8 @@
-// Package web is what people see in a browser: signing in, giving an app access, and looking after apps. Fill in one of
-// the page types ([SignIn], [Consent], [Developer] ...) and hand it to [Write].
+// Package web renders the pages for browsers: signing in, consent to an app's access, and managing apps. Fill in a page
+// type ([SignIn], [Consent], [Developer] ...) and pass it to [Write].
 //
-// The pages are plain HTML with forms and load nothing; only [Home] and [Explorer] have scripts, which [WriteAsset] serves.
-// What a caller fills in is shown as text: names and redirect URIs come from strangers.
+// The pages are plain HTML with forms and load nothing; only [Home] and [Explorer] have scripts, which [WriteAsset]
+// serves. All values are shown as text: names and redirect URIs come from strangers.
 package web
 
 import (
@@ -25,7 +25,7 @@ func Write(w http.ResponseWriter, status int, page Page) (size int, err error) {
 	about := page.about()
 	set := pages()
 	h := w.Header()
-	h.Set("Cache-Control", "no-store") // pages hold secrets, and what only one person may see
+	h.Set("Cache-Control", "no-store") // pages hold secrets and personal data
 	var buf bytes.Buffer
 	err = set.templates[about.template].ExecuteTemplate(&buf, "layout.html", view{about.title, about.here, set.style, set.icon, page})
 	if err != nil {
@@ -35,10 +35,10 @@ func Write(w http.ResponseWriter, status int, page Page) (size int, err error) {
 	h.Set("Content-Security-Policy", set.policy(about))
 	h.Set("X-Frame-Options", "DENY")
 	h.Set("X-Content-Type-Options", "nosniff")
-	// The address holds secrets, which no other site may see. With "no-referrer" our own forms would say "Origin: null", as a
-	// stranger's do, and on plain http browsers send no Sec-Fetch-Site to tell them apart.
+	// The address holds secrets that no other site may see. With "no-referrer" our own forms would send "Origin: null",
+	// as foreign ones do, and over plain HTTP browsers send no Sec-Fetch-Site to tell them apart.
 	h.Set("Referrer-Policy", "same-origin")
-	if !about.leaves { // an app may wait in the window that opened this one, and is answered there by its callback
+	if !about.leaves { // the app may wait in the opener, where its callback answers it
 		h.Set("Cross-Origin-Opener-Policy", "same-origin")
 	}
 	return Send(w, status, "text/html; charset=utf-8", buf.Bytes()), nil
@@ -47,16 +47,16 @@ func Write(w http.ResponseWriter, status int, page Page) (size int, err error) {
 // Page is one of the page types of this package.
 type Page interface{ about() about }
 
-// about is what Write has to know of a page.
+// about is what Write needs to know of a page.
 type about struct {
-	template string // file name without ".html"
+	template string // of file page_<template>.html
 	title    string
-	here     string // the path that the navigation shows as the current one
-	leaves   bool   // one goes on to an app from here
-	scripts  bool   // it loads files of ours, and calls the API
+	here     string // path that the navigation shows as current
+	leaves   bool   // leads on to an app
+	scripts  bool   // loads our files and calls the API
 }
 
-// view is what layout.html is given.
+// view is the data of layout.html.
 type view struct {
 	Title, Here string
 	Style       template.CSS
@@ -64,7 +64,7 @@ type view struct {
 	Page        Page
 }
 
-// set is all pages, parsed. Nothing changes it.
+// set is all pages, parsed. It is immutable.
 type set struct {
 	templates map[string]*template.Template
 	style     template.CSS
@@ -75,7 +75,7 @@ type set struct {
 //go:embed templates
 var files embed.FS
 
-// pages parses the pages when the first is asked for. A mistake in one is found by the tests.
+// pages parses all pages on first use. Tests find mistakes in them.
 var pages = sync.OnceValue(func() set {
 	css := read(files, "templates/style.css")
 	sum := sha256.Sum256(css)
@@ -100,10 +100,10 @@ var pages = sync.OnceValue(func() set {
 	return s
 })
 
-// field is what the part "copy" is given: a value to copy, with the id and the label of its field.
+// field is the data of the part "copy": a value to copy, with the id and label of its field.
 type field struct{ ID, Label, Value string }
 
-// Count writes a number in groups of three digits.
+// Count formats n in groups of three digits.
 func Count(n int64) string {
 	text := strconv.FormatInt(n, 10)
 	for i := len(text) - 3; i > 0 && text[i-1] != '-'; i -= 3 {
@@ -112,8 +112,8 @@ func Count(n int64) string {
 	return text
 }
 
-// policy is the Content-Security-Policy. Browsers hold form-action against every redirect that follows a form, and an app may
-// redirect on from its callback to any place, so that a page that leads there says nothing about form-action.
+// policy is the Content-Security-Policy. Browsers apply form-action to every redirect after a form, and an app's
+// callback may redirect anywhere, so a page that leads to an app has no form-action.
 func (s set) policy(about about) string {
 	own := ""
 	if about.scripts {
@@ -127,7 +127,7 @@ func (s set) policy(about about) string {
 }
 
 // link returns the address for a link to an app, which may have a scheme of its own (RFC 8252, 7.1), or "" if it is no
-// absolute URL or one that a browser would run or show as a page of ours.
+// absolute URL, or one that a browser would run or show as a page of ours.
 func link(address string) template.URL {
 	scheme, _, ok := strings.Cut(address, ":")
 	if !ok || !isScheme(scheme) {
@@ -140,7 +140,7 @@ func link(address string) template.URL {
 	return template.URL(address)
 }
 
-// local returns the address if it is a path of ours, and "" if it is anything else.
+// local returns the address if it is a path of ours, else "".
 func local(address string) string {
 	rest, ok := strings.CutPrefix(address, "/")
 	if !ok || strings.HasPrefix(rest, "/") || strings.HasPrefix(rest, `\`) || strings.ContainsAny(rest, "\t\n\r") {

@@ -2,14 +2,14 @@ package web
 
 import "slices"
 
-// right is something that an app may be allowed, in the words of the person who is asked.
+// right is something that an app may be allowed, in words for the user who is asked.
 type right struct {
 	scope  string
 	words  string
-	access int // OAuth 1.0a: the least permission that has it; 1 read, 2 read-write, 3 with direct messages, 0 none
+	access int // OAuth 1.0a: least permission that grants it; 1 read, 2 read-write, 3 with direct messages, 0 none
 }
 
-// rights is all that an app can be allowed, what is closest to likes first.
+// rights is all that an app can be allowed, closest to likes first.
 var rights = []right{
 	{"tweet.read", "See posts that you can see, those of protected accounts included", 1},
 	{"like.read", "See which posts you like", 1},
@@ -37,17 +37,17 @@ var rights = []right{
 	{"broadcast.write", "Start and end broadcasts for you", 0},
 }
 
-// kept is what offline.access allows. It is no right by itself.
+// kept is what offline.access allows, no right by itself.
 const kept = "Stay connected until you revoke it, even while you are away"
 
-// never are promises that hold for every app.
+// never is what no app may do.
 var never = []string{"See or change your password"}
 
-// notable is what people fear most: it is said when an app may not do it.
+// notable rights are mentioned if an app lacks them: users fear them most.
 var notable = []string{"like.write", "tweet.write", "dm.read"}
 
-// can says what the scopes (OAuth 2.0) or the permission (OAuth 1.0a) allow. A scope without words is shown by its name:
-// nothing is allowed unsaid.
+// can describes what the scopes (OAuth 2.0) or the permission (OAuth 1.0a) allow. A scope without words is shown by its
+// name, so that nothing is allowed unsaid.
 func can(scopes []string, access string) []string {
 	var said []string
 	for _, r := range rights {
@@ -55,7 +55,7 @@ func can(scopes []string, access string) []string {
 			said = append(said, r.words)
 		}
 	}
-	if access != "" { // such tokens do not expire
+	if access != "" { // OAuth 1.0a tokens do not expire
 		said = append(said, kept)
 	}
 	for _, scope := range scopes {
@@ -69,7 +69,7 @@ func can(scopes []string, access string) []string {
 	return said
 }
 
-// cannot says the most important of what they do not allow.
+// cannot describes the most important rights that they do not allow.
 func cannot(scopes []string, access string) []string {
 	var said []string
 	for _, r := range rights {
@@ -87,10 +87,10 @@ func (r right) allowed(scopes []string, access string) bool {
 	return r.access != 0 && r.access <= 1+slices.Index(accessLevels(), access)
 }
 
-// accessLevels is the permissions of OAuth 1.0a, each of which has all rights of those before it.
+// accessLevels are the permissions of OAuth 1.0a. Each includes those before it.
 func accessLevels() []string { return []string{"read", "read-write", "read-write-directmessages"} }
 
-// accessName is a permission as the forms call it.
+// accessName is a permission's name on forms.
 func accessName(access string) string {
 	names := []string{"Read", "Read and write", "Read, write and direct messages"}
 	if i := slices.Index(accessLevels(), access); i >= 0 {
