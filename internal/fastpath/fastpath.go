@@ -1,10 +1,11 @@
-// Package fastpath answers plain HTTP/1.1 requests without net/http, and hands all other connections over to it.
+// Package fastpath answers plain HTTP/1.1 requests without net/http, and hands all other connections over to it. Start
+// with [New].
 //
-// What net/http does for a request beside reading and writing (a goroutine that waits for the client to go, headers that are
-// copied, sorted and copied again) takes as long as the handler of a like. A plain request needs none of it: head and body
-// are small and arrive together, and nothing in them changes how the connection goes on. At the first byte that is not plain,
-// net/http gets the connection, with all that was not answered yet. So this package refuses nothing and has no answers of its
-// own. What it reads it must read as net/http does: FuzzRequest holds it to that.
+// What net/http does beside reading and writing (a goroutine that waits for the client to close, headers that are
+// copied, sorted and copied again) takes as long as the handler of a like. A plain request needs none of it: head and
+// body are small, arrive together, and do not change how the connection goes on. At the first byte that is not plain,
+// net/http gets the connection with all that is unanswered, so this package refuses nothing and has no answers of its
+// own. It must read requests as net/http does, which FuzzRequest checks.
 package fastpath
 
 import (
@@ -20,21 +21,22 @@ import (
 )
 
 const (
-	// partTimeout is how long the rest of a request may take. A slower client is net/http's.
+	// partTimeout is how long the rest of a request may take. A slower client is left to net/http.
 	partTimeout = 50 * time.Millisecond
-	// refreshEvery spares most requests the setting of deadlines, which are up to so much shorter.
+	// refreshEvery limits how often deadlines are set, which may end that much early.
 	refreshEvery = 5 * time.Second
-	// lingerTime is how long the client may take to read the last answer. To close at once, with a request unread, would
-	// reset the connection, and the answer with it (RFC 9112, 9.6).
+	// lingerTime is how long the client may take to read the last answer. Closing at once, with a request unread, would
+	// reset the connection and lose the answer (RFC 9112, 9.6).
 	lingerTime = 500 * time.Millisecond
 )
 
-// Listener is what its server must serve: Accept returns the connections that need net/http, the listener serves the others.
+// Listener is what its server must serve: Accept returns the connections that need net/http, the listener serves the
+// others.
 type Listener struct {
 	net.Listener
 	server      *http.Server
 	takes       func(path string) bool
-	tls         *tls.Config // nil: in the clear; net/http sets one of its own in any server
+	tls         *tls.Config // nil: no TLS; kept here because net/http sets server.TLSConfig in any case
 	connContext func(context.Context, net.Conn) context.Context
 	accepted    chan accepted
 	start       sync.Once
@@ -42,7 +44,7 @@ type Listener struct {
 	closed      chan struct{}
 
 	mu    sync.Mutex
-	conns map[*conn]struct{} // those that are served here
+	conns map[*conn]struct{} // served here
 	empty sync.WaitGroup     // of conns
 }
 
@@ -51,13 +53,13 @@ type accepted struct {
 	err  error
 }
 
-// New returns a listener for the connections of inner, to be given to srv.Serve, with TLS, too, which is spoken here if srv has
-// a TLSConfig. Nothing is accepted before Serve. Handler, timeouts, ErrorLog and ConnContext are those of srv, which must have
-// all of them and change none.
+// New returns a listener for the connections of inner, to be passed to srv.Serve. If srv has a TLSConfig, the listener
+// speaks TLS. Nothing is accepted before Serve. Handler, timeouts, ErrorLog and ConnContext are those of srv, which
+// must have all of them and change none.
 //
-// The paths that are taken must be those of handlers that answer at once and in one piece. They can neither flush, set
-// deadlines nor send informational answers, are not told when the client goes, and must neither keep the request nor change
-// its header: the next request has the memory.
+// takes selects paths whose handlers answer at once and in one piece. They cannot flush, set deadlines or send
+// informational answers, do not learn that the client has disconnected, and must neither keep the request nor change
+// its header: the next request reuses the memory.
 func New(srv *http.Server, inner net.Listener, takes func(path string) bool) *Listener {
 	l := &Listener{Listener: inner, server: srv, takes: takes, connContext: srv.ConnContext, accepted: make(chan accepted),
 		closed: make(chan struct{}), conns: make(map[*conn]struct{})}
@@ -81,9 +83,9 @@ func (l *Listener) Accept() (net.Conn, error) {
 	}
 }
 
-// accept lets connections in. An error is given to net/http, which knows when to try again.
+// accept accepts connections. Errors go to net/http, which knows when to retry.
 func (l *Listener) accept() {
-	if l.tls != nil && l.server.TLSNextProto["h2"] == nil { // the operator has switched it off (GODEBUG=http2server=0)
+	if l.tls != nil && l.server.TLSNextProto["h2"] == nil { // off with GODEBUG=http2server=0
 		l.tls.NextProtos = []string{"http/1.1"}
 	}
 	base := context.WithValue(context.Background(), http.ServerContextKey, l.server)
@@ -107,7 +109,7 @@ func (l *Listener) accept() {
 	}
 }
 
-// hand gives a connection or an error to Accept. It reports false if the listener is closed.
+// hand passes a connection or an error to Accept. It reports false if the listener is closed.
 func (l *Listener) hand(a accepted) bool {
 	select {
 	case l.accepted <- a:
@@ -135,8 +137,8 @@ func (l *Listener) leave(c *conn) {
 	l.empty.Done()
 }
 
-// Close stops accepting and ends the connections that wait for a request. Those that are being answered end with their
-// answer; Wait waits for them.
+// Close stops accepting and ends connections that wait for a request. Those being answered end with their answer: see
+// [Listener.Wait].
 func (l *Listener) Close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -150,8 +152,8 @@ func (l *Listener) Close() error {
 	return l.Listener.Close()
 }
 
-// Wait returns once all connections that are served here have ended, after Close. When ctx ends first, it cuts what is
-// left, and returns ctx's error.
+// Wait, after Close, returns once all connections served here have ended. If ctx ends first, Wait closes the rest and
+// returns ctx's error.
 func (l *Listener) Wait(ctx context.Context) error {
 	empty := make(chan struct{})
 	go func() {
@@ -166,13 +168,13 @@ func (l *Listener) Wait(ctx context.Context) error {
 	l.mu.Lock()
 	for c := range l.conns {
 		_ = c.Conn.Close()
-		c.cancel() // a handler that stops for this can no longer be heard
+		c.cancel() // its answer can no longer be sent
 	}
 	l.mu.Unlock()
 	return ctx.Err()
 }
 
-// contextOf is the ConnContext of the server: a connection keeps its values when it is handed over.
+// contextOf is the server's ConnContext: a connection keeps its values when it is handed over.
 func (l *Listener) contextOf(ctx context.Context, nc net.Conn) context.Context {
 	switch c := nc.(type) {
 	case *conn:
@@ -183,26 +185,26 @@ func (l *Listener) contextOf(ctx context.Context, nc net.Conn) context.Context {
 	return l.connContext(ctx, nc)
 }
 
-// conn is a connection: served here at first, net/http's once Accept has returned it.
+// conn is a connection, served here until Accept returns it to net/http.
 type conn struct {
 	net.Conn
 	l           *Listener
 	values, ctx context.Context
 	cancel      context.CancelFunc // ends ctx
-	rest        []byte             // read and not answered
-	due         time.Time          // until when the first request must have come; zero once it has
+	rest        []byte             // read, not answered
+	due         time.Time          // deadline of the first request; zero once it has come
 
-	refreshed time.Time // when its deadlines were last set
+	refreshed time.Time // when deadlines were last set
 	request   request
 	response  response
 }
 
-// tlsConn is one over TLS. That it has a ConnectionState tells net/http so, when it is handed over.
+// tlsConn is a conn over TLS: net/http looks for ConnectionState.
 type tlsConn struct{ *conn }
 
 func (c tlsConn) ConnectionState() tls.ConnectionState { return c.Conn.(*tls.Conn).ConnectionState() }
 
-// Read reads what was read already, then from the connection.
+// Read returns what was read already, then reads the connection.
 func (c *conn) Read(p []byte) (int, error) {
 	if len(c.rest) == 0 {
 		return c.Conn.Read(p)
@@ -212,7 +214,7 @@ func (c *conn) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// SetReadDeadline is for net/http, which grants a first request all of its time, of which some has passed.
+// SetReadDeadline is for net/http, which would grant the first request its full time again.
 func (c *conn) SetReadDeadline(t time.Time) error {
 	if !c.due.IsZero() {
 		t, c.due = c.due, time.Time{}
@@ -220,10 +222,10 @@ func (c *conn) SetReadDeadline(t time.Time) error {
 	return c.Conn.SetReadDeadline(t)
 }
 
-// CloseWrite is for net/http, which lingers, too.
+// CloseWrite is for net/http, to linger.
 func (c *conn) CloseWrite() error { return c.Conn.(interface{ CloseWrite() error }).CloseWrite() }
 
-// serve is the goroutine of a connection that is served here.
+// serve is the goroutine of a connection served here.
 func (c *conn) serve() {
 	defer c.l.leave(c)
 	defer c.cancel()
@@ -238,7 +240,7 @@ func (c *conn) serve() {
 	_ = c.Conn.Close()
 }
 
-// answerAll answers plain requests. It returns the connection as net/http shall have it, or nil if it has ended.
+// answerAll answers plain requests. It returns the connection for net/http, or nil if it has ended.
 func (c *conn) answerAll() (others net.Conn) {
 	var state *tls.ConnectionState
 	others = c
@@ -286,12 +288,12 @@ func (c *conn) answerAll() (others net.Conn) {
 				return nil
 			}
 			c.rest = buf[:have]
-			return others // net/http knows what to say to half a request
+			return others // net/http answers half a request
 		}
 	}
 }
 
-// refresh sets the deadlines of the connection, unless it has lately.
+// refresh sets the connection's deadlines at most every refreshEvery.
 func (c *conn) refresh() {
 	now := time.Now()
 	if now.Sub(c.refreshed) < refreshEvery {
@@ -302,7 +304,7 @@ func (c *conn) refresh() {
 	_ = c.Conn.SetWriteDeadline(now.Add(c.l.server.WriteTimeout))
 }
 
-// answer has the handler answer the request that was read. It reports whether the connection goes on.
+// answer runs the handler, and reports whether the connection goes on.
 func (c *conn) answer() bool {
 	w := &c.response
 	w.begin()
@@ -318,7 +320,7 @@ func (c *conn) answer() bool {
 	return !last && err == nil
 }
 
-// handle reports whether there is an answer: a handler that panics has none, as with net/http.
+// handle reports whether there is an answer: as in net/http, a handler that panics has none.
 func (c *conn) handle(w http.ResponseWriter, r *http.Request) (answered bool) {
 	defer func() {
 		if answered {

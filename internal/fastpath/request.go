@@ -13,46 +13,46 @@ import (
 )
 
 const (
-	bufferSize = 4 << 10 // a plain request is no larger, its body included
+	bufferSize = 4 << 10 // the largest plain request, body included
 	maxLines   = 32      // of its head
 )
 
-// state is what the bytes at hand are.
+// state classifies what was read.
 type state int
 
 const (
-	part  state = iota // the beginning of what may become a plain request
+	part  state = iota // the beginning of what may be a plain request
 	whole              // a plain request
-	other              // something for net/http
+	other              // for net/http
 )
 
 // request reads the requests of one connection.
 type request struct {
-	base   http.Request // what all have in common
-	seen   []line       // of earlier requests, by their place in the head: most come again
-	header http.Header  // of all requests, one after the other
-	filled int          // lines of the request that header was filled for; -1 if a line has another key since
+	base   http.Request // common to all
+	seen   []line       // of earlier requests, by position: most come again
+	header http.Header  // reused by all requests
+	filled int          // lines that header was filled for; -1 if a key has changed since
 
-	// What the handler gets. The memory is the same for all requests, and so are the values of each line.
+	// What the handler gets. All requests share this memory and the values of each line.
 	given struct {
 		http.Request
 		url  url.URL
 		body body
 	}
 
-	// The request that was read last.
+	// The last request.
 	method, target string
 	url            url.URL // of the target
 	host           string
 	lines          int
-	body           []byte // nil if it has none
+	body           []byte // nil if none
 }
 
-// line is a header, and what is made of it.
+// line is a header line, with its parsed form.
 type line struct {
 	text   []byte
-	key    string   // in its canonical form
-	values []string // one
+	key    string   // canonical
+	values []string // exactly one
 }
 
 func (q *request) init(ctx context.Context, remote string, state *tls.ConnectionState) {
@@ -60,7 +60,7 @@ func (q *request) init(ctx context.Context, remote string, state *tls.Connection
 	q.base = *(&http.Request{Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, RemoteAddr: remote, TLS: state}).WithContext(ctx)
 }
 
-// parse looks for a request at the beginning of text, and returns its size if all of it is there.
+// parse reads a request at the beginning of text, and returns its size if it is complete.
 func (q *request) parse(text []byte, takes func(path string) bool) (size int, s state) {
 	first, rest, s := cutLine(text)
 	if s != whole {
@@ -91,7 +91,7 @@ func (q *request) parse(text []byte, takes func(path string) bool) (size int, s 
 			}
 		case "Content-Length":
 			var err error
-			if length, err = strconv.ParseUint(value, 10, 12); err != nil { // what is longer does not fit the buffer
+			if length, err = strconv.ParseUint(value, 10, 12); err != nil { // more does not fit the buffer
 				return 0, other
 			}
 		case "Connection":
@@ -116,7 +116,7 @@ func (q *request) parse(text []byte, takes func(path string) bool) (size int, s 
 	return size, whole
 }
 
-// cutLine returns the line that text begins with, without its end, and what follows it.
+// cutLine returns the first line of text, without its end, and the rest.
 func cutLine(text []byte) (line, rest []byte, s state) {
 	i := bytes.IndexByte(text, '\n')
 	switch {
@@ -144,7 +144,7 @@ func (q *request) parseFirst(line []byte) bool {
 		return true
 	}
 	q.target = string(target)
-	if consistsOf(target, &pathBytes) { // which is itself, escaped or not
+	if consistsOf(target, &pathBytes) { // its own escaped form
 		q.url = url.URL{Path: q.target}
 		return true
 	}
@@ -157,7 +157,7 @@ func (q *request) parseFirst(line []byte) bool {
 	return true
 }
 
-// parseLine reads a header. It returns nil if that is not plain.
+// parseLine reads a header line. It returns nil if the line is not plain.
 func (q *request) parseLine(text []byte) *line {
 	if q.lines == maxLines {
 		return nil
@@ -184,7 +184,7 @@ func (q *request) parseLine(text []byte) *line {
 	return l
 }
 
-// next returns the request that was read, as net/http would. It is valid until the next one is read.
+// next returns the request as net/http would. It is valid until the next one is read.
 func (q *request) next() *http.Request {
 	x := &q.given
 	x.Request = q.base
@@ -199,9 +199,9 @@ func (q *request) next() *http.Request {
 	return r
 }
 
-// fill makes the header of what was read. It stays right as long as requests have the same keys in the same order, since the
-// values are the lines' own. It reports whether there is a Host and no key comes twice: which value of two counts, and whether
-// there may be two, is for net/http to say.
+// fill makes the header. It stays right as long as requests have the same keys in the same order, since the values are
+// the lines' own. fill reports false if Host is missing or a key repeats: net/http knows whether it may, and which
+// value counts.
 func (q *request) fill() bool {
 	clear(q.header)
 	q.filled = -1
@@ -220,7 +220,7 @@ func (q *request) fill() bool {
 	return true
 }
 
-// body is a request's, which stands in the connection's buffer.
+// body reads a request's body in the connection's buffer.
 type body struct{ bytes.Reader }
 
 func (*body) Close() error { return nil }
@@ -232,7 +232,7 @@ var (
 	alphanumeric = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 	pathBytes    = newByteSet(alphanumeric + "-._~/")
 	hostBytes    = newByteSet(alphanumeric + "-._:[]")
-	nameBytes    = newByteSet(alphanumeric + "-_") // of what a token may be (RFC 9110, 5.6.2)
+	nameBytes    = newByteSet(alphanumeric + "-_") // fewer than in a token (RFC 9110, 5.6.2)
 	valueBytes   = newByteSet(alphanumeric + " \t!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~")
 )
 

@@ -12,31 +12,31 @@ import (
 	"time"
 )
 
-// response is the http.ResponseWriter of one connection. It gathers an answer, to be sent in one piece, as net/http would
-// write it. The body of a large one whose length was declared is sent as it comes.
+// response is the http.ResponseWriter of a connection. It buffers an answer and sends it in one piece, as net/http
+// would write it. A large body of declared length is sent as it is written.
 type response struct {
 	conn    net.Conn
-	closing *atomic.Bool // the answer is the connection's last one
+	closing *atomic.Bool // set: the answer is the connection's last
 
 	header  http.Header
 	status  int      // 0 before WriteHeader
-	text    []byte   // the head, and behind it the body, if its length was declared
+	text    []byte   // the head, then the body, if its length was declared
 	body    []byte   // if it was not
-	length  int      // as declared, or -1
-	written int      // of it
-	typed   bool     // the head says of what type the body is, or that it is encoded
-	headed  bool     // the head is whole
+	length  int      // declared, or -1
+	written int      // bytes of the body
+	typed   bool     // the head has the body's type or encoding
+	headed  bool     // the head is complete
 	last    bool     // the connection ends
 	err     error    // of the connection
-	keys    []string // of the header before, in alphabetical order: the next one mostly has the same
+	keys    []string // of the previous header, sorted: the next one mostly has the same
 }
 
-// maxKept is how much of an answer is copied to be sent at once. Of larger buffers none is kept for the next answer.
+// maxKept is how much of an answer is copied to be sent at once. Larger buffers are not kept for the next answer.
 const maxKept = 8 << 10
 
 func (w *response) begin() {
 	if w.header == nil {
-		w.header = make(http.Header, 28) // what fits a map of 32 slots: more would take longer to clear
+		w.header = make(http.Header, 28) // fits a map of 32 slots: more would take longer to clear
 	}
 	clear(w.header)
 	if cap(w.text)+cap(w.body) > 2*maxKept {
@@ -48,7 +48,7 @@ func (w *response) begin() {
 
 func (w *response) Header() http.Header { return w.header }
 
-// WriteHeader fixes status and headers; the first call counts.
+// WriteHeader fixes status and headers; only the first call counts.
 func (w *response) WriteHeader(status int) {
 	if w.status != 0 || status < 200 {
 		return
@@ -73,7 +73,7 @@ func (w *response) WriteHeader(status int) {
 	}
 }
 
-// addFields adds the headers in the order of the keys. It reports false if these are not the keys of the header.
+// addFields adds the headers in the order of keys. It reports false if the header has other keys.
 func (w *response) addFields() bool {
 	if len(w.keys) != len(w.header) {
 		return false
@@ -103,7 +103,7 @@ func (w *response) addFields() bool {
 			w.typed = true
 		}
 		for _, v := range values {
-			if strings.IndexByte(v, '\n') >= 0 || strings.IndexByte(v, '\r') >= 0 { // it must not become a header of its own
+			if strings.IndexByte(v, '\n') >= 0 || strings.IndexByte(v, '\r') >= 0 { // it must not start another header
 				v = newlines.Replace(v)
 			}
 			w.text = append(append(append(append(w.text, key...), ": "...), textproto.TrimString(v)...), "\r\n"...)
@@ -164,7 +164,7 @@ func (w *response) bodiless() bool {
 	return w.status == http.StatusNoContent || w.status == http.StatusNotModified
 }
 
-// end sends what is left of the answer. It reports whether that was the last one of the connection.
+// end sends the rest of the answer. It reports whether it was the connection's last.
 func (w *response) end() (last bool, err error) {
 	if w.status == 0 {
 		w.WriteHeader(http.StatusOK)

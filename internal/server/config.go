@@ -21,84 +21,86 @@ import (
 	"liked/internal/seed"
 )
 
-// Config is all that a server can be told. The zero value is a server in memory on free loopback ports.
+// Config configures a server. The zero value is a server in memory on free loopback ports.
 type Config struct {
-	// Data is the directory that holds everything; it is made if missing. Empty keeps everything in memory.
+	// Data is the directory that holds everything; it is created if missing. Empty keeps everything in memory.
 	Data string
 
-	// Listen is the address of the API, as "host:port"; port 0 picks a free one. Empty means "127.0.0.1:0".
+	// Listen is the API's address, "host:port"; port 0 picks a free one. Empty means "127.0.0.1:0".
 	Listen string
 
 	// AdminListen is the address of the operator's side, in plain HTTP: probes, metrics, profiles and /admin/. Empty means
 	// "127.0.0.1:0".
 	AdminListen string
 
-	// AdminToken guards /admin/ and /debug/pprof/; at least 16 characters. Empty picks a random one.
+	// AdminToken protects /admin/ and /debug/pprof/; at least 16 characters. Empty picks a random one.
 	AdminToken string
 
-	// TLSCert and TLSKey are PEM files with which the API speaks HTTPS, HTTP/2 included. Both or neither.
+	// TLSCert and TLSKey are PEM files for HTTPS on the API, HTTP/2 included. Both or neither.
 	TLSCert, TLSKey string
 
-	// PublicURL is how clients reach the API, as "scheme://host[:port]", which OAuth 1.0a signs. Empty believes each request.
+	// PublicURL is the API's URL for clients, "scheme://host[:port]", which OAuth 1.0a signs. Empty believes each
+	// request.
 	PublicURL string
 
 	// TrustedProxies are addresses ("10.0.0.1") and networks ("10.0.0.0/8") whose X-Forwarded-* headers are believed.
 	TrustedProxies []string
 
-	// Profile is the year whose X the API answers as, "2024" or "2026". Empty means "2024".
+	// Profile is the year of X's API to answer as, "2024" or "2026". Empty means "2024".
 	Profile string
 
-	// PrivateLikes shows who liked a post to its author alone, and what a user liked to that user, as X has done since June
-	// 2024. Nil does as the profile does: 2026 keeps them private, 2024 does not.
+	// PrivateLikes shows a post's likers only to its author, and a user's liked posts only to that user, as X has done
+	// since June 2024. Nil follows the profile: private in 2026, not in 2024.
 	PrivateLikes *bool
 
-	// RateLimits is empty for X's own, "off" for none, or JSON with exceptions: {"usersIdLike":{"user_15m":5,"user_24h":0}},
-	// where 0 is no such limit.
+	// RateLimits is empty for X's own, "off" for none, or JSON with exceptions:
+	// {"usersIdLike":{"user_15m":5,"user_24h":0}}, where 0 removes a limit.
 	RateLimits string
 
-	// NoDailyLimits takes the limits per 24 hours away.
+	// NoDailyLimits removes the limits per 24 hours.
 	NoDailyLimits bool
 
-	// NoHomePage leaves / to X's own 404, for clients that ask for HTML, too.
+	// NoHomePage leaves / to X's own 404, also for clients that ask for HTML.
 	NoHomePage bool
 
 	// Explain tells clients why they were refused, in a header and on pages. For development only.
 	Explain bool
 
-	// TokenLifetime is that of the OAuth 2.0 access tokens that apps are given. Zero means X's own, 2 h.
+	// TokenLifetime is that of OAuth 2.0 access tokens issued to apps. Zero means X's own, 2 h.
 	TokenLifetime time.Duration
 
-	// AutoConsent is the username of a user who consents to everything that an app asks for, unasked. For tests only.
+	// AutoConsent is the username of a user who consents to all that apps request, without being asked. For tests only.
 	AutoConsent string
 
-	// PrivateWebhooks lets webhooks have http URLs with ports, and lead to addresses that only this machine can reach. Without
-	// it they are https and lead to the public internet alone.
+	// PrivateWebhooks allows webhooks with http URLs and ports, and addresses that only this machine can reach. Without
+	// it they are https and lead only to the public internet.
 	PrivateWebhooks bool
 
-	// Seed fills an empty store with users, posts and credentials. Nil fills in nothing.
+	// Seed fills an empty store with users, posts and credentials. Nil adds nothing.
 	Seed *seed.Options
 
-	// MaxConnections bounds the connections to the API; one more is sent a 503 and closed. The limit of open files may leave
-	// room for fewer. Zero means 10,000.
+	// MaxConnections bounds the connections to the API; one more gets a 503 and is closed. The limit of open files may
+	// allow fewer. Zero means 10,000.
 	MaxConnections int
 
-	// CacheMiB is the memory for what was read from the disk; an eighth of it tells likes that are new, a byte for each three.
-	// At 512, with 100,000,000 likes, the process was seen to take 1.2 GiB. Zero means 512, or 128 in memory.
+	// CacheMiB is the memory for data read from disk; an eighth of it is a filter that recognizes new likes, one byte
+	// per three likes. At 512, with 100,000,000 likes, the process was seen to take 1.2 GiB. Zero means 512, or 128 in
+	// memory.
 	CacheMiB int
 
-	// Grace is how long requests under way may take to end once the server is told to stop. Zero means 10 s.
+	// Grace bounds how long requests under way may take once the server is told to stop. Zero means 10 s.
 	Grace time.Duration
 
 	// Now is the clock of everything but timers. Nil means time.Now.
 	Now func() time.Time
 
-	// Logger gets a line a request. Nil discards.
+	// Logger gets one line per request. Nil discards.
 	Logger *slog.Logger
 
 	disk diskOption
 }
 
-// settings is a Config that was checked, with the defaults filled in.
+// settings is a checked Config with defaults filled in.
 type settings struct {
 	Config
 	limits       api.Limits
@@ -109,7 +111,7 @@ type settings struct {
 	tls          *tls.Config
 }
 
-// Validate reports every mistake that can be seen without touching the disk, joined.
+// Validate reports, joined, every mistake that can be seen without touching the disk.
 func (c Config) Validate() error {
 	_, err := c.check()
 	return err
@@ -220,7 +222,7 @@ func checkAddr(addr string) error {
 	return nil
 }
 
-// Loopback reports whether an address to listen on can be reached from this machine alone.
+// Loopback reports whether a listen address can be reached from this machine only.
 func Loopback(addr string) bool {
 	host, _, err := net.SplitHostPort(addr)
 	if err != nil {
@@ -232,12 +234,12 @@ func Loopback(addr string) bool {
 	return strings.EqualFold(host, "localhost")
 }
 
-// baseURL says which scheme, host and port a client takes the server to be, as "scheme://host[:port]": that is what it
-// signed. Where no public URL is set, the request is believed, which is harmless: those who can make a client sign another
-// URL have no need to send it here.
+// baseURL returns the "scheme://host[:port]" that the client takes the server to have, and signed. Without a public URL
+// the request is believed. That is harmless: an attacker who can make a client sign another URL has no need to send it
+// here.
 //
-// A proxy changes scheme and host, and says what they were in X-Forwarded-Proto and X-Forwarded-Host. These headers count
-// only from a trusted proxy, which may append to what its client sent, so that only the last word of each counts.
+// A proxy changes scheme and host, and puts the originals into X-Forwarded-Proto and X-Forwarded-Host. They count only
+// from a trusted proxy, which may append to what its client sent, so only the last element of each counts.
 func (s *settings) baseURL(peer string, isTLS bool, host string, forwardedProto, forwardedHost []string) string {
 	if s.publicURL != "" {
 		return s.publicURL
@@ -261,13 +263,13 @@ func (s *settings) trusts(peer string) bool {
 	if len(s.trusted) == 0 {
 		return false
 	}
-	ap, _ := netip.ParseAddrPort(peer) // no address is in no network
+	ap, _ := netip.ParseAddrPort(peer) // the zero address is in no network
 	ip := ap.Addr().Unmap().WithZone("")
 	return slices.ContainsFunc(s.trusted, func(p netip.Prefix) bool { return p.Contains(ip) })
 }
 
-// clientAddress says which address a request came from. Proxies append to X-Forwarded-For: from a trusted proxy, the last
-// address that is no trusted proxy is the client's.
+// clientAddress returns the client's address. Proxies append to X-Forwarded-For: from a trusted proxy, it is the last
+// address that is no trusted proxy.
 func (s *settings) clientAddress(r *http.Request) string {
 	peer := r.RemoteAddr
 	if s.trusts(peer) {

@@ -12,21 +12,21 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// fileBudget divides the files that a process may have open: a store that is refused a file has to stop for good.
+// fileBudget divides the process's open files: a store that fails to open one must stop for good.
 type fileBudget struct {
-	connections int // of clients, to the API
-	admin       int // connections to the operator's side
-	rejected    int // connections that are being rejected
-	store       int // files of the store
+	connections int // to the API
+	admin       int // to the operator's side
+	rejected    int // being rejected
+	store       int // of the store
 }
 
 const (
-	leastFiles = 256 // what a server can work with
-	ownFiles   = 64  // standard streams, listeners, and what the store has open beside its tables
+	leastFiles = 256 // that a server can work with
+	ownFiles   = 64  // standard streams, listeners, the store's files beside its tables
 	maxTables  = 4096
 )
 
-// newFileBudget divides limit files, of which wanted are to be connections. The error says what to do.
+// newFileBudget divides limit files, with wanted ones for connections. The error says what to do.
 func newFileBudget(limit uint64, wanted int) (fileBudget, error) {
 	if limit < leastFiles {
 		return fileBudget{}, fmt.Errorf("this process may have %d files open, of which a server needs %d, and one more for each connection: "+
@@ -40,24 +40,24 @@ func newFileBudget(limit uint64, wanted int) (fileBudget, error) {
 	return b, nil
 }
 
-// limitListener accepts a limited number of connections at a time. One more is sent an answer and closed: if the listener
-// only stopped accepting, its client would wait.
+// limitListener accepts a limited number of connections at a time. One more is sent an answer and closed: if the
+// listener only stopped accepting, the client would wait.
 type limitListener struct {
 	*net.TCPListener
 	max, maxRejecting int64
-	rejection         []byte // is sent before a connection is rejected; nil: nothing
+	rejection         []byte // sent to a rejected connection; nil: nothing
 	advice            string // to the operator
 	logger            *slog.Logger
 	rejected          prometheus.Counter
 
 	open, rejecting atomic.Int64
 	rejections      sync.WaitGroup
-	warned          time.Time // when the operator was last warned; only Accept's goroutine uses it
+	warned          time.Time // last warning; only Accept's goroutine uses it
 }
 
 const (
-	rejectTime = time.Second      // how long a client may take to read why it is rejected
-	warnEvery  = 10 * time.Second // how often the operator is warned that connections are rejected
+	rejectTime = time.Second      // how long a client may take to read the rejection
+	warnEvery  = 10 * time.Second // between warnings of rejections
 )
 
 func (l *limitListener) Accept() (net.Conn, error) {
@@ -92,13 +92,13 @@ func (l *limitListener) reject(conn *net.TCPConn) {
 		if _, err := conn.Write(l.rejection); err != nil {
 			return
 		}
-		// To close at once, with a request unread, would reset the connection, and the answer with it (RFC 9112, 9.6).
+		// Closing at once, with a request unread, would reset the connection and lose the answer (RFC 9112, 9.6).
 		_ = conn.CloseWrite()
 		_, _ = io.Copy(io.Discard, conn)
 	})
 }
 
-// limitedConn is a connection that counts against the limit until it is closed.
+// limitedConn counts against the limit until it is closed.
 type limitedConn struct {
 	*net.TCPConn
 	listener *limitListener

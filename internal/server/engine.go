@@ -11,17 +11,17 @@ import (
 	"liked/internal/store/pebblestore"
 )
 
-// engine is what a store is opened with. No other file of the server knows which engine that is.
+// engine holds the options of a store. Only this file names the engine.
 type engine struct {
 	dir      string    // empty: in memory
-	files    int       // that may be open; zero: as many as the engine takes
+	files    int       // limit of open ones; zero: as many as the engine takes
 	cacheMiB int       // zero: the engine's own
-	after    time.Time // the positions that it gives are later
+	after    time.Time // the store gives out later positions only
 	logger   *slog.Logger
 	disk     diskOption
 }
 
-// diskOption puts the store on a disk that fails, for tests. Nil: it does not.
+// diskOption makes the store's disk fail, for tests. Nil: it does not.
 type diskOption func(*pebblestore.Options)
 
 func (e engine) open() (store.Store, error) {
@@ -35,12 +35,12 @@ func (e engine) open() (store.Store, error) {
 	}
 	st, err := pebblestore.Open(o)
 	if err != nil {
-		return nil, err // and not a nil *pebblestore.Store in a store that is not nil
+		return nil, err // not a nil *pebblestore.Store in a non-nil interface
 	}
 	return st, nil
 }
 
-// openData opens a data directory, which it makes if it is missing. After a *wrongKey the store is open nonetheless.
+// openData opens a data directory, created if missing. After a *wrongKey the store is open nonetheless.
 func openData(dir string, e engine) (store.Store, [32]byte, error) {
 	var seal [32]byte
 	var err error
@@ -57,7 +57,7 @@ func openData(dir string, e engine) (store.Store, [32]byte, error) {
 	}
 	if err = checkKey(st, filepath.Join(dir, sealFile), seal); err != nil {
 		if _, ok := errors.AsType[*wrongKey](err); !ok {
-			_ = st.Close() // the first error is the one that helps
+			_ = st.Close() // the first error matters
 			st = nil
 		}
 	}

@@ -10,8 +10,8 @@ import (
 	"liked/internal/web"
 )
 
-// ExplorerURL is where the API explorer is. With seed data its fragment, which browsers do not send, holds a token, unless
-// the page itself may say one.
+// ExplorerURL is the API explorer's URL. With seed data its fragment, which browsers do not send, holds a token, unless
+// the page itself may show one.
 func (s *Server) ExplorerURL() string {
 	address := s.origins()[0] + "/explorer"
 	if s.credentials != nil && !s.openWorld() {
@@ -21,7 +21,7 @@ func (s *Server) ExplorerURL() string {
 	return address
 }
 
-// explorerStart is what the API explorer starts with.
+// explorerStart returns the explorer's initial values.
 func (s *Server) explorerStart(ctx context.Context) (p web.Explorer, err error) {
 	p.Origins = s.origins()
 	var redirects []string
@@ -47,14 +47,14 @@ func (s *Server) explorerStart(ctx context.Context) (p web.Explorer, err error) 
 	return p, nil
 }
 
-// openWorld reports whether the tokens of the seed data need not be secret: a known seed made them, only this machine can
+// openWorld reports whether the seed data's tokens need not be secret: a known seed made them, only this machine can
 // connect, and they end with the server.
 func (s *Server) openWorld() bool {
 	return s.Seed != nil && s.Seed.Seed != 0 && s.Data == "" && s.publicURL == "" && Loopback(s.apiL.Addr().String())
 }
 
-// origins are the addresses of the server, as browsers write "scheme://host[:port]", the best first. The explorer signs in
-// at these alone: redirect URIs are matched exactly.
+// origins are the server's addresses as browsers write them, "scheme://host[:port]", the best first. The explorer signs
+// in only at these: redirect URIs are matched exactly.
 func (s *Server) origins() []string {
 	origins := []string{s.publicURL}
 	if s.publicURL == "" {

@@ -16,23 +16,23 @@ import (
 	"liked/internal/store"
 )
 
-// What stands in a data directory.
+// Names in a data directory.
 const (
 	storeSubdir     = "store"
 	sealFile        = "seal.key"         // 32 random bytes that seal the secrets in the store
-	adminFile       = "admin.json"       // where the running server is administered; there only while it runs
+	adminFile       = "admin.json"       // access to the running server; only while it runs
 	credentialsFile = "credentials.json" // what `liked dev` seeded the store with
-	restoringSubdir = "restoring"        // what a restore has not finished
+	restoringSubdir = "restoring"        // an unfinished restore
 )
 
-// AdminAccess is how to reach the operator's side of the server that has, or when it was killed had, the directory open.
+// AdminAccess is how to reach the operator's side of the server that has the directory open, or had when it was killed.
 type AdminAccess struct {
 	URL   string `json:"url"`
 	Token string `json:"token"`
 	PID   int    `json:"pid"`
 }
 
-// ReadAdminAccess returns how to reach the server of the directory, fs.ErrNotExist if there is no sign of one.
+// ReadAdminAccess returns the access to the directory's server, fs.ErrNotExist if there is no sign of one.
 func ReadAdminAccess(dir string) (a AdminAccess, err error) {
 	path := filepath.Join(dir, adminFile)
 	text, err := os.ReadFile(path)
@@ -45,7 +45,7 @@ func ReadAdminAccess(dir string) (a AdminAccess, err error) {
 	return a, nil
 }
 
-// WriteSecret writes v as JSON to a file that its owner alone can read, in place of the one that is there.
+// WriteSecret writes v as JSON to a file that only its owner can read, replacing an existing one.
 func WriteSecret(path string, v any) error {
 	text, err := json.MarshalIndent(v, "", "  ")
 	if err != nil {
@@ -54,8 +54,8 @@ func WriteSecret(path string, v any) error {
 	return writeFile(path, append(text, '\n'), os.Rename)
 }
 
-// writeFile writes a file that its owner alone can read. Neither a reader nor a crash sees a part of it. place is os.Rename,
-// or os.Link, which fails if the file exists.
+// writeFile writes a file that only its owner can read. Neither a reader nor a crash sees a part of it. place is
+// os.Rename, or os.Link, which fails if the file exists.
 func writeFile(path string, text []byte, place func(from, to string) error) error {
 	dir := filepath.Dir(path)
 	f, err := os.CreateTemp(dir, "."+filepath.Base(path)+"-*") // mode 0600
@@ -81,7 +81,7 @@ func syncDir(dir string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// sealKey returns the key in the data directory, which it makes if there is no store yet. Without its key a store is useless.
+// sealKey returns the directory's key, created if there is no store yet. Without its key a store is useless.
 func sealKey(dir string, fresh bool) (key [32]byte, err error) {
 	path := filepath.Join(dir, sealFile)
 	if key, err = readSealKey(path); !errors.Is(err, fs.ErrNotExist) {
@@ -113,24 +113,24 @@ func readSealKey(path string) (key [32]byte, err error) {
 	return [32]byte(text), nil
 }
 
-// writeSealKey keeps the key, unless another process has just made one.
+// writeSealKey fails if another process has just made a key.
 func writeSealKey(path string, key [32]byte) error { return writeFile(path, key[:], os.Link) }
 
-// keyName names the key without telling it.
+// keyName identifies the key without revealing it.
 func keyName(key [32]byte) string {
 	return hex.EncodeToString(derive(key, "liked name of the seal key", 8))
 }
 
-// derive returns a secret of the size, at most a few hundred bytes, for the purpose that info names.
+// derive returns a secret of size bytes, at most a few hundred, for the purpose that info names.
 func derive(key [32]byte, info string, size int) []byte {
 	secret, err := hkdf.Key(sha256.New, key[:], nil, info, size)
-	if err != nil { // of sizes beyond that alone
+	if err != nil { // larger sizes only
 		panic(err)
 	}
 	return secret
 }
 
-// wrongKey is the error of a key that did not seal the secrets in the store.
+// wrongKey is the error of a key that did not seal the store's secrets.
 type wrongKey struct{ path, is, wanted string }
 
 func (e *wrongKey) Error() string {
@@ -139,7 +139,7 @@ func (e *wrongKey) Error() string {
 		e.path, e.is, e.wanted)
 }
 
-// checkKey returns a *wrongKey unless the key sealed the secrets in the store, or will, if it is new.
+// checkKey returns a *wrongKey unless the key sealed the store's secrets, or will, in a new store.
 func checkKey(st store.Store, path string, key [32]byte) error {
 	name := keyName(key)
 	wanted, err := st.SealKey(context.Background(), name)
@@ -149,7 +149,7 @@ func checkKey(st store.Store, path string, key [32]byte) error {
 	return err
 }
 
-// openDir makes the data directory if it is missing, and returns the place of its store and its key.
+// openDir creates the data directory if missing, and returns its store's directory and its key.
 func openDir(dir string) (storeDir string, key [32]byte, err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return "", key, fmt.Errorf("data directory: %w", err)
@@ -166,7 +166,7 @@ func openDir(dir string) (storeDir string, key [32]byte, err error) {
 	return storeDir, key, err
 }
 
-// notRestoring returns an error if a restore into the directory was cut short.
+// notRestoring returns an error if a restore into the directory was interrupted.
 func notRestoring(dir string) error {
 	if _, err := os.Stat(filepath.Join(dir, restoringSubdir)); err == nil {
 		return fmt.Errorf("%s is what a restore left that was cut short: remove it and restore again", dir)
@@ -174,7 +174,7 @@ func notRestoring(dir string) error {
 	return nil
 }
 
-// HasData reports whether the directory is one that a server made.
+// HasData reports whether a server made the directory.
 func HasData(dir string) bool {
 	_, err := os.Stat(filepath.Join(dir, sealFile))
 	return err == nil

@@ -4,5 +4,5 @@ package server
 
 import "math"
 
-// openFiles returns how many files the process may have open: as many as there is memory for.
+// openFiles returns the limit of open files: only memory bounds them.
 func openFiles() uint64 { return math.MaxUint64 }

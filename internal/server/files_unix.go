@@ -7,7 +7,7 @@ import (
 	"syscall"
 )
 
-// openFiles returns how many files the process may have open. Go has raised the soft limit to the hard one.
+// openFiles returns the limit of open files. Go has raised the soft limit to the hard one.
 func openFiles() uint64 {
 	var r syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &r); err != nil {

@@ -8,7 +8,7 @@ import (
 	"liked/internal/web"
 )
 
-// homeOptions is what the page at / and the files for Postman are made from.
+// homeOptions returns the options of the page at / and the Postman files.
 func (s *Server) homeOptions() home.Options {
 	options := home.Options{Store: s.store, Likes: s.observer.likes[1].Load, NoPage: s.NoHomePage, Observe: s.observer.observe,
 		Page:        web.Home{API: "X’s API of " + s.profile.String()},
@@ -26,7 +26,7 @@ func (s *Server) homeOptions() home.Options {
 		return options
 	}
 	app := s.credentials.Apps[0]
-	if s.tls == nil { // curl would want to know whose certificate to trust
+	if s.tls == nil { // curl would need the certificate
 		dev.Curl = s.credentials.Curl("")
 	}
 	dev.Secrets = []web.Secret{

@@ -15,9 +15,9 @@ import (
 	"liked/internal/webhook"
 )
 
-// LocalAdmin returns the handler of /admin/ for a data directory that no server has open; the directory is made if it is
-// missing. It asks for no token. With another key than the one that sealed the secrets in the store, it answers what needs
-// none: a backup, an export and a check. close must be called.
+// LocalAdmin returns the handler of /admin/, without a token, for a data directory that no server has open, created if
+// missing. With a key that did not seal the store's secrets it answers only what needs none: backup, export and check.
+// close must be called.
 func LocalAdmin(dir string) (h http.Handler, close func() error, err error) {
 	logger := slog.New(slog.DiscardHandler)
 	files, err := newFileBudget(openFiles(), 0)
@@ -51,7 +51,7 @@ func LocalAdmin(dir string) (h http.Handler, close func() error, err error) {
 	return keyless(adminHandler(st, a, hooks, bad.wanted, time.Now, logger), bad), st.Close, nil
 }
 
-// adminHandler answers /admin/ without asking for a token. Only a store with files of its own is backed up.
+// adminHandler answers /admin/ without a token. Only a store with files of its own can be backed up.
 func adminHandler(
 	st store.Store, a *auth.Issuer, hooks *webhook.Hooks, key string, now func() time.Time, logger *slog.Logger,
 ) http.Handler {
@@ -59,7 +59,7 @@ func adminHandler(
 	return admin.New(admin.Options{Store: st, Backup: files, Auth: a, Hooks: hooks, Key: key, Now: now, Logger: logger})
 }
 
-// keyless refuses what makes or shows secrets.
+// keyless refuses requests that make or show secrets.
 func keyless(next http.Handler, why error) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.Method + " " + r.URL.Path {

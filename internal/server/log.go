@@ -10,11 +10,11 @@ import (
 	"time"
 )
 
-// flushEvery bounds how long a line stays in memory, and so what a crash can lose of the log.
+// flushEvery bounds how long a line stays in memory.
 const flushEvery = 100 * time.Millisecond
 
-// NewLogger returns a logger that writes lines to w as "text" or "json". They reach w within 100 ms, at once from Warn on, and
-// when flush is called, which must be done after the last line. A crash loses at most the last 100 ms below Warn.
+// NewLogger returns a logger that writes lines to w as "text" or "json". They reach w within 100 ms, at once from Warn
+// on; a crash loses at most the last 100 ms below Warn. flush must be called after the last line.
 func NewLogger(w io.Writer, format string, level slog.Level) (logger *slog.Logger, flush func(), err error) {
 	lines := newLineWriter(w)
 	o := &slog.HandlerOptions{Level: level}
@@ -30,7 +30,7 @@ func NewLogger(w io.Writer, format string, level slog.Level) (logger *slog.Logge
 	return slog.New(urgent{h, lines}), lines.flush, nil
 }
 
-// urgent writes warnings at once.
+// urgent flushes at once from Warn on.
 type urgent struct {
 	slog.Handler
 	lines *lineWriter
@@ -52,11 +52,11 @@ func (u urgent) WithGroup(name string) slog.Handler {
 	return urgent{u.Handler.WithGroup(name), u.lines}
 }
 
-// lineWriter gathers lines. A handler writes each with one call.
+// lineWriter buffers lines. A handler writes each with one call.
 type lineWriter struct {
 	mu    sync.Mutex
 	buf   *bufio.Writer
-	timer *time.Timer // flushes what was first written to an empty buffer
+	timer *time.Timer // runs from the first write to an empty buffer
 }
 
 func newLineWriter(w io.Writer) *lineWriter {
@@ -68,7 +68,7 @@ func newLineWriter(w io.Writer) *lineWriter {
 func (l *lineWriter) Write(line []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.buf.Available() < len(line) { // so that a line is not cut in two by what else writes to w
+	if l.buf.Available() < len(line) { // keeps lines whole beside other writers to w
 		_ = l.buf.Flush()
 	}
 	if l.buf.Buffered() == 0 {
@@ -77,7 +77,7 @@ func (l *lineWriter) Write(line []byte) (int, error) {
 	return l.buf.Write(line)
 }
 
-// flush drops errors: there is no other place to report them, and a server does not stop for want of a log.
+// flush drops errors: they can be reported nowhere else, and a server does not stop for want of a log.
 func (l *lineWriter) flush() {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -25,7 +25,7 @@ import (
 	"liked/internal/webhook"
 )
 
-// observer logs and counts requests. Labels are operationIds, never paths or ids of people.
+// observer logs and counts requests. Labels are operationIds, never paths or user ids.
 type observer struct {
 	logger   *slog.Logger
 	registry *prometheus.Registry
@@ -35,18 +35,18 @@ type observer struct {
 	attempts *prometheus.CounterVec // of webhooks
 	waiting  atomic.Int64           // likes in the store
 	likes    [2]atomic.Int64        // taken back, set
-	byName   map[string]*operation  // never changes
+	byName   map[string]*operation  // immutable
 }
 
-// operation is what is counted of one operation.
+// operation is the metrics of one operation.
 type operation struct {
 	name     string
-	lines    map[string]slog.Handler // by method, of lines with the operation's name and the method; never changes
+	lines    map[string]slog.Handler // by method, with attributes operation and method; immutable
 	duration prometheus.Observer
-	codes    sync.Map // status int -> prometheus.Counter, sparing a look-up by labels
+	codes    sync.Map // status int -> prometheus.Counter; saves a look-up by labels
 }
 
-// noOperation stands for requests to paths and methods that there are not.
+// noOperation stands for unknown paths and methods.
 const noOperation = "none"
 
 func newObserver(logger *slog.Logger, registry *prometheus.Registry) *observer {
@@ -88,17 +88,17 @@ func newObserver(logger *slog.Logger, registry *prometheus.Registry) *observer {
 	return o
 }
 
-// line returns what formats lines about requests with the method, which any request may make up.
+// line returns the handler of lines about requests with the method, which may be a client's invention.
 func (op *operation) line(logger *slog.Logger, method string) slog.Handler {
 	return logger.Handler().WithAttrs([]slog.Attr{slog.String("operation", op.name), slog.String("method", method)})
 }
 
-// gauge measures a value whenever the metrics are read.
+// gauge measures a value whenever metrics are read.
 func (o *observer) gauge(name, help string, labels prometheus.Labels, value func() float64) {
 	o.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help, ConstLabels: labels}, value))
 }
 
-// attempted counts what became of an attempt to deliver to a webhook.
+// attempted counts the outcome of a webhook delivery.
 func (o *observer) attempted(outcome webhook.Outcome) {
 	o.attempts.WithLabelValues(string(outcome)).Inc()
 }
@@ -111,7 +111,7 @@ func (o *observer) watchHooks(h *webhook.Hooks) {
 		func() float64 { return h.Summary().Delay.Seconds() })
 }
 
-// watchStore measures how much of the disk the store finds in memory, if it can tell.
+// watchStore counts the store's block reads from cache and disk, if it can tell.
 func (o *observer) watchStore(st store.Store) {
 	blocks, ok := st.(interface {
 		BlockReads() (cached, disk int64, ok bool)
@@ -129,7 +129,7 @@ func (o *observer) watchStore(st store.Store) {
 	}))
 }
 
-// observe is called once for each request, after its answer.
+// observe is the [exchange.Observer].
 func (o *observer) observe(ctx context.Context, x exchange.Exchange) {
 	op := o.byName[x.Operation]
 	if op == nil {
@@ -143,7 +143,7 @@ func (o *observer) observe(ctx context.Context, x exchange.Exchange) {
 	count.(prometheus.Counter).Inc()
 
 	level := slog.LevelInfo
-	if x.Status >= 500 && x.Err != nil { // without an error, it was only too much at once
+	if x.Status >= 500 && x.Err != nil { // without an error, it is overload
 		level = slog.LevelError
 	}
 	if !o.logger.Enabled(ctx, level) {
@@ -153,7 +153,7 @@ func (o *observer) observe(ctx context.Context, x exchange.Exchange) {
 	if !usual {
 		line = op.line(o.logger, x.Method)
 	}
-	// The place in the source, always this one, is left out, and no attribute needs memory of its own.
+	// The source position, always this one, is left out. No attribute allocates.
 	r := slog.NewRecord(time.Now(), level, "request", 0)
 	r.AddAttrs(slog.Int("status", x.Status), slog.Duration("duration", x.Duration), slog.String("transaction", x.TransactionID))
 	if x.App != 0 {
@@ -168,17 +168,17 @@ func (o *observer) observe(ctx context.Context, x exchange.Exchange) {
 	if x.Err != nil {
 		r.AddAttrs(slog.String("error", x.Err.Error()))
 	}
-	_ = line.Handle(ctx, r) // what cannot be logged can be reported nowhere
+	_ = line.Handle(ctx, r) // an error could be reported nowhere
 }
 
-// countedStore counts changes of likes, and bounds how many wait for the disk at a time.
+// countedStore counts like changes, and bounds how many wait for the disk.
 type countedStore struct {
 	store.Store
 	*observer
 }
 
-// maxWaiting is how many likes wait at most: a fifth of a second of a disk that takes 20,000 in one. With no bound, likes
-// would wait on a slow disk for longer than clients do.
+// maxWaiting is how many likes may wait: 0.2 s of a disk that takes 20,000 a second. Without a bound, likes would wait
+// on a slow disk for longer than clients do.
 const maxWaiting = 4096
 
 var errTooMany = liked.Errorf(liked.Overloaded, "%d likes are waiting to be written already", maxWaiting)

@@ -8,8 +8,8 @@ import (
 	"sync"
 )
 
-// contention serves the profiles "mutex" and "block". Sampling for them costs, so it is done for the "seconds" of a request
-// alone.
+// contention serves the profiles "mutex" and "block". Sampling is costly, so it runs only for the "seconds" of a
+// request.
 func contention() http.Handler {
 	var busy sync.Mutex
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

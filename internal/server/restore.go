@@ -15,16 +15,16 @@ import (
 	"liked/internal/backup"
 )
 
-// ahead is how far before the clock the positions of likes may be: an import may bring likes from so far in the future.
+// ahead is how far positions of likes may be ahead of the clock, as an import allows.
 const ahead = 5 * time.Minute
 
-// Restore makes a data directory, which must be empty or missing, of a backup. keyFile is a copy of the seal.key of the
-// directory that was backed up; without one a new key is made, which opens none of the secrets in the store. No server takes
-// the directory before its store has proven that it agrees with itself. progress is told how many bytes were copied. After an
-// error the directory is as it was.
+// Restore makes a data directory, which must be empty or missing, from a backup. keyFile is a copy of the seal.key of
+// the backed-up directory; if empty, a new key is made, which opens no secret in the store. No server opens the
+// directory before its store has passed the check. progress gets the number of bytes copied. After an error the
+// directory is as it was.
 //
-// The backup does not know which positions of the like log were given out after it. The restored store gives none before now,
-// so that a reader that goes on from the last position that it knows misses nothing.
+// The backup does not know positions of the like log given out after it. The restored store gives out none before now,
+// so a reader that continues from its last position misses nothing.
 func Restore(
 	ctx context.Context, from *backup.Backup, dir, keyFile string, now time.Time, progress func(n int),
 ) (report admin.Report, err error) {
@@ -63,7 +63,7 @@ func Restore(
 	if err := writeSealKey(filepath.Join(restoring, sealFile), key); err != nil {
 		return report, err
 	}
-	// As long as restoring is there, no server takes the directory.
+	// While restoring exists, no server opens the directory.
 	for _, name := range []string{sealFile, storeSubdir} {
 		if err := os.Rename(filepath.Join(restoring, name), filepath.Join(dir, name)); err != nil {
 			return report, err
@@ -72,7 +72,7 @@ func Restore(
 	return report, errors.Join(syncDir(dir), os.Remove(restoring), syncDir(dir))
 }
 
-// restoredKey returns the key of the restored directory.
+// restoredKey reads the key from keyFile, which must be the backup's, or makes a new one.
 func restoredKey(from *backup.Backup, keyFile string) (key [32]byte, err error) {
 	if keyFile == "" {
 		_, _ = rand.Read(key[:]) // never fails
@@ -85,7 +85,7 @@ func restoredKey(from *backup.Backup, keyFile string) (key [32]byte, err error) 
 	return key, err
 }
 
-// emptyDir makes the directory, or sees that nothing is in it.
+// emptyDir creates the directory, or checks that it is empty.
 func emptyDir(dir string) (made bool, err error) {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -101,7 +101,7 @@ func emptyDir(dir string) (made bool, err error) {
 	return false, err
 }
 
-// prove opens the store and has it agree with itself, and with the name of its key unless that is new.
+// prove opens the store and checks it, and checks the name of its key, or sets a new one.
 func prove(ctx context.Context, dir, key string, newKey bool, now time.Time) (admin.Report, error) {
 	st, err := engine{dir: dir, after: now.Add(ahead)}.open()
 	if err != nil {

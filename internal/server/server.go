@@ -1,4 +1,4 @@
-// Package server puts the parts together: it opens the store, listens, serves and stops, in a written order. Fill in a
+// Package server assembles the server: it opens the store, listens, serves and stops, in a fixed order. Fill in a
 // [Config], call [New], then [Server.Run].
 package server
 
@@ -40,17 +40,17 @@ import (
 	"liked/internal/webhook"
 )
 
-// Server is one running server: the API on one listener, the operator's side on another.
+// Server is a running server: the API on one listener, the operator's side on another.
 type Server struct {
 	settings
 	observer     *observer
 	files        fileBudget
 	apiL, adminL *limitListener
 	store        store.Store
-	seal         [32]byte // the key of the secrets in the store
+	seal         [32]byte // key of the store's secrets
 	auth         *auth.Auth
-	credentials  *seed.Credentials // of the seed data; nil without any
-	log          *likelog.Log      // for all that wait for likes
+	credentials  *seed.Credentials // of the seed data; nil without
+	log          *likelog.Log      // for all readers of likes
 	hooks        *webhook.Hooks
 	x            *api.API
 	front        *front
@@ -60,8 +60,8 @@ type Server struct {
 	ready        atomic.Bool
 }
 
-// New checks the configuration, reporting all mistakes together, listens and opens the store. Connections wait until Run,
-// which must be called to let go of everything.
+// New checks the configuration, reporting all mistakes together, listens and opens the store. Connections wait until
+// Run, which must be called to release everything.
 func New(c Config) (*Server, error) {
 	checked, err := c.check()
 	if err != nil {
@@ -88,7 +88,7 @@ func New(c Config) (*Server, error) {
 	return s, nil
 }
 
-// release lets go of what New took before it failed.
+// release closes what New opened before an error.
 func (s *Server) release() {
 	for _, l := range []*limitListener{s.apiL, s.adminL} {
 		if l != nil {
@@ -100,7 +100,7 @@ func (s *Server) release() {
 	}
 }
 
-// listen opens both listeners, for as many connections as the limit of open files has room for.
+// listen opens both listeners, for as many connections as the limit of open files allows.
 func (s *Server) listen() (err error) {
 	if s.TLSCert != "" {
 		cert, err := tls.LoadX509KeyPair(s.TLSCert, s.TLSKey)
@@ -130,7 +130,7 @@ func (s *Server) listen() (err error) {
 	return err
 }
 
-// open opens the store, and finds the key that seals secrets in it.
+// open opens the store and gets its seal key.
 func (s *Server) open() (err error) {
 	e := engine{files: s.files.store, cacheMiB: s.CacheMiB, logger: s.Logger, disk: s.disk}
 	if s.Data == "" {
@@ -150,7 +150,7 @@ func (s *Server) authenticate() (err error) {
 	return err
 }
 
-// loadLimits has the store read the rate windows and nonces that it kept, for which the first request would wait otherwise.
+// loadLimits makes the store read its rate windows and nonces, so that the first request does not wait for them.
 func (s *Server) loadLimits() error {
 	if _, _, err := s.store.Take(context.Background(), s.Now(), "", 0, 0, nil, nil); err != nil {
 		return fmt.Errorf("load rate windows: %w", err)
@@ -158,7 +158,7 @@ func (s *Server) loadLimits() error {
 	return nil
 }
 
-// loadSeed fills the store with seed data, or finds what its data directory was seeded with before.
+// loadSeed fills the store with seed data, or finds what its data directory was seeded with.
 func (s *Server) loadSeed() error {
 	ctx := context.Background()
 	if s.Seed != nil {
@@ -209,7 +209,7 @@ func (s *Server) makeAPI() (err error) {
 	return err
 }
 
-// makePages makes the pages, and the front that says which path is whose.
+// makePages makes the pages, and the front that routes to them.
 func (s *Server) makePages() error {
 	sessions, err := oauth.New(oauth.Options{Auth: s.auth, Store: s.store, BaseURL: s.requestURL, Now: s.Now,
 		Address: s.clientAddress, Lifetime: s.TokenLifetime, PublicURL: s.publicURL, Explain: s.Explain, AutoConsent: s.AutoConsent,
@@ -230,7 +230,7 @@ func (s *Server) makePages() error {
 	return nil
 }
 
-// makeFront makes net/http's server of the API and the pages, and the fast path before it.
+// makeFront makes net/http's server of API and pages, and the fast path before it.
 func (s *Server) makeFront() {
 	s.api = s.httpServer(promhttp.InstrumentHandlerInFlight(s.observer.inFlight, s.front))
 	s.api.ConnContext = api.ConnContext
@@ -242,15 +242,15 @@ func (s *Server) makeFront() {
 	s.fast = fastpath.New(s.api, s.apiL, api.AnswersAtOnce)
 }
 
-// Credentials returns those of the seed data, which there must be, as they were when the server started.
+// Credentials returns those of the seed data, which must exist, as of the start.
 func (s *Server) Credentials() seed.Credentials { return *s.credentials }
 
-// requestURL is where the client of a request takes the server to be.
+// requestURL is the server's base URL as the request's client sees it.
 func (s *Server) requestURL(r *http.Request) string {
 	return s.baseURL(r.RemoteAddr, r.TLS != nil, r.Host, r.Header["X-Forwarded-Proto"], r.Header["X-Forwarded-Host"])
 }
 
-// listenAt listens at the address, to let in so many connections at a time.
+// listenAt listens at addr for so many connections at a time.
 func (s *Server) listenAt(name, addr string, connections int, advice string) (*limitListener, error) {
 	l, err := net.Listen("tcp", addr)
 	switch {
@@ -272,7 +272,7 @@ func (s *Server) httpServer(h http.Handler) *http.Server {
 		Handler:           closeAfterChunks(h),
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadTimeout:       30 * time.Second,
-		WriteTimeout:      35 * time.Second, // longer than for reading, so that a body that is late gets its 408
+		WriteTimeout:      35 * time.Second, // longer than ReadTimeout, so that a late body gets its 408
 		IdleTimeout:       120 * time.Second,
 		MaxHeaderBytes:    32 << 10,
 		ErrorLog:          slog.NewLogLogger(s.Logger.Handler(), slog.LevelWarn),
@@ -281,8 +281,8 @@ func (s *Server) httpServer(h http.Handler) *http.Server {
 	}
 }
 
-// closeAfterChunks ends the connection after a request whose body came in chunks. It may have had a Content-Length, too, which
-// net/http drops. A proxy that believed it would take the next request for the rest of the body (RFC 9112, 6.1).
+// closeAfterChunks ends the connection after a request with a chunked body. It may have had a Content-Length, too,
+// which net/http drops: a proxy that believed it would take the next request for the rest of the body (RFC 9112, 6.1).
 func closeAfterChunks(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if len(r.TransferEncoding) > 0 {
@@ -292,7 +292,7 @@ func closeAfterChunks(next http.Handler) http.Handler {
 	})
 }
 
-// makeAdmin makes the operator's side. Only probes and metrics are open to all who reach the listener.
+// makeAdmin makes the operator's side. Only probes and metrics need no token.
 func (s *Server) makeAdmin() {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /livez", s.probe(nil))
@@ -314,8 +314,8 @@ func (s *Server) makeAdmin() {
 	s.admin = s.httpServer(mux)
 }
 
-// probe answers whether the store can be read: once its disk has failed, only a restart helps. A server that is not serving
-// answers with notServing.
+// probe answers whether the store can be read: once its disk has failed, only a restart helps. A server that is not
+// ready answers with notServing.
 func (s *Server) probe(notServing error) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		err := notServing
@@ -331,7 +331,7 @@ func (s *Server) probe(notServing error) http.HandlerFunc {
 	}
 }
 
-// probePatience is how long the store may take to answer a probe: about as long as a prober waits.
+// probePatience bounds the store's answer to a probe; probers wait about as long.
 const probePatience = 3 * time.Second
 
 func (s *Server) readable(ctx context.Context) error {
@@ -359,7 +359,7 @@ func (s *Server) URL() string {
 // AdminURL is where the operator's side listens.
 func (s *Server) AdminURL() string { return "http://" + reachable(s.adminL.Addr()) }
 
-// reachable returns the address with a host that can be connected to from this machine.
+// reachable returns the address with a host that this machine can connect to.
 func reachable(a net.Addr) string {
 	tcp := *a.(*net.TCPAddr)
 	if tcp.IP.IsUnspecified() {
@@ -368,8 +368,8 @@ func reachable(a net.Addr) string {
 	return tcp.String()
 }
 
-// Run serves until ctx ends, and then: says so on /readyz, stops accepting, ends the streams, gives other requests under way
-// the grace time, and closes the store. It returns nil after such a stop, even if requests were cut.
+// Run serves until ctx ends. Then it says so on /readyz, stops accepting, ends the streams, gives other requests the
+// grace time, and closes the store. It returns nil after such a stop, even if requests were cut.
 func (s *Server) Run(ctx context.Context) error {
 	if s.Data != "" {
 		access := AdminAccess{s.AdminURL(), s.AdminToken, os.Getpid()}
@@ -416,7 +416,7 @@ func (s *Server) Run(ctx context.Context) error {
 	return err
 }
 
-// drain stops accepting, and cuts what has not ended after the grace time.
+// drain stops accepting, and cuts requests after the grace time.
 func (s *Server) drain(h *http.Server, fast *fastpath.Listener, grace time.Duration) {
 	ctx, cancel := context.WithTimeout(context.Background(), grace)
 	defer cancel()
