@@ -47,8 +47,7 @@ func (o Observer) Done(ctx context.Context, x *Exchange) {
 	}
 }
 
-// RandomHex returns n random bytes, at most 32, in hexadecimal, to identify requests and connections. They are no
-// secret.
+// RandomHex returns n random bytes, at most 32, in hexadecimal: an id of a request or connection, not a secret.
 func RandomHex(n int) string {
 	var b [32]byte
 	for i := 0; i < n; i += 8 {
@@ -70,8 +69,7 @@ func HeaderText(s string) string {
 	}, s[:min(len(s), maxHeaderText)])
 }
 
-// Panicked returns what recover returned as an error with the stack, nil if there was no panic. It passes
-// http.ErrAbortHandler on as a panic.
+// Panicked returns a recovered panic as an error with its stack, nil for none. It panics again on http.ErrAbortHandler.
 func Panicked(recovered any) error {
 	switch recovered {
 	case nil:

@@ -1,11 +1,11 @@
-// Package fastpath answers plain HTTP/1.1 requests without net/http, and hands all other connections over to it. Start
-// with [New].
+// Package fastpath answers plain HTTP/1.1 requests without net/http, to which it hands all other connections. Use
+// [New].
 //
-// What net/http does beside reading and writing (a goroutine that waits for the client to close, headers that are
-// copied, sorted and copied again) takes as long as the handler of a like. A plain request needs none of it: head and
-// body are small, arrive together, and do not change how the connection goes on. At the first byte that is not plain,
-// net/http gets the connection with all that is unanswered, so this package refuses nothing and has no answers of its
-// own. It must read requests as net/http does, which FuzzRequest checks.
+// What net/http does beside reading and writing (a goroutine that waits for the client to close, headers copied, sorted
+// and copied again) takes as long as the handler of a like. A plain request needs none of it: head and body are small,
+// arrive together, and do not change how the connection goes on. At the first byte that is not plain, net/http gets the
+// connection with all that is unanswered, so this package refuses nothing and has no answers of its own. It must read
+// requests as net/http does, which FuzzRequest checks.
 package fastpath
 
 import (
@@ -30,8 +30,7 @@ const (
 	lingerTime = 500 * time.Millisecond
 )
 
-// Listener is what its server must serve: Accept returns the connections that need net/http, the listener serves the
-// others.
+// Listener is what its server must serve: Accept returns connections that need net/http, it serves the others itself.
 type Listener struct {
 	net.Listener
 	server      *http.Server

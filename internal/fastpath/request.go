@@ -17,7 +17,6 @@ const (
 	maxLines   = 32      // of its head
 )
 
-// state classifies what was read.
 type state int
 
 const (
@@ -48,7 +47,6 @@ type request struct {
 	body           []byte // nil if none
 }
 
-// line is a header line, with its parsed form.
 type line struct {
 	text   []byte
 	key    string   // canonical
@@ -220,12 +218,10 @@ func (q *request) fill() bool {
 	return true
 }
 
-// body reads a request's body in the connection's buffer.
 type body struct{ bytes.Reader }
 
 func (*body) Close() error { return nil }
 
-// byteSet is a set of ASCII characters.
 type byteSet [256]bool
 
 var (

@@ -107,7 +107,6 @@ func (h *Home) Find(r *http.Request) http.Handler {
 	return nil
 }
 
-// answer answers a request and records the outcome.
 type answer func(http.ResponseWriter, *http.Request, *exchange.Exchange)
 
 func (h *Home) handler(operation string, answer answer) http.Handler {

@@ -48,7 +48,7 @@ type slot struct {
 	liked time.Time // when a like was last seen
 }
 
-// frame is the board at one time. It is not changed once returned.
+// frame is an immutable state of the board.
 type frame struct {
 	web.Numbers
 	Posts []web.HomePost `json:"board"`
@@ -125,7 +125,7 @@ func (b *board) likedLately(ctx context.Context, now time.Time) (posts []liked.P
 	return posts, nil
 }
 
-// arrange records which posts were liked, and gives a slot to at most one that has none.
+// arrange records which posts were liked, and gives at most one new post a slot.
 func (b *board) arrange(posts []liked.PostID, now time.Time) {
 	var waiting liked.PostID
 	for _, id := range posts {
@@ -201,8 +201,8 @@ func short(text string) string {
 	return text
 }
 
-// live sends server-sent events, each with all that the page shows, whenever that changes. A viewer that is too slow is
-// disconnected, and misses nothing.
+// live sends the whole board as a server-sent event whenever it changes. A viewer that is too slow is disconnected, and
+// misses nothing.
 func (h *Home) live(w http.ResponseWriter, r *http.Request, x *exchange.Exchange) {
 	header := w.Header()
 	header.Set("Cache-Control", "no-store")
@@ -269,9 +269,9 @@ func (h *Home) live(w http.ResponseWriter, r *http.Request, x *exchange.Exchange
 }
 
 // rate holds likes per second.
-type rate struct{ perSecond atomic.Value } // a string
+type rate struct{ perSecond atomic.Value } // text
 
-// rateOver is how many seconds the rate averages.
+// rateOver is the time that the rate averages, in seconds.
 const rateOver = 5
 
 func (r *rate) run(ctx context.Context, count func() int64) {

@@ -39,8 +39,7 @@ type Config struct {
 	// TLSCert and TLSKey are PEM files for HTTPS on the API, HTTP/2 included. Both or neither.
 	TLSCert, TLSKey string
 
-	// PublicURL is the API's URL for clients, "scheme://host[:port]", which OAuth 1.0a signs. Empty believes each
-	// request.
+	// PublicURL is the API's URL, scheme://host[:port], as OAuth 1.0a clients sign it. Empty believes each request.
 	PublicURL string
 
 	// TrustedProxies are addresses ("10.0.0.1") and networks ("10.0.0.0/8") whose X-Forwarded-* headers are believed.
@@ -83,9 +82,8 @@ type Config struct {
 	// allow fewer. Zero means 10,000.
 	MaxConnections int
 
-	// CacheMiB is the memory for data read from disk; an eighth of it is a filter that recognizes new likes, one byte
-	// per three likes. At 512, with 100,000,000 likes, the process was seen to take 1.2 GiB. Zero means 512, or 128 in
-	// memory.
+	// CacheMiB is the memory for data read from disk; an eighth is a filter that recognizes new likes, a byte per three
+	// likes. At 512, with 100,000,000 likes, the process was seen to take 1.2 GiB. Zero means 512, or 128 in memory.
 	CacheMiB int
 
 	// Grace bounds how long requests under way may take once the server is told to stop. Zero means 10 s.
@@ -234,9 +232,8 @@ func Loopback(addr string) bool {
 	return strings.EqualFold(host, "localhost")
 }
 
-// baseURL returns the "scheme://host[:port]" that the client takes the server to have, and signed. Without a public URL
-// the request is believed. That is harmless: an attacker who can make a client sign another URL has no need to send it
-// here.
+// baseURL returns the scheme://host[:port] that the client used and signed. Without a public URL the request is
+// believed. That is harmless: an attacker who can make a client sign another URL has no need to send it here.
 //
 // A proxy changes scheme and host, and puts the originals into X-Forwarded-Proto and X-Forwarded-Host. They count only
 // from a trusted proxy, which may append to what its client sent, so only the last element of each counts.

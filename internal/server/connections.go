@@ -26,7 +26,7 @@ const (
 	maxTables  = 4096
 )
 
-// newFileBudget divides limit files, with wanted ones for connections. The error says what to do.
+// newFileBudget divides limit files, wanted of them for connections. The error says what to do.
 func newFileBudget(limit uint64, wanted int) (fileBudget, error) {
 	if limit < leastFiles {
 		return fileBudget{}, fmt.Errorf("this process may have %d files open, of which a server needs %d, and one more for each connection: "+
@@ -98,7 +98,6 @@ func (l *limitListener) reject(conn *net.TCPConn) {
 	})
 }
 
-// limitedConn counts against the limit until it is closed.
 type limitedConn struct {
 	*net.TCPConn
 	listener *limitListener

@@ -21,7 +21,6 @@ func (s *Server) ExplorerURL() string {
 	return address
 }
 
-// explorerStart returns the explorer's initial values.
 func (s *Server) explorerStart(ctx context.Context) (p web.Explorer, err error) {
 	p.Origins = s.origins()
 	var redirects []string
@@ -47,7 +46,7 @@ func (s *Server) explorerStart(ctx context.Context) (p web.Explorer, err error) 
 	return p, nil
 }
 
-// openWorld reports whether the seed data's tokens need not be secret: a known seed made them, only this machine can
+// openWorld reports whether the seed data's tokens may be public: a known seed made them, only this machine can
 // connect, and they end with the server.
 func (s *Server) openWorld() bool {
 	return s.Seed != nil && s.Seed.Seed != 0 && s.Data == "" && s.publicURL == "" && Loopback(s.apiL.Addr().String())

@@ -130,7 +130,6 @@ func derive(key [32]byte, info string, size int) []byte {
 	return secret
 }
 
-// wrongKey is the error of a key that did not seal the store's secrets.
 type wrongKey struct{ path, is, wanted string }
 
 func (e *wrongKey) Error() string {
@@ -149,7 +148,7 @@ func checkKey(st store.Store, path string, key [32]byte) error {
 	return err
 }
 
-// openDir creates the data directory if missing, and returns its store's directory and its key.
+// openDir creates the data directory if missing. It returns its store's directory and its key.
 func openDir(dir string) (storeDir string, key [32]byte, err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return "", key, fmt.Errorf("data directory: %w", err)

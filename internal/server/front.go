@@ -5,8 +5,7 @@ import (
 	"strings"
 )
 
-// room is a part of the server with paths of its own. Find returns the request's handler, nil if the room has no such
-// path.
+// room is a part of the server with paths of its own. Find returns nil for all other paths.
 type room interface {
 	Find(*http.Request) http.Handler
 }
@@ -20,7 +19,7 @@ type front struct {
 
 type frontPath struct {
 	prefix string
-	room   room // nil: the API
+	room   room // nil: API
 }
 
 func newFront(api http.Handler, oauth, portal, explorer, home room) *front {

@@ -8,7 +8,6 @@ import (
 	"liked/internal/web"
 )
 
-// homeOptions returns the options of the page at / and the Postman files.
 func (s *Server) homeOptions() home.Options {
 	options := home.Options{Store: s.store, Likes: s.observer.likes[1].Load, NoPage: s.NoHomePage, Observe: s.observer.observe,
 		Page:        web.Home{API: "X’s API of " + s.profile.String()},

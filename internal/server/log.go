@@ -10,7 +10,6 @@ import (
 	"time"
 )
 
-// flushEvery bounds how long a line stays in memory.
 const flushEvery = 100 * time.Millisecond
 
 // NewLogger returns a logger that writes lines to w as "text" or "json". They reach w within 100 ms, at once from Warn
@@ -30,7 +29,7 @@ func NewLogger(w io.Writer, format string, level slog.Level) (logger *slog.Logge
 	return slog.New(urgent{h, lines}), lines.flush, nil
 }
 
-// urgent flushes at once from Warn on.
+// urgent flushes from Warn on.
 type urgent struct {
 	slog.Handler
 	lines *lineWriter
@@ -77,7 +76,7 @@ func (l *lineWriter) Write(line []byte) (int, error) {
 	return l.buf.Write(line)
 }
 
-// flush drops errors: they can be reported nowhere else, and a server does not stop for want of a log.
+// flush drops errors: they can be reported nowhere else, and a server does not stop for its log.
 func (l *lineWriter) flush() {
 	l.mu.Lock()
 	defer l.mu.Unlock()

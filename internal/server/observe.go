@@ -38,7 +38,6 @@ type observer struct {
 	byName   map[string]*operation  // immutable
 }
 
-// operation is the metrics of one operation.
 type operation struct {
 	name     string
 	lines    map[string]slog.Handler // by method, with attributes operation and method; immutable
@@ -98,7 +97,6 @@ func (o *observer) gauge(name, help string, labels prometheus.Labels, value func
 	o.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help, ConstLabels: labels}, value))
 }
 
-// attempted counts the outcome of a webhook delivery.
 func (o *observer) attempted(outcome webhook.Outcome) {
 	o.attempts.WithLabelValues(string(outcome)).Inc()
 }
@@ -129,7 +127,6 @@ func (o *observer) watchStore(st store.Store) {
 	}))
 }
 
-// observe is the [exchange.Observer].
 func (o *observer) observe(ctx context.Context, x exchange.Exchange) {
 	op := o.byName[x.Operation]
 	if op == nil {

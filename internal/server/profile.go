@@ -8,8 +8,7 @@ import (
 	"sync"
 )
 
-// contention serves the profiles "mutex" and "block". Sampling is costly, so it runs only for the "seconds" of a
-// request.
+// contention serves the profiles "mutex" and "block". Sampling is costly: it runs only for a request's "seconds".
 func contention() http.Handler {
 	var busy sync.Mutex
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

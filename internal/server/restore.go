@@ -18,13 +18,13 @@ import (
 // ahead is how far positions of likes may be ahead of the clock, as an import allows.
 const ahead = 5 * time.Minute
 
-// Restore makes a data directory, which must be empty or missing, from a backup. keyFile is a copy of the seal.key of
-// the backed-up directory; if empty, a new key is made, which opens no secret in the store. No server opens the
-// directory before its store has passed the check. progress gets the number of bytes copied. After an error the
-// directory is as it was.
+// Restore makes a data directory, which must be empty or missing, from a backup. keyFile is a copy of the backed-up
+// directory's seal.key; if empty, a new key is made, which opens no secret in the store. No server opens the directory
+// before its store has passed the check. progress gets the number of bytes copied. After an error the directory is as
+// it was.
 //
-// The backup does not know positions of the like log given out after it. The restored store gives out none before now,
-// so a reader that continues from its last position misses nothing.
+// A backup does not know which positions of the like log were given out after it. The restored store gives out none
+// before now, so a reader that continues from its last position misses nothing.
 func Restore(
 	ctx context.Context, from *backup.Backup, dir, keyFile string, now time.Time, progress func(n int),
 ) (report admin.Report, err error) {
@@ -85,7 +85,6 @@ func restoredKey(from *backup.Backup, keyFile string) (key [32]byte, err error) 
 	return key, err
 }
 
-// emptyDir creates the directory, or checks that it is empty.
 func emptyDir(dir string) (made bool, err error) {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -1,5 +1,5 @@
-// Package server assembles the server: it opens the store, listens, serves and stops, in a fixed order. Fill in a
-// [Config], call [New], then [Server.Run].
+// Package server opens the store, listens, serves and stops, in a fixed order. Fill in a [Config], call [New], then
+// [Server.Run].
 package server
 
 import (
@@ -88,7 +88,6 @@ func New(c Config) (*Server, error) {
 	return s, nil
 }
 
-// release closes what New opened before an error.
 func (s *Server) release() {
 	for _, l := range []*limitListener{s.apiL, s.adminL} {
 		if l != nil {
@@ -100,7 +99,6 @@ func (s *Server) release() {
 	}
 }
 
-// listen opens both listeners, for as many connections as the limit of open files allows.
 func (s *Server) listen() (err error) {
 	if s.TLSCert != "" {
 		cert, err := tls.LoadX509KeyPair(s.TLSCert, s.TLSKey)
@@ -130,7 +128,6 @@ func (s *Server) listen() (err error) {
 	return err
 }
 
-// open opens the store and gets its seal key.
 func (s *Server) open() (err error) {
 	e := engine{files: s.files.store, cacheMiB: s.CacheMiB, logger: s.Logger, disk: s.disk}
 	if s.Data == "" {
@@ -158,7 +155,6 @@ func (s *Server) loadLimits() error {
 	return nil
 }
 
-// loadSeed fills the store with seed data, or finds what its data directory was seeded with.
 func (s *Server) loadSeed() error {
 	ctx := context.Background()
 	if s.Seed != nil {
@@ -209,7 +205,6 @@ func (s *Server) makeAPI() (err error) {
 	return err
 }
 
-// makePages makes the pages, and the front that routes to them.
 func (s *Server) makePages() error {
 	sessions, err := oauth.New(oauth.Options{Auth: s.auth, Store: s.store, BaseURL: s.requestURL, Now: s.Now,
 		Address: s.clientAddress, Lifetime: s.TokenLifetime, PublicURL: s.publicURL, Explain: s.Explain, AutoConsent: s.AutoConsent,
@@ -230,7 +225,6 @@ func (s *Server) makePages() error {
 	return nil
 }
 
-// makeFront makes net/http's server of API and pages, and the fast path before it.
 func (s *Server) makeFront() {
 	s.api = s.httpServer(promhttp.InstrumentHandlerInFlight(s.observer.inFlight, s.front))
 	s.api.ConnContext = api.ConnContext
@@ -242,15 +236,13 @@ func (s *Server) makeFront() {
 	s.fast = fastpath.New(s.api, s.apiL, api.AnswersAtOnce)
 }
 
-// Credentials returns those of the seed data, which must exist, as of the start.
+// Credentials returns those of the seed data, as of the start. There must be seed data.
 func (s *Server) Credentials() seed.Credentials { return *s.credentials }
 
-// requestURL is the server's base URL as the request's client sees it.
 func (s *Server) requestURL(r *http.Request) string {
 	return s.baseURL(r.RemoteAddr, r.TLS != nil, r.Host, r.Header["X-Forwarded-Proto"], r.Header["X-Forwarded-Host"])
 }
 
-// listenAt listens at addr for so many connections at a time.
 func (s *Server) listenAt(name, addr string, connections int, advice string) (*limitListener, error) {
 	l, err := net.Listen("tcp", addr)
 	switch {
@@ -281,8 +273,8 @@ func (s *Server) httpServer(h http.Handler) *http.Server {
 	}
 }
 
-// closeAfterChunks ends the connection after a request with a chunked body. It may have had a Content-Length, too,
-// which net/http drops: a proxy that believed it would take the next request for the rest of the body (RFC 9112, 6.1).
+// closeAfterChunks ends the connection after a request with a chunked body. net/http drops its Content-Length, if any:
+// a proxy that believed it would take the next request for the rest of the body (RFC 9112, 6.1).
 func closeAfterChunks(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if len(r.TransferEncoding) > 0 {

@@ -49,7 +49,6 @@ func ownAsset(name string) func() asset {
 	})
 }
 
-// read returns an embedded file.
 func read(files embed.FS, name string) []byte {
 	text, err := files.ReadFile(name)
 	if err != nil {

@@ -47,7 +47,6 @@ func Write(w http.ResponseWriter, status int, page Page) (size int, err error) {
 // Page is one of the page types of this package.
 type Page interface{ about() about }
 
-// about is what Write needs to know of a page.
 type about struct {
 	template string // of file page_<template>.html
 	title    string
@@ -126,8 +125,8 @@ func (s set) policy(about about) string {
 	return base + "; form-action 'self'"
 }
 
-// link returns the address for a link to an app, which may have a scheme of its own (RFC 8252, 7.1), or "" if it is no
-// absolute URL, or one that a browser would run or show as a page of ours.
+// link returns the address for a link to an app, which may have its own scheme (RFC 8252, 7.1), or "" if it is no
+// absolute URL or one that a browser would run or show as a page of ours.
 func link(address string) template.URL {
 	scheme, _, ok := strings.Cut(address, ":")
 	if !ok || !isScheme(scheme) {
