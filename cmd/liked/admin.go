@@ -19,7 +19,7 @@ import (
 	"liked/internal/server"
 )
 
-// Operator is how a command reaches what it works on.
+// Operator selects a data directory or a running server.
 type Operator struct {
 	Data       string `json:"-" placeholder:"DIR" help:"Data directory of the server, which may be running or not."`
 	AdminURL   string `json:"-" placeholder:"URL" help:"Where a running server is administered, instead of --data."`
@@ -46,8 +46,7 @@ func (o *Operator) check() error {
 	return errors.Join(errs...)
 }
 
-// connect finds the server, or opens the data directory if none runs on it. A directory that is missing is made if the command can
-// start with an empty one.
+// connect finds the server, or opens the data directory if none runs on it. mayMake: a missing one is created.
 func (o *Operator) connect(ctx context.Context, mayMake bool) (c *admin.Client, close func() error, err error) {
 	transport := &http.Transport{Proxy: http.ProxyFromEnvironment}
 	close = func() error { transport.CloseIdleConnections(); return nil }
@@ -63,7 +62,7 @@ func (o *Operator) connect(ctx context.Context, mayMake bool) (c *admin.Client, 
 			return c, close, nil
 		}
 		_ = close()
-		// A server that was killed leaves the file behind, and another program may listen at its port by now.
+		// Left by a killed server; another program may listen on its port now.
 		if _, answered := errors.AsType[*admin.Refusal](err); !answered && !unreachable(err) {
 			return nil, nil, err
 		}
@@ -83,7 +82,6 @@ func unreachable(err error) bool {
 		errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET)
 }
 
-// with calls do with a client that is good until it returns.
 func (o *Operator) with(e *env, mayMake bool, do func(*admin.Client) error) error {
 	c, close, err := o.connect(e.ctx, mayMake)
 	if err != nil {
@@ -92,8 +90,8 @@ func (o *Operator) with(e *env, mayMake bool, do func(*admin.Client) error) erro
 	return errors.Join(do(c), close())
 }
 
-// Answer is what commands have in common that call the operator's side and print its answer. Their fields that have a JSON name are
-// the body of the request, so that what a flag may say is judged in one place, the server.
+// Answer is part of commands that print an answer of the admin API. Their fields with a JSON name form the request's
+// body, which only the server validates.
 type Answer struct {
 	Output
 	Operator
@@ -104,7 +102,7 @@ type Output struct {
 	JSON bool `json:"-" help:"Answer with one JSON object a line."`
 }
 
-// print writes v as JSON, or as lines of name and value, but for those without a value.
+// print writes v as JSON, or the lines with a value as name and value.
 func (o Output) print(w io.Writer, v any, lines [][2]string) error {
 	if o.JSON {
 		return json.NewEncoder(w).Encode(v)
@@ -118,14 +116,12 @@ func (o Output) print(w io.Writer, v any, lines [][2]string) error {
 	return t.Flush()
 }
 
-// request is one call of the operator's side.
 type request struct {
 	method, path string
 	body         any  // nil: none
-	mayMake      bool // the command can start with an empty data directory
+	mayMake      bool // as in connect
 }
 
-// at is the path of something, with what people type escaped.
 func at(parts ...string) string {
 	path := "/admin"
 	for _, p := range parts {
@@ -134,7 +130,6 @@ func at(parts ...string) string {
 	return path
 }
 
-// show calls, and prints the answer.
 func show[T any](e *env, c *Answer, r request, lines func(T) [][2]string) error {
 	return c.with(e, r.mayMake, func(a *admin.Client) error {
 		var v T
@@ -145,8 +140,8 @@ func show[T any](e *env, c *Answer, r request, lines func(T) [][2]string) error 
 	})
 }
 
-// list prints every item of every page, as JSON or as a row of a table. items returns those of a page, and the path of the next one,
-// "" at the end.
+// list prints the items of all pages, as JSON or as a table. items returns a page's items and the next path, "" at the
+// end.
 func list[Page, Item any](e *env, c *Answer, path, header string, items func(Page) ([]Item, string), row func(Item) []any) error {
 	return c.with(e, false, func(a *admin.Client) error {
 		t := tabwriter.NewWriter(e.stdout, 0, 0, 2, ' ', 0)
@@ -183,14 +178,12 @@ func list[Page, Item any](e *env, c *Answer, path, header string, items func(Pag
 	})
 }
 
-// do calls where there is nothing to print.
 func (o *Operator) do(e *env, r request) error {
 	return o.with(e, false, func(a *admin.Client) error { return a.Call(e.ctx, r.method, r.path, r.body, nil) })
 }
 
 func when(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
-// missing is a mistake if the flag has no value.
 func missing(flag, value, what string) error {
 	if value == "" {
 		return fmt.Errorf("%s: missing; give %s", flag, what)

@@ -10,7 +10,7 @@ import (
 	"liked/internal/admin"
 )
 
-// AppFields is what can be said about an app, new or old.
+// AppFields has the settings of an app.
 type AppFields struct {
 	State        *string  `json:"state,omitempty" placeholder:"STATE" help:"enrolled, not-enrolled or suspended."`
 	Tier         *string  `json:"tier,omitempty" placeholder:"TIER"`
@@ -82,7 +82,7 @@ type tokenIssueCmd struct {
 	User     string        `json:"user,omitempty" help:"Id or username; for kinds user and oauth1."`
 	Scopes   string        `json:"scopes,omitempty" placeholder:"LIST" help:"Scopes with spaces between; for kind user. Default: all."`
 	Lifetime time.Duration `json:"-" help:"Of the access token; for kind user. Default: 2h."`
-	Seconds  int64         `json:"lifetime_seconds,omitempty" kong:"-"` // Lifetime, for the wire
+	Seconds  int64         `json:"lifetime_seconds,omitempty" kong:"-"` // Lifetime in the request
 	Access   *string       `json:"access,omitempty" placeholder:"LEVEL" help:"For kind oauth1: as in liked app set. Default: the app's."`
 	Answer
 }

@@ -41,7 +41,7 @@ func (c *backupCmd) Run(e *env) error {
 		if err != nil {
 			return fmt.Errorf("backup in %s: %w", c.Dir, err)
 		}
-		// The answer ends when the server has removed its copy. What is left of the archive is its end.
+		// The response ends once the server has removed its copy. Little of the archive is left.
 		_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 64<<10))
 		if c.JSON {
 			return json.NewEncoder(e.stdout).Encode(map[string]any{"taken_at": got.TakenAt, "key": got.Key,

@@ -20,8 +20,8 @@ type benchCmds struct {
 	Floor   benchFloorCmd   `cmd:"" hidden:"" help:"Be the floor: answer what standard input says until it ends."`
 }
 
-// benchCmd measures a running server against floors in turns of one run, because a ratio holds on a noisy machine where a
-// figure alone does not.
+// benchCmd measures a server and floors in turns of one run: on a noisy machine a ratio holds where a figure alone
+// does not.
 type benchCmd struct {
 	Credentials string        `required:"" type:"existingfile" help:"The file that 'liked dev --credentials' wrote."`
 	Connections int           `default:"128" help:"Clients, each with a connection of its own."`
@@ -134,7 +134,6 @@ func writeFile(path string, write func(io.Writer) error) error {
 	return errors.Join(write(f), f.Close())
 }
 
-// startFloor starts the floor as a process of its own, which is this program again.
 func startFloor(ctx context.Context, credentials string, world bench.World, w bench.Workload) (*bench.Floor, error) {
 	self, err := os.Executable()
 	if err != nil {

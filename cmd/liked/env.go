@@ -71,7 +71,7 @@ func (c *envCmd) Run(e *env) error {
 	return nil
 }
 
-// quoted returns text as one word of a POSIX shell.
+// quoted quotes text for a POSIX shell.
 func quoted(text string) string { return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'" }
 
 type versionCmd struct{}

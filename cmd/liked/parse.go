@@ -16,7 +16,6 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// grammar is every command with its flags.
 type grammar struct {
 	Dev   devCmd   `cmd:"" set:"log_format=text" help:"Start a server to develop against, with users, posts and credentials."`
 	Serve serveCmd `cmd:"" set:"log_format=json" help:"Start a server on a data directory."`
@@ -69,8 +68,8 @@ type grammar struct {
 
 const envPrefix = "LIKED_"
 
-// parse reads the command line and the environment. All mistakes are reported together, as a *usageError. It returns
-// nil if help was asked for, having written it to stdout.
+// parse reads the command line and the environment, and reports all mistakes together as a *usageError. It returns nil
+// after help was requested and written to stdout.
 func parse(args, environ []string, stdout io.Writer) (command, error) {
 	if len(args) == 0 {
 		args = []string{"--help"}
@@ -82,7 +81,7 @@ func parse(args, environ []string, stdout io.Writer) (command, error) {
 		}
 	}
 	var mistakes []string
-	var unknown bool // was a flag
+	var unknown bool // there was an unknown flag
 	for {
 		var g grammar
 		values := collector{mistakes: &mistakes}
@@ -102,7 +101,7 @@ func parse(args, environ []string, stdout io.Writer) (command, error) {
 				return value, nil
 			})))...)
 		if err != nil {
-			return nil, err // the grammar is wrong
+			return nil, err // a bug in grammar
 		}
 		explain(parser.Model.Node)
 		ctx, err := parser.Parse(args)
@@ -110,7 +109,7 @@ func parse(args, environ []string, stdout io.Writer) (command, error) {
 			return nil, nil
 		}
 		if err != nil {
-			// An unknown flag hides what comes after it: take it out, with what may be its value, and look again.
+			// An unknown flag hides what follows: parse again without it and its possible value.
 			if rest, ok := withoutUnknown(args, err); ok {
 				mistakes = append(mistakes, err.Error())
 				args, unknown = rest, true
@@ -138,7 +137,7 @@ func parse(args, environ []string, stdout io.Writer) (command, error) {
 	}
 }
 
-// help has the texts that are too long to stand in the grammar: those of commands, by name, and of flags.
+// help has the texts that are too long for the grammar: of commands, by name, and of flags.
 //
 //go:embed help.txt
 var help string
@@ -152,7 +151,6 @@ var texts = func() map[string]string {
 	return texts
 }()
 
-// explain gives the commands their texts.
 func explain(n *kong.Node) {
 	n.Detail = texts[n.Path()]
 	for _, child := range n.Children {
@@ -160,8 +158,7 @@ func explain(n *kong.Node) {
 	}
 }
 
-// describe is the help of a flag or argument: what it is, its default where the form of the flag does not show it, and
-// its variable.
+// describe returns a flag's or argument's help: text, default unless its form shows it, and variable.
 func describe(v *kong.Value) string {
 	if v.Flag == nil || v.Name == "help" {
 		return v.Help
@@ -173,13 +170,12 @@ func describe(v *kong.Value) string {
 	return text + " [" + variable(v.Name) + "]"
 }
 
-// variable returns the name of a flag in the environment.
 func variable(flag string) string {
 	return envPrefix + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
 }
 
-// overruled reports whether another flag on the command line makes a variable mean nothing: who names a data directory
-// does not mean the server that `liked env` has put into the environment, nor the other way round.
+// overruled reports whether --data overrules the server that `liked env` put into the environment, or --admin-url a
+// data directory.
 func overruled(flag string, args []string) bool {
 	given := func(name string) bool {
 		return slices.ContainsFunc(args, func(arg string) bool { return arg == name || strings.HasPrefix(arg, name+"=") })
@@ -210,7 +206,6 @@ func withoutUnknown(args []string, err error) (rest []string, ok bool) {
 	return slices.Delete(slices.Clone(args), i, end), true
 }
 
-// unknownVariables says which LIKED_* variables stand for no flag of any command.
 func unknownVariables(model *kong.Application, variables map[string]string) (mistakes []string) {
 	known := map[string]bool{envPrefix + "REQUIRE": true} // of this project's tests, some of which run the program
 	_ = kong.Visit(model, func(node kong.Visitable, next kong.Next) error {
@@ -234,7 +229,7 @@ func unknownVariables(model *kong.Application, variables map[string]string) (mis
 	return mistakes
 }
 
-// distance is the number of letters to insert, delete or replace to make a into b (Levenshtein).
+// distance is the Levenshtein distance.
 func distance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {
@@ -255,7 +250,7 @@ func distance(a, b string) int {
 	return row[len(b)]
 }
 
-// collector lets kong go on after a value that cannot be read, so that all of them are reported.
+// collector lets kong continue after an unreadable value, so that all are reported.
 type collector struct{ mistakes *[]string }
 
 func (c collector) mappers() []kong.Option {
@@ -270,7 +265,7 @@ func (c collector) mappers() []kong.Option {
 	}
 }
 
-// without returns the lines of err, but for those about flags whose value could not even be read.
+// without returns the lines of err, except those about unreadable values.
 func (c collector) without(err error) []string {
 	read := *c.mistakes
 	return slices.DeleteFunc(strings.Split(err.Error(), "\n"), func(line string) bool {

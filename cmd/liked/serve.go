@@ -16,7 +16,7 @@ import (
 	"liked/internal/server"
 )
 
-// Serving is what `liked dev` and `liked serve` have in common.
+// Serving has the flags that `liked dev` and `liked serve` share.
 type Serving struct {
 	Listen         string        `default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Where the API listens; port 0 picks a free one."`
 	AdminListen    string        `default:"127.0.0.1:8081" placeholder:"HOST:PORT"`
@@ -37,7 +37,7 @@ type Serving struct {
 	LogLevel       slog.Level    `default:"info" placeholder:"LEVEL"`
 }
 
-// config reads the files that the flags name, and returns every mistake beside what could be read.
+// config reads the files of the flags. It returns what could be read together with all mistakes.
 func (s *Serving) config(data string) (server.Config, error) {
 	var errs []error
 	read := func(flag, path string) string {
@@ -65,7 +65,7 @@ func (s *Serving) config(data string) (server.Config, error) {
 	return c, errors.Join(errs...)
 }
 
-// serve runs a server until ctx ends, and calls answers once it does.
+// serve runs a server until ctx ends, and calls answers once it answers.
 func (s *Serving) serve(e *env, c server.Config, answers func(*server.Server) error) error {
 	logger, flush, err := server.NewLogger(e.stderr, s.LogFormat, s.LogLevel)
 	if err != nil {
@@ -150,7 +150,7 @@ type devCmd struct {
 	Serving
 }
 
-// seed picks the seed: tokens that are known must neither work for other machines nor last.
+// Known tokens must neither work for other machines nor be stored.
 func (c *devCmd) seed() uint64 {
 	switch {
 	case c.Seed != nil:
@@ -200,7 +200,6 @@ func (c *devCmd) Run(e *env) error {
 	})
 }
 
-// print shows what a person needs to start.
 func (c *devCmd) print(w io.Writer, k seed.Credentials, explorer string) {
 	app := k.Apps[0]
 	user, _ := k.First()

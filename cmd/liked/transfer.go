@@ -41,7 +41,7 @@ func (c *exportCmd) Run(e *env) error {
 		if err != nil {
 			return err
 		}
-		defer os.Remove(f.Name()) // unless it has its name by then
+		defer os.Remove(f.Name()) // fails after the rename
 		_, err = io.Copy(f, from)
 		if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
 			return fmt.Errorf("%s was not written: %w", c.File, err)
@@ -83,7 +83,7 @@ func (c *importCmd) report(e *env, total admin.Imported) error {
 	return err
 }
 
-// importer sends a file in pieces: an interrupted import is whole up to the last piece.
+// importer sends a file in pieces; an interrupted import is complete up to the last piece.
 type importer struct {
 	c        *importCmd
 	e        *env
@@ -93,8 +93,8 @@ type importer struct {
 	done     admin.Imported
 
 	piece []byte
-	where []string // of each line of the piece; nil: the lines are those of the file
-	line  int64    // lines in the pieces that were sent
+	where []string // of each line in the piece; nil: its line in the file
+	line  int64    // lines in the pieces sent
 }
 
 const pieceSize = 2 << 20
@@ -122,7 +122,7 @@ func (i *importer) run() error {
 	return i.records(f, size)
 }
 
-// records passes lines on as they are; the server judges them.
+// The server validates the lines.
 func (i *importer) records(r io.Reader, size int64) error {
 	i.progress = newProgress(i.e.stderr, "imported", size)
 	defer i.progress.end()
@@ -151,7 +151,7 @@ func (i *importer) records(r io.Reader, size int64) error {
 	}
 }
 
-// archive sends another service's likes as records.
+// archive sends another service's likes.
 func (i *importer) archive(likes *archive.Likes) error {
 	var user liked.UserID
 	switch {
@@ -243,7 +243,7 @@ func (i *importer) send(lines int64) error {
 	return nil
 }
 
-// refused says what was left out, and stops there unless that is to be skipped.
+// refused reports a record that was left out; it is an error unless SkipBad is set.
 func (i *importer) refused(where, reason string) error {
 	i.done.Refused++
 	text := i.file + ":" + where + ": " + reason
@@ -254,11 +254,11 @@ func (i *importer) refused(where, reason string) error {
 	return nil
 }
 
-// progress shows how far a command is: as a bar on a terminal, else as a line now and then.
+// progress is a bar on a terminal, otherwise a line from time to time.
 type progress struct {
 	w     io.Writer
 	verb  string
-	count bool // of likes, not of bytes
+	count bool // likes, not bytes
 	bar   *progressbar.ProgressBar
 	total int64 // -1: unknown
 	n     int64
@@ -277,7 +277,6 @@ func newProgress(w io.Writer, verb string, total int64) *progress {
 	return p
 }
 
-// Write counts what passes.
 func (p *progress) Write(b []byte) (int, error) {
 	p.add(len(b))
 	return len(b), nil
@@ -286,7 +285,7 @@ func (p *progress) Write(b []byte) (int, error) {
 func (p *progress) add(n int) {
 	p.n += int64(n)
 	if p.bar != nil {
-		_ = p.bar.Add(n) // a terminal that is gone is no reason to stop
+		_ = p.bar.Add(n) // go on without the terminal
 		return
 	}
 	if time.Since(p.told) < tellEvery {
@@ -304,7 +303,6 @@ func (p *progress) add(n int) {
 	fmt.Fprintf(p.w, "liked: %s %d %s%s\n", p.verb, p.n, unit, of)
 }
 
-// say writes a line that stays.
 func (p *progress) say(line string) {
 	if p.bar != nil {
 		_ = p.bar.Clear()

@@ -10,7 +10,7 @@ import (
 	"liked/internal/admin"
 )
 
-// UserFields is what can be said about a user, new or old.
+// UserFields has the settings of a user.
 type UserFields struct {
 	Name            *string `json:"name,omitempty" help:"Display name, 1 to 50 characters."`
 	State           *string `json:"state,omitempty" placeholder:"STATE" help:"active, locked, suspended or deactivated."`
@@ -22,13 +22,12 @@ type UserFields struct {
 	ProfileImageURL *string `json:"profile_image_url,omitempty" placeholder:"URL" help:"Picture of the profile."`
 }
 
-// Password is how a password is given: never on the command line, where lists of processes show it.
+// Password comes from a file, because lists of processes show the command line.
 type Password struct {
 	PasswordFile string  `json:"-" placeholder:"FILE"`
 	Text         *string `json:"password,omitempty" kong:"-"`
 }
 
-// read reads the file, if one is given.
 func (p *Password) read(stdin io.Reader) error {
 	if p.PasswordFile == "" {
 		return nil
@@ -42,7 +41,7 @@ func (p *Password) read(stdin io.Reader) error {
 		defer f.Close()
 		in = f
 	}
-	text, err := io.ReadAll(io.LimitReader(in, 4096)) // more than the longest password
+	text, err := io.ReadAll(io.LimitReader(in, 4096)) // above the longest password
 	if err != nil {
 		return fmt.Errorf("password-file: %w", err)
 	}
@@ -124,7 +123,7 @@ func (c *userSetCmd) Run(e *env) error {
 	return show(e, &c.Answer, request{method: "PATCH", path: at("users", c.User), body: c}, userLines)
 }
 
-// Relation is what follow, unfollow, block and unblock have in common.
+// Relation has the arguments of follow, unfollow, block and unblock.
 type Relation struct {
 	User   string `arg:"" help:"Id or username of the one who acts."`
 	Target string `arg:"" help:"Id or username of the other."`
@@ -180,7 +179,7 @@ func (c *postAddCmd) Run(e *env) error {
 }
 
 func postLines(p admin.Post) [][2]string {
-	id := func(n fmt.Stringer) string { return strings.TrimPrefix(n.String(), "0") } // no id is zero but one that is missing
+	id := func(n fmt.Stringer) string { return strings.TrimPrefix(n.String(), "0") } // 0: none
 	return [][2]string{
 		{"id", p.ID.String()}, {"author", p.Author.String()}, {"text", p.Text}, {"created", when(p.CreatedAt)},
 		{"repost of", id(p.RepostOf)}, {"in reply to", id(p.InReplyTo)}, {"quotes", id(p.Quotes)}, {"likes", fmt.Sprint(p.Likes)},
