@@ -14,7 +14,7 @@ import (
 	"liked/internal/store"
 )
 
-// User is an account as the operator sees it.
+// User is an account and its counts.
 type User struct {
 	ID              liked.UserID       `json:"id"`
 	Username        string             `json:"username"`
@@ -41,17 +41,17 @@ func userOf(u liked.User) User {
 		Likes: u.Metrics.Likes}
 }
 
-// NewUser asks for an account. Only the username must be given.
+// NewUser creates an account. Only Username is required.
 type NewUser struct {
 	ID        liked.UserID `json:"id,omitempty"`         // zero: the server picks one
 	Username  string       `json:"username"`             // 1 to 15 of A-Z a-z 0-9 _
 	Name      string       `json:"name,omitempty"`       // empty: the username
 	CreatedAt *time.Time   `json:"created_at,omitempty"` // nil: now
-	Password  *string      `json:"password,omitempty"`   // nil: none, and the user cannot sign in
+	Password  *string      `json:"password,omitempty"`   // nil: none; the user cannot sign in
 	UserFields
 }
 
-// UserFields is what can be set and changed about an account; nil leaves a field as it is.
+// UserFields are the settings of an account; nil leaves one as it is.
 type UserFields struct {
 	State           *liked.AccountState `json:"state,omitempty"`
 	Protected       *bool               `json:"protected,omitempty"`
@@ -87,7 +87,7 @@ type UserChange struct {
 	UserFields
 }
 
-// UserPage is some of the users, in order of id. Next is the id to go on after, zero at the end.
+// UserPage is a page of users in order of id. Next is the id to continue after, zero at the end.
 type UserPage struct {
 	Users []User       `json:"users"`
 	Next  liked.UserID `json:"next,omitempty"`
@@ -125,7 +125,6 @@ func (h *Handler) addUser(r *http.Request) (any, error) {
 	return userOf(u), nil
 }
 
-// hash returns what is kept of a password, "" if there is none.
 func (h *Handler) hash(ctx context.Context, password *string) (string, error) {
 	if password == nil {
 		return "", nil
@@ -133,8 +132,7 @@ func (h *Handler) hash(ctx context.Context, password *string) (string, error) {
 	return h.Auth.HashPassword(ctx, *password)
 }
 
-// add calls back with an id for something new. The id is taken from the clock and something else may have it, so that
-// an id of ours is tried more than once.
+// The new id is made from the clock and may be taken. If it is ours, up to three are tried.
 func (h *Handler) add(ours bool, add func(id int64) error) (err error) {
 	for range 3 {
 		err = add(h.Store.NewID(h.Now()))
@@ -179,8 +177,7 @@ func (h *Handler) users(r *http.Request) (any, error) {
 	return page, nil
 }
 
-// user finds the account that an operator means: an id, a username, or @ and a username, which is how to name an
-// account whose username is all digits.
+// user finds an account by id, username, or @username, which a username of only digits needs.
 func (h *Handler) user(ctx context.Context, name string) (liked.User, error) {
 	username, at := strings.CutPrefix(name, "@")
 	if id, err := liked.ParseID[liked.UserID](name); err == nil && !at {
@@ -246,7 +243,7 @@ func (h *Handler) relate(change relation, on bool) func(*http.Request) (any, err
 	}
 }
 
-// Post is a post as the operator sees it.
+// Post is a post and its counts.
 type Post struct {
 	ID        liked.PostID `json:"id"`
 	Author    liked.UserID `json:"author_id"`
@@ -266,7 +263,7 @@ func postOf(p liked.Post) Post {
 		Quotes: p.Quotes, Likes: p.Metrics.Likes, Reposts: p.Metrics.Reposts, Replies: p.Metrics.Replies, Quoted: p.Metrics.Quotes}
 }
 
-// NewPost asks for a post. The author must be given (an id or a username), and the text unless it is a repost.
+// NewPost creates a post. Author (an id or a username) is required, and Text unless it is a repost.
 type NewPost struct {
 	ID        liked.PostID `json:"id,omitempty"` // zero: the server picks one
 	Author    string       `json:"author"`
@@ -312,7 +309,7 @@ func (h *Handler) post(r *http.Request) (liked.PostID, error) {
 	return id, nil
 }
 
-// getPost shows what a caller without a user would see.
+// getPost shows what a caller without a user sees.
 func (h *Handler) getPost(r *http.Request) (any, error) {
 	id, err := h.post(r)
 	if err != nil {

@@ -1,7 +1,7 @@
-// Package admin is the operator's side of the server: accounts, posts, apps and credentials, as JSON under /admin/.
-// [New] makes the handler and [Guard] puts it behind a token.
+// Package admin is the admin API: accounts, posts, apps and credentials, as JSON under /admin/. [New] returns the
+// handler; [Guard] puts it behind a token.
 //
-// A body is one JSON object with known keys only. A refusal is {"error": "..."} with the status that fits.
+// A body is one JSON object without unknown keys. An error is {"error": "..."} with a fitting status.
 package admin
 
 import (
@@ -24,18 +24,18 @@ import (
 	"liked/internal/webhook"
 )
 
-// Options of New. All fields but Backup must be set.
+// Options of New. All but Backup are required.
 type Options struct {
 	Store  Store
 	Backup store.Backup // nil: the store has no files
 	Auth   *auth.Issuer
 	Hooks  *webhook.Hooks
-	Key    string // names the key that seals secrets in the store
+	Key    string // name of the key that seals the store's secrets
 	Now    func() time.Time
-	Logger *slog.Logger // one line a request, and the cause of every 500
+	Logger *slog.Logger // one line per request, with the cause of a 5xx
 }
 
-// Store is all that the operator sees and changes.
+// Store is what the admin API uses of a store.
 type Store interface {
 	store.Users
 	store.Posts
@@ -51,21 +51,21 @@ type Store interface {
 	NewID(at time.Time) int64
 }
 
-// Handler answers the endpoints under /admin/. It asks for no token: see Guard.
+// Handler serves /admin/ without authentication: see Guard.
 type Handler struct {
 	Options
 	likes likeWatch
 	mux   *http.ServeMux
 }
 
-// New returns the handler of everything under /admin/.
+// New returns the handler of /admin/.
 func New(o Options) *Handler {
 	h := &Handler{Options: o, likes: likeWatch{now: time.Now}, mux: http.NewServeMux()}
 	for _, rt := range []struct {
 		pattern string
 		status  int // of a success
 		serve   func(*http.Request) (any, error)
-		long    bool // may take as long, and send as much, as there is in the store
+		long    bool // no limits of time and size: they depend on the store
 	}{
 		{"POST /admin/users", 201, h.addUser, false},
 		{"GET /admin/users", 200, h.users, false},
@@ -102,7 +102,7 @@ func New(o Options) *Handler {
 		h.mux.HandleFunc(rt.pattern, func(w http.ResponseWriter, r *http.Request) {
 			start := time.Now()
 			if rt.long {
-				// A writer without deadlines has none to lift.
+				// They fail only on a writer without deadlines.
 				_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
 				_ = http.NewResponseController(w).SetWriteDeadline(time.Time{})
 			} else {
@@ -114,7 +114,7 @@ func New(o Options) *Handler {
 				w.Header().Set("Content-Type", s.contentType)
 				w.Header().Set("Cache-Control", "no-store")
 				if err = s.write(out); err == nil {
-					out.begun = true // though it may be empty
+					out.begun = true // even if empty
 				}
 			}
 			status := rt.status
@@ -127,7 +127,7 @@ func New(o Options) *Handler {
 			}
 			attrs := []slog.Attr{slog.String("method", r.Method), slog.String("endpoint", rt.pattern), slog.Int("status", status),
 				slog.Duration("duration", time.Since(start))}
-			if status >= 500 { // other reasons are for who asked, and may quote what was sent: a secret in the wrong place
+			if status >= 500 { // other errors may quote a misplaced secret of the caller
 				attrs = append(attrs, slog.String("error", err.Error()))
 			}
 			h.Logger.LogAttrs(r.Context(), level, "admin request", attrs...)
@@ -144,11 +144,10 @@ func New(o Options) *Handler {
 
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.mux.ServeHTTP(w, r) }
 
-// maxBody is far above any body that makes sense here.
 const maxBody = 256 << 10
 
-// Guard lets a request through to next if it carries "Authorization: Bearer <token>", and answers 401 otherwise. Only
-// hashes are compared, so that the time it takes says nothing about the token.
+// Guard passes requests with "Authorization: Bearer <token>" to next and answers 401 otherwise. It compares hashes, so
+// that timing reveals nothing about the token.
 func Guard(token string, next http.Handler) http.Handler {
 	want := sha256.Sum256([]byte(token))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -163,12 +162,12 @@ func Guard(token string, next http.Handler) http.Handler {
 	})
 }
 
-// Failure is the body of every answer but a success.
+// Failure is the body of every unsuccessful response.
 type Failure struct {
 	Error string `json:"error"`
 }
 
-// refuse is the one place where errors become statuses.
+// refuse alone maps errors to statuses.
 func refuse(err error) (status int, body Failure) {
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return http.StatusRequestEntityTooLarge, Failure{fmt.Sprintf("the body is larger than %d bytes", maxBody)}
@@ -190,19 +189,19 @@ func refuse(err error) (status int, body Failure) {
 	case liked.Unavailable:
 		status = http.StatusServiceUnavailable
 	default:
-		// The operator reads this, and would look into the log next.
+		// Not hidden: the caller is the operator.
 		status = http.StatusInternalServerError
 	}
 	return status, Failure{err.Error()}
 }
 
-// Refuse answers with an error as the handler of New does.
+// Refuse answers with err as a Handler does.
 func Refuse(w http.ResponseWriter, err error) {
 	status, body := refuse(err)
 	web.SendJSON(w, status, body)
 }
 
-// decode reads the body as one JSON object without unknown keys.
+// decode reads one JSON object without unknown keys.
 func decode[T any](r *http.Request) (body T, err error) {
 	d := json.NewDecoder(r.Body)
 	d.DisallowUnknownFields()
@@ -218,7 +217,7 @@ func decode[T any](r *http.Request) (body T, err error) {
 	return body, nil
 }
 
-// Report is what a check of the store found: all is well if there are no problems.
+// Report is the result of a check of the store. Without Problems all is well.
 type Report struct {
 	Users      int64    `json:"users"`
 	Posts      int64    `json:"posts"`

@@ -10,7 +10,7 @@ import (
 	"liked/internal/store"
 )
 
-// App is an app as the operator sees it, without its secrets.
+// App is an app without its secrets.
 type App struct {
 	ID           liked.AppID    `json:"id"`
 	Name         string         `json:"name"`
@@ -41,19 +41,18 @@ func appOf(a liked.App) App {
 		RedirectURIs: a.RedirectURIs, CreatedAt: a.CreatedAt, ClientID: a.ClientID, APIKey: a.APIKey}
 }
 
-// NewApp asks for an app. Only the name must be given.
+// NewApp creates an app. Only Name is required.
 type NewApp struct {
 	Name string `json:"name"`
 	Type string `json:"type,omitempty"` // empty: confidential
 	AppFields
 }
 
-// AppFields is what can be set and changed about an app; nil leaves a field as it is. A new app may read and write, is
-// enrolled and may call everything.
+// AppFields are settings; nil leaves one as it is. A new app may read and write, is enrolled and may call everything.
 type AppFields struct {
 	State        *liked.AppState `json:"state,omitempty"`
 	Tier         *liked.Tier     `json:"tier,omitempty"`
-	Access       *liked.Access   `json:"access,omitempty"` // holds for OAuth 1.0a tokens issued from now on
+	Access       *liked.Access   `json:"access,omitempty"` // for OAuth 1.0a tokens issued from now on
 	RedirectURIs *[]string       `json:"redirect_uris,omitempty"`
 }
 
@@ -70,7 +69,7 @@ type AppChange struct {
 	AppFields
 }
 
-// MadeApp is an app with its new secrets, which are not shown again.
+// MadeApp is an app with its new secrets, shown only once.
 type MadeApp struct {
 	App
 	ClientSecret string `json:"client_secret,omitempty"` // confidential apps only
@@ -78,7 +77,7 @@ type MadeApp struct {
 	BearerToken  string `json:"bearer_token,omitempty"`
 }
 
-// NewSecret asks for something of an app to be made anew. What was there before is good for nothing from then on.
+// NewSecret replaces a credential of an app. The old one is invalid at once.
 type NewSecret struct {
 	What string `json:"what"` // client_secret, api_keys or bearer_token
 }
@@ -120,7 +119,7 @@ func (h *Handler) apps(r *http.Request) (any, error) {
 	return list, nil
 }
 
-// app finds the app that an operator means: by id, by client id, or by name if only one app has it.
+// app finds an app by id, client id, or a unique name.
 func (h *Handler) app(ctx context.Context, name string) (liked.App, error) {
 	apps, err := h.Store.Apps(ctx)
 	if err != nil {
@@ -189,10 +188,10 @@ func (h *Handler) renewApp(r *http.Request) (any, error) {
 	return MadeApp{appOf(a), secrets.ClientSecret, secrets.APISecret, secrets.Bearer}, nil
 }
 
-// NewToken asks for a credential of an app.
+// NewToken issues a credential of an app.
 type NewToken struct {
-	// Kind is "user" (OAuth 2.0 access token of a user), "app" (the app-only bearer token, always the same one) or
-	// "oauth1" (OAuth 1.0a access token of a user).
+	// Kind is "user" (OAuth 2.0 user access token), "app" (app-only bearer token, always the same one) or "oauth1"
+	// (OAuth 1.0a user access token).
 	Kind string `json:"kind"`
 	App  string `json:"app"`            // id, client id or name
 	User string `json:"user,omitempty"` // id or username; not for kind app
@@ -202,7 +201,7 @@ type NewToken struct {
 	Access          *liked.Access `json:"access,omitempty"`           // kind oauth1; nil: the app's
 }
 
-// Token is a credential. It is not shown again.
+// Token is a credential, shown only once.
 type Token struct {
 	Kind         string `json:"kind"`
 	Token        string `json:"token"`
@@ -212,7 +211,7 @@ type Token struct {
 	ExpiresIn    int64  `json:"expires_in,omitempty"`    // kind user, seconds
 }
 
-// maxLifetime keeps a lifetime in seconds within a time.Duration, and an expiry within what a date can say.
+// maxLifetime keeps lifetimes within a time.Duration, expiries within valid dates.
 const maxLifetime = 100 * 365 * 24 * time.Hour
 
 func (h *Handler) issueToken(r *http.Request) (any, error) {
@@ -261,7 +260,7 @@ func (h *Handler) issueToken(r *http.Request) (any, error) {
 		ExpiresIn: int64(t.ExpiresIn / time.Second)}, err
 }
 
-// Revocation ends a token of any kind. The token is in the body, because paths end up in logs.
+// Revocation revokes any token. It is in the body because paths are logged.
 type Revocation struct {
 	Token string `json:"token"`
 }

@@ -10,16 +10,15 @@ import (
 	"liked/internal/store"
 )
 
-// BackupWish asks for a backup.
+// BackupWish requests a backup.
 type BackupWish struct {
-	Have []string `json:"have"` // the SHA-256, in hexadecimal, of files that need not be sent
+	Have []string `json:"have"` // hexadecimal SHA-256 of files that need not be sent
 }
 
-// maxHave is the size of a wish that names a million files.
+// maxHave is the size of a BackupWish with a million files.
 const maxHave = 67 << 20
 
-// backup answers with the files of the store as package backup sends them. It does not write them itself: they go to
-// the client, on whatever machine, and the server needs no place but its own directory.
+// The client stores the files, so the server needs no place but its own directory.
 func (h *Handler) backup(r *http.Request) (any, error) {
 	if h.Backup == nil {
 		return nil, liked.Errorf(liked.Invalid, "the store has no files of its own; back up the database with its own tools")

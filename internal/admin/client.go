@@ -10,14 +10,14 @@ import (
 	"sync"
 )
 
-// Client calls the operator's side of a server.
+// Client calls the admin API.
 type Client struct {
 	URL       string // of the admin listener, without a trailing slash
 	Token     string
 	Transport http.RoundTripper
 }
 
-// Refusal is an answer that is no success.
+// Refusal is an unsuccessful response.
 type Refusal struct {
 	Status int
 	Reason string
@@ -25,8 +25,8 @@ type Refusal struct {
 
 func (r *Refusal) Error() string { return r.Reason }
 
-// Call sends in as JSON, or as it is if it is bytes (nil: no body), and reads the answer into out (nil: ignored). The error is a
-// *Refusal if the server answers with something else than a success.
+// Call sends in as JSON, or unchanged if it is []byte (nil: no body), and decodes the response into out (nil:
+// ignored). An unsuccessful response is a *Refusal error.
 func (c *Client) Call(ctx context.Context, method, path string, in, out any) error {
 	body, ready := in.([]byte)
 	if in != nil && !ready {
@@ -50,7 +50,8 @@ func (c *Client) Call(ctx context.Context, method, path string, in, out any) err
 	return nil
 }
 
-// Send sends a body (nil: none) and returns the answer, if it is a success. The body of the answer must be closed.
+// Send sends a body (nil: none) and returns the response, whose body must be closed. An unsuccessful response is a
+// *Refusal error.
 func (c *Client) Send(ctx context.Context, method, path string, body []byte) (*http.Response, error) {
 	r, err := http.NewRequestWithContext(ctx, method, c.URL+path, nil)
 	if err != nil {
@@ -80,10 +81,10 @@ func (c *Client) Send(ctx context.Context, method, path string, body []byte) (*h
 	return nil, &Refusal{resp.StatusCode, f.Error}
 }
 
-// InProcess is a connection to a handler in the same process.
+// InProcess is a transport to a handler in this process.
 type InProcess struct{ Handler http.Handler }
 
-// RoundTrip returns as soon as the handler begins its answer, as over a network.
+// RoundTrip returns once the handler begins its response, as over a network.
 func (p InProcess) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.Body == nil {
 		r.Body = http.NoBody
@@ -91,7 +92,7 @@ func (p InProcess) RoundTrip(r *http.Request) (*http.Response, error) {
 	reader, writer := io.Pipe()
 	w := &answer{header: make(http.Header), status: http.StatusOK, body: writer, started: make(chan struct{})}
 	go func() {
-		err := io.ErrUnexpectedEOF // of a handler that panics
+		err := io.ErrUnexpectedEOF // if the handler panics
 		defer func() {
 			if p := recover(); p != nil && p != http.ErrAbortHandler {
 				panic(p)
@@ -106,7 +107,6 @@ func (p InProcess) RoundTrip(r *http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: w.status, Status: http.StatusText(w.status), Header: w.header, Body: reader, Request: r}, nil
 }
 
-// answer passes the body on as it is written.
 type answer struct {
 	header  http.Header
 	status  int

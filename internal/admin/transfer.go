@@ -16,29 +16,28 @@ import (
 	"liked/internal/store"
 )
 
-// stream is an answer that is written as it arises. If it fails before anything is written, that is answered like any
-// other failure; later the connection is cut, so that no client takes a part for the whole.
+// stream is written as it is produced. An error before the first byte is answered like any other; a later one cuts the
+// connection, so that no client takes a part for the whole.
 type stream struct {
 	contentType string
 	write       func(w io.Writer) error
 }
 
-// streamed is where a stream goes.
 type streamed struct {
 	w     http.ResponseWriter
 	begun bool
 }
 
-// stallTimeout is how long a client may read nothing of a stream. The store keeps a snapshot for it.
+// How long a client may read nothing of a stream, for which the store keeps a snapshot.
 const stallTimeout = 5 * time.Minute
 
 func (s *streamed) Write(b []byte) (int, error) {
 	s.begun = true
-	_ = http.NewResponseController(s.w).SetWriteDeadline(time.Now().Add(stallTimeout)) // in process there is no deadline
+	_ = http.NewResponseController(s.w).SetWriteDeadline(time.Now().Add(stallTimeout)) // fails in process: no deadlines
 	return s.w.Write(b)
 }
 
-// export answers with every record of one moment, a line each.
+// The records, one per line, are of one snapshot.
 func (h *Handler) export(r *http.Request) (any, error) {
 	return stream{"application/x-ndjson", func(w io.Writer) error {
 		b := bufio.NewWriterSize(w, 64<<10)
@@ -56,15 +55,15 @@ func (h *Handler) export(r *http.Request) (any, error) {
 	}}, nil
 }
 
-// Imported is what an import did.
+// Imported is the result of an import.
 type Imported struct {
 	Added   int64     `json:"added"`   // records that were missing
-	Kept    int64     `json:"kept"`    // records that were there
-	Refused int64     `json:"refused"` // lines that were left out
-	Reasons []Refused `json:"reasons"` // of the first 1,000 of them
+	Kept    int64     `json:"kept"`    // records already present
+	Refused int64     `json:"refused"` // lines left out
+	Reasons []Refused `json:"reasons"` // of the first 1,000 refused
 }
 
-// Refused says why a line was left out.
+// Refused is a line that was left out.
 type Refused struct {
 	Line   int64  `json:"line"` // from 1
 	Reason string `json:"reason"`
@@ -72,16 +71,16 @@ type Refused struct {
 
 const (
 	maxReasons = 1000
-	// A like may be this far ahead of the clock, which is not that of the machine that it was exported from. Further ahead it
-	// would drag all later likes along.
+	// How far a like may be ahead of the clock, which is not the exporting machine's. One further ahead would drag all
+	// later likes along.
 	maxAhead = 5 * time.Minute
-	// So much is read of what comes after the line that ends an import, or of one whose query is refused. A client that still
-	// writes when its connection is closed may never see the answer; `liked import` sends 2 MiB and a line.
+	// How much is read after the line that ends an import, or of an import whose query is refused. A client that still
+	// writes when its connection is closed may never see the response; `liked import` sends 2 MiB and a line.
 	maxUnread = 4 << 20
 )
 
-// importing reads records, a line each, and adds what is missing. The first line that cannot be added ends it, with what
-// came before it added, unless the query says skip_bad=true. Lines are numbered as they stand, empty ones included.
+// importing adds the missing records of the body, one per line. Without skip_bad=true the first line that cannot be
+// added ends it, with the lines before it added. Line numbers count empty lines.
 func (h *Handler) importing(r *http.Request) (any, error) {
 	defer io.CopyN(io.Discard, r.Body, maxUnread)
 	skipBad := false
@@ -136,24 +135,23 @@ func (h *Handler) importing(r *http.Request) (any, error) {
 	}
 }
 
-// importer reads one step while the store takes the one before.
+// importer reads a step while the store takes the one before.
 type importer struct {
 	h       *Handler
 	r       *http.Request
 	skipBad bool
 	size    int           // of the next step
-	base    time.Duration // the least that a step has taken: mostly what the disk takes
+	base    time.Duration // the shortest step yet: mostly disk time
 	reading *step
-	spare   *step         // what the store takes, once taken is set
-	taken   chan stepDone // gets one value; nil: the store takes nothing
+	spare   *step         // in the store while taken is set
+	taken   chan stepDone // receives one value; nil: no step in the store
 	stopped bool          // by a bad line
 	done    Imported
 }
 
-// step is what the store takes in one piece.
 type step struct {
 	records []store.Record
-	numbers []int64 // of their lines
+	numbers []int64 // of lines
 }
 
 type stepDone struct {
@@ -162,14 +160,15 @@ type stepDone struct {
 	err  error
 }
 
-// Likes wait for a step of an import. While others like, it takes about twice as long as the smallest step, most of which is for
-// the disk. Otherwise it is longer, which is faster, but no longer than a like may wait that is the first for a while.
+// Likes wait for an import's step. While there are likes, a step takes about twice as long as the shortest, which is
+// mostly disk time. Otherwise steps are longer, which is faster, but no longer than a like may wait that is the first
+// for a while.
 const (
 	minStep, maxStep = 32, 4096 // records
 	alone            = 50 * time.Millisecond
 )
 
-// resize picks the size of the next step from what one of n records has taken.
+// resize sets the next step's size from the time that n records took. A short step says little about a long one.
 func (i *importer) resize(n int, took time.Duration) error {
 	others, err := i.h.likes.seen(i.r.Context(), i.h.Store)
 	if err != nil {
@@ -183,18 +182,17 @@ func (i *importer) resize(n int, took time.Duration) error {
 	if others {
 		want = min(2*i.base, alone)
 	}
-	// What a short step took says little about a long one.
 	i.size = max(minStep, min(maxStep, 16*n, int(int64(n)*int64(want)/int64(took))))
 	return nil
 }
 
-// likeWatch knows whether likes are set or taken back. Imports do not count, since the like log does not have them.
+// likeWatch detects likes being set or removed. Imports do not count: the like log does not have them.
 type likeWatch struct {
-	now func() time.Time // of durations: never one that a test has stopped
+	now func() time.Time // for durations: never stopped by a test
 
 	mu            sync.Mutex
 	ends          liked.Positions
-	looked, moved time.Time // when the log was looked at, and when it had last grown
+	looked, moved time.Time // when the log was read, and had last grown
 }
 
 const (
@@ -202,7 +200,7 @@ const (
 	quiet     = time.Second
 )
 
-// seen reports whether the log has grown within the last second or so.
+// seen reports whether the log has grown within about the last second.
 func (w *likeWatch) seen(ctx context.Context, s store.Log) (bool, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -213,7 +211,7 @@ func (w *likeWatch) seen(ctx context.Context, s store.Log) (bool, error) {
 			return false, err
 		}
 		w.looked = now
-		if ends != w.ends { // at the first look, too, which cannot tell
+		if ends != w.ends { // also at the first look, which cannot tell
 			w.ends, w.moved = ends, now
 		}
 	}
@@ -228,7 +226,7 @@ func (i *importer) refuse(line int64, err error) {
 	i.stopped = !i.skipBad
 }
 
-// flush has the store begin to take what was read, once it has taken what came before.
+// flush starts the step that was read, after the one before.
 func (i *importer) flush() error {
 	if err := i.wait(); err != nil || i.stopped || len(i.reading.records) == 0 {
 		return err
@@ -244,7 +242,6 @@ func (i *importer) flush() error {
 	return nil
 }
 
-// wait returns when the store has taken what it has begun to take.
 func (i *importer) wait() error {
 	if i.taken == nil {
 		return nil
@@ -263,7 +260,6 @@ func (i *importer) wait() error {
 	return i.resize(len(numbers), got.took)
 }
 
-// finish returns when the store has taken all that was read.
 func (i *importer) finish() error {
 	if err := i.flush(); err != nil {
 		return err

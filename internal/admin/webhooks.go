@@ -13,19 +13,19 @@ import (
 	"liked/internal/webhook"
 )
 
-// Webhook is a webhook as the operator sees it.
+// Webhook is a webhook and its delivery state.
 type Webhook struct {
 	ID           liked.WebhookID `json:"id"`
 	App          liked.AppID     `json:"app"`
 	URL          string          `json:"url"`
 	CreatedAt    time.Time       `json:"created_at"`
 	Valid        bool            `json:"valid"`
-	Checked      time.Time       `json:"checked"`               // when it last answered a challenge right
-	Why          string          `json:"why,omitempty"`         // why it last did not
-	Replaying    bool            `json:"replaying,omitempty"`   // a replay is under way
-	DeadLetters  int             `json:"dead_letters"`          // likes that it did not take
-	DelaySeconds float64         `json:"delay_seconds"`         // how long the oldest like that waits has waited
-	LostBefore   *time.Time      `json:"lost_before,omitempty"` // likes before it were forgotten undelivered
+	Checked      time.Time       `json:"checked"`       // when it last passed a challenge
+	Why          string          `json:"why,omitempty"` // why it last failed one
+	Replaying    bool            `json:"replaying,omitempty"`
+	DeadLetters  int             `json:"dead_letters"`          // likes that it did not accept
+	DelaySeconds float64         `json:"delay_seconds"`         // how long the oldest undelivered like has waited
+	LostBefore   *time.Time      `json:"lost_before,omitempty"` // likes before it were dropped undelivered
 }
 
 // WebhookList is every webhook.
@@ -33,16 +33,16 @@ type WebhookList struct {
 	Webhooks []Webhook `json:"webhooks"`
 }
 
-// NewWebhook asks for a webhook. It is challenged at once.
+// NewWebhook creates a webhook, which is challenged at once.
 type NewWebhook struct {
 	App string `json:"app"` // id, client id or name
 	URL string `json:"url"`
 }
 
-// WebhookReplay asks a webhook to be told once more: of its dead letters, or of what happened in a time.
+// WebhookReplay requests redelivery of the dead letters, or of the likes in a period.
 type WebhookReplay struct {
 	From *time.Time `json:"from,omitempty"` // nil: the dead letters
-	To   *time.Time `json:"to,omitempty"`   // not part of it; nil: now
+	To   *time.Time `json:"to,omitempty"`   // exclusive; nil: now
 }
 
 // Started is a replay that has begun.
@@ -50,7 +50,7 @@ type Started struct {
 	Job string `json:"job"`
 }
 
-// DeadLetter is a like that a webhook did not take.
+// DeadLetter is a like that a webhook did not accept.
 type DeadLetter struct {
 	Event        string               `json:"event"` // its position in the like log
 	Subscription liked.SubscriptionID `json:"subscription"`
@@ -62,7 +62,7 @@ type DeadLetter struct {
 	Why          string               `json:"why"`
 }
 
-// DeadLetters is a page of them, oldest like first. With Next there may be more: ask for those after it.
+// DeadLetters is a page, oldest like first. There may be more after Next, if it is set.
 type DeadLetters struct {
 	DeadLetters []DeadLetter `json:"dead_letters"`
 	Next        string       `json:"next,omitempty"`
@@ -78,7 +78,7 @@ func (h *Handler) webhookOf(ctx context.Context, id liked.WebhookID) (Webhook, e
 	return w, err
 }
 
-// hookError gives a failed challenge a kind, which it has not outside: the request cannot be granted now.
+// hookError makes a failed challenge Invalid; package webhook gives it no kind.
 func hookError(err error) error {
 	if refused, ok := errors.AsType[*webhook.ChallengeError](err); ok {
 		return liked.Errorf(liked.Invalid, "the endpoint failed its challenge: %s", refused.Why)
