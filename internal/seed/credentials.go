@@ -9,8 +9,8 @@ import (
 	"liked/internal/postman"
 )
 
-// Credentials is everything that a client needs to call a server with seed data. As JSON it is what
-// `liked dev --credentials FILE` writes, and what a data directory of `liked dev` keeps.
+// Credentials is all that a client needs to call a seeded server. `liked dev` writes it as JSON to --credentials and
+// to its data directory.
 type Credentials struct {
 	URL        string `json:"url"`       // of the API, without a trailing slash
 	AdminURL   string `json:"admin_url"` // of the admin listener
@@ -20,7 +20,7 @@ type Credentials struct {
 	Posts      []Post `json:"posts"`
 }
 
-// App is what an app calls with.
+// App is an app with its credentials.
 type App struct {
 	Name         string   `json:"name"`
 	Type         string   `json:"type"` // confidential or public
@@ -32,15 +32,15 @@ type App struct {
 	RedirectURIs []string `json:"redirect_uris"`
 }
 
-// User is what an app calls with on behalf of a user.
+// User is a user with the tokens of an app.
 type User struct {
 	ID                liked.UserID `json:"id"`
 	Username          string       `json:"username"`
 	Name              string       `json:"name"`
-	Password          string       `json:"password"`     // of the sign-in page; one for all users
+	Password          string       `json:"password"`     // for sign-in; the same for all users
 	AccessToken       string       `json:"access_token"` // OAuth 2.0
 	RefreshToken      string       `json:"refresh_token"`
-	Scope             string       `json:"scope"` // of the OAuth 2.0 tokens: all that there are
+	Scope             string       `json:"scope"` // of the OAuth 2.0 tokens: every scope
 	OAuth1Token       string       `json:"oauth1_token"`
 	OAuth1TokenSecret string       `json:"oauth1_token_secret"`
 }
@@ -52,7 +52,7 @@ type Post struct {
 	Text     string       `json:"text"`
 }
 
-// Parse reads what Credentials are as JSON. There is a URL, an app and a user in what it returns without an error.
+// Parse decodes JSON, and ensures a URL, an app and a user.
 func Parse(text []byte) (c Credentials, err error) {
 	if err = json.Unmarshal(text, &c); err == nil && (c.URL == "" || len(c.Apps) == 0 || len(c.Users) == 0) {
 		err = errors.New("it lacks a url, an app or a user")
@@ -60,7 +60,7 @@ func Parse(text []byte) (c Credentials, err error) {
 	return c, err
 }
 
-// First returns the user and the post to show things with. The post is nil if there is none.
+// First returns the user and the post for examples, nil if there is no post.
 func (c Credentials) First() (User, *Post) {
 	u := c.Users[min(2, len(c.Users)-1)]
 	if len(c.Posts) == 0 {
@@ -69,8 +69,8 @@ func (c Credentials) First() (User, *Post) {
 	return u, &c.Posts[min(1, len(c.Posts)-1)]
 }
 
-// Curl returns a command with which the first user likes the first post, given more options of curl: empty, or ending in
-// a space. It is empty if there is no post.
+// Curl returns a command with which the user of First likes its post, "" without one. The options of curl are "" or
+// end in a space.
 func (c Credentials) Curl(options string) string {
 	user, post := c.First()
 	if post == nil {
@@ -81,7 +81,7 @@ func (c Credentials) Curl(options string) string {
 		options, c.URL, user.ID, user.AccessToken, post.ID)
 }
 
-// Postman returns the environment in which Postman calls the server as the user.
+// Postman returns Postman's environment for the user.
 func (c Credentials) Postman(user User) postman.Environment {
 	app := c.Apps[0]
 	e := postman.Environment{

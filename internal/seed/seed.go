@@ -1,5 +1,5 @@
-// Package seed is the data that `liked dev` starts with: users, posts, apps, and credentials for all of them. [Load] makes
-// it in an empty store, or renews what a data directory was seeded with before.
+// Package seed is the data that `liked dev` starts with: users, posts, apps, and credentials for all of them. [Load]
+// creates it in an empty store, or renews the tokens of a seeded one.
 package seed
 
 import (
@@ -23,18 +23,18 @@ import (
 	"liked/internal/store"
 )
 
-// Options is what to seed a store with.
+// Options of Load.
 type Options struct {
-	Users, Posts int // at least 1, at least 0; the named ones come first
+	Users, Posts int // at least 1 and 0; the named ones come first
 
-	// Seed makes the secrets: the same seed, the same credentials, on every machine. Zero makes them random.
+	// Seed determines the secrets on every machine. Zero: random.
 	Seed uint64
 
-	// TokenLifetime is that of OAuth 2.0 access tokens, from the time at which Load is called.
+	// TokenLifetime is that of OAuth 2.0 access tokens, from the call of Load.
 	TokenLifetime time.Duration
 }
 
-// The data has two users and two posts of X's own documentation, so that its examples run as they are.
+// Two users and two posts are of X's documentation, so that its examples run unchanged.
 var (
 	namedUsers = []liked.User{
 		{ID: 2244994945, Username: "XDevelopers", Name: "X Dev", Verified: true, Description: "The voice of the developer platform",
@@ -61,20 +61,19 @@ var (
 	}
 )
 
-// DefaultUsers and DefaultPosts are the numbers of those that have names.
+// DefaultUsers and DefaultPosts are the numbers of those with names.
 const (
 	DefaultUsers = 7
 	DefaultPosts = 8
 )
 
-// Generated users and posts are numbered from here: 2020-01-01 and 2023-01-01 as identifiers, one second apart.
+// Generated ids start at 2020-01-01 and 2023-01-01, one second apart.
 const (
 	firstUser = (1577836800000 - 1288834974657) << 22
 	firstPost = (1672531200000 - 1288834974657) << 22
 	perSecond = 1000 << 22
 )
 
-// made is the time in a generated identifier.
 func made(id int64) time.Time {
 	return time.UnixMilli(id>>22 + 1288834974657).UTC().Truncate(time.Second)
 }
@@ -102,14 +101,13 @@ func (o Options) post(i int) liked.Post {
 	return liked.Post{ID: liked.PostID(id), Author: o.user(i % o.Users).ID, Text: fmt.Sprintf("Post %d", i), CreatedAt: made(id)}
 }
 
-// madeAt is the time at which the credentials are made. It is fixed, because tokens hold it.
+// madeAt is when credentials are made, fixed because tokens contain it.
 var madeAt = time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// streams is how many streams of randomness make the credentials, each for the same users in the same order, however many
-// users there are and however the work is timed.
+// streams of randomness make the credentials. Each serves the same users in the same order, whatever their number and
+// the timing.
 const streams = 64
 
-// stream returns one of the streams of randomness that the seed determines.
 func (o Options) stream(i int) io.Reader {
 	if o.Seed == 0 {
 		return cryptorand.Reader
@@ -121,7 +119,7 @@ func (o Options) stream(i int) io.Reader {
 	return rand.NewChaCha8(key)
 }
 
-// Store is what the data goes into.
+// Store is what Load needs of a store.
 type Store interface {
 	store.Users
 	store.Posts
@@ -129,9 +127,8 @@ type Store interface {
 	store.Apps
 }
 
-// Load returns the credentials in the file, with new tokens for those that are no longer good. If there is no such file, it seeds the
-// store, which must be empty. file is empty where nothing is kept. URL, AdminURL and AdminToken, and to write the file, are
-// for the caller.
+// Load returns the credentials in the file, with new tokens for those no longer valid. If the file is missing or "",
+// it seeds the store, which must be empty. The caller sets URL, AdminURL and AdminToken, and writes the file.
 func Load(ctx context.Context, s Store, a *auth.Auth, o Options, now time.Time, file string) (c Credentials, err error) {
 	text, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -149,8 +146,8 @@ func Load(ctx context.Context, s Store, a *auth.Auth, o Options, now time.Time, 
 	return c, nil
 }
 
-// create seeds an empty store. It issues with secrets and a time of its own, which end with it: the issuer must not go on to make
-// secrets that can be foretold.
+// create seeds an empty store with issuers of its own randomness and time: the given one must not go on to make
+// predictable secrets.
 func create(ctx context.Context, s Store, issuer *auth.Issuer, o Options, now time.Time) (c Credentials, err error) {
 	users, err := s.Users(ctx, 0, 1)
 	if err != nil {
@@ -160,7 +157,8 @@ func create(ctx context.Context, s Store, issuer *auth.Issuer, o Options, now ti
 	if err != nil {
 		return c, err
 	}
-	if len(users) > 0 || slices.ContainsFunc(apps, func(a liked.App) bool { return a.ID != auth.ExplorerApp }) { // any start makes that one
+	// Every start of a server creates the explorer's app.
+	if len(users) > 0 || slices.ContainsFunc(apps, func(a liked.App) bool { return a.ID != auth.ExplorerApp }) {
 		return c, errors.New("the data directory holds users or apps but no credentials.json: " +
 			"it was not made by `liked dev`, or the first start " +
 			"was cut short; run it with `liked serve`, or remove it")
@@ -220,7 +218,7 @@ func create(ctx context.Context, s Store, issuer *auth.Issuer, o Options, now ti
 	return c, err
 }
 
-// newPassword makes the one password that all users share: hashing takes long on purpose.
+// newPassword makes one password for all users: hashing is slow on purpose.
 func newPassword(ctx context.Context, issuer *auth.Issuer) (password, hash string, err error) {
 	if password, err = issuer.RandomText(auth.Alphanumeric, 16); err == nil {
 		hash, err = issuer.HashPassword(ctx, password)
@@ -228,7 +226,7 @@ func newPassword(ctx context.Context, issuer *auth.Issuer) (password, hash strin
 	return password, hash, err
 }
 
-// issue gives the user a new access and refresh token with every scope.
+// The tokens have every scope.
 func (u *User) issue(ctx context.Context, issuer *auth.Issuer, app liked.AppID, lifetime time.Duration) error {
 	t, err := issuer.IssueTokens(ctx, app, u.ID, liked.AllScopes, lifetime)
 	if err != nil {
@@ -238,8 +236,8 @@ func (u *User) issue(ctx context.Context, issuer *auth.Issuer, app liked.AppID, 
 	return nil
 }
 
-// renew issues new OAuth 2.0 tokens to the users whose access token is no longer good, and a password to those that have none
-// from earlier versions. Users that are gone, and all if the app is gone, keep what they have.
+// renew issues OAuth 2.0 tokens to users whose access token is no longer valid, and a password to users without one
+// (from earlier versions). Removed users, and all if the app was removed, keep what they have.
 func (c *Credentials) renew(ctx context.Context, s Store, a *auth.Auth, lifetime time.Duration) error {
 	app, err := s.AppByClientID(ctx, c.Apps[0].ClientID)
 	if err != nil {
@@ -280,9 +278,8 @@ func ignoreNotFound(err error) error {
 	return err
 }
 
-// inStreams calls do with 0 to n-1, in as many goroutines as there are streams, so that much data on a disk waits for few
-// syncs. Each number has its stream, in which it follows the one that is smaller by the number of streams. It returns an
-// error of one of the calls.
+// inStreams calls do with 0 to n-1, concurrently, so that few syncs to disk are waited for. Each stream has its
+// numbers, in order. It returns the error of one call.
 func inStreams(n int, do func(stream, i int) error) error {
 	errs := make([]error, streams)
 	var working sync.WaitGroup
