@@ -1,12 +1,12 @@
-// Package likedtest runs a real server inside a Go test: the same code as `liked dev`, on loopback ports of its own, in
-// memory, with users, posts, apps and credentials of every kind.
+// Package likedtest runs a real server in a Go test: the code of `liked dev`, on loopback ports of its own, in memory,
+// with users, posts, apps and credentials of every kind.
 //
 //	srv := likedtest.New(t)
 //	alice := srv.Users["alice"]
 //	resp, err := srv.Client("alice").Post(srv.URL+"/2/users/"+alice.ID.String()+"/likes", "application/json",
 //		strings.NewReader(`{"tweet_id":"`+srv.Posts[0].ID.String()+`"}`))
 //
-// The server stops at the end of the test, which fails if likes, lists, counts and the log then disagree.
+// The server stops at the end of the test, which fails if likes, lists, counts and the log disagree.
 package likedtest
 
 import (
@@ -22,13 +22,13 @@ import (
 	"liked/internal/server"
 )
 
-// Credentials is what `liked dev --credentials FILE` writes, for tests against a server in another process.
+// Credentials is what `liked dev --credentials FILE` writes, for tests of a server in another process.
 type Credentials = seed.Credentials
 
 // App is an app with its secrets: client id and secret (OAuth 2.0), API key and secret (OAuth 1.0a), bearer token.
 type App = seed.App
 
-// User is a user with the tokens that the first app has for it, OAuth 2.0 with every scope and OAuth 1.0a.
+// User is a user with the first app's tokens: OAuth 2.0 with every scope, and OAuth 1.0a.
 type User = seed.User
 
 // Post is a post that can be liked.
@@ -37,7 +37,7 @@ type Post = seed.Post
 // Server is a running server.
 type Server struct {
 	URL        string          // of the API, without a trailing slash
-	AdminURL   string          // of the operator's side: /admin/, /metrics and so on
+	AdminURL   string          // of the admin listener: /admin/, /metrics and so on
 	AdminToken string          // for /admin/, as a bearer token
 	Apps       []App           // the first is confidential, the second public
 	Users      map[string]User // by username: XDevelopers, likesbot, alice, bob, carol, dave, erin, user7, user8 ...
@@ -48,33 +48,33 @@ type Server struct {
 // Option changes what New starts.
 type Option func(*server.Config)
 
-// Profile sets the year whose X the server answers as, "2024" (the default) or "2026".
+// Profile sets the year of the X API that is served, "2024" (the default) or "2026".
 func Profile(year string) Option { return func(c *server.Config) { c.Profile = year } }
 
-// RateLimits is "off" for none, or JSON with exceptions by operationId, where 0 is no such limit:
+// RateLimits is "off", or JSON with exceptions by operationId, where 0 removes a limit:
 //
 //	likedtest.RateLimits(`{"usersIdLike":{"user_15m":5,"user_24h":0}}`)
 func RateLimits(limits string) Option { return func(c *server.Config) { c.RateLimits = limits } }
 
-// Now sets the clock of rate windows, tokens and signatures. The tokens of the seed data expire 30 days after what it
-// says when the server starts.
+// Now sets the clock of rate windows, tokens and signatures. Tokens of the seed data expire 30 days after its time at
+// the start of the server.
 func Now(now func() time.Time) Option { return func(c *server.Config) { c.Now = now } }
 
-// AutoConsent answers every authorize link with a redirect at once, as if the user had signed in and consented: what
-// follows on the way to a token needs no browser.
+// AutoConsent redirects every authorize link at once, as if the user had signed in and consented: getting a token
+// needs no browser.
 func AutoConsent(username string) Option {
 	return func(c *server.Config) { c.AutoConsent = username }
 }
 
-// Size sets how many users and posts there are; those with names come first.
+// Size sets the numbers of users and posts; named ones come first.
 func Size(users, posts int) Option {
 	return func(c *server.Config) { c.Seed.Users, c.Seed.Posts = users, posts }
 }
 
-// Logger gets a line for each request. Without it there is no log.
+// Logger gets a line per request. By default there is no log.
 func Logger(l *slog.Logger) Option { return func(c *server.Config) { c.Logger = l } }
 
-// New starts a server, which stops at the end of the test.
+// New starts a server that stops at the end of the test.
 func New(t testing.TB, options ...Option) *Server {
 	t.Helper()
 	c := server.Config{Explain: true, Grace: 2 * time.Second, Seed: &seed.Options{Users: seed.DefaultUsers, Posts: seed.DefaultPosts,
@@ -109,7 +109,8 @@ func New(t testing.TB, options ...Option) *Server {
 	return s
 }
 
-// Client returns a client that calls with the user's OAuth 2.0 access token, whatever Authorization a request has.
+// Client returns a client that sets the Authorization of requests to the user's OAuth 2.0 access token. It panics if
+// there is no such user.
 func (s *Server) Client(username string) *http.Client {
 	u, ok := s.Users[username]
 	if !ok {
@@ -129,7 +130,7 @@ func (b bearer) RoundTrip(r *http.Request) (*http.Response, error) {
 	return b.RoundTripper.RoundTrip(r)
 }
 
-// Admin calls the operator's side: it sends in as JSON (nil: no body) and reads the answer into out (nil: ignored).
+// Admin calls the admin API: it sends in as JSON (nil: no body) and decodes the response into out (nil: ignored).
 //
 //	err := srv.Admin("PATCH", "/admin/users/alice", map[string]any{"state": "locked"}, nil)
 func (s *Server) Admin(method, path string, in, out any) error {
@@ -140,7 +141,6 @@ func (s *Server) Admin(method, path string, in, out any) error {
 	return nil
 }
 
-// check fails if the store contradicts itself.
 func (s *Server) check() error {
 	var r admin.Report
 	if err := s.Admin(http.MethodPost, "/admin/check", nil, &r); err != nil {
