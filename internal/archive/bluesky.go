@@ -10,15 +10,15 @@ import (
 	"liked"
 )
 
-// A like on Bluesky is a record of the lexicon app.bsky.feed.like: {"subject": {"uri", "cid"}, "createdAt"}. Tools write
-// answers of com.atproto.repo.listRecords, {"records": [{"uri", "cid", "value": {…}}], "cursor"}, an array of such records
-// or of their values, one of these a line, or a file for each in a folder app.bsky.feed.like. The CAR file that the service
-// gives is not read.
+// A like on Bluesky is a record of the lexicon app.bsky.feed.like: {"subject": {"uri", "cid"}, "createdAt"}. Tools
+// write responses of com.atproto.repo.listRecords, {"records": [{"uri", "cid", "value": {…}}], "cursor"}, an array of
+// such records or of their values, one of these per line, or a file each in a folder app.bsky.feed.like. The service's
+// CAR file is not read.
 //
 // The subject is at://DID/app.bsky.feed.post/RKEY; the key is mostly a timestamp (AT Protocol, TID).
 
 type blueskyRecord struct {
-	// One of these is there.
+	// One of these is set.
 	Records []json.RawMessage `json:"records"`
 	Value   *blueskyLike      `json:"value"`
 	blueskyLike
@@ -104,8 +104,8 @@ func (l *blueskyLike) item() (it item, err error) {
 	return it, nil
 }
 
-// tid reads the time in a timestamp identifier of the AT Protocol: 13 letters of base 32, 53 bits of microseconds since 1970
-// and 10 of a clock's number.
+// tid reads the time in an AT Protocol TID: 13 base-32 letters of 53 bits of microseconds since 1970 and a 10-bit
+// clock id.
 func tid(key string) (time.Time, bool) {
 	const letters = "234567abcdefghijklmnopqrstuvwxyz"
 	if len(key) != 13 {

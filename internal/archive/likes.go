@@ -14,49 +14,48 @@ import (
 	"liked/internal/store"
 )
 
-// Likes is what one person liked elsewhere.
+// Likes are a user's likes on another service.
 type Likes struct {
 	Format Format
-	Owner  *liked.User // whose likes they are, if the archive has enough to make an account of; else nil
+	Owner  *liked.User // nil: the archive has too little for an account
 	items  []item      // oldest first
 
-	file  string // that is being read
-	first int    // the number of items before it
+	file  string // being read
+	first int    // items before it
 }
 
-// item is one like as a service writes it down.
+// item is a like as in an archive.
 type item struct {
 	where string
 	post  liked.Post
 	by    liked.User // stands in for the author
-	seq   liked.Seq  // zero: the time is not told
-	err   error      // why it is no like
+	seq   liked.Seq  // zero: unknown time
+	err   error      // why it is not a like
 }
 
-// add appends the next like of the file, or why it is none.
 func (l *Likes) add(it item, err error) {
 	it.where = l.file + " like " + strconv.Itoa(len(l.items)-l.first+1)
 	it.post.Author, it.err = it.by.ID, err
 	l.items = append(l.items, it)
 }
 
-// Len is the number of likes, with those that cannot be read.
+// Len counts the likes, unreadable ones included.
 func (l *Likes) Len() int { return len(l.items) }
 
-// Item is one like as records, or why it is none. Where is its place for people to read.
+// Item is a like as records, or why it is not one. Where is its place, for people.
 type Item struct {
 	Where   string
 	Records []store.Record
 	Err     error
 }
 
-// Items makes records of the likes, oldest first: each a post with a stand-in for its author, which Import adds only where
-// they are missing, and the like. The same archive makes the same records.
+// Items makes records of the likes, oldest first: each a post with a stand-in for its author, which Import adds only
+// if missing, and the like. The same archive makes the same records.
 //
-// Without a time of its own, a like gets the earliest that is neither before its post nor before the like before it.
+// A like without a time gets the earliest that is neither before its post nor before the previous like.
 func (l *Likes) Items(user liked.UserID) iter.Seq[Item] {
 	return func(yield func(Item) bool) {
-		last := liked.Seq(1<<20 - 1) // the millisecond after 1970 began
+		last := liked.Seq(1<<20 - 1) // last+1 is millisecond 1 of 1970
 		for _, it := range l.items {
 			made := Item{Where: it.where, Err: it.err}
 			if it.err == nil {
@@ -78,15 +77,15 @@ func (l *Likes) Items(user liked.UserID) iter.Seq[Item] {
 	}
 }
 
-// ForeignID is the identifier here of what has an address elsewhere: the first 63 bits of its SHA-256, with the highest set.
-// X's identifiers stay below that until 2045.
+// ForeignID is the id here of an address elsewhere: the first 63 bits of its SHA-256, with the highest set. X's ids
+// stay below that until 2045.
 func ForeignID(address string) int64 {
 	sum := sha256.Sum256([]byte(address))
 	return int64(binary.BigEndian.Uint64(sum[:])>>1 | 1<<62)
 }
 
-// standIn is an account for an author of whom an archive tells only the address. Its username is the service's letter and
-// the identifier in base 32.
+// standIn is an account for an author known only by address. Its username is the service's letter and the id in base
+// 32.
 func standIn(service, address, name string) liked.User {
 	id := ForeignID(address)
 	var b [8]byte
@@ -95,7 +94,7 @@ func standIn(service, address, name string) liked.User {
 		ID:          liked.UserID(id),
 		Username:    service + "_" + strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(b[:])),
 		Name:        shorten(name, 50),
-		CreatedAt:   time.Unix(0, 0).UTC(), // not told
+		CreatedAt:   time.Unix(0, 0).UTC(), // unknown
 		Description: "Stands in for an author elsewhere; made by an import.",
 		URL:         address,
 	}

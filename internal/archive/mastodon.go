@@ -11,9 +11,9 @@ import (
 	"liked"
 )
 
-// Mastodon's archive (Preferences, Import and export, Request your archive) is made by its BackupService: likes.json is an
-// ActivityPub OrderedCollection (Activity Streams 2.0, section 5) of the addresses of the posts; actor.json is the person.
-// Older releases give a tar.gz, newer ones a zip. Likes stand oldest first, by their post or by themselves.
+// Mastodon's archive (Preferences, Import and export, Request your archive) is made by its BackupService: likes.json
+// is an ActivityPub OrderedCollection (Activity Streams 2.0, section 5) of post addresses; actor.json is the person.
+// Older releases write tar.gz, newer ones zip. Likes are oldest first, by post or by like.
 
 func (l *Likes) mastodon(text []byte) error {
 	var collection struct {
@@ -34,8 +34,8 @@ func (l *Likes) mastodon(text []byte) error {
 	return nil
 }
 
-// mastodonPost makes a like of a post's address, https://HOST/users/NAME/statuses/ID on Mastodon. The addresses of other
-// servers tell no more than the host.
+// mastodonPost makes a like of a post's address, on Mastodon https://HOST/users/NAME/statuses/ID. Those of other
+// servers tell only the host.
 func mastodonPost(address string) (item, error) {
 	u, err := url.Parse(address)
 	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || strings.ContainsRune(address, 0) {
@@ -47,9 +47,9 @@ func mastodonPost(address string) (item, error) {
 	if len(segments) == 4 && segments[0] == "users" && segments[2] == "statuses" {
 		author += "/users/" + segments[1]
 		name = segments[1] + "@" + u.Host
-		// The upper 48 bits of an id are milliseconds since 1970. Ids were numbers in order before: see Mastodon::Snowflake.
+		// The upper 48 bits of an id are milliseconds since 1970. Older ids are sequential: see Mastodon::Snowflake.
 		id, err := strconv.ParseInt(segments[3], 10, 64)
-		if ms := id >> 16; err == nil && ms >= 1451606400000 { // 2016, before there was Mastodon
+		if ms := id >> 16; err == nil && ms >= 1451606400000 { // 2016, before Mastodon
 			post.CreatedAt = time.UnixMilli(ms).UTC()
 		}
 	}
@@ -67,7 +67,7 @@ func (l *Likes) mastodonActor(text []byte) error {
 		return err
 	}
 	if actor.ID == "" || !liked.ValidUsername(actor.Username) {
-		return nil // Mastodon allows longer names: the operator must say who it is
+		return nil // Mastodon allows longer names: the operator must name the user
 	}
 	l.Owner = &liked.User{ID: liked.UserID(ForeignID(actor.ID)), Username: actor.Username, CreatedAt: actor.Published.UTC(),
 		Name: shorten(cmp.Or(actor.Name, actor.Username), 50), URL: actor.ID}

@@ -21,20 +21,20 @@ import (
 	"liked"
 )
 
-// Format is what a file is written in.
+// Format is a file format.
 type Format string
 
 const (
-	Records  Format = "records"  // the server's own: one record a line
+	Records  Format = "records"  // the server's own: one record per line
 	X        Format = "x"        // like.js of X's archive, or the archive
 	Mastodon Format = "mastodon" // likes.json of Mastodon's archive, or the archive
 	Bluesky  Format = "bluesky"  // records of app.bsky.feed.like as JSON
 )
 
-// maxArchive bounds what is read of an archive, in bytes. Likes are far below.
+// maxArchive bounds the bytes read. Likes take far less.
 const maxArchive = 1 << 30
 
-// members are the files of interest, of an archive or one alone.
+// members are the relevant files of an archive, or one file.
 type members struct {
 	files []member
 	size  int64
@@ -45,7 +45,6 @@ type member struct {
 	text []byte
 }
 
-// add reads a file.
 func (m *members) add(name string, r io.Reader) error {
 	room := maxArchive - m.size
 	text, err := io.ReadAll(io.LimitReader(r, room+1))
@@ -60,8 +59,8 @@ func (m *members) add(name string, r io.Reader) error {
 	return nil
 }
 
-// Open reads the likes of another service: its archive (zip or tar.gz), or the file of likes in it. The content tells the
-// format. Of a file of Records it reads nothing: Likes.Format says so.
+// Open reads the likes of another service: its archive (zip or tar.gz), or the file of likes in it. The format is
+// detected. Of a file of Records only Likes.Format is set.
 func Open(file string) (*Likes, error) {
 	f, err := os.Open(file)
 	if err != nil {
@@ -98,7 +97,7 @@ func open(f *os.File, name string) (*Likes, error) {
 	return read(m.files)
 }
 
-// isRecords looks at the type of the first record. An empty file is one without records.
+// An empty file is one of records.
 func isRecords(start []byte) bool {
 	start = bytes.TrimLeft(start, " \t\r\n")
 	if len(start) == 0 {
@@ -110,7 +109,6 @@ func isRecords(start []byte) bool {
 
 var recordStart = regexp.MustCompile(`^\{.*"type"\s*:\s*"(user|post|block|follow|like)"`)
 
-// wanted are the files of an archive that are of interest.
 var wanted = regexp.MustCompile(`(^|/)(like(-part\d+)?\.js|account\.js|likes\.json|actor\.json|app\.bsky\.feed\.like/[^/]+\.json)$`)
 
 func (m *members) unzip(f *os.File) error {
@@ -137,7 +135,7 @@ func (m *members) unzip(f *os.File) error {
 	return nil
 }
 
-// untar reads a tar.gz, or one JSON file that was compressed.
+// untar also reads a single gzipped JSON file.
 func (m *members) untar(r io.Reader) error {
 	unzipped, err := gzip.NewReader(r)
 	if err != nil {
@@ -165,7 +163,6 @@ func (m *members) untar(r io.Reader) error {
 	}
 }
 
-// read tells the format by what the files look like.
 func read(files []member) (*Likes, error) {
 	slices.SortFunc(files, func(a, b member) int {
 		return cmp.Or(partOf(a.name)-partOf(b.name), strings.Compare(a.name, b.name))

@@ -1,5 +1,5 @@
-// Package archive reads and writes likes as files. [Append] and [Parse] are the server's own form, one JSON object a
-// line; [Open] reads what other services give to the people who leave them: X, Mastodon and Bluesky.
+// Package archive reads and writes likes as files. [Append] and [Parse] use the server's own format, one JSON object
+// per line; [Open] reads the archives of X, Mastodon and Bluesky.
 package archive
 
 import (
@@ -13,10 +13,10 @@ import (
 	"liked/internal/store"
 )
 
-// Record is what a line holds.
+// Record is the content of a line.
 type Record = store.Record
 
-// MaxLine is the length of the longest line that is read, in bytes.
+// MaxLine is the maximum length of a line, in bytes.
 const MaxLine = 1 << 20
 
 const timeFormat = "2006-01-02T15:04:05.000Z"
@@ -36,7 +36,7 @@ func (t *stamp) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// line is a record as JSON. record returns what it says, or an error if a member is missing that has no default.
+// record returns an error if a member without a default is missing.
 type line interface{ record() (store.Record, error) }
 
 type userLine struct {
@@ -136,7 +136,7 @@ func appendJSON(dst []byte, v any) ([]byte, error) {
 	return b.Bytes(), err
 }
 
-// A line of a like as Append writes it. Most lines of any file are likes, so this form has a reader of its own.
+// A like as Append writes it. Most lines are likes, so these have their own parser.
 const (
 	likeStart = `{"type":"like","user_id":"`
 	likePost  = `","post_id":"`
@@ -144,8 +144,8 @@ const (
 	likeN     = `,"n":`
 )
 
-// Parse reads a line. An unknown member is an error, and one that is missing and has no default. Whether the record can be is
-// for the store to judge.
+// Parse reads a line. An unknown member is an error, as is a missing one without a default. The store validates the
+// record.
 func Parse(text []byte) (store.Record, error) {
 	if r, ok := parseLike(text); ok {
 		return r, nil
@@ -232,7 +232,7 @@ func (l *likeLine) record() (r store.Record, err error) {
 	return store.Record{Like: &store.Like{User: l.User, Post: l.Post, Seq: seq}}, nil
 }
 
-// seqOf is the position of like number n of a millisecond.
+// seqOf is the position of like n of a millisecond.
 func seqOf(at time.Time, n uint64) (liked.Seq, bool) {
 	ms := at.UnixMilli()
 	if ms < 1 || ms >= 1<<43 || n >= 1<<20 {
@@ -241,7 +241,7 @@ func seqOf(at time.Time, n uint64) (liked.Seq, bool) {
 	return liked.Seq(ms)<<20 | liked.Seq(n), true
 }
 
-// parseLike reads what Append writes for a like, and nothing else.
+// parseLike reads likes as Append writes them, and nothing else.
 func parseLike(text []byte) (r store.Record, ok bool) {
 	user, rest, ok1 := number(text, likeStart)
 	post, rest, ok2 := number(rest, likePost)
@@ -265,7 +265,7 @@ func parseLike(text []byte) (r store.Record, ok bool) {
 	return store.Record{Like: &store.Like{User: liked.UserID(user), Post: liked.PostID(post), Seq: seq}}, true
 }
 
-// number takes the prefix, and behind it 1 to 19 digits that are a number below 2^63, off the text.
+// number cuts the prefix and 1 to 19 digits, a number below 2^63, off the text.
 func number(text []byte, prefix string) (n uint64, rest []byte, ok bool) {
 	rest, ok = bytes.CutPrefix(text, []byte(prefix))
 	i := 0

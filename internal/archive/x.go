@@ -10,13 +10,13 @@ import (
 	"liked"
 )
 
-// X's archive ("Your X data", Settings, Download an archive of your data) holds files of JavaScript, each of which sets a
-// part of one kind of data to a JSON array. README.txt in the archive describes the members:
+// X's archive ("Your X data", Settings, Download an archive of your data) has JavaScript files, each of which sets a
+// part of one kind of data to a JSON array. Its README.txt describes them:
 //
 //	data/like.js, data/like-part1.js, …  window.YTD.like.part0 = [{"like": {"tweetId", "fullText", "expandedUrl"}}, …]
 //	data/account.js                      window.YTD.account.part0 = [{"account": {"username", "accountId", "createdAt", …}}]
 //
-// A like tells neither its time nor its author; fullText is missing where the post was gone. Likes stand newest first.
+// A like has no time or author, and no fullText if the post was gone. The newest is first.
 var ytd = regexp.MustCompile(`^window\.YTD\.(like|account)\.part\d+\s*=\s*`)
 
 func (l *Likes) x(text []byte) error {
@@ -53,7 +53,7 @@ func xLike(text []byte) (item, error) {
 	return item{post: post, by: standIn("x", "https://x.com/", "Unknown author on X")}, nil
 }
 
-// xTime is the time in an identifier of X. Those from before November 2010 hold none.
+// xTime is the time in an id of X. Ids from before November 2010 have none.
 func xTime(id liked.PostID) time.Time {
 	const epoch, firstWithTime = 1288834974657, 29_700_859_248
 	if id < firstWithTime {
@@ -62,7 +62,7 @@ func xTime(id liked.PostID) time.Time {
 	return time.UnixMilli(int64(id)>>22 + epoch).UTC()
 }
 
-// xAccount takes what is public of the account whose archive it is.
+// xAccount takes the public data of the archive's account.
 func (l *Likes) xAccount(array []byte) error {
 	var accounts []struct {
 		Account struct {
