@@ -1,10 +1,10 @@
-// Package backup is what a backup looks like, in a directory and on its way there. [Send] writes the files of a store for
-// a receiver that names what it has; [Into] makes or renews the directory with it; [Open] reads it back.
+// Package backup defines a backup as a directory and as a stream. [Send] writes the files of a store for a receiver
+// that lists what it has; [Into] creates or renews the directory; [Open] reads it.
 //
-// files/ holds each file of the store under the SHA-256 of its content. backup.json says which of them are the store, and
-// ends with a checksum of itself. It is replaced in one step, after all that it names is on the disk and before the rest is
-// removed. So a backup that is cut short leaves the one before it, or, without backup.json, none. The process that writes
-// to the directory has lock locked.
+// files/ holds each file of the store under the SHA-256 of its content. backup.json lists those that are the store,
+// and ends with its own checksum. It is replaced atomically, after all that it lists is on disk and before the rest is
+// removed: a backup that is cut short leaves the previous one, or without backup.json none. The process that writes to
+// the directory locks lock.
 package backup
 
 import (
@@ -27,14 +27,14 @@ const (
 	manifestFile = "backup.json"
 	filesDir     = "files"
 	lockFile     = "lock"
-	partPrefix   = ".part-" // of a file in files/ that is being written
+	partPrefix   = ".part-" // of a file being written
 )
 
 // Manifest is a backup without the content of its files.
 type Manifest struct {
 	Format  int       `json:"format"` // 1
 	TakenAt time.Time `json:"taken_at"`
-	// Key names the key that seals secrets in the store, and so the store: its copies have the same.
+	// Key names the key that seals the store's secrets. Copies of a store have the same.
 	Key   string `json:"key"`
 	Files []File `json:"files"`
 }
@@ -45,7 +45,7 @@ const format = 1
 type File struct {
 	Name   string `json:"name"`
 	Size   int64  `json:"size"`
-	Fixed  bool   `json:"fixed,omitempty"` // the store has no other content under this name, ever
+	Fixed  bool   `json:"fixed,omitempty"` // the content under this name never changes
 	SHA256 string `json:"sha256"`
 }
 
@@ -54,7 +54,7 @@ var (
 	fileHash = regexp.MustCompile(`^[0-9a-f]{64}$`)
 )
 
-// check returns an error unless the manifest can be one of ours, whose names are safe to write to.
+// check returns an error unless the manifest is valid and its names are safe to write to.
 func (m *Manifest) check() error {
 	if m.Format != format {
 		return fmt.Errorf("the backup has format %d and this program reads format %d", m.Format, format)
@@ -75,7 +75,7 @@ func (m *Manifest) check() error {
 	return nil
 }
 
-// bytes returns how large the files are together, less than 0 if that is more than an int64 holds.
+// bytes returns the total size, -1 if it overflows.
 func (m *Manifest) bytes() (n int64) {
 	for _, f := range m.Files {
 		if n += f.Size; n < 0 {
@@ -85,13 +85,12 @@ func (m *Manifest) bytes() (n int64) {
 	return n
 }
 
-// encode returns the manifest as a line of JSON and a line with its checksum.
 func (m *Manifest) encode() ([]byte, error) {
 	text, err := json.Marshal(m)
 	return sealed(text), err
 }
 
-// sealed returns the line, and one with its checksum.
+// sealed returns the line and a line with its checksum.
 func sealed(line []byte) []byte {
 	return fmt.Appendf(bytes.Clone(line), "\nsha256 %x\n", sha256.Sum256(line))
 }
@@ -112,13 +111,13 @@ func decodeManifest(text []byte) (m Manifest, err error) {
 	return m, m.check()
 }
 
-// Backup is one that is whole, as far as its manifest tells.
+// Backup is a backup whose manifest is whole.
 type Backup struct {
 	Manifest
 	dir string
 }
 
-// Open finds the backup in a directory. Its files are looked at when they are copied.
+// Open finds the backup in a directory. CopyTo checks its files.
 func Open(dir string) (*Backup, error) {
 	text, err := os.ReadFile(filepath.Join(dir, manifestFile))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -137,11 +136,11 @@ func Open(dir string) (*Backup, error) {
 	return &Backup{m, dir}, nil
 }
 
-// Bytes returns how large the files are together.
+// Bytes returns the total size of the files.
 func (b *Backup) Bytes() int64 { return b.bytes() }
 
-// CopyTo copies the files to the disk, into a directory that must be there, and tells progress how many bytes. A file that is
-// not what it was when the backup was taken is an error.
+// CopyTo copies the files to disk, into an existing directory, and reports bytes to progress. A file that differs from
+// the manifest is an error.
 func (b *Backup) CopyTo(ctx context.Context, dir string, progress func(n int)) error {
 	for _, f := range b.Files {
 		if err := b.copyFile(ctx, f, filepath.Join(dir, f.Name), progress); err != nil {
@@ -178,7 +177,6 @@ func (b *Backup) copyFile(ctx context.Context, f File, to string, progress func(
 
 func (b *Backup) path(hash string) string { return filepath.Join(b.dir, filesDir, hash) }
 
-// copyHashing copies all of from, and returns the number of bytes and their SHA-256.
 func copyHashing(ctx context.Context, to io.Writer, from io.Reader, progress func(int)) (n int64, hash string, err error) {
 	h := sha256.New()
 	both := io.MultiWriter(to, h)

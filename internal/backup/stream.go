@@ -13,8 +13,8 @@ import (
 	"liked/internal/store"
 )
 
-// On its way a backup is a tar archive. Its first entry, backup.json, is the manifest without checksums. The files follow in
-// that order, each with its checksum, and empty if the receiver has it.
+// A backup is sent as a tar archive. First comes backup.json, the manifest without checksums, then its files in order,
+// each with its checksum, and empty if the receiver has it.
 const (
 	paxHash = "LIKED.sha256"
 	paxHave = "LIKED.have" // "yes": the receiver has it
@@ -22,7 +22,7 @@ const (
 	maxManifest = 64 << 20
 )
 
-// Send writes the files of a store to w, all but those whose SHA-256 (in hexadecimal) the receiver has.
+// Send writes the files of a store to w, except those whose hexadecimal SHA-256 is in have.
 func Send(ctx context.Context, w io.Writer, takenAt time.Time, key string, files []store.File, have map[string]bool) error {
 	m := Manifest{Format: format, TakenAt: takenAt.UTC(), Key: key}
 	for _, f := range files {
@@ -65,7 +65,7 @@ func Send(ctx context.Context, w io.Writer, takenAt time.Time, key string, files
 	return t.Close()
 }
 
-// read writes the content of a file to w and returns its checksum.
+// read writes a file to w.
 func read(ctx context.Context, f store.File, w io.Writer) (hash string, err error) {
 	from, err := f.Open()
 	if err != nil {
@@ -81,7 +81,6 @@ func read(ctx context.Context, f store.File, w io.Writer) (hash string, err erro
 	return hash, nil
 }
 
-// receiver reads what Send wrote.
 type receiver struct {
 	t *tar.Reader
 	Manifest
@@ -107,8 +106,7 @@ func receive(r io.Reader) (*receiver, error) {
 	return &receiver{t, m}, m.check()
 }
 
-// entry goes on to the next entry of the archive, which must be a file as Send writes them. The content of tar's sparse files
-// may be much larger than what was sent.
+// entry reads the next entry, which must be a plain file: tar's sparse files may be much larger than what was sent.
 func entry(t *tar.Reader) (*tar.Header, error) {
 	head, err := t.Next()
 	if err != nil {
@@ -125,7 +123,7 @@ func entry(t *tar.Reader) (*tar.Header, error) {
 	return head, nil
 }
 
-// next goes on to the content of file i, and fills in its checksum. had: it was left out, since the receiver has it.
+// next goes to file i and sets its checksum. had: left out, since the receiver has it.
 func (r *receiver) next(i int) (had bool, err error) {
 	head, err := entry(r.t)
 	if err != nil {

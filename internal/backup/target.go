@@ -16,17 +16,17 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// Target is a directory that a backup is about to be in. It is locked until Receive or Abandon, one of which must be called.
+// Target is a directory to receive a backup. It is locked until Receive or Abandon, one of which must be called.
 type Target struct {
 	dir    string
 	made   bool             // by Into
-	lock   io.Closer        // goes with the process, however it ends
-	before *Backup          // nil: there is none
-	have   map[string]int64 // the size of each file that is what its name says
+	lock   io.Closer        // ends with the process at the latest
+	before *Backup          // nil: none
+	have   map[string]int64 // sizes of the files whose content matches the name
 }
 
-// Into prepares a directory, which is made if it is missing, and otherwise is empty or holds a backup or the rest of one that
-// was cut short. It reads what is there, telling progress how many bytes, so that damaged files are sent again.
+// Into prepares a directory that is missing, empty, or holds a backup or the rest of one that was cut short. It reads
+// the files there, reporting bytes to progress, so that damaged ones are sent again.
 func Into(ctx context.Context, dir string, progress func(n int)) (_ *Target, err error) {
 	t := &Target{dir: dir, have: make(map[string]int64)}
 	entries, err := os.ReadDir(dir)
@@ -51,9 +51,8 @@ func Into(ctx context.Context, dir string, progress func(n int)) (_ *Target, err
 	return t, nil
 }
 
-// take locks the directory.
 func (t *Target) take() (err error) {
-	// The lock is one of the file's path in this process, and of the file among processes.
+	// The lock is by path in this process, and by file among processes.
 	dir, err := filepath.Abs(t.dir)
 	if err != nil {
 		return err
@@ -65,7 +64,6 @@ func (t *Target) take() (err error) {
 	return err
 }
 
-// read finds what is in the directory.
 func (t *Target) read(ctx context.Context, progress func(n int)) error {
 	if _, err := os.Lstat(filepath.Join(t.dir, manifestFile)); err == nil {
 		if t.before, err = Open(t.dir); err != nil {
@@ -98,14 +96,14 @@ func (t *Target) read(ctx context.Context, progress func(n int)) error {
 	return nil
 }
 
-// Have returns the checksums of the files that are there.
+// Have returns the checksums of the intact files.
 func (t *Target) Have() []string { return slices.Collect(maps.Keys(t.have)) }
 
-// Abandon leaves the directory as it was before Into, and lets go of it.
+// Abandon unlocks the directory and leaves it as before Into.
 func (t *Target) Abandon() {
 	if t.before == nil {
-		_ = os.Remove(filepath.Join(t.dir, filesDir)) // unless something is in it
-		// The lock of a backup stays: another process that has just opened it must not lock a file that is no longer there.
+		_ = os.Remove(filepath.Join(t.dir, filesDir)) // fails unless empty
+		// A backup's lock stays: another process that has just opened it must not lock a removed file.
 		_ = os.Remove(filepath.Join(t.dir, lockFile))
 	}
 	if t.made {
@@ -114,7 +112,7 @@ func (t *Target) Abandon() {
 	_ = t.lock.Close()
 }
 
-// Received is what Receive did.
+// Received is the result of Receive.
 type Received struct {
 	Manifest
 	Bytes    int64 // of all files
@@ -122,9 +120,9 @@ type Received struct {
 	NewBytes int64
 }
 
-// Receive reads what Send wrote for a receiver that has what Have returns, makes it the backup in the directory, and unlocks
-// it. It calls start with the size of all, and progress with how much of that it has, received or not. After an error the
-// directory is as it was.
+// Receive reads what Send wrote for a receiver with Have, makes it the backup in the directory, and unlocks it. It
+// calls start with the total size, and progress with the bytes that are there, received or not. After an error the
+// directory is as before, unless the backup is whole but cannot be tidied.
 func (t *Target) Receive(ctx context.Context, from io.Reader, start func(bytes int64), progress func(n int)) (got Received, err error) {
 	var added []string
 	whole := false
@@ -164,7 +162,7 @@ func (t *Target) Receive(ctx context.Context, from io.Reader, start func(bytes i
 			continue
 		}
 		path := filepath.Join(t.dir, filesDir, f.SHA256)
-		if _, err := os.Lstat(path); err != nil { // what is there is replaced by something better
+		if _, err := os.Lstat(path); err != nil { // otherwise a damaged file is replaced
 			added = append(added, path)
 		}
 		if err := t.write(ctx, *f, path, r.t, progress); err != nil {
@@ -185,7 +183,7 @@ func (t *Target) Receive(ctx context.Context, from io.Reader, start func(bytes i
 	return got, nil
 }
 
-// unchanged refuses a file that has changed and never should. The backup before, maybe the last good one, is kept.
+// A fixed file that has changed is an error: the previous backup, maybe the last good one, is kept.
 func (t *Target) unchanged(f File) error {
 	if t.before == nil || !f.Fixed {
 		return nil
@@ -200,13 +198,13 @@ func (t *Target) unchanged(f File) error {
 	return nil
 }
 
-// write puts a file where it belongs, whole and on the disk, or not at all.
+// write stores a file whole and on disk, or not at all.
 func (t *Target) write(ctx context.Context, f File, path string, from io.Reader, progress func(int)) error {
 	part, err := os.CreateTemp(filepath.Dir(path), partPrefix) // mode 0600
 	if err != nil {
 		return err
 	}
-	defer os.Remove(part.Name()) // unless it has its name by then
+	defer os.Remove(part.Name()) // fails after the rename
 	n, hash, err := copyHashing(ctx, part, from, progress)
 	if err = errors.Join(err, part.Sync(), part.Close()); err != nil {
 		return fmt.Errorf("%s: %w", f.Name, err)
@@ -217,7 +215,6 @@ func (t *Target) write(ctx context.Context, f File, path string, from io.Reader,
 	return os.Rename(part.Name(), path)
 }
 
-// commit makes the manifest the backup.
 func (t *Target) commit(m *Manifest) error {
 	files := filepath.Join(t.dir, filesDir)
 	for _, f := range m.Files { // another process may have removed one
@@ -241,7 +238,7 @@ func (t *Target) commit(m *Manifest) error {
 	return os.Rename(part.Name(), filepath.Join(t.dir, manifestFile))
 }
 
-// tidy makes the backup outlast a crash, and removes what it does not need.
+// tidy makes the backup outlast a crash, and removes unneeded files.
 func (t *Target) tidy(m *Manifest) error {
 	if err := errors.Join(syncDir(t.dir), syncDir(filepath.Dir(t.dir))); err != nil {
 		return err
