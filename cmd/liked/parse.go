@@ -174,8 +174,8 @@ func variable(flag string) string {
 	return envPrefix + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
 }
 
-// overruled reports whether --data overrules the server that `liked env` put into the environment, or --admin-url a
-// data directory.
+// overruled reports whether args overrule the variable of flag: --data those of the server, which `liked env` sets,
+// and --admin-url that of the data directory.
 func overruled(flag string, args []string) bool {
 	given := func(name string) bool {
 		return slices.ContainsFunc(args, func(arg string) bool { return arg == name || strings.HasPrefix(arg, name+"=") })

@@ -144,6 +144,7 @@ func New(o Options) *Handler {
 
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.mux.ServeHTTP(w, r) }
 
+// maxBody is far above any valid body, in bytes.
 const maxBody = 256 << 10
 
 // Guard passes requests with "Authorization: Bearer <token>" to next and answers 401 otherwise. It compares hashes, so

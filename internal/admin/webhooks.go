@@ -24,7 +24,7 @@ type Webhook struct {
 	Why          string          `json:"why,omitempty"` // why it last failed one
 	Replaying    bool            `json:"replaying,omitempty"`
 	DeadLetters  int             `json:"dead_letters"`          // likes that it did not accept
-	DelaySeconds float64         `json:"delay_seconds"`         // how long the oldest undelivered like has waited
+	DelaySeconds float64         `json:"delay_seconds"`         // how long the oldest waiting like has waited
 	LostBefore   *time.Time      `json:"lost_before,omitempty"` // likes before it were dropped undelivered
 }
 
@@ -62,7 +62,7 @@ type DeadLetter struct {
 	Why          string               `json:"why"`
 }
 
-// DeadLetters is a page, oldest like first. There may be more after Next, if it is set.
+// DeadLetters is a page, oldest like first. With Next there may be more after it.
 type DeadLetters struct {
 	DeadLetters []DeadLetter `json:"dead_letters"`
 	Next        string       `json:"next,omitempty"`

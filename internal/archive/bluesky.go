@@ -104,7 +104,7 @@ func (l *blueskyLike) item() (it item, err error) {
 	return it, nil
 }
 
-// tid reads the time in an AT Protocol TID: 13 base-32 letters of 53 bits of microseconds since 1970 and a 10-bit
+// tid reads the time in an AT Protocol TID: 13 base-32 letters for 53 bits of microseconds since 1970 and a 10-bit
 // clock id.
 func tid(key string) (time.Time, bool) {
 	const letters = "234567abcdefghijklmnopqrstuvwxyz"

@@ -17,7 +17,7 @@ import (
 // Likes are a user's likes on another service.
 type Likes struct {
 	Format Format
-	Owner  *liked.User // nil: the archive has too little for an account
+	Owner  *liked.User // nil: the archive has too little to make an account
 	items  []item      // oldest first
 
 	file  string // being read

@@ -16,7 +16,7 @@ import (
 //	data/like.js, data/like-part1.js, …  window.YTD.like.part0 = [{"like": {"tweetId", "fullText", "expandedUrl"}}, …]
 //	data/account.js                      window.YTD.account.part0 = [{"account": {"username", "accountId", "createdAt", …}}]
 //
-// A like has no time or author, and no fullText if the post was gone. The newest is first.
+// A like has no time or author, and no fullText if the post was gone. Likes are newest first.
 var ytd = regexp.MustCompile(`^window\.YTD\.(like|account)\.part\d+\s*=\s*`)
 
 func (l *Likes) x(text []byte) error {

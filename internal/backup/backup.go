@@ -34,7 +34,7 @@ const (
 type Manifest struct {
 	Format  int       `json:"format"` // 1
 	TakenAt time.Time `json:"taken_at"`
-	// Key names the key that seals the store's secrets. Copies of a store have the same.
+	// Key names the key that seals the store's secrets, and so the store: copies have the same.
 	Key   string `json:"key"`
 	Files []File `json:"files"`
 }
@@ -177,6 +177,7 @@ func (b *Backup) copyFile(ctx context.Context, f File, to string, progress func(
 
 func (b *Backup) path(hash string) string { return filepath.Join(b.dir, filesDir, hash) }
 
+// copyHashing copies all of from, and returns its size and hexadecimal SHA-256.
 func copyHashing(ctx context.Context, to io.Writer, from io.Reader, progress func(int)) (n int64, hash string, err error) {
 	h := sha256.New()
 	both := io.MultiWriter(to, h)

@@ -120,9 +120,9 @@ type Received struct {
 	NewBytes int64
 }
 
-// Receive reads what Send wrote for a receiver with Have, makes it the backup in the directory, and unlocks it. It
-// calls start with the total size, and progress with the bytes that are there, received or not. After an error the
-// directory is as before, unless the backup is whole but cannot be tidied.
+// Receive reads what Send wrote for a receiver that has what Have returns, makes it the backup in the directory, and
+// unlocks it. It calls start with the total size, and progress with the bytes that are there, received or not. After
+// an error the directory is as before, unless the backup is whole but cannot be tidied.
 func (t *Target) Receive(ctx context.Context, from io.Reader, start func(bytes int64), progress func(n int)) (got Received, err error) {
 	var added []string
 	whole := false
@@ -183,7 +183,7 @@ func (t *Target) Receive(ctx context.Context, from io.Reader, start func(bytes i
 	return got, nil
 }
 
-// A fixed file that has changed is an error: the previous backup, maybe the last good one, is kept.
+// unchanged refuses a fixed file that has changed: the previous backup, maybe the last good one, is kept.
 func (t *Target) unchanged(f File) error {
 	if t.before == nil || !f.Fixed {
 		return nil

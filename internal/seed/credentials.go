@@ -52,7 +52,7 @@ type Post struct {
 	Text     string       `json:"text"`
 }
 
-// Parse decodes JSON, and ensures a URL, an app and a user.
+// Parse decodes JSON. Credentials without a URL, an app or a user are an error.
 func Parse(text []byte) (c Credentials, err error) {
 	if err = json.Unmarshal(text, &c); err == nil && (c.URL == "" || len(c.Apps) == 0 || len(c.Users) == 0) {
 		err = errors.New("it lacks a url, an app or a user")

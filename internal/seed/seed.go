@@ -25,9 +25,9 @@ import (
 
 // Options of Load.
 type Options struct {
-	Users, Posts int // at least 1 and 0; the named ones come first
+	Users, Posts int // at least 1, at least 0; named ones come first
 
-	// Seed determines the secrets on every machine. Zero: random.
+	// Seed determines the secrets, the same on every machine. Zero: random.
 	Seed uint64
 
 	// TokenLifetime is that of OAuth 2.0 access tokens, from the call of Load.
@@ -104,8 +104,8 @@ func (o Options) post(i int) liked.Post {
 // madeAt is when credentials are made, fixed because tokens contain it.
 var madeAt = time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// streams of randomness make the credentials. Each serves the same users in the same order, whatever their number and
-// the timing.
+// streams is the number of streams of randomness for the credentials. Each serves the same users in the same order,
+// whatever their number and the timing.
 const streams = 64
 
 func (o Options) stream(i int) io.Reader {
@@ -278,8 +278,8 @@ func ignoreNotFound(err error) error {
 	return err
 }
 
-// inStreams calls do with 0 to n-1, concurrently, so that few syncs to disk are waited for. Each stream has its
-// numbers, in order. It returns the error of one call.
+// inStreams calls do with 0 to n-1, in a goroutine per stream, so that much data waits for few syncs. Numbers that are
+// equal modulo streams share a stream, in order. It returns the error of one call.
 func inStreams(n int, do func(stream, i int) error) error {
 	errs := make([]error, streams)
 	var working sync.WaitGroup
