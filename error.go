@@ -5,29 +5,30 @@ import (
 	"fmt"
 )
 
-// Kind says what went wrong. Each wire format maps kinds to its own answers in one place.
+// Kind says what went wrong. Each wire format maps kinds to its own status codes, in one place.
 type Kind uint8
 
 const (
-	Internal     Kind = iota // a fault of ours: logged whole, shown to the client as nothing but that
+	Internal     Kind = iota // a fault of the server: logged in full, the client sees no detail
 	Invalid                  // the input cannot be right
 	Unauthorized             // the caller could not be identified
-	Forbidden                // the caller is known and may not
-	NotFound                 // the thing does not exist, or is hidden from every caller
-	Conflict                 // the thing exists already, or was spent already
-	Unavailable              // the server cannot do it now: shutting down, or the disk refuses writes
-	Overloaded               // more is asked than can be done at once; a moment later the same call may succeed
+	Forbidden                // the caller is known and lacks permission
+	NotFound                 // missing, or hidden from every caller
+	Conflict                 // it exists already, or was spent already
+	Unavailable              // not now: shutting down, or the disk refuses writes
+	Overloaded               // too much at once; the same call may soon succeed
 )
 
 func (k Kind) String() string { return name(kinds, k) }
 
 var kinds = []string{"internal", "invalid", "unauthorized", "forbidden", "not found", "conflict", "unavailable", "overloaded"}
 
-// Error is the only error with meaning across packages. Msg is for people and holds no secret; Err is for the log alone.
+// Error is the only error with meaning across packages. Msg is for clients and holds no secret; Err is for the log
+// only.
 type Error struct {
 	Kind Kind
 	Msg  string
-	Post PostID // which of several posts that a call named; zero where there is nothing to tell apart
+	Post PostID // the one that failed, if a call named several; else zero
 	Err  error
 }
 
@@ -40,7 +41,7 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Err }
 
-// Errorf makes an Error of the kind with a message and no cause.
+// Errorf returns an Error without a cause.
 func Errorf(kind Kind, format string, args ...any) *Error {
 	return &Error{Kind: kind, Msg: fmt.Sprintf(format, args...)}
 }

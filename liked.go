@@ -1,7 +1,8 @@
-// Package liked has the types that all other packages share: the caller ([Principal]), what can be liked ([User], [Post]), a
-// change in the like log ([LikeEvent]), and the one error with meaning across packages ([Error]).
+// Package liked has the types that all other packages share: the caller ([Principal]), what can be liked ([User],
+// [Post]), a change in the like log ([LikeEvent]), and the one error with meaning across packages ([Error]).
 //
-// The package says "post" where the wire says "tweet". Values are plain data: none is shared with the package that returned it.
+// The package says "post" where the wire says "tweet". Values are plain data, not shared with the package that returned
+// them.
 package liked
 
 import (
@@ -12,7 +13,7 @@ import (
 	"time"
 )
 
-// ID is a positive 63-bit integer, zero for "none", on the wire a JSON string: many clients round JSON numbers past 2^53.
+// ID is a positive 63-bit integer; zero is none. In JSON it is a string: many clients round numbers past 2^53.
 type ID[Of any] int64
 
 type (
@@ -32,8 +33,7 @@ func (id *ID[Of]) UnmarshalText(text []byte) (err error) {
 
 var errID = errors.New("an id is 1 to 19 decimal digits, at most 9223372036854775807")
 
-// ParseID reads an identifier as the wire writes it: `^[0-9]{1,19}$`, at most 2^63-1. Leading zeros are read as X reads
-// them: "007" is 7.
+// ParseID parses an identifier in its wire form: `^[0-9]{1,19}$`, at most 2^63-1. As on X, "007" is 7.
 func ParseID[I ~int64](s string) (I, error) {
 	if len(s) > 19 {
 		return 0, errID
@@ -50,8 +50,8 @@ type AccountState uint8
 
 const (
 	Active      AccountState = iota
-	Locked                   // may read; every write is refused until the person unlocks the account
-	Suspended                // by the operator: neither reads nor writes, and its posts are hidden
+	Locked                   // may read; writes are refused until the person unlocks the account
+	Suspended                // by the operator: no reads, no writes, posts hidden
 	Deactivated              // by the person: as Suspended
 )
 
@@ -66,7 +66,7 @@ func (s *AccountState) UnmarshalText(text []byte) error {
 
 var accountStates = []string{"active", "locked", "suspended", "deactivated"}
 
-// User is an account. Metrics are filled in by the store and ignored when a user is written.
+// User is an account. The store fills in Metrics, and ignores them in writes.
 type User struct {
 	ID              UserID
 	Username        string // 1 to 15 of A-Z a-z 0-9 _, unique without regard to case, kept as written
@@ -83,7 +83,7 @@ type User struct {
 	Metrics         UserMetrics
 }
 
-// UserMetrics are exact at the moment they are read. Likes are those that the user did not take back: deleting a post changes
+// UserMetrics are exact when read. Likes counts the likes that the user has not taken back; deleting a post changes
 // none.
 type UserMetrics struct {
 	Followers, Following, Posts, Likes int64
@@ -94,44 +94,44 @@ func ValidUsername(s string) bool { return username.MatchString(s) }
 
 var username = regexp.MustCompile(`^[A-Za-z0-9_]{1,15}$`)
 
-// Post is something that can be liked. The store makes the metrics, the conversation and whom a reply answers.
+// Post is something that can be liked. The store sets Metrics, Conversation and InReplyToUser.
 type Post struct {
 	ID        PostID
 	Author    UserID
 	Text      string
 	CreatedAt time.Time
-	RepostOf  PostID // the original, if this is a repost: a like of a repost is a like of its original
+	RepostOf  PostID // the original, if this is a repost: liking a repost likes its original
 	InReplyTo PostID
 	Quotes    PostID
 	Metrics   PostMetrics
 
-	Conversation  PostID // of a reply: the post that the first of the replies answered
+	Conversation  PostID // of a reply: the post at the root of the thread
 	InReplyToUser UserID // of a reply: the author of InReplyTo
 }
 
-// PostMetrics are exact at the moment they are read.
+// PostMetrics are exact when read.
 type PostMetrics struct {
 	Reposts, Replies, Likes, Quotes int64
 }
 
-// Seq is the position of a change of a like in the like log, and the identity of the like: milliseconds since 1970 in the
-// upper 44 bits, a counter in the lower 20. It is unique, and rises within a partition of the log, a user's list of likes
-// and a post's, even if the clock goes back. Positions of different partitions tell no order.
+// Seq is the position of a change in the like log, and identifies the like: milliseconds since 1970 in the upper 44
+// bits, a counter in the lower 20. It is unique, and rises within a log partition, a user's list of likes and a post's,
+// even if the clock goes back. Positions in different partitions are not ordered.
 type Seq uint64
 
-// Time is the time of the change, if the clock did not go back.
+// Time is when the change was made, if the clock did not go back.
 func (s Seq) Time() time.Time { return time.UnixMilli(int64(s >> 20)).UTC() }
 
-// SeqAt returns the lowest position of a change at the time or later.
+// SeqAt returns the lowest position of a change at t or later.
 func SeqAt(t time.Time) Seq { return Seq(max(t.UnixMilli(), 0)) << 20 }
 
-// Partitions is the number of partitions of the like log. A user's changes are all in one of them, in order.
+// Partitions is the number of partitions of the like log. All changes by one user are in one partition, in order.
 const Partitions = 20
 
-// Positions is a reader's place in the like log: the last position that it has read of each partition.
+// Positions is a reader's place in the like log: the last position read in each partition.
 type Positions [Partitions]Seq
 
-// LikeEvent is one change in the like log: a like that was set or taken back.
+// LikeEvent is an entry of the like log: a like that was set or taken back.
 type LikeEvent struct {
 	Seq    Seq
 	On     bool
@@ -141,9 +141,9 @@ type LikeEvent struct {
 	At     time.Time
 }
 
-// RateRule is one limit of one endpoint: at most Max requests in each Window.
+// RateRule is one limit of an endpoint: at most Max requests in each Window.
 type RateRule struct {
-	App    bool // counted for the app as a whole; otherwise for each user of each app
+	App    bool // counted per app; otherwise per user of each app
 	Window time.Duration
 	Max    int
 }
@@ -151,11 +151,11 @@ type RateRule struct {
 // MaxRateRules bounds the rules of one endpoint.
 const MaxRateRules = 4
 
-// RateState is what a rule's window looks like after a request.
+// RateState is the state of a rule's window after a request.
 type RateState struct {
 	RateRule
 	Remaining int
-	Reset     time.Time // when the window ends, in whole seconds
+	Reset     time.Time // end of the window, in whole seconds
 }
 
 func name[E ~uint8](names []string, e E) string {

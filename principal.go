@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Credential is the kind of credential that a request was signed with.
+// Credential is the kind of credential that a request carries.
 type Credential uint8
 
 const (
@@ -15,7 +15,7 @@ const (
 	OAuth2User                        // OAuth 2.0 User Context
 )
 
-// Principal is who is calling: an app, mostly on behalf of a user.
+// Principal is the caller: an app, usually on behalf of a user.
 type Principal struct {
 	Credential Credential
 	App        AppID
@@ -24,11 +24,11 @@ type Principal struct {
 	Tier       Tier
 	User       UserID       // zero for AppOnly
 	State      AccountState // of the user
-	Scopes     Scope        // of an OAuth2User; meaningless otherwise
+	Scopes     Scope        // of an OAuth2User only
 	Access     Access       // permission level of the credential
 }
 
-// Access is the permission level of an app or of one of its OAuth 1.0a tokens, which keep that of their issue.
+// Access is the permission level of an app or of an OAuth 1.0a token, which keeps the level it was issued with.
 type Access uint8
 
 const (
@@ -50,7 +50,7 @@ type AppState uint8
 
 const (
 	Enrolled     AppState = iota
-	NotEnrolled           // not attached to a project: known, and refused
+	NotEnrolled           // not attached to a project: authenticated, and refused
 	AppSuspended          // its credentials are treated as unknown
 )
 
@@ -62,7 +62,7 @@ func (s *AppState) UnmarshalText(text []byte) error {
 
 var appStates = []string{"enrolled", "not-enrolled", "suspended"}
 
-// Tier is what the app's owner pays for. On X, likes left the self-serve tiers in 2025 and 2026.
+// Tier is the plan that the app's owner pays for. On X, likes left the self-serve tiers in 2025 and 2026.
 type Tier uint8
 
 const (
@@ -76,12 +76,12 @@ func (t *Tier) UnmarshalText(text []byte) error { return parseName(t, "tier", ti
 
 var tiers = []string{"enterprise", "self-serve"}
 
-// App is a client in the sense of RFC 6749 and a consumer in the sense of RFC 5849.
+// App is a client (RFC 6749) and a consumer (RFC 5849).
 type App struct {
 	ID           AppID
 	Owner        UserID // zero: the operator
 	Name         string
-	Public       bool // a native or single-page app: it has a client id and no client secret
+	Public       bool // a native or single-page app: no client secret
 	State        AppState
 	Tier         Tier
 	Access       Access
@@ -95,7 +95,7 @@ type App struct {
 // Scope is a set of OAuth 2.0 scopes.
 type Scope uint32
 
-// The scopes that X knows, in the order in which the server lists them.
+// X's scopes, in the order in which the server lists them.
 const (
 	TweetRead Scope = 1 << iota
 	TweetWrite
@@ -134,7 +134,7 @@ var scopeNames = []string{"tweet.read", "tweet.write", "tweet.moderate.write", "
 // Has reports whether s holds every scope of want.
 func (s Scope) Has(want Scope) bool { return s&want == want }
 
-// String lists the scopes as the wire does, with single spaces (RFC 6749, 3.3), in a fixed order.
+// String lists the scopes separated by single spaces (RFC 6749, 3.3), in a fixed order.
 func (s Scope) String() string {
 	var names []string
 	for i, n := range scopeNames {
@@ -145,7 +145,7 @@ func (s Scope) String() string {
 	return strings.Join(names, " ")
 }
 
-// ParseScope reads a list of scopes separated by spaces. A scope may appear twice; an unknown one is Invalid.
+// ParseScope parses scopes separated by spaces. Repeats are allowed; an unknown scope is Invalid.
 func ParseScope(list string) (Scope, error) {
 	var s Scope
 	for _, word := range strings.Fields(list) {

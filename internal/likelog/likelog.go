@@ -1,10 +1,9 @@
-// Package likelog follows the like log for everything in this process that waits for its entries. [New] makes a [Log],
-// [Log.Read] a reader of it.
+// Package likelog follows the like log for all of its readers in this process. [New] makes a [Log], [Log.Read] a
+// reader.
 //
-// Each partition that has a reader is read once, by one goroutine, which keeps the newest entries in memory. A reader
-// whose position is older takes from the store itself what comes before those, and does so again when it falls behind
-// them: it gets each entry once, in the order of its partition. A reader that waits costs nothing. The path of a like
-// knows nothing of all this.
+// Each partition with readers is read by one goroutine, which keeps the newest entries in memory. A reader at an older
+// position, from the start or because it fell behind, reads from the store until it catches up. It gets each entry
+// once, in partition order. A waiting reader costs nothing, and setting a like never involves this package.
 package likelog
 
 import (
@@ -19,18 +18,18 @@ import (
 	"liked"
 )
 
-// Store is what a Log reads. It is a part of store.Likes.
+// Store is the part of a store that a Log reads.
 type Store interface {
 	LikeLog(ctx context.Context, partition int, after liked.Seq, max int) ([]liked.LikeEvent, error)
 	LogEnds(ctx context.Context) (liked.Positions, error)
 }
 
 const (
-	// Page is the most entries that are read, and handed on, in one go.
+	// Page is the most entries that are read or returned at once.
 	Page = 256
-	// kept is how many entries of a partition stay in memory, which takes 64 bytes for each.
+	// kept is how many entries of a partition stay in memory, at 64 bytes each.
 	kept = 4096
-	// gather is the pause after a read that was not full, so that many likes cost one read.
+	// gather is the pause after a read that returned less than a page, so that many likes share one read.
 	gather = 20 * time.Millisecond
 )
 
@@ -43,10 +42,10 @@ type Log struct {
 	windows [liked.Partitions]*window // nil where there is no reader
 }
 
-// New returns a Log, which reads nothing until there is a reader.
+// New returns a Log, which reads nothing until it has a reader.
 func New(s Store) *Log { return &Log{store: s, kept: kept} }
 
-// window is the newest entries of one partition: all after begin, up to end.
+// window is the newest entries of a partition: all those after begin, up to end.
 type window struct {
 	partition int
 	kept      int
@@ -54,12 +53,12 @@ type window struct {
 
 	mu         sync.Mutex
 	readers    []*Reader
-	entries    []liked.LikeEvent // what stands in it is not changed
+	entries    []liked.LikeEvent // its elements are never overwritten: readers share them
 	begin, end liked.Seq
-	err        error // why it goes no further
+	err        error // why it ended
 }
 
-// Reader is at a position in each of its partitions. It is for one goroutine.
+// Reader has a position in each of its partitions. Only one goroutine may use it.
 type Reader struct {
 	log     *Log
 	windows []*window
@@ -68,7 +67,7 @@ type Reader struct {
 	wake    chan struct{}
 }
 
-// Read returns a reader of what comes after the positions in the partitions. Close must be called.
+// Read returns a reader of the entries after the positions in the partitions. Close must be called.
 func (l *Log) Read(ctx context.Context, partitions []int, after liked.Positions) (*Reader, error) {
 	ends, err := l.store.LogEnds(ctx)
 	if err != nil {
@@ -109,8 +108,8 @@ func (r *Reader) Close() {
 	r.windows = nil
 }
 
-// Next waits for entries after the reader's position in one of its partitions, and returns up to Page of them, which must
-// not be changed. It moves the position behind them. After an error, another reader may have more luck.
+// Next waits for entries after the reader's position in any of its partitions, returns up to Page of one partition, and
+// moves the position past them. The entries must not be changed. After an error a new reader may succeed.
 func (r *Reader) Next(ctx context.Context) (partition int, entries []liked.LikeEvent, err error) {
 	for {
 		for range r.windows {
@@ -118,7 +117,7 @@ func (r *Reader) Next(ctx context.Context) (partition int, entries []liked.LikeE
 			r.turn = (r.turn + 1) % len(r.windows)
 			at := &r.at[w.partition]
 			entries, behind, err := w.after(*at)
-			if behind { // so that there is an entry, and no wait
+			if behind { // the store has entries after it, so this does not wait
 				entries, err = r.log.store.LikeLog(ctx, w.partition, *at, Page)
 			}
 			if err != nil {
@@ -137,7 +136,7 @@ func (r *Reader) Next(ctx context.Context) (partition int, entries []liked.LikeE
 	}
 }
 
-// join adds a reader, unless the window goes no further.
+// join adds a reader, unless the window has ended.
 func (w *window) join(r *Reader) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -147,7 +146,7 @@ func (w *window) join(r *Reader) bool {
 	return w.err == nil
 }
 
-// after returns entries after the position. The reader is behind if the window begins later.
+// after returns entries after the position; behind means that the window begins later.
 func (w *window) after(at liked.Seq) (entries []liked.LikeEvent, behind bool, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -161,7 +160,7 @@ func (w *window) after(at liked.Seq) (entries []liked.LikeEvent, behind bool, er
 	return w.entries[first:min(first+Page, len(w.entries))], false, nil
 }
 
-// follow reads the partition until ctx ends or something fails.
+// follow reads the partition until ctx ends or a read fails.
 func (w *window) follow(ctx context.Context, s Store) {
 	var err error
 	defer func() {
@@ -191,7 +190,7 @@ func (w *window) follow(ctx context.Context, s Store) {
 	}
 }
 
-// add puts entries, or an error, into the window, and wakes its readers.
+// add appends entries, or sets the error, and wakes the readers.
 func (w *window) add(entries []liked.LikeEvent, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -207,14 +206,14 @@ func (w *window) add(entries []liked.LikeEvent, err error) {
 	for _, r := range w.readers {
 		select {
 		case r.wake <- struct{}{}:
-		default: // it will look anyway
+		default: // a wake-up is pending
 		}
 	}
 }
 
-// Between calls f with the entries of the partitions from one position to another, neither of them after the end of the
-// log, in the order of their positions and up to Page at a time. It calls f with none if that is all, and ends with an
-// error of f. What f is given is lent.
+// Between calls f with the entries of the partitions after from, up to and including to, which must not be past the end
+// of the log. They come in order of position, up to Page at a time; the last call may have none. An error of f ends it.
+// The entries are valid only during the call.
 func (l *Log) Between(ctx context.Context, partitions []int, from, to liked.Positions, f func([]liked.LikeEvent) error) error {
 	var pages [liked.Partitions][]liked.LikeEvent
 	batch := make([]liked.LikeEvent, 0, Page)

@@ -2,30 +2,30 @@ package store
 
 import "liked"
 
-// Topic is a part of the store that servers remember.
+// Topic is a part of the store that servers cache.
 type Topic uint8
 
 const (
-	Principals Topic = iota // what a liked.Principal is made of: a user's state, an app, a grant that ended
-	Webhooks                // webhooks and subscriptions
+	Principals Topic = iota // what a liked.Principal is made of: a user's state, an app, an ended grant
+	Webhooks
 )
 
-// Changes tells a server that what it remembers of the store may be out of date. Asking costs nothing.
+// Changes tells a server that its cache of the store may be stale. Calls cost nothing.
 type Changes interface {
-	// Generation is another number after each change of the topic: before the call of this process that made the change
-	// returns, and within 2 s of a change that another server made, or of the moment from which that can no longer be told.
-	// Generation(Webhooks) has changed before LikeLog returns an entry that is later than the change.
+	// Generation returns a number that differs after each change of the topic: before the changing call returns if this
+	// process made it, else within 2 s; also within 2 s of when other servers' changes can no longer be detected.
+	// Generation(Webhooks) has changed before LikeLog returns an entry later than the change.
 	Generation(topic Topic) uint64
 
-	// PrincipalGeneration is Generation(Principals) for what is made of the app, the user and the grant (zero: of none): of
-	// the changes of this process only those of one of the three are sure to change it, and others hardly ever do.
+	// PrincipalGeneration is Generation(Principals) for data of the app, the user and the grant (zero: none). Of the
+	// changes by this process, only those of one of the three are sure to change it, and others hardly ever do.
 	//
-	// What is read must not be remembered under a number that is newer than it. Who must read first to know the three asks for
-	// Generation(Principals), reads, asks for this number, and remembers nothing if the first one is another by then: a change
-	// counts in the first before it counts in this one.
+	// Data must not be cached under a number newer than its read. A caller that must read to learn the three takes
+	// Generation(Principals), reads, takes this number, and caches nothing if Generation(Principals) has changed by
+	// then: a change shows there before it shows here.
 	PrincipalGeneration(app liked.AppID, user liked.UserID, grant GrantID) uint64
 
-	// SubscriptionGeneration is Generation(Webhooks) for the subscriptions about the user: of the changes of this process
-	// only those of one of them are sure to change it, and others hardly ever do. It is asked for before they are read.
+	// SubscriptionGeneration is Generation(Webhooks) for the subscriptions about the user: of the changes by this
+	// process, only those of one of them are sure to change it, and others hardly ever do. Call it before reading them.
 	SubscriptionGeneration(user liked.UserID) uint64
 }

@@ -7,23 +7,22 @@ import (
 	"liked"
 )
 
-// Hash is the SHA-256 of a secret, or of a value that stands for one. Secrets themselves never reach a store.
+// Hash is the SHA-256 of a secret, or of a value that stands for one. Plain secrets never reach a store.
 type Hash [32]byte
 
-// GrantID names one consent of one user to one app. Every token belongs to the grant that it came from, and dies
-// with it.
+// GrantID identifies a grant. Every token belongs to the grant that it came from, and ends with it.
 type GrantID [16]byte
 
-// App is an app with its secrets, as hashes, or sealed where a protocol needs the plain value.
+// App is an app with its secrets, hashed, or sealed where a protocol needs the plain value.
 type App struct {
 	liked.App
 	ClientSecretHash Hash   // unused for a public app
 	SealedAPISecret  []byte // HMAC-SHA1 needs the plain value
-	BearerHash       Hash   // of the app-only bearer token, decoded; zero while there is none
-	SealedBearer     []byte // asking again must give the same token until it is invalidated
+	BearerHash       Hash   // of the decoded app-only bearer token; zero: none
+	SealedBearer     []byte // a repeated request must get the same token until it is invalidated
 }
 
-// Apps is the clients.
+// Apps keeps the clients.
 type Apps interface {
 	// AddApp adds an app. Conflict if its id, client id or API key is taken, Invalid if a field is.
 	AddApp(ctx context.Context, app App) error
@@ -36,69 +35,67 @@ type Apps interface {
 	Apps(ctx context.Context) ([]liked.App, error)
 }
 
-// SealKeys is which key seals secrets.
+// SealKeys keeps the name of the key that seals secrets.
 type SealKeys interface {
-	// SealKey keeps the name of the key that seals secrets in the store, unless one is kept, and returns the one that is.
-	// SetSealKey replaces it.
+	// SealKey keeps name unless one is kept already, and returns the one that is kept. SetSealKey replaces it.
 	SealKey(ctx context.Context, name string) (kept string, err error)
 	SetSealKey(ctx context.Context, name string) error
 }
 
-// Passwords is what users sign in with.
+// Passwords keeps users' password hashes.
 type Passwords interface {
-	// SetPassword keeps an encoded password hash for the user (NotFound if there is no such user); Password returns it,
+	// SetPassword keeps the user's encoded password hash; NotFound if there is no such user. Password returns it;
 	// NotFound while there is none.
 	SetPassword(ctx context.Context, user liked.UserID, encoded string) error
 	Password(ctx context.Context, user liked.UserID) (encoded string, err error)
 }
 
-// Codes is authorization codes.
+// Codes keeps authorization codes.
 type Codes interface {
 	// AddCode keeps an authorization code (RFC 6749, 4.1) until it is swept. Code returns it, spent or not.
 	AddCode(ctx context.Context, c Code) error
 	Code(ctx context.Context, code Hash) (Code, error)
-	// RedeemCode spends the code and adds the grant and its first tokens in the same step. Conflict if it was spent
-	// before; in that case the grant that the first redemption made is revoked in this step (RFC 6749, 4.1.2).
+	// RedeemCode spends the code and adds the grant and its first tokens, in one step. Conflict if it was spent before;
+	// that step then revokes the grant of the first redemption (RFC 6749, 4.1.2).
 	RedeemCode(ctx context.Context, code Hash, g Grant, t Tokens, at time.Time) error
 }
 
-// Grants is consents, and the tokens that came from them.
+// Grants keeps grants and their tokens.
 type Grants interface {
-	// AddGrant adds a grant with its first tokens. Conflict if there is a grant with this id or a token with one of these
-	// hashes, or was until it was revoked and not swept since.
+	// AddGrant adds a grant with its first tokens. Conflict if the grant's id or a token's hash is in use, or belongs
+	// to what was revoked and not swept since.
 	AddGrant(ctx context.Context, g Grant, t Tokens) error
-	// AccessToken and RefreshToken return a token of a living grant, NotFound otherwise. Expiry is for the caller to judge.
+	// AccessToken and RefreshToken return a token of a living grant, else NotFound. The caller checks expiry.
 	AccessToken(ctx context.Context, token Hash) (AccessToken, Grant, error)
 	RefreshToken(ctx context.Context, token Hash) (RefreshToken, Grant, error)
-	// RotateRefreshToken spends the refresh token and adds its successors to the same grant in the same step. Conflict if
-	// it was spent before; if that was more than grace before at, it is a replay, and the grant is revoked in this
-	// step (RFC 9700, 4.14.2).
+	// RotateRefreshToken spends the refresh token and adds its successors to the grant, in one step. Conflict if it was spent
+	// before; if that was more than grace before at, it is a replay, and that step revokes the grant (RFC 9700, 4.14.2).
 	RotateRefreshToken(ctx context.Context, token Hash, t Tokens, at time.Time, grace time.Duration) error
-	// RevokeGrant ends the grant and all its tokens. Revoking what is gone is no error.
+	// RevokeGrant ends the grant and all its tokens. A grant that is gone is no error.
 	RevokeGrant(ctx context.Context, id GrantID) error
-	// GrantsOf lists the living grants of a user, oldest first.
+	// GrantsOf lists the user's living grants, oldest first.
 	GrantsOf(ctx context.Context, user liked.UserID) ([]Grant, error)
 
 	// AddOAuth1Token adds an access token with its grant.
 	AddOAuth1Token(ctx context.Context, g Grant, t OAuth1Token) error
-	// OAuth1Token returns an access token of a living grant, NotFound otherwise.
+	// OAuth1Token returns an access token of a living grant, else NotFound.
 	OAuth1Token(ctx context.Context, token Hash) (OAuth1Token, Grant, error)
 }
 
-// RequestTokens is OAuth 1.0a temporary credentials.
+// RequestTokens keeps OAuth 1.0a temporary credentials (RFC 5849, 2.1).
 type RequestTokens interface {
-	// AddRequestToken keeps an OAuth 1.0a temporary credential (RFC 5849, 2.1) until it is swept.
+	// AddRequestToken keeps a temporary credential until it is swept.
 	AddRequestToken(ctx context.Context, t RequestToken) error
 	RequestToken(ctx context.Context, token Hash) (RequestToken, error)
 	// ApproveRequestToken records the user's consent and the verifier. Conflict if it was approved before.
 	ApproveRequestToken(ctx context.Context, token Hash, user liked.UserID, verifier Hash) error
-	// RedeemRequestToken removes the request token and adds the access token with its grant in the same step.
+	// RedeemRequestToken replaces the request token by the access token and its grant, in one step.
 	RedeemRequestToken(ctx context.Context, token Hash, g Grant, t OAuth1Token) error
 }
 
-// Sessions is browsers that are signed in.
+// Sessions keeps the sessions of signed-in browsers.
 type Sessions interface {
-	// AddSession keeps a signed-in browser session; Session returns it, NotFound if there is none.
+	// Session returns a session, NotFound if there is none.
 	AddSession(ctx context.Context, s Session) error
 	Session(ctx context.Context, id Hash) (Session, error)
 	DeleteSession(ctx context.Context, id Hash) error
@@ -109,13 +106,13 @@ type Grant struct {
 	ID        GrantID
 	App       liked.AppID
 	User      liked.UserID
-	OAuth1    bool         // consent in OAuth 1.0a, to the permission level Access; else in OAuth 2.0, to Scopes
-	Access    liked.Access // of OAuth 1.0a
-	Scopes    liked.Scope  // of OAuth 2.0
+	OAuth1    bool // OAuth 1.0a consent to Access; else OAuth 2.0 consent to Scopes
+	Access    liked.Access
+	Scopes    liked.Scope
 	CreatedAt time.Time
 }
 
-// Tokens is what one token response carries: an access token and, with offline.access, a refresh token.
+// Tokens is the tokens of one response: an access token and, with offline.access, a refresh token.
 type Tokens struct {
 	Access  AccessToken
 	Refresh *RefreshToken
@@ -130,10 +127,10 @@ type AccessToken struct {
 // RefreshToken is an OAuth 2.0 refresh token. It lives until it is spent or its grant ends.
 type RefreshToken struct {
 	Token Hash
-	Spent time.Time // zero while it is not
+	Spent time.Time // zero: unspent
 }
 
-// Code is an authorization code. All that its redemption is checked against is in this one record.
+// Code is an authorization code, with all that its redemption is checked against.
 type Code struct {
 	Code            Hash
 	App             liked.AppID
@@ -151,7 +148,7 @@ type RequestToken struct {
 	Token        Hash
 	SealedSecret []byte
 	App          liked.AppID
-	Access       liked.Access // what the access token will be allowed
+	Access       liked.Access // of the access token to come
 	Callback     string       // "oob" for a PIN
 	Expires      time.Time
 	User         liked.UserID // zero until approved
@@ -160,7 +157,7 @@ type RequestToken struct {
 
 // OAuth1Token is an OAuth 1.0a token credential (RFC 5849, 2.3). It does not expire.
 type OAuth1Token struct {
-	Token        Hash // of the token as the client sends it
+	Token        Hash // of the token as sent by the client
 	SealedSecret []byte
 	Access       liked.Access
 }

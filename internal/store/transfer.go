@@ -6,26 +6,26 @@ import (
 	"liked"
 )
 
-// Transfer moves whole worlds: all that people have done, without credentials.
+// Transfer moves the whole content of a store, without credentials.
 type Transfer interface {
-	// Export calls back with every user, post, block, follow and like at one moment, while calls go on. The order is one
-	// that Import takes, and follows from the content alone: users, then posts (in order of id, but what a post refers to
+	// Export calls each with every user, post, block, follow and like at one moment, while other calls go on. The order
+	// is one that Import takes, and follows from the content alone: users, then posts (by id, but what a post refers to
 	// comes before it), blocks, follows, then each user's likes, oldest first. An error of each ends it and is returned.
 	Export(ctx context.Context, each func(Record) error) error
 
-	// Import puts the records in, in their order, as one step: a record sees what those before it have added. Each adds
-	// what is missing and changes nothing that is there, so that a repeat changes nothing. What it cannot add it refuses,
-	// and leaves no trace of it; unless it is to keep going, it looks at nothing after the first refusal.
+	// Import adds the records in their order, as one step: a record sees those before it. What exists stays unchanged,
+	// so that a repeat changes nothing. A record that cannot be added is refused and leaves no trace; without
+	// keepGoing, no record after the first refused one is looked at.
 	//
-	// A like is put where its Seq says, and so among older and newer likes in every list. It is no change that happens
-	// now, has a position that readers of the like log may be past, and is therefore not in the log; taking it back is.
+	// A like takes the place of its Seq in every list, among older and newer likes. It is no change made now, and
+	// readers of the like log may be past its position, so it is not in the log; taking it back is.
 	//
-	// Refusals are Invalid for a field that cannot be, Conflict for a username that another user has, NotFound for what
-	// refers to something that never was. Whether the user may see what they like is not asked.
+	// Refusals are Invalid for a field that cannot be, Conflict for a username that another user has, NotFound for a
+	// reference to something that never existed. Whether the user may see the liked post is not checked.
 	Import(ctx context.Context, records []Record, keepGoing bool) (Imported, error)
 }
 
-// Record is one piece of a world. Exactly one of its fields is set.
+// Record has exactly one field set.
 type Record struct {
 	User   *liked.User // without metrics
 	Post   *Post
@@ -34,38 +34,38 @@ type Record struct {
 	Like   *Like
 }
 
-// Post is a post without metrics, or what is left of a deleted one: nothing but ID, Author and RepostOf then. A reply
-// whose Conversation or InReplyToUser is zero gets them from the post that it answers.
+// Post is a post without metrics, or the rest of a deleted one: only ID, Author and RepostOf. A reply whose
+// Conversation or InReplyToUser is zero gets them from the post that it answers.
 type Post struct {
 	liked.Post
 	Deleted bool
-	// By is the author, added with the post where both are missing: a stand-in for a user of whom little is known. Such
-	// a post refers to no other. Export leaves it nil.
+	// By is the author, to be added with the post if both are missing: a stand-in for a user of whom little is known.
+	// Such a post refers to no other. Export leaves it nil.
 	By *liked.User
 }
 
-// Pair is what From has set towards To.
+// Pair is a relation that From has set towards To.
 type Pair struct {
 	From, To liked.UserID
 }
 
-// Like is a like that is there. Imported, its Seq is a wish: where another like of the user or of the post has it, it gets
-// one after all that the two have in that millisecond.
+// Like is a like that is set. In Import, Seq is a preference: if another like of the user or the post has it, this one
+// gets a Seq after all that the two have in that millisecond.
 type Like struct {
 	User liked.UserID
-	Post liked.PostID // the original, never a repost; Import takes either
+	Post liked.PostID // the original; Import takes a repost, too
 	Seq  liked.Seq
 }
 
-// Imported is what one Import did.
+// Imported is the result of an Import.
 type Imported struct {
-	Added   int // records that were missing
-	Kept    int // records that were there
+	Added   int
+	Kept    int // records that existed
 	Refused []Refused
 }
 
-// Refused is a record that was not put in.
+// Refused is a record that was not added.
 type Refused struct {
-	Index int // in the records
+	Index int // of the record in records
 	Err   error
 }
