@@ -7,7 +7,7 @@ type Topic uint8
 
 const (
 	Principals Topic = iota // what a liked.Principal is made of: a user's state, an app, an ended grant
-	Webhooks
+	Webhooks                // webhooks and subscriptions
 )
 
 // Changes tells a server that its cache of the store may be stale. Calls cost nothing.
@@ -17,15 +17,15 @@ type Changes interface {
 	// Generation(Webhooks) has changed before LikeLog returns an entry later than the change.
 	Generation(topic Topic) uint64
 
-	// PrincipalGeneration is Generation(Principals) for data of the app, the user and the grant (zero: none). Of the
-	// changes by this process, only those of one of the three are sure to change it, and others hardly ever do.
+	// PrincipalGeneration is Generation(Principals) for data of the app, the user and the grant (zero: none). Of this
+	// process's changes, only those of one of the three are sure to change it, and others hardly ever do.
 	//
 	// Data must not be cached under a number newer than its read. A caller that must read to learn the three takes
 	// Generation(Principals), reads, takes this number, and caches nothing if Generation(Principals) has changed by
 	// then: a change shows there before it shows here.
 	PrincipalGeneration(app liked.AppID, user liked.UserID, grant GrantID) uint64
 
-	// SubscriptionGeneration is Generation(Webhooks) for the subscriptions about the user: of the changes by this
-	// process, only those of one of them are sure to change it, and others hardly ever do. Call it before reading them.
+	// SubscriptionGeneration is Generation(Webhooks) for the subscriptions about the user: of this process's changes,
+	// only those of one of them are sure to change it, and others hardly ever do. Call it before reading them.
 	SubscriptionGeneration(user liked.UserID) uint64
 }

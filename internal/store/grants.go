@@ -10,7 +10,7 @@ import (
 // Hash is the SHA-256 of a secret, or of a value that stands for one. Plain secrets never reach a store.
 type Hash [32]byte
 
-// GrantID identifies a grant. Every token belongs to the grant that it came from, and ends with it.
+// GrantID identifies a grant. A token belongs to the grant that it came from, and ends with it.
 type GrantID [16]byte
 
 // App is an app with its secrets, hashed, or sealed where a protocol needs the plain value.
@@ -44,8 +44,7 @@ type SealKeys interface {
 
 // Passwords keeps users' password hashes.
 type Passwords interface {
-	// SetPassword keeps the user's encoded password hash; NotFound if there is no such user. Password returns it;
-	// NotFound while there is none.
+	// SetPassword keeps an encoded password hash; NotFound if there is no such user.
 	SetPassword(ctx context.Context, user liked.UserID, encoded string) error
 	Password(ctx context.Context, user liked.UserID) (encoded string, err error)
 }
@@ -60,12 +59,12 @@ type Codes interface {
 	RedeemCode(ctx context.Context, code Hash, g Grant, t Tokens, at time.Time) error
 }
 
-// Grants keeps grants and their tokens.
+// Grants keeps grants and their tokens. Only tokens of living grants are found.
 type Grants interface {
-	// AddGrant adds a grant with its first tokens. Conflict if the grant's id or a token's hash is in use, or belongs
-	// to what was revoked and not swept since.
+	// AddGrant adds a grant with its first tokens. Conflict if its id or a token's hash is in use, or was until it was
+	// revoked and not swept since.
 	AddGrant(ctx context.Context, g Grant, t Tokens) error
-	// AccessToken and RefreshToken return a token of a living grant, else NotFound. The caller checks expiry.
+	// AccessToken and RefreshToken leave it to the caller to check expiry.
 	AccessToken(ctx context.Context, token Hash) (AccessToken, Grant, error)
 	RefreshToken(ctx context.Context, token Hash) (RefreshToken, Grant, error)
 	// RotateRefreshToken spends the refresh token and adds its successors to the grant, in one step. Conflict if it was spent
@@ -78,7 +77,6 @@ type Grants interface {
 
 	// AddOAuth1Token adds an access token with its grant.
 	AddOAuth1Token(ctx context.Context, g Grant, t OAuth1Token) error
-	// OAuth1Token returns an access token of a living grant, else NotFound.
 	OAuth1Token(ctx context.Context, token Hash) (OAuth1Token, Grant, error)
 }
 
@@ -95,13 +93,12 @@ type RequestTokens interface {
 
 // Sessions keeps the sessions of signed-in browsers.
 type Sessions interface {
-	// Session returns a session, NotFound if there is none.
 	AddSession(ctx context.Context, s Session) error
 	Session(ctx context.Context, id Hash) (Session, error)
 	DeleteSession(ctx context.Context, id Hash) error
 }
 
-// Grant is one consent of one user to one app.
+// Grant is a user's consent to an app.
 type Grant struct {
 	ID        GrantID
 	App       liked.AppID
@@ -112,7 +109,7 @@ type Grant struct {
 	CreatedAt time.Time
 }
 
-// Tokens is the tokens of one response: an access token and, with offline.access, a refresh token.
+// Tokens is the tokens of one response; Refresh needs offline.access.
 type Tokens struct {
 	Access  AccessToken
 	Refresh *RefreshToken

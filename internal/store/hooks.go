@@ -9,15 +9,14 @@ import (
 
 // Hooks keeps webhooks.
 type Hooks interface {
-	// AddWebhook adds the webhook with its offsets at the end of the log: earlier likes are not delivered. Conflict if
-	// the id is taken or the app has a webhook with this URL, Forbidden if the app has max webhooks.
+	// AddWebhook adds the webhook, its offsets at the end of the log: earlier likes are not delivered. Conflict if the
+	// id is taken or the app has a webhook with this URL, Forbidden if the app has max webhooks.
 	AddWebhook(ctx context.Context, w liked.Webhook, max int) error
 	// UpdateWebhook applies change to the webhook, as UpdateUser does. Id, app and URL cannot change.
 	UpdateWebhook(ctx context.Context, id liked.WebhookID, change func(*liked.Webhook) error) error
-	// DeleteWebhook removes the webhook, its offsets and its dead letters, or returns NotFound. Its subscriptions stay,
-	// undelivered.
+	// DeleteWebhook removes the webhook, its offsets and its dead letters; NotFound if it is not there. Its
+	// subscriptions stay.
 	DeleteWebhook(ctx context.Context, id liked.WebhookID) error
-	// Webhook returns a webhook, or NotFound.
 	Webhook(ctx context.Context, id liked.WebhookID) (liked.Webhook, error)
 	// Webhooks returns the webhooks of the app (zero: of all apps), by id.
 	Webhooks(ctx context.Context, app liked.AppID) ([]liked.Webhook, error)
@@ -28,11 +27,10 @@ type Subscriptions interface {
 	// AddSubscription adds the subscription, and sets After to the newest like. Conflict if the id is taken or the app
 	// has a subscription with the same user, direction and webhook, Forbidden if the app has max subscriptions.
 	AddSubscription(ctx context.Context, s liked.Subscription, max int) error
-	// UpdateSubscription works as UpdateWebhook does, for a subscription of the app. Only Webhook, Tag and UpdatedAt
-	// can change; Conflict is as in AddSubscription.
+	// UpdateSubscription works as UpdateWebhook does, and changes only Webhook, Tag and UpdatedAt. Conflict is as in
+	// AddSubscription.
 	UpdateSubscription(ctx context.Context, app liked.AppID, id liked.SubscriptionID, change func(*liked.Subscription) error) error
 	DeleteSubscription(ctx context.Context, app liked.AppID, id liked.SubscriptionID) error
-	// Subscription returns a subscription of the app, or NotFound.
 	Subscription(ctx context.Context, app liked.AppID, id liked.SubscriptionID) (liked.Subscription, error)
 	// Subscriptions returns up to max subscriptions of the app with an id above after, by id: those that the viewer
 	// made (zero: all).
@@ -45,10 +43,9 @@ type Subscriptions interface {
 
 // Deliveries keeps each webhook's offsets in the like log, and its dead letters.
 type Deliveries interface {
-	// Progress returns the webhook's progress, or NotFound.
 	Progress(ctx context.Context, id liked.WebhookID) (Progress, error)
-	// Advance moves webhooks' offsets forward, never back, and ignores webhooks that are gone. Each webhook is a step
-	// of its own: a crash may leave some unmoved.
+	// Advance moves offsets forward, never back, and ignores webhooks that are gone. Each webhook is a step of its own:
+	// a crash may leave some unmoved.
 	Advance(ctx context.Context, to map[liked.WebhookID]liked.Positions) error
 
 	// AddDeadLetters adds dead letters of one webhook and one event, and moves the webhook's offset in the event's
@@ -73,11 +70,11 @@ type DeadLetter struct {
 	Why          string // result of the last attempt
 }
 
-// Progress is a webhook's progress.
+// Progress is how far a webhook is.
 type Progress struct {
 	Offsets liked.Positions // all entries up to them are done
-	// Lost is the position below which entries left the log, which keeps them for a limited time, before the webhook
-	// was past them; zero: none did.
+	// Lost is the position below which the log dropped entries, which it keeps for a limited time, before the webhook
+	// was past them; zero: it never did.
 	Lost liked.Seq
 	Dead int // number of dead letters
 }

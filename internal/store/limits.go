@@ -10,17 +10,16 @@ import (
 // Limits keeps rate limits and nonces, for all servers on the store together. It needs no disk access of its own: a
 // taken unit or nonce is durable when any later write has returned, and within a second in any case.
 type Limits interface {
-	// Take counts a request of the app, on behalf of the user (zero: none), against every rule, and appends the rules'
-	// states to states. If a window is used up, the request is counted nowhere and ok is false. operation has at most
-	// 255 bytes; there are at most liked.MaxRateRules rules, no two alike but for Max.
+	// Take counts a request of the app, for the user (zero: none), against every rule, and appends the rules' states to
+	// states. If a window is used up, the request is counted nowhere and ok is false. operation has at most 255 bytes;
+	// there are at most liked.MaxRateRules rules, no two alike but for Max.
 	Take(ctx context.Context, now time.Time, operation string, app liked.AppID, user liked.UserID,
 		rules []liked.RateRule, states []liked.RateState) (_ []liked.RateState, ok bool, err error)
-	// GiveBack undoes a Take that counted, for a request that turned out not to count. The arguments are those of Take.
-	// A window that has ended since is left alone.
+	// GiveBack undoes a Take with the same arguments that counted, for a request that turned out not to count. A window
+	// that has ended since is left alone.
 	GiveBack(ctx context.Context, now time.Time, operation string, app liked.AppID, user liked.UserID, rules []liked.RateRule) error
 
-	// UseNonce remembers a nonce (the hash of the nonce and all that it is unique within) at least until the given
-	// time. Of any number of calls with one nonce, one returns fresh. Unavailable if no more nonces can be kept: none
-	// is forgotten early to make room.
+	// UseNonce remembers a nonce (the hash of the nonce and all that it is unique within) at least until the given time.
+	// Of any number of calls with one nonce, one returns fresh. Unavailable if no more fit: none is forgotten early.
 	UseNonce(ctx context.Context, now time.Time, nonce Hash, until time.Time) (fresh bool, err error)
 }

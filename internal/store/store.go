@@ -1,6 +1,6 @@
 // Package store is the contract between the server and the engines that keep its data: interfaces and types, no code.
 // An engine implements [Store]; other packages state which of the small interfaces they take. Read [Likes] first.
-// Package storetest tests all of the contract on every engine.
+// Package storetest tests all of it on every engine.
 package store
 
 import (
@@ -14,16 +14,15 @@ import (
 // nil error means that it survives a crash, and concurrent calls behave as if run one at a time. What a read returns
 // survives a crash, too. Conflicts between calls are resolved inside the engine, never returned.
 //
-// Texts are UTF-8 without NUL, of any length unless their types give one. A record with any other text is Invalid to
-// every method that takes it; a look-up by one finds nothing.
+// Texts are UTF-8 without NUL, of any length unless their types limit it. Any other text is Invalid in a record, and
+// finds nothing in a look-up.
 //
-// RedeemCode, RotateRefreshToken and RedeemRequestToken are single-use: of any number of concurrent calls with one
-// hash, one succeeds. Callers check everything else (client, redirect URI, verifier, expiry) first, so that a wrong
-// guess spends nothing.
+// RedeemCode, RotateRefreshToken and RedeemRequestToken are single-use: of any number of concurrent calls with one hash, one
+// succeeds. Callers check all else (client, redirect URI, verifier, expiry) first, so that a wrong guess spends nothing.
 //
-// Errors are *liked.Error. Every method may return Unavailable (the store is closed, or its disk refuses writes) and
-// the error of ctx; after either, a write may or may not have happened. Arguments are not kept or changed; results
-// belong to the caller.
+// Errors are *liked.Error. A look-up of one thing that is not there is NotFound. Every method may return Unavailable
+// (the store is closed, or its disk refuses writes) and the error of ctx; after either, a write may or may not have
+// happened. Arguments are not kept or changed; results belong to the caller.
 type Store interface {
 	Likes
 	Log
@@ -45,25 +44,25 @@ type Store interface {
 	Changes
 	Leases
 
-	// Sweep removes codes, tokens, request tokens and sessions that expired before now, and what is left of revoked grants.
+	// Sweep removes codes, tokens, request tokens and sessions that expired before now, and the rest of revoked grants.
 	Sweep(ctx context.Context, now time.Time) error
 
-	// Totals counts exactly, at almost no cost, but for the first call after opening, which may read all data of every
-	// user while other calls go on.
+	// Totals is exact and cheap, but for the first call after opening, which may read all data of every user while
+	// other calls go on.
 	Totals(ctx context.Context) (Totals, error)
 
 	// Check reads the whole store at one moment, while calls go on, and checks that likes, both lists, counts and the
-	// log agree. It returns an error only if it could not read.
+	// log agree. Its error means only that it could not read.
 	Check(ctx context.Context) (Report, error)
 
 	// Close waits for running calls, then releases everything. Later calls return Unavailable.
 	Close() error
 }
 
-// Totals are numbers of records. Deleted posts do not count; likes of them do until they are taken back.
+// Totals counts records: no deleted posts, but likes of them until taken back.
 type Totals struct{ Users, Posts, Likes int64 }
 
-// Report is what Check found.
+// Report is the result of Check.
 type Report struct {
 	Users, Posts, Likes, LogEntries int64
 	Problems                        []string // at most 100, each names the keys that disagree
@@ -75,18 +74,16 @@ type Likes interface {
 	// the like log in the same step. A like of a repost is a like of its original.
 	//
 	// Turning a like on: NotFound if the post, its original or its author is gone or hidden; Forbidden if its author
-	// blocked the user, or is protected and not followed by the user. Turning one off has no such errors: without a
-	// like it changes nothing.
+	// blocked the user, or is protected and not followed by the user. Turning one off has no such errors.
 	SetLike(ctx context.Context, user liked.UserID, post liked.PostID, on bool, at time.Time) (changed bool, err error)
 
-	// LikedPosts returns a page of the posts that the user likes, without those that Post would refuse the viewer.
-	// NotFound if the user is gone or hidden; Forbidden if the user blocked the viewer, or is protected and not
-	// followed by the viewer. Invalid if max is below 1.
+	// LikedPosts returns a page of the posts that the user likes, without those that Post would refuse the viewer. Its
+	// errors are those of Post with the user as author. Invalid if max is below 1.
 	LikedPosts(ctx context.Context, viewer, user liked.UserID, from Cursor, max int) (Page[liked.Post], error)
 
 	// LikingUsers returns a page of the users who like the post (of a repost: its original), without those who are
-	// hidden, blocked the viewer, or are protected and not followed by the viewer. Errors are those of Post, for the
-	// repost and for its original. Invalid if max is below 1.
+	// hidden, blocked the viewer, or are protected and not followed by the viewer. Its errors are those of Post, for
+	// the repost and for its original. Invalid if max is below 1.
 	LikingUsers(ctx context.Context, viewer liked.UserID, post liked.PostID, from Cursor, max int) (Page[liked.User], error)
 
 	// Liked reports which of the posts the user likes, in the order of posts.
@@ -96,25 +93,25 @@ type Likes interface {
 // Log is the log of changes of likes.
 type Log interface {
 	// LikeLog returns entries of a partition (0 to liked.Partitions-1) after the position, oldest first, waiting until
-	// there is one or ctx is done. Once an entry has been returned, none appears before it in its partition. Entries
-	// are kept for the time given when the engine is opened.
+	// there is one or ctx is done. Once an entry was returned, none appears before it in its partition. How long
+	// entries are kept is set when the engine is opened.
 	LikeLog(ctx context.Context, partition int, after liked.Seq, max int) ([]liked.LikeEvent, error)
 	// LogEnds returns the position of each partition's newest entry, zero if there is none. Later entries come after
 	// it, and LikeLog from an earlier position does not wait.
 	LogEnds(ctx context.Context) (liked.Positions, error)
 }
 
-// Cursor is a place in a list of likes and a direction: to the likes below Seq, which are older, or to Seq and those above
-// it. Zero starts at the newest. It is valid for any page size, and after a restart. A walk in one direction neither skips
-// nor repeats a like because of concurrent writes: a like taken back and set again is a new like, at the top.
+// Cursor is a place in a list of likes and a direction: to the likes below Seq, which are older, or to Seq and those
+// above it. Zero starts at the newest. It is valid for any page size, and after a restart. Concurrent writes do not make a
+// walk in one direction skip or repeat a like: one taken back and set again is a new like, at the top.
 type Cursor struct {
 	Seq   liked.Seq
 	Newer bool
 }
 
-// Page is a part of a list of likes: as many items as were asked for, or all that the list has in that direction. If some
-// were left out, it may be shorter or empty without being the last. In either direction the newest like comes first, and
-// the page holds the likes nearest to its start. Its cost depends on its size, not on the list's length or the place in it.
+// Page is a part of a list of likes: as many items as were asked for, or all in that direction. If some were left out,
+// it may be shorter or empty without being the last. The newest like comes first in either direction, and the likes are
+// those nearest to the cursor. The cost depends on the page's size, not on the list's length or the place in it.
 type Page[T any] struct {
 	Items []T
 	Older Cursor // to older likes; zero: there are none, whether or not the viewer may see them
@@ -125,13 +122,12 @@ type Page[T any] struct {
 type Users interface {
 	// AddUser adds the user. Conflict if the id or the username (in any case) is taken, Invalid if a field is.
 	AddUser(ctx context.Context, u liked.User) error
-	// UpdateUser applies change to the user. The id cannot change. An error of change is returned as it is, and nothing
+	// UpdateUser applies change to the user, but for its id. An error of change is returned as it is, and nothing
 	// changes. Conflict and Invalid are as in AddUser. change must not call the store and may run twice.
 	UpdateUser(ctx context.Context, id liked.UserID, change func(*liked.User) error) error
 	User(ctx context.Context, id liked.UserID) (liked.User, error)
 	UserByUsername(ctx context.Context, username string) (liked.User, error)
-	// UsersByID and UsersByUsername return those users who exist, hidden ones too, in the order of the arguments,
-	// repeats included.
+	// UsersByID and UsersByUsername return the users who exist, hidden ones too, in the order asked, repeats included.
 	UsersByID(ctx context.Context, ids []liked.UserID) ([]liked.User, error)
 	UsersByUsername(ctx context.Context, usernames []string) ([]liked.User, error)
 	// Users returns up to max users with an id above after, by id.
@@ -140,26 +136,26 @@ type Users interface {
 
 // Posts keeps what can be liked.
 type Posts interface {
-	// AddPost adds the post. Conflict if the id is taken, NotFound if the author or a post it refers to does not exist.
+	// AddPost adds the post. Conflict if the id is taken, NotFound if the author or a referenced post does not exist.
 	AddPost(ctx context.Context, p liked.Post) error
 	// Publish is AddPost with an author's limits. NotFound also if the author may not see a post that p answers or
 	// quotes; the error has that post's id as in p, the answered one's if it is both. Forbidden if one of the author's
-	// 20 newest posts, from the last 24 hours, has the same text and references. A reply to a repost, or a quote of
-	// one, refers to its original.
+	// 20 newest posts is from the last 24 hours and has the same text and references. A reply to a repost, or its
+	// quote, is one of its original.
 	Publish(ctx context.Context, p liked.Post) error
 	// Post returns the post as the viewer (zero: a caller without a user) sees it. NotFound if the post is gone or its
 	// author hidden; Forbidden if the author blocked the viewer, or is protected and not followed by the viewer.
 	Post(ctx context.Context, viewer liked.UserID, id liked.PostID) (liked.Post, error)
-	// Posts returns for each id, in their order, what Post would.
+	// Posts returns what Post would for each id, in their order.
 	Posts(ctx context.Context, viewer liked.UserID, ids []liked.PostID) ([]Seen, error)
-	// LatestPosts returns up to max posts that every viewer may see, no reposts, the highest id first. Where many are
-	// hidden it may return fewer than there are. Invalid if max is below 1.
+	// LatestPosts returns up to max posts that every viewer may see, no reposts, the highest id first; where many are
+	// hidden, maybe fewer than there are. Invalid if max is below 1.
 	LatestPosts(ctx context.Context, max int) ([]liked.Post, error)
 	// NewestPosts returns each user's post with the highest id, in the order of users; zero if the viewer may see none.
 	NewestPosts(ctx context.Context, viewer liked.UserID, users []liked.UserID) ([]liked.PostID, error)
 	// DeletePost removes the post for good. NotFound if it is not there, Forbidden if by is neither its author nor zero
-	// (the operator). Its likes can no longer be set and leave every list, but stay in the metrics of their users until
-	// taken back. If the author had pinned it, it is unpinned.
+	// (the operator). Its likes can no longer be set and leave every list, but stay in their users' metrics until taken
+	// back. If its author pinned it, it is unpinned.
 	DeletePost(ctx context.Context, by liked.UserID, id liked.PostID) error
 }
 
@@ -173,7 +169,7 @@ type Relations interface {
 	SetBlock(ctx context.Context, blocker, blocked liked.UserID, on bool) (changed bool, err error)
 }
 
-// Seen is a post as a viewer sees it, or the error that Post would return, of kind NotFound or Forbidden.
+// Seen is a post as a viewer sees it, or the error of Post, of kind NotFound or Forbidden.
 type Seen struct {
 	Post liked.Post
 	Err  error

@@ -9,19 +9,19 @@ import (
 // Transfer moves the whole content of a store, without credentials.
 type Transfer interface {
 	// Export calls each with every user, post, block, follow and like at one moment, while other calls go on. The order
-	// is one that Import takes, and follows from the content alone: users, then posts (by id, but what a post refers to
-	// comes before it), blocks, follows, then each user's likes, oldest first. An error of each ends it and is returned.
+	// is one that Import takes, and follows from the content alone: users, posts (by id, but after those they refer
+	// to), blocks, follows, then each user's likes, oldest first. An error of each ends it and is returned.
 	Export(ctx context.Context, each func(Record) error) error
 
 	// Import adds the records in their order, as one step: a record sees those before it. What exists stays unchanged,
 	// so that a repeat changes nothing. A record that cannot be added is refused and leaves no trace; without
 	// keepGoing, no record after the first refused one is looked at.
 	//
-	// A like takes the place of its Seq in every list, among older and newer likes. It is no change made now, and
-	// readers of the like log may be past its position, so it is not in the log; taking it back is.
+	// A like takes the place of its Seq in every list. It is no change made now, and readers of the like log may be
+	// past its position, so it is not in the log; taking it back is.
 	//
-	// Refusals are Invalid for a field that cannot be, Conflict for a username that another user has, NotFound for a
-	// reference to something that never existed. Whether the user may see the liked post is not checked.
+	// Refusals are Invalid for a field, Conflict for a username that another user has, NotFound for a reference to
+	// something that never existed. Whether the user may see the liked post is not checked.
 	Import(ctx context.Context, records []Record, keepGoing bool) (Imported, error)
 }
 
@@ -34,13 +34,13 @@ type Record struct {
 	Like   *Like
 }
 
-// Post is a post without metrics, or the rest of a deleted one: only ID, Author and RepostOf. A reply whose
-// Conversation or InReplyToUser is zero gets them from the post that it answers.
+// Post is a post without metrics, or the rest of a deleted one: ID, Author and RepostOf. A reply gets a Conversation or
+// InReplyToUser that is zero from the post that it answers.
 type Post struct {
 	liked.Post
 	Deleted bool
-	// By is the author, to be added with the post if both are missing: a stand-in for a user of whom little is known.
-	// Such a post refers to no other. Export leaves it nil.
+	// By is the author, added with the post if both are missing: a stand-in for a user of whom little is known. Such a
+	// post refers to no other. Export leaves it nil.
 	By *liked.User
 }
 
@@ -50,7 +50,7 @@ type Pair struct {
 }
 
 // Like is a like that is set. In Import, Seq is a preference: if another like of the user or the post has it, this one
-// gets a Seq after all that the two have in that millisecond.
+// gets a Seq after all of theirs in that millisecond.
 type Like struct {
 	User liked.UserID
 	Post liked.PostID // the original; Import takes a repost, too

@@ -13,33 +13,33 @@ import (
 	"liked/internal/store"
 )
 
-const parallel = 4 // requests to one webhook at a time
+const parallel = 4 // concurrent requests to a webhook
 
-// hook is a webhook to which this process delivers.
+// hook is a webhook that this process delivers to.
 type hook struct {
 	h     *Hooks
 	id    liked.WebhookID
 	app   liked.AppID
-	slots chan struct{} // one for each request under way
+	slots chan struct{} // one for each request in progress
 
 	// Guarded by Hooks.mu.
 	liked.Webhook
-	ctx       context.Context // of all that works for it
+	ctx       context.Context // of all its goroutines
 	stop      context.CancelFunc
-	changed   chan struct{} // closed when the webhook changes, and replaced
+	changed   chan struct{} // closed and replaced when the webhook changes
 	lanes     [liked.Partitions]lane
-	offsets   liked.Positions // up to which each lane that works is done; those that do not are where the dispatcher is
+	offsets   liked.Positions // up to which each working lane is done; an idle one is where the dispatcher is
 	saved     liked.Positions // in the store
-	delivered bool            // something, since they were saved
+	delivered bool            // since offsets were saved
 	lost      liked.Seq
 }
 
 // lane is what a webhook has to deliver of one partition of the log.
 type lane struct {
 	works  bool
-	queue  []delivery // the first is under way
-	behind bool       // there is more than is in the queue: the lane reads the log, up to where the dispatcher is
-	read   liked.Seq  // up to which it has, if it is behind
+	queue  []delivery // the first is in progress
+	behind bool       // there is more than the queue holds: the lane reads the log, up to the dispatcher's position
+	read   liked.Seq  // up to which it has, if behind
 }
 
 func newHook(h *Hooks, w liked.Webhook, p store.Progress) *hook {
@@ -47,7 +47,7 @@ func newHook(h *Hooks, w liked.Webhook, p store.Progress) *hook {
 		Webhook: w, changed: make(chan struct{}), offsets: p.Offsets, saved: p.Offsets, lost: p.Lost}
 }
 
-// start begins to deliver. h.mu must be held.
+// start starts delivering. h.mu must be held.
 func (k *hook) start(ctx context.Context) {
 	k.ctx, k.stop = context.WithCancel(ctx)
 	for p, at := range k.offsets {
@@ -60,12 +60,12 @@ func (k *hook) start(ctx context.Context) {
 	k.h.lanes.Go(func() { k.replays(k.ctx) })
 }
 
-// push is called by the dispatcher, before it moves on, with what there is to deliver. h.mu must be held.
+// push queues deliveries. The dispatcher calls it before it moves on. h.mu must be held.
 func (k *hook) push(partition int, deliveries []delivery) {
 	l := &k.lanes[partition]
 	for _, d := range deliveries {
 		switch {
-		case l.behind: // the lane finds it
+		case l.behind: // the lane will read it
 			return
 		case d.event.Seq <= k.offsets[partition]:
 		case len(l.queue) == maxQueue:
@@ -84,7 +84,7 @@ func (k *hook) work(partition int) {
 	k.h.lanes.Go(func() { k.lane(k.ctx, partition) })
 }
 
-// reached returns up to where all is dealt with. h.mu must be held.
+// reached returns the positions up to which all is done. h.mu must be held.
 func (k *hook) reached() liked.Positions {
 	at := k.offsets
 	for p := range at {
@@ -95,7 +95,7 @@ func (k *hook) reached() liked.Positions {
 	return at
 }
 
-// delay is how long the oldest like that a lane is at has waited. h.mu must be held.
+// delay is how long the oldest first like of a queue has waited. h.mu must be held.
 func (k *hook) delay(now time.Time) (d time.Duration) {
 	for _, l := range k.lanes {
 		if len(l.queue) > 0 {
@@ -105,7 +105,7 @@ func (k *hook) delay(now time.Time) (d time.Duration) {
 	return d
 }
 
-// now returns the webhook as it is, and a channel that the next change closes.
+// now returns the current webhook, and a channel that the next change closes.
 func (k *hook) now() (liked.Webhook, <-chan struct{}) {
 	k.h.mu.Lock()
 	defer k.h.mu.Unlock()
@@ -136,7 +136,7 @@ func sleep(ctx context.Context, d time.Duration) {
 	}
 }
 
-// lane delivers what waits in one partition, until nothing does.
+// lane delivers what waits in a partition, until nothing does.
 func (k *hook) lane(ctx context.Context, partition int) {
 	l, at := &k.lanes[partition], &k.offsets[partition]
 	var log *likelog.Reader
@@ -188,7 +188,7 @@ func (k *hook) lane(ctx context.Context, partition int) {
 				log.Close()
 				log = nil
 			}
-			sleep(ctx, time.Second) // the store is closed, or its disk is ill: it says so itself
+			sleep(ctx, time.Second) // the store is closed or its disk fails, which it reports itself
 			continue
 		}
 		k.h.mu.Lock()
@@ -212,14 +212,14 @@ func (k *hook) deliver(ctx context.Context, d delivery) bool {
 			letters = append(letters, *letter)
 		}
 	}
-	// All letters are added in one step, which moves the webhook past the like: it was delivered to the others by now.
+	// One step adds all letters and moves the webhook past the like, which the others have accepted by now.
 	for len(letters) > 0 {
 		dropped, err := k.h.Store.AddDeadLetters(ctx, letters, k.h.Letters)
 		if ctx.Err() != nil {
 			return false
 		}
 		if err != nil {
-			sleep(ctx, time.Second) // they must not be lost
+			sleep(ctx, time.Second) // the letters must not be lost
 			continue
 		}
 		for range dropped {
@@ -235,8 +235,8 @@ func (k *hook) deliver(ctx context.Context, d delivery) bool {
 	return true
 }
 
-// deliverOne tries until the like is taken, must be kept as a dead letter, or is no longer wanted. ok is false if ctx has
-// ended.
+// deliverOne tries until the like is accepted, must be kept as a dead letter, or is no longer wanted. ok is false if
+// ctx has ended.
 func (k *hook) deliverOne(ctx context.Context, s *liked.Subscription, e liked.LikeEvent) (letter *store.DeadLetter, ok bool) {
 	alive := false // the endpoint has answered a challenge since the last attempt
 	for attempt := 1; k.valid(ctx); attempt++ {
@@ -250,15 +250,15 @@ func (k *hook) deliverOne(ctx context.Context, s *liked.Subscription, e liked.Li
 		refused, _ := errors.AsType[*refusal](err)
 		final := refused != nil && refused.final
 		if _, ours := errors.AsType[*localError](err); ours {
-			attempt, alive = 1, false // the endpoint has no part in it
+			attempt, alive = 1, false // not the endpoint's fault
 		}
 		if final || alive {
 			return &store.DeadLetter{Webhook: k.id, Subscription: s.ID, Event: e, At: k.h.Now(), Attempts: attempt, Why: plain(err, "")}, true
 		}
 		k.h.Count(Failed)
 		if attempt >= k.h.Attempts {
-			// Is it the like that the endpoint does not take, or does it take nothing? If the latter, the like can wait;
-			// if the former, it has one more chance, for the endpoint may just have come back.
+			// A challenge tells whether the endpoint rejects this like or is down. If it is down, the like can wait;
+			// else it has one more attempt, as the endpoint may just have come back.
 			w, _ := k.now()
 			challenged := k.h.challenge(ctx, w)
 			if alive = challenged == nil; alive {
@@ -271,14 +271,13 @@ func (k *hook) deliverOne(ctx context.Context, s *liked.Subscription, e liked.Li
 	return nil, false
 }
 
-// pause is how long to wait after an attempt: twice as long each time, give or take a half, so that not all lanes come
-// back at once.
+// pause returns the wait after an attempt: doubling, within 50% at random, so that lanes do not retry all at once.
 func (h *Hooks) pause(attempt int) time.Duration {
 	d := min(h.Backoff<<min(attempt-1, 20), h.Longest)
 	return d/2 + rand.N(d)
 }
 
-// refusal is an answer that is no success.
+// refusal is a response without success.
 type refusal struct {
 	status int
 	final  bool
@@ -286,12 +285,12 @@ type refusal struct {
 
 func (r *refusal) Error() string { return "it answered with status " + strconv.Itoa(r.status) }
 
-// localError is an error of ours that keeps a like from being sent.
+// localError is an error on our side that keeps a like from being sent.
 type localError struct{ error }
 
 func (e *localError) Unwrap() error { return e.error }
 
-// try makes one attempt. A nil error means that the like was taken, or is not wanted: the subscription has ended since, or
+// try makes one attempt. A nil error means that the like was accepted or is not wanted: the subscription has ended, or
 // may not see it.
 func (k *hook) try(ctx context.Context, s *liked.Subscription, e liked.LikeEvent) error {
 	if stands, err := k.h.stands(ctx, s); err != nil {
@@ -314,7 +313,7 @@ func (k *hook) try(ctx context.Context, s *liked.Subscription, e liked.LikeEvent
 	return nil
 }
 
-// post sends a body, once it has one of the webhook's slots. When ctx ends, a request under way has a moment left.
+// post sends a body, once it has one of the webhook's slots. A request in progress when ctx ends has lastCall left.
 func (k *hook) post(ctx context.Context, body []byte) error {
 	select {
 	case k.slots <- struct{}{}:
@@ -336,7 +335,7 @@ func (k *hook) post(ctx context.Context, body []byte) error {
 	defer stop()
 	status, _, err := k.h.send(under, http.MethodPost, w.URL, body, sign(secret, body))
 	if status >= 200 && status < 300 {
-		return nil // whatever became of the rest of the answer
+		return nil // even if the rest of the response failed
 	}
 	if err != nil {
 		return err
@@ -349,9 +348,9 @@ func (k *hook) post(ctx context.Context, body []byte) error {
 	return &refusal{status, false}
 }
 
-// challenges asks the endpoint for a proof of the secret, again and again.
+// challenges challenges the endpoint periodically.
 func (k *hook) challenges(ctx context.Context) {
-	sleep(ctx, rand.N(k.h.Challenge)) // not all at once
+	sleep(ctx, rand.N(k.h.Challenge)) // not all webhooks at once
 	for ctx.Err() == nil {
 		if w, _ := k.now(); w.Valid {
 			if err := k.h.challenge(ctx, w); err != nil {
@@ -364,11 +363,11 @@ func (k *hook) challenges(ctx context.Context) {
 	}
 }
 
-// failed notes a challenge that was not answered right. A wrong answer ends deliveries; no answer does after a time.
+// failed records a failed challenge. A wrong answer makes the webhook invalid at once, no answer after Patience.
 func (k *hook) failed(ctx context.Context, err error) {
 	refused, ok := errors.AsType[*ChallengeError](err)
 	if !ok || ctx.Err() != nil {
-		return // we could not ask
+		return // the challenge was not made
 	}
 	before, _ := k.now()
 	if !before.Valid || before.Why == refused.Why && !refused.Wrong && k.h.Now().Sub(before.Checked) < k.h.Patience {
@@ -379,7 +378,7 @@ func (k *hook) failed(ctx context.Context, err error) {
 		w.Valid = w.Valid && !refused.Wrong && k.h.Now().Sub(w.Checked) < k.h.Patience
 	})
 	if err != nil {
-		return // it is gone, or the store is
+		return // the webhook is gone, or the store failed
 	}
 	if before.Valid && !after.Valid {
 		k.h.Logger.Warn("webhook: it is no longer valid, and gets nothing until it is validated", "webhook", k.id.String(), "app", k.app.String(),

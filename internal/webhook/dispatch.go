@@ -12,13 +12,13 @@ import (
 )
 
 const (
-	saveEvery = 500 * time.Millisecond // offsets, which is what may be delivered again after a crash
-	idleEvery = time.Minute            // of the log, after which the offsets of a webhook are saved that delivers nothing
-	lastCall  = 3 * time.Second        // for requests under way when it is time to stop
-	maxQueue  = 256                    // likes that wait in one lane; then it reads the log again, from its offset
+	saveEvery = 500 * time.Millisecond // offsets; deliveries since then may be repeated after a crash
+	idleEvery = time.Minute            // of log time, after which the offsets of an idle webhook are saved
+	lastCall  = 3 * time.Second        // for requests in progress at shutdown
+	maxQueue  = 256                    // likes waiting in a lane; beyond it the lane reads the log
 )
 
-// Run delivers until ctx ends. Then it gives requests under way a moment, and saves the offsets of each webhook.
+// Run delivers until ctx ends. Then it lets requests in progress end within lastCall, and saves all offsets.
 func (h *Hooks) Run(ctx context.Context) {
 	h.mu.Lock()
 	h.running = ctx
@@ -35,7 +35,7 @@ func (h *Hooks) Run(ctx context.Context) {
 			h.save(ctx, false)
 			h.mu.Lock()
 			due := h.generation != h.Store.Generation(store.Webhooks) || time.Since(h.held) >= h.Lease/3
-			if time.Since(h.held) > h.Lease*4/5 { // of its own clock, which may be slower than that of the store
+			if time.Since(h.held) > h.Lease*4/5 { // by this server's clock, which may be slower than the store's
 				h.drop(func(*hook) bool { return true })
 			}
 			h.mu.Unlock()
@@ -57,14 +57,14 @@ func (h *Hooks) Run(ctx context.Context) {
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastCall)
 	defer cancel()
 	h.save(last, true)
-	_ = h.Store.Release(last, names) // else they end by themselves
+	_ = h.Store.Release(last, names) // else they expire
 	h.transport.CloseIdleConnections()
 }
 
-// lease is the name of what only one server may do at a time.
+// lease is the name of a webhook's lease.
 func lease(id liked.WebhookID) string { return "webhook/" + id.String() }
 
-// drop ends the delivery to the webhooks for which gone is true, and the dispatchers if it was to the last. h.mu must be held.
+// drop ends delivery to the webhooks for which gone is true, and the dispatchers if none is left. h.mu must be held.
 func (h *Hooks) drop(gone func(*hook) bool) {
 	for id, k := range h.hooks {
 		if gone(k) {
@@ -78,10 +78,9 @@ func (h *Hooks) drop(gone func(*hook) bool) {
 	}
 }
 
-// reload takes over from the store which webhooks there are, and how they are, and delivers to those that no other server
-// does. Where it fails Run tries again.
+// reload updates hooks from the store, and delivers to those that no other server delivers to. If it fails, Run tries again.
 func (h *Hooks) reload(ctx context.Context) {
-	h.reloading.Lock() // what is read later is taken over later
+	h.reloading.Lock() // what is read later is applied later
 	defer h.reloading.Unlock()
 	h.mu.Lock()
 	running := h.running != nil
@@ -152,8 +151,8 @@ func (h *Hooks) reload(ctx context.Context) {
 	}
 }
 
-// begin returns where dispatchers begin: at the ends of the log, but for webhooks that were saved within a time of each
-// other and are read for together. The lanes of those that are further behind read for themselves.
+// begin returns where dispatchers begin: at the ends of the log, or at the oldest offsets saved shortly before, so that
+// those webhooks share a read. The lanes of those further behind read for themselves.
 func begin(ends liked.Positions, hooks []*hook) liked.Positions {
 	for p, end := range ends {
 		for _, k := range hooks {
@@ -165,7 +164,7 @@ func begin(ends liked.Positions, hooks []*hook) liked.Positions {
 	return ends
 }
 
-// startDispatchers begins with what comes after the positions. h.mu must be held.
+// startDispatchers starts them after the positions. h.mu must be held.
 func (h *Hooks) startDispatchers(at liked.Positions) {
 	var ctx context.Context
 	ctx, h.stop = context.WithCancel(h.running)
@@ -173,14 +172,14 @@ func (h *Hooks) startDispatchers(at liked.Positions) {
 	for p := range liked.Partitions {
 		h.lanes.Go(func() {
 			for ctx.Err() == nil {
-				_ = h.dispatch(ctx, p) // the store is closed, or its disk is ill: it says so itself
+				_ = h.dispatch(ctx, p) // the store is closed or its disk fails, which it reports itself
 				sleep(ctx, time.Second)
 			}
 		})
 	}
 }
 
-// dispatch tells the lanes of a partition what comes, until something fails.
+// dispatch gives the lanes a partition's new likes, until an error.
 func (h *Hooks) dispatch(ctx context.Context, partition int) error {
 	h.mu.Lock()
 	at := h.dispatched
@@ -215,13 +214,13 @@ func (h *Hooks) dispatch(ctx context.Context, partition int) error {
 	}
 }
 
-// delivery is a like, and the subscriptions to one webhook that are about it.
+// delivery is a like, and the subscriptions of one webhook that it matches.
 type delivery struct {
 	event liked.LikeEvent
 	subs  []*liked.Subscription
 }
 
-// match returns what there is to deliver to each webhook, in the order of the entries.
+// match returns what to deliver to each webhook, in the order of entries.
 func (h *Hooks) match(ctx context.Context, entries []liked.LikeEvent) (map[liked.WebhookID][]delivery, error) {
 	about, err := h.subscribers.of(ctx, entries)
 	if err != nil || len(about) == 0 {
@@ -250,25 +249,25 @@ func (h *Hooks) match(ctx context.Context, entries []liked.LikeEvent) (map[liked
 	return matches, nil
 }
 
-// subscribers remembers who has subscribed to a user, for the users of the newest likes; most have no subscriber.
+// subscribers caches the subscriptions about the users of the newest likes; most users have none.
 type subscribers struct {
 	store Store
 
 	mu         sync.Mutex
-	young, old map[liked.UserID]subscribed // what is asked for is young again, and what stays old is forgotten
+	young, old map[liked.UserID]subscribed // a lookup moves an entry to young; what stays old is dropped
 	size       int                         // of young
 }
 
-// subscribed is the subscriptions about a user, which do not change, as of a generation of the store.
+// subscribed is the immutable subscriptions about a user, as of a generation of the store.
 type subscribed struct {
 	generation uint64
 	subs       []*liked.Subscription
 }
 
-// maxYoung bounds how much is remembered: users and subscriptions, twice as many in all.
+// maxYoung bounds young, in users plus subscriptions. The cache holds twice as many.
 const maxYoung = 1 << 16
 
-// of returns the subscriptions about those who like and are liked, by user.
+// of returns the subscriptions about the users and authors of the likes, by user.
 func (c *subscribers) of(ctx context.Context, entries []liked.LikeEvent) (map[liked.UserID][]*liked.Subscription, error) {
 	var about map[liked.UserID][]*liked.Subscription
 	found := func(user liked.UserID, subs []*liked.Subscription) {
@@ -301,7 +300,7 @@ func (c *subscribers) of(ctx context.Context, entries []liked.LikeEvent) (map[li
 	unknown = slices.Compact(unknown)
 	read := make([]subscribed, len(unknown))
 	for i, user := range unknown {
-		read[i].generation = c.store.SubscriptionGeneration(user) // before what it is of
+		read[i].generation = c.store.SubscriptionGeneration(user) // before reading the subscriptions
 	}
 	subs, err := c.store.SubscriptionsAbout(ctx, unknown)
 	if err != nil {
@@ -320,7 +319,7 @@ func (c *subscribers) of(ctx context.Context, entries []liked.LikeEvent) (map[li
 	return about, nil
 }
 
-// get returns what is remembered of the user, and still so. c.mu must be held.
+// get returns the cached subscriptions about the user, if current. c.mu must be held.
 func (c *subscribers) get(user liked.UserID) (known subscribed, ok bool) {
 	if known, ok = c.young[user]; !ok {
 		if known, ok = c.old[user]; ok {
@@ -337,7 +336,7 @@ func (c *subscribers) put(user liked.UserID, s subscribed) {
 	c.young[user] = s
 }
 
-// stands reports whether the subscription is still there, and leads where it did.
+// stands reports whether the subscription still exists and leads to the same webhook.
 func (h *Hooks) stands(ctx context.Context, s *liked.Subscription) (bool, error) {
 	about, err := h.subscribers.of(ctx, []liked.LikeEvent{{On: true, User: s.User, Author: s.User}})
 	return slices.ContainsFunc(about[s.User], func(now *liked.Subscription) bool {
@@ -345,8 +344,8 @@ func (h *Hooks) stands(ctx context.Context, s *liked.Subscription) (bool, error)
 	}), err
 }
 
-// save writes down the offsets of webhooks that have delivered something, and of others once in a while, so that they need
-// not read much after a crash and the log does not forget what they seem to wait for.
+// save stores the offsets of webhooks that have delivered, and of idle ones at times, so that they need not read much
+// after a crash and the log does not drop entries that they seem to wait for.
 func (h *Hooks) save(ctx context.Context, all bool) {
 	offsets := make(map[liked.WebhookID]liked.Positions)
 	h.mu.Lock()
@@ -378,7 +377,7 @@ func (h *Hooks) save(ctx context.Context, all bool) {
 	}
 }
 
-// reportLost reports webhooks that are so far behind that the log has forgotten what they wait for.
+// reportLost reports webhooks so far behind that the log has dropped entries that they wait for.
 func (h *Hooks) reportLost(ctx context.Context) {
 	h.mu.Lock()
 	hooks := slices.Collect(maps.Values(h.hooks))
@@ -386,7 +385,7 @@ func (h *Hooks) reportLost(ctx context.Context) {
 	for _, k := range hooks {
 		p, err := h.Store.Progress(ctx, k.id)
 		if err != nil {
-			continue // it is gone, or the store is, which says so itself
+			continue // the webhook is gone, or the store failed, which it reports itself
 		}
 		h.mu.Lock()
 		lost, why := p.Lost > k.lost, k.Why

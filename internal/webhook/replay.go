@@ -12,7 +12,7 @@ import (
 	"liked/internal/store"
 )
 
-// replays runs the replays that are asked for.
+// replays runs the requested replays.
 func (k *hook) replays(ctx context.Context) {
 	for ctx.Err() == nil {
 		w, changed := k.now()
@@ -31,12 +31,12 @@ func (k *hook) replays(ctx context.Context) {
 			complete, err = k.replayLog(ctx, w.Replay)
 		}
 		if ctx.Err() != nil {
-			return // it begins anew after the restart
+			return // it starts over after the restart
 		}
 		if err != nil {
 			k.h.Logger.Error("webhook: a replay failed", "webhook", k.id.String(), "error", err)
 		}
-		_ = k.post(ctx, jobStatus(w, complete && err == nil)) // nothing depends on it
+		_ = k.post(ctx, jobStatus(w, complete && err == nil)) // best effort
 		for ctx.Err() == nil {
 			_, err := k.h.change(ctx, k.id, func(w *liked.Webhook) { w.Replay = liked.Replay{} })
 			if err == nil || liked.KindOf(err) == liked.NotFound {
@@ -59,11 +59,11 @@ func jobStatus(w liked.Webhook, complete bool) []byte {
 	if !complete {
 		s.State, s.Description = "Incomplete", "Job failed to deliver all events, please retry your replay job"
 	}
-	text, _ := json.Marshal(map[string]status{"replay_job_status": s}) // strings have a JSON form
+	text, _ := json.Marshal(map[string]status{"replay_job_status": s}) // strings always marshal
 	return text
 }
 
-// redeliver delivers a like once more, in a few attempts.
+// redeliver delivers a like again, in a few attempts.
 func (k *hook) redeliver(ctx context.Context, s *liked.Subscription, e liked.LikeEvent) (taken bool, err error) {
 	const attempts = 3
 	for attempt := 1; ctx.Err() == nil && attempt <= attempts; attempt++ {
@@ -82,8 +82,7 @@ func (k *hook) redeliver(ctx context.Context, s *liked.Subscription, e liked.Lik
 	return false, err
 }
 
-// replayDead tries each dead letter once more, in their order. Those that are taken are dead no longer, and neither are
-// those of a subscription that has ended.
+// replayDead retries the dead letters in order, and removes those that are accepted or whose subscription has ended.
 func (k *hook) replayDead(ctx context.Context) (complete bool, err error) {
 	complete = true
 	for last := (store.DeadLetter{}); ctx.Err() == nil; {
@@ -120,8 +119,8 @@ func (k *hook) replayDead(ctx context.Context) (complete bool, err error) {
 	return false, nil
 }
 
-// replayLog delivers what happened in a time once more, as far as the webhook is past it. What is not taken becomes no
-// dead letter, since it was delivered before, or is one.
+// replayLog delivers the events of a period again, as far as the webhook is past them. A like that is not accepted
+// becomes no dead letter: it was delivered before, or is one.
 func (k *hook) replayLog(ctx context.Context, r liked.Replay) (complete bool, err error) {
 	to, err := k.h.Store.LogEnds(ctx)
 	if err != nil {

@@ -1,12 +1,11 @@
-// Package webhook delivers likes to the addresses that apps have registered, as X's activity API does. [New] makes the
-// [Hooks], [Hooks.Run] delivers until it is told to stop; the other methods change what is registered.
+// Package webhook delivers likes to the URLs that apps have registered, as X's activity API does. [New] makes the
+// [Hooks], [Hooks.Run] delivers until its context ends; the other methods change registrations.
 //
-// The dispatchers, one for each partition of the like log, find out for each like who has subscribed to it, and hand it to
-// those webhooks alone. A webhook has a lane for each partition, which goes on to its next like once the one before it was
-// taken, or is kept as a dead letter. So the likes of one user arrive in their order, an endpoint that is slow or dead
-// slows no other, and a like waits for none of this. A webhook that has nothing to deliver costs nothing. The offsets up to
-// which a webhook has dealt with the log are durable a moment later: what was delivered just before a crash is delivered
-// again, with the same id, and nothing is left out.
+// One dispatcher for each partition of the like log matches likes with subscriptions and queues them for those webhooks
+// alone. A webhook has a lane for each partition, which goes on to the next like once the one before was accepted or
+// kept as a dead letter. So one user's likes arrive in order, a slow or dead endpoint delays no other, and setting a
+// like waits for none of this. An idle webhook costs nothing. A webhook's offsets in the log become durable a moment
+// after delivery: likes delivered just before a crash are delivered again, with the same id, and none is left out.
 package webhook
 
 import (
@@ -27,21 +26,19 @@ import (
 // Options is what New needs. Store, Secret, Render, Now and Logger are required.
 type Options struct {
 	Store Store
-	Log   *likelog.Log // nil: one of its own
-	// Secret returns the consumer secret of an app, with which it answers challenges and checks signatures. Forbidden
-	// for an app that is suspended.
+	Log   *likelog.Log // nil: a new one
+	// Secret returns an app's consumer secret, which signs deliveries and challenge answers. Forbidden for a suspended app.
 	Secret func(context.Context, liked.AppID) (string, error)
-	// Render returns the body that tells of the like; nil if who subscribed may not see it.
+	// Render returns the body that reports the like; nil if the subscriber may not see it.
 	Render func(context.Context, liked.Subscription, liked.LikeEvent) ([]byte, error)
 	Now    func() time.Time
 	Logger *slog.Logger
 
-	// Anywhere lets webhooks have http URLs with ports, and lead to loopback and private addresses. Without it they lead
-	// to the public internet over https alone, whatever a name resolves to at the time.
+	// Anywhere allows http URLs, ports, and loopback and private addresses. Without it webhooks lead only to the public
+	// internet over https, whatever a name resolves to at the time.
 	Anywhere bool
 
-	// Count is called with what became of each attempt to deliver, and of each challenge: see the Outcomes. Nil does
-	// nothing.
+	// Count, if not nil, is called with the outcome of each delivery attempt and challenge.
 	Count func(Outcome)
 
 	Pace
@@ -59,16 +56,16 @@ type Store interface {
 	store.Leases
 }
 
-// Pace is how often and how long things are tried. Zero stands for the default.
+// Pace is intervals and limits. Zero stands for the default.
 type Pace struct {
-	Attempts  int           // at one event before it becomes a dead letter: 8
-	Backoff   time.Duration // after the first attempt: 1 s; each further one waits twice as long
-	Longest   time.Duration // that anything waits: 1 min
+	Attempts  int           // to deliver an event before it becomes a dead letter: 8
+	Backoff   time.Duration // after the first attempt: 1 s; doubles with each
+	Longest   time.Duration // wait between attempts: 1 min
 	Timeout   time.Duration // of one request: 10 s
 	Challenge time.Duration // between challenges: 1 h
-	Patience  time.Duration // with an endpoint that answers no challenges: 28 h, then it is invalid
-	Letters   int           // that are kept for one webhook: 10,000
-	Lease     time.Duration // for which this server alone delivers to a webhook, before it asks again: 15 s
+	Patience  time.Duration // until an endpoint that answers no challenges is invalid: 28 h
+	Letters   int           // dead letters kept for a webhook: 10,000
+	Lease     time.Duration // of this server's exclusive delivery to a webhook, then renewed: 15 s
 }
 
 func (p *Pace) fill() {
@@ -89,28 +86,28 @@ func or[T int | time.Duration](value, preset T) T {
 	return value
 }
 
-// Outcome is what became of an attempt.
+// Outcome is the outcome of an attempt.
 type Outcome string
 
 const (
 	Delivered Outcome = "delivered"
-	Failed    Outcome = "failed"  // and will be tried again
-	Dead      Outcome = "dead"    // and is kept as a dead letter
-	Dropped   Outcome = "dropped" // a dead letter, for one that is newer
-	Unseen    Outcome = "unseen"  // who subscribed may not see it
+	Failed    Outcome = "failed"  // will be tried again
+	Dead      Outcome = "dead"    // kept as a dead letter
+	Dropped   Outcome = "dropped" // a dead letter, to make room for a newer one
+	Unseen    Outcome = "unseen"  // the subscriber may not see it
 
 	ChallengeRight Outcome = "challenge_right"
 	ChallengeWrong Outcome = "challenge_wrong"
 	Unreachable    Outcome = "challenge_unanswered"
-	Lost           Outcome = "lost" // likes that the log forgot before they were delivered: once for each time that it did
+	Lost           Outcome = "lost" // the log dropped likes before they were delivered; once for each time
 )
 
-// Outcomes lists them all.
+// Outcomes lists all outcomes.
 func Outcomes() []Outcome {
 	return []Outcome{Delivered, Failed, Dead, Dropped, Unseen, ChallengeRight, ChallengeWrong, Unreachable, Lost}
 }
 
-// Most that an app may have, by what its owner pays for.
+// The most that an app may have, by tier.
 func maxWebhooks(t liked.Tier) int {
 	if t == liked.SelfServe {
 		return 1
@@ -130,16 +127,16 @@ type Hooks struct {
 	Options
 	transport   *http.Transport
 	subscribers subscribers
-	reloading   sync.Mutex // held while hooks is made to agree with the store
+	reloading   sync.Mutex // held while hooks is synchronized with the store
 
 	mu         sync.Mutex
 	running    context.Context           // nil outside of Run
-	hooks      map[liked.WebhookID]*hook // to which this process delivers
+	hooks      map[liked.WebhookID]*hook // those that this process delivers to
 	generation uint64                    // of the store when hooks was read
-	held       time.Time                 // when the leases of all of them were asked for
-	dispatched liked.Positions           // up to which all lanes were told, while there are dispatchers
+	held       time.Time                 // when their leases were last requested
+	dispatched liked.Positions           // up to which all lanes were given likes, while there are dispatchers
 	stop       context.CancelFunc        // ends the dispatchers; nil while there are none
-	lanes      sync.WaitGroup            // and everything else that Run waits for
+	lanes      sync.WaitGroup            // and all other goroutines that Run waits for
 }
 
 // New returns Hooks that deliver nothing before Run.
@@ -158,7 +155,7 @@ func New(o Options) (*Hooks, error) {
 		subscribers: subscribers{store: o.Store}, generation: math.MaxUint64}, nil
 }
 
-// Webhook returns a webhook of the app, of any app if it is zero. NotFound if there is none.
+// Webhook returns a webhook of the app (zero: of any app). NotFound if there is none.
 func (h *Hooks) Webhook(ctx context.Context, app liked.AppID, id liked.WebhookID) (liked.Webhook, error) {
 	w, err := h.Store.Webhook(ctx, id)
 	if app != 0 && (liked.KindOf(err) == liked.NotFound || err == nil && w.App != app) {
@@ -167,8 +164,8 @@ func (h *Hooks) Webhook(ctx context.Context, app liked.AppID, id liked.WebhookID
 	return w, err
 }
 
-// Add registers a webhook, once it has answered a challenge right. Invalid for a URL that may not be, a *ChallengeError
-// if it did not, Conflict if the app has it already, Forbidden if the app has as many as it may.
+// Add registers a webhook that answers a challenge correctly. Invalid for a bad URL, a *ChallengeError for a failed
+// challenge, Conflict if the app has the URL already, Forbidden if it has as many webhooks as it may.
 func (h *Hooks) Add(ctx context.Context, id liked.AppID, url string) (liked.Webhook, error) {
 	if err := checkURL(url, h.Anywhere); err != nil {
 		return liked.Webhook{}, err
@@ -201,8 +198,8 @@ func (h *Hooks) Add(ctx context.Context, id liked.AppID, url string) (liked.Webh
 	return w, nil
 }
 
-// Validate challenges a webhook of the app, and returns it as it is then: a right answer makes it valid, and any other,
-// or none, invalid. A *ChallengeError comes with the webhook.
+// Validate challenges a webhook of the app (zero: of any app), makes it valid or invalid accordingly, and returns it. A
+// *ChallengeError comes with the webhook.
 func (h *Hooks) Validate(ctx context.Context, app liked.AppID, id liked.WebhookID) (liked.Webhook, error) {
 	w, err := h.Webhook(ctx, app, id)
 	if err != nil {
@@ -229,7 +226,7 @@ func (h *Hooks) Validate(ctx context.Context, app liked.AppID, id liked.WebhookI
 	return w, challenged
 }
 
-// change changes a webhook, and wakes what waits for a change.
+// change updates a webhook, and wakes what waits for a change.
 func (h *Hooks) change(ctx context.Context, id liked.WebhookID, change func(*liked.Webhook)) (after liked.Webhook, err error) {
 	err = h.Store.UpdateWebhook(ctx, id, func(w *liked.Webhook) error {
 		change(w)
@@ -242,7 +239,7 @@ func (h *Hooks) change(ctx context.Context, id liked.WebhookID, change func(*lik
 	return after, err
 }
 
-// Remove ends a webhook of the app, of any if that is zero. What is on its way is cut.
+// Remove removes a webhook of the app (zero: of any app), and cuts requests in progress.
 func (h *Hooks) Remove(ctx context.Context, app liked.AppID, id liked.WebhookID) error {
 	if _, err := h.Webhook(ctx, app, id); err != nil {
 		return err
@@ -255,7 +252,7 @@ func (h *Hooks) Remove(ctx context.Context, app liked.AppID, id liked.WebhookID)
 }
 
 // Subscribe adds a subscription, and fills in its id and times. NotFound if its webhook is not the app's, Conflict if
-// the app has subscribed to the same, Forbidden if it has as many subscriptions as it may.
+// the app has the same subscription, Forbidden if it has as many as it may.
 func (h *Hooks) Subscribe(ctx context.Context, s liked.Subscription) (liked.Subscription, error) {
 	app, err := h.Store.App(ctx, s.App)
 	if err != nil {
@@ -272,7 +269,7 @@ func (h *Hooks) Subscribe(ctx context.Context, s liked.Subscription) (liked.Subs
 	return s, h.Store.AddSubscription(ctx, s, maxSubscriptions(app.Tier))
 }
 
-// Resubscribe changes where a subscription of the app leads, and its tag; nil leaves each as it is.
+// Resubscribe changes the webhook and tag of a subscription of the app; nil leaves either as it is.
 func (h *Hooks) Resubscribe(ctx context.Context, app liked.AppID, id liked.SubscriptionID, webhook *liked.WebhookID, tag *string) (
 	after liked.Subscription, err error) {
 	if webhook != nil {
@@ -294,9 +291,9 @@ func (h *Hooks) Resubscribe(ctx context.Context, app liked.AppID, id liked.Subsc
 	return after, err
 }
 
-// Replay begins to deliver once more to a webhook of the app, of any if that is zero: its dead letters, or what
-// happened in a time, as far as it was delivered or given up and the log has it. Conflict if a replay is under way,
-// a *ChallengeError if the webhook is not valid.
+// Replay starts to deliver again to a webhook of the app (zero: of any app): its dead letters, or the events of a
+// period, as far as they were delivered or given up and the log has them. Conflict if a replay is in progress, a
+// *ChallengeError if the webhook is not valid.
 func (h *Hooks) Replay(ctx context.Context, app liked.AppID, id liked.WebhookID, r liked.Replay) (liked.Replay, error) {
 	w, err := h.Webhook(ctx, app, id)
 	if err != nil {
@@ -319,15 +316,15 @@ func (h *Hooks) Replay(ctx context.Context, app liked.AppID, id liked.WebhookID,
 	return r, err
 }
 
-// Status is how a webhook does.
+// Status is the state of a webhook.
 type Status struct {
 	liked.Webhook
-	Dead  int           // letters
-	Lost  time.Time     // likes before it were forgotten before they were delivered; zero: none ever were
-	Delay time.Duration // how long the oldest like that waits has waited; zero if another server delivers to it
+	Dead  int           // number of dead letters
+	Lost  time.Time     // likes before it left the log undelivered; zero: none
+	Delay time.Duration // how long the oldest waiting like has waited; zero if another server delivers to it
 }
 
-// Status returns how a webhook of the app does, of any if that is zero.
+// Status returns the state of a webhook of the app (zero: of any app).
 func (h *Hooks) Status(ctx context.Context, app liked.AppID, id liked.WebhookID) (s Status, err error) {
 	if s.Webhook, err = h.Webhook(ctx, app, id); err != nil {
 		return s, err
@@ -348,13 +345,13 @@ func (h *Hooks) Status(ctx context.Context, app liked.AppID, id liked.WebhookID)
 	return s, nil
 }
 
-// Summary is how the webhooks do to which this process delivers.
+// Summary is the state of the webhooks that this process delivers to.
 type Summary struct {
 	Valid, Invalid int
 	Delay          time.Duration // of the valid one that is furthest behind
 }
 
-// Summary returns how the webhooks do to which this process delivers.
+// Summary returns the state of the webhooks that this process delivers to.
 func (h *Hooks) Summary() (s Summary) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
