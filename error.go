@@ -5,26 +5,25 @@ import (
 	"fmt"
 )
 
-// Kind says what went wrong. Each wire format maps kinds to its own status codes, in one place.
+// Kind says what went wrong. Each wire format maps kinds to status codes in one place.
 type Kind uint8
 
 const (
-	Internal     Kind = iota // a fault of the server: logged in full, the client sees no detail
+	Internal     Kind = iota // a server fault: logged in full, no detail for the client
 	Invalid                  // the input cannot be right
 	Unauthorized             // the caller could not be identified
-	Forbidden                // the caller is known and lacks permission
+	Forbidden                // the caller lacks permission
 	NotFound                 // missing, or hidden from every caller
-	Conflict                 // it exists already, or was spent already
+	Conflict                 // exists, or was spent, already
 	Unavailable              // not now: shutting down, or the disk refuses writes
-	Overloaded               // too much at once; the same call may soon succeed
+	Overloaded               // too much at once; a retry may soon succeed
 )
 
 func (k Kind) String() string { return name(kinds, k) }
 
 var kinds = []string{"internal", "invalid", "unauthorized", "forbidden", "not found", "conflict", "unavailable", "overloaded"}
 
-// Error is the only error with meaning across packages. Msg is for clients and holds no secret; Err is for the log
-// only.
+// Error is the only error with meaning across packages. Msg is for clients and holds no secret; Err is only logged.
 type Error struct {
 	Kind Kind
 	Msg  string
@@ -46,7 +45,7 @@ func Errorf(kind Kind, format string, args ...any) *Error {
 	return &Error{Kind: kind, Msg: fmt.Sprintf(format, args...)}
 }
 
-// KindOf returns the kind of the first Error in err's chain, Internal if there is none. err is not nil.
+// KindOf returns the kind of the first Error in the chain of err, which is not nil; else Internal.
 func KindOf(err error) Kind {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e.Kind

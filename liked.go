@@ -1,8 +1,7 @@
-// Package liked has the types that all other packages share: the caller ([Principal]), what can be liked ([User],
-// [Post]), a change in the like log ([LikeEvent]), and the one error with meaning across packages ([Error]).
+// Package liked has the types that all packages share: the caller ([Principal]), what can be liked ([User], [Post]), an
+// entry of the like log ([LikeEvent]), and the one error with meaning across packages ([Error]).
 //
-// The package says "post" where the wire says "tweet". Values are plain data, not shared with the package that returned
-// them.
+// A "post" is a "tweet" on the wire. Values are plain data; a package that returns one keeps no reference to it.
 package liked
 
 import (
@@ -33,7 +32,7 @@ func (id *ID[Of]) UnmarshalText(text []byte) (err error) {
 
 var errID = errors.New("an id is 1 to 19 decimal digits, at most 9223372036854775807")
 
-// ParseID parses an identifier in its wire form: `^[0-9]{1,19}$`, at most 2^63-1. As on X, "007" is 7.
+// ParseID parses the wire form `^[0-9]{1,19}$`, at most 2^63-1. As on X, "007" is 7.
 func ParseID[I ~int64](s string) (I, error) {
 	if len(s) > 19 {
 		return 0, errID
@@ -51,7 +50,7 @@ type AccountState uint8
 const (
 	Active      AccountState = iota
 	Locked                   // may read; writes are refused until the person unlocks the account
-	Suspended                // by the operator: no reads, no writes, posts hidden
+	Suspended                // by the operator: no reads or writes, posts hidden
 	Deactivated              // by the person: as Suspended
 )
 
@@ -66,10 +65,10 @@ func (s *AccountState) UnmarshalText(text []byte) error {
 
 var accountStates = []string{"active", "locked", "suspended", "deactivated"}
 
-// User is an account. The store fills in Metrics, and ignores them in writes.
+// User is an account. The store sets Metrics, and ignores them in writes.
 type User struct {
 	ID              UserID
-	Username        string // 1 to 15 of A-Z a-z 0-9 _, unique without regard to case, kept as written
+	Username        string // 1 to 15 of A-Z a-z 0-9 _, unique in any case, kept as written
 	Name            string // 1 to 50 characters
 	CreatedAt       time.Time
 	Protected       bool // only followers see the posts
@@ -83,8 +82,7 @@ type User struct {
 	Metrics         UserMetrics
 }
 
-// UserMetrics are exact when read. Likes counts the likes that the user has not taken back; deleting a post changes
-// none.
+// UserMetrics are exact when read. Likes are those not taken back, also of deleted posts.
 type UserMetrics struct {
 	Followers, Following, Posts, Likes int64
 }
@@ -94,18 +92,18 @@ func ValidUsername(s string) bool { return username.MatchString(s) }
 
 var username = regexp.MustCompile(`^[A-Za-z0-9_]{1,15}$`)
 
-// Post is something that can be liked. The store sets Metrics, Conversation and InReplyToUser.
+// Post can be liked. The store sets Metrics, Conversation and InReplyToUser.
 type Post struct {
 	ID        PostID
 	Author    UserID
 	Text      string
 	CreatedAt time.Time
-	RepostOf  PostID // the original, if this is a repost: liking a repost likes its original
+	RepostOf  PostID // the original of a repost: liking the repost likes it
 	InReplyTo PostID
 	Quotes    PostID
 	Metrics   PostMetrics
 
-	Conversation  PostID // of a reply: the post at the root of the thread
+	Conversation  PostID // of a reply: the root of the thread
 	InReplyToUser UserID // of a reply: the author of InReplyTo
 }
 
@@ -116,22 +114,22 @@ type PostMetrics struct {
 
 // Seq is the position of a change in the like log, and identifies the like: milliseconds since 1970 in the upper 44
 // bits, a counter in the lower 20. It is unique, and rises within a log partition, a user's list of likes and a post's,
-// even if the clock goes back. Positions in different partitions are not ordered.
+// even if the clock goes back. Positions in different partitions have no order.
 type Seq uint64
 
-// Time is when the change was made, if the clock did not go back.
+// Time is the time of the change, if the clock did not go back.
 func (s Seq) Time() time.Time { return time.UnixMilli(int64(s >> 20)).UTC() }
 
-// SeqAt returns the lowest position of a change at t or later.
+// SeqAt returns the lowest position at t or later.
 func SeqAt(t time.Time) Seq { return Seq(max(t.UnixMilli(), 0)) << 20 }
 
-// Partitions is the number of partitions of the like log. All changes by one user are in one partition, in order.
+// Partitions is the number of partitions of the like log. A user's changes are in one of them, in order.
 const Partitions = 20
 
-// Positions is a reader's place in the like log: the last position read in each partition.
+// Positions is the last position read in each partition of the like log.
 type Positions [Partitions]Seq
 
-// LikeEvent is an entry of the like log: a like that was set or taken back.
+// LikeEvent is a like that was set or taken back.
 type LikeEvent struct {
 	Seq    Seq
 	On     bool
@@ -141,7 +139,7 @@ type LikeEvent struct {
 	At     time.Time
 }
 
-// RateRule is one limit of an endpoint: at most Max requests in each Window.
+// RateRule allows Max requests to an endpoint in each Window.
 type RateRule struct {
 	App    bool // counted per app; otherwise per user of each app
 	Window time.Duration
@@ -151,11 +149,11 @@ type RateRule struct {
 // MaxRateRules bounds the rules of one endpoint.
 const MaxRateRules = 4
 
-// RateState is the state of a rule's window after a request.
+// RateState is a rule's window after a request.
 type RateState struct {
 	RateRule
 	Remaining int
-	Reset     time.Time // end of the window, in whole seconds
+	Reset     time.Time // in whole seconds
 }
 
 func name[E ~uint8](names []string, e E) string {

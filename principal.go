@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Credential is the kind of credential that a request carries.
+// Credential is the kind of a request's credential.
 type Credential uint8
 
 const (
@@ -15,11 +15,11 @@ const (
 	OAuth2User                        // OAuth 2.0 User Context
 )
 
-// Principal is the caller: an app, usually on behalf of a user.
+// Principal is the caller: an app, usually for a user.
 type Principal struct {
 	Credential Credential
 	App        AppID
-	ClientID   string   // the app's OAuth 2.0 client id, which some refusals name
+	ClientID   string   // OAuth 2.0 client id, which some refusals name
 	AppState   AppState // Enrolled or NotEnrolled; a suspended app has no principal
 	Tier       Tier
 	User       UserID       // zero for AppOnly
@@ -28,7 +28,7 @@ type Principal struct {
 	Access     Access       // permission level of the credential
 }
 
-// Access is the permission level of an app or of an OAuth 1.0a token, which keeps the level it was issued with.
+// Access is the permission level of an app or of an OAuth 1.0a token, which keeps that of its issue.
 type Access uint8
 
 const (
@@ -62,7 +62,7 @@ func (s *AppState) UnmarshalText(text []byte) error {
 
 var appStates = []string{"enrolled", "not-enrolled", "suspended"}
 
-// Tier is the plan that the app's owner pays for. On X, likes left the self-serve tiers in 2025 and 2026.
+// Tier is the owner's plan. On X, likes left the self-serve tiers in 2025 and 2026.
 type Tier uint8
 
 const (
@@ -81,7 +81,7 @@ type App struct {
 	ID           AppID
 	Owner        UserID // zero: the operator
 	Name         string
-	Public       bool // a native or single-page app: no client secret
+	Public       bool // native or single-page: no client secret
 	State        AppState
 	Tier         Tier
 	Access       Access
@@ -95,7 +95,7 @@ type App struct {
 // Scope is a set of OAuth 2.0 scopes.
 type Scope uint32
 
-// X's scopes, in the order in which the server lists them.
+// X's scopes, in the order of the server's lists.
 const (
 	TweetRead Scope = 1 << iota
 	TweetWrite
@@ -134,7 +134,7 @@ var scopeNames = []string{"tweet.read", "tweet.write", "tweet.moderate.write", "
 // Has reports whether s holds every scope of want.
 func (s Scope) Has(want Scope) bool { return s&want == want }
 
-// String lists the scopes separated by single spaces (RFC 6749, 3.3), in a fixed order.
+// String separates the scopes by single spaces (RFC 6749, 3.3), in a fixed order.
 func (s Scope) String() string {
 	var names []string
 	for i, n := range scopeNames {
@@ -145,7 +145,7 @@ func (s Scope) String() string {
 	return strings.Join(names, " ")
 }
 
-// ParseScope parses scopes separated by spaces. Repeats are allowed; an unknown scope is Invalid.
+// ParseScope parses scopes separated by spaces. Repeats are allowed, an unknown scope is Invalid.
 func ParseScope(list string) (Scope, error) {
 	var s Scope
 	for _, word := range strings.Fields(list) {

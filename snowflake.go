@@ -7,9 +7,9 @@ import (
 
 const snowflakeEpoch = 1288834974657 // zero of X's ids, in milliseconds since 1970
 
-// Snowflakes makes identifiers in X's layout: milliseconds since the epoch of X's ids above 22 bits, of which the upper
-// 10 are the worker number and the lower 12 a counter. They rise from call to call, even if the clock goes back. Two
-// workers with the same number may make the same identifier. The zero value is worker 0; it is safe for concurrent use.
+// Snowflakes makes identifiers in X's layout: milliseconds since X's epoch above 22 bits, of which the upper 10 are the
+// worker number and the lower 12 a counter. They rise from call to call, even if the clock goes back. Workers with the
+// same number may make the same ones. The zero value is worker 0, safe for concurrent use.
 type Snowflakes struct {
 	mu     sync.Mutex
 	last   int64 // milliseconds and counter

@@ -2,28 +2,28 @@ package liked
 
 import "time"
 
-// Webhook is an app's URL to which its subscriptions are delivered.
+// Webhook is a URL that receives an app's subscriptions.
 type Webhook struct {
 	ID        WebhookID
 	App       AppID
 	URL       string // 1 to 2048 bytes
 	CreatedAt time.Time
 
-	Valid   bool      // if not, nothing is delivered until a challenge is answered correctly
-	Checked time.Time // when it last answered a challenge correctly
-	Why     string    // why its last challenge failed; "" if it did not
-	Replay  Replay    // the one in progress; the zero Replay: none
+	Valid   bool      // if not, nothing is delivered until it passes a challenge
+	Checked time.Time // when it last passed a challenge
+	Why     string    // why its last challenge failed; "" if it passed
+	Replay  Replay    // in progress; zero: none
 }
 
 // Replay is an order to deliver again.
 type Replay struct {
 	ID        int64
 	CreatedAt time.Time
-	Dead      bool      // the webhook's dead letters; else the events of a period
-	From, To  time.Time // From inclusive, To exclusive
+	Dead      bool      // dead letters; else the events of a period
+	From, To  time.Time // excluding To
 }
 
-// Direction says which likes a subscription is about.
+// Direction is which likes a subscription matches.
 type Direction uint8
 
 const (
@@ -43,18 +43,18 @@ func ParseDirection(s string) (d Direction, err error) {
 	return d, err
 }
 
-// Subscription says whose likes an app is to be notified of, and at which webhook.
+// Subscription says whose likes an app wants, and at which webhook.
 type Subscription struct {
 	ID        SubscriptionID
 	App       AppID
-	Viewer    UserID // the user who made it, who must be allowed to see what is delivered; zero: the app itself
+	Viewer    UserID // creator, who sees only what they may; zero: the app
 	User      UserID // the subject
 	Direction Direction
 	Webhook   WebhookID // zero: none
 	Tag       string    // at most 200 characters
 	CreatedAt time.Time
 	UpdatedAt time.Time
-	After     Seq // only later likes are delivered; the store sets it
+	After     Seq // later likes match; the store sets it
 }
 
 // Wants reports whether the like matches the subscription.

@@ -1,9 +1,8 @@
-// Package likelog follows the like log for all of its readers in this process. [New] makes a [Log], [Log.Read] a
-// reader.
+// Package likelog follows the like log for all its readers in this process. [New] makes a [Log], [Log.Read] a reader.
 //
-// Each partition with readers is read by one goroutine, which keeps the newest entries in memory. A reader at an older
-// position, from the start or because it fell behind, reads from the store until it catches up. It gets each entry
-// once, in partition order. A waiting reader costs nothing, and setting a like never involves this package.
+// One goroutine reads each partition that has readers, and keeps its newest entries in memory. A reader at an older
+// position, or that falls behind, reads from the store until it catches up. It gets each entry once, in partition
+// order. A waiting reader costs nothing, and setting a like does not involve this package.
 package likelog
 
 import (
@@ -25,11 +24,11 @@ type Store interface {
 }
 
 const (
-	// Page is the most entries that are read or returned at once.
+	// Page is the most entries read or returned at once.
 	Page = 256
 	// kept is how many entries of a partition stay in memory, at 64 bytes each.
 	kept = 4096
-	// gather is the pause after a read that returned less than a page, so that many likes share one read.
+	// gather is the pause after reading less than a page, so that many likes share a read.
 	gather = 20 * time.Millisecond
 )
 
@@ -42,10 +41,10 @@ type Log struct {
 	windows [liked.Partitions]*window // nil where there is no reader
 }
 
-// New returns a Log, which reads nothing until it has a reader.
+// New returns a Log, which reads nothing without readers.
 func New(s Store) *Log { return &Log{store: s, kept: kept} }
 
-// window is the newest entries of a partition: all those after begin, up to end.
+// window is the newest entries of a partition: all after begin, up to end.
 type window struct {
 	partition int
 	kept      int
@@ -53,12 +52,12 @@ type window struct {
 
 	mu         sync.Mutex
 	readers    []*Reader
-	entries    []liked.LikeEvent // its elements are never overwritten: readers share them
+	entries    []liked.LikeEvent // never overwritten: readers share them
 	begin, end liked.Seq
 	err        error // why it ended
 }
 
-// Reader has a position in each of its partitions. Only one goroutine may use it.
+// Reader has a position in each of its partitions. It is for one goroutine.
 type Reader struct {
 	log     *Log
 	windows []*window
@@ -67,7 +66,7 @@ type Reader struct {
 	wake    chan struct{}
 }
 
-// Read returns a reader of the entries after the positions in the partitions. Close must be called.
+// Read returns a reader of the entries after the positions. Close must be called.
 func (l *Log) Read(ctx context.Context, partitions []int, after liked.Positions) (*Reader, error) {
 	ends, err := l.store.LogEnds(ctx)
 	if err != nil {
@@ -89,7 +88,7 @@ func (l *Log) Read(ctx context.Context, partitions []int, after liked.Positions)
 	return r, nil
 }
 
-// Close ends the reading of partitions that have no other reader.
+// Close ends the reading of partitions without other readers.
 func (r *Reader) Close() {
 	r.log.mu.Lock()
 	defer r.log.mu.Unlock()
@@ -108,8 +107,8 @@ func (r *Reader) Close() {
 	r.windows = nil
 }
 
-// Next waits for entries after the reader's position in any of its partitions, returns up to Page of one partition, and
-// moves the position past them. The entries must not be changed. After an error a new reader may succeed.
+// Next waits for entries after the position in any partition, returns up to Page of one partition, and moves past them.
+// They must not be changed. After an error a new reader may succeed.
 func (r *Reader) Next(ctx context.Context) (partition int, entries []liked.LikeEvent, err error) {
 	for {
 		for range r.windows {
@@ -117,7 +116,7 @@ func (r *Reader) Next(ctx context.Context) (partition int, entries []liked.LikeE
 			r.turn = (r.turn + 1) % len(r.windows)
 			at := &r.at[w.partition]
 			entries, behind, err := w.after(*at)
-			if behind { // the store has entries after it, so this does not wait
+			if behind { // the store has entries, so this does not wait
 				entries, err = r.log.store.LikeLog(ctx, w.partition, *at, Page)
 			}
 			if err != nil {
@@ -146,7 +145,7 @@ func (w *window) join(r *Reader) bool {
 	return w.err == nil
 }
 
-// after returns entries after the position; behind means that the window begins later.
+// after returns entries after at; behind means that the window begins later.
 func (w *window) after(at liked.Seq) (entries []liked.LikeEvent, behind bool, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -160,7 +159,6 @@ func (w *window) after(at liked.Seq) (entries []liked.LikeEvent, behind bool, er
 	return w.entries[first:min(first+Page, len(w.entries))], false, nil
 }
 
-// follow reads the partition until ctx ends or a read fails.
 func (w *window) follow(ctx context.Context, s Store) {
 	var err error
 	defer func() {
@@ -211,9 +209,8 @@ func (w *window) add(entries []liked.LikeEvent, err error) {
 	}
 }
 
-// Between calls f with the entries of the partitions after from, up to and including to, which must not be past the end
-// of the log. They come in order of position, up to Page at a time; the last call may have none. An error of f ends it.
-// The entries are valid only during the call.
+// Between calls f with the entries after from, up to to, which must not be past the end of the log, in order of position
+// and up to Page at a time; the last call may have none. An error of f ends it. The entries are only valid in the call.
 func (l *Log) Between(ctx context.Context, partitions []int, from, to liked.Positions, f func([]liked.LikeEvent) error) error {
 	var pages [liked.Partitions][]liked.LikeEvent
 	batch := make([]liked.LikeEvent, 0, Page)

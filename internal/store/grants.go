@@ -10,7 +10,7 @@ import (
 // Hash is the SHA-256 of a secret, or of a value that stands for one. Plain secrets never reach a store.
 type Hash [32]byte
 
-// GrantID identifies a grant. A token belongs to the grant that it came from, and ends with it.
+// GrantID identifies a grant. Each token belongs to the grant that it came from, and ends with it.
 type GrantID [16]byte
 
 // App is an app with its secrets, hashed, or sealed where a protocol needs the plain value.
@@ -19,14 +19,14 @@ type App struct {
 	ClientSecretHash Hash   // unused for a public app
 	SealedAPISecret  []byte // HMAC-SHA1 needs the plain value
 	BearerHash       Hash   // of the decoded app-only bearer token; zero: none
-	SealedBearer     []byte // a repeated request must get the same token until it is invalidated
+	SealedBearer     []byte // requests return the same token until it is invalidated
 }
 
-// Apps keeps the clients.
+// Apps keeps apps.
 type Apps interface {
 	// AddApp adds an app. Conflict if its id, client id or API key is taken, Invalid if a field is.
 	AddApp(ctx context.Context, app App) error
-	// UpdateApp works as Users.UpdateUser does. Credentials may change, the id may not.
+	// UpdateApp works as Users.UpdateUser does.
 	UpdateApp(ctx context.Context, id liked.AppID, change func(*App) error) error
 	App(ctx context.Context, id liked.AppID) (App, error)
 	AppByClientID(ctx context.Context, clientID string) (App, error)
@@ -35,9 +35,9 @@ type Apps interface {
 	Apps(ctx context.Context) ([]liked.App, error)
 }
 
-// SealKeys keeps the name of the key that seals secrets.
+// SealKeys names the key that seals secrets.
 type SealKeys interface {
-	// SealKey keeps name unless one is kept already, and returns the one that is kept. SetSealKey replaces it.
+	// SealKey keeps name unless one is kept, and returns the one that is. SetSealKey replaces it.
 	SealKey(ctx context.Context, name string) (kept string, err error)
 	SetSealKey(ctx context.Context, name string) error
 }
@@ -51,11 +51,11 @@ type Passwords interface {
 
 // Codes keeps authorization codes.
 type Codes interface {
-	// AddCode keeps an authorization code (RFC 6749, 4.1) until it is swept. Code returns it, spent or not.
+	// AddCode keeps an authorization code (RFC 6749, 4.1) until swept. Code returns it, spent or not.
 	AddCode(ctx context.Context, c Code) error
 	Code(ctx context.Context, code Hash) (Code, error)
-	// RedeemCode spends the code and adds the grant and its first tokens, in one step. Conflict if it was spent before;
-	// that step then revokes the grant of the first redemption (RFC 6749, 4.1.2).
+	// RedeemCode spends the code and adds the grant and its first tokens, in one step. If the code was spent before,
+	// that step revokes the grant of the first redemption instead (RFC 6749, 4.1.2): Conflict.
 	RedeemCode(ctx context.Context, code Hash, g Grant, t Tokens, at time.Time) error
 }
 
@@ -64,13 +64,13 @@ type Grants interface {
 	// AddGrant adds a grant with its first tokens. Conflict if its id or a token's hash is in use, or was until it was
 	// revoked and not swept since.
 	AddGrant(ctx context.Context, g Grant, t Tokens) error
-	// AccessToken and RefreshToken leave it to the caller to check expiry.
+	// AccessToken does not check expiry: the caller does.
 	AccessToken(ctx context.Context, token Hash) (AccessToken, Grant, error)
 	RefreshToken(ctx context.Context, token Hash) (RefreshToken, Grant, error)
-	// RotateRefreshToken spends the refresh token and adds its successors to the grant, in one step. Conflict if it was spent
-	// before; if that was more than grace before at, it is a replay, and that step revokes the grant (RFC 9700, 4.14.2).
+	// RotateRefreshToken spends the refresh token and adds its successors to the grant, in one step. Conflict if it was
+	// spent before; if more than grace before at, it is a replay, and that step revokes the grant (RFC 9700, 4.14.2).
 	RotateRefreshToken(ctx context.Context, token Hash, t Tokens, at time.Time, grace time.Duration) error
-	// RevokeGrant ends the grant and all its tokens. A grant that is gone is no error.
+	// RevokeGrant ends the grant, if there is one, and all its tokens.
 	RevokeGrant(ctx context.Context, id GrantID) error
 	// GrantsOf lists the user's living grants, oldest first.
 	GrantsOf(ctx context.Context, user liked.UserID) ([]Grant, error)
@@ -82,10 +82,10 @@ type Grants interface {
 
 // RequestTokens keeps OAuth 1.0a temporary credentials (RFC 5849, 2.1).
 type RequestTokens interface {
-	// AddRequestToken keeps a temporary credential until it is swept.
+	// AddRequestToken keeps one until it is swept.
 	AddRequestToken(ctx context.Context, t RequestToken) error
 	RequestToken(ctx context.Context, token Hash) (RequestToken, error)
-	// ApproveRequestToken records the user's consent and the verifier. Conflict if it was approved before.
+	// ApproveRequestToken records the user's consent and the verifier. Conflict if one was recorded before.
 	ApproveRequestToken(ctx context.Context, token Hash, user liked.UserID, verifier Hash) error
 	// RedeemRequestToken replaces the request token by the access token and its grant, in one step.
 	RedeemRequestToken(ctx context.Context, token Hash, g Grant, t OAuth1Token) error
@@ -103,7 +103,7 @@ type Grant struct {
 	ID        GrantID
 	App       liked.AppID
 	User      liked.UserID
-	OAuth1    bool // OAuth 1.0a consent to Access; else OAuth 2.0 consent to Scopes
+	OAuth1    bool // consent to Access; else OAuth 2.0 consent to Scopes
 	Access    liked.Access
 	Scopes    liked.Scope
 	CreatedAt time.Time
@@ -121,7 +121,7 @@ type AccessToken struct {
 	Expires time.Time
 }
 
-// RefreshToken is an OAuth 2.0 refresh token. It lives until it is spent or its grant ends.
+// RefreshToken lives until it is spent or its grant ends.
 type RefreshToken struct {
 	Token Hash
 	Spent time.Time // zero: unspent
@@ -152,7 +152,7 @@ type RequestToken struct {
 	Verifier     Hash         // of the oauth_verifier; zero until approved
 }
 
-// OAuth1Token is an OAuth 1.0a token credential (RFC 5849, 2.3). It does not expire.
+// OAuth1Token is a token credential (RFC 5849, 2.3). It does not expire.
 type OAuth1Token struct {
 	Token        Hash // of the token as sent by the client
 	SealedSecret []byte

@@ -12,10 +12,9 @@ type Hooks interface {
 	// AddWebhook adds the webhook, its offsets at the end of the log: earlier likes are not delivered. Conflict if the
 	// id is taken or the app has a webhook with this URL, Forbidden if the app has max webhooks.
 	AddWebhook(ctx context.Context, w liked.Webhook, max int) error
-	// UpdateWebhook applies change to the webhook, as UpdateUser does. Id, app and URL cannot change.
+	// UpdateWebhook works as UpdateUser does. Id, app and URL cannot change.
 	UpdateWebhook(ctx context.Context, id liked.WebhookID, change func(*liked.Webhook) error) error
-	// DeleteWebhook removes the webhook, its offsets and its dead letters; NotFound if it is not there. Its
-	// subscriptions stay.
+	// DeleteWebhook removes the webhook, its offsets and its dead letters, but no subscriptions. NotFound if it is not there.
 	DeleteWebhook(ctx context.Context, id liked.WebhookID) error
 	Webhook(ctx context.Context, id liked.WebhookID) (liked.Webhook, error)
 	// Webhooks returns the webhooks of the app (zero: of all apps), by id.
@@ -25,15 +24,15 @@ type Hooks interface {
 // Subscriptions keeps subscriptions.
 type Subscriptions interface {
 	// AddSubscription adds the subscription, and sets After to the newest like. Conflict if the id is taken or the app
-	// has a subscription with the same user, direction and webhook, Forbidden if the app has max subscriptions.
+	// has one with the same user, direction and webhook, Forbidden if the app has max.
 	AddSubscription(ctx context.Context, s liked.Subscription, max int) error
-	// UpdateSubscription works as UpdateWebhook does, and changes only Webhook, Tag and UpdatedAt. Conflict is as in
+	// UpdateSubscription works as UpdateUser does. Only Webhook, Tag and UpdatedAt can change; Conflict is as in
 	// AddSubscription.
 	UpdateSubscription(ctx context.Context, app liked.AppID, id liked.SubscriptionID, change func(*liked.Subscription) error) error
 	DeleteSubscription(ctx context.Context, app liked.AppID, id liked.SubscriptionID) error
 	Subscription(ctx context.Context, app liked.AppID, id liked.SubscriptionID) (liked.Subscription, error)
-	// Subscriptions returns up to max subscriptions of the app with an id above after, by id: those that the viewer
-	// made (zero: all).
+	// Subscriptions returns up to max subscriptions of the app with an id above after, by id, that the viewer (zero:
+	// anyone) made.
 	Subscriptions(ctx context.Context, app liked.AppID, viewer liked.UserID, after liked.SubscriptionID, max int) ([]liked.Subscription, error)
 	// CountSubscriptions counts those that Subscriptions lists. It reads one number.
 	CountSubscriptions(ctx context.Context, app liked.AppID, viewer liked.UserID) (int, error)
@@ -48,13 +47,12 @@ type Deliveries interface {
 	// a crash may leave some unmoved.
 	Advance(ctx context.Context, to map[liked.WebhookID]liked.Positions) error
 
-	// AddDeadLetters adds dead letters of one webhook and one event, and moves the webhook's offset in the event's
-	// partition to the event, in one step. A letter that exists is replaced. If the webhook then has more than max,
-	// those with the oldest events are dropped. It does nothing if the webhook is gone. Invalid if the letters are not
-	// of one webhook and event, or more than max.
+	// AddDeadLetters adds or replaces dead letters of one webhook and one event, and moves the webhook's offset in the
+	// event's partition to the event, in one step. If the webhook then has more than max, those with the oldest events are
+	// dropped. It does nothing if the webhook is gone. Invalid for letters of several webhooks or events, or more than max.
 	AddDeadLetters(ctx context.Context, letters []DeadLetter, max int) (dropped int, err error)
-	// DeadLetters returns up to max letters of the webhook after the given one (of which only the event's position and
-	// the subscription count), in log order, and by subscription within an event. The zero letter comes before all.
+	// DeadLetters returns up to max letters of the webhook after the given one (only its event's position and its
+	// subscription count; zero: from the first), in log order, and by subscription within an event.
 	DeadLetters(ctx context.Context, id liked.WebhookID, after DeadLetter, max int) ([]DeadLetter, error)
 	// RemoveDeadLetter removes a dead letter, if it exists.
 	RemoveDeadLetter(ctx context.Context, d DeadLetter) error
@@ -73,8 +71,8 @@ type DeadLetter struct {
 // Progress is how far a webhook is.
 type Progress struct {
 	Offsets liked.Positions // all entries up to them are done
-	// Lost is the position below which the log dropped entries, which it keeps for a limited time, before the webhook
-	// was past them; zero: it never did.
+	// Lost is the position below which the log, which keeps entries for a limited time, dropped some before the webhook
+	// was past them; zero: never.
 	Lost liked.Seq
-	Dead int // number of dead letters
+	Dead int // letters
 }

@@ -7,16 +7,15 @@ import (
 	"liked"
 )
 
-// Limits keeps rate limits and nonces, for all servers on the store together. It needs no disk access of its own: a
-// taken unit or nonce is durable when any later write has returned, and within a second in any case.
+// Limits keeps rate limits and nonces, for all servers on the store together, without disk access of its own: what was
+// taken is durable when any later write has returned, and within a second in any case.
 type Limits interface {
 	// Take counts a request of the app, for the user (zero: none), against every rule, and appends the rules' states to
-	// states. If a window is used up, the request is counted nowhere and ok is false. operation has at most 255 bytes;
-	// there are at most liked.MaxRateRules rules, no two alike but for Max.
+	// states. If a window is used up, it is counted nowhere and ok is false. operation has at most 255 bytes; there are
+	// at most liked.MaxRateRules rules, no two alike but for Max.
 	Take(ctx context.Context, now time.Time, operation string, app liked.AppID, user liked.UserID,
 		rules []liked.RateRule, states []liked.RateState) (_ []liked.RateState, ok bool, err error)
-	// GiveBack undoes a Take with the same arguments that counted, for a request that turned out not to count. A window
-	// that has ended since is left alone.
+	// GiveBack undoes a Take with the same arguments that counted, but not in windows that have ended since.
 	GiveBack(ctx context.Context, now time.Time, operation string, app liked.AppID, user liked.UserID, rules []liked.RateRule) error
 
 	// UseNonce remembers a nonce (the hash of the nonce and all that it is unique within) at least until the given time.

@@ -1,6 +1,6 @@
 // Package store is the contract between the server and the engines that keep its data: interfaces and types, no code.
-// An engine implements [Store]; other packages state which of the small interfaces they take. Read [Likes] first.
-// Package storetest tests all of it on every engine.
+// An engine implements [Store]; other packages take its small interfaces. Read [Likes] first. Package storetest tests
+// all of it on every engine.
 package store
 
 import (
@@ -47,19 +47,18 @@ type Store interface {
 	// Sweep removes codes, tokens, request tokens and sessions that expired before now, and the rest of revoked grants.
 	Sweep(ctx context.Context, now time.Time) error
 
-	// Totals is exact and cheap, but for the first call after opening, which may read all data of every user while
-	// other calls go on.
+	// Totals is exact and cheap, but the first call after opening may read all data of every user while other calls go on.
 	Totals(ctx context.Context) (Totals, error)
 
-	// Check reads the whole store at one moment, while calls go on, and checks that likes, both lists, counts and the
-	// log agree. Its error means only that it could not read.
+	// Check reads the whole store at one moment, while calls go on, and compares likes, both lists, counts and the log.
+	// It returns an error only if it could not read.
 	Check(ctx context.Context) (Report, error)
 
 	// Close waits for running calls, then releases everything. Later calls return Unavailable.
 	Close() error
 }
 
-// Totals counts records: no deleted posts, but likes of them until taken back.
+// Totals counts no deleted posts, but likes of them until taken back.
 type Totals struct{ Users, Posts, Likes int64 }
 
 // Report is the result of Check.
@@ -77,13 +76,13 @@ type Likes interface {
 	// blocked the user, or is protected and not followed by the user. Turning one off has no such errors.
 	SetLike(ctx context.Context, user liked.UserID, post liked.PostID, on bool, at time.Time) (changed bool, err error)
 
-	// LikedPosts returns a page of the posts that the user likes, without those that Post would refuse the viewer. Its
-	// errors are those of Post with the user as author. Invalid if max is below 1.
+	// LikedPosts returns a page of the posts that the user likes, without those that Post would refuse the viewer.
+	// Errors are those of Post by the user. Invalid if max is below 1.
 	LikedPosts(ctx context.Context, viewer, user liked.UserID, from Cursor, max int) (Page[liked.Post], error)
 
 	// LikingUsers returns a page of the users who like the post (of a repost: its original), without those who are
-	// hidden, blocked the viewer, or are protected and not followed by the viewer. Its errors are those of Post, for
-	// the repost and for its original. Invalid if max is below 1.
+	// hidden, blocked the viewer, or are protected and not followed by the viewer. Errors are those of Post, for the
+	// repost and its original. Invalid if max is below 1.
 	LikingUsers(ctx context.Context, viewer liked.UserID, post liked.PostID, from Cursor, max int) (Page[liked.User], error)
 
 	// Liked reports which of the posts the user likes, in the order of posts.
@@ -93,8 +92,8 @@ type Likes interface {
 // Log is the log of changes of likes.
 type Log interface {
 	// LikeLog returns entries of a partition (0 to liked.Partitions-1) after the position, oldest first, waiting until
-	// there is one or ctx is done. Once an entry was returned, none appears before it in its partition. How long
-	// entries are kept is set when the engine is opened.
+	// there is one or ctx is done. After an entry was returned, none appears before it. How long entries are kept is
+	// set when the engine is opened.
 	LikeLog(ctx context.Context, partition int, after liked.Seq, max int) ([]liked.LikeEvent, error)
 	// LogEnds returns the position of each partition's newest entry, zero if there is none. Later entries come after
 	// it, and LikeLog from an earlier position does not wait.
@@ -102,8 +101,8 @@ type Log interface {
 }
 
 // Cursor is a place in a list of likes and a direction: to the likes below Seq, which are older, or to Seq and those
-// above it. Zero starts at the newest. It is valid for any page size, and after a restart. Concurrent writes do not make a
-// walk in one direction skip or repeat a like: one taken back and set again is a new like, at the top.
+// above it. Zero starts at the newest. It is valid for any page size, and after a restart. Writes do not make a walk in
+// one direction skip or repeat a like: one taken back and set again is a new like, at the top.
 type Cursor struct {
 	Seq   liked.Seq
 	Newer bool
@@ -114,20 +113,20 @@ type Cursor struct {
 // those nearest to the cursor. The cost depends on the page's size, not on the list's length or the place in it.
 type Page[T any] struct {
 	Items []T
-	Older Cursor // to older likes; zero: there are none, whether or not the viewer may see them
-	Newer Cursor // to newer likes; zero: there are none, or the page started at the newest
+	Older Cursor // zero: there are none, whether or not the viewer may see them
+	Newer Cursor // zero: there are none, or the page started at the newest
 }
 
 // Users keeps accounts.
 type Users interface {
 	// AddUser adds the user. Conflict if the id or the username (in any case) is taken, Invalid if a field is.
 	AddUser(ctx context.Context, u liked.User) error
-	// UpdateUser applies change to the user, but for its id. An error of change is returned as it is, and nothing
-	// changes. Conflict and Invalid are as in AddUser. change must not call the store and may run twice.
+	// UpdateUser applies change to the user, whose id cannot change. An error of change is returned as it is, and
+	// nothing changes. Conflict and Invalid are as in AddUser. change must not call the store and may run twice.
 	UpdateUser(ctx context.Context, id liked.UserID, change func(*liked.User) error) error
 	User(ctx context.Context, id liked.UserID) (liked.User, error)
 	UserByUsername(ctx context.Context, username string) (liked.User, error)
-	// UsersByID and UsersByUsername return the users who exist, hidden ones too, in the order asked, repeats included.
+	// UsersByID and UsersByUsername return the users who exist, hidden ones too, in the order asked, with repeats.
 	UsersByID(ctx context.Context, ids []liked.UserID) ([]liked.User, error)
 	UsersByUsername(ctx context.Context, usernames []string) ([]liked.User, error)
 	// Users returns up to max users with an id above after, by id.
@@ -138,20 +137,19 @@ type Users interface {
 type Posts interface {
 	// AddPost adds the post. Conflict if the id is taken, NotFound if the author or a referenced post does not exist.
 	AddPost(ctx context.Context, p liked.Post) error
-	// Publish is AddPost with an author's limits. NotFound also if the author may not see a post that p answers or
-	// quotes; the error has that post's id as in p, the answered one's if it is both. Forbidden if one of the author's
-	// 20 newest posts is from the last 24 hours and has the same text and references. A reply to a repost, or its
-	// quote, is one of its original.
+	// Publish is AddPost with an author's limits. NotFound also if the author may not see a post that p answers or quotes;
+	// the error has its id as in p, the answered one's if it is both. Forbidden if one of the author's 20 newest posts is
+	// from the last 24 hours and has the same text and references. A reply to a repost, or its quote, is one of its original.
 	Publish(ctx context.Context, p liked.Post) error
-	// Post returns the post as the viewer (zero: a caller without a user) sees it. NotFound if the post is gone or its
-	// author hidden; Forbidden if the author blocked the viewer, or is protected and not followed by the viewer.
+	// Post returns the post as the viewer (zero: no user) sees it. NotFound if the post is gone or its author hidden;
+	// Forbidden if the author blocked the viewer, or is protected and not followed by the viewer.
 	Post(ctx context.Context, viewer liked.UserID, id liked.PostID) (liked.Post, error)
 	// Posts returns what Post would for each id, in their order.
 	Posts(ctx context.Context, viewer liked.UserID, ids []liked.PostID) ([]Seen, error)
-	// LatestPosts returns up to max posts that every viewer may see, no reposts, the highest id first; where many are
-	// hidden, maybe fewer than there are. Invalid if max is below 1.
+	// LatestPosts returns up to max posts that every viewer may see, no reposts, the highest id first; fewer than there
+	// are, maybe, where many are hidden. Invalid if max is below 1.
 	LatestPosts(ctx context.Context, max int) ([]liked.Post, error)
-	// NewestPosts returns each user's post with the highest id, in the order of users; zero if the viewer may see none.
+	// NewestPosts returns each user's post with the highest id, in order; zero if the viewer may see none.
 	NewestPosts(ctx context.Context, viewer liked.UserID, users []liked.UserID) ([]liked.PostID, error)
 	// DeletePost removes the post for good. NotFound if it is not there, Forbidden if by is neither its author nor zero
 	// (the operator). Its likes can no longer be set and leave every list, but stay in their users' metrics until taken
@@ -161,21 +159,21 @@ type Posts interface {
 
 // Relations keeps follows and blocks.
 type Relations interface {
-	// Relations returns the viewer's relation to each of the users, in their order.
+	// Relations returns the viewer's relation to each user, in order.
 	Relations(ctx context.Context, viewer liked.UserID, users []liked.UserID) ([]Relation, error)
 	// SetFollow and SetBlock set the relation on or off and report whether that changed anything. NotFound if either
-	// user does not exist, Invalid for a relation to oneself. A block ends the follows between the two, both ways.
+	// user does not exist, Invalid for a relation to oneself. A block ends the follows both ways.
 	SetFollow(ctx context.Context, follower, followed liked.UserID, on bool) (changed bool, err error)
 	SetBlock(ctx context.Context, blocker, blocked liked.UserID, on bool) (changed bool, err error)
 }
 
-// Seen is a post as a viewer sees it, or the error of Post, of kind NotFound or Forbidden.
+// Seen is a post as a viewer sees it, or Post's error, of kind NotFound or Forbidden.
 type Seen struct {
 	Post liked.Post
 	Err  error
 }
 
-// Relation says whether the viewer follows, is followed by, and blocks the user.
+// Relation says whether the viewer follows, is followed by, or blocks the user.
 type Relation struct {
 	Follows, FollowedBy, Blocks bool
 }

@@ -6,16 +6,16 @@ import (
 	"liked"
 )
 
-// Transfer moves the whole content of a store, without credentials.
+// Transfer moves all content but credentials.
 type Transfer interface {
 	// Export calls each with every user, post, block, follow and like at one moment, while other calls go on. The order
 	// is one that Import takes, and follows from the content alone: users, posts (by id, but after those they refer
 	// to), blocks, follows, then each user's likes, oldest first. An error of each ends it and is returned.
 	Export(ctx context.Context, each func(Record) error) error
 
-	// Import adds the records in their order, as one step: a record sees those before it. What exists stays unchanged,
-	// so that a repeat changes nothing. A record that cannot be added is refused and leaves no trace; without
-	// keepGoing, no record after the first refused one is looked at.
+	// Import adds the records in order, as one step: a record sees those before it. What exists stays unchanged, so
+	// that a repeat changes nothing. A record that cannot be added is refused and leaves no trace; without keepGoing,
+	// no record after the first refused one is looked at.
 	//
 	// A like takes the place of its Seq in every list. It is no change made now, and readers of the like log may be
 	// past its position, so it is not in the log; taking it back is.
@@ -34,7 +34,7 @@ type Record struct {
 	Like   *Like
 }
 
-// Post is a post without metrics, or the rest of a deleted one: ID, Author and RepostOf. A reply gets a Conversation or
+// Post is a post without metrics, or the ID, Author and RepostOf of a deleted one. A reply gets a Conversation or
 // InReplyToUser that is zero from the post that it answers.
 type Post struct {
 	liked.Post
@@ -66,6 +66,6 @@ type Imported struct {
 
 // Refused is a record that was not added.
 type Refused struct {
-	Index int // of the record in records
+	Index int
 	Err   error
 }

@@ -28,18 +28,18 @@ type hook struct {
 	stop      context.CancelFunc
 	changed   chan struct{} // closed and replaced when the webhook changes
 	lanes     [liked.Partitions]lane
-	offsets   liked.Positions // up to which each working lane is done; an idle one is where the dispatcher is
+	offsets   liked.Positions // each working lane is done up to it; an idle one, up to the dispatcher's position
 	saved     liked.Positions // in the store
 	delivered bool            // since offsets were saved
 	lost      liked.Seq
 }
 
-// lane is what a webhook has to deliver of one partition of the log.
+// lane is the deliveries of a webhook in one partition.
 type lane struct {
 	works  bool
 	queue  []delivery // the first is in progress
-	behind bool       // there is more than the queue holds: the lane reads the log, up to the dispatcher's position
-	read   liked.Seq  // up to which it has, if behind
+	behind bool       // the queue is incomplete: the lane reads the log, up to the dispatcher's position
+	read   liked.Seq  // if behind, up to which the lane has read
 }
 
 func newHook(h *Hooks, w liked.Webhook, p store.Progress) *hook {
@@ -47,7 +47,7 @@ func newHook(h *Hooks, w liked.Webhook, p store.Progress) *hook {
 		Webhook: w, changed: make(chan struct{}), offsets: p.Offsets, saved: p.Offsets, lost: p.Lost}
 }
 
-// start starts delivering. h.mu must be held.
+// h.mu must be held.
 func (k *hook) start(ctx context.Context) {
 	k.ctx, k.stop = context.WithCancel(ctx)
 	for p, at := range k.offsets {
@@ -60,7 +60,7 @@ func (k *hook) start(ctx context.Context) {
 	k.h.lanes.Go(func() { k.replays(k.ctx) })
 }
 
-// push queues deliveries. The dispatcher calls it before it moves on. h.mu must be held.
+// push queues deliveries before the dispatcher moves on. h.mu must be held.
 func (k *hook) push(partition int, deliveries []delivery) {
 	l := &k.lanes[partition]
 	for _, d := range deliveries {
@@ -84,7 +84,7 @@ func (k *hook) work(partition int) {
 	k.h.lanes.Go(func() { k.lane(k.ctx, partition) })
 }
 
-// reached returns the positions up to which all is done. h.mu must be held.
+// reached is up to where all is done. h.mu must be held.
 func (k *hook) reached() liked.Positions {
 	at := k.offsets
 	for p := range at {
@@ -95,7 +95,7 @@ func (k *hook) reached() liked.Positions {
 	return at
 }
 
-// delay is how long the oldest first like of a queue has waited. h.mu must be held.
+// delay is the longest wait of a first like of a queue. h.mu must be held.
 func (k *hook) delay(now time.Time) (d time.Duration) {
 	for _, l := range k.lanes {
 		if len(l.queue) > 0 {
@@ -105,14 +105,14 @@ func (k *hook) delay(now time.Time) (d time.Duration) {
 	return d
 }
 
-// now returns the current webhook, and a channel that the next change closes.
+// now returns the webhook, and a channel that its next change closes.
 func (k *hook) now() (liked.Webhook, <-chan struct{}) {
 	k.h.mu.Lock()
 	defer k.h.mu.Unlock()
 	return k.Webhook, k.changed
 }
 
-// valid waits until the webhook is valid. It returns false if ctx has ended.
+// valid waits until the webhook is valid; false if ctx has ended.
 func (k *hook) valid(ctx context.Context) bool {
 	for ctx.Err() == nil {
 		w, changed := k.now()
@@ -136,7 +136,7 @@ func sleep(ctx context.Context, d time.Duration) {
 	}
 }
 
-// lane delivers what waits in a partition, until nothing does.
+// lane delivers what waits in a partition, then ends.
 func (k *hook) lane(ctx context.Context, partition int) {
 	l, at := &k.lanes[partition], &k.offsets[partition]
 	var log *likelog.Reader
@@ -200,7 +200,7 @@ func (k *hook) lane(ctx context.Context, partition int) {
 	}
 }
 
-// deliver delivers to each of the subscriptions, or keeps dead letters. It returns false if ctx has ended.
+// deliver delivers to each of the subscriptions, or keeps dead letters; false if ctx has ended.
 func (k *hook) deliver(ctx context.Context, d delivery) bool {
 	var letters []store.DeadLetter
 	for _, s := range d.subs {
@@ -235,10 +235,9 @@ func (k *hook) deliver(ctx context.Context, d delivery) bool {
 	return true
 }
 
-// deliverOne tries until the like is accepted, must be kept as a dead letter, or is no longer wanted. ok is false if
-// ctx has ended.
+// deliverOne tries until the like is accepted, becomes a dead letter or is no longer wanted. ok is false if ctx has ended.
 func (k *hook) deliverOne(ctx context.Context, s *liked.Subscription, e liked.LikeEvent) (letter *store.DeadLetter, ok bool) {
-	alive := false // the endpoint has answered a challenge since the last attempt
+	alive := false // a challenge was answered since the last attempt
 	for attempt := 1; k.valid(ctx); attempt++ {
 		err := k.try(ctx, s, e)
 		if err == nil {
@@ -271,7 +270,7 @@ func (k *hook) deliverOne(ctx context.Context, s *liked.Subscription, e liked.Li
 	return nil, false
 }
 
-// pause returns the wait after an attempt: doubling, within 50% at random, so that lanes do not retry all at once.
+// pause doubles with each attempt, within 50% at random, so that lanes do not retry all at once.
 func (h *Hooks) pause(attempt int) time.Duration {
 	d := min(h.Backoff<<min(attempt-1, 20), h.Longest)
 	return d/2 + rand.N(d)
@@ -285,12 +284,12 @@ type refusal struct {
 
 func (r *refusal) Error() string { return "it answered with status " + strconv.Itoa(r.status) }
 
-// localError is an error on our side that keeps a like from being sent.
+// localError is an error of this server, before a like was sent.
 type localError struct{ error }
 
 func (e *localError) Unwrap() error { return e.error }
 
-// try makes one attempt. A nil error means that the like was accepted or is not wanted: the subscription has ended, or
+// try makes one attempt. A nil error means that the like was accepted, or is not wanted: the subscription has ended, or
 // may not see it.
 func (k *hook) try(ctx context.Context, s *liked.Subscription, e liked.LikeEvent) error {
 	if stands, err := k.h.stands(ctx, s); err != nil {
@@ -313,7 +312,7 @@ func (k *hook) try(ctx context.Context, s *liked.Subscription, e liked.LikeEvent
 	return nil
 }
 
-// post sends a body, once it has one of the webhook's slots. A request in progress when ctx ends has lastCall left.
+// post sends a body, using one of the slots. A request in progress when ctx ends has lastCall left.
 func (k *hook) post(ctx context.Context, body []byte) error {
 	select {
 	case k.slots <- struct{}{}:
@@ -335,7 +334,7 @@ func (k *hook) post(ctx context.Context, body []byte) error {
 	defer stop()
 	status, _, err := k.h.send(under, http.MethodPost, w.URL, body, sign(secret, body))
 	if status >= 200 && status < 300 {
-		return nil // even if the rest of the response failed
+		return nil // even if reading the response failed
 	}
 	if err != nil {
 		return err
@@ -343,14 +342,13 @@ func (k *hook) post(ctx context.Context, body []byte) error {
 	switch status {
 	case http.StatusBadRequest, http.StatusGone, http.StatusRequestEntityTooLarge,
 		http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity:
-		return &refusal{status, true} // the same like would be refused again
+		return &refusal{status, true} // it would be refused again
 	}
 	return &refusal{status, false}
 }
 
-// challenges challenges the endpoint periodically.
 func (k *hook) challenges(ctx context.Context) {
-	sleep(ctx, rand.N(k.h.Challenge)) // not all webhooks at once
+	sleep(ctx, rand.N(k.h.Challenge)) // spread over time
 	for ctx.Err() == nil {
 		if w, _ := k.now(); w.Valid {
 			if err := k.h.challenge(ctx, w); err != nil {
@@ -363,7 +361,7 @@ func (k *hook) challenges(ctx context.Context) {
 	}
 }
 
-// failed records a failed challenge. A wrong answer makes the webhook invalid at once, no answer after Patience.
+// failed records a failed challenge: a wrong answer makes the webhook invalid at once, no answer after Patience.
 func (k *hook) failed(ctx context.Context, err error) {
 	refused, ok := errors.AsType[*ChallengeError](err)
 	if !ok || ctx.Err() != nil {

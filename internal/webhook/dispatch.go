@@ -12,13 +12,13 @@ import (
 )
 
 const (
-	saveEvery = 500 * time.Millisecond // offsets; deliveries since then may be repeated after a crash
-	idleEvery = time.Minute            // of log time, after which the offsets of an idle webhook are saved
+	saveEvery = 500 * time.Millisecond // deliveries since then may be repeated after a crash
+	idleEvery = time.Minute            // of log time between saves for an idle webhook
 	lastCall  = 3 * time.Second        // for requests in progress at shutdown
-	maxQueue  = 256                    // likes waiting in a lane; beyond it the lane reads the log
+	maxQueue  = 256                    // likes in a lane; beyond it the lane reads the log
 )
 
-// Run delivers until ctx ends. Then it lets requests in progress end within lastCall, and saves all offsets.
+// Run delivers until ctx ends. Then requests in progress have lastCall left, and all offsets are saved.
 func (h *Hooks) Run(ctx context.Context) {
 	h.mu.Lock()
 	h.running = ctx
@@ -35,7 +35,7 @@ func (h *Hooks) Run(ctx context.Context) {
 			h.save(ctx, false)
 			h.mu.Lock()
 			due := h.generation != h.Store.Generation(store.Webhooks) || time.Since(h.held) >= h.Lease/3
-			if time.Since(h.held) > h.Lease*4/5 { // by this server's clock, which may be slower than the store's
+			if time.Since(h.held) > h.Lease*4/5 { // its clock may be slower than the store's
 				h.drop(func(*hook) bool { return true })
 			}
 			h.mu.Unlock()
@@ -61,10 +61,9 @@ func (h *Hooks) Run(ctx context.Context) {
 	h.transport.CloseIdleConnections()
 }
 
-// lease is the name of a webhook's lease.
 func lease(id liked.WebhookID) string { return "webhook/" + id.String() }
 
-// drop ends delivery to the webhooks for which gone is true, and the dispatchers if none is left. h.mu must be held.
+// drop ends delivery to the webhooks that gone selects, and the dispatchers after the last. h.mu must be held.
 func (h *Hooks) drop(gone func(*hook) bool) {
 	for id, k := range h.hooks {
 		if gone(k) {
@@ -78,9 +77,9 @@ func (h *Hooks) drop(gone func(*hook) bool) {
 	}
 }
 
-// reload updates hooks from the store, and delivers to those that no other server delivers to. If it fails, Run tries again.
+// reload updates hooks from the store, and delivers to those that no other server does. Run retries a failure.
 func (h *Hooks) reload(ctx context.Context) {
-	h.reloading.Lock() // what is read later is applied later
+	h.reloading.Lock() // in order of reading
 	defer h.reloading.Unlock()
 	h.mu.Lock()
 	running := h.running != nil
@@ -151,8 +150,8 @@ func (h *Hooks) reload(ctx context.Context) {
 	}
 }
 
-// begin returns where dispatchers begin: at the ends of the log, or at the oldest offsets saved shortly before, so that
-// those webhooks share a read. The lanes of those further behind read for themselves.
+// begin returns where dispatchers begin: at the ends of the log, or at the oldest of the offsets saved shortly before,
+// for a shared read. Lanes further behind read for themselves.
 func begin(ends liked.Positions, hooks []*hook) liked.Positions {
 	for p, end := range ends {
 		for _, k := range hooks {
@@ -164,7 +163,7 @@ func begin(ends liked.Positions, hooks []*hook) liked.Positions {
 	return ends
 }
 
-// startDispatchers starts them after the positions. h.mu must be held.
+// h.mu must be held.
 func (h *Hooks) startDispatchers(at liked.Positions) {
 	var ctx context.Context
 	ctx, h.stop = context.WithCancel(h.running)
@@ -249,25 +248,25 @@ func (h *Hooks) match(ctx context.Context, entries []liked.LikeEvent) (map[liked
 	return matches, nil
 }
 
-// subscribers caches the subscriptions about the users of the newest likes; most users have none.
+// subscribers caches the subscriptions about the users of the newest likes; most have none.
 type subscribers struct {
 	store Store
 
 	mu         sync.Mutex
-	young, old map[liked.UserID]subscribed // a lookup moves an entry to young; what stays old is dropped
+	young, old map[liked.UserID]subscribed // a lookup moves to young; what stays old is dropped
 	size       int                         // of young
 }
 
-// subscribed is the immutable subscriptions about a user, as of a generation of the store.
+// subscribed is the immutable subscriptions about a user at a generation.
 type subscribed struct {
 	generation uint64
 	subs       []*liked.Subscription
 }
 
-// maxYoung bounds young, in users plus subscriptions. The cache holds twice as many.
+// maxYoung bounds the users plus subscriptions in young; the cache holds twice as many.
 const maxYoung = 1 << 16
 
-// of returns the subscriptions about the users and authors of the likes, by user.
+// of returns the subscriptions about the users and authors of the likes.
 func (c *subscribers) of(ctx context.Context, entries []liked.LikeEvent) (map[liked.UserID][]*liked.Subscription, error) {
 	var about map[liked.UserID][]*liked.Subscription
 	found := func(user liked.UserID, subs []*liked.Subscription) {
@@ -319,7 +318,7 @@ func (c *subscribers) of(ctx context.Context, entries []liked.LikeEvent) (map[li
 	return about, nil
 }
 
-// get returns the cached subscriptions about the user, if current. c.mu must be held.
+// get returns what is cached, if current. c.mu must be held.
 func (c *subscribers) get(user liked.UserID) (known subscribed, ok bool) {
 	if known, ok = c.young[user]; !ok {
 		if known, ok = c.old[user]; ok {
@@ -336,7 +335,7 @@ func (c *subscribers) put(user liked.UserID, s subscribed) {
 	c.young[user] = s
 }
 
-// stands reports whether the subscription still exists and leads to the same webhook.
+// stands reports whether the subscription still exists with the same webhook.
 func (h *Hooks) stands(ctx context.Context, s *liked.Subscription) (bool, error) {
 	about, err := h.subscribers.of(ctx, []liked.LikeEvent{{On: true, User: s.User, Author: s.User}})
 	return slices.ContainsFunc(about[s.User], func(now *liked.Subscription) bool {
@@ -344,8 +343,8 @@ func (h *Hooks) stands(ctx context.Context, s *liked.Subscription) (bool, error)
 	}), err
 }
 
-// save stores the offsets of webhooks that have delivered, and of idle ones at times, so that they need not read much
-// after a crash and the log does not drop entries that they seem to wait for.
+// save stores the offsets of webhooks that have delivered, and of idle ones now and then: less to read after a crash,
+// and the log does not drop entries that they seem to wait for.
 func (h *Hooks) save(ctx context.Context, all bool) {
 	offsets := make(map[liked.WebhookID]liked.Positions)
 	h.mu.Lock()
@@ -377,7 +376,7 @@ func (h *Hooks) save(ctx context.Context, all bool) {
 	}
 }
 
-// reportLost reports webhooks so far behind that the log has dropped entries that they wait for.
+// reportLost reports webhooks whose next entries the log has dropped.
 func (h *Hooks) reportLost(ctx context.Context) {
 	h.mu.Lock()
 	hooks := slices.Collect(maps.Values(h.hooks))

@@ -24,10 +24,10 @@ import (
 	"liked"
 )
 
-// maxURL is the longest URL in bytes, as on X.
+// maxURL is X's limit in bytes.
 const maxURL = 200
 
-// checkURL returns Invalid with what is wrong about a webhook's URL. X takes only https, without a port.
+// checkURL returns Invalid for a bad URL of a webhook. X takes only https, without a port.
 func checkURL(s string, anywhere bool) error {
 	wrong := func(format string, args ...any) error {
 		return liked.Errorf(liked.Invalid, "the URL of a webhook "+format, args...)
@@ -53,8 +53,8 @@ func checkURL(s string, anywhere bool) error {
 	return nil
 }
 
-// special are the non-public addresses that netip does not know (RFC 6890 and its updates), and the ranges within which
-// an IPv4 address can hide.
+// special are the non-public addresses that netip does not know (RFC 6890 and its updates), and ranges that can hide an
+// IPv4 address.
 var special = prefixes(
 	"0.0.0.0/8", "100.64.0.0/10", "192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24", "198.18.0.0/15",
 	"198.51.100.0/24", "203.0.113.0/24", "240.0.0.0/4",
@@ -68,7 +68,6 @@ func prefixes(texts ...string) (all []netip.Prefix) {
 	return all
 }
 
-// public reports whether the address is on the public internet.
 func public(a netip.Addr) bool {
 	a = a.Unmap().WithZone("")
 	if !a.IsGlobalUnicast() || a.IsPrivate() {
@@ -84,8 +83,8 @@ func public(a netip.Addr) bool {
 
 var errNotPublic = errors.New("its address is not one of the public internet")
 
-// newTransport returns the transport to endpoints. It checks the address when it is dialled, since a name may resolve
-// to another one by then. It uses no proxy, which would do the dialling.
+// newTransport checks the address when it is dialled, since a name may resolve to another one by then. It uses no
+// proxy, which would do the dialling.
 func newTransport(anywhere bool, timeout time.Duration) *http.Transport {
 	dialer := &net.Dialer{Timeout: timeout, KeepAlive: 30 * time.Second}
 	if !anywhere {
@@ -109,10 +108,10 @@ func newTransport(anywhere bool, timeout time.Duration) *http.Transport {
 	}
 }
 
-// maxAnswer is how much of a response is read, in bytes.
+// maxAnswer is how many bytes of a response are read.
 const maxAnswer = 16 << 10
 
-// send makes a request without following redirects, and returns the status and the beginning of the body.
+// send makes a request, following no redirects, and returns the status and the beginning of the body.
 func (h *Hooks) send(ctx context.Context, method, address string, body []byte, signature string) (status int, answer []byte, err error) {
 	ctx, cancel := context.WithTimeout(ctx, h.Timeout)
 	defer cancel()
@@ -147,13 +146,13 @@ func sign(secret string, text []byte) string {
 // ChallengeError says how an endpoint failed a challenge.
 type ChallengeError struct {
 	Why   string
-	Wrong bool // it answered incorrectly; else a later answer may be correct
+	Wrong bool // it answered incorrectly; else it may succeed later
 }
 
 func (e *ChallengeError) Error() string { return e.Why }
 
-// challenge sends a challenge, to be answered with the app's consumer secret. It returns a *ChallengeError if that
-// fails: Wrong for a wrong answer, a redirect or a TLS error of the endpoint, else a temporary one.
+// challenge sends a challenge, to be answered with the app's consumer secret. A failure is a *ChallengeError: Wrong for
+// a wrong answer, a redirect or a fault of the endpoint's TLS, else temporary.
 func (h *Hooks) challenge(ctx context.Context, w liked.Webhook) error {
 	err := h.ask(ctx, w)
 	refused, _ := errors.AsType[*ChallengeError](err)
@@ -203,8 +202,8 @@ func (h *Hooks) ask(ctx context.Context, w liked.Webhook) error {
 	return nil
 }
 
-// plain returns a request's error for the app's owner, without the challenge's token and without the address that a
-// name in this network resolves to.
+// plain is an error text for the app's owner, without the challenge's token and without the address of a name that
+// resolves into this network.
 func plain(err error, token string) string {
 	text := err.Error()
 	if errors.Is(err, errNotPublic) {
@@ -216,7 +215,6 @@ func plain(err error, token string) string {
 	return strings.ToValidUTF8(text[:min(len(text), 300)], "?")
 }
 
-// isTLS reports whether the error is a fault of the endpoint's TLS.
 func isTLS(err error) bool {
 	_, verification := errors.AsType[*tls.CertificateVerificationError](err)
 	_, record := errors.AsType[tls.RecordHeaderError](err)

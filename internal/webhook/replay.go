@@ -12,7 +12,6 @@ import (
 	"liked/internal/store"
 )
 
-// replays runs the requested replays.
 func (k *hook) replays(ctx context.Context) {
 	for ctx.Err() == nil {
 		w, changed := k.now()
@@ -63,7 +62,7 @@ func jobStatus(w liked.Webhook, complete bool) []byte {
 	return text
 }
 
-// redeliver delivers a like again, in a few attempts.
+// redeliver makes a few attempts to deliver a like again.
 func (k *hook) redeliver(ctx context.Context, s *liked.Subscription, e liked.LikeEvent) (taken bool, err error) {
 	const attempts = 3
 	for attempt := 1; ctx.Err() == nil && attempt <= attempts; attempt++ {
@@ -82,7 +81,7 @@ func (k *hook) redeliver(ctx context.Context, s *liked.Subscription, e liked.Lik
 	return false, err
 }
 
-// replayDead retries the dead letters in order, and removes those that are accepted or whose subscription has ended.
+// replayDead retries the dead letters in order, and removes those accepted or without their subscription.
 func (k *hook) replayDead(ctx context.Context) (complete bool, err error) {
 	complete = true
 	for last := (store.DeadLetter{}); ctx.Err() == nil; {
@@ -119,8 +118,8 @@ func (k *hook) replayDead(ctx context.Context) (complete bool, err error) {
 	return false, nil
 }
 
-// replayLog delivers the events of a period again, as far as the webhook is past them. A like that is not accepted
-// becomes no dead letter: it was delivered before, or is one.
+// replayLog delivers the events of a period again, as far as the webhook is past them. A like not accepted becomes no
+// dead letter: it was delivered before, or is one.
 func (k *hook) replayLog(ctx context.Context, r liked.Replay) (complete bool, err error) {
 	to, err := k.h.Store.LogEnds(ctx)
 	if err != nil {

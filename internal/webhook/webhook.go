@@ -1,11 +1,11 @@
-// Package webhook delivers likes to the URLs that apps have registered, as X's activity API does. [New] makes the
-// [Hooks], [Hooks.Run] delivers until its context ends; the other methods change registrations.
+// Package webhook delivers likes to URLs that apps have registered, as X's activity API does. [New] makes the [Hooks],
+// [Hooks.Run] delivers until its context ends; the other methods change registrations.
 //
-// One dispatcher for each partition of the like log matches likes with subscriptions and queues them for those webhooks
-// alone. A webhook has a lane for each partition, which goes on to the next like once the one before was accepted or
-// kept as a dead letter. So one user's likes arrive in order, a slow or dead endpoint delays no other, and setting a
-// like waits for none of this. An idle webhook costs nothing. A webhook's offsets in the log become durable a moment
-// after delivery: likes delivered just before a crash are delivered again, with the same id, and none is left out.
+// A dispatcher for each partition of the like log queues each like for the webhooks subscribed to it. A webhook has a
+// lane for each partition, which delivers one like after the other: each must be accepted or kept as a dead letter
+// first. So one user's likes arrive in order, a slow or dead endpoint delays no other, setting a like waits for none of
+// this, and an idle webhook costs nothing. Offsets in the log become durable a moment later: likes delivered just
+// before a crash are delivered again, with the same id, and none is left out.
 package webhook
 
 import (
@@ -23,28 +23,28 @@ import (
 	"liked/internal/store"
 )
 
-// Options is what New needs. Store, Secret, Render, Now and Logger are required.
+// Options is what New needs: Store, Secret, Render, Now and Logger are required.
 type Options struct {
 	Store Store
 	Log   *likelog.Log // nil: a new one
-	// Secret returns an app's consumer secret, which signs deliveries and challenge answers. Forbidden for a suspended app.
+	// Secret returns an app's consumer secret, which signs deliveries and challenge answers; Forbidden if it is suspended.
 	Secret func(context.Context, liked.AppID) (string, error)
 	// Render returns the body that reports the like; nil if the subscriber may not see it.
 	Render func(context.Context, liked.Subscription, liked.LikeEvent) ([]byte, error)
 	Now    func() time.Time
 	Logger *slog.Logger
 
-	// Anywhere allows http URLs, ports, and loopback and private addresses. Without it webhooks lead only to the public
-	// internet over https, whatever a name resolves to at the time.
+	// Anywhere allows http URLs, ports, and loopback and private addresses. Without it webhooks reach only the public
+	// internet over https, whatever their names resolve to at the time.
 	Anywhere bool
 
-	// Count, if not nil, is called with the outcome of each delivery attempt and challenge.
+	// Count is called with the outcome of each delivery attempt and challenge. Nil does nothing.
 	Count func(Outcome)
 
 	Pace
 }
 
-// Store keeps webhooks, and has the like log that they follow.
+// Store is the part of a store that Hooks use.
 type Store interface {
 	store.Log
 	store.Hooks
@@ -56,16 +56,16 @@ type Store interface {
 	store.Leases
 }
 
-// Pace is intervals and limits. Zero stands for the default.
+// Pace is intervals and limits; zero is the default.
 type Pace struct {
-	Attempts  int           // to deliver an event before it becomes a dead letter: 8
-	Backoff   time.Duration // after the first attempt: 1 s; doubles with each
+	Attempts  int           // at an event before it is a dead letter: 8
+	Backoff   time.Duration // after the first attempt: 1 s; then doubling
 	Longest   time.Duration // wait between attempts: 1 min
 	Timeout   time.Duration // of one request: 10 s
 	Challenge time.Duration // between challenges: 1 h
-	Patience  time.Duration // until an endpoint that answers no challenges is invalid: 28 h
-	Letters   int           // dead letters kept for a webhook: 10,000
-	Lease     time.Duration // of this server's exclusive delivery to a webhook, then renewed: 15 s
+	Patience  time.Duration // with an endpoint that answers no challenges, then it is invalid: 28 h
+	Letters   int           // dead letters of a webhook: 10,000
+	Lease     time.Duration // of exclusive delivery to a webhook, renewed earlier: 15 s
 }
 
 func (p *Pace) fill() {
@@ -91,15 +91,15 @@ type Outcome string
 
 const (
 	Delivered Outcome = "delivered"
-	Failed    Outcome = "failed"  // will be tried again
-	Dead      Outcome = "dead"    // kept as a dead letter
-	Dropped   Outcome = "dropped" // a dead letter, to make room for a newer one
+	Failed    Outcome = "failed"
+	Dead      Outcome = "dead"
+	Dropped   Outcome = "dropped" // a dead letter, for a newer one
 	Unseen    Outcome = "unseen"  // the subscriber may not see it
 
 	ChallengeRight Outcome = "challenge_right"
 	ChallengeWrong Outcome = "challenge_wrong"
 	Unreachable    Outcome = "challenge_unanswered"
-	Lost           Outcome = "lost" // the log dropped likes before they were delivered; once for each time
+	Lost           Outcome = "lost" // the log dropped undelivered likes; once for each time
 )
 
 // Outcomes lists all outcomes.
@@ -133,13 +133,13 @@ type Hooks struct {
 	running    context.Context           // nil outside of Run
 	hooks      map[liked.WebhookID]*hook // those that this process delivers to
 	generation uint64                    // of the store when hooks was read
-	held       time.Time                 // when their leases were last requested
-	dispatched liked.Positions           // up to which all lanes were given likes, while there are dispatchers
-	stop       context.CancelFunc        // ends the dispatchers; nil while there are none
-	lanes      sync.WaitGroup            // and all other goroutines that Run waits for
+	held       time.Time                 // when all their leases were requested
+	dispatched liked.Positions           // to all lanes, while there are dispatchers
+	stop       context.CancelFunc        // of the dispatchers; nil while there are none
+	lanes      sync.WaitGroup            // and all other goroutines of Run
 }
 
-// New returns Hooks that deliver nothing before Run.
+// New returns Hooks; Run delivers.
 func New(o Options) (*Hooks, error) {
 	if o.Store == nil || o.Secret == nil || o.Render == nil || o.Now == nil || o.Logger == nil {
 		return nil, errors.New("webhook: Store, Secret, Render, Now and Logger are required")
@@ -155,7 +155,7 @@ func New(o Options) (*Hooks, error) {
 		subscribers: subscribers{store: o.Store}, generation: math.MaxUint64}, nil
 }
 
-// Webhook returns a webhook of the app (zero: of any app). NotFound if there is none.
+// Webhook returns a webhook of the app (zero: any), or NotFound.
 func (h *Hooks) Webhook(ctx context.Context, app liked.AppID, id liked.WebhookID) (liked.Webhook, error) {
 	w, err := h.Store.Webhook(ctx, id)
 	if app != 0 && (liked.KindOf(err) == liked.NotFound || err == nil && w.App != app) {
@@ -164,8 +164,8 @@ func (h *Hooks) Webhook(ctx context.Context, app liked.AppID, id liked.WebhookID
 	return w, err
 }
 
-// Add registers a webhook that answers a challenge correctly. Invalid for a bad URL, a *ChallengeError for a failed
-// challenge, Conflict if the app has the URL already, Forbidden if it has as many webhooks as it may.
+// Add registers a webhook that answers a challenge correctly. Invalid for a bad URL, *ChallengeError for a failed
+// challenge, Conflict if the app has the URL, Forbidden if it has the most webhooks allowed.
 func (h *Hooks) Add(ctx context.Context, id liked.AppID, url string) (liked.Webhook, error) {
 	if err := checkURL(url, h.Anywhere); err != nil {
 		return liked.Webhook{}, err
@@ -198,8 +198,8 @@ func (h *Hooks) Add(ctx context.Context, id liked.AppID, url string) (liked.Webh
 	return w, nil
 }
 
-// Validate challenges a webhook of the app (zero: of any app), makes it valid or invalid accordingly, and returns it. A
-// *ChallengeError comes with the webhook.
+// Validate challenges a webhook of the app (zero: any), makes it valid or invalid accordingly, and returns it, also
+// with a *ChallengeError.
 func (h *Hooks) Validate(ctx context.Context, app liked.AppID, id liked.WebhookID) (liked.Webhook, error) {
 	w, err := h.Webhook(ctx, app, id)
 	if err != nil {
@@ -226,7 +226,6 @@ func (h *Hooks) Validate(ctx context.Context, app liked.AppID, id liked.WebhookI
 	return w, challenged
 }
 
-// change updates a webhook, and wakes what waits for a change.
 func (h *Hooks) change(ctx context.Context, id liked.WebhookID, change func(*liked.Webhook)) (after liked.Webhook, err error) {
 	err = h.Store.UpdateWebhook(ctx, id, func(w *liked.Webhook) error {
 		change(w)
@@ -239,7 +238,7 @@ func (h *Hooks) change(ctx context.Context, id liked.WebhookID, change func(*lik
 	return after, err
 }
 
-// Remove removes a webhook of the app (zero: of any app), and cuts requests in progress.
+// Remove removes a webhook of the app (zero: any), and cuts its requests in progress.
 func (h *Hooks) Remove(ctx context.Context, app liked.AppID, id liked.WebhookID) error {
 	if _, err := h.Webhook(ctx, app, id); err != nil {
 		return err
@@ -251,8 +250,8 @@ func (h *Hooks) Remove(ctx context.Context, app liked.AppID, id liked.WebhookID)
 	return nil
 }
 
-// Subscribe adds a subscription, and fills in its id and times. NotFound if its webhook is not the app's, Conflict if
-// the app has the same subscription, Forbidden if it has as many as it may.
+// Subscribe adds a subscription, and sets its id and times. NotFound if its webhook is not the app's, Conflict if the
+// app has the same subscription, Forbidden if it has the most allowed.
 func (h *Hooks) Subscribe(ctx context.Context, s liked.Subscription) (liked.Subscription, error) {
 	app, err := h.Store.App(ctx, s.App)
 	if err != nil {
@@ -269,7 +268,7 @@ func (h *Hooks) Subscribe(ctx context.Context, s liked.Subscription) (liked.Subs
 	return s, h.Store.AddSubscription(ctx, s, maxSubscriptions(app.Tier))
 }
 
-// Resubscribe changes the webhook and tag of a subscription of the app; nil leaves either as it is.
+// Resubscribe changes the webhook and tag of a subscription of the app; nil changes nothing.
 func (h *Hooks) Resubscribe(ctx context.Context, app liked.AppID, id liked.SubscriptionID, webhook *liked.WebhookID, tag *string) (
 	after liked.Subscription, err error) {
 	if webhook != nil {
@@ -291,9 +290,9 @@ func (h *Hooks) Resubscribe(ctx context.Context, app liked.AppID, id liked.Subsc
 	return after, err
 }
 
-// Replay starts to deliver again to a webhook of the app (zero: of any app): its dead letters, or the events of a
-// period, as far as they were delivered or given up and the log has them. Conflict if a replay is in progress, a
-// *ChallengeError if the webhook is not valid.
+// Replay starts to deliver again to a webhook of the app (zero: any): its dead letters, or the events of a period that
+// were delivered or given up and are still in the log. Conflict if a replay is in progress, *ChallengeError if the
+// webhook is not valid.
 func (h *Hooks) Replay(ctx context.Context, app liked.AppID, id liked.WebhookID, r liked.Replay) (liked.Replay, error) {
 	w, err := h.Webhook(ctx, app, id)
 	if err != nil {
@@ -319,12 +318,12 @@ func (h *Hooks) Replay(ctx context.Context, app liked.AppID, id liked.WebhookID,
 // Status is the state of a webhook.
 type Status struct {
 	liked.Webhook
-	Dead  int           // number of dead letters
+	Dead  int
 	Lost  time.Time     // likes before it left the log undelivered; zero: none
-	Delay time.Duration // how long the oldest waiting like has waited; zero if another server delivers to it
+	Delay time.Duration // wait of the oldest waiting like; zero if another server delivers
 }
 
-// Status returns the state of a webhook of the app (zero: of any app).
+// Status returns the state of a webhook of the app (zero: any).
 func (h *Hooks) Status(ctx context.Context, app liked.AppID, id liked.WebhookID) (s Status, err error) {
 	if s.Webhook, err = h.Webhook(ctx, app, id); err != nil {
 		return s, err
@@ -345,13 +344,13 @@ func (h *Hooks) Status(ctx context.Context, app liked.AppID, id liked.WebhookID)
 	return s, nil
 }
 
-// Summary is the state of the webhooks that this process delivers to.
+// Summary is the state of this process's webhooks.
 type Summary struct {
 	Valid, Invalid int
-	Delay          time.Duration // of the valid one that is furthest behind
+	Delay          time.Duration // of the furthest behind that is valid
 }
 
-// Summary returns the state of the webhooks that this process delivers to.
+// Summary returns the state of this process's webhooks.
 func (h *Hooks) Summary() (s Summary) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
