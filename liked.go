@@ -92,7 +92,7 @@ func ValidUsername(s string) bool { return username.MatchString(s) }
 
 var username = regexp.MustCompile(`^[A-Za-z0-9_]{1,15}$`)
 
-// Post can be liked. The store sets Metrics, Conversation and InReplyToUser.
+// Post is something that can be liked. The store sets Metrics, Conversation and InReplyToUser.
 type Post struct {
 	ID        PostID
 	Author    UserID

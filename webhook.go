@@ -2,7 +2,7 @@ package liked
 
 import "time"
 
-// Webhook is a URL that receives an app's subscriptions.
+// Webhook is a URL that receives what an app has subscribed to.
 type Webhook struct {
 	ID        WebhookID
 	App       AppID

@@ -26,7 +26,7 @@ type App struct {
 type Apps interface {
 	// AddApp adds an app. Conflict if its id, client id or API key is taken, Invalid if a field is.
 	AddApp(ctx context.Context, app App) error
-	// UpdateApp works as Users.UpdateUser does.
+	// UpdateApp works as Users.UpdateUser does. Credentials may change.
 	UpdateApp(ctx context.Context, id liked.AppID, change func(*App) error) error
 	App(ctx context.Context, id liked.AppID) (App, error)
 	AppByClientID(ctx context.Context, clientID string) (App, error)
@@ -82,7 +82,7 @@ type Grants interface {
 
 // RequestTokens keeps OAuth 1.0a temporary credentials (RFC 5849, 2.1).
 type RequestTokens interface {
-	// AddRequestToken keeps one until it is swept.
+	// AddRequestToken keeps a request token until it is swept.
 	AddRequestToken(ctx context.Context, t RequestToken) error
 	RequestToken(ctx context.Context, token Hash) (RequestToken, error)
 	// ApproveRequestToken records the user's consent and the verifier. Conflict if one was recorded before.
@@ -103,7 +103,7 @@ type Grant struct {
 	ID        GrantID
 	App       liked.AppID
 	User      liked.UserID
-	OAuth1    bool // consent to Access; else OAuth 2.0 consent to Scopes
+	OAuth1    bool // consent to Access; else, in OAuth 2.0, to Scopes
 	Access    liked.Access
 	Scopes    liked.Scope
 	CreatedAt time.Time

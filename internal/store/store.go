@@ -67,7 +67,7 @@ type Report struct {
 	Problems                        []string // at most 100, each names the keys that disagree
 }
 
-// Likes keeps who likes what.
+// Likes records who likes what.
 type Likes interface {
 	// SetLike sets the like on or off and reports whether that changed anything. A change appends exactly one entry to
 	// the like log in the same step. A like of a repost is a like of its original.

@@ -6,7 +6,7 @@ import (
 	"liked"
 )
 
-// Transfer moves all content but credentials.
+// Transfer moves users, posts, relations and likes, but no credentials.
 type Transfer interface {
 	// Export calls each with every user, post, block, follow and like at one moment, while other calls go on. The order
 	// is one that Import takes, and follows from the content alone: users, posts (by id, but after those they refer

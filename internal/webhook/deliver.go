@@ -212,7 +212,7 @@ func (k *hook) deliver(ctx context.Context, d delivery) bool {
 			letters = append(letters, *letter)
 		}
 	}
-	// One step adds all letters and moves the webhook past the like, which the others have accepted by now.
+	// One step adds all letters and moves the webhook past the like: the other subscriptions are done.
 	for len(letters) > 0 {
 		dropped, err := k.h.Store.AddDeadLetters(ctx, letters, k.h.Letters)
 		if ctx.Err() != nil {

@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	saveEvery = 500 * time.Millisecond // deliveries since then may be repeated after a crash
+	saveEvery = 500 * time.Millisecond // offsets; deliveries since then may be repeated after a crash
 	idleEvery = time.Minute            // of log time between saves for an idle webhook
 	lastCall  = 3 * time.Second        // for requests in progress at shutdown
 	maxQueue  = 256                    // likes in a lane; beyond it the lane reads the log
@@ -35,7 +35,7 @@ func (h *Hooks) Run(ctx context.Context) {
 			h.save(ctx, false)
 			h.mu.Lock()
 			due := h.generation != h.Store.Generation(store.Webhooks) || time.Since(h.held) >= h.Lease/3
-			if time.Since(h.held) > h.Lease*4/5 { // its clock may be slower than the store's
+			if time.Since(h.held) > h.Lease*4/5 { // by this server's clock, which may be slower than the store's
 				h.drop(func(*hook) bool { return true })
 			}
 			h.mu.Unlock()
@@ -79,7 +79,7 @@ func (h *Hooks) drop(gone func(*hook) bool) {
 
 // reload updates hooks from the store, and delivers to those that no other server does. Run retries a failure.
 func (h *Hooks) reload(ctx context.Context) {
-	h.reloading.Lock() // in order of reading
+	h.reloading.Lock() // what is read later is applied later
 	defer h.reloading.Unlock()
 	h.mu.Lock()
 	running := h.running != nil
@@ -253,7 +253,7 @@ type subscribers struct {
 	store Store
 
 	mu         sync.Mutex
-	young, old map[liked.UserID]subscribed // a lookup moves to young; what stays old is dropped
+	young, old map[liked.UserID]subscribed // a lookup moves an entry to young; what stays old is dropped
 	size       int                         // of young
 }
 

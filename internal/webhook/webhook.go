@@ -27,7 +27,7 @@ import (
 type Options struct {
 	Store Store
 	Log   *likelog.Log // nil: a new one
-	// Secret returns an app's consumer secret, which signs deliveries and challenge answers; Forbidden if it is suspended.
+	// Secret returns an app's consumer secret, which signs deliveries and challenge answers; Forbidden if suspended.
 	Secret func(context.Context, liked.AppID) (string, error)
 	// Render returns the body that reports the like; nil if the subscriber may not see it.
 	Render func(context.Context, liked.Subscription, liked.LikeEvent) ([]byte, error)
@@ -91,7 +91,7 @@ type Outcome string
 
 const (
 	Delivered Outcome = "delivered"
-	Failed    Outcome = "failed"
+	Failed    Outcome = "failed" // will be retried
 	Dead      Outcome = "dead"
 	Dropped   Outcome = "dropped" // a dead letter, for a newer one
 	Unseen    Outcome = "unseen"  // the subscriber may not see it
@@ -122,7 +122,7 @@ func maxSubscriptions(t liked.Tier) int {
 	return 75_000
 }
 
-// Hooks is what is registered, and its delivery. It is safe for concurrent use.
+// Hooks registers webhooks and subscriptions, and delivers. It is safe for concurrent use.
 type Hooks struct {
 	Options
 	transport   *http.Transport
@@ -134,7 +134,7 @@ type Hooks struct {
 	hooks      map[liked.WebhookID]*hook // those that this process delivers to
 	generation uint64                    // of the store when hooks was read
 	held       time.Time                 // when all their leases were requested
-	dispatched liked.Positions           // to all lanes, while there are dispatchers
+	dispatched liked.Positions           // up to which all lanes were given likes, while there are dispatchers
 	stop       context.CancelFunc        // of the dispatchers; nil while there are none
 	lanes      sync.WaitGroup            // and all other goroutines of Run
 }
@@ -268,7 +268,7 @@ func (h *Hooks) Subscribe(ctx context.Context, s liked.Subscription) (liked.Subs
 	return s, h.Store.AddSubscription(ctx, s, maxSubscriptions(app.Tier))
 }
 
-// Resubscribe changes the webhook and tag of a subscription of the app; nil changes nothing.
+// Resubscribe changes the webhook and tag of a subscription of the app; nil leaves either as it is.
 func (h *Hooks) Resubscribe(ctx context.Context, app liked.AppID, id liked.SubscriptionID, webhook *liked.WebhookID, tag *string) (
 	after liked.Subscription, err error) {
 	if webhook != nil {
