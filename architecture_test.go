@@ -37,7 +37,7 @@ var allowed = map[string]struct{ ours, outside string }{
 	"internal/portal":            {". internal/store internal/auth internal/oauth internal/web internal/webhook", ""},
 	"internal/explorer":          {"internal/oauth internal/web", ""},
 	"internal/postman":           {"", ""},
-	"internal/home":              {". internal/exchange internal/store internal/web", ""},
+	"internal/home":              {". internal/exchange internal/store internal/likelog internal/web", ""},
 	"internal/api":               {". internal/exchange internal/store internal/likelog internal/webhook", ""},
 	"internal/server": {`. internal/exchange internal/store internal/store/pebblestore internal/backup
 		internal/admin internal/auth internal/oauth internal/portal internal/explorer internal/home internal/api internal/fastpath internal/seed

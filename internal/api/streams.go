@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"liked"
+	"liked/internal/likelog"
 )
 
 // The likes streams follow the like log, which holds every change once. An accepted request goes to serveStream,
@@ -16,13 +17,6 @@ const (
 	attempts   = 50 // connections to one partition of a stream per 15 minutes
 	replayable = 24 * time.Hour
 )
-
-var allLogs = func() (logs []int) {
-	for p := range liked.Partitions {
-		logs = append(logs, p)
-	}
-	return logs
-}()
 
 // firehose streams one partition of the like log, so that the likes of one user come in order, on one connection.
 func (a *API) firehose(c *call) (any, error) {
@@ -38,7 +32,7 @@ func (a *API) firehose(c *call) (any, error) {
 func (a *API) sample(c *call) (any, error) {
 	in := c.query.(*sampleQuery)
 	return a.openStream(c, &in.spanQuery, feedKey{"sample10", in.Partition, in.viewKey()}, source{
-		logs:  allLogs,
+		logs:  likelog.All(),
 		takes: func(e *liked.LikeEvent) bool { return e.On && samplePartition(e) == in.Partition },
 		write: a.newLikeView(&in.likeQuery).write,
 	})
@@ -47,7 +41,7 @@ func (a *API) sample(c *call) (any, error) {
 // compliance streams the unlikes.
 func (a *API) compliance(c *call) (any, error) {
 	return a.openStream(c, c.query.(*spanQuery), feedKey{name: "compliance"}, source{
-		logs:  allLogs,
+		logs:  likelog.All(),
 		takes: func(e *liked.LikeEvent) bool { return !e.On },
 		write: a.writeUnlikes,
 	})

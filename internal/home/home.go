@@ -14,13 +14,15 @@ import (
 
 	"liked"
 	"liked/internal/exchange"
+	"liked/internal/likelog"
 	"liked/internal/store"
 	"liked/internal/web"
 )
 
-// Options configures a Home. Store and Likes are required.
+// Options configures a Home. Store, Log and Likes are required.
 type Options struct {
 	Store Store
+	Log   *likelog.Log
 
 	// Likes returns how many likes were set since the server started.
 	Likes func() int64
@@ -45,7 +47,6 @@ type Options struct {
 type Store interface {
 	Totals(ctx context.Context) (store.Totals, error)
 	LogEnds(ctx context.Context) (liked.Positions, error)
-	LikeLog(ctx context.Context, partition int, after liked.Seq, max int) ([]liked.LikeEvent, error)
 	LatestPosts(ctx context.Context, max int) ([]liked.Post, error)
 	Posts(ctx context.Context, viewer liked.UserID, ids []liked.PostID) ([]store.Seen, error)
 	UsersByID(ctx context.Context, ids []liked.UserID) ([]liked.User, error)
@@ -63,7 +64,7 @@ type Home struct {
 // New returns a Home. Its numbers start with Run.
 func New(o Options) *Home {
 	o.Patience = cmp.Or(o.Patience, 5*time.Second)
-	return &Home{Options: o, board: board{store: o.Store}, viewers: make(chan struct{}, maxViewers), ending: make(chan struct{})}
+	return &Home{Options: o, board: board{store: o.Store, log: o.Log}, viewers: make(chan struct{}, maxViewers), ending: make(chan struct{})}
 }
 
 // Run counts totals and the rate of likes until ctx ends. It must be called once.
@@ -79,6 +80,7 @@ func (h *Home) Run(ctx context.Context) {
 			h.counted.Store(true)
 		}
 	})
+	counting.Go(func() { h.rest(ctx) })
 	h.rate.run(ctx, h.Likes)
 }
 

@@ -18,6 +18,7 @@ import (
 	"liked"
 	"liked/internal/exchange"
 	"liked/internal/home"
+	"liked/internal/likelog"
 	"liked/internal/store/pebblestore"
 	"liked/internal/web"
 )
@@ -45,7 +46,7 @@ func newSite(t *testing.T, patience time.Duration, listen func() net.Listener) *
 		s.ok(st.AddUser(t.Context(), liked.User{ID: liked.UserID(n), Username: "user" + strconv.Itoa(n), Name: "User", CreatedAt: start}))
 		s.ok(st.AddPost(t.Context(), liked.Post{ID: liked.PostID(n), Author: 1, Text: fmt.Sprintf("post %d", n), CreatedAt: start}))
 	}
-	h := home.New(home.Options{Store: st, Likes: s.likes.Load, Patience: patience,
+	h := home.New(home.Options{Store: st, Log: likelog.New(st), Likes: s.likes.Load, Patience: patience,
 		Page:        web.Home{API: "X’s API"},
 		Collection:  func() []byte { return []byte(`{"info":{}}`) },
 		Environment: func() []byte { return []byte(`{"values":[]}`) },
@@ -319,7 +320,7 @@ func TestTrouble(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := home.New(home.Options{Store: st, Likes: func() int64 { return 0 }})
+	h := home.New(home.Options{Store: st, Log: likelog.New(st), Likes: func() int64 { return 0 }})
 	if err := st.Close(); err != nil {
 		t.Fatal(err)
 	}

@@ -15,6 +15,7 @@ import (
 
 	"liked"
 	"liked/internal/exchange"
+	"liked/internal/likelog"
 	"liked/internal/web"
 )
 
@@ -24,18 +25,20 @@ const (
 	lookEvery  = 250 * time.Millisecond // the store is read at most this often, for all viewers together
 	quiet      = 15 * time.Second       // longest silence towards a viewer
 	settled    = 4 * time.Second        // how long a post without new likes keeps its slot while another waits
-	forgotten  = 10 * time.Second       // after this long without a look, the log since then is skipped
-	maxEntries = 64                     // of a log partition, per look
+	forgotten  = 10 * time.Second       // after this long without a look, the log is not read until the next one
+	maxPages   = 4 * liked.Partitions   // of the log, per look; what comes beyond them is skipped
 	maxText    = 300                    // characters of a post; the page has room for fewer
 )
 
 // board is what the page shows, the same for all viewers.
 type board struct {
 	store   Store
+	log     *likelog.Log
 	counted atomic.Bool // Totals is cheap from now on
 
 	mu     sync.Mutex
-	at     liked.Positions // in the like log
+	reader *likelog.Reader // nil without viewers
+	ended  bool            // there will be no other reader
 	slots  []slot
 	frame  frame
 	looked time.Time
@@ -81,7 +84,7 @@ func (b *board) see(ctx context.Context, now time.Time) (f frame, err error) {
 		}
 		f.Numbers = web.Numbers{Known: true, Users: t.Users, Posts: t.Posts, Likes: t.Likes}
 	}
-	liked, err := b.likedLately(ctx, now)
+	liked, err := b.likedLately(ctx)
 	if err != nil {
 		return f, err
 	}
@@ -101,28 +104,70 @@ func (b *board) see(ctx context.Context, now time.Time) (f frame, err error) {
 	return f, err
 }
 
-// likedLately lists posts liked since the last look. It skips entries beyond maxEntries.
-func (b *board) likedLately(ctx context.Context, now time.Time) (posts []liked.PostID, err error) {
-	fresh := now.Sub(b.looked) > forgotten
-	ends, err := b.store.LogEnds(ctx)
-	if err != nil {
-		return nil, err
+// likedLately lists posts liked since the last look, at most as many entries of the log as maxPages hold.
+func (b *board) likedLately(ctx context.Context) (posts []liked.PostID, err error) {
+	if b.reader == nil {
+		return nil, b.follow(ctx)
 	}
-	for p, end := range ends {
-		if !fresh && end > b.at[p] {
-			entries, err := b.store.LikeLog(ctx, p, b.at[p], maxEntries)
-			if err != nil {
-				return nil, err
-			}
-			for _, e := range entries {
-				if e.On && !slices.Contains(posts, e.Post) {
-					posts = append(posts, e.Post)
-				}
+	for range maxPages {
+		_, entries, err := b.reader.Poll(ctx)
+		if err != nil {
+			b.unfollow()
+			return nil, err
+		}
+		if len(entries) == 0 {
+			return posts, nil
+		}
+		for _, e := range entries {
+			if e.On && !slices.Contains(posts, e.Post) {
+				posts = append(posts, e.Post)
 			}
 		}
-		b.at[p] = max(b.at[p], end)
 	}
-	return posts, nil
+	b.unfollow()
+	return posts, b.follow(ctx)
+}
+
+// follow begins to read at the end of the log. b.mu must be held.
+func (b *board) follow(ctx context.Context) error {
+	if b.ended {
+		return nil
+	}
+	ends, err := b.store.LogEnds(ctx)
+	if err == nil {
+		b.reader, err = b.log.Read(ctx, likelog.All(), ends)
+	}
+	return err
+}
+
+// unfollow ends the reader, if there is one. b.mu must be held.
+func (b *board) unfollow() {
+	if b.reader != nil {
+		b.reader.Close()
+		b.reader = nil
+	}
+}
+
+// rest ends the reader once the board has not been looked at for a while. It returns when ctx ends.
+func (b *board) rest(ctx context.Context) {
+	tick := time.NewTicker(forgotten)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			b.mu.Lock()
+			if time.Since(b.looked) > forgotten {
+				b.unfollow()
+			}
+			b.mu.Unlock()
+		case <-ctx.Done():
+			b.mu.Lock()
+			b.ended = true
+			b.unfollow()
+			b.mu.Unlock()
+			return
+		}
+	}
 }
 
 // arrange records which posts were liked, and gives at most one new post a slot.

@@ -32,6 +32,15 @@ const (
 	gather = 20 * time.Millisecond
 )
 
+// All returns the numbers of all partitions.
+func All() []int {
+	all := make([]int, liked.Partitions)
+	for p := range all {
+		all[p] = p
+	}
+	return all
+}
+
 // Log is safe for concurrent use.
 type Log struct {
 	store Store
@@ -111,21 +120,8 @@ func (r *Reader) Close() {
 // They must not be changed. After an error a new reader may succeed.
 func (r *Reader) Next(ctx context.Context) (partition int, entries []liked.LikeEvent, err error) {
 	for {
-		for range r.windows {
-			w := r.windows[r.turn]
-			r.turn = (r.turn + 1) % len(r.windows)
-			at := &r.at[w.partition]
-			entries, behind, err := w.after(*at)
-			if behind { // the store has entries, so this does not wait
-				entries, err = r.log.store.LikeLog(ctx, w.partition, *at, Page)
-			}
-			if err != nil {
-				return 0, nil, err
-			}
-			if len(entries) > 0 {
-				*at = entries[len(entries)-1].Seq
-				return w.partition, entries, nil
-			}
+		if partition, entries, err = r.Poll(ctx); err != nil || len(entries) > 0 {
+			return partition, entries, err
 		}
 		select {
 		case <-r.wake:
@@ -133,6 +129,27 @@ func (r *Reader) Next(ctx context.Context) (partition int, entries []liked.LikeE
 			return 0, nil, ctx.Err()
 		}
 	}
+}
+
+// Poll is Next without the wait: it returns no entries if there are none yet.
+func (r *Reader) Poll(ctx context.Context) (partition int, entries []liked.LikeEvent, err error) {
+	for range r.windows {
+		w := r.windows[r.turn]
+		r.turn = (r.turn + 1) % len(r.windows)
+		at := &r.at[w.partition]
+		entries, behind, err := w.after(*at)
+		if behind { // the store has entries, so this does not wait
+			entries, err = r.log.store.LikeLog(ctx, w.partition, *at, Page)
+		}
+		if err != nil {
+			return 0, nil, err
+		}
+		if len(entries) > 0 {
+			*at = entries[len(entries)-1].Seq
+			return w.partition, entries, nil
+		}
+	}
+	return 0, nil, nil
 }
 
 // join adds a reader, unless the window has ended.

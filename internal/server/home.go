@@ -9,7 +9,7 @@ import (
 )
 
 func (s *Server) homeOptions() home.Options {
-	options := home.Options{Store: s.store, Likes: s.observer.likes[1].Load, NoPage: s.NoHomePage, Observe: s.observer.observe,
+	options := home.Options{Store: s.store, Log: s.log, Likes: s.observer.likes[1].Load, NoPage: s.NoHomePage, Observe: s.observer.observe,
 		Page:        web.Home{API: "X’s API of " + s.profile.String()},
 		Collection:  sync.OnceValue(func() []byte { return postman.Collection(s.x.Description(), s.origins()[0]) }),
 		Environment: func() []byte { return postman.Environment{"baseUrl": s.origins()[0]}.Encode(false) }}
