@@ -237,21 +237,19 @@ func Loopback(addr string) bool {
 //
 // A proxy changes scheme and host, and puts the originals into X-Forwarded-Proto and X-Forwarded-Host. They count only
 // from a trusted proxy, which may append to what its client sent, so only the last element of each counts.
-func (s *settings) baseURL(peer string, isTLS bool, host string, forwardedProto, forwardedHost []string) string {
+func (s *settings) baseURL(r *http.Request) string {
 	if s.publicURL != "" {
 		return s.publicURL
 	}
-	scheme := "http"
-	if isTLS {
+	scheme, host := "http", r.Host
+	if r.TLS != nil {
 		scheme = "https"
 	}
-	if s.trusts(peer) {
-		if proto := strings.ToLower(lastWord(forwardedProto)); proto == "http" || proto == "https" {
+	if s.trusts(r.RemoteAddr) {
+		if proto := strings.ToLower(lastWord(r.Header["X-Forwarded-Proto"])); proto == "http" || proto == "https" {
 			scheme = proto
 		}
-		if h := lastWord(forwardedHost); h != "" {
-			host = h
-		}
+		host = cmp.Or(lastWord(r.Header["X-Forwarded-Host"]), host)
 	}
 	return scheme + "://" + strings.ToLower(host)
 }
@@ -290,9 +288,6 @@ func (s *settings) clientAddress(r *http.Request) string {
 
 // lastWord returns the last element of a comma-separated list in one or more headers (RFC 9110, 5.3).
 func lastWord(headers []string) string {
-	if len(headers) == 0 {
-		return ""
-	}
-	last := headers[len(headers)-1]
-	return strings.TrimSpace(last[strings.LastIndexByte(last, ',')+1:])
+	list := strings.Join(headers, ",")
+	return strings.TrimSpace(list[strings.LastIndexByte(list, ',')+1:])
 }

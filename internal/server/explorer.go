@@ -2,8 +2,8 @@ package server
 
 import (
 	"context"
+	"fmt"
 	"net"
-	"strconv"
 	"strings"
 
 	"liked/internal/auth"
@@ -60,7 +60,7 @@ func (s *Server) origins() []string {
 		origins[0] = s.URL()
 		if addr := s.apiL.Addr().(*net.TCPAddr); addr.IP.IsLoopback() || addr.IP.IsUnspecified() {
 			scheme, _, _ := strings.Cut(s.URL(), "://")
-			origins = append(origins, scheme+"://"+net.JoinHostPort("localhost", strconv.Itoa(addr.Port)))
+			origins = append(origins, fmt.Sprintf("%s://localhost:%d", scheme, addr.Port))
 		}
 	}
 	for i, origin := range origins {

@@ -21,14 +21,16 @@ func FuzzForwarded(f *testing.F) {
 				s.trusted = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
 			}
 			const peer = "10.0.0.1"
-			got := s.clientAddress(&http.Request{RemoteAddr: peer + ":5", Header: http.Header{"X-Forwarded-For": {header}}})
+			r := &http.Request{RemoteAddr: peer + ":5", Host: "likes.test",
+				Header: http.Header{"X-Forwarded-For": {header}, "X-Forwarded-Proto": {proto}, "X-Forwarded-Host": {host}}}
+			got := s.clientAddress(r)
 			if _, err := netip.ParseAddr(got); err != nil {
 				t.Errorf("%q: the address is %q", header, got)
 			}
 			if got != peer && !trusting {
 				t.Errorf("%q: a stranger's header makes the address %q", header, got)
 			}
-			base := s.baseURL(peer+":5", false, "likes.test", []string{proto}, []string{host})
+			base := s.baseURL(r)
 			if !strings.HasPrefix(base, "http://") && !strings.HasPrefix(base, "https://") {
 				t.Errorf("%q %q: the base URL is %q", proto, host, base)
 			}

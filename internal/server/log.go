@@ -15,7 +15,8 @@ const flushEvery = 100 * time.Millisecond
 // NewLogger returns a logger that writes lines to w as "text" or "json". They reach w within 100 ms, at once from Warn
 // on; a crash loses at most the last 100 ms below Warn. flush must be called after the last line.
 func NewLogger(w io.Writer, format string, level slog.Level) (logger *slog.Logger, flush func(), err error) {
-	lines := newLineWriter(w)
+	lines := &lineWriter{buf: bufio.NewWriterSize(w, 64<<10)}
+	lines.timer = time.AfterFunc(flushEvery, lines.flush)
 	o := &slog.HandlerOptions{Level: level}
 	var h slog.Handler
 	switch format {
@@ -56,12 +57,6 @@ type lineWriter struct {
 	mu    sync.Mutex
 	buf   *bufio.Writer
 	timer *time.Timer // runs from the first write to an empty buffer
-}
-
-func newLineWriter(w io.Writer) *lineWriter {
-	l := &lineWriter{buf: bufio.NewWriterSize(w, 64<<10)}
-	l.timer = time.AfterFunc(flushEvery, l.flush)
-	return l
 }
 
 func (l *lineWriter) Write(line []byte) (int, error) {

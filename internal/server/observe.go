@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"log/slog"
-	"net/http"
 	"slices"
 	"strconv"
 	"sync"
@@ -28,6 +27,7 @@ import (
 // observer logs and counts requests. Labels are operationIds, never paths or user ids.
 type observer struct {
 	logger   *slog.Logger
+	reuse    bool // the logger keeps no attributes
 	registry *prometheus.Registry
 	inFlight prometheus.Gauge
 	requests *prometheus.CounterVec
@@ -40,7 +40,6 @@ type observer struct {
 
 type operation struct {
 	name     string
-	lines    map[string]slog.Handler // by method, with attributes operation and method; immutable
 	duration prometheus.Observer
 	codes    sync.Map // status int -> prometheus.Counter; saves a look-up by labels
 }
@@ -54,8 +53,10 @@ func newObserver(logger *slog.Logger, registry *prometheus.Registry) *observer {
 	counters := func(name, help string, labels ...string) *prometheus.CounterVec {
 		return with.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
 	}
+	_, ours := logger.Handler().(urgent)
 	o := &observer{
 		logger:   logger,
+		reuse:    ours,
 		registry: registry,
 		inFlight: with.NewGauge(prometheus.GaugeOpts{
 			Name: "liked_requests_in_flight", Help: "Requests to the API that are being answered."}),
@@ -78,18 +79,9 @@ func newObserver(logger *slog.Logger, registry *prometheus.Registry) *observer {
 		Buckets: []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}}, []string{"operation"})
 	for _, id := range slices.Concat(api.Operations(), oauth.Operations(), portal.Operations(), explorer.Operations(), home.Operations(),
 		[]string{noOperation}) {
-		op := &operation{name: id, lines: make(map[string]slog.Handler), duration: durations.WithLabelValues(id)}
-		for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodDelete} {
-			op.lines[method] = op.line(logger, method)
-		}
-		o.byName[id] = op
+		o.byName[id] = &operation{name: id, duration: durations.WithLabelValues(id)}
 	}
 	return o
-}
-
-// line returns the handler of lines about requests with the method, which may be a client's invention.
-func (op *operation) line(logger *slog.Logger, method string) slog.Handler {
-	return logger.Handler().WithAttrs([]slog.Attr{slog.String("operation", op.name), slog.String("method", method)})
 }
 
 // gauge measures a value whenever metrics are read.
@@ -146,27 +138,34 @@ func (o *observer) observe(ctx context.Context, x exchange.Exchange) {
 	if !o.logger.Enabled(ctx, level) {
 		return
 	}
-	line, usual := op.lines[x.Method]
-	if !usual {
-		line = op.line(o.logger, x.Method)
-	}
-	// The source position, always this one, is left out. No attribute allocates.
-	r := slog.NewRecord(time.Now(), level, "request", 0)
-	r.AddAttrs(slog.Int("status", x.Status), slog.Duration("duration", x.Duration), slog.String("transaction", x.TransactionID))
+	space := attributes.Get().(*[maxAttributes]slog.Attr)
+	attrs := append(space[:0], slog.String("operation", op.name), slog.String("method", x.Method),
+		slog.Int("status", x.Status), slog.Duration("duration", x.Duration), slog.String("transaction", x.TransactionID))
 	if x.App != 0 {
-		r.AddAttrs(slog.Int64("app", int64(x.App)))
+		attrs = append(attrs, slog.Int64("app", int64(x.App)))
 	}
 	if x.User != 0 {
-		r.AddAttrs(slog.Int64("user", int64(x.User)))
+		attrs = append(attrs, slog.Int64("user", int64(x.User)))
 	}
 	if x.Why != "" {
-		r.AddAttrs(slog.String("why", x.Why))
+		attrs = append(attrs, slog.String("why", x.Why))
 	}
 	if x.Err != nil {
-		r.AddAttrs(slog.String("error", x.Err.Error()))
+		attrs = append(attrs, slog.String("error", x.Err.Error()))
 	}
-	_ = line.Handle(ctx, r) // an error could be reported nowhere
+	// The source position, always this one, is left out. A group without a name is as its members.
+	r := slog.NewRecord(time.Now(), level, "request", 0)
+	r.AddAttrs(slog.Attr{Value: slog.GroupValue(attrs...)})
+	_ = o.logger.Handler().Handle(ctx, r) // an error could be reported nowhere
+	if o.reuse {
+		attributes.Put(space)
+	}
 }
+
+const maxAttributes = 9 // of a line
+
+// attributes spares allocations: a record has room for five.
+var attributes = sync.Pool{New: func() any { return new([maxAttributes]slog.Attr) }}
 
 // countedStore counts like changes, and bounds how many wait for the disk.
 type countedStore struct {

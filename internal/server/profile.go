@@ -2,22 +2,24 @@ package server
 
 import (
 	"net/http"
-	"net/http/pprof"
+	_ "net/http/pprof" // registers its handlers with http.DefaultServeMux
 	"path"
 	"runtime"
 	"sync"
 )
 
-// contention serves the profiles "mutex" and "block". Sampling is costly: it runs only for a request's "seconds".
-func contention() http.Handler {
+// profiles serves /debug/pprof/. Sampling for "mutex" and "block" is costly: it runs only for a request's "seconds".
+func profiles() http.Handler {
 	var busy sync.Mutex
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !busy.TryLock() {
-			http.Error(w, "another such profile is being taken", http.StatusConflict)
-			return
-		}
-		defer busy.Unlock()
 		name := path.Base(r.URL.Path)
+		if name == "mutex" || name == "block" {
+			if !busy.TryLock() {
+				http.Error(w, "another such profile is being taken", http.StatusConflict)
+				return
+			}
+			defer busy.Unlock()
+		}
 		switch {
 		case r.FormValue("seconds") == "":
 		case name == "mutex":
@@ -26,6 +28,6 @@ func contention() http.Handler {
 			runtime.SetBlockProfileRate(10_000) // one sample for each 10 µs of waiting
 			defer runtime.SetBlockProfileRate(0)
 		}
-		pprof.Handler(name).ServeHTTP(w, r)
+		http.DefaultServeMux.ServeHTTP(w, r)
 	})
 }

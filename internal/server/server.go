@@ -13,7 +13,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/http/pprof"
 	"os"
 	"path/filepath"
 	"sync"
@@ -143,7 +142,7 @@ func (s *Server) open() (err error) {
 }
 
 func (s *Server) authenticate() (err error) {
-	s.auth, err = auth.New(auth.Options{Store: s.store, Seal: s.seal, Now: s.Now, Rand: cryptorand.Reader, BaseURL: s.requestURL})
+	s.auth, err = auth.New(auth.Options{Store: s.store, Seal: s.seal, Now: s.Now, Rand: cryptorand.Reader, BaseURL: s.baseURL})
 	return err
 }
 
@@ -206,7 +205,7 @@ func (s *Server) makeAPI() (err error) {
 }
 
 func (s *Server) makePages() error {
-	sessions, err := oauth.New(oauth.Options{Auth: s.auth, Store: s.store, BaseURL: s.requestURL, Now: s.Now,
+	sessions, err := oauth.New(oauth.Options{Auth: s.auth, Store: s.store, BaseURL: s.baseURL, Now: s.Now,
 		Address: s.clientAddress, Lifetime: s.TokenLifetime, PublicURL: s.publicURL, Explain: s.Explain, AutoConsent: s.AutoConsent,
 		Observe: s.observer.observe})
 	if err != nil {
@@ -238,10 +237,6 @@ func (s *Server) makeFront() {
 
 // Credentials returns those of the seed data, as of the start. There must be seed data.
 func (s *Server) Credentials() seed.Credentials { return *s.credentials }
-
-func (s *Server) requestURL(r *http.Request) string {
-	return s.baseURL(r.RemoteAddr, r.TLS != nil, r.Host, r.Header["X-Forwarded-Proto"], r.Header["X-Forwarded-Host"])
-}
 
 func (s *Server) listenAt(name, addr string, connections int, advice string) (*limitListener, error) {
 	l, err := net.Listen("tcp", addr)
@@ -290,19 +285,9 @@ func (s *Server) makeAdmin() {
 	mux.HandleFunc("GET /livez", s.probe(nil))
 	mux.HandleFunc("GET /readyz", s.probe(errors.New("stopping")))
 	mux.Handle("GET /metrics", promhttp.HandlerFor(s.observer.registry, promhttp.HandlerOpts{}))
-	waits := contention()
-	for pattern, h := range map[string]http.Handler{
-		"/admin/":                  adminHandler(s.store, s.auth.Issuer, s.hooks, keyName(s.seal), s.Now, s.Logger),
-		"GET /debug/pprof/":        http.HandlerFunc(pprof.Index),
-		"GET /debug/pprof/cmdline": http.HandlerFunc(pprof.Cmdline),
-		"GET /debug/pprof/profile": http.HandlerFunc(pprof.Profile),
-		"GET /debug/pprof/symbol":  http.HandlerFunc(pprof.Symbol),
-		"GET /debug/pprof/trace":   http.HandlerFunc(pprof.Trace),
-		"GET /debug/pprof/mutex":   waits,
-		"GET /debug/pprof/block":   waits,
-	} {
-		mux.Handle(pattern, admin.Guard(s.AdminToken, h))
-	}
+	operator := adminHandler(s.store, s.auth.Issuer, s.hooks, keyName(s.seal), s.Now, s.Logger)
+	mux.Handle("/admin/", admin.Guard(s.AdminToken, operator))
+	mux.Handle("GET /debug/pprof/", admin.Guard(s.AdminToken, profiles()))
 	s.admin = s.httpServer(mux)
 }
 
