@@ -93,8 +93,9 @@ type importer struct {
 	done     admin.Imported
 
 	piece []byte
-	where []string // of each line in the piece; nil: its line in the file
-	line  int64    // lines in the pieces sent
+	lines int      // in the piece
+	sent  int64    // lines in the pieces before it
+	where []string // of each line in the piece, by its place in an archive; empty: its line in the file
 }
 
 const pieceSize = 2 << 20
@@ -126,27 +127,21 @@ func (i *importer) run() error {
 func (i *importer) records(r io.Reader, size int64) error {
 	i.progress = newProgress(i.e.stderr, "imported", size)
 	defer i.progress.end()
-	lines := bufio.NewReaderSize(r, archive.MaxLine+1)
-	for count := int64(0); ; {
+	for lines := bufio.NewReaderSize(r, archive.MaxLine+1); ; {
 		line, err := lines.ReadSlice('\n')
 		if err != nil && err != io.EOF {
 			if errors.Is(err, bufio.ErrBufferFull) {
 				err = fmt.Errorf("longer than %d bytes", archive.MaxLine)
 			}
-			return errors.Join(i.send(count), fmt.Errorf("%s:%d: %w", i.file, i.line+1, err))
+			number := i.sent + int64(i.lines) + 1
+			return errors.Join(i.send(), fmt.Errorf("%s:%d: %w", i.file, number, err))
 		}
-		if len(line) > 0 {
-			count++
-			i.piece = append(i.piece, line...)
-		}
+		i.piece = append(i.piece, line...)
 		if err == io.EOF {
-			return i.send(count)
+			return i.send()
 		}
-		if len(i.piece) >= pieceSize {
-			if err := i.send(count); err != nil {
-				return err
-			}
-			count = 0
+		if err := i.ended(); err != nil {
+			return err
 		}
 	}
 }
@@ -174,7 +169,7 @@ func (i *importer) archive(likes *archive.Likes) error {
 	defer i.progress.end()
 	for item := range likes.Items(user) {
 		if item.Err != nil {
-			if err := i.sendLines(); err != nil {
+			if err := i.send(); err != nil {
 				return err
 			}
 			if err := i.refused(item.Where, item.Err.Error()); err != nil {
@@ -188,27 +183,26 @@ func (i *importer) archive(likes *archive.Likes) error {
 		}
 		i.progress.add(1)
 	}
-	return i.sendLines()
+	return i.send()
 }
 
 func (i *importer) add(where string, r archive.Record) (err error) {
 	if i.piece, err = archive.Append(i.piece, r); err != nil {
 		return err
 	}
-	if i.where = append(i.where, where); len(i.piece) >= pieceSize {
-		return i.sendLines()
+	i.where = append(i.where, where)
+	return i.ended()
+}
+
+// ended counts a line of the piece, and sends the piece once it is large.
+func (i *importer) ended() error {
+	if i.lines++; len(i.piece) < pieceSize {
+		return nil
 	}
-	return nil
+	return i.send()
 }
 
-func (i *importer) sendLines() error {
-	err := i.send(int64(len(i.where)))
-	i.where = i.where[:0]
-	return err
-}
-
-// send sends the piece, which has that many lines.
-func (i *importer) send(lines int64) error {
+func (i *importer) send() error {
 	if len(i.piece) == 0 {
 		return nil
 	}
@@ -223,8 +217,8 @@ func (i *importer) send(lines int64) error {
 	i.done.Added += got.Added
 	i.done.Kept += got.Kept
 	for _, bad := range got.Reasons {
-		where := fmt.Sprint(i.line + bad.Line)
-		if n := int(bad.Line) - 1; i.where != nil && n < len(i.where) {
+		where := fmt.Sprint(i.sent + bad.Line)
+		if n := int(bad.Line) - 1; n < len(i.where) {
 			where = i.where[n]
 		}
 		if err := i.refused(where, bad.Reason); err != nil {
@@ -238,8 +232,8 @@ func (i *importer) send(lines int64) error {
 	if i.progress != nil && !i.progress.count {
 		i.progress.add(len(i.piece))
 	}
-	i.line += lines
-	i.piece = i.piece[:0]
+	i.sent += int64(i.lines)
+	i.piece, i.lines, i.where = i.piece[:0], 0, i.where[:0]
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/base32"
 	"encoding/binary"
@@ -37,6 +38,11 @@ func (l *Likes) add(it item, err error) {
 	it.where = l.file + " like " + strconv.Itoa(len(l.items)-l.first+1)
 	it.post.Author, it.err = it.by.ID, err
 	l.items = append(l.items, it)
+}
+
+// own sets the account whose likes these are.
+func (l *Likes) own(id liked.UserID, username, name string, created time.Time, url string) {
+	l.Owner = &liked.User{ID: id, Username: username, Name: shorten(cmp.Or(name, username), 50), CreatedAt: created.UTC(), URL: url}
 }
 
 // Len counts the likes, unreadable ones included.

@@ -1,7 +1,6 @@
 package archive
 
 import (
-	"cmp"
 	"encoding/json"
 	"net/url"
 	"strconv"
@@ -15,14 +14,8 @@ import (
 // is an ActivityPub OrderedCollection (Activity Streams 2.0, section 5) of post addresses; actor.json is the person.
 // Older releases write tar.gz, newer ones zip. Likes are oldest first, by post or by like.
 
-func (l *Likes) mastodon(text []byte) error {
-	var collection struct {
-		Items []json.RawMessage `json:"orderedItems"`
-	}
-	if err := json.Unmarshal(text, &collection); err != nil {
-		return err
-	}
-	for _, raw := range collection.Items {
+func (l *Likes) mastodon(items []json.RawMessage) {
+	for _, raw := range items {
 		var address string
 		if json.Unmarshal(raw, &address) != nil {
 			var object struct{ ID string } // an item may be the object instead of its id
@@ -31,7 +24,6 @@ func (l *Likes) mastodon(text []byte) error {
 		}
 		l.add(mastodonPost(address))
 	}
-	return nil
 }
 
 // mastodonPost makes a like of a post's address, on Mastodon https://HOST/users/NAME/statuses/ID. Those of other
@@ -66,10 +58,8 @@ func (l *Likes) mastodonActor(text []byte) error {
 	if err := json.Unmarshal(text, &actor); err != nil {
 		return err
 	}
-	if actor.ID == "" || !liked.ValidUsername(actor.Username) {
-		return nil // Mastodon allows longer names: the operator must name the user
+	if actor.ID != "" && liked.ValidUsername(actor.Username) { // Mastodon allows longer names: the operator must name the user
+		l.own(liked.UserID(ForeignID(actor.ID)), actor.Username, actor.Name, actor.Published, actor.ID)
 	}
-	l.Owner = &liked.User{ID: liked.UserID(ForeignID(actor.ID)), Username: actor.Username, CreatedAt: actor.Published.UTC(),
-		Name: shorten(cmp.Or(actor.Name, actor.Username), 50), URL: actor.ID}
 	return nil
 }

@@ -178,10 +178,16 @@ func read(files []member) (*Likes, error) {
 			err = likes.mastodonActor(text)
 		case ytd.Match(text):
 			format, err = X, likes.x(text)
-		case isCollection(text):
-			format, err = Mastodon, likes.mastodon(text)
 		case len(text) > 0:
-			format, err = Bluesky, likes.bluesky(text)
+			var collection struct {
+				Items []json.RawMessage `json:"orderedItems"`
+			}
+			if json.Unmarshal(text, &collection) == nil && collection.Items != nil {
+				format = Mastodon
+				likes.mastodon(collection.Items)
+			} else {
+				format, err = Bluesky, likes.bluesky(text)
+			}
 		}
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", m.name, err)
@@ -208,11 +214,4 @@ func partOf(name string) (n int) {
 		n, _ = strconv.Atoi(m[1])
 	}
 	return n
-}
-
-func isCollection(text []byte) bool {
-	var c struct {
-		Items json.RawMessage `json:"orderedItems"`
-	}
-	return len(text) > 0 && text[0] == '{' && json.Unmarshal(text, &c) == nil && c.Items != nil
 }

@@ -199,7 +199,7 @@ func (l *postLine) record() (r store.Record, err error) {
 	p := &store.Post{Post: liked.Post{ID: l.ID, Author: l.Author, Text: l.Text, RepostOf: l.RepostOf, InReplyTo: l.InReplyTo,
 		Quotes: l.Quotes, Conversation: l.Thread, InReplyToUser: l.Answered}, Deleted: l.Deleted}
 	switch {
-	case l.Deleted && (l.CreatedAt != nil || l.By != nil || l.Text != "" || l.InReplyTo|l.Quotes|l.Thread != 0 || l.Answered != 0):
+	case l.Deleted && *l != postLine{Type: l.Type, ID: l.ID, Author: l.Author, Deleted: true, RepostOf: l.RepostOf}:
 		return r, liked.Errorf(liked.Invalid, "a deleted post has nothing but id, author_id and repost_of")
 	case l.Deleted:
 	case l.CreatedAt == nil:

@@ -83,6 +83,6 @@ func (l *Likes) xAccount(array []byte) error {
 	if err != nil {
 		return err
 	}
-	l.Owner = &liked.User{ID: id, Username: a.Username, Name: shorten(cmp.Or(a.Name, a.Username), 50), CreatedAt: a.CreatedAt.UTC()}
+	l.own(id, a.Username, a.Name, a.CreatedAt, "")
 	return nil
 }
