@@ -98,11 +98,7 @@ type Changed struct {
 	Changed bool `json:"changed"`
 }
 
-func (h *Handler) addUser(r *http.Request) (any, error) {
-	in, err := decode[NewUser](r)
-	if err != nil {
-		return nil, err
-	}
+func (h *Handler) addUser(r *http.Request, in NewUser) (any, error) {
 	u := liked.User{ID: in.ID, Username: in.Username, Name: cmp.Or(in.Name, in.Username), CreatedAt: h.Now()}
 	set(&u.CreatedAt, in.CreatedAt)
 	in.apply(&u)
@@ -110,19 +106,11 @@ func (h *Handler) addUser(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = h.add(in.ID == 0, func(id int64) error {
-		if in.ID == 0 {
-			u.ID = liked.UserID(id)
-		}
-		return h.Store.AddUser(r.Context(), u)
-	})
+	err = add(h, &u.ID, func() error { return h.Store.AddUser(r.Context(), u) })
 	if err == nil && password != "" {
 		err = h.Store.SetPassword(r.Context(), u.ID, password)
 	}
-	if err != nil {
-		return nil, err
-	}
-	return userOf(u), nil
+	return userOf(u), err
 }
 
 func (h *Handler) hash(ctx context.Context, password *string) (string, error) {
@@ -132,11 +120,14 @@ func (h *Handler) hash(ctx context.Context, password *string) (string, error) {
 	return h.Auth.HashPassword(ctx, *password)
 }
 
-// The new id is made from the clock and may be taken. If it is ours, up to three are tried.
-func (h *Handler) add(ours bool, add func(id int64) error) (err error) {
+// add sets a zero id to a new one, made from the clock, before it calls add. If that is taken, it tries up to three.
+func add[ID ~int64](h *Handler, id *ID, add func() error) (err error) {
+	given := *id != 0
 	for range 3 {
-		err = add(h.Store.NewID(h.Now()))
-		if err == nil || !ours || liked.KindOf(err) != liked.Conflict {
+		if !given {
+			*id = ID(h.Store.NewID(h.Now()))
+		}
+		if err = add(); err == nil || given || liked.KindOf(err) != liked.Conflict {
 			break
 		}
 	}
@@ -167,10 +158,7 @@ func (h *Handler) users(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	page := UserPage{Users: make([]User, len(users))}
-	for i, u := range users {
-		page.Users[i] = userOf(u)
-	}
+	page := UserPage{Users: each(users, userOf)}
 	if len(users) == most {
 		page.Next = users[most-1].ID
 	}
@@ -186,20 +174,14 @@ func (h *Handler) user(ctx context.Context, name string) (liked.User, error) {
 	return h.Store.UserByUsername(ctx, username)
 }
 
-func (h *Handler) getUser(r *http.Request) (any, error) {
-	u, err := h.user(r.Context(), r.PathValue("user"))
-	if err != nil {
-		return nil, err
-	}
-	return userOf(u), nil
+func (h *Handler) pathUser(r *http.Request) (liked.User, error) {
+	return h.user(r.Context(), r.PathValue("user"))
 }
 
-func (h *Handler) changeUser(r *http.Request) (any, error) {
-	in, err := decode[UserChange](r)
-	if err != nil {
-		return nil, err
-	}
-	u, err := h.user(r.Context(), r.PathValue("user"))
+func (h *Handler) getUser(_ *http.Request, u liked.User) (any, error) { return userOf(u), nil }
+
+func (h *Handler) changeUser(r *http.Request, in UserChange) (any, error) {
+	u, err := h.pathUser(r)
 	if err != nil {
 		return nil, err
 	}
@@ -220,17 +202,15 @@ func (h *Handler) changeUser(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if u, err = h.Store.User(r.Context(), u.ID); err != nil {
-		return nil, err
-	}
-	return userOf(u), nil
+	u, err = h.Store.User(r.Context(), u.ID)
+	return userOf(u), err
 }
 
 type relation func(s store.Relations, ctx context.Context, from, to liked.UserID, on bool) (bool, error)
 
 func (h *Handler) relate(change relation, on bool) func(*http.Request) (any, error) {
 	return func(r *http.Request) (any, error) {
-		from, err := h.user(r.Context(), r.PathValue("user"))
+		from, err := h.pathUser(r)
 		if err != nil {
 			return nil, err
 		}
@@ -274,11 +254,7 @@ type NewPost struct {
 	Quotes    liked.PostID `json:"quotes,omitempty"`
 }
 
-func (h *Handler) addPost(r *http.Request) (any, error) {
-	in, err := decode[NewPost](r)
-	if err != nil {
-		return nil, err
-	}
+func (h *Handler) addPost(r *http.Request, in NewPost) (any, error) {
 	if in.Text == "" && in.RepostOf == 0 {
 		return nil, liked.Errorf(liked.Invalid, "a post needs a text")
 	}
@@ -289,19 +265,11 @@ func (h *Handler) addPost(r *http.Request) (any, error) {
 	p := liked.Post{ID: in.ID, Author: author.ID, Text: in.Text, CreatedAt: h.Now(), RepostOf: in.RepostOf,
 		InReplyTo: in.InReplyTo, Quotes: in.Quotes}
 	set(&p.CreatedAt, in.CreatedAt)
-	err = h.add(in.ID == 0, func(id int64) error {
-		if in.ID == 0 {
-			p.ID = liked.PostID(id)
-		}
-		return h.Store.AddPost(r.Context(), p)
-	})
-	if err != nil {
-		return nil, err
-	}
-	return postOf(p), nil
+	err = add(h, &p.ID, func() error { return h.Store.AddPost(r.Context(), p) })
+	return postOf(p), err
 }
 
-func (h *Handler) post(r *http.Request) (liked.PostID, error) {
+func pathPost(r *http.Request) (liked.PostID, error) {
 	id, err := liked.ParseID[liked.PostID](r.PathValue("post"))
 	if err != nil {
 		return 0, &liked.Error{Kind: liked.Invalid, Msg: fmt.Sprintf("post %q", r.PathValue("post")), Err: err}
@@ -310,22 +278,11 @@ func (h *Handler) post(r *http.Request) (liked.PostID, error) {
 }
 
 // getPost shows what a caller without a user sees.
-func (h *Handler) getPost(r *http.Request) (any, error) {
-	id, err := h.post(r)
-	if err != nil {
-		return nil, err
-	}
+func (h *Handler) getPost(r *http.Request, id liked.PostID) (any, error) {
 	p, err := h.Store.Post(r.Context(), 0, id)
-	if err != nil {
-		return nil, err
-	}
-	return postOf(p), nil
+	return postOf(p), err
 }
 
-func (h *Handler) deletePost(r *http.Request) (any, error) {
-	id, err := h.post(r)
-	if err != nil {
-		return nil, err
-	}
+func (h *Handler) deletePost(r *http.Request, id liked.PostID) (any, error) {
 	return Changed{true}, h.Store.DeletePost(r.Context(), 0, id)
 }

@@ -5,6 +5,7 @@
 package admin
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -64,33 +65,33 @@ func New(o Options) *Handler {
 	for _, rt := range []struct {
 		pattern string
 		status  int // of a success
-		serve   func(*http.Request) (any, error)
+		serve   endpoint
 		long    bool // no limits of time and size: they depend on the store
 	}{
-		{"POST /admin/users", 201, h.addUser, false},
+		{"POST /admin/users", 201, on(body[NewUser], h.addUser), false},
 		{"GET /admin/users", 200, h.users, false},
-		{"GET /admin/users/{user}", 200, h.getUser, false},
-		{"PATCH /admin/users/{user}", 200, h.changeUser, false},
+		{"GET /admin/users/{user}", 200, on(h.pathUser, h.getUser), false},
+		{"PATCH /admin/users/{user}", 200, on(body[UserChange], h.changeUser), false},
 		{"PUT /admin/users/{user}/following/{target}", 200, h.relate(store.Relations.SetFollow, true), false},
 		{"DELETE /admin/users/{user}/following/{target}", 200, h.relate(store.Relations.SetFollow, false), false},
 		{"PUT /admin/users/{user}/blocking/{target}", 200, h.relate(store.Relations.SetBlock, true), false},
 		{"DELETE /admin/users/{user}/blocking/{target}", 200, h.relate(store.Relations.SetBlock, false), false},
-		{"POST /admin/posts", 201, h.addPost, false},
-		{"GET /admin/posts/{post}", 200, h.getPost, false},
-		{"DELETE /admin/posts/{post}", 200, h.deletePost, false},
-		{"POST /admin/apps", 201, h.addApp, false},
+		{"POST /admin/posts", 201, on(body[NewPost], h.addPost), false},
+		{"GET /admin/posts/{post}", 200, on(pathPost, h.getPost), false},
+		{"DELETE /admin/posts/{post}", 200, on(pathPost, h.deletePost), false},
+		{"POST /admin/apps", 201, on(body[NewApp], h.addApp), false},
 		{"GET /admin/apps", 200, h.apps, false},
-		{"GET /admin/apps/{app}", 200, h.getApp, false},
-		{"PATCH /admin/apps/{app}", 200, h.changeApp, false},
-		{"POST /admin/apps/{app}/secrets", 200, h.renewApp, false},
-		{"POST /admin/tokens", 201, h.issueToken, false},
-		{"POST /admin/tokens/revoke", 200, h.revokeToken, false},
-		{"POST /admin/webhooks", 201, h.addWebhook, false},
+		{"GET /admin/apps/{app}", 200, on(h.pathApp, h.getApp), false},
+		{"PATCH /admin/apps/{app}", 200, on(body[AppChange], h.changeApp), false},
+		{"POST /admin/apps/{app}/secrets", 200, on(body[NewSecret], h.renewApp), false},
+		{"POST /admin/tokens", 201, on(body[NewToken], h.issueToken), false},
+		{"POST /admin/tokens/revoke", 200, on(body[Revocation], h.revokeToken), false},
+		{"POST /admin/webhooks", 201, on(body[NewWebhook], h.addWebhook), false},
 		{"GET /admin/webhooks", 200, h.webhooks, false},
-		{"DELETE /admin/webhooks/{webhook}", 200, h.removeWebhook, false},
-		{"POST /admin/webhooks/{webhook}/validate", 200, h.validateWebhook, false},
-		{"POST /admin/webhooks/{webhook}/replay", 200, h.replayWebhook, false},
-		{"GET /admin/webhooks/{webhook}/dead", 200, h.deadLetters, false},
+		{"DELETE /admin/webhooks/{webhook}", 200, on(pathWebhook, h.removeWebhook), false},
+		{"POST /admin/webhooks/{webhook}/validate", 200, on(pathWebhook, h.validateWebhook), false},
+		{"POST /admin/webhooks/{webhook}/replay", 200, on(pathWebhook, h.replayWebhook), false},
+		{"GET /admin/webhooks/{webhook}/dead", 200, on(pathWebhook, h.deadLetters), false},
 		{"POST /admin/check", 200, h.check, true},
 		{"GET /admin/export", 200, h.export, true},
 		{"POST /admin/import", 200, h.importing, true},
@@ -176,25 +177,13 @@ func refuse(err error) (status int, body Failure) {
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return http.StatusServiceUnavailable, Failure{"the request was given up"}
 	}
-	switch liked.KindOf(err) {
-	case liked.Invalid:
-		status = http.StatusBadRequest
-	case liked.Unauthorized:
-		status = http.StatusUnauthorized
-	case liked.Forbidden:
-		status = http.StatusForbidden
-	case liked.NotFound:
-		status = http.StatusNotFound
-	case liked.Conflict:
-		status = http.StatusConflict
-	case liked.Unavailable:
-		status = http.StatusServiceUnavailable
-	default:
-		// Not hidden: the caller is the operator.
-		status = http.StatusInternalServerError
-	}
-	return status, Failure{err.Error()}
+	// An internal error is not hidden: the caller is the operator.
+	return cmp.Or(statuses[liked.KindOf(err)], http.StatusInternalServerError), Failure{err.Error()}
 }
+
+var statuses = map[liked.Kind]int{liked.Invalid: http.StatusBadRequest, liked.Unauthorized: http.StatusUnauthorized,
+	liked.Forbidden: http.StatusForbidden, liked.NotFound: http.StatusNotFound, liked.Conflict: http.StatusConflict,
+	liked.Unavailable: http.StatusServiceUnavailable}
 
 // Refuse answers with err as a Handler does.
 func Refuse(w http.ResponseWriter, err error) {
@@ -202,20 +191,43 @@ func Refuse(w http.ResponseWriter, err error) {
 	web.SendJSON(w, status, body)
 }
 
-// decode reads one JSON object without unknown keys.
-func decode[T any](r *http.Request) (body T, err error) {
+// body reads one JSON object without unknown keys.
+func body[T any](r *http.Request) (in T, err error) {
 	d := json.NewDecoder(r.Body)
 	d.DisallowUnknownFields()
-	if err := d.Decode(&body); err != nil {
+	if err := d.Decode(&in); err != nil {
 		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-			return body, err
+			return in, err
 		}
-		return body, &liked.Error{Kind: liked.Invalid, Msg: "body", Err: err}
+		return in, &liked.Error{Kind: liked.Invalid, Msg: "body", Err: err}
 	}
 	if _, err := d.Token(); err != io.EOF {
-		return body, liked.Errorf(liked.Invalid, "body: something follows the JSON object")
+		return in, liked.Errorf(liked.Invalid, "body: something follows the JSON object")
 	}
-	return body, nil
+	return in, nil
+}
+
+// endpoint returns the body of a success, which is ignored with an error.
+type endpoint = func(*http.Request) (any, error)
+
+// on passes what get finds in the request to serve.
+func on[T any](get func(*http.Request) (T, error), serve func(*http.Request, T) (any, error)) endpoint {
+	return func(r *http.Request) (any, error) {
+		in, err := get(r)
+		if err != nil {
+			return nil, err
+		}
+		return serve(r, in)
+	}
+}
+
+// each returns what of makes of the items, never nil.
+func each[A, B any](items []A, of func(A) B) []B {
+	made := make([]B, len(items))
+	for i, item := range items {
+		made[i] = of(item)
+	}
+	return made
 }
 
 // Report is the result of a check of the store. Without Problems all is well.

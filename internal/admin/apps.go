@@ -87,11 +87,11 @@ type AppList struct {
 	Apps []App `json:"apps"`
 }
 
-func (h *Handler) addApp(r *http.Request) (any, error) {
-	in, err := decode[NewApp](r)
-	if err != nil {
-		return nil, err
-	}
+func madeApp(a liked.App, s auth.AppSecrets) MadeApp {
+	return MadeApp{appOf(a), s.ClientSecret, s.APISecret, s.Bearer}
+}
+
+func (h *Handler) addApp(r *http.Request, in NewApp) (any, error) {
 	a := liked.App{Name: in.Name, Public: in.Type == public, Access: liked.ReadWrite, CreatedAt: h.Now()}
 	switch {
 	case in.Name == "":
@@ -101,22 +101,12 @@ func (h *Handler) addApp(r *http.Request) (any, error) {
 	}
 	in.apply(&a)
 	a, secrets, err := h.Auth.NewApp(r.Context(), a)
-	if err != nil {
-		return nil, err
-	}
-	return MadeApp{appOf(a), secrets.ClientSecret, secrets.APISecret, secrets.Bearer}, nil
+	return madeApp(a, secrets), err
 }
 
 func (h *Handler) apps(r *http.Request) (any, error) {
 	apps, err := h.Store.Apps(r.Context())
-	if err != nil {
-		return nil, err
-	}
-	list := AppList{make([]App, len(apps))}
-	for i, a := range apps {
-		list.Apps[i] = appOf(a)
-	}
-	return list, nil
+	return AppList{each(apps, appOf)}, err
 }
 
 // app finds an app by id, client id, or a unique name.
@@ -143,20 +133,14 @@ func (h *Handler) app(ctx context.Context, name string) (liked.App, error) {
 	return liked.App{}, liked.Errorf(liked.Conflict, "%d apps are called %q; give the id", len(named), name)
 }
 
-func (h *Handler) getApp(r *http.Request) (any, error) {
-	a, err := h.app(r.Context(), r.PathValue("app"))
-	if err != nil {
-		return nil, err
-	}
-	return appOf(a), nil
+func (h *Handler) pathApp(r *http.Request) (liked.App, error) {
+	return h.app(r.Context(), r.PathValue("app"))
 }
 
-func (h *Handler) changeApp(r *http.Request) (any, error) {
-	in, err := decode[AppChange](r)
-	if err != nil {
-		return nil, err
-	}
-	a, err := h.app(r.Context(), r.PathValue("app"))
+func (h *Handler) getApp(_ *http.Request, a liked.App) (any, error) { return appOf(a), nil }
+
+func (h *Handler) changeApp(r *http.Request, in AppChange) (any, error) {
+	a, err := h.pathApp(r)
 	if err != nil {
 		return nil, err
 	}
@@ -166,26 +150,16 @@ func (h *Handler) changeApp(r *http.Request) (any, error) {
 		a = stored.App
 		return auth.CheckApp(a)
 	})
-	if err != nil {
-		return nil, err
-	}
-	return appOf(a), nil
+	return appOf(a), err
 }
 
-func (h *Handler) renewApp(r *http.Request) (any, error) {
-	in, err := decode[NewSecret](r)
-	if err != nil {
-		return nil, err
-	}
-	a, err := h.app(r.Context(), r.PathValue("app"))
+func (h *Handler) renewApp(r *http.Request, in NewSecret) (any, error) {
+	a, err := h.pathApp(r)
 	if err != nil {
 		return nil, err
 	}
 	a, secrets, err := h.Auth.Regenerate(r.Context(), a.Owner, a.ID, in.What)
-	if err != nil {
-		return nil, err
-	}
-	return MadeApp{appOf(a), secrets.ClientSecret, secrets.APISecret, secrets.Bearer}, nil
+	return madeApp(a, secrets), err
 }
 
 // NewToken issues a credential of an app.
@@ -214,11 +188,7 @@ type Token struct {
 // maxLifetime keeps lifetimes within a time.Duration, expiries within valid dates.
 const maxLifetime = 100 * 365 * 24 * time.Hour
 
-func (h *Handler) issueToken(r *http.Request) (any, error) {
-	in, err := decode[NewToken](r)
-	if err != nil {
-		return nil, err
-	}
+func (h *Handler) issueToken(r *http.Request, in NewToken) (any, error) {
 	switch {
 	case in.Kind != "user" && in.Kind != "app" && in.Kind != "oauth1":
 		return nil, liked.Errorf(liked.Invalid, "token kind %q is not one of [user app oauth1]", in.Kind)
@@ -231,7 +201,7 @@ func (h *Handler) issueToken(r *http.Request) (any, error) {
 	case in.LifetimeSeconds < 0 || in.LifetimeSeconds > int64(maxLifetime/time.Second):
 		return nil, liked.Errorf(liked.Invalid, "a lifetime is from 1 second to 100 years")
 	}
-	scopes := liked.AllScopes
+	scopes, err := liked.AllScopes, error(nil)
 	if in.Scopes != "" {
 		if scopes, err = liked.ParseScope(in.Scopes); err != nil {
 			return nil, err
@@ -265,11 +235,7 @@ type Revocation struct {
 	Token string `json:"token"`
 }
 
-func (h *Handler) revokeToken(r *http.Request) (any, error) {
-	in, err := decode[Revocation](r)
-	if err != nil {
-		return nil, err
-	}
+func (h *Handler) revokeToken(r *http.Request, in Revocation) (any, error) {
 	if in.Token == "" {
 		return nil, liked.Errorf(liked.Invalid, "no token given")
 	}

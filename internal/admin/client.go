@@ -44,10 +44,15 @@ func (c *Client) Call(ctx context.Context, method, path string, in, out any) err
 	if err == nil && out != nil {
 		err = json.Unmarshal(text, out)
 	}
+	return c.failed(err)
+}
+
+// failed says where an error happened.
+func (c *Client) failed(err error) error {
 	if err != nil {
-		return fmt.Errorf("server at %s: %w", c.URL, err)
+		err = fmt.Errorf("server at %s: %w", c.URL, err)
 	}
-	return nil
+	return err
 }
 
 // Send sends a body (nil: none) and returns the response, whose body must be closed. An unsuccessful response is a
@@ -64,7 +69,7 @@ func (c *Client) Send(ctx context.Context, method, path string, body []byte) (*h
 	r.Header.Set("Content-Type", "application/json")
 	resp, err := c.Transport.RoundTrip(r)
 	if err != nil {
-		return nil, fmt.Errorf("server at %s: %w", c.URL, err)
+		return nil, c.failed(err)
 	}
 	if resp.StatusCode < 300 {
 		return resp, nil
@@ -72,7 +77,7 @@ func (c *Client) Send(ctx context.Context, method, path string, body []byte) (*h
 	defer resp.Body.Close()
 	text, err := io.ReadAll(resp.Body)
 	if err != nil {
-		return nil, fmt.Errorf("server at %s: %w", c.URL, err)
+		return nil, c.failed(err)
 	}
 	var f Failure
 	if json.Unmarshal(text, &f) != nil || f.Error == "" {
@@ -90,7 +95,8 @@ func (p InProcess) RoundTrip(r *http.Request) (*http.Response, error) {
 		r.Body = http.NoBody
 	}
 	reader, writer := io.Pipe()
-	w := &answer{header: make(http.Header), status: http.StatusOK, body: writer, started: make(chan struct{})}
+	started := make(chan struct{})
+	w := &answer{header: make(http.Header), status: http.StatusOK, body: writer, start: sync.OnceFunc(func() { close(started) })}
 	go func() {
 		err := io.ErrUnexpectedEOF // if the handler panics
 		defer func() {
@@ -103,19 +109,17 @@ func (p InProcess) RoundTrip(r *http.Request) (*http.Response, error) {
 		p.Handler.ServeHTTP(w, r)
 		err = nil
 	}()
-	<-w.started
+	<-started
 	return &http.Response{StatusCode: w.status, Status: http.StatusText(w.status), Header: w.header, Body: reader, Request: r}, nil
 }
 
 type answer struct {
-	header  http.Header
-	status  int
-	body    io.Writer
-	started chan struct{} // closed once header and status are final
-	once    sync.Once
+	header http.Header
+	status int
+	body   io.Writer
+	start  func() // called once header and status are final
 }
 
-func (a *answer) start()              { a.once.Do(func() { close(a.started) }) }
 func (a *answer) Header() http.Header { return a.header }
 
 func (a *answer) WriteHeader(status int) {

@@ -86,11 +86,7 @@ func hookError(err error) error {
 	return err
 }
 
-func (h *Handler) addWebhook(r *http.Request) (any, error) {
-	in, err := decode[NewWebhook](r)
-	if err != nil {
-		return nil, err
-	}
+func (h *Handler) addWebhook(r *http.Request, in NewWebhook) (any, error) {
 	app, err := h.app(r.Context(), in.App)
 	if err != nil {
 		return nil, err
@@ -121,7 +117,7 @@ func (h *Handler) webhooks(r *http.Request) (any, error) {
 	return list, nil
 }
 
-func webhookID(r *http.Request) (liked.WebhookID, error) {
+func pathWebhook(r *http.Request) (liked.WebhookID, error) {
 	id, err := liked.ParseID[liked.WebhookID](r.PathValue("webhook"))
 	if err != nil {
 		return 0, liked.Errorf(liked.NotFound, "no webhook %q; list them with: liked webhook list", r.PathValue("webhook"))
@@ -129,31 +125,19 @@ func webhookID(r *http.Request) (liked.WebhookID, error) {
 	return id, nil
 }
 
-func (h *Handler) removeWebhook(r *http.Request) (any, error) {
-	id, err := webhookID(r)
-	if err != nil {
-		return nil, err
-	}
+func (h *Handler) removeWebhook(r *http.Request, id liked.WebhookID) (any, error) {
 	return Changed{true}, h.Hooks.Remove(r.Context(), 0, id)
 }
 
-func (h *Handler) validateWebhook(r *http.Request) (any, error) {
-	id, err := webhookID(r)
-	if err != nil {
-		return nil, err
-	}
+func (h *Handler) validateWebhook(r *http.Request, id liked.WebhookID) (any, error) {
 	if _, err := h.Hooks.Validate(r.Context(), 0, id); err != nil {
 		return nil, hookError(err)
 	}
 	return h.webhookOf(r.Context(), id)
 }
 
-func (h *Handler) replayWebhook(r *http.Request) (any, error) {
-	id, err := webhookID(r)
-	if err != nil {
-		return nil, err
-	}
-	in, err := decode[WebhookReplay](r)
+func (h *Handler) replayWebhook(r *http.Request, id liked.WebhookID) (any, error) {
+	in, err := body[WebhookReplay](r)
 	if err != nil {
 		return nil, err
 	}
@@ -171,17 +155,10 @@ func (h *Handler) replayWebhook(r *http.Request) (any, error) {
 		return nil, liked.Errorf(liked.Invalid, "a replay up to a time needs a time to begin at")
 	}
 	job, err = h.Hooks.Replay(r.Context(), 0, id, job)
-	if err != nil {
-		return nil, hookError(err)
-	}
-	return Started{strconv.FormatInt(job.ID, 10)}, nil
+	return Started{strconv.FormatInt(job.ID, 10)}, hookError(err)
 }
 
-func (h *Handler) deadLetters(r *http.Request) (any, error) {
-	id, err := webhookID(r)
-	if err != nil {
-		return nil, err
-	}
+func (h *Handler) deadLetters(r *http.Request, id liked.WebhookID) (any, error) {
 	if _, err := h.Hooks.Webhook(r.Context(), 0, id); err != nil {
 		return nil, err
 	}
@@ -196,12 +173,10 @@ func (h *Handler) deadLetters(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	list := DeadLetters{DeadLetters: []DeadLetter{}}
-	for _, d := range letters {
-		list.DeadLetters = append(list.DeadLetters, DeadLetter{Event: strconv.FormatUint(uint64(d.Event.Seq), 10),
-			Subscription: d.Subscription, User: d.Event.User, Post: d.Event.Post, LikedAt: d.Event.At, At: d.At,
-			Attempts: d.Attempts, Why: d.Why})
-	}
+	list := DeadLetters{DeadLetters: each(letters, func(d store.DeadLetter) DeadLetter {
+		return DeadLetter{Event: strconv.FormatUint(uint64(d.Event.Seq), 10), Subscription: d.Subscription,
+			User: d.Event.User, Post: d.Event.Post, LikedAt: d.Event.At, At: d.At, Attempts: d.Attempts, Why: d.Why}
+	})}
 	if len(letters) == page {
 		list.Next = fmt.Sprintf("%d-%d", letters[page-1].Event.Seq, letters[page-1].Subscription)
 	}

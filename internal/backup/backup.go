@@ -85,11 +85,6 @@ func (m *Manifest) bytes() (n int64) {
 	return n
 }
 
-func (m *Manifest) encode() ([]byte, error) {
-	text, err := json.Marshal(m)
-	return sealed(text), err
-}
-
 // sealed returns the line and a line with its checksum.
 func sealed(line []byte) []byte {
 	return fmt.Appendf(bytes.Clone(line), "\nsha256 %x\n", sha256.Sum256(line))
@@ -180,24 +175,23 @@ func (b *Backup) path(hash string) string { return filepath.Join(b.dir, filesDir
 // copyHashing copies all of from, and returns its size and hexadecimal SHA-256.
 func copyHashing(ctx context.Context, to io.Writer, from io.Reader, progress func(int)) (n int64, hash string, err error) {
 	h := sha256.New()
-	both := io.MultiWriter(to, h)
-	buf := make([]byte, 256<<10)
-	for err == nil {
-		if err := ctx.Err(); err != nil {
-			return n, "", err
-		}
-		var k int
-		k, err = from.Read(buf)
-		if _, err := both.Write(buf[:k]); err != nil {
-			return n, "", err
-		}
-		n += int64(k)
-		progress(k)
+	n, err = io.CopyBuffer(io.MultiWriter(to, h), meter{ctx, from, progress}, make([]byte, 256<<10))
+	return n, hex.EncodeToString(h.Sum(nil)), err
+}
+
+// meter reads until ctx is done, and reports progress.
+type meter struct {
+	ctx      context.Context
+	from     io.Reader
+	progress func(n int)
+}
+
+func (m meter) Read(p []byte) (n int, err error) {
+	if err = m.ctx.Err(); err == nil {
+		n, err = m.from.Read(p)
+		m.progress(n)
 	}
-	if err != io.EOF {
-		return n, "", err
-	}
-	return n, hex.EncodeToString(h.Sum(nil)), nil
+	return n, err
 }
 
 func syncDir(dir string) error {

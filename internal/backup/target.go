@@ -2,6 +2,7 @@ package backup
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -200,17 +201,27 @@ func (t *Target) unchanged(f File) error {
 
 // write stores a file whole and on disk, or not at all.
 func (t *Target) write(ctx context.Context, f File, path string, from io.Reader, progress func(int)) error {
+	return replace(path, func(part io.Writer) error {
+		n, hash, err := copyHashing(ctx, part, from, progress)
+		if err == nil && (n != f.Size || hash != f.SHA256) {
+			err = fmt.Errorf("damaged on its way: %d bytes, and not the checksum that was named", n)
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", f.Name, err)
+		}
+		return nil
+	})
+}
+
+// replace puts what write writes at path, whole and on disk, or leaves path as it is.
+func replace(path string, write func(io.Writer) error) error {
 	part, err := os.CreateTemp(filepath.Dir(path), partPrefix) // mode 0600
 	if err != nil {
 		return err
 	}
 	defer os.Remove(part.Name()) // fails after the rename
-	n, hash, err := copyHashing(ctx, part, from, progress)
-	if err = errors.Join(err, part.Sync(), part.Close()); err != nil {
-		return fmt.Errorf("%s: %w", f.Name, err)
-	}
-	if n != f.Size || hash != f.SHA256 {
-		return fmt.Errorf("%s was damaged on its way: %d bytes, and not the checksum that was named", f.Name, n)
+	if err := errors.Join(write(part), part.Sync(), part.Close()); err != nil {
+		return err
 	}
 	return os.Rename(part.Name(), path)
 }
@@ -222,20 +233,14 @@ func (t *Target) commit(m *Manifest) error {
 			return fmt.Errorf("%s is not what it was a moment ago (%v): what else writes to the directory?", f.SHA256, err)
 		}
 	}
-	text, err := m.encode()
-	if err != nil {
+	line, err := json.Marshal(m)
+	if err = errors.Join(err, syncDir(files)); err != nil {
 		return err
 	}
-	part, err := os.CreateTemp(t.dir, partPrefix)
-	if err != nil {
+	return replace(filepath.Join(t.dir, manifestFile), func(part io.Writer) error {
+		_, err := part.Write(sealed(line))
 		return err
-	}
-	defer os.Remove(part.Name())
-	_, err = part.Write(text)
-	if err = errors.Join(err, part.Sync(), part.Close(), syncDir(files)); err != nil {
-		return err
-	}
-	return os.Rename(part.Name(), filepath.Join(t.dir, manifestFile))
+	})
 }
 
 // tidy makes the backup outlast a crash, and removes unneeded files.
