@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -102,18 +103,16 @@ type Output struct {
 	JSON bool `json:"-" help:"Answer with one JSON object a line."`
 }
 
-// print writes v as JSON, or the lines with a value as name and value.
-func (o Output) print(w io.Writer, v any, lines [][2]string) error {
-	if o.JSON {
-		return json.NewEncoder(w).Encode(v)
+// print writes v as JSON, or else what text writes.
+func (o Output) print(e *env, v any, text func(io.Writer)) error {
+	var out bytes.Buffer
+	if !o.JSON {
+		text(&out)
+	} else if err := json.NewEncoder(&out).Encode(v); err != nil {
+		return err
 	}
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	for _, l := range lines {
-		if l[1] != "" {
-			fmt.Fprintf(t, "%s\t%s\n", l[0], l[1])
-		}
-	}
-	return t.Flush()
+	_, err := out.WriteTo(e.stdout)
+	return err
 }
 
 type request struct {
@@ -130,13 +129,22 @@ func at(parts ...string) string {
 	return path
 }
 
+// show calls the server and prints its answer: those lines that have a value, as name and value.
 func show[T any](e *env, c *Answer, r request, lines func(T) [][2]string) error {
 	return c.with(e, r.mayMake, func(a *admin.Client) error {
 		var v T
 		if err := a.Call(e.ctx, r.method, r.path, r.body, &v); err != nil {
 			return err
 		}
-		return c.print(e.stdout, v, lines(v))
+		return c.print(e, v, func(w io.Writer) {
+			t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+			for _, l := range lines(v) {
+				if l[1] != "" {
+					fmt.Fprintf(t, "%s\t%s\n", l[0], l[1])
+				}
+			}
+			_ = t.Flush() // to memory
+		})
 	})
 }
 
@@ -183,10 +191,3 @@ func (o *Operator) do(e *env, r request) error {
 }
 
 func when(t time.Time) string { return t.UTC().Format(time.RFC3339) }
-
-func missing(flag, value, what string) error {
-	if value == "" {
-		return fmt.Errorf("%s: missing; give %s", flag, what)
-	}
-	return nil
-}

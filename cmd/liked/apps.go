@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 	"time"
 
@@ -78,7 +77,7 @@ func (c *appRenewCmd) Run(e *env) error {
 
 type tokenIssueCmd struct {
 	Kind     string        `json:"kind" default:"user" placeholder:"KIND" help:"user (OAuth 2.0), app (app-only) or oauth1 (OAuth 1.0a)."`
-	App      string        `json:"app" help:"Id, client id or name. Required."`
+	App      string        `json:"app" need:"the id, client id or name of the app that calls" help:"Id, client id or name."`
 	User     string        `json:"user,omitempty" help:"Id or username; for kinds user and oauth1."`
 	Scopes   string        `json:"scopes,omitempty" placeholder:"LIST" help:"Scopes with spaces between; for kind user. Default: all."`
 	Lifetime time.Duration `json:"-" help:"Of the access token; for kind user. Default: 2h."`
@@ -89,14 +88,13 @@ type tokenIssueCmd struct {
 
 func (c *tokenIssueCmd) check() error {
 	var errs []error
-	if c.Kind != "app" {
-		errs = append(errs, missing("user", c.User, "the id or username that the app calls for"))
+	if c.Kind != "app" && c.User == "" {
+		errs = append(errs, errors.New("user: missing; give the id or username that the app calls for"))
 	}
 	if c.Lifetime < 0 || c.Lifetime%time.Second != 0 {
 		errs = append(errs, fmt.Errorf("lifetime: %s is not a number of whole seconds", c.Lifetime))
 	}
-	errs = append(errs, missing("app", c.App, "the id, client id or name of the app that calls"), c.Operator.check())
-	return errors.Join(errs...)
+	return errors.Join(append(errs, c.Operator.check())...)
 }
 
 func (c *tokenIssueCmd) Run(e *env) error {
@@ -118,7 +116,7 @@ type tokenRevokeCmd struct {
 
 func (c *tokenRevokeCmd) Run(e *env) error {
 	if c.Token == "-" {
-		text, err := io.ReadAll(io.LimitReader(e.stdin, 4096))
+		text, err := e.read("-", maxSecret)
 		if err != nil {
 			return err
 		}

@@ -43,32 +43,30 @@ func (c *backupCmd) Run(e *env) error {
 		}
 		// The response ends once the server has removed its copy. Little of the archive is left.
 		_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 64<<10))
-		if c.JSON {
-			return json.NewEncoder(e.stdout).Encode(map[string]any{"taken_at": got.TakenAt, "key": got.Key,
-				"files": len(got.Files), "bytes": got.Bytes, "new_files": got.NewFiles, "new_bytes": got.NewBytes})
-		}
-		_, err = fmt.Fprintf(e.stdout, "%d files, %d bytes as of %s, of which %d files, %d bytes are new\n"+
-			"seal.key is not in it: restoring needs a copy, key %s\n",
-			len(got.Files), got.Bytes, when(got.TakenAt), got.NewFiles, got.NewBytes, got.Key)
-		return err
+		report := map[string]any{"taken_at": got.TakenAt, "key": got.Key,
+			"files": len(got.Files), "bytes": got.Bytes, "new_files": got.NewFiles, "new_bytes": got.NewBytes}
+		return c.print(e, report, func(w io.Writer) {
+			fmt.Fprintf(w, "%d files, %d bytes as of %s, of which %d files, %d bytes are new\n"+
+				"seal.key is not in it: restoring needs a copy, key %s\n",
+				len(got.Files), got.Bytes, when(got.TakenAt), got.NewFiles, got.NewBytes, got.Key)
+		})
 	})
 }
 
 type restoreCmd struct {
 	Dir     string `arg:"" help:"Directory with a backup."`
-	Data    string `placeholder:"DIR" help:"Data directory to make: it must be empty or missing."`
+	Data    string `placeholder:"DIR" need:"the data directory to make" help:"Data directory to make: it must be empty or missing."`
 	KeyFile string `placeholder:"FILE" help:"Copy of the seal.key of the data directory that was backed up."`
 	NewKey  bool   `help:"Make a new key, because the old one is lost."`
 	Output
 }
 
 func (c *restoreCmd) check() error {
-	errs := []error{missing("data", c.Data, "the data directory to make")}
 	if (c.KeyFile == "") != c.NewKey {
-		errs = append(errs, errors.New("key-file: give either a copy of the seal.key that was beside the store, "+
-			"or --new-key if it is lost, and with it the secrets that it sealed"))
+		return errors.New("key-file: give either a copy of the seal.key that was beside the store, " +
+			"or --new-key if it is lost, and with it the secrets that it sealed")
 	}
-	return errors.Join(errs...)
+	return nil
 }
 
 func (c *restoreCmd) Run(e *env) error {
@@ -83,15 +81,14 @@ func (c *restoreCmd) Run(e *env) error {
 		return fmt.Errorf("%s was not restored: %w", c.Data, err)
 	}
 	p.end()
-	if c.JSON {
-		return json.NewEncoder(e.stdout).Encode(struct {
-			TakenAt time.Time `json:"taken_at"`
-			admin.Report
-		}{from.TakenAt, r})
-	}
-	_, err = fmt.Fprintf(e.stdout, "%d users, %d posts, %d likes, %d log entries as of %s, no problems\n",
-		r.Users, r.Posts, r.Likes, r.LogEntries, when(from.TakenAt))
-	return err
+	report := struct {
+		TakenAt time.Time `json:"taken_at"`
+		admin.Report
+	}{from.TakenAt, r}
+	return c.print(e, report, func(w io.Writer) {
+		fmt.Fprintf(w, "%d users, %d posts, %d likes, %d log entries as of %s, no problems\n",
+			r.Users, r.Posts, r.Likes, r.LogEntries, when(from.TakenAt))
+	})
 }
 
 type checkCmd struct{ Answer }
@@ -102,20 +99,16 @@ func (c *checkCmd) Run(e *env) error {
 		if err := a.Call(e.ctx, "POST", at("check"), nil, &r); err != nil {
 			return err
 		}
-		if c.JSON {
-			if err := c.print(e.stdout, r, nil); err != nil {
-				return err
-			}
-		} else {
-			fmt.Fprintf(e.stdout, "%d users, %d posts, %d likes, %d log entries, %d problems\n",
+		err := c.print(e, r, func(w io.Writer) {
+			fmt.Fprintf(w, "%d users, %d posts, %d likes, %d log entries, %d problems\n",
 				r.Users, r.Posts, r.Likes, r.LogEntries, len(r.Problems))
 			for _, p := range r.Problems {
-				fmt.Fprintln(e.stdout, " ", p)
+				fmt.Fprintln(w, " ", p)
 			}
+		})
+		if err == nil && len(r.Problems) > 0 {
+			err = errors.New("the data disagrees with itself")
 		}
-		if len(r.Problems) > 0 {
-			return errors.New("the data disagrees with itself")
-		}
-		return nil
+		return err
 	})
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -20,10 +19,17 @@ type benchCmds struct {
 	Floor   benchFloorCmd   `cmd:"" hidden:"" help:"Be the floor: answer what standard input says until it ends."`
 }
 
+// World is what commands know of the server that they measure.
+type World struct {
+	Credentials string `required:"" type:"existingfile" help:"The file that 'liked dev --credentials' wrote."`
+}
+
+func (w World) read() (bench.World, error) { return bench.ReadWorld(w.Credentials) }
+
 // benchCmd measures a server and floors in turns of one run: on a noisy machine a ratio holds where a figure alone
 // does not.
 type benchCmd struct {
-	Credentials string        `required:"" type:"existingfile" help:"The file that 'liked dev --credentials' wrote."`
+	World
 	Connections int           `default:"128" help:"Clients, each with a connection of its own."`
 	Rate        float64       `placeholder:"N"`
 	Duration    time.Duration `default:"5s" help:"How long a turn takes."`
@@ -66,7 +72,7 @@ func (c *benchCmd) workload() (bench.Workload, error) {
 }
 
 func (c *benchCmd) Run(e *env) error {
-	world, err := bench.ReadWorld(c.Credentials)
+	world, err := c.read()
 	if err != nil {
 		return err
 	}
@@ -119,11 +125,7 @@ func (c *benchCmd) report(e *env, r *bench.Run) error {
 			return err
 		}
 	}
-	if c.JSON {
-		return json.NewEncoder(e.stdout).Encode(r)
-	}
-	r.Print(e.stdout)
-	return nil
+	return Output{c.JSON}.print(e, r, r.Print)
 }
 
 func writeFile(path string, write func(io.Writer) error) error {
@@ -142,12 +144,10 @@ func startFloor(ctx context.Context, credentials string, world bench.World, w be
 	return bench.StartFloor(ctx, world, w, self, "bench", "floor", "--credentials", credentials)
 }
 
-type benchFloorCmd struct {
-	Credentials string `required:"" type:"existingfile" help:"The file that 'liked dev --credentials' wrote."`
-}
+type benchFloorCmd struct{ World }
 
 func (c *benchFloorCmd) Run(e *env) error {
-	world, err := bench.ReadWorld(c.Credentials)
+	world, err := c.read()
 	if err != nil {
 		return err
 	}
@@ -173,20 +173,16 @@ func (c *benchCompareCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	if c.JSON {
-		return json.NewEncoder(e.stdout).Encode(changes)
-	}
-	bench.PrintChanges(e.stdout, changes)
-	return nil
+	return Output{c.JSON}.print(e, changes, func(w io.Writer) { bench.PrintChanges(w, changes) })
 }
 
 type benchFillCmd struct {
-	Credentials string `required:"" type:"existingfile" help:"The file that 'liked dev --credentials' wrote."`
-	Likes       int    `default:"1000000" help:"How many likes, at most one for each user and post."`
+	World
+	Likes int `default:"1000000" help:"How many likes, at most one for each user and post."`
 }
 
 func (c *benchFillCmd) Run(e *env) error {
-	world, err := bench.ReadWorld(c.Credentials)
+	world, err := c.read()
 	if err != nil {
 		return err
 	}
@@ -227,13 +223,11 @@ func (c *benchGoalsCmd) Run(e *env) (err error) {
 		s.Plan.Duration, s.Plan.WarmUp, s.Plan.Turns = 300*time.Millisecond, 200*time.Millisecond, 2
 	}
 	goals, err := s.Run(e.ctx)
-	if c.JSON {
-		return errors.Join(json.NewEncoder(e.stdout).Encode(goals), err)
-	}
-	for i := range goals.Runs {
-		goals.Runs[i].Print(e.stdout)
-		fmt.Fprintln(e.stdout)
-	}
-	goals.Print(e.stdout)
-	return err
+	return errors.Join(err, Output{c.JSON}.print(e, goals, func(w io.Writer) {
+		for i := range goals.Runs {
+			goals.Runs[i].Print(w)
+			fmt.Fprintln(w)
+		}
+		goals.Print(w)
+	}))
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"os"
 	"runtime/debug"
 	"strings"
 
@@ -18,16 +17,7 @@ type envCmd struct {
 }
 
 func (c *envCmd) Run(e *env) error {
-	in := e.stdin
-	if c.File != "-" {
-		f, err := os.Open(c.File)
-		if err != nil {
-			return err
-		}
-		defer f.Close()
-		in = f
-	}
-	text, err := io.ReadAll(in)
+	text, err := e.read(c.File, 1<<30)
 	if err != nil {
 		return err
 	}

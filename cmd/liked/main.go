@@ -65,5 +65,26 @@ type env struct {
 	stdout, stderr io.Writer
 }
 
+// read returns what is in the file, or on standard input for "-", at most that many bytes.
+func (e *env) read(path string, most int64) ([]byte, error) {
+	in := e.stdin
+	if path != "-" {
+		f, err := os.Open(path)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		in = f
+	}
+	text, err := io.ReadAll(io.LimitReader(in, most+1))
+	if err == nil && int64(len(text)) > most {
+		err = fmt.Errorf("%s is longer than %d bytes", path, most)
+	}
+	return text, err
+}
+
+// maxSecret is above the longest password and token in bytes.
+const maxSecret = 4096
+
 // usageError is every mistake in arguments and environment, one per line.
 type usageError struct{ error }

@@ -3,15 +3,11 @@ package main
 import (
 	"cmp"
 	_ "embed"
-	"encoding"
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
-	"reflect"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/alecthomas/kong"
 )
@@ -81,12 +77,11 @@ func parse(args, environ []string, stdout io.Writer) (command, error) {
 		}
 	}
 	var mistakes []string
-	var unknown bool // there was an unknown flag
+	var dropped bool // a flag or variable with a mistake
 	for {
 		var g grammar
-		values := collector{mistakes: &mistakes}
 		helped := false
-		parser, err := kong.New(&g, append(values.mappers(),
+		parser, err := kong.New(&g,
 			kong.Name("liked"),
 			kong.Description("The Likes half of the X API, as a server that you run yourself.\n\nStart with: liked dev"),
 			kong.Writers(stdout, stdout),
@@ -99,7 +94,7 @@ func parse(args, environ []string, stdout io.Writer) (command, error) {
 					return nil, nil
 				}
 				return value, nil
-			})))...)
+			})))
 		if err != nil {
 			return nil, err // a bug in grammar
 		}
@@ -109,23 +104,28 @@ func parse(args, environ []string, stdout io.Writer) (command, error) {
 			return nil, nil
 		}
 		if err != nil {
-			// An unknown flag hides what follows: parse again without it and its possible value.
-			if rest, ok := withoutUnknown(args, err); ok {
-				mistakes = append(mistakes, err.Error())
-				args, unknown = rest, true
+			// It hides other mistakes: parse again without what it is about.
+			if drop(flagOf(err), &args, variables) {
+				mistakes = append(mistakes, strings.TrimPrefix(err.Error(), "--"))
+				dropped = true
 				continue
 			}
-			if !unknown {
+			if !dropped {
 				mistakes = append(mistakes, err.Error())
 			}
 		}
 		mistakes = append(mistakes, unknownVariables(parser.Model, variables)...)
 		var selected any
 		if err == nil {
+			for _, f := range ctx.Flags() {
+				if need := f.Tag.Get("need"); need != "" && f.Target.IsZero() {
+					mistakes = append(mistakes, fmt.Sprintf("%s: missing; give %s", f.Name, need))
+				}
+			}
 			selected = ctx.Selected().Target.Addr().Interface()
 			if c, ok := selected.(interface{ check() error }); ok {
 				if err := c.check(); err != nil {
-					mistakes = append(mistakes, values.without(err)...)
+					mistakes = append(mistakes, strings.Split(err.Error(), "\n")...)
 				}
 			}
 		}
@@ -135,6 +135,32 @@ func parse(args, environ []string, stdout io.Writer) (command, error) {
 		}
 		return selected.(command), nil
 	}
+}
+
+// flagOf returns the flag that a mistake of parsing is about, as in "--users", or "".
+func flagOf(err error) string {
+	text := strings.TrimPrefix(err.Error(), "unknown flag ")
+	if !strings.HasPrefix(text, "--") {
+		return ""
+	}
+	return text[:strings.IndexAny(text+":", ",:= ")]
+}
+
+// drop removes the flag and its possible value from args, or else its variable, and reports whether one was there.
+func drop(flag string, args *[]string, variables map[string]string) bool {
+	i := slices.IndexFunc(*args, func(arg string) bool { name, _, _ := strings.Cut(arg, "="); return name == flag })
+	if i < 0 {
+		name := variable(strings.TrimPrefix(flag, "--"))
+		_, ok := variables[name]
+		delete(variables, name)
+		return ok
+	}
+	end := i + 1
+	if end < len(*args) && !strings.HasPrefix((*args)[end], "-") && !strings.Contains((*args)[i], "=") {
+		end++
+	}
+	*args = slices.Delete(slices.Clone(*args), i, end)
+	return true
 }
 
 // help has the texts that are too long for the grammar: of commands, by name, and of flags.
@@ -164,6 +190,9 @@ func describe(v *kong.Value) string {
 		return v.Help
 	}
 	text := cmp.Or(v.Help, texts["--"+v.Name])
+	if v.Tag.Has("need") {
+		text += " Required."
+	}
 	if v.HasDefault && v.Tag.PlaceHolder != "" {
 		text += " Default: " + v.Default + "."
 	}
@@ -187,23 +216,6 @@ func overruled(flag string, args []string) bool {
 		return given("--admin-url")
 	}
 	return false
-}
-
-func withoutUnknown(args []string, err error) (rest []string, ok bool) {
-	after, ok := strings.CutPrefix(err.Error(), "unknown flag ")
-	if !ok {
-		return nil, false
-	}
-	flag, _, _ := strings.Cut(after, ",")
-	i := slices.IndexFunc(args, func(arg string) bool { name, _, _ := strings.Cut(arg, "="); return name == flag })
-	if i < 0 { // one of several short flags in one argument
-		return nil, false
-	}
-	end := i + 1
-	if end < len(args) && !strings.HasPrefix(args[end], "-") && !strings.Contains(args[i], "=") {
-		end++
-	}
-	return slices.Delete(slices.Clone(args), i, end), true
 }
 
 func unknownVariables(model *kong.Application, variables map[string]string) (mistakes []string) {
@@ -248,52 +260,4 @@ func distance(a, b string) int {
 		}
 	}
 	return row[len(b)]
-}
-
-// collector lets kong continue after an unreadable value, so that all are reported.
-type collector struct{ mistakes *[]string }
-
-func (c collector) mappers() []kong.Option {
-	defaults := kong.NewRegistry().RegisterDefaults()
-	wrapped := func(t reflect.Type) kong.Mapper { return collecting{defaults.ForType(t), c.mistakes} }
-	return []kong.Option{
-		kong.KindMapper(reflect.Int, wrapped(reflect.TypeFor[int]())),
-		kong.KindMapper(reflect.Uint64, wrapped(reflect.TypeFor[uint64]())),
-		kong.KindMapper(reflect.Bool, collectingBool{collecting{defaults.ForType(reflect.TypeFor[bool]()), c.mistakes}}),
-		kong.TypeMapper(reflect.TypeFor[time.Duration](), wrapped(reflect.TypeFor[time.Duration]())),
-		kong.TypeMapper(reflect.TypeFor[slog.Level](), collecting{kong.MapperFunc(decodeText), c.mistakes}),
-	}
-}
-
-// without returns the lines of err, except those about unreadable values.
-func (c collector) without(err error) []string {
-	read := *c.mistakes
-	return slices.DeleteFunc(strings.Split(err.Error(), "\n"), func(line string) bool {
-		flag, _, _ := strings.Cut(line, ":")
-		return slices.ContainsFunc(read, func(m string) bool { return strings.HasPrefix(m, flag+":") })
-	})
-}
-
-type collecting struct {
-	kong.Mapper
-	mistakes *[]string
-}
-
-func (c collecting) Decode(ctx *kong.DecodeContext, target reflect.Value) error {
-	if err := c.Mapper.Decode(ctx, target); err != nil {
-		*c.mistakes = append(*c.mistakes, fmt.Sprintf("%s: %v", ctx.Value.Name, err))
-	}
-	return nil
-}
-
-type collectingBool struct{ collecting }
-
-func (collectingBool) IsBool() bool { return true }
-
-func decodeText(ctx *kong.DecodeContext, target reflect.Value) error {
-	var text string
-	if err := ctx.Scan.PopValueInto("text", &text); err != nil {
-		return err
-	}
-	return target.Addr().Interface().(encoding.TextUnmarshaler).UnmarshalText([]byte(text))
 }

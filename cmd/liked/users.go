@@ -1,10 +1,8 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 
 	"liked/internal/admin"
@@ -28,20 +26,11 @@ type Password struct {
 	Text         *string `json:"password,omitempty" kong:"-"`
 }
 
-func (p *Password) read(stdin io.Reader) error {
+func (p *Password) read(e *env) error {
 	if p.PasswordFile == "" {
 		return nil
 	}
-	in := stdin
-	if p.PasswordFile != "-" {
-		f, err := os.Open(p.PasswordFile)
-		if err != nil {
-			return fmt.Errorf("password-file: %w", err)
-		}
-		defer f.Close()
-		in = f
-	}
-	text, err := io.ReadAll(io.LimitReader(in, 4096)) // above the longest password
+	text, err := e.read(p.PasswordFile, maxSecret)
 	if err != nil {
 		return fmt.Errorf("password-file: %w", err)
 	}
@@ -59,7 +48,7 @@ type userAddCmd struct {
 }
 
 func (c *userAddCmd) Run(e *env) error {
-	if err := c.Password.read(e.stdin); err != nil {
+	if err := c.Password.read(e); err != nil {
 		return err
 	}
 	return show(e, &c.Answer, request{method: "POST", path: at("users"), body: c, mayMake: true}, userLines)
@@ -117,7 +106,7 @@ type userSetCmd struct {
 }
 
 func (c *userSetCmd) Run(e *env) error {
-	if err := c.Password.read(e.stdin); err != nil {
+	if err := c.Password.read(e); err != nil {
 		return err
 	}
 	return show(e, &c.Answer, request{method: "PATCH", path: at("users", c.User), body: c}, userLines)
@@ -148,30 +137,22 @@ func (c *Relation) set(e *env, method, relation, verb string) error {
 		if err := a.Call(e.ctx, method, at("users", c.User, relation, c.Target), nil, &out); err != nil {
 			return err
 		}
-		if c.JSON {
-			return c.print(e.stdout, out, nil)
-		}
 		already := ""
 		if !out.Changed {
 			already = ", as before"
 		}
-		_, err := fmt.Fprintf(e.stdout, "%s %s %s%s\n", c.User, verb, c.Target, already)
-		return err
+		return c.print(e, out, func(w io.Writer) { fmt.Fprintf(w, "%s %s %s%s\n", c.User, verb, c.Target, already) })
 	})
 }
 
 type postAddCmd struct {
 	Text      string `arg:"" optional:"" json:"text,omitempty" help:"What it says; not needed for a repost."`
-	Author    string `json:"author" placeholder:"USER" help:"Id or username. Required."`
+	Author    string `json:"author" placeholder:"USER" need:"the id or username of who writes it" help:"Id or username."`
 	ID        string `json:"id,omitempty" help:"Its id; without it the server picks one."`
 	RepostOf  string `json:"repost_of,omitempty" placeholder:"POST" help:"Id of the post that it repeats: likes of it go there."`
 	InReplyTo string `json:"in_reply_to,omitempty" placeholder:"POST" help:"Id of the post that it answers."`
 	Quotes    string `json:"quotes,omitempty" placeholder:"POST" help:"Id of the post that it quotes."`
 	Answer
-}
-
-func (c *postAddCmd) check() error {
-	return errors.Join(missing("author", c.Author, "the id or username of who writes it"), c.Operator.check())
 }
 
 func (c *postAddCmd) Run(e *env) error {

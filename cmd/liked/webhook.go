@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"net/url"
 	"time"
@@ -11,12 +10,8 @@ import (
 
 type webhookAddCmd struct {
 	URL string `arg:"" json:"url" help:"Where likes are delivered to: https, and public unless the server allows more."`
-	App string `json:"app" help:"Id, client id or name of the app. Required."`
+	App string `json:"app" need:"the id, client id or name of the app whose webhook it is" help:"Id, client id or name of the app."`
 	Answer
-}
-
-func (c *webhookAddCmd) check() error {
-	return errors.Join(missing("app", c.App, "the id, client id or name of the app whose webhook it is"), c.Operator.check())
 }
 
 func (c *webhookAddCmd) Run(e *env) error {

@@ -57,6 +57,7 @@ type Server struct {
 	api, admin   *http.Server
 	fast         *fastpath.Listener // of api
 	ready        atomic.Bool
+	answers      chan struct{} // closed once Run answers
 }
 
 // New checks the configuration, reporting all mistakes together, listens and opens the store. Connections wait until
@@ -66,7 +67,7 @@ func New(c Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{settings: checked, observer: newObserver(checked.Logger, prometheus.NewRegistry())}
+	s := &Server{settings: checked, observer: newObserver(checked.Logger, prometheus.NewRegistry()), answers: make(chan struct{})}
 	for _, step := range []func() error{
 		s.listen,
 		s.open,
@@ -235,6 +236,9 @@ func (s *Server) makeFront() {
 	s.fast = fastpath.New(s.api, s.apiL, api.AnswersAtOnce)
 }
 
+// Ready returns a channel that is closed once Run answers requests.
+func (s *Server) Ready() <-chan struct{} { return s.answers }
+
 // Credentials returns those of the seed data, as of the start. There must be seed data.
 func (s *Server) Credentials() seed.Credentials { return *s.credentials }
 
@@ -367,6 +371,7 @@ func (s *Server) Run(ctx context.Context) error {
 	defer stopDelivering()
 	serving.Go(func() { s.hooks.Run(hooksCtx) })
 	s.ready.Store(true)
+	close(s.answers)
 	s.Logger.Info("listening", "url", s.URL(), "admin_url", s.AdminURL(), "data", s.Data)
 
 	var err error
