@@ -127,7 +127,7 @@ func New(o Options) (*API, error) {
 	}
 	a.mux.HandleFunc(catchAll, a.serveNoRoute)
 	slices.Sort(a.methods)
-	a.streams.init()
+	a.streams.slots, a.streams.feeds = make(map[slot]context.CancelCauseFunc), make(map[feedKey]*feed)
 	a.self = newEncoded(describe(f, described, older))
 	return a, nil
 }

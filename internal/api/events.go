@@ -63,15 +63,23 @@ func samplePartition(e *liked.LikeEvent) int {
 	return int(binary.BigEndian.Uint32(hash[:])%sampledOf) + 1
 }
 
-// event is one line of a stream with its line end; seq is its log position.
-type event struct {
-	seq  liked.Seq
-	line []byte
+// lines are events as a stream has them, in the order of the log.
+type lines struct {
+	text []byte
+	ends []lineEnd
 }
 
-func newEvent(e *liked.LikeEvent, v any) (event, error) {
+// lineEnd is the log position of an event, and where its line ends in the text.
+type lineEnd struct {
+	seq liked.Seq
+	end int
+}
+
+func (l *lines) add(seq liked.Seq, v any) error {
 	text, err := encode(v)
-	return event{e.Seq, append(text, "\r\n"...)}, err
+	l.text = append(append(l.text, text...), "\r\n"...)
+	l.ends = append(l.ends, lineEnd{seq, len(l.text)})
+	return err
 }
 
 type likeView struct {
@@ -95,27 +103,26 @@ func (q *likeQuery) viewKey() string {
 
 // write returns the likes that are public now: the post is public, its author and the liker neither protected nor
 // hidden.
-func (v *likeView) write(ctx context.Context, likes []liked.LikeEvent) ([]event, error) {
+func (v *likeView) write(ctx context.Context, likes []liked.LikeEvent) (written lines, err error) {
 	posts := make([]liked.PostID, len(likes))
 	for i, e := range likes {
 		posts[i] = e.Post
 	}
 	seen, err := v.Store.Posts(ctx, 0, posts)
 	if err != nil {
-		return nil, err
+		return written, err
 	}
 	users, err := v.usersOf(ctx, likes)
 	if err != nil {
-		return nil, err
+		return written, err
 	}
 	maps.DeleteFunc(users, func(_ liked.UserID, u liked.User) bool { return u.State.Hidden() || u.Protected })
 	var objects map[liked.UserID]*userObject
 	if v.expands("liked_tweet_author_id") {
 		if objects, err = v.objects(ctx, likes, users); err != nil {
-			return nil, err
+			return written, err
 		}
 	}
-	events := make([]event, 0, len(likes))
 	for i := range likes {
 		e := &likes[i]
 		_, public := users[e.User]
@@ -133,13 +140,11 @@ func (v *likeView) write(ctx context.Context, likes []liked.LikeEvent) ([]event,
 		if v.expands("liked_tweet_id") {
 			doc.including().Tweets = []*postObject{v.newPost(seen[i].Post)}
 		}
-		event, err := newEvent(e, doc)
-		if err != nil {
-			return nil, err
+		if err := written.add(e.Seq, doc); err != nil {
+			return written, err
 		}
-		events = append(events, event)
 	}
-	return events, nil
+	return written, nil
 }
 
 func (v *likeView) objects(
@@ -175,22 +180,18 @@ func (a *API) usersOf(ctx context.Context, entries []liked.LikeEvent) (map[liked
 
 // writeUnlikes leaves out unlikes of and by protected users. It includes those of hidden users and deleted posts: a
 // reader that keeps the like must remove it.
-func (a *API) writeUnlikes(ctx context.Context, unlikes []liked.LikeEvent) ([]event, error) {
+func (a *API) writeUnlikes(ctx context.Context, unlikes []liked.LikeEvent) (written lines, err error) {
 	users, err := a.usersOf(ctx, unlikes)
 	if err != nil {
-		return nil, err
+		return written, err
 	}
-	events := make([]event, 0, len(unlikes))
-	for i := range unlikes {
-		e := &unlikes[i]
+	for _, e := range unlikes {
 		if users[e.User].Protected || users[e.Author].Protected {
 			continue
 		}
-		event, err := newEvent(e, document{Data: unlikeObject{favoriteDeletion{favorite{e.Post, e.User}, timestamp(e.At)}}})
-		if err != nil {
-			return nil, err
+		if err := written.add(e.Seq, document{Data: unlikeObject{favoriteDeletion{favorite{e.Post, e.User}, timestamp(e.At)}}}); err != nil {
+			return written, err
 		}
-		events = append(events, event)
 	}
-	return events, nil
+	return written, nil
 }

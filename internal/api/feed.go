@@ -1,12 +1,12 @@
 package api
 
 import (
+	"cmp"
 	"context"
-	"fmt"
-	"runtime/debug"
 	"sync"
 
 	"liked"
+	"liked/internal/exchange"
 	"liked/internal/likelog"
 )
 
@@ -15,10 +15,10 @@ type source struct {
 	log   *likelog.Log
 	logs  []int // partitions of the like log
 	takes func(*liked.LikeEvent) bool
-	write func(context.Context, []liked.LikeEvent) ([]event, error) // may leave some out
+	write func(context.Context, []liked.LikeEvent) (lines, error) // may leave some out
 }
 
-func (s *source) events(ctx context.Context, entries []liked.LikeEvent) ([]event, error) {
+func (s *source) lines(ctx context.Context, entries []liked.LikeEvent) (none lines, err error) {
 	var taken []liked.LikeEvent
 	for i := range entries {
 		if s.takes(&entries[i]) {
@@ -26,20 +26,20 @@ func (s *source) events(ctx context.Context, entries []liked.LikeEvent) ([]event
 		}
 	}
 	if len(taken) == 0 {
-		return nil, nil
+		return none, nil
 	}
 	return s.write(ctx, taken)
 }
 
-// replay calls tell with the events between two log positions, also with none, so that tell can show progress. An
+// replay calls tell with the lines between two log positions, also with none, so that tell can show progress. An
 // error of tell ends it.
-func (s *source) replay(ctx context.Context, from, to liked.Positions, tell func([]event) error) error {
+func (s *source) replay(ctx context.Context, from, to liked.Positions, tell func([]byte) error) error {
 	return s.log.Between(ctx, s.logs, from, to, func(entries []liked.LikeEvent) error {
-		events, err := s.events(ctx, entries)
+		found, err := s.lines(ctx, entries)
 		if err != nil {
 			return err
 		}
-		return tell(events)
+		return tell(found.text)
 	})
 }
 
@@ -59,11 +59,10 @@ type feed struct {
 	err    error
 }
 
-// batch is events of one log partition, in order.
+// batch is lines of one log partition.
 type batch struct {
+	lines
 	log    int
-	events []event
-	text   []byte // their lines
 	packed func() []byte
 }
 
@@ -74,16 +73,15 @@ const feedBytes = 1 << 20
 func newFeed(s source, at liked.Positions) *feed {
 	ctx, cancel := context.WithCancel(context.Background())
 	f := &feed{source: s, cancel: cancel, at: at, more: make(chan struct{})}
-	go func() { f.fail(f.run(ctx, at)) }()
+	go func() {
+		var err error
+		defer func() { f.fail(cmp.Or(exchange.Panicked(recover()), err)) }()
+		err = f.run(ctx, at)
+	}()
 	return f
 }
 
-func (f *feed) run(ctx context.Context, at liked.Positions) (err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = fmt.Errorf("panic: %v\n%s", v, debug.Stack())
-		}
-	}()
+func (f *feed) run(ctx context.Context, at liked.Positions) error {
 	r, err := f.log.Read(ctx, f.logs, at)
 	if err != nil {
 		return err
@@ -94,41 +92,39 @@ func (f *feed) run(ctx context.Context, at liked.Positions) (err error) {
 		if err != nil {
 			return err
 		}
-		events, err := f.events(ctx, entries)
+		found, err := f.lines(ctx, entries)
 		if err != nil {
 			return err
 		}
-		f.append(partition, entries[len(entries)-1].Seq, events)
+		f.append(partition, entries[len(entries)-1].Seq, found)
 	}
 }
 
-func (f *feed) append(log int, at liked.Seq, events []event) {
-	b := &batch{log: log, events: events, text: lines(events)}
-	rest := b.text
-	for i, e := range events { // so that memory holds each line once
-		b.events[i].line, rest = rest[:len(e.line)], rest[len(e.line):]
-	}
-	b.packed = sync.OnceValue(func() []byte { return deflate(b.text) })
+func (f *feed) append(log int, at liked.Seq, found lines) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.at[log] = at
-	if len(events) == 0 {
+	if len(found.text) == 0 {
 		return
 	}
-	f.recent = append(f.recent, b)
-	for f.bytes += len(b.text); f.bytes > feedBytes && len(f.recent) > 1; f.number++ {
+	f.recent = append(f.recent, &batch{found, log, sync.OnceValue(func() []byte { return deflate(found.text) })})
+	for f.bytes += len(found.text); f.bytes > feedBytes && len(f.recent) > 1; f.number++ {
 		f.bytes -= len(f.recent[0].text)
 		f.recent[0] = nil
 		f.recent = f.recent[1:]
 	}
-	close(f.more)
-	f.more = make(chan struct{})
+	f.wake()
 }
 
 func (f *feed) fail(err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.err = err
+	f.wake()
+}
+
+// wake tells the readers of a change. f.mu must be held.
+func (f *feed) wake() {
 	close(f.more)
 	f.more = make(chan struct{})
 }
@@ -154,26 +150,14 @@ func (f *feed) next(number uint64) (b *batch, more <-chan struct{}, lost bool, e
 	return nil, f.more, false, f.err
 }
 
-func lines(events []event) []byte {
-	size := 0
-	for _, e := range events {
-		size += len(e.line)
-	}
-	text := make([]byte, 0, size)
-	for _, e := range events {
-		text = append(text, e.line...)
-	}
-	return text
-}
-
 // after returns the lines of the events after at, and packed if these are the whole batch.
 func (b *batch) after(at liked.Seq) (text []byte, packed func() []byte) {
 	skip := 0
-	for _, e := range b.events {
-		if e.seq > at {
+	for _, l := range b.ends {
+		if l.seq > at {
 			break
 		}
-		skip += len(e.line)
+		skip = l.end
 	}
 	if skip > 0 {
 		return b.text[skip:], nil

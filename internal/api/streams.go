@@ -49,13 +49,11 @@ func (a *API) compliance(c *call) (any, error) {
 
 // streams is the open connections and their feeds.
 type streams struct {
-	ending chan struct{} // closed when the server stops
-	end    sync.Once
-
-	mu    sync.Mutex
-	slots map[slot]context.CancelCauseFunc // ends the stream
-	stop  context.CancelFunc               // ends renew; nil while there are no slots
-	feeds map[feedKey]*feed
+	mu     sync.Mutex
+	ending bool                             // there will be no other stream
+	slots  map[slot]context.CancelCauseFunc // ends the stream, for a reason
+	stop   context.CancelFunc               // ends renew; nil while there are no slots
+	feeds  map[feedKey]*feed
 }
 
 // slot is what an app may have one connection to.
@@ -75,12 +73,16 @@ type feedKey struct {
 	view      string
 }
 
-func (s *streams) init() {
-	s.ending, s.slots, s.feeds = make(chan struct{}), make(map[slot]context.CancelCauseFunc), make(map[feedKey]*feed)
-}
-
 // EndStreams disconnects all readers and refuses new streams, because the server stops. It does not wait.
-func (a *API) EndStreams() { a.streams.end.Do(func() { close(a.streams.ending) }) }
+func (a *API) EndStreams() {
+	s := &a.streams
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ending = true
+	for _, end := range s.slots {
+		end(errEnding)
+	}
+}
 
 // OpenStreams counts the streams that have a reader.
 func (a *API) OpenStreams() int {
@@ -97,11 +99,16 @@ func (a *API) acquire(ctx context.Context, at slot) (context.Context, error) {
 	s := &a.streams
 	taken := a.tooManyReaders.because("the app has a connection to this partition of the stream already")
 	s.mu.Lock()
-	if s.slots[at] != nil {
+	switch {
+	case s.ending:
+		s.mu.Unlock()
+		return nil, a.unavailable.because("the server is stopping")
+	case s.slots[at] != nil:
 		s.mu.Unlock()
 		return nil, taken
 	}
-	ctx, s.slots[at] = context.WithCancelCause(ctx)
+	connected, end := context.WithCancelCause(ctx)
+	s.slots[at] = end
 	if s.stop == nil {
 		var renewing context.Context
 		renewing, s.stop = context.WithCancel(context.Background())
@@ -116,7 +123,7 @@ func (a *API) acquire(ctx context.Context, at slot) (context.Context, error) {
 		s.forget(at)
 		return nil, err
 	}
-	return ctx, nil
+	return connected, nil
 }
 
 func (s *streams) forget(at slot) {
@@ -190,13 +197,9 @@ func (s *streams) openFeed(key feedKey, from source, at liked.Positions) *feed {
 // closeFeed ends the feed after its last reader.
 func (s *streams) closeFeed(key feedKey, f *feed) {
 	s.mu.Lock()
-	f.readers--
-	last := f.readers == 0
-	if last {
+	defer s.mu.Unlock()
+	if f.readers--; f.readers == 0 {
 		delete(s.feeds, key)
-	}
-	s.mu.Unlock()
-	if last {
 		f.cancel()
 	}
 }
@@ -214,11 +217,6 @@ type stream struct {
 // openStream makes a stream over the request's span. The reader gets all that is appended to the log after it
 // returns.
 func (a *API) openStream(c *call, span *spanQuery, key feedKey, from source) (*stream, error) {
-	select {
-	case <-a.streams.ending:
-		return nil, a.unavailable.because("the server is stopping")
-	default:
-	}
 	begin, end, faults := span.between(a.Now())
 	if len(faults) > 0 {
 		return nil, a.invalid("", faults...)
@@ -228,13 +226,13 @@ func (a *API) openStream(c *call, span *spanQuery, key feedKey, from source) (*s
 	if err != nil {
 		return nil, err
 	}
-	from.log = a.Log
 	now, err := a.Store.LogEnds(c.ctx)
 	if err != nil {
 		a.release(at)
 		return nil, err
 	}
-	s := &stream{source: from, ctx: ctx, from: now, until: now}
+	from.log = a.Log
+	s := &stream{source: from, ctx: ctx, from: now, until: now, leave: func() { a.release(at) }}
 	for _, p := range from.logs {
 		if !begin.IsZero() {
 			s.from[p] = min(now[p], liked.SeqAt(begin)-1)
@@ -243,14 +241,12 @@ func (a *API) openStream(c *call, span *spanQuery, key feedKey, from source) (*s
 			s.until[p] = min(now[p], liked.SeqAt(end)-1)
 		}
 	}
-	if !end.IsZero() {
-		s.leave = func() { a.release(at) }
-		return s, nil
-	}
-	s.feed = a.streams.openFeed(key, from, now)
-	s.leave = func() {
-		a.streams.closeFeed(key, s.feed)
-		a.release(at)
+	if end.IsZero() {
+		s.feed = a.streams.openFeed(key, from, now)
+		s.leave = func() {
+			a.streams.closeFeed(key, s.feed)
+			a.release(at)
+		}
 	}
 	return s, nil
 }

@@ -28,10 +28,13 @@ var (
 // request's authorization checks.
 func (a *API) serveStream(rt *endpoint, w http.ResponseWriter, r *http.Request, x *requestState, s *stream) {
 	defer s.leave()
-	o := &streamWriter{w: w, control: http.NewResponseController(w), x: x, keepAlive: a.KeepAlive, stall: a.Stall, ending: a.streams.ending}
+	o := &streamWriter{w: w, control: http.NewResponseController(w), x: x, keepAlive: a.KeepAlive, stall: a.Stall}
 	var generation uint64
 	known := false
 	o.allowed = func() error {
+		if s.ctx.Err() != nil {
+			return context.Cause(s.ctx)
+		}
 		now := a.Store.PrincipalGeneration(x.App, 0, store.GrantID{}) // before authorize reads the caller; streams have app callers only
 		if known && now == generation {
 			return nil
@@ -60,17 +63,17 @@ func (a *API) serveStream(rt *endpoint, w http.ResponseWriter, r *http.Request, 
 	if err == nil {
 		err = s.run(s.ctx, o)
 	}
-	if context.Cause(s.ctx) == errLost {
-		err = errLost
+	if s.ctx.Err() != nil && err != errSlow {
+		err = context.Cause(s.ctx)
 	}
 	switch {
 	case err == nil:
 		_ = o.close() // an error: the reader left
-	case errors.Is(err, errSlow):
+	case err == errSlow:
 		x.Why = err.Error()
 		panic(http.ErrAbortHandler)
-	case errors.Is(err, errLeft), r.Context().Err() != nil:
-	case errors.Is(err, errEnding), err == errLost:
+	case err == errLeft, r.Context().Err() != nil:
+	case err == errEnding, err == errLost:
 		x.Why = err.Error()
 		a.disconnect(o, "UpstreamOperationalDisconnect", "This stream has been disconnected upstream for operational reasons.")
 	case a.problemOf(err).status < 500:
@@ -99,12 +102,12 @@ func (a *API) disconnect(o *streamWriter, kind, detail string) {
 func (s *stream) run(ctx context.Context, o *streamWriter) error {
 	at := s.from
 	if s.feed == nil {
-		return s.replay(ctx, at, s.until, o.events)
+		return s.replay(ctx, at, s.until, o.replayed)
 	}
 	// Entries before the feed's end, and those that it has dropped meanwhile, are read from the log.
 	next, to := s.feed.end()
 	for {
-		if err := s.replay(ctx, at, to, o.events); err != nil {
+		if err := s.replay(ctx, at, to, o.replayed); err != nil {
 			return err
 		}
 		for p := range at {
@@ -129,7 +132,7 @@ func (s *stream) run(ctx context.Context, o *streamWriter) error {
 				}
 				quiet.Reset(o.keepAlive)
 			}
-			at[b.log] = max(at[b.log], b.events[len(b.events)-1].seq)
+			at[b.log] = max(at[b.log], b.ends[len(b.ends)-1].seq)
 			next++
 			continue
 		case err != nil:
@@ -142,10 +145,8 @@ func (s *stream) run(ctx context.Context, o *streamWriter) error {
 				return err
 			}
 			quiet.Reset(o.keepAlive)
-		case <-o.ending:
-			return errEnding
 		case <-ctx.Done():
-			return errLeft
+			return context.Cause(ctx)
 		}
 	}
 }
@@ -160,8 +161,7 @@ type streamWriter struct {
 	keepAlive time.Duration // longest silence
 	stall     time.Duration // longest write
 	written   time.Time     // time of the last write
-	ending    <-chan struct{}
-	allowed   func() error // nil while the reader is authorized
+	allowed   func() error  // nil while the stream goes on and its reader is authorized
 }
 
 func (o *streamWriter) open() error {
@@ -178,24 +178,19 @@ func (o *streamWriter) close() error {
 	return nil
 }
 
-// events writes a replay's events, or a sign of life after keepAlive.
-func (o *streamWriter) events(events []event) error {
-	if len(events) > 0 {
-		return o.tell(lines(events), nil)
-	}
-	if time.Since(o.written) < o.keepAlive {
+// replayed writes a replay's lines, or a sign of life after keepAlive.
+func (o *streamWriter) replayed(text []byte) error {
+	switch {
+	case len(text) > 0:
+		return o.tell(text, nil)
+	case time.Since(o.written) < o.keepAlive:
 		return nil
 	}
 	return o.tell(signOfLife, nil)
 }
 
-// tell writes lines if the reader is still authorized.
+// tell writes lines if that is still allowed.
 func (o *streamWriter) tell(text []byte, packed func() []byte) error {
-	select {
-	case <-o.ending:
-		return errEnding
-	default:
-	}
 	if err := o.allowed(); err != nil {
 		return err
 	}
