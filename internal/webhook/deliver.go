@@ -3,9 +3,9 @@ package webhook
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"net/http"
-	"strconv"
 	"time"
 
 	"liked"
@@ -239,20 +239,18 @@ func (k *hook) deliver(ctx context.Context, d delivery) bool {
 func (k *hook) deliverOne(ctx context.Context, s *liked.Subscription, e liked.LikeEvent) (letter *store.DeadLetter, ok bool) {
 	alive := false // a challenge was answered since the last attempt
 	for attempt := 1; k.valid(ctx); attempt++ {
-		err := k.try(ctx, s, e)
-		if err == nil {
+		failed := k.try(ctx, s, e)
+		if failed == nil {
 			return nil, true
 		}
 		if ctx.Err() != nil {
 			return nil, false
 		}
-		refused, _ := errors.AsType[*refusal](err)
-		final := refused != nil && refused.final
-		if _, ours := errors.AsType[*localError](err); ours {
-			attempt, alive = 1, false // not the endpoint's fault
+		if failed.ours {
+			attempt, alive = 1, false
 		}
-		if final || alive {
-			return &store.DeadLetter{Webhook: k.id, Subscription: s.ID, Event: e, At: k.h.Now(), Attempts: attempt, Why: plain(err, "")}, true
+		if failed.final || alive {
+			return &store.DeadLetter{Webhook: k.id, Subscription: s.ID, Event: e, At: k.h.Now(), Attempts: attempt, Why: plain(failed.error, "")}, true
 		}
 		k.h.Count(Failed)
 		if attempt >= k.h.Attempts {
@@ -276,54 +274,50 @@ func (h *Hooks) pause(attempt int) time.Duration {
 	return d/2 + rand.N(d)
 }
 
-// refusal is a response without success.
-type refusal struct {
-	status int
-	final  bool
+// failure is why an attempt failed.
+type failure struct {
+	error
+	final bool // the endpoint would refuse the body again
+	ours  bool // of this server, before the body was sent
 }
 
-func (r *refusal) Error() string { return "it answered with status " + strconv.Itoa(r.status) }
-
-// localError is an error of this server, before a like was sent.
-type localError struct{ error }
-
-func (e *localError) Unwrap() error { return e.error }
-
-// try makes one attempt. A nil error means that the like was accepted, or is not wanted: the subscription has ended, or
-// may not see it.
-func (k *hook) try(ctx context.Context, s *liked.Subscription, e liked.LikeEvent) error {
-	if stands, err := k.h.stands(ctx, s); err != nil {
-		return &localError{err}
-	} else if !stands {
+// try makes one attempt. Nil means that the like was accepted, or is not wanted: the subscription has ended, or may not
+// see it.
+func (k *hook) try(ctx context.Context, s *liked.Subscription, e liked.LikeEvent) *failure {
+	stands, err := k.h.stands(ctx, s)
+	if err == nil && !stands {
 		return nil
 	}
-	body, err := k.h.Render(ctx, *s, e)
+	var body []byte
+	if err == nil {
+		body, err = k.h.Render(ctx, *s, e)
+	}
 	if err != nil {
-		return &localError{err}
+		return &failure{error: err, ours: true}
 	}
 	if body == nil {
 		k.h.Count(Unseen)
 		return nil
 	}
-	if err := k.post(ctx, body); err != nil {
-		return err
+	failed := k.post(ctx, body)
+	if failed == nil {
+		k.h.Count(Delivered)
 	}
-	k.h.Count(Delivered)
-	return nil
+	return failed
 }
 
 // post sends a body, using one of the slots. A request in progress when ctx ends has lastCall left.
-func (k *hook) post(ctx context.Context, body []byte) error {
+func (k *hook) post(ctx context.Context, body []byte) *failure {
 	select {
 	case k.slots <- struct{}{}:
 		defer func() { <-k.slots }()
 	case <-ctx.Done():
-		return ctx.Err()
+		return &failure{error: ctx.Err()}
 	}
 	w, _ := k.now()
 	secret, err := k.h.Secret(ctx, k.app)
 	if err != nil {
-		return &localError{err}
+		return &failure{error: err, ours: true}
 	}
 	under, cut := context.WithCancel(context.WithoutCancel(ctx))
 	defer cut()
@@ -337,14 +331,15 @@ func (k *hook) post(ctx context.Context, body []byte) error {
 		return nil // even if reading the response failed
 	}
 	if err != nil {
-		return err
+		return &failure{error: err}
 	}
+	failed := &failure{error: fmt.Errorf("it answered with status %d", status)}
 	switch status {
 	case http.StatusBadRequest, http.StatusGone, http.StatusRequestEntityTooLarge,
 		http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity:
-		return &refusal{status, true} // it would be refused again
+		failed.final = true
 	}
-	return &refusal{status, false}
+	return failed
 }
 
 func (k *hook) challenges(ctx context.Context) {

@@ -221,17 +221,19 @@ type delivery struct {
 
 // match returns what to deliver to each webhook, in the order of entries.
 func (h *Hooks) match(ctx context.Context, entries []liked.LikeEvent) (map[liked.WebhookID][]delivery, error) {
-	about, err := h.subscribers.of(ctx, entries)
+	var users []liked.UserID
+	for _, e := range entries {
+		if e.On {
+			users = append(users, e.User, e.Author)
+		}
+	}
+	about, err := h.subscribers.about(ctx, users)
 	if err != nil || len(about) == 0 {
 		return nil, err
 	}
 	matches := make(map[liked.WebhookID][]delivery)
 	for _, e := range entries {
-		people := []liked.UserID{e.User, e.Author}
-		if e.User == e.Author {
-			people = people[:1]
-		}
-		for _, user := range people {
+		for _, user := range slices.Compact([]liked.UserID{e.User, e.Author}) {
 			for _, s := range about[user] {
 				if s.Webhook == 0 || !s.Wants(e) {
 					continue
@@ -252,9 +254,9 @@ func (h *Hooks) match(ctx context.Context, entries []liked.LikeEvent) (map[liked
 type subscribers struct {
 	store Store
 
-	mu         sync.Mutex
-	young, old map[liked.UserID]subscribed // a lookup moves an entry to young; what stays old is dropped
-	size       int                         // of young
+	mu    sync.Mutex
+	known map[liked.UserID]subscribed
+	size  int // of known
 }
 
 // subscribed is the immutable subscriptions about a user at a generation.
@@ -263,81 +265,48 @@ type subscribed struct {
 	subs       []*liked.Subscription
 }
 
-// maxYoung bounds the users plus subscriptions in young; the cache holds twice as many.
-const maxYoung = 1 << 16
+// maxKnown bounds the users plus subscriptions in the cache. A full one begins anew.
+const maxKnown = 1 << 17
 
-// of returns the subscriptions about the users and authors of the likes.
-func (c *subscribers) of(ctx context.Context, entries []liked.LikeEvent) (map[liked.UserID][]*liked.Subscription, error) {
-	var about map[liked.UserID][]*liked.Subscription
-	found := func(user liked.UserID, subs []*liked.Subscription) {
-		if len(subs) > 0 {
-			if about == nil {
-				about = make(map[liked.UserID][]*liked.Subscription)
-			}
-			about[user] = subs
-		}
-	}
-	var unknown []liked.UserID
+// about returns the subscriptions about those of the users who have any.
+func (c *subscribers) about(ctx context.Context, users []liked.UserID) (map[liked.UserID][]*liked.Subscription, error) {
+	about := make(map[liked.UserID][]*liked.Subscription)
+	read := make(map[liked.UserID]subscribed)
 	c.mu.Lock()
-	for i := range entries {
-		if !entries[i].On {
-			continue
-		}
-		for _, user := range [2]liked.UserID{entries[i].User, entries[i].Author} {
-			if known, ok := c.get(user); ok {
-				found(user, known.subs)
-			} else {
-				unknown = append(unknown, user)
-			}
+	for _, user := range users {
+		now := c.store.SubscriptionGeneration(user)
+		if known, ok := c.known[user]; !ok || known.generation != now {
+			read[user] = subscribed{generation: now}
+		} else if len(known.subs) > 0 {
+			about[user] = known.subs
 		}
 	}
 	c.mu.Unlock()
-	if len(unknown) == 0 {
+	if len(read) == 0 {
 		return about, nil
 	}
-	slices.Sort(unknown)
-	unknown = slices.Compact(unknown)
-	read := make([]subscribed, len(unknown))
-	for i, user := range unknown {
-		read[i].generation = c.store.SubscriptionGeneration(user) // before reading the subscriptions
-	}
-	subs, err := c.store.SubscriptionsAbout(ctx, unknown)
+	subs, err := c.store.SubscriptionsAbout(ctx, slices.Collect(maps.Keys(read)))
 	if err != nil {
 		return nil, err
 	}
 	for i := range subs {
-		at, _ := slices.BinarySearch(unknown, subs[i].User)
-		read[at].subs = append(read[at].subs, &subs[i])
+		about[subs[i].User] = append(about[subs[i].User], &subs[i])
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for i, user := range unknown {
-		c.put(user, read[i])
-		found(user, read[i].subs)
+	for user, s := range read {
+		s.subs = about[user]
+		if c.size += 1 + len(s.subs); c.known == nil || c.size > maxKnown {
+			c.known, c.size = make(map[liked.UserID]subscribed), 1+len(s.subs)
+		}
+		c.known[user] = s
 	}
 	return about, nil
 }
 
-// get returns what is cached, if current. c.mu must be held.
-func (c *subscribers) get(user liked.UserID) (known subscribed, ok bool) {
-	if known, ok = c.young[user]; !ok {
-		if known, ok = c.old[user]; ok {
-			c.put(user, known)
-		}
-	}
-	return known, ok && known.generation == c.store.SubscriptionGeneration(user)
-}
-
-func (c *subscribers) put(user liked.UserID, s subscribed) {
-	if c.size += 1 + len(s.subs); c.young == nil || c.size > maxYoung {
-		c.young, c.old, c.size = make(map[liked.UserID]subscribed), c.young, 1+len(s.subs)
-	}
-	c.young[user] = s
-}
-
 // stands reports whether the subscription still exists with the same webhook.
 func (h *Hooks) stands(ctx context.Context, s *liked.Subscription) (bool, error) {
-	about, err := h.subscribers.of(ctx, []liked.LikeEvent{{On: true, User: s.User, Author: s.User}})
+	about, err := h.subscribers.about(ctx, []liked.UserID{s.User})
 	return slices.ContainsFunc(about[s.User], func(now *liked.Subscription) bool {
 		return now.App == s.App && now.ID == s.ID && now.Webhook == s.Webhook
 	}), err

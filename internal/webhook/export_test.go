@@ -8,24 +8,22 @@ import (
 )
 
 // MaxRemembered is the most users and subscriptions that are remembered.
-const MaxRemembered = 2 * maxYoung
+const MaxRemembered = maxKnown
 
 // Remember asks for the subscriptions about n users, and returns how many users and subscriptions are remembered then.
 func Remember(ctx context.Context, s store.Store, n int) (remembered int, err error) {
 	c := subscribers{store: s}
 	for id := 1; id <= n; id += 100 {
-		var entries []liked.LikeEvent
+		users := []liked.UserID{1}
 		for i := range 100 {
-			entries = append(entries, liked.LikeEvent{On: true, User: liked.UserID(id + i), Author: 1})
+			users = append(users, liked.UserID(id+i))
 		}
-		if _, err := c.of(ctx, entries); err != nil {
+		if _, err := c.about(ctx, users); err != nil {
 			return 0, err
 		}
 	}
-	for _, known := range []map[liked.UserID]subscribed{c.young, c.old} {
-		for _, s := range known {
-			remembered += 1 + len(s.subs)
-		}
+	for _, s := range c.known {
+		remembered += 1 + len(s.subs)
 	}
 	return remembered, nil
 }

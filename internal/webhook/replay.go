@@ -69,11 +69,12 @@ func (k *hook) redeliver(ctx context.Context, s *liked.Subscription, e liked.Lik
 		if w, _ := k.now(); !w.Valid {
 			return false, errors.New("the webhook is not valid")
 		}
-		if err = k.try(ctx, s, e); err == nil {
+		failed := k.try(ctx, s, e)
+		if failed == nil {
 			return true, nil
 		}
 		k.h.Count(Failed)
-		if refused, _ := errors.AsType[*refusal](err); refused != nil && refused.final {
+		if err = failed.error; failed.final {
 			break
 		}
 		sleep(ctx, k.h.pause(attempt))
@@ -126,16 +127,14 @@ func (k *hook) replayLog(ctx context.Context, r liked.Replay) (complete bool, er
 		return false, err
 	}
 	var from liked.Positions
-	var all []int
 	k.h.mu.Lock()
 	for p, at := range k.reached() {
 		to[p] = min(to[p], at, liked.SeqAt(r.To)-1)
 		from[p] = min(to[p], max(liked.SeqAt(r.From), 1)-1)
-		all = append(all, p)
 	}
 	k.h.mu.Unlock()
 	complete = true
-	err = k.h.Log.Between(ctx, all, from, to, func(entries []liked.LikeEvent) error {
+	err = k.h.Log.Between(ctx, likelog.All(), from, to, func(entries []liked.LikeEvent) error {
 		matches, err := k.h.match(ctx, entries)
 		for _, d := range matches[k.id] {
 			for _, s := range d.subs {

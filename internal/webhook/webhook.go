@@ -9,6 +9,7 @@
 package webhook
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -69,21 +70,14 @@ type Pace struct {
 }
 
 func (p *Pace) fill() {
-	p.Attempts = or(p.Attempts, 8)
-	p.Backoff = or(p.Backoff, time.Second)
-	p.Longest = or(p.Longest, time.Minute)
-	p.Timeout = or(p.Timeout, 10*time.Second)
-	p.Challenge = or(p.Challenge, time.Hour)
-	p.Patience = or(p.Patience, 28*time.Hour)
-	p.Letters = or(p.Letters, 10_000)
-	p.Lease = or(p.Lease, 15*time.Second)
-}
-
-func or[T int | time.Duration](value, preset T) T {
-	if value == 0 {
-		return preset
-	}
-	return value
+	p.Attempts = cmp.Or(p.Attempts, 8)
+	p.Backoff = cmp.Or(p.Backoff, time.Second)
+	p.Longest = cmp.Or(p.Longest, time.Minute)
+	p.Timeout = cmp.Or(p.Timeout, 10*time.Second)
+	p.Challenge = cmp.Or(p.Challenge, time.Hour)
+	p.Patience = cmp.Or(p.Patience, 28*time.Hour)
+	p.Letters = cmp.Or(p.Letters, 10_000)
+	p.Lease = cmp.Or(p.Lease, 15*time.Second)
 }
 
 // Outcome is the outcome of an attempt.
@@ -107,19 +101,12 @@ func Outcomes() []Outcome {
 	return []Outcome{Delivered, Failed, Dead, Dropped, Unseen, ChallengeRight, ChallengeWrong, Unreachable, Lost}
 }
 
-// The most that an app may have, by tier.
-func maxWebhooks(t liked.Tier) int {
+// most returns how many webhooks and subscriptions an app of the tier may have.
+func most(t liked.Tier) (webhooks, subscriptions int) {
 	if t == liked.SelfServe {
-		return 1
+		return 1, 1_500
 	}
-	return 5
-}
-
-func maxSubscriptions(t liked.Tier) int {
-	if t == liked.SelfServe {
-		return 1_500
-	}
-	return 75_000
+	return 5, 75_000
 }
 
 // Hooks registers webhooks and subscriptions, and delivers. It is safe for concurrent use.
@@ -178,7 +165,8 @@ func (h *Hooks) Add(ctx context.Context, id liked.AppID, url string) (liked.Webh
 	if err != nil {
 		return liked.Webhook{}, err
 	}
-	if len(own) >= maxWebhooks(app.Tier) {
+	max, _ := most(app.Tier)
+	if len(own) >= max {
 		return liked.Webhook{}, liked.Errorf(liked.Forbidden, "app %v has %d webhooks, as many as it may", id, len(own))
 	}
 	if slices.ContainsFunc(own, func(w liked.Webhook) bool { return w.URL == url }) {
@@ -191,7 +179,7 @@ func (h *Hooks) Add(ctx context.Context, id liked.AppID, url string) (liked.Webh
 	w.Checked = h.Now()
 
 	w.ID = liked.WebhookID(h.Store.NewID(h.Now()))
-	if err := h.Store.AddWebhook(ctx, w, maxWebhooks(app.Tier)); err != nil {
+	if err := h.Store.AddWebhook(ctx, w, max); err != nil {
 		return liked.Webhook{}, err
 	}
 	h.reload(ctx)
@@ -265,7 +253,8 @@ func (h *Hooks) Subscribe(ctx context.Context, s liked.Subscription) (liked.Subs
 	s.CreatedAt = h.Now()
 	s.UpdatedAt = s.CreatedAt
 	s.ID = liked.SubscriptionID(h.Store.NewID(s.CreatedAt))
-	return s, h.Store.AddSubscription(ctx, s, maxSubscriptions(app.Tier))
+	_, max := most(app.Tier)
+	return s, h.Store.AddSubscription(ctx, s, max)
 }
 
 // Resubscribe changes the webhook and tag of a subscription of the app; nil leaves either as it is.

@@ -711,10 +711,10 @@ func TestMemoryIsBounded(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, quick)
 	w.hook(newReceiver(t).URL) // to user 1
-	for _, n := range []int{1000, 4 * webhook.MaxRemembered} {
+	for _, n := range []int{1000, 9 * webhook.MaxRemembered / 2} {
 		got, err := webhook.Remember(w.ctx, w.store, n)
 		w.must(err)
-		if want := min(n+1, webhook.MaxRemembered/2); got < want || got > webhook.MaxRemembered {
+		if want := min(n+1, webhook.MaxRemembered/4); got < want || got > webhook.MaxRemembered {
 			t.Errorf("of %d users %d are remembered", n, got)
 		}
 	}
