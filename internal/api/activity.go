@@ -87,17 +87,20 @@ func (a *API) newSubscriptions(ctx context.Context, app liked.AppID, subs ...lik
 
 func newFilter(s *liked.Subscription) filterObject { return filterObject{s.User, s.Direction.String()} }
 
-func (a *API) subscriptionTarget(b body) (webhook liked.WebhookID, tag string, faults []fault) {
+// subscriptionTarget reads where a subscription leads, and its tag: nil for what the body leaves out.
+func (a *API) subscriptionTarget(b body) (webhook *liked.WebhookID, tag *string, faults []fault) {
 	if value, there := b.find("webhook_id"); there {
-		var err error
-		if webhook, err = liked.ParseID[liked.WebhookID](unquote(value)); err != nil { // 19 digits may overflow int64
+		id, err := liked.ParseID[liked.WebhookID](unquote(value))
+		if err != nil { // 19 digits may overflow int64
 			faults = append(faults, badValue(pair{"webhook_id", unquote(value)}, "is not valid"))
 		}
+		webhook = &id
 	}
 	if value, there := b.find("tag"); there {
-		tag = unquote(value)
+		text := unquote(value)
+		tag = &text
 		at := object{"$.tag", []string{value}}
-		switch n := utf8.RuneCountInString(tag); {
+		switch n := utf8.RuneCountInString(text); {
 		case n < 1:
 			faults = append(faults, fault{at, "$.tag: must be at least 1 characters long"})
 		case n > 200:
@@ -111,11 +114,16 @@ func (a *API) subscriptionTarget(b body) (webhook liked.WebhookID, tag string, f
 // their likes and those of their posts.
 func (a *API) subscribe(c *call) (any, error) {
 	s := liked.Subscription{App: c.who.App, Viewer: c.who.User}
-	var faults []fault
+	webhook, tag, faults := a.subscriptionTarget(c.body)
+	if webhook != nil {
+		s.Webhook = *webhook
+	}
+	if tag != nil {
+		s.Tag = *tag
+	}
 	refuse := func(at, value, what string) {
 		faults = append(faults, fault{object{at, []string{value}}, at + ": " + what})
 	}
-	s.Webhook, s.Tag, faults = a.subscriptionTarget(c.body)
 	if event, _ := c.body.find("event_type"); unquote(event) != likeCreate {
 		refuse("$.event_type", event, "does not have a value in the enumeration ["+likeCreate+"]")
 	}
@@ -198,14 +206,7 @@ func (a *API) resubscribe(c *call) (any, error) {
 	if _, err := a.Store.Subscription(c.ctx, c.who.App, id); err != nil {
 		return nil, a.subscriptionProblem(id, err)
 	}
-	to, as := &webhook, &tag
-	if _, there := c.body.find("webhook_id"); !there {
-		to = nil
-	}
-	if _, there := c.body.find("tag"); !there {
-		as = nil
-	}
-	s, err := a.Hooks.Resubscribe(c.ctx, c.who.App, id, to, as)
+	s, err := a.Hooks.Resubscribe(c.ctx, c.who.App, id, webhook, tag)
 	if err != nil {
 		return nil, a.hookProblem(err, subscriptionReasons)
 	}
@@ -318,11 +319,7 @@ func (v *activity) consented(ctx context.Context, s *liked.Subscription) (bool, 
 
 // visible returns the liker and the author, in this order, except those hidden from the viewer.
 func (v *activity) visible(ctx context.Context, viewer, liker, author liked.UserID) (people []liked.User, err error) {
-	ids := []liked.UserID{liker, author}
-	if liker == author {
-		ids = ids[:1]
-	}
-	found, err := v.Store.UsersByID(ctx, ids)
+	found, err := v.Store.UsersByID(ctx, slices.Compact([]liked.UserID{liker, author}))
 	if err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package api
 
 import (
 	"errors"
+	"slices"
 	"strconv"
 	"time"
 
@@ -48,18 +49,15 @@ type counted struct {
 
 func newWebhook(w liked.Webhook, fields []string) webhookObject {
 	o := webhookObject{ID: w.ID}
-	if len(fields) == 0 {
-		fields = words("created_at url valid")
+	wants := func(field string) bool { return len(fields) == 0 || slices.Contains(fields, field) }
+	if wants("created_at") {
+		o.CreatedAt = timestamp(w.CreatedAt)
 	}
-	for _, f := range fields {
-		switch f {
-		case "created_at":
-			o.CreatedAt = timestamp(w.CreatedAt)
-		case "url":
-			o.URL = w.URL
-		case "valid":
-			o.Valid = &w.Valid
-		}
+	if wants("url") {
+		o.URL = w.URL
+	}
+	if wants("valid") {
+		o.Valid = &w.Valid
 	}
 	return o
 }
@@ -129,18 +127,17 @@ func (a *API) replayWebhook(c *call) (any, error) {
 
 // readReplay reads a replay. Its span includes both minutes that the body names.
 func readReplay(b body, now time.Time) (id liked.WebhookID, span liked.Replay, faults []fault) {
+	wrong := func(name, what string) {
+		faults = append(faults, fault{object{name, []string{b.text(name)}}, "QueryParamInvalid: `" + name + "` " + what})
+	}
 	minute := func(name string) time.Time {
-		text := b.text(name)
-		t, err := time.Parse("200601021504", text)
+		t, err := time.Parse("200601021504", b.text(name))
 		if err != nil {
-			faults = append(faults, fault{object{name, []string{text}}, "QueryParamInvalid: `" + name + "` is not a time of the form yyyymmddhhmm"})
+			wrong(name, "is not a time of the form yyyymmddhhmm")
 		}
 		return t
 	}
 	from, to := minute("from_date"), minute("to_date")
-	wrong := func(name, what string) {
-		faults = append(faults, fault{object{name, []string{b.text(name)}}, "QueryParamInvalid: `" + name + "` " + what})
-	}
 	switch {
 	case len(faults) > 0:
 	case from.Before(now.Add(-replayable).Truncate(time.Minute)):

@@ -56,15 +56,14 @@ type Store interface {
 type Home struct {
 	Options
 	board
-	rate    rate
-	viewers chan struct{} // one token each
-	ending  chan struct{} // closed when Run ends
+	rate   rate
+	ending chan struct{} // closed when Run ends
 }
 
 // New returns a Home. Its numbers start with Run.
 func New(o Options) *Home {
 	o.Patience = cmp.Or(o.Patience, 5*time.Second)
-	return &Home{Options: o, board: board{store: o.Store, log: o.Log}, viewers: make(chan struct{}, maxViewers), ending: make(chan struct{})}
+	return &Home{Options: o, board: board{store: o.Store, log: o.Log}, ending: make(chan struct{})}
 }
 
 // Run counts totals and the rate of likes until ctx ends. It must be called once.
@@ -80,7 +79,6 @@ func (h *Home) Run(ctx context.Context) {
 			h.counted.Store(true)
 		}
 	})
-	counting.Go(func() { h.rest(ctx) })
 	h.rate.run(ctx, h.Likes)
 }
 

@@ -25,7 +25,6 @@ const (
 	lookEvery  = 250 * time.Millisecond // the store is read at most this often, for all viewers together
 	quiet      = 15 * time.Second       // longest silence towards a viewer
 	settled    = 4 * time.Second        // how long a post without new likes keeps its slot while another waits
-	forgotten  = 10 * time.Second       // after this long without a look, the log is not read until the next one
 	maxPages   = 4 * liked.Partitions   // of the log, per look; what comes beyond them is skipped
 	maxText    = 300                    // characters of a post; the page has room for fewer
 )
@@ -36,13 +35,13 @@ type board struct {
 	log     *likelog.Log
 	counted atomic.Bool // Totals is cheap from now on
 
-	mu     sync.Mutex
-	reader *likelog.Reader // nil without viewers
-	ended  bool            // there will be no other reader
-	slots  []slot
-	frame  frame
-	looked time.Time
-	err    error
+	mu      sync.Mutex
+	viewers int             // of the live page
+	reader  *likelog.Reader // nil without viewers
+	slots   []slot
+	frame   frame
+	looked  time.Time
+	err     error
 }
 
 // slot is a place on the board. A post stays in its slot, so that it can be read.
@@ -128,9 +127,9 @@ func (b *board) likedLately(ctx context.Context) (posts []liked.PostID, err erro
 	return posts, b.follow(ctx)
 }
 
-// follow begins to read at the end of the log. b.mu must be held.
+// follow begins to read at the end of the log, if there are viewers. b.mu must be held.
 func (b *board) follow(ctx context.Context) error {
-	if b.ended {
+	if b.viewers == 0 {
 		return nil
 	}
 	ends, err := b.store.LogEnds(ctx)
@@ -148,25 +147,22 @@ func (b *board) unfollow() {
 	}
 }
 
-// rest ends the reader once the board has not been looked at for a while. It returns when ctx ends.
-func (b *board) rest(ctx context.Context) {
-	tick := time.NewTicker(forgotten)
-	defer tick.Stop()
-	for {
-		select {
-		case <-tick.C:
-			b.mu.Lock()
-			if time.Since(b.looked) > forgotten {
-				b.unfollow()
-			}
-			b.mu.Unlock()
-		case <-ctx.Done():
-			b.mu.Lock()
-			b.ended = true
-			b.unfollow()
-			b.mu.Unlock()
-			return
-		}
+// enter admits a viewer, unless there are as many as may be; leave must follow.
+func (b *board) enter() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.viewers == maxViewers {
+		return false
+	}
+	b.viewers++
+	return true
+}
+
+func (b *board) leave() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.viewers--; b.viewers == 0 {
+		b.unfollow()
 	}
 }
 
@@ -252,15 +248,13 @@ func (h *Home) live(w http.ResponseWriter, r *http.Request, x *exchange.Exchange
 	header := w.Header()
 	header.Set("Cache-Control", "no-store")
 	header.Set("X-Content-Type-Options", "nosniff")
-	select {
-	case h.viewers <- struct{}{}:
-		defer func() { <-h.viewers }()
-	default:
+	if !h.enter() {
 		header.Set("Retry-After", "30")
 		x.Status = http.StatusServiceUnavailable
 		w.WriteHeader(x.Status)
 		return
 	}
+	defer h.leave()
 	control := http.NewResponseController(w)
 	// The server's read timeout would end this request.
 	if err := control.SetReadDeadline(time.Time{}); err != nil {
