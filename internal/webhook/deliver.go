@@ -250,7 +250,8 @@ func (k *hook) deliverOne(ctx context.Context, s *liked.Subscription, e liked.Li
 			attempt, alive = 1, false
 		}
 		if failed.final || alive {
-			return &store.DeadLetter{Webhook: k.id, Subscription: s.ID, Event: e, At: k.h.Now(), Attempts: attempt, Why: plain(failed.error, "")}, true
+			return &store.DeadLetter{Webhook: k.id, Subscription: s.ID, Event: e, At: k.h.Now(), Attempts: attempt,
+				Why: plain(failed.error, "")}, true
 		}
 		k.h.Count(Failed)
 		if attempt >= k.h.Attempts {
