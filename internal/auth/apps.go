@@ -1,7 +1,6 @@
 package auth
 
 import (
-	"cmp"
 	"context"
 	"encoding/base64"
 	"fmt"
@@ -38,13 +37,9 @@ func (a *Issuer) NewApp(ctx context.Context, spec liked.App) (liked.App, AppSecr
 		if !given {
 			app.ID = liked.AppID(a.newID(a.now()))
 		}
-		d := draw{a: a}
-		app.ClientID = base64.RawURLEncoding.EncodeToString([]byte(d.text(urlSafe, 20) + ":1:ci"))
-		secrets, err := a.newSecrets(&app, !app.Public, true, true)
-		if err = cmp.Or(d.err, err); err != nil {
-			return liked.App{}, AppSecrets{}, err
-		}
-		err = a.store.AddApp(ctx, app)
+		app.ClientID = base64.RawURLEncoding.EncodeToString([]byte(a.RandomText(urlSafe, 20) + ":1:ci"))
+		secrets := a.newSecrets(&app, !app.Public, true, true)
+		err := a.store.AddApp(ctx, app)
 		if err == nil {
 			return app.App, secrets, nil
 		}
@@ -130,29 +125,25 @@ func checkRedirect(s string) error {
 }
 
 // newSecrets sets the chosen credentials of the app, which must have its ClientID.
-func (a *Issuer) newSecrets(app *store.App, clientSecret, apiKeys, bearer bool) (s AppSecrets, err error) {
-	d := draw{a: a}
+func (a *Issuer) newSecrets(app *store.App, clientSecret, apiKeys, bearer bool) (s AppSecrets) {
 	if clientSecret {
-		s.ClientSecret = d.text(urlSafe, 50)
+		s.ClientSecret = a.RandomText(urlSafe, 50)
 		app.ClientSecretHash = HashOf(s.ClientSecret)
 	}
 	if apiKeys {
-		app.APIKey, s.APISecret = d.text(Alphanumeric, 25), d.text(Alphanumeric, 50)
+		app.APIKey, s.APISecret = a.RandomText(Alphanumeric, 25), a.RandomText(Alphanumeric, 50)
 	}
 	if bearer {
-		plain := d.appBearer()
+		plain := a.appBearer()
 		app.BearerHash, s.Bearer = HashOf(plain), url.QueryEscape(plain)
 	}
-	if d.err == nil && apiKeys {
-		app.SealedAPISecret, d.err = a.Seal(sealAPISecret, app.APIKey, s.APISecret)
+	if apiKeys { // after all that is drawn: a seed makes the same credentials as ever
+		app.SealedAPISecret = a.Seal(sealAPISecret, app.APIKey, s.APISecret)
 	}
-	if d.err == nil && bearer {
-		app.SealedBearer, d.err = a.Seal(sealBearer, app.ClientID, s.Bearer)
+	if bearer {
+		app.SealedBearer = a.Seal(sealBearer, app.ClientID, s.Bearer)
 	}
-	if d.err != nil {
-		return AppSecrets{}, d.err
-	}
-	return s, nil
+	return s
 }
 
 // Credentials that Regenerate replaces.
@@ -165,16 +156,16 @@ const (
 // Regenerate replaces the client secret, API key and secret, or app-only token, and returns the new app; users' tokens
 // stay valid. NotFound if owner has no such app, Invalid for the client secret of a public app.
 func (a *Issuer) Regenerate(ctx context.Context, owner liked.UserID, id liked.AppID, what string) (app liked.App, s AppSecrets, err error) {
-	err = a.store.UpdateApp(ctx, id, func(stored *store.App) (err error) {
+	err = a.store.UpdateApp(ctx, id, func(stored *store.App) error {
 		if stored.Owner != owner {
 			return liked.Errorf(liked.NotFound, "no such app %d", id)
 		}
 		if what != APIKeys && what != BearerToken && (what != ClientSecret || stored.Public) {
 			return liked.Errorf(liked.Invalid, "an app of this type has no %.20q", what)
 		}
-		s, err = a.newSecrets(stored, what == ClientSecret, what == APIKeys, what == BearerToken)
+		s = a.newSecrets(stored, what == ClientSecret, what == APIKeys, what == BearerToken)
 		app = stored.App
-		return err
+		return nil
 	})
 	return app, s, err
 }
@@ -203,11 +194,11 @@ func (a *Issuer) Bearer(ctx context.Context, id liked.AppID) (string, error) {
 		if token, err := a.Unseal(sealBearer, app.ClientID, app.SealedBearer); err == nil && before != (store.Hash{}) {
 			return token, nil
 		}
-		err = a.store.UpdateApp(ctx, id, func(app *store.App) (err error) {
+		err = a.store.UpdateApp(ctx, id, func(app *store.App) error {
 			if app.BearerHash == before { // else a concurrent call replaced it
-				_, err = a.newSecrets(app, false, false, true)
+				a.newSecrets(app, false, false, true)
 			}
-			return err
+			return nil
 		})
 		if err != nil {
 			return "", err

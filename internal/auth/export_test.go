@@ -40,11 +40,9 @@ func BaseString(method, origin, path, header, query, form string) (string, error
 }
 
 // AddApp adds the app with an API secret that was chosen elsewhere.
-func (a *Auth) AddApp(ctx context.Context, spec liked.App, apiSecret string) (err error) {
+func (a *Auth) AddApp(ctx context.Context, spec liked.App, apiSecret string) error {
 	app := store.App{App: spec}
-	if app.SealedAPISecret, err = a.Seal(sealAPISecret, app.APIKey, apiSecret); err != nil {
-		return err
-	}
+	app.SealedAPISecret = a.Seal(sealAPISecret, app.APIKey, apiSecret)
 	return a.store.AddApp(ctx, app)
 }
 
@@ -56,9 +54,7 @@ func (a *Auth) AddOAuth1Token(ctx context.Context, app liked.AppID, user liked.U
 		return err
 	}
 	t := store.OAuth1Token{Token: HashOf(token), Access: liked.ReadWrite}
-	if t.SealedSecret, err = a.Seal(sealTokenSecret, string(t.Token[:]), secret); err != nil {
-		return err
-	}
+	t.SealedSecret = a.Seal(sealTokenSecret, string(t.Token[:]), secret)
 	return a.store.AddOAuth1Token(ctx, g, t)
 }
 

@@ -78,11 +78,7 @@ func (a *Issuer) IssueTokens(
 
 // IssueCode makes an authorization code and stores the rest of code with it.
 func (a *Issuer) IssueCode(ctx context.Context, code store.Code) (string, error) {
-	d := draw{a: a}
-	text := d.timed("ac", a.now())
-	if d.err != nil {
-		return "", d.err
-	}
+	text := a.timed("ac", a.now())
 	code.Code = HashOf(text)
 	return text, a.store.AddCode(ctx, code)
 }
@@ -103,14 +99,8 @@ func (a *Issuer) issueTokens(
 	if err := a.newGrant(ctx, &g); err != nil {
 		return UserTokens{}, err
 	}
-	tokens, kept, err := a.newTokens(g.Scopes, lifetime, g.CreatedAt)
-	if err == nil {
-		err = keep(ctx, g, kept)
-	}
-	if err != nil {
-		return UserTokens{}, err
-	}
-	return tokens, nil
+	tokens, kept := a.newTokens(g.Scopes, lifetime, g.CreatedAt)
+	return tokens, keep(ctx, g, kept)
 }
 
 // reuseGrace is how long reuse of a refresh token does not revoke its grant: clients may refresh concurrently.
@@ -119,10 +109,7 @@ const reuseGrace = 10 * time.Second
 // Refresh spends a refresh token on new tokens, in one step. Conflict if it was spent before, NotFound if it is gone.
 func (a *Issuer) Refresh(ctx context.Context, token store.Hash, grant store.Grant, lifetime time.Duration) (UserTokens, error) {
 	now := a.now()
-	tokens, kept, err := a.newTokens(grant.Scopes, lifetime, now)
-	if err != nil {
-		return UserTokens{}, err
-	}
+	tokens, kept := a.newTokens(grant.Scopes, lifetime, now)
 	return tokens, a.store.RotateRefreshToken(ctx, token, kept, now, reuseGrace)
 }
 
@@ -135,18 +122,18 @@ func (a *Issuer) newGrant(ctx context.Context, g *store.Grant) error {
 		return err
 	}
 	g.CreatedAt = a.now()
-	return a.random(g.ID[:])
+	a.random(g.ID[:])
+	return nil
 }
 
-func (a *Issuer) newTokens(scopes liked.Scope, lifetime time.Duration, at time.Time) (UserTokens, store.Tokens, error) {
-	d := draw{a: a}
-	t := UserTokens{AccessToken: d.timed("at", at), Scopes: scopes, ExpiresIn: lifetime}
+func (a *Issuer) newTokens(scopes liked.Scope, lifetime time.Duration, at time.Time) (UserTokens, store.Tokens) {
+	t := UserTokens{AccessToken: a.timed("at", at), Scopes: scopes, ExpiresIn: lifetime}
 	kept := store.Tokens{Access: store.AccessToken{Token: HashOf(t.AccessToken), Expires: at.Add(lifetime)}}
 	if scopes.Has(liked.OfflineAccess) {
-		t.RefreshToken = d.timed("rt", at)
+		t.RefreshToken = a.timed("rt", at)
 		kept.Refresh = &store.RefreshToken{Token: HashOf(t.RefreshToken)}
 	}
-	return t, kept, d.err
+	return t, kept
 }
 
 // IssueOAuth1Token makes a grant with its OAuth 1.0a token, whose permission level never changes. NotFound if there is
@@ -162,15 +149,9 @@ func (a *Issuer) IssueOAuth1Token(
 
 // IssueRequestToken makes a request token and stores the rest of rt with it.
 func (a *Issuer) IssueRequestToken(ctx context.Context, rt store.RequestToken) (token, secret string, err error) {
-	d := draw{a: a}
-	token, secret = d.text(urlSafe, 27), d.text(Alphanumeric, 32)
-	if d.err != nil {
-		return "", "", d.err
-	}
+	token, secret = a.RandomText(urlSafe, 27), a.RandomText(Alphanumeric, 32)
 	rt.Token = HashOf(token)
-	if rt.SealedSecret, err = a.Seal(sealRequestSecret, string(rt.Token[:]), secret); err != nil {
-		return "", "", err
-	}
+	rt.SealedSecret = a.Seal(sealRequestSecret, string(rt.Token[:]), secret)
 	return token, secret, a.store.AddRequestToken(ctx, rt)
 }
 
@@ -196,20 +177,11 @@ func (a *Issuer) issueOAuth1(
 		return "", "", err
 	}
 	g.OAuth1 = true
-	d := draw{a: a}
 	// Clients read the user's ID before the hyphen.
-	token, secret = g.User.String()+"-"+d.text(Alphanumeric, 40), d.text(Alphanumeric, 45)
-	if d.err != nil {
-		return "", "", d.err
-	}
-	kept := store.OAuth1Token{Token: HashOf(token), Access: g.Access}
-	if kept.SealedSecret, err = a.Seal(sealTokenSecret, string(kept.Token[:]), secret); err == nil {
-		err = keep(ctx, g, kept)
-	}
-	if err != nil {
-		return "", "", err
-	}
-	return token, secret, nil
+	token, secret = g.User.String()+"-"+a.RandomText(Alphanumeric, 40), a.RandomText(Alphanumeric, 45)
+	hash := HashOf(token)
+	kept := store.OAuth1Token{Token: hash, Access: g.Access, SealedSecret: a.Seal(sealTokenSecret, string(hash[:]), secret)}
+	return token, secret, keep(ctx, g, kept)
 }
 
 // Revoke ends a token with its grant, so that an access token and its refresh token end together. An app-only token has

@@ -212,19 +212,26 @@ func TestSeededCredentials(t *testing.T) {
 	}
 }
 
+// As with crypto/rand, nothing goes on without randomness.
 func TestNoRandomness(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	a, err := auth.New(auth.Options{Store: w.store, Now: w.clock.Now, Rand: iotest.ErrReader(errors.New("dry")),
 		BaseURL: func(*http.Request) string { return "" }})
 	check(t, err)
-	_, _, err1 := a.NewApp(t.Context(), liked.App{Name: "x"})
-	_, err2 := a.IssueTokens(t.Context(), 1, w.user, 0, 0)
-	_, _, err3 := a.IssueOAuth1Token(t.Context(), 1, w.user, liked.ReadOnly)
-	for _, err := range []error{err1, err2, err3} {
-		if err == nil || liked.KindOf(err) != liked.Internal || !strings.Contains(err.Error(), "dry") {
-			t.Errorf("got %v, want an internal error that names the cause", err)
-		}
+	for name, issue := range map[string]func(){
+		"an app":              func() { _, _, _ = a.NewApp(t.Context(), liked.App{Name: "x"}) },
+		"OAuth 2.0 tokens":    func() { _, _ = a.IssueTokens(t.Context(), 1, w.user, 0, 0) },
+		"an OAuth 1.0a token": func() { _, _, _ = a.IssueOAuth1Token(t.Context(), 1, w.user, liked.ReadOnly) },
+	} {
+		func() {
+			defer func() {
+				if said := fmt.Sprint(recover()); !strings.Contains(said, "no randomness: dry") {
+					t.Errorf("%s: got a panic with %q, want one that names the cause", name, said)
+				}
+			}()
+			issue()
+		}()
 	}
 }
 

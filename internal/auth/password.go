@@ -54,9 +54,7 @@ func (a *Issuer) HashPassword(ctx context.Context, password string) (encoded str
 		return "", liked.Errorf(liked.Invalid, "the password has %d bytes, more than %d", len(password), maxPassword)
 	}
 	h := passwordHash{argonMemory, argonTime, 1, make([]byte, argonSalt), nil}
-	if err := a.random(h.salt); err != nil {
-		return "", err
-	}
+	a.random(h.salt)
 	if h.sum, err = a.passwords.sum(ctx, password, h); err != nil {
 		return "", err
 	}

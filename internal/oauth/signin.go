@@ -37,9 +37,7 @@ func (c *Call) askSignIn(status int, p web.SignIn) (*Answer, error) {
 		return nil, err
 	}
 	if s.cookie == "" || s.user.ID == 0 && strings.Contains(s.cookie, "-") { // none, or of an ended session
-		if s.cookie, err = c.randomText(); err != nil {
-			return nil, err
-		}
+		s.cookie = c.randomText()
 		c.setCookie(sessionCookie, s.cookie, 24*time.Hour)
 	}
 	p.Frame = c.Frame()
@@ -117,11 +115,7 @@ func (c *Call) device(username string) (device string, known bool) {
 
 // startSession signs the user in, under a new cookie.
 func (c *Call) startSession(u liked.User, device string, known bool) error {
-	text, err := c.randomText()
-	if err != nil {
-		return err
-	}
-	cookie := u.ID.String() + "-" + text
+	cookie := u.ID.String() + "-" + c.randomText()
 	id, err := c.sessionID(cookie, u.ID)
 	if err != nil {
 		return err
@@ -135,9 +129,7 @@ func (c *Call) startSession(u liked.User, device string, known bool) error {
 	c.User, c.session = u.ID, session{read: true, cookie: cookie, id: id, user: u}
 	c.setCookie(sessionCookie, cookie, sessionLife)
 	if !known {
-		if device, err = c.randomText(); err != nil {
-			return err
-		}
+		device = c.randomText()
 	}
 	c.setCookie(deviceCookie, c.seal(sealDevice, strings.ToLower(u.Username), device), deviceLife)
 	return nil
@@ -166,4 +158,4 @@ func (c *Call) signOut() (*Answer, error) {
 	return redirect(http.StatusSeeOther, place)
 }
 
-func (c *Call) randomText() (string, error) { return c.Auth.RandomText(auth.Alphanumeric, 43) } // 256 bits
+func (c *Call) randomText() string { return c.Auth.RandomText(auth.Alphanumeric, 43) } // 256 bits

@@ -249,9 +249,7 @@ func (c *Call) decideRequest(rt store.RequestToken, app liked.App, u liked.User,
 	if pin {
 		alphabet, n = auth.Digits, 7
 	}
-	if verifier, err = c.Auth.RandomText(alphabet, n); err != nil {
-		return "", err
-	}
+	verifier = c.Auth.RandomText(alphabet, n)
 	err = c.Store.ApproveRequestToken(c.Context, rt.Token, u.ID, auth.HashOf(verifier))
 	if isSpent(err) {
 		err = &linkFault{app: app, why: decidedBefore}

@@ -220,9 +220,8 @@ func create(ctx context.Context, s Store, issuer *auth.Issuer, o Options, now ti
 
 // newPassword makes one password for all users: hashing is slow on purpose.
 func newPassword(ctx context.Context, issuer *auth.Issuer) (password, hash string, err error) {
-	if password, err = issuer.RandomText(auth.Alphanumeric, 16); err == nil {
-		hash, err = issuer.HashPassword(ctx, password)
-	}
+	password = issuer.RandomText(auth.Alphanumeric, 16)
+	hash, err = issuer.HashPassword(ctx, password)
 	return password, hash, err
 }
 
