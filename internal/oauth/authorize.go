@@ -74,30 +74,24 @@ func (c *Call) readAuthorization(query string) (a authorization, err error) {
 		return a, &linkFault{app: a.app, why: "redirect_uri is not registered for this app; it must be the same to the letter",
 			sent: a.redirect, registered: a.app.RedirectURIs}
 	}
-	if responseType != "code" {
-		return wrong(responseType, `response_type is not "code"`)
-	}
+	a.scopes, err = liked.ParseScope(scope)
 	switch {
+	case responseType != "code":
+		return wrong(responseType, `response_type is not "code"`)
 	case a.state == "":
 		return wrong("", "state is missing")
 	case len(a.state) > maxState:
 		return wrong("", "state has %d bytes, more than %d", len(a.state), maxState)
 	case len(scope) > maxScope:
 		return wrong("", "scope has %d bytes, more than %d", len(scope), maxScope)
-	}
-	if a.scopes, err = liked.ParseScope(scope); err != nil {
+	case err != nil:
 		return wrong(scope, "%v", err)
-	}
-	if a.scopes == 0 {
+	case a.scopes == 0:
 		return wrong("", "scope is missing")
-	}
-	if a.challenge == "" { // RFC 9700, 2.1.1: no code without PKCE, against downgrades
+	case a.challenge == "": // RFC 9700, 2.1.1: no code without PKCE, against downgrades
 		return wrong("", "code_challenge is missing: every client needs PKCE here")
-	}
-	if len(a.challenge) > maxChallenge || strings.ContainsFunc(a.challenge, func(r rune) bool { return r < '!' || r > '~' }) {
+	case len(a.challenge) > maxChallenge || strings.ContainsFunc(a.challenge, func(r rune) bool { return r < '!' || r > '~' }):
 		return wrong("", "code_challenge has %d bytes: it must be at most %d of visible ASCII", len(a.challenge), maxChallenge)
-	}
-	switch {
 	case strings.EqualFold(a.method, "S256"):
 		a.method = "S256"
 	case strings.EqualFold(a.method, "plain"), a.method == "": // RFC 7636, 4.3: the default

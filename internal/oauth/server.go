@@ -157,8 +157,10 @@ const (
 	jsonOAuth2 = "application/json;charset=utf-8"
 )
 
-func ok(contentType string, body []byte) (*Answer, error) {
-	return &Answer{status: http.StatusOK, contentType: contentType, body: body}, nil
+// inJSON answers with a value of strings and numbers, which always marshals.
+func inJSON(status int, contentType string, value any) *Answer {
+	body, _ := json.Marshal(value)
+	return &Answer{status: status, contentType: contentType, body: body}
 }
 
 // Refusal is an error with an answer of its own.
@@ -296,20 +298,6 @@ func (c *Call) write(w http.ResponseWriter, a *Answer) {
 		h.Set("Allow", a.allow)
 	}
 	c.Bytes = web.Send(w, a.status, a.contentType, a.body)
-}
-
-// object returns a flat JSON object of alternating keys and strings, in that order.
-func object(members ...string) []byte {
-	b := []byte("{")
-	for i := 0; i < len(members); i += 2 {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		key, _ := json.Marshal(members[i])
-		value, _ := json.Marshal(members[i+1]) // strings always marshal
-		b = append(append(append(b, key...), ':'), value...)
-	}
-	return append(b, '}')
 }
 
 func refuseNotFound(f *Refusal, err error, format string, args ...any) error {

@@ -42,14 +42,9 @@ func (c *Call) askSignIn(status int, p web.SignIn) (*Answer, error) {
 	}
 	p.Frame = c.Frame()
 	p.FormToken = c.seal(sealForm, s.cookie, "")
-	p.Action = "/login"
 	if c.Explain {
-		users, err := c.Store.Users(c.Context, 0, 7)
-		if err != nil {
+		if p.DevUsers, err = c.Store.Users(c.Context, 0, 7); err != nil {
 			return nil, err
-		}
-		for _, u := range users {
-			p.DevUsers = append(p.DevUsers, web.DevUser{Username: u.Username, Name: u.Name})
 		}
 	}
 	return Page(status, p)

@@ -1,6 +1,7 @@
 package oauth
 
 import (
+	"encoding/json"
 	"encoding/xml"
 	"errors"
 	"net/http"
@@ -56,7 +57,7 @@ func inOAuth1(c *Call, f *Refusal) *Answer {
 		return &Answer{status: f.Status, contentType: "text/plain;charset=utf-8", body: []byte(f.Text)}
 	}
 	if strings.Contains(c.Request.Header.Get("Accept"), "application/json") {
-		return &Answer{status: f.Status, contentType: jsonUTF8, body: errorsJSON(code, f.Text)}
+		return oldErrors(f.Status, oldError{Code: json.Number(code), Message: f.Text})
 	}
 	var text strings.Builder
 	_ = xml.EscapeText(&text, []byte(f.Text)) // never fails
@@ -65,9 +66,15 @@ func inOAuth1(c *Call, f *Refusal) *Answer {
 	return &Answer{status: f.Status, contentType: "application/xml;charset=utf-8", body: []byte(body)}
 }
 
-// errorsJSON is X's old error format. The code is a number.
-func errorsJSON(code, text string) []byte {
-	return append(append([]byte(`{"errors":[{"code":`+code+`,`), object("message", text)[1:]...), "]}"...)
+// oldError is X's old error format.
+type oldError struct {
+	Code    json.Number `json:"code"`
+	Label   string      `json:"label,omitempty"`
+	Message string      `json:"message"`
+}
+
+func oldErrors(status int, e oldError) *Answer {
+	return inJSON(status, jsonUTF8, map[string][]oldError{"errors": {e}})
 }
 
 // signed returns the app and all that was signed: clients put a callback or verifier into the header, query or body.
@@ -138,7 +145,7 @@ func (c *Call) requestToken() (*Answer, error) {
 
 // formAnswer has X's content type for a form.
 func formAnswer(members ...string) (*Answer, error) {
-	return ok("text/html;charset=utf-8", []byte(withQuery("?", members...)[1:]))
+	return &Answer{status: http.StatusOK, contentType: "text/html;charset=utf-8", body: []byte(withQuery("?", members...)[1:])}, nil
 }
 
 // readRequest returns an undecided request token and its app. The error is a *linkFault or the store's.
@@ -342,5 +349,5 @@ func (c *Call) invalidateToken() (*Answer, error) {
 	if err := c.Auth.Revoke(c.Context, token); err != nil {
 		return nil, refuseNotFound(invalidToken, err, "the token was revoked just now")
 	}
-	return ok(jsonUTF8, object("access_token", token))
+	return inJSON(http.StatusOK, jsonUTF8, tokenBody{Access: token}), nil
 }

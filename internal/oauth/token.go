@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
+	"encoding/json"
 	"net/http"
 	"strconv"
 	"strings"
@@ -33,8 +34,10 @@ var (
 
 // inOAuth2 answers as RFC 6749, 5.2 without WWW-Authenticate: X sends none, and some clients cannot read it.
 func inOAuth2(_ *Call, f *Refusal) *Answer {
-	body := object("error", cmp.Or(f.Code, "invalid_request"), "error_description", f.Text)
-	return &Answer{status: f.Status, contentType: jsonOAuth2, body: body}
+	return inJSON(f.Status, jsonOAuth2, struct {
+		Error       string `json:"error"`
+		Description string `json:"error_description"`
+	}{cmp.Or(f.Code, "invalid_request"), f.Text})
 }
 
 // need returns parameters that are all required.
@@ -224,14 +227,19 @@ func (c *Call) refresh(p Form, app liked.App) (*Answer, error) {
 	return tokenAnswer(tokens)
 }
 
-// tokenAnswer is X's form of RFC 6749, 5.1.
+// tokenBody is X's form of RFC 6749, 5.1. An app-only token has neither lifetime nor scope, an invalidated one no type.
+type tokenBody struct {
+	Type      string      `json:"token_type,omitempty"`
+	ExpiresIn json.Number `json:"expires_in,omitempty"` // seconds
+	Access    string      `json:"access_token"`
+	Scope     string      `json:"scope,omitempty"`
+	Refresh   string      `json:"refresh_token,omitempty"`
+}
+
 func tokenAnswer(t auth.UserTokens) (*Answer, error) {
-	b := []byte(`{"token_type":"bearer","expires_in":` + strconv.FormatInt(int64(t.ExpiresIn/time.Second), 10) + `,`)
-	members := []string{"access_token", t.AccessToken, "scope", t.Scopes.String()}
-	if t.RefreshToken != "" {
-		members = append(members, "refresh_token", t.RefreshToken)
-	}
-	return ok(jsonOAuth2, append(b, object(members...)[1:]...))
+	seconds := strconv.FormatInt(int64(t.ExpiresIn/time.Second), 10)
+	return inJSON(http.StatusOK, jsonOAuth2,
+		tokenBody{"bearer", json.Number(seconds), t.AccessToken, t.Scopes.String(), t.RefreshToken}), nil
 }
 
 // revoke answers POST /2/oauth2/revoke (RFC 7009). Either token of a pair revokes both.
@@ -259,18 +267,17 @@ func (c *Call) revoke() (*Answer, error) {
 	if err := c.Store.RevokeGrant(c.Context, grant.ID); err != nil {
 		return nil, err
 	}
-	return ok(jsonOAuth2, []byte(`{"revoked":true}`))
+	return inJSON(http.StatusOK, jsonOAuth2, map[string]bool{"revoked": true}), nil
 }
 
 // unverified is the app-only endpoints' answer to every error below 500.
-var unverified = &Refusal{Status: http.StatusForbidden, Code: "99", Text: "Unable to verify your credentials"}
+var unverified = &Refusal{Status: http.StatusForbidden, Text: "Unable to verify your credentials"}
 
 func inAppOnly(_ *Call, f *Refusal) *Answer {
 	if f.Status >= 500 {
-		return &Answer{status: f.Status, contentType: jsonUTF8, body: errorsJSON("131", f.Text)}
+		return oldErrors(f.Status, oldError{Code: "131", Message: f.Text})
 	}
-	return &Answer{status: unverified.Status, contentType: jsonUTF8,
-		body: []byte(`{"errors":[{"code":99,"label":"authenticity_token_error","message":"Unable to verify your credentials"}]}`)}
+	return oldErrors(unverified.Status, oldError{"99", "authenticity_token_error", unverified.Text})
 }
 
 // consumer returns the app of the API key and secret in the Authorization header.
@@ -308,7 +315,7 @@ func (c *Call) appToken() (*Answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return ok(jsonUTF8, object("token_type", "bearer", "access_token", token))
+	return inJSON(http.StatusOK, jsonUTF8, tokenBody{Type: "bearer", Access: token}), nil
 }
 
 // invalidateAppToken answers POST /oauth2/invalidate_token, with the API key and secret or an OAuth 1.0a signature.
@@ -329,7 +336,7 @@ func (c *Call) invalidateAppToken() (*Answer, error) {
 	if err := c.Auth.RevokeBearer(c.Context, app.ID, token); err != nil {
 		return nil, refuseNotFound(unverified, err, "the token is not the app's, or was invalidated before")
 	}
-	return ok(jsonUTF8, object("access_token", token))
+	return inJSON(http.StatusOK, jsonUTF8, tokenBody{Access: token}), nil
 }
 
 // consumerOrSigner returns the app of the API key and secret, or of a signature with or without a token.

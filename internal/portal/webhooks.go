@@ -17,7 +17,7 @@ var perAppChallenges = []liked.RateRule{{App: true, Window: 15 * time.Minute, Ma
 func (c *call) webhooksOf(app liked.App) (list []web.Webhook) {
 	hooks, _ := c.Hooks.Store.Webhooks(c.Context, app.ID) // a failing store fails the next call, too
 	for _, w := range hooks {
-		v := web.Webhook{ID: w.ID.String(), URL: w.URL, Valid: w.Valid, Why: w.Why, Replaying: w.Replay.ID != 0, CreatedAt: w.CreatedAt}
+		v := web.Webhook{Webhook: w}
 		if s, err := c.Hooks.Status(c.Context, app.ID, w.ID); err == nil { // else removed meanwhile
 			v.Dead, v.Lost = s.Dead, s.Lost
 		}

@@ -13,19 +13,15 @@ type Frame struct {
 	FormToken string // hidden field "form_token" of every form
 }
 
-// SignIn asks for username and password. Its form posts "username", "password" and "return" to Action.
+// SignIn asks for username and password. Its form posts "username", "password" and "return" to /login.
 type SignIn struct {
 	Frame
-	Action   string
 	Return   string // opaque
 	Username string // prefilled
 	AppName  string // the app that asks for consent, if any
 	Error    string // one sentence that does not say which part was wrong
-	DevUsers []DevUser
+	DevUsers []liked.User // to try things with; only of `liked dev`
 }
-
-// DevUser is a user to try things with. Only `liked dev` lists them.
-type DevUser struct{ Username, Name string }
 
 func (p SignIn) about() about { return about{template: "signin", title: "Sign in", leaves: true} }
 
@@ -82,7 +78,6 @@ type Trouble struct {
 	Frame
 	Title string
 	Text  string
-	Back  string // path of ours
 }
 
 func (p Trouble) about() about { return about{template: "trouble", title: p.Title} }
@@ -148,14 +143,9 @@ type DeveloperPage struct {
 
 // Webhook is an app's webhook as its owner sees it.
 type Webhook struct {
-	ID        string
-	URL       string
-	Valid     bool
-	Why       string // of its last failure
-	Dead      int    // likes that it did not accept
-	Replaying bool
-	Lost      time.Time // likes before it were dropped undelivered; zero: none
-	CreatedAt time.Time
+	liked.Webhook
+	Dead int       // likes that it did not accept
+	Lost time.Time // likes before it were dropped undelivered; zero: none
 }
 
 // Secret is a named credential.

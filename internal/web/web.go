@@ -14,6 +14,7 @@ import (
 	"html/template"
 	"io/fs"
 	"net/http"
+	"net/url"
 	"path"
 	"strconv"
 	"strings"
@@ -128,12 +129,12 @@ func (s set) policy(about about) string {
 // link returns the address for a link to an app, which may have its own scheme (RFC 8252, 7.1), or "" if it is no
 // absolute URL or one that a browser would run or show as a page of ours.
 func link(address string) template.URL {
-	scheme, _, ok := strings.Cut(address, ":")
-	if !ok || !isScheme(scheme) {
+	u, err := url.Parse(address)
+	if err != nil {
 		return ""
 	}
-	switch strings.ToLower(scheme) {
-	case "javascript", "vbscript", "data", "blob", "filesystem", "file", "about", "view-source":
+	switch u.Scheme {
+	case "", "javascript", "vbscript", "data", "blob", "filesystem", "file", "about", "view-source":
 		return ""
 	}
 	return template.URL(address)
@@ -146,15 +147,4 @@ func local(address string) string {
 		return ""
 	}
 	return address
-}
-
-// isScheme reports whether s is a scheme (RFC 3986, 3.1).
-func isScheme(s string) bool {
-	for i := range len(s) {
-		c := s[i] | 0x20
-		if (c < 'a' || c > 'z') && (i == 0 || !strings.ContainsRune("0123456789+-.", rune(s[i]))) {
-			return false
-		}
-	}
-	return s != ""
 }
