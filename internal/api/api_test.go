@@ -90,15 +90,12 @@ func newWorldOn(t *testing.T, disk pebblestore.Options, change func(*api.Options
 	}
 	w := &world{t: t, store: st, tokens: map[string]string{}, apps: map[string]liked.AppID{}, signers: map[string]oauth1{},
 		seen: make(chan exchange.Exchange, 2000)}
-	w.auth, err = auth.New(auth.Options{
+	w.auth = auth.New(auth.Options{
 		Store:   &apart{Store: st},
 		BaseURL: func(r *http.Request) string { return "http://" + r.Host },
 		Now:     w.now,
 		Rand:    rand.Reader,
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 	o := api.Options{Store: st, Auth: w.auth, Now: w.now, PageKey: [32]byte{1},
 		Observe: func(_ context.Context, x exchange.Exchange) { w.seen <- x }}
 	if change != nil {

@@ -131,9 +131,8 @@ func benchAPI(b testing.TB, st store.Store, users int) (http.Handler, []string) 
 		}
 	}
 	ctx := context.Background()
-	au, err := auth.New(auth.Options{Store: st, Now: time.Now, Rand: rand.Reader,
+	au := auth.New(auth.Options{Store: st, Now: time.Now, Rand: rand.Reader,
 		BaseURL: func(r *http.Request) string { return "http://" + r.Host }})
-	must(err)
 	app, _, err := au.NewApp(ctx, liked.App{Name: "bench"})
 	must(err)
 	tokens := make([]string, users)

@@ -11,7 +11,6 @@ package auth
 
 import (
 	"crypto/sha256"
-	"errors"
 	"io"
 	"net/http"
 	"strings"
@@ -42,18 +41,14 @@ type Auth struct {
 }
 
 // New returns an Auth.
-func New(o Options) (*Auth, error) {
-	if o.Store == nil || o.BaseURL == nil || o.Now == nil || o.Rand == nil {
-		return nil, errors.New("auth: Store, BaseURL, Now and Rand are required")
-	}
-	issuer, err := NewIssuer(o.Store, o.Seal, o.Now, o.Rand)
+func New(o Options) *Auth {
 	return &Auth{
-		Issuer:  issuer,
+		Issuer:  NewIssuer(o.Store, o.Seal, o.Now, o.Rand),
 		baseURL: o.BaseURL,
 		bearers: newPrincipals(o.Store),
 		signers: newPrincipals(o.Store),
 		scratch: sync.Pool{New: func() any { return new(signed) }},
-	}, err
+	}
 }
 
 // maxHeader bounds the Authorization header, in bytes. X's clients send less than 1 KiB.
@@ -110,8 +105,12 @@ func refuseIfNotFound(err error, format string, args ...any) error {
 
 func notFound(err error) bool { return liked.KindOf(err) == liked.NotFound }
 
-// HashOf returns the SHA-256 of the secret.
-func HashOf(secret string) store.Hash {
-	var space [128]byte // on the stack; fits all credentials
-	return sha256.Sum256(append(space[:0], secret...))
+// HashOf returns the SHA-256 of the secret, or of several parts with a zero byte after each but the last.
+func HashOf(parts ...string) store.Hash {
+	var space [512]byte // on the stack; fits all credentials
+	b := append(space[:0], parts[0]...)
+	for _, part := range parts[1:] {
+		b = append(append(b, 0), part...)
+	}
+	return sha256.Sum256(b)
 }

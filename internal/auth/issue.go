@@ -41,9 +41,8 @@ type Issuer struct {
 }
 
 // NewIssuer returns an Issuer. key seals (AES-256-GCM) secrets that HMAC needs in plain text; rand is read under a lock.
-func NewIssuer(st Store, key [32]byte, now func() time.Time, rand io.Reader) (*Issuer, error) {
-	seal, err := newSeal(key)
-	return &Issuer{store: st, newID: st.NewID, now: now, seal: seal, rand: rand, passwords: newPasswords()}, err
+func NewIssuer(st Store, key [32]byte, now func() time.Time, rand io.Reader) *Issuer {
+	return &Issuer{store: st, newID: st.NewID, now: now, seal: newSeal(key), rand: rand, passwords: newPasswords()}
 }
 
 // With returns an Issuer on the same store whose credentials depend only on rand's bytes, the time and the calls.

@@ -192,8 +192,7 @@ func TestSeededCredentials(t *testing.T) {
 	issue := func(random io.Reader) string {
 		s := newStore(t, pebblestore.Options{})
 		c := &clock{now: time.Unix(docsTime, 0)}
-		a, err := auth.New(auth.Options{Store: s, Now: c.Now, Rand: random, BaseURL: func(*http.Request) string { return "" }})
-		check(t, err)
+		a := auth.New(auth.Options{Store: s, Now: c.Now, Rand: random, BaseURL: func(*http.Request) string { return "" }})
 		check(t, s.AddUser(t.Context(), liked.User{ID: 7, Username: "ada", Name: "Ada", CreatedAt: c.Now()}))
 		app, secrets, err := a.NewApp(t.Context(), liked.App{Name: "seeded"})
 		check(t, err)
@@ -216,9 +215,8 @@ func TestSeededCredentials(t *testing.T) {
 func TestNoRandomness(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	a, err := auth.New(auth.Options{Store: w.store, Now: w.clock.Now, Rand: iotest.ErrReader(errors.New("dry")),
+	a := auth.New(auth.Options{Store: w.store, Now: w.clock.Now, Rand: iotest.ErrReader(errors.New("dry")),
 		BaseURL: func(*http.Request) string { return "" }})
-	check(t, err)
 	for name, issue := range map[string]func(){
 		"an app":              func() { _, _, _ = a.NewApp(t.Context(), liked.App{Name: "x"}) },
 		"OAuth 2.0 tokens":    func() { _, _ = a.IssueTokens(t.Context(), 1, w.user, 0, 0) },
@@ -242,9 +240,8 @@ func TestOtherSealKey(t *testing.T) {
 	w := newWorld(t)
 	before, err := w.auth.Bearer(t.Context(), w.app.ID)
 	check(t, err)
-	w.auth, err = auth.New(auth.Options{Store: w.store, Seal: [32]byte{9}, Now: w.clock.Now, Rand: seeded("x"),
+	w.auth = auth.New(auth.Options{Store: w.store, Seal: [32]byte{9}, Now: w.clock.Now, Rand: seeded("x"),
 		BaseURL: func(r *http.Request) string { return "http://" + r.Host }})
-	check(t, err)
 	v := w.do(t, docsClient().request(t, "GET", w.url+"/2/users/me"))
 	if v.Kind != liked.Unauthorized || !strings.Contains(v.Reason, "the API secret of app 1 is lost") ||
 		!strings.Contains(v.Reason, "the app needs new API keys") {

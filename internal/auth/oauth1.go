@@ -6,7 +6,6 @@ import (
 	"context"
 	"crypto/hmac"
 	"crypto/sha1"
-	"crypto/sha256"
 	"encoding/base64"
 	"hash"
 	"io"
@@ -79,8 +78,10 @@ func (a *Auth) signedBy(
 		return nil, err
 	}
 
-	// Last: a forged request must use up neither a genuine nonce nor the space for nonces.
-	fresh, err := a.store.UseNonce(r.Context(), at, nonceHash(h, timestamp), time.Unix(timestamp+nonceMemory, 0))
+	// Last: a forged request must use up neither a genuine nonce nor the space for nonces. What is before the nonce is
+	// known to have no zero byte, and signed as it is written.
+	nonce := HashOf(h.consumerKey, h.token, h.timestamp, h.nonce)
+	fresh, err := a.store.UseNonce(r.Context(), at, nonce, time.Unix(timestamp+nonceMemory, 0))
 	if err == nil && !fresh {
 		err = refuse("the oauth_nonce was used before with oauth_timestamp %d: each request needs a nonce of its own", timestamp)
 	}
@@ -139,19 +140,8 @@ func (h *oauth1Header) check(now int64, token bool) (timestamp int64, err error)
 
 const maxNonce = 256 // bytes
 
-// nonceHash hashes what must not repeat. Key and token, being known, contain no zero byte.
-func nonceHash(h *oauth1Header, timestamp int64) store.Hash {
-	var space [512]byte
-	b := append(append(space[:0], h.consumerKey...), 0)
-	b = append(append(b, h.token...), 0)
-	b = append(strconv.AppendInt(b, timestamp, 10), 0)
-	return sha256.Sum256(append(b, h.nonce...))
-}
-
 func (a *Auth) signer(ctx context.Context, h *oauth1Header) (*caller, error) {
-	var space [256]byte
-	b := append(append(space[:0], h.consumerKey...), 0)
-	key := store.Hash(sha256.Sum256(append(b, h.token...)))
+	key := HashOf(h.consumerKey, h.token)
 	if c := a.signers.get(key); c != nil {
 		return c, nil
 	}

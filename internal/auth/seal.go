@@ -14,12 +14,10 @@ const (
 	sealRequestSecret = "oauth1 request token secret: " // + hash of the token
 )
 
-func newSeal(key [32]byte) (cipher.AEAD, error) {
-	block, err := aes.NewCipher(key[:])
-	if err != nil {
-		return nil, err
-	}
-	return cipher.NewGCM(block)
+func newSeal(key [32]byte) cipher.AEAD {
+	block, _ := aes.NewCipher(key[:]) // neither fails for a key of this size
+	seal, _ := cipher.NewGCM(block)
+	return seal
 }
 
 // Seal returns a random nonce and the AES-256-GCM ciphertext. It authenticates purpose and owner: a value moved

@@ -66,16 +66,13 @@ func prove(t testing.TB, s *pebblestore.Store) {
 
 func newAuth(t testing.TB, s store.Store, c *clock) *auth.Auth {
 	t.Helper()
-	a, err := auth.New(auth.Options{
+	a := auth.New(auth.Options{
 		Store:   s,
 		Seal:    [32]byte{1, 2, 3},
 		BaseURL: func(r *http.Request) string { return "http://" + r.Host },
 		Now:     c.Now,
 		Rand:    seeded(t.Name()),
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 	return a
 }
 

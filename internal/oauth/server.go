@@ -21,13 +21,15 @@ import (
 	"liked/internal/web"
 )
 
-// Options configures New. Auth, Store, BaseURL, Now and Address are required.
+// Options configures New.
 type Options struct {
 	Auth    *auth.Auth
 	Store   Store
 	BaseURL func(*http.Request) string // as in auth.Options
 	Now     func() time.Time
 	Address func(*http.Request) string // the client's
+
+	// All below are optional.
 
 	// Lifetime is that of access tokens; 0 means auth.DefaultLifetime.
 	Lifetime time.Duration
@@ -59,9 +61,6 @@ type Server struct {
 
 // New returns a Server.
 func New(o Options) (*Server, error) {
-	if o.Auth == nil || o.Store == nil || o.BaseURL == nil || o.Now == nil || o.Address == nil {
-		return nil, errors.New("oauth: Auth, Store, BaseURL, Now and Address are required")
-	}
 	if o.Lifetime == 0 {
 		o.Lifetime = auth.DefaultLifetime
 	}

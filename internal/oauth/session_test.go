@@ -118,9 +118,8 @@ func TestSessionEnds(t *testing.T) {
 func TestSecureCookies(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil)
-	a, err := auth.New(auth.Options{Store: s.store, Seal: [32]byte{1, 2, 3}, Now: s.clock.Now, Rand: seeded("https"),
+	a := auth.New(auth.Options{Store: s.store, Seal: [32]byte{1, 2, 3}, Now: s.clock.Now, Rand: seeded("https"),
 		BaseURL: func(r *http.Request) string { return "https://likes.example" }})
-	check(t, err)
 	h := pages(t, s.store, oauth.Options{Auth: a, Store: s.store, Now: s.clock.Now, PublicURL: "https://likes.example",
 		BaseURL: func(*http.Request) string { return "https://likes.example" }, Address: func(*http.Request) string { return "" }})
 	srv := newServer(t, h)

@@ -125,8 +125,7 @@ func pages(t testing.TB, st store.Store, o oauth.Options) http.Handler {
 		Logger: slog.New(slog.DiscardHandler),
 		Render: func(context.Context, liked.Subscription, liked.LikeEvent) ([]byte, error) { return nil, nil }})
 	check(t, err)
-	p, err := portal.New(portal.Options{Sessions: h, Auth: o.Auth, Store: st, Hooks: hooks})
-	check(t, err)
+	p := portal.New(portal.Options{Sessions: h, Auth: o.Auth, Store: st, Hooks: hooks})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		for _, find := range []func(*http.Request) http.Handler{h.Find, p.Find} {
 			if found := find(r); found != nil {

@@ -1,7 +1,6 @@
 package oauth
 
 import (
-	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"net/netip"
@@ -9,6 +8,7 @@ import (
 	"time"
 
 	"liked"
+	"liked/internal/auth"
 )
 
 // Limits on wrong passwords within throttleWindow. A browser that the account was used in before has its own. Any other
@@ -85,6 +85,6 @@ func origin(address string) (one, network string) {
 
 // numbered turns text into a user ID to count by.
 func numbered(text string) liked.UserID {
-	sum := sha256.Sum256([]byte(text))
+	sum := auth.HashOf(text)
 	return liked.UserID(binary.BigEndian.Uint64(sum[:])>>1 | 1)
 }

@@ -3,7 +3,6 @@
 package portal
 
 import (
-	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -37,14 +36,11 @@ type Portal struct {
 }
 
 // New returns a Portal.
-func New(o Options) (*Portal, error) {
-	if o.Sessions == nil || o.Auth == nil || o.Store == nil || o.Hooks == nil {
-		return nil, errors.New("portal: Sessions, Auth, Store and Hooks are required")
-	}
+func New(o Options) *Portal {
 	p := &Portal{Options: o}
 	p.apps = oauth.Route{Operation: operations[0], Get: p.with((*call).developer), Post: p.with((*call).createApp)}
 	p.app = oauth.Route{Operation: operations[1], Get: p.with((*call).developerApp), Post: p.with((*call).changeApp)}
-	return p, nil
+	return p
 }
 
 var operations = []string{"developer", "developerApp"}

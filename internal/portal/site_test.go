@@ -47,8 +47,7 @@ func newSite(t testing.TB) *site {
 	check(t, err)
 	s := &site{store: st, secrets: []string{password}}
 	baseURL := func(r *http.Request) string { return "http://" + r.Host }
-	s.auth, err = auth.New(auth.Options{Store: st, Seal: [32]byte{1}, BaseURL: baseURL, Now: time.Now, Rand: rand.Reader})
-	check(t, err)
+	s.auth = auth.New(auth.Options{Store: st, Seal: [32]byte{1}, BaseURL: baseURL, Now: time.Now, Rand: rand.Reader})
 	ctx := t.Context()
 	for i, u := range []*liked.User{&s.ada, &s.bob} {
 		name := []string{"ada", "bob"}[i]
@@ -72,8 +71,7 @@ func newSite(t testing.TB) *site {
 		Anywhere: true,
 		Render:   func(context.Context, liked.Subscription, liked.LikeEvent) ([]byte, error) { return nil, nil }})
 	check(t, err)
-	p, err := portal.New(portal.Options{Sessions: sessions, Auth: s.auth, Store: st, Hooks: hooks})
-	check(t, err)
+	p := portal.New(portal.Options{Sessions: sessions, Auth: s.auth, Store: st, Hooks: hooks})
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		found := p.Find(r)
 		if found == nil {

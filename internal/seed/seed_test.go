@@ -47,10 +47,7 @@ func load(t *testing.T, o Options) Credentials {
 			t.Error(err)
 		}
 	})
-	a, err := auth.New(auth.Options{Store: st, Now: time.Now, Rand: rand.Reader, BaseURL: func(*http.Request) string { return "" }})
-	if err != nil {
-		t.Fatal(err)
-	}
+	a := auth.New(auth.Options{Store: st, Now: time.Now, Rand: rand.Reader, BaseURL: func(*http.Request) string { return "" }})
 	c, err := Load(context.Background(), st, a, o, time.Now(), "")
 	if err != nil {
 		t.Fatal(err)

@@ -34,10 +34,7 @@ func LocalAdmin(dir string) (h http.Handler, close func() error, err error) {
 			_ = st.Close()
 		}
 	}()
-	a, err := auth.NewIssuer(st, seal, time.Now, rand.Reader)
-	if err != nil {
-		return nil, nil, err
-	}
+	a := auth.NewIssuer(st, seal, time.Now, rand.Reader)
 	hooks, err := webhook.New(webhook.Options{
 		Store: st, Secret: a.APISecret, Now: time.Now, Logger: logger, Anywhere: true,
 		Render: func(context.Context, liked.Subscription, liked.LikeEvent) ([]byte, error) { return nil, nil }, // nothing is delivered here

@@ -71,7 +71,6 @@ func New(c Config) (*Server, error) {
 	for _, step := range []func() error{
 		s.listen,
 		s.open,
-		s.authenticate,
 		s.loadLimits,
 		s.loadSeed,
 		s.loadHooks,
@@ -138,12 +137,8 @@ func (s *Server) open() (err error) {
 	}
 	if err == nil {
 		s.observer.watchStore(s.store)
+		s.auth = auth.New(auth.Options{Store: s.store, Seal: s.seal, Now: s.Now, Rand: cryptorand.Reader, BaseURL: s.baseURL})
 	}
-	return err
-}
-
-func (s *Server) authenticate() (err error) {
-	s.auth, err = auth.New(auth.Options{Store: s.store, Seal: s.seal, Now: s.Now, Rand: cryptorand.Reader, BaseURL: s.baseURL})
 	return err
 }
 
@@ -212,10 +207,7 @@ func (s *Server) makePages() error {
 	if err != nil {
 		return err
 	}
-	developers, err := portal.New(portal.Options{Sessions: sessions, Auth: s.auth, Store: s.store, Hooks: s.hooks})
-	if err != nil {
-		return err
-	}
+	developers := portal.New(portal.Options{Sessions: sessions, Auth: s.auth, Store: s.store, Hooks: s.hooks})
 	start, err := s.explorerStart(context.Background())
 	if err != nil {
 		return fmt.Errorf("API explorer: %w", err)

@@ -16,10 +16,10 @@ type Frame struct {
 // SignIn asks for username and password. Its form posts "username", "password" and "return" to /login.
 type SignIn struct {
 	Frame
-	Return   string // opaque
-	Username string // prefilled
-	AppName  string // the app that asks for consent, if any
-	Error    string // one sentence that does not say which part was wrong
+	Return   string       // opaque
+	Username string       // prefilled
+	AppName  string       // the app that asks for consent, if any
+	Error    string       // one sentence that does not say which part was wrong
 	DevUsers []liked.User // to try things with; only of `liked dev`
 }
 
