@@ -16,7 +16,7 @@ func (s *Store) AddUser(ctx context.Context, u liked.User) error {
 		return err
 	}
 	return s.update(ctx, func(t *tx) error {
-		if err := t.free(userKey(u.ID), "user", u.ID); err != nil {
+		if err := userRow(u.ID).free(t); err != nil {
 			return err
 		}
 		if err := t.takeName(&u); err != nil {
@@ -28,32 +28,35 @@ func (s *Store) AddUser(ctx context.Context, u liked.User) error {
 }
 
 func (t *tx) putUser(u *liked.User) {
-	t.set(userKey(u.ID), encode(u, userFields))
+	userRow(u.ID).set(t, u)
 	t.c.totals.Users++
+}
+
+// claim maps a unique key to an id, and returns the other id that has the key, if one does.
+func claim[ID ~int64](t *tx, key []byte, id ID) (owner ID, err error) {
+	n, taken, err := read(t, key, decodeID)
+	if err == nil && taken && ID(n) != id {
+		return ID(n), nil
+	}
+	t.set(key, encodeID(id))
+	return 0, err
 }
 
 // takeName maps the username to u; Conflict if another user has it.
 func (t *tx) takeName(u *liked.User) error {
-	owner, taken, err := read(t, nameKey(u.Username), decodeID)
-	if err != nil {
-		return err
+	owner, err := claim(t, nameKey(u.Username), u.ID)
+	if err == nil && owner != 0 {
+		err = liked.Errorf(liked.Conflict, "the username %s is taken", u.Username)
 	}
-	if taken && liked.UserID(owner) != u.ID {
-		return liked.Errorf(liked.Conflict, "the username %s is taken", u.Username)
-	}
-	t.set(nameKey(u.Username), encodeID(u.ID))
-	return nil
+	return err
 }
 
 func (s *Store) UpdateUser(ctx context.Context, id liked.UserID, change func(*liked.User) error) error {
-	return modify(ctx, s, userKey(id), "user", id, reading(liked.User{ID: id}, userFields), func(u *liked.User) ([]byte, error) {
-		if err := change(u); err != nil {
-			return nil, err
-		}
+	return modify(ctx, s, userRow(id), change, func(_, u *liked.User) error {
 		if u.ID != id {
-			return nil, liked.Errorf(liked.Invalid, "the id of user %v cannot change", id)
+			return liked.Errorf(liked.Invalid, "the id of user %v cannot change", id)
 		}
-		return encode(u, userFields), validUser(u)
+		return validUser(u)
 	}, func(t *tx, old, u *liked.User) error {
 		if !strings.EqualFold(old.Username, u.Username) {
 			if err := t.takeName(u); err != nil {
@@ -70,14 +73,10 @@ func (s *Store) UpdateUser(ctx context.Context, id liked.UserID, change func(*li
 }
 
 func user(r pebble.Reader, id liked.UserID) (u liked.User, ok bool, err error) {
-	if u, ok, err = readUser(r, id); err == nil && ok {
+	if u, ok, err = userRow(id).read(r); err == nil && ok {
 		err = countUser(r, &u)
 	}
 	return u, ok, err
-}
-
-func readUser(r pebble.Reader, id liked.UserID) (liked.User, bool, error) {
-	return read(r, userKey(id), reading(liked.User{ID: id}, userFields))
 }
 
 func countUser(r pebble.Reader, u *liked.User) error {
@@ -90,7 +89,7 @@ func (s *Store) User(ctx context.Context, id liked.UserID) (liked.User, error) {
 	return view(ctx, s, func(r pebble.Reader) (liked.User, error) {
 		u, ok, err := user(r, id)
 		if err == nil && !ok {
-			err = noSuch("user", id)
+			err = noSuch(userRow(id))
 		}
 		return u, err
 	})
@@ -220,10 +219,10 @@ func (t *tx) relate(a, b liked.UserID) error {
 	if a == b {
 		return liked.Errorf(liked.Invalid, "user %v cannot do that to themselves", a)
 	}
-	if err := t.need(userKey(a), "user", a); err != nil {
+	if err := userRow(a).need(t); err != nil {
 		return err
 	}
-	return t.need(userKey(b), "user", b)
+	return userRow(b).need(t)
 }
 
 func (t *tx) follow(follower, followed liked.UserID, on bool) (changed bool, err error) {

@@ -21,14 +21,13 @@ func appIndex(a *store.App) [][]byte {
 // index maps the app's keys to it; Conflict if another app has one.
 func (t *tx) index(a *store.App) error {
 	for _, key := range appIndex(a) {
-		owner, taken, err := read(t, key, decodeID)
+		owner, err := claim(t, key, a.ID)
+		if err == nil && owner != 0 {
+			err = liked.Errorf(liked.Conflict, "a credential of app %v belongs to app %v", a.ID, owner)
+		}
 		if err != nil {
 			return err
 		}
-		if taken && liked.AppID(owner) != a.ID {
-			return liked.Errorf(liked.Conflict, "a credential of app %v belongs to app %d", a.ID, owner)
-		}
-		t.set(key, encodeID(a.ID))
 	}
 	return nil
 }
@@ -39,7 +38,7 @@ func (s *Store) AddApp(ctx context.Context, a store.App) error {
 	}
 	value := encode(&a, appFields)
 	return s.update(ctx, func(t *tx) error {
-		if err := t.free(appKey(a.ID), "app", a.ID); err != nil {
+		if err := appRow(a.ID).free(t); err != nil {
 			return err
 		}
 		t.set(appKey(a.ID), value)
@@ -48,14 +47,11 @@ func (s *Store) AddApp(ctx context.Context, a store.App) error {
 }
 
 func (s *Store) UpdateApp(ctx context.Context, id liked.AppID, change func(*store.App) error) error {
-	return modify(ctx, s, appKey(id), "app", id, reading(store.App{App: liked.App{ID: id}}, appFields), func(a *store.App) ([]byte, error) {
-		if err := change(a); err != nil {
-			return nil, err
-		}
+	return modify(ctx, s, appRow(id), change, func(_, a *store.App) error {
 		if a.ID != id {
-			return nil, liked.Errorf(liked.Invalid, "the id of app %v cannot change", id)
+			return liked.Errorf(liked.Invalid, "the id of app %v cannot change", id)
 		}
-		return encode(a, appFields), validApp(a)
+		return validApp(a)
 	}, func(t *tx, old, a *store.App) error {
 		for _, key := range appIndex(old) {
 			t.delete(key)
@@ -66,7 +62,7 @@ func (s *Store) UpdateApp(ctx context.Context, id liked.AppID, change func(*stor
 }
 
 func (s *Store) App(ctx context.Context, id liked.AppID) (store.App, error) {
-	return get(ctx, s, appKey(id), reading(store.App{App: liked.App{ID: id}}, appFields), "app", id)
+	return appRow(id).get(ctx, s)
 }
 
 func (s *Store) AppByClientID(ctx context.Context, clientID string) (store.App, error) {
@@ -83,18 +79,21 @@ func (s *Store) AppByBearer(ctx context.Context, bearer store.Hash) (store.App, 
 
 func (s *Store) appBy(ctx context.Context, key []byte, what string) (store.App, error) {
 	return view(ctx, s, func(r pebble.Reader) (store.App, error) {
-		id, err := find(r, key, decodeID, what)
+		id, ok, err := read(r, key, decodeID)
+		if err == nil && !ok {
+			err = noSuch(what)
+		}
 		if err != nil {
 			return store.App{}, err
 		}
-		return find(r, appKey(liked.AppID(id)), reading(store.App{App: liked.App{ID: liked.AppID(id)}}, appFields), what)
+		return appRow(liked.AppID(id)).find(r)
 	})
 }
 
 // Apps lists them in order of id.
 func (s *Store) Apps(ctx context.Context) ([]liked.App, error) {
 	return page(ctx, s, []byte{tagApp}, nil, math.MaxInt, func(_ pebble.Reader, key, value []byte) (liked.App, error) {
-		a, err := decode(value, store.App{App: liked.App{ID: liked.AppID(field(key, 0))}}, appFields)
+		a, err := appRow(liked.AppID(field(key, 0))).decode(value)
 		return a.App, err
 	})
 }

@@ -33,7 +33,7 @@ func benchStore(b *testing.B, users, posts int) *Store {
 		}
 	}
 	for i := 1; i <= posts; i++ {
-		p := liked.Post{ID: liked.PostID(i) << 22, Author: 1 << 22}
+		p := store.Post{Post: liked.Post{ID: liked.PostID(i) << 22, Author: 1 << 22}}
 		must(batch.Set(postKey(p.ID), encode(&p, postFields), nil))
 		must(batch.Set(postOfKey(p.Author, p.ID), nil, nil))
 		if i%10_000 == 0 {

@@ -99,7 +99,7 @@ func (c *checker) need(key []byte, format string, args ...any) error {
 func (c *checker) users() error {
 	return c.scan(tagUser, func(key, value []byte) error {
 		c.report.Users++
-		u, err := decode(value, liked.User{ID: liked.UserID(field(key, 0))}, userFields)
+		u, err := userRow(liked.UserID(field(key, 0))).decode(value)
 		if err != nil {
 			return err
 		}
@@ -122,7 +122,7 @@ func (c *checker) count(tag byte, id uint64, which int) {
 
 func (c *checker) posts() error {
 	return c.scan(tagPost, func(key, value []byte) error {
-		p, err := decodePostRecord(liked.PostID(field(key, 0)), value)
+		p, err := postRow(liked.PostID(field(key, 0))).decode(value)
 		if err == nil {
 			err = c.need(userKey(p.Author), "post %v has no author %v", p.ID, p.Author)
 		}
@@ -274,7 +274,9 @@ func (c *checker) likes() error {
 		if like.unlogged || seq < c.horizon {
 			return nil
 		}
-		e, ok, err := read(c.r, logKey(nil, partitionOf(user), seq), decoding(seq, decodeEvent))
+		e, ok, err := read(c.r, logKey(nil, partitionOf(user), seq), func(value []byte) (liked.LikeEvent, error) {
+			return decodeEvent(seq, value)
+		})
 		if err != nil {
 			return err
 		}
@@ -318,7 +320,7 @@ func (c *checker) grants() error {
 		return err
 	}
 	return c.scan(tagGrant, func(key, value []byte) error {
-		g, err := decode(value, store.Grant{ID: store.GrantID(key[1:])}, grantFields)
+		g, err := grantRow(store.GrantID(key[1:])).decode(value)
 		if err != nil {
 			return err
 		}

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -126,33 +125,42 @@ func update[T any](ctx context.Context, s *Store, f func(*tx) (T, error)) (T, er
 // errStale: the record changed after an operation was prepared from it.
 var errStale = errors.New("prepared from an older state")
 
-// modify replaces a record with change's result; also runs in the same operation. change runs on the caller's
-// goroutine, which the committer must not wait for, and again if the record changed meanwhile.
-func modify[T any](ctx context.Context, s *Store, key []byte, what string, id any, decode func([]byte) (T, error),
-	change func(*T) ([]byte, error), also func(t *tx, before, after *T) error) error {
+// modify replaces a record with what change makes of it; check refuses, and also runs in the same operation. change and
+// check run on the caller's goroutine, which the committer must not wait for, and again if the record changed meanwhile.
+func modify[T any](ctx context.Context, s *Store, w row[T], change func(*T) error, check func(before, after *T) error,
+	also func(t *tx, before, after *T) error) error {
 	for {
-		stored, err := get(ctx, s, key, clone, what, id)
+		stored, err := view(ctx, s, func(r pebble.Reader) ([]byte, error) {
+			value, ok, err := read(r, w.key, clone)
+			if err == nil && !ok {
+				err = noSuch(w)
+			}
+			return value, err
+		})
 		if err != nil {
 			return err
 		}
-		before, err := decode(stored)
+		before, err := w.decode(stored)
 		if err != nil {
-			return damaged(key, err)
+			return damaged(w.key, err)
 		}
-		after, _ := decode(stored) // shares nothing with before
-		value, err := change(&after)
-		if err != nil {
+		after, _ := w.decode(stored) // shares nothing with before
+		if err := change(&after); err != nil {
 			return err
 		}
+		if err := check(&before, &after); err != nil {
+			return err
+		}
+		value := w.encode(&after)
 		err = s.update(ctx, func(t *tx) error {
-			now, _, err := read(t, key, clone)
+			now, _, err := read(t, w.key, clone)
 			if err != nil {
 				return err
 			}
 			if !bytes.Equal(now, stored) {
 				return errStale
 			}
-			t.set(key, value)
+			t.set(w.key, value)
 			return also(t, &before, &after)
 		})
 		if err != errStale {
@@ -407,23 +415,6 @@ func (t *tx) set(key, value []byte) {
 func (t *tx) delete(key []byte) {
 	t.rows++
 	must(t.c.batch().Delete(key, nil))
-}
-
-// need returns NotFound unless the key exists, and free Conflict if it does.
-func (t *tx) need(key []byte, what ...any) error {
-	ok, err := exists(t, key)
-	if err == nil && !ok {
-		err = noSuch(what...)
-	}
-	return err
-}
-
-func (t *tx) free(key []byte, what ...any) error {
-	taken, err := exists(t, key)
-	if err == nil && taken {
-		err = liked.Errorf(liked.Conflict, "%s exists already", strings.TrimSpace(fmt.Sprintln(what...)))
-	}
-	return err
 }
 
 // deleteRange costs one delete.

@@ -44,56 +44,55 @@ func (s *Store) SetPassword(ctx context.Context, user liked.UserID, encoded stri
 	}
 	return s.update(ctx, func(t *tx) error {
 		t.set(passwordKey(user), []byte(encoded))
-		return t.need(userKey(user), "user", user)
+		return userRow(user).need(t)
 	})
 }
 
 func (s *Store) Password(ctx context.Context, user liked.UserID) (string, error) {
-	b, err := get(ctx, s, passwordKey(user), clone, "password of user", user)
-	return string(b), err
+	return view(ctx, s, func(r pebble.Reader) (string, error) {
+		b, ok, err := read(r, passwordKey(user), clone)
+		if err == nil && !ok {
+			err = noSuch("password of user", user)
+		}
+		return string(b), err
+	})
 }
 
 // put adds a record under a new hash, and its expiry.
-func (t *tx) put(k kind, h store.Hash, value []byte, expires time.Time) error {
-	t.set(hashKey(k, h), value)
+func (w row[T]) put(t *tx, v *T, expires time.Time) error {
+	w.set(t, v)
 	if !expires.IsZero() {
-		t.set(expiryKey(expires, k, h), nil)
+		t.set(expiryKey(expires, w.key), nil)
 	}
-	return t.free(hashKey(k, h), k)
+	return w.free(t)
+}
+
+func (w row[T]) drop(t *tx, expires time.Time) {
+	t.delete(w.key)
+	t.delete(expiryKey(expires, w.key))
 }
 
 var kindNames = map[kind]string{kindAccess: "access token", kindOAuth1: "OAuth 1.0a access token", kindRefresh: "refresh token",
 	kindCode: "authorization code", kindRequest: "request token", kindSession: "session"}
-
-func (k kind) String() string { return kindNames[k] }
-
-func (t *tx) drop(k kind, h store.Hash, expires time.Time) {
-	t.delete(hashKey(k, h))
-	t.delete(expiryKey(expires, k, h))
-}
 
 func (s *Store) AddCode(ctx context.Context, c store.Code) error {
 	if err := texts("a code of app", c.App, c.RedirectURI, c.Challenge, c.ChallengeMethod); err != nil {
 		return err
 	}
 	return s.update(ctx, func(t *tx) error {
-		return t.put(kindCode, c.Code, encode(&code{Code: c}, codeFields), c.Expires)
+		return codeRow(c.Code).put(t, &code{Code: c}, c.Expires)
 	})
 }
 
 func (s *Store) Code(ctx context.Context, h store.Hash) (store.Code, error) {
-	c, err := get(ctx, s, hashKey(kindCode, h), reading(code{Code: store.Code{Code: h}}, codeFields), kindCode)
+	c, err := codeRow(h).get(ctx, s)
 	return c.Code, err
-}
-
-func decoding[K, V any](k K, decode func(K, []byte) (V, error)) func([]byte) (V, error) {
-	return func(value []byte) (V, error) { return decode(k, value) }
 }
 
 func (s *Store) RedeemCode(ctx context.Context, h store.Hash, g store.Grant, tokens store.Tokens, _ time.Time) error {
 	tokens = own(tokens)
 	spent, err := update(ctx, s, func(t *tx) (spent, err error) {
-		c, err := find(t, hashKey(kindCode, h), reading(code{Code: store.Code{Code: h}}, codeFields), kindCode)
+		c, err := codeRow(h).find(t)
 		if err != nil {
 			return nil, err
 		}
@@ -102,7 +101,7 @@ func (s *Store) RedeemCode(ctx context.Context, h store.Hash, g store.Grant, tok
 			return spent, t.revoke(c.grant)
 		}
 		c.Spent, c.grant = true, g.ID
-		t.set(hashKey(kindCode, h), encode(&c, codeFields))
+		codeRow(h).set(t, &c)
 		return nil, t.addGrant(&g, &tokens)
 	})
 	return cmp.Or(err, spent)
@@ -131,22 +130,22 @@ func (t *tx) addGrant(g *store.Grant, tokens *store.Tokens) error {
 
 // openGrant adds a grant. An ended grant's id is free once all its tokens are removed.
 func (t *tx) openGrant(g *store.Grant) error {
-	t.set(grantKey(g.ID), encode(g, grantFields))
+	grantRow(g.ID).set(t, g)
 	t.set(grantOfKey(g.User, g.ID), nil)
-	if err := t.free(grantKey(g.ID), "grant"); err != nil {
+	if err := grantRow(g.ID).free(t); err != nil {
 		return err
 	}
-	return t.free(endedKey(g.ID), "a grant that has ended")
+	return row[struct{}]{key: endedKey(g.ID), what: "a grant that has ended"}.free(t)
 }
 
 func (t *tx) addTokens(id store.GrantID, tokens *store.Tokens) error {
 	a := tokens.Access
-	if err := t.put(kindAccess, a.Token, encode(&token{grant: id, time: a.Expires}, tokenFields), a.Expires); err != nil {
+	if err := tokenRow(kindAccess, a.Token).put(t, &token{grant: id, time: a.Expires}, a.Expires); err != nil {
 		return err
 	}
 	t.set(tokenOfKey(id, kindAccess, a.Token), nil)
 	if r := tokens.Refresh; r != nil {
-		if err := t.put(kindRefresh, r.Token, encode(&token{grant: id, time: r.Spent}, tokenFields), time.Time{}); err != nil {
+		if err := tokenRow(kindRefresh, r.Token).put(t, &token{grant: id, time: r.Spent}, time.Time{}); err != nil {
 			return err
 		}
 		t.set(tokenOfKey(id, kindRefresh, r.Token), nil)
@@ -155,8 +154,8 @@ func (t *tx) addTokens(id store.GrantID, tokens *store.Tokens) error {
 }
 
 func living(r pebble.Reader, k kind, h store.Hash) (tok token, g store.Grant, err error) {
-	if tok, err = find(r, hashKey(k, h), reading(token{}, tokenFields), k); err == nil {
-		g, err = find(r, grantKey(tok.grant), reading(store.Grant{ID: tok.grant}, grantFields), k)
+	if tok, err = tokenRow(k, h).find(r); err == nil {
+		g, err = grantRow(tok.grant).find(r)
 	}
 	return tok, g, err
 }
@@ -199,7 +198,7 @@ func (s *Store) RotateRefreshToken(ctx context.Context, h store.Hash, tokens sto
 			return nil, liked.Errorf(liked.Conflict, "the refresh token was spent a moment before")
 		}
 		tok.time = at
-		t.set(hashKey(kindRefresh, h), encode(&tok, tokenFields))
+		tokenRow(kindRefresh, h).set(t, &tok)
 		t.delete(tokenOfKey(g.ID, kindRefresh, h))
 		t.set(tokenOfKey(g.ID, kindSpent, h), nil)
 		return nil, t.addTokens(g.ID, &tokens)
@@ -214,7 +213,7 @@ func (s *Store) RevokeGrant(ctx context.Context, id store.GrantID) error {
 // revoke ends a grant, if it exists, and so its tokens: none is valid without a grant. Sweep removes them, however
 // many.
 func (t *tx) revoke(id store.GrantID) error {
-	g, ok, err := read(t, grantKey(id), reading(store.Grant{ID: id}, grantFields))
+	g, ok, err := grantRow(id).read(t)
 	if err != nil || !ok {
 		return err
 	}
@@ -226,12 +225,10 @@ func (t *tx) revoke(id store.GrantID) error {
 }
 
 func (s *Store) GrantsOf(ctx context.Context, user liked.UserID) ([]store.Grant, error) {
-	grantAt := func(r pebble.Reader, key, _ []byte) (store.Grant, error) {
+	grants, err := page(ctx, s, num(nil, tagGrantOf, uint64(user)), nil, math.MaxInt, func(r pebble.Reader, key, _ []byte) (store.Grant, error) {
 		_, id := splitGrantOfKey(key)
-		g, _, err := read(r, grantKey(id), reading(store.Grant{ID: id}, grantFields))
-		return g, err
-	}
-	grants, err := page(ctx, s, num(nil, tagGrantOf, uint64(user)), nil, math.MaxInt, grantAt)
+		return grantRow(id).find(r)
+	})
 	slices.SortFunc(grants, func(a, b store.Grant) int {
 		return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), bytes.Compare(a.ID[:], b.ID[:]))
 	})
@@ -242,23 +239,17 @@ func (s *Store) AddRequestToken(ctx context.Context, rt store.RequestToken) erro
 	if err := texts("a request token of app", rt.App, rt.Callback); err != nil {
 		return err
 	}
-	value := encode(&rt, requestTokenFields)
-	return s.update(ctx, func(t *tx) error {
-		return t.put(kindRequest, rt.Token, value, rt.Expires)
-	})
+	rt.SealedSecret = bytes.Clone(rt.SealedSecret)
+	return s.update(ctx, func(t *tx) error { return requestTokenRow(rt.Token).put(t, &rt, rt.Expires) })
 }
 
 func (s *Store) RequestToken(ctx context.Context, h store.Hash) (store.RequestToken, error) {
-	return get(ctx, s, hashKey(kindRequest, h), reading(store.RequestToken{Token: h}, requestTokenFields), kindRequest)
-}
-
-func (t *tx) requestToken(h store.Hash) (store.RequestToken, error) {
-	return find(t, hashKey(kindRequest, h), reading(store.RequestToken{Token: h}, requestTokenFields), kindRequest)
+	return requestTokenRow(h).get(ctx, s)
 }
 
 func (s *Store) ApproveRequestToken(ctx context.Context, h store.Hash, user liked.UserID, verifier store.Hash) error {
 	return s.update(ctx, func(t *tx) error {
-		rt, err := t.requestToken(h)
+		rt, err := requestTokenRow(h).find(t)
 		if err != nil {
 			return err
 		}
@@ -266,7 +257,7 @@ func (s *Store) ApproveRequestToken(ctx context.Context, h store.Hash, user like
 			return liked.Errorf(liked.Conflict, "the request token was approved before")
 		}
 		rt.User, rt.Verifier = user, verifier
-		t.set(hashKey(kindRequest, h), encode(&rt, requestTokenFields))
+		requestTokenRow(h).set(t, &rt)
 		return nil
 	})
 }
@@ -274,11 +265,11 @@ func (s *Store) ApproveRequestToken(ctx context.Context, h store.Hash, user like
 func (s *Store) RedeemRequestToken(ctx context.Context, h store.Hash, g store.Grant, tok store.OAuth1Token) error {
 	tok.SealedSecret = bytes.Clone(tok.SealedSecret)
 	return s.update(ctx, func(t *tx) error {
-		rt, err := t.requestToken(h)
+		rt, err := requestTokenRow(h).find(t)
 		if err != nil {
 			return err
 		}
-		t.drop(kindRequest, h, rt.Expires)
+		requestTokenRow(h).drop(t, rt.Expires)
 		return t.addOAuth1(&g, &tok)
 	})
 }
@@ -293,24 +284,22 @@ func (t *tx) addOAuth1(g *store.Grant, tok *store.OAuth1Token) error {
 		return err
 	}
 	t.set(tokenOfKey(g.ID, kindOAuth1, tok.Token), nil)
-	return t.put(kindOAuth1, tok.Token, encode(&token{grant: g.ID, sealed: tok.SealedSecret, access: tok.Access}, tokenFields), time.Time{})
+	return tokenRow(kindOAuth1, tok.Token).put(t, &token{grant: g.ID, sealed: tok.SealedSecret, access: tok.Access}, time.Time{})
 }
 
 func (s *Store) AddSession(ctx context.Context, session store.Session) error {
-	return s.update(ctx, func(t *tx) error {
-		return t.put(kindSession, session.ID, encode(&session, sessionFields), session.Expires)
-	})
+	return s.update(ctx, func(t *tx) error { return sessionRow(session.ID).put(t, &session, session.Expires) })
 }
 
 func (s *Store) Session(ctx context.Context, id store.Hash) (store.Session, error) {
-	return get(ctx, s, hashKey(kindSession, id), reading(store.Session{ID: id}, sessionFields), kindSession)
+	return sessionRow(id).get(ctx, s)
 }
 
 func (s *Store) DeleteSession(ctx context.Context, id store.Hash) error {
 	return s.update(ctx, func(t *tx) error {
-		session, ok, err := read(t, hashKey(kindSession, id), reading(store.Session{ID: id}, sessionFields))
+		session, ok, err := sessionRow(id).read(t)
 		if err == nil && ok {
-			t.drop(kindSession, id, session.Expires)
+			sessionRow(id).drop(t, session.Expires)
 		}
 		return err
 	})
@@ -347,7 +336,7 @@ func (t *tx) sweepExpired(keys [][]byte) error {
 		}
 		_, k, h := splitExpiryKey(key)
 		if k == kindAccess {
-			tok, ok, err := read(t, hashKey(k, h), reading(token{}, tokenFields))
+			tok, ok, err := tokenRow(k, h).read(t)
 			if err != nil {
 				return err
 			}
@@ -389,12 +378,12 @@ func (t *tx) sweepEnded(keys [][]byte) error {
 		case kindSpent:
 			k = kindRefresh
 		case kindAccess:
-			tok, ok, err := read(t, hashKey(k, h), reading(token{}, tokenFields))
+			tok, ok, err := tokenRow(k, h).read(t)
 			if err != nil {
 				return err
 			}
 			if ok {
-				t.delete(expiryKey(tok.time, k, h))
+				t.delete(expiryKey(tok.time, hashKey(k, h)))
 			}
 		}
 		t.delete(hashKey(k, h))

@@ -7,6 +7,10 @@ import (
 	"liked/internal/store"
 )
 
+func webhookRow(id liked.WebhookID) row[liked.Webhook] {
+	return row[liked.Webhook]{webhookKey(id), liked.Webhook{ID: id}, webhookFields, "webhook", int64(id)}
+}
+
 func webhookFields(r *record, w *liked.Webhook) {
 	number(r, &w.App)
 	r.strings(&w.URL)
@@ -22,10 +26,8 @@ func webhookFields(r *record, w *liked.Webhook) {
 	}
 }
 
-func encodeWebhook(w *liked.Webhook) []byte { return encode(w, webhookFields) }
-
-func decodeWebhook(id liked.WebhookID, value []byte) (liked.Webhook, error) {
-	return decode(value, liked.Webhook{ID: id}, webhookFields)
+func subscriptionRow(app liked.AppID, id liked.SubscriptionID) row[liked.Subscription] {
+	return row[liked.Subscription]{subscriptionKey(app, id), liked.Subscription{ID: id, App: app}, subscriptionFields, "subscription", int64(id)}
 }
 
 func subscriptionFields(r *record, s *liked.Subscription) {
@@ -39,10 +41,8 @@ func subscriptionFields(r *record, s *liked.Subscription) {
 	fixed(r, &s.After)
 }
 
-func encodeSubscription(s *liked.Subscription) []byte { return encode(s, subscriptionFields) }
-
-func decodeSubscription(app liked.AppID, id liked.SubscriptionID, value []byte) (liked.Subscription, error) {
-	return decode(value, liked.Subscription{ID: id, App: app}, subscriptionFields)
+func progressRow(webhook liked.WebhookID) row[store.Progress] {
+	return row[store.Progress]{progressKey(webhook), store.Progress{}, progressFields, "webhook", int64(webhook)}
 }
 
 // progressFields omits the number of dead letters, which has its own key.
@@ -53,10 +53,9 @@ func progressFields(r *record, p *store.Progress) {
 	}
 }
 
-func encodeProgress(p *store.Progress) []byte { return encode(p, progressFields) }
-
-func decodeProgress(value []byte) (store.Progress, error) {
-	return decode(value, store.Progress{}, progressFields)
+func letterRow(webhook liked.WebhookID, seq liked.Seq, of liked.SubscriptionID) row[store.DeadLetter] {
+	d := store.DeadLetter{Webhook: webhook, Subscription: of, Event: liked.LikeEvent{Seq: seq}}
+	return row[store.DeadLetter]{deadKey(webhook, seq, of), d, letterFields, "dead letter", 0}
 }
 
 // letterFields stores the event as in the log, after its length.
@@ -65,22 +64,14 @@ func letterFields(r *record, d *store.DeadLetter) {
 	number(r, &d.Attempts)
 	r.strings(&d.Why)
 	var event []byte
-	if r.written != nil {
+	if r.writing {
 		event = appendEvent(nil, &d.Event)
 	}
-	if r.bytes(&event); r.written == nil && !r.bad {
+	if r.bytes(&event); !r.writing && !r.bad {
 		var err error
 		d.Event, err = decodeEvent(d.Event.Seq, event)
 		r.bad = err != nil
 	}
-}
-
-func encodeDeadLetter(d *store.DeadLetter) []byte { return encode(d, letterFields) }
-
-func decodeDeadLetter(webhook liked.WebhookID, seq liked.Seq, of liked.SubscriptionID, value []byte) (store.DeadLetter, error) {
-	d := store.DeadLetter{Webhook: webhook, Subscription: of}
-	d.Event.Seq = seq
-	return decode(value, d, letterFields)
 }
 
 // hooks checks webhooks, subscriptions and dead letters against their counts and indexes.
@@ -99,7 +90,7 @@ func (c *checker) hooks() error {
 		each       func(key, value []byte) error
 	}{
 		{tagWebhook, tagProgress, func(key, value []byte) error {
-			w, err := decodeWebhook(liked.WebhookID(field(key, 0)), value)
+			w, err := webhookRow(liked.WebhookID(field(key, 0))).decode(value)
 			if err != nil {
 				return err
 			}
@@ -112,20 +103,20 @@ func (c *checker) hooks() error {
 			return found("webhook "+w.ID.String(), webhookOfKey(&w))
 		}},
 		{tagProgress, tagWebhook, func(key, value []byte) error {
-			_, err := decodeProgress(value)
+			_, err := progressRow(0).decode(value)
 			return err
 		}},
 		{tagDead, tagWebhook, func(key, value []byte) error {
 			letters[string(key[1:9])]++
 			hook, seq, sub := liked.WebhookID(field(key, 0)), liked.Seq(field(key, 1)), liked.SubscriptionID(field(key, 2))
-			if _, err := decodeDeadLetter(hook, seq, sub, value); err != nil {
+			if _, err := letterRow(hook, seq, sub).decode(value); err != nil {
 				return err
 			}
 			return nil
 		}},
 		{tagSubscribed, tagApp, func(key, value []byte) error {
 			apps[string(key[1:9])]++
-			s, err := decodeSubscription(liked.AppID(field(key, 0)), liked.SubscriptionID(field(key, 1)), value)
+			s, err := subscriptionRow(liked.AppID(field(key, 0)), liked.SubscriptionID(field(key, 1))).decode(value)
 			if err != nil {
 				return err
 			}

@@ -2,6 +2,7 @@ package pebblestore
 
 import (
 	"context"
+	"encoding/binary"
 	"maps"
 	"slices"
 	"unicode/utf8"
@@ -46,16 +47,23 @@ func (t *tx) setCount(key []byte, n uint64) {
 	t.set(key, encodeID(n))
 }
 
+func (t *tx) addCount(key []byte, delta int) error {
+	n, err := count(t, key)
+	if err == nil {
+		t.setCount(key, uint64(max(int(n)+delta, 0)))
+	}
+	return err
+}
+
 func (s *Store) AddWebhook(ctx context.Context, w liked.Webhook, max int) error {
 	if err := validWebhook(&w); err != nil {
 		return err
 	}
-	value := encodeWebhook(&w)
 	return s.update(ctx, func(t *tx) error {
-		if err := t.need(appKey(w.App), "app", w.App); err != nil {
+		if err := appRow(w.App).need(t); err != nil {
 			return err
 		}
-		if err := t.free(webhookKey(w.ID), "webhook", w.ID); err != nil {
+		if err := webhookRow(w.ID).free(t); err != nil {
 			return err
 		}
 		own, err := webhooks(t, w.App) // bounded by max
@@ -75,23 +83,19 @@ func (s *Store) AddWebhook(ctx context.Context, w liked.Webhook, max int) error 
 			p.Offsets[i] = t.c.lastSeq
 		}
 		t.hooks = true
-		t.set(webhookKey(w.ID), value)
+		webhookRow(w.ID).set(t, &w)
 		t.set(webhookOfKey(&w), nil)
-		t.set(progressKey(w.ID), encodeProgress(&p))
+		progressRow(w.ID).set(t, &p)
 		return nil
 	})
 }
 
 func (s *Store) UpdateWebhook(ctx context.Context, id liked.WebhookID, change func(*liked.Webhook) error) error {
-	return modify(ctx, s, webhookKey(id), "webhook", id, decoding(id, decodeWebhook), func(w *liked.Webhook) ([]byte, error) {
-		app, url := w.App, w.URL
-		if err := change(w); err != nil {
-			return nil, err
+	return modify(ctx, s, webhookRow(id), change, func(before, w *liked.Webhook) error {
+		if w.ID != id || w.App != before.App || w.URL != before.URL {
+			return liked.Errorf(liked.Invalid, "the id, the app and the URL of webhook %v cannot change", id)
 		}
-		if w.ID != id || w.App != app || w.URL != url {
-			return nil, liked.Errorf(liked.Invalid, "the id, the app and the URL of webhook %v cannot change", id)
-		}
-		return encodeWebhook(w), validWebhook(w)
+		return validWebhook(w)
 	}, func(t *tx, _, _ *liked.Webhook) error {
 		t.hooks = true
 		return nil
@@ -100,7 +104,7 @@ func (s *Store) UpdateWebhook(ctx context.Context, id liked.WebhookID, change fu
 
 func (s *Store) DeleteWebhook(ctx context.Context, id liked.WebhookID) error {
 	return s.update(ctx, func(t *tx) error {
-		w, err := find(t, webhookKey(id), decoding(id, decodeWebhook), "webhook", id)
+		w, err := webhookRow(id).find(t)
 		if err != nil {
 			return err
 		}
@@ -115,7 +119,7 @@ func (s *Store) DeleteWebhook(ctx context.Context, id liked.WebhookID) error {
 }
 
 func (s *Store) Webhook(ctx context.Context, id liked.WebhookID) (liked.Webhook, error) {
-	return get(ctx, s, webhookKey(id), decoding(id, decodeWebhook), "webhook", id)
+	return webhookRow(id).get(ctx, s)
 }
 
 func (s *Store) Webhooks(ctx context.Context, app liked.AppID) ([]liked.Webhook, error) {
@@ -129,8 +133,7 @@ func webhooks(r pebble.Reader, app liked.AppID) (list []liked.Webhook, err error
 		prefix, which = num(nil, tagWebhookOf, uint64(app)), 1
 	}
 	err = scan(r, prefix, nil, func(key, _ []byte) (bool, error) {
-		id := liked.WebhookID(field(key, which))
-		w, ok, err := read(r, webhookKey(id), decoding(id, decodeWebhook))
+		w, ok, err := webhookRow(liked.WebhookID(field(key, which))).read(r)
 		if ok && err == nil {
 			list = append(list, w)
 		}
@@ -144,10 +147,10 @@ func (s *Store) AddSubscription(ctx context.Context, sub liked.Subscription, max
 		return err
 	}
 	return s.update(ctx, func(t *tx) error {
-		if err := t.need(appKey(sub.App), "app", sub.App); err != nil {
+		if err := appRow(sub.App).need(t); err != nil {
 			return err
 		}
-		if err := t.free(subscriptionKey(sub.App, sub.ID), "subscription", sub.ID); err != nil {
+		if err := subscriptionRow(sub.App, sub.ID).free(t); err != nil {
 			return err
 		}
 		n, err := count(t, subscribedNKey(sub.App))
@@ -162,22 +165,18 @@ func (s *Store) AddSubscription(ctx context.Context, sub liked.Subscription, max
 		}
 		added := sub
 		added.After = t.c.lastSeq
-		t.set(subscriptionKey(sub.App, sub.ID), encodeSubscription(&added))
+		subscriptionRow(sub.App, sub.ID).set(t, &added)
 		return t.countSubscription(&added, true)
 	})
 }
 
 // subscribe makes the row that prevents a duplicate; Conflict if there is one.
 func (t *tx) subscribe(sub *liked.Subscription) error {
-	id, taken, err := read(t, subscribesKey(sub), decodeID)
-	if err != nil {
-		return err
+	other, err := claim(t, subscribesKey(sub), sub.ID)
+	if err == nil && other != 0 {
+		err = liked.Errorf(liked.Conflict, "app %v has subscription %v to the same", sub.App, other)
 	}
-	if taken && liked.SubscriptionID(id) != sub.ID {
-		return liked.Errorf(liked.Conflict, "app %v has subscription %d to the same", sub.App, id)
-	}
-	t.set(subscribesKey(sub), encodeID(sub.ID))
-	return nil
+	return err
 }
 
 // countSubscription updates counts and indexes for an added or deleted subscription.
@@ -191,40 +190,29 @@ func (t *tx) countSubscription(sub *liked.Subscription, on bool) error {
 		}
 	}
 	keep(aboutKey(sub))
-	numbers := [][]byte{subscribedNKey(sub.App)}
+	delta := -1
+	if on {
+		delta = 1
+	}
 	if sub.Viewer != 0 {
 		keep(madeKey(sub))
-		numbers = append(numbers, madeNKey(sub.App, sub.Viewer))
-	}
-	for _, key := range numbers {
-		n, err := count(t, key)
-		if err != nil {
+		if err := t.addCount(madeNKey(sub.App, sub.Viewer), delta); err != nil {
 			return err
 		}
-		if on {
-			n++
-		} else {
-			n = max(n, 1) - 1
-		}
-		t.setCount(key, n)
 	}
-	return nil
+	return t.addCount(subscribedNKey(sub.App), delta)
 }
 
 func (s *Store) UpdateSubscription(
 	ctx context.Context, app liked.AppID, id liked.SubscriptionID, change func(*liked.Subscription) error,
 ) error {
-	decode := decodingSubscription(app, id)
-	return modify(ctx, s, subscriptionKey(app, id), "subscription", id, decode, func(sub *liked.Subscription) ([]byte, error) {
-		before := *sub
-		if err := change(sub); err != nil {
-			return nil, err
+	return modify(ctx, s, subscriptionRow(app, id), change, func(before, sub *liked.Subscription) error {
+		same := *before
+		same.Webhook, same.Tag, same.UpdatedAt = sub.Webhook, sub.Tag, sub.UpdatedAt
+		if *sub != same {
+			return liked.Errorf(liked.Invalid, "what subscription %v is about cannot change", id)
 		}
-		before.Webhook, before.Tag, before.UpdatedAt = sub.Webhook, sub.Tag, sub.UpdatedAt
-		if *sub != before {
-			return nil, liked.Errorf(liked.Invalid, "what subscription %v is about cannot change", id)
-		}
-		return encodeSubscription(sub), validSubscription(sub)
+		return validSubscription(sub)
 	}, func(t *tx, before, after *liked.Subscription) error {
 		t.hooks, t.about = true, after.User
 		if before.Webhook == after.Webhook {
@@ -235,13 +223,9 @@ func (s *Store) UpdateSubscription(
 	})
 }
 
-func decodingSubscription(app liked.AppID, id liked.SubscriptionID) func([]byte) (liked.Subscription, error) {
-	return func(value []byte) (liked.Subscription, error) { return decodeSubscription(app, id, value) }
-}
-
 func (s *Store) DeleteSubscription(ctx context.Context, app liked.AppID, id liked.SubscriptionID) error {
 	return s.update(ctx, func(t *tx) error {
-		sub, err := find(t, subscriptionKey(app, id), decodingSubscription(app, id), "subscription", id)
+		sub, err := subscriptionRow(app, id).find(t)
 		if err != nil {
 			return err
 		}
@@ -252,35 +236,24 @@ func (s *Store) DeleteSubscription(ctx context.Context, app liked.AppID, id like
 }
 
 func (s *Store) Subscription(ctx context.Context, app liked.AppID, id liked.SubscriptionID) (liked.Subscription, error) {
-	return get(ctx, s, subscriptionKey(app, id), decodingSubscription(app, id), "subscription", id)
+	return subscriptionRow(app, id).get(ctx, s)
 }
 
-func (s *Store) Subscriptions(ctx context.Context, app liked.AppID, viewer liked.UserID, from liked.SubscriptionID, max int) (
-	subs []liked.Subscription, err error) {
-	if max < 1 {
-		return nil, liked.Errorf(liked.Invalid, "a page of %d subscriptions", max)
-	}
-	prefix, lower := num(nil, tagSubscribed, uint64(app)), subscriptionKey(app, from+1)
+func (s *Store) Subscriptions(
+	ctx context.Context, app liked.AppID, viewer liked.UserID, from liked.SubscriptionID, max int,
+) ([]liked.Subscription, error) {
+	prefix := num(nil, tagSubscribed, uint64(app))
 	if viewer != 0 {
 		prefix = num(nil, tagMade, uint64(app), uint64(viewer))
-		lower = num(nil, tagMade, uint64(app), uint64(viewer), uint64(from+1))
 	}
-	err = s.view(ctx, func(r pebble.Reader) error {
-		return scan(r, prefix, lower, func(key, value []byte) (bool, error) {
-			id := liked.SubscriptionID(field(key, len(prefix)/8))
-			sub, ok, err := liked.Subscription{}, true, error(nil)
-			if viewer == 0 {
-				sub, err = decodeSubscription(app, id, value)
-			} else {
-				sub, ok, err = read(r, subscriptionKey(app, id), decodingSubscription(app, id))
-			}
-			if ok && err == nil {
-				subs = append(subs, sub)
-			}
-			return len(subs) < max, err
-		})
+	lower := binary.BigEndian.AppendUint64(prefix, uint64(from+1))
+	return page(ctx, s, prefix, lower, max, func(r pebble.Reader, key, value []byte) (liked.Subscription, error) {
+		w := subscriptionRow(app, liked.SubscriptionID(field(key, len(prefix)/8)))
+		if viewer == 0 {
+			return w.decode(value)
+		}
+		return w.find(r)
 	})
-	return subs, err
 }
 
 func (s *Store) CountSubscriptions(ctx context.Context, app liked.AppID, viewer liked.UserID) (int, error) {
@@ -305,7 +278,7 @@ func (s *Store) SubscriptionsAbout(ctx context.Context, users []liked.UserID) ([
 			from = num(from[:0], tagAbout, uint64(user))
 			for ok := it.SeekGE(from); ok && field(it.Key(), 0) == uint64(user); ok = it.Next() {
 				app, id := liked.AppID(field(it.Key(), 1)), liked.SubscriptionID(field(it.Key(), 2))
-				sub, ok, err := read(r, subscriptionKey(app, id), decodingSubscription(app, id))
+				sub, ok, err := subscriptionRow(app, id).read(r)
 				if err != nil {
 					return nil, err
 				}
@@ -324,7 +297,7 @@ func (s *Store) indexHooks() error {
 	defer b.Close()
 	made := make(map[string]uint64)
 	err := scan(s.db, []byte{tagSubscribed}, nil, func(key, value []byte) (bool, error) {
-		sub, err := decodeSubscription(liked.AppID(field(key, 0)), liked.SubscriptionID(field(key, 1)), value)
+		sub, err := subscriptionRow(liked.AppID(field(key, 0)), liked.SubscriptionID(field(key, 1))).decode(value)
 		if err != nil {
 			return false, err
 		}
@@ -354,7 +327,7 @@ func (s *Store) indexHooks() error {
 
 func (s *Store) Progress(ctx context.Context, id liked.WebhookID) (store.Progress, error) {
 	return view(ctx, s, func(r pebble.Reader) (store.Progress, error) {
-		p, err := find(r, progressKey(id), decodeProgress, "webhook", id)
+		p, err := progressRow(id).find(r)
 		if err != nil {
 			return p, err
 		}
@@ -383,7 +356,7 @@ func (s *Store) Advance(ctx context.Context, to map[liked.WebhookID]liked.Positi
 }
 
 func (t *tx) advance(id liked.WebhookID, to liked.Positions) error {
-	p, ok, err := read(t, progressKey(id), decodeProgress)
+	p, ok, err := progressRow(id).read(t)
 	if err != nil || !ok {
 		return err
 	}
@@ -392,7 +365,7 @@ func (t *tx) advance(id liked.WebhookID, to liked.Positions) error {
 		p.Offsets[i] = max(p.Offsets[i], seq)
 	}
 	if p.Offsets != before {
-		t.set(progressKey(id), encodeProgress(&p))
+		progressRow(id).set(t, &p)
 	}
 	return nil
 }
@@ -411,7 +384,8 @@ func (s *Store) AddDeadLetters(ctx context.Context, letters []store.DeadLetter, 
 		if err := texts("a dead letter of webhook", webhook, d.Why); err != nil {
 			return 0, err
 		}
-		values[string(deadKey(webhook, event.Seq, d.Subscription))] = encodeDeadLetter(d)
+		w := letterRow(webhook, event.Seq, d.Subscription)
+		values[string(w.key)] = w.encode(d)
 	}
 	err = s.update(ctx, func(t *tx) error {
 		if ok, err := exists(t, webhookKey(webhook)); err != nil || !ok {
@@ -455,24 +429,11 @@ func (s *Store) AddDeadLetters(ctx context.Context, letters []store.DeadLetter, 
 	return dropped, nil
 }
 
-func (s *Store) DeadLetters(
-	ctx context.Context, id liked.WebhookID, from store.DeadLetter, max int,
-) (letters []store.DeadLetter, err error) {
-	if max < 1 {
-		return nil, liked.Errorf(liked.Invalid, "a page of %d dead letters", max)
-	}
-	err = s.view(ctx, func(r pebble.Reader) error {
-		lower := deadKey(id, from.Event.Seq, from.Subscription+1)
-		return scan(r, num(nil, tagDead, uint64(id)), lower, func(key, value []byte) (bool, error) {
-			d, err := decodeDeadLetter(id, liked.Seq(field(key, 1)), liked.SubscriptionID(field(key, 2)), value)
-			if err != nil {
-				return false, err
-			}
-			letters = append(letters, d)
-			return len(letters) < max, nil
-		})
+func (s *Store) DeadLetters(ctx context.Context, id liked.WebhookID, from store.DeadLetter, max int) ([]store.DeadLetter, error) {
+	lower := deadKey(id, from.Event.Seq, from.Subscription+1)
+	return page(ctx, s, num(nil, tagDead, uint64(id)), lower, max, func(_ pebble.Reader, key, value []byte) (store.DeadLetter, error) {
+		return letterRow(id, liked.Seq(field(key, 1)), liked.SubscriptionID(field(key, 2))).decode(value)
 	})
-	return letters, err
 }
 
 func (s *Store) RemoveDeadLetter(ctx context.Context, d store.DeadLetter) error {
@@ -482,12 +443,7 @@ func (s *Store) RemoveDeadLetter(ctx context.Context, d store.DeadLetter) error 
 		if err != nil || !there {
 			return err
 		}
-		n, err := count(t, deadNKey(d.Webhook))
-		if err != nil {
-			return err
-		}
 		t.delete(key)
-		t.setCount(deadNKey(d.Webhook), max(n, 1)-1)
-		return nil
+		return t.addCount(deadNKey(d.Webhook), -1)
 	})
 }

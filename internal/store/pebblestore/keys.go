@@ -168,8 +168,9 @@ func splitTokenOfKey(key []byte) (id store.GrantID, k kind, h store.Hash) {
 	return id, kind(key[17]), h
 }
 
-func expiryKey(at time.Time, k kind, h store.Hash) []byte {
-	return append(append(num(nil, tagExpiry, uint64(max(at.UnixMilli(), 0))), byte(k)), h[:]...)
+// expiryKey is for the record that has a key of hashKey.
+func expiryKey(at time.Time, hashKey []byte) []byte {
+	return append(num(nil, tagExpiry, uint64(max(at.UnixMilli(), 0))), hashKey[1:]...)
 }
 
 func splitExpiryKey(key []byte) (milli int64, k kind, h store.Hash) {

@@ -312,9 +312,13 @@ func appendWindows(b []byte, windows *limit.Windows) []byte {
 }
 
 func decodeWindows(value []byte) (windows limit.Windows, err error) {
-	r := reader{b: value}
+	r := record{b: value}
 	for i := 0; i < len(windows) && len(r.b) > 0; i++ {
-		windows[i] = limit.Window{Length: int64(r.uint()), Opened: r.int() / 1e6, Count: int(r.int())}
+		w := &windows[i]
+		number(&r, &w.Length)
+		signed(&r, &w.Opened)
+		signed(&r, &w.Count)
+		w.Opened /= 1e6
 	}
 	return windows, r.done()
 }

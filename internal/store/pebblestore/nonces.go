@@ -73,10 +73,12 @@ func (n *nonces) add(h store.Hash, until, now int64) (fresh bool, err error) {
 
 // decodeNonces reads a row of nonces, whose key has the first hash.
 func decodeNonces(key, value []byte) (nonces []keptNonce, err error) {
-	r := reader{b: value}
-	nonces = append(nonces, keptNonce{hash: splitNonceKey(key), until: r.int()})
-	for len(r.b) > 0 {
-		nonces = append(nonces, keptNonce{hash: r.hash(), until: r.int()})
+	r := record{b: value}
+	n := keptNonce{hash: splitNonceKey(key)}
+	signed(&r, &n.until)
+	for nonces = append(nonces, n); len(r.b) > 0; nonces = append(nonces, n) {
+		r.raw(n.hash[:])
+		signed(&r, &n.until)
 	}
 	return nonces, r.done()
 }

@@ -50,7 +50,7 @@ func (s *Store) Publish(ctx context.Context, p liked.Post) error {
 		}
 		compared := 0
 		err := newestPosts(t, p.Author, func(id liked.PostID) (bool, error) {
-			other, _, err := read(t, postKey(id), reading(liked.Post{ID: id}, postFields))
+			other, _, err := postRow(id).read(t)
 			if err != nil {
 				return false, err
 			}
@@ -111,7 +111,7 @@ func (s *Store) NewestPosts(ctx context.Context, viewer liked.UserID, users []li
 }
 
 func (t *tx) addPost(p liked.Post) error {
-	if err := t.free(postKey(p.ID), "post", p.ID); err != nil {
+	if err := postRow(p.ID).free(t); err != nil {
 		return err
 	}
 	if err := t.resolve(&p, false); err != nil {
@@ -123,7 +123,7 @@ func (t *tx) addPost(p liked.Post) error {
 // resolve checks that the author and the posts referred to exist (with once, also deleted ones), makes a repost of a
 // repost one of the original, and sets a reply's conversation, unless once is set and the post has one.
 func (t *tx) resolve(p *liked.Post, once bool) error {
-	if err := t.need(userKey(p.Author), "user", p.Author); err != nil {
+	if err := userRow(p.Author).need(t); err != nil {
 		return err
 	}
 	if p.InReplyTo == 0 || !once {
@@ -151,7 +151,7 @@ func (t *tx) resolve(p *liked.Post, once bool) error {
 			if h.deleted { // its conversation is lost
 				continue
 			}
-			answered, _, err := read(t, postKey(*ref), reading(liked.Post{ID: *ref}, postFields))
+			answered, _, err := postRow(*ref).read(t)
 			if err != nil {
 				return err
 			}
@@ -168,7 +168,7 @@ func (t *tx) putPost(p *liked.Post) error {
 	if err := t.countPost(p, 1); err != nil {
 		return err
 	}
-	t.set(postKey(p.ID), encode(p, postFields))
+	postRow(p.ID).set(t, &store.Post{Post: *p})
 	t.set(postOfKey(p.Author, p.ID), nil)
 	return nil
 }
@@ -207,7 +207,7 @@ func (s *Store) Posts(ctx context.Context, viewer liked.UserID, ids []liked.Post
 // no list.
 func (s *Store) DeletePost(ctx context.Context, by liked.UserID, id liked.PostID) error {
 	return s.update(ctx, func(t *tx) error {
-		p, ok, err := read(t, postKey(id), decoding(id, decodePostRecord))
+		p, ok, err := postRow(id).read(t)
 		switch {
 		case err != nil:
 			return err
@@ -219,15 +219,16 @@ func (s *Store) DeletePost(ctx context.Context, by liked.UserID, id liked.PostID
 		if err := t.countPost(&p.Post, -1); err != nil {
 			return err
 		}
-		author, ok, err := readUser(t, p.Author)
+		author, ok, err := userRow(p.Author).read(t)
 		if err != nil {
 			return err
 		}
 		if ok && author.PinnedPost == id {
 			author.PinnedPost = 0
-			t.set(userKey(p.Author), encode(&author, userFields))
+			userRow(p.Author).set(t, &author)
 		}
-		t.set(postKey(id), encodeTombstone(p.Author, p.RepostOf))
+		p.Deleted = true
+		postRow(id).set(t, &p)
 		t.delete(postOfKey(p.Author, id))
 		t.posts = append(t.posts, id)
 		return nil

@@ -62,9 +62,10 @@ func (s *Store) pruneLog(ctx context.Context) error {
 func (s *Store) moveWebhooks(ctx context.Context, horizon liked.Seq) (again bool, err error) {
 	type move struct{ from, to store.Progress }
 	moves := make(map[string]move)
+	rowAt := func(key []byte) row[store.Progress] { return progressRow(liked.WebhookID(field(key, 0))) }
 	find := func(take func([]byte) error) error {
 		return scan(s.db, []byte{tagProgress}, nil, func(key, value []byte) (bool, error) {
-			p, err := decodeProgress(value)
+			p, err := rowAt(key).decode(value)
 			if err != nil {
 				return false, err
 			}
@@ -91,12 +92,13 @@ func (s *Store) moveWebhooks(ctx context.Context, horizon liked.Seq) (again bool
 	}
 	err = s.inSteps(ctx, find, func(t *tx, keys [][]byte) error {
 		for _, key := range keys {
-			p, ok, err := read(t, key, decodeProgress)
+			w := rowAt(key)
+			p, ok, err := w.read(t)
 			switch m := moves[string(key)]; {
 			case err != nil:
 				return err
 			case ok && p == m.from:
-				t.set(key, encodeProgress(&m.to))
+				w.set(t, &m.to)
 			case ok:
 				again = true
 			}

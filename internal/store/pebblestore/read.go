@@ -81,22 +81,8 @@ func read[T any](r pebble.Reader, key []byte, decode func([]byte) (T, error)) (v
 	return v, true, unavailable(closeErr)
 }
 
-// find is read of a key that must exist; what names it in the error.
-func find[T any](r pebble.Reader, key []byte, decode func([]byte) (T, error), what ...any) (T, error) {
-	v, ok, err := read(r, key, decode)
-	if err == nil && !ok {
-		err = noSuch(what...)
-	}
-	return orNone(v, err)
-}
-
 func noSuch(what ...any) error {
 	return liked.Errorf(liked.NotFound, "no such %s", strings.TrimSpace(fmt.Sprintln(what...)))
-}
-
-// get is find as a call of its own.
-func get[T any](ctx context.Context, s *Store, key []byte, decode func([]byte) (T, error), what ...any) (T, error) {
-	return view(ctx, s, func(r pebble.Reader) (T, error) { return find(r, key, decode, what...) })
 }
 
 func exists(r pebble.Reader, key []byte) (bool, error) {

@@ -1,9 +1,13 @@
 package pebblestore
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"time"
+
+	"github.com/cockroachdb/pebble/v2"
 
 	"liked"
 	"liked/internal/store"
@@ -15,26 +19,98 @@ const recordVersion = 1
 
 var errRecord = errors.New("record is damaged")
 
-func bit(b bool, mask byte) byte {
-	if b {
-		return mask
+// row is where a record is kept and how: T with the fields that its key says, and the layout of the others. An error
+// names it by what, and by id unless zero.
+type row[T any] struct {
+	key    []byte
+	blank  T
+	fields func(*record, *T)
+	what   string
+	id     int64
+}
+
+func (w row[T]) String() string {
+	if w.id == 0 {
+		return w.what
 	}
-	return 0
+	return fmt.Sprint(w.what, " ", w.id)
 }
 
-// reader takes fields off a value. After a missing field all fields read as zero, and done returns an error.
-type reader struct {
-	b   []byte
-	bad bool
+func (w row[T]) encode(v *T) []byte { return encode(v, w.fields) }
+
+func (w row[T]) decode(value []byte) (T, error) { return decode(value, w.blank, w.fields) }
+
+func (w row[T]) read(r pebble.Reader) (v T, ok bool, err error) { return read(r, w.key, w.decode) }
+
+// find is read of a record that must exist.
+func (w row[T]) find(r pebble.Reader) (T, error) {
+	v, ok, err := w.read(r)
+	if err == nil && !ok {
+		err = noSuch(w)
+	}
+	return orNone(v, err)
 }
 
-func newReader(value []byte) *reader {
-	r := &reader{b: value}
-	r.bad = r.byte() != recordVersion
+// get is find as a call of its own.
+func (w row[T]) get(ctx context.Context, s *Store) (T, error) { return view(ctx, s, w.find) }
+
+func (w row[T]) set(t *tx, v *T) { t.set(w.key, w.encode(v)) }
+
+// need returns NotFound unless the record exists, and free Conflict if it does.
+func (w row[T]) need(t *tx) error {
+	ok, err := exists(t, w.key)
+	if err == nil && !ok {
+		err = noSuch(w)
+	}
+	return err
+}
+
+func (w row[T]) free(t *tx) error {
+	taken, err := exists(t, w.key)
+	if err == nil && taken {
+		err = liked.Errorf(liked.Conflict, "%v exists already", w)
+	}
+	return err
+}
+
+// record visits a value's fields in stored order, and writes or reads them: one function is the layout. From a missing
+// field on nothing is read, and done returns an error.
+type record struct {
+	b       []byte // what is written, or left to read
+	writing bool
+	bad     bool
+}
+
+func encode[T any](v *T, fields func(*record, *T)) []byte {
+	r := record{b: append(make([]byte, 0, 128), recordVersion), writing: true}
+	fields(&r, v)
+	return r.b
+}
+
+// decode reads a record into v, which has the key's fields.
+func decode[T any](value []byte, v T, fields func(*record, *T)) (T, error) {
+	r := reading(value)
+	fields(&r, &v)
+	return v, r.done()
+}
+
+// reading begins to read a value that has a version.
+func reading(value []byte) record {
+	r := record{b: value}
+	if version := r.take(1); version != nil {
+		r.bad = version[0] != recordVersion
+	}
 	return r
 }
 
-func (r *reader) take(n uint64) []byte {
+func (r *record) done() error {
+	if r.bad || len(r.b) > 0 {
+		return errRecord
+	}
+	return nil
+}
+
+func (r *record) take(n uint64) []byte {
 	if r.bad || n > uint64(len(r.b)) {
 		r.bad, r.b = true, nil
 		return nil
@@ -44,143 +120,95 @@ func (r *reader) take(n uint64) []byte {
 	return b
 }
 
-func (r *reader) byte() byte {
-	if b := r.take(1); b != nil {
-		return b[0]
-	}
-	return 0
-}
-
-func (r *reader) uint() uint64 {
-	n, size := binary.Uvarint(r.b)
+// varint skips a number of so many bytes, of which binary says zero or less if there is none.
+func (r *record) varint(size int) {
 	if size <= 0 {
 		size = len(r.b) + 1
 	}
 	r.take(uint64(size))
-	return n
-}
-
-func (r *reader) int() int64 {
-	n, size := binary.Varint(r.b)
-	if size <= 0 {
-		size = len(r.b) + 1
-	}
-	r.take(uint64(size))
-	return n
-}
-
-func (r *reader) fixed() uint64 {
-	if b := r.take(8); b != nil {
-		return binary.BigEndian.Uint64(b)
-	}
-	return 0
-}
-
-func (r *reader) bytes() []byte {
-	if b := r.take(r.uint()); len(b) > 0 {
-		return append([]byte(nil), b...)
-	}
-	return nil
-}
-
-func (r *reader) hash() (h [32]byte) { copy(h[:], r.take(32)); return h }
-func (r *reader) string() string     { return string(r.take(r.uint())) }
-func (r *reader) time() time.Time    { return time.UnixMicro(r.int()).UTC() }
-func (r *reader) bool() bool         { return r.byte() != 0 }
-
-func (r *reader) done() error {
-	if r.bad || len(r.b) > 0 {
-		return errRecord
-	}
-	return nil
-}
-
-// record visits a value's fields in stored order, and writes or reads them: one function is the layout.
-type record struct {
-	reader         // unless it writes
-	written []byte // nil: it reads
-}
-
-// encode writes a record; decode reads one into v, which has the key's fields.
-func encode[T any](v *T, fields func(*record, *T)) []byte {
-	r := record{written: append(make([]byte, 0, 128), recordVersion)}
-	fields(&r, v)
-	return r.written
-}
-
-func decode[T any](value []byte, v T, fields func(*record, *T)) (T, error) {
-	r := record{reader: *newReader(value)}
-	fields(&r, &v)
-	return v, r.done()
-}
-
-// reading is decode as a function of the value.
-func reading[T any](v T, fields func(*record, *T)) func([]byte) (T, error) {
-	return func(value []byte) (T, error) { return decode(value, v, fields) }
 }
 
 func number[N ~int | ~int64 | ~uint64 | ~uint32](r *record, p *N) {
-	if r.written != nil {
-		r.written = binary.AppendUvarint(r.written, uint64(*p))
-	} else {
-		*p = N(r.uint())
+	if r.writing {
+		r.b = binary.AppendUvarint(r.b, uint64(*p))
+		return
 	}
+	n, size := binary.Uvarint(r.b)
+	r.varint(size)
+	*p = N(n)
+}
+
+func signed[N ~int | ~int64](r *record, p *N) {
+	if r.writing {
+		r.b = binary.AppendVarint(r.b, int64(*p))
+		return
+	}
+	n, size := binary.Varint(r.b)
+	r.varint(size)
+	*p = N(n)
 }
 
 func fixed[N ~int64 | ~uint64](r *record, p *N) {
-	if r.written != nil {
-		r.written = binary.BigEndian.AppendUint64(r.written, uint64(*p))
-	} else {
-		*p = N(r.reader.fixed())
+	if r.writing {
+		r.b = binary.BigEndian.AppendUint64(r.b, uint64(*p))
+	} else if b := r.take(8); b != nil {
+		*p = N(binary.BigEndian.Uint64(b))
 	}
 }
 
 func small[N ~uint8](r *record, p *N) {
-	if r.written != nil {
-		r.written = append(r.written, byte(*p))
-	} else {
-		*p = N(r.byte())
+	if r.writing {
+		r.b = append(r.b, byte(*p))
+	} else if b := r.take(1); b != nil {
+		*p = N(b[0])
 	}
 }
 
 func (r *record) bool(p *bool) {
 	b := bit(*p, 1)
-	small(r, &b)
-	if r.written == nil {
+	if small(r, &b); !r.writing {
 		*p = b != 0
 	}
 }
 
+func bit(b bool, mask byte) byte {
+	if b {
+		return mask
+	}
+	return 0
+}
+
 func (r *record) time(p *time.Time) {
-	if r.written != nil {
-		r.written = binary.AppendVarint(r.written, p.UnixMicro())
-	} else {
-		*p = r.reader.time()
+	micro := p.UnixMicro()
+	if signed(r, &micro); !r.writing {
+		*p = time.UnixMicro(micro).UTC()
 	}
 }
 
 func (r *record) strings(all ...*string) {
 	for _, p := range all {
-		if r.written != nil {
-			r.written = append(binary.AppendUvarint(r.written, uint64(len(*p))), *p...)
+		n := len(*p)
+		if number(r, &n); r.writing {
+			r.b = append(r.b, *p...)
 		} else {
-			*p = r.reader.string()
+			*p = string(r.take(uint64(n)))
 		}
 	}
 }
 
 func (r *record) bytes(p *[]byte) {
-	if r.written != nil {
-		r.written = append(binary.AppendUvarint(r.written, uint64(len(*p))), *p...)
+	n := len(*p)
+	if number(r, &n); r.writing {
+		r.b = append(r.b, *p...)
 	} else {
-		*p = r.reader.bytes()
+		*p = append([]byte(nil), r.take(uint64(n))...)
 	}
 }
 
 // raw is exactly len(p) bytes.
 func (r *record) raw(p []byte) {
-	if r.written != nil {
-		r.written = append(r.written, p...)
+	if r.writing {
+		r.b = append(r.b, p...)
 	} else {
 		copy(p, r.take(uint64(len(p))))
 	}
@@ -194,10 +222,14 @@ const (
 	flagPostDeleted = 0x01
 )
 
+func userRow(id liked.UserID) row[liked.User] {
+	return row[liked.User]{userKey(id), liked.User{ID: id}, userFields, "user", int64(id)}
+}
+
 func userFields(r *record, u *liked.User) {
 	flags := byte(u.State)&flagStateMask | bit(u.Protected, flagProtected) | bit(u.Verified, flagVerified)
 	small(r, &flags)
-	if r.written == nil {
+	if !r.writing {
 		u.State, u.Protected, u.Verified = liked.AccountState(flags&flagStateMask), flags&flagProtected != 0, flags&flagVerified != 0
 	}
 	r.time(&u.CreatedAt)
@@ -207,9 +239,9 @@ func userFields(r *record, u *liked.User) {
 
 // decodeUserHead reads only what decides who sees the user's posts.
 func decodeUserHead(value []byte) (h userHead, err error) {
-	r := newReader(value)
-	flags := r.byte()
-	if r.bad {
+	r := reading(value)
+	var flags byte
+	if small(&r, &flags); r.bad {
 		return h, errRecord
 	}
 	return userHead{state: liked.AccountState(flags & flagStateMask), protected: flags&flagProtected != 0}, nil
@@ -227,28 +259,32 @@ func headFields(r *record, h *postHead) {
 	small(r, &flags)
 	fixed(r, &h.author)
 	fixed(r, &h.repostOf)
-	if r.written == nil {
+	if !r.writing {
 		h.deleted = flags&flagPostDeleted != 0
 	}
 }
 
 func decodePostHead(value []byte) (h postHead, err error) {
-	r := record{reader: *newReader(value)}
+	r := reading(value)
 	if headFields(&r, &h); r.bad {
 		return h, errRecord
 	}
 	return h, nil
 }
 
-func encodeTombstone(author liked.UserID, repostOf liked.PostID) []byte {
-	return encode(&postHead{author, repostOf, true}, headFields)
+func postRow(id liked.PostID) row[store.Post] {
+	return row[store.Post]{postKey(id), store.Post{Post: liked.Post{ID: id}}, postFields, "post", int64(id)}
 }
 
-func postFields(r *record, p *liked.Post) {
-	h := postHead{author: p.Author, repostOf: p.RepostOf}
+// postFields ends with the head for a deleted post.
+func postFields(r *record, p *store.Post) {
+	h := postHead{p.Author, p.RepostOf, p.Deleted}
 	headFields(r, &h)
-	if r.written == nil {
-		p.Author, p.RepostOf = h.author, h.repostOf
+	if !r.writing {
+		p.Author, p.RepostOf, p.Deleted = h.author, h.repostOf, h.deleted
+	}
+	if h.deleted {
+		return
 	}
 	r.time(&p.CreatedAt)
 	number(r, &p.InReplyTo)
@@ -256,17 +292,6 @@ func postFields(r *record, p *liked.Post) {
 	number(r, &p.Conversation)
 	number(r, &p.InReplyToUser)
 	r.strings(&p.Text)
-}
-
-func decodePostRecord(id liked.PostID, value []byte) (p store.Post, err error) {
-	h, err := decodePostHead(value)
-	if err == nil && h.deleted {
-		return store.Post{Post: liked.Post{ID: id, Author: h.author, RepostOf: h.repostOf}, Deleted: true}, nil
-	}
-	if err == nil {
-		p.Post, err = decode(value, liked.Post{ID: id}, postFields)
-	}
-	return p, err
 }
 
 // counts are a user's or a post's metrics, stored only while one of them is not zero.
@@ -286,10 +311,10 @@ func (c counts) append(dst []byte) []byte {
 }
 
 func decodeCounts(value []byte) (counts, error) {
-	r := reader{b: value}
+	r := record{b: value}
 	var c counts
 	for i := range c {
-		c[i] = r.int()
+		signed(&r, &c[i])
 	}
 	return c, r.done()
 }
@@ -302,20 +327,30 @@ func (c counts) post() liked.PostMetrics {
 	return liked.PostMetrics{Reposts: c[postReposts], Replies: c[postReplies], Likes: c[postLikes], Quotes: c[postQuotes]}
 }
 
-// appendEvent encodes a log entry without its seq. The time is relative to that of the seq, from which it differs only
-// if the clock went back.
-func appendEvent(dst []byte, e *liked.LikeEvent) []byte {
-	dst = append(dst, bit(e.On, 1))
-	for _, n := range [...]uint64{uint64(e.User), uint64(e.Post), uint64(e.Author)} {
-		dst = binary.BigEndian.AppendUint64(dst, n)
+// eventFields omits the position. The time is relative to that of the position, from which it differs only if the clock
+// went back.
+func eventFields(r *record, e *liked.LikeEvent) {
+	r.bool(&e.On)
+	fixed(r, &e.User)
+	fixed(r, &e.Post)
+	fixed(r, &e.Author)
+	milli := e.At.UnixMilli() - int64(e.Seq>>20)
+	if signed(r, &milli); !r.writing {
+		e.At = time.UnixMilli(milli + int64(e.Seq>>20)).UTC()
 	}
-	return binary.AppendVarint(dst, e.At.UnixMilli()-int64(e.Seq>>20))
+}
+
+// appendEvent encodes a log entry without its position.
+func appendEvent(dst []byte, e *liked.LikeEvent) []byte {
+	r := record{b: dst, writing: true}
+	eventFields(&r, e)
+	return r.b
 }
 
 func decodeEvent(seq liked.Seq, value []byte) (liked.LikeEvent, error) {
-	r := reader{b: value}
-	e := liked.LikeEvent{Seq: seq, On: r.bool(), User: liked.UserID(r.fixed()), Post: liked.PostID(r.fixed()),
-		Author: liked.UserID(r.fixed()), At: time.UnixMilli(r.int() + int64(seq>>20)).UTC()}
+	r := record{b: value}
+	e := liked.LikeEvent{Seq: seq}
+	eventFields(&r, &e)
 	return e, r.done()
 }
 
@@ -346,6 +381,10 @@ func decodeLike(value []byte) (like struct {
 	return like, err
 }
 
+func appRow(id liked.AppID) row[store.App] {
+	return row[store.App]{appKey(id), store.App{App: liked.App{ID: id}}, appFields, "app", int64(id)}
+}
+
 func appFields(r *record, a *store.App) {
 	number(r, &a.Owner)
 	r.strings(&a.Name)
@@ -356,7 +395,7 @@ func appFields(r *record, a *store.App) {
 	n := len(a.RedirectURIs)
 	number(r, &n)
 	for i := 0; i < n && !r.bad; i++ {
-		if r.written == nil {
+		if !r.writing {
 			a.RedirectURIs = append(a.RedirectURIs, "")
 		}
 		r.strings(&a.RedirectURIs[i])
@@ -368,6 +407,10 @@ func appFields(r *record, a *store.App) {
 	r.bytes(&a.SealedAPISecret)
 	r.raw(a.BearerHash[:])
 	r.bytes(&a.SealedBearer)
+}
+
+func grantRow(id store.GrantID) row[store.Grant] {
+	return row[store.Grant]{grantKey(id), store.Grant{ID: id}, grantFields, "grant", 0}
 }
 
 func grantFields(r *record, g *store.Grant) {
@@ -387,6 +430,12 @@ type token struct {
 	access liked.Access
 }
 
+func tokenRow(k kind, h store.Hash) row[token] { return byHash(k, h, token{}, tokenFields) }
+
+func byHash[T any](k kind, h store.Hash, blank T, fields func(*record, *T)) row[T] {
+	return row[T]{hashKey(k, h), blank, fields, kindNames[k], 0}
+}
+
 func tokenFields(r *record, t *token) {
 	r.raw(t.grant[:])
 	r.time(&t.time)
@@ -400,6 +449,10 @@ type code struct {
 	grant store.GrantID
 }
 
+func codeRow(h store.Hash) row[code] {
+	return byHash(kindCode, h, code{Code: store.Code{Code: h}}, codeFields)
+}
+
 func codeFields(r *record, c *code) {
 	number(r, &c.App)
 	number(r, &c.User)
@@ -410,6 +463,10 @@ func codeFields(r *record, c *code) {
 	r.raw(c.grant[:])
 }
 
+func requestTokenRow(h store.Hash) row[store.RequestToken] {
+	return byHash(kindRequest, h, store.RequestToken{Token: h}, requestTokenFields)
+}
+
 func requestTokenFields(r *record, t *store.RequestToken) {
 	r.bytes(&t.SealedSecret)
 	number(r, &t.App)
@@ -418,6 +475,10 @@ func requestTokenFields(r *record, t *store.RequestToken) {
 	r.time(&t.Expires)
 	number(r, &t.User)
 	r.raw(t.Verifier[:])
+}
+
+func sessionRow(h store.Hash) row[store.Session] {
+	return byHash(kindSession, h, store.Session{ID: h}, sessionFields)
 }
 
 func sessionFields(r *record, s *store.Session) {

@@ -144,7 +144,7 @@ func (i *importer) addPost(rec store.Post) (bool, error) {
 		return false, err
 	}
 	if rec.Deleted {
-		i.set(postKey(p.ID), encodeTombstone(p.Author, p.RepostOf))
+		postRow(p.ID).set(i.tx, &store.Post{Post: p, Deleted: true})
 		return true, nil
 	}
 	return true, i.putPost(&p)
@@ -374,7 +374,7 @@ func (e *exporter) scan(tag byte, f func(key, value []byte) error) error {
 
 func (e *exporter) users() error {
 	return e.scan(tagUser, func(key, value []byte) error {
-		u, err := decode(value, liked.User{ID: liked.UserID(field(key, 0))}, userFields)
+		u, err := userRow(liked.UserID(field(key, 0))).decode(value)
 		if err != nil {
 			return err
 		}
@@ -386,7 +386,7 @@ func (e *exporter) users() error {
 func (e *exporter) posts() error {
 	early := make(map[liked.PostID]bool)
 	return e.scan(tagPost, func(key, value []byte) error {
-		p, err := decodePostRecord(liked.PostID(field(key, 0)), value)
+		p, err := postRow(liked.PostID(field(key, 0))).decode(value)
 		if err != nil {
 			return err
 		}
@@ -410,7 +410,7 @@ func (e *exporter) posts() error {
 				pending = pending[:len(pending)-1]
 				continue
 			}
-			first, ok, err := read(e.r, postKey(next), decoding(next, decodePostRecord))
+			first, ok, err := postRow(next).read(e.r)
 			if err != nil {
 				return err
 			}

@@ -120,7 +120,7 @@ func (e *visibility) lists(id liked.UserID) error {
 func (e *visibility) likers(ids []liked.UserID) ([]shown[liked.User], error) {
 	users, order := make([]shown[liked.User], len(ids)), inOrder(ids)
 	for _, i := range order {
-		u, ok, err := readUser(e.r, ids[i])
+		u, ok, err := userRow(ids[i]).read(e.r)
 		switch {
 		case err != nil:
 			return nil, err
@@ -177,7 +177,7 @@ func (e *visibility) posts(ids []liked.PostID) ([]shown[liked.Post], error) {
 	posts, order := make([]shown[liked.Post], len(ids)), inOrder(ids)
 	authors := make([]liked.UserID, len(ids)) // also of deleted posts
 	for _, i := range order {
-		p, ok, err := read(e.r, postKey(ids[i]), decoding(ids[i], decodePostRecord))
+		p, ok, err := postRow(ids[i]).read(e.r)
 		switch {
 		case err != nil:
 			return nil, err
