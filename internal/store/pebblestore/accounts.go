@@ -85,22 +85,28 @@ func countUser(r pebble.Reader, u *liked.User) error {
 	return err
 }
 
+// userNamed is user by username.
+func userNamed(r pebble.Reader, username string) (liked.User, bool, error) {
+	id, ok, err := read(r, nameKey(username), decodeID)
+	if err != nil || !ok {
+		return liked.User{}, false, err
+	}
+	return user(r, liked.UserID(id))
+}
+
 func (s *Store) User(ctx context.Context, id liked.UserID) (liked.User, error) {
 	return view(ctx, s, func(r pebble.Reader) (liked.User, error) {
 		u, ok, err := user(r, id)
 		if err == nil && !ok {
-			err = noSuch(userRow(id))
+			err = noSuch("user", id)
 		}
 		return u, err
 	})
 }
 
 func (s *Store) UserByUsername(ctx context.Context, username string) (liked.User, error) {
-	return view(ctx, s, func(r pebble.Reader) (u liked.User, err error) {
-		id, ok, err := read(r, nameKey(username), decodeID)
-		if err == nil && ok {
-			u, ok, err = user(r, liked.UserID(id))
-		}
+	return view(ctx, s, func(r pebble.Reader) (liked.User, error) {
+		u, ok, err := userNamed(r, username)
 		if err == nil && !ok {
 			err = noSuch("user", strconv.Quote(username))
 		}
@@ -109,60 +115,23 @@ func (s *Store) UserByUsername(ctx context.Context, username string) (liked.User
 }
 
 func (s *Store) UsersByID(ctx context.Context, ids []liked.UserID) ([]liked.User, error) {
-	return view(ctx, s, func(r pebble.Reader) ([]liked.User, error) {
-		users := make([]liked.User, 0, len(ids))
-		for _, id := range ids {
-			if err := addUser(&users, r, id); err != nil {
-				return nil, err
-			}
-		}
-		return users, nil
-	})
+	return each(ctx, s, ids, user)
 }
 
 func (s *Store) UsersByUsername(ctx context.Context, usernames []string) ([]liked.User, error) {
-	return view(ctx, s, func(r pebble.Reader) ([]liked.User, error) {
-		users := make([]liked.User, 0, len(usernames))
-		for _, username := range usernames {
-			id, ok, err := read(r, nameKey(username), decodeID)
-			if err == nil && ok {
-				err = addUser(&users, r, liked.UserID(id))
-			}
-			if err != nil {
-				return nil, err
-			}
-		}
-		return users, nil
-	})
-}
-
-func addUser(users *[]liked.User, r pebble.Reader, id liked.UserID) error {
-	u, ok, err := user(r, id)
-	if err == nil && ok {
-		*users = append(*users, u)
-	}
-	return err
+	return each(ctx, s, usernames, userNamed)
 }
 
 func (s *Store) Relations(ctx context.Context, viewer liked.UserID, users []liked.UserID) ([]store.Relation, error) {
-	return view(ctx, s, func(r pebble.Reader) (relations []store.Relation, err error) {
-		relations = make([]store.Relation, len(users))
-		for i, id := range users {
-			rel := &relations[i]
-			for _, side := range []struct {
-				is  *bool
-				key []byte
-			}{
-				{&rel.Follows, pair(tagFollow, viewer, id)},
-				{&rel.FollowedBy, pair(tagFollow, id, viewer)},
-				{&rel.Blocks, pair(tagBlock, viewer, id)},
-			} {
-				if *side.is, err = exists(r, side.key); err != nil {
-					return nil, err
-				}
-			}
+	return each(ctx, s, users, func(r pebble.Reader, id liked.UserID) (rel store.Relation, ok bool, err error) {
+		rel.Follows, err = exists(r, pair(tagFollow, viewer, id))
+		if err == nil {
+			rel.FollowedBy, err = exists(r, pair(tagFollow, id, viewer))
 		}
-		return relations, nil
+		if err == nil {
+			rel.Blocks, err = exists(r, pair(tagBlock, viewer, id))
+		}
+		return rel, true, err
 	})
 }
 
@@ -193,24 +162,34 @@ func (s *Store) setRelation(
 }
 
 func (t *tx) block(blocker, blocked liked.UserID, on bool) (changed bool, err error) {
-	is, err := exists(t, pair(tagBlock, blocker, blocked))
-	if err != nil || is == on {
+	changed, err = t.setPair(tagBlock, tagBlockedBy, blocker, blocked, on)
+	if err != nil || !changed {
 		return false, err
 	}
-	if on {
-		if _, err := t.follow(blocker, blocked, false); err != nil {
-			return false, err
-		}
-		if _, err := t.follow(blocked, blocker, false); err != nil {
-			return false, err
-		}
-		t.set(pair(tagBlock, blocker, blocked), nil)
-		t.set(pair(tagBlockedBy, blocked, blocker), nil)
-	} else {
-		t.delete(pair(tagBlock, blocker, blocked))
-		t.delete(pair(tagBlockedBy, blocked, blocker))
-	}
 	t.users = append(t.users, blocker)
+	if !on {
+		return true, nil
+	}
+	if _, err := t.follow(blocker, blocked, false); err != nil {
+		return false, err
+	}
+	_, err = t.follow(blocked, blocker, false)
+	return true, err
+}
+
+// setPair sets a relation and its reverse.
+func (t *tx) setPair(tag, reverse byte, from, to liked.UserID, on bool) (changed bool, err error) {
+	there, back := pair(tag, from, to), pair(reverse, to, from)
+	switch is, err := exists(t, there); {
+	case err != nil || is == on:
+		return false, err
+	case on:
+		t.set(there, nil)
+		t.set(back, nil)
+	default:
+		t.delete(there)
+		t.delete(back)
+	}
 	return true, nil
 }
 
@@ -226,17 +205,12 @@ func (t *tx) relate(a, b liked.UserID) error {
 }
 
 func (t *tx) follow(follower, followed liked.UserID, on bool) (changed bool, err error) {
-	is, err := exists(t, pair(tagFollow, follower, followed))
-	if err != nil || is == on {
+	changed, err = t.setPair(tagFollow, tagFollowed, follower, followed, on)
+	if err != nil || !changed {
 		return false, err
 	}
 	delta := int64(1)
-	if on {
-		t.set(pair(tagFollow, follower, followed), nil)
-		t.set(pair(tagFollowed, followed, follower), nil)
-	} else {
-		t.delete(pair(tagFollow, follower, followed))
-		t.delete(pair(tagFollowed, followed, follower))
+	if !on {
 		delta = -1
 	}
 	if err := t.add(tagUserN, uint64(follower), userFollowing, delta); err != nil {

@@ -1,8 +1,11 @@
 package pebblestore
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"fmt"
+	"math"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -14,7 +17,7 @@ import (
 // author's number of posts, and, per partition of the log, each like's last change.
 func (s *Store) Check(ctx context.Context) (report store.Report, err error) {
 	err = s.view(ctx, func(r pebble.Reader) error {
-		c := checker{ctx: ctx, r: r, written: make(map[countID]*counts)}
+		c := checker{reader: reader{ctx, r}, written: make(map[countID]*counts), indexRows: make(map[byte]int64)}
 		if err := c.check(); err != nil {
 			return err
 		}
@@ -25,13 +28,27 @@ func (s *Store) Check(ctx context.Context) (report store.Report, err error) {
 }
 
 type checker struct {
-	ctx     context.Context
-	r       pebble.Reader
-	report  store.Report
-	horizon liked.Seq
+	reader
+	report    store.Report
+	horizon   liked.Seq
+	imported  liked.Seq           // 0: nothing was ever imported
+	written   map[countID]*counts // sums over existing posts
+	indexRows map[byte]int64      // that records must have, by index
+}
 
-	imported liked.Seq           // 0: nothing was ever imported
-	written  map[countID]*counts // sums over existing posts
+// indexes lead to records.
+var indexes = map[byte]string{
+	tagName:       "usernames",
+	tagPostOf:     "posts by author",
+	tagLiked:      "liked posts",
+	tagLikers:     "liking users",
+	tagFollowed:   "followers",
+	tagBlockedBy:  "blockers",
+	tagGrantOf:    "grants by user",
+	tagWebhookOf:  "webhooks by app",
+	tagSubscribes: "subscriptions by what they are about",
+	tagAbout:      "subscriptions by user",
+	tagMade:       "subscriptions by who made them",
 }
 
 func (c *checker) problem(format string, args ...any) {
@@ -55,36 +72,44 @@ func (c *checker) check() error {
 			return err
 		}
 	}
-	// Every item has its rows, so equal numbers rule out extra ones.
-	for _, list := range []struct {
-		tag        byte
-		want       int64
-		what, rows string
-	}{
-		{tagName, c.report.Users, "users", "usernames"},
-		{tagPostOf, c.report.Posts, "posts", "rows under their authors"},
-		{tagLiked, c.report.Likes, "likes", "rows in the lists of liked posts"},
-		{tagLikers, c.report.Likes, "likes", "rows in the lists of liking users"},
-	} {
+	for tag, name := range indexes {
 		var n int64
-		if err := c.scan(list.tag, func(_, _ []byte) error { n++; return nil }); err != nil {
+		if err := c.scan(tag, func(_, _ []byte) error { n++; return nil }); err != nil {
 			return err
 		}
-		if n != list.want {
-			c.problem("%d %s have %d %s", list.want, list.what, n, list.rows)
+		if n != c.indexRows[tag] { // each record has its row, so there are others
+			c.problem("the list of %s has %d rows and should have %d", name, n, c.indexRows[tag])
 		}
 	}
 	return nil
 }
 
-func (c *checker) scan(tag byte, f func(key, value []byte) error) error {
+// reader reads one state of the store, until ctx is done.
+type reader struct {
+	ctx context.Context
+	r   pebble.Reader
+}
+
+func (r reader) scan(tag byte, f func(key, value []byte) error) error {
 	n := 0
-	return scan(c.r, []byte{tag}, nil, func(key, value []byte) (bool, error) {
-		if n++; n%1024 == 0 && c.ctx.Err() != nil {
-			return false, c.ctx.Err()
+	return scan(r.r, []byte{tag}, nil, func(key, value []byte) (bool, error) {
+		if n++; n%1024 == 0 && r.ctx.Err() != nil {
+			return false, r.ctx.Err()
 		}
 		return true, f(key, value)
 	})
+}
+
+// indexed reports a problem unless a record's row in an index leads to the id, or has no value if that is zero.
+func (c *checker) indexed(key []byte, id uint64, record string, args ...any) error {
+	c.indexRows[key[0]]++
+	right, _, err := read(c.r, key, func(value []byte) (bool, error) {
+		return id == 0 && len(value) == 0 || bytes.Equal(value, encodeID(id)), nil
+	})
+	if err == nil && !right {
+		c.problem("%s is not in the list of %s", fmt.Sprintf(record, args...), indexes[key[0]])
+	}
+	return err
 }
 
 // need reports a problem unless the key exists.
@@ -103,12 +128,7 @@ func (c *checker) users() error {
 		if err != nil {
 			return err
 		}
-		if id, ok, err := read(c.r, nameKey(u.Username), decodeID); err != nil {
-			return err
-		} else if ok && liked.UserID(id) != u.ID {
-			c.problem("username %s leads to user %d, and is that of user %d", u.Username, id, u.ID)
-		}
-		return nil
+		return c.indexed(nameKey(u.Username), uint64(u.ID), "username %s of user %v", u.Username, u.ID)
 	})
 }
 
@@ -143,7 +163,7 @@ func (c *checker) posts() error {
 			}
 			c.count(tagPostN, uint64(ref), which)
 		}
-		return c.need(postOfKey(p.Author, p.ID), "post %v is not among those of its author %v", p.ID, p.Author)
+		return c.indexed(postOfKey(p.Author, p.ID), 0, "post %v of user %v", p.ID, p.Author)
 	})
 }
 
@@ -158,65 +178,54 @@ func (c *checker) postCounts() error {
 
 // countsOf compares counts with the rows of lists in order of owner.
 func (c *checker) countsOf(what string, tag, tagN byte, lists map[int]byte) (err error) {
-	rows := make(map[int]*rows, len(lists))
+	rows := make(map[int]*rows)
+	const kept = -1 // the counts' own rows
+	lists[kept] = tagN
 	for which, tag := range lists {
 		if rows[which], err = newRows(c.r, tag); err != nil {
 			return err
 		}
 		defer closeInto(&err, rows[which].it)
 	}
-	kept, err := newRows(c.r, tagN)
-	if err != nil {
-		return err
-	}
-	defer closeInto(&err, kept.it)
 	err = c.scan(tag, func(key, _ []byte) error {
 		id := field(key, 0)
-		var want counts
+		var got, want counts
 		if w := c.written[countID{tagN, id}]; w != nil {
 			want = *w
 		}
 		for which, rows := range rows {
-			n, orphans := rows.of(id)
-			if orphans > 0 {
-				c.problem("%d keys %c before %s %d belong to no %s", orphans, lists[which], what, id, what)
-			}
-			want[which] = n
-		}
-		n, orphans := kept.of(id)
-		if orphans > 0 {
-			c.problem("%d counts before %s %d belong to no %s", orphans, what, id, what)
-		}
-		var got counts
-		if n > 0 {
-			if got, err = decodeCounts(kept.value); err != nil {
-				return damaged(num(nil, tagN, id), err)
+			if n := rows.of(id); which != kept {
+				want[which] = n
+			} else if n > 0 {
+				if got, err = decodeCounts(rows.value); err != nil {
+					return damaged(num(nil, tagN, id), err)
+				}
+				if got == (counts{}) {
+					c.problem("counts of %s %d are kept, and zero", what, id)
+				}
 			}
 		}
-		if got != want || n > 0 && got == (counts{}) {
+		if got != want {
 			c.problem("counts of %s %d are %v and should be %v", what, id, got, want)
 		}
 		return nil
 	})
-	if err != nil {
-		return err
-	}
 	for which, rows := range rows {
-		if n := rows.rest(); n > 0 {
-			c.problem("%d keys %c belong to no %s", n, lists[which], what)
+		rows.of(math.MaxUint64)
+		if rows.orphans > 0 {
+			c.problem("%d rows %c belong to no %s, the first to %d", rows.orphans, lists[which], what, rows.orphan)
 		}
 	}
-	if n := kept.rest(); n > 0 {
-		c.problem("%d counts belong to no %s", n, what)
-	}
-	return nil
+	return err
 }
 
 // rows counts a list's rows, owner by owner in ascending order.
 type rows struct {
-	it    *pebble.Iterator
-	ok    bool
-	value []byte // of the last row counted
+	it      *pebble.Iterator
+	ok      bool
+	value   []byte // of the last row counted
+	orphans int    // rows of no owner asked for
+	orphan  uint64 // their first owner
 }
 
 func newRows(r pebble.Reader, tag byte) (*rows, error) {
@@ -227,22 +236,18 @@ func newRows(r pebble.Reader, tag byte) (*rows, error) {
 	return &rows{it: it, ok: it.First()}, nil
 }
 
-// of returns the numbers of the owner's rows and of uncounted ones before them.
-func (r *rows) of(owner uint64) (n, orphans int64) {
+func (r *rows) of(owner uint64) (n int64) {
 	for ; r.ok && field(r.it.Key(), 0) <= owner; r.ok = r.it.Next() {
-		if field(r.it.Key(), 0) == owner {
+		switch found := field(r.it.Key(), 0); {
+		case found == owner:
 			n++
 			r.value = append(r.value[:0], r.it.Value()...)
-		} else {
-			orphans++
+		case r.orphans == 0:
+			r.orphan = found
+			fallthrough
+		default:
+			r.orphans++
 		}
-	}
-	return n, orphans
-}
-
-func (r *rows) rest() (n int64) {
-	for ; r.ok; r.ok = r.it.Next() {
-		n++
 	}
 	return n
 }
@@ -257,16 +262,10 @@ func (c *checker) likes() error {
 			return err
 		}
 		seq := like.seq
-		for _, row := range []struct {
-			key  []byte
-			want uint64
-			list string
-		}{{likedKey(nil, user, seq), uint64(post), "liked posts"}, {likersKey(nil, post, seq), uint64(user), "liking users"}} {
-			if got, ok, err := read(c.r, row.key, decodeID); err != nil {
-				return err
-			} else if !ok || got != row.want {
-				c.problem("like %d of post %v by user %v is not in the list of %s", seq, post, user, row.list)
-			}
+		err = cmp.Or(c.indexed(likedKey(nil, user, seq), uint64(post), "like %d of post %v by user %v", seq, post, user),
+			c.indexed(likersKey(nil, post, seq), uint64(user), "like %d of post %v by user %v", seq, post, user))
+		if err != nil {
+			return err
 		}
 		if like.unlogged && seq > c.imported {
 			c.problem("like %d of post %v by user %v is imported and newer than any import", seq, post, user)
@@ -287,12 +286,12 @@ func (c *checker) likes() error {
 	})
 }
 
-// relations checks that follows and blocks have reverse rows.
+// relations checks that follows and blocks have their reverse rows.
 func (c *checker) relations() error {
-	for there, back := range map[byte]byte{tagFollow: tagFollowed, tagFollowed: tagFollow, tagBlock: tagBlockedBy, tagBlockedBy: tagBlock} {
+	for there, back := range map[byte]byte{tagFollow: tagFollowed, tagBlock: tagBlockedBy} {
 		err := c.scan(there, func(key, _ []byte) error {
 			a, b := liked.UserID(field(key, 0)), liked.UserID(field(key, 1))
-			return c.need(pair(back, b, a), "the relation %c of user %v to user %v has no reverse", there, a, b)
+			return c.indexed(pair(back, b, a), 0, "the relation %c of user %v to user %v", there, a, b)
 		})
 		if err != nil {
 			return err
@@ -301,7 +300,7 @@ func (c *checker) relations() error {
 	return nil
 }
 
-// grants checks tokens and users' lists of grants against the grants.
+// grants checks tokens against the grants, and the grants.
 func (c *checker) grants() error {
 	err := c.scan(tagTokenOf, func(key, _ []byte) error {
 		id, _, _ := splitTokenOfKey(key)
@@ -310,12 +309,6 @@ func (c *checker) grants() error {
 		}
 		return c.need(grantKey(id), "the token %x belongs to no grant", key)
 	})
-	if err == nil {
-		err = c.scan(tagGrantOf, func(key, _ []byte) error {
-			user, id := splitGrantOfKey(key)
-			return c.need(grantKey(id), "user %v belongs to no grant %x", user, id)
-		})
-	}
 	if err != nil {
 		return err
 	}
@@ -324,7 +317,7 @@ func (c *checker) grants() error {
 		if err != nil {
 			return err
 		}
-		return c.need(grantOfKey(g.User, g.ID), "grant %x is not among those of user %v", g.ID, g.User)
+		return c.indexed(grantOfKey(g.User, g.ID), 0, "grant %x of user %v", g.ID, g.User)
 	})
 }
 
@@ -380,6 +373,71 @@ func (c *checker) log() error {
 				c.problem("the log ends with like %d of post %v by user %v %v, the like is %d", want.seq, id.post, id.user, want.on, like.seq)
 			}
 		}
+	}
+	return nil
+}
+
+// hooks checks webhooks, subscriptions and dead letters against their counts and indexes.
+func (c *checker) hooks() error {
+	numbers := make(map[string]uint64) // counted, by key
+	for _, list := range []struct {
+		tag, owner byte
+		each       func(key, value []byte) error
+	}{
+		{tagWebhook, tagProgress, func(key, value []byte) error {
+			w, err := webhookRow(liked.WebhookID(field(key, 0))).decode(value)
+			if err != nil {
+				return err
+			}
+			return cmp.Or(c.need(appKey(w.App), "webhook %v belongs to app %v, which is not there", w.ID, w.App),
+				c.indexed(webhookOfKey(&w), 0, "webhook %v", w.ID))
+		}},
+		{tagProgress, tagWebhook, func(_, value []byte) error {
+			_, err := progressRow(0).decode(value)
+			return err
+		}},
+		{tagDead, tagWebhook, func(key, value []byte) error {
+			hook := liked.WebhookID(field(key, 0))
+			numbers[string(deadNKey(hook))]++
+			_, err := letterRow(hook, liked.Seq(field(key, 1)), liked.SubscriptionID(field(key, 2))).decode(value)
+			return err
+		}},
+		{tagSubscribed, tagApp, func(key, value []byte) error {
+			s, err := subscriptionRow(liked.AppID(field(key, 0)), liked.SubscriptionID(field(key, 1))).decode(value)
+			if err != nil {
+				return err
+			}
+			numbers[string(subscribedNKey(s.App))]++
+			if s.Viewer != 0 {
+				numbers[string(madeNKey(s.App, s.Viewer))]++
+				err = c.indexed(madeKey(&s), 0, "subscription %v", s.ID)
+			}
+			return cmp.Or(err, c.indexed(aboutKey(&s), 0, "subscription %v", s.ID),
+				c.indexed(subscribesKey(&s), uint64(s.ID), "subscription %v", s.ID))
+		}},
+	} {
+		err := c.scan(list.tag, func(key, value []byte) error {
+			return cmp.Or(c.need(num(nil, list.owner, field(key, 0)), "the key %x has no %c", key, list.owner), list.each(key, value))
+		})
+		if err != nil {
+			return err
+		}
+	}
+	for _, tag := range []byte{tagSubscribedN, tagDeadN, tagMadeN} {
+		err := c.scan(tag, func(key, value []byte) error {
+			n, err := decodeID(value)
+			if want := numbers[string(key)]; err == nil && (n != want || n == 0) {
+				c.problem("the number %c of %x is %d and should be %d", tag, key[1:], n, want)
+			}
+			delete(numbers, string(key))
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	for key, n := range numbers {
+		c.problem("the number %c of %x is missing and should be %d", key[0], key[1:], n)
 	}
 	return nil
 }

@@ -15,26 +15,25 @@ import (
 )
 
 func (s *Store) SealKey(ctx context.Context, name string) (kept string, err error) {
+	return s.sealKey(ctx, name, false)
+}
+
+func (s *Store) SetSealKey(ctx context.Context, name string) error {
+	_, err := s.sealKey(ctx, name, true)
+	return err
+}
+
+func (s *Store) sealKey(ctx context.Context, name string, replace bool) (kept string, err error) {
 	if err := texts("the name of the seal key of", s.dir, name); err != nil {
 		return "", err
 	}
 	return update(ctx, s, func(t *tx) (string, error) {
 		kept, ok, err := read(t, sealKeyKey, clone)
-		if err == nil && !ok {
+		if err == nil && (!ok || replace) {
 			t.set(sealKeyKey, []byte(name))
 			return name, nil
 		}
 		return string(kept), err
-	})
-}
-
-func (s *Store) SetSealKey(ctx context.Context, name string) error {
-	if err := texts("the name of the seal key of", s.dir, name); err != nil {
-		return err
-	}
-	return s.update(ctx, func(t *tx) error {
-		t.set(sealKeyKey, []byte(name))
-		return nil
 	})
 }
 

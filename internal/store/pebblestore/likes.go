@@ -129,8 +129,8 @@ func (s *Store) LikingUsers(ctx context.Context, viewer liked.UserID, post liked
 // walk reads a list of likes until it has max items. It leaves out those that look returns with an error.
 func walk[ID ~int64, T any](r pebble.Reader, tag byte, owner uint64, from store.Cursor, max int,
 	look func([]ID) ([]shown[T], error)) (page store.Page[T], err error) {
-	if max < 1 {
-		return page, liked.Errorf(liked.Invalid, "a page of %d items", max)
+	if err := validPage(max); err != nil {
+		return page, err
 	}
 	prefix := num(nil, tag, owner)
 	o := pebble.IterOptions{LowerBound: prefix, UpperBound: after(prefix)}
@@ -206,18 +206,12 @@ func unlessUnseen(err error) error {
 }
 
 func (s *Store) Liked(ctx context.Context, user liked.UserID, posts []liked.PostID) ([]bool, error) {
-	return view(ctx, s, func(r pebble.Reader) ([]bool, error) {
-		on := make([]bool, len(posts))
-		for i, post := range posts {
-			v, err := s.original(post)
-			if err == nil && v.target != 0 {
-				on[i], err = exists(r, likeKey(nil, user, v.target))
-			}
-			if err != nil {
-				return nil, err
-			}
+	return each(ctx, s, posts, func(r pebble.Reader, post liked.PostID) (on, ok bool, err error) {
+		v, err := s.original(post)
+		if err == nil && v.target != 0 {
+			on, err = exists(r, likeKey(nil, user, v.target))
 		}
-		return on, nil
+		return on, true, err
 	})
 }
 
@@ -225,8 +219,8 @@ func (s *Store) LikeLog(ctx context.Context, partition int, from liked.Seq, max 
 	if partition < 0 || partition >= liked.Partitions {
 		return nil, liked.Errorf(liked.Invalid, "no such partition %d", partition)
 	}
-	if max < 1 {
-		return nil, liked.Errorf(liked.Invalid, "a page of %d entries", max)
+	if err := validPage(max); err != nil {
+		return nil, err
 	}
 	if err := s.enter(ctx); err != nil {
 		return nil, err

@@ -80,48 +80,44 @@ func (l *limits) shard(id windowsID) int {
 
 // caller is where a call counts: for the app's user, and for the app as a whole.
 type caller [2]struct {
-	used    bool
 	id      windowsID
-	shard   int
+	shard   int      // -1: it does not count there
 	counter *counter // nil: none yet
 }
 
-// lock locks the shards that the rules count in, lowest first, and finds the counters.
+// lock locks the shards that the rules count in, and finds the counters.
 func (l *limits) lock(operation string, app liked.AppID, user liked.UserID, rules []liked.RateRule) (c caller) {
+	c[0].shard, c[1].shard = -1, -1
 	for _, r := range rules {
 		at := &c[bit(r.App, 1)]
-		if at.used {
+		if at.shard >= 0 {
 			continue
 		}
-		at.used, at.id = true, windowsID{app, user, operation}
+		at.id = windowsID{app, user, operation}
 		if r.App {
 			at.id.user = 0
 		}
 		at.shard = l.shard(at.id)
 	}
-	if c[0].used && c[1].used && c[1].shard < c[0].shard {
-		l.shards[c[1].shard].Lock()
-	}
-	if c[0].used {
-		l.shards[c[0].shard].Lock()
-	}
-	if c[1].used && !(c[0].used && c[1].shard <= c[0].shard) {
-		l.shards[c[1].shard].Lock()
-	}
+	c.each(l, (*limitShard).Lock)
 	for i := range c {
-		if c[i].used {
+		if c[i].shard >= 0 {
 			c[i].counter = l.shards[c[i].shard].counters[c[i].id]
 		}
 	}
 	return c
 }
 
-func (c *caller) unlock(l *limits) {
-	if c[0].used {
-		l.shards[c[0].shard].Unlock()
+func (c *caller) unlock(l *limits) { c.each(l, (*limitShard).Unlock) }
+
+// each calls f with the caller's shards, always the lower one first, so that locks do not wait for each other.
+func (c *caller) each(l *limits, f func(*limitShard)) {
+	low, high := min(c[0].shard, c[1].shard), max(c[0].shard, c[1].shard)
+	if low >= 0 {
+		f(&l.shards[low])
 	}
-	if c[1].used && !(c[0].used && c[1].shard == c[0].shard) {
-		l.shards[c[1].shard].Unlock()
+	if high > low {
+		f(&l.shards[high])
 	}
 }
 
@@ -161,7 +157,7 @@ func (s *Store) Take(ctx context.Context, now time.Time, operation string, app l
 	c := l.lock(operation, app, user, rules)
 	defer c.unlock(l)
 	for i := range c {
-		if c[i].used && c[i].counter == nil {
+		if c[i].shard >= 0 && c[i].counter == nil {
 			c[i].counter = l.shards[c[i].shard].add(c[i].id)
 		}
 	}

@@ -75,8 +75,8 @@ func newestPosts(r pebble.Reader, author liked.UserID, f func(liked.PostID) (boo
 }
 
 func (s *Store) LatestPosts(ctx context.Context, max int) ([]liked.Post, error) {
-	if max < 1 {
-		return nil, liked.Errorf(liked.Invalid, "a page of %d posts", max)
+	if err := validPage(max); err != nil {
+		return nil, err
 	}
 	return view(ctx, s, func(r pebble.Reader) (posts []liked.Post, err error) {
 		e := newVisibility(r, 0)

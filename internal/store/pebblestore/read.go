@@ -48,11 +48,28 @@ func orNone[T any](v T, err error) (T, error) {
 	return v, nil
 }
 
+// each returns what look finds for each key, in their order.
+func each[K, T any](ctx context.Context, s *Store, keys []K, look func(r pebble.Reader, key K) (v T, ok bool, err error)) ([]T, error) {
+	return view(ctx, s, func(r pebble.Reader) ([]T, error) {
+		found := make([]T, 0, len(keys))
+		for _, key := range keys {
+			v, ok, err := look(r, key)
+			if err != nil {
+				return nil, err
+			}
+			if ok {
+				found = append(found, v)
+			}
+		}
+		return found, nil
+	})
+}
+
 // page decodes up to max keys of the prefix, starting at from.
 func page[T any](ctx context.Context, s *Store, prefix, from []byte, max int,
 	decode func(r pebble.Reader, key, value []byte) (T, error)) ([]T, error) {
-	if max < 1 {
-		return nil, liked.Errorf(liked.Invalid, "a page of %d", max)
+	if err := validPage(max); err != nil {
+		return nil, err
 	}
 	return view(ctx, s, func(r pebble.Reader) (all []T, err error) {
 		err = scan(r, prefix, from, func(key, value []byte) (bool, error) {

@@ -1,6 +1,7 @@
 package pebblestore
 
 import (
+	"cmp"
 	"slices"
 	"sync"
 
@@ -131,15 +132,7 @@ func (cc *countCache) of(c *committer, tag byte, id uint64) (*counts, error) {
 
 // write adds each changed count to the group's batch once.
 func (cc *countCache) write(c *committer) {
-	slices.SortFunc(cc.dirty, func(a, b countID) int {
-		if a.tag != b.tag {
-			return int(a.tag) - int(b.tag)
-		}
-		if a.id < b.id {
-			return -1
-		}
-		return int(bit(a.id > b.id, 1))
-	})
+	slices.SortFunc(cc.dirty, func(a, b countID) int { return cmp.Or(cmp.Compare(a.tag, b.tag), cmp.Compare(a.id, b.id)) })
 	for _, k := range slices.Compact(cc.dirty) {
 		c.key = num(c.key[:0], k.tag, k.id)
 		n := cc.now[k]

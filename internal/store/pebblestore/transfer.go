@@ -341,15 +341,9 @@ func (s *Store) Export(ctx context.Context, each func(store.Record) error) (err 
 	if err := s.waitSynced(ctx); err != nil {
 		return err
 	}
-	e := exporter{ctx: ctx, r: now, each: each}
-	for _, step := range []func() error{e.users, e.posts,
-		func() error {
-			return e.relations(tagBlock, func(r *store.Pair) store.Record { return store.Record{Block: r} })
-		},
-		func() error {
-			return e.relations(tagFollow, func(r *store.Pair) store.Record { return store.Record{Follow: r} })
-		},
-		e.likes} {
+	e := exporter{reader{ctx, now}, each}
+	blocks, follows := func() error { return e.relations(tagBlock) }, func() error { return e.relations(tagFollow) }
+	for _, step := range []func() error{e.users, e.posts, blocks, follows, e.likes} {
 		if err := step(); err != nil {
 			return err
 		}
@@ -358,18 +352,8 @@ func (s *Store) Export(ctx context.Context, each func(store.Record) error) (err 
 }
 
 type exporter struct {
-	ctx  context.Context
-	r    pebble.Reader
+	reader
 	each func(store.Record) error
-}
-
-func (e *exporter) scan(tag byte, f func(key, value []byte) error) error {
-	return scan(e.r, []byte{tag}, nil, func(key, value []byte) (bool, error) {
-		if err := e.ctx.Err(); err != nil {
-			return false, err
-		}
-		return true, f(key, value)
-	})
 }
 
 func (e *exporter) users() error {
@@ -427,9 +411,13 @@ func (e *exporter) posts() error {
 // maxReferences ends a walk in a cycle, which only damage makes: posts refer to older posts.
 const maxReferences = 1 << 20
 
-func (e *exporter) relations(tag byte, record func(*store.Pair) store.Record) error {
+func (e *exporter) relations(tag byte) error {
 	return e.scan(tag, func(key, _ []byte) error {
-		return e.each(record(&store.Pair{From: liked.UserID(field(key, 0)), To: liked.UserID(field(key, 1))}))
+		p := &store.Pair{From: liked.UserID(field(key, 0)), To: liked.UserID(field(key, 1))}
+		if tag == tagBlock {
+			return e.each(store.Record{Block: p})
+		}
+		return e.each(store.Record{Follow: p})
 	})
 }
 

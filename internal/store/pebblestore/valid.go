@@ -20,6 +20,13 @@ func texts(what string, id any, all ...string) error {
 	return nil
 }
 
+func validPage(max int) error {
+	if max < 1 {
+		return liked.Errorf(liked.Invalid, "a page of %d", max)
+	}
+	return nil
+}
+
 func validUser(u *liked.User) error {
 	switch n := utf8.RuneCountInString(u.Name); {
 	case u.ID <= 0:
