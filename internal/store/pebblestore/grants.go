@@ -224,7 +224,8 @@ func (t *tx) revoke(id store.GrantID) error {
 }
 
 func (s *Store) GrantsOf(ctx context.Context, user liked.UserID) ([]store.Grant, error) {
-	grants, err := page(ctx, s, num(nil, tagGrantOf, uint64(user)), nil, math.MaxInt, func(r pebble.Reader, key, _ []byte) (store.Grant, error) {
+	all := num(nil, tagGrantOf, uint64(user))
+	grants, err := page(ctx, s, all, nil, math.MaxInt, func(r pebble.Reader, key, _ []byte) (store.Grant, error) {
 		_, id := splitGrantOfKey(key)
 		return grantRow(id).find(r)
 	})

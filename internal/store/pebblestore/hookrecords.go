@@ -25,7 +25,8 @@ func webhookFields(r *record, w *liked.Webhook) {
 }
 
 func subscriptionRow(app liked.AppID, id liked.SubscriptionID) row[liked.Subscription] {
-	return row[liked.Subscription]{subscriptionKey(app, id), liked.Subscription{ID: id, App: app}, subscriptionFields, "subscription", int64(id)}
+	blank := liked.Subscription{ID: id, App: app}
+	return row[liked.Subscription]{subscriptionKey(app, id), blank, subscriptionFields, "subscription", int64(id)}
 }
 
 func subscriptionFields(r *record, s *liked.Subscription) {
