@@ -44,15 +44,15 @@ func userOf(u liked.User) User {
 // NewUser creates an account. Only Username is required.
 type NewUser struct {
 	ID        liked.UserID `json:"id,omitempty"`         // zero: the server picks one
-	Username  string       `json:"username"`             // 1 to 15 of A-Z a-z 0-9 _
-	Name      string       `json:"name,omitempty"`       // empty: the username
 	CreatedAt *time.Time   `json:"created_at,omitempty"` // nil: now
-	Password  *string      `json:"password,omitempty"`   // nil: none; the user cannot sign in
 	UserFields
 }
 
 // UserFields are the settings of an account; nil leaves one as it is.
 type UserFields struct {
+	Username        *string             `json:"username,omitempty"` // 1 to 15 of A-Z a-z 0-9 _
+	Name            *string             `json:"name,omitempty"`     // of a new account, nil or empty: the username
+	Password        *string             `json:"password,omitempty"` // a new one ends the user's sessions; without any the user cannot sign in
 	State           *liked.AccountState `json:"state,omitempty"`
 	Protected       *bool               `json:"protected,omitempty"`
 	Verified        *bool               `json:"verified,omitempty"`
@@ -63,6 +63,8 @@ type UserFields struct {
 }
 
 func (f UserFields) apply(u *liked.User) {
+	set(&u.Username, f.Username)
+	set(&u.Name, f.Name)
 	set(&u.State, f.State)
 	set(&u.Protected, f.Protected)
 	set(&u.Verified, f.Verified)
@@ -80,10 +82,7 @@ func set[T any](field, value *T) {
 
 // UserChange changes an account; nil leaves a field as it is.
 type UserChange struct {
-	Username   *string       `json:"username,omitempty"`
-	Name       *string       `json:"name,omitempty"`
 	PinnedPost *liked.PostID `json:"pinned_post_id,omitempty"` // zero: none
-	Password   *string       `json:"password,omitempty"`       // a new one ends the user's sessions
 	UserFields
 }
 
@@ -99,9 +98,10 @@ type Changed struct {
 }
 
 func (h *Handler) addUser(r *http.Request, in NewUser) (any, error) {
-	u := liked.User{ID: in.ID, Username: in.Username, Name: cmp.Or(in.Name, in.Username), CreatedAt: h.Now()}
+	u := liked.User{ID: in.ID, CreatedAt: h.Now()}
 	set(&u.CreatedAt, in.CreatedAt)
 	in.apply(&u)
+	u.Name = cmp.Or(u.Name, u.Username)
 	password, err := h.hash(r.Context(), in.Password)
 	if err != nil {
 		return nil, err
@@ -190,8 +190,6 @@ func (h *Handler) changeUser(r *http.Request, in UserChange) (any, error) {
 		return nil, err
 	}
 	err = h.Store.UpdateUser(r.Context(), u.ID, func(u *liked.User) error {
-		set(&u.Username, in.Username)
-		set(&u.Name, in.Name)
 		set(&u.PinnedPost, in.PinnedPost)
 		in.apply(u)
 		return nil

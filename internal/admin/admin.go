@@ -82,7 +82,7 @@ func New(o Options) *Handler {
 		{"POST /admin/apps", 201, on(body[NewApp], h.addApp), false},
 		{"GET /admin/apps", 200, h.apps, false},
 		{"GET /admin/apps/{app}", 200, on(h.pathApp, h.getApp), false},
-		{"PATCH /admin/apps/{app}", 200, on(body[AppChange], h.changeApp), false},
+		{"PATCH /admin/apps/{app}", 200, on(body[AppFields], h.changeApp), false},
 		{"POST /admin/apps/{app}/secrets", 200, on(body[NewSecret], h.renewApp), false},
 		{"POST /admin/tokens", 201, on(body[NewToken], h.issueToken), false},
 		{"POST /admin/tokens/revoke", 200, on(body[Revocation], h.revokeToken), false},
@@ -171,8 +171,8 @@ type Failure struct {
 
 // refuse alone maps errors to statuses.
 func refuse(err error) (status int, body Failure) {
-	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		return http.StatusRequestEntityTooLarge, Failure{fmt.Sprintf("the body is larger than %d bytes", maxBody)}
+	if large, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return http.StatusRequestEntityTooLarge, Failure{fmt.Sprintf("the body is larger than %d bytes", large.Limit)}
 	}
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return http.StatusServiceUnavailable, Failure{"the request was given up"}
@@ -231,18 +231,6 @@ func each[A, B any](items []A, of func(A) B) []B {
 }
 
 // Report is the result of a check of the store. Without Problems all is well.
-type Report struct {
-	Users      int64    `json:"users"`
-	Posts      int64    `json:"posts"`
-	Likes      int64    `json:"likes"`
-	LogEntries int64    `json:"log_entries"`
-	Problems   []string `json:"problems"`
-}
+type Report = store.Report
 
-func (h *Handler) check(r *http.Request) (any, error) {
-	report, err := h.Store.Check(r.Context())
-	if report.Problems == nil {
-		report.Problems = []string{}
-	}
-	return Report(report), err
-}
+func (h *Handler) check(r *http.Request) (any, error) { return h.Store.Check(r.Context()) }

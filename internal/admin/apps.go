@@ -43,13 +43,13 @@ func appOf(a liked.App) App {
 
 // NewApp creates an app. Only Name is required.
 type NewApp struct {
-	Name string `json:"name"`
 	Type string `json:"type,omitempty"` // empty: confidential
 	AppFields
 }
 
 // AppFields are settings; nil leaves one as it is. A new app may read and write, is enrolled and may call everything.
 type AppFields struct {
+	Name         *string         `json:"name,omitempty"`
 	State        *liked.AppState `json:"state,omitempty"`
 	Tier         *liked.Tier     `json:"tier,omitempty"`
 	Access       *liked.Access   `json:"access,omitempty"` // for OAuth 1.0a tokens issued from now on
@@ -57,16 +57,11 @@ type AppFields struct {
 }
 
 func (f AppFields) apply(a *liked.App) {
+	set(&a.Name, f.Name)
 	set(&a.State, f.State)
 	set(&a.Tier, f.Tier)
 	set(&a.Access, f.Access)
 	set(&a.RedirectURIs, f.RedirectURIs)
-}
-
-// AppChange changes an app; nil leaves a field as it is.
-type AppChange struct {
-	Name *string `json:"name,omitempty"`
-	AppFields
 }
 
 // MadeApp is an app with its new secrets, shown only once.
@@ -92,14 +87,14 @@ func madeApp(a liked.App, s auth.AppSecrets) MadeApp {
 }
 
 func (h *Handler) addApp(r *http.Request, in NewApp) (any, error) {
-	a := liked.App{Name: in.Name, Public: in.Type == public, Access: liked.ReadWrite, CreatedAt: h.Now()}
+	a := liked.App{Public: in.Type == public, Access: liked.ReadWrite, CreatedAt: h.Now()}
+	in.apply(&a)
 	switch {
-	case in.Name == "":
+	case a.Name == "":
 		return nil, liked.Errorf(liked.Invalid, "an app needs a name")
 	case in.Type != "" && in.Type != public && in.Type != confidential:
 		return nil, liked.Errorf(liked.Invalid, "app type %q is not one of [%s %s]", in.Type, public, confidential)
 	}
-	in.apply(&a)
 	a, secrets, err := h.Auth.NewApp(r.Context(), a)
 	return madeApp(a, secrets), err
 }
@@ -139,13 +134,12 @@ func (h *Handler) pathApp(r *http.Request) (liked.App, error) {
 
 func (h *Handler) getApp(_ *http.Request, a liked.App) (any, error) { return appOf(a), nil }
 
-func (h *Handler) changeApp(r *http.Request, in AppChange) (any, error) {
+func (h *Handler) changeApp(r *http.Request, in AppFields) (any, error) {
 	a, err := h.pathApp(r)
 	if err != nil {
 		return nil, err
 	}
 	err = h.Store.UpdateApp(r.Context(), a.ID, func(stored *store.App) error {
-		set(&stored.Name, in.Name)
 		in.apply(&stored.App)
 		a = stored.App
 		return auth.CheckApp(a)

@@ -1,7 +1,6 @@
 package admin
 
 import (
-	"encoding/json"
 	"io"
 	"net/http"
 
@@ -23,11 +22,10 @@ func (h *Handler) backup(r *http.Request) (any, error) {
 	if h.Backup == nil {
 		return nil, liked.Errorf(liked.Invalid, "the store has no files of its own; back up the database with its own tools")
 	}
-	var wish BackupWish
-	d := json.NewDecoder(io.LimitReader(r.Body, maxHave))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&wish); err != nil {
-		return nil, &liked.Error{Kind: liked.Invalid, Msg: "body", Err: err}
+	r.Body = http.MaxBytesReader(nil, r.Body, maxHave)
+	wish, err := body[BackupWish](r)
+	if err != nil {
+		return nil, err
 	}
 	have := make(map[string]bool, len(wish.Have))
 	for _, hash := range wish.Have {

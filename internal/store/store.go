@@ -63,8 +63,11 @@ type Totals struct{ Users, Posts, Likes int64 }
 
 // Report is the result of Check.
 type Report struct {
-	Users, Posts, Likes, LogEntries int64
-	Problems                        []string // at most 100, each names the keys that disagree
+	Users      int64    `json:"users"`
+	Posts      int64    `json:"posts"`
+	Likes      int64    `json:"likes"`
+	LogEntries int64    `json:"log_entries"`
+	Problems   []string `json:"problems"` // not nil, at most 100, each names the keys that disagree
 }
 
 // Likes records who likes what.

@@ -17,7 +17,8 @@ import (
 // author's number of posts, and, per partition of the log, each like's last change.
 func (s *Store) Check(ctx context.Context) (report store.Report, err error) {
 	err = s.view(ctx, func(r pebble.Reader) error {
-		c := checker{reader: reader{ctx, r}, written: make(map[countID]*counts), indexRows: make(map[byte]int64)}
+		c := checker{reader: reader{ctx, r}, report: store.Report{Problems: []string{}}, written: make(map[countID]*counts),
+			indexRows: make(map[byte]int64)}
 		if err := c.check(); err != nil {
 			return err
 		}

@@ -442,5 +442,6 @@ func compare(t *T, restart int) {
 	r := t.check(s)
 	same(t, "report", r, store.Report{
 		Users: int64(len(m.users)), Posts: int64(len(m.posts)), Likes: int64(len(m.likes)), LogEntries: m.changes,
+		Problems: []string{},
 	})
 }
