@@ -2,6 +2,7 @@ package auth
 
 import (
 	"context"
+	"strings"
 
 	"liked"
 	"liked/internal/store"
@@ -21,7 +22,7 @@ func ParseHeader(text string) (params [][2]string, signature string, err error) 
 }
 
 // BaseString returns the signature base string of a request.
-func BaseString(method, origin, path, header, query, form string) (string, error) {
+func BaseString(method, base, path, header, query, form string) (string, error) {
 	s := new(signed)
 	if err := s.parseHeader(header); err != nil {
 		return "", err
@@ -35,7 +36,8 @@ func BaseString(method, origin, path, header, query, form string) (string, error
 	if err := s.normalize(); err != nil {
 		return "", err
 	}
-	s.setPrefix(method, NormalOrigin(origin), path)
+	scheme, host, _ := strings.Cut(NormalOrigin(base), "://")
+	s.setPrefix(method, origin{scheme, host}, path)
 	return string(s.prefix) + string(s.base), nil
 }
 

@@ -286,27 +286,18 @@ func (a *Auth) verify(r *http.Request, s *signed, by *signer) error {
 		mac = &keyed{hmac.New(sha1.New, by.key)}
 	}
 	defer by.idle.Store(mac)
-	var space [5]string
-	tried := space[:0]
-	for i := range len(space) {
-		var origin string
-		switch i {
-		case 0:
-			origin = NormalOrigin(a.baseURL(r))
-		case 1: // some clients omit the port
-			origin = withoutPort(tried[0])
-		case 2: // behind a proxy that ends TLS unannounced
-			origin = NormalOrigin("https://" + r.Host)
-		case 3: // a rerouted client with a fixed host
-			origin = "https://api.x.com"
-		case 4:
-			origin = "https://api.twitter.com"
-		}
-		if slices.Contains(tried, origin) {
+	scheme, host, _ := strings.Cut(NormalOrigin(a.baseURL(r)), "://")
+	origins := [...]origin{
+		{scheme, host},
+		{scheme, withoutPort(host)}, // some clients omit the port
+		{"https", strings.TrimSuffix(strings.ToLower(r.Host), ":443")}, // behind a proxy that ends TLS unannounced
+		{"https", "api.x.com"}, {"https", "api.twitter.com"}, // a rerouted client with a fixed host
+	}
+	for i, o := range origins {
+		if slices.Contains(origins[:i], o) {
 			continue
 		}
-		tried = append(tried, origin)
-		s.setPrefix(r.Method, origin, path)
+		s.setPrefix(r.Method, o, path)
 		mac.Reset()
 		mac.Write(s.prefix)
 		mac.Write(s.base)
@@ -315,9 +306,18 @@ func (a *Auth) verify(r *http.Request, s *signed, by *signer) error {
 			return nil
 		}
 	}
+	var tried []string
+	for i, o := range origins {
+		if !slices.Contains(origins[:i], o) {
+			tried = append(tried, o.scheme+"://"+o.host)
+		}
+	}
 	return refuse("the signature does not match %s %s at any of %s: the secrets, the URL or the parameters differ from what was signed",
 		r.Method, path, strings.Join(tried, ", "))
 }
+
+// origin is the normalized scheme and host of a URL.
+type origin struct{ scheme, host string }
 
 // IsForm reports whether the content type is that of a form, which is signed.
 func IsForm(contentType string) bool {

@@ -215,12 +215,13 @@ func (s *signed) normalize() error {
 	return nil
 }
 
-// setPrefix builds the base string before the parameters (RFC 5849, 3.4.1.1). origin is normalized; path is as sent,
-// because the client signed its own encoding.
-func (s *signed) setPrefix(method, origin, path string) {
+// setPrefix builds the base string before the parameters (RFC 5849, 3.4.1.1). path is as sent, because the client signed
+// its own encoding.
+func (s *signed) setPrefix(method string, o origin, path string) {
 	s.prefix = append(append(s.prefix[:0], strings.ToUpper(method)...), '&')
-	s.prefix = appendEncoded(s.prefix, origin, "%")
-	s.prefix = appendEncoded(s.prefix, path, "%")
+	for _, part := range [...]string{o.scheme, "://", o.host, path} {
+		s.prefix = appendEncoded(s.prefix, part, "%")
+	}
 }
 
 // NormalOrigin lower-cases scheme and host and drops the scheme's default port (RFC 5849, 3.4.1.2).
@@ -235,12 +236,12 @@ func NormalOrigin(origin string) string {
 	return origin
 }
 
-func withoutPort(origin string) string {
-	i := strings.LastIndexByte(origin, ':')
-	if i < 0 || strings.HasPrefix(origin[i:], "://") || strings.IndexByte(origin[i:], ']') >= 0 { // [::1] is no port
-		return origin
+func withoutPort(host string) string {
+	i := strings.LastIndexByte(host, ':')
+	if i < 0 || strings.IndexByte(host[i:], ']') >= 0 { // [::1] is no port
+		return host
 	}
-	return origin[:i]
+	return host[:i]
 }
 
 func unreserved(c byte) bool {

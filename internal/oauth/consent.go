@@ -28,13 +28,9 @@ func (f *linkFault) Error() string { return f.why }
 
 // showFault shows a fault; the reason only to the app's owner, and in development.
 func (c *Call) showFault(f *linkFault) (*Answer, error) {
-	s, err := c.readSession()
-	if err != nil {
-		return nil, err
-	}
 	c.Why, c.App = f.why, f.app.ID
 	p := web.Fault{Frame: c.Frame()}
-	if c.Explain || f.app.Owner != 0 && f.app.Owner == s.user.ID {
+	if c.Explain || f.app.Owner != 0 && f.app.Owner == c.session.user.ID {
 		p.Why, p.Sent, p.Registered = f.why, f.sent, f.registered
 	}
 	return Page(http.StatusBadRequest, p)

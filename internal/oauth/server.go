@@ -204,6 +204,11 @@ const maxWhy = 1024 // bytes; reasons may quote the request
 // answer turns a panic into an error.
 func (c *Call) answer(rt *Route) (answer *Answer, err error) {
 	defer func() { err = cmp.Or(exchange.Panicked(recover()), err) }()
+	if rt.refuse == nil { // a page's
+		if err := c.readSession(); err != nil {
+			return nil, err
+		}
+	}
 	switch {
 	case rt.Get != nil && (c.Method == http.MethodGet || c.Method == http.MethodHead):
 		return rt.Get(c)

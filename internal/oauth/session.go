@@ -24,7 +24,6 @@ const (
 // session is a browser's. Its cookie is random text, after the user's ID and a hyphen if signed in. The store's key is
 // a hash of the cookie and the user's password hash, so that a new password ends all sessions.
 type session struct {
-	read   bool
 	cookie string // "" for none
 	id     store.Hash
 	user   liked.User // ID 0: not signed in
@@ -48,22 +47,17 @@ func (c *Call) setCookie(name, value string, life time.Duration) {
 }
 
 // readSession fails only if the store does.
-func (c *Call) readSession() (*session, error) {
-	s := &c.session
-	if s.read {
-		return s, nil
-	}
+func (c *Call) readSession() error {
 	if cookie, err := c.Request.Cookie(c.cookieName(sessionCookie)); err == nil && len(cookie.Value) <= 128 {
-		s.cookie = cookie.Value
+		c.session.cookie = cookie.Value
 	}
-	id, _, signedIn := strings.Cut(s.cookie, "-")
+	id, _, signedIn := strings.Cut(c.session.cookie, "-")
 	if user, err := liked.ParseID[liked.UserID](id); signedIn && err == nil {
 		if err := c.resume(user); err != nil && !notFound(err) {
-			return s, err
+			return err
 		}
 	}
-	s.read = true
-	return s, nil
+	return nil
 }
 
 // resume signs in the cookie's user, if the session is valid.
@@ -99,11 +93,10 @@ func (*signInNeeded) Error() string { return "the browser is not signed in" }
 func (c *Call) SignedIn() (liked.User, error) { return c.signedIn("") }
 
 func (c *Call) signedIn(app string) (liked.User, error) {
-	s, err := c.readSession()
-	if err == nil && s.user.ID == 0 {
-		err = &signInNeeded{app}
+	if c.session.user.ID == 0 {
+		return liked.User{}, &signInNeeded{app}
 	}
-	return s.user, err
+	return c.session.user, nil
 }
 
 // here seals the request's path with the query, to return to.
@@ -131,11 +124,11 @@ func (c *Call) open(purpose, owner, sealed string) (string, bool) {
 
 // Frame returns what surrounds a page's content.
 func (c *Call) Frame() web.Frame {
-	s, err := c.readSession()
-	if err != nil || s.user.ID == 0 {
+	u := c.session.user
+	if u.ID == 0 {
 		return web.Frame{}
 	}
-	return web.Frame{Username: s.user.Username, Name: s.user.Name, FormToken: c.seal(sealForm, s.cookie, "")}
+	return web.Frame{Username: u.Username, Name: u.Name, FormToken: c.seal(sealForm, c.session.cookie, "")}
 }
 
 var (
@@ -152,9 +145,6 @@ var (
 func (c *Call) form() (Form, error) {
 	if err := c.crossOrigin.Check(c.Request); err != nil {
 		return nil, errCrossSite.Because("%v", err)
-	}
-	if _, err := c.readSession(); err != nil {
-		return nil, err
 	}
 	if !auth.IsForm(c.Request.Header.Get("Content-Type")) {
 		return nil, ErrForm.Because("the body is no form")

@@ -20,22 +20,15 @@ const (
 )
 
 func (c *Call) signInPage() (*Answer, error) {
-	s, err := c.readSession()
-	if err != nil {
-		return nil, err
-	}
-	if s.user.ID != 0 {
+	if c.session.user.ID != 0 {
 		return redirect(http.StatusSeeOther, afterSignIn)
 	}
 	return c.askSignIn(http.StatusOK, web.SignIn{})
 }
 
 // askSignIn shows the sign-in page. A browser without a cookie gets one, to bind the form to.
-func (c *Call) askSignIn(status int, p web.SignIn) (*Answer, error) {
-	s, err := c.readSession()
-	if err != nil {
-		return nil, err
-	}
+func (c *Call) askSignIn(status int, p web.SignIn) (answer *Answer, err error) {
+	s := &c.session
 	if s.cookie == "" || s.user.ID == 0 && strings.Contains(s.cookie, "-") { // none, or of an ended session
 		s.cookie = c.randomText()
 		c.setCookie(sessionCookie, s.cookie, 24*time.Hour)
@@ -121,7 +114,7 @@ func (c *Call) startSession(u liked.User, device string, known bool) error {
 	if err := c.endSession(); err != nil {
 		return err
 	}
-	c.User, c.session = u.ID, session{read: true, cookie: cookie, id: id, user: u}
+	c.User, c.session = u.ID, session{cookie: cookie, id: id, user: u}
 	c.setCookie(sessionCookie, cookie, sessionLife)
 	if !known {
 		device = c.randomText()

@@ -87,10 +87,10 @@ func (c *Call) signed(secret func(app liked.App, token string) (string, error)) 
 		return signed.App, signed.Params, err
 	}
 	refusal := notAuthenticated
-	var numbered interface{ Code() string }
-	if errors.As(err, &numbered) {
+	var coded interface{ Code() string }
+	if errors.As(err, &coded) {
 		for _, f := range []*Refusal{invalidToken, outOfBounds, badData} {
-			if f.Code == numbered.Code() {
+			if f.Code == coded.Code() {
 				refusal = f
 			}
 		}
@@ -239,7 +239,7 @@ func (c *Call) decide1() (*Answer, error) {
 	case allowed:
 		return c.approve(token, rt, app, u)
 	}
-	if _, err := c.decideRequest(rt, app, u, false); err != nil { // the verifier is discarded
+	if _, err := c.decideRequest(rt, app, u); err != nil { // the verifier is discarded
 		return nil, err
 	}
 	c.Why = "the user refused"
@@ -251,12 +251,11 @@ func (c *Call) decide1() (*Answer, error) {
 }
 
 // decideRequest records the user's decision, and returns the verifier that spends the token.
-func (c *Call) decideRequest(rt store.RequestToken, app liked.App, u liked.User, pin bool) (verifier string, err error) {
-	alphabet, n := auth.Alphanumeric, 32
-	if pin {
-		alphabet, n = auth.Digits, 7
+func (c *Call) decideRequest(rt store.RequestToken, app liked.App, u liked.User) (verifier string, err error) {
+	verifier = c.Auth.RandomText(auth.Alphanumeric, 32)
+	if rt.Callback == outOfBand { // a PIN
+		verifier = c.Auth.RandomText(auth.Digits, 7)
 	}
-	verifier = c.Auth.RandomText(alphabet, n)
 	err = c.Store.ApproveRequestToken(c.Context, rt.Token, u.ID, auth.HashOf(verifier))
 	if isSpent(err) {
 		err = &linkFault{app: app, why: decidedBefore}
@@ -267,12 +266,11 @@ func (c *Call) decideRequest(rt store.RequestToken, app liked.App, u liked.User,
 // approve records the consent and hands out the verifier (RFC 5849, 2.2).
 func (c *Call) approve(token string, rt store.RequestToken, app liked.App, u liked.User) (*Answer, error) {
 	c.User = u.ID
-	pin := rt.Callback == outOfBand
-	verifier, err := c.decideRequest(rt, app, u, pin)
+	verifier, err := c.decideRequest(rt, app, u)
 	switch {
 	case err != nil:
 		return nil, err
-	case pin:
+	case rt.Callback == outOfBand:
 		return Page(http.StatusOK, web.Pin{Frame: c.Frame(), AppName: app.Name, Pin: verifier})
 	}
 	return redirect(http.StatusFound, withQuery(rt.Callback, "oauth_token", token, "oauth_verifier", verifier))
