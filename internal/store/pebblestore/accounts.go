@@ -143,22 +143,25 @@ func (s *Store) Users(ctx context.Context, from liked.UserID, max int) ([]liked.
 }
 
 func (s *Store) SetFollow(ctx context.Context, follower, followed liked.UserID, on bool) (bool, error) {
-	return s.setRelation(ctx, follower, followed, on, (*tx).follow)
+	return update(ctx, s, func(t *tx) (bool, error) { return t.relate(follower, followed, on, (*tx).follow) })
 }
 
 func (s *Store) SetBlock(ctx context.Context, blocker, blocked liked.UserID, on bool) (bool, error) {
-	return s.setRelation(ctx, blocker, blocked, on, (*tx).block)
+	return update(ctx, s, func(t *tx) (bool, error) { return t.relate(blocker, blocked, on, (*tx).block) })
 }
 
-func (s *Store) setRelation(
-	ctx context.Context, from, to liked.UserID, on bool, set func(t *tx, from, to liked.UserID, on bool) (bool, error),
-) (bool, error) {
-	return update(ctx, s, func(t *tx) (bool, error) {
-		if err := t.relate(from, to); err != nil {
-			return false, err
-		}
-		return set(t, from, to, on)
-	})
+// relate sets a relation of different existing users.
+func (t *tx) relate(from, to liked.UserID, on bool, set func(t *tx, from, to liked.UserID, on bool) (bool, error)) (bool, error) {
+	if from == to {
+		return false, liked.Errorf(liked.Invalid, "user %v cannot do that to themselves", from)
+	}
+	if err := userRow(from).need(t); err != nil {
+		return false, err
+	}
+	if err := userRow(to).need(t); err != nil {
+		return false, err
+	}
+	return set(t, from, to, on)
 }
 
 func (t *tx) block(blocker, blocked liked.UserID, on bool) (changed bool, err error) {
@@ -191,17 +194,6 @@ func (t *tx) setPair(tag, reverse byte, from, to liked.UserID, on bool) (changed
 		t.delete(back)
 	}
 	return true, nil
-}
-
-// relate checks that a and b are different existing users.
-func (t *tx) relate(a, b liked.UserID) error {
-	if a == b {
-		return liked.Errorf(liked.Invalid, "user %v cannot do that to themselves", a)
-	}
-	if err := userRow(a).need(t); err != nil {
-		return err
-	}
-	return userRow(b).need(t)
 }
 
 func (t *tx) follow(follower, followed liked.UserID, on bool) (changed bool, err error) {

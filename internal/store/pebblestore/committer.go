@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -215,7 +216,6 @@ type change struct {
 func (c *committer) init(s *Store, last, horizon, imported liked.Seq, newestAt int64) {
 	*c = committer{s: s, lastSeq: last, horizon: horizon, imported: imported, newestAt: newestAt, toSync: make(chan *group, maxInFlight-1),
 		group: new(group)}
-	c.counts.init()
 }
 
 // run is the committer's goroutine, which starts the syncer's.
@@ -593,7 +593,7 @@ func (c *committer) row(b *pebble.Batch, e *change, key []byte, value uint64) {
 
 // number encodes n into scratch space.
 func (c *committer) number(n uint64) []byte {
-	c.value = append(c.value[:0], byte(n>>56), byte(n>>48), byte(n>>40), byte(n>>32), byte(n>>24), byte(n>>16), byte(n>>8), byte(n))
+	c.value = binary.BigEndian.AppendUint64(c.value[:0], n)
 	return c.value
 }
 

@@ -334,7 +334,7 @@ func (t *tx) sweepExpired(keys [][]byte) error {
 		} else if !ok {
 			continue
 		}
-		_, k, h := splitExpiryKey(key)
+		k, h := splitExpiryKey(key)
 		if k == kindAccess {
 			tok, ok, err := tokenRow(k, h).read(t)
 			if err != nil {

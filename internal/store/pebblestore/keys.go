@@ -2,6 +2,7 @@ package pebblestore
 
 import (
 	"encoding/binary"
+	"slices"
 	"strings"
 	"time"
 
@@ -86,7 +87,7 @@ const (
 
 // num appends a key of a tag and numbers to dst, which may be a reused buffer.
 func num(dst []byte, tag byte, fields ...uint64) []byte {
-	dst = append(dst, tag)
+	dst = append(slices.Grow(dst, 1+8*len(fields)), tag)
 	for _, f := range fields {
 		dst = binary.BigEndian.AppendUint64(dst, f)
 	}
@@ -173,9 +174,9 @@ func expiryKey(at time.Time, hashKey []byte) []byte {
 	return append(num(nil, tagExpiry, uint64(max(at.UnixMilli(), 0))), hashKey[1:]...)
 }
 
-func splitExpiryKey(key []byte) (milli int64, k kind, h store.Hash) {
+func splitExpiryKey(key []byte) (k kind, h store.Hash) {
 	copy(h[:], key[10:])
-	return int64(field(key, 0)), kind(key[9]), h
+	return kind(key[9]), h
 }
 
 func appendWindowsKey(key []byte, id windowsID) []byte {

@@ -74,13 +74,12 @@ func (s *Store) userHead(id liked.UserID) (h userHead, ok bool, err error) {
 	if err != nil || !ok {
 		return h, false, err
 	}
-	err = scan(s.db, num(nil, tagBlock, uint64(id)), nil, func([]byte, []byte) (bool, error) {
-		h.blocks = true
-		return false, nil
-	})
+	blocks := num(nil, tagBlock, uint64(id))
+	block, err := firstKey(s.db, blocks, after(blocks))
 	if err != nil {
 		return h, false, err
 	}
+	h.blocks = block != nil
 	s.users.Put(id, h, func() bool { return s.steady(epoch) })
 	return h, true, nil
 }

@@ -166,7 +166,11 @@ func Open(o Options) (*Store, error) {
 	})
 	if err != nil {
 		if _, told := err.(*liked.Error); !told {
-			err = &liked.Error{Kind: liked.Unavailable, Msg: "cannot open the store in " + o.Dir, Err: err}
+			msg := "cannot open the store in " + o.Dir
+			if pebble.IsCorruptionError(err) {
+				msg += ": " + isDamaged
+			}
+			err = &liked.Error{Kind: liked.Unavailable, Msg: msg, Err: err}
 		}
 		return nil, err
 	}
@@ -275,11 +279,7 @@ func (s *Store) open(o *Options, opts *pebble.Options) (err error) {
 		return &liked.Error{Kind: liked.Unavailable, Err: err,
 			Msg: dir + " is in use by another process; ask the running server through its admin listener or stop it"}
 	}
-	msg := "cannot open the store in " + dir
-	if pebble.IsCorruptionError(err) {
-		msg += ": " + isDamaged
-	}
-	return &liked.Error{Kind: liked.Unavailable, Msg: msg, Err: err}
+	return err
 }
 
 // load checks or writes the format, and finds where the last process stopped.
@@ -290,15 +290,11 @@ func (s *Store) load(o *Options) error {
 	case err != nil:
 		return err
 	case !ok:
-		it, err := s.db.NewIter(nil)
+		used, err := firstKey(s.db, nil, nil)
 		if err != nil {
-			return unavailable(err)
+			return err
 		}
-		used := it.First()
-		if err := it.Close(); err != nil {
-			return unavailable(err)
-		}
-		if used {
+		if used != nil {
 			return liked.Errorf(liked.Invalid, "%s holds a database that is not a store of likes; choose another directory", dir)
 		}
 		if err := s.db.Set(formatKey, []byte{format}, s.writeOptions()); err != nil {
@@ -362,10 +358,10 @@ func (s *Store) raise(last liked.Seq, after time.Time) (liked.Seq, error) {
 
 // lastInLog returns the partition's newest position up to and including to, 0 if there is none.
 func (s *Store) lastInLog(partition int, to liked.Seq) (seq liked.Seq, err error) {
-	err = scanBack(s.db, logKey(nil, partition, 0), after(logKey(nil, partition, to)), func(key []byte) (bool, error) {
+	key, err := lastKey(s.db, logKey(nil, partition, 0), after(logKey(nil, partition, to)))
+	if key != nil {
 		_, seq = splitLogKey(key)
-		return false, nil
-	})
+	}
 	return seq, err
 }
 

@@ -75,12 +75,12 @@ func (s *Store) moveWebhooks(ctx context.Context, horizon liked.Seq) (again bool
 					continue
 				}
 				m.to.Offsets[i] = horizon - 1
-				err := scanRange(s.db, logKey(nil, i, offset+1), logKey(nil, i, horizon), func(_, _ []byte) (bool, error) {
-					m.to.Lost = horizon
-					return false, nil
-				})
+				lost, err := firstKey(s.db, logKey(nil, i, offset+1), logKey(nil, i, horizon))
 				if err != nil {
 					return false, err
+				}
+				if lost != nil {
+					m.to.Lost = horizon
 				}
 			}
 			if m.from == m.to {

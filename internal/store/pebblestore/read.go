@@ -1,6 +1,7 @@
 package pebblestore
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -172,6 +173,17 @@ func scanBack(r pebble.Reader, from, to []byte, f func(key []byte) (bool, error)
 		}
 	}
 	return unavailable(it.Error())
+}
+
+// firstKey returns the first key in [from, to), lastKey the last one; nil if there is none.
+func firstKey(r pebble.Reader, from, to []byte) (found []byte, err error) {
+	err = scanRange(r, from, to, func(key, _ []byte) (bool, error) { found = bytes.Clone(key); return false, nil })
+	return found, err
+}
+
+func lastKey(r pebble.Reader, from, to []byte) (found []byte, err error) {
+	err = scanBack(r, from, to, func(key []byte) (bool, error) { found = bytes.Clone(key); return false, nil })
+	return found, err
 }
 
 func closeInto(err *error, c io.Closer) {

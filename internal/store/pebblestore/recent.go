@@ -14,7 +14,7 @@ import (
 type recentLikes struct {
 	shards [64]struct {
 		sync.Mutex
-		now, old map[likeID]liked.Seq // 0: taken back
+		aging[likeID, liked.Seq] // 0: taken back
 	}
 
 	// The committer's alone.
@@ -34,9 +34,6 @@ const recentSize = 1 << 18
 
 func (l *recentLikes) init() {
 	l.pending = make(map[likeID]liked.Seq)
-	for i := range l.shards {
-		l.shards[i].now, l.shards[i].old = make(map[likeID]liked.Seq), make(map[likeID]liked.Seq)
-	}
 }
 
 func (id likeID) hash() uint64 { return mix(uint64(id.user) ^ mix(uint64(id.post))) }
@@ -47,10 +44,7 @@ func (l *recentLikes) get(user liked.UserID, post liked.PostID) (seq liked.Seq, 
 	sh := &l.shards[id.hash()%64]
 	sh.Lock()
 	defer sh.Unlock()
-	if seq, ok = sh.now[id]; !ok {
-		seq, ok = sh.old[id]
-	}
-	return seq, ok
+	return sh.get(id)
 }
 
 // latest is get with the current group's changes.
@@ -74,7 +68,7 @@ func (l *recentLikes) publish(applied uint64, all *likeFilter) {
 		}
 		sh := &l.shards[id.hash()%64]
 		sh.Lock()
-		sh.now[id] = seq
+		sh.put(id, seq)
 		sh.Unlock()
 	}
 	l.size += len(l.pending)
@@ -85,8 +79,7 @@ func (l *recentLikes) publish(applied uint64, all *likeFilter) {
 	for i := range l.shards {
 		sh := &l.shards[i]
 		sh.Lock()
-		sh.now, sh.old = sh.old, sh.now
-		clear(sh.now)
+		sh.age()
 		sh.Unlock()
 	}
 	l.size = 0
@@ -95,10 +88,32 @@ func (l *recentLikes) publish(applied uint64, all *likeFilter) {
 
 func (l *recentLikes) discard() { clear(l.pending) }
 
+// aging is a map that forgets what was put before the last two calls of age.
+type aging[K comparable, V any] struct{ now, old map[K]V }
+
+func (a *aging[K, V]) get(k K) (v V, ok bool) {
+	if v, ok = a.now[k]; !ok {
+		v, ok = a.old[k]
+	}
+	return v, ok
+}
+
+func (a *aging[K, V]) put(k K, v V) {
+	if a.now == nil {
+		a.now = make(map[K]V)
+	}
+	a.now[k] = v
+}
+
+func (a *aging[K, V]) age() {
+	a.now, a.old = a.old, a.now
+	clear(a.now)
+}
+
 // countCache holds counts that were used lately or that the group changes.
 type countCache struct {
-	now, old map[countID]*counts
-	dirty    []countID
+	aging[countID, *counts]
+	dirty []countID
 }
 
 type countID struct {
@@ -107,10 +122,6 @@ type countID struct {
 }
 
 const countSize = 1 << 15
-
-func (cc *countCache) init() {
-	cc.now, cc.old = make(map[countID]*counts), make(map[countID]*counts)
-}
 
 // of returns counts for the caller to change, as part of the group.
 func (cc *countCache) of(c *committer, tag byte, id uint64) (*counts, error) {
@@ -124,7 +135,7 @@ func (cc *countCache) of(c *committer, tag byte, id uint64) (*counts, error) {
 			}
 			n = &v
 		}
-		cc.now[k] = n
+		cc.put(k, n)
 	}
 	cc.dirty = append(cc.dirty, k)
 	return n, nil
@@ -145,8 +156,7 @@ func (cc *countCache) write(c *committer) {
 	}
 	cc.dirty = cc.dirty[:0]
 	if len(cc.now) > countSize {
-		cc.now, cc.old = cc.old, cc.now
-		clear(cc.now)
+		cc.age()
 	}
 }
 

@@ -101,9 +101,9 @@ func (i *importer) add(rec store.Record) (added bool, err error) {
 	case rec.Post != nil:
 		return i.addPost(*rec.Post)
 	case rec.Block != nil:
-		return i.relation(rec.Block, (*tx).block)
+		return i.relate(rec.Block.From, rec.Block.To, true, (*tx).block)
 	case rec.Follow != nil:
-		return i.relation(rec.Follow, (*tx).follow)
+		return i.relate(rec.Follow.From, rec.Follow.To, true, (*tx).follow)
 	case rec.Like != nil:
 		return i.addLike(*rec.Like)
 	}
@@ -148,13 +148,6 @@ func (i *importer) addPost(rec store.Post) (bool, error) {
 		return true, nil
 	}
 	return true, i.putPost(&p)
-}
-
-func (i *importer) relation(r *store.Pair, set func(t *tx, from, to liked.UserID, on bool) (bool, error)) (bool, error) {
-	if err := i.relate(r.From, r.To); err != nil {
-		return false, err
-	}
-	return set(i.tx, r.From, r.To, true)
 }
 
 func (i *importer) addLike(l store.Like) (bool, error) {
@@ -239,10 +232,11 @@ func (i *importer) newestOf(id liked.UserID, u *listSeen) (liked.Seq, error) {
 		return u.newest, nil
 	}
 	u.looked = true
-	err := scan(i.tx, num(nil, tagLiked, uint64(id)), nil, func(key, _ []byte) (bool, error) {
-		u.newest = listSeq(key)
-		return false, nil
-	})
+	list := num(nil, tagLiked, uint64(id))
+	newest, err := firstKey(i.tx, list, after(list))
+	if newest != nil {
+		u.newest = listSeq(newest)
+	}
 	return u.newest, err
 }
 
@@ -303,12 +297,12 @@ func (i *importer) free(l store.Like, user *listSeen, post *postSeen) (liked.Seq
 			end = math.MaxInt64
 		}
 		for _, list := range [][]byte{likedKey(nil, l.User, end), likersKey(nil, l.Post, end)} {
-			err := scanRange(i.tx, list, after(list[:9]), func(key, _ []byte) (bool, error) {
-				seq = max(seq, listSeq(key)+1)
-				return false, nil
-			})
+			newest, err := firstKey(i.tx, list, after(list[:9]))
 			if err != nil {
 				return 0, err
+			}
+			if newest != nil {
+				seq = max(seq, listSeq(newest)+1)
 			}
 		}
 	}
