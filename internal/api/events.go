@@ -147,17 +147,18 @@ func (v *likeView) write(ctx context.Context, likes []liked.LikeEvent) (written 
 	return written, nil
 }
 
+// objects returns the authors as they are included.
 func (v *likeView) objects(
 	ctx context.Context, likes []liked.LikeEvent, users map[liked.UserID]liked.User,
 ) (map[liked.UserID]*userObject, error) {
-	var authors []liked.User
-	objects := make(map[liked.UserID]*userObject)
+	authors := make(map[liked.UserID]liked.User)
 	for _, e := range likes {
-		if u, ok := users[e.Author]; ok && objects[e.Author] == nil {
-			authors, objects[e.Author] = append(authors, u), new(userObject)
+		if u, ok := users[e.Author]; ok {
+			authors[e.Author] = u
 		}
 	}
-	made, err := v.userObjects(&call{ctx: ctx}, &v.wanted, authors)
+	made, err := v.userObjects(&call{ctx: ctx}, &v.wanted, slices.Collect(maps.Values(authors)))
+	objects := make(map[liked.UserID]*userObject)
 	for _, o := range made {
 		objects[o.ID] = o
 	}

@@ -349,7 +349,7 @@ func (k *hook) challenges(ctx context.Context) {
 		if w, _ := k.now(); w.Valid {
 			if err := k.h.challenge(ctx, w); err != nil {
 				k.failed(ctx, err)
-			} else if _, err := k.h.change(ctx, k.id, func(w *liked.Webhook) { w.Checked, w.Why = k.h.Now(), "" }); err != nil && ctx.Err() == nil {
+			} else if _, err := k.h.challenged(ctx, k.id, nil, 0); err != nil && ctx.Err() == nil {
 				k.h.Logger.Error("webhook: a challenge cannot be kept", "webhook", k.id.String(), "error", err)
 			}
 		}
@@ -357,7 +357,7 @@ func (k *hook) challenges(ctx context.Context) {
 	}
 }
 
-// failed records a failed challenge: a wrong answer makes the webhook invalid at once, no answer after Patience.
+// failed records a failed challenge, if it was made and tells something new.
 func (k *hook) failed(ctx context.Context, err error) {
 	refused, ok := errors.AsType[*ChallengeError](err)
 	if !ok || ctx.Err() != nil {
@@ -367,10 +367,7 @@ func (k *hook) failed(ctx context.Context, err error) {
 	if !before.Valid || before.Why == refused.Why && !refused.Wrong && k.h.Now().Sub(before.Checked) < k.h.Patience {
 		return // nothing new
 	}
-	after, err := k.h.change(ctx, k.id, func(w *liked.Webhook) {
-		w.Why = refused.Why
-		w.Valid = w.Valid && !refused.Wrong && k.h.Now().Sub(w.Checked) < k.h.Patience
-	})
+	after, err := k.h.challenged(ctx, k.id, refused, k.h.Patience)
 	if err != nil {
 		return // the webhook is gone, or the store failed
 	}

@@ -42,7 +42,7 @@ type Options struct {
 	// Count is called with the outcome of each delivery attempt and challenge. Nil does nothing.
 	Count func(Outcome)
 
-	Pace
+	Pace // zero: DefaultPace
 }
 
 // Store is the part of a store that Hooks use.
@@ -57,27 +57,22 @@ type Store interface {
 	store.Leases
 }
 
-// Pace is intervals and limits; zero is the default.
+// Pace is intervals and limits.
 type Pace struct {
-	Attempts  int           // at an event before it is a dead letter: 8
-	Backoff   time.Duration // after the first attempt: 1 s; then doubling
-	Longest   time.Duration // wait between attempts: 1 min
-	Timeout   time.Duration // of one request: 10 s
-	Challenge time.Duration // between challenges: 1 h
-	Patience  time.Duration // with an endpoint that answers no challenges, then it is invalid: 28 h
-	Letters   int           // dead letters of a webhook: 10,000
-	Lease     time.Duration // of exclusive delivery to a webhook, renewed earlier: 15 s
+	Attempts  int           // at an event before it is a dead letter
+	Backoff   time.Duration // after the first attempt; then doubling
+	Longest   time.Duration // wait between attempts
+	Timeout   time.Duration // of one request
+	Challenge time.Duration // between challenges
+	Patience  time.Duration // with an endpoint that answers no challenges; then it is invalid
+	Letters   int           // dead letters of a webhook
+	Lease     time.Duration // of exclusive delivery to a webhook, renewed earlier
 }
 
-func (p *Pace) fill() {
-	p.Attempts = cmp.Or(p.Attempts, 8)
-	p.Backoff = cmp.Or(p.Backoff, time.Second)
-	p.Longest = cmp.Or(p.Longest, time.Minute)
-	p.Timeout = cmp.Or(p.Timeout, 10*time.Second)
-	p.Challenge = cmp.Or(p.Challenge, time.Hour)
-	p.Patience = cmp.Or(p.Patience, 28*time.Hour)
-	p.Letters = cmp.Or(p.Letters, 10_000)
-	p.Lease = cmp.Or(p.Lease, 15*time.Second)
+// DefaultPace returns the pace of Options without one.
+func DefaultPace() Pace {
+	return Pace{Attempts: 8, Backoff: time.Second, Longest: time.Minute, Timeout: 10 * time.Second,
+		Challenge: time.Hour, Patience: 28 * time.Hour, Letters: 10_000, Lease: 15 * time.Second}
 }
 
 // Outcome is the outcome of an attempt.
@@ -137,7 +132,7 @@ func New(o Options) (*Hooks, error) {
 	if o.Log == nil {
 		o.Log = likelog.New(o.Store)
 	}
-	o.Pace.fill()
+	o.Pace = cmp.Or(o.Pace, DefaultPace())
 	return &Hooks{Options: o, transport: newTransport(o.Anywhere, o.Timeout), hooks: make(map[liked.WebhookID]*hook),
 		subscribers: subscribers{store: o.Store}, generation: math.MaxUint64}, nil
 }
@@ -201,17 +196,22 @@ func (h *Hooks) Validate(ctx context.Context, app liked.AppID, id liked.WebhookI
 	if challenged != nil && !ok {
 		return w, challenged
 	}
-	w, err = h.change(ctx, id, func(w *liked.Webhook) {
-		if refused != nil {
-			w.Valid, w.Why = false, refused.Error()
-		} else {
-			w.Valid, w.Why, w.Checked = true, "", h.Now()
-		}
-	})
-	if err != nil {
+	if w, err = h.challenged(ctx, id, refused, 0); err != nil {
 		return w, err
 	}
 	return w, challenged
+}
+
+// challenged records a challenge: a right answer (refused is nil) makes the webhook valid, a wrong one invalid, and so
+// does none once the last right one is older than patience.
+func (h *Hooks) challenged(ctx context.Context, id liked.WebhookID, refused *ChallengeError, patience time.Duration) (liked.Webhook, error) {
+	return h.change(ctx, id, func(w *liked.Webhook) {
+		if refused == nil {
+			w.Valid, w.Why, w.Checked = true, "", h.Now()
+		} else {
+			w.Valid, w.Why = w.Valid && !refused.Wrong && patience > 0 && h.Now().Sub(w.Checked) < patience, refused.Why
+		}
+	})
 }
 
 func (h *Hooks) change(ctx context.Context, id liked.WebhookID, change func(*liked.Webhook)) (after liked.Webhook, err error) {

@@ -135,7 +135,15 @@ const (
 	people liked.UserID = 8 // users 2 to 9 like, and 10 posts
 )
 
-var quick = webhook.Pace{Attempts: 3, Backoff: time.Millisecond, Longest: 10 * time.Millisecond, Timeout: 5 * time.Second, Letters: 100}
+var quick = webhook.Pace{Attempts: 3, Backoff: time.Millisecond, Longest: 10 * time.Millisecond, Timeout: 5 * time.Second, Letters: 100,
+	Challenge: time.Hour, Patience: 28 * time.Hour, Lease: 15 * time.Second}
+
+// patient waits long for an endpoint.
+func patient() webhook.Pace {
+	pace := webhook.DefaultPace()
+	pace.Timeout = time.Minute
+	return pace
+}
 
 func newWorld(t *testing.T, pace webhook.Pace) *world {
 	t.Helper()
@@ -409,7 +417,7 @@ func TestDown(t *testing.T) {
 // Nobody waits for an endpoint that takes connections and says nothing, but itself.
 func TestBlackHole(t *testing.T) {
 	t.Parallel()
-	w, r := newWorld(t, webhook.Pace{Timeout: time.Minute}), newReceiver(t)
+	w, r := newWorld(t, patient()), newReceiver(t)
 	hole := newReceiver(t)
 	w.hook(hole.URL)
 	release := make(chan struct{})
@@ -600,7 +608,7 @@ func (w *world) ends() liked.Positions {
 // A lane in which more waits than it keeps in memory reads the rest from the log, and leaves out nothing.
 func TestOverflow(t *testing.T) {
 	t.Parallel()
-	w, r := newWorld(t, webhook.Pace{Timeout: time.Minute}), newReceiver(t)
+	w, r := newWorld(t, patient()), newReceiver(t)
 	w.hook(r.URL)
 	release := make(chan struct{})
 	wait := func(told) int { <-release; return 0 }
