@@ -42,10 +42,8 @@ func TestDeadLetterPages(t *testing.T) {
 		_, err := st.AddDeadLetters(ctx, letters, 10_000)
 		must(err)
 	}
-	hooks, err := webhook.New(webhook.Options{Store: st, Now: time.Now, Logger: slog.New(slog.DiscardHandler),
-		Secret: func(context.Context, liked.AppID) (string, error) { return "", nil },
-		Render: func(context.Context, liked.Subscription, liked.LikeEvent) ([]byte, error) { return nil, nil }})
-	must(err)
+	hooks := webhook.New(webhook.Options{Store: st, Now: time.Now, Logger: slog.New(slog.DiscardHandler),
+		Secret: func(context.Context, liked.AppID) (string, error) { return "", nil }})
 	h := admin.New(admin.Options{Store: st, Hooks: hooks, Now: time.Now, Logger: slog.New(slog.DiscardHandler)})
 	seen := map[string]bool{}
 	for path := "/admin/webhooks/1/dead"; path != ""; {

@@ -69,7 +69,7 @@ func (w *world) receive(rw http.ResponseWriter, r *http.Request) {
 }
 
 // newHooks makes what an API needs to have webhooks, which are not delivered to.
-func newHooks(st store.Store, au *auth.Auth, o api.Options) (*webhook.Hooks, error) {
+func newHooks(st store.Store, au *auth.Auth, o api.Options) *webhook.Hooks {
 	return webhook.New(webhook.Options{Store: st, Secret: au.APISecret, Render: api.Activity(st, o.Profile, o.PrivateLikes),
 		Now: o.Now, Logger: slog.New(slog.DiscardHandler), Anywhere: true})
 }
@@ -103,10 +103,7 @@ func newWorldOn(t *testing.T, disk pebblestore.Options, change func(*api.Options
 	}
 	w.receiver = httptest.NewServer(http.HandlerFunc(w.receive))
 	t.Cleanup(w.receiver.Close)
-	o.Hooks, err = newHooks(st, w.auth, o)
-	if err != nil {
-		t.Fatal(err)
-	}
+	o.Hooks = newHooks(st, w.auth, o)
 	w.hooks = o.Hooks
 	a, err := api.New(o)
 	if err != nil {

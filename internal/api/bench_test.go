@@ -146,8 +146,7 @@ func benchAPI(b testing.TB, st store.Store, users int) (http.Handler, []string) 
 	limits, err := api.ParseLimits([]byte(`{"usersIdLike":{"user_15m":1000000000,"user_24h":1000000000}}`))
 	must(err)
 	o := api.Options{Store: st, Auth: au, Limits: limits, Now: time.Now, PageKey: [32]byte{1}}
-	o.Hooks, err = newHooks(st, au, o)
-	must(err)
+	o.Hooks = newHooks(st, au, o)
 	x, err := api.New(o)
 	must(err)
 	return x, tokens

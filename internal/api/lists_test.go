@@ -155,8 +155,7 @@ func (m *listModel) open(t *rapid.T) {
 	must(t, err)
 	au := m.auth(t)
 	o := api.Options{Store: m.store, Auth: au, Limits: api.NoLimits(), Now: m.now, PageKey: [32]byte{7}}
-	o.Hooks, err = newHooks(m.store, au, o)
-	must(t, err)
+	o.Hooks = newHooks(m.store, au, o)
 	a, err := api.New(o)
 	must(t, err)
 	m.server = httptest.NewServer(a)

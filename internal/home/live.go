@@ -233,11 +233,8 @@ func (b *board) posts(ctx context.Context) ([]web.HomePost, error) {
 }
 
 func short(text string) string {
-	n := 0
-	for i := range text {
-		if n++; n > maxText {
-			return text[:i] + "…"
-		}
+	if characters := []rune(text); len(characters) > maxText {
+		return string(characters[:maxText]) + "…"
 	}
 	return text
 }

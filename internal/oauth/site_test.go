@@ -121,10 +121,7 @@ func pages(t testing.TB, st store.Store, o oauth.Options) http.Handler {
 	t.Helper()
 	h, err := oauth.New(o)
 	check(t, err)
-	hooks, err := webhook.New(webhook.Options{Store: st, Secret: o.Auth.APISecret, Now: o.Now,
-		Logger: slog.New(slog.DiscardHandler),
-		Render: func(context.Context, liked.Subscription, liked.LikeEvent) ([]byte, error) { return nil, nil }})
-	check(t, err)
+	hooks := webhook.New(webhook.Options{Store: st, Secret: o.Auth.APISecret, Now: o.Now, Logger: slog.New(slog.DiscardHandler)})
 	p := portal.New(portal.Options{Sessions: h, Auth: o.Auth, Store: st, Hooks: hooks})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		for _, find := range []func(*http.Request) http.Handler{h.Find, p.Find} {

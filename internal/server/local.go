@@ -1,7 +1,6 @@
 package server
 
 import (
-	"context"
 	"crypto/rand"
 	"errors"
 	"log/slog"
@@ -35,13 +34,8 @@ func LocalAdmin(dir string) (h http.Handler, close func() error, err error) {
 		}
 	}()
 	a := auth.NewIssuer(st, seal, time.Now, rand.Reader)
-	hooks, err := webhook.New(webhook.Options{
-		Store: st, Secret: a.APISecret, Now: time.Now, Logger: logger, Anywhere: true,
-		Render: func(context.Context, liked.Subscription, liked.LikeEvent) ([]byte, error) { return nil, nil }, // nothing is delivered here
-	})
-	if err != nil {
-		return nil, nil, err
-	}
+	// Nothing is delivered here.
+	hooks := webhook.New(webhook.Options{Store: st, Secret: a.APISecret, Now: time.Now, Logger: logger, Anywhere: true})
 	if bad == nil {
 		return adminHandler(st, a, hooks, keyName(seal), time.Now, logger), st.Close, nil
 	}

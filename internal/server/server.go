@@ -180,11 +180,8 @@ func (s *Server) loadSeed() error {
 // loadHooks loads the webhooks. Run delivers to them.
 func (s *Server) loadHooks() (err error) {
 	s.log = likelog.New(s.store)
-	s.hooks, err = webhook.New(webhook.Options{Store: s.store, Log: s.log, Secret: s.auth.APISecret, Now: s.Now, Logger: s.Logger,
+	s.hooks = webhook.New(webhook.Options{Store: s.store, Log: s.log, Secret: s.auth.APISecret, Now: s.Now, Logger: s.Logger,
 		Render: api.Activity(s.store, s.profile, s.privateLikes), Anywhere: s.PrivateWebhooks, Count: s.observer.attempted})
-	if err != nil {
-		return fmt.Errorf("load webhooks: %w", err)
-	}
 	s.observer.watchHooks(s.hooks)
 	return nil
 }

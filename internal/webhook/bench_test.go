@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"liked"
+	"liked/internal/likelog"
 	"liked/internal/store"
 	"liked/internal/store/pebblestore"
 	"liked/internal/webhook"
@@ -56,12 +57,11 @@ func BenchmarkIdleWebhooks(b *testing.B) {
 				w := liked.Webhook{ID: liked.WebhookID(n + 1), App: app, URL: fmt.Sprint("http://localhost/", n), Valid: true, Checked: now}
 				ok(st.AddWebhook(ctx, w, 5))
 			}
-			hooks, err := webhook.New(webhook.Options{Store: st, Now: time.Now, Logger: slog.New(slog.DiscardHandler),
+			hooks := webhook.New(webhook.Options{Store: st, Log: likelog.New(st), Now: time.Now, Logger: slog.New(slog.DiscardHandler),
 				Secret: func(context.Context, liked.AppID) (string, error) { return secret, nil },
 				Render: func(_ context.Context, s liked.Subscription, e liked.LikeEvent) ([]byte, error) {
 					return json.Marshal(e)
 				}})
-			ok(err)
 			running, stop := context.WithCancel(ctx)
 			ended := make(chan struct{})
 			go func() { defer close(ended); hooks.Run(running) }()

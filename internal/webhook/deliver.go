@@ -2,7 +2,6 @@ package webhook
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -112,19 +111,25 @@ func (k *hook) now() (liked.Webhook, <-chan struct{}) {
 	return k.Webhook, k.changed
 }
 
-// valid waits until the webhook is valid; false if ctx has ended.
-func (k *hook) valid(ctx context.Context) bool {
+// until waits for the webhook to be as is wanted; ok is false if ctx has ended.
+func (k *hook) until(ctx context.Context, wanted func(liked.Webhook) bool) (w liked.Webhook, ok bool) {
 	for ctx.Err() == nil {
 		w, changed := k.now()
-		if w.Valid {
-			return true
+		if wanted(w) {
+			return w, true
 		}
 		select {
 		case <-changed:
 		case <-ctx.Done():
 		}
 	}
-	return false
+	return w, false
+}
+
+// valid waits until the webhook is valid; false if ctx has ended.
+func (k *hook) valid(ctx context.Context) bool {
+	_, ok := k.until(ctx, func(w liked.Webhook) bool { return w.Valid })
+	return ok
 }
 
 func sleep(ctx context.Context, d time.Duration) {
@@ -258,11 +263,10 @@ func (k *hook) deliverOne(ctx context.Context, s *liked.Subscription, e liked.Li
 			// A challenge tells whether the endpoint rejects this like or is down. If it is down, the like can wait;
 			// else it has one more attempt, as the endpoint may just have come back.
 			w, _ := k.now()
-			challenged := k.h.challenge(ctx, w)
-			if alive = challenged == nil; alive {
+			_, err := k.h.examine(ctx, w, k.h.Patience)
+			if alive = err == nil; alive {
 				continue
 			}
-			k.failed(ctx, challenged)
 		}
 		sleep(ctx, k.h.pause(attempt))
 	}
@@ -347,32 +351,8 @@ func (k *hook) challenges(ctx context.Context) {
 	sleep(ctx, rand.N(k.h.Challenge)) // spread over time
 	for ctx.Err() == nil {
 		if w, _ := k.now(); w.Valid {
-			if err := k.h.challenge(ctx, w); err != nil {
-				k.failed(ctx, err)
-			} else if _, err := k.h.challenged(ctx, k.id, nil, 0); err != nil && ctx.Err() == nil {
-				k.h.Logger.Error("webhook: a challenge cannot be kept", "webhook", k.id.String(), "error", err)
-			}
+			_, _ = k.h.examine(ctx, w, k.h.Patience) // which keeps the outcome
 		}
 		sleep(ctx, k.h.Challenge)
-	}
-}
-
-// failed records a failed challenge, if it was made and tells something new.
-func (k *hook) failed(ctx context.Context, err error) {
-	refused, ok := errors.AsType[*ChallengeError](err)
-	if !ok || ctx.Err() != nil {
-		return // the challenge was not made
-	}
-	before, _ := k.now()
-	if !before.Valid || before.Why == refused.Why && !refused.Wrong && k.h.Now().Sub(before.Checked) < k.h.Patience {
-		return // nothing new
-	}
-	after, err := k.h.challenged(ctx, k.id, refused, k.h.Patience)
-	if err != nil {
-		return // the webhook is gone, or the store failed
-	}
-	if before.Valid && !after.Valid {
-		k.h.Logger.Warn("webhook: it is no longer valid, and gets nothing until it is validated", "webhook", k.id.String(), "app", k.app.String(),
-			"why", refused.Why, "last_right", after.Checked)
 	}
 }

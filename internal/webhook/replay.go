@@ -13,14 +13,10 @@ import (
 )
 
 func (k *hook) replays(ctx context.Context) {
-	for ctx.Err() == nil {
-		w, changed := k.now()
-		if w.Replay.ID == 0 {
-			select {
-			case <-changed:
-			case <-ctx.Done():
-			}
-			continue
+	for {
+		w, ok := k.until(ctx, func(w liked.Webhook) bool { return w.Replay.ID != 0 })
+		if !ok {
+			return
 		}
 		var complete bool
 		var err error

@@ -24,10 +24,10 @@ import (
 	"liked/internal/store"
 )
 
-// Options is what New needs: Store, Secret, Render, Now and Logger are required.
+// Options is what New needs.
 type Options struct {
 	Store Store
-	Log   *likelog.Log // nil: a new one
+	Log   *likelog.Log
 	// Secret returns an app's consumer secret, which signs deliveries and challenge answers; Forbidden if suspended.
 	Secret func(context.Context, liked.AppID) (string, error)
 	// Render returns the body that reports the like; nil if the subscriber may not see it.
@@ -39,8 +39,7 @@ type Options struct {
 	// internet over https, whatever their names resolve to at the time.
 	Anywhere bool
 
-	// Count is called with the outcome of each delivery attempt and challenge. Nil does nothing.
-	Count func(Outcome)
+	Count func(Outcome) // called with the outcome of each delivery attempt and challenge; nil does nothing
 
 	Pace // zero: DefaultPace
 }
@@ -122,19 +121,13 @@ type Hooks struct {
 }
 
 // New returns Hooks; Run delivers.
-func New(o Options) (*Hooks, error) {
-	if o.Store == nil || o.Secret == nil || o.Render == nil || o.Now == nil || o.Logger == nil {
-		return nil, errors.New("webhook: Store, Secret, Render, Now and Logger are required")
-	}
+func New(o Options) *Hooks {
 	if o.Count == nil {
 		o.Count = func(Outcome) {}
 	}
-	if o.Log == nil {
-		o.Log = likelog.New(o.Store)
-	}
 	o.Pace = cmp.Or(o.Pace, DefaultPace())
 	return &Hooks{Options: o, transport: newTransport(o.Anywhere, o.Timeout), hooks: make(map[liked.WebhookID]*hook),
-		subscribers: subscribers{store: o.Store}, generation: math.MaxUint64}, nil
+		subscribers: subscribers{store: o.Store}, generation: math.MaxUint64}
 }
 
 // Webhook returns a webhook of the app (zero: any), or NotFound.
@@ -188,30 +181,37 @@ func (h *Hooks) Validate(ctx context.Context, app liked.AppID, id liked.WebhookI
 	if err != nil {
 		return w, err
 	}
-	challenged := h.challenge(ctx, w)
-	if ctx.Err() != nil {
-		return w, ctx.Err()
-	}
-	refused, ok := errors.AsType[*ChallengeError](challenged)
-	if challenged != nil && !ok {
-		return w, challenged
-	}
-	if w, err = h.challenged(ctx, id, refused, 0); err != nil {
-		return w, err
-	}
-	return w, challenged
+	return h.examine(ctx, w, 0)
 }
 
-// challenged records a challenge: a right answer (refused is nil) makes the webhook valid, a wrong one invalid, and so
-// does none once the last right one is older than patience.
-func (h *Hooks) challenged(ctx context.Context, id liked.WebhookID, refused *ChallengeError, patience time.Duration) (liked.Webhook, error) {
-	return h.change(ctx, id, func(w *liked.Webhook) {
+// examine challenges a webhook and keeps the outcome: a right answer makes it valid, a wrong one invalid, and so does
+// none once the last right one is older than patience.
+func (h *Hooks) examine(ctx context.Context, w liked.Webhook, patience time.Duration) (liked.Webhook, error) {
+	challenged := h.challenge(ctx, w)
+	refused, made := errors.AsType[*ChallengeError](challenged)
+	if ctx.Err() != nil || challenged != nil && !made {
+		return w, cmp.Or(ctx.Err(), challenged)
+	}
+	learn := func(w *liked.Webhook) {
 		if refused == nil {
 			w.Valid, w.Why, w.Checked = true, "", h.Now()
 		} else {
 			w.Valid, w.Why = w.Valid && !refused.Wrong && patience > 0 && h.Now().Sub(w.Checked) < patience, refused.Why
 		}
-	})
+	}
+	before := w
+	if learn(&w); w == before {
+		return w, challenged
+	}
+	w, err := h.change(ctx, w.ID, learn)
+	if err != nil {
+		return w, err // the webhook is gone, or the store failed, which it reports itself
+	}
+	if before.Valid && !w.Valid {
+		h.Logger.Warn("webhook: it is no longer valid, and gets nothing until it is validated", "webhook", w.ID.String(), "app", w.App.String(),
+			"why", w.Why, "last_right", w.Checked)
+	}
+	return w, challenged
 }
 
 func (h *Hooks) change(ctx context.Context, id liked.WebhookID, change func(*liked.Webhook)) (after liked.Webhook, err error) {

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"liked"
+	"liked/internal/likelog"
 	"liked/internal/store"
 	"liked/internal/store/pebblestore"
 	"liked/internal/webhook"
@@ -179,9 +180,9 @@ func newWorld(t *testing.T, pace webhook.Pace) *world {
 // run begins to deliver; stop ends it, and waits.
 func (w *world) run(pace webhook.Pace) {
 	w.t.Helper()
-	var err error
-	w.hooks, err = webhook.New(webhook.Options{
+	w.hooks = webhook.New(webhook.Options{
 		Store:  w.store,
+		Log:    likelog.New(w.store),
 		Secret: func(context.Context, liked.AppID) (string, error) { return secret, nil },
 		Render: func(_ context.Context, s liked.Subscription, e liked.LikeEvent) ([]byte, error) {
 			return json.Marshal(told{ID: fmt.Sprint(e.Seq, " ", s.ID), User: e.User, Post: e.Post, Subscription: s.ID})
@@ -196,7 +197,6 @@ func (w *world) run(pace webhook.Pace) {
 		},
 		Pace: pace,
 	})
-	w.must(err)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() { defer close(ended); w.hooks.Run(ctx) }()
@@ -685,8 +685,7 @@ func TestOtherServer(t *testing.T) {
 	w, r := newWorld(t, quick), newReceiver(t)
 	here := w.hooks
 	w.like(1, 1) // so that it is known who has no subscription
-	other, err := webhook.New(here.Options)
-	w.must(err)
+	other := webhook.New(here.Options)
 	w.hooks = other
 	k, s := w.hook(r.URL)
 	n := w.like(2, 3)
