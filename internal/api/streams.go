@@ -120,30 +120,24 @@ func (a *API) acquire(ctx context.Context, at slot) (context.Context, error) {
 		err = taken
 	}
 	if err != nil {
-		s.forget(at)
+		a.release(at)
 		return nil, err
 	}
 	return connected, nil
-}
-
-func (s *streams) forget(at slot) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if end := s.slots[at]; end != nil {
-		end(nil)
-		delete(s.slots, at)
-	}
-	if len(s.slots) == 0 && s.stop != nil {
-		s.stop()
-		s.stop = nil
-	}
 }
 
 func (a *API) release(at slot) {
 	ctx, cancel := context.WithTimeout(context.Background(), slotLease)
 	defer cancel()
 	_ = a.Store.Release(ctx, []string{at.lease()}) // on failure it expires
-	a.streams.forget(at)
+	s := &a.streams
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.slots[at](nil)
+	if delete(s.slots, at); len(s.slots) == 0 {
+		s.stop()
+		s.stop = nil
+	}
 }
 
 // renew renews all slots, in one call, until ctx ends. It ends streams whose slots are lost, or may be lost before it

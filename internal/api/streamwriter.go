@@ -75,20 +75,20 @@ func (a *API) serveStream(rt *endpoint, w http.ResponseWriter, r *http.Request, 
 	case err == errLeft, r.Context().Err() != nil:
 	case err == errEnding, err == errLost:
 		x.Why = err.Error()
-		a.disconnect(o, "UpstreamOperationalDisconnect", "This stream has been disconnected upstream for operational reasons.")
+		a.disconnect(o, "UpstreamOperationalDisconnect", "upstream ")
 	case a.problemOf(err).status < 500:
 		x.Why = err.Error()
-		a.disconnect(o, "ClientApplicationStateDegraded", "This stream has been disconnected for operational reasons.")
+		a.disconnect(o, "ClientApplicationStateDegraded", "")
 	default:
 		x.Err = err
-		a.disconnect(o, "InternalError", "This stream has been disconnected for operational reasons.")
+		a.disconnect(o, "InternalError", "")
 	}
 }
 
 // disconnect ends the stream with X's reason.
-func (a *API) disconnect(o *streamWriter, kind, detail string) {
+func (a *API) disconnect(o *streamWriter, kind, where string) {
 	entry := object{"title", "operational-disconnect", "disconnect_type", kind,
-		"detail", detail, "type", a.problems + "operational-disconnect"}
+		"detail", "This stream has been disconnected " + where + "for operational reasons.", "type", a.problems + "operational-disconnect"}
 	text, err := encode(document{Errors: partialErrors{entry}})
 	if err == nil {
 		err = o.write(append(text, "\r\n"...), nil)

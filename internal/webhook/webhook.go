@@ -51,7 +51,6 @@ type Store interface {
 	store.Subscriptions
 	store.Deliveries
 	App(ctx context.Context, id liked.AppID) (store.App, error)
-	Apps(ctx context.Context) ([]liked.App, error)
 	store.Changes
 	store.Leases
 }
