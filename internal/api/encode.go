@@ -2,8 +2,10 @@ package api
 
 import (
 	"bytes"
+	"compress/flate"
 	"compress/gzip"
 	"encoding/json"
+	"io"
 	"strings"
 	"sync"
 	"unicode/utf16"
@@ -77,24 +79,38 @@ func appendEscape(out []byte, r rune) []byte {
 	return append(out, '\\', 'u', hex[r>>12&15], hex[r>>8&15], hex[r>>4&15], hex[r&15])
 }
 
-// compress returns gzip (RFC 1952).
-func compress(body []byte) []byte {
-	var b bytes.Buffer
-	z := gzips.Get().(*gzip.Writer)
-	defer gzips.Put(z)
-	z.Reset(&b)
-	z.Write(body) // never fails
-	z.Close()
-	return b.Bytes()
+var (
+	// compress returns gzip (RFC 1952).
+	compress = compressed(func() (compressor, error) { return gzip.NewWriterLevel(nil, gzip.BestSpeed) }, compressor.Close)
+	// deflate returns blocks (RFC 1951) that refer to no others, end on a byte and are not the last.
+	deflate = compressed(func() (compressor, error) { return flate.NewWriter(nil, flate.BestSpeed) }, compressor.Flush)
+)
+
+type compressor interface {
+	io.WriteCloser
+	Flush() error
+	Reset(io.Writer)
 }
 
-var gzips = sync.Pool{New: func() any {
-	z, err := gzip.NewWriterLevel(nil, gzip.BestSpeed)
-	if err != nil {
-		panic(err) // the level is constant
+// compressed returns a function that compresses and then finishes.
+func compressed(open func() (compressor, error), finish func(compressor) error) func(text []byte) []byte {
+	pool := sync.Pool{New: func() any {
+		z, err := open()
+		if err != nil {
+			panic(err) // the level is constant
+		}
+		return z
+	}}
+	return func(text []byte) []byte {
+		var b bytes.Buffer
+		z := pool.Get().(compressor)
+		defer pool.Put(z)
+		z.Reset(&b)
+		z.Write(text) // never fails
+		finish(z)
+		return b.Bytes()
 	}
-	return z
-}}
+}
 
 // acceptsGzip reads an Accept-Encoding header (RFC 9110, 12.5.3).
 func acceptsGzip(header string) bool {

@@ -1,8 +1,6 @@
 package api
 
 import (
-	"bytes"
-	"compress/flate"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -10,7 +8,6 @@ import (
 	"net/http"
 	"os"
 	"strconv"
-	"sync"
 	"time"
 
 	"liked"
@@ -244,22 +241,3 @@ func (z *zip) add(text []byte) {
 func (z *zip) end() []byte {
 	return binary.LittleEndian.AppendUint32(binary.LittleEndian.AppendUint32([]byte{3, 0}, z.sum), z.size)
 }
-
-// deflate returns blocks (RFC 1951) that refer to no others, end on a byte and are not the last.
-func deflate(text []byte) []byte {
-	var b bytes.Buffer
-	d := deflaters.Get().(*flate.Writer)
-	defer deflaters.Put(d)
-	d.Reset(&b)
-	d.Write(text) // never fails
-	d.Flush()
-	return b.Bytes()
-}
-
-var deflaters = sync.Pool{New: func() any {
-	d, err := flate.NewWriter(nil, flate.BestSpeed)
-	if err != nil {
-		panic(err) // the level is constant
-	}
-	return d
-}}
