@@ -6,6 +6,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net"
@@ -51,25 +52,14 @@ type Authenticator interface {
 type Store interface {
 	store.Likes
 	store.Log
-	User(ctx context.Context, id liked.UserID) (liked.User, error)
-	UserByUsername(ctx context.Context, username string) (liked.User, error)
-	UsersByID(ctx context.Context, ids []liked.UserID) ([]liked.User, error)
-	UsersByUsername(ctx context.Context, usernames []string) ([]liked.User, error)
-	Publish(ctx context.Context, p liked.Post) error
-	Post(ctx context.Context, viewer liked.UserID, id liked.PostID) (liked.Post, error)
-	Posts(ctx context.Context, viewer liked.UserID, ids []liked.PostID) ([]store.Seen, error)
-	NewestPosts(ctx context.Context, viewer liked.UserID, users []liked.UserID) ([]liked.PostID, error)
-	DeletePost(ctx context.Context, by liked.UserID, id liked.PostID) error
-	Relations(ctx context.Context, viewer liked.UserID, users []liked.UserID) ([]store.Relation, error)
-	GrantsOf(ctx context.Context, user liked.UserID) ([]store.Grant, error)
-	Webhooks(ctx context.Context, app liked.AppID) ([]liked.Webhook, error)
-	Subscription(ctx context.Context, app liked.AppID, id liked.SubscriptionID) (liked.Subscription, error)
-	Subscriptions(ctx context.Context, app liked.AppID, viewer liked.UserID, after liked.SubscriptionID, max int) ([]liked.Subscription, error)
-	CountSubscriptions(ctx context.Context, app liked.AppID, viewer liked.UserID) (int, error)
-	DeleteSubscription(ctx context.Context, app liked.AppID, id liked.SubscriptionID) error
-	Take(ctx context.Context, now time.Time, operation string, app liked.AppID, user liked.UserID,
-		rules []liked.RateRule, states []liked.RateState) (_ []liked.RateState, ok bool, err error)
-	PrincipalGeneration(app liked.AppID, user liked.UserID, grant store.GrantID) uint64
+	store.Users
+	store.Posts
+	store.Relations
+	store.Grants
+	store.Hooks
+	store.Subscriptions
+	store.Limits
+	store.Changes
 	store.Leases
 }
 
@@ -95,26 +85,19 @@ func New(o Options) (*API, error) {
 	if o.Log == nil {
 		o.Log = likelog.New(o.Store)
 	}
-	if o.KeepAlive == 0 {
-		o.KeepAlive = 10 * time.Second
-	}
-	if o.Stall == 0 {
-		o.Stall = 10 * time.Second
-	}
+	o.KeepAlive, o.Stall = cmp.Or(o.KeepAlive, 10*time.Second), cmp.Or(o.Stall, 10*time.Second)
 	f := o.Profile.facts()
 	a := &API{Options: o, catalogue: newCatalogue(f), headers: newHeaders(f), mux: http.NewServeMux()}
-	var described, older []*endpoint // from routes, and from v1Routes
-	for i := range len(routes) + len(v1Routes) {
-		rt := &endpoint{run: (*API).run, problem: func(_ *http.Request, err error) *problem { return a.problemOf(err) }}
-		if i < len(routes) {
-			rt.route = &routes[i]
-			described = append(described, rt)
-		} else {
-			rt.route, rt.run, rt.problem = &v1Routes[i-len(routes)], (*API).runV1, a.v1Problem
+	var described, older []*endpoint // of routes, and of v1Routes
+	for _, row := range allRoutes {
+		rt := &endpoint{route: row, path: row.pathParams(), params: f.queryParams(row.query)}
+		if row.tag == tagOlder {
+			rt.run, rt.problem = (*API).runV1, a.v1Problem
 			older = append(older, rt)
+		} else {
+			rt.run, rt.problem = (*API).run, func(_ *http.Request, err error) *problem { return a.problemOf(err) }
+			described = append(described, rt)
 		}
-		rt.path, rt.allow = rt.pathParams(), rt.route.allow
-		rt.params = f.queryParams(rt.query)
 		if rt.is(listOfLikes) && o.PrivateLikes {
 			rt.allow &^= liked.AppOnly
 		}
@@ -134,9 +117,8 @@ func New(o Options) (*API, error) {
 
 // endpoint is a route with what New derived from it.
 type endpoint struct {
-	*route
+	route
 	path, params        []param // of the path and of the query
-	allow               liked.Credential
 	userRules, appRules []liked.RateRule
 
 	// These differ by API version.

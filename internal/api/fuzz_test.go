@@ -23,7 +23,7 @@ func FuzzQuery(f *testing.F) {
 	var all []*endpoint
 	for _, p := range []Profile{Profile2024, Profile2026} {
 		for i := range routes {
-			rt := &endpoint{route: &routes[i]}
+			rt := &endpoint{route: routes[i]}
 			rt.path = rt.pathParams()
 			rt.params = p.facts().queryParams(rt.query)
 			all = append(all, rt)
@@ -149,7 +149,7 @@ func FuzzSpan(f *testing.F) {
 		f.Add(seed)
 	}
 	now := time.Date(2024, 5, 1, 12, 0, 0, 0, time.UTC)
-	stream := &endpoint{route: &route{query: spanQuery{}}, params: facts{}.queryParams(spanQuery{})}
+	stream := &endpoint{route: route{query: spanQuery{}}, params: facts{}.queryParams(spanQuery{})}
 	f.Fuzz(func(t *testing.T, raw string) {
 		read, faults := stream.readQuery(nil, raw)
 		if len(faults) > 0 {

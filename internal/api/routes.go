@@ -2,6 +2,7 @@ package api
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -407,13 +408,12 @@ func rules(window time.Duration, user, app int) (rules []liked.RateRule) {
 	return rules
 }
 
+var allRoutes = slices.Concat(routes, v1Routes)
+
 // Operations lists all operationIds.
-func Operations() []string {
-	var ids []string
-	for _, table := range [][]route{routes, v1Routes} {
-		for _, rt := range table {
-			ids = append(ids, rt.id)
-		}
+func Operations() (ids []string) {
+	for _, rt := range allRoutes {
+		ids = append(ids, rt.id)
 	}
 	return ids
 }
@@ -425,30 +425,19 @@ func AnswersAtOnce(path string) bool { return atOnce[section(path)] }
 // atOnce has the sections; true: none of its endpoints streams.
 var atOnce = func() map[string]bool {
 	sections := make(map[string]bool)
-	for _, table := range [][]route{routes, v1Routes} {
-		for i := range table {
-			of := section(table[i].address())
-			quick, known := sections[of]
-			sections[of] = (quick || !known) && !table[i].is(streaming)
-		}
+	for _, rt := range allRoutes {
+		of := section(rt.address())
+		quick, known := sections[of]
+		sections[of] = (quick || !known) && !rt.is(streaming)
 	}
 	return sections
 }()
 
 // section is a path's first two segments, as /2/users.
 func section(path string) string {
-	end := 0
-	for range 2 {
-		if end == len(path) || path[end] != '/' {
-			return ""
-		}
-		next := strings.IndexByte(path[end+1:], '/')
-		if next < 0 {
-			return path
-		}
-		end += 1 + next
-	}
-	return path[:end]
+	version, rest, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+	first, _, _ := strings.Cut(rest, "/")
+	return path[:min(len(path), len("/")+len(version)+len("/")+len(first))]
 }
 
 func (rt *route) is(f flags) bool { return rt.flags&f != 0 }
