@@ -148,7 +148,7 @@ func (a *API) subscribe(c *call) (any, error) {
 	case a.PrivateLikes && c.who.Credential == liked.AppOnly:
 		return nil, a.unsupported(liked.AppOnly, userContext)
 	case a.PrivateLikes && s.User != c.who.User:
-		return nil, a.notPermitted.because("likes are private: only the user themselves may subscribe to them; " +
+		return nil, notPermitted.because("likes are private: only the user themselves may subscribe to them; " +
 			"with --no-private-likes every caller may")
 	}
 	if found, err := a.Store.UsersByID(c.ctx, []liked.UserID{s.User}); err != nil {

@@ -115,9 +115,9 @@ func (c *catalogue) readBody(w http.ResponseWriter, r *http.Request, x *requestS
 	switch {
 	case err == nil:
 	case errors.As(err, new(*http.MaxBytesError)):
-		return nil, c.tooLarge.because("the body is larger than 64 KiB")
+		return nil, tooLarge.because("the body is larger than 64 KiB")
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return nil, c.timeout.because("the body did not arrive in time")
+		return nil, timeout.because("the body did not arrive in time")
 	default:
 		return nil, c.invalid("the body could not be read: "+err.Error(), notJSON)
 	}

@@ -106,9 +106,9 @@ func newHeaders(f facts) headers {
 
 // NoRoom returns a whole HTTP/1.1 answer, a 503, for connections over the limit.
 func (a *API) NoRoom() []byte {
-	resp := http.Response{StatusCode: a.overloaded.status, ProtoMajor: 1, ProtoMinor: 1, Close: true,
+	resp := http.Response{StatusCode: unavailable.status, ProtoMajor: 1, ProtoMinor: 1, Close: true,
 		Header: http.Header{"Content-Type": headerJSON, "Retry-After": headerRetry},
-		Body:   io.NopCloser(bytes.NewReader(a.overloaded.body)), ContentLength: int64(len(a.overloaded.body))}
+		Body:   io.NopCloser(bytes.NewReader(unavailable.body)), ContentLength: int64(len(unavailable.body))}
 	for _, f := range a.headers.always {
 		resp.Header[f.key] = f.values
 	}

@@ -23,7 +23,7 @@ func (a *API) like(c *call) (any, error) {
 		case liked.NotFound:
 			return nil, a.postCannotFound.because(err.Error())
 		case liked.Forbidden:
-			return nil, a.notPermitted.because(err.Error())
+			return nil, notPermitted.because(err.Error())
 		}
 		return nil, err
 	}

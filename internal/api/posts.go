@@ -83,7 +83,7 @@ func (a *API) unseenPost(c *call, err error) (any, error) {
 func (a *API) createPost(c *call) (any, error) {
 	text := c.body.text("text")
 	if weight(text) > maxWeight {
-		return nil, a.notPermitted.because("the text is longer than 280 characters")
+		return nil, notPermitted.because("the text is longer than 280 characters")
 	}
 	if p := a.withoutData(c.body); p != nil {
 		return nil, p
@@ -118,12 +118,12 @@ func (a *API) createPost(c *call) (any, error) {
 		switch liked.KindOf(err) {
 		case liked.Conflict: // another server took the id: the next one is higher
 		case liked.Forbidden:
-			return nil, a.duplicate.because(err.Error())
+			return nil, duplicate.because(err.Error())
 		case liked.NotFound:
 			if e, _ := errors.AsType[*liked.Error](err); e.Post != 0 && e.Post == post.InReplyTo {
-				return nil, a.replyUnseen.because(err.Error())
+				return nil, replyUnseen.because(err.Error())
 			}
-			return nil, a.notPermitted.because(err.Error())
+			return nil, notPermitted.because(err.Error())
 		default:
 			return nil, err
 		}
@@ -140,7 +140,7 @@ func (c *catalogue) withoutData(b body) *problem {
 			return c.invalid(why, fault{object{}, "Your media IDs are invalid."})
 		default:
 			if m.value != "false" {
-				return c.notPermitted.because(why)
+				return notPermitted.because(why)
 			}
 		}
 	}
@@ -153,7 +153,7 @@ func (a *API) deletePost(c *call) (any, error) {
 		switch liked.KindOf(err) {
 		case liked.NotFound:
 		case liked.Forbidden:
-			return nil, a.notYourPost.because(err.Error())
+			return nil, notYourPost.because(err.Error())
 		default:
 			return nil, err
 		}

@@ -34,27 +34,35 @@ func (p problem) because(why string) *problem {
 	return &p
 }
 
-// catalogue is the profile's constant refusals.
+// coded returns a copy with a code of v1.1.
+func (p problem) coded(v1 int) problem {
+	p.code = v1
+	return p
+}
+
+// Constant refusals. The profile decides the texts of those in a catalogue.
+var (
+	notPermitted = forbiddenAction("You are not permitted to perform this action.") // a business rule
+	notYourPost  = forbiddenAction("You are not authorized to delete this Tweet.")
+	duplicate    = forbiddenAction("You are not allowed to create a Tweet with duplicate content.")
+	replyUnseen  = forbiddenAction("You attempted to reply to a Tweet that is deleted or not visible to you.")
+	timeout      = titled(408, "Request Timeout", "Request Timeout")
+	tooLarge     = titled(413, "Payload Too Large", "Payload Too Large")
+	rateLimited  = titled(429, "Too Many Requests", "Too Many Requests").coded(88)
+	internal     = titled(500, "Internal Server Error",
+		"Something is broken. This is usually a temporary error, for example in a high load situation or if an endpoint is "+
+			"temporarily having issues. Check in the developer forums in case others are having similar issues, or try again later. ")
+	unavailable = titled(503, "Service Unavailable", "Service Unavailable").coded(130)
+)
+
 type catalogue struct {
 	facts
 	unauthorized    problem // 401: unknown caller
 	forbidden       problem // 403: a scope is missing
-	wrongTier       problem // 403: the tier lacks the endpoint
-	rateLimited     problem // 429
 	readOnly        problem // 403: OAuth 1.0a without write permission
 	locked          problem // 403: account locked
-	notPermitted    problem // 403: a business rule
-	hidden          problem // 403: account suspended or deactivated
-	notYourPost     problem // 403: delete of another user's post
-	duplicate       problem // 403: same text as a recent post
-	replyUnseen     problem // 403: reply to a post that the author cannot see
 	postCannotFound problem // 400: like of a missing post
-	internal        problem // 500
-	unavailable     problem // 503
-	overloaded      problem // 503, for a moment
 	tooManyReaders  problem // 429: the app reads the partition already
-	tooLarge        problem // 413
-	timeout         problem // 408
 }
 
 func newCatalogue(f facts) *catalogue {
@@ -62,39 +70,20 @@ func newCatalogue(f facts) *catalogue {
 	if f.typeFirst {
 		unauthorized = []any{"type", "about:blank", "title", "Unauthorized", "detail", "Unauthorized", "status", 401}
 	}
-	c := &catalogue{
+	return &catalogue{
 		facts:        f,
-		unauthorized: f.atGateway(401, unauthorized...),
-		forbidden:    f.atGateway(403, "title", "Forbidden", "type", "about:blank", "status", 403, "detail", "Forbidden"),
-		rateLimited:  titled(429, "Too Many Requests", "Too Many Requests"),
+		unauthorized: f.atGateway(401, unauthorized...).coded(89),
+		forbidden:    f.atGateway(403, "title", "Forbidden", "type", "about:blank", "status", 403, "detail", "Forbidden").coded(220),
 		readOnly: plain(403, "title", "Forbidden", "status", 403,
 			"detail", "Your client app is not configured with the appropriate oauth1 app permissions for this endpoint.",
-			"type", f.problems+"oauth1-permissions"),
+			"type", f.problems+"oauth1-permissions").coded(261),
 		locked: titled(403, "Forbidden",
-			"Your account is temporarily locked. Please log in to "+f.site+" to unlock your account."),
-		notPermitted:    forbiddenAction("You are not permitted to perform this action."),
-		notYourPost:     forbiddenAction("You are not authorized to delete this Tweet."),
-		duplicate:       forbiddenAction("You are not allowed to create a Tweet with duplicate content."),
-		replyUnseen:     forbiddenAction("You attempted to reply to a Tweet that is deleted or not visible to you."),
+			"Your account is temporarily locked. Please log in to "+f.site+" to unlock your account.").coded(326),
 		postCannotFound: *f.invalid("", fault{Message: "This tweet cannot be found."}),
-		internal: titled(500, "Internal Server Error",
-			"Something is broken. This is usually a temporary error, for example in a high load situation or if an endpoint is "+
-				"temporarily having issues. Check in the developer forums in case others are having similar issues, or try again later. "),
-		unavailable: titled(503, "Service Unavailable", "Service Unavailable"),
 		tooManyReaders: plain(429, "title", "ConnectionException",
 			"detail", "This stream is currently at the maximum allowed connection limit.",
 			"connection_issue", "TooManyConnections", "type", f.problems+"streaming-connection"),
-		tooLarge: titled(413, "Payload Too Large", "Payload Too Large"),
-		timeout:  titled(408, "Request Timeout", "Request Timeout"),
 	}
-	c.wrongTier, c.hidden = c.forbidden, c.notPermitted
-	for code, p := range map[int]*problem{89: &c.unauthorized, 220: &c.forbidden, 453: &c.wrongTier, 88: &c.rateLimited, 261: &c.readOnly,
-		326: &c.locked, 64: &c.hidden, 131: &c.internal, 130: &c.unavailable} {
-		p.code = code
-	}
-	c.overloaded = c.unavailable
-	c.overloaded.retry = true
-	return c
 }
 
 func forbiddenAction(detail string) problem {
@@ -153,22 +142,18 @@ func (c *catalogue) unsupported(used, allowed liked.Credential) *problem {
 	}
 	detail := "Authenticating with " + name + " is forbidden for this endpoint.  Supported authentication types are [" +
 		strings.Join(names, ", ") + "]."
-	p := c.atGateway(403, "title", "Unsupported Authentication", "detail", detail,
-		"type", c.problems+"unsupported-authentication", "status", 403)
-	p.code = 220
-	return p.because(detail)
+	return c.atGateway(403, "title", "Unsupported Authentication", "detail", detail,
+		"type", c.problems+"unsupported-authentication", "status", 403).coded(220).because(detail)
 }
 
 // notEnrolled refuses an app without a project. The body has no status.
 func (c *catalogue) notEnrolled(clientID string) *problem {
-	p := plain(403, "client_id", clientID,
+	return plain(403, "client_id", clientID,
 		"detail", "When authenticating requests to the Twitter API v2 endpoints, you must use keys and tokens from a Twitter developer App "+
 			"that is attached to a Project. You can create a project via the developer portal.",
 		"registration_url", "https://developer.twitter.com/en/docs/projects/overview", "title", "Client Forbidden",
 		"required_enrollment", "Appropriate Level of API Access", "reason", "client-not-enrolled",
-		"type", c.problems+"client-forbidden")
-	p.code = 453
-	return p.because("the app is not enrolled; change it with: liked app set --state enrolled")
+		"type", c.problems+"client-forbidden").coded(453).because("the app is not enrolled; change it with: liked app set --state enrolled")
 }
 
 // fault is an entry of an Invalid Request answer. Clients read Message.
@@ -179,9 +164,9 @@ type fault struct {
 
 // invalid refuses a malformed request. It has no status member, and at least one fault.
 func (f facts) invalid(why string, faults ...fault) *problem {
-	p := plain(http.StatusBadRequest, "errors", faults, "title", "Invalid Request",
-		"detail", "One or more parameters to your request was invalid.", "type", f.problems+"invalid-request")
-	return p.because(cmp.Or(why, faults[0].Message))
+	return plain(http.StatusBadRequest, "errors", faults, "title", "Invalid Request",
+		"detail", "One or more parameters to your request was invalid.", "type", f.problems+"invalid-request").
+		because(cmp.Or(why, faults[0].Message))
 }
 
 // notSelf refuses a path id other than the caller's. X says "query" although it is in the path.
@@ -198,20 +183,22 @@ func (c *catalogue) problemOf(err error) *problem {
 	if p, ok := errors.AsType[*problem](err); ok {
 		return p
 	}
-	p := c.internal
+	p := internal.because(err.Error())
 	switch liked.KindOf(err) {
 	case liked.Unauthorized:
 		return c.unauthorized.because(err.Error())
 	case liked.Forbidden:
-		return c.notPermitted.because(err.Error())
+		return notPermitted.because(err.Error())
 	case liked.Invalid, liked.NotFound, liked.Conflict:
 		known, _ := errors.AsType[*liked.Error](err)
 		return c.invalid(err.Error(), fault{object{}, known.Msg})
 	case liked.Overloaded:
-		return c.overloaded.because(err.Error())
+		p = unavailable.because(err.Error())
+		p.retry = true
+		return p
 	case liked.Unavailable:
-		p = c.unavailable
+		p = unavailable.because(err.Error())
 	}
-	p.why, p.cause = err.Error(), err
-	return &p
+	p.cause = err
+	return p
 }

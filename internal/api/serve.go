@@ -51,7 +51,7 @@ func (a *API) admit(rt *endpoint, r *http.Request, x *requestState) (liked.Princ
 		return who, err
 	}
 	if !ok {
-		return who, a.rateLimited.because("a rate limit of " + rt.id + " is used up")
+		return who, rateLimited.because("a rate limit of " + rt.id + " is used up")
 	}
 
 	if who.AppState == liked.NotEnrolled {
@@ -68,7 +68,7 @@ func (a *API) mayWrite(who liked.Principal) *problem {
 	case who.State == liked.Locked:
 		return a.locked.because("the account is locked")
 	case who.State.Hidden():
-		return a.hidden.because("the account is " + who.State.String())
+		return notPermitted.coded(64).because("the account is " + who.State.String())
 	}
 	return nil
 }
@@ -124,7 +124,7 @@ func (a *API) authorize(rt *endpoint, r *http.Request, x *requestState) (liked.P
 	case who.Credential == liked.OAuth2User && !who.Scopes.Has(rt.scopes):
 		return who, a.forbidden.because("the token lacks the scopes " + (rt.scopes &^ who.Scopes).String())
 	case rt.is(paid) && who.Tier == liked.SelfServe:
-		return who, a.wrongTier.because("the app's tier, self-serve, lacks this endpoint")
+		return who, a.forbidden.coded(453).because("the app's tier, self-serve, lacks this endpoint")
 	}
 	return who, nil
 }

@@ -102,7 +102,7 @@ func (a *API) acquire(ctx context.Context, at slot) (context.Context, error) {
 	switch {
 	case s.ending:
 		s.mu.Unlock()
-		return nil, a.unavailable.because("the server is stopping")
+		return nil, unavailable.because("the server is stopping")
 	case s.slots[at] != nil:
 		s.mu.Unlock()
 		return nil, taken
