@@ -64,4 +64,12 @@ func newWanted(expansions, tweetFields, postFields, userFields []string) wanted 
 	return w
 }
 
+// worded returns the one of two members of an answer that is in its words.
+func worded[T any](w *wanted, older, newer *T) *T {
+	if w.newer {
+		return newer
+	}
+	return older
+}
+
 func (w *wanted) expands(expansion string) bool { return w.expansions[expansion] != "" }

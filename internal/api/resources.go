@@ -98,13 +98,9 @@ func references(p *liked.Post) (refs []reference) {
 // "und", BCP 47's undetermined; every user may reply.
 func (w *wanted) newPost(p liked.Post) *postObject {
 	o := &postObject{ID: p.ID, Text: p.Text}
-	history, refs := &o.EditHistory, &o.ReferencedTweets
-	if w.newer {
-		history, refs = &o.EditHistoryPosts, &o.ReferencedPosts
-	}
-	*history = []liked.PostID{p.ID}
+	*worded(w, &o.EditHistory, &o.EditHistoryPosts) = []liked.PostID{p.ID}
 	if w.posts["referenced_tweets"] {
-		*refs = references(&p)
+		*worded(w, &o.ReferencedTweets, &o.ReferencedPosts) = references(&p)
 	}
 	if w.posts["author_id"] {
 		o.AuthorID = p.Author
@@ -124,11 +120,7 @@ func (w *wanted) newPost(p liked.Post) *postObject {
 	if w.posts["public_metrics"] {
 		m := p.Metrics
 		o.PublicMetrics = &postMetrics{Replies: m.Replies, Likes: m.Likes, Quotes: m.Quotes}
-		if w.newer {
-			o.PublicMetrics.Reposts = &m.Reposts
-		} else {
-			o.PublicMetrics.Retweets = &m.Reposts
-		}
+		*worded(w, &o.PublicMetrics.Retweets, &o.PublicMetrics.Reposts) = &m.Reposts
 	}
 	if w.posts["reply_settings"] {
 		o.ReplySettings = "everyone"
@@ -149,11 +141,7 @@ func (w *wanted) newUser(u liked.User) *userObject {
 		o.Location = u.Location
 	}
 	if w.users["pinned_tweet_id"] {
-		if w.newer {
-			o.PinnedPost = u.PinnedPost
-		} else {
-			o.PinnedTweet = u.PinnedPost
-		}
+		*worded(w, &o.PinnedTweet, &o.PinnedPost) = u.PinnedPost
 	}
 	if w.users["profile_image_url"] {
 		o.ProfileImageURL = u.ProfileImageURL
@@ -253,7 +241,7 @@ func (a *API) usersDocument(c *call, w wanted, users []liked.User, errs partialE
 	doc.Data = data
 	var refs toInclude[liked.PostID]
 	for i, u := range users {
-		if newest := max(data[i].MostRecentTweet, data[i].MostRecentPost); newest != 0 && w.expands("most_recent_tweet_id") {
+		if newest := *worded(&w, &data[i].MostRecentTweet, &data[i].MostRecentPost); newest != 0 && w.expands("most_recent_tweet_id") {
 			refs.add(newest, "most_recent_tweet_id")
 		}
 		if u.PinnedPost != 0 && w.expands("pinned_tweet_id") {
@@ -310,11 +298,8 @@ func (a *API) includePosts(w *wanted, doc *document, refs *toInclude[liked.PostI
 			continue
 		}
 		in := doc.including()
-		if w.newer {
-			in.Posts = append(in.Posts, w.newPost(s.Post))
-		} else {
-			in.Tweets = append(in.Tweets, w.newPost(s.Post))
-		}
+		posts := worded(w, &in.Tweets, &in.Posts)
+		*posts = append(*posts, w.newPost(s.Post))
 	}
 }
 
@@ -360,11 +345,7 @@ func (a *API) userObjects(c *call, w *wanted, users []liked.User) ([]*userObject
 			return nil, err
 		}
 		for i, id := range newest {
-			if w.newer {
-				objects[i].MostRecentPost = id
-			} else {
-				objects[i].MostRecentTweet = id
-			}
+			*worded(w, &objects[i].MostRecentTweet, &objects[i].MostRecentPost) = id
 		}
 	}
 	if w.users["connection_status"] && c.who.User != 0 {

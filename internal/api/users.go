@@ -38,11 +38,7 @@ func (a *API) usersByID(c *call, v *userView, param string, values []string) (*d
 	if err != nil {
 		return nil, err
 	}
-	byID := make(map[liked.UserID]liked.User, len(found))
-	for _, u := range found {
-		byID[u.ID] = u
-	}
-	return a.foundUsers(c, v, param, values, func(i int) liked.User { return byID[ids[i]] })
+	return a.foundUsers(c, v, param, values, found, func(i int, u *liked.User) bool { return u.ID == ids[i] })
 }
 
 func (a *API) usersByUsername(c *call, v *userView, param string, values []string) (*document, error) {
@@ -50,20 +46,22 @@ func (a *API) usersByUsername(c *call, v *userView, param string, values []strin
 	if err != nil {
 		return nil, err
 	}
-	byName := make(map[string]liked.User, len(found))
-	for _, u := range found {
-		byName[strings.ToLower(u.Username)] = u
-	}
-	return a.foundUsers(c, v, param, values, func(i int) liked.User { return byName[strings.ToLower(values[i])] })
+	return a.foundUsers(c, v, param, values, found, func(i int, u *liked.User) bool { return strings.EqualFold(u.Username, values[i]) })
 }
 
-// foundUsers answers in request order, each user once. user(i) is the zero User if there is none.
-func (a *API) foundUsers(c *call, view *userView, param string, values []string, user func(i int) liked.User) (*document, error) {
+// foundUsers answers in request order, each user once. The store found the users in this order, without those that
+// there are not; is tells whether a user is the one that values[i] names.
+func (a *API) foundUsers(
+	c *call, view *userView, param string, values []string, found []liked.User, is func(i int, u *liked.User) bool,
+) (*document, error) {
 	var users []liked.User
 	var errs partialErrors
 	seen := make(map[liked.UserID]bool, len(values))
 	for i, v := range values {
-		u := user(i)
+		var u liked.User // zero: there is none
+		if len(found) > 0 && is(i, &found[0]) {
+			u, found = found[0], found[1:]
+		}
 		switch {
 		case seen[u.ID]:
 		case u.ID == 0 || u.State.Hidden():
