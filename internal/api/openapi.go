@@ -5,10 +5,8 @@ import (
 	_ "embed"
 	"encoding/json"
 	"maps"
-	"net/http"
 	"reflect"
 	"slices"
-	"strconv"
 	"strings"
 
 	"liked"
@@ -37,11 +35,9 @@ func describe(f facts, endpoints, older []*endpoint) members {
 	if err := json.Unmarshal([]byte(fixed), &doc); err != nil {
 		panic(err) // it is compiled in
 	}
-	d := &description{facts: f, schemas: doc.at("components", "schemas"), headers: members{},
+	d := &description{facts: f, schemas: doc.at("components", "schemas"), refusals: doc.at("refusals"),
 		scopes: map[string]string{liked.OfflineAccess.String(): "To get a refresh token"}}
-	d.schemas["PostID"] = members{"type": "string", "pattern": idPattern.String(), "example": examplePost}
-	d.schemas["UserID"] = members{"type": "string", "pattern": idPattern.String(), "example": exampleUser}
-	d.schemas["Username"] = members{"type": "string", "pattern": usernamePattern, "example": exampleName}
+	delete(doc, "refusals")
 	paths := d.paths(endpoints)
 	tags := []members{}
 	for _, rt := range endpoints {
@@ -52,21 +48,21 @@ func describe(f facts, endpoints, older []*endpoint) members {
 	}
 	doc["tags"], doc["paths"] = tags, paths
 	doc["x-liked-paths"] = d.paths(older) // v1.1, which X's OpenAPI documents leave out
-	doc.at("components")["headers"] = d.headers
 	doc.at("components", "securitySchemes", "OAuth2UserToken", "flows", "authorizationCode")["scopes"] = d.scopes
 	return doc
 }
 
-// fixedDescription is the part that follows from no endpoint, such as schemas of problems.
+// fixedDescription is the part that follows from no endpoint, such as schemas of problems; its refusals go into each
+// endpoint.
 //
 //go:embed openapi.json
 var fixedDescription string
 
 type description struct {
 	facts
-	schemas members
-	headers members
-	scopes  map[string]string // to the operations that need them
+	schemas  members
+	refusals members
+	scopes   map[string]string // to the operations that need them
 }
 
 func (d *description) paths(endpoints []*endpoint) map[string]members {
@@ -175,8 +171,8 @@ func (rt *endpoint) describeRun(order int) members {
 	limits := func(rules []liked.RateRule) map[string]int {
 		max := map[string]int{}
 		for _, r := range rules {
-			name, _ := limitHeader(r)
-			max[name] = r.Max
+			name := limitHeaders(&liked.RateState{RateRule: r})[0]
+			max[strings.ToLower(strings.TrimSuffix(name, "-Limit"))] = r.Max
 		}
 		return max
 	}
@@ -199,98 +195,57 @@ func (rt *endpoint) describeRun(order int) members {
 // responses lists every status and its content. Only answers of the API itself, not of the gateway in front of it,
 // have rate-limit headers.
 func (d *description) responses(rt *endpoint) members {
-	headers := d.limitHeaders(rt)
-	all := members{}
-	success := members{"description": "Done.", "content": members{ofAPI: members{"schema": d.answer(rt)}}}
+	success := members{"description": "Done.", "content": members{"application/json": members{"schema": d.answer(rt)}}}
 	if rt.tag == tagOlder {
 		return members{"200": success} // its refusals differ
 	}
-	add := func(status int, headers members, description string, contentType ...string) {
-		content := members{}
-		schema := "Problem"
-		if status == http.StatusBadRequest {
-			schema = "InvalidRequest"
+	all, headers := members{}, members{}
+	header := func(name string) { headers[name] = members{"$ref": "#/components/headers/" + name} }
+	if rt.allow != 0 {
+		header("x-access-level")
+	}
+	for _, r := range slices.Concat(rt.userRules, rt.appRules) { // all limits of any caller
+		for _, name := range limitHeaders(&liked.RateState{RateRule: r}) {
+			header(strings.ToLower(name))
 		}
-		for _, t := range contentType {
-			content[t] = members{"schema": ref(schema)}
-		}
-		response := members{"description": description}
-		if len(content) > 0 {
-			response["content"] = content
-		}
+	}
+	add := func(status string, response, headers members) {
+		response = maps.Clone(response)
 		if len(headers) > 0 {
 			response["headers"] = headers
 		}
-		all[strconv.Itoa(status)] = response
+		all[status] = response
 	}
-	add(400, headers, "The request cannot be right.", ofAPI)
+	refuse := func(headers members, statuses ...string) {
+		for _, status := range statuses {
+			add(status[:3], d.refusals.at(status), headers)
+		}
+	}
+	refuse(headers, "400", "500", "503")
 	if rt.allow != 0 {
-		add(401, nil, "Who is calling is unknown.", ofGateway)
-		add(403, headers, "The caller may not do this. It is application/problem+json if the reason is the kind of credential, "+
-			"its scopes or the app's tier.", ofAPI, ofGateway)
+		refuse(nil, "401")
+		refuse(headers, "403")
 	}
 	if len(rt.path) > 0 {
-		add(404, nil, "A segment of the path is empty, or only dots, so that this is no endpoint. There is no body.")
+		refuse(nil, "404")
 	}
 	if rt.body != nil {
-		add(408, headers, "The body did not arrive in time.", ofAPI)
-		add(413, headers, "The body is larger than 64 KiB.", ofAPI)
+		refuse(headers, "408", "413")
 	}
 	switch {
 	case rt.is(streaming):
-		add(429, headers, "The app reads this partition of the stream already, or has tried to connect too often.", ofAPI)
-	case len(rt.userRules)+len(rt.appRules) > 0:
-		add(429, headers, "A rate limit is used up.", ofAPI)
-	}
-	add(500, headers, "The server is broken.", ofAPI)
-	add(503, headers, "The server cannot answer at present.", ofAPI)
-
-	status := http.StatusOK
-	if rt.is(streaming) {
 		success["description"] = "Lines that end with CRLF, and go on. Each is such an object, or empty: a sign of life."
+		refuse(headers, "429 streaming")
+	case len(rt.userRules)+len(rt.appRules) > 0:
+		refuse(headers, "429")
 	}
+	status := "200"
 	if rt.is(creates) {
-		status = http.StatusCreated
-		headers = maps.Clone(headers)
+		status, headers = "201", maps.Clone(headers)
 		headers["location"] = members{"schema": members{"type": "string", "format": "uri"}}
 	}
-	if len(headers) > 0 {
-		success["headers"] = headers
-	}
-	all[strconv.Itoa(status)] = success
+	add(status, success, headers)
 	return all
-}
-
-// limitHeaders returns the headers of all limits of any caller, and of the access level.
-func (d *description) limitHeaders(rt *endpoint) members {
-	headers := members{}
-	header := func(name, description string, schema members) {
-		d.headers[name] = members{"description": description, "schema": schema}
-		headers[name] = members{"$ref": "#/components/headers/" + name}
-	}
-	if rt.allow != 0 {
-		header("x-access-level", "Permission level of the credential", oneOfWords([]string{"read", "read-write", "read-write-directmessages"}))
-	}
-	for _, r := range slices.Concat(rt.userRules, rt.appRules) {
-		name, of := limitHeader(r)
-		count := members{"type": "integer", "minimum": 0}
-		header(name+"-limit", "Requests "+of, count)
-		header(name+"-remaining", "What is left of them after this one", count)
-		header(name+"-reset", "When the window ends, in seconds since 1970", count)
-	}
-	return headers
-}
-
-// limitHeader returns the prefix of a limit's headers, and in words what it counts.
-func limitHeader(r liked.RateRule) (name, of string) {
-	name = strings.ToLower(strings.TrimSuffix(limitHeaders(&liked.RateState{RateRule: r})[0], "-Limit"))
-	switch {
-	case r.Window == day && r.App:
-		return name, "in 24 hours, of the app"
-	case r.Window == day:
-		return name, "in 24 hours, of the user"
-	}
-	return name, "in 15 minutes"
 }
 
 // answer is a success's schema: a document with the members that parameters can select.
@@ -379,8 +334,6 @@ const (
 	exampleName    = "XDevelopers"
 	exampleWebhook = "1146654567674912769"
 )
-
-const ofAPI, ofGateway = "application/json", "application/problem+json"
 
 func ref(schema string) members { return members{"$ref": "#/components/schemas/" + schema} }
 
