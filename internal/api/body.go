@@ -126,11 +126,11 @@ func (c *catalogue) readBody(w http.ResponseWriter, r *http.Request, x *requestS
 	} else if !isJSON(r.Header.Get("Content-Type")) {
 		return nil, c.invalid("", fault{object{}, "Requests with bodies must have content-type of application/json."})
 	}
-	if !utf8.Valid(text) || !json.Valid(text) || depth(text) > maxDepth {
-		return nil, c.invalid("the body is not valid JSON", notJSON)
+	whole := trimSpace(string(text))
+	if !utf8.Valid(text) || !json.Valid(text) || valueEnd(whole) < 0 {
+		return nil, c.invalid("the body is not valid JSON, or nested deeper than 32", notJSON)
 	}
-	whole := string(text)
-	if typ := typeOf(trimSpace(whole)); typ != "object" {
+	if typ := typeOf(whole); typ != "object" {
 		return nil, c.invalid("", fault{object{}, "$: " + typ + " found, object expected"})
 	}
 	members, ok := splitObject(whole, x.memberSpace[:0])
@@ -241,8 +241,7 @@ func typeOf(text string) string {
 // splitObject appends the members of text, which must be a valid JSON object, in order to members, which is empty. It
 // is not ok if a name occurs twice or there are more than maxMembers.
 func splitObject(text string, members body) (_ body, ok bool) {
-	text = trimSpace(text)[1:]
-	for {
+	for text = trimSpace(text)[1:]; ; {
 		if text = trimSpace(text); text[0] == '}' {
 			return members, true
 		}
@@ -261,7 +260,8 @@ func splitObject(text string, members body) (_ body, ok bool) {
 	}
 }
 
-// valueEnd returns the length of the JSON value that text begins with, which must be valid.
+// valueEnd returns the length of the JSON value that text begins with, which must be valid; -1 if it is nested deeper
+// than maxDepth.
 func valueEnd(text string) int {
 	nesting := 0
 	for i := 0; i < len(text); i++ {
@@ -276,7 +276,9 @@ func valueEnd(text string) int {
 				return i + 1
 			}
 		case '{', '[':
-			nesting++
+			if nesting++; nesting > maxDepth {
+				return -1
+			}
 		case '}', ']':
 			if nesting--; nesting == 0 {
 				return i + 1
@@ -290,26 +292,6 @@ func valueEnd(text string) int {
 		}
 	}
 	return len(text)
-}
-
-// depth returns the nesting of valid JSON.
-func depth(text []byte) (deepest int) {
-	nesting, quoted := 0, false
-	for i := 0; i < len(text); i++ {
-		switch c := text[i]; {
-		case quoted && c == '\\':
-			i++
-		case c == '"':
-			quoted = !quoted
-		case quoted:
-		case c == '{', c == '[':
-			nesting++
-			deepest = max(deepest, nesting)
-		case c == '}', c == ']':
-			nesting--
-		}
-	}
-	return deepest
 }
 
 func trimSpace(text string) string { return strings.TrimLeft(text, " \t\r\n") } // JSON white space

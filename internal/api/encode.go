@@ -5,6 +5,7 @@ import (
 	"compress/flate"
 	"compress/gzip"
 	"encoding/json"
+	"fmt"
 	"io"
 	"strings"
 	"sync"
@@ -37,19 +38,18 @@ type object []any
 
 func (o object) MarshalJSON() ([]byte, error) {
 	text := []byte("{")
-	for i := 0; i < len(o); i += 2 {
-		if i > 0 {
+	for i, v := range o {
+		part, err := encode(v)
+		if err != nil {
+			return nil, err
+		}
+		switch {
+		case i%2 == 1:
+			text = append(text, ':')
+		case i > 0:
 			text = append(text, ',')
 		}
-		name, err := encode(o[i])
-		if err != nil {
-			return nil, err
-		}
-		value, err := encode(o[i+1])
-		if err != nil {
-			return nil, err
-		}
-		text = append(append(append(text, name...), ':'), value...)
+		text = append(text, part...)
 	}
 	return append(text, '}'), nil
 }
@@ -61,22 +61,15 @@ func escapeAstral(text []byte) []byte {
 		return text
 	}
 	out := append(make([]byte, 0, len(text)+len(text)/2), text[:i]...)
-	for i < len(text) {
-		r, n := utf8.DecodeRune(text[i:])
-		if n < 4 {
-			out = append(out, text[i:i+n]...)
-		} else {
+	for _, r := range string(text[i:]) {
+		if r > 0xffff {
 			high, low := utf16.EncodeRune(r)
-			out = appendEscape(appendEscape(out, high), low)
+			out = fmt.Appendf(out, `\u%04X\u%04X`, high, low)
+		} else {
+			out = utf8.AppendRune(out, r)
 		}
-		i += n
 	}
 	return out
-}
-
-func appendEscape(out []byte, r rune) []byte {
-	const hex = "0123456789ABCDEF"
-	return append(out, '\\', 'u', hex[r>>12&15], hex[r>>8&15], hex[r>>4&15], hex[r&15])
 }
 
 var (

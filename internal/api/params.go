@@ -206,6 +206,7 @@ func (p param) refuse(v string) string {
 	return ""
 }
 
+// badValue says "query" of a parameter in the path, too, as X does.
 func badValue(p pair, what string) fault {
 	return fault{object{p.name, []string{p.value}}, "The `" + p.name + "` query parameter value [" + p.value + "] " + what}
 }

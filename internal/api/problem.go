@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
-	"strconv"
 	"strings"
 
 	"liked"
@@ -167,14 +166,6 @@ func (f facts) invalid(why string, faults ...fault) *problem {
 	return plain(http.StatusBadRequest, "errors", faults, "title", "Invalid Request",
 		"detail", "One or more parameters to your request was invalid.", "type", f.problems+"invalid-request").
 		because(cmp.Or(why, faults[0].Message))
-}
-
-// notSelf refuses a path id other than the caller's. X says "query" although it is in the path.
-func (c *catalogue) notSelf(id string, caller liked.UserID) *problem {
-	return c.invalid("", fault{
-		object{"id", []string{id}},
-		"The `id` query parameter value [" + id + "] must be the same as the authenticating user [" + strconv.FormatInt(int64(caller), 10) + "]",
-	})
 }
 
 // problemOf maps an error to the client's answer. Handlers make the refusals that X has texts for; the others are 4xx if

@@ -33,19 +33,15 @@ func (a *API) serve(rt *endpoint, w http.ResponseWriter, r *http.Request) {
 
 // admit identifies the caller, and checks credential, rate limits and app.
 func (a *API) admit(rt *endpoint, r *http.Request, x *requestState) (liked.Principal, error) {
-	var who liked.Principal
-	if rt.allow != 0 {
-		var err error
-		if who, err = a.authorize(rt, r, x); err != nil {
-			return who, err
-		}
+	who, err := a.authorize(rt, r, x)
+	if err != nil {
+		return who, err
 	}
 	rules := rt.userRules
 	if who.Credential == liked.AppOnly {
 		rules = rt.appRules
 	}
 	var ok bool
-	var err error
 	x.limits, ok, err = a.Store.Take(r.Context(), a.Now(), rt.id, who.App, who.User, rules, x.limitSpace[:0])
 	if err != nil {
 		return who, err
@@ -99,7 +95,7 @@ func (a *API) run(rt *endpoint, w http.ResponseWriter, r *http.Request, x *reque
 		}
 	}
 	if rt.is(ownPath) && liked.UserID(c.ids[0]) != who.User {
-		return nil, a.notSelf(ids[0].value, who.User)
+		return nil, a.invalid("", badValue(ids[0], "must be the same as the authenticating user ["+who.User.String()+"]"))
 	}
 	if rt.writes() {
 		if p := a.mayWrite(who); p != nil {
@@ -109,8 +105,11 @@ func (a *API) run(rt *endpoint, w http.ResponseWriter, r *http.Request, x *reque
 	return rt.serve(a, c)
 }
 
-// authorize identifies the caller and checks their right to the endpoint.
+// authorize identifies the caller, if the endpoint wants to know, and checks their right to it.
 func (a *API) authorize(rt *endpoint, r *http.Request, x *requestState) (liked.Principal, error) {
+	if rt.allow == 0 {
+		return liked.Principal{}, nil
+	}
 	who, err := a.Auth.Authenticate(r)
 	if err != nil {
 		return who, err
