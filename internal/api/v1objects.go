@@ -3,38 +3,10 @@ package api
 import (
 	"net/url"
 	"time"
+	"unicode/utf8"
 
 	"liked"
 )
-
-// newV1Status encodes a post ("Tweet data dictionary", v1.1), with empty members. Without author it has no user; of
-// the answered user it gives the name. following is about the author.
-func newV1Status(p *liked.Post, favorited bool, author, answered *liked.User, following bool, form url.Values) object {
-	o := object{"created_at", v1Time(p.CreatedAt), "id", int64(p.ID), "id_str", p.ID}
-	if form.Get("tweet_mode") == "extended" {
-		o = append(o, "full_text", p.Text, "truncated", false, "display_text_range", []int{0, len([]rune(p.Text))})
-	} else {
-		o = append(o, "text", p.Text, "truncated", false)
-	}
-	if wantsEntities(form) { // empty: texts are not parsed
-		o = append(o, "entities", object{"hashtags", none, "symbols", none, "user_mentions", none, "urls", none})
-	}
-	o = append(o, "source", "")
-	o = v1Pair(o, "in_reply_to_status_id", p.InReplyTo, true)
-	o = v1Pair(o, "in_reply_to_user_id", p.InReplyToUser, true)
-	var name any
-	if answered != nil && p.InReplyTo != 0 {
-		name = answered.Username
-	}
-	o = append(o, "in_reply_to_screen_name", name)
-	if author != nil {
-		o = append(o, "user", newV1User(author, following, wantsEntities(form), nil))
-	}
-	o = append(o, "geo", nil, "coordinates", nil, "place", nil, "contributors", nil, "is_quote_status", p.Quotes != 0)
-	o = v1Pair(o, "quoted_status_id", p.Quotes, false)
-	return append(o, "retweet_count", p.Metrics.Reposts, "favorite_count", p.Metrics.Likes, "favorited", favorited, "retweeted", false,
-		"lang", "und")
-}
 
 // newV1User encodes an account ("User object", v1.1), with status unless nil.
 func newV1User(u *liked.User, following, entities bool, status object) object {
@@ -83,7 +55,8 @@ func wantsEntities(form url.Values) bool {
 	return v != "false" && v != "f" && v != "0"
 }
 
-// v1Statuses encodes posts that the caller may see.
+// v1Statuses encodes posts that the caller may see ("Tweet data dictionary", v1.1), with empty members, and with their
+// authors if wanted.
 func (a *API) v1Statuses(c *call, posts []liked.Post, authors bool) ([]object, error) {
 	var people []liked.UserID
 	ids := make([]liked.PostID, len(posts))
@@ -114,14 +87,33 @@ func (a *API) v1Statuses(c *call, posts []liked.Post, authors bool) ([]object, e
 	if err != nil {
 		return nil, err
 	}
+	entities := wantsEntities(c.form)
 	statuses := make([]object, len(posts))
-	for i := range posts {
-		p := &posts[i]
-		author := byID[p.Author]
-		if !authors {
-			author = nil
+	for i, p := range posts {
+		o := object{"created_at", v1Time(p.CreatedAt), "id", int64(p.ID), "id_str", p.ID}
+		if c.form.Get("tweet_mode") == "extended" {
+			o = append(o, "full_text", p.Text, "truncated", false, "display_text_range", []int{0, utf8.RuneCountInString(p.Text)})
+		} else {
+			o = append(o, "text", p.Text, "truncated", false)
 		}
-		statuses[i] = newV1Status(p, likes[i], author, byID[p.InReplyToUser], following[p.Author], c.form)
+		if entities { // empty: texts are not parsed
+			o = append(o, "entities", object{"hashtags", none, "symbols", none, "user_mentions", none, "urls", none})
+		}
+		o = append(o, "source", "")
+		o = v1Pair(o, "in_reply_to_status_id", p.InReplyTo, true)
+		o = v1Pair(o, "in_reply_to_user_id", p.InReplyToUser, true)
+		var name any
+		if answered := byID[p.InReplyToUser]; answered != nil && p.InReplyTo != 0 {
+			name = answered.Username
+		}
+		o = append(o, "in_reply_to_screen_name", name)
+		if author := byID[p.Author]; authors && author != nil {
+			o = append(o, "user", newV1User(author, following[p.Author], entities, nil))
+		}
+		o = append(o, "geo", nil, "coordinates", nil, "place", nil, "contributors", nil, "is_quote_status", p.Quotes != 0)
+		o = v1Pair(o, "quoted_status_id", p.Quotes, false)
+		statuses[i] = append(o, "retweet_count", p.Metrics.Reposts, "favorite_count", p.Metrics.Likes, "favorited", likes[i],
+			"retweeted", false, "lang", "und")
 	}
 	return statuses, nil
 }
