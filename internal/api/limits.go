@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -21,15 +22,15 @@ const (
 type Limits struct {
 	off       bool
 	noDaily   bool
-	overrides map[string]override
+	overrides map[string]map[string]int // of operations: the requests of each window that changes
 }
 
-// override replaces limits of one operation, in requests. Zero removes a limit, nil keeps it.
-type override struct {
-	User15m *int `json:"user_15m"`
-	User24h *int `json:"user_24h"`
-	App15m  *int `json:"app_15m"`
-	App24h  *int `json:"app_24h"`
+// windows are those of overrides.
+var windows = map[string]liked.RateRule{
+	"user_15m": {Window: quarter},
+	"user_24h": {Window: day},
+	"app_15m":  {Window: quarter, App: true},
+	"app_24h":  {Window: day, App: true},
 }
 
 // NoLimits removes every limit.
@@ -49,7 +50,6 @@ func (l Limits) WithoutDaily() Limits {
 func ParseLimits(text []byte) (Limits, error) {
 	var l Limits
 	d := json.NewDecoder(bytes.NewReader(text))
-	d.DisallowUnknownFields()
 	if err := d.Decode(&l.overrides); err != nil {
 		return Limits{}, &liked.Error{Kind: liked.Invalid, Msg: "rate limits", Err: err}
 	}
@@ -57,14 +57,19 @@ func ParseLimits(text []byte) (Limits, error) {
 		return Limits{}, liked.Errorf(liked.Invalid, "rate limits: something follows the JSON object")
 	}
 	var errs []error
-	for id, o := range l.overrides {
+	wrong := func(format string, args ...any) {
+		errs = append(errs, liked.Errorf(liked.Invalid, "rate limits: "+format, args...))
+	}
+	for id, limits := range l.overrides {
 		if !slices.Contains(Operations(), id) {
-			errs = append(errs, liked.Errorf(liked.Invalid, "rate limits: %q is not an operation; there are %s",
-				id, strings.Join(Operations(), ", ")))
+			wrong("%q is not an operation; there are %s", id, strings.Join(Operations(), ", "))
 		}
-		for _, n := range []*int{o.User15m, o.User24h, o.App15m, o.App24h} {
-			if n != nil && *n < 0 {
-				errs = append(errs, liked.Errorf(liked.Invalid, "rate limits: %s: %d is negative; 0 means no limit", id, *n))
+		for window, n := range limits {
+			if _, known := windows[window]; !known {
+				wrong("%s: %q is not one of %v", id, window, slices.Sorted(maps.Keys(windows)))
+			}
+			if n < 0 {
+				wrong("%s: %d is negative; 0 means no limit", id, n)
 			}
 		}
 	}
@@ -76,20 +81,13 @@ func (l Limits) apply(operation string, rules []liked.RateRule) []liked.RateRule
 		return nil
 	}
 	rules = slices.Clone(rules)
-	set := func(app bool, window time.Duration, n *int) {
-		if n == nil {
-			return
-		}
-		rules = slices.DeleteFunc(rules, func(r liked.RateRule) bool { return r.App == app && r.Window == window })
-		if *n > 0 {
-			rules = append(rules, liked.RateRule{App: app, Window: window, Max: *n})
+	for window, max := range l.overrides[operation] {
+		changed := windows[window]
+		rules = slices.DeleteFunc(rules, func(r liked.RateRule) bool { return r.App == changed.App && r.Window == changed.Window })
+		if changed.Max = max; max > 0 {
+			rules = append(rules, changed)
 		}
 	}
-	o := l.overrides[operation]
-	set(false, quarter, o.User15m)
-	set(false, day, o.User24h)
-	set(true, quarter, o.App15m)
-	set(true, day, o.App24h)
 	if l.noDaily {
 		rules = slices.DeleteFunc(rules, func(r liked.RateRule) bool { return r.Window == day })
 	}

@@ -1,6 +1,10 @@
 package api
 
-import "liked"
+import (
+	"slices"
+
+	"liked"
+)
 
 // Profile is the year whose X the server imitates, in texts and formats. All differences are in its facts; nothing
 // else in the package depends on the profile.
@@ -11,23 +15,18 @@ const (
 	Profile2026
 )
 
+var profiles = []string{"2024", "2026"}
+
 // ParseProfile reads "2024" or "2026".
 func ParseProfile(name string) (Profile, error) {
-	switch name {
-	case "2024":
-		return Profile2024, nil
-	case "2026":
-		return Profile2026, nil
+	i := slices.Index(profiles, name)
+	if i < 0 {
+		return 0, liked.Errorf(liked.Invalid, "profile %q is not one of %v", name, profiles)
 	}
-	return 0, liked.Errorf(liked.Invalid, "profile %q is not one of [2024 2026]", name)
+	return Profile(i), nil
 }
 
-func (p Profile) String() string {
-	if p == Profile2026 {
-		return "2026"
-	}
-	return "2024"
-}
+func (p Profile) String() string { return profiles[p] }
 
 // facts is what a profile decides.
 type facts struct {
