@@ -88,21 +88,15 @@ func New(o Options) (*API, error) {
 	o.KeepAlive, o.Stall = cmp.Or(o.KeepAlive, 10*time.Second), cmp.Or(o.Stall, 10*time.Second)
 	f := o.Profile.facts()
 	a := &API{Options: o, catalogue: newCatalogue(f), headers: newHeaders(f), mux: http.NewServeMux()}
-	var described, older []*endpoint // of routes, and of v1Routes
+	var endpoints []*endpoint
 	for _, row := range allRoutes {
 		rt := &endpoint{route: row, path: row.pathParams(), params: f.queryParams(row.query)}
-		if row.tag == tagOlder {
-			rt.run, rt.problem = (*API).runV1, a.v1Problem
-			older = append(older, rt)
-		} else {
-			rt.run, rt.problem = (*API).run, func(_ *http.Request, err error) *problem { return a.problemOf(err) }
-			described = append(described, rt)
-		}
 		if rt.is(listOfLikes) && o.PrivateLikes {
 			rt.allow &^= liked.AppOnly
 		}
 		rules := o.Limits.apply(rt.id, rt.limits)
 		rt.userRules, rt.appRules = applicable(rules, false), applicable(rules, true)
+		endpoints = append(endpoints, rt)
 		a.mux.HandleFunc(rt.pattern, func(w http.ResponseWriter, r *http.Request) { a.serve(rt, w, r) })
 		if !slices.Contains(a.methods, rt.method()) {
 			a.methods = append(a.methods, rt.method())
@@ -111,7 +105,7 @@ func New(o Options) (*API, error) {
 	a.mux.HandleFunc(catchAll, a.serveNoRoute)
 	slices.Sort(a.methods)
 	a.streams.slots, a.streams.feeds = make(map[slot]context.CancelCauseFunc), make(map[feedKey]*feed)
-	a.self = newEncoded(describe(f, described, older))
+	a.self = newEncoded(describe(f, endpoints[:len(routes)], endpoints[len(routes):]))
 	return a, nil
 }
 
@@ -120,10 +114,6 @@ type endpoint struct {
 	route
 	path, params        []param // of the path and of the query
 	userRules, appRules []liked.RateRule
-
-	// These differ by API version.
-	run     func(*API, *endpoint, http.ResponseWriter, *http.Request, *requestState) (any, error)
-	problem func(*http.Request, error) *problem
 }
 
 // call is a request that meets its route's demands.

@@ -168,6 +168,14 @@ func (f facts) invalid(why string, faults ...fault) *problem {
 		because(cmp.Or(why, faults[0].Message))
 }
 
+// problem is the refusal of the endpoint's version.
+func (c *catalogue) problem(rt *endpoint, r *http.Request, err error) *problem {
+	if rt.tag == tagOlder {
+		return c.v1Problem(r, err)
+	}
+	return c.problemOf(err)
+}
+
 // problemOf maps an error to the client's answer. Handlers make the refusals that X has texts for; the others are 4xx if
 // about the request, else 5xx.
 func (c *catalogue) problemOf(err error) *problem {

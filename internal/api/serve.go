@@ -20,14 +20,14 @@ func (a *API) serve(rt *endpoint, w http.ResponseWriter, r *http.Request) {
 			x.Err = err
 			panic(http.ErrAbortHandler)
 		}
-		a.refuse(w, r, x, rt.problem(r, err))
+		a.refuse(w, r, x, a.problem(rt, r, err))
 	}()
-	answer, err := rt.run(a, rt, w, r, x)
+	answer, err := a.run(rt, w, r, x)
 	if err == nil {
 		err = a.write(rt, w, r, x, answer)
 	}
 	if err != nil {
-		a.refuse(w, r, x, rt.problem(r, err))
+		a.refuse(w, r, x, a.problem(rt, r, err))
 	}
 }
 
@@ -59,16 +59,6 @@ func (a *API) admit(rt *endpoint, r *http.Request, x *requestState) (liked.Princ
 	return who, nil
 }
 
-func (a *API) mayWrite(who liked.Principal) *problem {
-	switch {
-	case who.State == liked.Locked:
-		return a.locked.because("the account is locked")
-	case who.State.Hidden():
-		return notPermitted.coded(64).because("the account is " + who.State.String())
-	}
-	return nil
-}
-
 // run checks the request against the route and calls the handler.
 func (a *API) run(rt *endpoint, w http.ResponseWriter, r *http.Request, x *requestState) (any, error) {
 	who, err := a.admit(rt, r, x)
@@ -77,32 +67,47 @@ func (a *API) run(rt *endpoint, w http.ResponseWriter, r *http.Request, x *reque
 	}
 	c := &x.call
 	c.ctx, c.who = r.Context(), who
-	ids := x.idSpace[:0]
-	for i := range rt.path {
-		p := pair{rt.path[i].name, r.PathValue(rt.path[i].name)}
-		n, _ := liked.ParseID[liked.PostID](p.value) // readQuery reports errors
-		ids, c.ids[i] = append(ids, p), int64(n)
+	if rt.tag == tagOlder {
+		err = c.readForm(w, r)
+	} else {
+		err = a.read(rt, c, w, r, x)
 	}
-	c.path = ids
+	switch {
+	case err != nil:
+	case !rt.writes():
+	case who.State == liked.Locked:
+		err = a.locked.because("the account is locked")
+	case who.State.Hidden():
+		err = notPermitted.coded(64).because("the account is " + who.State.String())
+	}
+	if err != nil {
+		return nil, err
+	}
+	return rt.serve(a, c)
+}
+
+// read takes path, query and body.
+func (a *API) read(rt *endpoint, c *call, w http.ResponseWriter, r *http.Request, x *requestState) error {
+	c.path = x.idSpace[:0]
+	for i, p := range rt.path {
+		value := r.PathValue(p.name)
+		n, _ := liked.ParseID[liked.PostID](value) // readQuery reports errors
+		c.path, c.ids[i] = append(c.path, pair{p.name, value}), int64(n)
+	}
 	var faults []fault
-	if c.query, faults = rt.readQuery(ids, r.URL.RawQuery); len(faults) > 0 {
-		return nil, a.invalid("", faults...)
+	if c.query, faults = rt.readQuery(c.path, r.URL.RawQuery); len(faults) > 0 {
+		return a.invalid("", faults...)
 	}
 	if rt.body != nil {
 		var p *problem
 		if c.body, p = a.readBody(w, r, x, rt.body); p != nil {
-			return nil, p
+			return p
 		}
 	}
-	if rt.is(ownPath) && liked.UserID(c.ids[0]) != who.User {
-		return nil, a.invalid("", badValue(ids[0], "must be the same as the authenticating user ["+who.User.String()+"]"))
+	if rt.is(ownPath) && liked.UserID(c.ids[0]) != c.who.User {
+		return a.invalid("", badValue(c.path[0], "must be the same as the authenticating user ["+c.who.User.String()+"]"))
 	}
-	if rt.writes() {
-		if p := a.mayWrite(who); p != nil {
-			return nil, p
-		}
-	}
-	return rt.serve(a, c)
+	return nil
 }
 
 // authorize identifies the caller, if the endpoint wants to know, and checks their right to it.

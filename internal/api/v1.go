@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 	"net/url"
@@ -143,22 +144,14 @@ func (c *catalogue) v1Problem(r *http.Request, err error) *problem {
 	return q
 }
 
-// runV1 is run for v1.1.
-func (a *API) runV1(rt *endpoint, w http.ResponseWriter, r *http.Request, x *requestState) (any, error) {
-	who, err := a.admit(rt, r, x)
-	if err != nil {
-		return nil, err
-	}
+// readForm takes the parameters of v1.1.
+func (c *call) readForm(w http.ResponseWriter, r *http.Request) error {
 	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 	if err := r.ParseForm(); err != nil {
-		return nil, v1(25, "the parameters cannot be read: "+err.Error())
+		return v1(25, "the parameters cannot be read: "+err.Error())
 	}
-	if rt.writes() {
-		if p := a.mayWrite(who); p != nil {
-			return nil, p
-		}
-	}
-	return rt.serve(a, &call{ctx: r.Context(), who: who, form: r.Form})
+	c.form = r.Form
+	return nil
 }
 
 // v1ID reads an id; without one, the code is that of missing parameters.
@@ -240,10 +233,8 @@ func (a *API) v1List(c *call) (any, error) {
 	since, err2 := number("since_id", 0)
 	most, err3 := number("max_id", 1<<63-1)
 	user, err4 := a.v1User(c)
-	for _, err := range []error{err1, err2, err3, err4} {
-		if err != nil {
-			return nil, err
-		}
+	if err := cmp.Or(err1, err2, err3, err4); err != nil {
+		return nil, err
 	}
 	count = min(count, v1Page)
 	posts := []liked.Post{}
@@ -302,15 +293,16 @@ func (a *API) v1Verify(c *call) (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		p, err := a.Store.Post(c.ctx, u.ID, newest[0])
-		if err == nil {
-			var statuses []object
-			if statuses, err = a.v1Statuses(c, []liked.Post{p}, false); err == nil {
-				status = statuses[0]
-			}
-		}
-		if err != nil && liked.KindOf(err) != liked.NotFound { // no post, or deleted meanwhile
+		seen, err := a.Store.Posts(c.ctx, u.ID, newest)
+		if err != nil {
 			return nil, err
+		}
+		if seen[0].Err == nil { // there is a post, and it was not deleted meanwhile
+			statuses, err := a.v1Statuses(c, []liked.Post{seen[0].Post}, false)
+			if err != nil {
+				return nil, err
+			}
+			status = statuses[0]
 		}
 	}
 	return newV1User(&u, false, wantsEntities(c.form), status), nil
