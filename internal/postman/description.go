@@ -26,20 +26,15 @@ type document struct {
 		SecuritySchemes struct {
 			OAuth2 struct {
 				Flows struct {
-					Code flow `json:"authorizationCode"`
+					Code struct {
+						AuthorizationURL, TokenURL string
+						Scopes                     object
+					} `json:"authorizationCode"`
 				}
 			} `json:"OAuth2UserToken"`
 		}
 	}
 }
-
-type flow struct {
-	Authorize string `json:"authorizationUrl"`
-	Token     string `json:"tokenUrl"`
-	Scopes    map[string]any
-}
-
-func (f flow) scopes() string { return strings.Join(sortedKeys(f.Scopes), " ") }
 
 // paths are operations by path and method.
 type paths map[string]map[string]operation
@@ -67,7 +62,7 @@ type operation struct {
 // run is what OpenAPI cannot say of a request.
 type run struct {
 	Order   int                       // position in the document
-	As      []string                  // security schemes to send it with, each in its own request
+	As      []string                  // security schemes to send it with, each in its own request; "": none
 	Needs   string                    // left out of a run while this variable is empty
 	Limits  map[string]map[string]int // of users and apps: requests per window, by prefix of the header's name
 	Expects object                    // members of the answer, to what is expected
@@ -101,19 +96,14 @@ func (d *document) operations(of paths) (all []operation) {
 	for path, methods := range of {
 		for method, op := range methods {
 			op.method, op.path = method, path
+			if len(op.Run.As) == 0 {
+				op.Run.As = []string{""}
+			}
 			all = append(all, op)
 		}
 	}
 	slices.SortFunc(all, func(a, b operation) int { return cmp.Compare(a.Run.Order, b.Run.Order) })
 	return all
-}
-
-// sender is the request's security scheme in its tag's folder.
-func (op *operation) sender() string {
-	if len(op.Run.As) == 0 {
-		return ""
-	}
-	return op.Run.As[0]
 }
 
 func (op *operation) limits(scheme string) map[string]int {
@@ -161,8 +151,9 @@ func (d *document) words(op operation, scheme string) string {
 
 // tests is the script that checks status, content type, limits and schema of an answer, and what the run expects.
 func (d *document) tests(op operation, scheme string) []string {
-	lines := []string{`pm.test("no cache keeps it", () => pm.expect(pm.response.headers.get("Cache-Control")).to.include("no-store"));`}
+	var lines []string
 	test := func(name, check string) { lines = append(lines, "pm.test("+quote(name)+", () => "+check+");") }
+	test("no cache keeps it", `pm.expect(pm.response.headers.get("Cache-Control")).to.include("no-store")`)
 	for status, response := range op.Responses {
 		if !strings.HasPrefix(status, "2") {
 			continue
@@ -189,12 +180,12 @@ func (d *document) tests(op operation, scheme string) []string {
 		lines = append(lines, "const answer = pm.response.json();")
 	}
 	for _, member := range sortedKeys(op.Run.Expects) {
-		want := quote(op.Run.Expects[member])
-		value := want
-		if strings.Contains(want, "{{") {
-			value = "pm.variables.replaceIn(" + want + ")"
+		value := quote(op.Run.Expects[member])
+		name := member + " is " + value
+		if strings.Contains(value, "{{") {
+			value = "pm.variables.replaceIn(" + value + ")"
 		}
-		test(member+" is "+want, "pm.expect(answer."+member+").to.eql("+value+")")
+		test(name, "pm.expect(answer."+member+").to.eql("+value+")")
 	}
 	for _, name := range sortedKeys(op.Run.Sets) {
 		lines = append(lines, "pm.environment.set("+quote(name)+", answer."+op.Run.Sets[name]+");")

@@ -90,10 +90,13 @@ func Collection(description []byte, baseURL string) []byte {
 		}
 		folders[i].Item = append(folders[i].Item, it)
 	}
-	operations := d.operations(d.Paths)
-	for _, op := range operations {
-		add(op.Tags[0], d.item(op, op.sender(), fixed.Auths))
+	addAll := func(operations []operation) {
+		for _, op := range operations {
+			add(op.Tags[0], d.item(op, op.Run.As[0], fixed.Auths))
+		}
 	}
+	operations := d.operations(d.Paths)
+	addAll(operations)
 	for _, other := range []struct{ scheme, folder string }{{"UserToken", "OAuth 1.0a"}, {"BearerToken", "App-only"}} {
 		for _, op := range operations {
 			if slices.Index(op.Run.As, other.scheme) > 0 {
@@ -103,21 +106,20 @@ func Collection(description []byte, baseURL string) []byte {
 			}
 		}
 	}
-	for _, op := range append(d.operations(d.Older), tokens.operations(tokens.Paths)...) {
-		add(op.Tags[0], d.item(op, op.sender(), fixed.Auths))
-	}
+	addAll(d.operations(d.Older))
+	addAll(tokens.operations(tokens.Paths))
 	flow := d.Components.SecuritySchemes.OAuth2.Flows.Code
 	c := fixed.Collection
 	c["item"], c["variable"] = folders, []variable{{Key: "baseUrl", Value: baseURL}}
 	c["auth"] = object{"type": "oauth2", "oauth2": append(fixed.OAuth2,
-		attribute{"authUrl", "{{baseUrl}}" + flow.Authorize, "string"},
-		attribute{"accessTokenUrl", "{{baseUrl}}" + flow.Token, "string"},
-		attribute{"refreshTokenUrl", "{{baseUrl}}" + flow.Token, "string"},
-		attribute{"scope", flow.scopes(), "string"})}
+		attribute{"authUrl", "{{baseUrl}}" + flow.AuthorizationURL, "string"},
+		attribute{"accessTokenUrl", "{{baseUrl}}" + flow.TokenURL, "string"},
+		attribute{"refreshTokenUrl", "{{baseUrl}}" + flow.TokenURL, "string"},
+		attribute{"scope", strings.Join(sortedKeys(flow.Scopes), " "), "string"})}
 	return encode(c)
 }
 
-// item is the operation's request with the scheme; auths has each scheme's authorization.
+// item is the operation's request with the scheme, one of auths.
 func (d *document) item(op operation, scheme string, auths map[string]object) item {
 	r := request{Method: strings.ToUpper(op.method), Auth: auths[scheme], Header: []variable{}, Description: d.words(op, scheme)}
 	r.URL = address{Raw: "{{baseUrl}}", Host: []string{"{{baseUrl}}"}}
@@ -143,12 +145,9 @@ func (d *document) item(op operation, scheme string, auths map[string]object) it
 	}
 	for media, body := range op.RequestBody.Content {
 		if media == "application/json" {
-			text, err := json.MarshalIndent(body.Value, "", "\t")
-			if err != nil {
-				panic(err) // it came from JSON
-			}
 			r.Header = append(r.Header, variable{Key: "Content-Type", Value: media})
-			r.Body = object{"mode": "raw", "raw": string(text), "options": object{"raw": object{"language": "json"}}}
+			r.Body = object{"mode": "raw", "raw": strings.TrimSpace(string(encode(body.Value))),
+				"options": object{"raw": object{"language": "json"}}}
 		} else {
 			form := []variable{}
 			for _, name := range sortedKeys(body.Value) {
