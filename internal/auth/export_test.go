@@ -16,9 +16,11 @@ func ParseHeader(text string) (params [][2]string, signature string, err error) 
 		return nil, "", err
 	}
 	for _, p := range s.params {
-		params = append(params, [2]string{p.name, p.value})
+		if p.name != "oauth_signature" {
+			params = append(params, [2]string{p.name, p.value})
+		}
 	}
-	return params, s.header.signature, nil
+	return params, s.get("oauth_signature"), s.normalize()
 }
 
 // BaseString returns the signature base string of a request.

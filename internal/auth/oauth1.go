@@ -46,18 +46,18 @@ func (a *Auth) release(s *signed) {
 // signedBy verifies the signature with the key of the caller that find returns, and stores the nonce. s then holds the
 // parameters. Without token, oauth_token may be missing. An error may be a coded one.
 func (a *Auth) signedBy(
-	r *http.Request, text string, s *signed, token bool, find func(context.Context, *oauth1Header) (*caller, error),
+	r *http.Request, text string, s *signed, token bool, find func(ctx context.Context, key, token string) (*caller, error),
 ) (*caller, error) {
 	if err := s.parseHeader(text); err != nil {
 		return nil, coded{codeBadData, err}
 	}
-	h := &s.header
 	at := a.now()
-	timestamp, err := h.check(at.Unix(), token)
+	timestamp, err := s.check(at.Unix(), token)
 	if err != nil {
 		return nil, err
 	}
-	c, err := find(r.Context(), h)
+	key, oauthToken := s.get("oauth_consumer_key"), s.get("oauth_token")
+	c, err := find(r.Context(), key, oauthToken)
 	if err != nil {
 		return nil, err
 	}
@@ -80,7 +80,7 @@ func (a *Auth) signedBy(
 
 	// Last: a forged request must use up neither a genuine nonce nor the space for nonces. What is before the nonce is
 	// known to have no zero byte, and signed as it is written.
-	nonce := HashOf(h.consumerKey, h.token, h.timestamp, h.nonce)
+	nonce := HashOf(key, oauthToken, s.get("oauth_timestamp"), s.get("oauth_nonce"))
 	fresh, err := a.store.UseNonce(r.Context(), at, nonce, time.Unix(timestamp+nonceMemory, 0))
 	if err == nil && !fresh {
 		err = refuse("the oauth_nonce was used before with oauth_timestamp %d: each request needs a nonce of its own", timestamp)
@@ -103,26 +103,24 @@ const (
 	codeBadData   = "215"
 )
 
-// check validates the header except for the signature, and returns the timestamp. Times are Unix seconds.
-func (h *oauth1Header) check(now int64, token bool) (timestamp int64, err error) {
-	for _, f := range [...]struct{ name, value string }{
-		{"oauth_consumer_key", h.consumerKey}, {"oauth_token", h.token}, {"oauth_signature_method", h.method},
-		{"oauth_signature", h.signature}, {"oauth_timestamp", h.timestamp}, {"oauth_nonce", h.nonce},
-	} {
-		if f.value == "" && (token || f.name != "oauth_token") {
-			return 0, coded{codeBadData, refuse("%s is missing from the OAuth header", f.name)}
+// check validates the header's parameters except for the signature, and returns the timestamp. Times are Unix seconds.
+func (s *signed) check(now int64, token bool) (timestamp int64, err error) {
+	for _, name := range [...]string{"oauth_consumer_key", "oauth_token", "oauth_signature_method", "oauth_signature",
+		"oauth_timestamp", "oauth_nonce"} {
+		if s.get(name) == "" && (token || name != "oauth_token") {
+			return 0, coded{codeBadData, refuse("%s is missing from the OAuth header", name)}
 		}
 	}
-	if h.method != "HMAC-SHA1" {
-		return 0, refuse("oauth_signature_method is %.20q; only HMAC-SHA1 is accepted", h.method)
+	if method := s.get("oauth_signature_method"); method != "HMAC-SHA1" {
+		return 0, refuse("oauth_signature_method is %.20q; only HMAC-SHA1 is accepted", method)
 	}
-	if h.version != "" && h.version != "1.0" {
-		return 0, refuse("oauth_version is %.20q, not 1.0", h.version)
+	if version := s.get("oauth_version"); version != "" && version != "1.0" {
+		return 0, refuse("oauth_version is %.20q, not 1.0", version)
 	}
-	if len(h.nonce) > maxNonce {
-		return 0, refuse("oauth_nonce has %d bytes; at most %d are accepted", len(h.nonce), maxNonce)
+	if n := len(s.get("oauth_nonce")); n > maxNonce {
+		return 0, refuse("oauth_nonce has %d bytes; at most %d are accepted", n, maxNonce)
 	}
-	n, err := strconv.ParseUint(h.timestamp, 10, 63) // digits only
+	n, err := strconv.ParseUint(s.get("oauth_timestamp"), 10, 63) // digits only
 	if err != nil {
 		return 0, coded{codeTimestamp, refuse("oauth_timestamp is not a number of seconds since 1970")}
 	}
@@ -140,13 +138,13 @@ func (h *oauth1Header) check(now int64, token bool) (timestamp int64, err error)
 
 const maxNonce = 256 // bytes
 
-func (a *Auth) signer(ctx context.Context, h *oauth1Header) (*caller, error) {
-	key := HashOf(h.consumerKey, h.token)
-	if c := a.signers.get(key); c != nil {
+func (a *Auth) signer(ctx context.Context, key, token string) (*caller, error) {
+	hash := HashOf(key, token)
+	if c := a.signers.get(hash); c != nil {
 		return c, nil
 	}
 	before := a.signers.before()
-	app, err := a.consumerApp(ctx, h)
+	app, err := a.consumerApp(ctx, key)
 	if err != nil {
 		return nil, err
 	}
@@ -154,12 +152,12 @@ func (a *Auth) signer(ctx context.Context, h *oauth1Header) (*caller, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, tokenSecret, err := a.readOAuth1Token(ctx, app.App, h.token)
+	c, tokenSecret, err := a.readOAuth1Token(ctx, app.App, token)
 	if err != nil {
 		return nil, err
 	}
 	c.signer = newSigner(apiSecret, tokenSecret)
-	a.signers.put(key, c, before)
+	a.signers.put(hash, c, before)
 	return c, nil
 }
 
@@ -211,13 +209,13 @@ func (a *Auth) Signed(r *http.Request, secret func(app liked.App, token string) 
 	}
 	s := a.scratch.Get().(*signed)
 	defer a.release(s)
-	_, err = a.signedBy(r, text, s, false, func(ctx context.Context, h *oauth1Header) (*caller, error) {
-		app, err := a.consumerApp(ctx, h)
+	_, err = a.signedBy(r, text, s, false, func(ctx context.Context, key, token string) (*caller, error) {
+		app, err := a.consumerApp(ctx, key)
 		if err != nil {
 			return nil, err
 		}
-		out.App, out.Token = app.App, h.token
-		tokenSecret, err := secret(app.App, h.token)
+		out.App, out.Token = app.App, token
+		tokenSecret, err := secret(app.App, token)
 		if err != nil {
 			return nil, err
 		}
@@ -239,11 +237,11 @@ func (a *Auth) Signed(r *http.Request, secret func(app liked.App, token string) 
 	return out, nil
 }
 
-func (a *Auth) consumerApp(ctx context.Context, h *oauth1Header) (store.App, error) {
-	app, err := a.store.AppByAPIKey(ctx, h.consumerKey)
+func (a *Auth) consumerApp(ctx context.Context, key string) (store.App, error) {
+	app, err := a.store.AppByAPIKey(ctx, key)
 	if err != nil {
 		hint := ""
-		if strings.HasSuffix(LooksLike(h.consumerKey), "client id") {
+		if strings.HasSuffix(LooksLike(key), "client id") {
 			hint = "; it looks like an OAuth 2.0 client id"
 		}
 		return store.App{}, refuseIfNotFound(err, "no app has this oauth_consumer_key%s", hint)
@@ -276,8 +274,9 @@ func newSigner(consumerSecret, tokenSecret string) *signer {
 // verify tries every base URL that the client may have signed. s is normalized.
 func (a *Auth) verify(r *http.Request, s *signed, by *signer) error {
 	var got [sha1.Size + 2]byte // what the decoder may write
-	n, err := base64.StdEncoding.Decode(got[:], []byte(s.header.signature[:min(len(s.header.signature), 29)]))
-	if err != nil || len(s.header.signature) != 28 || n != sha1.Size {
+	signature := s.get("oauth_signature")
+	n, err := base64.StdEncoding.Decode(got[:], []byte(signature[:min(len(signature), 29)]))
+	if err != nil || len(signature) != 28 || n != sha1.Size {
 		return refuse("oauth_signature is not the base64 form of 20 bytes")
 	}
 	path := cmp.Or(r.URL.EscapedPath(), "/")

@@ -243,7 +243,7 @@ func TestOAuth1RepeatedParameters(t *testing.T) {
 		{"another callback in query", "?oauth_callback=a", "", [][2]string{{"oauth_callback", "b"}}, "oauth_callback appears twice"},
 		{"unknown oauth parameter is signed", "", "", [][2]string{{"oauth_body_hash", "abc="}}, ""},
 		{"other parameter is signed twice", "?a=b&a=b", "a=b", nil, ""},
-		{"signature in query", "?oauth_signature=AAAAAAAAAAAAAAAAAAAAAAAAAAA%3D", "", nil, "oauth_signature in the query differs"},
+		{"signature in query", "?oauth_signature=AAAAAAAAAAAAAAAAAAAAAAAAAAA%3D", "", nil, "oauth_signature appears twice"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

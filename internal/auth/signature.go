@@ -16,9 +16,8 @@ const (
 	maxParams = 1000
 )
 
-// signed is all that an OAuth 1.0a signature covers, with reused buffers.
+// signed is all parameters of a request that OAuth 1.0a may sign, with reused buffers.
 type signed struct {
-	header oauth1Header
 	params []param // decoded; of header, query and form
 	text   []byte  // encoded names and values, in the order of params
 	spans  []span  // of text, sorted
@@ -34,21 +33,24 @@ type span struct{ name, value, end int }
 
 func (s *signed) reset() {
 	clear(s.params) // they point into the request
-	s.header = oauth1Header{}
 	if cap(s.text) > maxSigned {
 		*s = signed{params: s.params, spans: s.spans, sum: s.sum}
 	}
 	s.params, s.text, s.spans, s.base = s.params[:0], s.text[:0], s.spans[:0], s.base[:0]
 }
 
-// oauth1Header is the decoded parameters of RFC 5849, 3.1.
-type oauth1Header struct {
-	consumerKey, token, method, signature, timestamp, nonce, version string
+// get returns the first parameter of the name, "" if there is none. normalize refuses another that differs, of OAuth's own.
+func (s *signed) get(name string) string {
+	for i := range s.params {
+		if s.params[i].name == name {
+			return s.params[i].value
+		}
+	}
+	return ""
 }
 
-// parseHeader is strict (RFC 5849, 3.5.1). text follows the scheme; all but realm and oauth_signature become params.
+// parseHeader is strict (RFC 5849, 3.5.1). text follows the scheme; all but realm become params.
 func (s *signed) parseHeader(text string) error {
-	hasSignature := false
 	for number := 1; ; number++ {
 		text = strings.TrimLeft(text, " \t")
 		name, rest, ok := strings.Cut(text, "=")
@@ -71,33 +73,19 @@ func (s *signed) parseHeader(text string) error {
 			if err1 != nil || err2 != nil {
 				return refuse("%s has a percent sign without two hex digits", described(name, number))
 			}
-			if plainName == "oauth_signature" {
-				if hasSignature && value != s.header.signature {
-					return refuse("oauth_signature appears twice with different values")
-				}
-				s.header.signature, hasSignature = value, true
-			} else if err := s.addParam(plainName, value); err != nil {
+			if err := s.addParam(plainName, value); err != nil {
 				return err
 			}
 		}
 		text = strings.TrimLeft(rest, " \t")
 		if text == "" {
-			break
+			return nil
 		}
 		if text[0] != ',' {
 			return refuse("there is no comma after %s", described(name, number))
 		}
 		text = text[1:]
 	}
-	for _, p := range s.params {
-		if field := s.header.field(p.name); field != nil {
-			if *field != "" && *field != p.value {
-				return refuse("%s appears twice with different values", p.name)
-			}
-			*field = p.value
-		}
-	}
-	return nil
 }
 
 func isToken(text string) bool {
@@ -110,24 +98,6 @@ func described(name string, number int) string {
 		return fmt.Sprintf("%.24q in the OAuth header", name)
 	}
 	return fmt.Sprintf("parameter %d of the OAuth header", number)
-}
-
-func (h *oauth1Header) field(name string) *string {
-	switch name {
-	case "oauth_consumer_key":
-		return &h.consumerKey
-	case "oauth_token":
-		return &h.token
-	case "oauth_signature_method":
-		return &h.method
-	case "oauth_timestamp":
-		return &h.timestamp
-	case "oauth_nonce":
-		return &h.nonce
-	case "oauth_version":
-		return &h.version
-	}
-	return nil
 }
 
 func (s *signed) addParam(name, value string) error {
@@ -143,15 +113,7 @@ func (s *signed) addForm(where, form string) error {
 	if len(form) > maxSigned {
 		return refuse("the %s has more than %d bytes to sign", where, maxSigned)
 	}
-	err := EachField(form, func(name, value string) error {
-		if name != "oauth_signature" {
-			return s.addParam(name, value)
-		}
-		if value != s.header.signature { // it is never signed itself
-			return refuse("oauth_signature in the %s differs from the one in the header", where)
-		}
-		return nil
-	})
+	err := EachField(form, s.addParam)
 	if err == errPercent {
 		return refuse("the %s has a percent sign without two hex digits", where)
 	}
@@ -181,8 +143,9 @@ func EachField(form string, field func(name, value string) error) error {
 	return nil
 }
 
-// normalize builds the last part of the base string (RFC 5849, 3.4.1.3.2). Some clients repeat an oauth_* parameter of
-// the header in the query or form but sign it once: it counts once; differing values are refused. Others may repeat.
+// normalize builds the last part of the base string (RFC 5849, 3.4.1.3.2), of all but the signature. Some clients repeat
+// an oauth_* parameter of the header in the query or form but sign it once: it counts once; differing values are refused.
+// Others may repeat.
 func (s *signed) normalize() error {
 	for _, p := range s.params {
 		at := span{name: len(s.text)}
@@ -208,6 +171,9 @@ func (s *signed) normalize() error {
 			continue
 		}
 		lastName, lastValue = name, value
+		if string(name) == "oauth_signature" {
+			continue
+		}
 		s.base = append(append(s.base, separator...), name...)
 		s.base = append(append(s.base, "%3D"...), value...)
 		separator = "%26"
