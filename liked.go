@@ -129,7 +129,6 @@ const Partitions = 20
 // Positions is the last position read in each partition of the like log.
 type Positions [Partitions]Seq
 
-// LikeEvent is a like that was set or taken back.
 type LikeEvent struct {
 	Seq    Seq
 	On     bool

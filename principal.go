@@ -6,7 +6,6 @@ import (
 	"time"
 )
 
-// Credential is the kind of a request's credential.
 type Credential uint8
 
 const (
@@ -92,7 +91,6 @@ type App struct {
 	APIKey   string // the OAuth 1.0a consumer key
 }
 
-// Scope is a set of OAuth 2.0 scopes.
 type Scope uint32
 
 // X's scopes, in the order of the server's lists.

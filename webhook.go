@@ -57,7 +57,6 @@ type Subscription struct {
 	After     Seq // later likes match; the store sets it
 }
 
-// Wants reports whether the like matches the subscription.
 func (s *Subscription) Wants(e LikeEvent) bool {
 	return e.On && e.Seq > s.After &&
 		(s.Direction != Inbound && e.User == s.User || s.Direction != Outbound && e.Author == s.User)

@@ -14,7 +14,6 @@ import (
 	"liked/internal/store"
 )
 
-// User is an account and its counts.
 type User struct {
 	ID              liked.UserID       `json:"id"`
 	Username        string             `json:"username"`
@@ -92,7 +91,6 @@ type UserPage struct {
 	Next  liked.UserID `json:"next,omitempty"`
 }
 
-// Changed reports whether there was anything to do.
 type Changed struct {
 	Changed bool `json:"changed"`
 }
@@ -221,7 +219,6 @@ func (h *Handler) relate(change relation, on bool) func(*http.Request) (any, err
 	}
 }
 
-// Post is a post and its counts.
 type Post struct {
 	ID        liked.PostID `json:"id"`
 	Author    liked.UserID `json:"author_id"`

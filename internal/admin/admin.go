@@ -36,7 +36,6 @@ type Options struct {
 	Logger *slog.Logger // one line per request, with the cause of a 5xx
 }
 
-// Store is what the admin API uses of a store.
 type Store interface {
 	store.Users
 	store.Posts
@@ -59,7 +58,6 @@ type Handler struct {
 	mux   *http.ServeMux
 }
 
-// New returns the handler of /admin/.
 func New(o Options) *Handler {
 	h := &Handler{Options: o, likes: likeWatch{now: time.Now}, mux: http.NewServeMux()}
 	for _, rt := range []struct {

@@ -77,7 +77,6 @@ type NewSecret struct {
 	What string `json:"what"` // client_secret, api_keys or bearer_token
 }
 
-// AppList is every app.
 type AppList struct {
 	Apps []App `json:"apps"`
 }

@@ -9,7 +9,6 @@ import (
 	"liked/internal/store"
 )
 
-// BackupWish requests a backup.
 type BackupWish struct {
 	Have []string `json:"have"` // hexadecimal SHA-256 of files that need not be sent
 }

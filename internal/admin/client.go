@@ -10,14 +10,12 @@ import (
 	"sync"
 )
 
-// Client calls the admin API.
 type Client struct {
 	URL       string // of the admin listener, without a trailing slash
 	Token     string
 	Transport http.RoundTripper
 }
 
-// Refusal is an unsuccessful response.
 type Refusal struct {
 	Status int
 	Reason string

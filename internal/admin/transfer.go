@@ -55,7 +55,6 @@ func (h *Handler) export(r *http.Request) (any, error) {
 	}}, nil
 }
 
-// Imported is the result of an import.
 type Imported struct {
 	Added   int64     `json:"added"`   // records that were missing
 	Kept    int64     `json:"kept"`    // records already present
@@ -63,7 +62,6 @@ type Imported struct {
 	Reasons []Refused `json:"reasons"` // of the first 1,000 refused
 }
 
-// Refused is a line that was left out.
 type Refused struct {
 	Line   int64  `json:"line"` // from 1
 	Reason string `json:"reason"`
@@ -90,7 +88,7 @@ func (h *Handler) importing(r *http.Request) (any, error) {
 		}
 		skipBad = values[0] == "true"
 	}
-	i := importer{h: h, r: r, skipBad: skipBad, size: minStep, reading: new(step), spare: new(step), done: Imported{Reasons: []Refused{}}}
+	i := importer{h: h, r: r, skipBad: skipBad, size: minStep, reading: new(step), done: Imported{Reasons: []Refused{}}}
 	lines := bufio.NewReaderSize(r.Body, archive.MaxLine)
 	for number := int64(1); ; number++ {
 		line, err := lines.ReadSlice('\n')
@@ -143,19 +141,17 @@ type importer struct {
 	size    int           // of the next step
 	base    time.Duration // the shortest step yet: mostly disk time
 	reading *step
-	spare   *step         // in the store while taken is set
-	taken   chan stepDone // receives one value; nil: no step in the store
-	stopped bool          // by a bad line
+	taken   *step // by the store; nil: none
+	stopped bool  // by a bad line
 	done    Imported
 }
 
 type step struct {
 	records []store.Record
 	numbers []int64 // of lines
-}
 
-type stepDone struct {
-	store.Imported
+	done chan struct{} // closed once the rest is set
+	got  store.Imported
 	took time.Duration
 	err  error
 }
@@ -231,33 +227,34 @@ func (i *importer) flush() error {
 	if err := i.wait(); err != nil || i.stopped || len(i.reading.records) == 0 {
 		return err
 	}
-	i.reading, i.spare = i.spare, i.reading
-	i.reading.records, i.reading.numbers = i.reading.records[:0], i.reading.numbers[:0]
-	i.taken = make(chan stepDone, 1)
-	go func(s *step) {
+	s := i.reading
+	s.done = make(chan struct{})
+	i.taken, i.reading = s, new(step)
+	go func() {
+		defer close(s.done)
 		begun := i.h.likes.now()
-		got, err := i.h.Store.Import(i.r.Context(), s.records, i.skipBad)
-		i.taken <- stepDone{got, i.h.likes.now().Sub(begun), err}
-	}(i.spare)
+		s.got, s.err = i.h.Store.Import(i.r.Context(), s.records, i.skipBad)
+		s.took = i.h.likes.now().Sub(begun)
+	}()
 	return nil
 }
 
 func (i *importer) wait() error {
-	if i.taken == nil {
+	s := i.taken
+	if s == nil {
 		return nil
 	}
-	got := <-i.taken
+	<-s.done
 	i.taken = nil
-	numbers := i.spare.numbers
-	if got.err != nil {
-		return fmt.Errorf("lines %d to %d: %w", numbers[0], numbers[len(numbers)-1], got.err)
+	if s.err != nil {
+		return fmt.Errorf("lines %d to %d: %w", s.numbers[0], s.numbers[len(s.numbers)-1], s.err)
 	}
-	i.done.Added += int64(got.Added)
-	i.done.Kept += int64(got.Kept)
-	for _, bad := range got.Refused {
-		i.refuse(numbers[bad.Index], bad.Err)
+	i.done.Added += int64(s.got.Added)
+	i.done.Kept += int64(s.got.Kept)
+	for _, bad := range s.got.Refused {
+		i.refuse(s.numbers[bad.Index], bad.Err)
 	}
-	return i.resize(len(numbers), got.took)
+	return i.resize(len(s.numbers), s.took)
 }
 
 func (i *importer) finish() error {

@@ -13,7 +13,6 @@ import (
 	"liked/internal/webhook"
 )
 
-// Webhook is a webhook and its delivery state.
 type Webhook struct {
 	ID           liked.WebhookID `json:"id"`
 	App          liked.AppID     `json:"app"`
@@ -28,7 +27,6 @@ type Webhook struct {
 	LostBefore   *time.Time      `json:"lost_before,omitempty"` // likes before it were dropped undelivered
 }
 
-// WebhookList is every webhook.
 type WebhookList struct {
 	Webhooks []Webhook `json:"webhooks"`
 }
@@ -45,12 +43,10 @@ type WebhookReplay struct {
 	To   *time.Time `json:"to,omitempty"`   // exclusive; nil: now
 }
 
-// Started is a replay that has begun.
 type Started struct {
 	Job string `json:"job"`
 }
 
-// DeadLetter is a like that a webhook did not accept.
 type DeadLetter struct {
 	Event        string               `json:"event"` // its position in the like log
 	Subscription liked.SubscriptionID `json:"subscription"`

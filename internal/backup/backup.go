@@ -41,7 +41,6 @@ type Manifest struct {
 
 const format = 1
 
-// File is a file of the store.
 type File struct {
 	Name   string `json:"name"`
 	Size   int64  `json:"size"`
@@ -131,7 +130,6 @@ func Open(dir string) (*Backup, error) {
 	return &Backup{m, dir}, nil
 }
 
-// Bytes returns the total size of the files.
 func (b *Backup) Bytes() int64 { return b.bytes() }
 
 // CopyTo copies the files to disk, into an existing directory, and reports bytes to progress. A file that differs from

@@ -113,7 +113,6 @@ func (t *Target) Abandon() {
 	_ = t.lock.Close()
 }
 
-// Received is the result of Receive.
 type Received struct {
 	Manifest
 	Bytes    int64 // of all files

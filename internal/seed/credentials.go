@@ -20,7 +20,6 @@ type Credentials struct {
 	Posts      []Post `json:"posts"`
 }
 
-// App is an app with its credentials.
 type App struct {
 	Name         string   `json:"name"`
 	Type         string   `json:"type"` // confidential or public
@@ -32,7 +31,6 @@ type App struct {
 	RedirectURIs []string `json:"redirect_uris"`
 }
 
-// User is a user with the tokens of an app.
 type User struct {
 	ID                liked.UserID `json:"id"`
 	Username          string       `json:"username"`
@@ -45,7 +43,6 @@ type User struct {
 	OAuth1TokenSecret string       `json:"oauth1_token_secret"`
 }
 
-// Post is a post that can be liked.
 type Post struct {
 	ID       liked.PostID `json:"id"`
 	AuthorID liked.UserID `json:"author_id"`

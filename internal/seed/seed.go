@@ -23,7 +23,6 @@ import (
 	"liked/internal/store"
 )
 
-// Options of Load.
 type Options struct {
 	Users, Posts int // at least 1, at least 0; named ones come first
 
@@ -119,7 +118,6 @@ func (o Options) stream(i int) io.Reader {
 	return rand.NewChaCha8(key)
 }
 
-// Store is what Load needs of a store.
 type Store interface {
 	store.Users
 	store.Posts
@@ -225,7 +223,6 @@ func newPassword(ctx context.Context, issuer *auth.Issuer) (password, hash strin
 	return password, hash, err
 }
 
-// The tokens have every scope.
 func (u *User) issue(ctx context.Context, issuer *auth.Issuer, app liked.AppID, lifetime time.Duration) error {
 	t, err := issuer.IssueTokens(ctx, app, u.ID, liked.AllScopes, lifetime)
 	if err != nil {

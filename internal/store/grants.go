@@ -22,7 +22,6 @@ type App struct {
 	SealedBearer     []byte // requests return the same token until it is invalidated
 }
 
-// Apps keeps apps.
 type Apps interface {
 	// AddApp adds an app. Conflict if its id, client id or API key is taken, Invalid if a field is.
 	AddApp(ctx context.Context, app App) error
@@ -42,14 +41,12 @@ type SealKeys interface {
 	SetSealKey(ctx context.Context, name string) error
 }
 
-// Passwords keeps users' password hashes.
 type Passwords interface {
 	// SetPassword keeps an encoded password hash; NotFound if there is no such user.
 	SetPassword(ctx context.Context, user liked.UserID, encoded string) error
 	Password(ctx context.Context, user liked.UserID) (encoded string, err error)
 }
 
-// Codes keeps authorization codes.
 type Codes interface {
 	// AddCode keeps an authorization code (RFC 6749, 4.1) until swept. Code returns it, spent or not.
 	AddCode(ctx context.Context, c Code) error
@@ -91,7 +88,6 @@ type RequestTokens interface {
 	RedeemRequestToken(ctx context.Context, token Hash, g Grant, t OAuth1Token) error
 }
 
-// Sessions keeps the sessions of signed-in browsers.
 type Sessions interface {
 	AddSession(ctx context.Context, s Session) error
 	Session(ctx context.Context, id Hash) (Session, error)

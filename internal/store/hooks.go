@@ -7,7 +7,6 @@ import (
 	"liked"
 )
 
-// Hooks keeps webhooks.
 type Hooks interface {
 	// AddWebhook adds the webhook, its offsets at the end of the log: earlier likes are not delivered. Conflict if the
 	// id is taken or the app has a webhook with this URL, Forbidden if the app has max webhooks.
@@ -21,7 +20,6 @@ type Hooks interface {
 	Webhooks(ctx context.Context, app liked.AppID) ([]liked.Webhook, error)
 }
 
-// Subscriptions keeps subscriptions.
 type Subscriptions interface {
 	// AddSubscription adds the subscription, and sets After to the newest like. Conflict if the id is taken or the app
 	// has one with the same user, direction and webhook, Forbidden if the app has max.

@@ -61,7 +61,6 @@ type Store interface {
 // Totals counts no deleted posts, but likes of them until taken back.
 type Totals struct{ Users, Posts, Likes int64 }
 
-// Report is the result of Check.
 type Report struct {
 	Users      int64    `json:"users"`
 	Posts      int64    `json:"posts"`
@@ -92,7 +91,6 @@ type Likes interface {
 	Liked(ctx context.Context, user liked.UserID, posts []liked.PostID) ([]bool, error)
 }
 
-// Log is the log of changes of likes.
 type Log interface {
 	// LikeLog returns entries of a partition (0 to liked.Partitions-1) after the position, oldest first, waiting until
 	// there is one or ctx is done. After an entry was returned, none appears before it. How long entries are kept is
@@ -120,7 +118,6 @@ type Page[T any] struct {
 	Newer Cursor // zero: there are none, or the page started at the newest
 }
 
-// Users keeps accounts.
 type Users interface {
 	// AddUser adds the user. Conflict if the id or the username (in any case) is taken, Invalid if a field is.
 	AddUser(ctx context.Context, u liked.User) error

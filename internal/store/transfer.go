@@ -57,14 +57,12 @@ type Like struct {
 	Seq  liked.Seq
 }
 
-// Imported is the result of an Import.
 type Imported struct {
 	Added   int
 	Kept    int // records that existed
 	Refused []Refused
 }
 
-// Refused is a record that was not added.
 type Refused struct {
 	Index int
 	Err   error
