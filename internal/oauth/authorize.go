@@ -121,7 +121,7 @@ func (c *Call) authorize() (*Answer, error) {
 	case unasked:
 		return c.grantCode(&a, u)
 	}
-	return c.askConsent(a.app, a.encoded(), c.Request.URL.RawQuery, a.redirect, web.Consent{Scopes: strings.Fields(a.scopes.String())})
+	return c.askConsent(a.app, a.encoded(), c.Request.URL.RawQuery, a.redirect, web.Consent{Scopes: a.scopes})
 }
 
 // decide applies the user's choice. The request is checked again: the app may have changed.

@@ -3,7 +3,6 @@ package oauth
 import (
 	"net/http"
 	"slices"
-	"strings"
 
 	"liked"
 	"liked/internal/web"
@@ -22,7 +21,6 @@ func (c *Call) connected(notice string) (*Answer, error) {
 		return nil, err
 	}
 	p := web.ConnectedApps{Frame: c.Frame(), Notice: notice}
-	scopes := make(map[liked.AppID]liked.Scope)
 	for _, g := range slices.Backward(grants) {
 		i := slices.IndexFunc(p.Apps, func(a web.ConnectedApp) bool { return a.ID == g.App.String() })
 		if i < 0 {
@@ -39,12 +37,8 @@ func (c *Call) connected(notice string) (*Answer, error) {
 		}
 		a := &p.Apps[i]
 		a.Since = g.CreatedAt // of the oldest grant, in the end
-		if g.OAuth1 {
-			a.OAuth1 = true
-		} else {
-			scopes[g.App] |= g.Scopes
-			a.Scopes = strings.Fields(scopes[g.App].String())
-		}
+		a.OAuth1 = a.OAuth1 || g.OAuth1
+		a.Scopes |= g.Scopes // none of OAuth 1.0a
 	}
 	return Page(http.StatusOK, p)
 }

@@ -106,13 +106,10 @@ func typeOf(app liked.App) string {
 	return "confidential"
 }
 
-func appForm(form oauth.Form) web.AppForm {
-	return web.AppForm{Name: form.First("name"), Type: form.First("type"), Access: form.First("access"),
+// fill copies a form into the app, and returns it with its mistakes as Error.
+func fill(form oauth.Form, app *liked.App) (f web.AppForm, ok bool) {
+	f = web.AppForm{Name: form.First("name"), Type: form.First("type"), Access: form.First("access"),
 		RedirectURIs: form.First("redirect_uris")}
-}
-
-// fill copies the form into the app, and its mistakes into the form's Error.
-func fill(f *web.AppForm, app *liked.App) (ok bool) {
 	app.Name = strings.TrimSpace(f.Name)
 	app.RedirectURIs = strings.Fields(f.RedirectURIs) // no URI holds a space
 	var wrong []string
@@ -123,7 +120,7 @@ func fill(f *web.AppForm, app *liked.App) (ok bool) {
 		wrong = append(wrong, strings.Split(strings.TrimPrefix(err.Error(), "the app is not valid: "), "; ")...)
 	}
 	f.Error = strings.Join(wrong, "\n")
-	return len(wrong) == 0
+	return f, len(wrong) == 0
 }
 
 // createApp registers the user's app; only this answer shows its secrets.
@@ -132,13 +129,12 @@ func (c *call) createApp() (*oauth.Answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := appForm(form)
-	app := liked.App{Owner: u.ID, Public: f.Type == "public"}
+	app := liked.App{Owner: u.ID, Public: form.First("type") == "public"}
 	own, err := c.ownApps(u)
 	if err != nil {
 		return nil, err
 	}
-	ok := fill(&f, &app)
+	f, ok := fill(form, &app)
 	switch {
 	case f.Type != "public" && f.Type != "confidential":
 		ok, f.Error = false, strings.TrimSpace(f.Error+"\nChoose a type.")
@@ -218,11 +214,10 @@ func (c *call) changeApp() (*oauth.Answer, error) {
 	var secrets []web.Secret
 	switch form.First("action") {
 	case "save":
-		f := appForm(form)
-		f.Type = typeOf(app)
 		changed := app
-		if !fill(&f, &changed) {
-			c.Why = f.Error
+		f, ok := fill(form, &changed)
+		if !ok {
+			c.Why, f.Type = f.Error, typeOf(app)
 			p := c.appPage(app, "", nil)
 			p.Form = f
 			return oauth.Page(http.StatusUnprocessableEntity, p)

@@ -27,13 +27,10 @@ func (c *call) webhooksOf(app liked.App) (list []web.Webhook) {
 }
 
 func (c *call) changeWebhook(app liked.App, form oauth.Form) (*oauth.Answer, error) {
-	var id liked.WebhookID
 	do := form.First("do")
-	if do != "add" {
-		var err error
-		if id, err = liked.ParseID[liked.WebhookID](form.First("webhook")); err != nil {
-			return nil, oauth.ErrForm.Because("the field webhook is no id")
-		}
+	id, err := liked.ParseID[liked.WebhookID](form.First("webhook"))
+	if err != nil && do != "add" {
+		return nil, oauth.ErrForm.Because("the field webhook is no id")
 	}
 	if do == "add" || do == "validate" {
 		_, ok, err := c.Store.Take(c.Context, c.Now(), "developerApp", app.ID, 0, perAppChallenges, nil)
@@ -45,7 +42,6 @@ func (c *call) changeWebhook(app liked.App, form oauth.Form) (*oauth.Answer, err
 		}
 	}
 	var notice string
-	var err error
 	switch do {
 	case "add":
 		_, err = c.Hooks.Add(c.Context, app.ID, form.First("url"))

@@ -33,10 +33,10 @@ type Consent struct {
 	Request    string // opaque
 	Return     string // opaque; for after signing in as another user
 	AppName    string
-	AppOwner   string   // username; empty: the operator
-	Scopes     []string // OAuth 2.0
-	Access     string   // OAuth 1.0a: "read", "read-write" or "read-write-directmessages"; empty for OAuth 2.0
-	RedirectTo string   // host, or scheme with its colon; empty for a PIN
+	AppOwner   string      // username; empty: the operator
+	Scopes     liked.Scope // OAuth 2.0
+	Access     string      // OAuth 1.0a: "read", "read-write" or "read-write-directmessages"; empty for OAuth 2.0
+	RedirectTo string      // host, or scheme with its colon; empty for a PIN
 }
 
 func (p Consent) about() about {
@@ -93,8 +93,8 @@ type ConnectedApps struct {
 type ConnectedApp struct {
 	ID     string
 	Name   string
-	Owner  string   // username; empty: the operator
-	Scopes []string // OAuth 2.0
+	Owner  string      // username; empty: the operator
+	Scopes liked.Scope // OAuth 2.0
 	OAuth1 bool
 	Since  time.Time
 }
