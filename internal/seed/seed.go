@@ -6,7 +6,9 @@ import (
 	"cmp"
 	"context"
 	cryptorand "crypto/rand"
+	_ "embed"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -33,38 +35,25 @@ type Options struct {
 	TokenLifetime time.Duration
 }
 
-// Two users and two posts are of X's documentation, so that its examples run unchanged.
-var (
-	namedUsers = []liked.User{
-		{ID: 2244994945, Username: "XDevelopers", Name: "X Dev", Verified: true, Description: "The voice of the developer platform",
-			CreatedAt: time.Date(2013, 12, 14, 4, 35, 55, 0, time.UTC)},
-		{ID: 1324848235714736129, Username: "likesbot", Name: "Likes Bot", Description: "Likes what it reads"},
-		{ID: 1100000000000000001, Username: "alice", Name: "Alice", Location: "Amsterdam"},
-		{ID: 1100000000000000002, Username: "bob", Name: "Bob"},
-		{ID: 1100000000000000003, Username: "carol", Name: "Carol", Description: "Posts about birds"},
-		{ID: 1100000000000000004, Username: "dave", Name: "Dave"},
-		{ID: 1100000000000000005, Username: "erin", Name: "Erin"},
-	}
-	namedPosts = []struct {
+// named is the users and posts with names. Two of each are of X's documentation, so that its examples run unchanged.
+var named = func() (w struct {
+	Users []liked.User
+	Posts []struct {
 		liked.Post
-		author int // in namedUsers
-	}{
-		{liked.Post{ID: 1521887626935947265, Text: "An API is only as good as its error messages"}, 2},
-		{liked.Post{ID: 1228393702244134912, Text: "What did the developer write in their card? while(true) { I = Love(You) }"}, 3},
-		{liked.Post{ID: 1600000000000000001, Text: "Good morning!"}, 2},
-		{liked.Post{ID: 1600000000000000002, Text: "Is it the coffee, or is the build faster today?"}, 3},
-		{liked.Post{ID: 1600000000000000003, Text: "A kingfisher 🐦 by the canal"}, 4},
-		{liked.Post{ID: 1600000000000000004, Text: "A heron, an hour later. It did not move once"}, 4},
-		{liked.Post{ID: 1600000000000000005, Text: "Reading RFC 6749 so that you need not"}, 5},
-		{liked.Post{ID: 1600000000000000006, Text: "Shipped it"}, 6},
+		By int // in Users
 	}
-)
+}) {
+	if err := json.Unmarshal(worldJSON, &w); err != nil {
+		panic(err)
+	}
+	return w
+}()
+
+//go:embed world.json
+var worldJSON []byte
 
 // DefaultUsers and DefaultPosts are the numbers of those with names.
-const (
-	DefaultUsers = 7
-	DefaultPosts = 8
-)
+var DefaultUsers, DefaultPosts = len(named.Users), len(named.Posts)
 
 // Generated ids start at 2020-01-01 and 2023-01-01, one second apart.
 const (
@@ -78,8 +67,8 @@ func made(id int64) time.Time {
 }
 
 func (o Options) user(i int) liked.User {
-	if i < len(namedUsers) {
-		u := namedUsers[i]
+	if i < len(named.Users) {
+		u := named.Users[i]
 		if u.CreatedAt.IsZero() {
 			u.CreatedAt = made(int64(u.ID))
 		}
@@ -90,9 +79,9 @@ func (o Options) user(i int) liked.User {
 }
 
 func (o Options) post(i int) liked.Post {
-	if i < len(namedPosts) {
-		p := namedPosts[i].Post
-		p.Author = o.user(namedPosts[i].author % o.Users).ID
+	if i < len(named.Posts) {
+		p := named.Posts[i].Post
+		p.Author = o.user(named.Posts[i].By % o.Users).ID
 		p.CreatedAt = made(int64(p.ID))
 		return p
 	}
