@@ -1,6 +1,7 @@
 package web
 
 import (
+	_ "embed"
 	"slices"
 	"strings"
 
@@ -10,38 +11,27 @@ import (
 // right is something that an app may be allowed, in words for the user who is asked.
 type right struct {
 	scope  liked.Scope
-	words  string
 	access int // OAuth 1.0a: least permission that grants it; 1 read, 2 read-write, 3 with direct messages, 0 none
+	words  string
 }
 
-// rights is all that an app can be allowed, closest to likes first.
-var rights = []right{
-	{liked.TweetRead, "See posts that you can see, those of protected accounts included", 1},
-	{liked.LikeRead, "See which posts you like", 1},
-	{liked.LikeWrite, "Like posts for you, and take likes back", 2},
-	{liked.UsersRead, "See accounts that you can see, those that are protected included", 1},
-	{liked.UsersEmail, "See your email address", 0},
-	{liked.TweetWrite, "Post, repost and delete posts for you", 2},
-	{liked.TweetModerateWrite, "Hide and show replies to your posts", 2},
-	{liked.FollowsRead, "See whom you follow and who follows you", 1},
-	{liked.FollowsWrite, "Follow and unfollow people for you", 2},
-	{liked.BlockRead, "See whom you block", 1},
-	{liked.BlockWrite, "Block and unblock people for you", 2},
-	{liked.MuteRead, "See whom you mute", 1},
-	{liked.MuteWrite, "Mute and unmute people for you", 2},
-	{liked.ListRead, "See your lists, the private ones included", 1},
-	{liked.ListWrite, "Make, change and delete lists for you", 2},
-	{liked.BookmarkRead, "See your bookmarks", 0},
-	{liked.BookmarkWrite, "Add and remove bookmarks for you", 0},
-	{liked.DMRead, "Read your direct messages", 3},
-	{liked.DMWrite, "Send and delete direct messages for you", 3},
-	{liked.MediaWrite, "Upload pictures and videos for you", 2},
-	{liked.TimelineRead, "See your timelines", 1},
-	{liked.SpaceRead, "See live audio that you can hear", 1},
-	{liked.BroadcastRead, "See your broadcasts", 0},
-	{liked.BroadcastWrite, "Start and end broadcasts for you", 0},
-	{liked.OfflineAccess, "Stay connected until you revoke it, even while you are away", 1}, // OAuth 1.0a tokens do not expire
-}
+// rights is all that an app can be allowed, closest to likes first. OAuth 1.0a tokens do not expire, hence the access of
+// offline.access.
+var rights = func() (all []right) {
+	for line := range strings.Lines(rightsText) {
+		scope, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
+		access, words, _ := strings.Cut(rest, " ")
+		s, err := liked.ParseScope(scope)
+		if err != nil {
+			panic(err)
+		}
+		all = append(all, right{s, int(access[0] - '0'), words})
+	}
+	return all
+}()
+
+//go:embed rights.txt
+var rightsText string
 
 // notable rights are mentioned if an app lacks them: users fear them most.
 const notable liked.Scope = liked.LikeWrite | liked.TweetWrite | liked.DMRead
