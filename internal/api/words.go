@@ -11,6 +11,9 @@ var words2024 string
 //go:embed words/2026.txt
 var words2026 string
 
+//go:embed words/event_types.txt
+var eventTypes string // of the activity API, in the order of error texts
+
 func words(list string) []string { return strings.Fields(list) }
 
 // paramWords returns the profile's words of list parameters, by name or words tag, in the order of error texts.
