@@ -2,17 +2,13 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
-	"syscall"
 	"text/tabwriter"
 	"time"
 
@@ -22,23 +18,25 @@ import (
 
 // Operator selects a data directory or a running server.
 type Operator struct {
-	Data       string `json:"-" placeholder:"DIR" help:"Data directory of the server, which may be running or not."`
-	AdminURL   string `json:"-" placeholder:"URL" help:"Where a running server is administered, instead of --data."`
-	AdminToken string `json:"-" placeholder:"TOKEN" help:"Its admin token."`
+	Data           string `json:"-" variable:"" placeholder:"DIR" help:"Data directory of the server, which may be running or not."`
+	AdminURL       string `json:"-" variable:"" placeholder:"URL" help:"Where a running server is administered, instead of --data."`
+	AdminToken     string `json:"-" variable:"only" hidden:""`
+	AdminTokenFile string `json:"-" variable:"" placeholder:"FILE" help:"File with its admin token, unless LIKED_ADMIN_TOKEN holds that."`
 }
 
 func (o *Operator) check() error {
 	var errs []error
 	switch {
 	case o.Data == "" && o.AdminURL == "":
-		errs = append(errs, errors.New("data: missing; give the server's data directory, or --admin-url and --admin-token"))
+		errs = append(errs, errors.New("data: missing; give the server's data directory, or --admin-url and --admin-token-file"))
 	case o.AdminURL != "":
 		u, err := url.Parse(o.AdminURL)
 		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
 			errs = append(errs, fmt.Errorf("admin-url: %q is not a URL such as http://127.0.0.1:8081", o.AdminURL))
 		}
-		if o.AdminToken == "" {
-			errs = append(errs, errors.New("admin-token: missing; the server prints it, and keeps it in admin.json of its data directory"))
+		if o.AdminToken == "" && o.AdminTokenFile == "" {
+			errs = append(errs, errors.New("admin-token-file: missing; give a file with the server's admin token, "+
+				"which `liked dev` prints and admin.json of a data directory holds"))
 		}
 		if o.Data != "" {
 			errs = append(errs, errors.New("data: give either this or --admin-url"))
@@ -48,43 +46,26 @@ func (o *Operator) check() error {
 }
 
 // connect finds the server, or opens the data directory if none runs on it. mayMake: a missing one is created.
-func (o *Operator) connect(ctx context.Context, mayMake bool) (c *admin.Client, close func() error, err error) {
-	transport := &http.Transport{Proxy: http.ProxyFromEnvironment}
-	close = func() error { transport.CloseIdleConnections(); return nil }
-	if o.AdminURL != "" {
-		return &admin.Client{URL: strings.TrimSuffix(o.AdminURL, "/"), Token: o.AdminToken, Transport: transport}, close, nil
-	}
-	access, err := server.ReadAdminAccess(o.Data)
-	switch {
-	case err == nil:
-		c := &admin.Client{URL: access.URL, Token: access.Token, Transport: transport}
-		err := c.Call(ctx, "GET", "/admin/users?max=1", nil, nil)
-		if err == nil {
-			return c, close, nil
+func (o *Operator) connect(e *env, mayMake bool) (c *admin.Client, close func() error, err error) {
+	if o.AdminURL == "" {
+		if !mayMake && !server.HasData(o.Data) {
+			return nil, nil, fmt.Errorf("there is no data in %s: check the path, or start `liked serve --data %s` once", o.Data, o.Data)
 		}
-		_ = close()
-		// Left by a killed server; another program may listen on its port now.
-		if _, answered := errors.AsType[*admin.Refusal](err); !answered && !unreachable(err) {
+		return server.Admin(o.Data)
+	}
+	token := o.AdminToken
+	if o.AdminTokenFile != "" {
+		if token, err = e.readToken(o.AdminTokenFile); err != nil {
 			return nil, nil, err
 		}
-	case !errors.Is(err, fs.ErrNotExist):
-		return nil, nil, err
 	}
-	if !mayMake && !server.HasData(o.Data) {
-		return nil, nil, fmt.Errorf("there is no data in %s: check the path, or start `liked serve --data %s` once", o.Data, o.Data)
-	}
-	handler, close, err := server.LocalAdmin(o.Data)
-	return &admin.Client{URL: "http://local", Transport: admin.InProcess{Handler: handler}}, close, err
-}
-
-func unreachable(err error) bool {
-	_, dial := errors.AsType[*net.OpError](err)
-	return dial && (errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.EADDRNOTAVAIL)) ||
-		errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET)
+	transport := &http.Transport{Proxy: http.ProxyFromEnvironment}
+	close = func() error { transport.CloseIdleConnections(); return nil }
+	return &admin.Client{URL: strings.TrimSuffix(o.AdminURL, "/"), Token: token, Transport: transport}, close, nil
 }
 
 func (o *Operator) with(e *env, mayMake bool, do func(*admin.Client) error) error {
-	c, close, err := o.connect(e.ctx, mayMake)
+	c, close, err := o.connect(e, mayMake)
 	if err != nil {
 		return err
 	}

@@ -55,7 +55,7 @@ func (c *backupCmd) Run(e *env) error {
 
 type restoreCmd struct {
 	Dir     string `arg:"" help:"Directory with a backup."`
-	Data    string `placeholder:"DIR" need:"the data directory to make" help:"Data directory to make: it must be empty or missing."`
+	Data    string `variable:"" placeholder:"DIR" need:"the data directory to make" help:"Data directory to make, empty or missing."`
 	KeyFile string `placeholder:"FILE" help:"Copy of the seal.key of the data directory that was backed up."`
 	NewKey  bool   `help:"Make a new key, because the old one is lost."`
 	Output

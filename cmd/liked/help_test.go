@@ -25,7 +25,7 @@ func TestHelp(t *testing.T) {
 		}
 		for _, f := range n.Flags {
 			used["--"+f.Name] = true
-			if describe(f.Value) == " ["+variable(f.Name)+"]" && !n.Hidden {
+			if describe(f.Value, "") == "" && !n.Hidden && !f.Hidden {
 				t.Errorf("%s --%s: no word about what it does", n.Path(), f.Name)
 			}
 		}

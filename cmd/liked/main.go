@@ -39,7 +39,10 @@ func main() {
 
 // run runs one command, a server until ctx ends, and returns the exit status.
 func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	cmd, err := parse(args, environ, stdout)
+	cmd, warnings, err := parse(args, environ, stdout)
+	for _, w := range warnings {
+		fmt.Fprintln(stderr, "liked: warning:", w)
+	}
 	if err == nil && cmd != nil { // nil: help was printed
 		err = cmd.Run(&env{ctx, stdin, stdout, stderr})
 	}
@@ -81,6 +84,18 @@ func (e *env) read(path string, most int64) ([]byte, error) {
 		err = fmt.Errorf("%s is longer than %d bytes", path, most)
 	}
 	return text, err
+}
+
+func (e *env) readToken(path string) (string, error) {
+	text, err := e.read(path, maxSecret)
+	token := strings.TrimSpace(string(text))
+	if err == nil && token == "" {
+		err = fmt.Errorf("%s is empty", path)
+	}
+	if err != nil {
+		return "", fmt.Errorf("admin-token-file: %w", err)
+	}
+	return token, nil
 }
 
 // maxSecret is above the longest password and token in bytes.

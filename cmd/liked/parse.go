@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"math"
 	"slices"
 	"strings"
 
@@ -65,21 +67,23 @@ type grammar struct {
 const envPrefix = "LIKED_"
 
 // parse reads the command line and the environment, and reports all mistakes together as a *usageError. It returns nil
-// after help was requested and written to stdout.
-func parse(args, environ []string, stdout io.Writer) (command, error) {
+// after help was requested and written to stdout. Variables that stand for no flag may be of the platform (Kubernetes
+// sets LIKED_PORT for a Service called liked): they are warnings.
+func parse(args, environ []string, stdout io.Writer) (c command, warnings []string, err error) {
 	if len(args) == 0 {
 		args = []string{"--help"}
 	}
-	variables := make(map[string]string)
+	environment := make(map[string]string)
 	for _, v := range environ {
 		if name, value, ok := strings.Cut(v, "="); ok && strings.HasPrefix(name, envPrefix) {
-			variables[name] = value
+			environment[name] = value
 		}
 	}
 	var mistakes []string
 	var dropped bool // a flag or variable with a mistake
 	for {
 		var g grammar
+		var variables map[*kong.Flag]string
 		helped := false
 		parser, err := kong.New(&g,
 			kong.Name("liked"),
@@ -87,25 +91,26 @@ func parse(args, environ []string, stdout io.Writer) (command, error) {
 			kong.Writers(stdout, stdout),
 			kong.Exit(func(int) { helped = true }),
 			kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 110}),
-			kong.ValueFormatter(describe),
+			kong.ValueFormatter(func(v *kong.Value) string { return describe(v, variables[v.Flag]) }),
 			kong.Resolvers(kong.ResolverFunc(func(_ *kong.Context, _ *kong.Path, f *kong.Flag) (any, error) {
-				value, ok := variables[variable(f.Name)]
-				if !ok || f.Name == "help" || overruled(f.Name, args) {
+				value, ok := environment[variables[f]]
+				if !ok || overruled(f.Name, args) {
 					return nil, nil
 				}
 				return value, nil
 			})))
 		if err != nil {
-			return nil, err // a bug in grammar
+			return nil, nil, err // a bug in grammar
 		}
 		explain(parser.Model.Node)
+		variables = variablesOf(parser.Model.Node)
 		ctx, err := parser.Parse(args)
 		if helped {
-			return nil, nil
+			return nil, nil, nil
 		}
 		if err != nil {
 			// It hides other mistakes: parse again without what it is about.
-			if drop(flagOf(err), &args, variables) {
+			if drop(flagOf(err), &args, environment) {
 				mistakes = append(mistakes, strings.TrimPrefix(err.Error(), "--"))
 				dropped = true
 				continue
@@ -114,9 +119,15 @@ func parse(args, environ []string, stdout io.Writer) (command, error) {
 				mistakes = append(mistakes, err.Error())
 			}
 		}
-		mistakes = append(mistakes, unknownVariables(parser.Model, variables)...)
 		var selected any
 		if err == nil {
+			warnings = unknownVariables(environment, variables, ctx.Flags())
+			for _, p := range ctx.Path {
+				if p.Flag != nil && p.Flag.Tag.Get("variable") == "only" && !p.Resolved {
+					mistakes = append(mistakes, fmt.Sprintf("%s: everybody on this machine can read a command line; "+
+						"give --%[1]s-file FILE, or the variable %s", p.Flag.Name, variables[p.Flag]))
+				}
+			}
 			for _, f := range ctx.Flags() {
 				if need := f.Tag.Get("need"); need != "" && f.Target.IsZero() {
 					mistakes = append(mistakes, fmt.Sprintf("%s: missing; give %s", f.Name, need))
@@ -131,9 +142,9 @@ func parse(args, environ []string, stdout io.Writer) (command, error) {
 		}
 		if len(mistakes) > 0 {
 			slices.Sort(mistakes)
-			return nil, &usageError{errors.New(strings.Join(slices.Compact(mistakes), "\n"))}
+			return nil, warnings, &usageError{errors.New(strings.Join(slices.Compact(mistakes), "\n"))}
 		}
-		return selected.(command), nil
+		return selected.(command), warnings, nil
 	}
 }
 
@@ -147,12 +158,12 @@ func flagOf(err error) string {
 }
 
 // drop removes the flag and its possible value from args, or else its variable, and reports whether one was there.
-func drop(flag string, args *[]string, variables map[string]string) bool {
+func drop(flag string, args *[]string, environment map[string]string) bool {
 	i := slices.IndexFunc(*args, func(arg string) bool { name, _, _ := strings.Cut(arg, "="); return name == flag })
 	if i < 0 {
 		name := variable(strings.TrimPrefix(flag, "--"))
-		_, ok := variables[name]
-		delete(variables, name)
+		_, ok := environment[name]
+		delete(environment, name)
 		return ok
 	}
 	end := i + 1
@@ -184,9 +195,9 @@ func explain(n *kong.Node) {
 	}
 }
 
-// describe returns a flag's or argument's help: text, default unless its form shows it, and variable.
-func describe(v *kong.Value) string {
-	if v.Flag == nil || v.Name == "help" {
+// describe returns a flag's or argument's help: text, default unless its form shows it, and variable if it has one.
+func describe(v *kong.Value, variable string) string {
+	if v.Flag == nil {
 		return v.Help
 	}
 	text := cmp.Or(v.Help, texts["--"+v.Name])
@@ -196,7 +207,25 @@ func describe(v *kong.Value) string {
 	if v.HasDefault && v.Tag.PlaceHolder != "" {
 		text += " Default: " + v.Default + "."
 	}
-	return text + " [" + variable(v.Name) + "]"
+	if variable != "" {
+		text += " [" + variable + "]"
+	}
+	return text
+}
+
+// variablesOf returns the names of the variables that stand for flags: all of the commands that start a server, and those
+// with which the others find it. What a command takes for one call has none.
+func variablesOf(n *kong.Node) map[*kong.Flag]string {
+	variables := make(map[*kong.Flag]string)
+	for _, f := range n.Flags {
+		if n.Name == "dev" || n.Name == "serve" || f.Tag.Has("variable") {
+			variables[f] = variable(f.Name)
+		}
+	}
+	for _, child := range n.Children {
+		maps.Copy(variables, variablesOf(child))
+	}
+	return variables
 }
 
 func variable(flag string) string {
@@ -204,13 +233,15 @@ func variable(flag string) string {
 }
 
 // overruled reports whether args overrule the variable of flag: --data those of the server, which `liked env` sets,
-// and --admin-url that of the data directory.
+// --admin-url that of the data directory, and --admin-token-file the token itself.
 func overruled(flag string, args []string) bool {
 	given := func(name string) bool {
 		return slices.ContainsFunc(args, func(arg string) bool { return arg == name || strings.HasPrefix(arg, name+"=") })
 	}
 	switch flag {
-	case "admin-url", "admin-token":
+	case "admin-token":
+		return given("--data") || given("--admin-token-file")
+	case "admin-url":
 		return given("--data")
 	case "data":
 		return given("--admin-url")
@@ -218,27 +249,23 @@ func overruled(flag string, args []string) bool {
 	return false
 }
 
-func unknownVariables(model *kong.Application, variables map[string]string) (mistakes []string) {
-	known := map[string]bool{envPrefix + "REQUIRE": true} // of this project's tests, some of which run the program
-	_ = kong.Visit(model, func(node kong.Visitable, next kong.Next) error {
-		if f, ok := node.(*kong.Flag); ok && f.Name != "help" {
-			known[variable(f.Name)] = true
-		}
-		return next(nil)
-	})
-	for name := range variables {
-		if known[name] {
+// unknownVariables returns a warning for each variable that stands for no flag, with the nearest of a command's flags.
+func unknownVariables(environment map[string]string, variables map[*kong.Flag]string, flags []*kong.Flag) (warnings []string) {
+	known := slices.Collect(maps.Values(variables))
+	known = append(known, envPrefix+"REQUIRE") // of this project's tests, some of which run the program
+	for _, name := range slices.Sorted(maps.Keys(environment)) {
+		if slices.Contains(known, name) {
 			continue
 		}
-		nearest, best := "", len(name)
-		for k := range known {
-			if d := distance(name, k); d < best || d == best && k < nearest {
-				nearest, best = k, d
+		warning, best := "unknown variable "+name, math.MaxInt
+		for _, f := range flags {
+			if v := variables[f]; v != "" && distance(name, v) < best {
+				warning, best = fmt.Sprintf("unknown variable %s, did you mean %s?", name, v), distance(name, v)
 			}
 		}
-		mistakes = append(mistakes, fmt.Sprintf("unknown variable %s, did you mean %s?", name, nearest))
+		warnings = append(warnings, warning)
 	}
-	return mistakes
+	return warnings
 }
 
 // distance is the Levenshtein distance.

@@ -168,8 +168,10 @@ var devText string
 
 func (c *devCmd) print(w io.Writer, k seed.Credentials, explorer string) error {
 	kept, file := "in memory, gone at the end (keep it with --data DIR)", c.Credentials
+	example := fmt.Sprintf("LIKED_ADMIN_TOKEN=%s liked user list --admin-url %s", quoted(k.AdminToken), k.AdminURL)
 	if c.Data != "" {
 		kept, file = "in "+c.Data, cmp.Or(file, filepath.Join(c.Data, "credentials.json"))
+		example = "liked user list --data " + quoted(c.Data)
 	}
 	trust := ""
 	if c.TLSCert != "" {
@@ -178,10 +180,10 @@ func (c *devCmd) print(w io.Writer, k seed.Credentials, explorer string) error {
 	user, _ := k.First()
 	return template.Must(template.New("").Parse(devText)).Execute(w, struct {
 		seed.Credentials
-		Profile                     string
-		HomePage                    bool
-		App                         seed.App
-		User                        seed.User
-		Curl, World, Explorer, File string
-	}{k, c.Profile, c.HomePage, k.Apps[0], user, strings.ReplaceAll(k.Curl(trust), "\n", "\n  "), kept, explorer, file})
+		Profile                              string
+		HomePage                             bool
+		App                                  seed.App
+		User                                 seed.User
+		Curl, World, Explorer, Example, File string
+	}{k, c.Profile, c.HomePage, k.Apps[0], user, strings.ReplaceAll(k.Curl(trust), "\n", "\n  "), kept, explorer, example, file})
 }

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"liked"
+	"liked/internal/admin"
 	"liked/internal/backup"
 	"liked/internal/server"
 )
@@ -29,9 +30,14 @@ func TestDataDirectory(t *testing.T) {
 	k := srv.Credentials()
 	c := client(t, nil)
 	like(t, c, k)
-	access, err := server.ReadAdminAccess(dir)
-	if err != nil || access != (server.AdminAccess{URL: srv.AdminURL(), Token: k.AdminToken, PID: os.Getpid()}) {
-		t.Errorf("admin.json: %+v, %v", access, err)
+	var access struct {
+		URL, Token string
+		PID        int
+	}
+	text, err := os.ReadFile(filepath.Join(dir, "admin.json"))
+	if err != nil || json.Unmarshal(text, &access) != nil || access.URL != srv.AdminURL() || access.Token != k.AdminToken ||
+		access.PID != os.Getpid() {
+		t.Errorf("admin.json: %s, %v", text, err)
 	}
 	for name, size := range map[string]int64{"seal.key": 32, "admin.json": -1, "credentials.json": -1} {
 		info, err := os.Stat(filepath.Join(dir, name))
@@ -48,7 +54,7 @@ func TestDataDirectory(t *testing.T) {
 	if err := stop(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := server.ReadAdminAccess(dir); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Stat(filepath.Join(dir, "admin.json")); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("admin.json after a clean stop: %v", err)
 	}
 
@@ -192,13 +198,13 @@ func TestSealKeyFlipped(t *testing.T) {
 		}
 	}
 
-	admin, done, err := server.LocalAdmin(data)
+	local, done, err := server.Admin(data)
 	if err != nil {
 		t.Fatal(err)
 	}
 	ask := func(method, path, body string) *httptest.ResponseRecorder {
 		w := httptest.NewRecorder()
-		admin.ServeHTTP(w, httptest.NewRequest(method, path, strings.NewReader(body)))
+		local.Transport.(admin.InProcess).Handler.ServeHTTP(w, httptest.NewRequest(method, path, strings.NewReader(body)))
 		return w
 	}
 	if w := ask("POST", "/admin/apps", `{"name":"x","type":"public"}`); w.Code != 400 || !strings.Contains(w.Body.String(), "is damaged") {

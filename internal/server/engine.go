@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -50,11 +51,13 @@ func openData(dir string, e engine) (store.Store, [32]byte, error) {
 	st, err := e.open()
 	if err != nil {
 		err = fmt.Errorf("data directory: %w", err)
-		if a, readErr := ReadAdminAccess(dir); readErr == nil {
-			err = fmt.Errorf("%w (by %s, process %d has it open, or had when it was killed)", err, adminFile, a.PID)
+		if a, readErr := readAccess(dir); readErr == nil {
+			err = fmt.Errorf("%w (by %s, process %d has it open)", err, adminFile, a.PID)
 		}
 		return nil, seal, err
 	}
+	// Left by a server that was killed, or copied from one that runs. If it stays, nobody believes it.
+	_ = os.Remove(filepath.Join(dir, adminFile))
 	if err = checkKey(st, filepath.Join(dir, sealFile), seal); err != nil {
 		if _, ok := errors.AsType[*wrongKey](err); !ok {
 			_ = st.Close() // the first error matters

@@ -25,26 +25,6 @@ const (
 	restoringSubdir = "restoring"        // an unfinished restore
 )
 
-// AdminAccess is how to reach the operator's side of the server that has the directory open, or had when it was killed.
-type AdminAccess struct {
-	URL   string `json:"url"`
-	Token string `json:"token"`
-	PID   int    `json:"pid"`
-}
-
-// ReadAdminAccess returns the access to the directory's server, fs.ErrNotExist if there is no sign of one.
-func ReadAdminAccess(dir string) (a AdminAccess, err error) {
-	path := filepath.Join(dir, adminFile)
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return a, err
-	}
-	if err := json.Unmarshal(text, &a); err != nil {
-		return a, fmt.Errorf("%s: %w", path, err)
-	}
-	return a, nil
-}
-
 // WriteSecret writes v as JSON to a file that only its owner can read, replacing an existing one.
 func WriteSecret(path string, v any) error {
 	text, err := json.MarshalIndent(v, "", "  ")

@@ -14,10 +14,10 @@ import (
 	"liked/internal/webhook"
 )
 
-// LocalAdmin returns the handler of /admin/, without a token, for a data directory that no server has open, created if
+// localAdmin returns the handler of /admin/, without a token, for a data directory that no server has open, created if
 // missing. With a key that did not seal the store's secrets it answers only what needs none: backup, export and check.
 // close must be called.
-func LocalAdmin(dir string) (h http.Handler, close func() error, err error) {
+func localAdmin(dir string) (h http.Handler, close func() error, err error) {
 	logger := slog.New(slog.DiscardHandler)
 	files, err := newFileBudget(openFiles(), 0)
 	if err != nil {

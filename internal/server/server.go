@@ -58,6 +58,7 @@ type Server struct {
 	fast         *fastpath.Listener // of api
 	ready        atomic.Bool
 	answers      chan struct{} // closed once Run answers
+	proof        string        // key of access.Proof
 }
 
 // New checks the configuration, reporting all mistakes together, listens and opens the store. Connections wait until
@@ -67,7 +68,7 @@ func New(c Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{settings: checked, observer: newObserver(checked.Logger, prometheus.NewRegistry()), answers: make(chan struct{})}
+	s := &Server{settings: checked, observer: newObserver(checked.Logger, prometheus.NewRegistry()), answers: make(chan struct{}), proof: cryptorand.Text()}
 	for _, step := range []func() error{
 		s.listen,
 		s.open,
@@ -277,6 +278,10 @@ func (s *Server) makeAdmin() {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /livez", s.probe(nil))
 	mux.HandleFunc("GET /readyz", s.probe(errors.New("stopping")))
+	access := s.access()
+	mux.HandleFunc("GET /proof", func(w http.ResponseWriter, r *http.Request) {
+		web.Send(w, http.StatusOK, "text/plain; charset=utf-8", []byte(access.prove(r.URL.Query().Get("of"))))
+	})
 	mux.Handle("GET /metrics", promhttp.HandlerFor(s.observer.registry, promhttp.HandlerOpts{}))
 	operator := adminHandler(s.store, s.auth.Issuer, s.hooks, keyName(s.seal), s.Now, s.Logger)
 	mux.Handle("/admin/", admin.Guard(s.AdminToken, operator))
@@ -329,6 +334,8 @@ func (s *Server) URL() string {
 // AdminURL is where the operator's side listens.
 func (s *Server) AdminURL() string { return "http://" + reachable(s.adminL.Addr()) }
 
+func (s *Server) access() access { return access{s.AdminURL(), s.AdminToken, os.Getpid(), s.proof} }
+
 // reachable returns the address with a host that this machine can connect to.
 func reachable(a net.Addr) string {
 	tcp := *a.(*net.TCPAddr)
@@ -342,8 +349,7 @@ func reachable(a net.Addr) string {
 // grace time, and closes the store. It returns nil after such a stop, even if requests were cut.
 func (s *Server) Run(ctx context.Context) error {
 	if s.Data != "" {
-		access := AdminAccess{s.AdminURL(), s.AdminToken, os.Getpid()}
-		if err := WriteSecret(filepath.Join(s.Data, adminFile), access); err != nil {
+		if err := WriteSecret(filepath.Join(s.Data, adminFile), s.access()); err != nil {
 			s.release()
 			return err
 		}

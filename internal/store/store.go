@@ -5,6 +5,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"liked"
@@ -57,6 +58,9 @@ type Store interface {
 	// Close waits for running calls, then releases everything. Later calls return Unavailable.
 	Close() error
 }
+
+// ErrInUse is the cause if an engine with files of its own cannot open them because another process has them open.
+var ErrInUse = errors.New("locked")
 
 // Totals counts no deleted posts, but likes of them until taken back.
 type Totals struct{ Users, Posts, Likes int64 }

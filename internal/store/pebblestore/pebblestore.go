@@ -276,7 +276,7 @@ func (s *Store) open(o *Options, opts *pebble.Options) (err error) {
 		}
 		return err
 	case errors.Is(err, syscall.EAGAIN) || strings.Contains(err.Error(), "lock held by current process"):
-		return &liked.Error{Kind: liked.Unavailable, Err: err,
+		return &liked.Error{Kind: liked.Unavailable, Err: fmt.Errorf("%w: %w", store.ErrInUse, err),
 			Msg: dir + " is in use by another process; ask the running server through its admin listener or stop it"}
 	}
 	return err

@@ -1,0 +1,106 @@
+package server
+
+import (
+	"bufio"
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"liked/internal/admin"
+	"liked/internal/store"
+)
+
+// access is how commands reach the operator's side of the server that has a data directory open: admin.json.
+type access struct {
+	URL   string `json:"url"`
+	Token string `json:"token"`
+	PID   int    `json:"pid"`
+	Proof string `json:"proof"` // the key with which this server proves that it wrote the file
+}
+
+func readAccess(dir string) (a access, err error) {
+	path := filepath.Join(dir, adminFile)
+	text, err := os.ReadFile(path)
+	if err == nil {
+		err = json.Unmarshal(text, &a)
+	}
+	if err != nil {
+		return a, fmt.Errorf("%s: %w", path, err)
+	}
+	return a, nil
+}
+
+// Admin returns a client of /admin/ for a data directory, created if missing: in this process if no server has the
+// directory open, otherwise of that server. close must be called.
+func Admin(dir string) (c *admin.Client, close func() error, err error) {
+	handler, close, err := localAdmin(dir)
+	if err == nil {
+		return &admin.Client{URL: "http://local", Transport: admin.InProcess{Handler: handler}}, close, nil
+	}
+	if !errors.Is(err, store.ErrInUse) {
+		return nil, nil, err
+	}
+	a, readErr := readAccess(dir)
+	if readErr != nil {
+		return nil, nil, fmt.Errorf("%w\nno server tells how to reach it (%w): one starts or stops, or a command is at work; try again", err, readErr)
+	}
+	transport := &http.Transport{DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+		conn, err := a.dial(ctx, network)
+		if err != nil {
+			err = fmt.Errorf("%s is in use, and no server that has it open answers there, so nothing was sent: %w; "+
+				"it starts or stops, or does not respond (process %d)", dir, err, a.PID)
+		}
+		return conn, err
+	}}
+	close = func() error { transport.CloseIdleConnections(); return nil }
+	return &admin.Client{URL: a.URL, Token: a.Token, Transport: transport}, close, nil
+}
+
+// proofTime bounds how long a server may take to prove itself.
+const proofTime = 5 * time.Second
+
+// dial returns a connection to the server that wrote the file, which has proved so: another program may listen there by
+// now, and must not get the token.
+func (a access) dial(ctx context.Context, network string) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, proofTime)
+	defer cancel()
+	host := strings.TrimPrefix(a.URL, "http://")
+	conn, err := new(net.Dialer).DialContext(ctx, network, host)
+	if err != nil {
+		return nil, err
+	}
+	_ = conn.SetDeadline(time.Now().Add(proofTime))
+	challenge := rand.Text()
+	fmt.Fprintf(conn, "GET /proof?of=%s HTTP/1.1\r\nHost: %s\r\n\r\n", challenge, host)
+	resp, err := http.ReadResponse(bufio.NewReader(io.LimitReader(conn, 4096)), nil) // nothing follows it unasked
+	var answer []byte
+	if err == nil {
+		answer, err = io.ReadAll(resp.Body)
+	}
+	if err == nil && (resp.Close || !hmac.Equal(answer, []byte(a.prove(challenge)))) {
+		err = errors.New("another program answers")
+	}
+	if err != nil {
+		_ = conn.Close()
+		return nil, err
+	}
+	return conn, conn.SetDeadline(time.Time{})
+}
+
+func (a access) prove(challenge string) string {
+	mac := hmac.New(sha256.New, []byte(a.Proof))
+	_, _ = io.WriteString(mac, challenge)
+	return hex.EncodeToString(mac.Sum(nil))
+}
