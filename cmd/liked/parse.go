@@ -75,7 +75,7 @@ func parse(args, environ []string, stdout io.Writer) (c command, warnings []stri
 	}
 	environment := make(map[string]string)
 	for _, v := range environ {
-		if name, value, ok := strings.Cut(v, "="); ok && strings.HasPrefix(name, envPrefix) {
+		if name, value, _ := strings.Cut(v, "="); value != "" && strings.HasPrefix(name, envPrefix) { // empty: not set
 			environment[name] = value
 		}
 	}

@@ -20,23 +20,25 @@ import (
 
 // Serving has the flags that `liked dev` and `liked serve` share.
 type Serving struct {
-	Listen         string        `default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Where the API listens; port 0 picks a free one."`
-	AdminListen    string        `default:"127.0.0.1:8081" placeholder:"HOST:PORT"`
-	AdminTokenFile string        `placeholder:"FILE"`
-	TLSCert        string        `placeholder:"FILE" help:"Certificate chain (PEM), with which the API speaks HTTPS."`
-	TLSKey         string        `placeholder:"FILE" help:"Key of the certificate (PEM)."`
-	PublicURL      string        `placeholder:"URL" help:"How clients reach the API, as scheme://host[:port]; OAuth 1.0a signatures cover it."`
-	TrustedProxy   []string      `placeholder:"CIDR"`
-	Profile        string        `default:"2024" placeholder:"YEAR" help:"The year whose X is spoken: 2024 or 2026."`
-	PrivateLikes   *bool         `negatable:""`
-	HomePage       bool          `default:"true" negatable:""`
-	RateLimits     string        `placeholder:"off|FILE"`
-	DailyLimits    bool          `default:"true" negatable:"" help:"The limits per 24 hours, beside those per 15 minutes."`
-	MaxConnections int           `default:"10000" placeholder:"N"`
-	Cache          int           `placeholder:"MIB"`
-	Grace          time.Duration `default:"10s" help:"How long requests under way may take to end after SIGTERM."`
-	LogFormat      string        `default:"${log_format}" placeholder:"text|json" help:"Form of the log on standard error: text or json."`
-	LogLevel       slog.Level    `default:"info" placeholder:"LEVEL"`
+	Listen          string   `default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Where the API listens; port 0 picks a free one."`
+	AdminListen     string   `default:"127.0.0.1:8081" placeholder:"HOST:PORT"`
+	AdminTokenFile  string   `placeholder:"FILE"`
+	TLSCert         string   `placeholder:"FILE" help:"Certificate chain (PEM), with which the API speaks HTTPS."`
+	TLSKey          string   `placeholder:"FILE" help:"Key of the certificate (PEM)."`
+	PublicURL       string   `placeholder:"URL"`
+	TrustedProxy    []string `placeholder:"CIDR"`
+	Profile         string   `default:"2024" placeholder:"YEAR" help:"The year whose X is spoken: 2024 or 2026."`
+	PrivateLikes    *bool    `negatable:""`
+	PrivateWebhooks *bool    `negatable:""`
+	KnownSeed       bool
+	HomePage        bool          `default:"true" negatable:""`
+	RateLimits      string        `placeholder:"off|FILE"`
+	DailyLimits     bool          `default:"true" negatable:"" help:"The limits per 24 hours, beside those per 15 minutes."`
+	MaxConnections  int           `default:"10000" placeholder:"N"`
+	Cache           int           `placeholder:"MIB"`
+	Grace           time.Duration `default:"10s" help:"How long requests under way may take to end after SIGTERM."`
+	LogFormat       string        `default:"${log_format}" placeholder:"text|json" help:"Form of the log on standard error: text or json."`
+	LogLevel        slog.Level    `default:"info" placeholder:"LEVEL"`
 
 	config server.Config
 }
@@ -53,7 +55,8 @@ func (s *Serving) configure(data string) error {
 	}
 	s.config = server.Config{Data: data, Listen: s.Listen, AdminListen: s.AdminListen, TLSCert: s.TLSCert, TLSKey: s.TLSKey,
 		PublicURL: s.PublicURL, TrustedProxies: s.TrustedProxy, Profile: s.Profile, PrivateLikes: s.PrivateLikes, RateLimits: s.RateLimits,
-		NoDailyLimits: !s.DailyLimits, NoHomePage: !s.HomePage, MaxConnections: s.MaxConnections, CacheMiB: s.Cache, Grace: s.Grace}
+		NoDailyLimits: !s.DailyLimits, NoHomePage: !s.HomePage, KnownSeed: s.KnownSeed,
+		MaxConnections: s.MaxConnections, CacheMiB: s.Cache, Grace: s.Grace}
 	if s.AdminTokenFile != "" {
 		s.config.AdminToken = strings.TrimSpace(read("admin-token-file", s.AdminTokenFile))
 		if s.config.AdminToken == "" && errs == nil {
@@ -98,15 +101,14 @@ func (s *Serving) serve(e *env, answers func(*server.Server) error) error {
 }
 
 type serveCmd struct {
-	Data            string        `placeholder:"DIR" need:"the directory that holds everything, as in --data /var/lib/liked"`
-	TokenLifetime   time.Duration `default:"2h" help:"Lifetime of access tokens."`
-	PrivateWebhooks bool
+	Data          string        `placeholder:"DIR" need:"the directory that holds everything, as in --data /var/lib/liked"`
+	TokenLifetime time.Duration `default:"2h" help:"Lifetime of access tokens."`
 	Serving
 }
 
 func (c *serveCmd) check() error {
 	err := c.configure(c.Data)
-	c.config.TokenLifetime, c.config.PrivateWebhooks = c.TokenLifetime, c.PrivateWebhooks
+	c.config.TokenLifetime, c.config.PrivateWebhooks = c.TokenLifetime, c.PrivateWebhooks != nil && *c.PrivateWebhooks
 	return errors.Join(err, c.config.Validate())
 }
 
@@ -123,12 +125,12 @@ type devCmd struct {
 	Serving
 }
 
-// Known tokens must neither work for other machines nor be stored.
+// Tokens that everybody knows must neither work for other machines nor be stored.
 func (c *devCmd) seed() uint64 {
 	switch {
 	case c.Seed != nil:
 		return *c.Seed
-	case c.Data == "" && server.Loopback(c.Listen):
+	case c.Data == "" && !c.config.Exposed():
 		return 1
 	}
 	return 0
@@ -137,7 +139,10 @@ func (c *devCmd) seed() uint64 {
 func (c *devCmd) check() error {
 	err := c.configure(c.Data)
 	cfg := &c.config
-	cfg.Explain, cfg.PrivateWebhooks, cfg.AutoConsent = true, true, c.AutoConsent
+	cfg.Explain, cfg.AutoConsent, cfg.PrivateWebhooks = true, c.AutoConsent, c.PublicURL == "" && c.TrustedProxy == nil
+	if c.PrivateWebhooks != nil {
+		cfg.PrivateWebhooks = *c.PrivateWebhooks
+	}
 	cfg.Seed = &seed.Options{Users: c.Users, Posts: c.Posts, Seed: c.seed(), TokenLifetime: 30 * 24 * time.Hour}
 	if c.TokenLifetime != nil {
 		cfg.TokenLifetime, cfg.Seed.TokenLifetime = *c.TokenLifetime, *c.TokenLifetime

@@ -112,6 +112,7 @@ type Store interface {
 	store.Posts
 	store.Passwords
 	store.Apps
+	store.SealKeys
 }
 
 // Load returns the credentials in the file, with new tokens for those no longer valid. If the file is missing or "",
@@ -149,6 +150,11 @@ func create(ctx context.Context, s Store, issuer *auth.Issuer, o Options, now ti
 		return c, errors.New("the data directory holds users or apps but no credentials.json: " +
 			"it was not made by `liked dev`, or the first start " +
 			"was cut short; run it with `liked serve`, or remove it")
+	}
+	if o.Seed != 0 {
+		if err := s.SetKnownSeed(ctx); err != nil {
+			return c, err
+		}
 	}
 	var issuers [streams]*auth.Issuer
 	for i := range issuers {

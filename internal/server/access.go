@@ -54,7 +54,8 @@ func Admin(dir string) (c *admin.Client, close func() error, err error) {
 	}
 	a, readErr := readAccess(dir)
 	if readErr != nil {
-		return nil, nil, fmt.Errorf("%w\nno server tells how to reach it (%w): one starts or stops, or a command is at work; try again", err, readErr)
+		return nil, nil, fmt.Errorf("%w\nno server tells how to reach it (%w): one starts or stops, or a command is at work; try again",
+			err, readErr)
 	}
 	transport := &http.Transport{DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
 		conn, err := a.dial(ctx, network)

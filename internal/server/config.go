@@ -78,6 +78,10 @@ type Config struct {
 	// Seed fills an empty store with users, posts and credentials. Nil adds nothing.
 	Seed *seed.Options
 
+	// KnownSeed allows secrets from a seed other than zero, which everybody can know, where others can reach the server or
+	// they are kept.
+	KnownSeed bool
+
 	// MaxConnections bounds the connections to the API; one more gets a 503 and is closed. The limit of open files may
 	// allow fewer. Zero means 10,000.
 	MaxConnections int
@@ -196,6 +200,9 @@ func (c Config) check() (settings, error) {
 		within("users", s.Seed.Users, 1, maxSeeded)
 		within("posts", s.Seed.Posts, 0, maxSeeded)
 		lifetime(s.Seed.TokenLifetime)
+		refuse(s.Seed.Seed != 0 && !s.KnownSeed && (s.Data != "" || s.Exposed()), "seed",
+			"everybody can make the secrets of a seed, and here they are kept, or others can reach the server: "+
+				"leave the seed out for random ones, or allow it with --known-seed")
 	}
 	lifetime(s.TokenLifetime)
 	within("max-connections", s.MaxConnections, 1, 1_000_000)
@@ -218,6 +225,11 @@ func checkAddr(addr string) error {
 		return fmt.Errorf("%q: %q is not a host", addr, host)
 	}
 	return nil
+}
+
+// Exposed reports whether more than this machine may reach the API.
+func (c Config) Exposed() bool {
+	return c.Listen != "" && !Loopback(c.Listen) || c.PublicURL != "" || len(c.TrustedProxies) > 0
 }
 
 // Loopback reports whether a listen address can be reached from this machine only.

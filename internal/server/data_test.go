@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -20,6 +21,38 @@ import (
 	"liked/internal/backup"
 	"liked/internal/server"
 )
+
+// A store remembers that a known seed made its secrets. Random ones are served.
+func TestKnownSeedIsRemembered(t *testing.T) {
+	t.Parallel()
+	for _, known := range []bool{true, false} {
+		dir := filepath.Join(t.TempDir(), "data")
+		options := world()
+		if !known {
+			options.Seed = 0
+		}
+		_, stop := start(t, server.Config{Data: dir, Seed: options})
+		if err := stop(); err != nil {
+			t.Fatal(err)
+		}
+		served := server.Config{Data: dir}
+		if known {
+			if _, err := server.New(served); !says(err, "a known seed", "--known-seed") {
+				t.Errorf("without leave: %v, want a refusal that says what allows it", err)
+			}
+			served.KnownSeed = true
+		}
+		srv, err := server.New(served)
+		if err != nil {
+			t.Fatalf("known: %v: %v", known, err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := srv.Run(ctx); err != nil {
+			t.Error(err)
+		}
+	}
+}
 
 func TestDataDirectory(t *testing.T) {
 	t.Parallel()
@@ -174,7 +207,7 @@ func TestSealKeyFlipped(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	data, path := filepath.Join(dir, "data"), filepath.Join(dir, "data", "seal.key")
-	config := server.Config{Data: data, Seed: world()}
+	config := server.Config{Data: data, Seed: world(), KnownSeed: true}
 	srv, stop := start(t, config)
 	k := srv.Credentials()
 	if err := stop(); err != nil {

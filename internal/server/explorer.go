@@ -49,7 +49,7 @@ func (s *Server) explorerStart(ctx context.Context) (p web.Explorer, err error) 
 // openWorld reports whether the seed data's tokens may be public: a known seed made them, only this machine can
 // connect, and they end with the server.
 func (s *Server) openWorld() bool {
-	return s.Seed != nil && s.Seed.Seed != 0 && s.Data == "" && s.publicURL == "" && Loopback(s.apiL.Addr().String())
+	return s.Seed != nil && s.Seed.Seed != 0 && s.Data == "" && !s.Exposed() && Loopback(s.apiL.Addr().String())
 }
 
 // origins are the server's addresses as browsers write them, "scheme://host[:port]", the best first. The explorer signs

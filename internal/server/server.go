@@ -68,7 +68,8 @@ func New(c Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{settings: checked, observer: newObserver(checked.Logger, prometheus.NewRegistry()), answers: make(chan struct{}), proof: cryptorand.Text()}
+	s := &Server{settings: checked, observer: newObserver(checked.Logger, prometheus.NewRegistry()), answers: make(chan struct{}),
+		proof: cryptorand.Text()}
 	for _, step := range []func() error{
 		s.listen,
 		s.open,
@@ -136,9 +137,15 @@ func (s *Server) open() (err error) {
 	} else {
 		s.store, s.seal, err = openData(s.Data, e)
 	}
-	if err == nil {
-		s.observer.watchStore(s.store)
-		s.auth = auth.New(auth.Options{Store: s.store, Seal: s.seal, Now: s.Now, Rand: cryptorand.Reader, BaseURL: s.baseURL})
+	if err != nil {
+		return err
+	}
+	s.observer.watchStore(s.store)
+	s.auth = auth.New(auth.Options{Store: s.store, Seal: s.seal, Now: s.Now, Rand: cryptorand.Reader, BaseURL: s.baseURL})
+	known, err := s.store.KnownSeed(context.Background())
+	if known && !s.KnownSeed {
+		return fmt.Errorf("%s holds secrets that a known seed made, so that everybody can have them: "+
+			"export it and import it into a new directory, which has random ones, or allow them with --known-seed", s.Data)
 	}
 	return err
 }
@@ -173,6 +180,9 @@ func (s *Server) loadSeed() error {
 	if s.AutoConsent != "" {
 		if _, err := s.store.UserByUsername(ctx, s.AutoConsent); err != nil {
 			return fmt.Errorf("auto-consent: %w", err)
+		}
+		if s.Exposed() {
+			s.Logger.Warn("everybody who can reach the server gets tokens of a user without a password", "auto_consent", s.AutoConsent)
 		}
 	}
 	return nil

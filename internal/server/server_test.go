@@ -43,6 +43,7 @@ func TestMain(m *testing.M) {
 // start runs a server until the end of the test, or until stop is called, which returns what Run did.
 func start(t *testing.T, c server.Config) (srv *server.Server, stop func() error) {
 	t.Helper()
+	c.KnownSeed = true // most worlds here have one
 	srv, err := server.New(c)
 	if err != nil {
 		t.Fatal(err)
@@ -159,7 +160,13 @@ func TestConfigIsValidated(t *testing.T) {
 		{"everything", server.Config{Data: "d", Listen: ":8080", AdminListen: "[::1]:0", AdminToken: "0123456789abcdef",
 			TLSCert: "c", TLSKey: "k", PublicURL: "https://Example.com:8443", TrustedProxies: []string{"10.0.0.1", "fd00::/8"},
 			Profile: "2026", RateLimits: `{"usersIdLike":{"user_15m":0}}`,
-			Seed: good, Grace: time.Minute}, nil},
+			Seed: good, KnownSeed: true, Grace: time.Minute}, nil},
+		{"known seed that is kept", server.Config{Data: "d", Seed: good}, []string{"seed: "}},
+		{"known seed beyond this machine", server.Config{Listen: ":0", Seed: good}, []string{"seed: "}},
+		{"known seed at a public url", server.Config{PublicURL: "https://example.com", Seed: good}, []string{"seed: "}},
+		{"known seed behind a proxy", server.Config{TrustedProxies: []string{"127.0.0.1"}, Seed: good}, []string{"seed: "}},
+		{"known seed on this machine", server.Config{Listen: "localhost:0", Seed: good}, nil},
+		{"random seed that is kept", server.Config{Data: "d", Listen: ":0", Seed: &seed.Options{Users: 1, TokenLifetime: time.Hour}}, nil},
 		{"listen without port", server.Config{Listen: "localhost"}, []string{"listen: "}},
 		{"listen with name of port", server.Config{Listen: "localhost:http"}, []string{"listen: "}},
 		{"listen beyond the last port", server.Config{Listen: "localhost:65536"}, []string{"listen: "}},

@@ -34,11 +34,15 @@ type Apps interface {
 	Apps(ctx context.Context) ([]liked.App, error)
 }
 
-// SealKeys names the key that seals secrets.
+// SealKeys names the key that seals secrets, and tells whether they are any.
 type SealKeys interface {
 	// SealKey keeps name unless one is kept, and returns the one that is. SetSealKey replaces it.
 	SealKey(ctx context.Context, name string) (kept string, err error)
 	SetSealKey(ctx context.Context, name string) error
+
+	// SetKnownSeed remembers for good that secrets in the store were made from a seed: everybody can know them.
+	SetKnownSeed(ctx context.Context) error
+	KnownSeed(ctx context.Context) (bool, error)
 }
 
 type Passwords interface {

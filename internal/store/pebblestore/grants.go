@@ -37,6 +37,20 @@ func (s *Store) sealKey(ctx context.Context, name string, replace bool) (kept st
 	})
 }
 
+func (s *Store) SetKnownSeed(ctx context.Context) error {
+	return s.update(ctx, func(t *tx) error {
+		t.set(knownSeedKey, nil)
+		return nil
+	})
+}
+
+func (s *Store) KnownSeed(ctx context.Context) (bool, error) {
+	return update(ctx, s, func(t *tx) (bool, error) {
+		_, known, err := read(t, knownSeedKey, clone)
+		return known, err
+	})
+}
+
 func (s *Store) SetPassword(ctx context.Context, user liked.UserID, encoded string) error {
 	if err := texts("the password of user", user, encoded); err != nil {
 		return err

@@ -69,6 +69,8 @@ var (
 	importedKey = []byte{tagMeta, 'i'} // -> highest seq of an imported like, if any
 	floorKey    = []byte{tagMeta, 'p'} // -> seq that all new ones are above, if asked for
 	sealKeyKey  = []byte{tagMeta, 's'} // -> name of the key that seals secrets, once a server has opened the store
+
+	knownSeedKey = []byte{tagMeta, 'k'} // present if a known seed made secrets
 )
 
 // kind tells the records under tagByHash apart.

@@ -481,7 +481,17 @@ func sealKey(t *T) {
 	keeps("two", "one")
 	t.ok(s.SetSealKey(t.ctx, "three"))
 	keeps("two", "three")
+	seeded := func(want bool) {
+		t.Helper()
+		if got, err := s.KnownSeed(t.ctx); err != nil || got != want {
+			t.Errorf("KnownSeed: got %v, %v, want %v", got, err, want)
+		}
+	}
+	seeded(false)
+	t.ok(s.SetKnownSeed(t.ctx))
+	t.ok(s.SetKnownSeed(t.ctx))
 	s = t.Reopen(t, s)
 	t.end(s)
 	keeps("one", "three")
+	seeded(true)
 }
