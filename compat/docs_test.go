@@ -56,7 +56,7 @@ func TestDocuments(t *testing.T) {
 	for _, path := range more {
 		documents = append(documents, strings.TrimPrefix(path, "../"))
 	}
-	for _, port := range []string{"8080", "8081", "8090", "8091"} { // the documents' servers listen there
+	for _, port := range []string{"8180", "8181", "8090", "8091"} { // the documents' servers listen there
 		l, err := net.Listen("tcp", "127.0.0.1:"+port)
 		if err != nil {
 			if required("docs") {

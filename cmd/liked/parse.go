@@ -15,8 +15,8 @@ import (
 )
 
 type grammar struct {
-	Dev   devCmd   `cmd:"" set:"log_format=text" help:"Start a server to develop against, with users, posts and credentials."`
-	Serve serveCmd `cmd:"" set:"log_format=json" help:"Start a server on a data directory."`
+	Dev   devCmd   `cmd:"" help:"Start a server to develop against, with users, posts and credentials."`
+	Serve serveCmd `cmd:"" help:"Start a server on a data directory."`
 
 	User struct {
 		Add      userAddCmd  `cmd:"" help:"Add a user."`

@@ -20,8 +20,8 @@ import (
 
 // Serving has the flags that `liked dev` and `liked serve` share.
 type Serving struct {
-	Listen          string   `default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Where the API listens; port 0 picks a free one."`
-	AdminListen     string   `default:"127.0.0.1:8081" placeholder:"HOST:PORT"`
+	Listen          string   `default:"${listen}" placeholder:"HOST:PORT"`
+	AdminListen     string   `default:"${admin_listen}" placeholder:"HOST:PORT"`
 	AdminTokenFile  string   `placeholder:"FILE"`
 	TLSCert         string   `placeholder:"FILE" help:"Certificate chain (PEM), with which the API speaks HTTPS."`
 	TLSKey          string   `placeholder:"FILE" help:"Key of the certificate (PEM)."`
@@ -103,7 +103,7 @@ func (s *Serving) serve(e *env, answers func(*server.Server) error) error {
 type serveCmd struct {
 	Data          string        `placeholder:"DIR" need:"the directory that holds everything, as in --data /var/lib/liked"`
 	TokenLifetime time.Duration `default:"2h" help:"Lifetime of access tokens."`
-	Serving
+	Serving       `set:"listen=127.0.0.1:8080" set:"admin_listen=127.0.0.1:8081" set:"log_format=json"`
 }
 
 func (c *serveCmd) check() error {
@@ -122,7 +122,8 @@ type devCmd struct {
 	Seed          *uint64        `placeholder:"N"`
 	TokenLifetime *time.Duration `placeholder:"DURATION"`
 	AutoConsent   string         `placeholder:"USER"`
-	Serving
+	RedirectURI   []string       `name:"redirect-uri" placeholder:"URI" sep:"none" help:"One more callback of the apps; may be repeated."`
+	Serving       `set:"listen=localhost:8180" set:"admin_listen=127.0.0.1:8181" set:"log_format=text"`
 }
 
 // Tokens that everybody knows must neither work for other machines nor be stored.
@@ -143,7 +144,8 @@ func (c *devCmd) check() error {
 	if c.PrivateWebhooks != nil {
 		cfg.PrivateWebhooks = *c.PrivateWebhooks
 	}
-	cfg.Seed = &seed.Options{Users: c.Users, Posts: c.Posts, Seed: c.seed(), TokenLifetime: 30 * 24 * time.Hour}
+	cfg.Seed = &seed.Options{Users: c.Users, Posts: c.Posts, Seed: c.seed(), TokenLifetime: 30 * 24 * time.Hour,
+		RedirectURIs: c.RedirectURI}
 	if c.TokenLifetime != nil {
 		cfg.TokenLifetime, cfg.Seed.TokenLifetime = *c.TokenLifetime, *c.TokenLifetime
 	}

@@ -31,6 +31,9 @@ type Options struct {
 	// Seed determines the secrets, the same on every machine. Zero: random.
 	Seed uint64
 
+	// RedirectURIs are callbacks of the apps beside those that examples and common clients have.
+	RedirectURIs []string
+
 	// TokenLifetime is that of OAuth 2.0 access tokens, from the call of Load.
 	TokenLifetime time.Duration
 }
@@ -107,6 +110,14 @@ func (o Options) stream(i int) io.Reader {
 	return rand.NewChaCha8(key)
 }
 
+// Callbacks are the redirect URIs of the apps.
+func (o Options) Callbacks() []string {
+	return append([]string{"http://127.0.0.1:3000/callback", "http://localhost:3000/callback",
+		"http://localhost:8080/callback",                   // xurl
+		"http://localhost:3000/api/auth/callback/twitter"}, // Auth.js
+		o.RedirectURIs...)
+}
+
 type Store interface {
 	store.Users
 	store.Posts
@@ -131,7 +142,29 @@ func Load(ctx context.Context, s Store, a *auth.Auth, o Options, now time.Time, 
 	if err := c.renew(ctx, s, a, o.TokenLifetime); err != nil {
 		return c, fmt.Errorf("renew tokens: %w", err)
 	}
-	return c, nil
+	return c, c.addCallbacks(ctx, s, o.RedirectURIs)
+}
+
+// addCallbacks registers redirect URIs that the apps lack.
+func (c *Credentials) addCallbacks(ctx context.Context, s Store, redirectURIs []string) error {
+	for i := range c.Apps {
+		app, err := s.AppByClientID(ctx, c.Apps[i].ClientID)
+		if err == nil {
+			err = s.UpdateApp(ctx, app.ID, func(app *store.App) error {
+				for _, uri := range redirectURIs {
+					if !slices.Contains(app.RedirectURIs, uri) {
+						app.RedirectURIs = append(app.RedirectURIs, uri)
+					}
+				}
+				c.Apps[i].RedirectURIs = app.RedirectURIs
+				return auth.CheckApp(app.App)
+			})
+		}
+		if ignoreNotFound(err) != nil { // a removed app keeps what it has
+			return fmt.Errorf("redirect-uri: app %s: %w", c.Apps[i].Name, err)
+		}
+	}
+	return nil
 }
 
 // create seeds an empty store with issuers of its own randomness and time: the given one must not go on to make
@@ -160,11 +193,10 @@ func create(ctx context.Context, s Store, issuer *auth.Issuer, o Options, now ti
 	for i := range issuers {
 		issuers[i] = issuer.With(o.stream(i), func() time.Time { return madeAt })
 	}
-	redirectURIs := []string{"http://127.0.0.1:3000/callback", "http://localhost:3000/callback"}
 	var first liked.App
 	for i, name := range []string{"demo", "demo-public"} {
 		app, secrets, err := issuers[0].NewApp(ctx, liked.App{ID: liked.AppID(27000001 + i), Name: name, Public: i > 0,
-			Access: liked.ReadWriteDirectMessages, RedirectURIs: redirectURIs})
+			Access: liked.ReadWriteDirectMessages, RedirectURIs: o.Callbacks()})
 		if err != nil {
 			return c, fmt.Errorf("app %s: %w", name, err)
 		}

@@ -26,6 +26,9 @@ func TestLoadIsDeterministic(t *testing.T) {
 	} {
 		// More users than there are streams, so that some streams serve several.
 		c := load(t, Options{Users: 150, Posts: 20, Seed: test.seed, TokenLifetime: time.Hour})
+		for i := range c.Apps { // callbacks are no secrets: there may be more in later versions
+			c.Apps[i].RedirectURIs = c.Apps[i].RedirectURIs[:2]
+		}
 		text, err := json.Marshal(c)
 		if err != nil {
 			t.Fatal(err)

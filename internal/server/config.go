@@ -16,6 +16,7 @@ import (
 	"strings"
 	"time"
 
+	"liked"
 	"liked/internal/api"
 	"liked/internal/auth"
 	"liked/internal/seed"
@@ -26,7 +27,8 @@ type Config struct {
 	// Data is the directory that holds everything; it is created if missing. Empty keeps everything in memory.
 	Data string
 
-	// Listen is the API's address, "host:port"; port 0 picks a free one. Empty means "127.0.0.1:0".
+	// Listen is the API's address, "host:port"; port 0 picks a free one, and localhost is 127.0.0.1 and ::1. Empty means
+	// "127.0.0.1:0".
 	Listen string
 
 	// AdminListen is the address of the operator's side, in plain HTTP: probes, metrics, profiles and /admin/. Empty means
@@ -198,6 +200,8 @@ func (c Config) check() (settings, error) {
 	}
 	if s.Seed != nil {
 		within("users", s.Seed.Users, 1, maxSeeded)
+		err := auth.CheckApp(liked.App{Name: "demo", RedirectURIs: s.Seed.Callbacks()})
+		refuse(err != nil, "redirect-uri", "%w", err)
 		within("posts", s.Seed.Posts, 0, maxSeeded)
 		lifetime(s.Seed.TokenLifetime)
 		refuse(s.Seed.Seed != 0 && !s.KnownSeed && (s.Data != "" || s.Exposed()), "seed",
@@ -214,7 +218,7 @@ func (c Config) check() (settings, error) {
 func checkAddr(addr string) error {
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
-		return fmt.Errorf("%q is not host:port, as in 127.0.0.1:8080", addr)
+		return fmt.Errorf("%q is not host:port, as in 127.0.0.1:8180", addr)
 	}
 	switch n, err := strconv.ParseUint(port, 10, 16); {
 	case err != nil:

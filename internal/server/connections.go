@@ -43,7 +43,7 @@ func newFileBudget(limit uint64, wanted int) (fileBudget, error) {
 // limitListener accepts a limited number of connections at a time. One more is sent an answer and closed: if the
 // listener only stopped accepting, the client would wait.
 type limitListener struct {
-	*net.TCPListener
+	tcpListener
 	max, maxRejecting int64
 	rejection         []byte // sent to a rejected connection; nil: nothing
 	advice            string // to the operator

@@ -243,7 +243,7 @@ func (s *Server) Ready() <-chan struct{} { return s.answers }
 func (s *Server) Credentials() seed.Credentials { return *s.credentials }
 
 func (s *Server) listenAt(name, addr string, connections int, advice string) (*limitListener, error) {
-	l, err := net.Listen("tcp", addr)
+	l, err := listenTCP(addr)
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
 		return nil, fmt.Errorf("%s: %s is in use: stop what listens there, or choose another address (port 0 picks a free one)", name, addr)
@@ -254,7 +254,7 @@ func (s *Server) listenAt(name, addr string, connections int, advice string) (*l
 	case err != nil:
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	return &limitListener{TCPListener: l.(*net.TCPListener), max: int64(connections), maxRejecting: int64(s.files.rejected),
+	return &limitListener{tcpListener: l, max: int64(connections), maxRejecting: int64(s.files.rejected),
 		advice: advice, logger: s.Logger, rejected: s.observer.refused.WithLabelValues(name)}, nil
 }
 
