@@ -121,19 +121,11 @@ func (c *benchCmd) Run(e *env) error {
 
 func (c *benchCmd) report(e *env, r *bench.Run) error {
 	if c.HTML != "" {
-		if err := writeFile(c.HTML, r.WriteHTML); err != nil {
+		if err := e.writeTo(c.HTML, r.WriteHTML); err != nil {
 			return err
 		}
 	}
 	return Output{c.JSON}.print(e, r, r.Print)
-}
-
-func writeFile(path string, write func(io.Writer) error) error {
-	f, err := os.Create(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(write(f), f.Close())
 }
 
 func startFloor(ctx context.Context, credentials string, world bench.World, w bench.Workload) (*bench.Floor, error) {

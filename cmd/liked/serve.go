@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	_ "embed"
 	"errors"
@@ -116,7 +115,7 @@ func (c *serveCmd) Run(e *env) error { return c.serve(e, func(*server.Server) er
 
 type devCmd struct {
 	Data          string         `placeholder:"DIR" help:"Keep everything in this directory; without it everything is gone at the end."`
-	Credentials   string         `placeholder:"FILE" help:"Write what is printed, as JSON, once the server answers."`
+	Credentials   string         `placeholder:"FILE" help:"Write what is printed, as JSON, while the server answers; - is standard output."`
 	Users         int            `default:"7" help:"How many users: seven have names, more are generated."`
 	Posts         int            `default:"8" help:"How many posts, likewise."`
 	Seed          *uint64        `placeholder:"N"`
@@ -149,7 +148,7 @@ func (c *devCmd) check() error {
 	if c.TokenLifetime != nil {
 		cfg.TokenLifetime, cfg.Seed.TokenLifetime = *c.TokenLifetime, *c.TokenLifetime
 	}
-	if c.Credentials != "" {
+	if c.Credentials != "" && c.Credentials != "-" {
 		dir := filepath.Dir(c.Credentials)
 		if info, statErr := os.Stat(dir); statErr != nil || !info.IsDir() {
 			err = errors.Join(err, fmt.Errorf("credentials: %s is not a directory", dir))
@@ -159,26 +158,58 @@ func (c *devCmd) check() error {
 }
 
 func (c *devCmd) Run(e *env) error {
-	return c.serve(e, func(srv *server.Server) error {
+	remove := func() error { return nil }
+	if info, err := os.Stat(c.Credentials); err == nil && info.Mode().IsRegular() {
+		// It is of another server, and looks as if this one were ready.
+		if err := os.Remove(c.Credentials); err != nil {
+			return fmt.Errorf("credentials: %w", err)
+		}
+	}
+	err := c.serve(e, func(srv *server.Server) error {
 		credentials := srv.Credentials()
+		text := e.stdout
+		if c.Credentials == "-" {
+			text = e.stderr
+		}
 		if c.Credentials != "" {
-			if err := server.WriteSecret(c.Credentials, credentials); err != nil {
+			if err := e.writeTo(c.Credentials, credentials.Write); err != nil {
 				return fmt.Errorf("credentials: %w", err)
 			}
+			remove = removal(c.Credentials)
 		}
-		return c.print(e.stdout, credentials, srv.ExplorerURL())
+		_ = c.print(text, credentials, srv.ExplorerURL()) // a server does not stop because nobody reads
+		return nil
 	})
+	return errors.Join(err, remove())
+}
+
+// removal returns a function that removes the regular file, unless another has taken its place by then.
+func removal(path string) func() error {
+	written, err := os.Stat(path)
+	return func() error {
+		if now, nowErr := os.Stat(path); err == nil && nowErr == nil && now.Mode().IsRegular() && os.SameFile(written, now) {
+			return os.Remove(path)
+		}
+		return nil
+	}
 }
 
 //go:embed dev.txt
 var devText string
 
 func (c *devCmd) print(w io.Writer, k seed.Credentials, explorer string) error {
-	kept, file := "in memory, gone at the end (keep it with --data DIR)", c.Credentials
+	kept, file := "in memory, gone at the end (keep it with --data DIR)", ""
 	example := fmt.Sprintf("LIKED_ADMIN_TOKEN=%s liked user list --admin-url %s", quoted(k.AdminToken), k.AdminURL)
 	if c.Data != "" {
-		kept, file = "in "+c.Data, cmp.Or(file, filepath.Join(c.Data, "credentials.json"))
+		kept, file = "in "+c.Data, "in "+filepath.Join(c.Data, "credentials.json")
 		example = "liked user list --data " + quoted(c.Data)
+	}
+	switch c.Credentials {
+	case "":
+	case "-":
+		file = "on standard output"
+	default:
+		file = "in " + c.Credentials
 	}
 	trust := ""
 	if c.TLSCert != "" {

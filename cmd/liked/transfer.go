@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
@@ -32,21 +31,10 @@ func (c *exportCmd) Run(e *env) error {
 		defer resp.Body.Close()
 		p := newProgress(e.stderr, "exported", -1)
 		defer p.end()
-		from := io.TeeReader(resp.Body, p)
-		if c.File == "-" {
-			_, err = io.Copy(e.stdout, from)
+		return e.writeTo(c.File, func(w io.Writer) error {
+			_, err := io.Copy(w, io.TeeReader(resp.Body, p))
 			return err
-		}
-		f, err := os.CreateTemp(filepath.Dir(c.File), "."+filepath.Base(c.File)+"-*")
-		if err != nil {
-			return err
-		}
-		defer os.Remove(f.Name()) // fails after the rename
-		_, err = io.Copy(f, from)
-		if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
-			return fmt.Errorf("%s was not written: %w", c.File, err)
-		}
-		return os.Rename(f.Name(), c.File)
+		})
 	})
 }
 

@@ -27,25 +27,28 @@ type Server struct {
 // Start runs `liked dev`, from the program that is named, and waits until it answers. The world is made in the directory,
 // or found there.
 func Start(ctx context.Context, program, data string, users, posts int) (*Server, error) {
-	credentials := data + ".json"
-	if err := ignoreGone(os.Remove(credentials)); err != nil {
+	ready := filepath.Join(data, "admin.json")
+	if err := ignoreGone(os.Remove(ready)); err != nil {
 		return nil, err
 	}
-	s, err := launch(ctx, program, data, credentials, "dev", "--listen", "127.0.0.1:0", "--credentials", credentials,
+	s, err := launch(ctx, program, data, ready, "dev", "--listen", "127.0.0.1:0",
 		"--users", strconv.Itoa(users), "--posts", strconv.Itoa(posts))
 	if err != nil {
 		return nil, err
 	}
-	s.Credentials = credentials
-	if s.World, err = ReadWorld(credentials); err != nil {
+	s.Credentials = credentialsOf(data)
+	if s.World, err = ReadWorld(s.Credentials); err != nil {
 		return nil, errors.Join(err, s.Stop())
 	}
 	return s, nil
 }
 
+// credentialsOf is the file that `liked dev` leaves in a data directory.
+func credentialsOf(data string) string { return filepath.Join(data, "credentials.json") }
+
 // stopped is the server that an earlier process has had on the store.
 func stopped(data string) (s *Server, err error) {
-	s = &Server{Credentials: data + ".json", data: data}
+	s = &Server{Credentials: credentialsOf(data), data: data}
 	s.World, err = ReadWorld(s.Credentials)
 	return s, err
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 
 	"liked"
 	"liked/internal/postman"
@@ -47,6 +48,15 @@ type Post struct {
 	ID       liked.PostID `json:"id"`
 	AuthorID liked.UserID `json:"author_id"`
 	Text     string       `json:"text"`
+}
+
+// Write writes JSON.
+func (c Credentials) Write(w io.Writer) error {
+	text, err := json.MarshalIndent(c, "", "  ")
+	if err == nil {
+		_, err = w.Write(append(text, '\n'))
+	}
+	return err
 }
 
 // Parse decodes JSON. Credentials without a URL, an app or a user are an error.
