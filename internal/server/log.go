@@ -23,11 +23,29 @@ func NewLogger(w io.Writer, format string, level slog.Level) (logger *slog.Logge
 	case "text":
 		h = slog.NewTextHandler(lines, o)
 	case "json":
+		o.ReplaceAttr = withUnit
 		h = slog.NewJSONHandler(lines, o)
 	default:
 		return nil, nil, fmt.Errorf("log-format: %q is not one of [text json]", format)
 	}
 	return slog.New(urgent{h, lines}), lines.flush, nil
+}
+
+// withUnit names the unit of a duration, which would be a bare number in JSON.
+func withUnit(_ []string, a slog.Attr) slog.Attr {
+	switch v := a.Value; v.Kind() {
+	case slog.KindDuration:
+		name := "duration_ms" // of each request: it costs no allocation
+		if a.Key != "duration" {
+			name = a.Key + "_ms"
+		}
+		return slog.Float64(name, float64(v.Duration())/float64(time.Millisecond))
+	case slog.KindAny:
+		if level, ok := v.Any().(slog.Level); ok { // as without this function, and as cheap
+			return slog.String(a.Key, level.String())
+		}
+	}
+	return a
 }
 
 // urgent flushes from Warn on.
