@@ -57,11 +57,12 @@ func await(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Fatalf("%s does not appear", args[0])
 }
 
-// terminate SIGNAL PIDFILE [TIMES]: sends SIGTERM, SIGINT or SIGKILL to the process in "pid" of the JSON file.
+// terminate SIGNAL PIDFILE [TIMES]: sends SIGTERM, SIGINT, SIGHUP or SIGKILL to the process in "pid" of the JSON file.
 func terminate(ts *testscript.TestScript, neg bool, args []string) {
 	var access struct{ PID int }
 	ts.Check(json.Unmarshal([]byte(ts.ReadFile(args[1])), &access))
-	sig, ok := map[string]syscall.Signal{"SIGTERM": syscall.SIGTERM, "SIGINT": syscall.SIGINT, "SIGKILL": syscall.SIGKILL}[args[0]]
+	sig, ok := map[string]syscall.Signal{"SIGTERM": syscall.SIGTERM, "SIGINT": syscall.SIGINT, "SIGHUP": syscall.SIGHUP,
+		"SIGKILL": syscall.SIGKILL}[args[0]]
 	if !ok || access.PID <= 1 {
 		ts.Fatalf("signal %s to process %d", args[0], access.PID)
 	}

@@ -8,10 +8,14 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"text/template"
 	"time"
+
+	"golang.org/x/term"
 
 	"liked/internal/seed"
 	"liked/internal/server"
@@ -78,6 +82,11 @@ func (s *Serving) serve(e *env, answers func(*server.Server) error) error {
 		return err
 	}
 	defer flush()
+	signal.Ignore(syscall.SIGPIPE) // of a log or an output that is no longer read: a server goes on
+	hangUps := make(chan os.Signal, 1)
+	signal.Notify(hangUps, syscall.SIGHUP)
+	defer signal.Stop(hangUps)
+	onTerminal := isTerminal(e.stderr)
 	s.config.Logger = logger
 	srv, err := server.New(s.config)
 	if err != nil {
@@ -96,7 +105,29 @@ func (s *Serving) serve(e *env, answers func(*server.Server) error) error {
 		stop()
 		return errors.Join(err, <-ended)
 	}
-	return <-ended
+	for {
+		select {
+		case err := <-ended:
+			return err
+		case <-hangUps:
+		}
+		fresh := *s
+		err := fresh.configure(s.config.Data)
+		switch {
+		case onTerminal && !isTerminal(e.stderr): // it was closed
+			stop()
+		case err == nil:
+			err = srv.Reload(fresh.config.AdminToken, fresh.config.RateLimits)
+		}
+		if err != nil {
+			logger.Error("nothing was read anew", "error", err)
+		}
+	}
+}
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
 }
 
 type serveCmd struct {

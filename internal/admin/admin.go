@@ -146,13 +146,12 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.mux.Serv
 // maxBody is far above any valid body, in bytes.
 const maxBody = 256 << 10
 
-// Guard passes requests with "Authorization: Bearer <token>" to next and answers 401 otherwise. It compares hashes, so
-// that timing reveals nothing about the token.
-func Guard(token string, next http.Handler) http.Handler {
-	want := sha256.Sum256([]byte(token))
+// Guard passes requests with the token of that moment, as "Authorization: Bearer <token>", to next and answers 401
+// otherwise. It compares hashes, so that timing reveals nothing about the token.
+func Guard(token func() string, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		scheme, given, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-		got := sha256.Sum256([]byte(given))
+		got, want := sha256.Sum256([]byte(given)), sha256.Sum256([]byte(token()))
 		if subtle.ConstantTimeCompare(got[:], want[:]) != 1 || !strings.EqualFold(scheme, "Bearer") {
 			w.Header().Set("WWW-Authenticate", "Bearer")
 			web.SendJSON(w, http.StatusUnauthorized, Failure{"the admin token is missing or wrong"})

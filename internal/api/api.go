@@ -15,6 +15,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"liked"
@@ -68,10 +69,15 @@ type API struct {
 	Options
 	*catalogue
 	headers headers
+	table   atomic.Pointer[table]
+	streams streams
+}
+
+// table is the endpoints with their limits.
+type table struct {
 	mux     *http.ServeMux
 	methods []string // of all endpoints, sorted
 	self    *encoded // the description of the API
-	streams streams
 }
 
 // New returns an API.
@@ -87,29 +93,37 @@ func New(o Options) (*API, error) {
 	}
 	o.KeepAlive, o.Stall = cmp.Or(o.KeepAlive, 10*time.Second), cmp.Or(o.Stall, 10*time.Second)
 	f := o.Profile.facts()
-	a := &API{Options: o, catalogue: newCatalogue(f), headers: newHeaders(f), mux: http.NewServeMux()}
-	var endpoints []*endpoint
-	for _, row := range allRoutes {
-		rt := &endpoint{route: row, path: row.pathParams(), params: f.queryParams(row.query)}
-		if rt.is(listOfLikes) && o.PrivateLikes {
-			rt.allow &^= liked.AppOnly
-		}
-		rules := o.Limits.apply(rt.id, rt.limits)
-		rt.userRules, rt.appRules = applicable(rules, false), applicable(rules, true)
-		endpoints = append(endpoints, rt)
-		a.mux.HandleFunc(rt.pattern, func(w http.ResponseWriter, r *http.Request) { a.serve(rt, w, r) })
-		if !slices.Contains(a.methods, rt.method()) {
-			a.methods = append(a.methods, rt.method())
-		}
-	}
-	a.mux.HandleFunc(catchAll, a.serveNoRoute)
-	slices.Sort(a.methods)
+	a := &API{Options: o, catalogue: newCatalogue(f), headers: newHeaders(f)}
 	a.streams.slots, a.streams.feeds = make(map[slot]context.CancelCauseFunc), make(map[feedKey]*feed)
-	a.self = newEncoded(describe(f, endpoints[:len(routes)], endpoints[len(routes):]))
+	a.SetLimits(o.Limits)
 	return a, nil
 }
 
-// endpoint is a route with what New derived from it.
+// SetLimits changes the rate limits. What was counted before counts on.
+func (a *API) SetLimits(l Limits) {
+	f := a.Profile.facts()
+	t := &table{mux: http.NewServeMux()}
+	var endpoints []*endpoint
+	for _, row := range allRoutes {
+		rt := &endpoint{route: row, path: row.pathParams(), params: f.queryParams(row.query)}
+		if rt.is(listOfLikes) && a.PrivateLikes {
+			rt.allow &^= liked.AppOnly
+		}
+		rules := l.apply(rt.id, rt.limits)
+		rt.userRules, rt.appRules = applicable(rules, false), applicable(rules, true)
+		endpoints = append(endpoints, rt)
+		t.mux.HandleFunc(rt.pattern, func(w http.ResponseWriter, r *http.Request) { a.serve(rt, w, r) })
+		if !slices.Contains(t.methods, rt.method()) {
+			t.methods = append(t.methods, rt.method())
+		}
+	}
+	t.mux.HandleFunc(catchAll, a.serveNoRoute)
+	slices.Sort(t.methods)
+	t.self = newEncoded(describe(f, endpoints[:len(routes)], endpoints[len(routes):]))
+	a.table.Store(t)
+}
+
+// endpoint is a route with what SetLimits derived from it.
 type endpoint struct {
 	route
 	path, params        []param // of the path and of the query
@@ -140,7 +154,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		a.serveNoRoute(w, r)
 		return
 	}
-	a.mux.ServeHTTP(w, r)
+	a.table.Load().mux.ServeHTTP(w, r)
 }
 
 func canonical(r *http.Request) bool {
@@ -169,8 +183,8 @@ func (a *API) serveNoRoute(w http.ResponseWriter, r *http.Request) {
 func (a *API) allowed(r *http.Request) (methods []string) {
 	probe := *r
 	var literal []string
-	for _, probe.Method = range a.methods {
-		switch _, pattern := a.mux.Handler(&probe); pattern {
+	for _, probe.Method = range a.table.Load().methods {
+		switch _, pattern := a.table.Load().mux.Handler(&probe); pattern {
 		case catchAll:
 		case probe.Method + " " + r.URL.Path:
 			literal = append(literal, probe.Method)

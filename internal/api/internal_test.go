@@ -95,10 +95,10 @@ func FuzzRoutes(f *testing.F) {
 		f.Add("POST", seed)
 		f.Add("HEAD", seed)
 	}
-	a := &API{mux: http.NewServeMux()}
+	mux := http.NewServeMux()
 	var matched *route
 	for i := range routes {
-		a.mux.HandleFunc(routes[i].pattern, func(http.ResponseWriter, *http.Request) { matched = &routes[i] })
+		mux.HandleFunc(routes[i].pattern, func(http.ResponseWriter, *http.Request) { matched = &routes[i] })
 	}
 	f.Fuzz(func(t *testing.T, method, target string) {
 		u, err := url.ParseRequestURI(target)
@@ -109,7 +109,7 @@ func FuzzRoutes(f *testing.F) {
 		r := &http.Request{Method: method, URL: u, Host: "x"}
 		matched = nil
 		if path.Clean(escaped) == escaped && method != "HEAD" {
-			if h, pattern := a.mux.Handler(r); pattern != "" {
+			if h, pattern := mux.Handler(r); pattern != "" {
 				h.ServeHTTP(nil, r)
 			}
 		}

@@ -15,7 +15,7 @@ const flushEvery = 100 * time.Millisecond
 // NewLogger returns a logger that writes lines to w as "text" or "json". They reach w within 100 ms, at once from Warn
 // on; a crash loses at most the last 100 ms below Warn. flush must be called after the last line.
 func NewLogger(w io.Writer, format string, level slog.Level) (logger *slog.Logger, flush func(), err error) {
-	lines := &lineWriter{buf: bufio.NewWriterSize(w, 64<<10)}
+	lines := &lineWriter{to: w, buf: bufio.NewWriterSize(w, 64<<10)}
 	lines.timer = time.AfterFunc(flushEvery, lines.flush)
 	o := &slog.HandlerOptions{Level: level}
 	var h slog.Handler
@@ -73,6 +73,7 @@ func (u urgent) WithGroup(name string) slog.Handler {
 // lineWriter buffers lines. A handler writes each with one call.
 type lineWriter struct {
 	mu    sync.Mutex
+	to    io.Writer
 	buf   *bufio.Writer
 	timer *time.Timer // runs from the first write to an empty buffer
 }
@@ -81,7 +82,7 @@ func (l *lineWriter) Write(line []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.buf.Available() < len(line) { // keeps lines whole beside other writers to w
-		_ = l.buf.Flush()
+		l.empty()
 	}
 	if l.buf.Buffered() == 0 {
 		l.timer.Reset(flushEvery)
@@ -89,9 +90,16 @@ func (l *lineWriter) Write(line []byte) (int, error) {
 	return l.buf.Write(line)
 }
 
-// flush drops errors: they can be reported nowhere else, and a server does not stop for its log.
 func (l *lineWriter) flush() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	_ = l.buf.Flush()
+	l.empty()
+}
+
+// empty drops lines that cannot be written, and the error, which can be reported nowhere else: a server does not stop for
+// its log, and its next lines may find a reader or room again.
+func (l *lineWriter) empty() {
+	if l.buf.Flush() != nil {
+		l.buf.Reset(l.to)
+	}
 }

@@ -59,6 +59,7 @@ type Server struct {
 	ready        atomic.Bool
 	answers      chan struct{} // closed once Run answers
 	proof        string        // key of access.Proof
+	now          atomic.Pointer[reloadable]
 }
 
 // New checks the configuration, reporting all mistakes together, listens and opens the store. Connections wait until
@@ -101,12 +102,15 @@ func (s *Server) release() {
 }
 
 func (s *Server) listen() (err error) {
-	if s.TLSCert != "" {
-		cert, err := tls.LoadX509KeyPair(s.TLSCert, s.TLSKey)
-		if err != nil {
-			return fmt.Errorf("tls-cert, tls-key: %w", err)
-		}
-		s.tls = &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}
+	first := &reloadable{adminToken: s.AdminToken, rateLimits: s.RateLimits}
+	if first.certificate, err = s.certificate(); err != nil {
+		return err
+	}
+	s.now.Store(first)
+	if first.certificate != nil {
+		s.tls = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+			return s.now.Load().certificate, nil
+		}}
 	}
 	limit := openFiles()
 	if s.files, err = newFileBudget(limit, s.MaxConnections); err != nil {
@@ -288,14 +292,14 @@ func (s *Server) makeAdmin() {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /livez", s.probe(nil))
 	mux.HandleFunc("GET /readyz", s.probe(errors.New("stopping")))
-	access := s.access()
+	access, token := s.access(""), func() string { return s.now.Load().adminToken }
 	mux.HandleFunc("GET /proof", func(w http.ResponseWriter, r *http.Request) {
 		web.Send(w, http.StatusOK, "text/plain; charset=utf-8", []byte(access.prove(r.URL.Query().Get("of"))))
 	})
 	mux.Handle("GET /metrics", promhttp.HandlerFor(s.observer.registry, promhttp.HandlerOpts{}))
 	operator := adminHandler(s.store, s.auth.Issuer, s.hooks, keyName(s.seal), s.Now, s.Logger)
-	mux.Handle("/admin/", admin.Guard(s.AdminToken, operator))
-	mux.Handle("GET /debug/pprof/", admin.Guard(s.AdminToken, profiles()))
+	mux.Handle("/admin/", admin.Guard(token, operator))
+	mux.Handle("GET /debug/pprof/", admin.Guard(token, profiles()))
 	s.admin = s.httpServer(mux)
 }
 
@@ -344,7 +348,9 @@ func (s *Server) URL() string {
 // AdminURL is where the operator's side listens.
 func (s *Server) AdminURL() string { return "http://" + reachable(s.adminL.Addr()) }
 
-func (s *Server) access() access { return access{s.AdminURL(), s.AdminToken, os.Getpid(), s.proof} }
+func (s *Server) access(token string) access {
+	return access{s.AdminURL(), token, os.Getpid(), s.proof}
+}
 
 // reachable returns the address with a host that this machine can connect to.
 func reachable(a net.Addr) string {
@@ -359,7 +365,7 @@ func reachable(a net.Addr) string {
 // grace time, and closes the store. It returns nil after such a stop, even if requests were cut.
 func (s *Server) Run(ctx context.Context) error {
 	if s.Data != "" {
-		if err := WriteSecret(filepath.Join(s.Data, adminFile), s.access()); err != nil {
+		if err := WriteSecret(filepath.Join(s.Data, adminFile), s.access(s.AdminToken)); err != nil {
 			s.release()
 			return err
 		}

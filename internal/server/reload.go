@@ -1,0 +1,62 @@
+package server
+
+import (
+	"bytes"
+	"cmp"
+	"crypto/tls"
+	"fmt"
+	"path/filepath"
+)
+
+// reloadable is what Reload replaces in a running server.
+type reloadable struct {
+	adminToken  string
+	rateLimits  string // as in Config
+	certificate *tls.Certificate
+}
+
+func (c Config) certificate() (*tls.Certificate, error) {
+	if c.TLSCert == "" {
+		return nil, nil
+	}
+	cert, err := tls.LoadX509KeyPair(c.TLSCert, c.TLSKey)
+	if err != nil {
+		return nil, fmt.Errorf("tls-cert, tls-key: %w", err)
+	}
+	return &cert, nil
+}
+
+// Reload reads the certificate anew and takes the admin token, unless it is empty, and rate limits as Config has them. It
+// logs what changed. After an error nothing has. One goroutine may call it.
+func (s *Server) Reload(adminToken, rateLimits string) error {
+	before := s.now.Load()
+	c := s.Config
+	c.AdminToken, c.RateLimits = cmp.Or(adminToken, before.adminToken), rateLimits
+	checked, err := c.check()
+	if err != nil {
+		return err
+	}
+	after := &reloadable{adminToken: c.AdminToken, rateLimits: rateLimits}
+	if after.certificate, err = c.certificate(); err != nil {
+		return err
+	}
+	changed := []string{}
+	if after.adminToken != before.adminToken {
+		changed = append(changed, "admin token")
+		if s.Data != "" {
+			if err := WriteSecret(filepath.Join(s.Data, adminFile), s.access(after.adminToken)); err != nil {
+				return err
+			}
+		}
+	}
+	if after.certificate != nil && !bytes.Equal(after.certificate.Certificate[0], before.certificate.Certificate[0]) {
+		changed = append(changed, "certificate")
+	}
+	s.now.Store(after)
+	if rateLimits != before.rateLimits {
+		changed = append(changed, "rate limits")
+		s.x.SetLimits(checked.limits)
+	}
+	s.Logger.Info("configuration read anew", "changed", changed)
+	return nil
+}
