@@ -17,41 +17,70 @@ func (e *env) writeTo(path string, write func(io.Writer) error) error {
 	if path == "-" {
 		return write(e.stdout)
 	}
-	into := false
-	mode := fs.FileMode(0o600)
-	info, err := os.Stat(path)
-	switch {
-	case err == nil:
-		into, mode = !info.Mode().IsRegular(), info.Mode().Perm()
-	case !errors.Is(err, fs.ErrNotExist):
-		return err
-	}
-	for !into { // a link stays, and leads to what is written; an open file of this process stays, too
-		into = strings.HasPrefix(path, "/dev/fd/") || strings.HasPrefix(path, "/dev/std") || strings.HasPrefix(path, "/proc/")
-		target, err := os.Readlink(path)
-		if err != nil || into {
-			break
-		}
-		if !filepath.IsAbs(target) {
-			target = filepath.Join(filepath.Dir(path), target)
-		}
-		path = target
-	}
-	var f *os.File
-	if into {
-		f, err = os.OpenFile(path, os.O_WRONLY, 0)
-	} else {
-		f, err = os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
-	}
+	path, file, err := resolve(path)
 	if err != nil {
 		return err
 	}
-	if into {
+	if file == nil {
+		f, err := os.OpenFile(path, os.O_WRONLY, 0)
+		if err != nil {
+			return err
+		}
 		return errors.Join(write(f), f.Close())
 	}
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
+	if err != nil {
+		return err
+	}
 	defer os.Remove(f.Name()) // fails after the rename
-	if err := errors.Join(write(f), f.Chmod(mode), f.Sync(), f.Close()); err != nil {
+	if err := errors.Join(write(f), f.Chmod(file.mode), f.Sync(), f.Close()); err != nil {
 		return fmt.Errorf("%s was not written: %w", path, err)
 	}
 	return os.Rename(f.Name(), path)
+}
+
+// regular is a regular file, or a place for one.
+type regular struct {
+	exists bool
+	mode   fs.FileMode
+}
+
+// resolve follows links, which stay, to what is written. file is nil if that is no regular file, or one that this process
+// has open.
+func resolve(path string) (target string, file *regular, err error) {
+	file = &regular{mode: 0o600}
+	info, err := os.Stat(path)
+	switch {
+	case err == nil && !info.Mode().IsRegular():
+		return path, nil, nil
+	case err == nil:
+		file = &regular{true, info.Mode().Perm()}
+	case !errors.Is(err, fs.ErrNotExist):
+		return path, nil, err
+	}
+	for {
+		if strings.HasPrefix(path, "/dev/fd/") || strings.HasPrefix(path, "/dev/std") || strings.HasPrefix(path, "/proc/") {
+			return path, nil, nil
+		}
+		link, err := os.Readlink(path)
+		if err != nil {
+			return path, file, nil
+		}
+		if !filepath.IsAbs(link) {
+			link = filepath.Join(filepath.Dir(path), link)
+		}
+		path = link
+	}
+}
+
+// removeFile removes the regular file that path leads to, if there is one and only is nil or that file.
+func removeFile(path string, only fs.FileInfo) error {
+	target, file, err := resolve(path)
+	if err != nil || file == nil || !file.exists {
+		return err
+	}
+	if now, err := os.Stat(target); only != nil && (err != nil || !os.SameFile(only, now)) {
+		return nil
+	}
+	return os.Remove(target)
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -189,13 +190,13 @@ func (c *devCmd) check() error {
 }
 
 func (c *devCmd) Run(e *env) error {
-	remove := func() error { return nil }
-	if info, err := os.Stat(c.Credentials); err == nil && info.Mode().IsRegular() {
-		// It is of another server, and looks as if this one were ready.
-		if err := os.Remove(c.Credentials); err != nil {
+	toFile := c.Credentials != "" && c.Credentials != "-"
+	if toFile {
+		if err := removeFile(c.Credentials, nil); err != nil { // it looks as if this server were ready
 			return fmt.Errorf("credentials: %w", err)
 		}
 	}
+	var written fs.FileInfo
 	err := c.serve(e, func(srv *server.Server) error {
 		credentials := srv.Credentials()
 		text := e.stdout
@@ -206,23 +207,17 @@ func (c *devCmd) Run(e *env) error {
 			if err := e.writeTo(c.Credentials, credentials.Write); err != nil {
 				return fmt.Errorf("credentials: %w", err)
 			}
-			remove = removal(c.Credentials)
+		}
+		if toFile {
+			written, _ = os.Stat(c.Credentials)
 		}
 		_ = c.print(text, credentials, srv.ExplorerURL()) // a server does not stop because nobody reads
 		return nil
 	})
-	return errors.Join(err, remove())
-}
-
-// removal returns a function that removes the regular file, unless another has taken its place by then.
-func removal(path string) func() error {
-	written, err := os.Stat(path)
-	return func() error {
-		if now, nowErr := os.Stat(path); err == nil && nowErr == nil && now.Mode().IsRegular() && os.SameFile(written, now) {
-			return os.Remove(path)
-		}
-		return nil
+	if written != nil {
+		err = errors.Join(err, removeFile(c.Credentials, written))
 	}
+	return err
 }
 
 //go:embed dev.txt
