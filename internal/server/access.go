@@ -36,6 +36,9 @@ func readAccess(dir string) (a access, err error) {
 	if err == nil {
 		err = json.Unmarshal(text, &a)
 	}
+	if err == nil && a.Proof == "" {
+		err = errors.New("it is of an earlier version of the server, which cannot prove that it has the directory: restart it")
+	}
 	if err != nil {
 		return a, fmt.Errorf("%s: %w", path, err)
 	}
@@ -54,8 +57,7 @@ func Admin(dir string) (c *admin.Client, close func() error, err error) {
 	}
 	a, readErr := readAccess(dir)
 	if readErr != nil {
-		return nil, nil, fmt.Errorf("%w\nno server tells how to reach it (%w): one starts or stops, or a command is at work; try again",
-			err, readErr)
+		return nil, nil, fmt.Errorf("%w\nhow to reach a server that has it open: %w; if none runs, a command is at work: try again", err, readErr)
 	}
 	transport := &http.Transport{DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
 		conn, err := a.dial(ctx, network)

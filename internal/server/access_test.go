@@ -95,6 +95,17 @@ func TestAdminOfADirectory(t *testing.T) {
 			t.Errorf("a program that is silent: %v after %s", err, time.Since(began))
 		}
 	}
+	var unproven map[string]any
+	if err := json.Unmarshal(original, &unproven); err != nil {
+		t.Fatal(err)
+	}
+	delete(unproven, "proof")
+	if err := server.WriteSecret(file, unproven); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := add(dir, "carol"); !says(err, "an earlier version") {
+		t.Errorf("without a key for the proof: %v", err)
+	}
 	if err := os.WriteFile(file, original, 0o600); err != nil {
 		t.Fatal(err)
 	}

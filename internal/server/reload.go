@@ -29,7 +29,7 @@ func (c Config) certificate() (*tls.Certificate, error) {
 // Reload reads the certificate anew and takes the admin token, unless it is empty, and rate limits as Config has them. It
 // logs what changed. After an error nothing has. One goroutine may call it.
 func (s *Server) Reload(adminToken, rateLimits string) error {
-	before := s.now.Load()
+	before := s.live.Load()
 	c := s.Config
 	c.AdminToken, c.RateLimits = cmp.Or(adminToken, before.adminToken), rateLimits
 	checked, err := c.check()
@@ -52,7 +52,7 @@ func (s *Server) Reload(adminToken, rateLimits string) error {
 	if after.certificate != nil && !bytes.Equal(after.certificate.Certificate[0], before.certificate.Certificate[0]) {
 		changed = append(changed, "certificate")
 	}
-	s.now.Store(after)
+	s.live.Store(after)
 	if rateLimits != before.rateLimits {
 		changed = append(changed, "rate limits")
 		s.x.SetLimits(checked.limits)

@@ -59,7 +59,7 @@ type Server struct {
 	ready        atomic.Bool
 	answers      chan struct{} // closed once Run answers
 	proof        string        // key of access.Proof
-	now          atomic.Pointer[reloadable]
+	live         atomic.Pointer[reloadable]
 }
 
 // New checks the configuration, reporting all mistakes together, listens and opens the store. Connections wait until
@@ -106,10 +106,10 @@ func (s *Server) listen() (err error) {
 	if first.certificate, err = s.certificate(); err != nil {
 		return err
 	}
-	s.now.Store(first)
+	s.live.Store(first)
 	if first.certificate != nil {
 		s.tls = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-			return s.now.Load().certificate, nil
+			return s.live.Load().certificate, nil
 		}}
 	}
 	limit := openFiles()
@@ -292,7 +292,7 @@ func (s *Server) makeAdmin() {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /livez", s.probe(nil))
 	mux.HandleFunc("GET /readyz", s.probe(errors.New("stopping")))
-	access, token := s.access(""), func() string { return s.now.Load().adminToken }
+	access, token := s.access(""), func() string { return s.live.Load().adminToken }
 	mux.HandleFunc("GET /proof", func(w http.ResponseWriter, r *http.Request) {
 		web.Send(w, http.StatusOK, "text/plain; charset=utf-8", []byte(access.prove(r.URL.Query().Get("of"))))
 	})
