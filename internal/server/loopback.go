@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"errors"
 	"net"
 	"strconv"
@@ -16,22 +17,23 @@ type tcpListener interface {
 
 // listenTCP listens at an address. "localhost" is both loopback addresses where the machine has both: clients try either
 // first, and some only one.
-func listenTCP(addr string) (tcpListener, error) {
+func listenTCP(config net.ListenConfig, addr string) (tcpListener, error) {
+	ctx := context.Background()
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil || host != "localhost" {
-		l, err := net.Listen("tcp", addr)
+		l, err := config.Listen(ctx, "tcp", addr)
 		if err != nil {
 			return nil, err
 		}
 		return l.(*net.TCPListener), nil
 	}
 	for try := 1; ; try++ {
-		four, err := net.Listen("tcp4", net.JoinHostPort("127.0.0.1", port))
+		four, err := config.Listen(ctx, "tcp4", net.JoinHostPort("127.0.0.1", port))
 		if err != nil {
 			return nil, err
 		}
 		picked := four.Addr().(*net.TCPAddr).Port
-		six, err := net.Listen("tcp6", net.JoinHostPort("::1", strconv.Itoa(picked)))
+		six, err := config.Listen(ctx, "tcp6", net.JoinHostPort("::1", strconv.Itoa(picked)))
 		switch {
 		case err == nil:
 			return &bothLoopbacks{TCPListener: four.(*net.TCPListener), six: six.(*net.TCPListener),

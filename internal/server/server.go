@@ -247,7 +247,7 @@ func (s *Server) Ready() <-chan struct{} { return s.answers }
 func (s *Server) Credentials() seed.Credentials { return *s.credentials }
 
 func (s *Server) listenAt(name, addr string, connections int, advice string) (*limitListener, error) {
-	l, err := listenTCP(addr)
+	l, err := listenTCP(net.ListenConfig{}, addr)
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
 		return nil, fmt.Errorf("%s: %s is in use: stop what listens there, or choose another address (port 0 picks a free one)", name, addr)
