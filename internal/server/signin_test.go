@@ -169,6 +169,21 @@ func request(t *testing.T, method, target, body string) *http.Request {
 	return r
 }
 
+// Whoever reaches a server that consents without a person gets that person's tokens: the operator is told if that may be anybody.
+func TestAutoConsentBeyondThisMachine(t *testing.T) {
+	t.Parallel()
+	for url, want := range map[string]bool{"": false, "https://likes.example": true} {
+		var log livetest.Log
+		_, stop := start(t, server.Config{Seed: world(), AutoConsent: "alice", PublicURL: url, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+		if got := strings.Contains(log.String(), "without a password"); got != want {
+			t.Errorf("public URL %q: warned %v, want %v", url, got, want)
+		}
+	}
+}
+
 func TestAutoConsentOfUnknownUser(t *testing.T) {
 	t.Parallel()
 	if _, err := server.New(server.Config{Seed: world(), AutoConsent: "unknown"}); !says(err, "auto-consent: ") {
