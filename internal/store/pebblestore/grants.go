@@ -45,8 +45,8 @@ func (s *Store) SetKnownSeed(ctx context.Context) error {
 }
 
 func (s *Store) KnownSeed(ctx context.Context) (bool, error) {
-	return update(ctx, s, func(t *tx) (bool, error) {
-		_, known, err := read(t, knownSeedKey, clone)
+	return view(ctx, s, func(r pebble.Reader) (bool, error) {
+		_, known, err := read(r, knownSeedKey, clone)
 		return known, err
 	})
 }
