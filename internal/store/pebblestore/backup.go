@@ -28,6 +28,13 @@ func (s *Store) Backup(ctx context.Context, use func([]store.File) error) (err e
 	if s.inMemory {
 		return liked.Errorf(liked.Invalid, "the store is in memory and has no files; export it instead")
 	}
+	if s.readOnly { // nothing in the directory changes
+		files, err := s.filesIn(s.dir)
+		if err != nil {
+			return err
+		}
+		return use(files)
+	}
 	dir, err := s.copy()
 	defer func() {
 		if removeErr := s.removeCopy(dir); err == nil {
@@ -113,6 +120,9 @@ func (s *Store) filesIn(dir string) ([]store.File, error) {
 		info, err := s.fs.Stat(path)
 		if err != nil {
 			return nil, unavailable(err)
+		}
+		if name == "LOCK" || info.IsDir() { // in the directory of the store itself
+			continue
 		}
 		open := func() (io.ReadCloser, error) {
 			f, err := s.fs.Open(path, vfs.SequentialReadsOption)

@@ -152,7 +152,7 @@ func modify[T any](ctx context.Context, s *Store, w row[T], change func(*T) erro
 		if err := check(&before, &after); err != nil {
 			return err
 		}
-		value := w.encode(&after)
+		value := w.over(stored, &after)
 		err = s.update(ctx, func(t *tx) error {
 			now, _, err := read(t, w.key, clone)
 			if err != nil {
@@ -460,7 +460,10 @@ func must(err error) {
 // run runs an operation as its own batch.
 func (c *committer) run(r *request) {
 	t := tx{c: c}
-	if r.err = r.run(&t); r.err != nil {
+	if r.err = r.run(&t); r.err == nil && c.s.readOnly && c.group.batch != nil {
+		r.err = errReadOnly
+	}
+	if r.err != nil {
 		c.discard()
 	}
 	if c.s.onStep != nil {

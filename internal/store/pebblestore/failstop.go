@@ -14,7 +14,7 @@ import (
 //
 // Pebble cannot go on after a failed write to its write-ahead log or manifest, or a failed sync of its directory.
 // Depending on the place it panics in its own goroutine, panics while a mutex is unlocked that a deferred call unlocks
-// again (which cannot be recovered), or calls Fatalf. So once the store is open, pebble never gets such a file system
+// again (which cannot be recovered), or calls Fatalf. So once pebble has opened the store, it never gets such a file system
 // error: the store fails, which answers all waiting calls, and the goroutine that met the error blocks for good. What
 // it was writing is neither acknowledged nor written again.
 //

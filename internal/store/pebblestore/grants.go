@@ -114,7 +114,9 @@ func (s *Store) RedeemCode(ctx context.Context, h store.Hash, g store.Grant, tok
 			return spent, t.revoke(c.grant)
 		}
 		c.Spent, c.grant = true, g.ID
-		codeRow(h).set(t, &c)
+		if err := codeRow(h).replace(t, &c); err != nil {
+			return nil, err
+		}
 		return nil, t.addGrant(&g, &tokens)
 	})
 	return cmp.Or(err, spent)
@@ -211,7 +213,9 @@ func (s *Store) RotateRefreshToken(ctx context.Context, h store.Hash, tokens sto
 			return nil, liked.Errorf(liked.Conflict, "the refresh token was spent a moment before")
 		}
 		tok.time = at
-		tokenRow(kindRefresh, h).set(t, &tok)
+		if err := tokenRow(kindRefresh, h).replace(t, &tok); err != nil {
+			return nil, err
+		}
 		t.delete(tokenOfKey(g.ID, kindRefresh, h))
 		t.set(tokenOfKey(g.ID, kindSpent, h), nil)
 		return nil, t.addTokens(g.ID, &tokens)
@@ -271,8 +275,7 @@ func (s *Store) ApproveRequestToken(ctx context.Context, h store.Hash, user like
 			return liked.Errorf(liked.Conflict, "the request token was approved before")
 		}
 		rt.User, rt.Verifier = user, verifier
-		requestTokenRow(h).set(t, &rt)
-		return nil
+		return requestTokenRow(h).replace(t, &rt)
 	})
 }
 

@@ -291,40 +291,6 @@ func (s *Store) SubscriptionsAbout(ctx context.Context, users []liked.UserID) ([
 	})
 }
 
-// indexHooks raises a store from format 2 to 3 in one batch: it indexes webhooks and subscriptions.
-func (s *Store) indexHooks() error {
-	b := s.db.NewBatch()
-	defer b.Close()
-	made := make(map[string]uint64)
-	err := scan(s.db, []byte{tagSubscribed}, nil, func(key, value []byte) (bool, error) {
-		sub, err := subscriptionRow(liked.AppID(field(key, 0)), liked.SubscriptionID(field(key, 1))).decode(value)
-		if err != nil {
-			return false, err
-		}
-		must(b.Set(aboutKey(&sub), nil, nil))
-		if sub.Viewer != 0 {
-			must(b.Set(madeKey(&sub), nil, nil))
-			made[string(madeNKey(sub.App, sub.Viewer))]++
-		}
-		return true, nil
-	})
-	if err != nil {
-		return err
-	}
-	for key, n := range made {
-		must(b.Set([]byte(key), encodeID(n), nil))
-	}
-	all, err := webhooks(s.db, 0)
-	if err != nil {
-		return err
-	}
-	for i := range all {
-		must(b.Set(webhookOfKey(&all[i]), nil, nil))
-	}
-	must(b.Set(formatKey, []byte{format}, nil))
-	return unavailable(s.db.Apply(b, s.writeOptions()))
-}
-
 func (s *Store) Progress(ctx context.Context, id liked.WebhookID) (store.Progress, error) {
 	return view(ctx, s, func(r pebble.Reader) (store.Progress, error) {
 		p, err := progressRow(id).find(r)
@@ -364,10 +330,10 @@ func (t *tx) advance(id liked.WebhookID, to liked.Positions) error {
 	for i, seq := range to {
 		p.Offsets[i] = max(p.Offsets[i], seq)
 	}
-	if p.Offsets != before {
-		progressRow(id).set(t, &p)
+	if p.Offsets == before {
+		return nil
 	}
-	return nil
+	return progressRow(id).replace(t, &p)
 }
 
 func (s *Store) AddDeadLetters(ctx context.Context, letters []store.DeadLetter, max int) (dropped int, err error) {

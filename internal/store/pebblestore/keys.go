@@ -63,7 +63,9 @@ const (
 )
 
 var (
-	formatKey  = []byte{tagMeta, 'f'} // -> format version, a byte; the first key written
+	formatKey  = []byte{tagMeta, 'f'} // -> format, a byte; the first key written. While it is raised, also the format before
+	releaseKey = []byte{tagMeta, 'w'} // -> release that opened the store last
+	upgradeKey = []byte{tagMeta, 'u'} // -> last key that an interrupted upgrade has seen, if any
 	horizonKey = []byte{tagMeta, 'h'} // -> seq below which the like log was pruned
 
 	importedKey = []byte{tagMeta, 'i'} // -> highest seq of an imported like, if any

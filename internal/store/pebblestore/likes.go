@@ -18,6 +18,9 @@ func (s *Store) SetLike(ctx context.Context, user liked.UserID, post liked.PostI
 		return false, err
 	}
 	defer s.leave()
+	if s.readOnly {
+		return false, errReadOnly
+	}
 	if ms := at.UnixMilli(); ms >= 1<<44 {
 		return false, liked.Errorf(liked.Invalid, "the time %v is too far ahead", at)
 	}

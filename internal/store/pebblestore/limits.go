@@ -224,6 +224,9 @@ func (l *limits) waiting() bool {
 
 // ready refuses calls as the store does, and first loads the database's windows and nonces.
 func (l *limits) ready(ctx context.Context) error {
+	if l.s.readOnly {
+		return errReadOnly
+	}
 	if l.loaded.Load() {
 		return l.s.refuses()
 	}

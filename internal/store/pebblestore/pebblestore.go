@@ -30,10 +30,6 @@ import (
 	"liked/internal/store"
 )
 
-// format is the version of keys.go and records.go. Open raises a store of the previous format (indexHooks); older
-// releases then refuse it, since their writes would lack the index.
-const format = 3
-
 // pebbleFormat is the version of pebble's files that Open raises a store to, for good. It does not follow the library,
 // so that after an update the previous release can still open the store. Raise it in a release of its own, after one
 // whose library reads the new version.
@@ -48,6 +44,8 @@ type Options struct {
 	FilterBytes  int           // at most, for the filter of likes, which needs a third of a byte for each; 0 means 64 MiB
 	MaxOpenFiles int           // open table files, about; 0 means 4096
 	Logger       *slog.Logger  // nil: nothing is logged
+	Release      string        // of this program, which a store names to earlier ones
+	ReadOnly     bool          // only reads are answered, and the directory is not written
 
 	// After makes all new likes later than this time in the like log and the lists, for a restored store, whose readers
 	// may know what it has lost.
@@ -57,9 +55,12 @@ type Options struct {
 	// which leaves time to answer within a connection's 35 s.
 	DiskTimeout time.Duration
 
-	memTable   uint64         // bytes; for tests
-	pruneEvery time.Duration  // for tests; 0 means a minute
-	onStep     func(rows int) // for tests: called by the committer with an operation's rows, read and written
+	plan *Upgrade // set by Plan: Open raises nothing, and closes the store
+
+	upgradeBatch int            // for tests: rows that an upgrade reads between two writes; 0 means 4096
+	memTable     uint64         // bytes; for tests
+	pruneEvery   time.Duration  // for tests; 0 means a minute
+	onStep       func(rows int) // for tests: called by the committer with an operation's rows, read and written
 }
 
 // Store is a store.Store.
@@ -72,6 +73,9 @@ type Store struct {
 	logKeep  time.Duration
 	onStep   func(rows int)
 	inMemory bool
+	readOnly bool
+
+	upgradeBatch int
 
 	// Calls under way; Close adds math.MinInt64.
 	calls     atomic.Int64
@@ -134,13 +138,16 @@ func Open(o Options) (*Store, error) {
 		logKeep:  o.LogKeep,
 		onStep:   o.onStep,
 		inMemory: o.FS == nil && o.Dir == "",
-		idle:     make(chan struct{}, 1),
-		closing:  make(chan struct{}),
-		failed:   make(chan struct{}),
-		stop:     make(chan struct{}),
-		stopped:  make(chan struct{}),
-		queue:    queue{wake: make(chan struct{}, 1)},
-		totals:   totals{counting: make(chan struct{}, 1)},
+		readOnly: o.ReadOnly,
+
+		upgradeBatch: cmp.Or(o.upgradeBatch, 4096),
+		idle:         make(chan struct{}, 1),
+		closing:      make(chan struct{}),
+		failed:       make(chan struct{}),
+		stop:         make(chan struct{}),
+		stopped:      make(chan struct{}),
+		queue:        queue{wake: make(chan struct{}, 1)},
+		totals:       totals{counting: make(chan struct{}, 1)},
 	}
 	memTable := uint64(16 << 20) // larger ones exceed the processor's caches, a net loss
 	switch {
@@ -162,7 +169,7 @@ func Open(o Options) (*Store, error) {
 	err := s.apart(func() error {
 		opts := s.pebbleOptions(&o, failStop)
 		defer opts.Cache.Unref() // the database keeps its own reference
-		return s.open(&o, opts)
+		return s.open(&o, opts, failStop)
 	})
 	if err != nil {
 		if _, told := err.(*liked.Error); !told {
@@ -174,11 +181,15 @@ func Open(o Options) (*Store, error) {
 		}
 		return nil, err
 	}
-	failStop.armed.Store(true)
+	if o.plan != nil {
+		return nil, s.closeDB()
+	}
 	s.watch(o.DiskTimeout)
 	go s.run()
-	go s.prune(o.pruneEvery)
-	s.beginFilter()
+	if !s.readOnly {
+		go s.prune(o.pruneEvery)
+		s.beginFilter()
+	}
 	return s, nil
 }
 
@@ -218,6 +229,7 @@ func (s *Store) pebbleOptions(o *Options, fs vfs.FS) *pebble.Options {
 		CompactionConcurrencyRange:  func() (int, int) { return 1, 2 },
 		Logger:                      pebbleLogger{s},
 		DisableWAL:                  s.inMemory,
+		ReadOnly:                    s.readOnly,
 		EventListener:               s.events(),
 	}
 	// Pebble takes the memory of memtables from the cache; a long import has three.
@@ -263,7 +275,7 @@ func (s *Store) events() *pebble.EventListener {
 	}
 }
 
-func (s *Store) open(o *Options, opts *pebble.Options) (err error) {
+func (s *Store) open(o *Options, opts *pebble.Options, failStop *failStopFS) (err error) {
 	dir := o.Dir
 	if err := checkLogs(s.fs, dir); err != nil {
 		return err
@@ -271,6 +283,7 @@ func (s *Store) open(o *Options, opts *pebble.Options) (err error) {
 	s.db, err = pebble.Open(dir, opts)
 	switch {
 	case err == nil:
+		failStop.armed.Store(true)
 		if err = s.load(o); err != nil {
 			_ = s.closeDB() // the first error is the one that helps
 		}
@@ -282,31 +295,31 @@ func (s *Store) open(o *Options, opts *pebble.Options) (err error) {
 	return err
 }
 
-// load checks or writes the format, and finds where the last process stopped.
+// load raises the store, or makes one, and finds where the last process stopped.
 func (s *Store) load(o *Options) error {
 	dir := o.Dir
-	version, ok, err := read(s.db, formatKey, clone)
+	used, err := firstKey(s.db, nil, nil)
+	if err == nil && used == nil && !s.readOnly {
+		err = unavailable(s.db.Set(formatKey, []byte{Format}, s.writeOptions()))
+	}
+	if err != nil {
+		return err
+	}
+	u, err := s.upgrade(!s.readOnly)
+	if o.plan != nil {
+		*o.plan = u
+		return err
+	}
 	switch {
 	case err != nil:
+	case s.readOnly && u.From != Format:
+		err = liked.Errorf(liked.Invalid, "%s has store format %d, which this program must raise to %d before it reads it, "+
+			"and cannot be written: copy it to where it can", dir, u.From, Format)
+	case !s.readOnly && u.Release != o.Release:
+		err = unavailable(s.db.Set(releaseKey, []byte(o.Release), s.writeOptions()))
+	}
+	if err != nil {
 		return err
-	case !ok:
-		used, err := firstKey(s.db, nil, nil)
-		if err != nil {
-			return err
-		}
-		if used != nil {
-			return liked.Errorf(liked.Invalid, "%s holds a database that is not a store of likes; choose another directory", dir)
-		}
-		if err := s.db.Set(formatKey, []byte{format}, s.writeOptions()); err != nil {
-			return unavailable(err)
-		}
-	case len(version) == 1 && version[0] == format-1:
-		if err := s.indexHooks(); err != nil {
-			return err
-		}
-	case len(version) != 1 || version[0] != format:
-		return liked.Errorf(liked.Invalid, "%s has store format %d and this program reads format %d; "+
-			"export it with the release that wrote it and import it here", dir, version, format)
 	}
 	horizon, err := count(s.db, horizonKey)
 	if err != nil {
@@ -326,8 +339,10 @@ func (s *Store) load(o *Options) error {
 		last = max(last, seq)
 	}
 	// The rest of an interrupted backup keeps tables from being removed.
-	if err := s.fs.RemoveAll(s.fs.PathJoin(dir, copyDir)); err != nil {
-		return unavailable(err)
+	if !s.readOnly {
+		if err := s.fs.RemoveAll(s.fs.PathJoin(dir, copyDir)); err != nil {
+			return unavailable(err)
+		}
 	}
 	newestAt := int64(last >> 20)
 	if last, err = s.raise(last, o.After); err != nil {
@@ -402,6 +417,8 @@ func (s *Store) closeDB() error {
 	}
 	return unavailable(err)
 }
+
+var errReadOnly = liked.Errorf(liked.Unavailable, "the directory of the store cannot be written, so nothing can be changed")
 
 var errClosed = liked.Errorf(liked.Unavailable, "the store is closed")
 

@@ -225,7 +225,9 @@ func (s *Store) DeletePost(ctx context.Context, by liked.UserID, id liked.PostID
 		}
 		if ok && author.PinnedPost == id {
 			author.PinnedPost = 0
-			userRow(p.Author).set(t, &author)
+			if err := userRow(p.Author).replace(t, &author); err != nil {
+				return err
+			}
 		}
 		p.Deleted = true
 		postRow(id).set(t, &p)

@@ -96,11 +96,13 @@ func (s *Store) moveWebhooks(ctx context.Context, horizon liked.Seq) (again bool
 			p, ok, err := w.read(t)
 			switch m := moves[string(key)]; {
 			case err != nil:
-				return err
 			case ok && p == m.from:
-				w.set(t, &m.to)
+				err = w.replace(t, &m.to)
 			case ok:
 				again = true
+			}
+			if err != nil {
+				return err
 			}
 		}
 		return nil

@@ -13,9 +13,10 @@ import (
 	"liked/internal/store"
 )
 
-// A value begins with the version of its layout, so that layouts can change without a rewrite of the store. Times are
-// Unix microseconds; the zero time survives.
-const recordVersion = 1
+// A value begins with the version of its layout. A later version adds fields at the end (since), so that each release reads
+// what earlier and later ones wrote, and keeps the fields that it does not know. Times are Unix microseconds; the zero
+// time survives.
+const firstVersion = 1
 
 var errRecord = errors.New("record is damaged")
 
@@ -37,6 +38,25 @@ func (w row[T]) String() string {
 }
 
 func (w row[T]) encode(v *T) []byte { return encode(v, w.fields) }
+
+// over is encode with the fields of stored that are unknown.
+func (w row[T]) over(stored []byte, v *T) []byte {
+	value, old, blank := w.encode(v), reading(stored), w.blank
+	if w.fields(&old, &blank); old.done() != nil || len(old.b) == 0 {
+		return value
+	}
+	value[0] = old.version
+	return append(value, old.b...)
+}
+
+// replace writes a record that exists.
+func (w row[T]) replace(t *tx, v *T) error {
+	stored, _, err := read(t, w.key, clone)
+	if err == nil {
+		t.set(w.key, w.over(stored, v))
+	}
+	return err
+}
 
 func (w row[T]) decode(value []byte) (T, error) { return decode(value, w.blank, w.fields) }
 
@@ -79,11 +99,14 @@ type record struct {
 	b       []byte // what is written, or left to read
 	writing bool
 	bad     bool
+	version byte // of the value that is read
+	known   byte // highest that since was asked for
 }
 
 func encode[T any](v *T, fields func(*record, *T)) []byte {
-	r := record{b: append(make([]byte, 0, 128), recordVersion), writing: true}
+	r := record{b: append(make([]byte, 0, 128), firstVersion), writing: true}
 	fields(&r, v)
+	r.b[0] = max(firstVersion, r.known)
 	return r.b
 }
 
@@ -97,14 +120,20 @@ func decode[T any](value []byte, v T, fields func(*record, *T)) (T, error) {
 // reading begins to read a value that has a version.
 func reading(value []byte) record {
 	r := record{b: value}
-	if version := r.take(1); version != nil {
-		r.bad = version[0] != recordVersion
+	if small(&r, &r.version); r.version < firstVersion {
+		r.bad = true
 	}
 	return r
 }
 
+// since reports whether the record has the fields that a version added. It is asked in order of versions.
+func (r *record) since(version byte) bool {
+	r.known = version
+	return r.writing || r.version >= version
+}
+
 func (r *record) done() error {
-	if r.bad || len(r.b) > 0 {
+	if r.bad || len(r.b) > 0 && r.version <= max(firstVersion, r.known) {
 		return errRecord
 	}
 	return nil
