@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"runtime/debug"
 	"strings"
 
 	"liked/internal/seed"
@@ -63,19 +62,3 @@ func (c *envCmd) Run(e *env) error {
 
 // quoted quotes text for a POSIX shell.
 func quoted(text string) string { return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'" }
-
-type versionCmd struct{}
-
-func (*versionCmd) Run(e *env) error {
-	version, revision := "(unknown)", ""
-	if info, ok := debug.ReadBuildInfo(); ok {
-		version = info.Main.Version + " " + info.GoVersion
-		for _, s := range info.Settings {
-			if s.Key == "vcs.revision" {
-				revision = " " + s.Value
-			}
-		}
-	}
-	_, err := fmt.Fprintf(e.stdout, "liked %s%s\n", version, revision)
-	return err
-}

@@ -42,6 +42,11 @@ func TestScripts(t *testing.T) {
 			"export":    export,
 			"likes":     likes,
 		},
+		Setup: func(e *testscript.Env) error {
+			formats, err := filepath.Abs("../../internal/store/pebblestore/testdata/formats")
+			e.Setenv("FORMATS", formats)
+			return err
+		},
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 	})

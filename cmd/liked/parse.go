@@ -57,11 +57,12 @@ type grammar struct {
 	Backup  backupCmd  `cmd:"" help:"Copy the store as it is at one moment, of a running server too."`
 	Restore restoreCmd `cmd:"" help:"Make a data directory of a backup, and prove it."`
 	Check   checkCmd   `cmd:"" help:"Prove that likes, lists, counts and the log agree."`
+	Upgrade upgradeCmd `cmd:"" help:"Raise a store to this program's format, as the first start of a server does."`
 
 	Bench benchCmds `cmd:"" help:"Measure a server against what bounds it."`
 
 	Env     envCmd     `cmd:"" help:"Turn a credentials file into shell exports."`
-	Version versionCmd `cmd:"" help:"Print the version."`
+	Version versionCmd `cmd:"" help:"Print which release this is, and which formats it reads."`
 }
 
 const envPrefix = "LIKED_"

@@ -39,7 +39,11 @@ type Manifest struct {
 	Files []File `json:"files"`
 }
 
-const format = 1
+// Format is the version of the manifest.
+const Format = 1
+
+// LostAndFound is a directory that fsck keeps at the root of a file system, which is empty nonetheless.
+const LostAndFound = "lost+found"
 
 type File struct {
 	Name   string `json:"name"`
@@ -55,8 +59,8 @@ var (
 
 // check returns an error unless the manifest is valid and its names are safe to write to.
 func (m *Manifest) check() error {
-	if m.Format != format {
-		return fmt.Errorf("the backup has format %d and this program reads format %d", m.Format, format)
+	if m.Format != Format {
+		return fmt.Errorf("the backup has format %d and this program reads format %d", m.Format, Format)
 	}
 	seen := make(map[string]bool, len(m.Files))
 	for _, f := range m.Files {

@@ -24,7 +24,7 @@ const (
 
 // Send writes the files of a store to w, except those whose hexadecimal SHA-256 is in have.
 func Send(ctx context.Context, w io.Writer, takenAt time.Time, key string, files []store.File, have map[string]bool) error {
-	m := Manifest{Format: format, TakenAt: takenAt.UTC(), Key: key}
+	m := Manifest{Format: Format, TakenAt: takenAt.UTC(), Key: key}
 	for _, f := range files {
 		m.Files = append(m.Files, File{Name: f.Name, Size: f.Size, Fixed: f.Fixed})
 	}

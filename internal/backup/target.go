@@ -35,7 +35,9 @@ func Into(ctx context.Context, dir string, progress func(n int)) (_ *Target, err
 		return nil, err
 	}
 	for _, e := range entries {
-		if name := e.Name(); name != manifestFile && name != filesDir && name != lockFile && !strings.HasPrefix(name, partPrefix) {
+		switch name := e.Name(); {
+		case name == manifestFile, name == filesDir, name == lockFile, name == LostAndFound, strings.HasPrefix(name, partPrefix):
+		default:
 			return nil, fmt.Errorf("%s holds %s, which is of no backup: choose another directory, or a new one", dir, name)
 		}
 	}

@@ -3,9 +3,11 @@ package server
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"liked/internal/store"
@@ -20,13 +22,16 @@ type engine struct {
 	after    time.Time // the store gives out later positions only
 	logger   *slog.Logger
 	disk     diskOption
+	reads    bool // a directory that cannot be written is opened for reading
 }
+
+const storeFormat = pebblestore.Format
 
 // diskOption makes the store's disk fail, for tests. Nil: it does not.
 type diskOption func(*pebblestore.Options)
 
-func (e engine) open() (store.Store, error) {
-	o := pebblestore.Options{Dir: e.dir, MaxOpenFiles: e.files, After: e.after, Logger: e.logger}
+func (e engine) options() pebblestore.Options {
+	o := pebblestore.Options{Dir: e.dir, MaxOpenFiles: e.files, After: e.after, Logger: e.logger, Release: ThisRelease().String()}
 	if e.cacheMiB != 0 {
 		o.FilterBytes = e.cacheMiB << 17
 		o.CacheBytes = int64(e.cacheMiB)<<20 - int64(o.FilterBytes)
@@ -34,18 +39,47 @@ func (e engine) open() (store.Store, error) {
 	if e.disk != nil {
 		e.disk(&o)
 	}
+	return o
+}
+
+func (e engine) open() (store.Store, error) {
+	o := e.options()
 	st, err := pebblestore.Open(o)
+	if e.reads && err != nil && (errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS)) {
+		o.ReadOnly = true
+		st, err = pebblestore.Open(o)
+	}
 	if err != nil {
 		return nil, err // not a nil *pebblestore.Store in a non-nil interface
 	}
 	return st, nil
 }
 
+// Upgrade raises the store in a data directory that no server has open to this program's format, or with check only says
+// what that takes.
+func Upgrade(dir string, check bool, logger *slog.Logger) (u pebblestore.Upgrade, err error) {
+	if err := notRestoring(dir); err != nil {
+		return u, err
+	}
+	if !HasData(dir) {
+		return u, fmt.Errorf("there is no data in %s: check the path", dir)
+	}
+	e := engine{dir: filepath.Join(dir, storeSubdir), logger: logger}
+	if u, err = pebblestore.Plan(e.options()); err != nil || check {
+		return u, err
+	}
+	st, err := e.open()
+	if err != nil {
+		return u, err
+	}
+	return u, st.Close()
+}
+
 // openData opens a data directory, created if missing. After a *wrongKey the store is open nonetheless.
 func openData(dir string, e engine) (store.Store, [32]byte, error) {
 	var seal [32]byte
 	var err error
-	if e.dir, seal, err = openDir(dir); err != nil {
+	if e.dir, seal, err = openDir(dir, e.logger); err != nil {
 		return nil, seal, err
 	}
 	st, err := e.open()

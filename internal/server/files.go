@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 
@@ -128,13 +129,18 @@ func checkKey(st store.Store, path string, key [32]byte) error {
 	return err
 }
 
-// openDir creates the data directory if missing. It returns its store's directory and its key.
-func openDir(dir string) (storeDir string, key [32]byte, err error) {
+// openDir creates the data directory if missing, and closes it to others. It returns its store's directory and its key.
+func openDir(dir string, logger *slog.Logger) (storeDir string, key [32]byte, err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return "", key, fmt.Errorf("data directory: %w", err)
 	}
 	if err := notRestoring(dir); err != nil {
 		return "", key, err
+	}
+	if mended, err := closeToOthers(dir); err != nil {
+		logger.Warn("the data directory is open to others, and cannot be closed to them", "dir", dir, "err", err)
+	} else if mended > 0 {
+		logger.Warn("the data directory was open to others, and is closed to them now", "dir", dir, "files", mended)
 	}
 	storeDir = filepath.Join(dir, storeSubdir)
 	_, err = os.Stat(storeDir)

@@ -23,7 +23,7 @@ func localAdmin(dir string) (h http.Handler, close func() error, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	st, seal, err := openData(dir, engine{files: files.store, logger: logger})
+	st, seal, err := openData(dir, engine{files: files.store, logger: logger, reads: true})
 	bad, _ := errors.AsType[*wrongKey](err)
 	if err != nil && bad == nil {
 		return nil, nil, err

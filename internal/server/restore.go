@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -90,6 +91,7 @@ func emptyDir(dir string) (made bool, err error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return true, os.MkdirAll(dir, 0o700)
 	}
+	entries = slices.DeleteFunc(entries, func(e fs.DirEntry) bool { return e.Name() == backup.LostAndFound })
 	if err == nil {
 		err = notRestoring(dir)
 	}

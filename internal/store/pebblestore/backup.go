@@ -75,7 +75,7 @@ func (s *Store) copy() (dir string, err error) {
 	if err := s.roomForCopy(); err != nil {
 		return dir, err
 	}
-	if err := s.fs.MkdirAll(all, 0o755); err != nil {
+	if err := s.fs.MkdirAll(all, 0o700); err != nil {
 		return dir, unavailable(err)
 	}
 	return dir, unavailable(s.apart(func() error { return s.db.Checkpoint(dir) }))

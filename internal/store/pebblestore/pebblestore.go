@@ -45,7 +45,7 @@ type Options struct {
 	MaxOpenFiles int           // open table files, about; 0 means 4096
 	Logger       *slog.Logger  // nil: nothing is logged
 	Release      string        // of this program, which a store names to earlier ones
-	ReadOnly     bool          // only reads are answered, and the directory is not written
+	ReadOnly     bool          // the directory is not written, and only reads are answered
 
 	// After makes all new likes later than this time in the like log and the lists, for a restored store, whose readers
 	// may know what it has lost.
@@ -155,8 +155,10 @@ func Open(o Options) (*Store, error) {
 		o.FS, o.Dir = vfs.NewMem(), "memory"
 		o.CacheBytes = cmp.Or(o.CacheBytes, 64<<20)
 		memTable = 4 << 20
+	case o.FS == nil && s.readOnly:
+		o.FS = sharedFS{vfs.Default}
 	case o.FS == nil:
-		o.FS = vfs.Default
+		o.FS = privateFS{vfs.Default}
 	}
 	o.CacheBytes = cmp.Or(o.CacheBytes, 448<<20)
 	o.memTable = cmp.Or(o.memTable, memTable)

@@ -38,22 +38,25 @@ var steps = [Format - 1]step{
 
 // Upgrade is what Open does, or Plan would do, to raise a store to Format.
 type Upgrade struct {
-	From, To int
-	Release  string // that wrote the store, if it is known
-	Steps    []UpgradeStep
+	From    int           `json:"from"`
+	To      int           `json:"to"`
+	Release string        `json:"release,omitempty"` // that wrote the store, if it is known
+	Steps   []UpgradeStep `json:"steps"`
 }
 
 // UpgradeStep is the way from one format to the next.
 type UpgradeStep struct {
-	To, Read, Written int // format; rows
-	What              string
+	To      int    `json:"to"`
+	What    string `json:"what"`
+	Read    int    `json:"rows_read"`
+	Written int    `json:"rows_written"`
 }
 
 // upgrade raises the store to Format. What a step writes for some rows and how far it has come are written together, so
 // that an upgrade that was interrupted goes on from there. Unless write is set, nothing is written: each step sees the
 // store without the steps before it.
 func (s *Store) upgrade(write bool) (u Upgrade, err error) {
-	u.To = Format
+	u = Upgrade{To: Format, Steps: []UpgradeStep{}}
 	if u.From, u.Release, err = s.formatOf(); err != nil || u.From == Format {
 		return u, err
 	}
@@ -83,7 +86,6 @@ func (s *Store) upgradeFrom(from int, write bool) (done UpgradeStep, err error) 
 	}
 	b := s.db.NewIndexedBatch()
 	apply := func() (err error) {
-		done.Written += int(b.Count())
 		if write {
 			err = s.db.Apply(b, s.writeOptions())
 		}
@@ -107,8 +109,10 @@ func (s *Store) upgradeFrom(from int, write bool) (done UpgradeStep, err error) 
 			if bytes.Compare(key, last) <= 0 {
 				return true, nil
 			}
-			done.Read++
-			if err := step.change(b, key, value); err != nil || done.Read%s.upgradeBatch != 0 {
+			before := b.Count()
+			err := step.change(b, key, value)
+			done.Read, done.Written = done.Read+1, done.Written+int(b.Count()-before)
+			if err != nil || done.Read%s.upgradeBatch != 0 {
 				return true, err
 			}
 			must(b.Set(upgradeKey, key, nil))
