@@ -44,7 +44,8 @@ func TestReadOnlyDirectory(t *testing.T) {
 	if err := os.Mkdir(old, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if out, err := exec.Command("tar", "-xzf", "../../internal/store/pebblestore/testdata/formats/3.tar.gz", "-C", old).CombinedOutput(); err != nil {
+	fixture := "../../internal/store/pebblestore/testdata/formats/3.tar.gz"
+	if out, err := exec.Command("tar", "-xzf", fixture, "-C", old).CombinedOutput(); err != nil {
 		t.Fatalf("tar: %s %v", out, err)
 	}
 

@@ -13,7 +13,9 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 
+	"liked/internal/backup"
 	"liked/internal/store"
 )
 
@@ -143,12 +145,18 @@ func openDir(dir string, logger *slog.Logger) (storeDir string, key [32]byte, er
 		logger.Warn("the data directory was open to others, and is closed to them now", "dir", dir, "files", mended)
 	}
 	storeDir = filepath.Join(dir, storeSubdir)
-	_, err = os.Stat(storeDir)
+	kept, err := held(storeDir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return "", key, fmt.Errorf("data directory: %w", err)
 	}
-	key, err = sealKey(dir, err != nil)
+	key, err = sealKey(dir, len(kept) == 0)
 	return storeDir, key, err
+}
+
+// held returns what is in a directory, but for what a new file system has.
+func held(dir string) ([]fs.DirEntry, error) {
+	entries, err := os.ReadDir(dir)
+	return slices.DeleteFunc(entries, func(e fs.DirEntry) bool { return e.Name() == backup.LostAndFound }), err
 }
 
 // notRestoring returns an error if a restore into the directory was interrupted.

@@ -8,6 +8,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 )
 
@@ -21,33 +22,39 @@ func openFiles() uint64 {
 }
 
 // closeToOthers takes the rights of others away from the data directory and what a server keeps in it, and returns how
-// many files and directories had some. The key is left as it is: one that others may have read is refused.
+// many files and directories had some. The directory itself is left as it is if something else is in it, and the key: one
+// that others may have read is refused.
 func closeToOthers(dir string) (mended int, err error) {
-	mend := func(path string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		info, err := d.Info()
-		if err != nil || info.Mode().Perm()&0o077 == 0 || !info.IsDir() && !info.Mode().IsRegular() {
-			return err
-		}
-		mended++
-		return os.Chmod(path, info.Mode().Perm()&0o700)
-	}
 	if dir, err = filepath.EvalSymlinks(dir); err != nil {
 		return 0, err
 	}
-	for _, name := range []string{"", adminFile, credentialsFile, storeSubdir} {
-		walked := filepath.WalkDir(filepath.Join(dir, name), func(path string, d fs.DirEntry, walked error) error {
-			if errors.Is(walked, fs.ErrNotExist) { // removed meanwhile, or not there yet
+	kept, err := held(dir)
+	if err != nil {
+		return 0, err
+	}
+	ours := []string{sealFile, adminFile, credentialsFile, storeSubdir, restoringSubdir}
+	if !slices.ContainsFunc(kept, func(e fs.DirEntry) bool { return !slices.Contains(ours, e.Name()) }) {
+		mended, err = closeOne(dir)
+	}
+	for _, name := range []string{adminFile, credentialsFile, storeSubdir} {
+		err = errors.Join(err, filepath.WalkDir(filepath.Join(dir, name), func(path string, _ fs.DirEntry, err error) error {
+			n := 0
+			if err == nil {
+				n, err = closeOne(path)
+			}
+			if mended += n; errors.Is(err, fs.ErrNotExist) { // not there yet, or not any longer
 				return nil
 			}
-			if walked = mend(path, d, walked); walked == nil && name == "" {
-				return fs.SkipAll
-			}
-			return walked
-		})
-		err = errors.Join(err, walked)
+			return err
+		}))
 	}
 	return mended, err
+}
+
+func closeOne(path string) (mended int, err error) {
+	info, err := os.Lstat(path)
+	if err != nil || info.Mode().Perm()&0o077 == 0 || !info.IsDir() && !info.Mode().IsRegular() {
+		return 0, err
+	}
+	return 1, os.Chmod(path, info.Mode().Perm()&0o700)
 }

@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -87,13 +86,15 @@ func restoredKey(from *backup.Backup, keyFile string) (key [32]byte, err error) 
 }
 
 func emptyDir(dir string) (made bool, err error) {
-	entries, err := os.ReadDir(dir)
+	entries, err := held(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return true, os.MkdirAll(dir, 0o700)
 	}
-	entries = slices.DeleteFunc(entries, func(e fs.DirEntry) bool { return e.Name() == backup.LostAndFound })
 	if err == nil {
 		err = notRestoring(dir)
+	}
+	if err == nil && len(entries) == 0 {
+		_, _ = closeToOthers(dir) // a server says if it cannot
 	}
 	if err == nil && len(entries) > 0 {
 		err = fmt.Errorf("%s is not empty, it holds %s: nothing is restored over something else; choose another directory",

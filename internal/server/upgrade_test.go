@@ -167,6 +167,9 @@ func TestOldBackup(t *testing.T) {
 	if _, err := restore(t, filepath.Join(dir, "backup"), data, filepath.Join(dir, "seal.key")); err != nil {
 		t.Fatal(err)
 	}
+	if info, err := os.Stat(data); err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("what was restored has mode %v, %v", info.Mode(), err)
+	}
 	worksAsBefore(t, server.Config{Data: data}, credentialsIn(t, dir))
 	if err := os.Mkdir(filepath.Join(dir, "backup", "lost+found"), 0o700); err != nil {
 		t.Fatal(err)
@@ -174,5 +177,43 @@ func TestOldBackup(t *testing.T) {
 	srv, _ := start(t, server.Config{Data: data})
 	if _, err := backUp(t, srv, filepath.Join(dir, "backup")); err != nil {
 		t.Errorf("a backup beside lost+found: %v", err)
+	}
+}
+
+// A new data directory, or the store's in it, may be a disk of its own.
+func TestNewDisk(t *testing.T) {
+	t.Parallel()
+	for _, at := range []string{"lost+found", "store/lost+found"} {
+		dir := t.TempDir()
+		if err := os.MkdirAll(filepath.Join(dir, at), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		srv, stop := start(t, server.Config{Data: dir, Seed: world()})
+		like(t, client(t, nil), srv.Credentials())
+		if err := stop(); err != nil {
+			t.Errorf("%s: %v", at, err)
+		}
+	}
+}
+
+// A directory that holds other things than a server's is not closed, but what the server makes in it is.
+func TestDirectoryOfOthersIsLeftOpen(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	other := filepath.Join(dir, "other")
+	if err := os.WriteFile(other, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		_, stop := start(t, server.Config{Data: dir, Seed: world()})
+		if err := stop(); err != nil {
+			t.Fatal(err)
+		}
+		if open, all := openToOthers(t, dir); len(open) != 2 || open[0] != dir || open[1] != other || all < 8 {
+			t.Errorf("of %d files and directories, others may use %q, want the directory and what was there", all, open)
+		}
 	}
 }
