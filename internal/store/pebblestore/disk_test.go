@@ -116,6 +116,23 @@ func TestOtherFormatsAreRefused(t *testing.T) {
 	}
 }
 
+// A store whose files are of a later version of pebble is of a later release.
+func TestLaterFilesAreRefused(t *testing.T) {
+	t.Parallel()
+	disk := vfs.NewMem()
+	ok(t, open(t, testOptions(disk)).Close())
+	names, err := disk.List("data")
+	ok(t, err)
+	for _, name := range names {
+		if strings.HasPrefix(name, "marker.format-version.") {
+			ok(t, disk.Rename("data/"+name, "data/marker.format-version.000099.099"))
+		}
+	}
+	if _, err := Open(testOptions(disk)); err == nil || !strings.Contains(err.Error(), "was written by a later release") {
+		t.Errorf("got error %v", err)
+	}
+}
+
 // A store has the version of pebble's files that is pinned, whatever newer ones the library knows. 24 stands in stores
 // that were made before: changing it here means that the release before can no longer open them.
 func TestPebbleFormatIsPinned(t *testing.T) {

@@ -74,6 +74,7 @@ type Store struct {
 	onStep   func(rows int)
 	inMemory bool
 	readOnly bool
+	release  string
 
 	upgradeBatch int
 
@@ -139,6 +140,7 @@ func Open(o Options) (*Store, error) {
 		onStep:   o.onStep,
 		inMemory: o.FS == nil && o.Dir == "",
 		readOnly: o.ReadOnly,
+		release:  o.Release,
 
 		upgradeBatch: cmp.Or(o.upgradeBatch, 4096),
 		idle:         make(chan struct{}, 1),
@@ -293,6 +295,9 @@ func (s *Store) open(o *Options, opts *pebble.Options, failStop *failStopFS) (er
 	case errors.Is(err, syscall.EAGAIN) || strings.Contains(err.Error(), "lock held by current process"):
 		return &liked.Error{Kind: liked.Unavailable, Err: fmt.Errorf("%w: %w", store.ErrInUse, err),
 			Msg: dir + " is in use by another process; ask the running server through its admin listener or stop it"}
+	case strings.Contains(err.Error(), "format major version"):
+		return &liked.Error{Kind: liked.Invalid, Err: err,
+			Msg: dir + " was written by a later release, in files that this program cannot read; run that release or a later one"}
 	}
 	return err
 }
@@ -317,8 +322,8 @@ func (s *Store) load(o *Options) error {
 	case s.readOnly && u.From != Format:
 		err = liked.Errorf(liked.Invalid, "%s has store format %d, which this program must raise to %d before it reads it, "+
 			"and cannot be written: copy it to where it can", dir, u.From, Format)
-	case !s.readOnly && u.Release != o.Release:
-		err = unavailable(s.db.Set(releaseKey, []byte(o.Release), s.writeOptions()))
+	case !s.readOnly && u.Release != s.release:
+		err = unavailable(s.db.Set(releaseKey, []byte(s.release), s.writeOptions()))
 	}
 	if err != nil {
 		return err

@@ -97,6 +97,7 @@ func (s *Store) upgradeFrom(from int, write bool) (done UpgradeStep, err error) 
 	// Two bytes are no format to any release, so that an earlier one refuses a store that is half raised.
 	must(b.Set(formatKey, []byte{byte(from + 1), byte(from)}, nil))
 	if last == nil && write {
+		must(b.Set(releaseKey, []byte(s.release), nil))
 		for _, prefix := range step.drop {
 			must(b.DeleteRange([]byte(prefix), after([]byte(prefix)), nil))
 		}
