@@ -1,5 +1,5 @@
 // Package archive reads and writes likes as files. [Append] and [Parse] use the server's own format, one JSON object
-// per line; [Open] reads the archives of X, Mastodon and Bluesky.
+// per line; [Read] takes files as people have them: these records, and the archives of X, Mastodon and Bluesky.
 package archive
 
 import (
@@ -20,6 +20,9 @@ type Record = store.Record
 const MaxLine = 1 << 20
 
 const timeFormat = "2006-01-02T15:04:05.000Z"
+
+// kinds are the types of lines.
+var kinds = []string{"user", "post", "block", "follow", "like"}
 
 type stamp time.Time
 
@@ -56,7 +59,7 @@ type userLine struct {
 }
 
 type postLine struct {
-	Type      string       `json:"type"`
+	Type      string       `json:"type,omitempty"`
 	ID        liked.PostID `json:"id"`
 	Author    liked.UserID `json:"author_id"`
 	Deleted   bool         `json:"deleted,omitempty"`
@@ -82,6 +85,7 @@ type likeLine struct {
 	Post liked.PostID `json:"post_id"`
 	At   *stamp       `json:"at"`
 	N    uint64       `json:"n,omitempty"`
+	With *postLine    `json:"post,omitempty"`
 }
 
 // Append appends the record as a line with its newline. Times are cut to milliseconds.
@@ -92,20 +96,16 @@ func Append(dst []byte, r store.Record) ([]byte, error) {
 		u.Type = "user"
 		return appendJSON(dst, u)
 	case r.Post != nil:
-		p := r.Post
-		l := postLine{Type: "post", ID: p.ID, Author: p.Author, Deleted: p.Deleted, Text: p.Text, RepostOf: p.RepostOf,
-			InReplyTo: p.InReplyTo, Quotes: p.Quotes, Thread: p.Conversation, Answered: p.InReplyToUser}
-		if !p.Deleted {
-			l.CreatedAt = (*stamp)(&p.CreatedAt)
-		}
-		if p.By != nil {
-			l.By = lineOf(p.By)
-		}
+		l := postLineOf(r.Post)
+		l.Type = "post"
 		return appendJSON(dst, l)
 	case r.Block != nil:
 		return appendJSON(dst, relationLine{"block", r.Block.From, r.Block.To})
 	case r.Follow != nil:
 		return appendJSON(dst, relationLine{"follow", r.Follow.From, r.Follow.To})
+	case r.Like != nil && r.Like.With != nil:
+		at := stamp(time.UnixMilli(int64(r.Like.Seq >> 20)))
+		return appendJSON(dst, likeLine{"like", r.Like.User, r.Like.Post, &at, uint64(r.Like.Seq & (1<<20 - 1)), postLineOf(r.Like.With)})
 	case r.Like != nil:
 		dst = append(dst, likeStart...)
 		dst = strconv.AppendInt(dst, int64(r.Like.User), 10)
@@ -120,6 +120,18 @@ func Append(dst []byte, r store.Record) ([]byte, error) {
 		return append(dst, "}\n"...), nil
 	}
 	return dst, liked.Errorf(liked.Invalid, "the record is empty")
+}
+
+func postLineOf(p *store.Post) *postLine {
+	l := &postLine{ID: p.ID, Author: p.Author, Deleted: p.Deleted, Text: p.Text, RepostOf: p.RepostOf,
+		InReplyTo: p.InReplyTo, Quotes: p.Quotes, Thread: p.Conversation, Answered: p.InReplyToUser}
+	if !p.Deleted {
+		l.CreatedAt = (*stamp)(&p.CreatedAt)
+	}
+	if p.By != nil {
+		l.By = lineOf(p.By)
+	}
+	return l
 }
 
 func lineOf(u *liked.User) *userLine {
@@ -167,7 +179,7 @@ func Parse(text []byte) (store.Record, error) {
 	case "like":
 		l = new(likeLine)
 	default:
-		return store.Record{}, liked.Errorf(liked.Invalid, "type %q is not one of [user post block follow like]", kind.Type)
+		return store.Record{}, liked.Errorf(liked.Invalid, "type %q is not one of %v", kind.Type, kinds)
 	}
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.DisallowUnknownFields()
@@ -195,22 +207,27 @@ func (l *userLine) user() (*liked.User, error) {
 		ProfileImageURL: l.ProfileImageURL, PinnedPost: l.PinnedPost}, nil
 }
 
-func (l *postLine) record() (r store.Record, err error) {
-	p := &store.Post{Post: liked.Post{ID: l.ID, Author: l.Author, Text: l.Text, RepostOf: l.RepostOf, InReplyTo: l.InReplyTo,
+func (l *postLine) record() (store.Record, error) {
+	p, err := l.post()
+	return store.Record{Post: p}, err
+}
+
+func (l *postLine) post() (p *store.Post, err error) {
+	p = &store.Post{Post: liked.Post{ID: l.ID, Author: l.Author, Text: l.Text, RepostOf: l.RepostOf, InReplyTo: l.InReplyTo,
 		Quotes: l.Quotes, Conversation: l.Thread, InReplyToUser: l.Answered}, Deleted: l.Deleted}
 	switch {
 	case l.Deleted && *l != postLine{Type: l.Type, ID: l.ID, Author: l.Author, Deleted: true, RepostOf: l.RepostOf}:
-		return r, liked.Errorf(liked.Invalid, "a deleted post has nothing but id, author_id and repost_of")
+		return nil, liked.Errorf(liked.Invalid, "a deleted post has nothing but id, author_id and repost_of")
 	case l.Deleted:
 	case l.CreatedAt == nil:
-		return r, missing("post", "created_at")
+		return nil, missing("post", "created_at")
 	default:
 		p.CreatedAt = time.Time(*l.CreatedAt)
 	}
 	if l.By != nil {
 		p.By, err = l.By.user()
 	}
-	return store.Record{Post: p}, err
+	return p, err
 }
 
 func (l *relationLine) record() (store.Record, error) {
@@ -229,7 +246,25 @@ func (l *likeLine) record() (r store.Record, err error) {
 	if !ok {
 		return r, liked.Errorf(liked.Invalid, "a like lies after 1970 and before 2248, and n is less than %d", 1<<20)
 	}
-	return store.Record{Like: &store.Like{User: l.User, Post: l.Post, Seq: seq}}, nil
+	like := &store.Like{User: l.User, Post: l.Post, Seq: seq}
+	if l.With != nil {
+		like.With, err = l.With.post()
+	}
+	return store.Record{Like: like}, err
+}
+
+// maxAhead is how far a like may be ahead of the clock, which is not the exporting machine's. One further ahead would
+// drag all later likes along.
+const maxAhead = 5 * time.Minute
+
+// Ahead returns an error for a like that lies in the future.
+func Ahead(r store.Record, now time.Time) error {
+	if r.Like != nil {
+		if at := time.UnixMilli(int64(r.Like.Seq >> 20)); at.After(now.Add(maxAhead)) {
+			return liked.Errorf(liked.Invalid, "the like lies in the future, at %s", at.UTC().Format(time.RFC3339))
+		}
+	}
+	return nil
 }
 
 // seqOf is the position of like n of a millisecond.

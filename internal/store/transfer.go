@@ -55,6 +55,9 @@ type Like struct {
 	User liked.UserID
 	Post liked.PostID // the original; Import takes a repost, too
 	Seq  liked.Seq
+	// With is the post, which Import adds with the like if it is missing: all of the two is added or nothing. Export
+	// leaves it nil.
+	With *Post
 }
 
 type Imported struct {

@@ -158,6 +158,14 @@ func (i *importer) addLike(l store.Like) (bool, error) {
 	if err != nil {
 		return false, err
 	}
+	if l.With != nil { // nothing refuses the like behind this
+		if l.With.ID != l.Post {
+			return false, liked.Errorf(liked.Invalid, "the like of post %v comes with post %v", l.Post, l.With.ID)
+		}
+		if _, err := i.addPost(*l.With); err != nil {
+			return false, err
+		}
+	}
 	post, err := i.post(l.Post)
 	if err != nil {
 		return false, err

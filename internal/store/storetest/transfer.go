@@ -176,6 +176,10 @@ func importRefusals(t *T) {
 	like := func(u, p int, seq liked.Seq) store.Record {
 		return store.Record{Like: &store.Like{User: uid(u), Post: pid(p), Seq: seq}}
 	}
+	likeWith := func(u, p int, with store.Record) store.Record {
+		return store.Record{Like: &store.Like{User: uid(u), Post: pid(p), Seq: 1 << 20, With: with.Post}}
+	}
+	standIn := func(p *store.Post) { p.By = user(7, func(*liked.User) {}).User }
 	bad := []struct {
 		name string
 		rec  store.Record
@@ -202,6 +206,9 @@ func importRefusals(t *T) {
 		{"like of nothing", like(1, 9, 1<<20), liked.NotFound},
 		{"like without a time", like(1, 1, 0), liked.Invalid},
 		{"like in eternity", like(1, 1, 1<<63), liked.Invalid},
+		{"like by nobody, with its post", likeWith(9, 7, post(7, 7, standIn)), liked.NotFound},
+		{"like with another post", likeWith(1, 1, post(7, 7, standIn)), liked.Invalid},
+		{"like with a post that is refused", likeWith(1, 7, post(7, 9, func(*store.Post) {})), liked.NotFound},
 	}
 	world := []store.Record{user(1, func(*liked.User) {}), user(2, func(*liked.User) {}), post(1, 1, func(*store.Post) {})}
 	good := like(2, 1, 5<<20)
@@ -277,12 +284,22 @@ func olderLikes(t *T) {
 	t.ok(err)
 	same(t, "posts of the stand-in", u.Metrics.Posts, int64(2))
 
+	// A post that is missing comes with its like.
+	with := func(post, author int) store.Record {
+		return store.Record{Like: &store.Like{User: uid(1), Post: pid(post), Seq: old - 1, With: standIn(post, author).Post}}
+	}
+	t.imports(s, []store.Record{with(7, 8), with(2, 7), with(7, 8)}, 2, 1)
+	same(t, "liking users", t.likingUsers(s, 0, 7, 10), []int{1})
+	same(t, "liking users", t.likingUsers(s, 0, 2, 10), []int{2, 1})
+	_, err = s.User(t.ctx, uid(7))
+	t.fails(err, liked.NotFound)
+
 	// A repost stands for its original.
 	p := newPost(9, 3)
 	p.RepostOf = pid(2)
 	t.ok(s.AddPost(t.ctx, p))
-	t.imports(s, []store.Record{{Like: &store.Like{User: uid(1), Post: pid(9), Seq: old}}}, 1, 0)
-	same(t, "liking users", t.likingUsers(s, 0, 2, 10), []int{2, 1})
+	t.imports(s, []store.Record{{Like: &store.Like{User: uid(3), Post: pid(9), Seq: old - 2}}}, 1, 0)
+	same(t, "liking users", t.likingUsers(s, 0, 2, 10), []int{2, 1, 3})
 }
 
 func takenPositions(t *T) {
