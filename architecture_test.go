@@ -25,7 +25,6 @@ var allowed = map[string]struct{ ours, outside string }{
 	"internal/cache":             {"", ""},
 	"internal/exchange":          {".", ""},
 	"internal/fastpath":          {"", ""},
-	"internal/archive":           {". internal/store", ""},
 	"internal/backup":            {"internal/store", "github.com/cockroachdb/pebble/v2"},
 	"internal/likelog":           {".", ""},
 	"internal/webhook":           {". internal/store internal/likelog", ""},
@@ -42,6 +41,8 @@ var allowed = map[string]struct{ ours, outside string }{
 	"internal/server": {`. internal/exchange internal/store internal/store/pebblestore internal/backup
 		internal/admin internal/auth internal/oauth internal/portal internal/explorer internal/home internal/api internal/fastpath internal/seed
 		internal/web internal/postman internal/likelog internal/webhook`, "github.com/prometheus/client_golang"},
+	"internal/archive": {". internal/store",
+		"github.com/fxamacker/cbor/v2 github.com/klauspost/compress github.com/mikelolasagasti/xz golang.org/x/text"},
 	"internal/bench": {"", "github.com/HdrHistogram/hdrhistogram-go github.com/cockroachdb/pebble/v2 golang.org/x/sys"},
 	"cmd/liked": {". internal/server internal/admin internal/seed internal/archive internal/backup internal/bench",
 		"github.com/alecthomas/kong github.com/schollz/progressbar/v3 golang.org/x/term"},

@@ -59,7 +59,7 @@ type Imported struct {
 	Added   int64     `json:"added"`   // records that were missing
 	Kept    int64     `json:"kept"`    // records already present
 	Refused int64     `json:"refused"` // lines left out
-	Reasons []Refused `json:"reasons"` // of the first 1,000 refused
+	Reasons []Refused `json:"reasons"` // of the first MaxReasons refused
 }
 
 type Refused struct {
@@ -67,11 +67,10 @@ type Refused struct {
 	Reason string `json:"reason"`
 }
 
+// MaxReasons is how many refused lines an import tells apart.
+const MaxReasons = 1 << 14
+
 const (
-	maxReasons = 1000
-	// How far a like may be ahead of the clock, which is not the exporting machine's. One further ahead would drag all
-	// later likes along.
-	maxAhead = 5 * time.Minute
 	// How much is read after the line that ends an import, or of an import whose query is refused. A client that still
 	// writes when its connection is closed may never see the response; `liked import` sends 2 MiB and a line.
 	maxUnread = 4 << 20
@@ -107,10 +106,8 @@ func (h *Handler) importing(r *http.Request) (any, error) {
 			continue
 		}
 		rec, err := archive.Parse(line)
-		if err == nil && rec.Like != nil {
-			if at := time.UnixMilli(int64(rec.Like.Seq >> 20)); at.After(h.Now().Add(maxAhead)) {
-				err = liked.Errorf(liked.Invalid, "the like lies in the future, at %s", at.UTC().Format(time.RFC3339))
-			}
+		if err == nil {
+			err = archive.Ahead(rec, h.Now())
 		}
 		if err != nil {
 			if finishErr := i.finish(); finishErr != nil {
@@ -216,7 +213,7 @@ func (w *likeWatch) seen(ctx context.Context, s store.Log) (bool, error) {
 
 func (i *importer) refuse(line int64, err error) {
 	i.done.Refused++
-	if len(i.done.Reasons) < maxReasons {
+	if len(i.done.Reasons) < MaxReasons {
 		i.done.Reasons = append(i.done.Reasons, Refused{line, err.Error()})
 	}
 	i.stopped = !i.skipBad

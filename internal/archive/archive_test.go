@@ -5,31 +5,58 @@ import (
 	"archive/zip"
 	"bytes"
 	"compress/gzip"
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"io"
 	"os"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/fxamacker/cbor/v2"
+	"github.com/klauspost/compress/zstd"
+	"golang.org/x/text/encoding/unicode"
 
 	"liked"
 	"liked/internal/archive"
 )
 
-// lines is what the archive becomes, as lines, bad likes as "! reason".
-func lines(t *testing.T, l *archive.Likes) string {
-	t.Helper()
+var now = time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC)
+
+// read is what a file becomes, as lines, refused entries as "! reason".
+func read(file string, in io.Reader, user liked.UserID) (string, error) {
 	var text []byte
-	if l.Owner != nil {
-		text = appendLine(t, text, archive.Record{User: l.Owner})
-	}
-	for item := range l.Items(12) {
+	o := archive.Options{File: file, In: in, User: user, Now: now}
+	o.Each = func(item archive.Item) error {
+		where := strings.TrimPrefix(item.Where, file+": ")
 		if item.Err != nil {
-			text = append(text, ("! " + item.Where + ": " + item.Err.Error() + "\n")...)
+			text = append(text, ("! " + where + ": " + item.Err.Error() + "\n")...)
+		} else if text = append(text, item.Line...); item.Owner {
+			text = append(text, "are the likes of\n"...)
 		}
-		for _, r := range item.Records {
-			text = appendLine(t, text, r)
-		}
+		return nil
 	}
-	return string(text)
+	err := archive.Read(context.Background(), o)
+	return string(text), err
+}
+
+// inOrder holds the text to have those parts, in that order.
+func inOrder(t *testing.T, text string, parts []string) {
+	t.Helper()
+	rest := text
+	for _, want := range parts {
+		_, after, ok := strings.Cut(rest, want)
+		if !ok {
+			t.Fatalf("got\n%s\nwant %q in it, after what was wanted before", text, want)
+		}
+		rest = after
+	}
 }
 
 func appendLine(t *testing.T, text []byte, r archive.Record) []byte {
@@ -41,17 +68,103 @@ func appendLine(t *testing.T, text []byte, r archive.Record) []byte {
 	return text
 }
 
-func write(t *testing.T, name string, text []byte) string {
+func write(t *testing.T, text []byte) string {
 	t.Helper()
-	file := filepath.Join(t.TempDir(), name)
+	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, text, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return file
 }
 
-func zipped(t *testing.T, files ...string) []byte {
+// fixture is a file that Go's own packages cannot make.
+func fixture(t *testing.T, name string) []byte {
 	t.Helper()
+	text, err := os.ReadFile(filepath.Join("testdata", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+func gz(text string) []byte {
+	var b bytes.Buffer
+	g := gzip.NewWriter(&b)
+	if _, err := g.Write([]byte(text)); err != nil {
+		panic(err)
+	}
+	if err := g.Close(); err != nil {
+		panic(err)
+	}
+	return b.Bytes()
+}
+
+// raw is what was compressed.
+func raw(text []byte) []byte {
+	g, err := gzip.NewReader(bytes.NewReader(text))
+	if err == nil {
+		text, err = io.ReadAll(g)
+	}
+	if err != nil {
+		panic(err)
+	}
+	return text
+}
+
+func zst(text []byte) []byte {
+	w, err := zstd.NewWriter(nil)
+	if err != nil {
+		panic(err)
+	}
+	return w.EncodeAll(text, nil)
+}
+
+func utf16(t *testing.T, text string, e unicode.Endianness, mark unicode.BOMPolicy) []byte {
+	t.Helper()
+	encoded, err := unicode.UTF16(e, mark).NewEncoder().Bytes([]byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return encoded
+}
+
+// locked sets the flags in a zip that say that its first file is encrypted.
+func locked(zip []byte) []byte {
+	zip[6] |= 1
+	zip[bytes.Index(zip, []byte("PK\x01\x02"))+8] |= 1
+	return zip
+}
+
+// car is a repository with those records, and with what else is in one.
+func car(records ...string) []byte {
+	blocks := []any{map[string]any{"did": "did:plc:me", "rev": "x"},
+		map[string]any{"e": []any{map[string]any{"k": []byte("app"), "p": 0}}, "l": nil}}
+	for _, text := range records {
+		var record any
+		if err := json.Unmarshal([]byte(text), &record); err != nil {
+			panic(err)
+		}
+		blocks = append(blocks, record)
+	}
+	header, err := cbor.Marshal(map[string]any{"roots": []any{cbor.Tag{Number: 42, Content: []byte{0, 1, 0x71, 0x12, 32}}}, "version": 1})
+	if err != nil {
+		panic(err)
+	}
+	out := append(binary.AppendUvarint(nil, uint64(len(header))), header...)
+	for _, b := range blocks {
+		text, err := cbor.Marshal(b)
+		if err != nil {
+			panic(err)
+		}
+		sum := sha256.Sum256(text)
+		out = binary.AppendUvarint(out, uint64(4+len(sum)+len(text)))
+		out = append(out, 1, 0x71, 0x12, 32)
+		out = append(append(out, sum[:]...), text...)
+	}
+	return out
+}
+
+func zipped(files ...string) []byte {
 	var b bytes.Buffer
 	z := zip.NewWriter(&b)
 	for i := 0; i < len(files); i += 2 {
@@ -60,17 +173,16 @@ func zipped(t *testing.T, files ...string) []byte {
 			_, err = w.Write([]byte(files[i+1]))
 		}
 		if err != nil {
-			t.Fatal(err)
+			panic(err)
 		}
 	}
 	if err := z.Close(); err != nil {
-		t.Fatal(err)
+		panic(err)
 	}
 	return b.Bytes()
 }
 
-func tarred(t *testing.T, files ...string) []byte {
-	t.Helper()
+func tarred(files ...string) []byte {
 	var b bytes.Buffer
 	g := gzip.NewWriter(&b)
 	w := tar.NewWriter(g)
@@ -80,14 +192,14 @@ func tarred(t *testing.T, files ...string) []byte {
 			_, err = w.Write([]byte(files[i+1]))
 		}
 		if err != nil {
-			t.Fatal(err)
+			panic(err)
 		}
 	}
 	if err := w.Close(); err != nil {
-		t.Fatal(err)
+		panic(err)
 	}
 	if err := g.Close(); err != nil {
-		t.Fatal(err)
+		panic(err)
 	}
 	return b.Bytes()
 }
@@ -107,108 +219,259 @@ const (
 		`"createdAt":"2023-11-25T10:00:00.123456Z"}`
 )
 
-func TestOpen(t *testing.T) {
+func TestRead(t *testing.T) {
 	t.Parallel()
+	const carol = "https://example.social/users/carol/statuses/109348561234567890"
+	bsky := func(records ...string) []byte {
+		return []byte(`{"records":[` + strings.Join(records, ",") + `],"cursor":"x"}`)
+	}
+	like := `{"type":"like","user_id":"1","post_id":"2","at":"2024-05-01T12:00:00.250Z"}`
+	world := `{"id":"1","type":"user"}` + "\n\n" + like
+	same := []string{`{"id":"1","type":"user"}` + "\n" + like + "\n"}
+	dir := t.TempDir()
+	for name, text := range map[string]string{"data/account.js": account, "data/like.js": likes0, `data\like-part1.js`: likes1,
+		".trash/likes.json": mastodon, "README.txt": "x"} {
+		if err := errors.Join(os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o700),
+			os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ofX := []string{`{"type":"user","id":"12","username":"ada","name":"Ada","created_at":"2009-05-09T17:58:22.000Z"`, "are the likes of",
+		"! data/like-part1.js: like 4: it is no like", `! data/like-part1.js: like 3: tweetId "x"`,
+		`{"type":"like","user_id":"12","post_id":"20","at":"2010-11-04T01:42:54.657Z","post":{"id":"20",`,
+		`"text":"https://x.com/i/web/status/20","created_at":"2010-11-04T01:42:54.657Z"`,
+		`"post_id":"1600000000000000001","at":"2022-12-06T05:31:41.219Z"`, `"text":"old like of a newer post"`,
+		`"post_id":"1500000000000000001","at":"2022-12-06T05:31:41.219Z","n":1`, `"text":"new"`}
+	windows := slices.Clone(ofX)
+	windows[2], windows[3] = `! data\like-part1.js: like 4`, `! data\like-part1.js: like 3`
 	for _, tt := range []struct {
-		name, file string
-		text       []byte
-		format     archive.Format
-		want       []string // in this order, in the lines
+		name string
+		text []byte // nil: the directory
+		want []string
 	}{
-		{"archive of X", "twitter.zip", zipped(t, "Your archive.html", "<html>", "data/account.js", account,
-			"data/like-part1.js", likes1, "data/like.js", likes0, "data/tweets.js", "window.YTD.tweets.part0 = []"),
-			archive.X, []string{`{"type":"user","id":"12","username":"ada","name":"Ada","created_at":"2009-05-09T17:58:22.000Z"`,
-				"! like-part1.js like 4: it is no like", `! like-part1.js like 3: tweetId "x"`,
-				`{"type":"post","id":"20",`, `"text":"https://x.com/i/web/status/20","created_at":"2010-11-04T01:42:54.657Z"`,
-				`{"type":"like","user_id":"12","post_id":"20","at":"2010-11-04T01:42:54.657Z"}`,
-				`"text":"old like of a newer post"`, `"post_id":"1600000000000000001","at":"2022-12-06T05:31:41.219Z`,
-				`"text":"new"`, `"post_id":"1500000000000000001","at":"2022-12-06T05:31:41.219Z","n":1}`}},
-		{"like.js alone", "anything", []byte("\ufeff" + likes0), archive.X,
-			[]string{`{"type":"post","id":"1500000000000000001"`, `"username":"x_`, `"name":"Unknown author on X"`}},
-		{"archive of Mastodon as tar", "archive.tar.gz", tarred(t, "outbox.json", "{}", "likes.json", mastodon, "actor.json", actor),
-			archive.Mastodon, []string{`"username":"ada","name":"ada"`,
-				`"text":"https://example.social/users/carol/statuses/109348561234567890","created_at":"2022-11-15T`,
-				`"name":"carol@example.social"`, `"at":"2022-11-15T`,
-				`"text":"https://other.example/notes/9","created_at":"1970-01-01`, `"name":"other.example"`,
-				`"at":"2022-11-15T`, `"n":1}`}},
-		{"archive of Mastodon as zip", "archive.zip", zipped(t, "actor.json", actor, "likes.json", mastodon),
-			archive.Mastodon, []string{`"username":"ada"`, "carol"}},
-		{"likes.json alone", "likes.json", []byte(mastodon), archive.Mastodon, []string{"carol"}},
-		{"likes.json compressed", "likes.json.gz", gz(t, mastodon), archive.Mastodon, []string{"carol"}},
-		{"answers of listRecords", "bsky.json",
-			[]byte(`{"records":[{"uri":"at://did:plc:me/app.bsky.feed.like/1","cid":"c","value":` + blueskyOK + `}],"cursor":"x"}`),
-			archive.Bluesky, []string{`"text":"https://bsky.app/profile/did:plc:abc/post/3kf2577exva2x","created_at":"2023-11-`,
-				`"username":"b_`, `"name":"did:plc:abc"`, `"at":"2023-11-25T10:00:00.123Z"}`}},
-		{"array of values", "bsky.json", []byte(`[` + blueskyOK + `,
-			{"subject":{"uri":"at://did:plc:x/app.bsky.feed.generator/y"},"createdAt":"2023-11-25T10:00:00Z"},
-			{"subject":{"uri":"https://x"},"createdAt":"2023-11-25T10:00:00Z"},
-			{"subject":{"uri":"at://did:plc:abc/app.bsky.feed.post/1"},"createdAt":"soon"},{}]`),
-			archive.Bluesky, []string{`"post_id"`, "! bsky.json like 2: it is a like of a record of app.bsky.feed.generator",
-				"! bsky.json like 3: ", `! bsky.json like 4: createdAt "soon"`, "! bsky.json like 5: it has no subject"}},
-		{"a value a line", "bsky.jsonl", []byte(blueskyOK + "\n" + blueskyOK + "\n"), archive.Bluesky, []string{`"post_id"`, `"post_id"`}},
-		{"a file for each", "bsky.zip", zipped(t, "repo/app.bsky.feed.like/3k1.json", blueskyOK, "repo/app.bsky.feed.post/3k1.json", "{}"),
-			archive.Bluesky, []string{`"post_id"`}},
-		{"records", "world.ndjson", []byte(`{"id":"1","type":"user"}` + "\n"), archive.Records, nil},
-		{"nothing", "empty", nil, archive.Records, nil},
+		{"archive of X", zipped("Your archive.html", "<html>", "data/account.js", account,
+			"data/like-part1.js", likes1, "data/like.js", likes0, "data/tweets.js", "window.YTD.tweets.part0 = []"), ofX},
+		{"archive of X as tar", tarred("data/like-part1.js", likes1, "data/like.js", likes0, "data/account.js", account), ofX},
+		{"names as Windows has them", zipped(`data\account.js`, account, `data\like-part1.js`, likes1, `data\like.js`, likes0), ofX},
+		{"unpacked, names as Windows has them", nil, windows},
+		{"like.js alone", []byte("\ufeff" + likes0),
+			[]string{`"post":{"id":"1500000000000000001"`, `"username":"x_`, `"name":"Unknown author on X"`}},
+		{"files of X behind each other", []byte(likes0 + ";\n" + likes1),
+			[]string{`"post_id":"20"`, `"post_id":"1600000000000000001"`, `"post_id":"1500000000000000001"`}},
+		{"likes of X without their first line", []byte(`[{"like":{"tweetId":"20"}}]`), []string{`"post_id":"20"`}},
+		{"archive of Mastodon as tar", tarred("outbox.json", "{}", "likes.json", mastodon, "actor.json", actor),
+			[]string{`"username":"ada","name":"ada"`, "are the likes of",
+				`"at":"2022-11-15T`, `"text":"https://example.social/users/carol/statuses/109348561234567890","created_at":"2022-11-15T`,
+				`"name":"carol@example.social"`,
+				`"at":"2022-11-15T`, `"n":1`, `"text":"https://other.example/notes/9","created_at":"1970-01-01`, `"name":"other.example"`}},
+		{"archive of Mastodon as zip", zipped("actor.json", actor, "likes.json", mastodon),
+			[]string{`"username":"ada"`, "are the likes of", "carol"}},
+		{"tar, not compressed", raw(tarred("likes.json", mastodon)), []string{"carol"}},
+		{"tar with bzip2", fixture(t, "likes.tar.bz2"), []string{"carol"}},
+		{"tar with xz", fixture(t, "likes.tar.xz"), []string{"carol"}},
+		{"tar with Zstandard", zst(raw(tarred("likes.json", mastodon))), []string{"carol"}},
+		{"likes.json compressed", gz(mastodon), []string{"carol"}},
+		{"likes.json compressed in a tar", tarred("likes.json.gz", string(gz(mastodon))), []string{"carol"}},
+		{"items before the id", []byte(`{"orderedItems":["` + carol + `"],"id":"https://example.social/users/ada/liked?page=1"}`),
+			[]string{"carol"}},
+		{"posts and likes as objects", []byte(`{"id":"likes.json","orderedItems":[{"type":"Note","id":"` + carol + `"},` +
+			`{"type":"Like","object":"` + carol + `2"},{"type":"Announce","object":"` + carol + `"},"` + carol + `/activity"]}`),
+			[]string{carol, carol + "2", `! like 3: it is no like: its type is "Announce"`,
+				`! like 4: "` + carol + `/activity" is the address of an activity`}},
+		{"a time in the id of /ap/users",
+			[]byte(`{"id":"likes.json","orderedItems":["https://example.social/ap/users/7/statuses/109348561234567890"]}`),
+			[]string{`"at":"2022-11-15T`, `"name":"example.social"`, `"url":"https://example.social/ap/users/7"`}},
+		{"a date that cannot be", []byte(`{"id":"likes.json","orderedItems":["https://e.example/users/a/statuses/400000000000000000",` +
+			`"https://e.example/users/a/statuses/109348561234567890"]}`),
+			[]string{`"at":"1970-01-01T00:00:00.001Z"`, `"created_at":"1970-01-01T00:00:00.000Z"`, `"at":"2022-11-15T`}},
+		{"an id of X from the future",
+			[]byte(`window.YTD.like.part0 = [{"like":{"tweetId":"1500000000000000001"}},{"like":{"tweetId":"9000000000000000000"}}]`),
+			[]string{`"post_id":"9000000000000000000","at":"1970-01-01T00:00:00.001Z"`, `"at":"2022-03-05T`}},
+		{"an account of X from the future", zipped("account.js", strings.ReplaceAll(account, "2009-05-09T", "2999-05-09T"), "like.js", likes0),
+			[]string{`"created_at":"1970-01-01T00:00:00.000Z"`}},
+		{"an account of Mastodon with an odd date",
+			zipped("actor.json", strings.ReplaceAll(actor, "2017-04-05T", "spring "), "likes.json", mastodon),
+			[]string{`"created_at":"1970-01-01T00:00:00.000Z"`}},
+		{"answers of listRecords",
+			append(bsky(`{"uri":"at://did:plc:me/app.bsky.feed.like/1","cid":"c","value":`+blueskyOK+`}`), bsky(blueskyOK)...),
+			[]string{`"at":"2023-11-25T10:00:00.123Z"`, `"text":"https://bsky.app/profile/did:plc:abc/post/3kf2577exva2x","created_at":"2023-11-`,
+				`"username":"b_`, `"name":"did:plc:abc"`, `"at":"2023-11-25T10:00:00.123Z"`}},
+		{"array of values", []byte(`[[` + blueskyOK + `],
+			{"$type":"app.bsky.feed.like","subject":{"uri":"at://did:plc:x/app.bsky.feed.generator/y"},"createdAt":"2023-11-25T10:00:00Z"},
+			{"$type":"app.bsky.feed.like","subject":{"uri":"https://x"},"createdAt":"2023-11-25T10:00:00Z"},
+			{"$type":"app.bsky.feed.like","subject":{"uri":"at://did:plc:abc/app.bsky.feed.post/1"},"createdAt":"soon"},
+			{"$type":"app.bsky.feed.like","subject":{"uri":"at://did:plc:abc/app.bsky.feed.post/2"},"createdAt":"2163-01-01T00:00:00Z"},
+			{"$type":"app.bsky.feed.like"}, {}, 7, {"$type":"app.bsky.feed.repost","subject":{"uri":"at://did:plc:x/app.bsky.feed.post/y"}},
+			{"uri":"at://did:plc:me/app.bsky.feed.repost/1","value":{"subject":{"uri":"at://did:plc:x/app.bsky.feed.post/y"}}},
+			{"subject":{"uri":"at://did:plc:abc/app.bsky.feed.post/1"},"createdAt":"2023-11-25T10:00:00Z"},
+			{"$type":"app.bsky.feed.like","subject":{"uri":"at://did:plc:abc/app.bsky.feed.post/7zzzzzzzzzzzz"},
+				"createdAt":"2023-11-25T10:00:00Z"}]`),
+			[]string{`"post_id"`, "! like 2: it is a like of a record of app.bsky.feed.generator", "! like 3: ", `"at":"1970-01-01T00:00:00.001Z"`,
+				`"at":"1970-01-01T00:00:00.001Z","n":1`, "! like 6: it has no subject", "! like 7: it does not say that it is a like", "! like 8: ",
+				"! like 9: it is a record of app.bsky.feed.repost, not a like", "! like 10: it is a record of app.bsky.feed.repost, not a like",
+				"! like 11: it does not say that it is a like", `"at":"2023-11-25T10:00:00.000Z"`,
+				`"created_at":"2023-11-25T10:00:00.000Z"`}},
+		{"a value a line", []byte(blueskyOK + "\n" + blueskyOK + "\n"), []string{`"post_id"`, `"post_id"`}},
+		{"a file for each", zipped("repo/app.bsky.feed.like/3k1.json", strings.Replace(blueskyOK, `"$type":"app.bsky.feed.like",`, "", 1),
+			"repo/app.bsky.feed.post/3k1.json", "{}"), []string{`"post_id"`}},
+		{"a repository of Bluesky", car(blueskyOK, `{"$type":"app.bsky.feed.repost"}`, blueskyOK), []string{`"at":"2023-11-25T10:00:00.123Z"`,
+			`"at":"2023-11-25T10:00:00.123Z"`}},
+		{"a repository in a zip", zipped("bsky/repo.car", string(car(blueskyOK))), []string{`"name":"did:plc:abc"`}},
+		{"one file in a zip", zipped("__MACOSX/._my.json", "x", "my likes.json", blueskyOK), []string{`"name":"did:plc:abc"`}},
+		{"records", []byte(world), same},
+		{"records with a byte order mark", []byte("\ufeff" + world), same},
+		{"records in UTF-16", utf16(t, world, unicode.LittleEndian, unicode.UseBOM), same},
+		{"records in UTF-16, big end first, no mark", utf16(t, world, unicode.BigEndian, unicode.IgnoreBOM), same},
+		{"records in UTF-16, no mark", utf16(t, world, unicode.LittleEndian, unicode.IgnoreBOM), same},
+		{"records compressed", gz(world), same},
+		{"records in a zip", zipped("my/world.ndjson", world), same},
+		{"records in an array", []byte("[\n" + `{"id":"1","type":"user"},` + like + "]"),
+			[]string{`{"id":"1","type":"user"}` + "\n", `"post_id":"2"`}},
+		{"a record with a member twice", []byte(`[{"id":"1","type":"user"},{"id":"1","type":"user","id":"2"}]`),
+			[]string{`! entry 2: it has the member "id" twice`}},
+		{"nothing", nil, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			l, err := archive.Open(write(t, tt.file, tt.text))
+			file := dir
+			if tt.text != nil {
+				file = write(t, tt.text)
+			} else if tt.want == nil {
+				file = write(t, []byte(" \n"))
+			}
+			user := liked.UserID(12)
+			if slices.Contains(tt.want, "are the likes of") || strings.Contains(tt.name, "account") {
+				user = 0
+			}
+			got, err := read(file, nil, user)
 			if err != nil {
-				t.Fatal(err)
+				t.Fatalf("%v, after\n%s", err, got)
 			}
-			got := lines(t, l)
-			if l.Format != tt.format || got != lines(t, l) {
-				t.Errorf("got format %q, want %q", l.Format, tt.format)
+			inOrder(t, got, tt.want)
+			if tt.text == nil {
+				return
 			}
-			rest := got
-			for _, want := range tt.want {
-				_, after, ok := strings.Cut(rest, want)
-				if !ok {
-					t.Fatalf("got\n%s\nwant %q in it, after what was wanted before", got, want)
-				}
-				rest = after
+			if piped, err := read("-", bytes.NewReader(tt.text), user); err != nil || strings.ReplaceAll(piped, "! standard input: ", "! ") != got {
+				t.Errorf("through standard input: %v, got\n%s\nwant\n%s", err, piped, got)
 			}
 		})
 	}
 }
 
-func gz(t *testing.T, text string) []byte {
-	t.Helper()
-	var b bytes.Buffer
-	g := gzip.NewWriter(&b)
-	if _, err := g.Write([]byte(text)); err != nil {
-		t.Fatal(err)
-	}
-	if err := g.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return b.Bytes()
-}
-
-func TestOpenRefuses(t *testing.T) {
+func TestReadRefuses(t *testing.T) {
 	t.Parallel()
-	for name, text := range map[string][]byte{
-		"prose":            []byte("hello"),
-		"other JSON":       []byte(`{"a":1}`),
-		"broken like.js":   []byte(`window.YTD.like.part0 = [{`),
-		"zip without":      zipped(t, "data/tweets.js", "window.YTD.tweets.part0 = []"),
-		"broken zip":       []byte("PK\x03\x04 and no more"),
-		"broken gzip":      {0x1f, 0x8b, 0},
-		"two services":     zipped(t, "data/like.js", likes0, "likes.json", mastodon),
-		"nested too deep":  []byte(`[[[[]]]]`),
-		"a number":         []byte(`7`),
-		"tar of nothing":   tarred(t, "outbox.json", "{}"),
-		"broken account":   zipped(t, "data/account.js", "window.YTD.account.part0 = {}"),
-		"actor, no likes":  zipped(t, "actor.json", actor),
-		"tar of an ending": tarred(t, "likes.json", "{}"),
+	mastodonOf := func(id string) string { return strings.Replace(mastodon, "likes.json", id, 1) }
+	for name, tt := range map[string]struct {
+		text []byte
+		want string
+	}{
+		"prose":                  {[]byte("hello"), "it is neither JSON nor an archive; likes are read from"},
+		"a CSV":                  {[]byte("tweet_id,liked_at\n20,2024\n"), "it is a CSV, as it seems"},
+		"a page":                 {[]byte("\n<!DOCTYPE html><html>"), "it is a page of HTML or XML"},
+		"a 7-Zip archive":        {[]byte("7z\xbc\xaf\x27\x1c"), "a 7-Zip archive: unpack it, and give the folder"},
+		"a picture":              {[]byte("\x89PNG\r\n\x1a\n\x00\x00"), "it is no text"},
+		"other JSON":             {[]byte(`{"a":1}`), `it holds no likes, but ["a"]`},
+		"an answer of an API":    {[]byte(`{"data":[{"id":"20","text":"x"}],"meta":{"result_count":1}}`), "it is an answer of an API"},
+		"an error of an API":     {[]byte(`{"title":"Unauthorized","status":401,"errors":[]}`), "it is an answer of an API"},
+		"bookmarks of X":         {[]byte(`window.YTD.bookmark.part0 = [{"bookmark":{"tweetId":"20"}}]`), "it holds bookmark of X, not likes"},
+		"bookmarks of X as JSON": {[]byte(`[{"bookmark":{"tweetId":"20"}}]`), `it holds no likes, but ["bookmark"]`},
+		"bookmarks of Mastodon":  {[]byte(mastodonOf("bookmarks.json")), "it is a collection of bookmarks, not of likes"},
+		"an outbox of Mastodon": {[]byte(mastodonOf("https://example.social/users/ada/outbox?page=true")),
+			"a collection of outbox, not of likes"},
+		"a collection of nothing": {[]byte(`{"orderedItems":["https://e.example/1"]}`), "not of likes"},
+		"reposts of Bluesky": {[]byte(strings.ReplaceAll(blueskyOK, "feed.like", "feed.repost")),
+			"no likes in it: none of its 1 entries is one"},
+		"broken like.js": {[]byte(`window.YTD.like.part0 = [{`), "it ends in the middle"},
+		"no JSON":        {[]byte(`[` + blueskyOK + `, oops]`), "it is not JSON at byte 155, behind value 1"},
+		"zip without":    {zipped("data/tweets.js", "window.YTD.tweets.part0 = []", "x", ""), "no likes in it; likes are read from"},
+		"broken zip":     {[]byte("PK\x03\x04 and no more"), "its zip is damaged or cut off"},
+		"broken gzip":    {[]byte{0x1f, 0x8b, 0}, "its gzip is damaged or cut off"},
+		"half a gzip":    {gz(mastodon)[:60], "its gzip is damaged or cut off"},
+		"half a tar":     {gz(string(raw(tarred("likes.json", mastodon))[:600])), "its tar is damaged or cut off"},
+		"half a CAR":     {car(blueskyOK, blueskyOK)[:450], "the CAR file is damaged or cut off behind like 1"},
+		"a changed CAR": {bytes.Replace(car(blueskyOK), []byte("3kf2577"), []byte("3kf2578"), 1),
+			"the CAR file is damaged or cut off behind like 0"},
+		"a zip in something":  {gz(string(zipped("likes.json", mastodon))), "a zip in something else"},
+		"a zip with password": {locked(zipped("data/like.js", likes0)), "the zip has a password: unpack it, and give the folder"},
+		"two services": {zipped("data/like.js", likes0, "likes.json", mastodon),
+			"likes.json: it holds likes of Mastodon, and what was read before likes of X"},
+		"nested too deep": {[]byte(`[[[[[]]]]]`), "lists in lists"},
+		"compressed too often": {gz(string(gz(string(gz(string(gz(string(gz(string(gz(string(gz("x"))))))))))))),
+			"more than 5 archives and compressions"},
+		"a number":              {[]byte(`7`), "neither JSON"},
+		"tar of nothing":        {tarred("outbox.json", "{}"), "no likes in it"},
+		"an empty archive":      {zipped("data/like.js", "window.YTD.like.part0 = [ ]"), "no likes in it"},
+		"an empty collection":   {[]byte(`{"id":"likes.json","orderedItems":[]}`), "no likes in it"},
+		"an empty list":         {[]byte(`[]`), "no likes in it"},
+		"broken account":        {zipped("data/account.js", "window.YTD.account.part0 = {}"), "account.js: it does not tell of one account"},
+		"actor, no likes":       {zipped("actor.json", actor), "no likes in it"},
+		"tar of an ending":      {tarred("likes.json", "{}"), "it holds no likes"},
+		"a value without end":   {[]byte(`[{"subject":"` + strings.Repeat("x", archive.MaxLine)), "a value in it has more than 1048576 bytes"},
+		"an object without end": {[]byte(`[{` + strings.Repeat(`"x":1,`, archive.MaxLine/6+1)), "a value in it has more than 1048576 bytes"},
+		"a line without end":    {[]byte(`{"type":"user","x":"` + strings.Repeat("x", archive.MaxLine)), ":1: longer than 1048576 bytes"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			if l, err := archive.Open(write(t, "file", text)); err == nil {
-				t.Errorf("got %+v, want an error", l)
+			file := write(t, tt.text)
+			got, err := read(file, nil, 12)
+			if err == nil || strings.Contains(got, `"post_id"`) {
+				t.Fatalf("got %v and %s, want an error alone", err, got)
+			}
+			text := err.Error()
+			if !strings.HasPrefix(text, file+":") || !strings.Contains(text, tt.want) || strings.Count(text, file) != 1 {
+				t.Errorf("got %s\nwant %q, and the file once", text, tt.want)
+			}
+			for _, jargon := range []string{"json: cannot", "json: unknown", "unmarshal", "EOF", "invalid character", "cbor", "archive/", "gzip:"} {
+				if strings.Contains(text, jargon) {
+					t.Errorf("%q is a decoder's word: %s", jargon, text)
+				}
 			}
 		})
+	}
+	_, err := read(write(t, []byte(likes0)), nil, 0)
+	if err == nil || !strings.Contains(err.Error(), "does not tell whose likes these are: give --user") {
+		t.Errorf("without a user: %v", err)
+	}
+	canceled, cancel := context.WithCancel(t.Context())
+	cancel()
+	err = archive.Read(canceled, archive.Options{File: write(t, gz(likes0)), User: 1, Now: now})
+	if !errors.Is(err, context.Canceled) || strings.Contains(err.Error(), "damaged") {
+		t.Errorf("interrupted: %v", err)
+	}
+	stop := errors.New("stop")
+	err = archive.Read(t.Context(), archive.Options{File: write(t, []byte(likes0)), User: 1, Now: now,
+		Each: func(archive.Item) error { return stop }})
+	if err != stop {
+		t.Errorf("got %v, want the error of Each", err)
+	}
+}
+
+// A small file that grows takes neither memory nor time without end.
+func TestReadIsBounded(t *testing.T) {
+	const n = 30_000
+	file := write(t, gz(`[`+strings.Repeat(blueskyOK+",", n-1)+blueskyOK+"]"))
+	var at runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&at)
+	before, most, read := at.HeapAlloc, uint64(0), 0
+	err := archive.Read(t.Context(), archive.Options{File: file, User: 1, Now: now, Each: func(item archive.Item) error {
+		if read++; read%(n/4) == 1 {
+			runtime.GC()
+			runtime.ReadMemStats(&at)
+			most = max(most, at.HeapAlloc)
+		}
+		return nil
+	}})
+	if err != nil || read != n {
+		t.Errorf("got %v and %d likes, want %d", err, read, n)
+	}
+	if grown := int64(most) - int64(before); grown > 2<<20 {
+		t.Errorf("%d likes took %d bytes of memory", n, grown)
+	}
+	file = write(t, gz(`[`+blueskyOK+strings.Repeat(",{}", 60_000)+"]"))
+	err = archive.Read(t.Context(), archive.Options{File: file, User: 1, Now: now})
+	if err == nil || !strings.Contains(err.Error(), "more than 50000 entries are no likes") {
+		t.Errorf("got %v", err)
 	}
 }
 
@@ -303,29 +566,28 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-// FuzzOpen: whatever stands in a file, it is refused or makes lines that parse, the same each time.
-func FuzzOpen(f *testing.F) {
-	for _, text := range []string{likes0, likes1, account, mastodon, actor, blueskyOK, `{"records":[{"value":` + blueskyOK + `}]}`} {
+// FuzzRead: whatever stands in a file, it is refused or makes lines that parse, the same each time.
+func FuzzRead(f *testing.F) {
+	for _, text := range []string{likes0, likes1, account, mastodon, actor, blueskyOK, `{"records":[{"value":` + blueskyOK + `}]}`,
+		`[{"type":"like","user_id":"1","post_id":"2","at":"2024-05-01T12:00:00.250Z"}]`} {
 		f.Add([]byte(text))
 	}
+	f.Add(car(blueskyOK))
+	f.Add(gz(blueskyOK))
+	f.Add(zipped("likes.json", mastodon))
+	f.Add(tarred("likes.json", mastodon))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		file := filepath.Join(t.TempDir(), "likes.json")
-		if err := os.WriteFile(file, text, 0o600); err != nil {
-			t.Fatal(err)
+		first, err := read("-", bytes.NewReader(text), 12)
+		again, errAgain := read("-", bytes.NewReader(text), 12)
+		if first != again || (err == nil) != (errAgain == nil) {
+			t.Fatalf("got %q, %v, then %q, %v", first, err, again, errAgain)
 		}
-		l, err := archive.Open(file)
-		if err != nil {
-			return
-		}
-		for item := range l.Items(12) {
-			for _, r := range item.Records {
-				line, err := archive.Append(nil, r)
-				if err == nil {
-					_, err = archive.Parse(bytes.TrimSuffix(line, []byte("\n")))
-				}
-				if err != nil {
-					t.Fatalf("%s: %v", line, err)
-				}
+		for line := range strings.Lines(first) {
+			if !strings.HasPrefix(line, `{"type":"like","user_id":"12"`) || !strings.Contains(line, `,"post":{`) {
+				continue // refused, or a record of our own, which is handed on unread
+			}
+			if _, err := archive.Parse([]byte(line)); err != nil {
+				t.Fatalf("%s: %v", line, err)
 			}
 		}
 	})

@@ -1,11 +1,18 @@
 package archive
 
 import (
+	"bufio"
 	"cmp"
 	"crypto/sha256"
 	"encoding/base32"
 	"encoding/binary"
-	"iter"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -15,72 +22,174 @@ import (
 	"liked/internal/store"
 )
 
-// Likes are a user's likes on another service.
-type Likes struct {
-	Format Format
-	Owner  *liked.User // nil: the archive has too little to make an account
-	items  []item      // oldest first
-
-	file  string // being read
-	first int    // items before it
+// like is a like as another service tells it.
+type like struct {
+	Post    liked.PostID
+	Text    string
+	Created time.Time // of the post; 1970: not told
+	At      liked.Seq // 0: not told
+	Service string    // its letter
+	Author  string    // the address
+	Name    string    // of the author
+	Where   string
+	Refused string // why it is no like
 }
 
-// item is a like as in an archive.
-type item struct {
-	where string
-	post  liked.Post
-	by    liked.User // stands in for the author
-	seq   liked.Seq  // zero: unknown time
-	err   error      // why it is not a like
-}
-
-func (l *Likes) add(it item, err error) {
-	it.where = l.file + " like " + strconv.Itoa(len(l.items)-l.first+1)
-	it.post.Author, it.err = it.by.ID, err
-	l.items = append(l.items, it)
+// told returns the time if it can be. One that cannot be counts as not told.
+func (r *reader) told(t time.Time) time.Time {
+	if _, ok := seqOf(t, 0); !ok || t.After(r.Now.Add(maxAhead)) {
+		return time.Unix(0, 0).UTC()
+	}
+	return t.UTC()
 }
 
 // own sets the account whose likes these are.
-func (l *Likes) own(id liked.UserID, username, name string, created time.Time, url string) {
-	l.Owner = &liked.User{ID: id, Username: username, Name: shorten(cmp.Or(name, username), 50), CreatedAt: created.UTC(), URL: url}
+func (r *reader) own(id liked.UserID, username, name, created, url string) {
+	at, _ := time.Parse(time.RFC3339, created)
+	r.owner = &liked.User{ID: id, Username: username, Name: shorten(cmp.Or(name, username), 50), CreatedAt: r.told(at), URL: url}
 }
 
-// Len counts the likes, unreadable ones included.
-func (l *Likes) Len() int { return len(l.items) }
-
-// Item is a like as records, or why it is not one. Where is its place, for people.
-type Item struct {
-	Where   string
-	Records []store.Record
-	Err     error
+// add keeps the like of v, or why it is none.
+func (r *reader) add(format string, v value, likeOf func(value) (like, error)) error {
+	if err := r.is(format); err != nil {
+		return err
+	}
+	l, err := likeOf(v)
+	if err != nil {
+		l = like{Refused: err.Error()}
+		if r.bad++; r.bad > maxBad {
+			return fmt.Errorf("%s: more than %d entries are no likes, the last because: %w", r.where, maxBad, err)
+		}
+	}
+	r.found++
+	l.Where, l.Created = fmt.Sprintf("%s: like %d", r.where, r.found), r.told(l.Created)
+	return r.keep(r.where, l)
 }
 
-// Items makes records of the likes, oldest first: each a post with a stand-in for its author, which Import adds only
-// if missing, and the like. The same archive makes the same records.
-//
-// A like without a time gets the earliest that is neither before its post nor before the previous like.
-func (l *Likes) Items(user liked.UserID) iter.Seq[Item] {
-	return func(yield func(Item) bool) {
-		last := liked.Seq(1<<20 - 1) // last+1 is millisecond 1 of 1970
-		for _, it := range l.items {
-			made := Item{Where: it.where, Err: it.err}
-			if it.err == nil {
-				seq := it.seq
-				if seq == 0 {
-					created, _ := seqOf(it.post.CreatedAt, 0)
-					seq = max(created, last+1)
-					last = seq
-				}
-				made.Records = []store.Record{
-					{Post: &store.Post{Post: it.post, By: &it.by}},
-					{Like: &store.Like{User: user, Post: it.post.ID, Seq: seq}},
-				}
+// spool keeps likes in a temporary file: they must come in the order of their times, and none before all could be read.
+type spool struct {
+	f     *temp
+	w     *bufio.Writer
+	ends  []int64 // of the entries in f
+	files []span
+}
+
+// span is the entries of one file of an archive.
+type span struct {
+	part     int // in like-part1.js
+	name     string
+	from, to int
+}
+
+var part = regexp.MustCompile(`like-part(\d{1,6})\.js`)
+
+func (s *spool) keep(file string, l like) (err error) {
+	if s.f == nil {
+		if s.f, err = tempFile(); err != nil {
+			return err
+		}
+		s.w = bufio.NewWriterSize(s.f, 64<<10)
+		s.ends = []int64{0}
+	}
+	n := len(s.ends)
+	if n > maxLikes {
+		return fmt.Errorf("%s: more than %d likes", file, maxLikes)
+	}
+	if last := len(s.files) - 1; last < 0 || s.files[last].name != file {
+		number := 0
+		if m := part.FindStringSubmatch(path.Base(file)); m != nil {
+			number, _ = strconv.Atoi(m[1])
+		}
+		s.files = append(s.files, span{number, file, n, n})
+	}
+	s.files[len(s.files)-1].to = n + 1
+	text, err := json.Marshal(l)
+	if err == nil {
+		_, err = s.w.Write(text)
+	}
+	s.ends = append(s.ends, s.ends[n-1]+int64(len(text)))
+	return err
+}
+
+// each goes through the likes, oldest first: X has the newest first.
+func (s *spool) each(newestFirst bool, f func(like) error) error {
+	slices.SortStableFunc(s.files, func(a, b span) int { return cmp.Or(a.part-b.part, strings.Compare(a.name, b.name)) })
+	if newestFirst {
+		slices.Reverse(s.files)
+	}
+	err := s.w.Flush()
+	for _, file := range s.files {
+		for n := file.from; err == nil && n < file.to; n++ {
+			i := n
+			if newestFirst {
+				i = file.from + file.to - 1 - n
 			}
-			if !yield(made) {
-				return
+			var l like
+			text := make([]byte, s.ends[i]-s.ends[i-1])
+			if _, err = s.f.ReadAt(text, s.ends[i-1]); err == nil {
+				err = json.Unmarshal(text, &l)
+			}
+			if err == nil {
+				err = f(l)
 			}
 		}
 	}
+	return err
+}
+
+// emit hands on the likes that were kept: each a record with its post, and a stand-in for the author of that. The store
+// adds what of it is missing.
+//
+// A like without a time gets the earliest that is neither before its post nor before the previous such like.
+func (r *reader) emit() error {
+	switch {
+	case r.format == ours || r.format == "" && r.empty:
+		return nil
+	case r.f == nil:
+		return fmt.Errorf("%s: no likes in it; %s", r.name, known)
+	case r.User == 0 && r.owner == nil:
+		return fmt.Errorf("%s does not tell whose likes these are: give --user, or the whole archive", r.name)
+	case r.User == 0:
+		r.User = r.owner.ID
+		line, err := Append(nil, store.Record{User: r.owner})
+		if err == nil {
+			err = r.Each(Item{Where: r.name + ": its owner", Line: line, Owner: true})
+		}
+		if err != nil {
+			return err
+		}
+	}
+	last := liked.Seq(1<<20 - 1) // last+1 is millisecond 1 of 1970
+	of := int64(len(r.ends) - 1)
+	var line []byte
+	var done, good int64
+	err := r.each(r.format == ofX, func(l like) (err error) {
+		done++
+		item := Item{Where: l.Where, Done: done, Of: of}
+		if l.Refused != "" {
+			item.Err = errors.New(l.Refused)
+			return r.Each(item)
+		}
+		good++
+		seq := l.At
+		if seq == 0 {
+			created, _ := seqOf(l.Created, 0)
+			seq = max(created, last+1)
+			last = seq
+		}
+		by := standIn(l.Service, l.Author, l.Name)
+		post := &store.Post{Post: liked.Post{ID: l.Post, Author: by.ID, Text: l.Text, CreatedAt: l.Created}, By: &by}
+		line, err = Append(line[:0], store.Record{Like: &store.Like{User: r.User, Post: l.Post, Seq: seq, With: post}})
+		if err != nil {
+			return err
+		}
+		item.Line = line
+		return r.Each(item)
+	})
+	if err == nil && good == 0 {
+		err = fmt.Errorf("%s: no likes in it: none of its %d entries is one", r.name, of)
+	}
+	return err
 }
 
 // ForeignID is the id here of an address elsewhere: the first 63 bits of its SHA-256, with the highest set. X's ids
@@ -111,4 +220,21 @@ func shorten(s string, characters int) string {
 		return s
 	}
 	return string([]rune(s)[:characters-1]) + "…"
+}
+
+// temp is a file that ends with what needs it.
+type temp struct{ *os.File }
+
+func tempFile() (*temp, error) {
+	f, err := os.CreateTemp("", "liked-import-*")
+	if err != nil {
+		return nil, fmt.Errorf("an import needs room for a temporary file: %w", err)
+	}
+	return &temp{f}, nil
+}
+
+func (t *temp) discard() {
+	if t != nil {
+		_ = errors.Join(t.Close(), os.Remove(t.Name()))
+	}
 }

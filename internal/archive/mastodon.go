@@ -1,8 +1,11 @@
 package archive
 
 import (
-	"encoding/json"
+	"fmt"
 	"net/url"
+	"path"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -14,52 +17,72 @@ import (
 // is an ActivityPub OrderedCollection (Activity Streams 2.0, section 5) of post addresses; actor.json is the person.
 // Older releases write tar.gz, newer ones zip. Likes are oldest first, by post or by like.
 
-func (l *Likes) mastodon(items []json.RawMessage) {
-	for _, raw := range items {
-		var address string
-		if json.Unmarshal(raw, &address) != nil {
-			var object struct{ ID string } // an item may be the object instead of its id
-			_ = json.Unmarshal(raw, &object)
-			address = object.ID
-		}
-		l.add(mastodonPost(address))
-	}
-}
-
-// mastodonPost makes a like of a post's address, on Mastodon https://HOST/users/NAME/statuses/ID. Those of other
-// servers tell only the host.
-func mastodonPost(address string) (item, error) {
-	u, err := url.Parse(address)
-	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || strings.ContainsRune(address, 0) {
-		return item{}, liked.Errorf(liked.Invalid, "%q is not the address of a post", address)
-	}
-	post := liked.Post{ID: liked.PostID(ForeignID(address)), Text: address, CreatedAt: time.Unix(0, 0).UTC()}
-	author, name := u.Scheme+"://"+u.Host, u.Host
-	segments := strings.Split(strings.TrimPrefix(u.Path, "/"), "/")
-	if len(segments) == 4 && segments[0] == "users" && segments[2] == "statuses" {
-		author += "/users/" + segments[1]
-		name = segments[1] + "@" + u.Host
-		// The upper 48 bits of an id are milliseconds since 1970. Older ids are sequential: see Mastodon::Snowflake.
-		id, err := strconv.ParseInt(segments[3], 10, 64)
-		if ms := id >> 16; err == nil && ms >= 1451606400000 { // 2016, before Mastodon
-			post.CreatedAt = time.UnixMilli(ms).UTC()
-		}
-	}
-	return item{post: post, by: standIn("m", author, name)}, nil
-}
-
-func (l *Likes) mastodonActor(text []byte) error {
-	var actor struct {
-		ID        string    `json:"id"`
-		Username  string    `json:"preferredUsername"`
-		Name      string    `json:"name"`
-		Published time.Time `json:"published"`
-	}
-	if err := json.Unmarshal(text, &actor); err != nil {
+// collection takes a collection whose items were read. It says by its id what it collects: bookmarks.json and
+// outbox.json look alike.
+func (r *reader) collection(v value) error {
+	if err := r.is(mastodon); err != nil {
 		return err
 	}
-	if actor.ID != "" && liked.ValidUsername(actor.Username) { // Mastodon allows longer names: the operator must name the user
-		l.own(liked.UserID(ForeignID(actor.ID)), actor.Username, actor.Name, actor.Published, actor.ID)
+	id := v.member("id")
+	if id == "" {
+		id = r.where
+	}
+	id, _, _ = strings.Cut(id, "?")
+	name, _, _ := strings.Cut(path.Base(id), ".")
+	named := slices.Contains([]string{"likes", "liked", "favourites"}, name) || !v.has("id") && strings.Contains(name, "like")
+	if kind := v.member("type"); !named || v.has("type") && !strings.Contains(kind, "Collection") {
+		return fmt.Errorf("%s: it is a collection of %s, not of likes: give likes.json, or the whole archive", r.where, name)
 	}
 	return nil
+}
+
+// posts are the types of ActivityPub objects that can be liked.
+var posts = []string{"", "Note", "Article", "Question", "Page", "Image", "Video", "Audio", "Document", "Event"}
+
+// An item is the address of a post, the post, or the like of it.
+func mastodonLike(v value) (l like, err error) {
+	if v.member("type") == "Like" {
+		if object := v.object("object"); object.members != nil {
+			v = object
+		} else {
+			v = value{text: v.member("object")}
+		}
+	}
+	address := v.text
+	if v.members != nil {
+		if kind := v.member("type"); !slices.Contains(posts, kind) {
+			return l, fmt.Errorf("it is no like: its type is %q", kind)
+		}
+		address = v.member("id")
+	}
+	u, err := url.Parse(address)
+	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || strings.ContainsRune(address, 0) {
+		return l, fmt.Errorf("%q is not the address of a post", address)
+	}
+	l = like{Post: liked.PostID(ForeignID(address)), Text: address, Service: "m", Author: u.Scheme + "://" + u.Host, Name: u.Host}
+	if m := status.FindStringSubmatch(u.Path); m != nil {
+		if m[4] != "" {
+			return l, fmt.Errorf("%q is the address of an activity, not of a post", address)
+		}
+		l.Author += m[1]
+		if strings.HasPrefix(m[1], "/users/") { // otherwise it is a number
+			l.Name = m[2] + "@" + u.Host
+		}
+		// The upper 48 bits of an id are milliseconds since 1970. Older ids are sequential: see Mastodon::Snowflake.
+		id, err := strconv.ParseInt(m[3], 10, 64)
+		if ms := id >> 16; err == nil && ms >= 1451606400000 { // 2016, before Mastodon
+			l.Created = time.UnixMilli(ms)
+		}
+	}
+	return l, nil
+}
+
+// status is the path of a post on Mastodon. Those of other servers tell only the host.
+var status = regexp.MustCompile(`^(/(?:ap/)?users/([^/]+))/statuses/([^/]+)(/activity)?$`)
+
+func (r *reader) mastodonActor(v value) {
+	id, username := v.member("id"), v.member("preferredUsername")
+	if id != "" && liked.ValidUsername(username) { // Mastodon allows longer names: the operator must name the user
+		r.own(liked.UserID(ForeignID(id)), username, v.member("name"), v.member("published"), id)
+	}
 }
