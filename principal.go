@@ -21,6 +21,7 @@ type Principal struct {
 	ClientID   string   // OAuth 2.0 client id, which some refusals name
 	AppState   AppState // Enrolled or NotEnrolled; a suspended app has no principal
 	Tier       Tier
+	AppOwner   UserID       // zero: the operator
 	User       UserID       // zero for AppOnly
 	State      AccountState // of the user
 	Scopes     Scope        // of an OAuth2User only

@@ -244,12 +244,10 @@ type activityObject struct {
 }
 
 // Activity returns the writer of webhook events: the body for a like and a subscription, or nil if the subscriber may
-// not see it (any longer).
-func Activity(st Store, profile Profile, privateLikes bool) (
-	write func(context.Context, liked.Subscription, liked.LikeEvent) ([]byte, error)) {
-	f := profile.facts()
+// not see it (any longer). It needs Store, Profile, PageKey and PrivateLikes.
+func Activity(o Options) (write func(context.Context, liked.Subscription, liked.LikeEvent) ([]byte, error)) {
 	v := activity{
-		API: &API{Options: Options{Store: st, PrivateLikes: privateLikes}, catalogue: newCatalogue(f)},
+		API: &API{Options: o, catalogue: newCatalogue(o.Profile.facts()), ids: o.likeIDs()},
 		wanted: newWanted(nil,
 			words("author_id conversation_id created_at in_reply_to_user_id lang public_metrics referenced_tweets reply_settings"),
 			nil,
@@ -284,7 +282,7 @@ func (v *activity) write(ctx context.Context, s liked.Subscription, e liked.Like
 	if !slices.ContainsFunc(people, func(u liked.User) bool { return u.ID == e.User }) {
 		return nil, nil
 	}
-	like := newLike(&e)
+	like := v.newLike(&e)
 	like.LikedTweetAuthor = e.Author
 	users, err := v.userObjects(&call{ctx: ctx, who: liked.Principal{User: s.Viewer}}, &v.wanted, people)
 	if err != nil {

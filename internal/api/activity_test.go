@@ -52,7 +52,7 @@ func TestActivity(t *testing.T) {
 			}
 			e := onlyLike(t, w.store)
 			s := liked.Subscription{ID: 7, App: w.app.ID, Viewer: test.viewer, User: test.user, Direction: liked.Inbound, Tag: "mine"}
-			write := api.Activity(w.store, api.Profile2024, !test.public)
+			write := api.Activity(api.Options{Store: w.store, PrivateLikes: !test.public})
 			body, err := write(context.Background(), s, e)
 			if err != nil || (body != nil) != test.sees {
 				t.Fatalf("got %s, %v; want it seen: %v", body, err, test.sees)
@@ -97,7 +97,7 @@ func TestActivityWords(t *testing.T) {
 		w.do(line)
 	}
 	e := onlyLike(t, w.store)
-	write := api.Activity(w.store, api.Profile2024, true)
+	write := api.Activity(api.Options{Store: w.store, PrivateLikes: true})
 	of := liked.Subscription{ID: 7, App: w.app.ID, Viewer: 12, User: 12, Direction: liked.Outbound, Tag: "é"}
 	body, err := write(context.Background(), of, e)
 	if err != nil {

@@ -8,6 +8,7 @@ package api
 import (
 	"cmp"
 	"context"
+	"crypto/cipher"
 	"errors"
 	"net"
 	"net/http"
@@ -34,7 +35,8 @@ type Options struct {
 	Limits  Limits
 	Profile Profile
 	Now     func() time.Time
-	// PageKey seals pagination tokens; others are refused. It must survive a restart, and is secret.
+	// PageKey seals pagination tokens, of which others are refused, and makes the ids of likes. It must survive a
+	// restart, and is secret.
 	PageKey [32]byte
 	// PrivateLikes is X's rule since June 2024: only a post's author sees its likers, only a user their likes.
 	PrivateLikes bool
@@ -70,6 +72,7 @@ type API struct {
 	*catalogue
 	headers headers
 	table   atomic.Pointer[table]
+	ids     cipher.Block
 	streams streams
 }
 
@@ -93,7 +96,7 @@ func New(o Options) (*API, error) {
 	}
 	o.KeepAlive, o.Stall = cmp.Or(o.KeepAlive, 10*time.Second), cmp.Or(o.Stall, 10*time.Second)
 	f := o.Profile.facts()
-	a := &API{Options: o, catalogue: newCatalogue(f), headers: newHeaders(f)}
+	a := &API{Options: o, catalogue: newCatalogue(f), headers: newHeaders(f), ids: o.likeIDs()}
 	a.streams.slots, a.streams.feeds = make(map[slot]context.CancelCauseFunc), make(map[feedKey]*feed)
 	a.SetLimits(o.Limits)
 	return a, nil

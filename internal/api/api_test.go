@@ -70,7 +70,7 @@ func (w *world) receive(rw http.ResponseWriter, r *http.Request) {
 
 // newHooks makes what an API needs to have webhooks, which are not delivered to.
 func newHooks(st store.Store, au *auth.Auth, o api.Options) *webhook.Hooks {
-	return webhook.New(webhook.Options{Store: st, Secret: au.APISecret, Render: api.Activity(st, o.Profile, o.PrivateLikes),
+	return webhook.New(webhook.Options{Store: st, Secret: au.APISecret, Render: api.Activity(o),
 		Now: o.Now, Logger: slog.New(slog.DiscardHandler), Anywhere: true})
 }
 

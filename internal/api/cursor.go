@@ -75,8 +75,8 @@ func (a *API) mask(b *[tokenSize]byte) {
 	}
 }
 
-func (a *API) mac(use string, text []byte) []byte {
-	h := hmac.New(sha256.New, a.PageKey[:])
+func (o *Options) mac(use string, text []byte) []byte {
+	h := hmac.New(sha256.New, o.PageKey[:])
 	h.Write([]byte(use + "\x00")) // never fails
 	h.Write(text)
 	return h.Sum(nil)

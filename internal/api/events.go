@@ -2,7 +2,8 @@ package api
 
 import (
 	"context"
-	"crypto/sha256"
+	"crypto/aes"
+	"crypto/cipher"
 	"encoding/binary"
 	"encoding/hex"
 	"maps"
@@ -10,6 +11,7 @@ import (
 	"strings"
 
 	"liked"
+	"liked/internal/likelog"
 )
 
 // likeObject is X's "like with tweet author", without the liker.
@@ -22,10 +24,10 @@ type likeObject struct {
 	TimestampMS      int64        `json:"timestamp_ms"`
 }
 
-func newLike(e *liked.LikeEvent) likeObject {
-	hash := eventHash(e)
+func (a *API) newLike(e *liked.LikeEvent) likeObject {
+	id := a.likeID(e)
 	return likeObject{
-		ID: hex.EncodeToString(hash[:]), LikedTweet: e.Post, TweetAuthor: e.Author,
+		ID: hex.EncodeToString(id[:]), LikedTweet: e.Post, TweetAuthor: e.Author,
 		CreatedAt: timestamp(e.At), TimestampMS: e.At.UnixMilli(),
 	}
 }
@@ -41,26 +43,38 @@ type favoriteDeletion struct {
 
 type favorite struct {
 	Post liked.PostID `json:"id"`
-	User liked.UserID `json:"user_id"`
+	User liked.UserID `json:"user_id,omitempty"` // zero where likes are private
 }
 
-// eventHash gives a like its id and place in the sample. It depends on the log position alone, so it is the same for
-// every reader, after every restart.
-func eventHash(e *liked.LikeEvent) [16]byte {
-	sum := sha256.Sum256(binary.BigEndian.AppendUint64(nil, uint64(e.Seq)))
-	return [16]byte(sum[:])
+// likeIDs returns the cipher that makes ids of likes. Without its key nobody learns from an id where in the log, and so
+// in which twentieth of the users, a like is.
+func (o *Options) likeIDs() cipher.Block {
+	block, err := aes.NewCipher(o.mac("ids of likes", nil))
+	if err != nil {
+		panic(err) // the length is constant
+	}
+	return block
 }
 
-// A tenth of all likes is in the sample, in equal partitions.
-const (
-	samplePartitions = 2
-	sampledOf        = samplePartitions * 10
-)
+// likeID depends on the log position alone, so it is the same for every reader, after every restart.
+func (a *API) likeID(e *liked.LikeEvent) (id [aes.BlockSize]byte) {
+	binary.BigEndian.PutUint64(id[:], uint64(e.Seq))
+	a.ids.Encrypt(id[:], id[:])
+	return id
+}
 
-// samplePartition returns the like's partition of the sample; above samplePartitions: none.
-func samplePartition(e *liked.LikeEvent) int {
-	hash := eventHash(e)
-	return int(binary.BigEndian.Uint32(hash[:])%sampledOf) + 1
+// samplePartitions of liked.Partitions are in the sample: a tenth of all likes.
+const samplePartitions = 2
+
+// byID is the likes whose ids are in a partition, 1 to liked.Partitions, from the whole log.
+func (a *API) byID(partition int) source {
+	return source{logs: likelog.All(), takes: func(e *liked.LikeEvent) bool {
+		if !e.On {
+			return false
+		}
+		id := a.likeID(e)
+		return int(binary.BigEndian.Uint32(id[:])%liked.Partitions)+1 == partition
+	}}
 }
 
 // lines are events as a stream has them, in the order of the log.
@@ -102,7 +116,7 @@ func (q *likeQuery) viewKey() string {
 }
 
 // write returns the likes that are public now: the post is public, its author and the liker neither protected nor
-// hidden.
+// hidden. Where likes are private the liker does not count: what changed with them would tell which likes are theirs.
 func (v *likeView) write(ctx context.Context, likes []liked.LikeEvent) (written lines, err error) {
 	posts := make([]liked.PostID, len(likes))
 	for i, e := range likes {
@@ -125,11 +139,11 @@ func (v *likeView) write(ctx context.Context, likes []liked.LikeEvent) (written 
 	}
 	for i := range likes {
 		e := &likes[i]
-		_, public := users[e.User]
-		if _, ok := users[e.Author]; !ok || !public || seen[i].Err != nil {
+		_, liker := users[e.User]
+		if _, author := users[e.Author]; !author || !liker && !v.PrivateLikes || seen[i].Err != nil {
 			continue
 		}
-		like := newLike(e)
+		like := v.newLike(e)
 		if v.author {
 			like.LikedTweetAuthor = e.Author
 		}
@@ -179,18 +193,22 @@ func (a *API) usersOf(ctx context.Context, entries []liked.LikeEvent) (map[liked
 	return users, err
 }
 
-// writeUnlikes leaves out unlikes of and by protected users. It includes those of hidden users and deleted posts: a
-// reader that keeps the like must remove it.
+// writeUnlikes leaves out unlikes of and by protected users; by whom does not count where likes are private. It includes
+// those of hidden users and deleted posts: a reader that keeps the like must remove it.
 func (a *API) writeUnlikes(ctx context.Context, unlikes []liked.LikeEvent) (written lines, err error) {
 	users, err := a.usersOf(ctx, unlikes)
 	if err != nil {
 		return written, err
 	}
 	for _, e := range unlikes {
-		if users[e.User].Protected || users[e.Author].Protected {
+		of := favorite{e.Post, e.User}
+		if a.PrivateLikes {
+			of.User = 0
+		}
+		if users[of.User].Protected || users[e.Author].Protected {
 			continue
 		}
-		if err := written.add(e.Seq, document{Data: unlikeObject{favoriteDeletion{favorite{e.Post, e.User}, timestamp(e.At)}}}); err != nil {
+		if err := written.add(e.Seq, document{Data: unlikeObject{favoriteDeletion{of, timestamp(e.At)}}}); err != nil {
 			return written, err
 		}
 	}

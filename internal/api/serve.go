@@ -129,6 +129,9 @@ func (a *API) authorize(rt *endpoint, r *http.Request, x *requestState) (liked.P
 		return who, a.forbidden.because("the token lacks the scopes " + (rt.scopes &^ who.Scopes).String())
 	case rt.is(paid) && who.Tier == liked.SelfServe:
 		return who, a.forbidden.coded(453).because("the app's tier, self-serve, lacks this endpoint")
+	case rt.is(streaming) && a.PrivateLikes && who.AppOwner != 0:
+		return who, a.forbidden.coded(453).because(
+			"likes are private: streams are for apps that the operator registers, with `liked app add`")
 	}
 	return who, nil
 }

@@ -18,24 +18,24 @@ const (
 	replayable = 24 * time.Hour
 )
 
-// firehose streams one partition of the like log, so that the likes of one user come in order, on one connection.
+// firehose streams one partition of the like log, so that the likes of one user come in order, on one connection. Where
+// likes are private that would tell who likes: there, ids of likes select the partition.
 func (a *API) firehose(c *call) (any, error) {
 	in := c.query.(*firehoseQuery)
-	return a.openStream(c, &in.spanQuery, feedKey{"firehose", in.Partition, in.viewKey()}, source{
-		logs:  []int{in.Partition - 1},
-		takes: func(e *liked.LikeEvent) bool { return e.On },
-		write: a.newLikeView(&in.likeQuery).write,
-	})
+	from := source{logs: []int{in.Partition - 1}, takes: func(e *liked.LikeEvent) bool { return e.On }}
+	if a.PrivateLikes {
+		from = a.byID(in.Partition)
+	}
+	from.write = a.newLikeView(&in.likeQuery).write
+	return a.openStream(c, &in.spanQuery, feedKey{"firehose", in.Partition, in.viewKey()}, from)
 }
 
 // sample streams a partition of the tenth of all likes that their ids select.
 func (a *API) sample(c *call) (any, error) {
 	in := c.query.(*sampleQuery)
-	return a.openStream(c, &in.spanQuery, feedKey{"sample10", in.Partition, in.viewKey()}, source{
-		logs:  likelog.All(),
-		takes: func(e *liked.LikeEvent) bool { return e.On && samplePartition(e) == in.Partition },
-		write: a.newLikeView(&in.likeQuery).write,
-	})
+	from := a.byID(in.Partition)
+	from.write = a.newLikeView(&in.likeQuery).write
+	return a.openStream(c, &in.spanQuery, feedKey{"sample10", in.Partition, in.viewKey()}, from)
 }
 
 // compliance streams the unlikes.

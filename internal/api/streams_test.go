@@ -103,7 +103,7 @@ func (w *world) read(credential string, targets ...string) *reader {
 }
 
 // lineDisagrees holds a line to what the server says of itself, and to X's document. In that, the time in milliseconds
-// has 32 bits, and the name by which a field is asked for is no name of a member.
+// has 32 bits, the name by which a field is asked for is no name of a member, and an unlike always tells of whom it is.
 func lineDisagrees(w *world, target string, resp *http.Response, line string) string {
 	if d := brokenWord(w.document, "GET", target, resp, line); d != "" {
 		return "is not what /2/openapi.json says: " + d
@@ -124,6 +124,9 @@ func lineDisagrees(w *world, target string, resp *http.Response, line string) st
 	if data, ok := doc["data"].(map[string]any); ok && data["timestamp_ms"] != nil {
 		delete(data, "liked_tweet_author_id")
 		data["timestamp_ms"] = 0
+	} else if unlike, ok := data["delete"].(map[string]any); ok {
+		favorite, _ := unlike["favorite"].(map[string]any)
+		favorite["user_id"] = "1"
 	}
 	text, err := json.Marshal(doc)
 	if err != nil {

@@ -77,7 +77,8 @@ func (a *Auth) principal(ctx context.Context, kind liked.Credential, app liked.A
 	if app.State == liked.AppSuspended {
 		return liked.Principal{}, refuse("app %d is suspended", app.ID)
 	}
-	p := liked.Principal{Credential: kind, App: app.ID, ClientID: app.ClientID, AppState: app.State, Tier: app.Tier, User: user}
+	p := liked.Principal{Credential: kind, App: app.ID, ClientID: app.ClientID, AppState: app.State, Tier: app.Tier, AppOwner: app.Owner,
+		User: user}
 	if user != 0 {
 		u, err := a.store.User(ctx, user)
 		if err != nil {

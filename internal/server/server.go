@@ -196,15 +196,19 @@ func (s *Server) loadSeed() error {
 func (s *Server) loadHooks() (err error) {
 	s.log = likelog.New(s.store)
 	s.hooks = webhook.New(webhook.Options{Store: s.store, Log: s.log, Secret: s.auth.APISecret, Now: s.Now, Logger: s.Logger,
-		Render: api.Activity(s.store, s.profile, s.privateLikes), Anywhere: s.PrivateWebhooks, Count: s.observer.attempted})
+		Render: api.Activity(s.apiOptions()), Anywhere: s.PrivateWebhooks, Count: s.observer.attempted})
 	s.observer.watchHooks(s.hooks)
 	return nil
 }
 
-func (s *Server) makeAPI() (err error) {
-	s.x, err = api.New(api.Options{Store: countedStore{s.store, s.observer}, Auth: s.auth, Hooks: s.hooks, Log: s.log, Limits: s.limits,
+func (s *Server) apiOptions() api.Options {
+	return api.Options{Store: countedStore{s.store, s.observer}, Auth: s.auth, Hooks: s.hooks, Log: s.log, Limits: s.limits,
 		PageKey: [32]byte(derive(s.seal, "liked pagination tokens", 32)), Profile: s.profile, PrivateLikes: s.privateLikes,
-		Now: s.Now, Explain: s.Explain, Observe: s.observer.observe})
+		Now: s.Now, Explain: s.Explain, Observe: s.observer.observe}
+}
+
+func (s *Server) makeAPI() (err error) {
+	s.x, err = api.New(s.apiOptions())
 	if err == nil {
 		s.observer.gauge("liked_streams_open", "Likes streams that have a reader.", nil,
 			func() float64 { return float64(s.x.OpenStreams()) })
