@@ -153,7 +153,9 @@ func TestWebhooksArePublic(t *testing.T) {
 		"https://127.0.0.1/":        "UrlValidationFailed: the URL of a webhook must lead to the public internet",
 		"https://localhost:" + port: "UrlValidationFailed: the URL of a webhook must have no port",
 		"https://localhost/": "CrcValidationFailed: URL returned bad response during CRC with error: " +
-			"its address is not one of the public internet",
+			"it cannot be reached over the public internet, or gave no answer within 10s",
+		"https://no-such-host.invalid/": "CrcValidationFailed: URL returned bad response during CRC with error: " +
+			"it cannot be reached over the public internet, or gave no answer within 10s",
 	} {
 		app := srv.Credentials().Apps[0]
 		resp, body := send(t, client(t, nil), "POST", srv.URL()+"/2/webhooks", app.BearerToken, `{"url":"`+url+`"}`)

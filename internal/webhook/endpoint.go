@@ -59,7 +59,7 @@ func checkURL(s string, anywhere bool) error {
 var special = prefixes(
 	"0.0.0.0/8", "100.64.0.0/10", "192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24", "198.18.0.0/15",
 	"198.51.100.0/24", "203.0.113.0/24", "240.0.0.0/4",
-	"::/96", "64:ff9b::/96", "64:ff9b:1::/48", "100::/64", "2001::/23", "2001:db8::/32",
+	"::/96", "::ffff:0:0:0/96", "64:ff9b::/96", "64:ff9b:1::/48", "100::/64", "100:0:0:1::/64", "2001::/23", "2001:db8::/32",
 	"2002::/16", "3fff::/20", "5f00::/16", "fec0::/10")
 
 func prefixes(texts ...string) (all []netip.Prefix) {
@@ -74,7 +74,14 @@ func public(a netip.Addr) bool {
 	return a.IsGlobalUnicast() && !a.IsPrivate() && !slices.ContainsFunc(special, func(p netip.Prefix) bool { return p.Contains(a) })
 }
 
-var errNotPublic = errors.New("its address is not one of the public internet")
+// elsewhere reports whether an address and port is on the public internet, and not one of this machine's.
+func elsewhere(address string, machine []net.Addr) bool {
+	ap, err := netip.ParseAddrPort(address)
+	return err == nil && public(ap.Addr()) && !slices.ContainsFunc(machine, func(own net.Addr) bool {
+		prefix, err := netip.ParsePrefix(own.String())
+		return err == nil && prefix.Addr().Unmap() == ap.Addr().Unmap()
+	})
+}
 
 // newTransport checks the address when it is dialled, since a name may resolve to another one by then. It uses no
 // proxy, which would do the dialling.
@@ -82,11 +89,11 @@ func newTransport(anywhere bool, timeout time.Duration) *http.Transport {
 	dialer := &net.Dialer{Timeout: timeout, KeepAlive: 30 * time.Second}
 	if !anywhere {
 		dialer.Control = func(_, address string, _ syscall.RawConn) error {
-			ap, err := netip.ParseAddrPort(address)
-			if err != nil || !public(ap.Addr()) {
-				return errNotPublic
+			machine, err := net.InterfaceAddrs()
+			if err == nil && !elsewhere(address, machine) {
+				err = errors.New("the address is this machine's, or none of the public internet")
 			}
-			return nil
+			return err
 		}
 	}
 	return &http.Transport{
@@ -119,14 +126,35 @@ func (h *Hooks) send(ctx context.Context, method, address string, body []byte, s
 	}
 	resp, err := h.transport.RoundTrip(r)
 	if err != nil {
-		if ctx.Err() == context.DeadlineExceeded {
-			err = fmt.Errorf("no answer within %v", h.Timeout)
-		}
-		return 0, nil, err
+		return 0, nil, h.unanswered(ctx, r.URL.Host, err)
 	}
 	defer resp.Body.Close()
 	answer, err = io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
-	return resp.StatusCode, answer, err
+	return resp.StatusCode, answer, h.unanswered(ctx, r.URL.Host, err)
+}
+
+// unanswered is an error of the network, with the text that the app's owner may read.
+type unanswered struct {
+	text string
+	error
+}
+
+func (u *unanswered) Error() string { return u.text }
+func (u *unanswered) Unwrap() error { return u.error }
+
+// unanswered gives an error its text. It is one for a name that there is not, a name of this network, a closed port and
+// silence: else an app could explore the network with webhooks. A fault of TLS is one of a public endpoint.
+func (h *Hooks) unanswered(ctx context.Context, host string, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case !h.Anywhere && !isTLS(err):
+		h.Logger.Debug("webhook: no answer", "host", host, "error", err)
+		return &unanswered{fmt.Sprintf("it cannot be reached over the public internet, or gave no answer within %v", h.Timeout), err}
+	case ctx.Err() == context.DeadlineExceeded:
+		return &unanswered{fmt.Sprintf("no answer within %v", h.Timeout), err}
+	}
+	return err
 }
 
 // sign returns the HMAC-SHA-256 of the text in X's form.
@@ -195,13 +223,9 @@ func (h *Hooks) ask(ctx context.Context, w liked.Webhook) error {
 	return nil
 }
 
-// plain is an error text for the app's owner, without the challenge's token and without the address of a name that
-// resolves into this network.
+// plain is an error text for the app's owner, without the challenge's token.
 func plain(err error, token string) string {
 	text := err.Error()
-	if errors.Is(err, errNotPublic) {
-		text = errNotPublic.Error()
-	}
 	if token != "" {
 		text = strings.ReplaceAll(text, token, "…")
 	}

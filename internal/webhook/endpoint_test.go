@@ -2,8 +2,8 @@ package webhook
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -96,6 +96,7 @@ func TestPublic(t *testing.T) {
 		"169.254.169.254": false, "100.64.0.1": false, "224.0.0.1": false, "255.255.255.255": false, "198.18.0.1": false, "192.0.2.1": false,
 		"::1": false, "::": false, "fe80::1": false, "fe80::1%eth0": false, "fc00::1": false, "fd12::1": false, "ff02::1": false,
 		"::ffff:127.0.0.1": false, "::ffff:8.8.8.8": true, "64:ff9b::7f00:1": false, "2002:7f00:1::": false, "::127.0.0.1": false,
+		"::ffff:0:8.8.8.8": false, "::ffff:0:127.0.0.1": false, "100::1": false, "100:0:0:1::1": false, "100:0:0:2::1": true,
 	} {
 		if got := public(netip.MustParseAddr(text)); got != want {
 			t.Errorf("%s: got %v, want %v", text, got, want)
@@ -103,24 +104,52 @@ func TestPublic(t *testing.T) {
 	}
 }
 
-// A name that leads to this machine passes as a URL, and is refused when it is dialled.
+// sender returns Hooks that can only send.
+func sender(anywhere bool, timeout time.Duration) *Hooks {
+	return New(Options{Anywhere: anywhere, Pace: Pace{Timeout: timeout}, Logger: slog.New(slog.DiscardHandler)})
+}
+
+// The machine is not called at its own addresses, though they are public.
+func TestElsewhere(t *testing.T) {
+	t.Parallel()
+	machine := []net.Addr{
+		&net.IPNet{IP: net.IPv4(127, 0, 0, 1), Mask: net.CIDRMask(8, 32)},
+		&net.IPNet{IP: net.IPv4(8, 8, 4, 4), Mask: net.CIDRMask(24, 32)},
+		&net.IPNet{IP: net.ParseIP("2606:4700::1"), Mask: net.CIDRMask(64, 128)},
+	}
+	for address, want := range map[string]bool{
+		"8.8.8.8:443": true, "8.8.4.5:443": true, "[2606:4700::2]:443": true,
+		"8.8.4.4:443": false, "[::ffff:8.8.4.4]:443": false, "[2606:4700::1]:443": false, "127.0.0.1:443": false, "10.0.0.1:443": false,
+		"no address": false,
+	} {
+		if got := elsewhere(address, machine); got != want {
+			t.Errorf("%s: got %v, want %v", address, got, want)
+		}
+	}
+}
+
+// A name that leads to this machine passes as a URL, and is refused when it is dialled. What the owner of the app is told
+// is what they are told of a name that there is not, and of a port that nothing listens at.
 func TestDialRefuses(t *testing.T) {
 	t.Parallel()
 	reached := false
 	srv := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { reached = true }))
 	defer srv.Close()
 	port := srv.Listener.Addr().(*net.TCPAddr).Port
-	for _, host := range []string{"localhost", "127.0.0.1", "[::ffff:127.0.0.1]", "0.0.0.0"} {
-		h := &Hooks{transport: newTransport(false, time.Second), Options: Options{Pace: Pace{Timeout: 5 * time.Second}}}
-		_, _, err := h.send(context.Background(), "GET", fmt.Sprintf("http://%s:%d", host, port), nil, "")
-		if !errors.Is(err, errNotPublic) || plain(err, "") != errNotPublic.Error() {
-			t.Errorf("%s: got error %v, want that the address is not public", host, err)
+	closed := httptest.NewServer(nil)
+	closed.Close()
+	for _, url := range []string{fmt.Sprintf("http://localhost:%d", port), srv.URL, fmt.Sprintf("http://[::ffff:127.0.0.1]:%d", port),
+		fmt.Sprintf("http://0.0.0.0:%d", port), closed.URL, "http://no-such-host.invalid"} {
+		h := sender(false, 5*time.Second)
+		_, _, err := h.send(context.Background(), "GET", url, nil, "")
+		if want := "it cannot be reached over the public internet, or gave no answer within 5s"; err == nil || plain(err, "") != want {
+			t.Errorf("%s: got error %v, want %q", url, err, want)
 		}
 	}
 	if reached {
 		t.Error("a request got through")
 	}
-	h := &Hooks{transport: newTransport(true, time.Second), Options: Options{Pace: Pace{Timeout: 5 * time.Second}}}
+	h := sender(true, 5*time.Second)
 	if status, _, err := h.send(context.Background(), "GET", srv.URL, nil, ""); err != nil || status != 200 || !reached {
 		t.Errorf("anywhere: got %d, %v", status, err)
 	}
@@ -142,7 +171,7 @@ func TestSendBounds(t *testing.T) {
 		}
 	}))
 	defer srv.Close()
-	h := &Hooks{transport: newTransport(true, time.Second), Options: Options{Pace: Pace{Timeout: 200 * time.Millisecond}}}
+	h := sender(true, 200*time.Millisecond)
 	status, body, err := h.send(context.Background(), "GET", srv.URL+"/much", nil, "")
 	if err != nil || status != 200 || len(body) != maxAnswer {
 		t.Errorf("got %d, %d bytes, %v", status, len(body), err)
