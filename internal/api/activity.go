@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
+	"regexp"
 	"slices"
 	"strconv"
 	"unicode/utf8"
@@ -235,13 +236,21 @@ func (a *API) subscriptionProblem(id liked.SubscriptionID, err error) error {
 }
 
 type activityObject struct {
-	UUID     string       `json:"event_uuid"`
-	Filter   filterObject `json:"filter"`
-	Type     string       `json:"event_type"`
-	Tag      string       `json:"tag,omitempty"`
-	Payload  likeObject   `json:"payload"`
-	Includes *includes    `json:"includes,omitempty"`
+	UUID     string          `json:"event_uuid"`
+	Filter   filterObject    `json:"filter"`
+	Type     string          `json:"event_type"`
+	Tag      string          `json:"tag,omitempty"`
+	Payload  activityPayload `json:"payload"`
+	Includes *includes       `json:"includes,omitempty"`
 }
+
+type activityPayload struct {
+	likeObject
+	TimestampMS int64 `json:"timestamp_ms,string"`
+}
+
+// integers are the members of an event with an integer. X doubles them as strings.
+var integers = regexp.MustCompile(`"([a-z_]+)":(-?[0-9]+)([,}])`)
 
 // Activity returns the writer of webhook events: the body for a like and a subscription, or nil if the subscriber may
 // not see it (any longer). It needs Store, Profile, PageKey and PrivateLikes.
@@ -288,12 +297,13 @@ func (v *activity) write(ctx context.Context, s liked.Subscription, e liked.Like
 	if err != nil {
 		return nil, err
 	}
-	event := activityObject{UUID: eventUUID(&s, &e), Filter: newFilter(&s), Type: likeCreate, Tag: s.Tag, Payload: like,
-		Includes: &includes{Users: users}}
+	event := activityObject{UUID: eventUUID(&s, &e), Filter: newFilter(&s), Type: likeCreate, Tag: s.Tag,
+		Payload: activityPayload{like, like.TimestampMS}, Includes: &includes{Users: users}}
 	if seen[0].Err == nil {
 		event.Includes.Tweets = []*postObject{v.newPost(seen[0].Post)}
 	}
-	return encode(document{Data: event})
+	text, err := encode(document{Data: event})
+	return integers.ReplaceAll(text, []byte(`"$1":$2,"${1}_str":"$2"$3`)), err
 }
 
 // consented reports whether the subscriber still consents to the app.

@@ -93,7 +93,7 @@ func onlyLike(t *testing.T, st store.Store) liked.LikeEvent {
 func TestActivityWords(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)
-	for _, line := range []string{"user 11 alice", "user 12 bob", "profile 12", "post 101 11 a post", "like 12 101"} {
+	for _, line := range []string{"user 11 alice", "user 12 bob", "profile 12", `post 101 11 a "n":1, post`, "like 12 101"} {
 		w.do(line)
 	}
 	e := onlyLike(t, w.store)
@@ -117,7 +117,7 @@ func TestActivityWords(t *testing.T) {
 	want := `{"data":{"event_uuid":"` + got.Data.UUID + `","filter":{"user_id":"12","direction":"outbound"},` +
 		`"event_type":"like.create","tag":"é",` +
 		`"payload":{"id":"` + id + `","liked_tweet_id":"101","tweet_author_id":"11","liked_tweet_author_id":"11",` +
-		`"created_at":"2024-05-01T12:00:00.000Z","timestamp_ms":1714564800250},` +
+		`"created_at":"2024-05-01T12:00:00.000Z","timestamp_ms":"1714564800250"},` +
 		`"includes":{"users":[{"id":"12","name":"Bob","username":"bob",`
 	if !strings.HasPrefix(string(body), want) {
 		t.Errorf("got  %s\nwant %s…", body, want)
@@ -127,8 +127,14 @@ func TestActivityWords(t *testing.T) {
 	}
 	in := got.Data.Includes
 	if len(in.Users) != 2 || in.Users[1]["username"] != "alice" || in.Users[0]["description"] != "Likes what it reads" ||
-		len(in.Tweets) != 1 || in.Tweets[0]["text"] != "a post" || in.Tweets[0]["author_id"] != "11" {
+		len(in.Tweets) != 1 || in.Tweets[0]["text"] != `a "n":1, post` || in.Tweets[0]["author_id"] != "11" {
 		t.Errorf("got includes %+v", in)
+	}
+	for _, metrics := range []any{in.Users[0]["public_metrics"], in.Tweets[0]["public_metrics"]} {
+		of, _ := metrics.(map[string]any)
+		if of["like_count"] != 1.0 || of["like_count_str"] != "1" || len(of)%2 != 0 {
+			t.Errorf("the integers of X's events are strings, too; got %v", metrics)
+		}
 	}
 	other, err := write(context.Background(), liked.Subscription{ID: 8, App: w.app.ID, Viewer: 12, User: 12}, e)
 	if err != nil {
