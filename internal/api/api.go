@@ -40,10 +40,11 @@ type Options struct {
 	PageKey [32]byte
 	// PrivateLikes is X's rule since June 2024: only a post's author sees its likers, only a user their likes.
 	PrivateLikes bool
-	KeepAlive    time.Duration     // longest silence of a stream; 0 means 10 s
-	Stall        time.Duration     // how long its reader may accept no bytes; 0 means 10 s
-	Explain      bool              // show clients why they are refused; for development only
-	Observe      exchange.Observer // called after each answer
+	KeepAlive    time.Duration              // longest silence of a stream; 0 means 10 s
+	Stall        time.Duration              // how long its reader may accept no bytes; 0 means 10 s
+	Explain      bool                       // show clients why they are refused; for development only
+	Observe      exchange.Observer          // called after each answer
+	Address      func(*http.Request) string // of the client; nil: of the connection
 }
 
 // Authenticator identifies the caller. An error of Kind Unauthorized holds the reason, for the operator only.
@@ -95,9 +96,12 @@ func New(o Options) (*API, error) {
 		o.Log = likelog.New(o.Store)
 	}
 	o.KeepAlive, o.Stall = cmp.Or(o.KeepAlive, 10*time.Second), cmp.Or(o.Stall, 10*time.Second)
+	if o.Address == nil {
+		o.Address = func(r *http.Request) string { host, _, _ := net.SplitHostPort(r.RemoteAddr); return host }
+	}
 	f := o.Profile.facts()
 	a := &API{Options: o, catalogue: newCatalogue(f), headers: newHeaders(f), ids: o.likeIDs()}
-	a.streams.slots, a.streams.feeds = make(map[slot]context.CancelCauseFunc), make(map[feedKey]*feed)
+	a.streams = streams{slots: make(map[slot]*connection), feeds: make(map[feedKey]*feed), lease: 15 * time.Second}
 	a.SetLimits(o.Limits)
 	return a, nil
 }

@@ -49,7 +49,7 @@ type property struct {
 	enum     []string // of strings; nil: any
 	object   *schema  // of objects; nil: any
 	newer    bool     // known only with facts.newerWords
-	example  string   // of strings; "": not in examples, unless a required object
+	example  string   // of strings, or of an array's one; "": not in examples, unless a required object
 	value    string   // in the Postman collection, with variables; "": the example
 }
 

@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	"liked"
@@ -281,3 +282,6 @@ func TestProblemOfKinds(t *testing.T) {
 		}
 	}
 }
+
+// SetLease sets how long a slot of a stream is held without renewal.
+func (a *API) SetLease(d time.Duration) { a.streams.lease = d }

@@ -109,6 +109,8 @@ func (d *description) operation(order int, rt *endpoint) members {
 				in["example"] = []string{map[form]string{userID: exampleUser, postID: examplePost, username: exampleName}[p.form]}
 			case p.form == integer:
 				in["example"] = p.min
+			case p.form == word:
+				in["example"] = value
 			}
 		}
 		if value != "" {
@@ -419,6 +421,8 @@ func (s *schema) example(variables bool) members {
 		switch {
 		case p.required && p.object != nil:
 			all[p.name] = p.object.example(variables)
+		case p.typ == "array" && p.example != "":
+			all[p.name] = []string{p.example}
 		case variables && p.value != "":
 			all[p.name] = p.value
 		case p.example != "":

@@ -219,8 +219,12 @@ func compareParam(t *testing.T, ours param, p *openapi3.Parameter) {
 		if ours.form != dateTime {
 			t.Errorf("%s: got %+v, want a time", p.Name, ours)
 		}
+	case s.Enum != nil:
+		if ours.form != word || !slices.EqualFunc(ours.enum, s.Enum, func(a string, b any) bool { return a == b }) {
+			t.Errorf("%s: got %+v, want one of %v", p.Name, ours, s.Enum)
+		}
 	case s.Type.Is("string"):
-		if ours.form != text || s.MinLength != 1 && s.MinLength != 16 { // a pagination token is longer than either
+		if ours.form != text || !slices.Contains([]uint64{0, 1, 16}, s.MinLength) { // a pagination token is longer than either
 			t.Errorf("%s: got %+v, want a text", p.Name, ours)
 		}
 	case len(s.Items.Value.Enum) > 0:

@@ -78,7 +78,9 @@ func (f facts) queryParams(query any) (params []param) {
 			fmt.Sscan(field.Tag.Get("range"), &p.min, &p.max)
 			p.preset, _ = strconv.Atoi(field.Tag.Get("preset"))
 		default:
-			p.form = text
+			if p.form, p.enum = text, known[field.Tag.Get("words")]; p.enum != nil {
+				p.form = word
+			}
 		}
 		params = append(params, p)
 	}

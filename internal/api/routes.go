@@ -276,6 +276,55 @@ var routes = []route{
 		serve:   (*API).compliance,
 	},
 	{
+		pattern: "GET /2/connections",
+		id:      "getConnectionHistory",
+		tag:     tagStream,
+		summary: "List the app's connections to streams, and why they ended",
+		allow:   liked.AppOnly,
+		flags:   paid,
+		limits:  per15m(0, 450),
+		query:   connectionsQuery{},
+		answer:  []connectionObject{},
+		meta:    meta{},
+		serve:   (*API).connections,
+	},
+	{
+		pattern: "DELETE /2/connections/{endpoint_id}",
+		id:      "deleteConnectionsByEndpoint",
+		tag:     tagStream,
+		summary: "End the app's connections to a stream",
+		allow:   liked.AppOnly,
+		flags:   paid,
+		limits:  per15m(0, terminations),
+		answer:  terminated{},
+		serve:   (*API).terminateEndpoint,
+		postman: postmanRun{values: map[string]string{"endpoint_id": "likes_firehose_stream"}, expects: map[string]any{"data.failed_kills": 0}},
+	},
+	{
+		pattern: "DELETE /2/connections/all",
+		id:      "deleteAllConnections",
+		tag:     tagStream,
+		summary: "End all connections of the app to streams",
+		allow:   liked.AppOnly,
+		flags:   paid,
+		limits:  per15m(0, terminations),
+		answer:  terminated{},
+		serve:   (*API).terminateAll,
+		postman: postmanRun{expects: map[string]any{"data.failed_kills": 0}},
+	},
+	{
+		pattern: "DELETE /2/connections",
+		id:      "deleteConnectionsByUuids",
+		tag:     tagStream,
+		summary: "End connections of the app to streams",
+		allow:   liked.AppOnly,
+		flags:   paid,
+		limits:  per15m(0, terminations),
+		body:    terminateBody,
+		answer:  terminated{},
+		serve:   (*API).terminateByID,
+	},
+	{
 		pattern: "POST /2/webhooks",
 		id:      "createWebhooks",
 		tag:     tagWebhooks,
@@ -452,13 +501,18 @@ var wildcards = map[string]form{
 	"username/{username}":             username,
 	"webhooks/{webhook_id}":           webhookID,
 	"subscriptions/{subscription_id}": subscriptionID,
+	"connections/{endpoint_id}":       word, // of endpoints
 }
 
 func (rt *route) pathParams() (params []param) {
 	before := ""
 	for segment := range strings.SplitSeq(rt.address(), "/") {
 		if segment != "" && segment[0] == '{' {
-			params = append(params, param{name: strings.Trim(segment, "{}"), form: wildcards[before+"/"+segment]})
+			p := param{name: strings.Trim(segment, "{}"), form: wildcards[before+"/"+segment]}
+			if p.form == word {
+				p.enum = Profile2026.facts().paramWords()["endpoints"]
+			}
+			params = append(params, p)
 		}
 		before = segment
 	}

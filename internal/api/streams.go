@@ -14,8 +14,9 @@ import (
 // which writes until the reader leaves.
 
 const (
-	attempts   = 50 // connections to one partition of a stream per 15 minutes
-	replayable = 24 * time.Hour
+	attempts     = 50 // connections to one partition of a stream per 15 minutes
+	terminations = 25 // requests that end connections, of each kind
+	replayable   = 24 * time.Hour
 )
 
 // firehose streams one partition of the like log, so that the likes of one user come in order, on one connection. Where
@@ -27,7 +28,7 @@ func (a *API) firehose(c *call) (any, error) {
 		from = a.byID(in.Partition)
 	}
 	from.write = a.newLikeView(&in.likeQuery).write
-	return a.openStream(c, &in.spanQuery, feedKey{"firehose", in.Partition, in.viewKey()}, from)
+	return a.openStream(c, &in.spanQuery, feedKey{"likes_firehose_stream", in.Partition, in.viewKey()}, from)
 }
 
 // sample streams a partition of the tenth of all likes that their ids select.
@@ -35,12 +36,12 @@ func (a *API) sample(c *call) (any, error) {
 	in := c.query.(*sampleQuery)
 	from := a.byID(in.Partition)
 	from.write = a.newLikeView(&in.likeQuery).write
-	return a.openStream(c, &in.spanQuery, feedKey{"sample10", in.Partition, in.viewKey()}, from)
+	return a.openStream(c, &in.spanQuery, feedKey{"likes_sample10_stream", in.Partition, in.viewKey()}, from)
 }
 
 // compliance streams the unlikes.
 func (a *API) compliance(c *call) (any, error) {
-	return a.openStream(c, c.query.(*spanQuery), feedKey{name: "compliance"}, source{
+	return a.openStream(c, c.query.(*spanQuery), feedKey{name: "likes_compliance_stream"}, source{
 		logs:  likelog.All(),
 		takes: func(e *liked.LikeEvent) bool { return !e.On },
 		write: a.writeUnlikes,
@@ -50,16 +51,19 @@ func (a *API) compliance(c *call) (any, error) {
 // streams is the open connections and their feeds.
 type streams struct {
 	mu     sync.Mutex
-	ending bool                             // there will be no other stream
-	slots  map[slot]context.CancelCauseFunc // ends the stream, for a reason
-	stop   context.CancelFunc               // ends renew; nil while there are no slots
+	ending bool                 // there will be no other stream
+	slots  map[slot]*connection // that have one
+	began  liked.Seq            // how many connections did
+	past   []connection         // the newest that ended
+	lease  time.Duration        // how long a server keeps a slot without renewal
+	stop   context.CancelFunc   // ends renew; nil while there are no slots
 	feeds  map[feedKey]*feed
 }
 
 // slot is what an app may have one connection to.
 type slot struct {
 	app       liked.AppID
-	stream    string
+	stream    string // as X names the endpoint
 	partition int
 }
 
@@ -79,8 +83,8 @@ func (a *API) EndStreams() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.ending = true
-	for _, end := range s.slots {
-		end(errEnding)
+	for _, c := range s.slots {
+		c.end(errEnding)
 	}
 }
 
@@ -91,59 +95,45 @@ func (a *API) OpenStreams() int {
 	return len(a.streams.slots)
 }
 
-// slotLease is how long a server keeps a slot without renewal.
-const slotLease = 15 * time.Second
-
-// acquire takes a slot on all servers, if free; release must follow. The context ends with the request or the slot.
-func (a *API) acquire(ctx context.Context, at slot) (context.Context, error) {
+// acquire takes a slot on all servers, if free; finish must follow. The context ends with the request or the slot.
+func (a *API) acquire(ctx context.Context, at slot) (context.Context, *connection, error) {
 	s := &a.streams
 	taken := a.tooManyReaders.because("the app has a connection to this partition of the stream already")
 	s.mu.Lock()
 	switch {
 	case s.ending:
 		s.mu.Unlock()
-		return nil, unavailable.because("the server is stopping")
+		return nil, nil, unavailable.because("the server is stopping")
 	case s.slots[at] != nil:
 		s.mu.Unlock()
-		return nil, taken
+		return nil, nil, taken
 	}
 	connected, end := context.WithCancelCause(ctx)
-	s.slots[at] = end
+	s.began++
+	c := &connection{slot: at, number: s.began, id: newUUID(), begun: a.Now(), end: end}
+	s.slots[at] = c
 	if s.stop == nil {
 		var renewing context.Context
 		renewing, s.stop = context.WithCancel(context.Background())
 		go a.renew(renewing)
 	}
 	s.mu.Unlock()
-	held, err := a.Store.Hold(ctx, []string{at.lease()}, slotLease)
+	held, err := a.Store.Hold(ctx, []string{at.lease()}, s.lease)
 	if err == nil && !held[0] {
 		err = taken
 	}
 	if err != nil {
-		a.release(at)
-		return nil, err
+		a.finish("", nil, c)
+		return nil, nil, err
 	}
-	return connected, nil
-}
-
-func (a *API) release(at slot) {
-	ctx, cancel := context.WithTimeout(context.Background(), slotLease)
-	defer cancel()
-	_ = a.Store.Release(ctx, []string{at.lease()}) // on failure it expires
-	s := &a.streams
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.slots[at](nil)
-	if delete(s.slots, at); len(s.slots) == 0 {
-		s.stop()
-		s.stop = nil
-	}
+	return connected, c, nil
 }
 
 // renew renews all slots, in one call, until ctx ends. It ends streams whose slots are lost, or may be lost before it
 // learns so.
 func (a *API) renew(ctx context.Context) {
-	tick := time.NewTicker(slotLease / 3)
+	s := &a.streams
+	tick := time.NewTicker(s.lease / 3)
 	defer tick.Stop()
 	for last := time.Now(); ; {
 		select {
@@ -151,27 +141,27 @@ func (a *API) renew(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		var slots []slot
+		var open []*connection
 		var names []string
-		a.streams.mu.Lock()
-		for at := range a.streams.slots {
-			slots, names = append(slots, at), append(names, at.lease())
+		s.mu.Lock()
+		for _, c := range s.slots {
+			if c.ended.IsZero() {
+				open, names = append(open, c), append(names, c.slot.lease())
+			}
 		}
-		a.streams.mu.Unlock()
+		s.mu.Unlock()
 		asked := time.Now()
-		asking, cancel := context.WithTimeout(ctx, slotLease/5)
-		held, err := a.Store.Hold(asking, names, slotLease)
+		asking, cancel := context.WithTimeout(ctx, s.lease/5)
+		held, err := a.Store.Hold(asking, names, s.lease)
 		cancel()
 		if err == nil {
 			last = asked
 		}
-		a.streams.mu.Lock()
-		for i, at := range slots {
-			if end := a.streams.slots[at]; end != nil && (err == nil && !held[i] || time.Since(last) > slotLease/2) {
-				end(errLost)
+		for i, c := range open {
+			if err == nil && !held[i] || time.Since(last) > s.lease/2 {
+				c.end(errLost)
 			}
 		}
-		a.streams.mu.Unlock()
 	}
 }
 
@@ -201,11 +191,12 @@ func (s *streams) closeFeed(key feedKey, f *feed) {
 // stream is what one reader gets.
 type stream struct {
 	source
+	open  *connection
 	ctx   context.Context
 	from  liked.Positions
-	feed  *feed           // nil if the stream ends
-	until liked.Positions // its end, if it has one
-	leave func()          // must be called
+	feed  *feed               // nil if the stream ends
+	until liked.Positions     // its end, if it has one
+	leave func(reason string) // must be called
 }
 
 // openStream makes a stream over the request's span. The reader gets all that is appended to the log after it
@@ -216,17 +207,18 @@ func (a *API) openStream(c *call, span *spanQuery, key feedKey, from source) (*s
 		return nil, a.invalid("", faults...)
 	}
 	at := slot{c.who.App, key.name, key.partition}
-	ctx, err := a.acquire(c.ctx, at)
+	ctx, open, err := a.acquire(c.ctx, at)
 	if err != nil {
 		return nil, err
 	}
 	now, err := a.Store.LogEnds(c.ctx)
 	if err != nil {
-		a.release(at)
+		a.finish("", nil, open)
 		return nil, err
 	}
 	from.log = a.Log
-	s := &stream{source: from, ctx: ctx, from: now, until: now, leave: func() { a.release(at) }}
+	s := &stream{source: from, open: open, ctx: ctx, from: now, until: now}
+	s.leave = func(reason string) { a.finish(reason, nil, open) }
 	for _, p := range from.logs {
 		if !begin.IsZero() {
 			s.from[p] = min(now[p], liked.SeqAt(begin)-1)
@@ -237,9 +229,9 @@ func (a *API) openStream(c *call, span *spanQuery, key feedKey, from source) (*s
 	}
 	if end.IsZero() {
 		s.feed = a.streams.openFeed(key, from, now)
-		s.leave = func() {
+		s.leave = func(reason string) {
 			a.streams.closeFeed(key, s.feed)
-			a.release(at)
+			a.finish(reason, nil, open)
 		}
 	}
 	return s, nil

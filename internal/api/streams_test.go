@@ -1073,10 +1073,14 @@ func disconnected(kind, detail string) string {
 type slotStore struct {
 	api.Store
 	elsewhere *atomic.Bool
+	broken    bool // it does not tell
 	released  chan string
 }
 
 func (s slotStore) Hold(_ context.Context, names []string, _ time.Duration) ([]bool, error) {
+	if s.broken && s.elsewhere.Load() {
+		return nil, errors.New("out of touch")
+	}
 	return slices.Repeat([]bool{!s.elsewhere.Load()}, len(names)), nil
 }
 
@@ -1092,7 +1096,7 @@ func TestStreamOfAnotherServer(t *testing.T) {
 	t.Parallel()
 	var elsewhere atomic.Bool
 	released := make(chan string, 10)
-	w := streamWorld(t, func(o *api.Options) { o.Store = slotStore{o.Store, &elsewhere, released} })
+	w := streamWorld(t, func(o *api.Options) { o.Store = slotStore{o.Store, &elsewhere, false, released} })
 	elsewhere.Store(true)
 	if resp, _ := w.connect("machine", compliance); resp.StatusCode != 429 || w.api.OpenStreams() != 0 {
 		t.Errorf("got %d, and %d streams are open", resp.StatusCode, w.api.OpenStreams())
@@ -1103,7 +1107,7 @@ func TestStreamOfAnotherServer(t *testing.T) {
 		t.Fatalf("got %d", resp.StatusCode)
 	}
 	leave()
-	want := fmt.Sprintf("stream/%v/compliance/0", w.apps["machine"])
+	want := fmt.Sprintf("stream/%v/likes_compliance_stream/0", w.apps["machine"])
 	select {
 	case got := <-released:
 		if got != want {

@@ -19,12 +19,18 @@ var (
 	errSlow   = errors.New("the reader is too slow")
 	errLeft   = errors.New("the reader left")
 	errLost   = errors.New("another server may hold the app's connection by now")
+
+	errTerminated = errors.New("the app ended the connection")
 )
 
 // serveStream writes until the stream ends, its reader leaves or the server stops. Each event is preceded by the
 // request's authorization checks.
 func (a *API) serveStream(rt *endpoint, w http.ResponseWriter, r *http.Request, x *requestState, s *stream) {
-	defer s.leave()
+	reason := "internal_error"
+	defer func() { s.leave(reason) }()
+	a.streams.mu.Lock()
+	s.open.client = a.Address(r)
+	a.streams.mu.Unlock()
 	o := &streamWriter{w: w, control: http.NewResponseController(w), x: x, keepAlive: a.KeepAlive, stall: a.Stall}
 	var generation uint64
 	known := false
@@ -65,16 +71,21 @@ func (a *API) serveStream(rt *endpoint, w http.ResponseWriter, r *http.Request, 
 	}
 	switch {
 	case err == nil:
+		reason = "end_of_stream"
 		_ = o.close() // an error: the reader left
 	case err == errSlow:
-		x.Why = err.Error()
+		reason, x.Why = "slow_reader", err.Error()
 		panic(http.ErrAbortHandler)
 	case err == errLeft, r.Context().Err() != nil:
-	case err == errEnding, err == errLost:
+		reason = "client_disconnect"
+	case err == errTerminated:
 		x.Why = err.Error()
+		a.disconnect(o, "ForceDisconnect", "")
+	case err == errEnding, err == errLost:
+		reason, x.Why = "upstream_disconnect", err.Error()
 		a.disconnect(o, "UpstreamOperationalDisconnect", "upstream ")
 	case a.problemOf(err).status < 500:
-		x.Why = err.Error()
+		reason, x.Why = "client_application_state", err.Error()
 		a.disconnect(o, "ClientApplicationStateDegraded", "")
 	default:
 		x.Err = err

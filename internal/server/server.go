@@ -204,7 +204,7 @@ func (s *Server) loadHooks() (err error) {
 func (s *Server) apiOptions() api.Options {
 	return api.Options{Store: countedStore{s.store, s.observer}, Auth: s.auth, Hooks: s.hooks, Log: s.log, Limits: s.limits,
 		PageKey: [32]byte(derive(s.seal, "liked pagination tokens", 32)), Profile: s.profile, PrivateLikes: s.privateLikes,
-		Now: s.Now, Explain: s.Explain, Observe: s.observer.observe}
+		Now: s.Now, Explain: s.Explain, Observe: s.observer.observe, Address: s.clientAddress}
 }
 
 func (s *Server) makeAPI() (err error) {

@@ -1,0 +1,201 @@
+package api_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"liked/internal/api"
+)
+
+// connected is what /2/connections says of a connection.
+type connected struct {
+	ID       string
+	Endpoint string `json:"endpoint_name"`
+	Begun    string `json:"connected_at"`
+	Ended    string `json:"disconnected_at"`
+	Reason   string `json:"disconnect_reason"`
+	Client   string `json:"client_ip"`
+}
+
+func (w *world) connections(credential, query string) (all []connected, next string) {
+	w.t.Helper()
+	resp, body := w.request(credential, "GET", "/2/connections"+query, nil)
+	var doc struct {
+		Data []connected
+		Meta struct {
+			Count int    `json:"result_count"`
+			Next  string `json:"next_token"`
+		}
+	}
+	if err := json.Unmarshal([]byte(body), &doc); err != nil || resp.StatusCode != 200 || doc.Meta.Count != len(doc.Data) || doc.Data == nil {
+		w.t.Fatalf("got %d %s, %v", resp.StatusCode, body, err)
+	}
+	return doc.Data, doc.Meta.Next
+}
+
+// An app sees its connections, why those that ended did, and can end them; their slots are free when that is answered.
+func TestConnections(t *testing.T) {
+	t.Parallel()
+	w := streamWorld(t, nil)
+	w.do("app-only other")
+	w.read("other", compliance)
+	if all, _ := w.connections("machine", ""); len(all) != 0 {
+		t.Errorf("got %v of an app that reads nothing", all)
+	}
+	r := w.read("machine", compliance, firehose("")[6], sample("")[0])
+	all, _ := w.connections("machine", "")
+	if len(all) != 3 || all[2].Endpoint != "likes_compliance_stream" || all[1].Endpoint != "likes_firehose_stream" ||
+		all[0].Endpoint != "likes_sample10_stream" {
+		t.Fatalf("got %+v", all)
+	}
+	if c := all[2]; len(c.ID) != 36 || c.Begun != "2024-05-01T12:00:00.000Z" || c.Client != "127.0.0.1" || c.Ended+c.Reason != "" {
+		t.Errorf("got %+v", c)
+	}
+	end := func(target, body string) (done string) {
+		t.Helper()
+		var lines []string
+		if body != "" {
+			lines = []string{body}
+		}
+		resp, done := w.request("machine", "DELETE", "/2/connections"+target, lines)
+		if resp.StatusCode != 200 || resp.Header.Get("X-Rate-Limit-Limit") != "25" {
+			t.Errorf("got %d %v", resp.StatusCode, resp.Header)
+		}
+		return done
+	}
+	w.do("sleep 1s")
+	unknown := "00000000-0000-4000-8000-000000000000"
+	got := end("", `{"uuids":["`+unknown+`","`+all[1].ID+`","`+unknown+`"]}`)
+	if want := `{"data":{"successful_kills":1,"failed_kills":1,"results":[{"uuid":"` + all[1].ID + `","success":true},{"uuid":"` + unknown +
+		`","success":false,"error_message":"the app has no open connection with this id"}]}}`; got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	again := w.read("machine", firehose("")[6])
+	got = end("/likes_sample10_stream", "")
+	if want := `{"data":{"successful_kills":1,"failed_kills":0,"results":[{"uuid":"` + all[0].ID; !strings.HasPrefix(got, want) {
+		t.Errorf("got %s", got)
+	}
+	if got := end("/filtered_stream", ""); got != `{"data":{"successful_kills":0,"failed_kills":0,"results":[]}}` {
+		t.Errorf("got %s", got)
+	}
+	if got := end("/all", ""); !strings.HasPrefix(got, `{"data":{"successful_kills":2,"failed_kills":0`) {
+		t.Errorf("got %s", got)
+	}
+	goodbye := disconnected("ForceDisconnect", "This stream has been disconnected for operational reasons.")
+	if got := r.rest(); !slices.Equal(got, []string{goodbye, goodbye, goodbye}) {
+		t.Errorf("the streams end with %q", got)
+	}
+	if got := again.rest(); !slices.Equal(got, []string{goodbye}) {
+		t.Errorf("the stream ends with %q", got)
+	}
+	if all, _ := w.connections("machine", ""); len(all) != 0 {
+		t.Errorf("got %v after the end of all", all)
+	}
+	if all, _ := w.connections("other", "?status=all"); len(all) != 1 || all[0].Ended != "" {
+		t.Errorf("another app's: got %+v", all)
+	}
+	all, next := w.connections("machine", "?status=inactive&max_results=3")
+	last, none := w.connections("machine", "?status=inactive&max_results=3&pagination_token="+next)
+	if len(all) != 3 || len(last) != 1 || none != "" ||
+		all[0].Endpoint != "likes_firehose_stream" || last[0].Endpoint != "likes_compliance_stream" {
+		t.Errorf("got %+v and %+v", all, last)
+	}
+	if c := last[0]; c.Reason != "operator_disconnect" || c.Ended != "2024-05-01T12:00:01.000Z" {
+		t.Errorf("got %+v", c)
+	}
+	few, _ := w.connections("machine", "?status=all&endpoints=likes_firehose_stream,sample_stream&connection.fields=endpoint_name")
+	if want := (connected{ID: few[0].ID, Endpoint: "likes_firehose_stream"}); len(few) != 2 || few[0] != want {
+		t.Errorf("got %+v", few)
+	}
+}
+
+// Each end of a stream has its reason in the history.
+func TestConnectionReasons(t *testing.T) {
+	t.Parallel()
+	w := streamWorld(t, nil)
+	reason := func(want string, end func()) {
+		t.Helper()
+		end()
+		w.await(func() bool { return w.api.OpenStreams() == 0 })
+		if all, _ := w.connections("machine", "?status=all&max_results=1"); len(all) != 1 || all[0].Reason != want {
+			t.Errorf("got %+v, want the reason %s", all, want)
+		}
+	}
+	reason("client_disconnect", func() { w.read("machine", compliance).leave() })
+	w.do("sleep 1s")
+	reason("end_of_stream", func() {
+		w.read("machine", compliance+"?start_time=2024-05-01T12:00:00Z&end_time=2024-05-01T12:00:01Z").rest()
+	})
+	for range 100 {
+		_, leave := w.connect("machine", sample("")[0])
+		leave()
+		w.await(func() bool { return w.api.OpenStreams() == 0 })
+	}
+	if all, _ := w.connections("machine", "?status=all&max_results=100&endpoints=likes_compliance_stream"); len(all) != 0 {
+		t.Errorf("%d of more than a hundred ended connections are still known", len(all))
+	}
+}
+
+// A stream ends once another server has its slot, or may have it because the store does not answer.
+func TestStreamLosesItsSlot(t *testing.T) {
+	t.Parallel()
+	for _, broken := range []bool{false, true} {
+		var lost atomic.Bool
+		w := streamWorld(t, func(o *api.Options) { o.Store = slotStore{o.Store, &lost, broken, make(chan string, 10)} })
+		w.api.SetLease(30 * time.Millisecond)
+		r := w.read("machine", compliance)
+		lost.Store(true)
+		goodbye := disconnected("UpstreamOperationalDisconnect", "This stream has been disconnected upstream for operational reasons.")
+		if got := r.rest(); !slices.Equal(got, []string{goodbye}) {
+			t.Errorf("broken %v: got %q", broken, got)
+		}
+		lost.Store(false)
+		if all, _ := w.connections("machine", "?status=inactive"); len(all) != 1 || all[0].Reason != "upstream_disconnect" {
+			t.Errorf("got %+v", all)
+		}
+		w.read("machine", compliance).leave()
+	}
+}
+
+func TestConnectionsRefused(t *testing.T) {
+	t.Parallel()
+	w := streamWorld(t, nil)
+	w.do("app-only small self-serve enrolled")
+	many := strings.TrimSuffix(strings.Repeat(`"x",`, 101), ",")
+	for _, test := range []struct {
+		credential, method, target, body string
+		status                           int
+		want                             string
+	}{
+		{"alice", "GET", "", "", 403, "Supported authentication types are [OAuth 2.0 Application-Only]."},
+		{"alice", "DELETE", "/all", "", 403, "Supported authentication types are [OAuth 2.0 Application-Only]."},
+		{"small", "GET", "", "", 403, "Forbidden"},
+		{"machine", "GET", "?status=open", "", 400, "is not one of [active,inactive,all]"},
+		{"machine", "GET", "?endpoints=likes", "", 400, "is not one of [filtered_stream,"},
+		{"machine", "GET", "?max_results=101", "", 400, "is not between 1 and 100"},
+		{"machine", "GET", "?pagination_token=x", "", 400, "pagination_token"},
+		{"machine", "DELETE", "/likes", "", 400, "is not one of [filtered_stream,"},
+		{"machine", "DELETE", "", "{}", 400, "$.uuids: is missing but it is required"},
+		{"machine", "DELETE", "", `{"uuids":[]}`, 400, "$.uuids: there must be a minimum of 1 items in the array"},
+		{"machine", "DELETE", "", `{"uuids":[` + many + `]}`, 400, "$.uuids: there must be a maximum of 100 items in the array"},
+		{"machine", "DELETE", "", `{"uuids":["a",1]}`, 400, "$.uuids[1]: integer found, string expected"},
+		{"machine", "DELETE", "", `{"uuids":"a"}`, 400, "$.uuids: string found, array expected"},
+		{"machine", "DELETE", "", `{"uuids":["a"],"all":true}`, 400, "$.all: is not defined in the schema"},
+		{"machine", "POST", "", "", 405, ""},
+	} {
+		var lines []string
+		if test.body != "" {
+			lines = []string{test.body}
+		}
+		resp, body := w.request(test.credential, test.method, "/2/connections"+test.target, lines)
+		if resp.StatusCode != test.status || !strings.Contains(body, test.want) {
+			t.Errorf("%s %s %s: got %d %s, want %d %s", test.method, test.target, fmt.Sprintf("%.30s", test.body), resp.StatusCode, body,
+				test.status, test.want)
+		}
+	}
+}
