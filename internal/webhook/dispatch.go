@@ -1,9 +1,11 @@
 package webhook
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -46,13 +48,15 @@ func (h *Hooks) Run(ctx context.Context) {
 			h.reportLost(ctx)
 		}
 	}
+	h.reloading.Lock()
 	h.mu.Lock()
 	h.running = nil
-	var names []string
+	names := []string{serverLease(h.number)}
 	for id := range h.hooks {
 		names = append(names, lease(id))
 	}
 	h.mu.Unlock()
+	h.reloading.Unlock()
 	h.lanes.Wait()
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastCall)
 	defer cancel()
@@ -92,19 +96,15 @@ func (h *Hooks) reload(ctx context.Context) {
 	if err != nil {
 		return
 	}
-	names := make([]string, len(all))
-	for i, w := range all {
-		names[i] = lease(w.ID)
-	}
 	asked := time.Now()
-	held, err := h.Store.Hold(ctx, names, h.Lease)
+	held, err := h.hold(ctx, all)
 	if err != nil {
 		return
 	}
 	there := make(map[liked.WebhookID]bool, len(all))
 	var added []*hook
-	for i, w := range all {
-		if !held[i] {
+	for _, w := range all {
+		if !held[w.ID] {
 			continue
 		}
 		h.mu.Lock()
@@ -148,6 +148,75 @@ func (h *Hooks) reload(ctx context.Context) {
 		h.hooks[k.id] = k
 		k.start(h.running)
 	}
+}
+
+// hold takes or renews this server's share of the webhooks, those that it has first, and returns them. What it has beyond
+// its share it renews no more, so that its requests have ended when another server takes over.
+func (h *Hooks) hold(ctx context.Context, all []liked.Webhook) (map[liked.WebhookID]bool, error) {
+	servers, err := h.servers(ctx)
+	if err != nil {
+		return nil, err
+	}
+	share := (len(all) + servers - 1) / servers
+	var own, others []liked.WebhookID
+	h.mu.Lock()
+	for _, w := range all {
+		if h.hooks[w.ID] != nil {
+			own = append(own, w.ID)
+		} else {
+			others = append(others, w.ID)
+		}
+	}
+	h.mu.Unlock()
+	ids := slices.Concat(own[:min(len(own), share)], others)
+	var names, excess []string
+	for _, id := range ids {
+		names = append(names, lease(id))
+	}
+	got, err := h.Store.Hold(ctx, names, h.Lease)
+	if err != nil {
+		return nil, err
+	}
+	held := make(map[liked.WebhookID]bool)
+	for i, id := range ids {
+		switch {
+		case got[i] && len(held) < share:
+			held[id] = true
+		case got[i]:
+			excess = append(excess, names[i])
+		}
+	}
+	return held, h.Store.Release(ctx, excess)
+}
+
+// maxServers is the most servers that are counted.
+const maxServers = 32
+
+func serverLease(n int) string { return "webhooks/" + strconv.Itoa(n) }
+
+// servers counts the servers that deliver, each of which holds a number. One that counts takes all free numbers for a
+// moment, so a higher count holds once it is seen twice. h.reloading must be held.
+func (h *Hooks) servers(ctx context.Context) (int, error) {
+	var names []string
+	for n := range maxServers {
+		names = append(names, serverLease(n))
+	}
+	held, err := h.Store.Hold(ctx, names, h.Lease)
+	if err != nil {
+		return 0, err
+	}
+	before := h.counted
+	h.number, h.counted = slices.Index(held, true), 1
+	var free []string
+	for n, mine := range held {
+		switch {
+		case !mine:
+			h.counted++
+		case n != h.number:
+			free = append(free, names[n])
+		}
+	}
+	return min(cmp.Or(before, h.counted), h.counted), h.Store.Release(ctx, free)
 }
 
 // begin returns where dispatchers begin: at the ends of the log, or at the oldest of the offsets saved shortly before,

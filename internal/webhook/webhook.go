@@ -108,6 +108,8 @@ type Hooks struct {
 	transport   *http.Transport
 	subscribers subscribers
 	reloading   sync.Mutex // held while hooks is synchronized with the store
+	number      int        // of this server among those that deliver
+	counted     int        // servers, the last time; 0: never
 
 	mu         sync.Mutex
 	running    context.Context           // nil outside of Run
