@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"runtime"
 	"strings"
-	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -14,22 +13,21 @@ import (
 //
 // Pebble cannot go on after a failed write to its write-ahead log or manifest, or a failed sync of its directory.
 // Depending on the place it panics in its own goroutine, panics while a mutex is unlocked that a deferred call unlocks
-// again (which cannot be recovered), or calls Fatalf. So once pebble has opened the store, it never gets such a file system
-// error: the store fails, which answers all waiting calls, and the goroutine that met the error blocks for good. What
-// it was writing is neither acknowledged nor written again.
+// again (which cannot be recovered), or calls Fatalf. So pebble never gets such a file system error: the store fails, which
+// answers Open and all waiting calls, and the goroutine that met the error blocks for good. What it was writing is neither
+// acknowledged nor written again.
 //
 // Errors of table files pass, since pebble retries flushes and compactions; so do those of files elsewhere (a backup's
-// copy), and all before armed is set, which Open returns.
+// copy).
 type failStopFS struct {
 	vfs.FS
 	dir      string
 	fail     func(error)
 	throttle *throttle // of table files; nil: not throttled
-	armed    atomic.Bool
 }
 
 func (g *failStopFS) check(op, name string, err error) {
-	if err == nil || !g.armed.Load() {
+	if err == nil {
 		return
 	}
 	g.fail(fmt.Errorf("%s %s: %w", op, name, err))
@@ -57,7 +55,7 @@ func (g *failStopFS) ReuseForWrite(oldname, newname string, category vfs.DiskWri
 
 func (g *failStopFS) file(op, name string, f vfs.File, err error) (vfs.File, error) {
 	if !g.critical(name) {
-		if err == nil && g.throttle != nil && g.armed.Load() && strings.HasSuffix(name, ".sst") {
+		if err == nil && g.throttle != nil && strings.HasSuffix(name, ".sst") {
 			f = g.throttle.table(f)
 		}
 		return f, err

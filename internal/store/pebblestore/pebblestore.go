@@ -170,10 +170,11 @@ func Open(o Options) (*Store, error) {
 	if !s.inMemory { // in memory no new log shows that a memtable is full
 		failStop.throttle = &s.throttle
 	}
+	s.throttle.hurry.Store(true)
 	err := s.apart(func() error {
 		opts := s.pebbleOptions(&o, failStop)
 		defer opts.Cache.Unref() // the database keeps its own reference
-		return s.open(&o, opts, failStop)
+		return s.open(&o, opts)
 	})
 	if err != nil {
 		if _, told := err.(*liked.Error); !told {
@@ -188,6 +189,7 @@ func Open(o Options) (*Store, error) {
 	if o.plan != nil {
 		return nil, s.closeDB()
 	}
+	s.throttle.hurry.Store(false)
 	s.watch(o.DiskTimeout)
 	go s.run()
 	if !s.readOnly {
@@ -279,7 +281,7 @@ func (s *Store) events() *pebble.EventListener {
 	}
 }
 
-func (s *Store) open(o *Options, opts *pebble.Options, failStop *failStopFS) (err error) {
+func (s *Store) open(o *Options, opts *pebble.Options) (err error) {
 	dir := o.Dir
 	if err := checkLogs(s.fs, dir); err != nil {
 		return err
@@ -287,7 +289,6 @@ func (s *Store) open(o *Options, opts *pebble.Options, failStop *failStopFS) (er
 	s.db, err = pebble.Open(dir, opts)
 	switch {
 	case err == nil:
-		failStop.armed.Store(true)
 		if err = s.load(o); err != nil {
 			_ = s.closeDB() // the first error is the one that helps
 		}

@@ -260,6 +260,35 @@ func TestUpgradeIsResumed(t *testing.T) {
 	}
 }
 
+// A disk that fails during an upgrade, for good and at any access, makes Open fail and not the process; the next start ends it.
+func TestUpgradeOnFailingDisk(t *testing.T) {
+	t.Parallel()
+	whole := spoiled(t)
+	for n := 0; ; n++ {
+		disk := whole.CrashClone(vfs.CrashCloneCfg{})
+		fault := &fault{n: int64(n), lasting: true}
+		o := testOptions(errorfs.Wrap(disk, fault))
+		o.upgradeBatch = 2
+		s, err := Open(o)
+		if err == nil {
+			err = s.Close()
+		}
+		failed := fault.failed.Load()
+		if failed && err != nil && liked.KindOf(err) != liked.Unavailable {
+			t.Fatalf("access %d fails: got error %v", n, err)
+		}
+		s = open(t, testOptions(disk.CrashClone(vfs.CrashCloneCfg{})))
+		proven(t, s)
+		if made, err := s.CountSubscriptions(t.Context(), 1, 1); err != nil || made != 5 {
+			t.Fatalf("access %d fails: %d subscriptions, %v, want 5", n, made, err)
+		}
+		ok(t, s.Close())
+		if !failed {
+			break
+		}
+	}
+}
+
 // A record of a later release is read, and what it has more is kept; one of an earlier release lacks what it did not have.
 func TestRecordsOfOtherReleases(t *testing.T) {
 	t.Parallel()
