@@ -104,6 +104,9 @@ func (i *importer) failed(err error) error {
 	if err == nil {
 		return nil
 	}
+	if i.e.ctx.Err() != nil {
+		err = errors.New("interrupted")
+	}
 	done := "what came before it was imported"
 	if i.a == nil || i.done.Added+i.done.Kept == 0 && !i.cut {
 		done = "nothing was imported"

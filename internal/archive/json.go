@@ -86,7 +86,7 @@ func (r *reader) explain(d *decoder, err error) error {
 	case err == io.EOF || err == io.ErrUnexpectedEOF:
 		what = "it ends in the middle: get the file again"
 	case syntax:
-		what = fmt.Sprintf("it is not JSON at byte %d, behind value %d", d.InputOffset(), r.found)
+		what = fmt.Sprintf("it is not JSON at byte %d, behind value %d: mend it there, or get the file again", d.InputOffset(), r.found)
 	case err == errLong || err == errLarge:
 		what = err.Error()
 	default:
