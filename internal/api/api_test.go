@@ -97,7 +97,7 @@ func newWorldOn(t *testing.T, disk pebblestore.Options, change func(*api.Options
 		Rand:    rand.Reader,
 	})
 	o := api.Options{Store: st, Auth: w.auth, Now: w.now, PageKey: [32]byte{1},
-		Observe: func(_ context.Context, x exchange.Exchange) { w.seen <- x }}
+		Observe: func(_ *http.Request, x exchange.Exchange) { w.seen <- x }}
 	if change != nil {
 		change(&o)
 	}

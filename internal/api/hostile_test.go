@@ -1,9 +1,9 @@
 package api_test
 
 import (
-	"context"
 	"encoding/json"
 	"maps"
+	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
@@ -32,7 +32,7 @@ func TestHostileStrings(t *testing.T) {
 	t.Parallel()
 	for _, profile := range []api.Profile{api.Profile2024, api.Profile2026} {
 		w := newWorld(t, func(o *api.Options) {
-			o.Profile, o.Limits, o.Observe = profile, api.NoLimits(), func(context.Context, exchange.Exchange) {}
+			o.Profile, o.Limits, o.Observe = profile, api.NoLimits(), func(*http.Request, exchange.Exchange) {}
 		})
 		for _, line := range []string{"user 11 alice", "user 12 bob", "post 101 11 one", "bearer app", "oauth1 signer 11 read-write"} {
 			w.do(line)

@@ -212,6 +212,6 @@ func (a *API) refuse(w http.ResponseWriter, r *http.Request, x *requestState, p 
 }
 
 func (a *API) done(r *http.Request, x *requestState) {
-	a.Observe.Done(r.Context(), &x.Exchange)
+	a.Observe.Done(r, &x.Exchange)
 	requestStates.Put(x)
 }

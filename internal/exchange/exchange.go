@@ -3,7 +3,6 @@
 package exchange
 
 import (
-	"context"
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
@@ -36,14 +35,14 @@ func New(operation, method string) Exchange {
 	return Exchange{Operation: operation, Method: method, TransactionID: RandomHex(8), Start: time.Now()}
 }
 
-// Observer is called once per request, after its answer. A nil Observer does nothing.
-type Observer func(context.Context, Exchange)
+// Observer is called once per request, after its answer. It must not keep the request. A nil Observer does nothing.
+type Observer func(*http.Request, Exchange)
 
 // Done sets the duration and calls the observer.
-func (o Observer) Done(ctx context.Context, x *Exchange) {
+func (o Observer) Done(r *http.Request, x *Exchange) {
 	x.Duration = time.Since(x.Start)
 	if o != nil {
-		o(ctx, *x)
+		o(r, *x)
 	}
 }
 

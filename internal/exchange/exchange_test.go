@@ -1,7 +1,6 @@
 package exchange_test
 
 import (
-	"context"
 	"errors"
 	"net/http"
 	"regexp"
@@ -40,9 +39,9 @@ func TestHeaderText(t *testing.T) {
 
 func TestObserver(t *testing.T) {
 	x := exchange.New("oauth2Token", "POST")
-	exchange.Observer(nil).Done(t.Context(), &x)
+	exchange.Observer(nil).Done(nil, &x)
 	var seen exchange.Exchange
-	exchange.Observer(func(_ context.Context, x exchange.Exchange) { seen = x }).Done(t.Context(), &x)
+	exchange.Observer(func(_ *http.Request, x exchange.Exchange) { seen = x }).Done(nil, &x)
 	if seen != x || seen.Operation != "oauth2Token" || seen.Duration <= 0 {
 		t.Errorf("observed %+v of %+v", seen, x)
 	}

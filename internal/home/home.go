@@ -114,7 +114,7 @@ func (h *Home) handler(operation string, answer answer) http.Handler {
 		x := exchange.New(operation, r.Method)
 		w.Header().Set("X-Transaction-Id", x.TransactionID)
 		answer(w, r, &x)
-		h.Observe.Done(r.Context(), &x)
+		h.Observe.Done(r, &x)
 	})
 }
 

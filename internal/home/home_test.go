@@ -50,7 +50,7 @@ func newSite(t *testing.T, patience time.Duration, listen func() net.Listener) *
 		Page:        web.Home{API: "X’s API"},
 		Collection:  func() []byte { return []byte(`{"info":{}}`) },
 		Environment: func() []byte { return []byte(`{"values":[]}`) },
-		Observe:     func(_ context.Context, x exchange.Exchange) { s.seen <- x }})
+		Observe:     func(_ *http.Request, x exchange.Exchange) { s.seen <- x }})
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() {

@@ -195,7 +195,7 @@ func (s *Server) Handler(rt *Route) http.Handler {
 		}
 		c.Why = strings.ToValidUTF8(c.Why[:min(len(c.Why), maxWhy)], "")
 		c.write(w, answer)
-		s.Observe.Done(r.Context(), &c.Exchange)
+		s.Observe.Done(r, &c.Exchange)
 	})
 }
 

@@ -90,7 +90,7 @@ func newSite(t testing.TB, change func(*oauth.Options)) *site {
 	}
 	o := oauth.Options{Auth: s.auth, Store: s.store, BaseURL: baseURL, Now: s.clock.Now,
 		Address: func(r *http.Request) string { return r.RemoteAddr[:strings.LastIndex(r.RemoteAddr, ":")] }}
-	o.Observe = func(_ context.Context, x exchange.Exchange) {
+	o.Observe = func(_ *http.Request, x exchange.Exchange) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.seen = append(s.seen, x)

@@ -61,7 +61,7 @@ func newSite(t testing.TB) *site {
 	check(t, err)
 	sessions, err := oauth.New(oauth.Options{Auth: s.auth, Store: st, BaseURL: baseURL, Now: time.Now,
 		Address: func(*http.Request) string { return "127.0.0.1" },
-		Observe: func(_ context.Context, x exchange.Exchange) {
+		Observe: func(_ *http.Request, x exchange.Exchange) {
 			s.mu.Lock()
 			defer s.mu.Unlock()
 			s.seen = append(s.seen, x)

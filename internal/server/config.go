@@ -261,7 +261,7 @@ func (s *settings) baseURL(r *http.Request) string {
 	if r.TLS != nil {
 		scheme = "https"
 	}
-	if s.trusts(r.RemoteAddr) {
+	if s.trusts(peer(r)) {
 		if proto := strings.ToLower(lastWord(r.Header["X-Forwarded-Proto"])); proto == "http" || proto == "https" {
 			scheme = proto
 		}
@@ -270,36 +270,34 @@ func (s *settings) baseURL(r *http.Request) string {
 	return scheme + "://" + strings.ToLower(host)
 }
 
-func (s *settings) trusts(peer string) bool {
+// peer returns the IP address of the connection's other end, without a zone.
+func peer(r *http.Request) string {
+	host, _, _ := net.SplitHostPort(r.RemoteAddr)
+	host, _, _ = strings.Cut(host, "%")
+	return host
+}
+
+func (s *settings) trusts(address string) bool {
 	if len(s.trusted) == 0 {
 		return false
 	}
-	ap, _ := netip.ParseAddrPort(peer) // the zero address is in no network
-	ip := ap.Addr().Unmap().WithZone("")
+	ip, _ := netip.ParseAddr(address) // the zero address is in no network
 	return slices.ContainsFunc(s.trusted, func(p netip.Prefix) bool { return p.Contains(ip) })
 }
 
-// clientAddress returns the client's address. Proxies append to X-Forwarded-For: from a trusted proxy, it is the last
+// clientAddress returns the client's IP address. Proxies append to X-Forwarded-For: from a trusted proxy, it is the last
 // address that is no trusted proxy.
 func (s *settings) clientAddress(r *http.Request) string {
-	peer := r.RemoteAddr
-	if s.trusts(peer) {
-		list := strings.Split(strings.Join(r.Header["X-Forwarded-For"], ","), ",")
-		for _, word := range slices.Backward(list) {
-			addr, err := netip.ParseAddr(strings.TrimSpace(word))
-			if err != nil {
-				break
-			}
-			peer = netip.AddrPortFrom(addr, 0).String()
-			if !s.trusts(peer) {
-				break
-			}
+	client, list := peer(r), strings.Join(r.Header["X-Forwarded-For"], ",")
+	for s.trusts(client) {
+		i := strings.LastIndexByte(list, ',')
+		ip, err := netip.ParseAddr(strings.TrimSpace(list[i+1:]))
+		if err != nil {
+			break
 		}
+		client, list = ip.Unmap().WithZone("").String(), list[:max(i, 0)]
 	}
-	if ap, err := netip.ParseAddrPort(peer); err == nil {
-		return ap.Addr().Unmap().WithZone("").String()
-	}
-	return peer
+	return client
 }
 
 // lastWord returns the last element of a comma-separated list in one or more headers (RFC 9110, 5.3).

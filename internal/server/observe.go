@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"log/slog"
+	"net/http"
 	"slices"
 	"strconv"
 	"sync"
@@ -27,7 +28,8 @@ import (
 // observer logs and counts requests. Labels are operationIds, never paths or user ids.
 type observer struct {
 	logger   *slog.Logger
-	reuse    bool // the logger keeps no attributes
+	reuse    bool                       // the logger keeps no attributes
+	address  func(*http.Request) string // of the client
 	registry *prometheus.Registry
 	inFlight prometheus.Gauge
 	requests *prometheus.CounterVec
@@ -47,7 +49,7 @@ type operation struct {
 // noOperation stands for unknown paths and methods.
 const noOperation = "none"
 
-func newObserver(logger *slog.Logger, registry *prometheus.Registry) *observer {
+func newObserver(logger *slog.Logger, registry *prometheus.Registry, address func(*http.Request) string) *observer {
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	with := promauto.With(registry)
 	counters := func(name, help string, labels ...string) *prometheus.CounterVec {
@@ -57,6 +59,7 @@ func newObserver(logger *slog.Logger, registry *prometheus.Registry) *observer {
 	o := &observer{
 		logger:   logger,
 		reuse:    ours,
+		address:  address,
 		registry: registry,
 		inFlight: with.NewGauge(prometheus.GaugeOpts{
 			Name: "liked_requests_in_flight", Help: "Requests to the API that are being answered."}),
@@ -119,7 +122,7 @@ func (o *observer) watchStore(st store.Store) {
 	}))
 }
 
-func (o *observer) observe(ctx context.Context, x exchange.Exchange) {
+func (o *observer) observe(r *http.Request, x exchange.Exchange) {
 	op := o.byName[x.Operation]
 	if op == nil {
 		op = o.byName[noOperation]
@@ -135,12 +138,15 @@ func (o *observer) observe(ctx context.Context, x exchange.Exchange) {
 	if x.Status >= 500 && x.Err != nil { // without an error, it is overload
 		level = slog.LevelError
 	}
+	ctx := r.Context()
 	if !o.logger.Enabled(ctx, level) {
 		return
 	}
+	path := r.URL.EscapedPath()
 	space := attributes.Get().(*[maxAttributes]slog.Attr)
 	attrs := append(space[:0], slog.String("operation", op.name), slog.String("method", x.Method),
-		slog.Int("status", x.Status), slog.Duration("duration", x.Duration), slog.String("transaction", x.TransactionID))
+		slog.Int("status", x.Status), slog.Duration("duration", x.Duration), slog.String("transaction", x.TransactionID),
+		slog.String("address", o.address(r)), slog.String("path", path[:min(len(path), maxPath)]))
 	if x.App != 0 {
 		attrs = append(attrs, slog.Int64("app", int64(x.App)))
 	}
@@ -154,15 +160,18 @@ func (o *observer) observe(ctx context.Context, x exchange.Exchange) {
 		attrs = append(attrs, slog.String("error", x.Err.Error()))
 	}
 	// The source position, always this one, is left out. A group without a name is as its members.
-	r := slog.NewRecord(time.Now(), level, "request", 0)
-	r.AddAttrs(slog.Attr{Value: slog.GroupValue(attrs...)})
-	_ = o.logger.Handler().Handle(ctx, r) // an error could be reported nowhere
+	line := slog.NewRecord(time.Now(), level, "request", 0)
+	line.AddAttrs(slog.Attr{Value: slog.GroupValue(attrs...)})
+	_ = o.logger.Handler().Handle(ctx, line) // an error could be reported nowhere
 	if o.reuse {
 		attributes.Put(space)
 	}
 }
 
-const maxAttributes = 9 // of a line
+const (
+	maxAttributes = 11  // of a line
+	maxPath       = 200 // bytes of it that are logged; a query, which may hold secrets, is not
+)
 
 // attributes spares allocations: a record has room for five.
 var attributes = sync.Pool{New: func() any { return new([maxAttributes]slog.Attr) }}

@@ -69,8 +69,8 @@ func New(c Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{settings: checked, observer: newObserver(checked.Logger, prometheus.NewRegistry()), answers: make(chan struct{}),
-		proof: cryptorand.Text()}
+	s := &Server{settings: checked, answers: make(chan struct{}), proof: cryptorand.Text(),
+		observer: newObserver(checked.Logger, prometheus.NewRegistry(), checked.clientAddress)}
 	for _, step := range []func() error{
 		s.listen,
 		s.open,
