@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	_ "embed"
 	"errors"
@@ -39,7 +40,7 @@ type Serving struct {
 	RateLimits      string        `placeholder:"off|FILE"`
 	DailyLimits     bool          `default:"true" negatable:"" help:"The limits per 24 hours, beside those per 15 minutes."`
 	MaxConnections  int           `default:"10000" placeholder:"N"`
-	Cache           int           `placeholder:"MIB"`
+	Cache           *int          `placeholder:"MIB"`
 	Grace           time.Duration `default:"10s" help:"How long requests under way may take to end after SIGTERM."`
 	LogFormat       string        `default:"${log_format}" placeholder:"text|json" help:"Form of the log on standard error: text or json."`
 	LogLevel        slog.Level    `default:"info" placeholder:"LEVEL"`
@@ -59,11 +60,16 @@ func (s *Serving) configure(data string) error {
 	}
 	s.config = server.Config{Data: data, Listen: s.Listen, AdminListen: s.AdminListen, TLSCert: s.TLSCert, TLSKey: s.TLSKey,
 		PublicURL: s.PublicURL, TrustedProxies: s.TrustedProxy, Profile: s.Profile, PrivateLikes: s.PrivateLikes, RateLimits: s.RateLimits,
-		NoDailyLimits: !s.DailyLimits, NoHomePage: !s.HomePage, KnownSeed: s.KnownSeed,
-		MaxConnections: s.MaxConnections, CacheMiB: s.Cache, Grace: s.Grace}
+		NoDailyLimits: !s.DailyLimits, NoHomePage: !s.HomePage, KnownSeed: s.KnownSeed, MaxConnections: s.MaxConnections,
+		Grace: cmp.Or(s.Grace, 1)} // not the default
+	if s.Cache != nil {
+		s.config.CacheMiB = *s.Cache
+		errs = append(errs, notZero("cache", *s.Cache))
+	}
+	errs = append(errs, notZero("max-connections", s.MaxConnections))
 	if s.AdminTokenFile != "" {
 		s.config.AdminToken = strings.TrimSpace(read("admin-token-file", s.AdminTokenFile))
-		if s.config.AdminToken == "" && errs == nil {
+		if s.config.AdminToken == "" && errors.Join(errs...) == nil {
 			errs = append(errs, fmt.Errorf("admin-token-file: %s is empty", s.AdminTokenFile))
 		}
 	}
@@ -74,6 +80,14 @@ func (s *Serving) configure(data string) error {
 		errs = append(errs, fmt.Errorf("log-format: %q is not one of [text json]", s.LogFormat))
 	}
 	return errors.Join(errs...)
+}
+
+// notZero refuses a 0 that the configuration would take for the default.
+func notZero[T int | time.Duration](flag string, value T) error {
+	if value == 0 {
+		return fmt.Errorf("%s: %v is too little; leave the flag out for its default", flag, value)
+	}
+	return nil
 }
 
 // serve runs a server until ctx ends, and calls answers once it answers.
@@ -140,7 +154,7 @@ type serveCmd struct {
 func (c *serveCmd) check() error {
 	err := c.configure(c.Data)
 	c.config.TokenLifetime, c.config.PrivateWebhooks = c.TokenLifetime, c.PrivateWebhooks != nil && *c.PrivateWebhooks
-	return errors.Join(err, c.config.Validate())
+	return errors.Join(err, notZero("token-lifetime", c.TokenLifetime), c.config.Validate())
 }
 
 func (c *serveCmd) Run(e *env) error { return c.serve(e, func(*server.Server) error { return nil }) }
