@@ -78,6 +78,8 @@ var (
 	headerProblem = []string{"application/problem+json"}
 	headerGzip    = []string{"gzip"}
 	headerRetry   = []string{"1"} // seconds: a full queue drains well before
+
+	headerUnbuffered = []string{"no"}
 )
 
 func newHeaders(f facts) headers {

@@ -393,7 +393,7 @@ func TestStreamHeaders(t *testing.T) {
 	for name, want := range map[string]string{
 		"Content-Type": "application/json; charset=utf-8", "X-Rate-Limit-Limit": "1000", "X-Rate-Limit-Remaining": "999",
 		"X-Rate-Limit-Reset": strconv.FormatInt(start.Unix()+900, 10), "X-Access-Level": "read", "Content-Encoding": "", "Content-Length": "",
-		"Cache-Control": "no-cache, no-store, max-age=0",
+		"Cache-Control": "no-cache, no-store, max-age=0", "X-Accel-Buffering": "no",
 	} {
 		if got := resp.Header.Get(name); got != want {
 			t.Errorf("%s: got %q, want %q", name, got, want)

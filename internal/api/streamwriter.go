@@ -57,6 +57,7 @@ func (a *API) serveStream(rt *endpoint, w http.ResponseWriter, r *http.Request, 
 	if r.ProtoMajor == 1 {
 		h["Connection"] = []string{"close"} // a stream's deadlines do not suit a following request
 	}
+	h["X-Accel-Buffering"] = headerUnbuffered // nginx would keep events back
 	a.headers.api(h, x)
 	x.set(h, "X-Response-Time", strconv.FormatInt(time.Since(x.Start).Milliseconds(), 10))
 	x.Status = http.StatusOK

@@ -261,6 +261,7 @@ func (h *Home) live(w http.ResponseWriter, r *http.Request, x *exchange.Exchange
 	}
 	header.Set("Content-Type", "text/event-stream")
 	header.Set("Cross-Origin-Resource-Policy", "same-origin")
+	header.Set("X-Accel-Buffering", "no") // nginx would keep events back
 	if r.ProtoMajor == 1 {
 		header.Set("Connection", "close") // its deadlines do not suit another request
 	}
