@@ -189,3 +189,27 @@ func TestEverythingOverOneConnection(t *testing.T) {
 		})
 	}
 }
+
+// A connection in HTTP/1.0 ends with its first answer: net/http does not see the Transfer-Encoding that a proxy sees, and would
+// take what follows for a request.
+func TestOldProtocolEnds(t *testing.T) {
+	t.Parallel()
+	srv, _ := start(t, server.Config{Seed: world()})
+	for _, base := range []string{srv.URL(), srv.AdminURL()} {
+		for _, rest := range []string{"\r\n", "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n"} {
+			conn := dial(t, base)
+			answers := bufio.NewReader(conn)
+			if _, err := io.WriteString(conn, "GET /livez HTTP/1.0\r\nHost: localhost\r\nConnection: keep-alive\r\n"+rest); err != nil {
+				t.Fatal(err)
+			}
+			resp, err := http.ReadResponse(answers, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, _ = io.Copy(io.Discard, resp.Body)
+			if n, err := answers.Read(make([]byte, 1)); n != 0 || err == nil || !resp.Close {
+				t.Errorf("%s, %q: the connection goes on: %s, %d bytes, %v", base, rest, resp.Status, n, err)
+			}
+		}
+	}
+}

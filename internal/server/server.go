@@ -268,7 +268,7 @@ func (s *Server) listenAt(name, addr string, connections int, advice string) (*l
 
 func (s *Server) httpServer(h http.Handler) *http.Server {
 	return &http.Server{
-		Handler:           closeAfterChunks(h),
+		Handler:           closeInDoubt(h),
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadTimeout:       30 * time.Second,
 		WriteTimeout:      35 * time.Second, // longer than ReadTimeout, so that a late body gets its 408
@@ -280,11 +280,12 @@ func (s *Server) httpServer(h http.Handler) *http.Server {
 	}
 }
 
-// closeAfterChunks ends the connection after a request with a chunked body. net/http drops its Content-Length, if any:
-// a proxy that believed it would take the next request for the rest of the body (RFC 9112, 6.1).
-func closeAfterChunks(next http.Handler) http.Handler {
+// closeInDoubt ends the connection after a request whose end a proxy may see elsewhere, since it would take what follows
+// for another request (RFC 9112, 6.1). Of a chunked one net/http drops the Content-Length, and of one in HTTP/1.0 the
+// Transfer-Encoding, if any.
+func closeInDoubt(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if len(r.TransferEncoding) > 0 {
+		if len(r.TransferEncoding) > 0 || !r.ProtoAtLeast(1, 1) {
 			w.Header().Set("Connection", "close")
 		}
 		next.ServeHTTP(w, r)
