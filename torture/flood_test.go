@@ -59,7 +59,7 @@ func (f *flood) like(v *visitor) bool {
 	start := time.Now()
 	v.SetDeadline(start.Add(time.Minute))
 	// An error of writing is followed by one of reading, or by the answer to a connection that was refused.
-	fmt.Fprintf(v, "POST /2/users/%s/likes HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n"+
+	fmt.Fprintf(v, "POST /2/users/%s/likes HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer %s\r\n"+
 		"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", u.ID, u.AccessToken, len(body), body)
 	resp, err := http.ReadResponse(v.r, nil)
 	if err != nil {

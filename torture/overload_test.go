@@ -151,7 +151,7 @@ func TestHostileConnections(t *testing.T) {
 	}
 	for range n {
 		drip("POST / HTTP/1.1\r\nX-")
-		drip("POST /2/users/" + m.Users[0].ID + "/likes HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + token +
+		drip("POST /2/users/" + m.Users[0].ID + "/likes HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer " + token +
 			"\r\nContent-Type: application/json\r\nContent-Length: 60000\r\n\r\n{\"tweet_id\":\"")
 		drip("")
 	}
@@ -164,7 +164,7 @@ func TestHostileConnections(t *testing.T) {
 					t.Error(err)
 					return
 				}
-				io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\n")
+				io.WriteString(conn, "GET / HTTP/1.1\r\nHost: localhost\r\n")
 				conn.Write(giant)
 				status, _ := bufio.NewReader(conn).ReadString('\n')
 				if status != "" && !strings.Contains(status, " 431 ") { // or it was reset before the answer was read

@@ -235,7 +235,7 @@ func bearer(token string) string { return "Bearer " + token }
 
 // signedHost is the host that signed requests are for, so that a request is still the same one when the server has
 // another port.
-const signedHost = "likes.test"
+const signedHost = "api.x.com"
 
 // oauth1 signs a request without query and form (RFC 5849, 3.4).
 func (w *world) oauth1(u user, method, path string) string {

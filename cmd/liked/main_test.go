@@ -173,7 +173,7 @@ func hang() {
 	check(json.Unmarshal(text, &k))
 	conn, err := net.Dial("tcp", strings.TrimPrefix(k.URL, "http://"))
 	check(err)
-	fmt.Fprintf(conn, "POST /2/users/%s/likes HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n"+
+	fmt.Fprintf(conn, "POST /2/users/%s/likes HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer %s\r\n"+
 		"Content-Type: application/json\r\nContent-Length: 100\r\nExpect: 100-continue\r\n\r\n",
 		k.Users[0].ID, k.Users[0].AccessToken)
 	_, err = conn.Read(make([]byte, 1)) // the server asks for the body: it is under way

@@ -167,6 +167,7 @@ type devCmd struct {
 	Seed          *uint64        `placeholder:"N"`
 	TokenLifetime *time.Duration `placeholder:"DURATION"`
 	AutoConsent   string         `placeholder:"USER"`
+	AllowHost     []string       `placeholder:"NAME"`
 	RedirectURI   []string       `name:"redirect-uri" placeholder:"URI" sep:"none" help:"One more callback of the apps; may be repeated."`
 	Serving       `set:"listen=localhost:8180" set:"admin_listen=127.0.0.1:8181" set:"log_format=text"`
 }
@@ -189,6 +190,7 @@ func (c *devCmd) check() error {
 	if c.PrivateWebhooks != nil {
 		cfg.PrivateWebhooks = *c.PrivateWebhooks
 	}
+	cfg.CheckHost, cfg.AllowHosts = true, c.AllowHost
 	cfg.Seed = &seed.Options{Users: c.Users, Posts: c.Posts, Seed: c.seed(), TokenLifetime: 30 * 24 * time.Hour,
 		RedirectURIs: c.RedirectURI}
 	if c.TokenLifetime != nil {

@@ -47,6 +47,11 @@ type Config struct {
 	// TrustedProxies are addresses ("10.0.0.1") and networks ("10.0.0.0/8") whose X-Forwarded-* headers are believed.
 	TrustedProxies []string
 
+	// CheckHost, where the API listens on loopback, has it answer only for addresses, localhost, X's hosts, that of PublicURL
+	// and AllowHosts. So it does wherever there are AllowHosts.
+	CheckHost  bool
+	AllowHosts []string
+
 	// Profile is the year of X's API to answer as, "2024" or "2026". Empty means "2024".
 	Profile string
 
@@ -170,6 +175,9 @@ func (c Config) check() (settings, error) {
 		} else {
 			s.publicURL = u.Scheme + "://" + strings.ToLower(u.Host)
 		}
+	}
+	for _, name := range s.AllowHosts {
+		refuse(name == "" || strings.ContainsAny(name, "/:*@ "), "allow-host", "%q is not the name of a host, as in likes.test", name)
 	}
 	for _, text := range s.TrustedProxies {
 		prefix, err := netip.ParsePrefix(text)

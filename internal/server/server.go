@@ -234,7 +234,11 @@ func (s *Server) makePages() error {
 }
 
 func (s *Server) makeFront() {
-	s.api = s.httpServer(promhttp.InstrumentHandlerInFlight(s.observer.inFlight, s.front))
+	h := promhttp.InstrumentHandlerInFlight(s.observer.inFlight, s.front)
+	if s.CheckHost && Loopback(s.apiL.Addr().String()) || len(s.AllowHosts) > 0 {
+		h = checkHost(h, s.knownHosts(), "Start it with --allow-host %s if it is.", s.observer.observe)
+	}
+	s.api = s.httpServer(h)
 	s.api.ConnContext = api.ConnContext
 	s.api.TLSConfig = s.tls
 	s.api.RegisterOnShutdown(s.x.EndStreams)
@@ -305,7 +309,11 @@ func (s *Server) makeAdmin() {
 	operator := adminHandler(s.store, s.auth.Issuer, s.hooks, keyName(s.seal), s.Now, s.Logger)
 	mux.Handle("/admin/", admin.Guard(token, operator))
 	mux.Handle("GET /debug/pprof/", admin.Guard(token, profiles()))
-	s.admin = s.httpServer(mux)
+	h := http.Handler(mux)
+	if Loopback(s.adminL.Addr().String()) {
+		h = checkHost(h, func(string) bool { return false }, "Call its operator's side by an address or as localhost, not as %s.", nil)
+	}
+	s.admin = s.httpServer(h)
 }
 
 // probe answers whether the store can be read: once its disk has failed, only a restart helps. A server that is not

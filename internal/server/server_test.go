@@ -121,6 +121,12 @@ func send(t *testing.T, c *http.Client, method, url, token, body string) (*http.
 	if body != "" {
 		r.Header.Set("Content-Type", "application/json")
 	}
+	return do(t, c, r)
+}
+
+// do sends the request and returns the answer with its body.
+func do(t *testing.T, c *http.Client, r *http.Request) (*http.Response, string) {
+	t.Helper()
 	resp, err := c.Do(r)
 	if err != nil {
 		t.Fatal(err)

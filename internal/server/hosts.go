@@ -1,0 +1,55 @@
+package server
+
+import (
+	"fmt"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+
+	"liked/internal/exchange"
+	"liked/internal/web"
+)
+
+// checkHost answers 421 to requests for a host that is no address, not localhost and not known. A page on the web whose
+// owner points its name at this machine (DNS rebinding) is of the same origin as what answers to that name: it would read
+// credentials here and use them.
+func checkHost(next http.Handler, known func(name string) bool, advice string, observe exchange.Observer) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		name := hostname(r.Host)
+		_, err := netip.ParseAddr(name)
+		if err == nil || name == "" || name == "localhost" || known(name) { // no browser leaves the host out
+			next.ServeHTTP(w, r)
+			return
+		}
+		x := exchange.New("", r.Method)
+		x.Status, x.Why = http.StatusMisdirectedRequest, fmt.Sprintf("no host of this server: %q", name)
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		x.Bytes = web.Send(w, x.Status, "text/plain; charset=utf-8", []byte(x.Why+". "+fmt.Sprintf(advice, name)+"\n"))
+		observe.Done(r, &x)
+	})
+}
+
+// hostname returns the name or address in a Host header, in lower case.
+func hostname(host string) string {
+	return strings.TrimSuffix(strings.ToLower((&url.URL{Host: host}).Hostname()), ".")
+}
+
+// knownHosts reports whether the API answers for a name: one of this machine, of X, whose clients may be rerouted here, or
+// of the configuration.
+func (s *settings) knownHosts() func(name string) bool {
+	_, public, _ := strings.Cut(s.publicURL, "://")
+	names := []string{hostname(s.Listen), hostname(public)}
+	for _, name := range s.AllowHosts {
+		names = append(names, hostname(name))
+	}
+	return func(name string) bool {
+		for _, domain := range []string{"localhost", "x.com", "twitter.com"} {
+			if sub, ok := strings.CutSuffix(name, domain); ok && (sub == "" || strings.HasSuffix(sub, ".")) {
+				return true
+			}
+		}
+		return slices.Contains(names, name)
+	}
+}

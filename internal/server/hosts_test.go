@@ -1,0 +1,64 @@
+package server_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"liked/internal/server"
+)
+
+// A web page whose owner points its name at this machine reads nothing.
+func TestHostIsChecked(t *testing.T) {
+	t.Parallel()
+	dev := server.Config{Seed: world(), CheckHost: true, PublicURL: "http://likes.example:8443", AllowHosts: []string{"Likes.test"}}
+	srv, _ := start(t, dev)
+	all, _ := start(t, server.Config{Seed: world()})
+	k := srv.Credentials()
+	c := client(t, nil)
+	ask := func(base, method, path, host string) (int, string) {
+		r, err := http.NewRequest(method, base+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Host = host
+		r.Header.Set("Authorization", "Bearer "+k.Users[0].AccessToken)
+		resp, body := do(t, c, r)
+		return resp.StatusCode, body
+	}
+	for _, host := range []string{"127.0.0.1", "127.0.0.1:8180", "[::1]:8180", "192.0.2.1", "localhost", "LocalHost:80", "localhost.", "a.localhost:1",
+		"api.x.com", "api.twitter.com:443", "x.com", "likes.example", "likes.example:1", "likes.test:8180", "LIKES.test."} {
+		if status, body := ask(srv.URL(), "GET", "/2/users/me", host); status != 200 {
+			t.Errorf("%s: %d %s", host, status, body)
+		}
+	}
+	for _, host := range []string{"attacker.example", "attacker.example:8180", "x.com.attacker.example", "notx.com", "localhost.attacker.example",
+		"127.0.0.1.attacker.example", "sub.likes.test"} {
+		for _, path := range []string{"/2/users/me", "/postman/environment.json", "/", "/explorer", "/no/such"} {
+			status, body := ask(srv.URL(), "GET", path, host)
+			name, _, _ := strings.Cut(host, ":")
+			if want := `no host of this server: "` + name + `". Start it with --allow-host ` + name + " if it is.\n"; status != 421 || body != want {
+				t.Errorf("%s as %s: %d %q, want 421 %q", path, host, status, body, want)
+			}
+		}
+	}
+	if status, body := ask(all.URL(), "GET", "/", "attacker.example"); status == 421 {
+		t.Errorf("without a check: %d %s", status, body)
+	}
+
+	for host, want := range map[string]int{"127.0.0.1": 200, "localhost:8181": 200, "[::1]": 200, "attacker.example": 421, "likes.test": 421, "x.com": 421} {
+		for _, s := range []*server.Server{srv, all} {
+			if status, body := ask(s.AdminURL(), "GET", "/livez", host); status != want {
+				t.Errorf("the operator's side as %s: %d %s, want %d", host, status, body, want)
+			}
+		}
+	}
+	_, metrics := get(t, c, srv.AdminURL()+"/metrics", "")
+	if want := `liked_requests_total{code="421",operation="none"} 35`; !strings.Contains(metrics, want) {
+		t.Errorf("the metrics lack %s", want)
+	}
+	if err := (server.Config{AllowHosts: []string{"likes.test", "http://likes.test", "likes.test:80", "*.test", ""}}).Validate(); err == nil ||
+		strings.Count(err.Error(), "allow-host: ") != 4 {
+		t.Errorf("names that are none: %v", err)
+	}
+}
