@@ -106,7 +106,8 @@ type Config struct {
 	// Logger gets one line per request. Nil discards.
 	Logger *slog.Logger
 
-	disk diskOption
+	disk     diskOption
+	vanished time.Duration // how long a client may be silent on the network; 0: 30 s
 }
 
 // settings is a checked Config with defaults filled in.
@@ -139,6 +140,7 @@ func (c Config) check() (settings, error) {
 	s.TokenLifetime = cmp.Or(s.TokenLifetime, auth.DefaultLifetime)
 	s.MaxConnections = cmp.Or(s.MaxConnections, 10_000)
 	s.Grace = cmp.Or(s.Grace, 10*time.Second)
+	s.vanished = cmp.Or(s.vanished, 30*time.Second)
 	s.Logger = cmp.Or(s.Logger, slog.New(slog.DiscardHandler))
 	if s.Now == nil {
 		s.Now = time.Now

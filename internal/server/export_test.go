@@ -1,6 +1,13 @@
 package server
 
-import "liked/internal/store/pebblestore"
+import (
+	"time"
+
+	"liked/internal/store/pebblestore"
+)
 
 // SetDisk has the server open its store with what change makes of the options.
 func (c *Config) SetDisk(change func(*pebblestore.Options)) { c.disk = change }
+
+// SetVanished sets how long a client may be silent on the network.
+func (c *Config) SetVanished(d time.Duration) { c.vanished = d }

@@ -255,7 +255,9 @@ func (s *Server) Ready() <-chan struct{} { return s.answers }
 func (s *Server) Credentials() seed.Credentials { return *s.credentials }
 
 func (s *Server) listenAt(name, addr string, connections int, advice string) (*limitListener, error) {
-	l, err := listenTCP(net.ListenConfig{}, addr)
+	config := net.ListenConfig{Control: endVanished(s.vanished),
+		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: s.vanished / 2, Interval: s.vanished / 6, Count: 3}}
+	l, err := listenTCP(config, addr)
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
 		return nil, fmt.Errorf("%s: %s is in use: stop what listens there, or choose another address (port 0 picks a free one)", name, addr)
