@@ -53,8 +53,8 @@ type accepted struct {
 }
 
 // New returns a listener for the connections of inner, to be passed to srv.Serve. If srv has a TLSConfig, the listener
-// speaks TLS. Nothing is accepted before Serve. Handler, timeouts, ErrorLog and ConnContext are those of srv, which
-// must have all of them and change none.
+// speaks TLS. Nothing is accepted before Serve. Handler, timeouts, ErrorLog, ConnContext and ConnState are those of srv,
+// which must have all of them and change none.
 //
 // takes selects paths whose handlers answer at once and in one piece. They cannot flush, set deadlines or send
 // informational answers, do not learn that the client has disconnected, and must neither keep the request nor change
@@ -221,6 +221,9 @@ func (c *conn) SetReadDeadline(t time.Time) error {
 	return c.Conn.SetReadDeadline(t)
 }
 
+// NetConn returns the connection beneath.
+func (c *conn) NetConn() net.Conn { return c.Conn }
+
 // CloseWrite is for net/http, to linger.
 func (c *conn) CloseWrite() error { return c.Conn.(interface{ CloseWrite() error }).CloseWrite() }
 
@@ -266,9 +269,11 @@ func (c *conn) answerAll() (others net.Conn) {
 		switch {
 		case state == whole:
 			c.refresh()
+			c.l.server.ConnState(c, http.StateActive)
 			if !c.answer() {
 				return nil
 			}
+			c.l.server.ConnState(c, http.StateIdle)
 			have, waits = copy(buf, buf[size:have]), false
 			continue
 		case state == other, have == bufferSize:

@@ -54,6 +54,8 @@ func (l *logged) String() string {
 
 type connKey struct{}
 
+func unwatched(net.Conn, http.ConnState) {}
+
 var connections atomic.Int64
 
 // serve starts a server, with this package in front or without. Its settings may be changed before.
@@ -65,7 +67,8 @@ func serve(t testing.TB, here bool, change ...func(*http.Server)) *side {
 		t.Fatal(err)
 	}
 	srv := &http.Server{Handler: http.HandlerFunc(s.handle), ErrorLog: log.New(&s.log, "", 0), ReadHeaderTimeout: time.Minute,
-		IdleTimeout: time.Minute, WriteTimeout: time.Minute, ConnContext: func(ctx context.Context, _ net.Conn) context.Context {
+		IdleTimeout: time.Minute, WriteTimeout: time.Minute, ConnState: unwatched,
+		ConnContext: func(ctx context.Context, _ net.Conn) context.Context {
 			return context.WithValue(ctx, connKey{}, connections.Add(1))
 		}}
 	for _, c := range change {
@@ -701,7 +704,7 @@ func TestTimeouts(t *testing.T) {
 
 // A first request has no more time because it came in pieces: net/http gets what is left of it.
 func TestFirstRequestInPieces(t *testing.T) {
-	srv := &http.Server{ReadHeaderTimeout: time.Hour, IdleTimeout: time.Hour, WriteTimeout: time.Hour,
+	srv := &http.Server{ReadHeaderTimeout: time.Hour, IdleTimeout: time.Hour, WriteTimeout: time.Hour, ConnState: unwatched,
 		Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})}
 	for _, tt := range []struct {
 		name   string
@@ -753,7 +756,7 @@ func BenchmarkRequests(b *testing.B) {
 			var l net.Listener = inner
 			if name == "plain" {
 				srv.ConnContext = func(ctx context.Context, _ net.Conn) context.Context { return ctx }
-				srv.ReadHeaderTimeout, srv.IdleTimeout, srv.WriteTimeout = time.Minute, time.Minute, time.Minute
+				srv.ReadHeaderTimeout, srv.IdleTimeout, srv.WriteTimeout, srv.ConnState = time.Minute, time.Minute, time.Minute, unwatched
 				l = New(srv, inner, func(string) bool { return true })
 			}
 			go srv.Serve(l)
@@ -794,7 +797,7 @@ func BenchmarkOwn(b *testing.B) {
 			"Content-Type: application/json\r\nContent-Length: 7\r\n\r\n{\"a\":1}", i, i)
 	}
 	values := []string{"a value of a header"}
-	srv := &http.Server{ReadHeaderTimeout: time.Minute, IdleTimeout: time.Minute, WriteTimeout: time.Minute,
+	srv := &http.Server{ReadHeaderTimeout: time.Minute, IdleTimeout: time.Minute, WriteTimeout: time.Minute, ConnState: unwatched,
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			h := w.Header()
 			for _, key := range headers {

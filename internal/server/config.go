@@ -108,6 +108,7 @@ type Config struct {
 
 	disk     diskOption
 	vanished time.Duration // how long a client may be silent on the network; 0: 30 s
+	tick     time.Duration // by which idle connections are counted; 0: 1 s
 }
 
 // settings is a checked Config with defaults filled in.
@@ -141,6 +142,7 @@ func (c Config) check() (settings, error) {
 	s.MaxConnections = cmp.Or(s.MaxConnections, 10_000)
 	s.Grace = cmp.Or(s.Grace, 10*time.Second)
 	s.vanished = cmp.Or(s.vanished, 30*time.Second)
+	s.tick = cmp.Or(s.tick, time.Second)
 	s.Logger = cmp.Or(s.Logger, slog.New(slog.DiscardHandler))
 	if s.Now == nil {
 		s.Now = time.Now

@@ -2,12 +2,14 @@ package server_test
 
 import (
 	"bufio"
+	"context"
 	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -211,5 +213,120 @@ func TestOldProtocolEnds(t *testing.T) {
 				t.Errorf("%s, %q: the connection goes on: %s, %d bytes, %v", base, rest, resp.Status, n, err)
 			}
 		}
+	}
+}
+
+// watched tells when its server ends a connection that its client reads.
+type watched struct {
+	net.Conn
+	ended chan struct{}
+	once  sync.Once
+}
+
+func (w *watched) Read(p []byte) (int, error) {
+	n, err := w.Conn.Read(p)
+	if err != nil {
+		w.once.Do(func() { close(w.ended) })
+	}
+	return n, err
+}
+
+func (w *watched) Close() error { // TLS says the end in a message
+	w.once.Do(func() { close(w.ended) })
+	return w.Conn.Close()
+}
+
+// When few connections are left, those that wait for a request end soon, whoever serves them; those in use stay.
+func TestIdleConnectionsEndUnderPressure(t *testing.T) {
+	t.Parallel()
+	cert, key, pool := certificate(t)
+	for name, http2 := range map[string]bool{"HTTP/1.1": false, "HTTP/2": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			config := server.Config{Seed: world(), MaxConnections: 4}
+			var trust *tls.Config
+			if http2 {
+				config.TLSCert, config.TLSKey, trust = cert, key, &tls.Config{RootCAs: pool}
+			}
+			config.SetTick(20 * time.Millisecond)
+			srv, _ := start(t, config)
+			app := srv.Credentials().Apps[0].BearerToken
+			var clients []*http.Client
+			// open has a client with a connection of its own ask for a path.
+			open := func(path string) (*http.Response, *watched) {
+				w := &watched{ended: make(chan struct{})}
+				c := client(t, trust)
+				clients = append(clients, c)
+				c.Transport.(*http.Transport).DialContext = func(_ context.Context, _, address string) (conn net.Conn, err error) {
+					w.Conn, err = net.Dial("tcp", address)
+					return w, err
+				}
+				r, err := http.NewRequest("GET", srv.URL()+path, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				r.Header.Set("Authorization", "Bearer "+app)
+				resp, err := c.Do(r)
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() { resp.Body.Close() })
+				return resp, w
+			}
+			ends := func(w *watched, within time.Duration) bool {
+				select {
+				case <-w.ended:
+					return true
+				case <-time.After(within):
+					return false
+				}
+			}
+			var streams []*http.Response
+			for _, stream := range []string{"compliance/stream", "sample10/stream?partition=1", "sample10/stream?partition=2"} {
+				resp, _ := open("/2/likes/" + stream)
+				streams = append(streams, resp)
+			}
+			for _, path := range []string{"", "/2/tweets/1", "/explorer"} { // nothing is asked, fastpath answers, net/http does
+				var w *watched
+				if path == "" {
+					w = &watched{Conn: dial(t, srv.URL()), ended: make(chan struct{})}
+					go io.Copy(io.Discard, w)
+				} else {
+					var resp *http.Response
+					resp, w = open(path)
+					_, _ = io.Copy(io.Discard, resp.Body)
+				}
+				if !ends(w, 5*time.Second) {
+					t.Errorf("%q: the connection waits on", path)
+				}
+			}
+			c := caller{client(t, trust), srv.Credentials()} // with the last connection
+			for _, on := range []bool{true, false} {
+				if status, body := c.like(t, 0, 0, on); status != 200 {
+					t.Fatal(status, body)
+				}
+			}
+			if line, err := bufio.NewReader(streams[0].Body).ReadString('\n'); !strings.HasPrefix(line, `{"data":`) {
+				t.Errorf("a stream: %q, %v", line, err)
+			}
+			c.CloseIdleConnections()
+			for i, resp := range streams[1:] {
+				resp.Body.Close()
+				clients[1+i].CloseIdleConnections()
+			}
+			for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+				if _, metrics := get(t, client(t, nil), srv.AdminURL()+"/metrics", ""); strings.Contains(metrics, "liked_streams_open 1\n") {
+					break
+				}
+				if time.Now().After(deadline) {
+					t.Fatal("streams without readers are open")
+				}
+			}
+			resp, w := open("/2/tweets/1")
+			_, _ = io.Copy(io.Discard, resp.Body)
+			if ends(w, 300*time.Millisecond) {
+				t.Error("a connection ended although there is room")
+			}
+		})
 	}
 }

@@ -26,13 +26,15 @@ func TestHostIsChecked(t *testing.T) {
 		resp, body := do(t, c, r)
 		return resp.StatusCode, body
 	}
-	for _, host := range []string{"127.0.0.1", "127.0.0.1:8180", "[::1]:8180", "192.0.2.1", "localhost", "LocalHost:80", "localhost.", "a.localhost:1",
+	for _, host := range []string{"127.0.0.1", "127.0.0.1:8180", "[::1]:8180", "192.0.2.1", "localhost", "LocalHost:80", "localhost.",
+		"a.localhost:1",
 		"api.x.com", "api.twitter.com:443", "x.com", "likes.example", "likes.example:1", "likes.test:8180", "LIKES.test."} {
 		if status, body := ask(srv.URL(), "GET", "/2/users/me", host); status != 200 {
 			t.Errorf("%s: %d %s", host, status, body)
 		}
 	}
-	for _, host := range []string{"attacker.example", "attacker.example:8180", "x.com.attacker.example", "notx.com", "localhost.attacker.example",
+	for _, host := range []string{"attacker.example", "attacker.example:8180", "x.com.attacker.example", "notx.com",
+		"localhost.attacker.example",
 		"127.0.0.1.attacker.example", "sub.likes.test"} {
 		for _, path := range []string{"/2/users/me", "/postman/environment.json", "/", "/explorer", "/no/such"} {
 			status, body := ask(srv.URL(), "GET", path, host)
@@ -46,7 +48,8 @@ func TestHostIsChecked(t *testing.T) {
 		t.Errorf("without a check: %d %s", status, body)
 	}
 
-	for host, want := range map[string]int{"127.0.0.1": 200, "localhost:8181": 200, "[::1]": 200, "attacker.example": 421, "likes.test": 421, "x.com": 421} {
+	for host, want := range map[string]int{"127.0.0.1": 200, "localhost:8181": 200, "[::1]": 200,
+		"attacker.example": 421, "likes.test": 421, "x.com": 421} {
 		for _, s := range []*server.Server{srv, all} {
 			if status, body := ask(s.AdminURL(), "GET", "/livez", host); status != want {
 				t.Errorf("the operator's side as %s: %d %s, want %d", host, status, body, want)

@@ -268,8 +268,8 @@ func (s *Server) listenAt(name, addr string, connections int, advice string) (*l
 	case err != nil:
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	return &limitListener{tcpListener: l, max: int64(connections), maxRejecting: int64(s.files.rejected),
-		advice: advice, logger: s.Logger, rejected: s.observer.refused.WithLabelValues(name)}, nil
+	return &limitListener{tcpListener: l, max: connections, maxRejecting: s.files.rejected,
+		conns: make(map[*limitedConn]struct{}), advice: advice, logger: s.Logger, rejected: s.observer.refused.WithLabelValues(name)}, nil
 }
 
 func (s *Server) httpServer(h http.Handler) *http.Server {
@@ -280,6 +280,7 @@ func (s *Server) httpServer(h http.Handler) *http.Server {
 		WriteTimeout:      35 * time.Second, // longer than ReadTimeout, so that a late body gets its 408
 		IdleTimeout:       120 * time.Second,
 		MaxHeaderBytes:    32 << 10,
+		ConnState:         track,
 		ErrorLog:          slog.NewLogLogger(s.Logger.Handler(), slog.LevelWarn),
 		// "OPTIONS *" is a request like any other; net/http would answer 200.
 		DisableGeneralOptionsHandler: true,
@@ -393,6 +394,8 @@ func (s *Server) Run(ctx context.Context) error {
 	defer stopWork()
 	serving.Go(func() { s.sweep(working) })
 	serving.Go(func() { s.home.Run(working) })
+	serving.Go(func() { s.apiL.endIdle(working, s.tick) })
+	serving.Go(func() { s.adminL.endIdle(working, s.tick) })
 	hooksCtx, stopDelivering := context.WithCancel(context.Background())
 	defer stopDelivering()
 	serving.Go(func() { s.hooks.Run(hooksCtx) })

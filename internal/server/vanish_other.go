@@ -8,4 +8,6 @@ import (
 )
 
 // endVanished leaves it to keep-alives, which do not see a client vanish that has data to acknowledge.
-func endVanished(time.Duration) func(network, address string, socket syscall.RawConn) error { return nil }
+func endVanished(time.Duration) func(network, address string, socket syscall.RawConn) error {
+	return nil
+}
