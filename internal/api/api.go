@@ -186,6 +186,13 @@ func (a *API) serveNoRoute(w http.ResponseWriter, r *http.Request) {
 	a.done(r, x)
 }
 
+// Refuse answers a request that meets the error before its route.
+func (a *API) Refuse(w http.ResponseWriter, r *http.Request, err error) {
+	x := newRequestState(nil, r)
+	a.refuse(w, r, x, a.problemOf(err))
+	a.done(r, x)
+}
+
 // allowed lists the path's methods. If a literal pattern matches, those with wildcards do not count.
 func (a *API) allowed(r *http.Request) (methods []string) {
 	probe := *r

@@ -4,10 +4,12 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
+	"encoding/binary"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -328,5 +330,61 @@ func TestIdleConnectionsEndUnderPressure(t *testing.T) {
 				t.Error("a connection ended although there is room")
 			}
 		})
+	}
+}
+
+// Requests under way are bounded, not only connections: in HTTP/2 one connection has many. What it may have, and how much of it
+// is kept unread, its settings say.
+func TestRequestsAreBounded(t *testing.T) {
+	t.Parallel()
+	cert, key, pool := certificate(t)
+	srv, _ := start(t, server.Config{Seed: world(), MaxConnections: 3, TLSCert: cert, TLSKey: key})
+	k := srv.Credentials()
+	c := client(t, &tls.Config{RootCAs: pool})
+	var streams []*http.Response
+	for _, stream := range []string{"compliance/stream", "sample10/stream?partition=1", "sample10/stream?partition=2"} {
+		r, err := http.NewRequest("GET", srv.URL()+"/2/likes/"+stream, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Authorization", "Bearer "+k.Apps[0].BearerToken)
+		resp, err := c.Do(r)
+		if err != nil || resp.StatusCode != 200 || resp.ProtoMajor != 2 {
+			t.Fatal(stream, resp, err)
+		}
+		defer resp.Body.Close()
+		streams = append(streams, resp)
+	}
+	resp, body := send(t, c, "GET", srv.URL()+"/2/users/me", k.Users[0].AccessToken, "")
+	if resp.StatusCode != 503 || body != unavailable || resp.Header.Get("Retry-After") != "1" {
+		t.Errorf("one request too many: %s %v %s", resp.Status, resp.Header, body)
+	}
+	streams[0].Body.Close()
+	for deadline := time.Now().Add(10 * time.Second); resp.StatusCode != 200; time.Sleep(time.Millisecond) {
+		if resp, body = send(t, c, "GET", srv.URL()+"/2/users/me", k.Users[0].AccessToken, ""); time.Now().After(deadline) {
+			t.Fatalf("once there is room again: %s %s", resp.Status, body)
+		}
+	}
+
+	conn := tls.Client(dial(t, srv.URL()), &tls.Config{RootCAs: pool, ServerName: "127.0.0.1", NextProtos: []string{"h2"}})
+	if _, err := io.WriteString(conn, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00"); err != nil {
+		t.Fatal(err)
+	}
+	head := make([]byte, 9) // of a frame (RFC 9113, 4.1)
+	if _, err := io.ReadFull(conn, head); err != nil || head[3] != 4 {
+		t.Fatalf("the first frame is not SETTINGS: %x, %v", head, err)
+	}
+	settings := make([]byte, int(head[1])<<8|int(head[2]))
+	if _, err := io.ReadFull(conn, settings); err != nil {
+		t.Fatal(err)
+	}
+	got := make(map[uint16]uint32)
+	for setting := range slices.Chunk(settings, 6) {
+		got[binary.BigEndian.Uint16(setting)] = binary.BigEndian.Uint32(setting[2:])
+	}
+	for id, want := range map[uint16]uint32{3: 32, 4: 16 << 10, 5: 16 << 10} { // streams, window of one, size of a frame
+		if got[id] != want {
+			t.Errorf("setting %d is %d, want %d", id, got[id], want)
+		}
 	}
 }

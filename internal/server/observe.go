@@ -31,7 +31,7 @@ type observer struct {
 	reuse    bool                       // the logger keeps no attributes
 	address  func(*http.Request) string // of the client
 	registry *prometheus.Registry
-	inFlight prometheus.Gauge
+	inFlight atomic.Int64 // requests to the API
 	requests *prometheus.CounterVec
 	refused  *prometheus.CounterVec // connections
 	attempts *prometheus.CounterVec // of webhooks
@@ -61,14 +61,14 @@ func newObserver(logger *slog.Logger, registry *prometheus.Registry, address fun
 		reuse:    ours,
 		address:  address,
 		registry: registry,
-		inFlight: with.NewGauge(prometheus.GaugeOpts{
-			Name: "liked_requests_in_flight", Help: "Requests to the API that are being answered."}),
 		requests: counters("liked_requests_total", "Requests to the API, by operationId and status.", "operation", "code"),
 		refused:  counters("liked_connections_refused_total", "Connections that there was no room for, by listener.", "listener"),
 		attempts: counters("liked_webhook_attempts_total",
 			"What became of attempts to deliver to webhooks, and of challenges; lost: how often likes were forgotten undelivered.", "outcome"),
 		byName: make(map[string]*operation),
 	}
+	o.gauge("liked_requests_in_flight", "Requests to the API that are being answered.", nil,
+		func() float64 { return float64(o.inFlight.Load()) })
 	for _, outcome := range webhook.Outcomes() {
 		o.attempts.WithLabelValues(string(outcome))
 	}

@@ -234,7 +234,7 @@ func (s *Server) makePages() error {
 }
 
 func (s *Server) makeFront() {
-	h := promhttp.InstrumentHandlerInFlight(s.observer.inFlight, s.front)
+	h := s.bounded(s.front)
 	if s.CheckHost && Loopback(s.apiL.Addr().String()) || len(s.AllowHosts) > 0 {
 		h = checkHost(h, s.knownHosts(), "Start it with --allow-host %s if it is.", s.observer.observe)
 	}
@@ -272,6 +272,20 @@ func (s *Server) listenAt(name, addr string, connections int, advice string) (*l
 		conns: make(map[*limitedConn]struct{}), advice: advice, logger: s.Logger, rejected: s.observer.refused.WithLabelValues(name)}, nil
 }
 
+// bounded counts requests under way and refuses more of them than there may be connections, of which one in HTTP/2 has many.
+func (s *Server) bounded(next http.Handler) http.Handler {
+	most, n := int64(s.files.connections), &s.observer.inFlight
+	tooMany := liked.Errorf(liked.Overloaded, "%d requests are under way already", most)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer n.Add(-1)
+		if n.Add(1) > most {
+			s.x.Refuse(w, r, tooMany)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
 func (s *Server) httpServer(h http.Handler) *http.Server {
 	return &http.Server{
 		Handler:           closeInDoubt(h),
@@ -281,7 +295,10 @@ func (s *Server) httpServer(h http.Handler) *http.Server {
 		IdleTimeout:       120 * time.Second,
 		MaxHeaderBytes:    32 << 10,
 		ConnState:         track,
-		ErrorLog:          slog.NewLogLogger(s.Logger.Handler(), slog.LevelWarn),
+		// A connection holds little of what its client sends or does not read; bodies have 64 KiB at most.
+		HTTP2: &http.HTTP2Config{MaxConcurrentStreams: 32, MaxReadFrameSize: 16 << 10, MaxReceiveBufferPerStream: 16 << 10,
+			MaxReceiveBufferPerConnection: 64 << 10},
+		ErrorLog: slog.NewLogLogger(s.Logger.Handler(), slog.LevelWarn),
 		// "OPTIONS *" is a request like any other; net/http would answer 200.
 		DisableGeneralOptionsHandler: true,
 	}
