@@ -129,7 +129,7 @@ func (s *site) watch() func(what string, holds func(event) bool) event {
 	resp, err := http.Get(s.url + "/home/live")
 	s.ok(err)
 	s.Cleanup(func() { _ = resp.Body.Close() })
-	if resp.StatusCode != 200 || resp.Header.Get("Content-Type") != "text/event-stream" {
+	if resp.StatusCode != 200 || resp.Header.Get("Content-Type") != "text/event-stream" || resp.Header.Get("X-Accel-Buffering") != "no" {
 		s.Fatalf("got %d %v", resp.StatusCode, resp.Header)
 	}
 	lines := bufio.NewScanner(resp.Body)
