@@ -30,13 +30,14 @@ var assets = map[string]func() asset{
 }
 
 type asset struct {
-	gzip []byte
-	etag string
+	gzip  []byte
+	plain func() []byte // made once: a client that reads slowly holds it as long as it likes
+	etag  string
 }
 
 func newAsset(compressed []byte) asset {
 	sum := sha256.Sum256(compressed)
-	return asset{compressed, `"` + hex.EncodeToString(sum[:16]) + `"`}
+	return asset{compressed, sync.OnceValue(func() []byte { return plain(compressed) }), `"` + hex.EncodeToString(sum[:16]) + `"`}
 }
 
 func ownAsset(name string) func() asset {
@@ -84,7 +85,7 @@ func WriteAsset(w http.ResponseWriter, r *http.Request, name string) (status, si
 	if strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
 		h.Set("Content-Encoding", "gzip")
 	} else {
-		body = plain(body)
+		body = a.plain()
 	}
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(http.StatusOK)
