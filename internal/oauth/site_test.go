@@ -1,7 +1,6 @@
 package oauth_test
 
 import (
-	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"

@@ -1,7 +1,6 @@
 package portal_test
 
 import (
-	"context"
 	"crypto/rand"
 	"html"
 	"io"
