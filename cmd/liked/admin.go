@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"strings"
@@ -51,7 +52,7 @@ func (o *Operator) connect(e *env, mayMake bool) (c *admin.Client, close func() 
 		if !mayMake && !server.HasData(o.Data) {
 			return nil, nil, fmt.Errorf("there is no data in %s: check the path, or start `liked serve --data %s` once", o.Data, o.Data)
 		}
-		return server.Admin(o.Data)
+		return server.Admin(o.Data, slog.New(slog.NewTextHandler(e.stderr, nil)))
 	}
 	token := o.AdminToken
 	if o.AdminTokenFile != "" {

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -46,9 +47,9 @@ func readAccess(dir string) (a access, err error) {
 }
 
 // Admin returns a client of /admin/ for a data directory, created if missing: in this process if no server has the
-// directory open, otherwise of that server. close must be called.
-func Admin(dir string) (c *admin.Client, close func() error, err error) {
-	handler, close, err := localAdmin(dir)
+// directory open, otherwise of that server. The logger gets what opening it changes. close must be called.
+func Admin(dir string, logger *slog.Logger) (c *admin.Client, close func() error, err error) {
+	handler, close, err := localAdmin(dir, logger)
 	if err == nil {
 		return &admin.Client{URL: "http://local", Transport: admin.InProcess{Handler: handler}}, close, nil
 	}

@@ -3,6 +3,7 @@ package server_test
 import (
 	"encoding/json"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -38,7 +39,7 @@ func TestAdminOfADirectory(t *testing.T) {
 
 	// add adds a user to a directory and returns the URL of the server that did, which is not one for this process.
 	add := func(dir, username string) (url string, err error) {
-		c, done, err := server.Admin(dir)
+		c, done, err := server.Admin(dir, slog.New(slog.DiscardHandler))
 		if err != nil {
 			return "", err
 		}

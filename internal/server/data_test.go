@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -231,7 +232,7 @@ func TestSealKeyFlipped(t *testing.T) {
 		}
 	}
 
-	local, done, err := server.Admin(data)
+	local, done, err := server.Admin(data, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

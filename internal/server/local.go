@@ -17,13 +17,13 @@ import (
 // localAdmin returns the handler of /admin/, without a token, for a data directory that no server has open, created if
 // missing. With a key that did not seal the store's secrets it answers only what needs none: backup, export and check.
 // close must be called.
-func localAdmin(dir string) (h http.Handler, close func() error, err error) {
+func localAdmin(dir string, opening *slog.Logger) (h http.Handler, close func() error, err error) {
 	logger := slog.New(slog.DiscardHandler)
 	files, err := newFileBudget(openFiles(), 0)
 	if err != nil {
 		return nil, nil, err
 	}
-	st, seal, err := openData(dir, engine{files: files.store, logger: logger, reads: true})
+	st, seal, err := openData(dir, engine{files: files.store, logger: opening, reads: true})
 	bad, _ := errors.AsType[*wrongKey](err)
 	if err != nil && bad == nil {
 		return nil, nil, err

@@ -81,7 +81,7 @@ func TestReload(t *testing.T) {
 	if old, new := admits("the-first-token!"), admits("the-second-token"); old != 401 || new != 200 {
 		t.Errorf("%d for the old token and %d for the new one, want 401 and 200", old, new)
 	}
-	c, done, err := server.Admin(config.Data)
+	c, done, err := server.Admin(config.Data, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
@@ -103,7 +104,7 @@ func TestWebhooks(t *testing.T) {
 	if err := stop(); err != nil {
 		t.Fatal(err)
 	}
-	offline, closeStore, err := server.Admin(c.Data)
+	offline, closeStore, err := server.Admin(c.Data, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
