@@ -81,7 +81,7 @@ func (a *Auth) signedBy(
 	// Last: a forged request must use up neither a genuine nonce nor the space for nonces. What is before the nonce is
 	// known to have no zero byte, and signed as it is written.
 	nonce := HashOf(key, oauthToken, s.get("oauth_timestamp"), s.get("oauth_nonce"))
-	fresh, err := a.store.UseNonce(r.Context(), at, nonce, time.Unix(timestamp+nonceMemory, 0))
+	fresh, err := a.store.UseNonce(r.Context(), at, c.principal.App, nonce, time.Unix(timestamp+nonceMemory, 0))
 	if err == nil && !fresh {
 		err = refuse("the oauth_nonce was used before with oauth_timestamp %d: each request needs a nonce of its own", timestamp)
 	}

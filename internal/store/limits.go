@@ -18,7 +18,8 @@ type Limits interface {
 	// GiveBack undoes a Take with the same arguments that counted, but not in windows that have ended since.
 	GiveBack(ctx context.Context, now time.Time, operation string, app liked.AppID, user liked.UserID, rules []liked.RateRule) error
 
-	// UseNonce remembers a nonce (the hash of the nonce and all that it is unique within) at least until the given time.
-	// Of any number of calls with one nonce, one returns fresh. Unavailable if no more fit: none is forgotten early.
-	UseNonce(ctx context.Context, now time.Time, nonce Hash, until time.Time) (fresh bool, err error)
+	// UseNonce remembers the app's nonce (the hash of the nonce and all that it is unique within) at least until the given
+	// time. Of any number of calls with one nonce, one returns fresh. Unavailable if no more fit: none is forgotten early.
+	// An app may have as many as there is room left, so that no app, nor several, can take all.
+	UseNonce(ctx context.Context, now time.Time, app liked.AppID, nonce Hash, until time.Time) (fresh bool, err error)
 }

@@ -78,7 +78,7 @@ func TestReadOnly(t *testing.T) {
 	for name, change := range map[string]func() error{
 		"SetLike":  func() error { _, err := s.SetLike(ctx, 3, 2, true, noon); return err },
 		"AddUser":  func() error { return s.AddUser(ctx, liked.User{ID: 9, Username: "y", Name: "x"}) },
-		"UseNonce": func() error { _, err := s.UseNonce(ctx, noon, store.Hash{}, noon); return err },
+		"UseNonce": func() error { _, err := s.UseNonce(ctx, noon, 1, store.Hash{}, noon); return err },
 		"Import": func() error {
 			_, err := s.Import(ctx, []store.Record{{User: &liked.User{ID: 9, Username: "y", Name: "x"}}}, true)
 			return err

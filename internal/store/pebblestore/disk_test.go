@@ -244,7 +244,7 @@ func TestPruneForgetsWhatIsOver(t *testing.T) {
 	use := func(operation string, nonce byte, at time.Time) {
 		_, _, err := s.Take(ctx, at, operation, 1, 1, []liked.RateRule{{Window: time.Hour, Max: 1}}, nil)
 		ok(t, err)
-		_, err = s.UseNonce(ctx, at, store.Hash{nonce}, at.Add(time.Minute))
+		_, err = s.UseNonce(ctx, at, 1, store.Hash{nonce}, at.Add(time.Minute))
 		ok(t, err)
 	}
 	use("old", 1, noon)

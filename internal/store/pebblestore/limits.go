@@ -193,12 +193,14 @@ func (s *Store) GiveBack(
 	return nil
 }
 
-func (s *Store) UseNonce(ctx context.Context, now time.Time, nonce store.Hash, until time.Time) (fresh bool, err error) {
+func (s *Store) UseNonce(
+	ctx context.Context, now time.Time, app liked.AppID, nonce store.Hash, until time.Time,
+) (fresh bool, err error) {
 	l := &s.limits
 	if err := l.ready(ctx); err != nil {
 		return false, err
 	}
-	if fresh, err = l.used.add(nonce, until.Unix(), now.Unix()); fresh {
+	if fresh, err = l.used.add(app, nonce, until.Unix(), now.Unix()); fresh {
 		l.mu.Lock()
 		l.arm()
 		l.nonces = append(l.nonces, keptNonce{nonce, until.UnixMicro()})
@@ -254,7 +256,7 @@ func (l *limits) ready(ctx context.Context) error {
 				return false, err
 			}
 			for _, n := range kept {
-				if _, err := l.used.add(n.hash, n.until/1e6, 0); err != nil {
+				if _, err := l.used.add(0, n.hash, n.until/1e6, 0); err != nil {
 					return false, err
 				}
 			}

@@ -15,12 +15,13 @@ func TestNoncesAreBounded(t *testing.T) {
 	t.Parallel()
 	const docsTime, memory = 1318622958, 600
 	const limit = 6400
+	const app = 0
 	var book nonces
 	book.init(limit)
 	hash := func(i int) (h store.Hash) { return sha256.Sum256([]byte(fmt.Sprint(i))) }
 	var accepted, full []int
 	for i := range 2 * limit {
-		fresh, err := book.add(hash(i), docsTime+int64(i%600)+memory, docsTime+300)
+		fresh, err := book.add(app, hash(i), docsTime+int64(i%600)+memory, docsTime+300)
 		if fresh {
 			accepted = append(accepted, i)
 		} else if err != nil {
@@ -31,14 +32,14 @@ func TestNoncesAreBounded(t *testing.T) {
 		t.Errorf("got %d remembered of %d accepted, %d refused for lack of room; want at most %d", got, len(accepted), len(full), limit)
 	}
 	for _, i := range accepted { // nothing was forgotten to make room
-		if fresh, err := book.add(hash(i), docsTime+int64(i%600)+memory, docsTime+300); fresh || err != nil {
+		if fresh, err := book.add(app, hash(i), docsTime+int64(i%600)+memory, docsTime+300); fresh || err != nil {
 			t.Fatalf("nonce %d was forgotten", i)
 		}
 	}
 	// All of them are too old to be let in, and make room.
 	const later = docsTime + 600 + 600 + 60
 	for i := range limit / 2 {
-		if fresh, _ := book.add(hash(i), later+memory, later); !fresh && i < limit/4 {
+		if fresh, _ := book.add(app, hash(i), later+memory, later); !fresh && i < limit/4 {
 			t.Fatalf("there is no room for nonce %d though all others are old", i)
 		}
 	}
@@ -47,10 +48,41 @@ func TestNoncesAreBounded(t *testing.T) {
 	}
 }
 
+// An app that takes all it can leaves half of the room, which is free again for it with its own nonces.
+func TestNoncesAreShared(t *testing.T) {
+	t.Parallel()
+	const now, memory, limit = 1318622958, 600, 64 * 1000
+	var book nonces
+	book.init(limit)
+	take := func(app liked.AppID, at int64) (taken int) {
+		for i := range 2 * limit {
+			fresh, err := book.add(app, sha256.Sum256(fmt.Append(nil, app, at, i)), at+memory, at)
+			if err != nil && liked.KindOf(err) != liked.Unavailable {
+				t.Fatal(err)
+			}
+			if fresh {
+				taken++
+			}
+		}
+		return taken
+	}
+	for app, part := range []int{1: 2, 2: 4, 3: 8} {
+		if app == 0 {
+			continue
+		}
+		if got, want := take(liked.AppID(app), now), limit/part; got < want || got > want+nonceShards {
+			t.Errorf("app %d has %d nonces, want %d", app, got, want)
+		}
+	}
+	if got := take(1, now+memory+120); got < limit/2 || got > limit/2+nonceShards {
+		t.Errorf("later app 1 has %d nonces, want %d again", got, limit/2)
+	}
+}
+
 func held(n *nonces) (count int) {
 	for i := range n.shards {
 		for _, m := range n.shards[i].minutes {
-			count += len(m)
+			count += len(m.seen)
 		}
 	}
 	return count

@@ -13,15 +13,22 @@ const (
 )
 
 // nonces remembers used nonces by minute of expiry, and drops whole minutes. When full it refuses and does not forget:
-// a nonce must not be used again.
+// a nonce must not be used again. An app may have as many as there is room left: one that takes all it can leaves half of
+// the room to others, n of them leave one part of n+1.
 type nonces struct {
 	max    int // in one shard
 	shards [nonceShards]struct {
 		mu      sync.Mutex
 		count   int
-		minutes map[int64]map[nonceKey]struct{} // by minute of expiry
-		_       [32]byte                        // keeps neighbours' locks off one cache line
+		apps    map[liked.AppID]int    // counts of those since the start; those from the disk are of app 0, which has no limit
+		minutes map[int64]*nonceMinute // by minute of expiry
+		_       [24]byte               // keeps neighbours' locks off one cache line
 	}
+}
+
+type nonceMinute struct {
+	seen map[nonceKey]struct{}
+	apps map[liked.AppID]int
 }
 
 // nonceKey is the first half of a SHA-256: collisions are infeasible to find.
@@ -37,36 +44,46 @@ func (n *nonces) init(limit int) { n.max = limit / nonceShards }
 
 // add remembers the nonce until the given time unless it is remembered already. Of concurrent calls with one nonce, one
 // gets fresh. Times are Unix seconds.
-func (n *nonces) add(h store.Hash, until, now int64) (fresh bool, err error) {
+func (n *nonces) add(app liked.AppID, h store.Hash, until, now int64) (fresh bool, err error) {
 	s := &n.shards[h[31]%nonceShards]
 	key := nonceKey(h[:16])
 	minute := until / 60
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	seen := s.minutes[minute]
-	if _, ok := seen[key]; ok {
-		return false, nil
+	in := s.minutes[minute]
+	if in != nil {
+		if _, ok := in.seen[key]; ok {
+			return false, nil
+		}
 	}
-	if seen == nil || s.count >= n.max {
+	full := func() bool { return s.count >= n.max || app != 0 && s.apps[app] >= n.max-s.count }
+	if in == nil || full() {
 		for m, old := range s.minutes {
 			if m*60+59 < now && m != minute {
-				s.count -= len(old)
+				s.count -= len(old.seen)
+				for app, count := range old.apps {
+					if s.apps[app] -= count; s.apps[app] == 0 {
+						delete(s.apps, app)
+					}
+				}
 				delete(s.minutes, m)
 			}
 		}
 	}
-	if s.count >= n.max {
-		return false, liked.Errorf(liked.Unavailable,
-			"%d nonces are remembered, which is as many as there is room for; it gets free within minutes", s.count*nonceShards)
+	if full() {
+		return false, liked.Errorf(liked.Unavailable, "%d nonces are remembered, %d of them of app %d, which is as many as it may have: "+
+			"those of others need room, too; it gets free within minutes", s.count*nonceShards, s.apps[app]*nonceShards, app)
 	}
-	if seen == nil {
+	if in == nil {
 		if s.minutes == nil {
-			s.minutes = make(map[int64]map[nonceKey]struct{})
+			s.minutes, s.apps = make(map[int64]*nonceMinute), make(map[liked.AppID]int)
 		}
-		seen = make(map[nonceKey]struct{})
-		s.minutes[minute] = seen
+		in = &nonceMinute{make(map[nonceKey]struct{}), make(map[liked.AppID]int)}
+		s.minutes[minute] = in
 	}
-	seen[key] = struct{}{}
+	in.seen[key] = struct{}{}
+	in.apps[app]++
+	s.apps[app]++
 	s.count++
 	return true, nil
 }

@@ -57,7 +57,7 @@ func TestOperationsAreBounded(t *testing.T) {
 		ok(t, s.AddGrant(ctx, store.Grant{ID: store.GrantID{9, byte(n >> 8), byte(n)}, User: 2}, store.Tokens{Access: access}))
 		_, _, err = s.Take(ctx, noon, "x", 1, liked.UserID(n), minute, nil)
 		ok(t, err)
-		_, err = s.UseNonce(ctx, noon, hash('n', n), noon)
+		_, err = s.UseNonce(ctx, noon, 1, hash('n', n), noon)
 		ok(t, err)
 		_, err = s.SetLike(ctx, liked.UserID(n), 1, true, noon)
 		ok(t, err)

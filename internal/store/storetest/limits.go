@@ -194,7 +194,7 @@ func nonces(t *T) {
 	s := t.open()
 	use := func(n int, fresh bool) {
 		t.Helper()
-		got, err := s.UseNonce(t.ctx, start, hash("n", n), start.Add(time.Duration(n)*600*time.Millisecond))
+		got, err := s.UseNonce(t.ctx, start, 1, hash("n", n), start.Add(time.Duration(n)*600*time.Millisecond))
 		t.ok(err)
 		same(t, "fresh", got, fresh)
 	}
@@ -209,7 +209,7 @@ func nonceRace(t *T) {
 	var fresh atomic.Int64
 	together(20, func(int) {
 		for n := range 20 {
-			ok, err := s.UseNonce(t.ctx, start, hash("n", n), start.Add(time.Minute))
+			ok, err := s.UseNonce(t.ctx, start, 1, hash("n", n), start.Add(time.Minute))
 			if t.noError(err); ok {
 				fresh.Add(1)
 			}
@@ -225,7 +225,7 @@ func limitsKept(t *T) {
 		for range user % 4 {
 			t.takes(s, start, user+1, quarter, daily)
 		}
-		_, err := s.UseNonce(t.ctx, start, hash("n", user), start.Add(10*time.Minute))
+		_, err := s.UseNonce(t.ctx, start, 1, hash("n", user), start.Add(10*time.Minute))
 		t.ok(err)
 		if user == 10 {
 			t.ok(s.AddUser(t.ctx, newUser(1)))
@@ -237,7 +237,7 @@ func limitsKept(t *T) {
 		if n := user % 4; ok != (n < 3) || states[0].Remaining != max(2-n, 0) || states[1].Remaining != 5-min(n+1, 3) {
 			t.Errorf("user %d: got %+v, %v", user+1, states, ok)
 		}
-		fresh, err := s.UseNonce(t.ctx, start.Add(9*time.Minute), hash("n", user), start.Add(10*time.Minute))
+		fresh, err := s.UseNonce(t.ctx, start.Add(9*time.Minute), 1, hash("n", user), start.Add(10*time.Minute))
 		t.ok(err)
 		same(t, "a nonce is fresh after reopening", fresh, false)
 	}
@@ -256,7 +256,7 @@ func (t *T) leaves(crashed store.Store) {
 	t.Helper()
 	t.end(crashed)
 	same(t, "units taken after a crash", t.take(crashed), 2)
-	fresh, err := crashed.UseNonce(t.ctx, start, hash("n"), start.Add(time.Minute))
+	fresh, err := crashed.UseNonce(t.ctx, start, 1, hash("n"), start.Add(time.Minute))
 	t.ok(err)
 	same(t, "the nonce is fresh after a crash", fresh, false)
 }
@@ -266,7 +266,7 @@ func limitsWithWrite(t *T) {
 	t.people(s, 2)
 	t.post(s, 1, 1)
 	t.take(s)
-	_, err := s.UseNonce(t.ctx, start, hash("n"), start.Add(time.Minute))
+	_, err := s.UseNonce(t.ctx, start, 1, hash("n"), start.Add(time.Minute))
 	t.ok(err)
 	t.like(s, 1, 1, true, true)
 	t.leaves(t.Kill(t, s)())
@@ -275,7 +275,7 @@ func limitsWithWrite(t *T) {
 func limitsAlone(t *T) {
 	s := t.open()
 	t.take(s)
-	_, err := s.UseNonce(t.ctx, start, hash("n"), start.Add(time.Minute))
+	_, err := s.UseNonce(t.ctx, start, 1, hash("n"), start.Add(time.Minute))
 	t.ok(err)
 	time.Sleep(time.Second)
 	t.leaves(t.Kill(t, s)())
@@ -289,6 +289,6 @@ func limitsClosed(t *T) {
 	t.fails(err, liked.Unavailable)
 	same(t, "a closed store lets in", ok, false)
 	t.fails(s.GiveBack(t.ctx, start, "load", 1, 1, []liked.RateRule{quarter}), liked.Unavailable)
-	_, err = s.UseNonce(t.ctx, start, hash("n"), start)
+	_, err = s.UseNonce(t.ctx, start, 1, hash("n"), start)
 	t.fails(err, liked.Unavailable)
 }
