@@ -55,8 +55,9 @@ type Codes interface {
 	// AddCode keeps an authorization code (RFC 6749, 4.1) until swept. Code returns it, spent or not.
 	AddCode(ctx context.Context, c Code) error
 	Code(ctx context.Context, code Hash) (Code, error)
-	// RedeemCode spends the code and adds the grant and its first tokens, in one step. If the code was spent before,
-	// that step revokes the grant of the first redemption instead (RFC 6749, 4.1.2): Conflict.
+	// RedeemCode spends the code and adds the grant and its first tokens, in one step, which ends the refresh token of the
+	// grant that a code of the same user and app made last. If the code was spent before, that step revokes the grant of
+	// the first redemption instead (RFC 6749, 4.1.2): Conflict.
 	RedeemCode(ctx context.Context, code Hash, g Grant, t Tokens, at time.Time) error
 }
 

@@ -313,6 +313,12 @@ func (c *checker) grants() error {
 	if err != nil {
 		return err
 	}
+	err = c.scan(tagConsent, func(key, value []byte) error {
+		return c.need(grantKey(store.GrantID(value)), "the last consent %x leads to no grant", key)
+	})
+	if err != nil {
+		return err
+	}
 	return c.scan(tagGrant, func(key, value []byte) error {
 		g, err := grantRow(store.GrantID(key[1:])).decode(value)
 		if err != nil {

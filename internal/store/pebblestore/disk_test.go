@@ -203,6 +203,7 @@ func TestCheckFinds(t *testing.T) {
 		"grant of no user": {set(grantKey(store.GrantID{1}), encode(&store.Grant{User: 9}, grantFields)),
 			"of user 9 is not in the list of grants by user"},
 		"token of no grant":      {set(tokenOfKey(store.GrantID{2}, kindAccess, store.Hash{}), nil), "belongs to no grant"},
+		"consent of no grant":    {set(consentKey(&store.Grant{User: 9, App: 1}), make([]byte, 16)), "leads to no grant"},
 		"no grant of a user":     {set(grantOfKey(9, store.GrantID{3}), nil), "the list of grants by user has 1 rows and should have 0"},
 		"webhook of no app":      {set(webhookKey(8), webhookRow(8).encode(&liked.Webhook{ID: 8, App: 9})), "belongs to app 9"},
 		"place of no webhook":    {set(progressKey(8), progressRow(8).encode(&store.Progress{})), "has no H"},

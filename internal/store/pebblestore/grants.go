@@ -114,7 +114,7 @@ func (s *Store) RedeemCode(ctx context.Context, h store.Hash, g store.Grant, tok
 			return spent, t.revoke(c.grant)
 		}
 		c.Spent, c.grant = true, g.ID
-		if err := codeRow(h).replace(t, &c); err != nil {
+		if err := cmp.Or(codeRow(h).replace(t, &c), t.consent(&g)); err != nil {
 			return nil, err
 		}
 		return nil, t.addGrant(&g, &tokens)
@@ -125,6 +125,44 @@ func (s *Store) RedeemCode(ctx context.Context, h store.Hash, g store.Grant, tok
 func (s *Store) AddGrant(ctx context.Context, g store.Grant, tokens store.Tokens) error {
 	tokens = own(tokens)
 	return s.update(ctx, func(t *tx) error { return t.addGrant(&g, &tokens) })
+}
+
+// consent makes g the last grant of its user and app that a code made. The one before loses its refresh token, and ends if
+// no access token is left.
+func (t *tx) consent(g *store.Grant) error {
+	last, ok, err := read(t, consentKey(g), clone)
+	if err != nil {
+		return err
+	}
+	if ok {
+		id := store.GrantID(last)
+		refresh, ok, err := t.firstToken(id, kindRefresh) // a grant has one that is not spent, at most
+		if err != nil {
+			return err
+		}
+		if ok {
+			t.delete(hashKey(kindRefresh, refresh))
+			t.delete(tokenOfKey(id, kindRefresh, refresh))
+		}
+		if _, ok, err = t.firstToken(id, kindAccess); err == nil && !ok {
+			err = t.revoke(id)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	t.set(consentKey(g), g.ID[:])
+	return nil
+}
+
+// firstToken returns a token of the grant; it may be of a grant that has ended.
+func (t *tx) firstToken(id store.GrantID, k kind) (h store.Hash, ok bool, err error) {
+	err = scan(t, append(tokensOf(id), byte(k)), nil, func(key, _ []byte) (bool, error) {
+		_, _, h = splitTokenOfKey(key)
+		ok = true
+		return false, nil
+	})
+	return h, ok, err
 }
 
 // own returns tokens that share nothing with the caller's.
@@ -238,7 +276,11 @@ func (t *tx) revoke(id store.GrantID) error {
 	t.delete(grantOfKey(g.User, id))
 	t.set(endedKey(id), nil)
 	t.made = append(t.made, grantMark(id))
-	return nil
+	last, _, err := read(t, consentKey(&g), clone)
+	if err == nil && bytes.Equal(last, id[:]) {
+		t.delete(consentKey(&g))
+	}
+	return err
 }
 
 func (s *Store) GrantsOf(ctx context.Context, user liked.UserID) ([]store.Grant, error) {

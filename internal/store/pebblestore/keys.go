@@ -41,6 +41,7 @@ const (
 	tagBearer  byte = 'e' // bearer hash -> app
 	tagGrant   byte = 'g' // grant id -> record
 	tagGrantOf byte = 'G' // user, grant id
+	tagConsent byte = 't' // user, app -> grant id: the last that a code made, while it lives
 	tagTokenOf byte = 'T' // grant id, kind, hash: the tokens of a grant
 	tagEnded   byte = 'R' // grant id: ended, its tokens still to be removed by Sweep
 	tagExpiry  byte = 'x' // milliseconds, kind, hash: read by Sweep
@@ -154,6 +155,8 @@ func mix(x uint64) uint64 {
 func grantOfKey(user liked.UserID, id store.GrantID) []byte {
 	return append(num(nil, tagGrantOf, uint64(user)), id[:]...)
 }
+
+func consentKey(g *store.Grant) []byte { return num(nil, tagConsent, uint64(g.User), uint64(g.App)) }
 
 func splitGrantOfKey(key []byte) (user liked.UserID, id store.GrantID) {
 	copy(id[:], key[9:])

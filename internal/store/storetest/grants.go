@@ -15,6 +15,7 @@ var grantTests = []test{
 	{"update app", updateApp},
 	{"passwords", passwords},
 	{"codes", codes},
+	{"second consent", secondConsent},
 	{"refresh", refresh},
 	{"grants", grants},
 	{"request tokens", requestTokens},
@@ -194,6 +195,50 @@ func codes(t *T) {
 	all, err := s.GrantsOf(t.ctx, uid(1))
 	t.ok(err)
 	same(t, "grants left", all, []store.Grant{newGrant(3, 1)})
+}
+
+// secondConsent redeems codes of one user and app one after the other: each ends the refresh token of the one before.
+func secondConsent(t *T) {
+	s := t.open()
+	redeem := func(n, user int, app liked.AppID, name string) {
+		t.Helper()
+		c, g := newCode(n), newGrant(n, user)
+		c.App, c.User, g.App = app, uid(user), app
+		t.ok(s.AddCode(t.ctx, c))
+		t.ok(s.RedeemCode(t.ctx, c.Code, g, tokens(name), start))
+	}
+	works := func(name string, access, refresh bool) {
+		t.Helper()
+		_, _, err := s.AccessToken(t.ctx, hash(name+" access"))
+		same(t, name+" access", err == nil, access)
+		_, _, err = s.RefreshToken(t.ctx, hash(name+" refresh"))
+		same(t, name+" refresh", err == nil, refresh)
+	}
+	t.ok(s.AddGrant(t.ctx, newGrant(9, 1), tokens("issued")))
+	redeem(1, 1, 1, "first")
+	redeem(2, 2, 1, "other user")
+	redeem(3, 1, 2, "other app")
+	rotated := tokens("rotated")
+	t.ok(s.RotateRefreshToken(t.ctx, hash("first refresh"), rotated, start, time.Second))
+	works("rotated", true, true)
+	redeem(4, 1, 1, "second")
+	works("first", true, true) // the spent one is known still: a replay is found out
+	works("rotated", true, false)
+	for _, name := range []string{"issued", "other user", "other app", "second"} {
+		works(name, true, true)
+	}
+	t.fails(s.RotateRefreshToken(t.ctx, hash("rotated refresh"), tokens("x"), start, time.Second), liked.NotFound)
+
+	// Once its access tokens are gone, too, so is the grant, whichever comes first.
+	t.ok(s.Sweep(t.ctx, start.Add(2*time.Hour)))
+	redeem(5, 1, 1, "third")
+	all, err := s.GrantsOf(t.ctx, uid(1))
+	t.ok(err)
+	same(t, "grants", all, []store.Grant{func() store.Grant { g := newGrant(3, 1); g.App = 2; return g }(), newGrant(5, 1), newGrant(9, 1)})
+
+	t.ok(s.RevokeGrant(t.ctx, grantID(5)))
+	redeem(6, 1, 1, "fourth")
+	works("fourth", true, true)
 }
 
 func refresh(t *T) {
