@@ -72,6 +72,9 @@ const (
 	MaxHeader = maxHeader
 )
 
+// PasswordSlots is how many passwords are hashed at once.
+func (a *Auth) PasswordSlots() int { return cap(a.passwords) }
+
 // HoldPasswords keeps hashes of passwords from being computed until it is told to go on.
 func (a *Auth) HoldPasswords() (goOn func()) {
 	for range cap(a.passwords) {

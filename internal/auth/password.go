@@ -28,10 +28,11 @@ const (
 // argonForm precedes salt and sum in base64.
 const argonForm = "$argon2id$v=19$m=%d,t=%d,p=%d$"
 
-// passwords bounds concurrent hashing, since each hash takes memory; excess callers wait.
+// passwords bounds concurrent hashing, since each hash takes memory and a core; one core is left to everything else where
+// there are several. Excess callers wait.
 type passwords chan struct{}
 
-func newPasswords() passwords { return make(passwords, max(2, runtime.GOMAXPROCS(0))) }
+func newPasswords() passwords { return make(passwords, max(1, runtime.GOMAXPROCS(0)-1)) }
 
 func (p passwords) sum(ctx context.Context, password string, h passwordHash) ([]byte, error) {
 	select {

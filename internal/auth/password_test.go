@@ -1,6 +1,7 @@
 package auth_test
 
 import (
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -47,5 +48,13 @@ func TestCheckPasswordTakesAsLong(t *testing.T) {
 			!strings.Contains(why, tt.why) {
 			t.Errorf("%s: %q, %v", tt.name, why, err)
 		}
+	}
+}
+
+// Hashing leaves a core to everything else.
+func TestPasswordsLeaveACore(t *testing.T) {
+	t.Parallel()
+	if got, want := newWorld(t).auth.PasswordSlots(), max(1, runtime.GOMAXPROCS(0)-1); got != want {
+		t.Errorf("%d passwords are hashed at once on %d cores, want %d", got, runtime.GOMAXPROCS(0), want)
 	}
 }

@@ -267,6 +267,59 @@ func TestThrottle(t *testing.T) {
 	}
 }
 
+// Right passwords cost the server as much as wrong ones: whoever has an account cannot keep it busy with them.
+func TestRightPasswordsAreThrottled(t *testing.T) {
+	t.Parallel()
+	tries := 0
+	s := newSite(t, func(o *oauth.Options) {
+		o.Address = func(*http.Request) string { return fmt.Sprintf("10.0.0.%d", tries) }
+	})
+	signIn := func(username string) int {
+		tries++
+		b := s.browser()
+		return b.post(t, "/login", with(b.get(t, "/login").form(), "username", username, "password", password)).status
+	}
+	for i := range 100 {
+		if got := signIn("ada"); got != 303 {
+			t.Fatalf("right password %d: %d", i+1, got)
+		}
+	}
+	if got := signIn("ADA"); got != 429 {
+		t.Errorf("right password 101: %d, want 429", got)
+	}
+	if got := signIn("bob"); got != 303 {
+		t.Errorf("another account: %d", got)
+	}
+	s.clock.Add(15 * time.Minute)
+	if got := signIn("ada"); got != 303 {
+		t.Errorf("a quarter of an hour later: %d", got)
+	}
+}
+
+// A browser is known by the password that was used in it: a new one makes it a stranger.
+func TestDeviceEndsWithPassword(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, func(o *oauth.Options) { o.Address = func(*http.Request) string { return "10.0.0.1" } })
+	known, stranger := s.browser(), s.browser()
+	known.signIn(t, "ada")
+	known.post(t, "/logout", known.get(t, "/settings/connected_apps").form())
+	try := func(b *browser, password string) int {
+		return b.post(t, "/login", with(b.get(t, "/login").form(), "username", "ada", "password", password)).status
+	}
+	for range 20 {
+		try(stranger, "wrong")
+	}
+	if got := try(known, "wrong"); got != 401 {
+		t.Errorf("a browser that knows the account, after a stranger's guesses: %d, want 401", got)
+	}
+	hash, err := s.auth.HashPassword(t.Context(), "another password")
+	check(t, err)
+	check(t, s.store.SetPassword(t.Context(), s.ada.ID, hash))
+	if got := try(known, "another password"); got != 429 {
+		t.Errorf("the same browser after a new password: %d, want 429, as for a stranger", got)
+	}
+}
+
 // An attempt counts everywhere or nowhere: those that are refused use nothing up.
 func TestRefusedAttemptsDoNotCount(t *testing.T) {
 	t.Parallel()

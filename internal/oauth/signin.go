@@ -1,6 +1,8 @@
 package oauth
 
 import (
+	"cmp"
+	"fmt"
 	"net/http"
 	"strings"
 	"time"
@@ -60,29 +62,35 @@ func (c *Call) signIn() (*Answer, error) {
 	if err != nil {
 		return again(http.StatusForbidden, "This page was out of date. Please try again.", err.Error())
 	}
-	device, known := c.device(p.Username)
-	attempt, ok := c.throttle(p.Username, device, known)
+	device, err := c.device(p.Username)
+	if err != nil {
+		return nil, err
+	}
+	attempt, ok := c.throttle(p.Username, device)
 	switch {
 	case attempt.err != nil:
 		return nil, attempt.err
 	case !ok:
-		return again(http.StatusTooManyRequests, "Too many attempts. Wait a few minutes and try again.", "too many wrong passwords")
+		return again(http.StatusTooManyRequests, "Too many attempts. Wait a few minutes and try again.", "too many passwords, wrong or right")
 	}
 	u, why, err := c.Auth.CheckPassword(c.Context, p.Username, form.First("password"))
 	if err != nil {
 		return nil, err
 	}
 	if why != "" {
+		if err := attempt.giveBack(attempt.right); err != nil {
+			return nil, err
+		}
 		return again(http.StatusUnauthorized, "Wrong username or password.", why)
 	}
-	if attempt.giveBack(); attempt.err != nil {
-		return nil, attempt.err
+	if err := attempt.giveBack(attempt.wrong); err != nil {
+		return nil, err
 	}
 	if u.State.Hidden() {
 		c.User = u.ID
 		return again(http.StatusForbidden, "This account is "+u.State.String()+".", "the account is "+u.State.String())
 	}
-	if err := c.startSession(u, device, known); err != nil {
+	if err := c.startSession(u, device); err != nil {
 		return nil, err
 	}
 	place, ok := c.open(sealReturn, "", p.Return)
@@ -92,17 +100,33 @@ func (c *Call) signIn() (*Answer, error) {
 	return redirect(http.StatusSeeOther, place)
 }
 
-// device returns the browser's name; known: the account was used in it before.
-func (c *Call) device(username string) (device string, known bool) {
+// device returns the name of a browser in which the account was used before with its present password, else "".
+func (c *Call) device(username string) (string, error) {
 	cookie, err := c.Request.Cookie(c.cookieName(deviceCookie))
 	if err != nil || len(cookie.Value) > 256 {
-		return "", false
+		return "", nil
 	}
-	return c.open(sealDevice, strings.ToLower(username), cookie.Value)
+	text, _ := c.open(sealDevice, strings.ToLower(username), cookie.Value)
+	device, mark, _ := strings.Cut(text, " ")
+	if mark == "" {
+		return "", nil
+	}
+	u, err := c.Store.UserByUsername(c.Context, username)
+	var password string
+	if err == nil {
+		password, err = c.Store.Password(c.Context, u.ID)
+	}
+	if notFound(err) || err == nil && mark != passwordMark(password) {
+		return "", nil
+	}
+	return device, err
 }
 
+// passwordMark stands for a stored password in a device's cookie, which ends with it.
+func passwordMark(encoded string) string { return fmt.Sprintf("%x", auth.HashOf(encoded)) }
+
 // startSession signs the user in, under a new cookie.
-func (c *Call) startSession(u liked.User, device string, known bool) error {
+func (c *Call) startSession(u liked.User, device string) error {
 	cookie := u.ID.String() + "-" + c.randomText()
 	id, err := c.sessionID(cookie, u.ID)
 	if err != nil {
@@ -116,11 +140,10 @@ func (c *Call) startSession(u liked.User, device string, known bool) error {
 	}
 	c.User, c.session = u.ID, session{cookie: cookie, id: id, user: u}
 	c.setCookie(sessionCookie, cookie, sessionLife)
-	if !known {
-		device = c.randomText()
-	}
-	c.setCookie(deviceCookie, c.seal(sealDevice, strings.ToLower(u.Username), device), deviceLife)
-	return nil
+	password, err := c.Store.Password(c.Context, u.ID)
+	device = cmp.Or(device, c.randomText())
+	c.setCookie(deviceCookie, c.seal(sealDevice, strings.ToLower(u.Username), device+" "+passwordMark(password)), deviceLife)
+	return err
 }
 
 func (c *Call) endSession() error {
