@@ -360,7 +360,7 @@ browse("the developer portal", async (page) => {
   assert.deepEqual([await read(made.bearer), await read(bearer)], [401, 200]);
 
   await page.getByRole("region", { name: "Settings" }).getByLabel("Name").fill("Renamed");
-  await page.getByLabel("Callback URLs").fill("myapp:/callback");
+  await page.getByLabel("Callback URLs").fill("com.example.app:/callback");
   await page.getByRole("button", { name: "Save" }).click();
   await page.getByRole("status").waitFor();
   assert.equal(await heading(page), "Renamed");

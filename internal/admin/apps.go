@@ -141,7 +141,7 @@ func (h *Handler) changeApp(r *http.Request, in AppFields) (any, error) {
 	err = h.Store.UpdateApp(r.Context(), a.ID, func(stored *store.App) error {
 		in.apply(&stored.App)
 		a = stored.App
-		return auth.CheckApp(a)
+		return h.Auth.CheckApp(a)
 	})
 	return appOf(a), err
 }

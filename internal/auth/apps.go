@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -25,7 +26,7 @@ type AppSecrets struct {
 // redirect URIs; Conflict: the ID is taken.
 func (a *Issuer) NewApp(ctx context.Context, spec liked.App) (liked.App, AppSecrets, error) {
 	app := store.App{App: spec}
-	if err := CheckApp(spec); err != nil {
+	if err := a.CheckApp(spec); err != nil {
 		return liked.App{}, AppSecrets{}, err
 	}
 	if app.CreatedAt.IsZero() {
@@ -64,24 +65,35 @@ func (a *Issuer) UseExplorerApp(ctx context.Context, redirectURIs []string) (lik
 	case err == nil && !slices.Equal(app.RedirectURIs, redirectURIs):
 		err = a.store.UpdateApp(ctx, ExplorerApp, func(app *store.App) error {
 			app.RedirectURIs = redirectURIs
-			return CheckApp(app.App)
+			return a.CheckApp(app.App)
 		})
 	}
 	return app, err
 }
 
-// forbiddenSchemes are those that X refuses in redirect URIs.
-var forbiddenSchemes = strings.Fields(`vbscript javascript vbs data mocha keyword livescript ftp file gopher acrobat callto
+// handledSchemes are those that X refuses in redirect URIs, and others with which a browser or a system does something of
+// its own.
+var handledSchemes = strings.Fields(`vbscript javascript vbs data mocha keyword livescript ftp file gopher acrobat callto
 	daap itpc itms firefoxurl hcp ldap mailto mmst mmsu msbd rtsp mso-offdap snews news nntp outlook stssync rlogin
-	telnet tn3270 shell sip`)
+	telnet tn3270 shell sip
+	about afp android-app applescript apt blob brave chrome cid content dav davs edge facetime feed filesystem ftps geo
+	git help imap intent ipp ipps irc ircs jar ldaps magnet maps market mid microsoft-edge mms nfs opera pop rdp res
+	resource rtmp search search-ms sftp sips skype sms smsto smb ssh steam svn tel tftp urn view-source vnc wais webcal ws
+	wss wtai xmpp`)
+
+// handledFamilies are beginnings of such schemes.
+var handledFamilies = []string{"ms-", "itms-", "chrome-", "moz-", "safari-", "x-apple", "x-man-page", "x-help"}
 
 const (
 	maxRedirects = 10
 	maxRedirect  = 2048 // bytes
 )
 
-// CheckApp returns Invalid with every mistake in the name and redirect URIs.
-func CheckApp(app liked.App) error {
+// CheckApp is the function, for this server.
+func (a *Issuer) CheckApp(app liked.App) error { return CheckApp(app, a.dev) }
+
+// CheckApp returns Invalid with every mistake in the name and redirect URIs. dev: see Options.
+func CheckApp(app liked.App, dev bool) error {
 	var wrong []string
 	n := utf8.RuneCountInString(app.Name)
 	if n == 0 || n > 100 || !utf8.ValidString(app.Name) || strings.ContainsFunc(app.Name, unicode.IsControl) {
@@ -91,7 +103,12 @@ func CheckApp(app liked.App) error {
 		wrong = append(wrong, fmt.Sprintf("there are %d redirect URIs, more than %d", n, maxRedirects))
 	}
 	for _, s := range app.RedirectURIs[:min(len(app.RedirectURIs), maxRedirects)] {
-		if err := checkRedirect(s); err != nil {
+		err := CheckRedirect(s, "code", "state", "error", "error_description", "error_uri", "iss", "oauth_token", "oauth_verifier", "denied")
+		if u, _ := url.Parse(s); err == nil && u.Scheme == "http" && !dev && app.ID != ExplorerApp && !loopback(u.Hostname()) {
+			err = fmt.Errorf("redirect URI %q sends what people grant in the clear: http is for this machine alone (127.0.0.1, [::1], "+
+				"localhost), but for liked dev; use https", s)
+		}
+		if err != nil {
 			wrong = append(wrong, err.Error())
 		}
 	}
@@ -101,8 +118,14 @@ func CheckApp(app liked.App) error {
 	return liked.Errorf(liked.Invalid, "the app is not valid: %s", strings.Join(wrong, "; "))
 }
 
-// checkRedirect returns what is wrong. A valid redirect URI is safe in a Location header.
-func checkRedirect(s string) error {
+func loopback(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.Unmap().IsLoopback() || host == "localhost" || strings.HasSuffix(host, ".localhost")
+}
+
+// CheckRedirect returns what is wrong with a redirect URI, to which parameters with the reserved names are added. A valid
+// one is safe in a Location header.
+func CheckRedirect(s string, reserved ...string) error {
 	if len(s) > maxRedirect {
 		return fmt.Errorf("redirect URI %.40q... has %d bytes, more than %d", s, len(s), maxRedirect)
 	}
@@ -114,14 +137,28 @@ func checkRedirect(s string) error {
 		return fmt.Errorf("redirect URI %q has no scheme", s)
 	case strings.Contains(s, "#"):
 		return fmt.Errorf("redirect URI %q has a fragment", s) // RFC 6749, 3.1.2
-	case slices.Contains(forbiddenSchemes, u.Scheme):
+	case slices.Contains(handledSchemes, u.Scheme),
+		slices.ContainsFunc(handledFamilies, func(family string) bool { return strings.HasPrefix(u.Scheme, family) }):
 		return fmt.Errorf("redirect URI %q has scheme %s, which is not allowed", s, u.Scheme)
 	case u.User != nil:
 		return fmt.Errorf("redirect URI %q has a user name before its host, which deceives people", s)
-	case (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() == "":
-		return fmt.Errorf("redirect URI %q has no host", s)
+	case u.Scheme == "http" || u.Scheme == "https":
+		if u.Hostname() == "" {
+			return fmt.Errorf("redirect URI %q has no host", s)
+		}
+	case !strings.Contains(u.Scheme, ".") && !strings.HasPrefix(s[len(u.Scheme):], "://"): // RFC 8252, 7.1
+		return fmt.Errorf("redirect URI %q: a scheme of an app's own has a dot (com.example.app:/callback) or is followed by ://", s)
 	}
-	return nil
+	err = EachField(u.RawQuery, func(name, _ string) error {
+		if slices.ContainsFunc(reserved, func(r string) bool { return strings.EqualFold(r, name) }) {
+			return fmt.Errorf("redirect URI %q has a parameter %s, which is one of the answer", s, name)
+		}
+		return nil
+	})
+	if err == errPercent {
+		return fmt.Errorf("redirect URI %q is not a URI: %w", s, err)
+	}
+	return err
 }
 
 // newSecrets sets the chosen credentials of the app, which must have its ClientID.

@@ -21,13 +21,14 @@ import (
 	"liked/internal/store"
 )
 
-// Options configures New. Every field is required.
+// Options configures New. Every field but Dev is required.
 type Options struct {
 	Store   Store
 	Seal    [32]byte                   // see NewIssuer
 	BaseURL func(*http.Request) string // "scheme://host[:port]" that the client presumably signed
 	Now     func() time.Time
 	Rand    io.Reader // see NewIssuer
+	Dev     bool      // a development server: redirect URIs may be http to anywhere
 }
 
 // Auth authenticates callers. It is safe for concurrent use and needs no closing.
@@ -42,13 +43,15 @@ type Auth struct {
 
 // New returns an Auth.
 func New(o Options) *Auth {
-	return &Auth{
+	a := &Auth{
 		Issuer:  NewIssuer(o.Store, o.Seal, o.Now, o.Rand),
 		baseURL: o.BaseURL,
 		bearers: newPrincipals(o.Store),
 		signers: newPrincipals(o.Store),
 		scratch: sync.Pool{New: func() any { return new(signed) }},
 	}
+	a.dev = o.Dev
+	return a
 }
 
 // maxHeader bounds the Authorization header, in bytes. X's clients send less than 1 KiB.

@@ -35,6 +35,7 @@ type Issuer struct {
 	seal      cipher.AEAD
 	newID     func(time.Time) int64
 	passwords passwords
+	dev       bool // see Options
 
 	randMu sync.Mutex
 	rand   io.Reader
@@ -47,7 +48,7 @@ func NewIssuer(st Store, key [32]byte, now func() time.Time, rand io.Reader) *Is
 
 // With returns an Issuer on the same store whose credentials depend only on rand's bytes, the time and the calls.
 func (a *Issuer) With(rand io.Reader, now func() time.Time) *Issuer {
-	return &Issuer{store: a.store, newID: new(liked.Snowflakes).Next, now: now, seal: a.seal, rand: rand, passwords: a.passwords}
+	return &Issuer{store: a.store, newID: new(liked.Snowflakes).Next, now: now, seal: a.seal, rand: rand, passwords: a.passwords, dev: a.dev}
 }
 
 // UserTokens are OAuth 2.0 tokens of a user.

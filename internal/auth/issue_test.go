@@ -20,7 +20,7 @@ import (
 func TestNewAppShapes(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	app, secrets, err := w.auth.NewApp(t.Context(), liked.App{Name: "shapes", RedirectURIs: []string{"http://127.0.0.1/cb", "myapp:/done"}})
+	app, secrets, err := w.auth.NewApp(t.Context(), liked.App{Name: "shapes", RedirectURIs: []string{"http://127.0.0.1/cb", "myapp://done"}})
 	check(t, err)
 	for _, c := range []struct{ name, got, want string }{
 		{"client id", app.ClientID, `^[A-Za-z0-9_-]{34}$`},
@@ -113,6 +113,58 @@ func TestNewAppNamesAllMistakes(t *testing.T) {
 	}
 	if _, _, err := w.auth.NewApp(t.Context(), liked.App{Name: strings.Repeat("é", 100)}); err != nil {
 		t.Errorf("got %v for a name of 100 characters", err)
+	}
+}
+
+// What is registered leads only to a web server or to the app itself, and cannot be mistaken for an answer.
+func TestRedirectURIs(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	dev := auth.New(auth.Options{Store: w.store, Now: w.clock.Now, Rand: seeded("dev"), Dev: true})
+	for _, c := range []struct{ uri, wrong, wrongInDev string }{
+		{"https://app.example/cb", "", ""},
+		{"https://app.example:8443/cb?next=/home&codes=1", "", ""},
+		{"http://127.0.0.1:3000/cb", "", ""},
+		{"http://[::1]/cb", "", ""},
+		{"http://localhost:8080/callback", "", ""},
+		{"http://app.localhost/cb", "", ""},
+		{"http://app.example/cb", "in the clear", ""},
+		{"http://10.0.0.1/cb", "in the clear", ""},
+		{"http://localhost.example/cb", "in the clear", ""},
+		{"http://127.0.0.1.example/cb", "in the clear", ""},
+		{"com.example.app:/cb", "", ""},
+		{"com.example.app:cb", "", ""},
+		{"myapp://cb", "", ""},
+		{"myapp:cb", "has a dot", "has a dot"},
+		{"myapp:/cb", "has a dot", "has a dot"},
+		{"ms-msdt:/id", "scheme ms-msdt", "scheme ms-msdt"},
+		{"ms-settings://x", "scheme ms-settings", "scheme ms-settings"},
+		{"intent://x#Intent;end", "fragment", "fragment"},
+		{"intent://x", "scheme intent", "scheme intent"},
+		{"tel:+1", "scheme tel", "scheme tel"},
+		{"tel://1", "scheme tel", "scheme tel"},
+		{"blob:https://x/y", "scheme blob", "scheme blob"},
+		{"about:blank", "scheme about", "scheme about"},
+		{"view-source:https://x", "scheme view-source", "scheme view-source"},
+		{"filesystem://x", "scheme filesystem", "scheme filesystem"},
+		{"Search-MS://x", "scheme search-ms", "scheme search-ms"},
+		{"chrome-extension://x", "scheme chrome-extension", "scheme chrome-extension"},
+		{"https://app.example/cb?code=1", "parameter code", "parameter code"},
+		{"https://app.example/cb?a=b&state=1", "parameter state", "parameter state"},
+		{"https://app.example/cb?%65rror", "parameter error", "parameter error"},
+		{"myapp://cb?State=x", "parameter State", "parameter State"},
+		{"https://app.example/cb?oauth_verifier=x", "parameter oauth_verifier", "parameter oauth_verifier"},
+		{"https://app.example/cb?a=%2", "not a URI", "not a URI"},
+	} {
+		for name, check := range map[string]struct {
+			a     *auth.Auth
+			wrong string
+		}{"serve": {w.auth, c.wrong}, "dev": {dev, c.wrongInDev}} {
+			err := check.a.CheckApp(liked.App{Name: "x", RedirectURIs: []string{c.uri}})
+			if check.wrong == "" && err != nil || check.wrong != "" && (err == nil || !strings.Contains(err.Error(), check.wrong)) {
+				t.Errorf("%s, in %s: got %v, want %q", c.uri, name, err, check.wrong)
+			}
+		}
 	}
 }
 

@@ -77,14 +77,14 @@ func TestAuthorizeFaults(t *testing.T) {
 		}
 	}
 	twice := s.ask(s.conf)
-	twice.Add("redirect_uri", "myapp:back")
+	twice.Add("redirect_uri", "com.example.app:/back")
 	for name, query := range map[string]string{"parameter twice": twice.Encode(), "broken": "client_id=%zz", "none": ""} {
 		if r := b.get(t, authorizePath+"?"+query); r.status != 400 || r.location != "" {
 			t.Errorf("%s: %d, to %q", name, r.status, r.location)
 		}
 	}
-	if r := dev.browser().get(t, authorizePath+"?"+dev.ask(dev.conf, "redirect_uri", "myapp:other").Encode()); !strings.Contains(r.body,
-		"myapp:back") {
+	other := dev.ask(dev.conf, "redirect_uri", "com.example.app:/other")
+	if r := dev.browser().get(t, authorizePath+"?"+other.Encode()); !strings.Contains(r.body, "com.example.app:/back") {
 		t.Error("a developer does not see what is registered")
 	}
 	check(t, s.store.UpdateApp(t.Context(), s.conf.ID, func(a *store.App) error { a.State = liked.AppSuspended; return nil }))
@@ -101,7 +101,7 @@ func TestRedirect(t *testing.T) {
 	b.signIn(t, "ada")
 	for _, state := range []string{"st", "a+b/c==", "a b", "100%", "%41", "ü\xff\x01\n", `"><script>`, "a&code=x#y",
 		strings.Repeat("s", 4096)} {
-		for uri, start := range map[string]string{callback: callback + "&", "myapp:back": "myapp:back?",
+		for uri, start := range map[string]string{callback: callback + "&", "com.example.app:/back": "com.example.app:/back?",
 			"http://localhost:3000/callback": "http://localhost:3000/callback?"} {
 			link := authorizePath + "?" + s.ask(s.public, "state", state, "redirect_uri", uri).Encode()
 			r := b.consent(t, link, "allow")
@@ -270,7 +270,7 @@ func TestCodeOfAnother(t *testing.T) {
 	if r := s.redeem(t, s.public, code, "code_verifier", strings.Repeat("v", 43)); r.body != tellBadVerifier {
 		t.Errorf("another flow: %s", r.body)
 	}
-	if r := s.redeem(t, s.public, code, "redirect_uri", "myapp:back"); r.body != tellBadRedirect {
+	if r := s.redeem(t, s.public, code, "redirect_uri", "com.example.app:/back"); r.body != tellBadRedirect {
 		t.Errorf("another redirect: %s", r.body)
 	}
 	s.tokens(t, s.redeem(t, s.public, code))

@@ -69,7 +69,7 @@ func newSite(t testing.TB, change func(*oauth.Options)) *site {
 		check(t, s.store.AddUser(ctx, *u))
 		check(t, s.store.SetPassword(ctx, u.ID, hash))
 	}
-	uris := []string{callback, "myapp:back", "http://localhost:3000/callback"}
+	uris := []string{callback, "com.example.app:/back", "http://localhost:3000/callback"}
 	for _, a := range []struct {
 		app     *liked.App
 		secrets *auth.AppSecrets

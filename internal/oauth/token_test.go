@@ -222,7 +222,7 @@ func TestTokenRefusals(t *testing.T) {
 		{"unknown code", right, []string{"code", "x"}, 400, tellBadCode},
 		{"code of another client", basic(s.other.ClientID, s.otherKeys.ClientSecret), nil, 400, tellBadCode},
 		{"code of a public client", right, []string{"code", publicCode}, 400, tellBadCode},
-		{"other redirect uri", right, []string{"redirect_uri", "myapp:back"}, 400, tellBadRedirect},
+		{"other redirect uri", right, []string{"redirect_uri", "com.example.app:/back"}, 400, tellBadRedirect},
 		{"wrong verifier", right, []string{"code_verifier", verifier + "x"}, 400, tellBadVerifier},
 		{"the challenge as verifier", right, []string{"code_verifier", challenge()}, 400, tellBadVerifier},
 		{"no refresh token", right, []string{"grant_type", "refresh_token"}, 400, tellMissing("refresh_token")},

@@ -107,7 +107,7 @@ func typeOf(app liked.App) string {
 }
 
 // fill copies a form into the app, and returns it with its mistakes as Error.
-func fill(form oauth.Form, app *liked.App) (f web.AppForm, ok bool) {
+func (c *call) fill(form oauth.Form, app *liked.App) (f web.AppForm, ok bool) {
 	f = web.AppForm{Name: form.First("name"), Type: form.First("type"), Access: form.First("access"),
 		RedirectURIs: form.First("redirect_uris")}
 	app.Name = strings.TrimSpace(f.Name)
@@ -116,7 +116,7 @@ func fill(form oauth.Form, app *liked.App) (f web.AppForm, ok bool) {
 	if err := app.Access.UnmarshalText([]byte(f.Access)); err != nil {
 		wrong = append(wrong, "Choose a permission.")
 	}
-	if err := auth.CheckApp(*app); err != nil {
+	if err := c.Auth.CheckApp(*app); err != nil {
 		wrong = append(wrong, strings.Split(strings.TrimPrefix(err.Error(), "the app is not valid: "), "; ")...)
 	}
 	f.Error = strings.Join(wrong, "\n")
@@ -134,7 +134,7 @@ func (c *call) createApp() (*oauth.Answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	f, ok := fill(form, &app)
+	f, ok := c.fill(form, &app)
 	switch {
 	case f.Type != "public" && f.Type != "confidential":
 		ok, f.Error = false, strings.TrimSpace(f.Error+"\nChoose a type.")
@@ -215,7 +215,7 @@ func (c *call) changeApp() (*oauth.Answer, error) {
 	switch form.First("action") {
 	case "save":
 		changed := app
-		f, ok := fill(form, &changed)
+		f, ok := c.fill(form, &changed)
 		if !ok {
 			c.Why, f.Type = f.Error, typeOf(app)
 			p := c.appPage(app, "", nil)

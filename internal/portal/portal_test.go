@@ -27,7 +27,7 @@ func TestDeveloperPortal(t *testing.T) {
 	bob.signIn(t, "bob")
 	fields := func(members ...string) url.Values {
 		return with(with(ada.get(t, "/developer").form(), "name", "My bot", "type", "confidential", "access", "read-write",
-			"redirect_uris", "http://127.0.0.1:9/cb\r\nmybot:back\r\n"), members...)
+			"redirect_uris", "http://127.0.0.1:9/cb\r\nmybot://back\r\n"), members...)
 	}
 	for name, tt := range map[string]struct{ change, want []string }{
 		"no name":   {[]string{"name", " "}, []string{"the name has 0 characters"}},
@@ -56,7 +56,7 @@ func TestDeveloperPortal(t *testing.T) {
 		}
 	}
 	if made.status != 200 || app.Name != "My bot" || app.Public || app.Access != liked.ReadWrite || len(app.RedirectURIs) != 2 ||
-		app.RedirectURIs[1] != "mybot:back" {
+		app.RedirectURIs[1] != "mybot://back" {
 		t.Fatalf("%d, app %+v", made.status, app)
 	}
 	secrets := secretsOf(made.body)
@@ -96,7 +96,7 @@ func TestDeveloperPortal(t *testing.T) {
 	}
 
 	act := func(members ...string) reply { return ada.post(t, path, with(ada.get(t, path).form(), members...)) }
-	if r := act("action", "save", "name", "My other bot", "access", "read", "redirect_uris", "mybot:back"); r.status != 200 ||
+	if r := act("action", "save", "name", "My other bot", "access", "read", "redirect_uris", "mybot://back"); r.status != 200 ||
 		!strings.Contains(r.body, "My other bot") {
 		t.Errorf("save: %d", r.status)
 	}

@@ -142,11 +142,11 @@ func Load(ctx context.Context, s Store, a *auth.Auth, o Options, now time.Time, 
 	if err := c.renew(ctx, s, a, o.TokenLifetime); err != nil {
 		return c, fmt.Errorf("renew tokens: %w", err)
 	}
-	return c, c.addCallbacks(ctx, s, o.RedirectURIs)
+	return c, c.addCallbacks(ctx, s, a, o.RedirectURIs)
 }
 
 // addCallbacks registers redirect URIs that the apps lack.
-func (c *Credentials) addCallbacks(ctx context.Context, s Store, redirectURIs []string) error {
+func (c *Credentials) addCallbacks(ctx context.Context, s Store, a *auth.Auth, redirectURIs []string) error {
 	for i := range c.Apps {
 		app, err := s.AppByClientID(ctx, c.Apps[i].ClientID)
 		if err == nil {
@@ -157,7 +157,7 @@ func (c *Credentials) addCallbacks(ctx context.Context, s Store, redirectURIs []
 					}
 				}
 				c.Apps[i].RedirectURIs = app.RedirectURIs
-				return auth.CheckApp(app.App)
+				return a.CheckApp(app.App)
 			})
 		}
 		if ignoreNotFound(err) != nil { // a removed app keeps what it has

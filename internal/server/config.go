@@ -212,7 +212,7 @@ func (c Config) check() (settings, error) {
 	}
 	if s.Seed != nil {
 		within("users", s.Seed.Users, 1, maxSeeded)
-		err := auth.CheckApp(liked.App{Name: "demo", RedirectURIs: s.Seed.Callbacks()})
+		err := auth.CheckApp(liked.App{Name: "demo", RedirectURIs: s.Seed.Callbacks()}, s.Explain)
 		refuse(err != nil, "redirect-uri", "%w", err)
 		within("posts", s.Seed.Posts, 0, maxSeeded)
 		lifetime(s.Seed.TokenLifetime)

@@ -145,7 +145,7 @@ func (s *Server) open() (err error) {
 		return err
 	}
 	s.observer.watchStore(s.store)
-	s.auth = auth.New(auth.Options{Store: s.store, Seal: s.seal, Now: s.Now, Rand: cryptorand.Reader, BaseURL: s.baseURL})
+	s.auth = auth.New(auth.Options{Store: s.store, Seal: s.seal, Now: s.Now, Rand: cryptorand.Reader, BaseURL: s.baseURL, Dev: s.Explain})
 	known, err := s.store.KnownSeed(context.Background())
 	if known && !s.KnownSeed {
 		return fmt.Errorf("%s holds secrets that a known seed made, so that everybody can have them: "+
