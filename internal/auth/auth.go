@@ -3,7 +3,7 @@
 //
 //   - Bearer with an OAuth 2.0 user token (RFC 6750),
 //   - Bearer with an app-only token, recognized by its first 21 letters,
-//   - OAuth with an OAuth 1.0a signature (RFC 5849, HMAC-SHA1).
+//   - OAuth with an OAuth 1.0a signature (RFC 5849, HMAC-SHA1 or HMAC-SHA256), which may stand in the query or a form instead.
 //
 // [Issuer] makes credentials in X's formats. The store gets only hashes, or sealed secrets where HMAC-SHA1 needs the plain
 // value. The flows that issue tokens are in package oauth.
@@ -57,14 +57,13 @@ func New(o Options) *Auth {
 // maxHeader bounds the Authorization header, in bytes. X's clients send less than 1 KiB.
 const maxHeader = 8 << 10
 
-// Authenticate identifies the caller by the one Authorization header. A form body that is part of an OAuth 1.0a
-// signature stays readable in r.Body.
+// Authenticate identifies the caller. A form body that is part of an OAuth 1.0a signature stays readable in r.Body.
 //
 // A suspended, deactivated or locked account is returned with its State; the caller decides. The error is a
 // *liked.Error: Unauthorized with the reason, for the operator (never a secret, token or signature); Unavailable when
 // no more nonces can be stored; or the store's.
 func (a *Auth) Authenticate(r *http.Request) (liked.Principal, error) {
-	scheme, rest, err := Authorization(r.Header)
+	scheme, rest, err := credentials(r)
 	if err != nil {
 		return liked.Principal{}, err
 	}
@@ -78,6 +77,14 @@ func (a *Auth) Authenticate(r *http.Request) (liked.Principal, error) {
 	}
 	// The value is not quoted: it may be a token without its scheme.
 	return liked.Principal{}, refuse("the Authorization header starts with neither Bearer nor OAuth")
+}
+
+// credentials is Authorization for a request that OAuth 1.0a may sign elsewhere.
+func credentials(r *http.Request) (scheme, rest string, err error) {
+	if len(r.Header["Authorization"]) == 0 && signedElsewhere(r) {
+		return "OAuth", "", nil
+	}
+	return Authorization(r.Header)
 }
 
 // Authorization splits the one Authorization header. Unauthorized if it is missing, repeated or too long.

@@ -68,6 +68,7 @@ type verdict struct {
 	Kind      liked.Kind
 	Reason    string // empty if the caller was identified
 	Body      string
+	Query     string
 }
 
 func newStore(t testing.TB, o pebblestore.Options) *pebblestore.Store {
@@ -139,7 +140,7 @@ func (w *world) serve(t testing.TB) {
 		if err != nil {
 			t.Error(err)
 		}
-		v.Body = string(body)
+		v.Body, v.Query = string(body), r.URL.RawQuery
 		if err := json.NewEncoder(rw).Encode(v); err != nil {
 			t.Error(err)
 		}

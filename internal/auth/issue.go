@@ -169,6 +169,9 @@ func (a *Issuer) RedeemRequestToken(ctx context.Context, rt store.RequestToken, 
 	})
 }
 
+// maxOAuth1Token is how long a token may be for X's own library for servers.
+const maxOAuth1Token = 50
+
 // issueOAuth1 completes the grant and makes its token; keep stores both.
 func (a *Issuer) issueOAuth1(
 	ctx context.Context, g store.Grant, keep func(context.Context, store.Grant, store.OAuth1Token) error,
@@ -177,8 +180,9 @@ func (a *Issuer) issueOAuth1(
 		return "", "", err
 	}
 	g.OAuth1 = true
-	// Clients read the user's ID before the hyphen.
-	token, secret = g.User.String()+"-"+a.RandomText(Alphanumeric, 40), a.RandomText(Alphanumeric, 45)
+	token = g.User.String() + "-" // clients read the user's ID before the hyphen
+	token += a.RandomText(Alphanumeric, min(40, maxOAuth1Token-len(token)))
+	secret = a.RandomText(Alphanumeric, 45)
 	hash := HashOf(token)
 	kept := store.OAuth1Token{Token: hash, Access: g.Access, SealedSecret: a.Seal(sealTokenSecret, string(hash[:]), secret)}
 	return token, secret, keep(ctx, g, kept)

@@ -116,6 +116,21 @@ func TestNewAppNamesAllMistakes(t *testing.T) {
 	}
 }
 
+// X's own library for servers refuses access tokens of more than 50 characters.
+func TestOAuth1TokenLength(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for id, random := range map[liked.UserID]int{7: 40, 123456789: 40, 1234567890: 39, 1<<63 - 1: 30} {
+		check(t, w.store.AddUser(t.Context(), liked.User{ID: id, Username: fmt.Sprint("u", id)[:min(len(fmt.Sprint("u", id)), 15)], Name: "U",
+			CreatedAt: w.clock.Now()}))
+		token, _, err := w.auth.IssueOAuth1Token(t.Context(), w.app.ID, id, liked.ReadWrite)
+		check(t, err)
+		if rest, ok := strings.CutPrefix(token, id.String()+"-"); !ok || len(rest) != random || len(token) > 50 {
+			t.Errorf("got %q of %d characters, want %d random ones after the id", token, len(token), random)
+		}
+	}
+}
+
 // What is registered leads only to a web server or to the app itself, and cannot be mistaken for an answer.
 func TestRedirectURIs(t *testing.T) {
 	t.Parallel()

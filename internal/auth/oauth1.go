@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/hmac"
 	"crypto/sha1"
+	"crypto/sha256"
 	"encoding/base64"
 	"hash"
 	"io"
@@ -27,13 +28,21 @@ const (
 	nonceMemory = 600
 )
 
-// oauth1 authenticates the signer (RFC 5849, 3.2). text is the header after the scheme.
+// oauth1 authenticates the signer (RFC 5849, 3.2). text is the header after the scheme. The parameters of the protocol
+// leave the query, since they are no endpoint's.
 func (a *Auth) oauth1(r *http.Request, text string) (liked.Principal, error) {
 	s := a.scratch.Get().(*signed)
 	defer a.release(s)
-	c, err := a.signedBy(r, text, s, true, a.signer)
+	if err := s.read(r, text); err != nil {
+		return liked.Principal{}, err
+	}
+	c, err := a.signedBy(r, s, true, a.signer)
 	if err != nil {
 		return liked.Principal{}, err
+	}
+	if strings.Contains(r.URL.RawQuery, "oauth_") {
+		fields := strings.Split(r.URL.RawQuery, "&")
+		r.URL.RawQuery = strings.Join(slices.DeleteFunc(fields, func(f string) bool { return strings.HasPrefix(f, "oauth_") }), "&")
 	}
 	return c.principal, nil
 }
@@ -43,14 +52,21 @@ func (a *Auth) release(s *signed) {
 	a.scratch.Put(s)
 }
 
-// signedBy verifies the signature with the key of the caller that find returns, and stores the nonce. s then holds the
-// parameters. Without token, oauth_token may be missing. An error may be a coded one.
-func (a *Auth) signedBy(
-	r *http.Request, text string, s *signed, token bool, find func(ctx context.Context, key, token string) (*caller, error),
-) (*caller, error) {
-	if err := s.parseHeader(text); err != nil {
-		return nil, coded{codeBadData, err}
+// signedElsewhere reports whether a request without an Authorization header has a signature in its query or form body.
+func signedElsewhere(r *http.Request) bool {
+	const name = "oauth_signature="
+	if strings.Contains(r.URL.RawQuery, name) {
+		return true
 	}
+	form, _ := readForm(r) // an error comes again when the body is read for good
+	return strings.Contains(form, name)
+}
+
+// signedBy verifies the signature with the key of the caller that find returns, and keeps the nonce. Without token,
+// oauth_token may be missing. An error may be a coded one.
+func (a *Auth) signedBy(
+	r *http.Request, s *signed, token bool, find func(ctx context.Context, key, token string) (*caller, error),
+) (*caller, error) {
 	at := a.now()
 	timestamp, err := s.check(at.Unix(), token)
 	if err != nil {
@@ -61,17 +77,7 @@ func (a *Auth) signedBy(
 	if err != nil {
 		return nil, err
 	}
-	if err := s.addForm("query", r.URL.RawQuery); err != nil {
-		return nil, err
-	}
-	form, err := readForm(r)
-	if err == nil {
-		err = s.addForm("form body", form)
-	}
-	if err == nil {
-		err = s.normalize()
-	}
-	if err != nil {
+	if err := s.normalize(); err != nil {
 		return nil, err
 	}
 	if err := a.verify(r, s, c.signer); err != nil {
@@ -98,24 +104,26 @@ func (c coded) Unwrap() error { return c.error }
 func (c coded) Code() string  { return c.code }
 
 const (
+	codeSignature = "32"
 	codeBadToken  = "89"
 	codeTimestamp = "135"
 	codeBadData   = "215"
+	codeSuspended = "416"
 )
 
-// check validates the header's parameters except for the signature, and returns the timestamp. Times are Unix seconds.
+// check validates the protocol's parameters except for the signature, and returns the timestamp. Times are Unix seconds.
 func (s *signed) check(now int64, token bool) (timestamp int64, err error) {
 	for _, name := range [...]string{"oauth_consumer_key", "oauth_token", "oauth_signature_method", "oauth_signature",
 		"oauth_timestamp", "oauth_nonce"} {
 		if s.get(name) == "" && (token || name != "oauth_token") {
-			return 0, coded{codeBadData, refuse("%s is missing from the OAuth header", name)}
+			return 0, coded{codeBadData, refuse("%s is missing", name)}
 		}
 	}
-	if method := s.get("oauth_signature_method"); method != "HMAC-SHA1" {
-		return 0, refuse("oauth_signature_method is %.20q; only HMAC-SHA1 is accepted", method)
+	if method := s.get("oauth_signature_method"); method != "HMAC-SHA1" && method != "HMAC-SHA256" {
+		return 0, refuse("oauth_signature_method is %.20q; only HMAC-SHA1 and HMAC-SHA256 are accepted", method)
 	}
-	if version := s.get("oauth_version"); version != "" && version != "1.0" {
-		return 0, refuse("oauth_version is %.20q, not 1.0", version)
+	if version := s.get("oauth_version"); version != "" && version != "1.0" && !strings.EqualFold(version, "1.0a") {
+		return 0, refuse("oauth_version is %.20q, neither 1.0 nor 1.0a", version)
 	}
 	if n := len(s.get("oauth_nonce")); n > maxNonce {
 		return 0, refuse("oauth_nonce has %d bytes; at most %d are accepted", n, maxNonce)
@@ -144,30 +152,33 @@ func (a *Auth) signer(ctx context.Context, key, token string) (*caller, error) {
 		return c, nil
 	}
 	before := a.signers.before()
-	app, err := a.consumerApp(ctx, key)
+	_, c, err := a.readSigner(ctx, key, token)
 	if err != nil {
 		return nil, err
 	}
-	apiSecret, err := a.apiSecret(app)
-	if err != nil {
-		return nil, err
-	}
-	c, tokenSecret, err := a.readOAuth1Token(ctx, app.App, token)
-	if err != nil {
-		return nil, err
-	}
-	c.signer = newSigner(apiSecret, tokenSecret)
 	a.signers.put(hash, c, before)
 	return c, nil
 }
 
-// OAuth1Secret returns the user and secret of the app's access token. Refusals are those of Authenticate.
-func (a *Auth) OAuth1Secret(ctx context.Context, app liked.App, token string) (user liked.UserID, secret string, err error) {
-	c, secret, err := a.readOAuth1Token(ctx, app, token)
+// readSigner returns the app of a consumer key and who signs for it: the user of the token, or nobody without one.
+func (a *Auth) readSigner(ctx context.Context, key, token string) (liked.App, *caller, error) {
+	app, err := a.Consumer(ctx, key)
 	if err != nil {
-		return 0, "", err
+		return liked.App{}, nil, err
 	}
-	return c.principal.User, secret, nil
+	apiSecret, err := a.apiSecret(app)
+	if err != nil {
+		return liked.App{}, nil, err
+	}
+	c, tokenSecret := &caller{principal: liked.Principal{App: app.ID}}, ""
+	if token != "" {
+		c, tokenSecret, err = a.readOAuth1Token(ctx, app.App, token)
+	}
+	if err != nil {
+		return liked.App{}, nil, err
+	}
+	c.signer = &signer{key: appendEncoded(append(appendEncoded(nil, apiSecret, "%"), '&'), tokenSecret, "%")}
+	return app.App, c, nil
 }
 
 func (a *Auth) readOAuth1Token(ctx context.Context, app liked.App, token string) (c *caller, secret string, err error) {
@@ -192,52 +203,60 @@ func (a *Auth) readOAuth1Token(ctx context.Context, app liked.App, token string)
 	return &caller{principal: p, grant: grant.ID}, secret, nil
 }
 
-// Signed is a request with a valid OAuth 1.0a signature.
+// Signed is a request of an app to a token endpoint.
 type Signed struct {
 	App    liked.App
-	Token  string              // oauth_token, "" for none
-	Params map[string][]string // all that was signed; equal values once
+	User   liked.UserID        // of the access token that it is signed with, zero for none
+	Params map[string][]string // of header, query and form, those of the protocol included; equal values once
 }
 
-// Signed verifies the signature of a request to a token endpoint. secret returns the secret of the header's oauth_token
-// ("" for none), and may refuse app and token. Errors are its own, or those of Authenticate, which may have a method
-// Code with X's code.
-func (a *Auth) Signed(r *http.Request, secret func(app liked.App, token string) (string, error)) (out Signed, err error) {
-	scheme, text, err := Authorization(r.Header)
+// Signed verifies the signature of a request to a token endpoint, with or without an access token of the app. Errors are
+// those of Authenticate, which may have a method Code with X's code.
+func (a *Auth) Signed(r *http.Request) (out Signed, err error) {
+	s := a.scratch.Get().(*signed)
+	defer a.release(s)
+	scheme, text, err := credentials(r)
 	if err != nil || !strings.EqualFold(scheme, "OAuth") {
 		return out, coded{codeBadData, refuse("there is not one Authorization header of scheme OAuth and at most %d bytes", maxHeader)}
 	}
-	s := a.scratch.Get().(*signed)
-	defer a.release(s)
-	_, err = a.signedBy(r, text, s, false, func(ctx context.Context, key, token string) (*caller, error) {
-		app, err := a.consumerApp(ctx, key)
-		if err != nil {
-			return nil, err
-		}
-		out.App, out.Token = app.App, token
-		tokenSecret, err := secret(app.App, token)
-		if err != nil {
-			return nil, err
-		}
-		apiSecret, err := a.apiSecret(app)
-		if err != nil {
-			return nil, err
-		}
-		return &caller{signer: newSigner(apiSecret, tokenSecret)}, nil
+	if err := s.read(r, text); err != nil {
+		return out, err
+	}
+	c, err := a.signedBy(r, s, false, func(ctx context.Context, key, token string) (c *caller, err error) {
+		out.App, c, err = a.readSigner(ctx, key, token)
+		return c, err
 	})
 	if err != nil {
 		return out, err
 	}
-	out.Params = make(map[string][]string)
-	for _, v := range s.params {
-		if values := out.Params[v.name]; !slices.Contains(values, v.value) {
-			out.Params[v.name] = append(values, v.value)
-		}
-	}
+	out.User, out.Params = c.principal.User, s.values()
 	return out, nil
 }
 
-func (a *Auth) consumerApp(ctx context.Context, key string) (store.App, error) {
+// Unsigned returns the parameters that Signed would, whether or not the request is signed.
+func (a *Auth) Unsigned(r *http.Request) (map[string][]string, error) {
+	s := a.scratch.Get().(*signed)
+	defer a.release(s)
+	scheme, text, _ := Authorization(r.Header)
+	if !strings.EqualFold(scheme, "OAuth") {
+		text = ""
+	}
+	err := s.read(r, text)
+	return s.values(), err
+}
+
+func (s *signed) values() map[string][]string {
+	all := make(map[string][]string)
+	for _, p := range s.params {
+		if values := all[p.name]; !slices.Contains(values, p.value) {
+			all[p.name] = append(values, p.value)
+		}
+	}
+	return all
+}
+
+// Consumer returns the app of a consumer key.
+func (a *Auth) Consumer(ctx context.Context, key string) (store.App, error) {
 	app, err := a.store.AppByAPIKey(ctx, key)
 	if err != nil {
 		hint := ""
@@ -245,6 +264,9 @@ func (a *Auth) consumerApp(ctx context.Context, key string) (store.App, error) {
 			hint = "; it looks like an OAuth 2.0 client id"
 		}
 		return store.App{}, refuseIfNotFound(err, "no app has this oauth_consumer_key%s", hint)
+	}
+	if app.State == liked.AppSuspended {
+		return store.App{}, coded{codeSuspended, refuse("app %d is suspended", app.ID)}
 	}
 	return app, nil
 }
@@ -258,38 +280,39 @@ func (a *Issuer) apiSecret(app store.App) (string, error) {
 	return secret, nil
 }
 
-// signer computes HMAC-SHA1 with one key (RFC 5849, 3.4.2), keeping an HMAC that has digested it: half of the work.
+// signer computes HMACs with one key (RFC 5849, 3.4.2), keeping one of each kind that has digested it: half of the work.
 type signer struct {
 	key  []byte
-	idle atomic.Pointer[keyed]
+	idle [2]atomic.Pointer[keyed]
 }
 
 type keyed struct{ hash.Hash }
 
-func newSigner(consumerSecret, tokenSecret string) *signer {
-	key := append(appendEncoded(nil, consumerSecret, "%"), '&')
-	return &signer{key: appendEncoded(key, tokenSecret, "%")}
-}
-
 // verify tries every base URL that the client may have signed. s is normalized.
 func (a *Auth) verify(r *http.Request, s *signed, by *signer) error {
-	var got [sha1.Size + 2]byte // what the decoder may write
+	kind, size, newHash := 0, sha1.Size, sha1.New
+	if s.get("oauth_signature_method") == "HMAC-SHA256" {
+		kind, size, newHash = 1, sha256.Size, sha256.New
+	}
+	var got [sha256.Size + 2]byte // what the decoder may write
 	signature := s.get("oauth_signature")
-	n, err := base64.StdEncoding.Decode(got[:], []byte(signature[:min(len(signature), 29)]))
-	if err != nil || len(signature) != 28 || n != sha1.Size {
-		return refuse("oauth_signature is not the base64 form of 20 bytes")
+	if len(signature) != base64.StdEncoding.EncodedLen(size) {
+		signature = ""
+	}
+	if n, err := base64.StdEncoding.Decode(got[:], []byte(signature)); err != nil || n != size {
+		return refuse("oauth_signature is not the base64 form of %d bytes", size)
 	}
 	path := cmp.Or(r.URL.EscapedPath(), "/")
-	mac := by.idle.Swap(nil)
+	mac := by.idle[kind].Swap(nil)
 	if mac == nil {
-		mac = &keyed{hmac.New(sha1.New, by.key)}
+		mac = &keyed{hmac.New(newHash, by.key)}
 	}
-	defer by.idle.Store(mac)
+	defer by.idle[kind].Store(mac)
 	scheme, host, _ := strings.Cut(NormalOrigin(a.baseURL(r)), "://")
 	origins := [...]origin{
 		{scheme, host},
-		{scheme, withoutPort(host)}, // some clients omit the port
-		{"https", strings.TrimSuffix(strings.ToLower(r.Host), ":443")}, // behind a proxy that ends TLS unannounced
+		{scheme, withoutPort(host)},                          // some clients omit the port
+		{"https", strings.TrimSuffix(host, ":443")},          // behind a proxy that ends TLS unannounced
 		{"https", "api.x.com"}, {"https", "api.twitter.com"}, // a rerouted client with a fixed host
 	}
 	for i, o := range origins {
@@ -301,7 +324,7 @@ func (a *Auth) verify(r *http.Request, s *signed, by *signer) error {
 		mac.Write(s.prefix)
 		mac.Write(s.base)
 		s.sum = mac.Sum(s.sum[:0])
-		if hmac.Equal(s.sum, got[:n]) {
+		if hmac.Equal(s.sum, got[:size]) {
 			return nil
 		}
 	}
@@ -311,8 +334,8 @@ func (a *Auth) verify(r *http.Request, s *signed, by *signer) error {
 			tried = append(tried, o.scheme+"://"+o.host)
 		}
 	}
-	return refuse("the signature does not match %s %s at any of %s: the secrets, the URL or the parameters differ from what was signed",
-		r.Method, path, strings.Join(tried, ", "))
+	return coded{codeSignature, refuse("the signature does not match %s %s at any of %s: the secrets, the URL or the parameters "+
+		"differ from what was signed", r.Method, path, strings.Join(tried, ", "))}
 }
 
 // origin is the normalized scheme and host of a URL.

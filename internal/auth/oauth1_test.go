@@ -1,10 +1,13 @@
 package auth_test
 
 import (
+	"cmp"
 	"crypto/hmac"
 	"crypto/sha1"
+	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
+	"hash"
 	"net/http"
 	"net/url"
 	"slices"
@@ -24,16 +27,17 @@ type client struct {
 	timestamp                       string
 	version                         string      // left out if empty
 	extra                           [][2]string // further header parameters
+	hash                            string      // empty: SHA1
 }
 
 func docsClient() client {
-	return client{docsKey, docsSecret, docsToken, docsTokenSecret, docsNonce, fmt.Sprint(docsTime), "1.0", nil}
+	return client{docsKey, docsSecret, docsToken, docsTokenSecret, docsNonce, fmt.Sprint(docsTime), "1.0", nil, ""}
 }
 
 // oauth returns the header's parameters but for the signature.
 func (c client) oauth() [][2]string {
 	params := [][2]string{
-		{"oauth_consumer_key", c.key}, {"oauth_signature_method", "HMAC-SHA1"},
+		{"oauth_consumer_key", c.key}, {"oauth_signature_method", "HMAC-" + cmp.Or(c.hash, "SHA1")},
 		{"oauth_timestamp", c.timestamp}, {"oauth_nonce", c.nonce},
 	}
 	if c.token != "" {
@@ -61,7 +65,7 @@ func (c client) header(t testing.TB, method, rawURL, form string) string {
 		}
 	}
 	base := plainBaseString(method, u.Scheme+"://"+strings.ToLower(u.Host)+u.EscapedPath(), params)
-	return c.headerWith(signature(base, c.secret, c.tokenSecret))
+	return c.headerWith(c.sign(base))
 }
 
 func (c client) headerWith(signature string) string {
@@ -81,8 +85,9 @@ func (c client) request(t testing.TB, method, rawURL string) *http.Request {
 
 func encode(s string) string { return strings.ReplaceAll(url.QueryEscape(s), "+", "%20") }
 
-func signature(base, secret, tokenSecret string) string {
-	mac := hmac.New(sha1.New, []byte(encode(secret)+"&"+encode(tokenSecret)))
+func (c client) sign(base string) string {
+	sum := map[string]func() hash.Hash{"": sha1.New, "SHA256": sha256.New}[c.hash]
+	mac := hmac.New(sum, []byte(encode(c.secret)+"&"+encode(c.tokenSecret)))
 	mac.Write([]byte(base))
 	return base64.StdEncoding.EncodeToString(mac.Sum(nil))
 }
@@ -143,6 +148,76 @@ func TestOAuth1Vectors(t *testing.T) {
 				})
 			}
 		}
+	}
+}
+
+// Clients say the version in several ways, or not at all, and may sign with SHA-256.
+func TestOAuth1VersionsAndHashes(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for _, version := range []string{"", "1.0", "1.0a", "1.0A"} {
+		for _, hash := range []string{"", "SHA256"} {
+			client := docsClient()
+			client.version, client.hash, client.nonce = version, hash, version+hash+"n"
+			wantOK(t, w.do(t, client.request(t, "GET", w.url+"/2/users/me")))
+		}
+	}
+}
+
+// The parameters may stand in the query or a form (RFC 5849, 3.5), and leave the query, since they are no endpoint's.
+func TestOAuth1Places(t *testing.T) {
+	t.Parallel()
+	const form = "application/x-www-form-urlencoded"
+	for _, c := range []struct {
+		name, header, query, body, contentType string // P stands for the parameters, of which S is the signature
+		refused                                string
+	}{
+		{"query", "", "?P&S", "", "", ""},
+		{"query among others", "", "?max_results=5&P&S&expansions=a", "", "", ""},
+		{"query, with a body", "", "?P&S", `{"tweet_id":"1"}`, "application/json", ""},
+		{"form", "", "", "P&S&a=b", form, ""},
+		{"form and query", "", "?P", "S", form, ""},
+		{"signature in the query", "P", "?S", "", "", ""},
+		{"all but the signature in the query", "S", "?P&max_results=5", "", "", ""},
+		{"everywhere", "P,S", "?P&S", "P&S", form, ""},
+		{"form, of another type", "", "", "P&S", "text/plain", "there is no Authorization header"},
+		{"another signature in the query", "P,S", "?oauth_signature=AAAA", "", "", "oauth_signature appears twice"},
+		{"no signature", "", "?P", "", "", "there is no Authorization header"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			client, rest := docsClient(), strings.NewReplacer("&P", "", "P&", "", "P", "", "&S", "", "S&", "", "S", "")
+			var signed string
+			for _, p := range client.oauth() {
+				signed += "&" + encode(p[0]) + "=" + encode(p[1])
+			}
+			plain := strings.TrimSuffix(rest.Replace(c.query), "?")
+			body := ""
+			if c.contentType == form {
+				body = rest.Replace(c.body)
+			}
+			header := client.header(t, "POST", w.url+"/x"+plain, body)
+			_, signature, _ := strings.Cut(header, `oauth_signature="`)
+			all := strings.NewReplacer("P", signed[1:], "S", "oauth_signature="+strings.TrimSuffix(signature, `"`))
+			r := newRequest(t, "POST", w.url+"/x"+all.Replace(c.query), all.Replace(c.body))
+			if c.contentType != "" {
+				r.Header.Set("Content-Type", c.contentType)
+			}
+			if c.header != "" {
+				quoted := strings.ReplaceAll(strings.ReplaceAll(all.Replace(c.header), "&", ","), "=", `="`)
+				r.Header.Set("Authorization", "OAuth "+strings.ReplaceAll(quoted, ",", `",`)+`"`)
+			}
+			v := w.do(t, r)
+			if c.refused != "" {
+				wantRefused(t, v, c.refused)
+				return
+			}
+			wantOK(t, v)
+			if want := strings.TrimPrefix(plain, "?"); v.Query != want || v.Body != all.Replace(c.body) {
+				t.Errorf("got query %q and body %q for the handler, want %q and %q", v.Query, v.Body, want, all.Replace(c.body))
+			}
+		})
 	}
 }
 
@@ -329,7 +404,7 @@ func TestOAuth1HeaderRefusals(t *testing.T) {
 		change  func(header string) string
 		refused string
 	}{
-		{"nothing after the scheme", func(string) string { return "OAuth" }, "not of the form"},
+		{"nothing after the scheme", func(string) string { return "OAuth" }, "oauth_consumer_key is missing"},
 		{"no consumer key", without("oauth_consumer_key"), "oauth_consumer_key is missing"},
 		{"no token", without("oauth_token"), "oauth_token is missing"},
 		{"empty token", replace(`oauth_token="`+docsToken+`"`, `oauth_token=""`), "oauth_token is missing"},
@@ -338,8 +413,9 @@ func TestOAuth1HeaderRefusals(t *testing.T) {
 		{"no timestamp", without("oauth_timestamp"), "oauth_timestamp is missing"},
 		{"no nonce", without("oauth_nonce"), "oauth_nonce is missing"},
 		{"PLAINTEXT", replace("HMAC-SHA1", "PLAINTEXT"), `is "PLAINTEXT"; only HMAC-SHA1`},
-		{"HMAC-SHA256", replace("HMAC-SHA1", "HMAC-SHA256"), `is "HMAC-SHA256"; only HMAC-SHA1`},
-		{"version 1.0a", replace(`"1.0"`, `"1.0a"`), `oauth_version is "1.0a"`},
+		{"HMAC-SHA256 of 20 bytes", replace("HMAC-SHA1", "HMAC-SHA256"), "not the base64 form of 32 bytes"},
+		{"hmac-sha1", replace("HMAC-SHA1", "hmac-sha1"), `is "hmac-sha1"; only HMAC-SHA1`},
+		{"version 2.0", replace(`"1.0"`, `"2.0"`), `oauth_version is "2.0"`},
 		{"timestamp with a sign", replace(`="1318622958"`, `="+1318622958"`), "not a number of seconds"},
 		{"timestamp with a fraction", replace(`="1318622958"`, `="1318622958.0"`), "not a number of seconds"},
 		{"timestamp in milliseconds", replace(`="1318622958"`, `="1318622958000"`), "s ahead of the server's clock"},
@@ -409,7 +485,7 @@ func TestReasonsHoldNoSecrets(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	tokens := w.issue(t, liked.AllScopes)
-	mac := signature("x", docsSecret, docsTokenSecret)
+	mac := docsClient().sign("x")
 	w.secrets = append(w.secrets, mac, encode(mac))
 	texts := []string{docsKey, docsSecret, docsToken, docsTokenSecret, mac, encode(mac), w.app1.Bearer, w.app1.ClientSecret,
 		tokens.AccessToken, tokens.RefreshToken, docsNonce, "1318622958", "HMAC-SHA1", "1.0", "", "%", "\"", "=", " ", ","}

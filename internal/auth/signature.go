@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -39,7 +40,7 @@ func (s *signed) reset() {
 	s.params, s.text, s.spans, s.base = s.params[:0], s.text[:0], s.spans[:0], s.base[:0]
 }
 
-// get returns the first parameter of the name, "" if there is none. normalize refuses another that differs, of OAuth's own.
+// get returns the parameter, "" if it is missing. normalize refuses a second one of the protocol that differs.
 func (s *signed) get(name string) string {
 	for i := range s.params {
 		if s.params[i].name == name {
@@ -47,6 +48,24 @@ func (s *signed) get(name string) string {
 		}
 	}
 	return ""
+}
+
+// read collects the parameters, which may stand in the header (text is what follows its scheme), the query or a form
+// body (RFC 5849, 3.5).
+func (s *signed) read(r *http.Request, text string) error {
+	if text != "" {
+		if err := s.parseHeader(text); err != nil {
+			return coded{codeBadData, err}
+		}
+	}
+	if err := s.addForm("query", r.URL.RawQuery); err != nil {
+		return err
+	}
+	form, err := readForm(r)
+	if err == nil {
+		err = s.addForm("form body", form)
+	}
+	return err
 }
 
 // parseHeader is strict (RFC 5849, 3.5.1). text follows the scheme; all but realm become params.

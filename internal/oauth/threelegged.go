@@ -77,38 +77,37 @@ func oldErrors(status int, e oldError) *Answer {
 	return inJSON(status, jsonUTF8, map[string][]oldError{"errors": {e}})
 }
 
-// signed returns the app and all that was signed: clients put a callback or verifier into the header, query or body.
-func (c *Call) signed(secret func(app liked.App, token string) (string, error)) (liked.App, Form, error) {
-	signed, err := c.Auth.Signed(c.Request, func(app liked.App, token string) (string, error) {
-		c.App = app.ID
-		return secret(app, token)
-	})
-	if _, ok := errors.AsType[*Refusal](err); ok || err == nil || liked.KindOf(err) != liked.Unauthorized {
-		return signed.App, signed.Params, err
+// signed returns the app and all that was signed: clients put a callback into the header, query or body.
+func (c *Call) signed() (auth.Signed, error) {
+	signed, err := c.Auth.Signed(c.Request)
+	c.App, c.User = signed.App.ID, signed.User
+	return signed, oauth1Refusal(err)
+}
+
+// oauth1Refusal is X's answer to a request that package auth refused.
+func oauth1Refusal(err error) error {
+	if err == nil || liked.KindOf(err) != liked.Unauthorized {
+		return err
 	}
 	refusal := notAuthenticated
 	var coded interface{ Code() string }
 	if errors.As(err, &coded) {
-		for _, f := range []*Refusal{invalidToken, outOfBounds, badData} {
+		for _, f := range []*Refusal{invalidToken, outOfBounds, badData, suspendedApp} {
 			if f.Code == coded.Code() {
 				refusal = f
 			}
 		}
 	}
-	return signed.App, nil, refusal.Because("%v", err)
+	return refusal.Because("%v", err)
 }
 
-// requestToken answers /oauth/request_token (RFC 5849, 2.1).
+// requestToken answers /oauth/request_token (RFC 5849, 2.1). Some apps sign with an access token of their developer.
 func (c *Call) requestToken() (*Answer, error) {
-	app, p, err := c.signed(func(app liked.App, _ string) (string, error) {
-		if app.State == liked.AppSuspended {
-			return "", suspendedApp
-		}
-		return "", nil
-	})
+	signed, err := c.signed()
 	if err != nil {
 		return nil, err
 	}
+	app, p := signed.App, Form(signed.Params)
 	callback, err := p.one("oauth_callback")
 	switch {
 	case err != nil:
@@ -118,8 +117,9 @@ func (c *Call) requestToken() (*Answer, error) {
 	case callback == outOfBand:
 	case len(app.RedirectURIs) == 0:
 		return nil, desktopApp.Because("the app has no callback URL registered, so that oauth_callback can only be oob")
-	case !slices.Contains(app.RedirectURIs, callback):
-		return nil, badCallback.Because("oauth_callback is not one of the app's callback URLs; it must be the same to the letter")
+	case !registered(app, callback):
+		return nil, badCallback.Because("oauth_callback is not one of the app's callback URLs; it must be the same to the letter, " +
+			"but for parameters added to its query, none of which is oauth_token, oauth_verifier or denied")
 	}
 	access := app.Access
 	switch p.First("x_auth_access_type") {
@@ -141,6 +141,23 @@ func (c *Call) requestToken() (*Answer, error) {
 		return nil, err
 	}
 	return formAnswer("oauth_token", token, "oauth_token_secret", secret, "oauth_callback_confirmed", "true")
+}
+
+// registered reports whether a callback is one of the app's, or one with parameters added to its query, as X allows. They
+// must not be taken for those of our answer.
+func registered(app liked.App, callback string) bool {
+	return slices.ContainsFunc(app.RedirectURIs, func(uri string) bool {
+		more, ok := strings.CutPrefix(callback, uri)
+		if !ok || more == "" {
+			return ok
+		}
+		if !strings.Contains(uri, "?") {
+			more, ok = strings.CutPrefix(more, "?")
+		} else if !strings.HasSuffix(uri, "?") {
+			more, ok = strings.CutPrefix(more, "&")
+		}
+		return ok && auth.CheckRedirect(callback, "oauth_token", "oauth_verifier", "denied") == nil
+	})
 }
 
 // formAnswer has X's content type for a form.
@@ -174,7 +191,7 @@ func (c *Call) readRequest(token string) (rt store.RequestToken, app liked.App, 
 		f.why = decidedBefore
 	case app.State == liked.AppSuspended:
 		f.why = "the app is suspended"
-	case rt.Callback != outOfBand && !slices.Contains(app.RedirectURIs, rt.Callback):
+	case rt.Callback != outOfBand && !registered(app, rt.Callback):
 		f.why, f.sent, f.registered = "the callback URL is no longer registered for this app", rt.Callback, app.RedirectURIs
 	default:
 		return rt, app, nil
@@ -276,30 +293,42 @@ func (c *Call) approve(token string, rt store.RequestToken, app liked.App, u lik
 	return redirect(http.StatusFound, withQuery(rt.Callback, "oauth_token", token, "oauth_verifier", verifier))
 }
 
-// accessToken answers /oauth/access_token (RFC 5849, 2.3), signed with the request token's secret.
+// accessToken answers /oauth/access_token (RFC 5849, 2.3). As on X, the request token and its verifier are enough: clients
+// sign with its secret, without it, or not at all.
 func (c *Call) accessToken() (*Answer, error) {
-	var rt store.RequestToken
-	app, p, err := c.signed(func(app liked.App, token string) (secret string, err error) {
-		if app.State == liked.AppSuspended {
-			return "", suspendedApp
-		}
-		if token == "" {
-			return "", noRequestToken.Because("oauth_token is missing from the OAuth header")
-		}
-		if rt, err = c.Store.RequestToken(c.Context, auth.HashOf(token)); err != nil {
-			return "", refuseNotFound(deadRequest, err, "the request token is unknown: it was used already, or is too old")
-		}
-		if rt.App != app.ID {
-			return "", deadRequest.Because("the request token belongs to app %d", rt.App)
-		}
-		if secret, err = c.Auth.RequestTokenSecret(rt); err != nil {
-			err = deadRequest.Because("the secret of the request token is lost: %v", err)
-		}
-		return secret, err
-	})
+	params, err := c.Auth.Unsigned(c.Request)
 	if err != nil {
-		return nil, err
+		return nil, oauth1Refusal(err)
 	}
+	p := Form(params)
+	requestToken, err := p.one("oauth_token")
+	if err != nil || requestToken == "" {
+		return nil, noRequestToken.Because("oauth_token is missing, or there are two")
+	}
+	rt, err := c.Store.RequestToken(c.Context, auth.HashOf(requestToken))
+	if err != nil {
+		return nil, refuseNotFound(deadRequest, err, "the request token is unknown: it was used already, or is too old")
+	}
+	app, err := c.Store.App(c.Context, rt.App)
+	if err != nil {
+		return nil, refuseNotFound(deadRequest, err, "the app of the request token is gone")
+	}
+	key, err := p.one("oauth_consumer_key")
+	if err != nil {
+		return nil, badData.Because("%v", err)
+	}
+	if key != "" {
+		app, err = c.Auth.Consumer(c.Context, key)
+	}
+	switch {
+	case err != nil:
+		return nil, oauth1Refusal(err)
+	case app.ID != rt.App:
+		return nil, deadRequest.Because("the request token belongs to app %d", rt.App)
+	case app.State == liked.AppSuspended:
+		return nil, suspendedApp
+	}
+	c.App = app.ID
 	if !c.Now().Before(rt.Expires) {
 		return nil, deadRequest.Because("the request token is older than %s", requestTokenLife)
 	}
@@ -333,16 +362,13 @@ func (c *Call) accessToken() (*Answer, error) {
 
 // invalidateToken answers /1.1/oauth/invalidate_token, which revokes the signing token.
 func (c *Call) invalidateToken() (*Answer, error) {
-	var token string
-	_, _, err := c.signed(func(app liked.App, signedWith string) (secret string, err error) {
-		if token = signedWith; token == "" {
-			return "", badData.Because("oauth_token is missing from the OAuth header")
-		}
-		c.User, secret, err = c.Auth.OAuth1Secret(c.Context, app, token)
-		return secret, err
-	})
+	signed, err := c.signed()
 	if err != nil {
 		return nil, err
+	}
+	token := Form(signed.Params).First("oauth_token")
+	if token == "" {
+		return nil, badData.Because("oauth_token is missing")
 	}
 	if err := c.Auth.Revoke(c.Context, token); err != nil {
 		return nil, refuseNotFound(invalidToken, err, "the token was revoked just now")

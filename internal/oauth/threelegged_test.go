@@ -287,8 +287,10 @@ func TestThreeLegsRefused(t *testing.T) {
 	if r := s.finish(t, s.other, token, secret, verifier); r.status != 401 || r.body != "Reverse auth credentials are invalid" {
 		t.Errorf("by another app: %d %s", r.status, r.body)
 	}
-	if r := s.finish(t, s.conf, token, "", verifier); r.status != 401 || !strings.Contains(r.body, `code="32"`) {
-		t.Errorf("signed without the request token's secret: %d %s", r.status, r.body)
+	unknown := s.signed(s.conf, token, secret, [2]string{"oauth_verifier", verifier})
+	unknown.key = "nobody's"
+	if r := s.call(t, unknown, "POST", "/oauth/access_token", ""); r.status != 401 || !strings.Contains(r.body, `code="32"`) {
+		t.Errorf("by an unknown app: %d %s", r.status, r.body)
 	}
 	if r := s.finish(t, s.conf, "", "", verifier); r.status != 401 || r.body != "Request token missing" {
 		t.Errorf("without a request token: %d %s", r.status, r.body)
@@ -301,6 +303,77 @@ func TestThreeLegsRefused(t *testing.T) {
 	s.clock.Add(15 * time.Minute)
 	if r := b.get(t, "/oauth/authorize?oauth_token="+token); r.status != 400 {
 		t.Errorf("an old request token: %d", r.status)
+	}
+}
+
+// A callback may bring parameters beside what is registered, and gets them back.
+func TestCallbackWithMore(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil)
+	b := s.browser()
+	b.signIn(t, "ada")
+	for sent, before := range map[string]string{
+		"http://localhost:3000/callback?redirect_state=abc": "http://localhost:3000/callback?redirect_state=abc&oauth_token=",
+		callback + "&redirect_state=a%20b&state=x":          callback + "&redirect_state=a%20b&state=x&oauth_token=",
+	} {
+		token, _ := s.begin(t, s.conf, sent)
+		if r := b.consent(t, "/oauth/authorize?oauth_token="+token, "allow"); !strings.HasPrefix(r.location, before+token+"&oauth_verifier=") {
+			t.Errorf("%s: to %d %q", sent, r.status, r.location)
+		}
+	}
+}
+
+// As X documents it, the request token and its verifier are enough, however they are sent, signed or not.
+func TestAccessTokenUnsigned(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil)
+	b := s.browser()
+	b.signIn(t, "ada")
+	for name, exchange := range map[string]func(token, secret, verifier string) reply{
+		"query": func(token, _, verifier string) reply {
+			return s.send(t, newRequest(t, "POST", s.url+"/oauth/access_token?oauth_token="+token+"&oauth_verifier="+verifier, ""))
+		},
+		"GET": func(token, _, verifier string) reply {
+			return s.send(t, newRequest(t, "GET", s.url+"/oauth/access_token?oauth_token="+token+"&oauth_verifier="+verifier, ""))
+		},
+		"form, with the consumer key": func(token, _, verifier string) reply {
+			r := newRequest(t, "POST", s.url+"/oauth/access_token", "oauth_consumer_key="+s.conf.APIKey+"&oauth_token="+token+
+				"&oauth_verifier="+verifier)
+			r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+			return s.send(t, r)
+		},
+		"signed without the token": func(token, _, verifier string) reply {
+			return s.call(t, s.signed(s.conf, "", ""), "POST", "/oauth/access_token", "oauth_token="+token+"&oauth_verifier="+verifier)
+		},
+		"signed without the token's secret": func(token, _, verifier string) reply { return s.finish(t, s.conf, token, "", verifier) },
+		"signed":                            func(token, secret, verifier string) reply { return s.finish(t, s.conf, token, secret, verifier) },
+	} {
+		token, secret := s.begin(t, s.conf, callback)
+		verifier := verifierOf(t, b.consent(t, "/oauth/authorize?oauth_token="+token, "allow"), token)
+		if r := exchange(token, secret, "wrong"); r.status != 401 || r.body != "Error processing your OAuth request: "+
+			"Invalid oauth_verifier parameter" {
+			t.Errorf("%s, wrong verifier: %d %s", name, r.status, r.body)
+		}
+		if v := s.values(t, exchange(token, secret, verifier)); s.who(t, v).User != s.ada.ID {
+			t.Errorf("%s: the token is another's", name)
+		}
+		if r := exchange(token, secret, verifier); r.status != 401 || r.body != "Reverse auth credentials are invalid" {
+			t.Errorf("%s, again: %d %s", name, r.status, r.body)
+		}
+	}
+}
+
+// A request token may be asked for with an access token of the developer, whose secret then signs, too.
+func TestRequestTokenByDeveloper(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil)
+	token, secret, err := s.auth.IssueOAuth1Token(t.Context(), s.conf.ID, s.bob.ID, liked.ReadWrite)
+	check(t, err)
+	more := [2]string{"oauth_callback", callback}
+	s.values(t, s.call(t, s.signed(s.conf, token, s.secret(secret), more), "POST", "/oauth/request_token", ""))
+	if r := s.call(t, s.signed(s.conf, token, "", more), "POST", "/oauth/request_token", ""); r.status != 401 ||
+		!strings.Contains(r.body, `code="32"`) {
+		t.Errorf("without its secret: %d %s", r.status, r.body)
 	}
 }
 
@@ -439,8 +512,17 @@ func TestOAuth1Errors(t *testing.T) {
 		{"no timestamp", ask(func(c *client) { c.timestamp = "soon" }), 401, "135", "Timestamp out of bounds."},
 		{"other callback", ask(set("oauth_callback", "https://evil.example/")), 403, "415",
 			"Callback URL not approved for this client application. Approved callback URLs can be adjusted in your application settings"},
-		{"callback with more", ask(set("oauth_callback", callback+"&x=1")), 403, "415",
+		{"callback with a longer path", ask(set("oauth_callback", "http://localhost:3000/callback/x?y=1")), 403, "415",
 			"Callback URL not approved for this client application. Approved callback URLs can be adjusted in your application settings"},
+		{"callback with a longer value", ask(set("oauth_callback", callback+"1")), 403, "415",
+			"Callback URL not approved for this client application. Approved callback URLs can be adjusted in your application settings"},
+		{"callback with another query", ask(set("oauth_callback", "http://127.0.0.1:3000/callback?x=1")), 403, "415",
+			"Callback URL not approved for this client application. Approved callback URLs can be adjusted in your application settings"},
+		{"callback with a verifier", ask(set("oauth_callback", callback+"&OAuth_verifier=1")), 403, "415",
+			"Callback URL not approved for this client application. Approved callback URLs can be adjusted in your application settings"},
+		{"callback with a fragment", ask(set("oauth_callback", callback+"&x=1#y")), 403, "415",
+			"Callback URL not approved for this client application. Approved callback URLs can be adjusted in your application settings"},
+		{"revoked token of the developer", ask(func(c *client) { c.token = "11-x" }), 401, "89", "Invalid or expired token."},
 		{"suspended app", ask(func(c *client) { c.key, c.secret = s.other.APIKey, s.otherKeys.APISecret }), 403, "416",
 			"Invalid / suspended application"},
 	} {

@@ -345,15 +345,7 @@ func (c *Call) consumerOrSigner() (liked.App, error) {
 	if err != nil || !strings.EqualFold(scheme, "OAuth") {
 		return c.consumer()
 	}
-	signed, err := c.Auth.Signed(c.Request, func(app liked.App, token string) (secret string, err error) {
-		if token != "" {
-			_, secret, err = c.Auth.OAuth1Secret(c.Context, app, token)
-		}
-		return secret, err
-	})
-	if err == nil && signed.App.State == liked.AppSuspended {
-		err = unverified.Because("the app is suspended")
-	}
+	signed, err := c.signed()
 	return signed.App, err
 }
 

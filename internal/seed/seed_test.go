@@ -21,8 +21,8 @@ func TestLoadIsDeterministic(t *testing.T) {
 		seed uint64
 		want string // SHA-256 of the credentials as JSON
 	}{
-		{1, "841801427edcbf5c4add8c67c9b6b30c3dca57b9c1a5a9331eb6b48cb33d555e"},
-		{7, "b099436ac6832c3f5d33aeddd651994813a146b898c2f9e43b66e829459439b8"},
+		{1, "e7b43685b8102a6b668ecf65eee71f3686fc1161db637c2374a47bf4ba631430"},
+		{7, "95ff7349b873c884126e25bd065f6d7ed1fe9eafdf900f1de4747aa18e6cc1cc"},
 	} {
 		// More users than there are streams, so that some streams serve several.
 		c := load(t, Options{Users: 150, Posts: 20, Seed: test.seed, TokenLifetime: time.Hour})
