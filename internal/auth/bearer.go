@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"net/url"
@@ -87,6 +88,12 @@ func (a *Auth) principal(ctx context.Context, kind liked.Credential, app liked.A
 		p.State = u.State
 	}
 	return p, nil
+}
+
+// IsUserToken reports whether text has the form of an access or refresh token of OAuth 2.0.
+func IsUserToken(text string) bool {
+	b, err := base64.RawURLEncoding.DecodeString(text)
+	return err == nil && (bytes.HasSuffix(b, []byte(":at:1")) || bytes.HasSuffix(b, []byte(":rt:1")))
 }
 
 // LooksLike guesses what an unknown bearer token is, as the end of a sentence.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"liked"
 	"liked/internal/store"
@@ -16,7 +17,7 @@ import (
 const (
 	codeLife = 30 * time.Second
 
-	maxState     = 4096 // bytes; X documents 500, but some clients send more
+	maxState     = 500 // characters, as on X
 	maxScope     = 2048
 	maxChallenge = 512
 )
@@ -80,8 +81,8 @@ func (c *Call) readAuthorization(query string) (a authorization, err error) {
 		return wrong(responseType, `response_type is not "code"`)
 	case a.state == "":
 		return wrong("", "state is missing")
-	case len(a.state) > maxState:
-		return wrong("", "state has %d bytes, more than %d", len(a.state), maxState)
+	case utf8.RuneCountInString(a.state) > maxState:
+		return wrong("", "state has %d characters; X takes at most %d", utf8.RuneCountInString(a.state), maxState)
 	case len(scope) > maxScope:
 		return wrong("", "scope has %d bytes, more than %d", len(scope), maxScope)
 	case err != nil:

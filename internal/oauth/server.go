@@ -37,6 +37,9 @@ type Options struct {
 	// PublicURL is where browsers reach the server, "scheme://host[:port]", if known.
 	PublicURL string
 
+	// NeedHint makes a revocation without token_type_hint fail, as on X since 2025.
+	NeedHint bool
+
 	// Explain tells every client why a request was refused, otherwise known only to the operator and the app's owner.
 	// For development only.
 	Explain bool

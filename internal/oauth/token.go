@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -242,7 +243,8 @@ func tokenAnswer(t auth.UserTokens) (*Answer, error) {
 		tokenBody{"bearer", json.Number(seconds), t.AccessToken, t.Scopes.String(), t.RefreshToken}), nil
 }
 
-// revoke answers POST /2/oauth2/revoke (RFC 7009). Either token of a pair revokes both.
+// revoke answers POST /2/oauth2/revoke (RFC 7009). Either token of a pair revokes both; one that no longer is valid is
+// revoked already (2.2).
 func (c *Call) revoke() (*Answer, error) {
 	p, err := c.oauth2Params()
 	if err != nil {
@@ -252,14 +254,21 @@ func (c *Call) revoke() (*Answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	in, err := p.need("token")
+	names := []string{"token", "token_type_hint"}
+	if !c.NeedHint {
+		names = names[:1]
+	}
+	in, err := p.need(names...)
 	if err != nil {
 		return nil, err
 	}
 	grant, err := c.Auth.GrantOf(c.Context, in[0])
 	switch {
+	case notFound(err) && auth.IsUserToken(in[0]):
+		c.Why = "the token was revoked or spent before, or never issued"
+		return revoked()
 	case err != nil:
-		return nil, refuseNotFound(badToken, err, "the token is unknown or was revoked before")
+		return nil, refuseNotFound(badToken, err, "the token is none of OAuth 2.0%s", auth.LooksLike(in[0]))
 	case grant.OAuth1 || grant.App != app.ID: // RFC 7009, 2.1
 		return nil, badToken.Because("the token belongs to app %d, or is one of OAuth 1.0a", grant.App)
 	}
@@ -267,6 +276,10 @@ func (c *Call) revoke() (*Answer, error) {
 	if err := c.Store.RevokeGrant(c.Context, grant.ID); err != nil {
 		return nil, err
 	}
+	return revoked()
+}
+
+func revoked() (*Answer, error) {
 	return inJSON(http.StatusOK, jsonOAuth2, map[string]bool{"revoked": true}), nil
 }
 
@@ -335,6 +348,9 @@ func (c *Call) invalidateAppToken() (*Answer, error) {
 	}
 	if err := c.Auth.RevokeBearer(c.Context, app.ID, token); err != nil {
 		return nil, refuseNotFound(unverified, err, "the token is not the app's, or was invalidated before")
+	}
+	if !strings.Contains(token, "%") && auth.IsForm(c.Request.Header.Get("Content-Type")) {
+		token = url.QueryEscape(token) // as it was written: the form's encoding was that of the token
 	}
 	return inJSON(http.StatusOK, jsonUTF8, tokenBody{Access: token}), nil
 }

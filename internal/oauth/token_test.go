@@ -421,6 +421,48 @@ func TestParallelRefreshes(t *testing.T) {
 	s.tokens(t, s.refresh(t, s.public, got.RefreshToken))
 }
 
+// A second consent of a user to an app ends the refresh token of the first, as on X; tokens of the operator stay.
+func TestSecondConsent(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil)
+	b := s.browser()
+	b.signIn(t, "ada")
+	issued, err := s.auth.IssueTokens(t.Context(), s.conf.ID, s.ada.ID, liked.AllScopes, 0)
+	check(t, err)
+	first := s.tokens(t, s.redeem(t, s.conf, b.code(t, s.conf)))
+	elsewhere := s.tokens(t, s.redeem(t, s.public, b.code(t, s.public)))
+	second := s.tokens(t, s.redeem(t, s.conf, b.code(t, s.conf)))
+	if r := s.refresh(t, s.conf, first.RefreshToken); r.status != 400 || r.body != tellBadToken {
+		t.Errorf("the first refresh token: %d %s", r.status, r.body)
+	}
+	if !s.works(first.AccessToken) || !s.works(second.AccessToken) {
+		t.Error("an access token ended")
+	}
+	for name, r := range map[string]reply{"second": s.refresh(t, s.conf, second.RefreshToken),
+		"operator's": s.refresh(t, s.conf, issued.RefreshToken), "other app's": s.refresh(t, s.public, elsewhere.RefreshToken)} {
+		if r.status != 200 {
+			t.Errorf("the %s refresh token: %d %s", name, r.status, r.body)
+		}
+	}
+}
+
+// X demands the hint since 2025.
+func TestRevokeNeedsHint(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, func(o *oauth.Options) { o.NeedHint = true })
+	b := s.browser()
+	b.signIn(t, "ada")
+	got := s.tokens(t, s.redeem(t, s.conf, b.code(t, s.conf)))
+	if r := s.app(t, s.conf, "/2/oauth2/revoke", "token", got.AccessToken); r.status != 400 || r.body != tellMissing("token_type_hint") ||
+		!s.works(got.AccessToken) {
+		t.Errorf("without a hint: %d %s", r.status, r.body)
+	}
+	if r := s.app(t, s.conf, "/2/oauth2/revoke", "token", got.AccessToken, "token_type_hint", "access_token"); r.status != 200 ||
+		s.works(got.AccessToken) {
+		t.Errorf("with a hint: %d %s", r.status, r.body)
+	}
+}
+
 func TestRevokeEndpoint(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil)
@@ -439,8 +481,15 @@ func TestRevokeEndpoint(t *testing.T) {
 		if s.works(got.AccessToken) || s.refresh(t, s.conf, got.RefreshToken).status == 200 {
 			t.Errorf("%s: a token of the pair outlived it", which)
 		}
+		for _, token := range []string{got.AccessToken, got.RefreshToken} { // RFC 7009, 2.2
+			if r := s.app(t, s.conf, "/2/oauth2/revoke", "token", token); r.status != 200 || r.body != `{"revoked":true}` {
+				t.Errorf("%s, then the pair: %d %s", which, r.status, r.body)
+			}
+		}
+	}
+	for _, token := range []string{"nonsense", s.confKeys.Bearer, s.conf.ClientID} {
 		if r := s.app(t, s.conf, "/2/oauth2/revoke", "token", token); r.status != 400 || r.body != tellBadToken {
-			t.Errorf("%s, again: %d %s", which, r.status, r.body)
+			t.Errorf("%s: %d %s", token, r.status, r.body)
 		}
 	}
 	if r := s.app(t, s.conf, "/2/oauth2/revoke"); r.status != 400 || r.body != tellMissing("token") {
@@ -529,9 +578,9 @@ func TestAppOnly(t *testing.T) {
 	if !s.works(s.confKeys.Bearer) || !s.works(s.otherKeys.Bearer) {
 		t.Fatal("a refused call ended a token")
 	}
-	// As it stands in the answer: decoded once on the way.
+	// As it stands in the answer, without an encoding of the form's own.
 	r := call("/oauth2/invalidate_token", key, secret, "access_token="+s.confKeys.Bearer)
-	if r.status != 200 || r.body != `{"access_token":"`+decoded(t, s.confKeys.Bearer)+`"}` || s.works(s.confKeys.Bearer) {
+	if r.status != 200 || r.body != `{"access_token":"`+s.confKeys.Bearer+`"}` || s.works(s.confKeys.Bearer) {
 		t.Errorf("invalidate: %d %s, works %v", r.status, r.body, s.works(s.confKeys.Bearer))
 	}
 	r = call("/oauth2/token", key, secret, grant)
@@ -554,13 +603,6 @@ func TestAppOnly(t *testing.T) {
 }
 
 func hexOf(c byte) string { return string("0123456789ABCDEF"[c>>4]) + string("0123456789ABCDEF"[c&15]) }
-
-func decoded(t testing.TB, text string) string {
-	t.Helper()
-	plain, err := url.QueryUnescape(text)
-	check(t, err)
-	return plain
-}
 
 // Paths are a room's own or left alone, and an own path with another method says which it has.
 func TestPathsAndMethods(t *testing.T) {

@@ -219,7 +219,8 @@ func (s *Server) makeAPI() (err error) {
 func (s *Server) makePages() error {
 	sessions, err := oauth.New(oauth.Options{Auth: s.auth, Store: s.store, BaseURL: s.baseURL, Now: s.Now,
 		Address: s.clientAddress, Lifetime: s.TokenLifetime, PublicURL: s.publicURL, Explain: s.Explain, AutoConsent: s.AutoConsent,
-		Observe: s.observer.observe})
+		NeedHint: s.profile == api.Profile2026,
+		Observe:  s.observer.observe})
 	if err != nil {
 		return err
 	}
