@@ -118,7 +118,8 @@ func (h *Handler) importing(r *http.Request) (any, error) {
 			}
 		} else {
 			i.reading.records, i.reading.numbers = append(i.reading.records, rec), append(i.reading.numbers, number)
-			if len(i.reading.records) >= i.size {
+			i.reading.bytes += len(line)
+			if len(i.reading.records) >= i.size || i.reading.bytes >= maxStepBytes {
 				if err := i.flush(); err != nil {
 					return nil, err
 				}
@@ -145,6 +146,7 @@ type importer struct {
 
 type step struct {
 	records []store.Record
+	bytes   int     // of their lines
 	numbers []int64 // of lines
 
 	done chan struct{} // closed once the rest is set
@@ -158,6 +160,7 @@ type step struct {
 // for a while.
 const (
 	minStep, maxStep = 32, 4096 // records
+	maxStepBytes     = 4 << 20  // and the line that reaches it
 	alone            = 50 * time.Millisecond
 )
 

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -34,6 +35,28 @@ func (s *slowStore) Import(ctx context.Context, records []store.Record, keepGoin
 		}
 	}
 	return s.Store.Import(ctx, records, keepGoing)
+}
+
+// Long lines make short steps: how much of an import is in memory does not depend on its lines.
+func TestImportStepsAreBoundedInBytes(t *testing.T) {
+	t.Parallel()
+	st, err := pebblestore.Open(pebblestore.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer st.Close()
+	s := &slowStore{Store: st, clock: new(atomic.Int64)}
+	h := New(Options{Store: s, Now: time.Now, Logger: slog.New(slog.DiscardHandler)})
+	line := `{"type":"post","id":"1","author_id":"1","created_at":"2020-01-01T00:00:00.000Z","text":"` +
+		strings.Repeat("x", 1_000_000) + "\"}\n"
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/admin/import?skip_bad=true", strings.NewReader(strings.Repeat(line, 12))))
+	if w.Code != 200 || !strings.Contains(w.Body.String(), `"refused":12,`) {
+		t.Fatalf("got %d %s", w.Code, w.Body)
+	}
+	if want := []int{5, 5, 2}; !slices.Equal(s.steps, want) {
+		t.Errorf("records by step: %v, want %v, no more than 4 MiB and a line", s.steps, want)
+	}
 }
 
 // An import takes short steps while others like, for a like waits for one, and long ones otherwise.
