@@ -150,7 +150,7 @@ func (i *importer) take(item archive.Item) error {
 		if err := i.send(i.c.SkipBad); err != nil {
 			return err
 		}
-		return i.refused(item.Where, item.Err.Error(), i.c.SkipBad)
+		return i.refused(item.Where, archive.Reason(item.Err), i.c.SkipBad)
 	}
 	i.piece = append(i.piece, item.Line...)
 	i.where = append(i.where, item.Where)
@@ -207,7 +207,7 @@ func (i *importer) read(skipBad bool) error {
 		}
 		if err == nil {
 			i.done.Added++
-		} else if err := i.refused(i.where[n], err.Error(), skipBad); err != nil {
+		} else if err := i.refused(i.where[n], archive.Reason(err), skipBad); err != nil {
 			return err
 		}
 	}

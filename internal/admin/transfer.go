@@ -217,7 +217,7 @@ func (w *likeWatch) seen(ctx context.Context, s store.Log) (bool, error) {
 func (i *importer) refuse(line int64, err error) {
 	i.done.Refused++
 	if len(i.done.Reasons) < MaxReasons {
-		i.done.Reasons = append(i.done.Reasons, Refused{line, err.Error()})
+		i.done.Reasons = append(i.done.Reasons, Refused{line, archive.Reason(err)})
 	}
 	i.stopped = !i.skipBad
 }

@@ -18,6 +18,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/fxamacker/cbor/v2"
 	"github.com/klauspost/compress/zstd"
@@ -434,6 +435,10 @@ func TestReadRefuses(t *testing.T) {
 	}
 	canceled, cancel := context.WithCancel(t.Context())
 	cancel()
+	got, err := read(write(t, []byte(`{"id":"likes.json","orderedItems":["`+strings.Repeat("ü", 10_000)+`"]}`)), nil, 1)
+	if err == nil || len(got) > 600 || !utf8.ValidString(got) || !strings.HasSuffix(got, "ü…\n") {
+		t.Errorf("of a long entry: %v, %s", err, got)
+	}
 	err = archive.Read(canceled, archive.Options{File: write(t, gz(likes0)), User: 1, Now: now})
 	if !errors.Is(err, context.Canceled) || strings.Contains(err.Error(), "damaged") {
 		t.Errorf("interrupted: %v", err)

@@ -56,9 +56,9 @@ func (r *reader) add(format string, v value, likeOf func(value) (like, error)) e
 	}
 	l, err := likeOf(v)
 	if err != nil {
-		l = like{Refused: err.Error()}
+		l = like{Refused: Reason(err)}
 		if r.bad++; r.bad > maxBad {
-			return fmt.Errorf("%s: more than %d entries are no likes, the last because: %w", r.where, maxBad, err)
+			return fmt.Errorf("%s: more than %d entries are no likes, the last because: %s", r.where, maxBad, l.Refused)
 		}
 	}
 	r.found++

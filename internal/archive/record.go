@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"liked"
@@ -251,6 +252,16 @@ func (l *likeLine) record() (r store.Record, err error) {
 		like.With, err = l.With.post()
 	}
 	return store.Record{Like: like}, err
+}
+
+// Reason is why something is refused. It may quote a line of any length, of which the beginning tells enough.
+func Reason(err error) string {
+	const most = 500
+	text := err.Error()
+	if len(text) > most {
+		text = strings.ToValidUTF8(text[:most], "") + "…"
+	}
+	return text
 }
 
 // maxAhead is how far a like may be ahead of the clock, which is not the exporting machine's. One further ahead would
