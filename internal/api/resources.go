@@ -144,7 +144,7 @@ func (w *wanted) newUser(u liked.User) *userObject {
 		*worded(w, &o.PinnedTweet, &o.PinnedPost) = u.PinnedPost
 	}
 	if w.users["profile_image_url"] {
-		o.ProfileImageURL = u.ProfileImageURL
+		o.ProfileImageURL = picture(&u)
 	}
 	if w.users["protected"] {
 		o.Protected = &u.Protected
@@ -160,6 +160,11 @@ func (w *wanted) newUser(u liked.User) *userObject {
 		o.Verified = &u.Verified
 	}
 	return o
+}
+
+// picture is X's default for a user without one.
+func picture(u *liked.User) string {
+	return cmp.Or(u.ProfileImageURL, "https://abs.twimg.com/sticky/default_profile_images/default_profile_normal.png")
 }
 
 // timestamp formats as X does: UTC, milliseconds always zero.

@@ -26,8 +26,12 @@ func newV1User(u *liked.User, following, entities bool, status object) object {
 	if status != nil {
 		o = append(o, "status", status)
 	}
-	return append(o, "contributors_enabled", false, "is_translator", false, "profile_image_url", u.ProfileImageURL,
-		"profile_image_url_https", u.ProfileImageURL, "default_profile", true, "default_profile_image", u.ProfileImageURL == "",
+	// The colours and the background are those of every new account: strict clients refuse a user without them.
+	return append(o, "contributors_enabled", false, "is_translator", false, "profile_background_color", "F5F8FA",
+		"profile_background_image_url", nil, "profile_background_image_url_https", nil, "profile_background_tile", false,
+		"profile_image_url", picture(u), "profile_image_url_https", picture(u), "profile_link_color", "1DA1F2",
+		"profile_sidebar_border_color", "C0DEED", "profile_sidebar_fill_color", "DDEEF6", "profile_text_color", "333333",
+		"profile_use_background_image", true, "default_profile", true, "default_profile_image", u.ProfileImageURL == "",
 		"following", following, "follow_request_sent", false, "notifications", false)
 }
 
