@@ -59,6 +59,7 @@ type Store interface {
 	store.Users
 	store.Posts
 	store.Relations
+	store.Apps
 	store.Grants
 	store.Hooks
 	store.Subscriptions
@@ -82,6 +83,8 @@ type table struct {
 	mux     *http.ServeMux
 	methods []string // of all endpoints, sorted
 	self    *encoded // the description of the API
+
+	endpoints []*endpoint // in the order of allRoutes
 }
 
 // New returns an API.
@@ -110,7 +113,6 @@ func New(o Options) (*API, error) {
 func (a *API) SetLimits(l Limits) {
 	f := a.Profile.facts()
 	t := &table{mux: http.NewServeMux()}
-	var endpoints []*endpoint
 	for _, row := range allRoutes {
 		rt := &endpoint{route: row, path: row.pathParams(), params: f.queryParams(row.query)}
 		if rt.is(listOfLikes) && a.PrivateLikes {
@@ -118,7 +120,7 @@ func (a *API) SetLimits(l Limits) {
 		}
 		rules := l.apply(rt.id, rt.limits)
 		rt.userRules, rt.appRules = applicable(rules, false), applicable(rules, true)
-		endpoints = append(endpoints, rt)
+		t.endpoints = append(t.endpoints, rt)
 		t.mux.HandleFunc(rt.pattern, func(w http.ResponseWriter, r *http.Request) { a.serve(rt, w, r) })
 		if !slices.Contains(t.methods, rt.method()) {
 			t.methods = append(t.methods, rt.method())
@@ -126,7 +128,7 @@ func (a *API) SetLimits(l Limits) {
 	}
 	t.mux.HandleFunc(catchAll, a.serveNoRoute)
 	slices.Sort(t.methods)
-	t.self = newEncoded(describe(f, endpoints[:len(routes)], endpoints[len(routes):]))
+	t.self = newEncoded(describe(f, t.endpoints[:len(routes)], t.endpoints[len(routes):]))
 	a.table.Store(t)
 }
 
@@ -145,7 +147,10 @@ type call struct {
 	ids   [2]int64 // path as numbers, 0 where not numeric
 	query any      // pointer to the route's query type
 	body  body
-	form  url.Values // of v1.1, instead of query and body
+
+	// Of v1.1, instead of query and body.
+	form          url.Values
+	authorization string // the header
 }
 
 // ConnContext is for http.Server.ConnContext. It gives connections the ids that X sends in a header.

@@ -94,6 +94,14 @@ func (l Limits) apply(operation string, rules []liked.RateRule) []liked.RateRule
 	return rules
 }
 
+// rules are those that count the caller's requests.
+func (rt *endpoint) rules(who liked.Principal) []liked.RateRule {
+	if who.Credential == liked.AppOnly {
+		return rt.appRules
+	}
+	return rt.userRules
+}
+
 // applicable picks the rules for a caller's requests. App windows of 15 minutes are for app-only callers, since users
 // have their own; those of 24 hours count all requests of the app.
 func applicable(rules []liked.RateRule, appOnly bool) []liked.RateRule {

@@ -98,8 +98,11 @@ func (d *description) operation(order int, rt *endpoint) members {
 		if p.list {
 			in["style"], in["explode"] = "form", false
 		}
-		if p.form == text {
+		switch p.name {
+		case "pagination_token":
 			in["description"] = "From `meta` of another page"
+		case "resources":
+			in["description"] = "Families of limits with commas between them; all, if it is left out"
 		}
 		value := rt.postman.values[p.name]
 		if in["required"] == true {

@@ -97,6 +97,10 @@ type v1PostQuery struct {
 	ID string `query:"id,required" is:"postID"`
 }
 
+type v1LimitsQuery struct {
+	Resources string `query:"resources"`
+}
+
 type v1ListQuery struct {
 	UserID string `query:"user_id" is:"userID"`
 	Count  int    `query:"count" range:"1 200" preset:"20"` // v1Page, v1Defaults

@@ -37,12 +37,8 @@ func (a *API) admit(rt *endpoint, r *http.Request, x *requestState) (liked.Princ
 	if err != nil {
 		return who, err
 	}
-	rules := rt.userRules
-	if who.Credential == liked.AppOnly {
-		rules = rt.appRules
-	}
 	var ok bool
-	x.limits, ok, err = a.Store.Take(r.Context(), a.Now(), rt.id, who.App, who.User, rules, x.limitSpace[:0])
+	x.limits, ok, err = a.Store.Take(r.Context(), a.Now(), rt.id, who.App, who.User, rt.rules(who), x.limitSpace[:0])
 	if err != nil {
 		return who, err
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -16,7 +17,7 @@ import (
 // checks of routes, with v1.1's refusals; parameters come in the query or as a form, and unknown ones are ignored.
 //
 // X's documents: "POST favorites/create", "POST favorites/destroy", "GET favorites/list" and "GET
-// account/verify_credentials" of the API reference v1.1, and "Response codes".
+// account/verify_credentials" and "GET application/rate_limit_status" of the API reference v1.1, and "Response codes".
 var v1Routes = []route{
 	{
 		pattern: "POST /1.1/favorites/create.json",
@@ -67,6 +68,18 @@ var v1Routes = []route{
 		answer:  members{"type": "object", "required": []string{"id_str"}},
 		serve:   (*API).v1Verify,
 		postman: postmanRun{expects: map[string]any{"id_str": "{{userId}}"}},
+	},
+	{
+		pattern: "GET /1.1/application/rate_limit_status.json",
+		id:      "applicationRateLimitStatus",
+		tag:     tagOlder,
+		summary: "Tell what is left of the caller's rate limits",
+		allow:   liked.OAuth1User | liked.AppOnly,
+		limits:  per15m(180, 180),
+		query:   v1LimitsQuery{},
+		answer:  members{"type": "object", "required": []string{"rate_limit_context", "resources"}},
+		serve:   (*API).v1Limits,
+		postman: postmanRun{as: liked.OAuth1User | liked.AppOnly},
 	},
 }
 
@@ -150,7 +163,7 @@ func (c *call) readForm(w http.ResponseWriter, r *http.Request) error {
 	if err := r.ParseForm(); err != nil {
 		return v1(25, "the parameters cannot be read: "+err.Error())
 	}
-	c.form = r.Form
+	c.form, c.authorization = r.Form, r.Header.Get("Authorization")
 	return nil
 }
 
@@ -307,3 +320,41 @@ func (a *API) v1Verify(c *call) (any, error) {
 	}
 	return newV1User(&u, false, wantsEntities(c.form), status), nil
 }
+
+// v1Limits tells what is left of the caller's limits per 15 minutes, by families, which begin X's paths; of all of them,
+// or of those in resources. Endpoints of v2 have their method in their name, as X's lists had them.
+func (a *API) v1Limits(c *call) (any, error) {
+	families := map[string]map[string]object{}
+	names := strings.FieldsFunc(c.form.Get("resources"), func(r rune) bool { return r == ',' || r == ' ' })
+	for _, rt := range a.table.Load().endpoints {
+		name := v1Names.Replace(rt.address())
+		family := strings.FieldsFunc(name, func(r rune) bool { return r == '/' })[0]
+		if rt.tag != tagOlder {
+			name += "&" + rt.method()
+		}
+		rules := slices.DeleteFunc(slices.Clone(rt.rules(c.who)), func(r liked.RateRule) bool { return r.Window != quarter })
+		if len(rules) == 0 || len(names) > 0 && !slices.Contains(names, family) {
+			continue
+		}
+		left, err := a.Store.Left(c.ctx, a.Now(), rt.id, c.who.App, c.who.User, rules, nil)
+		if err != nil {
+			return nil, err
+		}
+		if families[family] == nil {
+			families[family] = map[string]object{}
+		}
+		families[family][name] = object{"limit", left[0].Max, "remaining", left[0].Remaining, "reset", left[0].Reset.Unix()}
+	}
+	if c.who.User == 0 {
+		app, err := a.Store.App(c.ctx, c.who.App)
+		return object{"rate_limit_context", object{"application", app.APIKey}, "resources", families}, err
+	}
+	token := c.form.Get("oauth_token")
+	if _, sent, ok := strings.Cut(c.authorization, "oauth_token="); ok {
+		token, _, _ = strings.Cut(strings.TrimPrefix(sent, `"`), `"`)
+	}
+	return object{"rate_limit_context", object{"access_token", token}, "resources", families}, nil
+}
+
+// v1Names makes X's names in lists of limits of addresses.
+var v1Names = strings.NewReplacer("/1.1/", "/", ".json", "", "/2/", "/", "{", ":", "}", "")

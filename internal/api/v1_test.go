@@ -5,12 +5,15 @@ import (
 	"crypto/hmac"
 	"crypto/sha1"
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"liked"
 	"liked/internal/api"
@@ -37,6 +40,73 @@ func TestV1Limit(t *testing.T) {
 		if got := resp.Header.Get("X-Rate-Limit-Limit") + " " + resp.Header.Get("X-Rate-Limit-Remaining"); got != "1 0" {
 			t.Errorf("got limit and remaining %q, want 1 0", got)
 		}
+	}
+}
+
+// What is left of the caller's limits is told by family, and is what the next request finds: to ask counts in a window of
+// its own alone.
+func TestV1RateLimits(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	for _, line := range []string{"user 11 alice", "oauth1 Alice 11 read-write", "bearer app"} {
+		w.do(line)
+	}
+	const path = "/1.1/application/rate_limit_status.json"
+	type window struct{ Limit, Remaining, Reset int64 }
+	ask := func(caller, query string) (context map[string]string, resources map[string]map[string]window) {
+		t.Helper()
+		resp, body := w.request(caller, "GET", path+query, nil)
+		var answer struct {
+			Context   map[string]string `json:"rate_limit_context"`
+			Resources map[string]map[string]window
+		}
+		if err := json.Unmarshal([]byte(body), &answer); err != nil || resp.StatusCode != 200 {
+			t.Fatalf("got %d %s", resp.StatusCode, body)
+		}
+		return answer.Context, answer.Resources
+	}
+	ends := start.Add(15 * time.Minute).Unix()
+	w.request("Alice", "GET", "/1.1/favorites/list.json", nil)
+	w.request("alice", "GET", "/2/users/11/liked_tweets", nil)
+	for range 2 {
+		w.request("app", "GET", "/2/tweets/1/liking_users", nil)
+	}
+
+	of, got := ask("Alice", "")
+	if want := map[string]string{"access_token": w.signers["Alice"].token}; !maps.Equal(of, want) {
+		t.Errorf("got context %v, want %v", of, want)
+	}
+	if families := slices.Sorted(maps.Keys(got)); !slices.Equal(families, strings.Fields("account activity application favorites tweets users webhooks")) {
+		t.Errorf("got families %v", families)
+	}
+	for name, want := range map[string]window{
+		"favorites /favorites/list":                  {75, 74, ends},
+		"account /account/verify_credentials":        {75, 75, ends},
+		"application /application/rate_limit_status": {180, 179, ends},
+		"users /users/:id/likes&POST":                {50, 50, ends},
+		"users /users/:id/likes/:tweet_id&DELETE":    {50, 50, ends},
+		"users /users&GET":                           {900, 900, ends},
+		"tweets /tweets/:id/liking_users&GET":        {75, 75, ends},
+	} {
+		family, name, _ := strings.Cut(name, " ")
+		if got[family][name] != want {
+			t.Errorf("%s: got %v, want %v", name, got[family][name], want)
+		}
+	}
+	if len(got["favorites"]) != 1 { // the others have no window of 15 minutes
+		t.Errorf("got %v", got["favorites"])
+	}
+
+	if of, got = ask("app", "?resources=tweets,favorites,nope"); of["application"] != w.app.APIKey || len(of) != 1 || len(got) != 2 ||
+		got["tweets"]["/tweets/:id/liking_users&GET"] != (window{75, 73, ends}) || got["favorites"]["/favorites/list"].Remaining != 75 {
+		t.Errorf("for an app: got %v, %v", of, got)
+	}
+	w.clock.Add(int64(20 * time.Minute))
+	if _, got = ask("Alice", "?resources=favorites"); got["favorites"]["/favorites/list"] != (window{75, 75, ends + 20*60}) {
+		t.Errorf("after the window: got %v", got)
+	}
+	if resp, body := w.request("alice", "GET", path, nil); resp.StatusCode != 403 || !strings.Contains(body, `"code":220`) {
+		t.Errorf("with an OAuth 2.0 token: got %d %s", resp.StatusCode, body)
 	}
 }
 

@@ -35,9 +35,25 @@ func Take(now time.Time, user, app *Windows, rules []liked.RateRule, states []li
 		if ok {
 			w.Count++
 		}
-		states = append(states, liked.RateState{RateRule: r, Remaining: max(r.Max-w.Count, 0), Reset: time.Unix(w.Opened, 0).Add(r.Window)})
+		states = append(states, w.state(r))
 	}
 	return states, ok
+}
+
+func (w *Window) state(r liked.RateRule) liked.RateState {
+	return liked.RateState{RateRule: r, Remaining: max(r.Max-w.Count, 0), Reset: time.Unix(w.Opened, 0).Add(r.Window)}
+}
+
+// Left appends the states that Take would find, and changes nothing. user and app may be nil.
+func Left(now time.Time, user, app *Windows, rules []liked.RateRule, states []liked.RateState) []liked.RateState {
+	for _, r := range rules {
+		var windows Windows
+		if kept := of(r, user, app); kept != nil {
+			windows = *kept
+		}
+		states = append(states, windows.open(r, rules, now.Unix()).state(r))
+	}
+	return states
 }
 
 // GiveBack undoes a Take that counted, except in windows that have ended since. user and app may be nil.

@@ -15,6 +15,10 @@ type Limits interface {
 	// at most liked.MaxRateRules rules, no two alike but for Max.
 	Take(ctx context.Context, now time.Time, operation string, app liked.AppID, user liked.UserID,
 		rules []liked.RateRule, states []liked.RateState) (_ []liked.RateState, ok bool, err error)
+	// Left appends what Take would find, and counts nothing: a window that is not open has all its requests left, and ends
+	// as if it opened now.
+	Left(ctx context.Context, now time.Time, operation string, app liked.AppID, user liked.UserID,
+		rules []liked.RateRule, states []liked.RateState) ([]liked.RateState, error)
 	// GiveBack undoes a Take with the same arguments that counted, but not in windows that have ended since.
 	GiveBack(ctx context.Context, now time.Time, operation string, app liked.AppID, user liked.UserID, rules []liked.RateRule) error
 

@@ -179,6 +179,17 @@ func (sh *limitShard) add(id windowsID) *counter {
 	return c
 }
 
+func (s *Store) Left(ctx context.Context, now time.Time, operation string, app liked.AppID, user liked.UserID,
+	rules []liked.RateRule, states []liked.RateState) ([]liked.RateState, error) {
+	l := &s.limits
+	if err := l.ready(ctx); err != nil {
+		return states, err
+	}
+	c := l.lock(operation, app, user, rules)
+	defer c.unlock(l)
+	return limit.Left(now, c.windows(0), c.windows(1), rules, states), nil
+}
+
 func (s *Store) GiveBack(
 	ctx context.Context, now time.Time, operation string, app liked.AppID, user liked.UserID, rules []liked.RateRule,
 ) error {

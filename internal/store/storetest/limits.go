@@ -15,6 +15,7 @@ var limitTests = []test{
 	{"the clock goes back", limitClock},
 	{"other rules", limitOtherRules},
 	{"give back", limitGiveBack},
+	{"what is left", limitLeft},
 	{"many at once", limitRace},
 	{"nonces", nonces},
 	{"one nonce many times at once", nonceRace},
@@ -176,6 +177,39 @@ func limitGiveBack(t *T) {
 	}
 }
 
+// limitLeft: to ask what is left counts nothing and opens no window.
+func limitLeft(t *T) {
+	s := t.open()
+	rules := []liked.RateRule{quarter, {App: true, Window: time.Hour, Max: 4}}
+	left := func(at time.Time, user int, want ...int) {
+		t.Helper()
+		for range 5 {
+			states, err := s.Left(t.ctx, at, "usersIdLike", 1, uid(user), rules, nil)
+			t.noError(err)
+			for i, r := range rules {
+				opened := start
+				if want[i] == r.Max {
+					opened = at
+				}
+				if got := states[i]; got.RateRule != r || got.Remaining != want[i] || !got.Reset.Equal(opened.Add(r.Window)) {
+					t.Errorf("user %d at %v: got %+v, want %d left until %v", user, at, got, want[i], opened.Add(r.Window))
+				}
+			}
+		}
+	}
+	left(start.Add(-time.Minute), 1, 3, 4)
+	for i := range 3 {
+		t.takes(s, start, 1, rules...)
+		left(start.Add(time.Minute), 1, 2-i, 3-i)
+	}
+	left(start.Add(time.Minute), 2, 3, 1) // of the app's other user
+	left(start.Add(15*time.Minute), 1, 3, 1)
+	if states, ok := t.takes(s, start.Add(20*time.Minute), 1, rules...); !ok || states[0].Remaining != 2 ||
+		!states[0].Reset.Equal(start.Add(35*time.Minute)) {
+		t.Errorf("got %+v, %v; want a window that opens with its first request", states, ok)
+	}
+}
+
 func limitRace(t *T) {
 	s := t.open()
 	rules := []liked.RateRule{{Window: time.Hour, Max: 100}, {App: true, Window: time.Hour, Max: 150}}
@@ -288,6 +322,8 @@ func limitsClosed(t *T) {
 	_, ok, err := s.Take(t.ctx, start, "load", 1, 1, []liked.RateRule{quarter}, nil)
 	t.fails(err, liked.Unavailable)
 	same(t, "a closed store lets in", ok, false)
+	_, err = s.Left(t.ctx, start, "load", 1, 1, []liked.RateRule{quarter}, nil)
+	t.fails(err, liked.Unavailable)
 	t.fails(s.GiveBack(t.ctx, start, "load", 1, 1, []liked.RateRule{quarter}), liked.Unavailable)
 	_, err = s.UseNonce(t.ctx, start, 1, hash("n"), start)
 	t.fails(err, liked.Unavailable)
