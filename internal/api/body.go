@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,6 +12,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"liked/internal/exchange"
 )
 
 // maxBody is in bytes. The longest body that X's own schema allows is well below it.
@@ -128,7 +131,7 @@ func (c *catalogue) readBody(w http.ResponseWriter, r *http.Request, x *requestS
 	}
 	whole := trimSpace(string(text))
 	if !utf8.Valid(text) || !json.Valid(text) || valueEnd(whole) < 0 {
-		return nil, c.invalid("the body is not valid JSON, or nested deeper than 32", notJSON)
+		return nil, c.invalid(cmp.Or(exchange.BodyForm(r.Header, text), "the body is not valid JSON, or nested deeper than 32"), notJSON)
 	}
 	if typ := typeOf(whole); typ != "object" {
 		return nil, c.invalid("", fault{object{}, "$: " + typ + " found, object expected"})

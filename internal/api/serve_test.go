@@ -242,6 +242,20 @@ func TestExplain(t *testing.T) {
 	if resp, _ = w.like(); resp.Header.Get("X-Liked-Explain") != "" {
 		t.Error("a success is explained")
 	}
+	for _, test := range []struct{ name, body, header, want string }{
+		{"byte order mark", "\ufeff" + likeBody, "A: b", "the body begins with a byte order mark (EF BB BF)"},
+		{"UTF-16", "\xff\xfe{\x00}\x00", "A: b", "the body is UTF-16 or UTF-32"},
+		{"UTF-16 without a mark", "\x00{\x00}", "A: b", "the body is UTF-16 or UTF-32"},
+		{"UTF-16 the other way", "\xfe\xff\x00{\x00}", "A: b", "the body is UTF-16 or UTF-32"},
+		{"gzip", "\x1f\x8b\x08\x00\x00", "Content-Encoding: gzip", "the body has the Content-Encoding gzip, which this server does not decode"},
+		{"identity", "{", "Content-Encoding: Identity", "the body is not valid JSON"},
+	} {
+		resp, body := w.request("alice", "POST", "/2/users/11/likes", []string{test.header, test.body})
+		if got := resp.Header.Get("X-Liked-Explain"); !strings.HasPrefix(got, test.want) || resp.StatusCode != 400 ||
+			!strings.Contains(body, "Request body is not valid JSON.") {
+			t.Errorf("%s: got %d %s, %q; want %q", test.name, resp.StatusCode, body, got, test.want)
+		}
+	}
 }
 
 func TestObserve(t *testing.T) {

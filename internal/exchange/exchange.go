@@ -3,6 +3,7 @@
 package exchange
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
@@ -66,6 +67,21 @@ func HeaderText(s string) string {
 		}
 		return r
 	}, s[:min(len(s), maxHeaderText)])
+}
+
+// BodyForm says why a body that should be UTF-8 cannot be read as it stands: it is encoded, or has a byte order mark.
+// It returns "" for any other.
+func BodyForm(h http.Header, body []byte) string {
+	coding := h.Get("Content-Encoding")
+	switch {
+	case coding != "" && !strings.EqualFold(coding, "identity"):
+		return "the body has the Content-Encoding " + coding + ", which this server does not decode: send it as it is"
+	case bytes.HasPrefix(body, []byte("\xef\xbb\xbf")):
+		return "the body begins with a byte order mark (EF BB BF), which JSON must not have (RFC 8259, 8.1): send it without"
+	case len(body) > 1 && (body[0] == 0 || body[1] == 0 || body[0] >= 0xfe && body[1] >= 0xfe):
+		return "the body is UTF-16 or UTF-32; JSON is UTF-8 (RFC 8259, 8.1)"
+	}
+	return ""
 }
 
 // Panicked returns a recovered panic as an error with its stack, nil for none. It panics again on http.ErrAbortHandler.

@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"liked/internal/auth"
+	"liked/internal/exchange"
 )
 
 const (
@@ -53,6 +54,9 @@ func readParams(r *http.Request) (Form, error) {
 	case len(body) == 0:
 		return f, nil
 	}
+	if why := exchange.BodyForm(r.Header, nil); why != "" {
+		return nil, errors.New(why)
+	}
 	mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil && mediaType == "" {
 		mediaType = "application/x-www-form-urlencoded" // the only one of RFC 6749
@@ -66,7 +70,7 @@ func readParams(r *http.Request) (Form, error) {
 		err = errors.New("its content type is neither application/x-www-form-urlencoded nor application/json")
 	}
 	if err != nil {
-		return nil, fmt.Errorf("body: %w", err)
+		return nil, errors.New(cmp.Or(exchange.BodyForm(r.Header, body), "body: "+err.Error()))
 	}
 	return f, nil
 }

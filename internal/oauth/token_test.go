@@ -147,6 +147,19 @@ func TestTokenParameters(t *testing.T) {
 		}
 	}
 
+	for contentType, encoding := range map[string]string{"application/json": "", "application/x-www-form-urlencoded": "gzip"} {
+		r := newRequest(t, "POST", s.url+"/2/oauth2/token", "\ufeff{}")
+		r.Header.Set("Content-Type", contentType)
+		r.Header.Set("Content-Encoding", encoding)
+		want := "byte order mark"
+		if encoding != "" {
+			want = "Content-Encoding gzip"
+		}
+		if got := s.send(t, r); got.status != 400 || !strings.Contains(s.last().Why, want) {
+			t.Errorf("%q: %d %s, because %q", encoding, got.status, got.body, s.last().Why)
+		}
+	}
+
 	for name, make := range map[string]func(v url.Values) (query, body string){
 		"twice in the form": func(v url.Values) (string, string) { return "", v.Encode() + "&code=" + v.Get("code") },
 		"query and form":    func(v url.Values) (string, string) { return "code=" + v.Get("code"), v.Encode() },
