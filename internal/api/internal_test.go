@@ -285,3 +285,45 @@ func TestProblemOfKinds(t *testing.T) {
 
 // SetLease sets how long a slot of a stream is held without renewal.
 func (a *API) SetLease(d time.Duration) { a.streams.lease = d }
+
+// Pages without items are looked past up to a bound, and a list that ends there has no token.
+func TestPageWithItems(t *testing.T) {
+	for _, newer := range []bool{false, true} {
+		for _, test := range []struct {
+			max, hidden, end int // pages without items before the first with one; the page that is the last
+			reads            int
+			found, next      bool
+		}{
+			{100, 0, 5, 1, true, true}, {100, 3, 5, 4, true, true}, {100, 5, 5, 6, true, false}, {100, 9, 50, 10, true, true},
+			{100, 10, 50, 10, false, true}, {1, 999, 5000, 1000, true, true}, {1, 1000, 5000, 1000, false, true}, {100, 9, 3, 4, false, false},
+		} {
+			reads := 0
+			page, err := pageWithItems(store.Cursor{Seq: 7, Newer: newer}, test.max, func(from store.Cursor) (p store.Page[int], err error) {
+				if from.Newer != newer || from.Seq != liked.Seq(7+reads) {
+					t.Fatalf("read %d is from %v", reads, from)
+				}
+				ahead, behind := store.Cursor{Seq: liked.Seq(8 + reads), Newer: newer}, store.Cursor{Seq: liked.Seq(7 + reads), Newer: !newer}
+				if reads == test.end {
+					ahead = store.Cursor{}
+				}
+				if reads == test.hidden {
+					p.Items = []int{reads}
+				}
+				p.Older, p.Newer = ahead, behind
+				if newer {
+					p.Older, p.Newer = behind, ahead
+				}
+				reads++
+				return p, nil
+			})
+			ahead, behind := page.Older, page.Newer
+			if newer {
+				ahead, behind = behind, ahead
+			}
+			if err != nil || reads != test.reads || len(page.Items) > 0 != test.found || (ahead != store.Cursor{}) != test.next ||
+				behind != (store.Cursor{Seq: 7, Newer: !newer}) {
+				t.Errorf("newer %v, %+v: got %d reads, %+v, %v", newer, test, reads, page, err)
+			}
+		}
+	}
+}

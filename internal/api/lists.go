@@ -16,7 +16,9 @@ func (a *API) likedPosts(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	page, err := a.Store.LikedPosts(c.ctx, c.who.User, id, from, max)
+	page, err := pageWithItems(from, max, func(from store.Cursor) (store.Page[liked.Post], error) {
+		return a.Store.LikedPosts(c.ctx, c.who.User, id, from, max)
+	})
 	switch {
 	case err == nil:
 	case liked.KindOf(err) == liked.NotFound:
@@ -50,7 +52,9 @@ func (a *API) likingUsers(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	page, err := a.Store.LikingUsers(c.ctx, c.who.User, id, from, max)
+	page, err := pageWithItems(from, max, func(from store.Cursor) (store.Page[liked.User], error) {
+		return a.Store.LikingUsers(c.ctx, c.who.User, id, from, max)
+	})
 	if err != nil {
 		return a.unseenPost(c, err)
 	}
@@ -70,6 +74,28 @@ func (a *API) likingUsers(c *call) (any, error) {
 	}
 	doc, err := a.usersDocument(c, in.wanted(), page.Items, nil)
 	return paged(a, doc, err, l, page)
+}
+
+// pageReach is how many items a request asks the store for before it gives a page without items.
+const pageReach = 1000
+
+// pageWithItems reads a page, and goes on in its direction while the caller may see nothing on it, since clients take a
+// page without items for the last. After pageReach it is empty, and has the token of the next.
+func pageWithItems[T any](from store.Cursor, max int, read func(store.Cursor) (store.Page[T], error)) (store.Page[T], error) {
+	page, err := read(from)
+	for looked := max; err == nil && len(page.Items) == 0 && looked < pageReach; looked += max {
+		next, behind := &page.Older, &page.Newer
+		if from.Newer {
+			next, behind = behind, next
+		}
+		if *next == (store.Cursor{}) {
+			break
+		}
+		before := *behind
+		page, err = read(*next)
+		*behind = before // there is nothing to go back to on what was looked past
+	}
+	return page, err
 }
 
 func (a *API) page(l list, results int, token string) (from store.Cursor, max int, err error) {
