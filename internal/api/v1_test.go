@@ -76,7 +76,8 @@ func TestV1RateLimits(t *testing.T) {
 	if want := map[string]string{"access_token": w.signers["Alice"].token}; !maps.Equal(of, want) {
 		t.Errorf("got context %v, want %v", of, want)
 	}
-	if families := slices.Sorted(maps.Keys(got)); !slices.Equal(families, strings.Fields("account activity application favorites tweets users webhooks")) {
+	want := strings.Fields("account activity application favorites tweets users webhooks")
+	if families := slices.Sorted(maps.Keys(got)); !slices.Equal(families, want) {
 		t.Errorf("got families %v", families)
 	}
 	for name, want := range map[string]window{

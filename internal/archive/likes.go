@@ -46,7 +46,7 @@ func (r *reader) told(t time.Time) time.Time {
 // own sets the account whose likes these are.
 func (r *reader) own(id liked.UserID, username, name, created, url string) {
 	at, _ := time.Parse(time.RFC3339, created)
-	r.owner = &liked.User{ID: id, Username: username, Name: shorten(cmp.Or(name, username), 50), CreatedAt: r.told(at), URL: url}
+	r.owner = &liked.User{ID: id, Username: username, Name: cmp.Or(shorten(name, 50), username), CreatedAt: r.told(at), URL: url}
 }
 
 // add keeps the like of v, or why it is none.
@@ -215,7 +215,14 @@ func standIn(service, address, name string) liked.User {
 	}
 }
 
+// shorten also drops what no name may have here.
 func shorten(s string, characters int) string {
+	s = strings.Map(func(r rune) rune {
+		if liked.BidiControl(r) {
+			return -1
+		}
+		return r
+	}, s)
 	if utf8.RuneCountInString(s) <= characters {
 		return s
 	}

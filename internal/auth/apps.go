@@ -99,6 +99,9 @@ func CheckApp(app liked.App, dev bool) error {
 	if n == 0 || n > 100 || !utf8.ValidString(app.Name) || strings.ContainsFunc(app.Name, unicode.IsControl) {
 		wrong = append(wrong, fmt.Sprintf("the name has %d characters, not 1 to 100 of printable UTF-8", n))
 	}
+	if strings.ContainsFunc(app.Name, liked.BidiControl) {
+		wrong = append(wrong, "the name has a bidirectional control (U+202A to U+202E, U+2066 to U+2069), which makes it read as another")
+	}
 	if n := len(app.RedirectURIs); n > maxRedirects {
 		wrong = append(wrong, fmt.Sprintf("there are %d redirect URIs, more than %d", n, maxRedirects))
 	}

@@ -1,6 +1,7 @@
 package pebblestore
 
 import (
+	"cmp"
 	"context"
 	"strconv"
 	"strings"
@@ -12,7 +13,7 @@ import (
 )
 
 func (s *Store) AddUser(ctx context.Context, u liked.User) error {
-	if err := validUser(&u); err != nil {
+	if err := cmp.Or(validUser(&u), validName(&u)); err != nil {
 		return err
 	}
 	return s.update(ctx, func(t *tx) error {
@@ -52,9 +53,12 @@ func (t *tx) takeName(u *liked.User) error {
 }
 
 func (s *Store) UpdateUser(ctx context.Context, id liked.UserID, change func(*liked.User) error) error {
-	return modify(ctx, s, userRow(id), change, func(_, u *liked.User) error {
-		if u.ID != id {
+	return modify(ctx, s, userRow(id), change, func(old, u *liked.User) error {
+		switch {
+		case u.ID != id:
 			return liked.Errorf(liked.Invalid, "the id of user %v cannot change", id)
+		case u.Name != old.Name:
+			return cmp.Or(validUser(u), validName(u))
 		}
 		return validUser(u)
 	}, func(t *tx, old, u *liked.User) error {

@@ -1,6 +1,7 @@
 package pebblestore
 
 import (
+	"cmp"
 	"context"
 	"math"
 	"slices"
@@ -111,7 +112,7 @@ func (i *importer) add(rec store.Record) (added bool, err error) {
 }
 
 func (i *importer) addUser(u liked.User) (bool, error) {
-	if err := validUser(&u); err != nil {
+	if err := cmp.Or(validUser(&u), validName(&u)); err != nil {
 		return false, err
 	}
 	if there, err := exists(i.tx, userKey(u.ID)); err != nil || there {

@@ -43,6 +43,15 @@ func validUser(u *liked.User) error {
 	return texts("user", u.ID, u.Name, u.Description, u.Location, u.URL, u.ProfileImageURL)
 }
 
+// validName is apart from validUser: a user may keep a name from before this was refused.
+func validName(u *liked.User) error {
+	if i := strings.IndexFunc(u.Name, liked.BidiControl); i >= 0 {
+		r, _ := utf8.DecodeRuneInString(u.Name[i:])
+		return liked.Errorf(liked.Invalid, "the name of user %v has the bidirectional control %U, which makes it read as another", u.ID, r)
+	}
+	return nil
+}
+
 func validPost(p *liked.Post) error {
 	if p.ID <= 0 {
 		return liked.Errorf(liked.Invalid, "the post id %d is not positive", int64(p.ID))

@@ -95,6 +95,8 @@ func invalidUsers(t *T) {
 		"username not ASCII": func(u *liked.User) { u.Username = "é" },
 		"no name":            func(u *liked.User) { u.Name = "" },
 		"name too long":      func(u *liked.User) { u.Name = strings.Repeat("é", 51) },
+		"name turned round":  func(u *liked.User) { u.Name = "Ada \u202egrubevoL" },
+		"name isolated":      func(u *liked.User) { u.Name = "\u2066Ada\u2069" },
 		"name not UTF-8":     func(u *liked.User) { u.Name = "\xff" },
 		"NUL":                func(u *liked.User) { u.Description = "a\x00b" },
 		"state":              func(u *liked.User) { u.State = liked.Deactivated + 1 },

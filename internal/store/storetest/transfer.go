@@ -188,6 +188,7 @@ func importRefusals(t *T) {
 		{"nothing", store.Record{}, liked.Invalid},
 		{"user without id", user(0, func(*liked.User) {}), liked.Invalid},
 		{"username that is none", user(7, func(u *liked.User) { u.Username = "a b" }), liked.Invalid},
+		{"name turned round", user(7, func(u *liked.User) { u.Name = "Ada \u202e" }), liked.Invalid},
 		{"username of another", user(7, func(u *liked.User) { u.Username = "uSER_1" }), liked.Conflict},
 		{"post without id", post(0, 1, func(*store.Post) {}), liked.Invalid},
 		{"post of nobody", post(7, 9, func(*store.Post) {}), liked.NotFound},
