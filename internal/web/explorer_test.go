@@ -99,3 +99,34 @@ func TestExplorerAssetIsKept(t *testing.T) {
 		}
 	}
 }
+
+// parts keeps what is written, not a copy.
+type parts struct {
+	http.ResponseWriter
+	all [][]byte
+}
+
+func (p *parts) Write(text []byte) (int, error) {
+	p.all = append(p.all, text)
+	return len(text), nil
+}
+
+// A client that asks and reads nothing holds no memory of its own: all answers with a file are the same bytes.
+func TestAssetsAreMadeOnce(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"swagger-ui-bundle.js", "explorer.js", "explorer.css", "home.js"} {
+		for _, encoding := range []string{"", "gzip"} {
+			var first []byte
+			for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodGet} {
+				w := &parts{ResponseWriter: httptest.NewRecorder()}
+				r := httptest.NewRequest(method, "/explorer/"+name, nil)
+				r.Header.Set("Accept-Encoding", encoding)
+				_, size := web.WriteAsset(w, r, name)
+				if len(w.all) != 1 || len(w.all[0]) != size || first != nil && &w.all[0][0] != &first[0] {
+					t.Errorf("%s %s, encoding %q: %d pieces, of other memory than before", method, name, encoding, len(w.all))
+				}
+				first = w.all[0]
+			}
+		}
+	}
+}
