@@ -78,13 +78,41 @@ explore("the first click likes a post, in a server that has just been started", 
   }
 });
 
+// openWith opens an address with a token, and takes it.
+async function openWith(page, token, url = explorer) {
+  await page.goto(`${url}#access_token=${token}`);
+  await bar(page).getByRole("button", { name: "Use this token" }).click();
+}
+
 explore("the address that a server with secret tokens prints", async (page) => {
   await page.goto(explorer);
   await bar(page).getByText("Nobody is signed in").waitFor();
-  await page.goto(`${explorer}#access_token=${alice.access_token}`); // in the tab that has the page already
+  await openWith(page, alice.access_token); // in the tab that has the page already
   await bar(page).getByText("You call as @alice").waitFor();
   assert.ok(!page.url().includes("token"), "the token stays in the address");
   await likesAPost(page);
+});
+
+explore("an address with a token signs nobody in unasked", async (page) => {
+  const caller = () => page.evaluate(() => JSON.parse(sessionStorage.getItem("liked.caller"))?.user.username);
+  await page.goto(`${explorer}#access_token=${alice.access_token}`);
+  await bar(page).getByText("an access token of @alice").waitFor();
+  await bar(page).getByText("Nobody is signed in").waitFor();
+  assert.ok(!page.url().includes("token"), "the token stays in the address");
+  await send(page);
+  assert.match(await answer(page).innerText(), /401 Unauthorized/);
+  await bar(page).getByRole("button", { name: "Ignore it" }).click();
+  await page.reload();
+  await bar(page).getByText("Nobody is signed in").waitFor();
+  assert.equal(await bar(page).getByText("access token of").count(), 0, "what was ignored is offered again");
+  await openWith(page, user("bob").access_token);
+  await bar(page).getByText("You call as @bob").waitFor();
+  await page.goto(`${explorer}#access_token=${alice.access_token}`); // does not replace who is signed in
+  await bar(page).getByText("an access token of @alice").waitFor();
+  assert.equal(await caller(), "bob");
+  await page.goto(`${explorer}#access_token=nonsense`);
+  await page.getByRole("alert").getByText("does not know the token in the address").waitFor();
+  assert.equal(await caller(), "bob");
 });
 
 explore("sign in, like, sign out", async (page) => {
@@ -163,14 +191,14 @@ explore("on plain http, where browsers hold back hashes and the clipboard", asyn
 });
 
 explore("at an address that the server does not know", async (page) => {
-  await page.goto(`${elsewhereURL}/explorer#access_token=${alice.access_token}`);
+  await openWith(page, alice.access_token, `${elsewhereURL}/explorer`);
   await bar(page).getByRole("button", { name: "Sign out" }).click();
   await bar(page).getByText(`You can sign in at ${explorer}. For this address, start the server with --public-url ${elsewhereURL}`).waitFor();
   assert.equal(await bar(page).getByRole("button", { name: "Sign in" }).count(), 0);
 });
 
 explore("what is refused, and why", async (page) => {
-  await page.goto(`${explorer}#access_token=${alice.access_token}`);
+  await openWith(page, alice.access_token);
   await page.getByLabel("id, required").fill("12");
   await send(page);
   const said = await answer(page).innerText();
@@ -218,7 +246,7 @@ explore("fields are ticked, and everything follows", async (page) => {
   await page.goto(`${explorer}#/Likes/usersIdLikedTweets`);
   // The page is still starting when it gets the token, and has time to go on before it is loaded again.
   await page.route(explorer, (route) => setTimeout(() => route.continue(), 1000));
-  await page.goto(`${explorer}#access_token=${alice.access_token}`);
+  await openWith(page, alice.access_token);
   await bar(page).getByText("You call as @alice").waitFor();
   await endpoint(page, "GET /2/users/{id}/liked_tweets List the posts that a user likes, newest like first").click();
   const opened = page.locator(".operation.open").last();
@@ -232,7 +260,7 @@ explore("fields are ticked, and everything follows", async (page) => {
 });
 
 explore("a stream is read for ten seconds", async (page) => {
-  await page.goto(`${explorer}#access_token=${world.apps[0].bearer_token}`);
+  await openWith(page, world.apps[0].bearer_token);
   await bar(page).getByText("You call as an app").waitFor();
   await endpoint(page, "POST /2/users/{id}/likes Like a post").click(); // it is open at first
   await endpoint(page, "GET /2/likes/firehose/stream Stream all public likes").click();
@@ -286,7 +314,8 @@ explore("in a server that keeps its tokens", async (page) => {
 
 explore("on a phone, by keyboard, in both lights", async (page) => {
   await page.setViewportSize({ width: 390, height: 844 });
-  await page.goto(`${explorer}#access_token=${alice.access_token}`);
+  await openWith(page, alice.access_token);
+  await bar(page).getByText("You call as @alice").waitFor();
   await page.getByLabel("id, required").focus();
   await page.keyboard.press("Tab"); // the tabs of the body
   for (let i = 0; i < 5 && (await page.evaluate(() => document.activeElement.innerText)) !== "Send"; i++) await page.keyboard.press("Tab");
@@ -345,7 +374,7 @@ const programs = {
 test("the code that the page shows likes posts", { timeout: 300_000 }, async (t) => {
   const page = await openPage(browser);
   const liker = user("erin");
-  await page.goto(`${explorer}#access_token=${liker.access_token}`);
+  await openWith(page, liker.access_token);
   await bar(page).getByText("You call as @erin").waitFor();
   await page.getByRole("tab").first().waitFor();
   const languages = Object.keys(await codeOf(page));

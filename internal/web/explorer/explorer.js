@@ -23,6 +23,10 @@ function element(name, properties = {}, ...children) {
 // caller is {token, how, user, status} of whoever calls, or null. Without a user the status says why there is none.
 let caller = null;
 
+// offered is the caller whose token the address holds. Whoever made the address chose the account, so that nobody calls as
+// it before they say so.
+let offered = null;
+
 async function begin(token, how) {
   const answer = await fetch("/2/users/me", { headers: { authorization: `Bearer ${token}` } });
   const { data } = await answer.json();
@@ -36,7 +40,7 @@ async function whoCalls() {
   const query = new URLSearchParams(location.search);
   if (linked || query.has("state")) history.replaceState(null, "", here);
   kept.remove("linked");
-  if (linked) return begin(linked, "link");
+  if (linked) offered = await begin(linked, "link");
   if (query.has("state")) return begin(await redeem(query), "signed in");
   const before = kept.get("caller");
   if (before && (before.how !== "given" || before.token === given)) return before;
@@ -107,6 +111,14 @@ function bar(scopes, trouble) {
   else if (canSignIn) button("Sign in", () => signIn(scopes), "main");
   if (!caller && given) button("Take the ready token", async () => use(await begin(given, "given")));
   const section = element("section", { className: "card caller" }, say, actions, paste);
+  if (offered) {
+    const offer = element("p", { className: "offer" },
+      "The address that you opened holds an access token of ", element("strong", { textContent: offered.user ? `@${offered.user.username}` : "an app" }),
+      ". With it, what you send is done in that name. Use it only if you expected it. ",
+      element("button", { type: "button", className: "main", textContent: "Use this token", onclick: () => use(offered) }), " ",
+      element("button", { type: "button", className: "plain", textContent: "Ignore it", onclick: () => offer.remove() }));
+    section.prepend(offer);
+  }
   section.setAttribute("aria-label", "Who calls");
   if (!caller && !canSignIn) {
     const [first] = root.dataset.origins.split(" ");
@@ -169,6 +181,8 @@ async function start() {
   try {
     caller = await whoCalls();
     kept.set("caller", caller);
+    if (offered?.status === 401) trouble = "The server does not know the token in the address, or it has expired.";
+    if (offered?.status === 401 || offered?.token === caller?.token) offered = null;
   } catch (error) {
     trouble = error.message;
     caller = kept.get("caller");
