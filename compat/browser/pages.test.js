@@ -435,7 +435,7 @@ browse("webhooks in the portal", async (page) => {
 browse("an app with a hostile name", async (page) => {
   await page.goto(`${world.url}/developer`);
   await signIn(page, "alice");
-  const name = `</title><img src=x onerror=alert(1)>\u202e<script>alert(1)</script>`;
+  const name = `</title><img src=x onerror=alert(1)>\u05d0<script>alert(1)</script>`;
   page.on("dialog", (dialog) => {
     page.refusals.push(`a dialog: ${dialog.message()}`);
     dialog.dismiss();
