@@ -85,7 +85,7 @@ func TestClients(t *testing.T) {
 			if !required(c.name) {
 				t.Skipf("set LIKED_REQUIRE=%s to run it", c.name)
 			}
-			flags := slices.Concat(c.flags, []string{"--trusted-proxy", "127.0.0.1"})
+			flags := slices.Concat(c.flags, []string{"--trusted-proxy", "127.0.0.1", "--private-webhooks"})
 			data := filepath.Join(t.TempDir(), "data")
 			if c.lists {
 				// os.CopyFS makes files that every user may read, which the server refuses.

@@ -120,3 +120,20 @@ for (const [n, [name, reader]] of clients.entries()) {
     third.leave();
   });
 }
+
+test("XDK ends connections, whose places are free then", async (t) => {
+  const { connections } = new XDK({ bearerToken: bearer });
+  const open = async () => (await connections.getConnectionHistory({ status: "active" }) as { data: { id: string }[] }).data;
+  const ends: [string, () => Promise<unknown>][] = [
+    ["all", () => connections.deleteAll()],
+    ["by endpoint", () => connections.deleteByEndpoint("likes_compliance_stream")],
+    ["by ids", async () => connections.deleteByUuids({ uuids: (await open()).map(({ id }) => id) })],
+  ];
+  await read(t, xdk, "compliance", [{}]); // once readers of other tests have gone
+  for (const [name, end] of ends) {
+    assert.equal((await open()).length, 1, name);
+    const { data } = await end() as { data: Record<string, unknown> };
+    assert.equal(data.successfulKills ?? data.successful_kills, 1, `${name}: ${JSON.stringify(data)}`);
+    t.after(await xdk("compliance", {}, () => {}));
+  }
+});
