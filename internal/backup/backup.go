@@ -60,7 +60,8 @@ var (
 // check returns an error unless the manifest is valid and its names are safe to write to.
 func (m *Manifest) check() error {
 	if m.Format != Format {
-		return fmt.Errorf("the backup has format %d and this program reads format %d", m.Format, Format)
+		return fmt.Errorf("the backup has format %d and this program reads format %d: restore it with the release that took it, or a later one",
+			m.Format, Format)
 	}
 	seen := make(map[string]bool, len(m.Files))
 	for _, f := range m.Files {

@@ -9,7 +9,8 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// privateFS makes files and directories that only their owner can use, whatever the umask.
+// privateFS makes files and directories that only their owner can use, whatever the umask. A file system that has no such
+// rights is used nonetheless.
 type privateFS struct{ vfs.FS }
 
 func (p privateFS) Unwrap() vfs.FS { return p.FS }
@@ -17,7 +18,7 @@ func (p privateFS) Unwrap() vfs.FS { return p.FS }
 func (p privateFS) Create(name string, category vfs.DiskWriteCategory) (vfs.File, error) {
 	f, err := p.FS.Create(name, category)
 	if err == nil {
-		err = closeToOthers(name, f)
+		_ = os.Chmod(name, 0o600)
 	}
 	return f, err
 }
@@ -27,18 +28,9 @@ func (p privateFS) MkdirAll(dir string, _ os.FileMode) error { return p.FS.Mkdir
 func (p privateFS) Lock(name string) (io.Closer, error) {
 	l, err := p.FS.Lock(name)
 	if err == nil {
-		err = closeToOthers(name, l)
+		_ = os.Chmod(name, 0o600)
 	}
 	return l, err
-}
-
-// closeToOthers takes a new file's rights from all but its owner.
-func closeToOthers(name string, f io.Closer) error {
-	err := os.Chmod(name, 0o600)
-	if err != nil {
-		err = errors.Join(err, f.Close())
-	}
-	return err
 }
 
 // sharedFS locks a directory that cannot be written: with other readers, but not beside a process that writes.
