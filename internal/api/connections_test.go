@@ -3,6 +3,7 @@ package api_test
 import (
 	"encoding/json"
 	"fmt"
+	"net"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -197,5 +198,34 @@ func TestConnectionsRefused(t *testing.T) {
 			t.Errorf("%s %s %s: got %d %s, want %d %s", test.method, test.target, fmt.Sprintf("%.30s", test.body), resp.StatusCode, body,
 				test.status, test.want)
 		}
+	}
+}
+
+// An app gets the place of a reader that hangs back at once, long before the server would notice.
+func TestConnectionThatHangs(t *testing.T) {
+	t.Parallel()
+	w := streamWorld(t, func(o *api.Options) { o.Stall = time.Hour })
+	w.do("post 200 12 " + strings.Repeat("x", 200_000))
+	w.do("like 11 200")
+	w.do("unlike 11 200")
+	target := w.home("&expansions=liked_tweet_id")
+	conn, err := (&net.Dialer{Control: smallBuffer}).Dial("tcp", strings.TrimPrefix(w.url, "http://"))
+	w.must(err)
+	defer conn.Close()
+	_, err = fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: x\r\nAuthorization: %s\r\n\r\n", target, w.tokens["machine"])
+	w.must(err)
+	w.await(func() bool { return w.api.OpenStreams() == 1 })
+	for range 50 { // more than buffers hold
+		w.do("like 11 200")
+		w.do("unlike 11 200")
+	}
+	if resp, _ := w.connect("machine", target); resp.StatusCode != 429 {
+		t.Errorf("a second reader got %d", resp.StatusCode)
+	}
+	w.request("machine", "DELETE", "/2/connections/all", nil)
+	r := w.read("machine", target)
+	w.do("like 11 200")
+	if postOf(t, r.event()) != "200" {
+		t.Error("another post")
 	}
 }
