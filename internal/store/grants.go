@@ -22,11 +22,19 @@ type App struct {
 	SealedBearer     []byte // requests return the same token until it is invalidated
 }
 
+// MaxOwnedApps is how many apps a user may own.
+const MaxOwnedApps = 25
+
 type Apps interface {
-	// AddApp adds an app. Conflict if its id, client id or API key is taken, Invalid if a field is.
+	// AddApp adds an app. Conflict if its id is taken, or was by a deleted app, or its client id or API key is; Invalid if
+	// a field is. Forbidden if its owner owns MaxOwnedApps; of any number of calls at once, none is one too many.
 	AddApp(ctx context.Context, app App) error
-	// UpdateApp works as Users.UpdateUser does. Credentials may change.
+	// UpdateApp works as Users.UpdateUser does. Credentials may change, and so may the owner: Forbidden is as in AddApp.
+	// If the app becomes suspended, its codes and approved request tokens end with that step.
 	UpdateApp(ctx context.Context, id liked.AppID, change func(*App) error) error
+	// DeleteApp removes the app for good, with its grants and their tokens, its codes and request tokens, its webhooks,
+	// what they hold, and its subscriptions, in one step. NotFound if it is not there.
+	DeleteApp(ctx context.Context, id liked.AppID) error
 	App(ctx context.Context, id liked.AppID) (App, error)
 	AppByClientID(ctx context.Context, clientID string) (App, error)
 	AppByAPIKey(ctx context.Context, key string) (App, error)
@@ -46,7 +54,8 @@ type SealKeys interface {
 }
 
 type Passwords interface {
-	// SetPassword keeps an encoded password hash; NotFound if there is no such user.
+	// SetPassword keeps an encoded password hash, and ends the user's codes and approved request tokens; NotFound if there
+	// is no such user.
 	SetPassword(ctx context.Context, user liked.UserID, encoded string) error
 	Password(ctx context.Context, user liked.UserID) (encoded string, err error)
 }
@@ -57,7 +66,7 @@ type Codes interface {
 	Code(ctx context.Context, code Hash) (Code, error)
 	// RedeemCode spends the code and adds the grant and its first tokens, in one step, which ends the refresh token of the
 	// grant that a code of the same user and app made last. If the code was spent before, that step revokes the grant of
-	// the first redemption instead (RFC 6749, 4.1.2): Conflict.
+	// the first redemption instead (RFC 6749, 4.1.2): Conflict. NotFound if the code has ended: see Grants.Withdraw.
 	RedeemCode(ctx context.Context, code Hash, g Grant, t Tokens, at time.Time) error
 }
 
@@ -74,6 +83,14 @@ type Grants interface {
 	RotateRefreshToken(ctx context.Context, token Hash, t Tokens, at time.Time, grace time.Duration) error
 	// RevokeGrant ends the grant, if there is one, and all its tokens.
 	RevokeGrant(ctx context.Context, id GrantID) error
+	// Withdraw ends all that the user has granted the app, in one step: grants with their tokens, codes, and approved
+	// request tokens. A code or request token that has ended stays until swept, and is never redeemed: NotFound. SetPassword,
+	// a user who becomes hidden, and an app that becomes suspended end codes and approved request tokens in the same way,
+	// but no grants.
+	Withdraw(ctx context.Context, user liked.UserID, app liked.AppID) error
+	// ExpireTokens makes the grant's access tokens expire at the given time, if not before. Each is a step of its own: a
+	// crash may leave some as they were. It does nothing if the grant is gone.
+	ExpireTokens(ctx context.Context, id GrantID, at time.Time) error
 	// GrantsOf lists the user's living grants, oldest first.
 	GrantsOf(ctx context.Context, user liked.UserID) ([]Grant, error)
 
@@ -89,7 +106,8 @@ type RequestTokens interface {
 	RequestToken(ctx context.Context, token Hash) (RequestToken, error)
 	// ApproveRequestToken records the user's consent and the verifier. Conflict if one was recorded before.
 	ApproveRequestToken(ctx context.Context, token Hash, user liked.UserID, verifier Hash) error
-	// RedeemRequestToken replaces the request token by the access token and its grant, in one step.
+	// RedeemRequestToken replaces the request token by the access token and its grant, in one step. NotFound if the
+	// approval has ended: see Grants.Withdraw.
 	RedeemRequestToken(ctx context.Context, token Hash, g Grant, t OAuth1Token) error
 }
 

@@ -135,6 +135,9 @@ type Users interface {
 	UsersByUsername(ctx context.Context, usernames []string) ([]liked.User, error)
 	// Users returns up to max users with an id above after, by id.
 	Users(ctx context.Context, after liked.UserID, max int) ([]liked.User, error)
+	// UsersNamed returns up to max users whose usernames begin with prefix and come after the given one ("": from the
+	// first), in any case, by username in lower case.
+	UsersNamed(ctx context.Context, prefix, after string, max int) ([]liked.User, error)
 }
 
 // Posts keeps what can be liked.
@@ -155,6 +158,9 @@ type Posts interface {
 	LatestPosts(ctx context.Context, max int) ([]liked.Post, error)
 	// NewestPosts returns each user's post with the highest id, in order; zero if the viewer may see none.
 	NewestPosts(ctx context.Context, viewer liked.UserID, users []liked.UserID) ([]liked.PostID, error)
+	// PostsBy returns up to max posts of the author (zero: of everybody) with an id below before (zero: from the highest),
+	// the highest id first: all that exist, whoever may see them.
+	PostsBy(ctx context.Context, author liked.UserID, before liked.PostID, max int) ([]liked.Post, error)
 	// DeletePost removes the post for good. NotFound if it is not there, Forbidden if by is neither its author nor zero
 	// (the operator). Its likes can no longer be set and leave every list, but stay in their users' metrics until taken
 	// back. If its author pinned it, it is unpinned.
@@ -169,7 +175,20 @@ type Relations interface {
 	// user does not exist, Invalid for a relation to oneself. A block ends the follows both ways.
 	SetFollow(ctx context.Context, follower, followed liked.UserID, on bool) (changed bool, err error)
 	SetBlock(ctx context.Context, blocker, blocked liked.UserID, on bool) (changed bool, err error)
+	// Related returns up to max users on the side of the user, with an id above after, by id: all of them, hidden ones
+	// too. NotFound if there is no such user.
+	Related(ctx context.Context, user liked.UserID, side Side, after liked.UserID, max int) ([]liked.User, error)
 }
+
+// Side is one side of a relation: the users whom a user follows or blocks, or who do so to the user.
+type Side uint8
+
+const (
+	Following Side = iota
+	Followers
+	Blocking
+	BlockedBy
+)
 
 // Seen is a post as a viewer sees it, or Post's error, of kind NotFound or Forbidden.
 type Seen struct {

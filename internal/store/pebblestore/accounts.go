@@ -72,6 +72,10 @@ func (s *Store) UpdateUser(ctx context.Context, id liked.UserID, change func(*li
 		if old.State != u.State {
 			t.made = append(t.made, mark(tagUser, uint64(id)))
 		}
+		if u.State.Hidden() && !old.State.Hidden() {
+			_, err := t.takeBack(id, 0)
+			return err
+		}
 		return nil
 	})
 }
@@ -143,6 +147,39 @@ func (s *Store) Users(ctx context.Context, from liked.UserID, max int) ([]liked.
 	return page(ctx, s, []byte{tagUser}, after(userKey(from)), max, func(r pebble.Reader, key, _ []byte) (liked.User, error) {
 		u, _, err := user(r, liked.UserID(field(key, 0)))
 		return u, err
+	})
+}
+
+func (s *Store) UsersNamed(ctx context.Context, prefix, from string, max int) ([]liked.User, error) {
+	lower := nameKey(prefix)
+	if from != "" {
+		lower = append(nameKey(from), 0)
+	}
+	return page(ctx, s, nameKey(prefix), lower, max, func(r pebble.Reader, _, value []byte) (u liked.User, err error) {
+		id, err := decodeID(value)
+		if err == nil {
+			u, _, err = user(r, liked.UserID(id))
+		}
+		return u, err
+	})
+}
+
+var sides = map[store.Side]byte{store.Following: tagFollow, store.Followers: tagFollowed, store.Blocking: tagBlock, store.BlockedBy: tagBlockedBy}
+
+func (s *Store) Related(ctx context.Context, of liked.UserID, side store.Side, from liked.UserID, max int) ([]liked.User, error) {
+	if err := validPage(max); err != nil {
+		return nil, err
+	}
+	return view(ctx, s, func(r pebble.Reader) (users []liked.User, err error) {
+		if _, err := userRow(of).find(r); err != nil {
+			return nil, err
+		}
+		err = scan(r, num(nil, sides[side], uint64(of)), pair(sides[side], of, from+1), func(key, _ []byte) (bool, error) {
+			u, _, err := user(r, liked.UserID(field(key, 1)))
+			users = append(users, u)
+			return len(users) < max, err
+		})
+		return users, err
 	})
 }
 

@@ -1,8 +1,10 @@
 package pebblestore
 
 import (
+	"cmp"
 	"context"
 	"math"
+	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -37,27 +39,117 @@ func (s *Store) AddApp(ctx context.Context, a store.App) error {
 		return err
 	}
 	value := encode(&a, appFields)
-	return s.update(ctx, func(t *tx) error {
-		if err := appRow(a.ID).free(t); err != nil {
+	for {
+		owned, err := s.mayOwn(ctx, a.Owner)
+		if err != nil {
 			return err
 		}
-		t.set(appKey(a.ID), value)
-		return t.index(&a)
-	})
+		err = s.update(ctx, func(t *tx) error {
+			if err := appRow(a.ID).free(t); err != nil {
+				return err
+			}
+			if err := (row[struct{}]{key: goneKey(a.ID), what: "a deleted app", id: int64(a.ID)}).free(t); err != nil {
+				return err
+			}
+			if err := t.own(a.Owner, owned); err != nil {
+				return err
+			}
+			t.set(appKey(a.ID), value)
+			return t.index(&a)
+		})
+		if err != errStale {
+			return err
+		}
+	}
 }
 
+// mayOwn returns Forbidden if the user may own no more apps, else what tx.own needs to know that this is still so: apps
+// are counted on the caller's goroutine, which the committer does not wait for.
+func (s *Store) mayOwn(ctx context.Context, owner liked.UserID) (generation uint32, err error) {
+	if owner == 0 {
+		return 0, nil
+	}
+	generation = s.generations.of(ownerMark(owner)).Load()
+	apps, err := s.Apps(ctx)
+	apps = slices.DeleteFunc(apps, func(a liked.App) bool { return a.Owner != owner })
+	if err == nil && len(apps) >= store.MaxOwnedApps {
+		err = liked.Errorf(liked.Forbidden, "user %v owns %d apps, as many as one may", owner, len(apps))
+	}
+	return generation, err
+}
+
+// own gives the user one more app; errStale if it is not known that they may own it.
+func (t *tx) own(owner liked.UserID, generation uint32) error {
+	if owner == 0 {
+		return nil
+	}
+	t.owner = owner
+	if t.c.s.generations.of(ownerMark(owner)).Load() != generation {
+		return errStale
+	}
+	return nil
+}
+
+func ownerMark(owner liked.UserID) uint64 { return mark(tagClient, uint64(owner)) }
+
 func (s *Store) UpdateApp(ctx context.Context, id liked.AppID, change func(*store.App) error) error {
-	return modify(ctx, s, appRow(id), change, func(_, a *store.App) error {
+	var owned uint32
+	return modify(ctx, s, appRow(id), change, func(old, a *store.App) (err error) {
 		if a.ID != id {
 			return liked.Errorf(liked.Invalid, "the id of app %v cannot change", id)
 		}
-		return validApp(a)
+		if a.Owner != old.Owner {
+			owned, err = s.mayOwn(ctx, a.Owner)
+		}
+		return cmp.Or(err, validApp(a))
 	}, func(t *tx, old, a *store.App) error {
+		if a.Owner != old.Owner {
+			if err := t.own(a.Owner, owned); err != nil {
+				return err
+			}
+		}
+		if a.State == liked.AppSuspended && old.State != a.State {
+			if _, err := t.takeBack(0, id); err != nil {
+				return err
+			}
+		}
 		for _, key := range appIndex(old) {
 			t.delete(key)
 		}
 		t.made = append(t.made, mark(tagApp, uint64(id)))
 		return t.index(a)
+	})
+}
+
+func (s *Store) DeleteApp(ctx context.Context, id liked.AppID) error {
+	return s.update(ctx, func(t *tx) error {
+		a, err := appRow(id).find(t)
+		if err != nil {
+			return err
+		}
+		hooks, err := webhooks(t, id) // few: an app has a limit of them
+		if err != nil {
+			return err
+		}
+		n, err := t.takeBack(0, id)
+		if err != nil {
+			return err
+		}
+		for i := range hooks {
+			t.deleteWebhook(&hooks[i])
+		}
+		for _, key := range append(appIndex(&a), appKey(id), subscribedNKey(id)) {
+			t.delete(key)
+		}
+		for _, tag := range []byte{tagSubscribed, tagSubscribes, tagMade, tagMadeN} {
+			all := num(nil, tag, uint64(id))
+			t.deleteRange(all, after(all))
+		}
+		t.set(goneKey(id), nil)
+		t.set(unsweptKey(0, id), encodeID(n))
+		t.hooks, t.aboutAll = true, true
+		t.made = append(t.made, mark(tagApp, uint64(id)))
+		return nil
 	})
 }
 

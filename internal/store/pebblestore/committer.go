@@ -370,12 +370,14 @@ func (s *Store) sync(ended chan<- struct{}) {
 // not grow with the data: it looks up known keys, and its scans are bounded. Larger sets are found on a snapshot
 // beforehand and processed in steps (inSteps).
 type tx struct {
-	c      *committer
-	rows   int          // read and written so far
-	inStep bool         // reads also see the operation's own writes
-	hooks  bool         // webhooks or subscriptions change
-	about  liked.UserID // user of a changed subscription
-	made   []uint64     // marks of changed parts of cached principals
+	c        *committer
+	rows     int          // read and written so far
+	inStep   bool         // reads also see the operation's own writes
+	hooks    bool         // webhooks or subscriptions change
+	about    liked.UserID // user of a changed subscription
+	aboutAll bool         // subscriptions about any user change
+	owner    liked.UserID // who owns one more app
+	made     []uint64     // marks of changed parts of cached principals
 
 	// Heads to drop from caches. If any, the operation changes who may like what.
 	users    []liked.UserID

@@ -200,7 +200,7 @@ func TestCheckFinds(t *testing.T) {
 		"user without username":      {remove(nameKey("a")), "username a of user 1 is not in the list of usernames"},
 		"username of another":        {set(nameKey("a"), encodeID(liked.UserID(2))), "username a of user 1 is not in the list of usernames"},
 		"post without author":        {set(postKey(8), postRow(8).encode(&store.Post{Post: liked.Post{Author: 9}})), "has no author"},
-		"grant of no user": {set(grantKey(store.GrantID{1}), encode(&store.Grant{User: 9}, grantFields)),
+		"grant of no user": {set(grantKey(store.GrantID{1}), encode(&grant{Grant: store.Grant{User: 9}}, grantFields)),
 			"of user 9 is not in the list of grants by user"},
 		"token of no grant":      {set(tokenOfKey(store.GrantID{2}, kindAccess, store.Hash{}), nil), "belongs to no grant"},
 		"consent of no grant":    {set(consentKey(&store.Grant{User: 9, App: 1}), make([]byte, 16)), "leads to no grant"},

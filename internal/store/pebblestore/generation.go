@@ -12,7 +12,8 @@ import (
 type generations struct {
 	topics [store.Webhooks + 1]atomic.Uint64
 	// made counts, by mark, changes of parts of principals (users, apps, grants) and of subscriptions about a user.
-	made [1 << 16]atomic.Uint32
+	made     [1 << 16]atomic.Uint32
+	aboutAll atomic.Uint64 // changes of subscriptions about any number of users
 }
 
 func (g *generations) of(mark uint64) *atomic.Uint32 { return &g.made[mark%uint64(len(g.made))] }
@@ -38,7 +39,7 @@ func (s *Store) PrincipalGeneration(app liked.AppID, user liked.UserID, grant st
 }
 
 func (s *Store) SubscriptionGeneration(user liked.UserID) uint64 {
-	return uint64(s.generations.of(mark(tagAbout, uint64(user))).Load())
+	return uint64(s.generations.of(mark(tagAbout, uint64(user))).Load()) + s.generations.aboutAll.Load()
 }
 
 // count counts an operation's changes once they can be read.
@@ -48,6 +49,12 @@ func (g *generations) count(t *tx) {
 	}
 	if t.about != 0 {
 		g.of(mark(tagAbout, uint64(t.about))).Add(1)
+	}
+	if t.owner != 0 {
+		g.of(ownerMark(t.owner)).Add(1)
+	}
+	if t.aboutAll {
+		g.aboutAll.Add(1)
 	}
 	if len(t.made) > 0 {
 		g.topics[store.Principals].Add(1) // topic first, as the contract demands

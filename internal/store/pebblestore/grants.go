@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"math"
 	"slices"
 	"time"
 
@@ -57,7 +56,11 @@ func (s *Store) SetPassword(ctx context.Context, user liked.UserID, encoded stri
 	}
 	return s.update(ctx, func(t *tx) error {
 		t.set(passwordKey(user), []byte(encoded))
-		return userRow(user).need(t)
+		if err := userRow(user).need(t); err != nil {
+			return err
+		}
+		_, err := t.takeBack(user, 0)
+		return err
 	})
 }
 
@@ -93,7 +96,11 @@ func (s *Store) AddCode(ctx context.Context, c store.Code) error {
 		return err
 	}
 	return s.update(ctx, func(t *tx) error {
-		return codeRow(c.Code).put(t, &code{Code: c}, c.Expires)
+		taken, err := t.taken(c.User, c.App)
+		if err != nil {
+			return err
+		}
+		return codeRow(c.Code).put(t, &code{Code: c, taken: taken}, c.Expires)
 	})
 }
 
@@ -112,6 +119,9 @@ func (s *Store) RedeemCode(ctx context.Context, h store.Hash, g store.Grant, tok
 		if c.Spent {
 			spent = liked.Errorf(liked.Conflict, "the authorization code was redeemed before; what it gave is revoked")
 			return spent, t.revoke(c.grant)
+		}
+		if err := t.stands("authorization code", c.taken, c.User, c.App); err != nil {
+			return nil, err
 		}
 		c.Spent, c.grant = true, g.ID
 		if err := cmp.Or(codeRow(h).replace(t, &c), t.consent(&g)); err != nil {
@@ -183,7 +193,14 @@ func (t *tx) addGrant(g *store.Grant, tokens *store.Tokens) error {
 
 // openGrant adds a grant. An ended grant's id is free once all its tokens are removed.
 func (t *tx) openGrant(g *store.Grant) error {
-	grantRow(g.ID).set(t, g)
+	taken, gone, err := takenBack(t, g.User, g.App)
+	if err == nil && gone {
+		err = noSuch("app", g.App)
+	}
+	if err != nil {
+		return err
+	}
+	grantRow(g.ID).set(t, &grant{*g, taken})
 	t.set(grantOfKey(g.User, g.ID), nil)
 	if err := grantRow(g.ID).free(t); err != nil {
 		return err
@@ -207,10 +224,17 @@ func (t *tx) addTokens(id store.GrantID, tokens *store.Tokens) error {
 }
 
 func living(r pebble.Reader, k kind, h store.Hash) (tok token, g store.Grant, err error) {
-	if tok, err = tokenRow(k, h).find(r); err == nil {
-		g, err = grantRow(tok.grant).find(r)
+	if tok, err = tokenRow(k, h).find(r); err != nil {
+		return tok, g, err
 	}
-	return tok, g, err
+	kept, err := grantRow(tok.grant).find(r)
+	if err == nil {
+		var alive bool
+		if alive, err = kept.alive(r); err == nil && !alive {
+			err = noSuch(grantRow(tok.grant))
+		}
+	}
+	return tok, kept.Grant, err
 }
 
 func (s *Store) living(ctx context.Context, k kind, h store.Hash) (token, store.Grant, error) {
@@ -276,18 +300,54 @@ func (t *tx) revoke(id store.GrantID) error {
 	t.delete(grantOfKey(g.User, id))
 	t.set(endedKey(id), nil)
 	t.made = append(t.made, grantMark(id))
-	last, _, err := read(t, consentKey(&g), clone)
+	last, _, err := read(t, consentKey(&g.Grant), clone)
 	if err == nil && bytes.Equal(last, id[:]) {
-		t.delete(consentKey(&g))
+		t.delete(consentKey(&g.Grant))
 	}
 	return err
 }
 
+func (s *Store) ExpireTokens(ctx context.Context, id store.GrantID, at time.Time) error {
+	return s.inSteps(ctx, func(take func([]byte) error) error {
+		all := append(tokensOf(id), byte(kindAccess))
+		return scan(s.db, all, nil, func(key, _ []byte) (bool, error) { return true, take(key) })
+	}, func(t *tx, keys [][]byte) error {
+		t.made = append(t.made, grantMark(id))
+		for _, key := range keys {
+			_, k, h := splitTokenOfKey(key)
+			w := tokenRow(k, h)
+			tok, ok, err := w.read(t)
+			if err != nil {
+				return err
+			}
+			if ok && tok.time.After(at) {
+				t.delete(expiryKey(tok.time, w.key))
+				t.set(expiryKey(at, w.key), nil)
+				tok.time = at
+				if err := w.replace(t, &tok); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+}
+
 func (s *Store) GrantsOf(ctx context.Context, user liked.UserID) ([]store.Grant, error) {
-	all := num(nil, tagGrantOf, uint64(user))
-	grants, err := page(ctx, s, all, nil, math.MaxInt, func(r pebble.Reader, key, _ []byte) (store.Grant, error) {
-		_, id := splitGrantOfKey(key)
-		return grantRow(id).find(r)
+	grants, err := view(ctx, s, func(r pebble.Reader) (grants []store.Grant, err error) {
+		err = scan(r, num(nil, tagGrantOf, uint64(user)), nil, func(key, _ []byte) (bool, error) {
+			_, id := splitGrantOfKey(key)
+			g, err := grantRow(id).find(r)
+			if err != nil {
+				return false, err
+			}
+			alive, err := g.alive(r)
+			if alive {
+				grants = append(grants, g.Grant)
+			}
+			return true, err
+		})
+		return grants, err
 	})
 	slices.SortFunc(grants, func(a, b store.Grant) int {
 		return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), bytes.Compare(a.ID[:], b.ID[:]))
@@ -300,11 +360,14 @@ func (s *Store) AddRequestToken(ctx context.Context, rt store.RequestToken) erro
 		return err
 	}
 	rt.SealedSecret = bytes.Clone(rt.SealedSecret)
-	return s.update(ctx, func(t *tx) error { return requestTokenRow(rt.Token).put(t, &rt, rt.Expires) })
+	return s.update(ctx, func(t *tx) error {
+		return requestTokenRow(rt.Token).put(t, &requestToken{RequestToken: rt}, rt.Expires)
+	})
 }
 
 func (s *Store) RequestToken(ctx context.Context, h store.Hash) (store.RequestToken, error) {
-	return requestTokenRow(h).get(ctx, s)
+	rt, err := requestTokenRow(h).get(ctx, s)
+	return rt.RequestToken, err
 }
 
 func (s *Store) ApproveRequestToken(ctx context.Context, h store.Hash, user liked.UserID, verifier store.Hash) error {
@@ -317,6 +380,9 @@ func (s *Store) ApproveRequestToken(ctx context.Context, h store.Hash, user like
 			return liked.Errorf(liked.Conflict, "the request token was approved before")
 		}
 		rt.User, rt.Verifier = user, verifier
+		if rt.taken, err = t.taken(user, rt.App); err != nil {
+			return err
+		}
 		return requestTokenRow(h).replace(t, &rt)
 	})
 }
@@ -326,6 +392,9 @@ func (s *Store) RedeemRequestToken(ctx context.Context, h store.Hash, g store.Gr
 	return s.update(ctx, func(t *tx) error {
 		rt, err := requestTokenRow(h).find(t)
 		if err != nil {
+			return err
+		}
+		if err := t.stands("request token", rt.taken, rt.User, rt.App); err != nil {
 			return err
 		}
 		requestTokenRow(h).drop(t, rt.Expires)
@@ -369,6 +438,9 @@ func (s *Store) Sweep(ctx context.Context, now time.Time) error {
 		to := num(nil, tagExpiry, uint64(max(now.UnixMilli(), 0)))
 		return scanRange(s.db, []byte{tagExpiry}, to, func(key, _ []byte) (bool, error) { return true, take(key) })
 	}, (*tx).sweepExpired)
+	if err == nil {
+		err = s.sweepTaken(ctx)
+	}
 	if err != nil {
 		return err
 	}

@@ -105,17 +105,20 @@ func (s *Store) UpdateWebhook(ctx context.Context, id liked.WebhookID, change fu
 func (s *Store) DeleteWebhook(ctx context.Context, id liked.WebhookID) error {
 	return s.update(ctx, func(t *tx) error {
 		w, err := webhookRow(id).find(t)
-		if err != nil {
-			return err
+		if err == nil {
+			t.deleteWebhook(&w)
 		}
-		t.hooks = true
-		for _, key := range [][]byte{webhookKey(id), webhookOfKey(&w), progressKey(id), deadNKey(id)} {
-			t.delete(key)
-		}
-		letters := num(nil, tagDead, uint64(id))
-		t.deleteRange(letters, after(letters))
-		return nil
+		return err
 	})
+}
+
+func (t *tx) deleteWebhook(w *liked.Webhook) {
+	t.hooks = true
+	for _, key := range [][]byte{webhookKey(w.ID), webhookOfKey(w), progressKey(w.ID), deadNKey(w.ID)} {
+		t.delete(key)
+	}
+	letters := num(nil, tagDead, uint64(w.ID))
+	t.deleteRange(letters, after(letters))
 }
 
 func (s *Store) Webhook(ctx context.Context, id liked.WebhookID) (liked.Webhook, error) {

@@ -42,6 +42,9 @@ const (
 	tagGrant   byte = 'g' // grant id -> record
 	tagGrantOf byte = 'G' // user, grant id
 	tagConsent byte = 't' // user, app -> grant id: the last that a code made, while it lives
+	tagTaken   byte = 'z' // user or 0, app or 0 -> how often what one had granted the other was taken back
+	tagUnswept byte = 'X' // user or 0, app -> the same, while grants that were taken back are still to be removed by Sweep
+	tagGone    byte = 'E' // deleted app
 	tagTokenOf byte = 'T' // grant id, kind, hash: the tokens of a grant
 	tagEnded   byte = 'R' // grant id: ended, its tokens still to be removed by Sweep
 	tagExpiry  byte = 'x' // milliseconds, kind, hash: read by Sweep
@@ -151,6 +154,16 @@ func mix(x uint64) uint64 {
 	x = (x ^ x>>27) * 0x94d049bb133111eb
 	return x ^ x>>31
 }
+
+func takenKey(user liked.UserID, app liked.AppID) []byte {
+	return num(nil, tagTaken, uint64(user), uint64(app))
+}
+
+func unsweptKey(user liked.UserID, app liked.AppID) []byte {
+	return num(nil, tagUnswept, uint64(user), uint64(app))
+}
+
+func goneKey(app liked.AppID) []byte { return num(nil, tagGone, uint64(app)) }
 
 func grantOfKey(user liked.UserID, id store.GrantID) []byte {
 	return append(num(nil, tagGrantOf, uint64(user)), id[:]...)

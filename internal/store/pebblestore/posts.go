@@ -1,7 +1,10 @@
 package pebblestore
 
 import (
+	"cmp"
 	"context"
+	"encoding/binary"
+	"slices"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -107,6 +110,31 @@ func (s *Store) NewestPosts(ctx context.Context, viewer liked.UserID, users []li
 			}
 		}
 		return posts, nil
+	})
+}
+
+func (s *Store) PostsBy(ctx context.Context, author liked.UserID, before liked.PostID, max int) ([]liked.Post, error) {
+	if err := validPage(max); err != nil {
+		return nil, err
+	}
+	prefix, which := []byte{tagPost}, 0
+	if author != 0 {
+		prefix, which = num(nil, tagPostOf, uint64(author)), 1
+	}
+	to := after(prefix)
+	if before > 0 {
+		to = binary.BigEndian.AppendUint64(slices.Clip(prefix), uint64(before))
+	}
+	return view(ctx, s, func(r pebble.Reader) (posts []liked.Post, err error) {
+		err = scanBack(r, prefix, to, func(key []byte) (bool, error) {
+			p, _, err := postRow(liked.PostID(field(key, which))).read(r)
+			if err == nil && !p.Deleted {
+				err = readPostCounts(r, &p.Post)
+				posts = append(posts, p.Post)
+			}
+			return len(posts) < max, cmp.Or(err, ctx.Err())
+		})
+		return posts, err
 	})
 }
 

@@ -438,17 +438,26 @@ func appFields(r *record, a *store.App) {
 	r.bytes(&a.SealedBearer)
 }
 
-func grantRow(id store.GrantID) row[store.Grant] {
-	return row[store.Grant]{grantKey(id), store.Grant{ID: id}, grantFields, "grant", 0}
+// grant is a grant, and how often the user had taken back what the app was granted when it was made.
+type grant struct {
+	store.Grant
+	taken uint64
 }
 
-func grantFields(r *record, g *store.Grant) {
+func grantRow(id store.GrantID) row[grant] {
+	return row[grant]{grantKey(id), grant{Grant: store.Grant{ID: id}}, grantFields, "grant", 0}
+}
+
+func grantFields(r *record, g *grant) {
 	number(r, &g.App)
 	number(r, &g.User)
 	number(r, &g.Scopes)
 	r.time(&g.CreatedAt)
 	r.bool(&g.OAuth1)
 	small(r, &g.Access)
+	if r.since(2) {
+		number(r, &g.taken)
+	}
 }
 
 // token is a record of kindAccess, kindRefresh or kindOAuth1, which use different fields.
@@ -472,10 +481,11 @@ func tokenFields(r *record, t *token) {
 	r.bytes(&t.sealed)
 }
 
-// code is an authorization code, and the grant that its first redemption made.
+// code is an authorization code, the grant that its first redemption made, and tx.taken when it was made.
 type code struct {
 	store.Code
 	grant store.GrantID
+	taken uint64
 }
 
 func codeRow(h store.Hash) row[code] {
@@ -490,13 +500,22 @@ func codeFields(r *record, c *code) {
 	r.time(&c.Expires)
 	r.bool(&c.Spent)
 	r.raw(c.grant[:])
+	if r.since(2) {
+		number(r, &c.taken)
+	}
 }
 
-func requestTokenRow(h store.Hash) row[store.RequestToken] {
-	return byHash(kindRequest, h, store.RequestToken{Token: h}, requestTokenFields)
+// requestToken is a request token, and tx.taken when it was approved.
+type requestToken struct {
+	store.RequestToken
+	taken uint64
 }
 
-func requestTokenFields(r *record, t *store.RequestToken) {
+func requestTokenRow(h store.Hash) row[requestToken] {
+	return byHash(kindRequest, h, requestToken{RequestToken: store.RequestToken{Token: h}}, requestTokenFields)
+}
+
+func requestTokenFields(r *record, t *requestToken) {
 	r.bytes(&t.SealedSecret)
 	number(r, &t.App)
 	small(r, &t.Access)
@@ -504,6 +523,9 @@ func requestTokenFields(r *record, t *store.RequestToken) {
 	r.time(&t.Expires)
 	number(r, &t.User)
 	r.raw(t.Verifier[:])
+	if r.since(2) {
+		number(r, &t.taken)
+	}
 }
 
 func sessionRow(h store.Hash) row[store.Session] {

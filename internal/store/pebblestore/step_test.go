@@ -54,7 +54,7 @@ func TestOperationsAreBounded(t *testing.T) {
 		ok(t, s.AddCode(ctx, store.Code{Code: hash('c', n), Expires: noon}))
 		ok(t, s.AddSession(ctx, store.Session{ID: hash('s', n), Expires: noon}))
 		access := store.AccessToken{Token: hash('b', n), Expires: noon}
-		ok(t, s.AddGrant(ctx, store.Grant{ID: store.GrantID{9, byte(n >> 8), byte(n)}, User: 2}, store.Tokens{Access: access}))
+		ok(t, s.AddGrant(ctx, store.Grant{ID: store.GrantID{9, byte(n >> 8), byte(n)}, App: 5, User: 2}, store.Tokens{Access: access}))
 		_, _, err = s.Take(ctx, noon, "x", 1, liked.UserID(n), minute, nil)
 		ok(t, err)
 		_, err = s.UseNonce(ctx, noon, 1, hash('n', n), noon)
@@ -74,9 +74,9 @@ func TestOperationsAreBounded(t *testing.T) {
 		id := store.GrantID{byte(g)}
 		if g == 0 {
 			ok(t, s.AddCode(ctx, store.Code{Code: hash('C', 0), Expires: noon.Add(time.Hour)}))
-			ok(t, s.RedeemCode(ctx, hash('C', 0), store.Grant{ID: id, User: 1}, tokens(0), noon))
+			ok(t, s.RedeemCode(ctx, hash('C', 0), store.Grant{ID: id, App: 6, User: 1}, tokens(0), noon))
 		} else {
-			ok(t, s.AddGrant(ctx, store.Grant{ID: id, User: 1}, tokens(g*2*many)))
+			ok(t, s.AddGrant(ctx, store.Grant{ID: id, App: 6, User: 1}, tokens(g*2*many)))
 		}
 		for n := range many {
 			next := tokens(g*2*many + n + 1)
@@ -137,6 +137,17 @@ func TestOperationsAreBounded(t *testing.T) {
 		}
 	}
 
+	bounded("ExpireTokens", most, s.ExpireTokens(ctx, store.GrantID{3}, noon.Add(-time.Hour)))
+	bounded("Withdraw", most, s.Withdraw(ctx, 2, 5))
+	bounded("SetPassword", most, s.SetPassword(ctx, 1, "x"))
+	owned := store.App{App: liked.App{ID: many + 1, Owner: 1, ClientID: "o", APIKey: "o"}}
+	bounded("AddApp", most, s.AddApp(ctx, owned))
+	bounded("DeleteApp", most, s.DeleteApp(ctx, 1))
+	if n, err := s.CountSubscriptions(ctx, 1, 0); n != 0 || err != nil {
+		t.Errorf("got %d subscriptions of a deleted app, %v", n, err)
+	}
+	bounded("Sweep of what was taken back", most, s.Sweep(ctx, noon.Add(-2*time.Hour)))
+
 	// At one time, where the post has many likes already.
 	var records []store.Record
 	for n := 2; n <= many; n++ {
@@ -164,7 +175,7 @@ func TestOperationsAreBounded(t *testing.T) {
 		t.Errorf("got %d entries of the log, want 1, and problems %v", report.LogEntries, report.Problems)
 	}
 	for tag, want := range map[byte]int{tagTokenOf: 0, tagByHash: 0, tagEnded: 0, tagGrant: 0, tagExpiry: 0, tagDead: 0,
-		tagWindow: 1, tagNonce: 0} {
+		tagWindow: 1, tagNonce: 0, tagUnswept: 0, tagAbout: 0} {
 		n := 0
 		ok(t, scan(s.db, []byte{tag}, nil, func(_, _ []byte) (bool, error) { n++; return true, nil }))
 		if n != want {

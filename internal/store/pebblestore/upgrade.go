@@ -207,7 +207,7 @@ func from1(b *pebble.Batch, key, value []byte) error {
 	return err
 }
 
-func firstGrantFields(r *record, g *store.Grant) {
+func firstGrantFields(r *record, g *grant) {
 	number(r, &g.App)
 	number(r, &g.User)
 	number(r, &g.Scopes)

@@ -202,13 +202,17 @@ func (e *visibility) posts(ids []liked.PostID) ([]shown[liked.Post], error) {
 		if posts[i].err != nil {
 			continue
 		}
-		n, _, err := read(e.r, num(nil, tagPostN, uint64(ids[i])), decodeCounts)
-		if err != nil {
+		if err := readPostCounts(e.r, &posts[i].item); err != nil {
 			return nil, err
 		}
-		posts[i].item.Metrics = n.post()
 	}
 	return posts, nil
+}
+
+func readPostCounts(r pebble.Reader, p *liked.Post) error {
+	n, _, err := read(r, num(nil, tagPostN, uint64(p.ID)), decodeCounts)
+	p.Metrics = n.post()
+	return err
 }
 
 // shown is an item as a viewer sees it, or the error that says why not.

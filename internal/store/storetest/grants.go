@@ -23,6 +23,11 @@ var grantTests = []test{
 	{"sweep", sweep},
 	{"generation", generation},
 	{"seal key", sealKey},
+	{"what is taken back", takenBack},
+	{"what is given anew", givenAnew},
+	{"delete app", deleteApp},
+	{"owned apps", ownedApps},
+	{"expire tokens", expireTokens},
 }
 
 // hash makes the hash of a secret that is called name.
@@ -479,6 +484,11 @@ func generation(t *T) {
 		{"post deleted", func() { t.ok(s.DeletePost(t.ctx, 0, pid(1))) }, made{}},
 		{"sweep of a code", func() { t.ok(s.Sweep(t.ctx, start)) }, made{}},
 		{"grant added", func() { t.ok(s.AddGrant(t.ctx, newGrant(5, 3), tokens("x"))) }, made{}},
+		{"owned app added", func() {
+			a := newApp(4)
+			a.Owner = uid(2)
+			t.ok(s.AddApp(t.ctx, a))
+		}, made{}},
 		{"grant revoked", func() { t.ok(s.RevokeGrant(t.ctx, grantID(0))) }, made{grant: grantID(0)}},
 		{"no grant revoked", func() { t.ok(s.RevokeGrant(t.ctx, grantID(7))) }, made{}},
 		{"refresh token used", func() { t.ok(s.RotateRefreshToken(t.ctx, hash("g refresh", 2), tokens("y"), start, 0)) }, made{}},
@@ -488,6 +498,9 @@ func generation(t *T) {
 		{"code replayed", func() {
 			t.fails(s.RedeemCode(t.ctx, hash("code", 1), newGrant(10, 1), tokens("d"), start), liked.Conflict)
 		}, made{grant: grantID(9)}},
+		{"consent withdrawn", func() { t.ok(s.Withdraw(t.ctx, uid(2), 1)) }, made{user: uid(2)}},
+		{"tokens expired", func() { t.ok(s.ExpireTokens(t.ctx, grantID(2), start)) }, made{grant: grantID(2)}},
+		{"app deleted", func() { t.ok(s.DeleteApp(t.ctx, 2)) }, made{app: 2}},
 	} {
 		numbers := func() (n []uint64) {
 			for _, m := range all {
