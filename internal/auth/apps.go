@@ -23,7 +23,7 @@ type AppSecrets struct {
 }
 
 // NewApp registers an app with new credentials, setting a zero ID or CreatedAt. Invalid names every mistake in name and
-// redirect URIs; Conflict: the ID is taken.
+// redirect URIs; Conflict: the ID is taken; Forbidden: the owner owns as many as they may.
 func (a *Issuer) NewApp(ctx context.Context, spec liked.App) (liked.App, AppSecrets, error) {
 	app := store.App{App: spec}
 	if err := a.CheckApp(spec); err != nil {

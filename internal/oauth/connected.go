@@ -43,7 +43,7 @@ func (c *Call) connected(notice string) (*Answer, error) {
 	return Page(http.StatusOK, p)
 }
 
-// disconnect revokes all grants of the user to an app.
+// disconnect takes back all that the user granted an app, also what is still to become a token.
 func (c *Call) disconnect() (*Answer, error) {
 	form, u, err := c.Form()
 	if err != nil {
@@ -54,16 +54,8 @@ func (c *Call) disconnect() (*Answer, error) {
 		return nil, ErrForm.Because("the field app is no id")
 	}
 	c.App = id
-	grants, err := c.Store.GrantsOf(c.Context, u.ID)
-	if err != nil {
+	if err := c.Store.Withdraw(c.Context, u.ID, id); err != nil {
 		return nil, err
-	}
-	for _, g := range grants {
-		if g.App == id {
-			if err := c.Store.RevokeGrant(c.Context, g.ID); err != nil {
-				return nil, err
-			}
-		}
 	}
 	return c.connected("The app no longer has access to your account.")
 }

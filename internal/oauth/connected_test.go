@@ -53,6 +53,48 @@ func TestConnectedApps(t *testing.T) {
 	}
 }
 
+// Consent that was given and not yet used ends with the access that it would have given; what is given afterwards works.
+func TestRemovedAccessStaysRemoved(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil)
+	ada := s.browser()
+	ada.signIn(t, "ada")
+	const path = "/settings/connected_apps"
+	for name, end := range map[string]func(){
+		"access removed": func() {
+			if r := ada.post(t, path, with(ada.get(t, path).form(), "app", s.conf.ID.String())); r.status != 200 {
+				t.Fatalf("got status %d", r.status)
+			}
+		},
+		"app suspended for a while": func() {
+			for _, state := range []liked.AppState{liked.AppSuspended, liked.Enrolled} {
+				check(t, s.store.UpdateApp(t.Context(), s.conf.ID, func(a *store.App) error { a.State = state; return nil }))
+			}
+		},
+		"new password": func() {
+			hash, err := s.store.Password(t.Context(), s.ada.ID)
+			check(t, err)
+			check(t, s.store.SetPassword(t.Context(), s.ada.ID, hash)) // the same one, so that ada stays signed in
+		},
+	} {
+		token, secret := s.begin(t, s.conf, callback)
+		allowed := ada.consent(t, "/oauth/authorize?oauth_token="+token, "allow")
+		code := ada.code(t, s.conf)
+		end()
+		if r := s.finish(t, s.conf, token, secret, verifierOf(t, allowed, token)); r.status != 401 ||
+			!strings.Contains(r.body, "Reverse auth credentials are invalid") {
+			t.Errorf("%s: the request token: got %d %s, want 401", name, r.status, r.body)
+		}
+		if r := s.redeem(t, s.conf, code); r.status != 400 || !strings.Contains(r.body, "invalid_request") {
+			t.Errorf("%s: the code: got %d %s, want 400", name, r.status, r.body)
+		}
+		if !s.works(s.tokens(t, s.redeem(t, s.conf, ada.code(t, s.conf))).AccessToken) {
+			t.Errorf("%s: consent that was given anew does not work", name)
+		}
+		s.threeLegs(t, ada, s.conf)
+	}
+}
+
 // An app made on the portal works, with the secrets that were shown.
 func TestPortalAppWorks(t *testing.T) {
 	t.Parallel()

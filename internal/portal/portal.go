@@ -76,8 +76,6 @@ func (p *Portal) with(run func(*call) (*oauth.Answer, error)) func(*oauth.Call) 
 	return func(c *oauth.Call) (*oauth.Answer, error) { return run(&call{p, c}) }
 }
 
-const maxOwnApps = 25 // of one user
-
 func (c *call) developer() (*oauth.Answer, error) {
 	return c.page(http.StatusOK, web.AppForm{Type: "confidential", Access: liked.ReadWrite.String()})
 }
@@ -130,24 +128,23 @@ func (c *call) createApp() (*oauth.Answer, error) {
 		return nil, err
 	}
 	app := liked.App{Owner: u.ID, Public: form.First("type") == "public"}
-	own, err := c.ownApps(u)
-	if err != nil {
-		return nil, err
-	}
 	f, ok := c.fill(form, &app)
-	switch {
-	case f.Type != "public" && f.Type != "confidential":
+	if f.Type != "public" && f.Type != "confidential" {
 		ok, f.Error = false, strings.TrimSpace(f.Error+"\nChoose a type.")
-	case len(own) >= maxOwnApps:
-		ok, f.Error = false, "You have as many apps as one person may have."
+	}
+	var secrets auth.AppSecrets
+	if ok {
+		app, secrets, err = c.Auth.NewApp(c.Context, app)
+		switch {
+		case err != nil && liked.KindOf(err) == liked.Forbidden:
+			ok, f.Error = false, "You have as many apps as one person may have."
+		case err != nil:
+			return nil, err
+		}
 	}
 	if !ok {
 		c.Why = f.Error
 		return c.page(http.StatusUnprocessableEntity, f)
-	}
-	app, secrets, err := c.Auth.NewApp(c.Context, app)
-	if err != nil {
-		return nil, err
 	}
 	c.App = app.ID
 	return oauth.Page(http.StatusOK, c.appPage(app, "The app is registered.", shown(app, secrets)))
