@@ -168,6 +168,14 @@ func list[Page, Item any](e *env, c *Answer, path, header string, items func(Pag
 	})
 }
 
+// nextPage is the path with a parameter that says where the next page begins, "" if there is none.
+func nextPage(path, parameter, next string) string {
+	if next == "" || next == "0" {
+		return ""
+	}
+	return path + "&" + parameter + "=" + url.QueryEscape(next)
+}
+
 func (o *Operator) do(e *env, r request) error {
 	return o.with(e, false, func(a *admin.Client) error { return a.Call(e.ctx, r.method, r.path, r.body, nil) })
 }

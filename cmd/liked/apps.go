@@ -11,6 +11,7 @@ import (
 
 // AppFields has the settings of an app.
 type AppFields struct {
+	Owner        *string  `json:"owner,omitempty" placeholder:"USER" help:"Id or username of the owner; empty for the operator."`
 	State        *string  `json:"state,omitempty" placeholder:"STATE" help:"enrolled, not-enrolled or suspended."`
 	Tier         *string  `json:"tier,omitempty" placeholder:"TIER"`
 	Access       *string  `json:"access,omitempty" placeholder:"LEVEL"`
@@ -33,7 +34,7 @@ func (c *appAddCmd) Run(e *env) error {
 
 func appLines(a admin.App) [][2]string {
 	return [][2]string{
-		{"id", a.ID.String()}, {"name", a.Name}, {"type", a.Type}, {"state", a.State.String()}, {"tier", a.Tier.String()},
+		{"id", a.ID.String()}, {"name", a.Name}, {"owner", noZero(a.Owner)}, {"type", a.Type}, {"state", a.State.String()}, {"tier", a.Tier.String()},
 		{"access", a.Access.String()}, {"redirect uris", strings.Join(a.RedirectURIs, " ")}, {"created", when(a.CreatedAt)},
 		{"client id", a.ClientID}, {"api key", a.APIKey},
 	}
@@ -56,6 +57,15 @@ type appSetCmd struct {
 
 func (c *appSetCmd) Run(e *env) error {
 	return show(e, &c.Answer, request{method: "PATCH", path: at("apps", c.App), body: c}, appLines)
+}
+
+type appDeleteCmd struct {
+	App string `arg:"" help:"Id, client id or name."`
+	Operator
+}
+
+func (c *appDeleteCmd) Run(e *env) error {
+	return c.do(e, request{method: "DELETE", path: at("apps", c.App)})
 }
 
 type appRenewCmd struct {
@@ -109,12 +119,21 @@ func (c *tokenIssueCmd) Run(e *env) error {
 	})
 }
 
-type tokenRevokeCmd struct {
+// OneToken has the argument of revoke and expire.
+type OneToken struct {
 	Token string `arg:"" json:"token" help:"The token; - reads it from standard input, where no list of processes shows it."`
 	Operator
 }
 
-func (c *tokenRevokeCmd) Run(e *env) error {
+type (
+	tokenRevokeCmd struct{ OneToken }
+	tokenExpireCmd struct{ OneToken }
+)
+
+func (c *tokenRevokeCmd) Run(e *env) error { return c.send(e, "revoke") }
+func (c *tokenExpireCmd) Run(e *env) error { return c.send(e, "expire") }
+
+func (c *OneToken) send(e *env, what string) error {
 	if c.Token == "-" {
 		text, err := e.read("-", maxSecret)
 		if err != nil {
@@ -122,5 +141,5 @@ func (c *tokenRevokeCmd) Run(e *env) error {
 		}
 		c.Token = strings.TrimSpace(string(text))
 	}
-	return c.do(e, request{method: "POST", path: at("tokens", "revoke"), body: c})
+	return c.do(e, request{method: "POST", path: at("tokens", what), body: c})
 }

@@ -20,28 +20,36 @@ type grammar struct {
 
 	User struct {
 		Add      userAddCmd  `cmd:"" help:"Add a user."`
-		List     userListCmd `cmd:"" help:"List all users."`
+		List     userListCmd `cmd:"" help:"List all users, or those whose usernames begin alike."`
 		Show     userShowCmd `cmd:"" help:"Show a user."`
 		Set      userSetCmd  `cmd:"" help:"Change a user."`
 		Follow   followCmd   `cmd:"" help:"Make a user follow another."`
 		Unfollow unfollowCmd `cmd:"" help:"Make a user follow another no longer."`
 		Block    blockCmd    `cmd:"" help:"Make a user block another."`
 		Unblock  unblockCmd  `cmd:"" help:"Make a user block another no longer."`
+
+		Following followingCmd `cmd:"" help:"List whom a user follows."`
+		Followers followersCmd `cmd:"" help:"List who follows a user."`
+		Blocking  blockingCmd  `cmd:"" help:"List whom a user blocks."`
+		BlockedBy blockedByCmd `cmd:"" help:"List who blocks a user."`
 	} `cmd:"" help:"Users, and what stands between them."`
 	Post struct {
 		Add    postAddCmd    `cmd:"" help:"Add a post."`
+		List   postListCmd   `cmd:"" help:"List all posts, or a user's, newest first."`
 		Show   postShowCmd   `cmd:"" help:"Show a post as a caller without a user sees it."`
 		Delete postDeleteCmd `cmd:"" help:"Delete a post for good."`
 	} `cmd:"" help:"Posts."`
 	App struct {
-		Add   appAddCmd   `cmd:"" help:"Add an app and print its secrets, once."`
-		List  appListCmd  `cmd:"" help:"List all apps."`
-		Set   appSetCmd   `cmd:"" help:"Change an app."`
-		Renew appRenewCmd `cmd:"" help:"Replace a secret of an app, and print the new one, once."`
+		Add    appAddCmd    `cmd:"" help:"Add an app and print its secrets, once."`
+		List   appListCmd   `cmd:"" help:"List all apps."`
+		Set    appSetCmd    `cmd:"" help:"Change an app."`
+		Renew  appRenewCmd  `cmd:"" help:"Replace a secret of an app, and print the new one, once."`
+		Delete appDeleteCmd `cmd:"" help:"Delete an app for good, with its tokens and webhooks."`
 	} `cmd:"" help:"Apps, which call the API."`
 	Token struct {
 		Issue  tokenIssueCmd  `cmd:"" help:"Issue a token and print it, once."`
 		Revoke tokenRevokeCmd `cmd:"" help:"Revoke a token of any kind."`
+		Expire tokenExpireCmd `cmd:"" help:"Make the access tokens of a consent expire now; its refresh token stays good."`
 	} `cmd:"" help:"Tokens, with which apps call."`
 	Webhook struct {
 		Add      webhookAddCmd      `cmd:"" help:"Register a webhook, which is challenged at once."`

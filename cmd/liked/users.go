@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"io"
+	"net/url"
+	"strconv"
 	"strings"
 
 	"liked/internal/admin"
@@ -74,16 +76,43 @@ func userState(u admin.User) string {
 	return state
 }
 
-type userListCmd struct{ Answer }
+type userListCmd struct {
+	Username string `placeholder:"BEGINNING" help:"Only users whose usernames begin so, in order of username."`
+	Answer
+}
 
 func (c *userListCmd) Run(e *env) error {
-	const path = "/admin/users?max=1000"
-	return list(e, &c.Answer, path, "ID\tUSERNAME\tSTATE\tPOSTS\tLIKES\tNAME",
+	return listUsers(e, &c.Answer, at("users")+"?username="+url.QueryEscape(c.Username)+"&")
+}
+
+// Side has the argument of the commands that list one side of a relation.
+type Side struct {
+	User string `arg:"" help:"Id or username; @ before a username that is all digits."`
+	Answer
+}
+
+type (
+	followingCmd struct{ Side }
+	followersCmd struct{ Side }
+	blockingCmd  struct{ Side }
+	blockedByCmd struct{ Side }
+)
+
+func (c *followingCmd) Run(e *env) error { return c.list(e, "following") }
+func (c *followersCmd) Run(e *env) error { return c.list(e, "followers") }
+func (c *blockingCmd) Run(e *env) error  { return c.list(e, "blocking") }
+func (c *blockedByCmd) Run(e *env) error { return c.list(e, "blocked-by") }
+
+func (c *Side) list(e *env, side string) error {
+	return listUsers(e, &c.Answer, at("users", c.User, side)+"?")
+}
+
+// listUsers lists all pages of a path, to which parameters can be appended.
+func listUsers(e *env, a *Answer, path string) error {
+	path += "max=1000"
+	return list(e, a, path, "ID\tUSERNAME\tSTATE\tPOSTS\tLIKES\tNAME",
 		func(page admin.UserPage) ([]admin.User, string) {
-			if page.Next == 0 {
-				return page.Users, ""
-			}
-			return page.Users, path + "&after=" + page.Next.String()
+			return page.Users, nextPage(path, "after", page.Next)
 		},
 		func(u admin.User) []any { return []any{u.ID, u.Username, userState(u), u.Posts, u.Likes, u.Name} })
 }
@@ -160,12 +189,33 @@ func (c *postAddCmd) Run(e *env) error {
 }
 
 func postLines(p admin.Post) [][2]string {
-	id := func(n fmt.Stringer) string { return strings.TrimPrefix(n.String(), "0") } // 0: none
 	return [][2]string{
 		{"id", p.ID.String()}, {"author", p.Author.String()}, {"text", p.Text}, {"created", when(p.CreatedAt)},
-		{"repost of", id(p.RepostOf)}, {"in reply to", id(p.InReplyTo)}, {"quotes", id(p.Quotes)}, {"likes", fmt.Sprint(p.Likes)},
+		{"repost of", noZero(p.RepostOf)}, {"in reply to", noZero(p.InReplyTo)}, {"quotes", noZero(p.Quotes)}, {"likes", fmt.Sprint(p.Likes)},
 		{"reposts", fmt.Sprint(p.Reposts)}, {"replies", fmt.Sprint(p.Replies)}, {"quoted", fmt.Sprint(p.Quoted)},
 	}
+}
+
+// noZero is an id, "" for zero, which is none.
+func noZero(id fmt.Stringer) string { return strings.TrimPrefix(id.String(), "0") }
+
+type postListCmd struct {
+	Author string `placeholder:"USER" help:"Only posts of this user: an id or a username."`
+	Answer
+}
+
+func (c *postListCmd) Run(e *env) error {
+	path := at("posts") + "?max=1000"
+	if c.Author != "" {
+		path += "&author=" + url.QueryEscape(c.Author)
+	}
+	return list(e, &c.Answer, path, "ID\tAUTHOR\tCREATED\tLIKES\tTEXT",
+		func(page admin.PostPage) ([]admin.Post, string) {
+			return page.Posts, nextPage(path, "before", page.Next.String())
+		},
+		func(p admin.Post) []any {
+			return []any{p.ID, p.Author, when(p.CreatedAt), p.Likes, strconv.Quote(p.Text)}
+		})
 }
 
 type postShowCmd struct {

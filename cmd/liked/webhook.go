@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"net/url"
 	"time"
 
 	"liked/internal/admin"
@@ -77,13 +76,10 @@ type webhookDeadCmd struct {
 }
 
 func (c *webhookDeadCmd) Run(e *env) error {
-	path := at("webhooks", c.ID, "dead")
+	path := at("webhooks", c.ID, "dead") + "?"
 	return list(e, &c.Answer, path, "LIKED AT\tUSER\tPOST\tSUBSCRIPTION\tATTEMPTS\tWHY",
 		func(page admin.DeadLetters) ([]admin.DeadLetter, string) {
-			if page.Next == "" {
-				return page.DeadLetters, ""
-			}
-			return page.DeadLetters, path + "?after=" + url.QueryEscape(page.Next)
+			return page.DeadLetters, nextPage(path, "after", page.Next)
 		},
 		func(d admin.DeadLetter) []any {
 			return []any{when(d.LikedAt), d.User, d.Post, d.Subscription, d.Attempts, d.Why}

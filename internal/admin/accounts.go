@@ -3,10 +3,8 @@ package admin
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
 
@@ -85,11 +83,22 @@ type UserChange struct {
 	UserFields
 }
 
-// UserPage is a page of users in order of id. Next is the id to continue after, zero at the end.
+// UserPage is a page of users in order of id, or of username if they were asked for by its beginning. Next is what to
+// continue after, "" at the end.
 type UserPage struct {
-	Users []User       `json:"users"`
-	Next  liked.UserID `json:"next,omitempty"`
+	Users []User `json:"users"`
+	Next  string `json:"next,omitempty"`
 }
+
+func userPage(users []liked.User, most int, key func(liked.User) string) UserPage {
+	page := UserPage{Users: each(users, userOf)}
+	if len(users) == most {
+		page.Next = key(users[most-1])
+	}
+	return page
+}
+
+func userID(u liked.User) string { return u.ID.String() }
 
 type Changed struct {
 	Changed bool `json:"changed"`
@@ -134,33 +143,37 @@ func add[ID ~int64](h *Handler, id *ID, add func() error) (err error) {
 
 func (h *Handler) users(r *http.Request) (any, error) {
 	var after liked.UserID
-	most := 100
-	for name, values := range r.URL.Query() {
-		var err error
-		switch name {
-		case "after":
-			after, err = liked.ParseID[liked.UserID](values[0])
-		case "max":
-			most, err = strconv.Atoi(values[0])
-			if err == nil && (most < 1 || most > 1000) {
-				err = errors.New("not from 1 to 1000")
-			}
-		default:
-			err = errors.New("unknown parameter")
-		}
-		if err != nil {
-			return nil, &liked.Error{Kind: liked.Invalid, Msg: fmt.Sprintf("%s=%q", name, values[0]), Err: err}
-		}
+	var most int
+	prefix := r.URL.Query().Get("username")
+	parsers := map[string]func(string) error{"username": nothing, "max": upTo(&most), "after": into(&after)}
+	if prefix != "" { // the users are in order of username
+		parsers["after"] = nothing
+	}
+	err := query(r, parsers)
+	switch {
+	case err != nil:
+		return nil, err
+	case prefix != "":
+		users, err := h.Store.UsersNamed(r.Context(), prefix, r.URL.Query().Get("after"), most)
+		return userPage(users, most, func(u liked.User) string { return u.Username }), err
 	}
 	users, err := h.Store.Users(r.Context(), after, most)
-	if err != nil {
-		return nil, err
-	}
-	page := UserPage{Users: each(users, userOf)}
-	if len(users) == most {
-		page.Next = users[most-1].ID
-	}
-	return page, nil
+	return userPage(users, most, userID), err
+}
+
+// nothing parses a parameter that can be any text.
+func nothing(string) error { return nil }
+
+func (h *Handler) related(side store.Side) endpoint {
+	return on(h.pathUser, func(r *http.Request, u liked.User) (any, error) {
+		var after liked.UserID
+		var most int
+		if err := query(r, map[string]func(string) error{"max": upTo(&most), "after": into(&after)}); err != nil {
+			return nil, err
+		}
+		users, err := h.Store.Related(r.Context(), u.ID, side, after, most)
+		return userPage(users, most, userID), err
+	})
 }
 
 // user finds an account by id, username, or @username, which a username of only digits needs.
@@ -262,6 +275,31 @@ func (h *Handler) addPost(r *http.Request, in NewPost) (any, error) {
 	set(&p.CreatedAt, in.CreatedAt)
 	err = add(h, &p.ID, func() error { return h.Store.AddPost(r.Context(), p) })
 	return postOf(p), err
+}
+
+// PostPage is a page of posts, the highest id first. Next is the id to continue before, zero at the end.
+type PostPage struct {
+	Posts []Post       `json:"posts"`
+	Next  liked.PostID `json:"next,omitempty"`
+}
+
+func (h *Handler) posts(r *http.Request) (any, error) {
+	var author liked.User
+	var before liked.PostID
+	var most int
+	err := query(r, map[string]func(string) error{"max": upTo(&most), "before": into(&before), "author": func(name string) (err error) {
+		author, err = h.user(r.Context(), name)
+		return err
+	}})
+	if err != nil {
+		return nil, err
+	}
+	posts, err := h.Store.PostsBy(r.Context(), author.ID, before, most)
+	page := PostPage{Posts: each(posts, postOf)}
+	if len(posts) == most {
+		page.Next = posts[most-1].ID
+	}
+	return page, err
 }
 
 func pathPost(r *http.Request) (liked.PostID, error) {

@@ -15,6 +15,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -43,7 +44,9 @@ type Store interface {
 	store.Log
 	store.Transfer
 	Apps(ctx context.Context) ([]liked.App, error)
+	DeleteApp(ctx context.Context, id liked.AppID) error
 	UpdateApp(ctx context.Context, id liked.AppID, change func(*store.App) error) error
+	ExpireTokens(ctx context.Context, id store.GrantID, at time.Time) error
 	SetPassword(ctx context.Context, user liked.UserID, encoded string) error
 	Webhooks(ctx context.Context, app liked.AppID) ([]liked.Webhook, error)
 	DeadLetters(ctx context.Context, id liked.WebhookID, after store.DeadLetter, max int) ([]store.DeadLetter, error)
@@ -70,20 +73,27 @@ func New(o Options) *Handler {
 		{"GET /admin/users", 200, h.users, false},
 		{"GET /admin/users/{user}", 200, on(h.pathUser, h.getUser), false},
 		{"PATCH /admin/users/{user}", 200, on(body[UserChange], h.changeUser), false},
+		{"GET /admin/users/{user}/following", 200, h.related(store.Following), false},
+		{"GET /admin/users/{user}/followers", 200, h.related(store.Followers), false},
+		{"GET /admin/users/{user}/blocking", 200, h.related(store.Blocking), false},
+		{"GET /admin/users/{user}/blocked-by", 200, h.related(store.BlockedBy), false},
 		{"PUT /admin/users/{user}/following/{target}", 200, h.relate(store.Relations.SetFollow, true), false},
 		{"DELETE /admin/users/{user}/following/{target}", 200, h.relate(store.Relations.SetFollow, false), false},
 		{"PUT /admin/users/{user}/blocking/{target}", 200, h.relate(store.Relations.SetBlock, true), false},
 		{"DELETE /admin/users/{user}/blocking/{target}", 200, h.relate(store.Relations.SetBlock, false), false},
 		{"POST /admin/posts", 201, on(body[NewPost], h.addPost), false},
+		{"GET /admin/posts", 200, h.posts, false},
 		{"GET /admin/posts/{post}", 200, on(pathPost, h.getPost), false},
 		{"DELETE /admin/posts/{post}", 200, on(pathPost, h.deletePost), false},
 		{"POST /admin/apps", 201, on(body[NewApp], h.addApp), false},
 		{"GET /admin/apps", 200, h.apps, false},
 		{"GET /admin/apps/{app}", 200, on(h.pathApp, h.getApp), false},
 		{"PATCH /admin/apps/{app}", 200, on(body[AppFields], h.changeApp), false},
+		{"DELETE /admin/apps/{app}", 200, on(h.pathApp, h.deleteApp), false},
 		{"POST /admin/apps/{app}/secrets", 200, on(body[NewSecret], h.renewApp), false},
 		{"POST /admin/tokens", 201, on(body[NewToken], h.issueToken), false},
-		{"POST /admin/tokens/revoke", 200, on(body[Revocation], h.revokeToken), false},
+		{"POST /admin/tokens/expire", 200, on(body[OneToken], h.expireToken), false},
+		{"POST /admin/tokens/revoke", 200, on(body[OneToken], h.revokeToken), false},
 		{"POST /admin/webhooks", 201, on(body[NewWebhook], h.addWebhook), false},
 		{"GET /admin/webhooks", 200, h.webhooks, false},
 		{"DELETE /admin/webhooks/{webhook}", 200, on(pathWebhook, h.removeWebhook), false},
@@ -215,6 +225,39 @@ func on[T any](get func(*http.Request) (T, error), serve func(*http.Request, T) 
 			return nil, err
 		}
 		return serve(r, in)
+	}
+}
+
+// query calls the parser of each parameter of the request with its value; another parameter is Invalid.
+func query(r *http.Request, parsers map[string]func(string) error) error {
+	for name, values := range r.URL.Query() {
+		err := errors.New("unknown parameter")
+		if parse := parsers[name]; parse != nil {
+			err = parse(values[0])
+		}
+		if err != nil {
+			return &liked.Error{Kind: liked.Invalid, Msg: fmt.Sprintf("%s=%q", name, values[0]), Err: err}
+		}
+	}
+	return nil
+}
+
+// into parses an id into *id.
+func into[ID ~int64](id *ID) func(string) error {
+	return func(text string) (err error) {
+		*id, err = liked.ParseID[ID](text)
+		return err
+	}
+}
+
+// upTo parses how many items a page may have.
+func upTo(most *int) func(string) error {
+	*most = 100
+	return func(text string) (err error) {
+		if *most, err = strconv.Atoi(text); err == nil && (*most < 1 || *most > 1000) {
+			err = errors.New("not from 1 to 1000")
+		}
+		return err
 	}
 }
 

@@ -14,7 +14,8 @@ import (
 type App struct {
 	ID           liked.AppID    `json:"id"`
 	Name         string         `json:"name"`
-	Type         string         `json:"type"` // public or confidential
+	Owner        liked.UserID   `json:"owner_id,omitempty"` // zero: the operator
+	Type         string         `json:"type"`               // public or confidential
 	State        liked.AppState `json:"state"`
 	Tier         liked.Tier     `json:"tier"`
 	Access       liked.Access   `json:"access"`
@@ -37,7 +38,7 @@ func appType(a liked.App) string {
 }
 
 func appOf(a liked.App) App {
-	return App{ID: a.ID, Name: a.Name, Type: appType(a), State: a.State, Tier: a.Tier, Access: a.Access,
+	return App{ID: a.ID, Name: a.Name, Owner: a.Owner, Type: appType(a), State: a.State, Tier: a.Tier, Access: a.Access,
 		RedirectURIs: a.RedirectURIs, CreatedAt: a.CreatedAt, ClientID: a.ClientID, APIKey: a.APIKey}
 }
 
@@ -50,6 +51,7 @@ type NewApp struct {
 // AppFields are settings; nil leaves one as it is. A new app may read and write, is enrolled and may call everything.
 type AppFields struct {
 	Name         *string         `json:"name,omitempty"`
+	Owner        *string         `json:"owner,omitempty"` // id or username; empty: the operator. Credentials and tokens stay as they are
 	State        *liked.AppState `json:"state,omitempty"`
 	Tier         *liked.Tier     `json:"tier,omitempty"`
 	Access       *liked.Access   `json:"access,omitempty"` // for OAuth 1.0a tokens issued from now on
@@ -87,6 +89,9 @@ func madeApp(a liked.App, s auth.AppSecrets) MadeApp {
 
 func (h *Handler) addApp(r *http.Request, in NewApp) (any, error) {
 	a := liked.App{Public: in.Type == public, Access: liked.ReadWrite, CreatedAt: h.Now()}
+	if err := h.own(r.Context(), in.Owner, &a); err != nil {
+		return nil, err
+	}
 	in.apply(&a)
 	switch {
 	case a.Name == "":
@@ -138,12 +143,39 @@ func (h *Handler) changeApp(r *http.Request, in AppFields) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := h.own(r.Context(), in.Owner, &a); err != nil {
+		return nil, err
+	}
+	owner := a.Owner
 	err = h.Store.UpdateApp(r.Context(), a.ID, func(stored *store.App) error {
+		if in.Owner != nil {
+			stored.Owner = owner
+		}
 		in.apply(&stored.App)
 		a = stored.App
 		return h.Auth.CheckApp(a)
 	})
 	return appOf(a), err
+}
+
+// own sets the owner unless name is nil.
+func (h *Handler) own(ctx context.Context, name *string, a *liked.App) error {
+	if name == nil || *name == "" {
+		if name != nil {
+			a.Owner = 0
+		}
+		return nil
+	}
+	u, err := h.user(ctx, *name)
+	a.Owner = u.ID
+	return err
+}
+
+func (h *Handler) deleteApp(r *http.Request, a liked.App) (any, error) {
+	if a.ID == auth.ExplorerApp {
+		return nil, liked.Errorf(liked.Forbidden, "the app of the API explorer is the server's own; it cannot be deleted")
+	}
+	return Changed{true}, h.Store.DeleteApp(r.Context(), a.ID)
 }
 
 func (h *Handler) renewApp(r *http.Request, in NewSecret) (any, error) {
@@ -223,12 +255,24 @@ func (h *Handler) issueToken(r *http.Request, in NewToken) (any, error) {
 		ExpiresIn: int64(t.ExpiresIn / time.Second)}, err
 }
 
-// Revocation revokes any token. It is in the body because paths are logged.
-type Revocation struct {
+// OneToken names a token. It is in the body because paths are logged.
+type OneToken struct {
 	Token string `json:"token"`
 }
 
-func (h *Handler) revokeToken(r *http.Request, in Revocation) (any, error) {
+// expireToken expires the access tokens of the grant that an OAuth 2.0 token, of either kind, belongs to.
+func (h *Handler) expireToken(r *http.Request, in OneToken) (any, error) {
+	g, err := h.Auth.GrantOf(r.Context(), in.Token)
+	if err != nil {
+		return nil, err
+	}
+	if g.OAuth1 {
+		return nil, liked.Errorf(liked.Invalid, "an OAuth 1.0a token never expires; revoke it")
+	}
+	return Changed{true}, h.Store.ExpireTokens(r.Context(), g.ID, h.Now())
+}
+
+func (h *Handler) revokeToken(r *http.Request, in OneToken) (any, error) {
 	if in.Token == "" {
 		return nil, liked.Errorf(liked.Invalid, "no token given")
 	}

@@ -81,11 +81,14 @@ const (
 func (h *Handler) importing(r *http.Request) (any, error) {
 	defer io.CopyN(io.Discard, r.Body, maxUnread)
 	skipBad := false
-	for name, values := range r.URL.Query() {
-		if name != "skip_bad" || values[0] != "true" && values[0] != "false" {
-			return nil, liked.Errorf(liked.Invalid, "%s=%q: the one parameter is skip_bad, true or false", name, values[0])
+	err := query(r, map[string]func(string) error{"skip_bad": func(text string) error {
+		if skipBad = text == "true"; !skipBad && text != "false" {
+			return errors.New("neither true nor false")
 		}
-		skipBad = values[0] == "true"
+		return nil
+	}})
+	if err != nil {
+		return nil, err
 	}
 	i := importer{h: h, r: r, skipBad: skipBad, size: minStep, reading: new(step), done: Imported{Reasons: []Refused{}}}
 	lines := bufio.NewReaderSize(r.Body, archive.MaxLine)

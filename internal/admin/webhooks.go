@@ -159,10 +159,14 @@ func (h *Handler) deadLetters(r *http.Request, id liked.WebhookID) (any, error) 
 		return nil, err
 	}
 	var after store.DeadLetter
-	if text := r.URL.Query().Get("after"); text != "" {
+	err := query(r, map[string]func(string) error{"after": func(text string) error {
 		if n, err := fmt.Sscanf(text, "%d-%d", &after.Event.Seq, &after.Subscription); n != 2 || err != nil {
-			return nil, liked.Errorf(liked.Invalid, "after %q is not the next of a page", text)
+			return errors.New("not the next of a page")
 		}
+		return nil
+	}})
+	if err != nil {
+		return nil, err
 	}
 	const page = 1000
 	letters, err := h.Store.DeadLetters(r.Context(), id, after, page)
