@@ -34,9 +34,9 @@ func (c *appAddCmd) Run(e *env) error {
 
 func appLines(a admin.App) [][2]string {
 	return [][2]string{
-		{"id", a.ID.String()}, {"name", a.Name}, {"owner", noZero(a.Owner)}, {"type", a.Type}, {"state", a.State.String()}, {"tier", a.Tier.String()},
-		{"access", a.Access.String()}, {"redirect uris", strings.Join(a.RedirectURIs, " ")}, {"created", when(a.CreatedAt)},
-		{"client id", a.ClientID}, {"api key", a.APIKey},
+		{"id", a.ID.String()}, {"name", a.Name}, {"owner", noZero(a.Owner)}, {"type", a.Type}, {"state", a.State.String()},
+		{"tier", a.Tier.String()}, {"access", a.Access.String()}, {"redirect uris", strings.Join(a.RedirectURIs, " ")},
+		{"created", when(a.CreatedAt)}, {"client id", a.ClientID}, {"api key", a.APIKey},
 	}
 }
 

@@ -1,7 +1,7 @@
 // Package admin is the admin API: accounts, posts, apps and credentials, as JSON under /admin/. [New] returns the
 // handler; [Guard] puts it behind a token.
 //
-// A body is one JSON object without unknown keys. An error is {"error": "..."} with a fitting status.
+// A body is one JSON object, read by package strictjson. An error is {"error": "..."} with a fitting status.
 package admin
 
 import (
@@ -9,7 +9,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -22,6 +21,7 @@ import (
 	"liked"
 	"liked/internal/auth"
 	"liked/internal/store"
+	"liked/internal/strictjson"
 	"liked/internal/web"
 	"liked/internal/webhook"
 )
@@ -198,18 +198,17 @@ func Refuse(w http.ResponseWriter, err error) {
 	web.SendJSON(w, status, body)
 }
 
-// body reads one JSON object without unknown keys.
+// body reads one JSON object (package strictjson).
 func body[T any](r *http.Request) (in T, err error) {
-	d := json.NewDecoder(r.Body)
-	d.DisallowUnknownFields()
-	if err := d.Decode(&in); err != nil {
-		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-			return in, err
-		}
-		return in, &liked.Error{Kind: liked.Invalid, Msg: "body", Err: err}
+	text, err := io.ReadAll(r.Body)
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return in, err
 	}
-	if _, err := d.Token(); err != io.EOF {
-		return in, liked.Errorf(liked.Invalid, "body: something follows the JSON object")
+	if err == nil {
+		err = strictjson.Unmarshal(text, &in)
+	}
+	if err != nil {
+		return in, &liked.Error{Kind: liked.Invalid, Msg: "body", Err: err}
 	}
 	return in, nil
 }

@@ -49,8 +49,10 @@ func TestRefusals(t *testing.T) {
 		{"wrong method", "PUT", "/admin/users", "", 404, "no endpoint PUT /admin/users"},
 		{"no body", "POST", "/admin/users", "", 400, "body"},
 		{"no object", "POST", "/admin/users", `[]`, 400, "body"},
-		{"unknown key", "POST", "/admin/users", `{"username":"u","nmae":"x"}`, 400, `unknown field "nmae"`},
-		{"two objects", "POST", "/admin/users", `{"username":"u"}{}`, 400, "something follows"},
+		{"unknown key", "POST", "/admin/users", `{"username":"u","nmae":"x"}`, 400, `unknown member "nmae"`},
+		{"another case", "POST", "/admin/users", `{"username":"u","ID":"5"}`, 400, `unknown member "ID"`},
+		{"a key twice", "POST", "/admin/users", `{"username":"u","id":"5","id":"6"}`, 400, `member "id" stands twice`},
+		{"two objects", "POST", "/admin/users", `{"username":"u"}{}`, 400, "no JSON from byte 17 on"},
 		{"id as number", "POST", "/admin/users", `{"username":"u","id":1}`, 400, "body"},
 		{"id that is none", "POST", "/admin/users", `{"username":"u","id":"x"}`, 400, "1 to 19 decimal digits"},
 		{"large body", "POST", "/admin/users", `{"username":"` + strings.Repeat("u", 300<<10) + `"}`, 413, "larger than"},
@@ -186,7 +188,7 @@ func TestEffects(t *testing.T) {
 	if first.Token != srv.Apps[0].BearerToken || again != first {
 		t.Errorf("bearer tokens %s and %s, want %s", first.Token, again.Token, srv.Apps[0].BearerToken)
 	}
-	if err := srv.Admin("POST", "/admin/tokens/revoke", first, nil); err != nil {
+	if err := srv.Admin("POST", "/admin/tokens/revoke", map[string]string{"token": first.Token}, nil); err != nil {
 		t.Fatal(err)
 	}
 	if err := srv.Admin("POST", "/admin/tokens", map[string]string{"kind": "app", "app": "demo"}, &again); err != nil || again == first {

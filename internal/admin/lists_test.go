@@ -123,7 +123,8 @@ func TestAppsEnd(t *testing.T) {
 	if got := me(token); got != 401 {
 		t.Errorf("a token of a deleted app: got status %d, want 401", got)
 	}
-	if list := get[struct{ Apps []app }](t, srv, "GET", "/admin/apps", ""); slices.ContainsFunc(list.Apps, func(a app) bool { return a.ID == made.ID }) {
+	apps := get[struct{ Apps []app }](t, srv, "GET", "/admin/apps", "").Apps
+	if slices.ContainsFunc(apps, func(a app) bool { return a.ID == made.ID }) {
 		t.Error("a deleted app is in the list")
 	}
 	if status, _ := call(t, srv, "POST", "/admin/tokens", `{"kind":"app","app":"`+made.ClientID+`"}`); status != 404 {

@@ -1,16 +1,14 @@
 package api
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
-	"io"
 	"maps"
 	"slices"
 	"strings"
 	"time"
 
 	"liked"
+	"liked/internal/strictjson"
 )
 
 const (
@@ -49,12 +47,8 @@ func (l Limits) WithoutDaily() Limits {
 // The keys are user_15m, user_24h, app_15m and app_24h; 0 means no such limit. All mistakes are reported together.
 func ParseLimits(text []byte) (Limits, error) {
 	var l Limits
-	d := json.NewDecoder(bytes.NewReader(text))
-	if err := d.Decode(&l.overrides); err != nil {
+	if err := strictjson.Unmarshal(text, &l.overrides); err != nil {
 		return Limits{}, &liked.Error{Kind: liked.Invalid, Msg: "rate limits", Err: err}
-	}
-	if _, err := d.Token(); err != io.EOF {
-		return Limits{}, liked.Errorf(liked.Invalid, "rate limits: something follows the JSON object")
 	}
 	var errs []error
 	wrong := func(format string, args ...any) {

@@ -103,7 +103,8 @@ func TestParseLimitsReportsEveryMistake(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "-1 is negative") || !strings.Contains(err.Error(), `"nope" is not an operation`) {
 		t.Errorf("got %v", err)
 	}
-	for _, text := range []string{"", "[]", `{"usersIdLike":{"user15m":1}}`, `{} {}`, `{"usersIdLike":{"user_15m":"1"}}`} {
+	for _, text := range []string{"", "[]", `{"usersIdLike":{"user15m":1}}`, `{} {}`, `{"usersIdLike":{"user_15m":"1"}}`,
+		`{"usersIdLike":{"User_15m":1}}`, `{"usersIdLike":{"user_15m":1,"user_15m":2}}`, `{"usersIdLike":{},"usersIdLike":{}}`} {
 		if _, err := api.ParseLimits([]byte(text)); liked.KindOf(errOr(err)) != liked.Invalid {
 			t.Errorf("%q: %v", text, err)
 		}

@@ -12,6 +12,7 @@ import (
 
 	"liked"
 	"liked/internal/store"
+	"liked/internal/strictjson"
 )
 
 // Record is the content of a line.
@@ -166,7 +167,7 @@ func Parse(text []byte) (store.Record, error) {
 	var kind struct {
 		Type string `json:"type"`
 	}
-	if err := json.Unmarshal(text, &kind); err != nil {
+	if err := strictjson.UnmarshalKnown(text, &kind); err != nil {
 		return store.Record{}, &liked.Error{Kind: liked.Invalid, Msg: "the line is no JSON object", Err: err}
 	}
 	var l line
@@ -182,9 +183,7 @@ func Parse(text []byte) (store.Record, error) {
 	default:
 		return store.Record{}, liked.Errorf(liked.Invalid, "type %q is not one of %v", kind.Type, kinds)
 	}
-	d := json.NewDecoder(bytes.NewReader(text))
-	d.DisallowUnknownFields()
-	if err := d.Decode(l); err != nil {
+	if err := strictjson.Unmarshal(text, l); err != nil {
 		return store.Record{}, &liked.Error{Kind: liked.Invalid, Msg: "the record cannot be read", Err: err}
 	}
 	return l.record()

@@ -12,7 +12,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -21,6 +20,8 @@ import (
 	"path/filepath"
 	"regexp"
 	"time"
+
+	"liked/internal/strictjson"
 )
 
 const (
@@ -96,7 +97,7 @@ func sealed(line []byte) []byte {
 
 func decodeManifest(text []byte) (m Manifest, err error) {
 	line, _, _ := bytes.Cut(text, []byte("\n"))
-	if err := json.Unmarshal(line, &m); err != nil {
+	if err := strictjson.UnmarshalKnown(line, &m); err != nil {
 		return m, err
 	}
 	if !bytes.Equal(text, sealed(line)) {

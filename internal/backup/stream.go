@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"liked/internal/store"
+	"liked/internal/strictjson"
 )
 
 // A backup is sent as a tar archive. First comes backup.json, the manifest without checksums, then its files in order,
@@ -100,7 +101,7 @@ func receive(r io.Reader) (*receiver, error) {
 		return nil, cutShort(err)
 	}
 	var m Manifest
-	if err := json.Unmarshal(text, &m); err != nil {
+	if err := strictjson.UnmarshalKnown(text, &m); err != nil {
 		return nil, fmt.Errorf("this is no backup: %w", err)
 	}
 	return &receiver{t, m}, m.check()

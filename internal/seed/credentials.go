@@ -8,6 +8,7 @@ import (
 
 	"liked"
 	"liked/internal/postman"
+	"liked/internal/strictjson"
 )
 
 // Credentials is all that a client needs to call a seeded server. `liked dev` writes it as JSON to --credentials and
@@ -61,7 +62,7 @@ func (c Credentials) Write(w io.Writer) error {
 
 // Parse decodes JSON. Credentials without a URL, an app or a user are an error.
 func Parse(text []byte) (c Credentials, err error) {
-	if err = json.Unmarshal(text, &c); err == nil && (c.URL == "" || len(c.Apps) == 0 || len(c.Users) == 0) {
+	if err = strictjson.UnmarshalKnown(text, &c); err == nil && (c.URL == "" || len(c.Apps) == 0 || len(c.Users) == 0) {
 		err = errors.New("it lacks a url, an app or a user")
 	}
 	return c, err

@@ -9,7 +9,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -23,6 +22,7 @@ import (
 	"time"
 
 	"liked"
+	"liked/internal/strictjson"
 )
 
 // maxURL is X's limit in bytes.
@@ -214,7 +214,7 @@ func (h *Hooks) ask(ctx context.Context, w liked.Webhook) error {
 	var body struct {
 		Token string `json:"response_token"`
 	}
-	if json.Unmarshal(answer, &body) != nil {
+	if strictjson.UnmarshalKnown(answer, &body) != nil {
 		return &ChallengeError{Why: "Invalid `response_token`: the answer is no JSON object with one", Wrong: true}
 	}
 	if !hmac.Equal([]byte(body.Token), []byte(sign(secret, []byte(token)))) {

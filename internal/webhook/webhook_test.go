@@ -437,6 +437,32 @@ func TestBlackHole(t *testing.T) {
 	}
 }
 
+// Two readers of an answer to a challenge understand the same, or it is no answer.
+func TestChallengeAnswers(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, quick)
+	for answer, valid := range map[string]bool{
+		`{"response_token":"%s"}`:                           true,
+		`{"response_token":"%s","version":2}`:               true,
+		`{"Response_Token":"%s"}`:                           false,
+		`{"response_token":"x","response_token":"%s"}`:      false,
+		`{"response_token":"%s"}{"response_token":"%[1]s"}`: false,
+		`{"response_token":"%s"} ok`:                        false,
+	} {
+		endpoint := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+			fmt.Fprintf(rw, answer, mac([]byte(r.URL.Query().Get("crc_token"))))
+		}))
+		k, err := w.hooks.Add(w.ctx, w.app.ID, endpoint.URL)
+		if (err == nil) != valid {
+			t.Errorf("%s: got %v, want an answer: %v", answer, err, valid)
+		}
+		if err == nil {
+			w.must(w.hooks.Remove(w.ctx, w.app.ID, k.ID))
+		}
+		endpoint.Close()
+	}
+}
+
 func TestInvalid(t *testing.T) {
 	t.Parallel()
 	pace := quick

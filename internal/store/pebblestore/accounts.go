@@ -164,7 +164,8 @@ func (s *Store) UsersNamed(ctx context.Context, prefix, from string, max int) ([
 	})
 }
 
-var sides = map[store.Side]byte{store.Following: tagFollow, store.Followers: tagFollowed, store.Blocking: tagBlock, store.BlockedBy: tagBlockedBy}
+var sides = map[store.Side]byte{store.Following: tagFollow, store.Followers: tagFollowed, store.Blocking: tagBlock,
+	store.BlockedBy: tagBlockedBy}
 
 func (s *Store) Related(ctx context.Context, of liked.UserID, side store.Side, from liked.UserID, max int) ([]liked.User, error) {
 	if err := validPage(max); err != nil {

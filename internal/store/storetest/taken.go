@@ -178,7 +178,8 @@ func deleteApp(t *T) {
 	}
 	hooks, about, app := s.Generation(store.Webhooks), s.SubscriptionGeneration(uid(3)), s.PrincipalGeneration(1, 0, store.GrantID{})
 	t.ok(s.DeleteApp(t.ctx, 1))
-	if s.Generation(store.Webhooks) == hooks || s.SubscriptionGeneration(uid(3)) == about || s.PrincipalGeneration(1, 0, store.GrantID{}) == app {
+	if s.Generation(store.Webhooks) == hooks || s.SubscriptionGeneration(uid(3)) == about ||
+		s.PrincipalGeneration(1, 0, store.GrantID{}) == app {
 		t.Error("what was cached of the app would live on")
 	}
 	for range 2 { // before and after a sweep
