@@ -536,6 +536,7 @@ func TestStreamsEndWithTheirApp(t *testing.T) {
 		"not enrolled": func(a *store.App) { a.State = liked.NotEnrolled },
 		"self-serve":   func(a *store.App) { a.Tier = liked.SelfServe },
 		"new token":    func(a *store.App) { a.BearerHash = [32]byte{1} },
+		"deleted":      nil,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -545,7 +546,11 @@ func TestStreamsEndWithTheirApp(t *testing.T) {
 			w.do("like 11 101")
 			all.event()
 			others.event()
-			w.must(w.store.UpdateApp(t.Context(), w.apps["machine"], func(a *store.App) error { change(a); return nil }))
+			if change == nil {
+				w.must(w.store.DeleteApp(t.Context(), w.apps["machine"]))
+			} else {
+				w.must(w.store.UpdateApp(t.Context(), w.apps["machine"], func(a *store.App) error { change(a); return nil }))
+			}
 			w.do("like 11 102")
 			w.do("like 13 102")
 			goodbye := disconnected("ClientApplicationStateDegraded", "This stream has been disconnected for operational reasons.")
