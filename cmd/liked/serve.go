@@ -148,7 +148,7 @@ func isTerminal(w io.Writer) bool {
 type serveCmd struct {
 	Data          string        `placeholder:"DIR" need:"the directory that holds everything, as in --data /var/lib/liked"`
 	TokenLifetime time.Duration `default:"2h" help:"Lifetime of access tokens."`
-	Serving       `set:"listen=127.0.0.1:8080" set:"admin_listen=127.0.0.1:8081" set:"log_format=json"`
+	Serving       `kong:"set='listen=127.0.0.1:8080',set='admin_listen=127.0.0.1:8081',set='log_format=json'"`
 }
 
 func (c *serveCmd) check() error {
@@ -169,7 +169,7 @@ type devCmd struct {
 	AutoConsent   string         `placeholder:"USER"`
 	AllowHost     []string       `placeholder:"NAME"`
 	RedirectURI   []string       `name:"redirect-uri" placeholder:"URI" sep:"none" help:"One more callback of the apps; may be repeated."`
-	Serving       `set:"listen=localhost:8180" set:"admin_listen=127.0.0.1:8181" set:"log_format=text"`
+	Serving       `kong:"set='listen=localhost:8180',set='admin_listen=127.0.0.1:8181',set='log_format=text'"`
 }
 
 // Tokens that everybody knows must neither work for other machines nor be stored.

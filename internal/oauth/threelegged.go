@@ -152,9 +152,9 @@ func registered(app liked.App, callback string) bool {
 			return ok
 		}
 		if !strings.Contains(uri, "?") {
-			more, ok = strings.CutPrefix(more, "?")
+			ok = strings.HasPrefix(more, "?")
 		} else if !strings.HasSuffix(uri, "?") {
-			more, ok = strings.CutPrefix(more, "&")
+			ok = strings.HasPrefix(more, "&")
 		}
 		return ok && auth.CheckRedirect(callback, "oauth_token", "oauth_verifier", "denied") == nil
 	})
