@@ -257,6 +257,13 @@ func TestExplain(t *testing.T) {
 			t.Errorf("%s: got %d %s, %q; want %q", test.name, resp.StatusCode, body, got, test.want)
 		}
 	}
+	w.do("oauth1 Alice 11 read-write")
+	resp, _ = w.request("Alice", "POST", "/1.1/favorites/create.json", []string{
+		"Content-Type: application/x-www-form-urlencoded", "Content-Encoding: gzip", "\x1f\x8b\x08\x00"})
+	got, want := resp.Header.Get("X-Liked-Explain"), `the form body has the Content-Encoding "gzip"`
+	if resp.StatusCode != 401 || !strings.HasPrefix(got, want) {
+		t.Errorf("a form with gzip: got %d, %q; want %q", resp.StatusCode, got, want)
+	}
 }
 
 func TestObserve(t *testing.T) {

@@ -16,6 +16,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+	"unicode/utf8"
 
 	"liked"
 	"liked/internal/store"
@@ -360,6 +361,9 @@ func readForm(r *http.Request) (string, error) {
 	}{io.MultiReader(bytes.NewReader(form), body), body}
 	if err != nil {
 		return "", &liked.Error{Kind: liked.Unauthorized, Msg: "the form body, which is signed, cannot be read", Err: err}
+	}
+	if coding := r.Header.Get("Content-Encoding"); coding != "" && !utf8.Valid(form) {
+		return "", refuse("the form body has the Content-Encoding %.20q, which this server does not decode: send it as it is", coding)
 	}
 	return string(form), nil
 }

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"unicode/utf8"
 
 	"liked/internal/auth"
 	"liked/internal/exchange"
@@ -54,9 +55,6 @@ func readParams(r *http.Request) (Form, error) {
 	case len(body) == 0:
 		return f, nil
 	}
-	if why := exchange.BodyForm(r.Header, nil); why != "" {
-		return nil, errors.New(why)
-	}
 	mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil && mediaType == "" {
 		mediaType = "application/x-www-form-urlencoded" // the only one of RFC 6749
@@ -68,6 +66,9 @@ func readParams(r *http.Request) (Form, error) {
 		err = f.addJSON(body)
 	default:
 		err = errors.New("its content type is neither application/x-www-form-urlencoded nor application/json")
+	}
+	if err == nil && !utf8.Valid(body) && r.Header.Get("Content-Encoding") != "" { // of plain text the header does no harm
+		err = errors.New("it is not UTF-8")
 	}
 	if err != nil {
 		return nil, errors.New(cmp.Or(exchange.BodyForm(r.Header, body), "body: "+err.Error()))

@@ -147,16 +147,17 @@ func TestTokenParameters(t *testing.T) {
 		}
 	}
 
-	for contentType, encoding := range map[string]string{"application/json": "", "application/x-www-form-urlencoded": "gzip"} {
-		r := newRequest(t, "POST", s.url+"/2/oauth2/token", "\ufeff{}")
-		r.Header.Set("Content-Type", contentType)
-		r.Header.Set("Content-Encoding", encoding)
-		want := "byte order mark"
-		if encoding != "" {
-			want = "Content-Encoding gzip"
-		}
-		if got := s.send(t, r); got.status != 400 || !strings.Contains(s.last().Why, want) {
-			t.Errorf("%q: %d %s, because %q", encoding, got.status, got.body, s.last().Why)
+	for _, tt := range []struct{ contentType, encoding, body, want string }{
+		{"application/json", "", "\ufeff{}", "byte order mark"},
+		{"application/json", "gzip", "\x1f\x8b\x08", "Content-Encoding gzip"},
+		{"application/x-www-form-urlencoded", "gzip", "\x1f\x8b\x08", "Content-Encoding gzip"},
+		{"application/x-www-form-urlencoded", "UTF-8", "grant_type=x", "Grant type should be"}, // a mistake that does no harm
+	} {
+		r := newRequest(t, "POST", s.url+"/2/oauth2/token", tt.body)
+		r.Header.Set("Content-Type", tt.contentType)
+		r.Header.Set("Content-Encoding", tt.encoding)
+		if got := s.send(t, r); got.status != 400 || !strings.Contains(s.last().Why+got.body, tt.want) {
+			t.Errorf("%+v: %d %s, because %q", tt, got.status, got.body, s.last().Why)
 		}
 	}
 
