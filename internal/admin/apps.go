@@ -51,7 +51,7 @@ type NewApp struct {
 // AppFields are settings; nil leaves one as it is. A new app may read and write, is enrolled and may call everything.
 type AppFields struct {
 	Name         *string         `json:"name,omitempty"`
-	Owner        *string         `json:"owner,omitempty"` // id or username; empty: the operator. Credentials and tokens stay as they are
+	Owner        *string         `json:"owner,omitempty"` // id or username; empty: the operator. A change ends all but the secrets
 	State        *liked.AppState `json:"state,omitempty"`
 	Tier         *liked.Tier     `json:"tier,omitempty"`
 	Access       *liked.Access   `json:"access,omitempty"` // for OAuth 1.0a tokens issued from now on

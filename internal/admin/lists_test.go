@@ -75,7 +75,7 @@ func TestLists(t *testing.T) {
 	}
 }
 
-// An app that is handed over keeps what it has; one that is deleted is gone with its tokens, at once.
+// An app that is handed over works with its secrets and new tokens alone; one that is deleted is gone. Tokens end at once.
 func TestAppsEnd(t *testing.T) {
 	t.Parallel()
 	srv := likedtest.New(t)
@@ -99,15 +99,21 @@ func TestAppsEnd(t *testing.T) {
 	}
 	bob := srv.Users["bob"]
 	made := get[app](t, srv, "POST", "/admin/apps", `{"name":"shop","owner":"alice"}`)
-	token := get[struct{ Token string }](t, srv, "POST", "/admin/tokens", `{"kind":"user","app":"shop","user":"bob"}`).Token
+	issue := func() string {
+		return get[struct{ Token string }](t, srv, "POST", "/admin/tokens", `{"kind":"user","app":"shop","user":"bob"}`).Token
+	}
+	token := issue()
 	if want := srv.Users["alice"].ID.String(); made.Owner != want || me(token) != 200 {
 		t.Fatalf("got owner %q, want %q, and status %d", made.Owner, want, me(token))
 	}
 	for _, owner := range []string{bob.ID.String(), ""} {
 		name := owner
 		got := get[app](t, srv, "PATCH", "/admin/apps/shop", `{"owner":"`+name+`"}`)
-		if got.Owner != owner || me(token) != 200 {
-			t.Errorf("handed to %q: got owner %q and status %d", name, got.Owner, me(token))
+		if got.Owner != owner || got.ClientID != made.ClientID || me(token) != 401 {
+			t.Errorf("handed to %q: got owner %q and status %d of a token from before, want 401", name, got.Owner, me(token))
+		}
+		if token = issue(); me(token) != 200 {
+			t.Errorf("handed to %q: a new token does not work", name)
 		}
 	}
 	for n := range 26 {

@@ -29,8 +29,9 @@ type Apps interface {
 	// AddApp adds an app. Conflict if its id is taken, or was by a deleted app, or its client id or API key is; Invalid if
 	// a field is. Forbidden if its owner owns MaxOwnedApps; of any number of calls at once, none is one too many.
 	AddApp(ctx context.Context, app App) error
-	// UpdateApp works as Users.UpdateUser does. Credentials may change, and so may the owner: Forbidden is as in AddApp.
-	// If the app becomes suspended, its codes and approved request tokens end with that step.
+	// UpdateApp works as Users.UpdateUser does. Credentials may change. If the app becomes suspended, its codes and approved
+	// request tokens end with that step. If it goes to another owner, so does all that ends with DeleteApp, and its app-only
+	// token, since the owner before may know them: only the secrets stay. Forbidden is then as in AddApp.
 	UpdateApp(ctx context.Context, id liked.AppID, change func(*App) error) error
 	// DeleteApp removes the app for good, with its grants and their tokens, its codes and request tokens, its webhooks,
 	// what they hold, and its subscriptions, in one step. NotFound if it is not there.

@@ -99,12 +99,21 @@ func (s *Store) UpdateApp(ctx context.Context, id liked.AppID, change func(*stor
 			return liked.Errorf(liked.Invalid, "the id of app %v cannot change", id)
 		}
 		if a.Owner != old.Owner {
+			a.BearerHash, a.SealedBearer = store.Hash{}, nil
 			owned, err = s.mayOwn(ctx, a.Owner)
 		}
 		return cmp.Or(err, validApp(a))
 	}, func(t *tx, old, a *store.App) error {
 		if a.Owner != old.Owner {
 			if err := t.own(a.Owner, owned); err != nil {
+				return err
+			}
+			handed, err := count(t, handedKey(id))
+			if err != nil {
+				return err
+			}
+			t.set(handedKey(id), encodeID(handed+1))
+			if err := t.endApp(id); err != nil {
 				return err
 			}
 		}
@@ -127,30 +136,36 @@ func (s *Store) DeleteApp(ctx context.Context, id liked.AppID) error {
 		if err != nil {
 			return err
 		}
-		hooks, err := webhooks(t, id) // few: an app has a limit of them
-		if err != nil {
-			return err
-		}
-		n, err := t.takeBack(0, id)
-		if err != nil {
-			return err
-		}
-		for i := range hooks {
-			t.deleteWebhook(&hooks[i])
-		}
-		for _, key := range append(appIndex(&a), appKey(id), subscribedNKey(id)) {
+		for _, key := range append(appIndex(&a), appKey(id)) {
 			t.delete(key)
 		}
-		for _, tag := range []byte{tagSubscribed, tagSubscribes, tagMade, tagMadeN} {
-			all := num(nil, tag, uint64(id))
-			t.deleteRange(all, after(all))
-		}
 		t.set(goneKey(id), nil)
-		t.set(unsweptKey(0, id), encodeID(n))
-		t.hooks, t.aboutAll = true, true
 		t.made = append(t.made, mark(tagApp, uint64(id)))
-		return nil
+		return t.endApp(id)
 	})
+}
+
+// endApp ends codes, approved request tokens, webhooks and subscriptions of an app whose grants have ended.
+func (t *tx) endApp(id liked.AppID) error {
+	hooks, err := webhooks(t, id) // few: an app has a limit of them
+	if err != nil {
+		return err
+	}
+	n, err := t.takeBack(0, id)
+	if err != nil {
+		return err
+	}
+	for i := range hooks {
+		t.deleteWebhook(&hooks[i])
+	}
+	t.delete(subscribedNKey(id))
+	for _, tag := range []byte{tagSubscribed, tagSubscribes, tagMade, tagMadeN} {
+		all := num(nil, tag, uint64(id))
+		t.deleteRange(all, after(all))
+	}
+	t.set(unsweptKey(0, id), encodeID(n))
+	t.hooks, t.aboutAll = true, true
+	return nil
 }
 
 func (s *Store) App(ctx context.Context, id liked.AppID) (store.App, error) {

@@ -76,11 +76,15 @@ func (c *checker) check() error {
 	for tag, name := range indexes {
 		var n int64
 		err := c.scan(tag, func(key, _ []byte) (err error) {
-			gone := false
-			if tag == tagAbout { // its rows of deleted apps are left to Sweep
-				gone, err = exists(c.r, goneKey(liked.AppID(field(key, 1))))
+			left := false
+			if tag == tagAbout { // what ended with its app is left to Sweep
+				app, id := liked.AppID(field(key, 1)), liked.SubscriptionID(field(key, 2))
+				if left, err = exists(c.r, unsweptKey(0, app)); err == nil && left {
+					there, readErr := exists(c.r, subscriptionKey(app, id))
+					left, err = !there, readErr
+				}
 			}
-			if !gone {
+			if !left {
 				n++
 			}
 			return err

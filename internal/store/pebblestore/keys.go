@@ -44,6 +44,7 @@ const (
 	tagConsent byte = 't' // user, app -> grant id: the last that a code made, while it lives
 	tagTaken   byte = 'z' // user or 0, app or 0 -> how often what one had granted the other was taken back
 	tagUnswept byte = 'X' // user or 0, app -> the same, while grants that were taken back are still to be removed by Sweep
+	tagHanded  byte = 'Z' // app -> how often it went to another owner, if ever
 	tagGone    byte = 'E' // deleted app
 	tagTokenOf byte = 'T' // grant id, kind, hash: the tokens of a grant
 	tagEnded   byte = 'R' // grant id: ended, its tokens still to be removed by Sweep
@@ -162,6 +163,8 @@ func takenKey(user liked.UserID, app liked.AppID) []byte {
 func unsweptKey(user liked.UserID, app liked.AppID) []byte {
 	return num(nil, tagUnswept, uint64(user), uint64(app))
 }
+
+func handedKey(app liked.AppID) []byte { return num(nil, tagHanded, uint64(app)) }
 
 func goneKey(app liked.AppID) []byte { return num(nil, tagGone, uint64(app)) }
 

@@ -142,6 +142,11 @@ func TestOperationsAreBounded(t *testing.T) {
 	bounded("SetPassword", most, s.SetPassword(ctx, 1, "x"))
 	owned := store.App{App: liked.App{ID: many + 1, Owner: 1, ClientID: "o", APIKey: "o"}}
 	bounded("AddApp", most, s.AddApp(ctx, owned))
+	bounded("UpdateApp to another owner", most, s.UpdateApp(ctx, 1, func(a *store.App) error { a.Owner = 2; return nil }))
+	for n := 1; n <= many; n++ {
+		ok(t, s.AddSubscription(ctx, liked.Subscription{ID: liked.SubscriptionID(2*many + n), App: 1, User: liked.UserID(n)}, many+1))
+	}
+	bounded("adding again", most, nil)
 	bounded("DeleteApp", most, s.DeleteApp(ctx, 1))
 	if n, err := s.CountSubscriptions(ctx, 1, 0); n != 0 || err != nil {
 		t.Errorf("got %d subscriptions of a deleted app, %v", n, err)

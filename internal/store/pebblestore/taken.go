@@ -12,12 +12,17 @@ import (
 // What is taken back at once may be many records, so none of them is touched: a number says how often a user took back
 // what an app was granted, and a record that was made under another number has ended. Sweep removes the records.
 
-// takenBack returns that number for grants. gone: the app was deleted.
+// takenBack returns that number for grants, which also end when the app goes to another owner. gone: it was deleted.
 func takenBack(r pebble.Reader, user liked.UserID, app liked.AppID) (n uint64, gone bool, err error) {
-	if gone, err = exists(r, goneKey(app)); err == nil {
-		n, err = count(r, takenKey(user, app))
+	if gone, err = exists(r, goneKey(app)); err != nil {
+		return 0, false, err
 	}
-	return n, gone, err
+	n, err = count(r, takenKey(user, app))
+	if err != nil {
+		return 0, false, err
+	}
+	handed, err := count(r, handedKey(app))
+	return n + handed, gone, err
 }
 
 func (g *grant) alive(r pebble.Reader) (bool, error) {
@@ -66,7 +71,8 @@ func (s *Store) Withdraw(ctx context.Context, user liked.UserID, app liked.AppID
 	})
 }
 
-// sweepTaken ends one by one the grants that were taken back together, and what else is left of deleted apps.
+// sweepTaken ends one by one the grants that were taken back together, and what else is left of apps that were deleted or
+// handed over.
 func (s *Store) sweepTaken(ctx context.Context) error {
 	left := make(map[string]uint64)
 	err := scan(s.db, []byte{tagUnswept}, nil, func(key, value []byte) (bool, error) {
@@ -124,8 +130,14 @@ func (s *Store) taken(user liked.UserID, app liked.AppID, take func([]byte) erro
 
 func (t *tx) sweepTaken(keys [][]byte) error {
 	for _, key := range keys {
-		if key[0] == tagAbout { // of a deleted app
-			t.delete(key)
+		if key[0] == tagAbout {
+			there, err := exists(t, subscriptionKey(liked.AppID(field(key, 1)), liked.SubscriptionID(field(key, 2))))
+			if err != nil {
+				return err
+			}
+			if !there {
+				t.delete(key)
+			}
 			continue
 		}
 		id := store.GrantID(key[1:])

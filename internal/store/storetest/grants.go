@@ -26,6 +26,7 @@ var grantTests = []test{
 	{"what is taken back", takenBack},
 	{"what is given anew", givenAnew},
 	{"delete app", deleteApp},
+	{"hand over app", handOver},
 	{"owned apps", ownedApps},
 	{"expire tokens", expireTokens},
 }

@@ -97,6 +97,9 @@ func takenBack(t *T) {
 		{"app suspended", func(s store.Store) { app(s, liked.AppSuspended); app(s, liked.Enrolled) }, 0, 1, true, false},
 		{"app not enrolled", func(s store.Store) { app(s, liked.NotEnrolled) }, 0, 0, true, true},
 		{"app deleted", func(s store.Store) { t.ok(s.DeleteApp(t.ctx, 1)) }, 0, 1, false, false},
+		{"app handed over", func(s store.Store) {
+			t.ok(s.UpdateApp(t.ctx, 1, func(a *store.App) error { a.Owner = uid(2); return nil }))
+		}, 0, 1, false, false},
 	} {
 		for _, between := range []string{"", "swept", "reopened"} {
 			t.Logf("%s %s", c.name, between)
@@ -234,6 +237,54 @@ func deleteApp(t *T) {
 	again.ID = 5
 	t.ok(s.AddApp(t.ctx, again))
 	t.fails(s.DeleteApp(t.ctx, 9), liked.NotFound)
+}
+
+// An app that goes to another owner has nothing left but its secrets; what is made for it anew stays.
+func handOver(t *T) {
+	s := t.open()
+	t.people(s, 3)
+	t.ok(s.AddApp(t.ctx, newApp(1)))
+	give := func(n int) {
+		t.Helper()
+		t.ok(s.AddWebhook(t.ctx, newWebhook(n, 1), 1))
+		sub := newSubscription(n, 1, 2)
+		sub.Webhook = liked.WebhookID(n)
+		t.ok(s.AddSubscription(t.ctx, sub, 1))
+		t.ok(s.AddGrant(t.ctx, newGrant(n, 1), tokens("t", n)))
+	}
+	give(1)
+	about := s.SubscriptionGeneration(uid(2))
+	t.ok(s.UpdateApp(t.ctx, 1, func(a *store.App) error { a.Name = "renamed"; return nil }))
+	if s.SubscriptionGeneration(uid(2)) != about {
+		t.Error("a new name ends what is cached of subscriptions")
+	}
+	for n := 2; n <= 4; n++ {
+		t.ok(s.UpdateApp(t.ctx, 1, func(a *store.App) error { a.Owner = uid(1 + n%3); return nil }))
+		_, _, err := s.AccessToken(t.ctx, hash("t access", n-1))
+		t.fails(err, liked.NotFound)
+		_, err = s.Webhook(t.ctx, liked.WebhookID(n-1))
+		t.fails(err, liked.NotFound)
+		_, err = s.AppByBearer(t.ctx, hash("bearer", 1))
+		t.fails(err, liked.NotFound)
+		app, err := s.AppByAPIKey(t.ctx, "key 1")
+		t.ok(err)
+		same(t, "client secret", app.ClientSecretHash, newApp(1).ClientSecretHash)
+		give(n)
+		t.check(s)
+		if n == 3 {
+			t.ok(s.Sweep(t.ctx, start))
+		}
+		subs, err := s.SubscriptionsAbout(t.ctx, []liked.UserID{uid(2)})
+		t.ok(err)
+		if len(subs) != 1 || subs[0].ID != liked.SubscriptionID(n) {
+			t.Errorf("got subscriptions %+v, want %d", subs, n)
+		}
+		_, _, err = s.AccessToken(t.ctx, hash("t access", n))
+		t.ok(err)
+	}
+	if s.SubscriptionGeneration(uid(2)) == about {
+		t.Error("what was cached of the subscriptions would live on")
+	}
 }
 
 // Nobody owns more apps than they may, however many calls there are at once, and whether an app is added or handed over.
