@@ -151,7 +151,13 @@ func New(o Options) *Handler {
 	return h
 }
 
-func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.mux.ServeHTTP(w, r) }
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set(madeHere, "1")
+	h.mux.ServeHTTP(w, r)
+}
+
+// madeHere is a header of each response of a Handler, by which a Client knows one.
+const madeHere = "X-Liked-Admin"
 
 // maxBody is far above any valid body, in bytes.
 const maxBody = 256 << 10

@@ -54,7 +54,7 @@ func (c *Client) failed(err error) error {
 }
 
 // Send sends a body (nil: none) and returns the response, whose body must be closed. An unsuccessful response is a
-// *Refusal error.
+// *Refusal error, and so is one that no Handler made: what another program answers is no success, whatever its status.
 func (c *Client) Send(ctx context.Context, method, path string, body []byte) (*http.Response, error) {
 	r, err := http.NewRequestWithContext(ctx, method, c.URL+path, nil)
 	if err != nil {
@@ -69,17 +69,18 @@ func (c *Client) Send(ctx context.Context, method, path string, body []byte) (*h
 	if err != nil {
 		return nil, c.failed(err)
 	}
-	if resp.StatusCode < 300 {
+	made := resp.Header.Get(madeHere) != ""
+	if made && resp.StatusCode < 300 {
 		return resp, nil
 	}
 	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
+	text, err := io.ReadAll(io.LimitReader(resp.Body, maxBody))
 	if err != nil {
 		return nil, c.failed(err)
 	}
 	var f Failure
-	if json.Unmarshal(text, &f) != nil || f.Error == "" {
-		f.Error = fmt.Sprintf("server at %s: %s: is this the admin listener?", c.URL, resp.Status)
+	if json.Unmarshal(text, &f) != nil || f.Error == "" || resp.StatusCode < 300 {
+		f.Error = fmt.Sprintf("server at %s: %s, from another program or an earlier release: is this the admin listener?", c.URL, resp.Status)
 	}
 	return nil, &Refusal{resp.StatusCode, f.Error}
 }

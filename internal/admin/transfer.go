@@ -39,6 +39,9 @@ func (s *streamed) Write(b []byte) (int, error) {
 
 // The records, one per line, are of one snapshot.
 func (h *Handler) export(r *http.Request) (any, error) {
+	if !r.ProtoAtLeast(1, 1) {
+		return nil, liked.Errorf(liked.Invalid, "with HTTP/1.0 an export that was cut short looks whole: have the proxy speak HTTP/1.1")
+	}
 	return stream{"application/x-ndjson", func(w io.Writer) error {
 		b := bufio.NewWriterSize(w, 64<<10)
 		var line []byte

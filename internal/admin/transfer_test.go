@@ -111,3 +111,22 @@ func TestImportStepsFollowLikes(t *testing.T) {
 		})
 	}
 }
+
+// Without the chunks of HTTP/1.1 a client cannot tell an export that was cut short from a whole one.
+func TestExportNeedsChunks(t *testing.T) {
+	t.Parallel()
+	st, err := pebblestore.Open(pebblestore.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer st.Close()
+	h := New(Options{Store: st, Now: time.Now, Logger: slog.New(slog.DiscardHandler)})
+	for minor, want := range []int{400, 200} {
+		r := httptest.NewRequest(http.MethodGet, "/admin/export", nil)
+		r.ProtoMinor = minor
+		w := httptest.NewRecorder()
+		if h.ServeHTTP(w, r); w.Code != want || want == 400 && !strings.Contains(w.Body.String(), "HTTP/1.1") {
+			t.Errorf("over HTTP/1.%d: %d %s, want %d", minor, w.Code, w.Body, want)
+		}
+	}
+}
