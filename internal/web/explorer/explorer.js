@@ -81,7 +81,9 @@ async function redeem(query) {
 
 async function signOut() {
   if (caller.how === "signed in") {
-    await fetch("/2/oauth2/revoke", { method: "POST", body: new URLSearchParams({ client_id: client, token: caller.token }) });
+    await fetch("/2/oauth2/revoke", {
+      method: "POST", body: new URLSearchParams({ client_id: client, token: caller.token, token_type_hint: "access_token" }),
+    });
   }
   use(null);
 }
