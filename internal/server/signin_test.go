@@ -233,3 +233,27 @@ func TestPasswordsForAnOldWorld(t *testing.T) {
 		t.Errorf("%s at %s, password %q", resp.Status, resp.Request.URL.Path, k.Users[1].Password)
 	}
 }
+
+// X demands the kind of a token that is to be revoked since 2025: the profile says which X it is.
+func TestRevocationFollowsProfile(t *testing.T) {
+	t.Parallel()
+	for profile, want := range map[string]string{"2024": `{"revoked":true}`,
+		"2026": `{"error":"invalid_request","error_description":"Missing required parameter [token_type_hint]."}`} {
+		srv, _ := start(t, server.Config{Seed: world(), Profile: profile})
+		k := srv.Credentials()
+		r, err := http.NewRequest("POST", k.URL+"/2/oauth2/revoke", strings.NewReader("token="+k.Users[0].AccessToken))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		r.SetBasicAuth(k.Apps[0].ClientID, k.Apps[0].ClientSecret)
+		resp, err := client(t, nil).Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		if text, err := io.ReadAll(resp.Body); string(text) != want || err != nil {
+			t.Errorf("%s: %d %s, %v, want %s", profile, resp.StatusCode, text, err, want)
+		}
+	}
+}
