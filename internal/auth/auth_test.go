@@ -1,21 +1,29 @@
 package auth_test
 
 import (
-	"context"
 	"encoding/json"
 	"io"
-	"math/rand/v2"
+	"liked/internal/authtest"
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"liked"
 	"liked/internal/auth"
-	"liked/internal/store"
 	"liked/internal/store/pebblestore"
+)
+
+// Of authtest.
+var (
+	check           = authtest.Check
+	encode          = authtest.Encode
+	newAuth         = authtest.NewAuth
+	newRequest      = authtest.NewRequest
+	newStore        = authtest.NewStore
+	plainBaseString = authtest.BaseString
+	seeded          = authtest.Seeded
 )
 
 // The example that X's documentation signs.
@@ -29,31 +37,11 @@ const (
 	docsNonce       = "kYjzVBB8Y0ZFabxSWbWovY3uYSQ2pTgmZeNu2VS4cg"
 )
 
-// clock is a clock that a test moves.
-type clock struct {
-	mu  sync.Mutex
-	now time.Time
-}
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *clock) Set(at time.Time) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = at
-}
-
-func (c *clock) Add(d time.Duration) { c.Set(c.Now().Add(d)) }
-
 // world is a server that answers each request with what Authenticate said about it.
 type world struct {
 	store *pebblestore.Store
 	auth  *auth.Auth
-	clock *clock
+	clock *authtest.Clock
 	url   string // of the server
 	app   liked.App
 	app1  auth.AppSecrets
@@ -71,46 +59,11 @@ type verdict struct {
 	Query     string
 }
 
-func newStore(t testing.TB, o pebblestore.Options) *pebblestore.Store {
-	t.Helper()
-	s, err := pebblestore.Open(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { prove(t, s) })
-	return s
-}
-
-// prove closes the store, unless the test has done that, once it has shown that it agrees with itself.
-func prove(t testing.TB, s *pebblestore.Store) {
-	t.Helper()
-	switch report, err := s.Check(context.Background()); {
-	case err != nil && liked.KindOf(err) == liked.Unavailable: // the test closed it
-	case err != nil || len(report.Problems) > 0:
-		t.Errorf("check: %q, %v", report.Problems, err)
-	}
-	if err := s.Close(); err != nil {
-		t.Error(err)
-	}
-}
-
-func newAuth(t testing.TB, s store.Store, c *clock) *auth.Auth {
-	t.Helper()
-	a := auth.New(auth.Options{
-		Store:   s,
-		Seal:    [32]byte{1, 2, 3},
-		BaseURL: func(r *http.Request) string { return "http://" + r.Host },
-		Now:     c.Now,
-		Rand:    seeded(t.Name()),
-	})
-	return a
-}
-
 // newWorld returns a world at docsTime with one user, the docs' app and token, and an app of our own making.
 func newWorld(t testing.TB) *world {
 	t.Helper()
 	w := &world{
-		clock:   &clock{now: time.Unix(docsTime, 0)},
+		clock:   authtest.NewClock(time.Unix(docsTime, 0)),
 		user:    docsUser,
 		secrets: []string{docsKey, docsSecret, docsToken, docsTokenSecret},
 	}
@@ -201,22 +154,6 @@ func (w *world) issue(t testing.TB, scopes liked.Scope) auth.UserTokens {
 	return tokens
 }
 
-func newRequest(t testing.TB, method, url, body string) *http.Request {
-	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return r
-}
-
-func check(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
 // wantOK fails unless the caller was identified.
 func wantOK(t testing.TB, v verdict) {
 	t.Helper()
@@ -276,8 +213,4 @@ func TestBearerInQueryOrBodyDoesNotCount(t *testing.T) {
 	r := newRequest(t, "POST", w.url+"/2/tweets?access_token="+token, "access_token="+token)
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	wantRefused(t, w.do(t, r), "no Authorization header")
-}
-
-func seeded(seed string) io.Reader {
-	return rand.NewChaCha8([32]byte([]byte(seed + strings.Repeat(".", 32))[:32]))
 }

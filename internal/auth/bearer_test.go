@@ -96,8 +96,8 @@ func TestChangesAreSeenAtOnce(t *testing.T) {
 	oauth1 := func() verdict {
 		client := docsClient()
 		nonce++
-		client.nonce += strings.Repeat("x", nonce)
-		return w.do(t, client.request(t, "GET", w.url+"/2/users/me"))
+		client.Nonce += strings.Repeat("x", nonce)
+		return w.do(t, client.Request(t, "GET", w.url+"/2/users/me"))
 	}
 	setApp := func(id liked.AppID, state liked.AppState) {
 		check(t, w.store.UpdateApp(ctx, id, func(a *store.App) error { a.State = state; return nil }))
@@ -185,8 +185,8 @@ func TestForgetWhatChanged(t *testing.T) {
 	callers["oauth1"] = func() verdict {
 		client := docsClient()
 		nonce++
-		client.nonce += strings.Repeat("y", nonce)
-		return w.do(t, client.request(t, "GET", w.url+"/2/users/me"))
+		client.Nonce += strings.Repeat("y", nonce)
+		return w.do(t, client.Request(t, "GET", w.url+"/2/users/me"))
 	}
 	for _, call := range callers {
 		wantOK(t, call())
@@ -280,10 +280,10 @@ func TestRevoke(t *testing.T) {
 	wantRefused(t, w.get(t, "Bearer "+kept.AccessToken), "was revoked")
 
 	client := docsClient()
-	wantOK(t, w.do(t, client.request(t, "GET", w.url+"/2/users/me")))
+	wantOK(t, w.do(t, client.Request(t, "GET", w.url+"/2/users/me")))
 	check(t, w.auth.Revoke(ctx, docsToken))
-	client.nonce += "x"
-	wantRefused(t, w.do(t, client.request(t, "GET", w.url+"/2/users/me")), "oauth_token is unknown or was revoked")
+	client.Nonce += "x"
+	wantRefused(t, w.do(t, client.Request(t, "GET", w.url+"/2/users/me")), "oauth_token is unknown or was revoked")
 
 	wantOK(t, w.get(t, "Bearer "+w.app1.Bearer))
 	check(t, w.auth.Revoke(ctx, w.app1.Bearer))

@@ -33,10 +33,10 @@ func BenchmarkAuthenticateOAuth1(b *testing.B) {
 			b.StopTimer()
 			for range 10_000 {
 				made++
-				client.nonce = fmt.Sprintf("%032d", made)
+				client.Nonce = fmt.Sprintf("%032d", made)
 				r := newRequest(b, "POST", target, "")
 				r.Host = r.URL.Host
-				r.Header.Set("Authorization", client.header(b, "POST", target, ""))
+				r.Header.Set("Authorization", client.Header(b, "POST", target, ""))
 				requests = append(requests, r)
 			}
 			b.StartTimer()

@@ -14,7 +14,7 @@ import (
 
 // What parses, re-encoded, parses as the same.
 func FuzzOAuth1Header(f *testing.F) {
-	f.Add(strings.TrimPrefix(docsClient().headerWith("hCtSmYh+iHYCEqBWrE7C7hYmtUk="), "OAuth "))
+	f.Add(strings.TrimPrefix(docsClient().HeaderWith("hCtSmYh+iHYCEqBWrE7C7hYmtUk="), "OAuth "))
 	f.Fuzz(func(t *testing.T, text string) {
 		params, signature, err := auth.ParseHeader(text)
 		if err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"liked/internal/authtest"
 	"net/http"
 	"regexp"
 	"strings"
@@ -213,8 +214,8 @@ func TestIssuedOAuth1TokenSigns(t *testing.T) {
 		token, secret, err := w.auth.IssueOAuth1Token(t.Context(), w.app.ID, w.user, access)
 		check(t, err)
 		client := docsClient()
-		client.key, client.secret, client.token, client.tokenSecret = w.app.APIKey, w.app1.APISecret, token, secret
-		v := w.do(t, client.request(t, "GET", w.url+"/2/users/me"))
+		client.Key, client.Secret, client.Token, client.TokenSecret = w.app.APIKey, w.app1.APISecret, token, secret
+		v := w.do(t, client.Request(t, "GET", w.url+"/2/users/me"))
 		wantOK(t, v)
 		want := liked.Principal{Credential: liked.OAuth1User, App: 2, ClientID: w.app.ClientID, User: docsUser, Access: access}
 		if v.Principal != want {
@@ -258,7 +259,7 @@ func TestSeededCredentials(t *testing.T) {
 	t.Parallel()
 	issue := func(random io.Reader) string {
 		s := newStore(t, pebblestore.Options{})
-		c := &clock{now: time.Unix(docsTime, 0)}
+		c := authtest.NewClock(time.Unix(docsTime, 0))
 		a := auth.New(auth.Options{Store: s, Now: c.Now, Rand: random, BaseURL: func(*http.Request) string { return "" }})
 		check(t, s.AddUser(t.Context(), liked.User{ID: 7, Username: "ada", Name: "Ada", CreatedAt: c.Now()}))
 		app, secrets, err := a.NewApp(t.Context(), liked.App{Name: "seeded"})
@@ -309,7 +310,7 @@ func TestOtherSealKey(t *testing.T) {
 	check(t, err)
 	w.auth = auth.New(auth.Options{Store: w.store, Seal: [32]byte{9}, Now: w.clock.Now, Rand: seeded("x"),
 		BaseURL: func(r *http.Request) string { return "http://" + r.Host }})
-	v := w.do(t, docsClient().request(t, "GET", w.url+"/2/users/me"))
+	v := w.do(t, docsClient().Request(t, "GET", w.url+"/2/users/me"))
 	if v.Kind != liked.Unauthorized || !strings.Contains(v.Reason, "the API secret of app 1 is lost") ||
 		!strings.Contains(v.Reason, "the app needs new API keys") {
 		t.Errorf("got %s: %s, want that the secret is lost and what to do", v.Kind, v.Reason)

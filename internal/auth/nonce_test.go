@@ -2,6 +2,7 @@ package auth_test
 
 import (
 	"fmt"
+	"liked/internal/authtest"
 	"sync"
 	"testing"
 	"time"
@@ -28,8 +29,8 @@ func TestOAuth1Clock(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
 			client := docsClient()
-			client.timestamp = fmt.Sprint(w.clock.Now().Add(c.off).Unix())
-			v := w.do(t, client.request(t, "GET", w.url+"/2/users/me"))
+			client.Timestamp = fmt.Sprint(w.clock.Now().Add(c.off).Unix())
+			v := w.do(t, client.Request(t, "GET", w.url+"/2/users/me"))
 			if c.refused != "" {
 				wantRefused(t, v, c.refused)
 			} else {
@@ -42,12 +43,12 @@ func TestOAuth1Clock(t *testing.T) {
 func TestOAuth1Replay(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	again := func(after time.Duration, client client) verdict {
+	again := func(after time.Duration, client authtest.Client) verdict {
 		w.clock.Set(time.Unix(docsTime, 0).Add(after))
-		return w.do(t, client.request(t, "GET", w.url+"/2/users/me"))
+		return w.do(t, client.Request(t, "GET", w.url+"/2/users/me"))
 	}
 	client := docsClient()
-	client.timestamp = fmt.Sprint(docsTime + 300) // the longest that a request can stay good: 600 s
+	client.Timestamp = fmt.Sprint(docsTime + 300) // the longest that a request can stay good: 600 s
 	wantOK(t, again(0, client))
 	wantRefused(t, again(0, client), "oauth_nonce was used before")
 	wantRefused(t, again(600*time.Second+999*time.Millisecond, client), "oauth_nonce was used before")
@@ -55,17 +56,17 @@ func TestOAuth1Replay(t *testing.T) {
 	wantRefused(t, again(600*time.Second, client), "oauth_nonce was used before") // the clock was set back
 
 	other := client
-	other.nonce = "other"
+	other.Nonce = "other"
 	wantOK(t, again(600*time.Second, other))
 	later := client
-	later.timestamp = fmt.Sprint(docsTime + 301)
+	later.Timestamp = fmt.Sprint(docsTime + 301)
 	wantOK(t, again(600*time.Second, later))
 
 	// The same nonce and timestamp of another token are another request.
 	token, secret, err := w.auth.IssueOAuth1Token(t.Context(), 1, w.user, liked.ReadOnly)
 	check(t, err)
 	second := client
-	second.token, second.tokenSecret = token, secret
+	second.Token, second.TokenSecret = token, secret
 	v := again(600*time.Second, second)
 	wantOK(t, v)
 	if v.Principal.Access != liked.ReadOnly {
@@ -89,16 +90,16 @@ func TestOAuth1ReplayAfterRestart(t *testing.T) {
 		docsSecret))
 	check(t, w.auth.AddOAuth1Token(t.Context(), 1, docsUser, docsToken, docsTokenSecret))
 	client := docsClient()
-	wantOK(t, w.do(t, client.request(t, "GET", w.url+"/2/users/me")))
+	wantOK(t, w.do(t, client.Request(t, "GET", w.url+"/2/users/me")))
 	check(t, first.Close())
 
 	for _, after := range []time.Duration{0, 300 * time.Second} {
 		w.clock.Set(time.Unix(docsTime, 0).Add(after))
 		s := open()
 		w.auth = newAuth(t, s, w.clock)
-		wantRefused(t, w.do(t, client.request(t, "GET", w.url+"/2/users/me")), "oauth_nonce was used before")
-		client.nonce += "x"
-		wantOK(t, w.do(t, client.request(t, "GET", w.url+"/2/users/me")))
+		wantRefused(t, w.do(t, client.Request(t, "GET", w.url+"/2/users/me")), "oauth_nonce was used before")
+		client.Nonce += "x"
+		wantOK(t, w.do(t, client.Request(t, "GET", w.url+"/2/users/me")))
 		check(t, s.Close())
 	}
 }
@@ -106,7 +107,7 @@ func TestOAuth1ReplayAfterRestart(t *testing.T) {
 func TestOAuth1ConcurrentReplay(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	header := docsClient().header(t, "GET", w.url+"/2/users/me", "")
+	header := docsClient().Header(t, "GET", w.url+"/2/users/me", "")
 	verdicts := make([]verdict, 20)
 	var wg sync.WaitGroup
 	for i := range verdicts {
@@ -130,7 +131,7 @@ func TestOAuth1ForgeryDoesNotUseUpNonce(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	forger := docsClient()
-	forger.tokenSecret = "guess"
-	wantRefused(t, w.do(t, forger.request(t, "GET", w.url+"/2/users/me")), "does not match")
-	wantOK(t, w.do(t, docsClient().request(t, "GET", w.url+"/2/users/me")))
+	forger.TokenSecret = "guess"
+	wantRefused(t, w.do(t, forger.Request(t, "GET", w.url+"/2/users/me")), "does not match")
+	wantOK(t, w.do(t, docsClient().Request(t, "GET", w.url+"/2/users/me")))
 }

@@ -1,15 +1,9 @@
 package auth_test
 
 import (
-	"cmp"
-	"crypto/hmac"
-	"crypto/sha1"
-	"crypto/sha256"
-	"encoding/base64"
 	"fmt"
-	"hash"
+	"liked/internal/authtest"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -20,93 +14,9 @@ import (
 	"liked/internal/auth"
 )
 
-// client signs as RFC 5849 describes it, step by step.
-type client struct {
-	key, secret, token, tokenSecret string
-	nonce                           string
-	timestamp                       string
-	version                         string      // left out if empty
-	extra                           [][2]string // further header parameters
-	hash                            string      // empty: SHA1
-}
-
-func docsClient() client {
-	return client{docsKey, docsSecret, docsToken, docsTokenSecret, docsNonce, fmt.Sprint(docsTime), "1.0", nil, ""}
-}
-
-// oauth returns the header's parameters but for the signature.
-func (c client) oauth() [][2]string {
-	params := [][2]string{
-		{"oauth_consumer_key", c.key}, {"oauth_signature_method", "HMAC-" + cmp.Or(c.hash, "SHA1")},
-		{"oauth_timestamp", c.timestamp}, {"oauth_nonce", c.nonce},
-	}
-	if c.token != "" {
-		params = append(params, [2]string{"oauth_token", c.token})
-	}
-	if c.version != "" {
-		params = append(params, [2]string{"oauth_version", c.version})
-	}
-	return append(params, c.extra...)
-}
-
-// header signs a request for the URL with the form body, both as they are sent.
-func (c client) header(t testing.TB, method, rawURL, form string) string {
-	t.Helper()
-	u, err := url.Parse(rawURL)
-	check(t, err)
-	params := c.oauth()
-	for _, encoded := range []string{u.RawQuery, form} {
-		values, err := url.ParseQuery(encoded)
-		check(t, err)
-		for k, vs := range values {
-			for _, v := range vs {
-				params = append(params, [2]string{k, v})
-			}
-		}
-	}
-	base := plainBaseString(method, u.Scheme+"://"+strings.ToLower(u.Host)+u.EscapedPath(), params)
-	return c.headerWith(c.sign(base))
-}
-
-func (c client) headerWith(signature string) string {
-	var list []string
-	for _, p := range append(c.oauth(), [2]string{"oauth_signature", signature}) {
-		list = append(list, encode(p[0])+`="`+encode(p[1])+`"`)
-	}
-	return "OAuth " + strings.Join(list, ", ")
-}
-
-func (c client) request(t testing.TB, method, rawURL string) *http.Request {
-	t.Helper()
-	r := newRequest(t, method, rawURL, "")
-	r.Header.Set("Authorization", c.header(t, method, rawURL, ""))
-	return r
-}
-
-func encode(s string) string { return strings.ReplaceAll(url.QueryEscape(s), "+", "%20") }
-
-func (c client) sign(base string) string {
-	sum := map[string]func() hash.Hash{"": sha1.New, "SHA256": sha256.New}[c.hash]
-	mac := hmac.New(sum, []byte(encode(c.secret)+"&"+encode(c.tokenSecret)))
-	mac.Write([]byte(base))
-	return base64.StdEncoding.EncodeToString(mac.Sum(nil))
-}
-
-// plainBaseString is the base string, the slow way. An oauth_* parameter that repeats itself counts once.
-func plainBaseString(method, baseURL string, params [][2]string) string {
-	var encoded [][2]string
-	for _, p := range params {
-		e := [2]string{encode(p[0]), encode(p[1])}
-		if !strings.HasPrefix(p[0], "oauth_") || !slices.Contains(encoded, e) {
-			encoded = append(encoded, e)
-		}
-	}
-	slices.SortFunc(encoded, func(a, b [2]string) int { return slices.Compare(a[:], b[:]) })
-	var list []string
-	for _, p := range encoded {
-		list = append(list, p[0]+"="+p[1])
-	}
-	return method + "&" + encode(baseURL) + "&" + encode(strings.Join(list, "&"))
+func docsClient() authtest.Client {
+	return authtest.Client{Key: docsKey, Secret: docsSecret, Token: docsToken, TokenSecret: docsTokenSecret, Nonce: docsNonce,
+		Timestamp: fmt.Sprint(docsTime), Version: "1.0"}
 }
 
 func TestOAuth1Vectors(t *testing.T) {
@@ -135,7 +45,7 @@ func TestOAuth1Vectors(t *testing.T) {
 					if c.contentType != "" {
 						r.Header.Set("Content-Type", c.contentType)
 					}
-					r.Header.Set("Authorization", docsClient().headerWith(signature))
+					r.Header.Set("Authorization", docsClient().HeaderWith(signature))
 					v := w.do(t, r)
 					wantOK(t, v)
 					want := liked.Principal{Credential: liked.OAuth1User, App: 1, ClientID: "docs", User: docsUser, Access: liked.ReadWrite}
@@ -158,8 +68,8 @@ func TestOAuth1VersionsAndHashes(t *testing.T) {
 	for _, version := range []string{"", "1.0", "1.0a", "1.0A"} {
 		for _, hash := range []string{"", "SHA256"} {
 			client := docsClient()
-			client.version, client.hash, client.nonce = version, hash, version+hash+"n"
-			wantOK(t, w.do(t, client.request(t, "GET", w.url+"/2/users/me")))
+			client.Version, client.Hash, client.Nonce = version, hash, version+hash+"n"
+			wantOK(t, w.do(t, client.Request(t, "GET", w.url+"/2/users/me")))
 		}
 	}
 }
@@ -189,7 +99,7 @@ func TestOAuth1Places(t *testing.T) {
 			w := newWorld(t)
 			client, rest := docsClient(), strings.NewReplacer("&P", "", "P&", "", "P", "", "&S", "", "S&", "", "S", "")
 			var signed string
-			for _, p := range client.oauth() {
+			for _, p := range client.Params() {
 				signed += "&" + encode(p[0]) + "=" + encode(p[1])
 			}
 			plain := strings.TrimSuffix(rest.Replace(c.query), "?")
@@ -197,7 +107,7 @@ func TestOAuth1Places(t *testing.T) {
 			if c.contentType == form {
 				body = rest.Replace(c.body)
 			}
-			header := client.header(t, "POST", w.url+"/x"+plain, body)
+			header := client.Header(t, "POST", w.url+"/x"+plain, body)
 			_, signature, _ := strings.Cut(header, `oauth_signature="`)
 			all := strings.NewReplacer("P", signed[1:], "S", "oauth_signature="+strings.TrimSuffix(signature, `"`))
 			r := newRequest(t, "POST", w.url+"/x"+all.Replace(c.query), all.Replace(c.body))
@@ -248,7 +158,7 @@ func TestOAuth1BaseURLs(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
 			own := strings.TrimPrefix(w.url, "http://")
-			header := docsClient().header(t, "GET", strings.Replace(c.signed, "{}", own, 1)+"/2/users/me", "")
+			header := docsClient().Header(t, "GET", strings.Replace(c.signed, "{}", own, 1)+"/2/users/me", "")
 			r := newRequest(t, "GET", w.url+"/2/users/me", "")
 			r.Host = strings.Replace(c.host, "{}", own, 1)
 			r.Header.Set("Authorization", header)
@@ -266,7 +176,7 @@ func TestOAuth1ReasonNamesBaseURLsOnce(t *testing.T) {
 	w := newWorld(t)
 	r := newRequest(t, "GET", w.url+"/2/users/me?a=b", "")
 	r.Host = "api.x.com"
-	r.Header.Set("Authorization", docsClient().headerWith("AAAAAAAAAAAAAAAAAAAAAAAAAAA="))
+	r.Header.Set("Authorization", docsClient().HeaderWith("AAAAAAAAAAAAAAAAAAAAAAAAAAA="))
 	wantRefused(t, w.do(t, r), "does not match GET /2/users/me at any of http://api.x.com, https://api.x.com, https://api.twitter.com: ")
 }
 
@@ -295,7 +205,7 @@ func TestOAuth1Encodings(t *testing.T) {
 				signed += "/"
 			}
 			r := newRequest(t, "GET", w.url+c.target, "")
-			r.Header.Set("Authorization", docsClient().header(t, "GET", signed, ""))
+			r.Header.Set("Authorization", docsClient().Header(t, "GET", signed, ""))
 			wantOK(t, w.do(t, r))
 		})
 	}
@@ -324,10 +234,10 @@ func TestOAuth1RepeatedParameters(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
 			client := docsClient()
-			client.extra = c.extra
+			client.Extra = c.extra
 			r := newRequest(t, "POST", w.url+"/oauth/access_token"+c.query, c.form)
 			r.Header.Set("Content-Type", formType+"; charset=UTF-8")
-			r.Header.Set("Authorization", client.header(t, "POST", w.url+"/oauth/access_token"+c.query, c.form))
+			r.Header.Set("Authorization", client.Header(t, "POST", w.url+"/oauth/access_token"+c.query, c.form))
 			v := w.do(t, r)
 			if c.refused != "" {
 				wantRefused(t, v, c.refused)
@@ -367,7 +277,7 @@ func TestOAuth1Body(t *testing.T) {
 			if c.contentType != "" {
 				r.Header.Set("Content-Type", c.contentType)
 			}
-			r.Header.Set("Authorization", docsClient().header(t, "POST", w.url+"/1.1/x.json", c.signed))
+			r.Header.Set("Authorization", docsClient().Header(t, "POST", w.url+"/1.1/x.json", c.signed))
 			v := w.do(t, r)
 			if c.refused != "" {
 				wantRefused(t, v, c.refused)
@@ -384,7 +294,7 @@ func TestOAuth1Body(t *testing.T) {
 func TestOAuth1HeaderRefusals(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	good := docsClient().header(t, "GET", w.url+"/2/users/me", "")
+	good := docsClient().Header(t, "GET", w.url+"/2/users/me", "")
 	without := func(name string) func(string) string {
 		return func(header string) string {
 			list := strings.Split(strings.TrimPrefix(header, "OAuth "), ", ")
@@ -439,7 +349,7 @@ func TestOAuth1HeaderRefusals(t *testing.T) {
 		{"raw bytes in a value", replace(docsNonce, "caf\xc3\xa9"), "must be percent-encoded"},
 		{"short signature", replace(`oauth_signature="`, `oauth_signature="x`), "not the base64 form of 20 bytes"},
 		{"two signatures", func(h string) string { return h + `, oauth_signature="x"` }, "oauth_signature appears twice"},
-		{"other signature", func(string) string { return docsClient().headerWith("AAAAAAAAAAAAAAAAAAAAAAAAAAA=") }, "does not match"},
+		{"other signature", func(string) string { return docsClient().HeaderWith("AAAAAAAAAAAAAAAAAAAAAAAAAAA=") }, "does not match"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			wantRefused(t, w.get(t, c.change(good)), c.refused)
@@ -469,14 +379,14 @@ func TestOAuth1HeaderForms(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
-			wantOK(t, w.get(t, c.change(docsClient().header(t, "GET", w.url+"/2/users/me", ""))))
+			wantOK(t, w.get(t, c.change(docsClient().Header(t, "GET", w.url+"/2/users/me", ""))))
 		})
 	}
 	t.Run("no version", func(t *testing.T) {
 		t.Parallel()
 		w, client := newWorld(t), docsClient()
-		client.version = ""
-		wantOK(t, w.do(t, client.request(t, "GET", w.url+"/2/users/me")))
+		client.Version = ""
+		wantOK(t, w.do(t, client.Request(t, "GET", w.url+"/2/users/me")))
 	})
 }
 
@@ -485,7 +395,7 @@ func TestReasonsHoldNoSecrets(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	tokens := w.issue(t, liked.AllScopes)
-	mac := docsClient().sign("x")
+	mac := docsClient().Sign("x")
 	w.secrets = append(w.secrets, mac, encode(mac))
 	texts := []string{docsKey, docsSecret, docsToken, docsTokenSecret, mac, encode(mac), w.app1.Bearer, w.app1.ClientSecret,
 		tokens.AccessToken, tokens.RefreshToken, docsNonce, "1318622958", "HMAC-SHA1", "1.0", "", "%", "\"", "=", " ", ","}

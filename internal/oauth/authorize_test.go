@@ -59,19 +59,19 @@ func TestAuthorizeFaults(t *testing.T) {
 				}
 				return path + "?" + v.Encode()
 			}
-			for _, r := range []reply{b.get(t, link(s)), s.browser().get(t, link(s)), owner.get(t, link(s)), dev.browser().get(t, link(dev))} {
-				if r.status != 400 || r.location != "" || !strings.Contains(r.body, "Something went wrong") ||
-					!strings.Contains(r.body, "Go back and try logging in again.") {
-					t.Errorf("%s: %d, to %q", tt.name, r.status, r.location)
+			for _, r := range []reply{b.Get(t, link(s)), s.browser().Get(t, link(s)), owner.Get(t, link(s)), dev.browser().Get(t, link(dev))} {
+				if r.Status != 400 || r.Location != "" || !strings.Contains(r.Body, "Something went wrong") ||
+					!strings.Contains(r.Body, "Go back and try logging in again.") {
+					t.Errorf("%s: %d, to %q", tt.name, r.Status, r.Location)
 				}
 			}
-			if r := b.get(t, link(s)); strings.Contains(r.body, tt.why) || strings.Contains(r.body, "localhost:3000") && tt.name != "prefix" {
+			if r := b.Get(t, link(s)); strings.Contains(r.Body, tt.why) || strings.Contains(r.Body, "localhost:3000") && tt.name != "prefix" {
 				t.Errorf("%s: a stranger sees why", tt.name)
 			}
-			if r := owner.get(t, link(s)); strings.Contains(r.body, tt.why) != tt.owner {
+			if r := owner.Get(t, link(s)); strings.Contains(r.Body, tt.why) != tt.owner {
 				t.Errorf("%s: the owner sees why: %v, want %v", tt.name, !tt.owner, tt.owner)
 			}
-			if r := dev.browser().get(t, link(dev)); !strings.Contains(r.body, tt.why) {
+			if r := dev.browser().Get(t, link(dev)); !strings.Contains(r.Body, tt.why) {
 				t.Errorf("%s: a developer does not see why", tt.name)
 			}
 		}
@@ -79,17 +79,17 @@ func TestAuthorizeFaults(t *testing.T) {
 	twice := s.ask(s.conf)
 	twice.Add("redirect_uri", "com.example.app:/back")
 	for name, query := range map[string]string{"parameter twice": twice.Encode(), "broken": "client_id=%zz", "none": ""} {
-		if r := b.get(t, authorizePath+"?"+query); r.status != 400 || r.location != "" {
-			t.Errorf("%s: %d, to %q", name, r.status, r.location)
+		if r := b.Get(t, authorizePath+"?"+query); r.Status != 400 || r.Location != "" {
+			t.Errorf("%s: %d, to %q", name, r.Status, r.Location)
 		}
 	}
 	other := dev.ask(dev.conf, "redirect_uri", "com.example.app:/other")
-	if r := dev.browser().get(t, authorizePath+"?"+other.Encode()); !strings.Contains(r.body, "com.example.app:/back") {
+	if r := dev.browser().Get(t, authorizePath+"?"+other.Encode()); !strings.Contains(r.Body, "com.example.app:/back") {
 		t.Error("a developer does not see what is registered")
 	}
 	check(t, s.store.UpdateApp(t.Context(), s.conf.ID, func(a *store.App) error { a.State = liked.AppSuspended; return nil }))
-	if r := b.get(t, authorizePath+"?"+s.ask(s.conf).Encode()); r.status != 400 || r.location != "" {
-		t.Errorf("suspended app: %d, to %q", r.status, r.location)
+	if r := b.Get(t, authorizePath+"?"+s.ask(s.conf).Encode()); r.Status != 400 || r.Location != "" {
+		t.Errorf("suspended app: %d, to %q", r.Status, r.Location)
 	}
 }
 
@@ -105,16 +105,16 @@ func TestRedirect(t *testing.T) {
 			"http://localhost:3000/callback": "http://localhost:3000/callback?"} {
 			link := authorizePath + "?" + s.ask(s.public, "state", state, "redirect_uri", uri).Encode()
 			r := b.consent(t, link, "allow")
-			rest, ok := strings.CutPrefix(r.location, start+"state=")
+			rest, ok := strings.CutPrefix(r.Location, start+"state=")
 			sent, code, ok2 := strings.Cut(rest, "&code=")
-			if got, err := url.PathUnescape(sent); r.status != 302 || !ok || !ok2 || err != nil || got != state || strings.Contains(sent, "+") ||
+			if got, err := url.PathUnescape(sent); r.Status != 302 || !ok || !ok2 || err != nil || got != state || strings.Contains(sent, "+") ||
 				len(code) != 91 {
-				t.Errorf("%q to %s: %d %q", state, uri, r.status, r.location)
+				t.Errorf("%q to %s: %d %q", state, uri, r.Status, r.Location)
 			}
 			r = b.consent(t, link, "deny")
-			sent, ok = strings.CutPrefix(r.location, start+"error=access_denied&state=")
-			if got, err := url.PathUnescape(sent); r.status != 302 || !ok || err != nil || got != state {
-				t.Errorf("%q to %s, cancelled: %d %q", state, uri, r.status, r.location)
+			sent, ok = strings.CutPrefix(r.Location, start+"error=access_denied&state=")
+			if got, err := url.PathUnescape(sent); r.Status != 302 || !ok || err != nil || got != state {
+				t.Errorf("%q to %s, cancelled: %d %q", state, uri, r.Status, r.Location)
 			}
 		}
 	}
@@ -126,28 +126,28 @@ func TestSignInOnTheWay(t *testing.T) {
 	s := newSite(t, nil)
 	b := s.browser()
 	link := "/2/oauth2/authorize?" + s.ask(s.public, "state", "a+/=\xff").Encode() + "&x=%7e&y"
-	page := b.get(t, link)
-	if page.status != 200 || page.location != "" || !strings.Contains(page.body, "Phone") {
-		t.Fatalf("%d %q", page.status, page.location)
+	page := b.Get(t, link)
+	if page.Status != 200 || page.Location != "" || !strings.Contains(page.Body, "Phone") {
+		t.Fatalf("%d %q", page.Status, page.Location)
 	}
-	wrong := b.post(t, "/login", with(page.form(), "username", "ada", "password", "x"))
-	if wrong.status != 401 {
-		t.Fatalf("wrong password: %d", wrong.status)
+	wrong := b.Post(t, "/login", with(page.Form(), "username", "ada", "password", "x"))
+	if wrong.Status != 401 {
+		t.Fatalf("wrong password: %d", wrong.Status)
 	}
-	r := b.post(t, "/login", with(wrong.form(), "username", "@ADA", "password", password))
-	if r.status != 303 || r.location != link {
-		t.Fatalf("got %d %q, want %q", r.status, r.location, link)
+	r := b.Post(t, "/login", with(wrong.Form(), "username", "@ADA", "password", password))
+	if r.Status != 303 || r.Location != link {
+		t.Fatalf("got %d %q, want %q", r.Status, r.Location, link)
 	}
-	if r := b.consent(t, r.location, "allow"); !strings.HasPrefix(r.location, callback+"&state=a%2B%2F%3D%FF&code=") {
-		t.Errorf("got %q", r.location)
+	if r := b.consent(t, r.Location, "allow"); !strings.HasPrefix(r.Location, callback+"&state=a%2B%2F%3D%FF&code=") {
+		t.Errorf("got %q", r.Location)
 	}
 	// Not you?
-	page = b.get(t, link)
-	out := b.post(t, "/logout", page.form())
-	if out.status != 303 || out.location != link {
-		t.Errorf("sign out: %d %q", out.status, out.location)
+	page = b.Get(t, link)
+	out := b.Post(t, "/logout", page.Form())
+	if out.Status != 303 || out.Location != link {
+		t.Errorf("sign out: %d %q", out.Status, out.Location)
 	}
-	if again := b.get(t, out.location); again.form().Get("request") != "" || again.form().Get("return") == "" {
+	if again := b.Get(t, out.Location); again.Form().Get("request") != "" || again.Form().Get("return") == "" {
 		t.Error("somebody is still signed in")
 	}
 }
@@ -158,20 +158,20 @@ func TestNoOpenRedirect(t *testing.T) {
 	s := newSite(t, nil)
 	signIn := func(place, query string) reply {
 		b := s.browser()
-		return b.post(t, "/login", with(b.get(t, "/login"+query).form(), "username", "ada", "password", password, "return", place))
+		return b.Post(t, "/login", with(b.Get(t, "/login"+query).Form(), "username", "ada", "password", password, "return", place))
 	}
 	for _, place := range []string{"https://evil.example/", "//evil.example", "/\\evil.example", "/login", "", "AAAA"} {
-		if r := signIn(place, "?return="+url.QueryEscape(place)); r.status != 303 || r.location != "/settings/connected_apps" {
-			t.Errorf("%q: %d %q", place, r.status, r.location)
+		if r := signIn(place, "?return="+url.QueryEscape(place)); r.Status != 303 || r.Location != "/settings/connected_apps" {
+			t.Errorf("%q: %d %q", place, r.Status, r.Location)
 		}
 	}
 	// A blob that was made for something else is none.
 	b := s.browser()
 	b.signIn(t, "ada")
-	page := b.get(t, authorizePath+"?"+s.ask(s.conf).Encode())
+	page := b.Get(t, authorizePath+"?"+s.ask(s.conf).Encode())
 	for _, name := range []string{"request", "form_token"} {
-		if r := signIn(page.form().Get(name), ""); r.location != "/settings/connected_apps" {
-			t.Errorf("the %s of a consent page leads to %q", name, r.location)
+		if r := signIn(page.Form().Get(name), ""); r.Location != "/settings/connected_apps" {
+			t.Errorf("the %s of a consent page leads to %q", name, r.Location)
 		}
 	}
 }
@@ -185,25 +185,25 @@ func TestConsentForm(t *testing.T) {
 	ada2.signIn(t, "ada")
 	bob.signIn(t, "bob")
 	link := authorizePath + "?" + s.ask(s.conf).Encode()
-	page := func(b *browser) url.Values { return with(b.get(t, link).form(), "decision", "allow") }
+	page := func(b *browser) url.Values { return with(b.Get(t, link).Form(), "decision", "allow") }
 	changed := func(form url.Values, members ...string) url.Values { return with(form, members...) }
 	for name, r := range map[string]reply{
-		"form of somebody else":         bob.post(t, authorizePath, page(ada)),
-		"form of another session":       ada2.post(t, authorizePath, page(ada)),
-		"request of somebody else":      bob.post(t, authorizePath, changed(page(bob), "request", page(ada).Get("request"))),
-		"request of another session":    ada2.post(t, authorizePath, changed(page(ada2), "request", page(ada).Get("request"))),
-		"no request":                    ada.post(t, authorizePath, changed(page(ada), "request", "")),
-		"no form token":                 ada.post(t, authorizePath, changed(page(ada), "form_token", "")),
-		"parameters instead of request": ada.post(t, authorizePath+"?"+s.ask(s.conf).Encode(), url.Values{"decision": {"allow"}}),
-		"another page's path":           ada.post(t, "/oauth/authorize", page(ada)),
-		"nobody":                        s.browser().post(t, authorizePath, page(ada)),
+		"form of somebody else":         bob.Post(t, authorizePath, page(ada)),
+		"form of another session":       ada2.Post(t, authorizePath, page(ada)),
+		"request of somebody else":      bob.Post(t, authorizePath, changed(page(bob), "request", page(ada).Get("request"))),
+		"request of another session":    ada2.Post(t, authorizePath, changed(page(ada2), "request", page(ada).Get("request"))),
+		"no request":                    ada.Post(t, authorizePath, changed(page(ada), "request", "")),
+		"no form token":                 ada.Post(t, authorizePath, changed(page(ada), "form_token", "")),
+		"parameters instead of request": ada.Post(t, authorizePath+"?"+s.ask(s.conf).Encode(), url.Values{"decision": {"allow"}}),
+		"another page's path":           ada.Post(t, "/oauth/authorize", page(ada)),
+		"nobody":                        s.browser().Post(t, authorizePath, page(ada)),
 	} {
-		if r.status != 403 || r.location != "" || strings.Contains(r.body, "code=") {
-			t.Errorf("%s: %d %q", name, r.status, r.location)
+		if r.Status != 403 || r.Location != "" || strings.Contains(r.Body, "code=") {
+			t.Errorf("%s: %d %q", name, r.Status, r.Location)
 		}
 	}
-	if r := ada.post(t, authorizePath, changed(page(ada), "decision", "")); r.status != 400 {
-		t.Errorf("no decision: %d", r.status)
+	if r := ada.Post(t, authorizePath, changed(page(ada), "decision", "")); r.Status != 400 {
+		t.Errorf("no decision: %d", r.Status)
 	}
 	for name, header := range map[string]http.Header{
 		"cross-site":           {"Sec-Fetch-Site": {"cross-site"}},
@@ -212,21 +212,21 @@ func TestConsentForm(t *testing.T) {
 		"old browser, null":    {"Sec-Fetch-Site": nil, "Origin": {"null"}},
 	} {
 		form := page(ada)
-		ada.header = header
-		if r := ada.post(t, authorizePath, form); r.status != 403 {
-			t.Errorf("%s: %d", name, r.status)
+		ada.Header = header
+		if r := ada.Post(t, authorizePath, form); r.Status != 403 {
+			t.Errorf("%s: %d", name, r.Status)
 		}
-		ada.header = http.Header{"Sec-Fetch-Site": {"same-origin"}}
+		ada.Header = http.Header{"Sec-Fetch-Site": {"same-origin"}}
 	}
 	form := page(ada)
-	ada.header = http.Header{"Origin": {s.url}}
-	if r := ada.post(t, authorizePath, form); r.status != 302 {
-		t.Errorf("old browser, our own form: %d: %s", r.status, s.last().Why)
+	ada.Header = http.Header{"Origin": {s.url}}
+	if r := ada.Post(t, authorizePath, form); r.Status != 302 {
+		t.Errorf("old browser, our own form: %d: %s", r.Status, s.last().Why)
 	}
 	form = page(ada)
 	s.clock.Add(time.Hour)
-	if r := ada.post(t, authorizePath, form); r.status != 403 {
-		t.Errorf("an hour later: %d", r.status)
+	if r := ada.Post(t, authorizePath, form); r.Status != 403 {
+		t.Errorf("an hour later: %d", r.Status)
 	}
 
 	// What was shown is what is decided on, but an app that changed meanwhile is judged anew.
@@ -235,8 +235,8 @@ func TestConsentForm(t *testing.T) {
 		a.RedirectURIs = slices.DeleteFunc(a.RedirectURIs, func(u string) bool { return u == callback })
 		return nil
 	}))
-	if r := ada.post(t, authorizePath, form); r.status != 400 || r.location != "" {
-		t.Errorf("redirect URI gone: %d %q", r.status, r.location)
+	if r := ada.Post(t, authorizePath, form); r.Status != 400 || r.Location != "" {
+		t.Errorf("redirect URI gone: %d %q", r.Status, r.Location)
 	}
 }
 
@@ -249,8 +249,8 @@ func TestNoDowngrade(t *testing.T) {
 	b.signIn(t, "ada")
 	code := b.code(t, s.public)
 	for _, verifier := range []string{challenge(), "x", " ", verifier + "\x00"} {
-		if r := s.redeem(t, s.public, code, "code_verifier", verifier, "code_challenge_method", "plain"); r.body != tellBadVerifier {
-			t.Errorf("verifier %q: %s", verifier, r.body)
+		if r := s.redeem(t, s.public, code, "code_verifier", verifier, "code_challenge_method", "plain"); r.Body != tellBadVerifier {
+			t.Errorf("verifier %q: %s", verifier, r.Body)
 		}
 	}
 	s.tokens(t, s.redeem(t, s.public, code))
@@ -263,15 +263,15 @@ func TestCodeOfAnother(t *testing.T) {
 	b := s.browser()
 	b.signIn(t, "ada")
 	code := b.code(t, s.public)
-	if r := s.redeem(t, s.conf, code); r.body != tellBadCode {
-		t.Errorf("another client: %s", r.body)
+	if r := s.redeem(t, s.conf, code); r.Body != tellBadCode {
+		t.Errorf("another client: %s", r.Body)
 	}
 	// Same client, but the attacker's code in the victim's flow: the victim's verifier is another one.
-	if r := s.redeem(t, s.public, code, "code_verifier", strings.Repeat("v", 43)); r.body != tellBadVerifier {
-		t.Errorf("another flow: %s", r.body)
+	if r := s.redeem(t, s.public, code, "code_verifier", strings.Repeat("v", 43)); r.Body != tellBadVerifier {
+		t.Errorf("another flow: %s", r.Body)
 	}
-	if r := s.redeem(t, s.public, code, "redirect_uri", "com.example.app:/back"); r.body != tellBadRedirect {
-		t.Errorf("another redirect: %s", r.body)
+	if r := s.redeem(t, s.public, code, "redirect_uri", "com.example.app:/back"); r.Body != tellBadRedirect {
+		t.Errorf("another redirect: %s", r.Body)
 	}
 	s.tokens(t, s.redeem(t, s.public, code))
 }
@@ -279,17 +279,17 @@ func TestCodeOfAnother(t *testing.T) {
 func TestAutoConsent(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, func(o *oauth.Options) { o.AutoConsent = "ada" })
-	r := s.browser().get(t, authorizePath+"?"+s.ask(s.public).Encode())
-	u, err := url.Parse(r.location)
-	if err != nil || r.status != 302 || u.Query().Get("state") != "st" {
-		t.Fatalf("%d %q", r.status, r.location)
+	r := s.browser().Get(t, authorizePath+"?"+s.ask(s.public).Encode())
+	u, err := url.Parse(r.Location)
+	if err != nil || r.Status != 302 || u.Query().Get("state") != "st" {
+		t.Fatalf("%d %q", r.Status, r.Location)
 	}
 	s.tokens(t, s.redeem(t, s.public, u.Query().Get("code")))
 	if s.last().User != s.ada.ID {
 		t.Errorf("the token is of user %d", s.last().User)
 	}
-	if r := s.browser().get(t, authorizePath+"?"+s.ask(s.public, "redirect_uri", "https://evil.example/").Encode()); r.status != 400 ||
-		r.location != "" {
-		t.Errorf("a fault: %d %q", r.status, r.location)
+	if r := s.browser().Get(t, authorizePath+"?"+s.ask(s.public, "redirect_uri", "https://evil.example/").Encode()); r.Status != 400 ||
+		r.Location != "" {
+		t.Errorf("a fault: %d %q", r.Status, r.Location)
 	}
 }

@@ -22,29 +22,29 @@ func TestConnectedApps(t *testing.T) {
 	v := s.threeLegs(t, ada, s.conf)
 	phone := s.tokens(t, s.redeem(t, s.public, ada.code(t, s.public)))
 	bobs := s.tokens(t, s.redeem(t, s.conf, bob.code(t, s.conf)))
-	page := ada.get(t, path)
-	if n := strings.Count(page.body, "Shop"); page.status != 200 || n == 0 || !strings.Contains(page.body, "Phone") ||
-		strings.Contains(page.body, "Other") {
-		t.Fatalf("%d: %s", page.status, page.body)
+	page := ada.Get(t, path)
+	if n := strings.Count(page.Body, "Shop"); page.Status != 200 || n == 0 || !strings.Contains(page.Body, "Phone") ||
+		strings.Contains(page.Body, "Other") {
+		t.Fatalf("%d: %s", page.Status, page.Body)
 	}
-	form := page.form()
-	if r := bob.post(t, path, with(bob.get(t, path).form(), "app", s.public.ID.String())); r.status != 200 || !s.works(phone.AccessToken) {
-		t.Errorf("bob revoked what ada gave: %d", r.status)
+	form := page.Form()
+	if r := bob.Post(t, path, with(bob.Get(t, path).Form(), "app", s.public.ID.String())); r.Status != 200 || !s.works(phone.AccessToken) {
+		t.Errorf("bob revoked what ada gave: %d", r.Status)
 	}
-	if r := bob.post(t, path, with(form, "app", s.conf.ID.String())); r.status != 403 || !s.works(one.AccessToken) {
-		t.Errorf("with ada's form: %d", r.status)
+	if r := bob.Post(t, path, with(form, "app", s.conf.ID.String())); r.Status != 403 || !s.works(one.AccessToken) {
+		t.Errorf("with ada's form: %d", r.Status)
 	}
-	if r := ada.post(t, path, with(form, "app", "x")); r.status != 400 {
-		t.Errorf("no id: %d", r.status)
+	if r := ada.Post(t, path, with(form, "app", "x")); r.Status != 400 {
+		t.Errorf("no id: %d", r.Status)
 	}
-	r := ada.post(t, path, with(form, "app", s.conf.ID.String()))
-	if r.status != 200 || !strings.Contains(r.body, "no longer has access") || strings.Contains(r.body, "Shop") {
-		t.Errorf("revoked: %d", r.status)
+	r := ada.Post(t, path, with(form, "app", s.conf.ID.String()))
+	if r.Status != 200 || !strings.Contains(r.Body, "no longer has access") || strings.Contains(r.Body, "Shop") {
+		t.Errorf("revoked: %d", r.Status)
 	}
-	if s.works(one.AccessToken) || s.works(two.AccessToken) || s.refresh(t, s.conf, one.RefreshToken).status == 200 {
+	if s.works(one.AccessToken) || s.works(two.AccessToken) || s.refresh(t, s.conf, one.RefreshToken).Status == 200 {
 		t.Error("an OAuth 2.0 token outlived it")
 	}
-	if _, err := s.auth.Authenticate(s.signed(s.conf, v.Get("oauth_token"), v.Get("oauth_token_secret")).request(t, "GET",
+	if _, err := s.auth.Authenticate(s.signed(s.conf, v.Get("oauth_token"), v.Get("oauth_token_secret")).Request(t, "GET",
 		s.url+"/2/users/me")); err == nil {
 		t.Error("the OAuth 1.0a token outlived it")
 	}
@@ -62,8 +62,8 @@ func TestRemovedAccessStaysRemoved(t *testing.T) {
 	const path = "/settings/connected_apps"
 	for name, end := range map[string]func(){
 		"access removed": func() {
-			if r := ada.post(t, path, with(ada.get(t, path).form(), "app", s.conf.ID.String())); r.status != 200 {
-				t.Fatalf("got status %d", r.status)
+			if r := ada.Post(t, path, with(ada.Get(t, path).Form(), "app", s.conf.ID.String())); r.Status != 200 {
+				t.Fatalf("got status %d", r.Status)
 			}
 		},
 		"app suspended for a while": func() {
@@ -81,12 +81,12 @@ func TestRemovedAccessStaysRemoved(t *testing.T) {
 		allowed := ada.consent(t, "/oauth/authorize?oauth_token="+token, "allow")
 		code := ada.code(t, s.conf)
 		end()
-		if r := s.finish(t, s.conf, token, secret, verifierOf(t, allowed, token)); r.status != 401 ||
-			!strings.Contains(r.body, "Reverse auth credentials are invalid") {
-			t.Errorf("%s: the request token: got %d %s, want 401", name, r.status, r.body)
+		if r := s.finish(t, s.conf, token, secret, verifierOf(t, allowed, token)); r.Status != 401 ||
+			!strings.Contains(r.Body, "Reverse auth credentials are invalid") {
+			t.Errorf("%s: the request token: got %d %s, want 401", name, r.Status, r.Body)
 		}
-		if r := s.redeem(t, s.conf, code); r.status != 400 || !strings.Contains(r.body, "invalid_request") {
-			t.Errorf("%s: the code: got %d %s, want 400", name, r.status, r.body)
+		if r := s.redeem(t, s.conf, code); r.Status != 400 || !strings.Contains(r.Body, "invalid_request") {
+			t.Errorf("%s: the code: got %d %s, want 400", name, r.Status, r.Body)
 		}
 		if !s.works(s.tokens(t, s.redeem(t, s.conf, ada.code(t, s.conf))).AccessToken) {
 			t.Errorf("%s: consent that was given anew does not work", name)
@@ -101,16 +101,16 @@ func TestPortalAppWorks(t *testing.T) {
 	s := newSite(t, nil)
 	b := s.browser()
 	b.signIn(t, "ada")
-	page := b.get(t, "/developer")
-	made := b.post(t, "/developer", with(page.form(), "name", "My phone", "type", "public", "access", "read-write", "redirect_uris", callback))
+	page := b.Get(t, "/developer")
+	made := b.Post(t, "/developer", with(page.Form(), "name", "My phone", "type", "public", "access", "read-write", "redirect_uris", callback))
 	apps, err := s.store.Apps(t.Context())
 	check(t, err)
 	for _, app := range apps {
 		if app.Owner != s.ada.ID {
 			continue
 		}
-		if !app.Public || made.status != 200 {
-			t.Fatalf("%d, %+v", made.status, app)
+		if !app.Public || made.Status != 200 {
+			t.Fatalf("%d, %+v", made.Status, app)
 		}
 		r := newRequest(t, "POST", s.url+"/2/oauth2/token", url.Values{"grant_type": {"authorization_code"}, "client_id": {app.ClientID},
 			"code": {b.code(t, app)}, "redirect_uri": {callback}, "code_verifier": {verifier}}.Encode())
@@ -133,20 +133,20 @@ func TestNamesAreText(t *testing.T) {
 	check(t, s.store.UpdateUser(t.Context(), s.bob.ID, func(u *liked.User) error { u.Name = evil; return nil }))
 	b := s.browser()
 	link := authorizePath + "?" + s.ask(s.conf).Encode()
-	pages := []reply{b.get(t, link)}
+	pages := []reply{b.Get(t, link)}
 	b.signIn(t, "bob")
 	s.redeem(t, s.conf, b.code(t, s.conf))
 	token, _ := s.begin(t, s.conf, callback)
-	pages = append(pages, b.get(t, link), b.get(t, "/developer"), b.get(t, "/developer/apps/1"), b.get(t, "/settings/connected_apps"),
-		b.get(t, "/oauth/authorize?oauth_token="+token), b.consent(t, "/oauth/authorize?oauth_token="+token, "deny"))
+	pages = append(pages, b.Get(t, link), b.Get(t, "/developer"), b.Get(t, "/developer/apps/1"), b.Get(t, "/settings/connected_apps"),
+		b.Get(t, "/oauth/authorize?oauth_token="+token), b.consent(t, "/oauth/authorize?oauth_token="+token, "deny"))
 	for i, r := range pages {
-		if strings.Contains(r.body, "<img src=x") || r.status != 200 {
-			t.Errorf("page %d: %d, or a name is markup", i, r.status)
+		if strings.Contains(r.Body, "<img src=x") || r.Status != 200 {
+			t.Errorf("page %d: %d, or a name is markup", i, r.Status)
 		}
 	}
 	var m map[string]any
-	if r := b.get(t, authorizePath+"?"+s.ask(s.conf, "scope", `"><script>`).Encode()); strings.Contains(r.body, "<script>") ||
-		json.Unmarshal([]byte(r.body), &m) == nil {
+	if r := b.Get(t, authorizePath+"?"+s.ask(s.conf, "scope", `"><script>`).Encode()); strings.Contains(r.Body, "<script>") ||
+		json.Unmarshal([]byte(r.Body), &m) == nil {
 		t.Error("a scope is markup")
 	}
 }

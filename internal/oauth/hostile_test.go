@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"liked/internal/authtest"
 	"net/http"
 	"net/url"
 	"strings"
@@ -36,7 +37,7 @@ func TestHostileInput(t *testing.T) {
 	conf := basicAuth(s.conf.ClientID, s.confKeys.ClientSecret)
 	keys := basicAuth(s.conf.APIKey, s.confKeys.APISecret)
 	b := s.browser()
-	page := func(path string) url.Values { return b.get(t, path).form() }
+	page := func(path string) url.Values { return b.Get(t, path).Form() }
 	b.signIn(t, "bob")
 	request := func() string {
 		token, _ := s.begin(t, s.conf, callback)
@@ -86,7 +87,9 @@ func TestHostileInput(t *testing.T) {
 		{"regenerate", "POST", app, "", func() url.Values { return with(page(app), "action", "regenerate", "what", "bearer_token") }},
 		{"own token", "POST", app, "", func() url.Values { return with(page(app), "action", "token", "kind", "oauth2") }},
 		{"new webhook", "POST", app, "", func() url.Values { return with(page(app), "action", "webhook", "do", "add", "url", "x") }},
-		{"webhook", "POST", app, "", func() url.Values { return with(page(app), "action", "webhook", "do", "validate", "webhook", "7") }},
+		{"webhook", "POST", app, "", func() url.Values {
+			return with(page(app), "action", "webhook", "do", "validate", "webhook", "7")
+		}},
 	} {
 		for field := range tt.fields() {
 			for name, text := range hostile {
@@ -101,8 +104,8 @@ func TestHostileInput(t *testing.T) {
 				if tt.authorization != "" {
 					r.Header.Set("Authorization", tt.authorization)
 				}
-				if got := b.send(t, r); got.status >= 500 {
-					t.Errorf("%s: %s in %s: %d: %s", tt.name, name, field, got.status, s.last().Why)
+				if got := b.Send(t, r); got.Status >= 500 {
+					t.Errorf("%s: %s in %s: %d: %s", tt.name, name, field, got.Status, s.last().Why)
 				}
 				if tt.path == "/login" || tt.path == "/logout" { // which may have worked, or used up the attempts
 					s.clock.Add(time.Hour)
@@ -123,28 +126,28 @@ func TestHostileInput(t *testing.T) {
 				r := newRequest(t, "POST", s.url+target, "grant_type=client_credentials")
 				r.Header.Set("Content-Type", form)
 				r.Header.Set("Authorization", authorization)
-				if got := s.send(t, r); got.status >= 500 {
-					t.Errorf("%s: %s: %d: %s", target, name, got.status, s.last().Why)
+				if got := s.send(t, r); got.Status >= 500 {
+					t.Errorf("%s: %s: %d: %s", target, name, got.Status, s.last().Why)
 				}
 			}
 		}
 		if len(text) > 1000 {
 			text = text[:1000]
 		}
-		for _, c := range []client{s.signed(liked.App{APIKey: text}, "", ""), s.signed(s.conf, text, ""),
+		for _, c := range []authtest.Client{s.signed(liked.App{APIKey: text}, "", ""), s.signed(s.conf, text, ""),
 			s.signed(s.conf, "", "", [2]string{"oauth_callback", text}),
 			s.signed(s.conf, "", "", [2]string{"oauth_verifier", text}), s.signed(s.conf, "", "", [2]string{text, text}),
 			s.signed(s.conf, "", "", [2]string{"x_auth_access_type", text}, [2]string{"oauth_callback", "oob"})} {
 			for _, target := range []string{"/oauth/request_token", "/oauth/access_token", "/1.1/oauth/invalidate_token",
 				"/oauth2/invalidate_token"} {
-				if got := s.call(t, c, "POST", target, ""); got.status >= 500 {
-					t.Errorf("%s: %s in a signature: %d: %s", target, name, got.status, s.last().Why)
+				if got := s.call(t, c, "POST", target, ""); got.Status >= 500 {
+					t.Errorf("%s: %s in a signature: %d: %s", target, name, got.Status, s.last().Why)
 				}
 			}
 		}
 		for _, target := range []string{"/developer/apps/" + url.PathEscape(text), "/developer/apps/9223372036854775807"} {
-			if got := b.get(t, target); got.status >= 500 {
-				t.Errorf("%s: %d", target, got.status)
+			if got := b.Get(t, target); got.Status >= 500 {
+				t.Errorf("%s: %d", target, got.Status)
 			}
 		}
 		r := newRequest(t, "GET", s.url+"/settings/connected_apps", "")
@@ -179,24 +182,24 @@ func TestKindsOfErrors(t *testing.T) {
 	for kind, want := range map[liked.Kind]int{liked.Internal: 500, liked.Invalid: 400, liked.Unauthorized: 401, liked.Forbidden: 403,
 		liked.Conflict: 409, liked.Unavailable: 503, liked.Overloaded: 503} {
 		s := newSite(t, func(o *oauth.Options) { o.Store = failing{o.Store, kind} })
-		page := s.browser().get(t, "/oauth/authorize?oauth_token=x")
-		if page.status != want || page.header.Get("Content-Type") != "text/html; charset=utf-8" {
-			t.Errorf("%s: the page is %d", kind, page.status)
+		page := s.browser().Get(t, "/oauth/authorize?oauth_token=x")
+		if page.Status != want || page.Header.Get("Content-Type") != "text/html; charset=utf-8" {
+			t.Errorf("%s: the page is %d", kind, page.Status)
 		}
 		r := s.app(t, s.conf, "/2/oauth2/token", "grant_type", "refresh_token", "refresh_token", "x")
 		var body struct {
 			Error string
 			Text  string `json:"error_description"`
 		}
-		if err := json.Unmarshal([]byte(r.body), &body); err != nil || r.status != want || body.Error == "" || body.Text == "" {
-			t.Errorf("%s: OAuth 2.0 answers %d %s", kind, r.status, r.body)
+		if err := json.Unmarshal([]byte(r.Body), &body); err != nil || r.Status != want || body.Error == "" || body.Text == "" {
+			t.Errorf("%s: OAuth 2.0 answers %d %s", kind, r.Status, r.Body)
 		}
 		if x := s.last(); (x.Err != nil) != (want >= 500) || !strings.Contains(x.Why, "the store says so") {
 			t.Errorf("%s: observed as %+v", kind, x)
 		}
 		c := s.signed(s.conf, "token", "secret")
-		if r := s.call(t, c, "POST", "/oauth/access_token", ""); r.status != want && kind != liked.Unauthorized || r.body == "" {
-			t.Errorf("%s: OAuth 1.0a answers %d %s", kind, r.status, r.body)
+		if r := s.call(t, c, "POST", "/oauth/access_token", ""); r.Status != want && kind != liked.Unauthorized || r.Body == "" {
+			t.Errorf("%s: OAuth 1.0a answers %d %s", kind, r.Status, r.Body)
 		}
 	}
 }

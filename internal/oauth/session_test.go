@@ -13,43 +13,33 @@ import (
 	"liked/internal/oauth"
 )
 
-// cookie returns a cookie that the answer sets, with its attributes.
-func (r reply) cookie(name string) *http.Cookie {
-	for _, c := range (&http.Response{Header: r.header}).Cookies() {
-		if c.Name == name {
-			return c
-		}
-	}
-	return nil
-}
-
 func TestSession(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil)
 	b := s.browser()
-	page := b.get(t, "/login")
-	guest := page.cookie("liked_session")
+	page := b.Get(t, "/login")
+	guest := page.Cookie("liked_session")
 	if guest == nil || !guest.HttpOnly || guest.SameSite != http.SameSiteLaxMode || guest.Secure || guest.Path != "/" || guest.Domain != "" {
 		t.Fatalf("cookie %v", guest)
 	}
-	in := b.post(t, "/login", with(page.form(), "username", "ada", "password", password))
-	first := in.cookie("liked_session")
-	if in.status != 303 || first == nil || first.Value == guest.Value || len(first.Value) < 43 || !first.HttpOnly ||
+	in := b.Post(t, "/login", with(page.Form(), "username", "ada", "password", password))
+	first := in.Cookie("liked_session")
+	if in.Status != 303 || first == nil || first.Value == guest.Value || len(first.Value) < 43 || !first.HttpOnly ||
 		first.SameSite != http.SameSiteLaxMode {
-		t.Fatalf("%d, cookie %v", in.status, first)
+		t.Fatalf("%d, cookie %v", in.Status, first)
 	}
 	s.secret(first.Value)
-	home := b.get(t, "/settings/connected_apps")
-	if home.status != 200 || !strings.Contains(home.body, "@ada") {
-		t.Fatalf("%d %s", home.status, home.body)
+	home := b.Get(t, "/settings/connected_apps")
+	if home.Status != 200 || !strings.Contains(home.Body, "@ada") {
+		t.Fatalf("%d %s", home.Status, home.Body)
 	}
-	if r := b.get(t, "/login"); r.status != 303 {
-		t.Errorf("the sign-in page, signed in: %d", r.status)
+	if r := b.Get(t, "/login"); r.Status != 303 {
+		t.Errorf("the sign-in page, signed in: %d", r.Status)
 	}
 	signedIn := func(cookie string) bool {
 		b := s.browser()
-		b.header.Set("Cookie", "liked_session="+cookie)
-		return strings.Contains(b.get(t, "/settings/connected_apps").body, "@ada")
+		b.Header.Set("Cookie", "liked_session="+cookie)
+		return strings.Contains(b.Get(t, "/settings/connected_apps").Body, "@ada")
 	}
 	if !signedIn(first.Value) || signedIn(guest.Value) || signedIn(strings.Replace(first.Value, "11-", "12-", 1)) || signedIn("11-") ||
 		signedIn("11") {
@@ -57,23 +47,23 @@ func TestSession(t *testing.T) {
 	}
 
 	// Signing in again ends the session before, and a session that somebody else chose never becomes one of ada's.
-	again := b.post(t, "/login", with(home.form(), "username", "ada", "password", password))
-	second := again.cookie("liked_session")
+	again := b.Post(t, "/login", with(home.Form(), "username", "ada", "password", password))
+	second := again.Cookie("liked_session")
 	if second == nil || second.Value == first.Value || signedIn(first.Value) || !signedIn(second.Value) {
-		t.Errorf("signed in again: %d, cookie %v", again.status, second)
+		t.Errorf("signed in again: %d, cookie %v", again.Status, second)
 	}
 	fixed := s.browser()
-	fixed.header.Set("Cookie", "liked_session=chosenByAnAttacker")
-	r := fixed.post(t, "/login", with(fixed.get(t, "/login").form(), "username", "ada", "password", password))
-	if c := r.cookie("liked_session"); r.status != 303 || c == nil || c.Value == "chosenByAnAttacker" || signedIn("chosenByAnAttacker") {
-		t.Errorf("a cookie of somebody else's choice: %d %v", r.status, c)
+	fixed.Header.Set("Cookie", "liked_session=chosenByAnAttacker")
+	r := fixed.Post(t, "/login", with(fixed.Get(t, "/login").Form(), "username", "ada", "password", password))
+	if c := r.Cookie("liked_session"); r.Status != 303 || c == nil || c.Value == "chosenByAnAttacker" || signedIn("chosenByAnAttacker") {
+		t.Errorf("a cookie of somebody else's choice: %d %v", r.Status, c)
 	}
 
-	out := b.post(t, "/logout", b.get(t, "/settings/connected_apps").form())
-	if c := out.cookie("liked_session"); out.status != 303 || out.location != "/login" || c == nil || c.MaxAge >= 0 || signedIn(second.Value) {
-		t.Errorf("sign out: %d %q, cookie %v, signed in %v", out.status, out.location, c, signedIn(second.Value))
+	out := b.Post(t, "/logout", b.Get(t, "/settings/connected_apps").Form())
+	if c := out.Cookie("liked_session"); out.Status != 303 || out.Location != "/login" || c == nil || c.MaxAge >= 0 || signedIn(second.Value) {
+		t.Errorf("sign out: %d %q, cookie %v, signed in %v", out.Status, out.Location, c, signedIn(second.Value))
 	}
-	if r := b.get(t, "/developer"); r.form().Get("return") == "" {
+	if r := b.Get(t, "/developer"); r.Form().Get("return") == "" {
 		t.Error("after signing out, a page is shown")
 	}
 }
@@ -99,17 +89,17 @@ func TestSessionEnds(t *testing.T) {
 			s := newSite(t, nil)
 			b := s.browser()
 			b.signIn(t, "ada")
-			form := b.get(t, "/settings/connected_apps").form()
+			form := b.Get(t, "/settings/connected_apps").Form()
 			s.clock.Add(time.Hour)
-			if r := b.get(t, "/settings/connected_apps"); !strings.Contains(r.body, "@ada") {
+			if r := b.Get(t, "/settings/connected_apps"); !strings.Contains(r.Body, "@ada") {
 				t.Fatal("the session ended too early")
 			}
 			tt.end(t, s)
-			if r := b.get(t, "/settings/connected_apps"); strings.Contains(r.body, "@ada") || r.form().Get("return") == "" {
+			if r := b.Get(t, "/settings/connected_apps"); strings.Contains(r.Body, "@ada") || r.Form().Get("return") == "" {
 				t.Error("the session goes on")
 			}
-			if r := b.post(t, "/developer", with(form, "name", "x", "type", "public", "access", "read")); r.status != 403 {
-				t.Errorf("its form still counts: %d", r.status)
+			if r := b.Post(t, "/developer", with(form, "name", "x", "type", "public", "access", "read")); r.Status != 403 {
+				t.Errorf("its form still counts: %d", r.Status)
 			}
 		})
 	}
@@ -124,25 +114,25 @@ func TestSecureCookies(t *testing.T) {
 		BaseURL: func(*http.Request) string { return "https://likes.example" }, Address: func(*http.Request) string { return "" }})
 	srv := newServer(t, h)
 	b := s.browser()
-	b.s = &site{url: srv}
-	page := b.get(t, "/login")
-	c := page.cookie("__Host-liked_session")
-	if c == nil || !c.Secure || !c.HttpOnly || c.Path != "/" || c.Domain != "" || page.cookie("liked_session") != nil {
+	b.URL = srv
+	page := b.Get(t, "/login")
+	c := page.Cookie("__Host-liked_session")
+	if c == nil || !c.Secure || !c.HttpOnly || c.Path != "/" || c.Domain != "" || page.Cookie("liked_session") != nil {
 		t.Fatalf("cookie %v", c)
 	}
-	b.header = http.Header{"Cookie": {"__Host-liked_session=" + c.Value}, "Origin": {"https://likes.example"}}
-	r := b.post(t, "/login", with(page.form(), "username", "ada", "password", password))
-	if c := r.cookie("__Host-liked_session"); r.status != 303 || c == nil || !c.Secure || r.cookie("__Host-liked_device") == nil {
-		t.Errorf("%d %v", r.status, r.header)
+	b.Header = http.Header{"Cookie": {"__Host-liked_session=" + c.Value}, "Origin": {"https://likes.example"}}
+	r := b.Post(t, "/login", with(page.Form(), "username", "ada", "password", password))
+	if c := r.Cookie("__Host-liked_session"); r.Status != 303 || c == nil || !c.Secure || r.Cookie("__Host-liked_device") == nil {
+		t.Errorf("%d %v", r.Status, r.Header)
 	}
 	// The plain name is not believed: somebody on the way could have set it over http.
-	b.client.Jar = nil
-	b.header.Set("Cookie", "liked_session="+r.cookie("__Host-liked_session").Value)
-	if r := b.get(t, "/settings/connected_apps"); strings.Contains(r.body, "@ada") {
+	b.Client.Jar = nil
+	b.Header.Set("Cookie", "liked_session="+r.Cookie("__Host-liked_session").Value)
+	if r := b.Get(t, "/settings/connected_apps"); strings.Contains(r.Body, "@ada") {
 		t.Error("a cookie without the prefix counts")
 	}
-	b.header.Set("Cookie", "__Host-liked_session="+r.cookie("__Host-liked_session").Value)
-	if r := b.get(t, "/settings/connected_apps"); !strings.Contains(r.body, "@ada") {
+	b.Header.Set("Cookie", "__Host-liked_session="+r.Cookie("__Host-liked_session").Value)
+	if r := b.Get(t, "/settings/connected_apps"); !strings.Contains(r.Body, "@ada") {
 		t.Error("the cookie with the prefix does not count")
 	}
 }
@@ -155,30 +145,30 @@ func TestNoEnumeration(t *testing.T) {
 	check(t, s.store.UpdateUser(t.Context(), s.bob.ID, func(u *liked.User) error { u.State = liked.Suspended; return nil }))
 	try := func(username, password string) reply {
 		b := s.browser()
-		return b.post(t, "/login", with(b.get(t, "/login").form(), "username", username, "password", password))
+		return b.Post(t, "/login", with(b.Get(t, "/login").Form(), "username", username, "password", password))
 	}
 	plain := func(r reply, username string) string { // without what differs from page to page
-		body := strings.ReplaceAll(r.body, `value="`+username+`"`, "")
+		body := strings.ReplaceAll(r.Body, `value="`+username+`"`, "")
 		return inputs.ReplaceAllString(body, "")
 	}
 	want := try("ada", "wrong")
-	if want.status != 401 || !strings.Contains(want.body, "Wrong username or password.") {
-		t.Fatalf("%d", want.status)
+	if want.Status != 401 || !strings.Contains(want.Body, "Wrong username or password.") {
+		t.Fatalf("%d", want.Status)
 	}
 	for _, name := range []string{"ada", "nobody", "empty", "bob", "not a name!"} {
-		if r := try(name, "wrong"); r.status != 401 || plain(r, name) != plain(want, "ada") {
-			t.Errorf("%s: %d, or another page", name, r.status)
+		if r := try(name, "wrong"); r.Status != 401 || plain(r, name) != plain(want, "ada") {
+			t.Errorf("%s: %d, or another page", name, r.Status)
 		}
 	}
-	if r := try("ada", strings.Repeat("x", 2000)); r.status != 401 {
-		t.Errorf("a very long password: %d", r.status)
+	if r := try("ada", strings.Repeat("x", 2000)); r.Status != 401 {
+		t.Errorf("a very long password: %d", r.Status)
 	}
-	if r := try("empty", ""); r.status != 401 {
-		t.Errorf("no password at all: %d", r.status)
+	if r := try("empty", ""); r.Status != 401 {
+		t.Errorf("no password at all: %d", r.Status)
 	}
-	if r := try("bob", password); r.status != 403 || !strings.Contains(r.body, "This account is suspended.") ||
-		r.cookie("liked_session") != nil {
-		t.Errorf("suspended, with the right password: %d", r.status)
+	if r := try("bob", password); r.Status != 403 || !strings.Contains(r.Body, "This account is suspended.") ||
+		r.Cookie("liked_session") != nil {
+		t.Errorf("suspended, with the right password: %d", r.Status)
 	}
 }
 
@@ -189,10 +179,10 @@ func TestThrottle(t *testing.T) {
 	s := newSite(t, func(o *oauth.Options) { o.Address = func(*http.Request) string { return address } })
 	known := s.browser()
 	known.signIn(t, "ada")
-	known.post(t, "/logout", known.get(t, "/settings/connected_apps").form())
+	known.Post(t, "/logout", known.Get(t, "/settings/connected_apps").Form())
 	guess := func(username, password string) int {
 		b := s.browser()
-		return b.post(t, "/login", with(b.get(t, "/login").form(), "username", username, "password", password)).status
+		return b.Post(t, "/login", with(b.Get(t, "/login").Form(), "username", username, "password", password)).Status
 	}
 	guesses := func(n int, username string, want int) {
 		t.Helper()
@@ -229,7 +219,7 @@ func TestThrottle(t *testing.T) {
 		t.Errorf("the right password after a wrong one, with the account under attack: %d", got)
 	}
 	known.signIn(t, "ada")
-	known.post(t, "/logout", known.get(t, "/settings/connected_apps").form())
+	known.Post(t, "/logout", known.Get(t, "/settings/connected_apps").Form())
 	for i, from := range []string{"10.0.3.1", "2001:db8:5::1", "2001:db8:6:7::1"} { // the owner, on a new device
 		address = from
 		if got := guess("ada", password); got != 303 {
@@ -247,9 +237,9 @@ func TestThrottle(t *testing.T) {
 		t.Errorf("a quarter of an hour later: %d", got)
 	}
 	// A browser in which one account was used is unknown to another.
-	known.post(t, "/logout", known.get(t, "/settings/connected_apps").form())
+	known.Post(t, "/logout", known.Get(t, "/settings/connected_apps").Form())
 	for range 21 {
-		known.post(t, "/login", with(known.get(t, "/login").form(), "username", "bob", "password", "wrong"))
+		known.Post(t, "/login", with(known.Get(t, "/login").Form(), "username", "bob", "password", "wrong"))
 	}
 	if got := guess("bob", password); got != 429 {
 		t.Errorf("guesses from a browser that knows another account do not count: %d", got)
@@ -277,7 +267,7 @@ func TestRightPasswordsAreThrottled(t *testing.T) {
 	signIn := func(username string) int {
 		tries++
 		b := s.browser()
-		return b.post(t, "/login", with(b.get(t, "/login").form(), "username", username, "password", password)).status
+		return b.Post(t, "/login", with(b.Get(t, "/login").Form(), "username", username, "password", password)).Status
 	}
 	for i := range 100 {
 		if got := signIn("ada"); got != 303 {
@@ -302,9 +292,9 @@ func TestDeviceEndsWithPassword(t *testing.T) {
 	s := newSite(t, func(o *oauth.Options) { o.Address = func(*http.Request) string { return "10.0.0.1" } })
 	known, stranger := s.browser(), s.browser()
 	known.signIn(t, "ada")
-	known.post(t, "/logout", known.get(t, "/settings/connected_apps").form())
+	known.Post(t, "/logout", known.Get(t, "/settings/connected_apps").Form())
 	try := func(b *browser, password string) int {
-		return b.post(t, "/login", with(b.get(t, "/login").form(), "username", "ada", "password", password)).status
+		return b.Post(t, "/login", with(b.Get(t, "/login").Form(), "username", "ada", "password", password)).Status
 	}
 	for range 20 {
 		try(stranger, "wrong")
@@ -326,7 +316,7 @@ func TestRefusedAttemptsDoNotCount(t *testing.T) {
 	s := newSite(t, func(o *oauth.Options) { o.Address = func(*http.Request) string { return "10.0.0.1" } })
 	try := func(username, password string) int {
 		b := s.browser()
-		return b.post(t, "/login", with(b.get(t, "/login").form(), "username", username, "password", password)).status
+		return b.Post(t, "/login", with(b.Get(t, "/login").Form(), "username", username, "password", password)).Status
 	}
 	for i := range 250 {
 		if got, want := try("ada", "wrong"), 401; i < 20 && got != want || i >= 20 && got != 429 {
@@ -343,29 +333,29 @@ func TestPageHeaders(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil)
 	b := s.browser()
-	pages := map[string]reply{"sign-in": b.get(t, "/login"), "fault": b.get(t, authorizePath), "trouble": b.post(t, "/login", url.Values{})}
+	pages := map[string]reply{"sign-in": b.Get(t, "/login"), "fault": b.Get(t, authorizePath), "trouble": b.Post(t, "/login", url.Values{})}
 	b.signIn(t, "ada")
 	for _, path := range []string{"/settings/connected_apps", "/developer", "/developer/apps/1",
 		authorizePath + "?" + s.ask(s.conf).Encode()} {
-		pages[path] = b.get(t, path)
+		pages[path] = b.Get(t, path)
 	}
 	for name, r := range pages {
-		csp := r.header.Get("Content-Security-Policy")
+		csp := r.Header.Get("Content-Security-Policy")
 		for _, want := range []string{"default-src 'none'", "frame-ancestors 'none'", "base-uri 'none'"} {
 			if !strings.Contains(csp, want) {
 				t.Errorf("%s: no %s in %q", name, want, csp)
 			}
 		}
-		if strings.Contains(csp, "unsafe") || strings.Contains(r.body, "<script") || r.header.Get("X-Frame-Options") != "DENY" ||
-			r.header.Get("Cache-Control") != "no-store" || r.header.Get("Referrer-Policy") != "same-origin" ||
-			r.header.Get("X-Content-Type-Options") != "nosniff" || r.header.Get("Content-Type") != "text/html; charset=utf-8" ||
-			r.header.Get("X-Liked-Explain") != "" {
-			t.Errorf("%s: %v", name, r.header)
+		if strings.Contains(csp, "unsafe") || strings.Contains(r.Body, "<script") || r.Header.Get("X-Frame-Options") != "DENY" ||
+			r.Header.Get("Cache-Control") != "no-store" || r.Header.Get("Referrer-Policy") != "same-origin" ||
+			r.Header.Get("X-Content-Type-Options") != "nosniff" || r.Header.Get("Content-Type") != "text/html; charset=utf-8" ||
+			r.Header.Get("X-Liked-Explain") != "" {
+			t.Errorf("%s: %v", name, r.Header)
 		}
 	}
 	r := b.consent(t, authorizePath+"?"+s.ask(s.conf).Encode(), "allow")
-	if r.header.Get("Referrer-Policy") != "no-referrer" || !strings.Contains(r.header.Get("Cache-Control"), "no-store") || r.body != "" {
-		t.Errorf("redirect: %v %q", r.header, r.body)
+	if r.Header.Get("Referrer-Policy") != "no-referrer" || !strings.Contains(r.Header.Get("Cache-Control"), "no-store") || r.Body != "" {
+		t.Errorf("redirect: %v %q", r.Header, r.Body)
 	}
 }
 
@@ -390,8 +380,8 @@ func TestHashPassword(t *testing.T) {
 	// One that is broken is our fault.
 	check(t, s.store.SetPassword(t.Context(), s.ada.ID, "$argon2id$v=19$m=64,t=1,p=1$c29tZXNhbHQ$"+"AAAA"))
 	b := s.browser()
-	if r := b.post(t, "/login", with(b.get(t, "/login").form(), "username", "ada", "password", password)); r.status != 500 {
-		t.Errorf("a broken hash: %d", r.status)
+	if r := b.Post(t, "/login", with(b.Get(t, "/login").Form(), "username", "ada", "password", password)); r.Status != 500 {
+		t.Errorf("a broken hash: %d", r.Status)
 	}
 	if x := s.last(); x.Err == nil {
 		t.Error("the cause is not logged")

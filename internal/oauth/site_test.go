@@ -4,14 +4,12 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
-	"html"
 	"io"
+	"liked/internal/authtest"
 	"log/slog"
 	"net/http"
-	"net/http/cookiejar"
 	"net/http/httptest"
 	"net/url"
-	"regexp"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -30,6 +28,19 @@ import (
 	"liked/internal/webhook"
 )
 
+// Of authtest.
+type reply = authtest.Reply
+
+var (
+	check      = authtest.Check
+	inputs     = authtest.Inputs
+	newAuth    = authtest.NewAuth
+	newRequest = authtest.NewRequest
+	newStore   = authtest.NewStore
+	seeded     = authtest.Seeded
+	with       = authtest.With
+)
+
 const (
 	password = "correct horse battery staple"
 	callback = "http://127.0.0.1:3000/callback?own=1"
@@ -40,7 +51,7 @@ const (
 type site struct {
 	store *pebblestore.Store
 	auth  *auth.Auth
-	clock *clock
+	clock *authtest.Clock
 	url   string
 
 	ada, bob                      liked.User
@@ -57,7 +68,7 @@ type site struct {
 
 func newSite(t testing.TB, change func(*oauth.Options)) *site {
 	t.Helper()
-	s := &site{clock: &clock{now: time.Date(2024, 5, 1, 12, 0, 0, 250e6, time.UTC)}}
+	s := &site{clock: authtest.NewClock(time.Date(2024, 5, 1, 12, 0, 0, 250e6, time.UTC))}
 	s.store = newStore(t, pebblestore.Options{})
 	s.auth = newAuth(t, s.store, s.clock)
 	ctx := t.Context()
@@ -168,91 +179,20 @@ func (s *site) secret(text string) string {
 	return text
 }
 
-// reply is an answer that was read.
-type reply struct {
-	status   int
-	header   http.Header
-	body     string
-	location string
-}
-
-// browser is a person's browser, which does not follow redirects by itself.
+// browser is a browser that calls the site.
 type browser struct {
-	s      *site
-	client http.Client
-	header http.Header // of each request
+	*authtest.Browser
+	s *site
 }
 
-func (s *site) browser() *browser {
-	jar, err := cookiejar.New(nil)
-	if err != nil {
-		panic(err)
-	}
-	return &browser{s: s, client: http.Client{Jar: jar, CheckRedirect: func(*http.Request,
-		[]*http.Request) error {
-		return http.ErrUseLastResponse
-	}},
-		header: http.Header{"Sec-Fetch-Site": {"same-origin"}}}
-}
-
-func (b *browser) send(t testing.TB, r *http.Request) reply {
-	t.Helper()
-	for k, v := range b.header {
-		r.Header[k] = v
-	}
-	resp, err := b.client.Do(r)
-	check(t, err)
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	check(t, err)
-	return reply{resp.StatusCode, resp.Header, string(text), resp.Header.Get("Location")}
-}
-
-func (b *browser) get(t testing.TB, target string) reply {
-	t.Helper()
-	return b.send(t, newRequest(t, "GET", b.s.url+target, ""))
-}
-
-func (b *browser) post(t testing.TB, target string, form url.Values) reply {
-	t.Helper()
-	r := newRequest(t, "POST", b.s.url+target, form.Encode())
-	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	return b.send(t, r)
-}
-
-var (
-	inputs = regexp.MustCompile(`<(?:input|textarea)[^>]*>`)
-	attr   = regexp.MustCompile(`(name|value)="([^"]*)"`)
-)
-
-// form returns the hidden fields of a page's forms. Forms of one page agree about a field.
-func (r reply) form() url.Values {
-	f := make(url.Values)
-	for _, tag := range inputs.FindAllString(r.body, -1) {
-		m := map[string]string{}
-		for _, a := range attr.FindAllStringSubmatch(tag, -1) {
-			m[a[1]] = html.UnescapeString(a[2])
-		}
-		if strings.Contains(tag, `type="hidden"`) && m["name"] != "" && f.Get(m["name"]) == "" {
-			f.Set(m["name"], m["value"])
-		}
-	}
-	return f
-}
-
-func with(f url.Values, members ...string) url.Values {
-	for i := 0; i < len(members); i += 2 {
-		f.Set(members[i], members[i+1])
-	}
-	return f
-}
+func (s *site) browser() *browser { return &browser{authtest.NewBrowser(s.url), s} }
 
 // signIn signs in as the user, from the sign-in page.
 func (b *browser) signIn(t testing.TB, username string) {
 	t.Helper()
-	page := b.get(t, "/login")
-	if r := b.post(t, "/login", with(page.form(), "username", username, "password", password)); r.status != 303 {
-		t.Fatalf("sign in: %d %s", r.status, b.s.last().Why)
+	page := b.Get(t, "/login")
+	if r := b.Post(t, "/login", with(page.Form(), "username", username, "password", password)); r.Status != 303 {
+		t.Fatalf("sign in: %d %s", r.Status, b.s.last().Why)
 	}
 }
 
@@ -278,21 +218,21 @@ const authorizePath = "/i/oauth2/authorize"
 // consent goes through the consent page of somebody who is signed in.
 func (b *browser) consent(t testing.TB, link, decision string) reply {
 	t.Helper()
-	page := b.get(t, link)
-	if page.status != 200 || page.form().Get("request") == "" {
-		t.Fatalf("no consent page: %d %s: %s", page.status, page.location, b.s.last().Why)
+	page := b.Get(t, link)
+	if page.Status != 200 || page.Form().Get("request") == "" {
+		t.Fatalf("no consent page: %d %s: %s", page.Status, page.Location, b.s.last().Why)
 	}
 	path, _, _ := strings.Cut(link, "?")
-	return b.post(t, path, with(page.form(), "decision", decision))
+	return b.Post(t, path, with(page.Form(), "decision", decision))
 }
 
 // code returns a new authorization code.
 func (b *browser) code(t testing.TB, app liked.App, members ...string) string {
 	t.Helper()
 	r := b.consent(t, authorizePath+"?"+b.s.ask(app, members...).Encode(), "allow")
-	u, err := url.Parse(r.location)
-	if err != nil || r.status != 302 || u.Query().Get("code") == "" {
-		t.Fatalf("no code: %d %q %v: %s", r.status, r.location, err, b.s.last().Why)
+	u, err := url.Parse(r.Location)
+	if err != nil || r.Status != 302 || u.Query().Get("code") == "" {
+		t.Fatalf("no code: %d %q %v: %s", r.Status, r.Location, err, b.s.last().Why)
 	}
 	return b.s.secret(u.Query().Get("code"))
 }
@@ -331,7 +271,7 @@ func (s *site) send(t testing.TB, r *http.Request) reply {
 	if cc := resp.Header.Get("Cache-Control"); !strings.Contains(cc, "no-store") {
 		t.Errorf("%s %s: Cache-Control is %q", r.Method, r.URL.Path, cc)
 	}
-	return reply{resp.StatusCode, resp.Header, string(text), resp.Header.Get("Location")}
+	return reply{Status: resp.StatusCode, Header: resp.Header, Body: string(text), Location: resp.Header.Get("Location")}
 }
 
 // works reports whether an access token is good at the API.

@@ -2,6 +2,7 @@ package oauth_test
 
 import (
 	"fmt"
+	"liked/internal/authtest"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -16,29 +17,30 @@ import (
 )
 
 // signed returns a client that signs for the app, with a nonce and a timestamp of its own.
-func (s *site) signed(app liked.App, token, tokenSecret string, extra ...[2]string) client {
+func (s *site) signed(app liked.App, token, tokenSecret string, extra ...[2]string) authtest.Client {
 	secret := map[liked.AppID]string{s.conf.ID: s.confKeys.APISecret, s.other.ID: s.otherKeys.APISecret,
 		s.public.ID: s.noSecret.APISecret}[app.ID]
-	return client{app.APIKey, secret, token, tokenSecret, fmt.Sprint("n", s.nonces.Add(1)), fmt.Sprint(s.clock.Now().Unix()), "1.0", extra}
+	return authtest.Client{Key: app.APIKey, Secret: secret, Token: token, TokenSecret: tokenSecret, Nonce: fmt.Sprint("n", s.nonces.Add(1)),
+		Timestamp: fmt.Sprint(s.clock.Now().Unix()), Version: "1.0", Extra: extra}
 }
 
 // call sends a signed request.
-func (s *site) call(t testing.TB, c client, method, target, form string) reply {
+func (s *site) call(t testing.TB, c authtest.Client, method, target, form string) reply {
 	t.Helper()
 	r := newRequest(t, method, s.url+target, form)
 	if form != "" {
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	}
-	r.Header.Set("Authorization", c.header(t, method, s.url+target, form))
+	r.Header.Set("Authorization", c.Header(t, method, s.url+target, form))
 	return s.send(t, r)
 }
 
 // values reads a form-encoded success.
 func (s *site) values(t testing.TB, r reply) url.Values {
 	t.Helper()
-	v, err := url.ParseQuery(r.body)
-	if err != nil || r.status != 200 || r.header.Get("Content-Type") != "text/html;charset=utf-8" {
-		t.Fatalf("%d %s %s: %s", r.status, r.header.Get("Content-Type"), r.body, s.last().Why)
+	v, err := url.ParseQuery(r.Body)
+	if err != nil || r.Status != 200 || r.Header.Get("Content-Type") != "text/html;charset=utf-8" {
+		t.Fatalf("%d %s %s: %s", r.Status, r.Header.Get("Content-Type"), r.Body, s.last().Why)
 	}
 	s.secret(v.Get("oauth_token_secret"))
 	return v
@@ -60,9 +62,9 @@ func (s *site) finish(t testing.TB, app liked.App, token, secret, verifier strin
 
 func verifierOf(t testing.TB, r reply, token string) string {
 	t.Helper()
-	u, err := url.Parse(r.location)
-	if err != nil || r.status != 302 || u.Query().Get("oauth_token") != token || u.Query().Get("oauth_verifier") == "" {
-		t.Fatalf("no verifier: %d %q", r.status, r.location)
+	u, err := url.Parse(r.Location)
+	if err != nil || r.Status != 302 || u.Query().Get("oauth_token") != token || u.Query().Get("oauth_verifier") == "" {
+		t.Fatalf("no verifier: %d %q", r.Status, r.Location)
 	}
 	return u.Query().Get("oauth_verifier")
 }
@@ -73,27 +75,27 @@ func TestThreeLegs(t *testing.T) {
 	b := s.browser()
 	first := s.call(t, s.signed(s.conf, "", "", [2]string{"oauth_callback", callback}), "POST", "/oauth/request_token", "")
 	shape := regexp.MustCompile(`^oauth_token=[A-Za-z0-9_-]{27}&oauth_token_secret=[A-Za-z0-9]{32}&oauth_callback_confirmed=true$`)
-	if !shape.MatchString(first.body) {
-		t.Errorf("got %s", first.body)
+	if !shape.MatchString(first.Body) {
+		t.Errorf("got %s", first.Body)
 	}
 	v := s.values(t, first)
 	token, secret := v.Get("oauth_token"), v.Get("oauth_token_secret")
-	page := b.get(t, "/oauth/authorize?oauth_token="+token)
-	if page.status != 200 || page.form().Get("return") == "" {
-		t.Fatalf("%d", page.status)
+	page := b.Get(t, "/oauth/authorize?oauth_token="+token)
+	if page.Status != 200 || page.Form().Get("return") == "" {
+		t.Fatalf("%d", page.Status)
 	}
-	in := b.post(t, "/login", with(page.form(), "username", "ada", "password", password))
-	if in.location != "/oauth/authorize?oauth_token="+token {
-		t.Fatalf("after signing in: %q", in.location)
+	in := b.Post(t, "/login", with(page.Form(), "username", "ada", "password", password))
+	if in.Location != "/oauth/authorize?oauth_token="+token {
+		t.Fatalf("after signing in: %q", in.Location)
 	}
-	r := b.consent(t, in.location, "allow")
-	if !strings.HasPrefix(r.location, callback+"&oauth_token="+token+"&oauth_verifier=") {
-		t.Errorf("got %q", r.location)
+	r := b.consent(t, in.Location, "allow")
+	if !strings.HasPrefix(r.Location, callback+"&oauth_token="+token+"&oauth_verifier=") {
+		t.Errorf("got %q", r.Location)
 	}
 	last := s.finish(t, s.conf, token, secret, s.secret(verifierOf(t, r, token)))
 	shape = regexp.MustCompile(`^oauth_token=11-[A-Za-z0-9]{40}&oauth_token_secret=[A-Za-z0-9]{45}&user_id=11&screen_name=ada$`)
-	if !shape.MatchString(last.body) {
-		t.Errorf("got %s", last.body)
+	if !shape.MatchString(last.Body) {
+		t.Errorf("got %s", last.Body)
 	}
 	v = s.values(t, last)
 	s.secret(v.Get("oauth_token"))
@@ -101,8 +103,8 @@ func TestThreeLegs(t *testing.T) {
 	if p.User != s.ada.ID || p.App != s.conf.ID || p.Access != liked.ReadWrite {
 		t.Errorf("the token is that of %+v", p)
 	}
-	if r := s.finish(t, s.conf, token, secret, verifierOf(t, r, token)); r.status != 401 || r.body != "Reverse auth credentials are invalid" {
-		t.Errorf("a second time: %d %s", r.status, r.body)
+	if r := s.finish(t, s.conf, token, secret, verifierOf(t, r, token)); r.Status != 401 || r.Body != "Reverse auth credentials are invalid" {
+		t.Errorf("a second time: %d %s", r.Status, r.Body)
 	}
 
 	for _, suffix := range []string{"", ".json"} {
@@ -110,14 +112,14 @@ func TestThreeLegs(t *testing.T) {
 			v = s.threeLegs(t, b, s.conf)
 		}
 		c := s.signed(s.conf, v.Get("oauth_token"), v.Get("oauth_token_secret"))
-		if r := s.call(t, c, "POST", "/1.1/oauth/invalidate_token"+suffix, ""); r.status != 200 ||
-			r.body != `{"access_token":"`+v.Get("oauth_token")+`"}` {
-			t.Errorf("invalidate: %d %s", r.status, r.body)
+		if r := s.call(t, c, "POST", "/1.1/oauth/invalidate_token"+suffix, ""); r.Status != 200 ||
+			r.Body != `{"access_token":"`+v.Get("oauth_token")+`"}` {
+			t.Errorf("invalidate: %d %s", r.Status, r.Body)
 		}
 		c = s.signed(s.conf, v.Get("oauth_token"), v.Get("oauth_token_secret"))
-		if r := s.call(t, c, "POST", "/1.1/oauth/invalidate_token"+suffix, ""); r.status != 401 ||
-			!strings.Contains(r.body, `<error code="89">Invalid or expired token.</error>`) {
-			t.Errorf("invalidate again: %d %s", r.status, r.body)
+		if r := s.call(t, c, "POST", "/1.1/oauth/invalidate_token"+suffix, ""); r.Status != 401 ||
+			!strings.Contains(r.Body, `<error code="89">Invalid or expired token.</error>`) {
+			t.Errorf("invalidate again: %d %s", r.Status, r.Body)
 		}
 	}
 }
@@ -137,7 +139,7 @@ func (s *site) who(t testing.TB, v url.Values) liked.Principal {
 	if s.other.APIKey == v.Get("consumer") {
 		c = s.signed(s.other, v.Get("oauth_token"), v.Get("oauth_token_secret"))
 	}
-	r := c.request(t, "GET", s.url+"/2/users/me")
+	r := c.Request(t, "GET", s.url+"/2/users/me")
 	p, err := s.auth.Authenticate(r)
 	check(t, err)
 	return p
@@ -222,28 +224,28 @@ func TestPIN(t *testing.T) {
 	b.signIn(t, "ada")
 	token, secret := s.begin(t, s.conf, "oob")
 	r := b.consent(t, "/oauth/authorize?oauth_token="+token, "allow")
-	pin := regexp.MustCompile(`\b[0-9]{7}\b`).FindString(r.body)
-	if r.status != 200 || r.location != "" || pin == "" {
-		t.Fatalf("%d %q %s", r.status, r.location, r.body)
+	pin := regexp.MustCompile(`\b[0-9]{7}\b`).FindString(r.Body)
+	if r.Status != 200 || r.Location != "" || pin == "" {
+		t.Fatalf("%d %q %s", r.Status, r.Location, r.Body)
 	}
 	s.secret(pin)
 	for range 9 {
-		if r := s.finish(t, s.conf, token, secret, "0000000"); r.status != 401 ||
-			r.body != "Error processing your OAuth request: Invalid oauth_verifier parameter" ||
-			r.header.Get("Content-Type") != "text/plain;charset=utf-8" {
-			t.Fatalf("a wrong PIN: %d %s", r.status, r.body)
+		if r := s.finish(t, s.conf, token, secret, "0000000"); r.Status != 401 ||
+			r.Body != "Error processing your OAuth request: Invalid oauth_verifier parameter" ||
+			r.Header.Get("Content-Type") != "text/plain;charset=utf-8" {
+			t.Fatalf("a wrong PIN: %d %s", r.Status, r.Body)
 		}
 	}
 	s.values(t, s.finish(t, s.conf, token, secret, pin))
 
 	token, secret = s.begin(t, s.conf, "oob")
 	r = b.consent(t, "/oauth/authorize?oauth_token="+token, "allow")
-	pin = s.secret(regexp.MustCompile(`\b[0-9]{7}\b`).FindString(r.body))
+	pin = s.secret(regexp.MustCompile(`\b[0-9]{7}\b`).FindString(r.Body))
 	for range 10 {
 		s.finish(t, s.conf, token, secret, "0000000")
 	}
-	if r := s.finish(t, s.conf, token, secret, pin); r.status != 401 {
-		t.Errorf("the right PIN after ten wrong ones: %d", r.status)
+	if r := s.finish(t, s.conf, token, secret, pin); r.Status != 401 {
+		t.Errorf("the right PIN after ten wrong ones: %d", r.Status)
 	}
 }
 
@@ -254,55 +256,55 @@ func TestThreeLegsRefused(t *testing.T) {
 	b.signIn(t, "ada")
 	token, secret := s.begin(t, s.conf, callback)
 	early := s.finish(t, s.conf, token, secret, "x")
-	if early.status != 401 || early.body != "Error processing your OAuth request: Invalid oauth_verifier parameter" {
-		t.Errorf("before the consent: %d %s", early.status, early.body)
+	if early.Status != 401 || early.Body != "Error processing your OAuth request: Invalid oauth_verifier parameter" {
+		t.Errorf("before the consent: %d %s", early.Status, early.Body)
 	}
 	r := b.consent(t, "/oauth/authorize?oauth_token="+token, "deny")
-	if r.status != 200 || r.location != "" || !strings.Contains(r.body,
+	if r.Status != 200 || r.Location != "" || !strings.Contains(r.Body,
 		`href="`+strings.ReplaceAll(callback, "&", "&amp;")+`&amp;denied=`+token+`"`) {
-		t.Errorf("cancelled: %d %q", r.status, r.location)
+		t.Errorf("cancelled: %d %q", r.Status, r.Location)
 	}
-	for name, r := range map[string]reply{"cancelled, authorize": b.get(t, "/oauth/authorize?oauth_token="+token),
-		"unknown": b.get(t, "/oauth/authorize?oauth_token=x"),
-		"none":    b.get(t, "/oauth/authenticate"), "two": b.get(t, "/oauth/authorize?oauth_token=x&oauth_token=y")} {
-		if r.status != 400 || r.location != "" || !strings.Contains(r.body, "Something went wrong") {
-			t.Errorf("%s: %d %q", name, r.status, r.location)
+	for name, r := range map[string]reply{"cancelled, authorize": b.Get(t, "/oauth/authorize?oauth_token="+token),
+		"unknown": b.Get(t, "/oauth/authorize?oauth_token=x"),
+		"none":    b.Get(t, "/oauth/authenticate"), "two": b.Get(t, "/oauth/authorize?oauth_token=x&oauth_token=y")} {
+		if r.Status != 400 || r.Location != "" || !strings.Contains(r.Body, "Something went wrong") {
+			t.Errorf("%s: %d %q", name, r.Status, r.Location)
 		}
 	}
-	if r := s.finish(t, s.conf, token, secret, ""); r.status != 401 {
-		t.Errorf("cancelled, access token: %d", r.status)
+	if r := s.finish(t, s.conf, token, secret, ""); r.Status != 401 {
+		t.Errorf("cancelled, access token: %d", r.Status)
 	}
 	token, _ = s.begin(t, s.conf, "oob")
-	if r := b.consent(t, "/oauth/authorize?oauth_token="+token, "deny"); r.status != 200 || strings.Contains(r.body, "denied=") {
-		t.Errorf("cancelled, no callback: %d", r.status)
+	if r := b.consent(t, "/oauth/authorize?oauth_token="+token, "deny"); r.Status != 200 || strings.Contains(r.Body, "denied=") {
+		t.Errorf("cancelled, no callback: %d", r.Status)
 	}
 
 	token, secret = s.begin(t, s.conf, callback)
-	page := b.get(t, "/oauth/authorize?oauth_token="+token)
-	r = b.post(t, "/oauth/authorize", with(page.form(), "decision", "allow"))
-	if again := b.post(t, "/oauth/authorize", with(page.form(), "decision", "allow")); again.status != 400 || again.location != "" {
-		t.Errorf("consented twice: %d %q", again.status, again.location)
+	page := b.Get(t, "/oauth/authorize?oauth_token="+token)
+	r = b.Post(t, "/oauth/authorize", with(page.Form(), "decision", "allow"))
+	if again := b.Post(t, "/oauth/authorize", with(page.Form(), "decision", "allow")); again.Status != 400 || again.Location != "" {
+		t.Errorf("consented twice: %d %q", again.Status, again.Location)
 	}
 	verifier := verifierOf(t, r, token)
-	if r := s.finish(t, s.other, token, secret, verifier); r.status != 401 || r.body != "Reverse auth credentials are invalid" {
-		t.Errorf("by another app: %d %s", r.status, r.body)
+	if r := s.finish(t, s.other, token, secret, verifier); r.Status != 401 || r.Body != "Reverse auth credentials are invalid" {
+		t.Errorf("by another app: %d %s", r.Status, r.Body)
 	}
 	unknown := s.signed(s.conf, token, secret, [2]string{"oauth_verifier", verifier})
-	unknown.key = "nobody's"
-	if r := s.call(t, unknown, "POST", "/oauth/access_token", ""); r.status != 401 || !strings.Contains(r.body, `code="32"`) {
-		t.Errorf("by an unknown app: %d %s", r.status, r.body)
+	unknown.Key = "nobody's"
+	if r := s.call(t, unknown, "POST", "/oauth/access_token", ""); r.Status != 401 || !strings.Contains(r.Body, `code="32"`) {
+		t.Errorf("by an unknown app: %d %s", r.Status, r.Body)
 	}
-	if r := s.finish(t, s.conf, "", "", verifier); r.status != 401 || r.body != "Request token missing" {
-		t.Errorf("without a request token: %d %s", r.status, r.body)
+	if r := s.finish(t, s.conf, "", "", verifier); r.Status != 401 || r.Body != "Request token missing" {
+		t.Errorf("without a request token: %d %s", r.Status, r.Body)
 	}
 	s.clock.Add(15 * time.Minute)
-	if r := s.finish(t, s.conf, token, secret, verifier); r.status != 401 || r.body != "Reverse auth credentials are invalid" {
-		t.Errorf("too late: %d %s", r.status, r.body)
+	if r := s.finish(t, s.conf, token, secret, verifier); r.Status != 401 || r.Body != "Reverse auth credentials are invalid" {
+		t.Errorf("too late: %d %s", r.Status, r.Body)
 	}
 	token, _ = s.begin(t, s.conf, callback)
 	s.clock.Add(15 * time.Minute)
-	if r := b.get(t, "/oauth/authorize?oauth_token="+token); r.status != 400 {
-		t.Errorf("an old request token: %d", r.status)
+	if r := b.Get(t, "/oauth/authorize?oauth_token="+token); r.Status != 400 {
+		t.Errorf("an old request token: %d", r.Status)
 	}
 }
 
@@ -317,8 +319,8 @@ func TestCallbackWithMore(t *testing.T) {
 		callback + "&redirect_state=a%20b&state=x":          callback + "&redirect_state=a%20b&state=x&oauth_token=",
 	} {
 		token, _ := s.begin(t, s.conf, sent)
-		if r := b.consent(t, "/oauth/authorize?oauth_token="+token, "allow"); !strings.HasPrefix(r.location, before+token+"&oauth_verifier=") {
-			t.Errorf("%s: to %d %q", sent, r.status, r.location)
+		if r := b.consent(t, "/oauth/authorize?oauth_token="+token, "allow"); !strings.HasPrefix(r.Location, before+token+"&oauth_verifier=") {
+			t.Errorf("%s: to %d %q", sent, r.Status, r.Location)
 		}
 	}
 }
@@ -346,19 +348,21 @@ func TestAccessTokenUnsigned(t *testing.T) {
 			return s.call(t, s.signed(s.conf, "", ""), "POST", "/oauth/access_token", "oauth_token="+token+"&oauth_verifier="+verifier)
 		},
 		"signed without the token's secret": func(token, _, verifier string) reply { return s.finish(t, s.conf, token, "", verifier) },
-		"signed":                            func(token, secret, verifier string) reply { return s.finish(t, s.conf, token, secret, verifier) },
+		"signed": func(token, secret, verifier string) reply {
+			return s.finish(t, s.conf, token, secret, verifier)
+		},
 	} {
 		token, secret := s.begin(t, s.conf, callback)
 		verifier := verifierOf(t, b.consent(t, "/oauth/authorize?oauth_token="+token, "allow"), token)
-		if r := exchange(token, secret, "wrong"); r.status != 401 || r.body != "Error processing your OAuth request: "+
+		if r := exchange(token, secret, "wrong"); r.Status != 401 || r.Body != "Error processing your OAuth request: "+
 			"Invalid oauth_verifier parameter" {
-			t.Errorf("%s, wrong verifier: %d %s", name, r.status, r.body)
+			t.Errorf("%s, wrong verifier: %d %s", name, r.Status, r.Body)
 		}
 		if v := s.values(t, exchange(token, secret, verifier)); s.who(t, v).User != s.ada.ID {
 			t.Errorf("%s: the token is another's", name)
 		}
-		if r := exchange(token, secret, verifier); r.status != 401 || r.body != "Reverse auth credentials are invalid" {
-			t.Errorf("%s, again: %d %s", name, r.status, r.body)
+		if r := exchange(token, secret, verifier); r.Status != 401 || r.Body != "Reverse auth credentials are invalid" {
+			t.Errorf("%s, again: %d %s", name, r.Status, r.Body)
 		}
 	}
 }
@@ -371,9 +375,9 @@ func TestRequestTokenByDeveloper(t *testing.T) {
 	check(t, err)
 	more := [2]string{"oauth_callback", callback}
 	s.values(t, s.call(t, s.signed(s.conf, token, s.secret(secret), more), "POST", "/oauth/request_token", ""))
-	if r := s.call(t, s.signed(s.conf, token, "", more), "POST", "/oauth/request_token", ""); r.status != 401 ||
-		!strings.Contains(r.body, `code="32"`) {
-		t.Errorf("without its secret: %d %s", r.status, r.body)
+	if r := s.call(t, s.signed(s.conf, token, "", more), "POST", "/oauth/request_token", ""); r.Status != 401 ||
+		!strings.Contains(r.Body, `code="32"`) {
+		t.Errorf("without its secret: %d %s", r.Status, r.Body)
 	}
 }
 
@@ -388,7 +392,7 @@ func TestParallelExchanges(t *testing.T) {
 	var mu sync.Mutex
 	won := 0
 	parallel(10, func() {
-		if r := s.finish(t, s.conf, token, secret, verifier); r.status == 200 {
+		if r := s.finish(t, s.conf, token, secret, verifier); r.Status == 200 {
 			mu.Lock()
 			won++
 			mu.Unlock()
@@ -409,33 +413,33 @@ func TestAuthenticate(t *testing.T) {
 		return "/oauth/authenticate?oauth_token=" + token
 	}
 	read := [2]string{"x_auth_access_type", "read"}
-	if r := b.get(t, link(read)); r.status != 200 || r.form().Get("request") == "" {
-		t.Fatalf("the first time: %d", r.status)
+	if r := b.Get(t, link(read)); r.Status != 200 || r.Form().Get("request") == "" {
+		t.Fatalf("the first time: %d", r.Status)
 	}
 	s.threeLegs(t, b, s.conf, read)
-	if r := b.get(t, link(read)); r.status != 302 || !strings.HasPrefix(r.location, callback) {
-		t.Errorf("the second time: %d %q", r.status, r.location)
+	if r := b.Get(t, link(read)); r.Status != 302 || !strings.HasPrefix(r.Location, callback) {
+		t.Errorf("the second time: %d %q", r.Status, r.Location)
 	}
-	if r := b.get(t, link()); r.status != 200 {
-		t.Errorf("more than before is given unasked: %d", r.status)
+	if r := b.Get(t, link()); r.Status != 200 {
+		t.Errorf("more than before is given unasked: %d", r.Status)
 	}
 	s.threeLegs(t, b, s.conf)
-	if r := b.get(t, link()); r.status != 302 {
-		t.Errorf("as much as before: %d", r.status)
+	if r := b.Get(t, link()); r.Status != 302 {
+		t.Errorf("as much as before: %d", r.Status)
 	}
-	if r := b.get(t, strings.Replace(link(), "authenticate", "authorize", 1)); r.status != 200 {
-		t.Errorf("authorize always asks: %d", r.status)
+	if r := b.Get(t, strings.Replace(link(), "authenticate", "authorize", 1)); r.Status != 200 {
+		t.Errorf("authorize always asks: %d", r.Status)
 	}
-	forced := b.get(t, link()+"&force_login=true&screen_name=bob")
-	if forced.status != 200 || forced.form().Get("return") == "" || !strings.Contains(forced.body, `value="bob"`) {
-		t.Errorf("force_login: %d", forced.status)
+	forced := b.Get(t, link()+"&force_login=true&screen_name=bob")
+	if forced.Status != 200 || forced.Form().Get("return") == "" || !strings.Contains(forced.Body, `value="bob"`) {
+		t.Errorf("force_login: %d", forced.Status)
 	}
-	if r := b.post(t, "/login", with(forced.form(), "username", "bob", "password", password)); !strings.HasPrefix(r.location,
-		"/oauth/authenticate?oauth_token=") || strings.Contains(r.location, "force") {
-		t.Errorf("after force_login: %q", r.location)
+	if r := b.Post(t, "/login", with(forced.Form(), "username", "bob", "password", password)); !strings.HasPrefix(r.Location,
+		"/oauth/authenticate?oauth_token=") || strings.Contains(r.Location, "force") {
+		t.Errorf("after force_login: %q", r.Location)
 	}
-	if r := b.get(t, link()); r.status != 200 || r.form().Get("request") == "" {
-		t.Errorf("bob is not asked: %d", r.status)
+	if r := b.Get(t, link()); r.Status != 200 || r.Form().Get("request") == "" {
+		t.Errorf("bob is not asked: %d", r.Status)
 	}
 	b.signIn2(t, "ada")
 	grants, err := s.store.GrantsOf(t.Context(), s.ada.ID)
@@ -443,37 +447,37 @@ func TestAuthenticate(t *testing.T) {
 	for _, g := range grants {
 		check(t, s.store.RevokeGrant(t.Context(), g.ID))
 	}
-	if r := b.get(t, link()); r.status != 200 {
-		t.Errorf("after revoking: %d", r.status)
+	if r := b.Get(t, link()); r.Status != 200 {
+		t.Errorf("after revoking: %d", r.Status)
 	}
 	// OAuth 2.0 consent is another one.
 	s.tokens(t, s.redeem(t, s.conf, b.code(t, s.conf)))
-	if r := b.get(t, link(read)); r.status != 200 {
-		t.Errorf("OAuth 2.0 consent counts for 1.0a: %d", r.status)
+	if r := b.Get(t, link(read)); r.Status != 200 {
+		t.Errorf("OAuth 2.0 consent counts for 1.0a: %d", r.Status)
 	}
 }
 
 // signIn2 signs in as somebody else.
 func (b *browser) signIn2(t testing.TB, username string) {
 	t.Helper()
-	b.post(t, "/logout", b.get(t, "/settings/connected_apps").form())
+	b.Post(t, "/logout", b.Get(t, "/settings/connected_apps").Form())
 	b.signIn(t, username)
 }
 
 func TestOAuth1Errors(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil)
-	ask := func(change func(*client)) func() *http.Request {
+	ask := func(change func(*authtest.Client)) func() *http.Request {
 		return func() *http.Request {
 			c := s.signed(s.conf, "", "", [2]string{"oauth_callback", callback})
 			if change != nil {
 				change(&c)
 			}
-			return c.request(t, "POST", s.url+"/oauth/request_token")
+			return c.Request(t, "POST", s.url+"/oauth/request_token")
 		}
 	}
-	set := func(name, value string) func(*client) {
-		return func(c *client) { c.extra = [][2]string{{name, value}} }
+	set := func(name, value string) func(*authtest.Client) {
+		return func(c *authtest.Client) { c.Extra = [][2]string{{name, value}} }
 	}
 	plain := func(authorization ...string) func() *http.Request {
 		return func() *http.Request {
@@ -500,16 +504,17 @@ func TestOAuth1Errors(t *testing.T) {
 		{"no header", plain(), 400, "215", "Bad Authentication data."},
 		{"two headers", plain("OAuth x", "OAuth y"), 400, "215", "Bad Authentication data."},
 		{"Basic", plain("Basic eDp5"), 400, "215", "Bad Authentication data."},
-		{"no callback", ask(func(c *client) { c.extra = nil }), 400, "215", "Bad Authentication data."},
-		{"no nonce", ask(func(c *client) { c.nonce = "" }), 400, "215", "Bad Authentication data."},
-		{"unknown key", ask(func(c *client) { c.key = "x" }), 401, "32", "Could not authenticate you."},
-		{"client id as key", ask(func(c *client) { c.key = s.conf.ClientID }), 401, "32", "Could not authenticate you."},
-		{"wrong secret", ask(func(c *client) { c.secret = "x" }), 401, "32", "Could not authenticate you."},
+		{"no callback", ask(func(c *authtest.Client) { c.Extra = nil }), 400, "215", "Bad Authentication data."},
+		{"no nonce", ask(func(c *authtest.Client) { c.Nonce = "" }), 400, "215", "Bad Authentication data."},
+		{"unknown key", ask(func(c *authtest.Client) { c.Key = "x" }), 401, "32", "Could not authenticate you."},
+		{"client id as key", ask(func(c *authtest.Client) { c.Key = s.conf.ClientID }), 401, "32", "Could not authenticate you."},
+		{"wrong secret", ask(func(c *authtest.Client) { c.Secret = "x" }), 401, "32", "Could not authenticate you."},
 		{"nonce used", used, 401, "32", "Could not authenticate you."},
-		{"old timestamp", ask(func(c *client) { c.timestamp = fmt.Sprint(s.clock.Now().Unix() - 301) }), 401, "135", "Timestamp out of bounds."},
-		{"future timestamp", ask(func(c *client) { c.timestamp = fmt.Sprint(s.clock.Now().Unix() + 301) }), 401, "135",
+		{"old timestamp", ask(func(c *authtest.Client) { c.Timestamp = fmt.Sprint(s.clock.Now().Unix() - 301) }), 401, "135",
 			"Timestamp out of bounds."},
-		{"no timestamp", ask(func(c *client) { c.timestamp = "soon" }), 401, "135", "Timestamp out of bounds."},
+		{"future timestamp", ask(func(c *authtest.Client) { c.Timestamp = fmt.Sprint(s.clock.Now().Unix() + 301) }), 401, "135",
+			"Timestamp out of bounds."},
+		{"no timestamp", ask(func(c *authtest.Client) { c.Timestamp = "soon" }), 401, "135", "Timestamp out of bounds."},
 		{"other callback", ask(set("oauth_callback", "https://evil.example/")), 403, "415",
 			"Callback URL not approved for this client application. Approved callback URLs can be adjusted in your application settings"},
 		{"callback with a longer path", ask(set("oauth_callback", "http://localhost:3000/callback/x?y=1")), 403, "415",
@@ -522,8 +527,8 @@ func TestOAuth1Errors(t *testing.T) {
 			"Callback URL not approved for this client application. Approved callback URLs can be adjusted in your application settings"},
 		{"callback with a fragment", ask(set("oauth_callback", callback+"&x=1#y")), 403, "415",
 			"Callback URL not approved for this client application. Approved callback URLs can be adjusted in your application settings"},
-		{"revoked token of the developer", ask(func(c *client) { c.token = "11-x" }), 401, "89", "Invalid or expired token."},
-		{"suspended app", ask(func(c *client) { c.key, c.secret = s.other.APIKey, s.otherKeys.APISecret }), 403, "416",
+		{"revoked token of the developer", ask(func(c *authtest.Client) { c.Token = "11-x" }), 401, "89", "Invalid or expired token."},
+		{"suspended app", ask(func(c *authtest.Client) { c.Key, c.Secret = s.other.APIKey, s.otherKeys.APISecret }), 403, "416",
 			"Invalid / suspended application"},
 	} {
 		for _, accept := range []string{"", "application/json, text/plain, */*", "*/*"} {
@@ -537,22 +542,22 @@ func TestOAuth1Errors(t *testing.T) {
 				want, contentType = `{"errors":[{"code":`+tt.code+`,"message":"`+tt.text+`"}]}`, "application/json; charset=utf-8"
 			}
 			got := s.send(t, r)
-			if got.status != tt.status || got.body != want || got.header.Get("Content-Type") != contentType {
-				t.Errorf("%s: got %d %s %s, want %d %s", tt.name, got.status, got.header.Get("Content-Type"), got.body, tt.status, want)
+			if got.Status != tt.status || got.Body != want || got.Header.Get("Content-Type") != contentType {
+				t.Errorf("%s: got %d %s %s, want %d %s", tt.name, got.Status, got.Header.Get("Content-Type"), got.Body, tt.status, want)
 			}
 		}
 	}
-	secrets := client{desktop.APIKey, "x", "", "", "n", fmt.Sprint(s.clock.Now().Unix()), "", [][2]string{{"oauth_callback", callback}}}
+	secrets := authtest.Client{Nonce: "n", Timestamp: fmt.Sprint(s.clock.Now().Unix()), Extra: [][2]string{{"oauth_callback", callback}}}
 	_, keys, err := s.auth.Regenerate(t.Context(), 0, desktop.ID, auth.APIKeys)
 	check(t, err)
 	app, err := s.store.App(t.Context(), desktop.ID)
 	check(t, err)
-	secrets.key, secrets.secret = app.APIKey, s.secret(keys.APISecret)
-	if r := s.call(t, secrets, "POST", "/oauth/request_token", ""); r.status != 401 ||
-		!strings.Contains(r.body, `<error code="417">Desktop applications only support the oauth_callback value 'oob'</error>`) {
-		t.Errorf("no callback registered: %d %s", r.status, r.body)
+	secrets.Key, secrets.Secret = app.APIKey, s.secret(keys.APISecret)
+	if r := s.call(t, secrets, "POST", "/oauth/request_token", ""); r.Status != 401 ||
+		!strings.Contains(r.Body, `<error code="417">Desktop applications only support the oauth_callback value 'oob'</error>`) {
+		t.Errorf("no callback registered: %d %s", r.Status, r.Body)
 	}
-	secrets.nonce, secrets.extra[0][1] = "n2", "oob"
+	secrets.Nonce, secrets.Extra[0][1] = "n2", "oob"
 	s.values(t, s.call(t, secrets, "POST", "/oauth/request_token", ""))
 }
 
@@ -566,10 +571,10 @@ func TestRequestTokensAreBounded(t *testing.T) {
 	refused := 0
 	for i := range 5001 {
 		c := s.signed(s.conf, "", "", [2]string{"oauth_callback", "oob"})
-		if r := s.call(t, c, "POST", "/oauth/request_token", ""); r.status == 429 && strings.Contains(r.body, `code="88"`) {
+		if r := s.call(t, c, "POST", "/oauth/request_token", ""); r.Status == 429 && strings.Contains(r.Body, `code="88"`) {
 			refused++
-		} else if r.status != 200 {
-			t.Fatalf("request %d: %d %s", i+1, r.status, r.body)
+		} else if r.Status != 200 {
+			t.Fatalf("request %d: %d %s", i+1, r.Status, r.Body)
 		}
 	}
 	if refused != 1 {
@@ -587,22 +592,22 @@ func TestInvalidateBySignature(t *testing.T) {
 	b := s.browser()
 	b.signIn(t, "ada")
 	form := "access_token=" + url.QueryEscape(s.otherKeys.Bearer)
-	if r := s.call(t, s.signed(s.conf, "", ""), "POST", "/oauth2/invalidate_token", form); r.status != 403 || r.body != tellUnverified ||
+	if r := s.call(t, s.signed(s.conf, "", ""), "POST", "/oauth2/invalidate_token", form); r.Status != 403 || r.Body != tellUnverified ||
 		!s.works(s.otherKeys.Bearer) {
-		t.Errorf("the token of another app: %d %s", r.status, r.body)
+		t.Errorf("the token of another app: %d %s", r.Status, r.Body)
 	}
 	wrong := s.signed(s.other, "", "")
-	wrong.secret = "x"
-	if r := s.call(t, wrong, "POST", "/oauth2/invalidate_token", form); r.status != 403 || r.body != tellUnverified {
-		t.Errorf("a wrong signature: %d %s", r.status, r.body)
+	wrong.Secret = "x"
+	if r := s.call(t, wrong, "POST", "/oauth2/invalidate_token", form); r.Status != 403 || r.Body != tellUnverified {
+		t.Errorf("a wrong signature: %d %s", r.Status, r.Body)
 	}
-	if r := s.call(t, s.signed(s.other, "", ""), "POST", "/oauth2/invalidate_token", form); r.status != 200 || s.works(s.otherKeys.Bearer) {
-		t.Errorf("without a token: %d %s: %s", r.status, r.body, s.last().Why)
+	if r := s.call(t, s.signed(s.other, "", ""), "POST", "/oauth2/invalidate_token", form); r.Status != 200 || s.works(s.otherKeys.Bearer) {
+		t.Errorf("without a token: %d %s: %s", r.Status, r.Body, s.last().Why)
 	}
 	v := s.threeLegs(t, b, s.conf)
 	form = "access_token=" + url.QueryEscape(s.confKeys.Bearer)
 	if r := s.call(t, s.signed(s.conf, v.Get("oauth_token"), v.Get("oauth_token_secret")), "POST", "/oauth2/invalidate_token",
-		form); r.status != 200 || s.works(s.confKeys.Bearer) {
-		t.Errorf("with a token: %d %s: %s", r.status, r.body, s.last().Why)
+		form); r.Status != 200 || s.works(s.confKeys.Bearer) {
+		t.Errorf("with a token: %d %s: %s", r.Status, r.Body, s.last().Why)
 	}
 }

@@ -24,10 +24,10 @@ type tokenBody struct {
 // tokens reads a success of the token endpoint.
 func (s *site) tokens(t testing.TB, r reply) (b tokenBody) {
 	t.Helper()
-	if r.status != 200 {
-		t.Fatalf("%d %s: %s", r.status, r.body, s.last().Why)
+	if r.Status != 200 {
+		t.Fatalf("%d %s: %s", r.Status, r.Body, s.last().Why)
 	}
-	check(t, json.Unmarshal([]byte(r.body), &b))
+	check(t, json.Unmarshal([]byte(r.Body), &b))
 	s.secret(b.AccessToken)
 	if b.RefreshToken != "" {
 		s.secret(b.RefreshToken)
@@ -56,8 +56,8 @@ func TestTokenAnswer(t *testing.T) {
 		got := s.tokens(t, r)
 		want := `{"token_type":"bearer","expires_in":7200,"access_token":"` + got.AccessToken +
 			`","scope":"tweet.read users.read offline.access like.write","refresh_token":"` + got.RefreshToken + `"}`
-		if r.body != want || r.header.Get("Content-Type") != "application/json;charset=utf-8" {
-			t.Errorf("got %s %s, want %s", r.header.Get("Content-Type"), r.body, want)
+		if r.Body != want || r.Header.Get("Content-Type") != "application/json;charset=utf-8" {
+			t.Errorf("got %s %s, want %s", r.Header.Get("Content-Type"), r.Body, want)
 		}
 		if len(got.AccessToken) != 91 || len(got.RefreshToken) != 91 {
 			t.Errorf("tokens have %d and %d characters, want 91", len(got.AccessToken), len(got.RefreshToken))
@@ -142,8 +142,8 @@ func TestTokenParameters(t *testing.T) {
 		if contentType != "" {
 			r.Header.Set("Content-Type", contentType)
 		}
-		if got := s.send(t, r); got.status != 200 {
-			t.Errorf("%s: %d %s: %s", tt.name, got.status, got.body, s.last().Why)
+		if got := s.send(t, r); got.Status != 200 {
+			t.Errorf("%s: %d %s: %s", tt.name, got.Status, got.Body, s.last().Why)
 		}
 	}
 
@@ -156,8 +156,8 @@ func TestTokenParameters(t *testing.T) {
 		r := newRequest(t, "POST", s.url+"/2/oauth2/token", tt.body)
 		r.Header.Set("Content-Type", tt.contentType)
 		r.Header.Set("Content-Encoding", tt.encoding)
-		if got := s.send(t, r); got.status != 400 || !strings.Contains(s.last().Why+got.body, tt.want) {
-			t.Errorf("%+v: %d %s, because %q", tt, got.status, got.body, s.last().Why)
+		if got := s.send(t, r); got.Status != 400 || !strings.Contains(s.last().Why+got.Body, tt.want) {
+			t.Errorf("%+v: %d %s, because %q", tt, got.Status, got.Body, s.last().Why)
 		}
 	}
 
@@ -172,12 +172,12 @@ func TestTokenParameters(t *testing.T) {
 		query, body := make(v)
 		r := newRequest(t, "POST", s.url+"/2/oauth2/token?"+query, body)
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-		if got := s.send(t, r); got.status != 400 || !strings.Contains(got.body,
+		if got := s.send(t, r); got.Status != 400 || !strings.Contains(got.Body,
 			`"error":"invalid_request","error_description":"Duplicate parameter [c`) {
-			t.Errorf("%s: %d %s", name, got.status, got.body)
+			t.Errorf("%s: %d %s", name, got.Status, got.Body)
 		}
-		if got := s.redeem(t, s.public, v.Get("code")); got.status != 200 {
-			t.Errorf("%s: the code was spent: %s", name, got.body)
+		if got := s.redeem(t, s.public, v.Get("code")); got.Status != 200 {
+			t.Errorf("%s: the code was spent: %s", name, got.Body)
 		}
 	}
 }
@@ -260,8 +260,8 @@ func TestTokenRefusals(t *testing.T) {
 			r.Header.Set("Authorization", tt.authorization)
 		}
 		got := s.send(t, r)
-		if got.status != tt.status || got.body != tt.want || got.header.Get("Content-Type") != "application/json;charset=utf-8" {
-			t.Errorf("%s: got %d %s %s, want %d %s", tt.name, got.status, got.header.Get("Content-Type"), got.body, tt.status, tt.want)
+		if got.Status != tt.status || got.Body != tt.want || got.Header.Get("Content-Type") != "application/json;charset=utf-8" {
+			t.Errorf("%s: got %d %s %s, want %d %s", tt.name, got.Status, got.Header.Get("Content-Type"), got.Body, tt.status, tt.want)
 		}
 	}
 	s.tokens(t, s.redeem(t, s.conf, code, "client_id", "ignored", "client_secret", "ignored")) // Basic is right: the rest does not matter
@@ -270,7 +270,7 @@ func TestTokenRefusals(t *testing.T) {
 	expired := b.code(t, s.conf)
 	s.clock.Add(30*time.Second - time.Millisecond)
 	young := b.code(t, s.conf)
-	if s.clock.Add(time.Millisecond); s.redeem(t, s.conf, expired).body != tellBadCode {
+	if s.clock.Add(time.Millisecond); s.redeem(t, s.conf, expired).Body != tellBadCode {
 		t.Error("a code of 30 s is accepted")
 	}
 	s.clock.Add(29 * time.Second)
@@ -291,14 +291,14 @@ func TestProbingClient(t *testing.T) {
 		r.SetBasicAuth(url.QueryEscape(s.public.ClientID), "")
 		return s.send(t, r)
 	}
-	if got := probe(); got.status != 401 || got.body != tellNoClient {
-		t.Errorf("empty secret: %d %s", got.status, got.body)
+	if got := probe(); got.Status != 401 || got.Body != tellNoClient {
+		t.Errorf("empty secret: %d %s", got.Status, got.Body)
 	}
 	form.Set("client_id", s.public.ClientID)
 	first := s.tokens(t, probe()) // it says who it is both ways
 	form = url.Values{"grant_type": {"refresh_token"}, "refresh_token": {first.RefreshToken}}
-	if got := probe(); got.status != 401 {
-		t.Errorf("refresh with an empty secret: %d %s", got.status, got.body)
+	if got := probe(); got.Status != 401 {
+		t.Errorf("refresh with an empty secret: %d %s", got.Status, got.Body)
 	}
 	s.tokens(t, s.refresh(t, s.public, first.RefreshToken))
 }
@@ -309,8 +309,8 @@ func TestRefresh(t *testing.T) {
 	b := s.browser()
 	b.signIn(t, "ada")
 	first := s.tokens(t, s.redeem(t, s.conf, b.code(t, s.conf)))
-	if got := s.refresh(t, s.other, first.RefreshToken); got.body != tellBadToken {
-		t.Errorf("by another client: %s", got.body)
+	if got := s.refresh(t, s.other, first.RefreshToken); got.Body != tellBadToken {
+		t.Errorf("by another client: %s", got.Body)
 	}
 	second := s.tokens(t, s.refresh(t, s.conf, first.RefreshToken))
 	if second.Scope != first.Scope || second.RefreshToken == first.RefreshToken || second.AccessToken == first.AccessToken {
@@ -320,17 +320,17 @@ func TestRefresh(t *testing.T) {
 		t.Error("an access token died with the refresh")
 	}
 	s.clock.Add(10 * time.Second)
-	if got := s.refresh(t, s.conf, first.RefreshToken); got.status != 400 || got.body != tellBadToken {
-		t.Errorf("a second use: %d %s", got.status, got.body)
+	if got := s.refresh(t, s.conf, first.RefreshToken); got.Status != 400 || got.Body != tellBadToken {
+		t.Errorf("a second use: %d %s", got.Status, got.Body)
 	}
 	if !s.works(second.AccessToken) {
 		t.Error("an honest race ended the grant")
 	}
 	s.clock.Add(time.Millisecond)
-	if got := s.refresh(t, s.conf, first.RefreshToken); got.body != tellBadToken {
-		t.Errorf("a replay: %s", got.body)
+	if got := s.refresh(t, s.conf, first.RefreshToken); got.Body != tellBadToken {
+		t.Errorf("a replay: %s", got.Body)
 	}
-	if s.works(second.AccessToken) || s.refresh(t, s.conf, second.RefreshToken).status == 200 {
+	if s.works(second.AccessToken) || s.refresh(t, s.conf, second.RefreshToken).Status == 200 {
 		t.Error("the family outlived the replay of its refresh token")
 	}
 }
@@ -343,16 +343,16 @@ func TestCodeUsedTwice(t *testing.T) {
 	b.signIn(t, "ada")
 	code := b.code(t, s.conf)
 	got := s.tokens(t, s.redeem(t, s.conf, code))
-	if r := s.redeem(t, s.conf, code, "code_verifier", "wrong"); r.body != tellBadCode || !s.works(got.AccessToken) {
-		t.Errorf("again with a wrong verifier: %s, token works %v", r.body, s.works(got.AccessToken))
+	if r := s.redeem(t, s.conf, code, "code_verifier", "wrong"); r.Body != tellBadCode || !s.works(got.AccessToken) {
+		t.Errorf("again with a wrong verifier: %s, token works %v", r.Body, s.works(got.AccessToken))
 	}
-	if r := s.redeem(t, s.other, code); r.body != tellBadCode || !s.works(got.AccessToken) {
-		t.Errorf("again by another client: %s, token works %v", r.body, s.works(got.AccessToken))
+	if r := s.redeem(t, s.other, code); r.Body != tellBadCode || !s.works(got.AccessToken) {
+		t.Errorf("again by another client: %s, token works %v", r.Body, s.works(got.AccessToken))
 	}
-	if r := s.redeem(t, s.conf, code); r.status != 400 || r.body != tellBadCode {
-		t.Errorf("again: %d %s", r.status, r.body)
+	if r := s.redeem(t, s.conf, code); r.Status != 400 || r.Body != tellBadCode {
+		t.Errorf("again: %d %s", r.Status, r.Body)
 	}
-	if s.works(got.AccessToken) || s.refresh(t, s.conf, got.RefreshToken).status == 200 {
+	if s.works(got.AccessToken) || s.refresh(t, s.conf, got.RefreshToken).Status == 200 {
 		t.Error("the tokens outlived a second use of the code")
 	}
 }
@@ -364,8 +364,8 @@ func TestPlainChallenge(t *testing.T) {
 	b.signIn(t, "ada")
 	for _, method := range []string{"plain", "PLAIN", ""} {
 		code := b.code(t, s.public, "code_challenge", "challenge", "code_challenge_method", method)
-		if r := s.redeem(t, s.public, code); r.body != tellBadVerifier {
-			t.Errorf("%q: wrong verifier: %s", method, r.body)
+		if r := s.redeem(t, s.public, code); r.Body != tellBadVerifier {
+			t.Errorf("%q: wrong verifier: %s", method, r.Body)
 		}
 		s.tokens(t, s.redeem(t, s.public, code, "code_verifier", "challenge"))
 	}
@@ -394,9 +394,9 @@ func TestParallelRedemptions(t *testing.T) {
 		mu.Lock()
 		defer mu.Unlock()
 		switch {
-		case r.status == 200:
+		case r.Status == 200:
 			won++
-		case r.status == 400 && r.body == tellBadCode:
+		case r.Status == 400 && r.Body == tellBadCode:
 			lost++
 		}
 	})
@@ -419,9 +419,9 @@ func TestParallelRefreshes(t *testing.T) {
 		mu.Lock()
 		defer mu.Unlock()
 		switch {
-		case r.status == 200:
+		case r.Status == 200:
 			won = append(won, r)
-		case r.status == 400 && r.body == tellBadToken:
+		case r.Status == 400 && r.Body == tellBadToken:
 			lost++
 		}
 	})
@@ -446,16 +446,16 @@ func TestSecondConsent(t *testing.T) {
 	first := s.tokens(t, s.redeem(t, s.conf, b.code(t, s.conf)))
 	elsewhere := s.tokens(t, s.redeem(t, s.public, b.code(t, s.public)))
 	second := s.tokens(t, s.redeem(t, s.conf, b.code(t, s.conf)))
-	if r := s.refresh(t, s.conf, first.RefreshToken); r.status != 400 || r.body != tellBadToken {
-		t.Errorf("the first refresh token: %d %s", r.status, r.body)
+	if r := s.refresh(t, s.conf, first.RefreshToken); r.Status != 400 || r.Body != tellBadToken {
+		t.Errorf("the first refresh token: %d %s", r.Status, r.Body)
 	}
 	if !s.works(first.AccessToken) || !s.works(second.AccessToken) {
 		t.Error("an access token ended")
 	}
 	for name, r := range map[string]reply{"second": s.refresh(t, s.conf, second.RefreshToken),
 		"operator's": s.refresh(t, s.conf, issued.RefreshToken), "other app's": s.refresh(t, s.public, elsewhere.RefreshToken)} {
-		if r.status != 200 {
-			t.Errorf("the %s refresh token: %d %s", name, r.status, r.body)
+		if r.Status != 200 {
+			t.Errorf("the %s refresh token: %d %s", name, r.Status, r.Body)
 		}
 	}
 }
@@ -467,13 +467,13 @@ func TestRevokeNeedsHint(t *testing.T) {
 	b := s.browser()
 	b.signIn(t, "ada")
 	got := s.tokens(t, s.redeem(t, s.conf, b.code(t, s.conf)))
-	if r := s.app(t, s.conf, "/2/oauth2/revoke", "token", got.AccessToken); r.status != 400 || r.body != tellMissing("token_type_hint") ||
+	if r := s.app(t, s.conf, "/2/oauth2/revoke", "token", got.AccessToken); r.Status != 400 || r.Body != tellMissing("token_type_hint") ||
 		!s.works(got.AccessToken) {
-		t.Errorf("without a hint: %d %s", r.status, r.body)
+		t.Errorf("without a hint: %d %s", r.Status, r.Body)
 	}
-	if r := s.app(t, s.conf, "/2/oauth2/revoke", "token", got.AccessToken, "token_type_hint", "access_token"); r.status != 200 ||
+	if r := s.app(t, s.conf, "/2/oauth2/revoke", "token", got.AccessToken, "token_type_hint", "access_token"); r.Status != 200 ||
 		s.works(got.AccessToken) {
-		t.Errorf("with a hint: %d %s", r.status, r.body)
+		t.Errorf("with a hint: %d %s", r.Status, r.Body)
 	}
 }
 
@@ -485,38 +485,38 @@ func TestRevokeEndpoint(t *testing.T) {
 	for _, which := range []string{"access_token", "refresh_token"} {
 		got := s.tokens(t, s.redeem(t, s.conf, b.code(t, s.conf)))
 		token := map[string]string{"access_token": got.AccessToken, "refresh_token": got.RefreshToken}[which]
-		if r := s.app(t, s.other, "/2/oauth2/revoke", "token", token); r.status != 400 || r.body != tellBadToken || !s.works(got.AccessToken) {
-			t.Errorf("%s, by another client: %d %s", which, r.status, r.body)
+		if r := s.app(t, s.other, "/2/oauth2/revoke", "token", token); r.Status != 400 || r.Body != tellBadToken || !s.works(got.AccessToken) {
+			t.Errorf("%s, by another client: %d %s", which, r.Status, r.Body)
 		}
 		r := s.app(t, s.conf, "/2/oauth2/revoke", "token", token, "token_type_hint", "nonsense")
-		if r.status != 200 || r.body != `{"revoked":true}` || r.header.Get("Content-Type") != "application/json;charset=utf-8" {
-			t.Errorf("%s: %d %s", which, r.status, r.body)
+		if r.Status != 200 || r.Body != `{"revoked":true}` || r.Header.Get("Content-Type") != "application/json;charset=utf-8" {
+			t.Errorf("%s: %d %s", which, r.Status, r.Body)
 		}
-		if s.works(got.AccessToken) || s.refresh(t, s.conf, got.RefreshToken).status == 200 {
+		if s.works(got.AccessToken) || s.refresh(t, s.conf, got.RefreshToken).Status == 200 {
 			t.Errorf("%s: a token of the pair outlived it", which)
 		}
 		for _, token := range []string{got.AccessToken, got.RefreshToken} { // RFC 7009, 2.2
-			if r := s.app(t, s.conf, "/2/oauth2/revoke", "token", token); r.status != 200 || r.body != `{"revoked":true}` {
-				t.Errorf("%s, then the pair: %d %s", which, r.status, r.body)
+			if r := s.app(t, s.conf, "/2/oauth2/revoke", "token", token); r.Status != 200 || r.Body != `{"revoked":true}` {
+				t.Errorf("%s, then the pair: %d %s", which, r.Status, r.Body)
 			}
 		}
 	}
 	for _, token := range []string{"nonsense", s.confKeys.Bearer, s.conf.ClientID} {
-		if r := s.app(t, s.conf, "/2/oauth2/revoke", "token", token); r.status != 400 || r.body != tellBadToken {
-			t.Errorf("%s: %d %s", token, r.status, r.body)
+		if r := s.app(t, s.conf, "/2/oauth2/revoke", "token", token); r.Status != 400 || r.Body != tellBadToken {
+			t.Errorf("%s: %d %s", token, r.Status, r.Body)
 		}
 	}
-	if r := s.app(t, s.conf, "/2/oauth2/revoke"); r.status != 400 || r.body != tellMissing("token") {
-		t.Errorf("no token: %d %s", r.status, r.body)
+	if r := s.app(t, s.conf, "/2/oauth2/revoke"); r.Status != 400 || r.Body != tellMissing("token") {
+		t.Errorf("no token: %d %s", r.Status, r.Body)
 	}
 	r := newRequest(t, "POST", s.url+"/2/oauth2/revoke?token=x", "")
-	if got := s.send(t, r); got.status != 400 || got.body != tellMissing("client_id") {
-		t.Errorf("no client: %d %s", got.status, got.body)
+	if got := s.send(t, r); got.Status != 400 || got.Body != tellMissing("client_id") {
+		t.Errorf("no client: %d %s", got.Status, got.Body)
 	}
 	got := s.tokens(t, s.redeem(t, s.public, b.code(t, s.public)))
 	r = newRequest(t, "POST", s.url+"/2/oauth2/revoke?"+url.Values{"token": {got.AccessToken}, "client_id": {s.public.ClientID}}.Encode(), "")
-	if got := s.send(t, r); got.status != 200 {
-		t.Errorf("in the query, by a public client: %d %s", got.status, got.body)
+	if got := s.send(t, r); got.Status != 200 {
+		t.Errorf("in the query, by a public client: %d %s", got.Status, got.Body)
 	}
 }
 
@@ -532,16 +532,16 @@ func TestSuspended(t *testing.T) {
 		check(t, s.store.UpdateUser(t.Context(), s.ada.ID, func(u *liked.User) error { u.State = to; return nil }))
 	}
 	state(liked.Suspended)
-	if r := s.redeem(t, s.conf, code); r.body != tellBadCode {
-		t.Errorf("code of a suspended account: %s", r.body)
+	if r := s.redeem(t, s.conf, code); r.Body != tellBadCode {
+		t.Errorf("code of a suspended account: %s", r.Body)
 	}
-	if r := s.refresh(t, s.conf, got.RefreshToken); r.body != tellBadToken {
-		t.Errorf("refresh token of a suspended account: %s", r.body)
+	if r := s.refresh(t, s.conf, got.RefreshToken); r.Body != tellBadToken {
+		t.Errorf("refresh token of a suspended account: %s", r.Body)
 	}
 	state(liked.Active)
 	check(t, s.store.UpdateApp(t.Context(), s.conf.ID, func(a *store.App) error { a.State = liked.AppSuspended; return nil }))
-	if r := s.refresh(t, s.conf, got.RefreshToken); r.status != 401 || r.body != tellBadClient {
-		t.Errorf("suspended app: %d %s", r.status, r.body)
+	if r := s.refresh(t, s.conf, got.RefreshToken); r.Status != 401 || r.Body != tellBadClient {
+		t.Errorf("suspended app: %d %s", r.Status, r.Body)
 	}
 }
 
@@ -564,12 +564,12 @@ func TestAppOnly(t *testing.T) {
 	want := `{"token_type":"bearer","access_token":"` + s.confKeys.Bearer + `"}`
 	for range 2 {
 		r := call("/oauth2/token", key, secret, grant)
-		if r.status != 200 || r.body != want || r.header.Get("Content-Type") != "application/json; charset=utf-8" {
-			t.Fatalf("got %d %s, want %s", r.status, r.body, want)
+		if r.Status != 200 || r.Body != want || r.Header.Get("Content-Type") != "application/json; charset=utf-8" {
+			t.Fatalf("got %d %s, want %s", r.Status, r.Body, want)
 		}
 	}
-	if r := call("/oauth2/token", strings.ReplaceAll(key, key[:1], "%"+hexOf(key[0])), secret, grant); r.status != 200 {
-		t.Errorf("an encoded key: %d %s: %s", r.status, r.body, s.last().Why)
+	if r := call("/oauth2/token", strings.ReplaceAll(key, key[:1], "%"+hexOf(key[0])), secret, grant); r.Status != 200 {
+		t.Errorf("an encoded key: %d %s: %s", r.Status, r.Body, s.last().Why)
 	}
 	for name, r := range map[string]reply{
 		"wrong secret":            call("/oauth2/token", key, "x", grant),
@@ -585,8 +585,8 @@ func TestAppOnly(t *testing.T) {
 		"invalidate as a nobody":  call("/oauth2/invalidate_token", "", "", "access_token="+url.QueryEscape(s.confKeys.Bearer)),
 		"invalidate, wrong Basic": call("/oauth2/invalidate_token", key, "x", "access_token="+url.QueryEscape(s.confKeys.Bearer)),
 	} {
-		if r.status != 403 || r.body != tellUnverified || r.header.Get("Content-Type") != "application/json; charset=utf-8" {
-			t.Errorf("%s: %d %s %s", name, r.status, r.header.Get("Content-Type"), r.body)
+		if r.Status != 403 || r.Body != tellUnverified || r.Header.Get("Content-Type") != "application/json; charset=utf-8" {
+			t.Errorf("%s: %d %s %s", name, r.Status, r.Header.Get("Content-Type"), r.Body)
 		}
 	}
 	if !s.works(s.confKeys.Bearer) || !s.works(s.otherKeys.Bearer) {
@@ -594,25 +594,25 @@ func TestAppOnly(t *testing.T) {
 	}
 	// As it stands in the answer, without an encoding of the form's own.
 	r := call("/oauth2/invalidate_token", key, secret, "access_token="+s.confKeys.Bearer)
-	if r.status != 200 || r.body != `{"access_token":"`+s.confKeys.Bearer+`"}` || s.works(s.confKeys.Bearer) {
-		t.Errorf("invalidate: %d %s, works %v", r.status, r.body, s.works(s.confKeys.Bearer))
+	if r.Status != 200 || r.Body != `{"access_token":"`+s.confKeys.Bearer+`"}` || s.works(s.confKeys.Bearer) {
+		t.Errorf("invalidate: %d %s, works %v", r.Status, r.Body, s.works(s.confKeys.Bearer))
 	}
 	r = call("/oauth2/token", key, secret, grant)
 	var again struct {
 		Token string `json:"access_token"`
 	}
-	check(t, json.Unmarshal([]byte(r.body), &again))
+	check(t, json.Unmarshal([]byte(r.Body), &again))
 	s.secret(again.Token)
 	if again.Token == s.confKeys.Bearer || !s.works(again.Token) {
-		t.Errorf("after that: %s", r.body)
+		t.Errorf("after that: %s", r.Body)
 	}
 	r = call("/oauth2/invalidate_token", key, secret, "access_token="+url.QueryEscape(again.Token))
-	if r.body != `{"access_token":"`+again.Token+`"}` {
-		t.Errorf("invalidate, encoded twice: %d %s", r.status, r.body)
+	if r.Body != `{"access_token":"`+again.Token+`"}` {
+		t.Errorf("invalidate, encoded twice: %d %s", r.Status, r.Body)
 	}
 	check(t, s.store.UpdateApp(t.Context(), s.conf.ID, func(a *store.App) error { a.State = liked.AppSuspended; return nil }))
-	if r := call("/oauth2/token", key, secret, grant); r.body != tellUnverified {
-		t.Errorf("suspended app: %s", r.body)
+	if r := call("/oauth2/token", key, secret, grant); r.Body != tellUnverified {
+		t.Errorf("suspended app: %s", r.Body)
 	}
 }
 
@@ -634,8 +634,8 @@ func TestPathsAndMethods(t *testing.T) {
 		{"DELETE", "/login", 405, "GET, HEAD, POST"}, {"PUT", "/oauth/request_token", 405, "GET, HEAD, POST"},
 	} {
 		got := s.send(t, newRequest(t, tt.method, s.url+tt.path, ""))
-		if got.status != tt.status || got.header.Get("Allow") != tt.allow {
-			t.Errorf("%s %s: %d, allow %q; want %d, %q", tt.method, tt.path, got.status, got.header.Get("Allow"), tt.status, tt.allow)
+		if got.Status != tt.status || got.Header.Get("Allow") != tt.allow {
+			t.Errorf("%s %s: %d, allow %q; want %d, %q", tt.method, tt.path, got.Status, got.Header.Get("Allow"), tt.status, tt.allow)
 		}
 	}
 }

@@ -26,7 +26,7 @@ func TestDeveloperPortal(t *testing.T) {
 	ada.signIn(t, "ada")
 	bob.signIn(t, "bob")
 	fields := func(members ...string) url.Values {
-		return with(with(ada.get(t, "/developer").form(), "name", "My bot", "type", "confidential", "access", "read-write",
+		return with(with(ada.Get(t, "/developer").Form(), "name", "My bot", "type", "confidential", "access", "read-write",
 			"redirect_uris", "http://127.0.0.1:9/cb\r\nmybot://back\r\n"), members...)
 	}
 	for name, tt := range map[string]struct{ change, want []string }{
@@ -39,14 +39,14 @@ func TestDeveloperPortal(t *testing.T) {
 			[]string{"no scheme", "fragment", "no host", "user name"}},
 		"too many": {[]string{"redirect_uris", strings.Repeat("a:b ", 11)}, []string{"11 redirect URIs"}},
 	} {
-		r := ada.post(t, "/developer", fields(tt.change...))
+		r := ada.Post(t, "/developer", fields(tt.change...))
 		for _, want := range tt.want {
-			if r.status != 422 || !strings.Contains(r.body, want) {
-				t.Errorf("%s: %d, without %q", name, r.status, want)
+			if r.Status != 422 || !strings.Contains(r.Body, want) {
+				t.Errorf("%s: %d, without %q", name, r.Status, want)
 			}
 		}
 	}
-	made := ada.post(t, "/developer", fields())
+	made := ada.Post(t, "/developer", fields())
 	apps, err := s.store.Apps(t.Context())
 	check(t, err)
 	app := apps[len(apps)-1]
@@ -55,11 +55,11 @@ func TestDeveloperPortal(t *testing.T) {
 			app = a
 		}
 	}
-	if made.status != 200 || app.Name != "My bot" || app.Public || app.Access != liked.ReadWrite || len(app.RedirectURIs) != 2 ||
+	if made.Status != 200 || app.Name != "My bot" || app.Public || app.Access != liked.ReadWrite || len(app.RedirectURIs) != 2 ||
 		app.RedirectURIs[1] != "mybot://back" {
-		t.Fatalf("%d, app %+v", made.status, app)
+		t.Fatalf("%d, app %+v", made.Status, app)
 	}
-	secrets := secretsOf(made.body)
+	secrets := secretsOf(made.Body)
 	if len(secrets) < 3 {
 		t.Fatalf("secrets %q", secrets)
 	}
@@ -70,10 +70,10 @@ func TestDeveloperPortal(t *testing.T) {
 	hidden := func(when string) {
 		t.Helper()
 		for _, p := range []string{path, "/developer"} {
-			r := ada.get(t, p)
+			r := ada.Get(t, p)
 			for _, secret := range secrets {
-				if r.status != 200 || strings.Contains(r.body, secret) {
-					t.Errorf("%s: %s is %d, or shows a secret again", when, p, r.status)
+				if r.Status != 200 || strings.Contains(r.Body, secret) {
+					t.Errorf("%s: %s is %d, or shows a secret again", when, p, r.Status)
 				}
 			}
 		}
@@ -81,34 +81,36 @@ func TestDeveloperPortal(t *testing.T) {
 	hidden("later")
 
 	// Somebody else's app is as good as none, whatever one tries.
-	if r := bob.get(t, path); r.status != 404 {
-		t.Errorf("bob sees it: %d", r.status)
+	if r := bob.Get(t, path); r.Status != 404 {
+		t.Errorf("bob sees it: %d", r.Status)
 	}
-	if r := ada.get(t, "/developer/apps/999"); r.status != 404 {
-		t.Errorf("an app that there is not: %d", r.status)
+	if r := ada.Get(t, "/developer/apps/999"); r.Status != 404 {
+		t.Errorf("an app that there is not: %d", r.Status)
 	}
-	bobs := bob.get(t, "/developer").form()
+	bobs := bob.Get(t, "/developer").Form()
 	for _, action := range [][]string{{"action", "save", "name", "Stolen", "access", "read"},
 		{"action", "regenerate", "what", "client_secret"}, {"action", "token", "kind", "oauth2"}} {
-		if r := bob.post(t, path, with(bobs, action...)); r.status != 404 {
-			t.Errorf("bob: %v: %d", action, r.status)
+		if r := bob.Post(t, path, with(bobs, action...)); r.Status != 404 {
+			t.Errorf("bob: %v: %d", action, r.Status)
 		}
 	}
 
-	act := func(members ...string) reply { return ada.post(t, path, with(ada.get(t, path).form(), members...)) }
-	if r := act("action", "save", "name", "My other bot", "access", "read", "redirect_uris", "mybot://back"); r.status != 200 ||
-		!strings.Contains(r.body, "My other bot") {
-		t.Errorf("save: %d", r.status)
+	act := func(members ...string) reply {
+		return ada.Post(t, path, with(ada.Get(t, path).Form(), members...))
 	}
-	if r := act("action", "save", "name", "x", "access", "read", "redirect_uris", "ftp://x"); r.status != 422 ||
-		!strings.Contains(r.body, "scheme ftp") {
-		t.Errorf("save what cannot be: %d", r.status)
+	if r := act("action", "save", "name", "My other bot", "access", "read", "redirect_uris", "mybot://back"); r.Status != 200 ||
+		!strings.Contains(r.Body, "My other bot") {
+		t.Errorf("save: %d", r.Status)
 	}
-	if r := act("action", "dance"); r.status != 400 {
-		t.Errorf("an unknown action: %d", r.status)
+	if r := act("action", "save", "name", "x", "access", "read", "redirect_uris", "ftp://x"); r.Status != 422 ||
+		!strings.Contains(r.Body, "scheme ftp") {
+		t.Errorf("save what cannot be: %d", r.Status)
 	}
-	if r := act("action", "regenerate", "what", "everything"); r.status != 400 {
-		t.Errorf("regenerate an unknown thing: %d", r.status)
+	if r := act("action", "dance"); r.Status != 400 {
+		t.Errorf("an unknown action: %d", r.Status)
+	}
+	if r := act("action", "regenerate", "what", "everything"); r.Status != 400 {
+		t.Errorf("regenerate an unknown thing: %d", r.Status)
 	}
 	before, err := s.store.App(t.Context(), app.ID)
 	check(t, err)
@@ -117,9 +119,9 @@ func TestDeveloperPortal(t *testing.T) {
 	}
 	for _, what := range []string{"client_secret", "api_keys", "bearer_token"} {
 		r := act("action", "regenerate", "what", what)
-		fresh := secretsOf(r.body)
-		if r.status != 200 || len(fresh) == 0 {
-			t.Errorf("regenerate %s: %d, %q", what, r.status, fresh)
+		fresh := secretsOf(r.Body)
+		if r.Status != 200 || len(fresh) == 0 {
+			t.Errorf("regenerate %s: %d, %q", what, r.Status, fresh)
 		}
 		for _, secret := range fresh {
 			secrets = append(secrets, s.secret(secret))
@@ -135,9 +137,9 @@ func TestDeveloperPortal(t *testing.T) {
 	}
 	for _, kind := range []string{"oauth2", "oauth1"} {
 		r := act("action", "token", "kind", kind)
-		fresh := secretsOf(r.body)
-		if r.status != 200 || len(fresh) < 2 {
-			t.Fatalf("token %s: %d, %q", kind, r.status, fresh)
+		fresh := secretsOf(r.Body)
+		if r.Status != 200 || len(fresh) < 2 {
+			t.Fatalf("token %s: %d, %q", kind, r.Status, fresh)
 		}
 		for _, secret := range fresh {
 			secrets = append(secrets, s.secret(secret))
@@ -150,17 +152,17 @@ func TestDeveloperPortal(t *testing.T) {
 			t.Errorf("token %s: none of %q is one", kind, fresh)
 		}
 	}
-	if r := act("action", "token", "kind", "x"); r.status != 400 {
-		t.Errorf("a token of an unknown kind: %d", r.status)
+	if r := act("action", "token", "kind", "x"); r.Status != 400 {
+		t.Errorf("a token of an unknown kind: %d", r.Status)
 	}
 	hidden("after all that")
 	for i := range 24 {
-		if r := ada.post(t, "/developer", fields("name", fmt.Sprint("bot ", i), "type", "public")); r.status != 200 {
-			t.Fatalf("app %d: %d", i+2, r.status)
+		if r := ada.Post(t, "/developer", fields("name", fmt.Sprint("bot ", i), "type", "public")); r.Status != 200 {
+			t.Fatalf("app %d: %d", i+2, r.Status)
 		}
 	}
-	if r := ada.post(t, "/developer", fields()); r.status != 422 {
-		t.Errorf("the 26th app: %d", r.status)
+	if r := ada.Post(t, "/developer", fields()); r.Status != 422 {
+		t.Errorf("the 26th app: %d", r.Status)
 	}
 }
 
@@ -200,12 +202,12 @@ func TestPortalWebhooks(t *testing.T) {
 	path := "/developer/apps/" + s.app.ID.String()
 	do := func(status int, want string, pairs ...string) {
 		t.Helper()
-		form := b.get(t, path).form()
-		r := b.post(t, path, with(form, append([]string{"action", "webhook"}, pairs...)...))
-		if r.status != status || !strings.Contains(html.UnescapeString(r.body), want) {
-			t.Errorf("%v: got %d, want %d and %q in\n%s", pairs, r.status, status, want, r.body)
+		form := b.Get(t, path).Form()
+		r := b.Post(t, path, with(form, append([]string{"action", "webhook"}, pairs...)...))
+		if r.Status != status || !strings.Contains(html.UnescapeString(r.Body), want) {
+			t.Errorf("%v: got %d, want %d and %q in\n%s", pairs, r.Status, status, want, r.Body)
 		}
-		if strings.Contains(r.body, secret) {
+		if strings.Contains(r.Body, secret) {
 			t.Errorf("%v: the page shows the API secret", pairs)
 		}
 	}
@@ -215,7 +217,7 @@ func TestPortalWebhooks(t *testing.T) {
 	wrong.Store(false)
 	do(200, "The webhook is registered.", "do", "add", "url", endpoint+"/in")
 	do(422, "has a webhook with this URL", "do", "add", "url", endpoint+"/in")
-	id := regexp.MustCompile(`name="webhook" value="(\d+)"`).FindStringSubmatch(b.get(t, path).body)[1]
+	id := regexp.MustCompile(`name="webhook" value="(\d+)"`).FindStringSubmatch(b.Get(t, path).Body)[1]
 	wrong.Store(true)
 	do(422, "Not valid: it gets nothing until it is validated", "do", "validate", "webhook", id)
 	do(422, "failed its challenge", "do", "replay", "webhook", id)
@@ -226,7 +228,7 @@ func TestPortalWebhooks(t *testing.T) {
 	do(400, "", "do", "remove", "webhook", "x")
 	do(400, "", "do", "nothing", "webhook", id)
 	do(200, "The webhook is removed.", "do", "remove", "webhook", id)
-	if body := b.get(t, path).body; !strings.Contains(body, "There are none yet.") {
+	if body := b.Get(t, path).Body; !strings.Contains(body, "There are none yet.") {
 		t.Errorf("the webhook is still there:\n%s", body)
 	}
 }

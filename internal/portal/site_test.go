@@ -2,14 +2,10 @@ package portal_test
 
 import (
 	"crypto/rand"
-	"html"
-	"io"
+	"liked/internal/authtest"
 	"log/slog"
 	"net/http"
-	"net/http/cookiejar"
 	"net/http/httptest"
-	"net/url"
-	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -22,6 +18,15 @@ import (
 	"liked/internal/portal"
 	"liked/internal/store/pebblestore"
 	"liked/internal/webhook"
+)
+
+// Of authtest.
+type reply = authtest.Reply
+
+var (
+	check  = authtest.Check
+	inputs = authtest.Inputs
+	with   = authtest.With
 )
 
 const password = "correct horse battery staple"
@@ -110,107 +115,20 @@ func (s *site) secret(text string) string {
 	return text
 }
 
-// reply is an answer that was read.
-type reply struct {
-	status   int
-	header   http.Header
-	body     string
-	location string
-}
-
-// browser is a person's browser, which does not follow redirects by itself.
+// browser is a browser that calls the site.
 type browser struct {
-	s      *site
-	client http.Client
-	header http.Header // of each request
+	*authtest.Browser
+	s *site
 }
 
-func (s *site) browser() *browser {
-	jar, err := cookiejar.New(nil)
-	if err != nil {
-		panic(err)
-	}
-	return &browser{s: s, client: http.Client{Jar: jar, CheckRedirect: func(*http.Request,
-		[]*http.Request) error {
-		return http.ErrUseLastResponse
-	}},
-		header: http.Header{"Sec-Fetch-Site": {"same-origin"}}}
-}
-
-func (b *browser) send(t testing.TB, r *http.Request) reply {
-	t.Helper()
-	for k, v := range b.header {
-		r.Header[k] = v
-	}
-	resp, err := b.client.Do(r)
-	check(t, err)
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	check(t, err)
-	return reply{resp.StatusCode, resp.Header, string(text), resp.Header.Get("Location")}
-}
-
-func (b *browser) get(t testing.TB, target string) reply {
-	t.Helper()
-	return b.send(t, newRequest(t, "GET", b.s.url+target, ""))
-}
-
-func (b *browser) post(t testing.TB, target string, form url.Values) reply {
-	t.Helper()
-	r := newRequest(t, "POST", b.s.url+target, form.Encode())
-	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	return b.send(t, r)
-}
-
-var (
-	inputs = regexp.MustCompile(`<(?:input|textarea)[^>]*>`)
-	attr   = regexp.MustCompile(`(name|value)="([^"]*)"`)
-)
-
-// form returns the hidden fields of a page's forms. Forms of one page agree about a field.
-func (r reply) form() url.Values {
-	f := make(url.Values)
-	for _, tag := range inputs.FindAllString(r.body, -1) {
-		m := map[string]string{}
-		for _, a := range attr.FindAllStringSubmatch(tag, -1) {
-			m[a[1]] = html.UnescapeString(a[2])
-		}
-		if strings.Contains(tag, `type="hidden"`) && m["name"] != "" && f.Get(m["name"]) == "" {
-			f.Set(m["name"], m["value"])
-		}
-	}
-	return f
-}
-
-func with(f url.Values, members ...string) url.Values {
-	for i := 0; i < len(members); i += 2 {
-		f.Set(members[i], members[i+1])
-	}
-	return f
-}
+func (s *site) browser() *browser { return &browser{authtest.NewBrowser(s.url), s} }
 
 // signIn signs in as the user, from the sign-in page.
 func (b *browser) signIn(t testing.TB, username string) {
 	t.Helper()
-	page := b.get(t, "/login")
-	if r := b.post(t, "/login", with(page.form(), "username", username, "password", password)); r.status != 303 {
-		t.Fatalf("sign in: %d", r.status)
-	}
-}
-
-func newRequest(t testing.TB, method, url, body string) *http.Request {
-	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return r
-}
-
-func check(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
+	page := b.Get(t, "/login")
+	if r := b.Post(t, "/login", with(page.Form(), "username", username, "password", password)); r.Status != 303 {
+		t.Fatalf("sign in: %d", r.Status)
 	}
 }
 
