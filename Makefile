@@ -35,9 +35,9 @@ race:
 	LIKED_REQUIRE=all go test -race -shuffle=on -timeout 20m -skip '^(TestDocuments|TestBrokenBuildsAreCaught)$$' $(TESTFLAGS) ./...
 
 # Other people's clients against the built binary, and the pages in Chromium. They are downloaded, Chromium is not.
-# SCREENSHOTS=DIR keeps pictures of the pages.
+# SCREENSHOTS=DIR keeps pictures of the pages, TESTFLAGS=-update writes docs/clients.md anew.
 compat:
-	LIKED_REQUIRE=all go test -count=1 -timeout 10m -v -run '^TestClients$$' ./compat
+	LIKED_REQUIRE=all go test -count=1 -timeout 10m -v -run '^TestClients$$' ./compat $(TESTFLAGS)
 
 # Every promise of docs/reliability.md, attacked for more than an hour; make torture KILLS=30 SOAK=1m and so on is shorter.
 torture:

@@ -123,6 +123,7 @@ func TestClients(t *testing.T) {
 					t.Fatalf("%s: %v", command, err)
 				}
 			}
+			checkTable(t, filepath.Join(variables["LIKED_TEMP"], "clients.jsonl"))
 		})
 	}
 }

@@ -198,6 +198,7 @@ func TestLikeAndUnlikeTwice(t *testing.T) {
 		want(t, w.unlike(t, c, alice.ID, post), 200, plain, unliked)
 		w.wantLikeCount(t, c, post, before)
 	}
+	did(t, "github.com/dghubble/oauth1", "likes")
 }
 
 // The two likes of X's reference page: the TypeScript example's and the Java example's.

@@ -154,6 +154,8 @@ func TestXOAuth2(t *testing.T) {
 			t.Errorf("%s: like after the refresh: %v", app.Type, got)
 		}
 	}
+	did(t, "golang.org/x/oauth2", "OAuth 2.0")
+	did(t, "golang.org/x/oauth2", "likes")
 }
 
 // refusal is X's word for why there is no token.
@@ -207,6 +209,7 @@ func TestThreeLeggedOAuth1(t *testing.T) {
 	if got := w.like(t, client, w.named(t, "XDevelopers").ID, w.Posts[4].ID); got.body != `{"data":{"liked":true}}` {
 		t.Errorf("like: %v", got)
 	}
+	did(t, "github.com/dghubble/oauth1", "OAuth 1.0a")
 }
 
 func TestDeniedConsent(t *testing.T) {

@@ -3,16 +3,12 @@
 Newest likes come first, and the driver liked in the order of its credentials.
 """
 
-import json
-import os
 import unittest
 
 import tweepy
 
-with open(os.environ["LIKED_CREDENTIALS"], encoding="utf-8") as file:
-    WORLD = json.load(file)
+from world import BOB, WORLD, did
 
-BOB = next(u for u in WORLD["users"] if u["username"] == "bob")
 PAGE_SIZE = 100
 
 
@@ -43,3 +39,4 @@ class Lists(unittest.TestCase):
 
     def test_liking_users(self):
         self.walk(self.client.get_liking_users, WORLD["posts"][-1]["id"], ids(WORLD["users"][7:-1])[::-1])
+        did("tweepy", "lists")

@@ -4,81 +4,19 @@ Its HTTP library takes HTTPS_PROXY and REQUESTS_CA_BUNDLE from the environment; 
 to the pages of x.com and twitter.com as with a browser, and fills in their forms.
 """
 
-import json
-import os
 import re
 import unittest
-from html.parser import HTMLParser
-from urllib.parse import parse_qs, urljoin, urlsplit
+from urllib.parse import parse_qs, urlsplit
 
-import requests
 import tweepy
 from oauthlib.oauth2 import AccessDeniedError, OAuth2Error
 
-with open(os.environ["LIKED_CREDENTIALS"], encoding="utf-8") as file:
-    WORLD = json.load(file)
-
-CONFIDENTIAL, PUBLIC = WORLD["apps"]
-CALLBACK = CONFIDENTIAL["redirect_uris"][0]
-ALICE = next(u for u in WORLD["users"] if u["username"] == "alice")
-SCOPES = ["tweet.read", "users.read", "like.read", "like.write", "offline.access"]
-
-# oauthlib reads no answer from a callback that is plain http, even on this machine, unless it is told that this is a test.
-os.environ["OAUTHLIB_INSECURE_TRANSPORT"] = "1"
-
-
-def post(n):
-    """The id of a post that each test has to itself."""
-    return WORLD["posts"][n]["id"]
+from world import ALICE, CALLBACK, CONFIDENTIAL, PUBLIC, SCOPES, consent, decide, did, post
 
 
 def like_count(post_id):
     client = tweepy.Client(ALICE["access_token"])
     return client.get_tweet(post_id, tweet_fields=["public_metrics"]).data.public_metrics["like_count"]
-
-
-class Forms(HTMLParser):
-    """The forms of a page: where each goes, and its fields."""
-
-    def __init__(self, page):
-        super().__init__()
-        self.found = []
-        self.feed(page.text)
-
-    def handle_starttag(self, tag, attrs):
-        attrs = dict(attrs)
-        if tag == "form":
-            self.found.append((attrs.get("action"), {}))
-        elif tag == "input" and "name" in attrs:
-            self.found[-1][1][attrs["name"]] = attrs.get("value", "")
-
-
-def submit(browser, page, **fields):
-    """Sends the form that signs in or decides, with the fields filled in."""
-    for action, given in Forms(page).found:
-        if given.keys() & {"username", "request"}:
-            return browser.post(urljoin(page.url, action), data=given | fields, allow_redirects=False, timeout=30)
-    raise AssertionError(f"{page.url}: no form in {page.status_code} {page.text}")
-
-
-def decide(link, decision):
-    """What alice gets to see when she has signed in at the link and decided."""
-    with requests.Session() as browser:
-        page = browser.get(link, timeout=30)
-        signed_in = submit(browser, page, username="alice", password=ALICE["password"])
-        assert signed_in.is_redirect, signed_in.text
-        page = browser.get(urljoin(signed_in.url, signed_in.headers["Location"]), allow_redirects=False, timeout=30)
-        if page.is_redirect:  # to the app: who has agreed before is not asked again, by way of "Sign in with Twitter"
-            return page
-        assert "@alice" in page.text, page.text
-        return submit(browser, page, decision=decision)
-
-
-def consent(link, decision="allow"):
-    """Where alice is sent when she has decided."""
-    response = decide(link, decision)
-    assert response.status_code == 302, response.text
-    return response.headers["Location"]
 
 
 class Likes(unittest.TestCase):
@@ -122,6 +60,8 @@ class OAuth1(Likes):
                 self.refused(handler, query["oauth_verifier"][0])  # again
                 self.assertEqual(client.get_me().data.username, "alice")
                 self.likes(client, post(2))
+        did("tweepy", "OAuth 1.0a")
+        did("tweepy", "likes")
 
     def test_pin(self):
         handler = self.handler("oob")
@@ -130,6 +70,7 @@ class OAuth1(Likes):
         [pin] = re.findall(r'value="(\d{7})"', page.text)
         self.refused(handler, f"{(int(pin) + 1) % 10**7:07}")
         self.likes(self.signed_in(handler, pin), post(3))
+        did("tweepy", "PIN")
 
     def test_denied(self):
         handler = self.handler(CALLBACK)
@@ -189,6 +130,7 @@ class OAuth2(Likes):
                 self.likes(tweepy.Client(renewed["access_token"]), post(n), user_auth=False)
                 self.refused("invalid_request", "Value passed for the token was invalid.",
                              self.refresh, handler, token["refresh_token"])
+        did("tweepy", "OAuth 2.0")
 
     def test_denied(self):
         handler = self.handler(CONFIDENTIAL)
@@ -224,3 +166,4 @@ class AppOnly(unittest.TestCase):
     def test_app_only(self):
         bearer = tweepy.OAuth2AppHandler(CONFIDENTIAL["api_key"], CONFIDENTIAL["api_secret"])._bearer_token
         self.assertEqual(bearer, CONFIDENTIAL["bearer_token"])
+        did("tweepy", "app-only")

@@ -5,7 +5,6 @@ any stream: BaseStream, which connects, splits lines and knows signs of life.
 """
 
 import json
-import os
 import threading
 import time
 import unittest
@@ -13,8 +12,7 @@ import unittest
 import tweepy
 from tweepy.streaming import BaseStream
 
-with open(os.environ["LIKED_CREDENTIALS"], encoding="utf-8") as file:
-    WORLD = json.load(file)
+from world import WORLD, did
 
 BEARER = WORLD["apps"][0]["bearer_token"]
 LIKER = WORLD["users"][40]
@@ -110,3 +108,4 @@ class Streams(unittest.TestCase):
         self.assertEqual([e["id"] for e in second.events[:10]], [e["id"] for e in first.events])
         self.assertEqual(len(second.events), 20)
         self.assertEqual(len({e["id"] for e in second.events}), 20)
+        did("tweepy", "streams")

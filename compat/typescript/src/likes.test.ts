@@ -4,6 +4,7 @@ import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { Client, auth, types } from "twitter-api-sdk";
+import { did } from "./table.js";
 import { env, user, world } from "./world.js";
 
 // The SDK's error type. The SDK throws it and does not export it.
@@ -63,6 +64,7 @@ test("the example of the reference page, as it stands there", async () => {
   const { stdout } = await promisify(execFile)(process.execPath, [page]);
   assert.equal(stdout, "{ data: { liked: true } }\n");
   assert.equal(await likeCount("1521887626935947265"), before + 1);
+  did("twitter-api-sdk", "the reference page's example");
 });
 
 test("like, like again, unlike, unlike again", async () => {
@@ -170,4 +172,5 @@ test("the 51st like in 15 minutes", async () => {
   // Unlikes have a window of their own, so the like can be taken back at once.
   assert.deepEqual(await client.tweets.usersIdUnlike(dave.id, post), { data: { liked: false } });
   assert.equal(await likeCount(post), before);
+  did("twitter-api-sdk", "likes");
 });

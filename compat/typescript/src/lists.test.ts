@@ -6,6 +6,7 @@ import { Client as XDK, PostPaginator, UserPaginator } from "@xdevplatform/xdk";
 import { HttpsProxyAgent } from "https-proxy-agent";
 import { Client as SDK, auth } from "twitter-api-sdk";
 import { TwitterApi } from "twitter-api-v2";
+import { did } from "./table.js";
 import { env, user, world } from "./world.js";
 
 type Item = { id: string };
@@ -32,6 +33,7 @@ test("twitter-api-sdk", async (t) => {
   }
   await t.test("liked posts", () => walk(sdk.tweets.usersIdLikedTweets(liker.id, { max_results: pageSize }), likedPosts));
   await t.test("liking users", () => walk(sdk.users.tweetsIdLikingUsers(popular.id, { max_results: pageSize }), likers));
+  did("twitter-api-sdk", "lists");
 });
 
 test("twitter-api-v2", async (t) => {
@@ -52,6 +54,7 @@ test("twitter-api-v2", async (t) => {
     assert.equal(list.done, true);
     assert.equal(list.rateLimit.limit, 75);
   });
+  did("twitter-api-v2", "lists");
 });
 
 test("XDK", async (t) => {
@@ -72,4 +75,5 @@ test("XDK", async (t) => {
       const { data, meta } = await posts.getLikingUsers(popular.id, { maxResults: pageSize, ...(paginationToken && { paginationToken }) });
       return { data: data ?? [], meta: meta ?? {} };
     }), likers));
+  did("@xdevplatform/xdk", "lists");
 });

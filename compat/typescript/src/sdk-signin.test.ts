@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Client, auth } from "twitter-api-sdk";
+import { did } from "./table.js";
 import { type App, appOf, callback, consent, parameter, user, world } from "./world.js";
 
 const alice = user("alice");
@@ -57,6 +58,7 @@ for (const type of ["confidential", "public"] as const) {
     assert.deepEqual(await authClient.revokeAccessToken(), { revoked: true });
     await assert.rejects(Promise.resolve(tweets.usersIdLike(alice.id, { tweet_id: post })), { status: 401 });
     await refused(authClient.refreshAccessToken(), "Value passed for the token was invalid.");
+    did("twitter-api-sdk", "OAuth 2.0");
   });
 
   test(`${type} app: a refresh token twice`, async () => {

@@ -9,6 +9,7 @@ import { HttpsProxyAgent } from "https-proxy-agent";
 import { Client as SDK, auth } from "twitter-api-sdk";
 import { stream } from "twitter-api-sdk/dist/request.js";
 import { ETwitterStreamEvent, TwitterApi } from "twitter-api-v2";
+import { did } from "./table.js";
 import { appOf, env, world } from "./world.js";
 
 const { bearer_token: bearer } = appOf("confidential");
@@ -82,7 +83,7 @@ async function until(holds: () => boolean, what: () => unknown): Promise<void> {
   }
 }
 
-const clients: [string, Reader][] = [["twitter-api-sdk", sdk], ["twitter-api-v2", v2], ["XDK", xdk]];
+const clients = [["twitter-api-sdk", sdk], ["twitter-api-v2", v2], ["@xdevplatform/xdk", xdk]] as const;
 for (const [n, [name, reader]] of clients.entries()) {
   test(name, async (t) => {
     const liker = world.users[20 + n]!;
@@ -118,6 +119,7 @@ for (const [n, [name, reader]] of clients.entries()) {
     await until(() => gone().length >= 3, gone);
     assert.deepEqual(gone(), posts.slice(0, 3));
     third.leave();
+    did(name, "streams");
   });
 }
 

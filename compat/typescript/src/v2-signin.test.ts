@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { HttpsProxyAgent } from "https-proxy-agent";
 import { ApiResponseError, TwitterApi } from "twitter-api-v2";
+import { did } from "./table.js";
 import { type App, appOf, callback, consent, env, otherPIN, parameter, readPIN, user, world } from "./world.js";
 
 const alice = user("alice");
@@ -66,6 +67,8 @@ for (const type of ["confidential", "public"] as const) {
     await app.revokeOAuth2Token(renewed.refreshToken, "refresh_token");
     assert.equal((await refusal(renewed.client.v2.like(alice.id, post))).code, 401);
     await refused(app.refreshOAuth2Token(renewed.refreshToken), "Value passed for the token was invalid.");
+    did("twitter-api-v2", "OAuth 2.0");
+    did("twitter-api-v2", "likes");
   });
 
   test(`OAuth 2.0, ${type} app: a refresh token twice`, async () => {
@@ -110,6 +113,7 @@ for (const linkMode of ["authorize", "authenticate"] as const) {
     assert.deepEqual([signedIn.userId, signedIn.screenName], [alice.id, "alice"]);
     assert.equal((await refusal(requester.login(verifier))).code, 401); // again
     await likes(signedIn.client);
+    did("twitter-api-v2", "OAuth 1.0a");
   });
 }
 
@@ -120,6 +124,7 @@ test("OAuth 1.0a, with a PIN", async () => {
   const requester = oauth1(app, asked.oauth_token, asked.oauth_token_secret);
   assert.equal((await refusal(requester.login(otherPIN(pin)))).code, 401);
   await likes((await requester.login(pin)).client);
+  did("twitter-api-v2", "PIN");
 });
 
 test("OAuth 1.0a, to read only", async () => {
@@ -142,4 +147,5 @@ test("app only", async () => {
   const app = appOf("confidential");
   const client = await oauth1(app).appLogin();
   assert.deepEqual(client.getActiveTokens(), { type: "oauth2", bearerToken: app.bearer_token });
+  did("twitter-api-v2", "app-only");
 });

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ApiError, Client, OAuth1, OAuth2, generateCodeVerifier } from "@xdevplatform/xdk";
+import { did } from "./table.js";
 import { type App, appOf, callback, consent, otherPIN, parameter, readPIN, user, world } from "./world.js";
 
 const alice = user("alice");
@@ -50,6 +51,8 @@ for (const type of ["confidential", "public"] as const) {
     assert.notEqual(renewed.refresh_token, token.refresh_token);
     await likes(new Client({ accessToken: renewed.access_token }));
     await refused(signIn.refreshToken(token.refresh_token), 400, "Value passed for the token was invalid.");
+    did("@xdevplatform/xdk", "OAuth 2.0");
+    did("@xdevplatform/xdk", "likes");
   });
 
   test(`OAuth 2.0, ${type} app: a code twice, and a wrong verifier`, async () => {
@@ -103,6 +106,7 @@ for (const loginWithX of [false, true]) {
     const again = oauth1(app, callback);
     again.requestToken = asked;
     await assert.rejects(again.getAccessToken(verifier), /Failed to get access token: 401/);
+    did("@xdevplatform/xdk", "OAuth 1.0a");
   });
 }
 
@@ -113,6 +117,7 @@ test("OAuth 1.0a, with a PIN", async () => {
   const pin = await readPIN(signIn.getAuthorizationUrl());
   await assert.rejects(signIn.getAccessToken(otherPIN(pin)), /Failed to get access token: 401/);
   await likes(clientOf(app, "oob", await signIn.getAccessToken(pin)));
+  did("@xdevplatform/xdk", "PIN");
 });
 
 test("OAuth 1.0a, a callback that is not registered", async () => {

@@ -13,7 +13,9 @@ import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
 import org.junit.jupiter.api.Test;
 
@@ -83,6 +85,12 @@ class PageTest {
             }
             """, out.toString(StandardCharsets.UTF_8));
         assertEquals(before + 1, likeCount());
+
+        // For the table in docs/clients.md.
+        String line = new Gson().toJson(Map.of("client", "com.twitter:twitter-api-java-sdk", "from", "Maven", "version", "1.2.4",
+            "did", "the reference page's example", "pointed", "`setBasePath`"));
+        Path table = Path.of(System.getenv("LIKED_TEMP"), "clients.jsonl");
+        Files.writeString(table, line + "\n", StandardOpenOption.CREATE, StandardOpenOption.APPEND);
     }
 
     private int likeCount() throws ApiException {

@@ -78,6 +78,7 @@ class LikesTest {
             assertNull(unliked.getErrors());
             assertEquals(before, likeCount(post));
         }
+        World.did("likes");
     }
 
     @Test

@@ -62,5 +62,6 @@ class ListsTest {
             Get2TweetsIdLikingUsersResponse r = api.users().tweetsIdLikingUsers(popular).maxResults(PAGE_SIZE).paginationToken(token).execute();
             return new Page(r.getData().stream().map(u -> u.getId()).toList(), r.getMeta().getResultCount(), r.getMeta().getNextToken());
         }, world.users.subList(7, world.users.size() - 1).stream().map(u -> u.id).toList());
+        World.did("lists");
     }
 }

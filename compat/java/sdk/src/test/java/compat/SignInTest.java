@@ -105,6 +105,7 @@ class SignInTest {
         service.revokeToken(renewed.getAccessToken());
         unauthorized(api);
         refused(OAuth2Error.INVALID_REQUEST, "Value passed for the token was invalid.", api::refreshToken);
+        World.did("OAuth 2.0");
     }
 
     @Test

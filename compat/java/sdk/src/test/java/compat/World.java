@@ -7,7 +7,9 @@ import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.util.List;
+import java.util.Map;
 
 /** What the tests read of the file that {@code liked dev --credentials} wrote. */
 class World {
@@ -63,5 +65,16 @@ class World {
         TwitterApi api = new TwitterApi(credentials);
         api.getApiClient().setBasePath(url);
         return api;
+    }
+
+    /**
+     * Notes what the SDK did, for the table in docs/clients.md: the last line of a test, since the table has what works.
+     */
+    static void did(String what) throws IOException {
+        String jar = Path.of(TwitterApi.class.getProtectionDomain().getCodeSource().getLocation().getPath()).getFileName().toString();
+        String line = new Gson().toJson(Map.of("client", "com.twitter:twitter-api-java-sdk", "from", "Maven", "did", what,
+            "version", jar.replaceAll("^twitter-api-java-sdk-|\\.jar$", ""),
+            "pointed", "`setBasePath`; its sign-in through the proxy (`https.proxyHost`, a trust store)"));
+        Files.writeString(Path.of(env("LIKED_TEMP"), "clients.jsonl"), line + "\n", StandardOpenOption.CREATE, StandardOpenOption.APPEND);
     }
 }
