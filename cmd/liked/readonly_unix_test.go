@@ -103,6 +103,23 @@ func TestReadOnlyDirectory(t *testing.T) {
 			t.Errorf("liked %s: got %q, %v, want %q", c.args, out, err, c.want)
 		}
 	}
+	// Files that can be written change nothing: it is the directories that cannot.
+	files, err := filepath.Glob(filepath.Join(top, "*", "store", "*"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no files: %v", err)
+	}
+	for _, file := range files {
+		if err := os.Chmod(file, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if out, err := run("check", "--data", "data"); err != nil || out != "1 users, 1 posts, 0 likes, 0 log entries, 0 problems\n" {
+		t.Errorf("with files that can be written: got %q, %v", out, err)
+	}
+	if out, err := run("check", "--data", "old"); err == nil || !strings.Contains(out, "which this program must raise to 4") {
+		t.Errorf("an old store, with files that can be written: got %q, %v", out, err)
+	}
+
 	// As a server does that may write the directory.
 	if err := syscall.FcntlFlock(lock.Fd(), syscall.F_SETLK, &syscall.Flock_t{Type: syscall.F_WRLCK, Whence: io.SeekStart}); err != nil {
 		t.Fatal(err)

@@ -44,8 +44,9 @@ func (e engine) options() pebblestore.Options {
 
 func (e engine) open() (store.Store, error) {
 	o := e.options()
+	o.ReadOnly = e.reads && e.dir != "" && !mayWrite(e.dir) // its files may be writable nonetheless
 	st, err := pebblestore.Open(o)
-	if e.reads && err != nil && (errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS)) {
+	if e.reads && !o.ReadOnly && err != nil && denied(err) {
 		o.ReadOnly = true
 		st, err = pebblestore.Open(o)
 	}
@@ -54,6 +55,8 @@ func (e engine) open() (store.Store, error) {
 	}
 	return st, nil
 }
+
+func denied(err error) bool { return errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS) }
 
 // Upgrade raises the store in a data directory that no server has open to this program's format, or with check only says
 // what that takes.

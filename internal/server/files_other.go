@@ -9,3 +9,5 @@ func openFiles() uint64 { return math.MaxUint64 }
 
 // closeToOthers does nothing: rights are not in modes here.
 func closeToOthers(string) (mended int, err error) { return 0, nil }
+
+func mayWrite(dir string) bool { return true }

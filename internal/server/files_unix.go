@@ -21,6 +21,13 @@ func openFiles() uint64 {
 	return uint64(r.Cur)
 }
 
+// mayWrite reports whether files can be made in a directory, as far as its rights and its file system say.
+func mayWrite(dir string) bool {
+	const write = 2
+	err := syscall.Access(dir, write)
+	return err == nil || !denied(err)
+}
+
 // closeToOthers takes the rights of others away from the data directory and what a server keeps in it, and returns how
 // many files and directories had some. The directory itself is left as it is if something else is in it, and the key: one
 // that others may have read is refused.
