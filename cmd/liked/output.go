@@ -73,6 +73,19 @@ func resolve(path string) (target string, file *regular, err error) {
 	}
 }
 
+// lockFile opens and locks the regular file that path leads to, if there is one that may be written. The lock lasts until
+// f is closed. free: no other process has it.
+func lockFile(path string) (f *os.File, free bool) {
+	target, file, err := resolve(path)
+	if err != nil || file == nil || !file.exists {
+		return nil, true
+	}
+	if f, err = os.OpenFile(target, os.O_RDWR, 0); err != nil {
+		return nil, true
+	}
+	return f, lock(f) == nil
+}
+
 // removeFile removes the regular file that path leads to, if there is one and only is nil or that file.
 func removeFile(path string, only fs.FileInfo) error {
 	target, file, err := resolve(path)

@@ -208,11 +208,18 @@ func (c *devCmd) check() error {
 func (c *devCmd) Run(e *env) error {
 	toFile := c.Credentials != "" && c.Credentials != "-"
 	if toFile {
+		old, free := lockFile(c.Credentials)
+		_ = old.Close() // nil if there is none
+		if !free {
+			return fmt.Errorf("credentials: %s is of a server that runs: stop it, or give another file", c.Credentials)
+		}
 		if err := removeFile(c.Credentials, nil); err != nil { // it looks as if this server were ready
 			return fmt.Errorf("credentials: %w", err)
 		}
 	}
 	var written fs.FileInfo
+	var kept *os.File
+	defer func() { _ = kept.Close() }()
 	err := c.serve(e, func(srv *server.Server) error {
 		credentials := srv.Credentials()
 		text := e.stdout
@@ -226,6 +233,7 @@ func (c *devCmd) Run(e *env) error {
 		}
 		if toFile {
 			written, _ = os.Stat(c.Credentials)
+			kept, _ = lockFile(c.Credentials) // other servers leave it alone
 		}
 		_ = c.print(text, credentials, srv.ExplorerURL()) // a server does not stop because nobody reads
 		return nil
