@@ -55,8 +55,8 @@ func TestClients(t *testing.T) {
 		}},
 		{"go", nil, false, []string{"go test -count=1 -v ./..."}},
 		{"postman", nil, false, []string{npm, "npm test"}},
-		{"browser", nil, false, []string{ // needs Chromium, and what the clients above need, for the explorer's code to run
-			npm,
+		{"browser", []string{"--allow-host", "liked.test"}, false, []string{
+			npm, // needs Chromium, and what the clients above need, for the explorer's code to run
 			npm + " --prefix ../typescript",
 			venv,
 			pip + "../python/requirements.txt",
