@@ -39,6 +39,40 @@ func smallDisk(t *testing.T, bytes int) (dir string) {
 	return dir
 }
 
+// A file that is mounted, as a container has it, cannot be replaced or removed: it is written into, and emptied.
+func TestMountedFile(t *testing.T) {
+	dir := smallDisk(t, 1<<20)
+	source, path := filepath.Join(dir, "source"), filepath.Join(dir, "file")
+	for _, name := range []string{source, path} {
+		if err := os.WriteFile(name, []byte("longer than what comes"), 0o640); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := syscall.Mount(source, path, "", syscall.MS_BIND, ""); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := syscall.Unmount(path, 0); err != nil {
+			t.Error(err)
+		}
+	}()
+	err := new(env).writeTo(path, func(w io.Writer) error {
+		_, err := io.WriteString(w, "new")
+		return err
+	})
+	if text, readErr := os.ReadFile(source); err != nil || readErr != nil || string(text) != "new" {
+		t.Errorf("written: %v, and %q is there (%v), want %q", err, text, readErr, "new")
+	}
+	err = removeFile(path, nil)
+	if info, statErr := os.Stat(source); err != nil || statErr != nil || info.Size() != 0 {
+		t.Errorf("removed: %v, %v (%v), want an empty file", err, info, statErr)
+	}
+	left, err := os.ReadDir(dir)
+	if err != nil || len(left) != 2 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
 // fillUp takes all room that is left.
 func fillUp(t *testing.T, path string) {
 	t.Helper()

@@ -5,16 +5,22 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 )
 
 // writeTo has write write to what path names; "-" is standard output. A file appears once it is whole: a new one that only
 // its owner can read, or one in place of the file that was there, with its mode. What is no regular file, such as a device
-// or a pipe, is written into.
+// or a pipe, is written into, and so is a file that cannot be replaced: one that is mounted, or whose directory may not be
+// written.
 func (e *env) writeTo(path string, write func(io.Writer) error) error {
-	if path == "-" {
+	switch path {
+	case "":
+		return errors.New("the name of the file is empty; - is standard output")
+	case "-":
 		return write(e.stdout)
 	}
 	path, file, err := resolve(path)
@@ -22,21 +28,39 @@ func (e *env) writeTo(path string, write func(io.Writer) error) error {
 		return err
 	}
 	if file == nil {
-		f, err := os.OpenFile(path, os.O_WRONLY, 0)
-		if err != nil {
-			return err
-		}
-		return errors.Join(write(f), f.Close())
+		return writeInto(path, 0, write)
 	}
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
 	if err != nil {
-		return err
+		if file.exists && errors.Is(err, fs.ErrPermission) {
+			return writeInto(path, os.O_TRUNC, write)
+		}
+		if wrapped, ok := errors.AsType[*fs.PathError](err); ok { // of a name that nobody gave
+			err = wrapped.Err
+		}
+		return fmt.Errorf("%s cannot be made: %w", path, err)
 	}
 	defer os.Remove(f.Name()) // fails after the rename
-	if err := errors.Join(write(f), f.Chmod(file.mode), f.Sync(), f.Close()); err != nil {
+	defer f.Close()
+	if err := errors.Join(write(f), f.Chmod(file.mode), f.Sync()); err != nil {
 		return fmt.Errorf("%s was not written: %w", path, err)
 	}
-	return os.Rename(f.Name(), path)
+	err = os.Rename(f.Name(), path)
+	if errors.Is(err, syscall.EBUSY) { // it is mounted
+		err = writeInto(path, os.O_TRUNC, func(w io.Writer) error {
+			_, err := io.Copy(w, io.NewSectionReader(f, 0, math.MaxInt64))
+			return err
+		})
+	}
+	return err
+}
+
+func writeInto(path string, flag int, write func(io.Writer) error) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|flag, 0)
+	if err != nil {
+		return err
+	}
+	return errors.Join(write(f), f.Close())
 }
 
 // regular is a regular file, or a place for one.
@@ -59,7 +83,8 @@ func resolve(path string) (target string, file *regular, err error) {
 		return path, nil, err
 	}
 	for {
-		if strings.HasPrefix(path, "/dev/fd/") || strings.HasPrefix(path, "/dev/std") || strings.HasPrefix(path, "/proc/") {
+		if strings.HasPrefix(path, "/dev/fd/") || strings.HasPrefix(path, "/dev/std") ||
+			strings.HasPrefix(path, "/proc/") && filepath.Base(filepath.Dir(path)) == "fd" {
 			return path, nil, nil
 		}
 		link, err := os.Readlink(path)
@@ -86,7 +111,8 @@ func lockFile(path string) (f *os.File, free bool) {
 	return f, lock(f) == nil
 }
 
-// removeFile removes the regular file that path leads to, if there is one and only is nil or that file.
+// removeFile removes the regular file that path leads to, if there is one and only is nil or that file. One that cannot be
+// removed, because it is mounted, is emptied.
 func removeFile(path string, only fs.FileInfo) error {
 	target, file, err := resolve(path)
 	if err != nil || file == nil || !file.exists {
@@ -95,5 +121,8 @@ func removeFile(path string, only fs.FileInfo) error {
 	if now, err := os.Stat(target); only != nil && (err != nil || !os.SameFile(only, now)) {
 		return nil
 	}
-	return os.Remove(target)
+	if err = os.Remove(target); err != nil && os.Truncate(target, 0) == nil {
+		return nil
+	}
+	return err
 }
