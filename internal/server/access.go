@@ -61,7 +61,7 @@ func Admin(dir string, logger *slog.Logger) (c *admin.Client, close func() error
 		return nil, nil, fmt.Errorf("%w\nhow to reach a server that has it open: %w; if none runs, a command is at work: try again", err, readErr)
 	}
 	transport := &http.Transport{DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
-		conn, err := a.dial(ctx, network)
+		conn, err := a.dial(ctx, network, dir)
 		if err != nil {
 			err = fmt.Errorf("%s is in use, and no server that has it open answers there, so nothing was sent: %w; "+
 				"it starts or stops, or does not respond (process %d)", dir, err, a.PID)
@@ -75,9 +75,9 @@ func Admin(dir string, logger *slog.Logger) (c *admin.Client, close func() error
 // proofTime bounds how long a server may take to prove itself.
 const proofTime = 5 * time.Second
 
-// dial returns a connection to the server that wrote the file, which has proved so: another program may listen there by
-// now, and must not get the token.
-func (a access) dial(ctx context.Context, network string) (net.Conn, error) {
+// dial returns a connection to the server that wrote the file, and did so in dir, which it has proved: another program may
+// listen there by now, and must not get the token, and dir may be a copy.
+func (a access) dial(ctx context.Context, network, dir string) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, proofTime)
 	defer cancel()
 	host := strings.TrimPrefix(a.URL, "http://")
@@ -93,8 +93,8 @@ func (a access) dial(ctx context.Context, network string) (net.Conn, error) {
 	if err == nil {
 		answer, err = io.ReadAll(resp.Body)
 	}
-	if err == nil && (resp.Close || !hmac.Equal(answer, []byte(a.prove(challenge)))) {
-		err = errors.New("another program answers")
+	if err == nil && (resp.Close || !hmac.Equal(answer, []byte(a.prove(dir, challenge)))) {
+		err = errors.New("another program answers, or the server of another directory, of which this is a copy")
 	}
 	if err != nil {
 		_ = conn.Close()
@@ -103,8 +103,9 @@ func (a access) dial(ctx context.Context, network string) (net.Conn, error) {
 	return conn, conn.SetDeadline(time.Time{})
 }
 
-func (a access) prove(challenge string) string {
+// prove answers a challenge for the data directory.
+func (a access) prove(dir, challenge string) string {
 	mac := hmac.New(sha256.New, []byte(a.Proof))
-	_, _ = io.WriteString(mac, challenge)
+	_, _ = io.WriteString(mac, challenge+" "+identity(filepath.Join(dir, storeSubdir)))
 	return hex.EncodeToString(mac.Sum(nil))
 }

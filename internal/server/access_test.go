@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"liked/internal/server"
+	"liked/internal/store/pebblestore"
 )
 
 // Commands on a data directory talk to the server that has it open, or open it themselves; no other program gets the token.
@@ -79,6 +80,21 @@ func TestAdminOfADirectory(t *testing.T) {
 	}
 	if url, err := add(copied, "bob"); err != nil || url != "http://local" {
 		t.Errorf("a copy of a live directory: %s, %v, want that it is opened", url, err)
+	}
+
+	// So is one that another command has open.
+	if err := os.WriteFile(filepath.Join(copied, "admin.json"), original, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	st, err := pebblestore.Open(pebblestore.Options{Dir: filepath.Join(copied, "store")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if url, err := add(copied, "carol"); !says(err, "nothing was sent", "of which this is a copy") {
+		t.Errorf("a copy that is in use: %s, %v, want that nothing reaches the server of the original", url, err)
+	}
+	if err := st.Close(); err != nil {
+		t.Fatal(err)
 	}
 
 	// What listens at the address instead of the server gets no token and is not believed.

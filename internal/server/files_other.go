@@ -11,3 +11,5 @@ func openFiles() uint64 { return math.MaxUint64 }
 func closeToOthers(string) (mended int, err error) { return 0, nil }
 
 func mayWrite(dir string) bool { return true }
+
+func identity(string) string { return "" }

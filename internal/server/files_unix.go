@@ -4,6 +4,7 @@ package server
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"math"
 	"os"
@@ -26,6 +27,16 @@ func mayWrite(dir string) bool {
 	const write = 2
 	err := syscall.Access(dir, write)
 	return err == nil || !denied(err)
+}
+
+// identity tells a directory from its copies, under whatever path.
+func identity(dir string) string {
+	info, err := os.Stat(dir)
+	if err != nil {
+		return ""
+	}
+	st := info.Sys().(*syscall.Stat_t)
+	return fmt.Sprint(st.Dev, " ", st.Ino)
 }
 
 // closeToOthers takes the rights of others away from the data directory and what a server keeps in it, and returns how

@@ -324,7 +324,7 @@ func (s *Server) makeAdmin() {
 	mux.HandleFunc("GET /readyz", s.probe(errors.New("stopping")))
 	access, token := s.access(""), func() string { return s.live.Load().adminToken }
 	mux.HandleFunc("GET /proof", func(w http.ResponseWriter, r *http.Request) {
-		web.Send(w, http.StatusOK, "text/plain; charset=utf-8", []byte(access.prove(r.URL.Query().Get("of"))))
+		web.Send(w, http.StatusOK, "text/plain; charset=utf-8", []byte(access.prove(s.Data, r.URL.Query().Get("of"))))
 	})
 	mux.Handle("GET /metrics", promhttp.HandlerFor(s.observer.registry, promhttp.HandlerOpts{}))
 	operator := adminHandler(s.store, s.auth.Issuer, s.hooks, keyName(s.seal), s.Now, s.Logger)
