@@ -18,6 +18,7 @@ import (
 
 func main() {
 	oneArena()
+	ownFiles()
 	if os.Getenv("GOGC") == "" {
 		// The long-lived heap is bounded and small (a filter, caches; pebble's are outside), so a third of the
 		// collections costs some hundred megabytes at most and saves 5 % of a like's time.

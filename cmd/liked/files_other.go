@@ -5,3 +5,5 @@ package main
 import "os"
 
 func lock(*os.File) error { return nil }
+
+func ownFiles() {}
