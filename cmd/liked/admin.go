@@ -34,6 +34,8 @@ func (o *Operator) check() error {
 		u, err := url.Parse(o.AdminURL)
 		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
 			errs = append(errs, fmt.Errorf("admin-url: %q is not a URL such as http://127.0.0.1:8081", o.AdminURL))
+		} else if u.User != nil { // errors name the URL
+			errs = append(errs, errors.New("admin-url: it has a user or a password; the token in --admin-token-file is all that a server takes"))
 		}
 		if o.AdminToken == "" && o.AdminTokenFile == "" {
 			errs = append(errs, errors.New("admin-token-file: missing; give a file with the server's admin token, "+

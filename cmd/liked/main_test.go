@@ -62,7 +62,8 @@ func await(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Fatalf("%s does not appear", args[0])
 }
 
-// terminate SIGNAL PIDFILE [TIMES]: sends SIGTERM, SIGINT, SIGHUP or SIGKILL to the process in "pid" of the JSON file.
+// terminate SIGNAL PIDFILE [again]: sends SIGTERM, SIGINT, SIGHUP or SIGKILL to the process in "pid" of the JSON file, once or
+// until there is no such process.
 func terminate(ts *testscript.TestScript, neg bool, args []string) {
 	var access struct{ PID int }
 	ts.Check(json.Unmarshal([]byte(ts.ReadFile(args[1])), &access))
@@ -71,18 +72,17 @@ func terminate(ts *testscript.TestScript, neg bool, args []string) {
 	if !ok || access.PID <= 1 {
 		ts.Fatalf("signal %s to process %d", args[0], access.PID)
 	}
-	times := 1
-	if len(args) > 2 {
-		n, err := strconv.Atoi(args[2])
-		ts.Check(err)
-		times = n
+	ts.Check(syscall.Kill(access.PID, sig))
+	if len(args) == 2 {
+		return
 	}
-	for i := range times {
-		if i > 0 {
-			time.Sleep(200 * time.Millisecond)
+	for range 50 { // two signals that wait for a busy process are one
+		time.Sleep(200 * time.Millisecond)
+		if err := syscall.Kill(access.PID, sig); err == syscall.ESRCH {
+			return
 		}
-		ts.Check(syscall.Kill(access.PID, sig))
 	}
+	ts.Fatalf("process %d goes on", access.PID)
 }
 
 // export FILE: sets the variables of what `liked env` wrote.
