@@ -47,9 +47,10 @@ async function signIn(page, name, password = user(name).password) {
   await page.getByRole("button", { name: "Sign in" }).click();
 }
 
-// secretsOn reads what a page shows once, by label.
-async function secretsOn(page) {
+// secretsOn reads what the page that is coming shows once, by label. It has the label that is named, the page before has not.
+async function secretsOn(page, awaited) {
   const shown = {};
+  await page.getByRole("region", { name: "Copy this now" }).getByLabel(awaited, { exact: true }).waitFor();
   for (const field of await page.getByRole("region", { name: "Copy this now" }).locator("textarea").all()) {
     shown[await field.evaluate((f) => f.labels[0].innerText)] = await field.inputValue();
   }
@@ -63,7 +64,7 @@ async function createApp(page, name, callbacks, access = "Read and write", type 
   await page.getByLabel(access, { exact: true }).check();
   await page.getByLabel("Callback URLs").fill(callbacks.join("\n"));
   await page.getByRole("button", { name: "Create app" }).click();
-  const shown = await secretsOn(page);
+  const shown = await secretsOn(page, "Bearer token");
   return {
     clientID: await page.getByLabel("Client ID").inputValue(), clientSecret: shown["Client secret"],
     apiKey: shown["API key"], apiSecret: shown["API key secret"], bearer: shown["Bearer token"],
@@ -333,29 +334,29 @@ browse("the developer portal", async (page) => {
   assert.equal(await wrongCode(made.clientSecret), 400);
   await page.getByText("New client secret…").click();
   await page.getByRole("button", { name: "Regenerate client secret" }).click();
-  const renewed = (await secretsOn(page))["Client secret"];
+  const renewed = (await secretsOn(page, "Client secret"))["Client secret"];
   assert.notEqual(renewed, made.clientSecret);
   assert.equal(await wrongCode(made.clientSecret), 401);
   assert.equal(await wrongCode(renewed), 400);
 
   await page.getByText("New key and secret…").click();
   await page.getByRole("button", { name: "Regenerate API key and secret" }).click();
-  const keys = await secretsOn(page);
+  const keys = await secretsOn(page, "API key secret");
   const pair = { apiKey: keys["API key"], apiSecret: keys["API key secret"] };
   assert.notEqual(pair.apiSecret, made.apiSecret);
   assert.ok((await oauth1("request_token", signer(pair, "", "", { oauth_callback: "oob" }))).oauth_token);
 
   await page.getByRole("button", { name: "OAuth 2.0 access token" }).click();
-  const token = (await secretsOn(page))["Access token"];
+  const token = (await secretsOn(page, "Access token"))["Access token"];
   assert.equal(await like("alice", post(2), `Bearer ${token}`), 200);
   await inspect(page, "app-token");
   await page.getByRole("button", { name: "OAuth 1.0a access token and secret" }).click();
-  const own = await secretsOn(page);
+  const own = await secretsOn(page, "Access token secret");
   assert.equal(await like("alice", post(3), signer(pair, own["Access token"], own["Access token secret"])), 200);
 
   await page.getByText("New bearer token…").click();
   await page.getByRole("button", { name: "Regenerate bearer token" }).click();
-  const bearer = (await secretsOn(page))["Bearer token"];
+  const bearer = (await secretsOn(page, "Bearer token"))["Bearer token"];
   const read = async (bearer) => (await fetch(`${world.url}/2/tweets/${post(0)}`, { headers: { authorization: `Bearer ${bearer}` } })).status;
   assert.deepEqual([await read(made.bearer), await read(bearer)], [401, 200]);
 
@@ -396,7 +397,7 @@ browse("webhooks in the portal", async (page) => {
     await says("alert", /That is so already/);
 
     await page.getByRole("button", { name: "OAuth 2.0 access token" }).click();
-    const authorization = `Bearer ${(await secretsOn(page))["Access token"]}`;
+    const authorization = `Bearer ${(await secretsOn(page, "Access token"))["Access token"]}`;
     const subscribed = await fetch(`${world.url}/2/activity/subscriptions`, {
       method: "POST",
       headers: { authorization, "content-type": "application/json" },
