@@ -530,7 +530,14 @@ func TestDiskTimeout(t *testing.T) {
 		go func() {
 			results <- s.AddUser(ctx, liked.User{ID: liked.UserID(round + 10), Username: "x" + liked.UserID(round+10).String(), Name: "x"})
 		}()
-		for range 2 {
+		go func() {
+			for s.applied.Load() == s.synced.Load() { // it waits behind one of the others
+				time.Sleep(time.Millisecond)
+			}
+			_, err := s.Totals(ctx) // what it reads from is closed in the end
+			results <- err
+		}()
+		for range 3 {
 			if err := <-results; err != errStalled {
 				t.Errorf("round %d: a call that waits: got error %v, want %v", round, err, errStalled)
 			}

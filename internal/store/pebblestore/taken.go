@@ -75,10 +75,12 @@ func (s *Store) Withdraw(ctx context.Context, user liked.UserID, app liked.AppID
 // handed over.
 func (s *Store) sweepTaken(ctx context.Context) error {
 	left := make(map[string]uint64)
-	err := scan(s.db, []byte{tagUnswept}, nil, func(key, value []byte) (bool, error) {
-		n, err := decodeID(value)
-		left[string(key)] = n
-		return true, err
+	err := s.view(ctx, func(r pebble.Reader) error {
+		return scan(r, []byte{tagUnswept}, nil, func(key, value []byte) (bool, error) {
+			n, err := decodeID(value)
+			left[string(key)] = n
+			return true, err
+		})
 	})
 	if err != nil {
 		return err

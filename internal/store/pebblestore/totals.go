@@ -71,14 +71,28 @@ func (s *Store) count(ctx context.Context) error {
 	if _, known := t.now(); known {
 		return nil
 	}
-	// On the committer's goroutine nothing changes between since and the snapshot. The snapshot must be closed, so no
-	// cancelling.
+	// On the committer's goroutine nothing changes between since and the snapshot. If update gives up on the disk, the
+	// committer may still come to it.
+	var mu sync.Mutex
 	var since store.Totals
-	at, err := update(context.WithoutCancel(ctx), s, func(*tx) (snapshot, error) {
-		since = t.since // only the committer writes it
-		return s.snapshot()
+	var at snapshot
+	gaveUp := false
+	err := s.update(ctx, func(*tx) (err error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if !gaveUp {
+			since = t.since // only the committer writes it
+			at, err = s.snapshot()
+		}
+		return err
 	})
 	if err != nil {
+		mu.Lock()
+		defer mu.Unlock()
+		gaveUp = true
+		if at.it != nil {
+			closeInto(&err, at)
+		}
 		return err
 	}
 	var there store.Totals
