@@ -170,7 +170,7 @@ func Open(o Options) (*Store, error) {
 	if !s.inMemory { // in memory no new log shows that a memtable is full
 		failStop.throttle = &s.throttle
 	}
-	s.throttle.hurry.Store(true)
+	s.throttle.opening.Store(true)
 	err := s.apart(func() error {
 		opts := s.pebbleOptions(&o, failStop)
 		defer opts.Cache.Unref() // the database keeps its own reference
@@ -189,7 +189,7 @@ func Open(o Options) (*Store, error) {
 	if o.plan != nil {
 		return nil, s.closeDB()
 	}
-	s.throttle.hurry.Store(false)
+	s.throttle.opening.Store(false)
 	s.watch(o.DiskTimeout)
 	go s.run()
 	if !s.readOnly {

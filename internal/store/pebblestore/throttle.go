@@ -9,8 +9,10 @@ import (
 
 // throttle spreads pebble's background work over time. A flush and its compactions take most of a second of work per
 // memtable: at once, beside a load that leaves less than one processor free, they delay all calls more and more until
-// they end. So they rest between pieces of writing, unless they hold up the next memtable.
+// they end. So they rest between pieces of writing, unless they hold up the next memtable, or a start: Open waits for the
+// flushes of what the last process left in the write-ahead log.
 type throttle struct {
+	opening atomic.Bool
 	running atomic.Int64 // flushes and compactions
 	hurry   atomic.Bool
 	last    atomic.Int64 // when a memtable was full, in nanoseconds
@@ -49,7 +51,7 @@ type throttledFile struct {
 func (f *throttledFile) Write(b []byte) (int, error) {
 	n, err := f.File.Write(b)
 	if took := time.Since(f.since); took >= piece {
-		if !f.throttle.hurry.Load() {
+		if !f.throttle.opening.Load() && !f.throttle.hurry.Load() {
 			time.Sleep(restFor * min(took, longPiece))
 		}
 		f.since = time.Now()
