@@ -1,21 +1,13 @@
 package torture
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
 	"encoding/binary"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
-	"math/big"
 	"net"
 	"net/http"
-	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -39,7 +31,7 @@ func TestHostileConnectionsReadNothing(t *testing.T) {
 		crowded = 2 << 20   // for one in HTTP/2 with many
 		noise   = 1 << 20   // that comes and goes meanwhile
 	)
-	cert, key := certificate(t)
+	cert, key, _ := livetest.Certificate(t)
 	plain, secure := boot(t, "--rate-limits", "off"), boot(t, "--rate-limits", "off", "--tls-cert", cert, "--tls-key", key)
 	c := client(t)
 	transport := c.Transport.(*http.Transport)
@@ -223,30 +215,4 @@ func h2Request(i int, end bool, method, path string, fields ...string) string {
 func h2Frame(kind, flags byte, i int, payload string) string {
 	head := binary.BigEndian.AppendUint32(nil, uint32(len(payload)))[1:]
 	return string(binary.BigEndian.AppendUint32(append(head, kind, flags), uint32(2*i+1))) + payload
-}
-
-// certificate writes a self-signed certificate for 127.0.0.1.
-func certificate(t *testing.T) (cert, key string) {
-	t.Helper()
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour),
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	keyDER, err := x509.MarshalPKCS8PrivateKey(private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	cert, key = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
-	if err := errors.Join(os.WriteFile(cert, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600),
-		os.WriteFile(key, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}), 0o600)); err != nil {
-		t.Fatal(err)
-	}
-	return cert, key
 }

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"liked/internal/livetest"
 	"liked/internal/server"
 )
 
@@ -97,7 +98,7 @@ func TestConnectionsAreBounded(t *testing.T) {
 // With TLS, one connection too many is closed: its client could not read an answer in the clear.
 func TestConnectionsAreBoundedWithTLS(t *testing.T) {
 	t.Parallel()
-	cert, key, pool := certificate(t)
+	cert, key, pool := livetest.Certificate(t)
 	srv, _ := start(t, server.Config{Seed: world(), MaxConnections: 1, TLSCert: cert, TLSKey: key})
 	in := tls.Client(dial(t, srv.URL()), &tls.Config{RootCAs: pool, ServerName: "127.0.0.1"})
 	if err := in.Handshake(); err != nil {
@@ -130,7 +131,7 @@ func TestMaxConnections(t *testing.T) {
 // One connection carries likes, pages, what there is not, and then a stream, over TLS, too; it is the same to its client.
 func TestEverythingOverOneConnection(t *testing.T) {
 	t.Parallel()
-	cert, key, pool := certificate(t)
+	cert, key, pool := livetest.Certificate(t)
 	for name, test := range map[string]struct {
 		config server.Config
 		tls    *tls.Config
@@ -241,7 +242,7 @@ func (w *watched) Close() error { // TLS says the end in a message
 // When few connections are left, those that wait for a request end soon, whoever serves them; those in use stay.
 func TestIdleConnectionsEndUnderPressure(t *testing.T) {
 	t.Parallel()
-	cert, key, pool := certificate(t)
+	cert, key, pool := livetest.Certificate(t)
 	for name, http2 := range map[string]bool{"HTTP/1.1": false, "HTTP/2": true} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -337,7 +338,7 @@ func TestIdleConnectionsEndUnderPressure(t *testing.T) {
 // is kept unread, its settings say.
 func TestRequestsAreBounded(t *testing.T) {
 	t.Parallel()
-	cert, key, pool := certificate(t)
+	cert, key, pool := livetest.Certificate(t)
 	srv, _ := start(t, server.Config{Seed: world(), MaxConnections: 3, TLSCert: cert, TLSKey: key})
 	k := srv.Credentials()
 	c := client(t, &tls.Config{RootCAs: pool})

@@ -18,7 +18,7 @@ func TestReload(t *testing.T) {
 	t.Parallel()
 	var log livetest.Log
 	dir := t.TempDir()
-	cert, key, pool := certificate(t)
+	cert, key, pool := livetest.Certificate(t)
 	config := server.Config{Data: filepath.Join(dir, "data"), Seed: world(), TLSCert: cert, TLSKey: key, AdminToken: "the-first-token!",
 		RateLimits: `{"usersIdLike":{"user_15m":7}}`, Logger: slog.New(slog.NewTextHandler(&log, nil))}
 	srv, _ := start(t, config)
@@ -56,7 +56,7 @@ func TestReload(t *testing.T) {
 		t.Errorf("after a mistake: %d for the old token, want 200", got)
 	}
 
-	newCert, newKey, newPool := certificate(t)
+	newCert, newKey, newPool := livetest.Certificate(t)
 	for from, to := range map[string]string{newCert: cert, newKey: key} {
 		text, err := os.ReadFile(from)
 		if err == nil {

@@ -9,13 +9,14 @@ import (
 	"testing"
 	"time"
 
+	"liked/internal/livetest"
 	"liked/internal/server"
 )
 
 // A server that stops ends its streams first: they do not hold it up.
 func TestStreamsEndWithTheServer(t *testing.T) {
 	t.Parallel()
-	cert, key, pool := certificate(t)
+	cert, key, pool := livetest.Certificate(t)
 	for name, test := range map[string]struct {
 		config server.Config
 		tls    *tls.Config
