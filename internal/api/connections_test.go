@@ -3,7 +3,6 @@ package api_test
 import (
 	"encoding/json"
 	"fmt"
-	"net"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -205,16 +204,7 @@ func TestConnectionsRefused(t *testing.T) {
 func TestConnectionThatHangs(t *testing.T) {
 	t.Parallel()
 	w := streamWorld(t, func(o *api.Options) { o.Stall = time.Hour })
-	w.do("post 200 12 " + strings.Repeat("x", 200_000))
-	w.do("like 11 200")
-	w.do("unlike 11 200")
-	target := w.home("&expansions=liked_tweet_id")
-	conn, err := (&net.Dialer{Control: smallBuffer}).Dial("tcp", strings.TrimPrefix(w.url, "http://"))
-	w.must(err)
-	defer conn.Close()
-	_, err = fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: x\r\nAuthorization: %s\r\n\r\n", target, w.tokens["machine"])
-	w.must(err)
-	w.await(func() bool { return w.api.OpenStreams() == 1 })
+	target, _ := w.hangs("machine")
 	for range 50 { // more than buffers hold
 		w.do("like 11 200")
 		w.do("unlike 11 200")

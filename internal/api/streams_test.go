@@ -186,6 +186,22 @@ func firehose(query string) (targets []string) {
 	return targets
 }
 
+// hangs is a reader of large events that reads none of them.
+func (w *world) hangs(credential string) (target string, conn net.Conn) {
+	w.t.Helper()
+	w.do("post 200 12 " + strings.Repeat("x", 200_000))
+	w.do("like 11 200")
+	w.do("unlike 11 200")
+	target = w.home("&expansions=liked_tweet_id")
+	conn, err := (&net.Dialer{Control: smallBuffer}).Dial("tcp", strings.TrimPrefix(w.url, "http://"))
+	w.must(err)
+	w.t.Cleanup(func() { _ = conn.Close() })
+	_, err = fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: x\r\nAuthorization: %s\r\n\r\n", target, w.tokens[credential])
+	w.must(err)
+	w.await(func() bool { return w.api.OpenStreams() == 1 })
+	return target, conn
+}
+
 // home is the partition of the firehose that has all the likes so far, which are one user's.
 func (w *world) home(query string) (target string) {
 	w.t.Helper()
@@ -823,16 +839,7 @@ func TestStreamSlowReader(t *testing.T) {
 			t.Parallel()
 			w := streamWorld(t, func(o *api.Options) { o.Stall = test.stall })
 			w.do("app-only stuck")
-			w.do("post 200 12 " + strings.Repeat("x", 200_000))
-			w.do("like 11 200")
-			w.do("unlike 11 200")
-			target := w.home("&expansions=liked_tweet_id")
-			conn, err := (&net.Dialer{Control: smallBuffer}).Dial("tcp", strings.TrimPrefix(w.url, "http://"))
-			w.must(err)
-			defer conn.Close()
-			_, err = fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: x\r\nAuthorization: %s\r\n\r\n", target, w.tokens["stuck"])
-			w.must(err)
-			w.await(func() bool { return w.api.OpenStreams() == 1 })
+			target, conn := w.hangs("stuck")
 			for len(w.seen) > 0 {
 				<-w.seen
 			}
