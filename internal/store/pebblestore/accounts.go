@@ -10,10 +10,11 @@ import (
 
 	"liked"
 	"liked/internal/store"
+	"liked/internal/store/valid"
 )
 
 func (s *Store) AddUser(ctx context.Context, u liked.User) error {
-	if err := cmp.Or(validUser(&u), validName(&u)); err != nil {
+	if err := cmp.Or(valid.User(&u), valid.Name(&u)); err != nil {
 		return err
 	}
 	return s.update(ctx, func(t *tx) error {
@@ -58,9 +59,9 @@ func (s *Store) UpdateUser(ctx context.Context, id liked.UserID, change func(*li
 		case u.ID != id:
 			return liked.Errorf(liked.Invalid, "the id of user %v cannot change", id)
 		case u.Name != old.Name:
-			return cmp.Or(validUser(u), validName(u))
+			return cmp.Or(valid.User(u), valid.Name(u))
 		}
-		return validUser(u)
+		return valid.User(u)
 	}, func(t *tx, old, u *liked.User) error {
 		if !strings.EqualFold(old.Username, u.Username) {
 			if err := t.takeName(u); err != nil {
@@ -168,7 +169,7 @@ var sides = map[store.Side]byte{store.Following: tagFollow, store.Followers: tag
 	store.BlockedBy: tagBlockedBy}
 
 func (s *Store) Related(ctx context.Context, of liked.UserID, side store.Side, from liked.UserID, max int) ([]liked.User, error) {
-	if err := validPage(max); err != nil {
+	if err := valid.Page(max); err != nil {
 		return nil, err
 	}
 	return view(ctx, s, func(r pebble.Reader) (users []liked.User, err error) {

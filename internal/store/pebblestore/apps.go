@@ -10,6 +10,7 @@ import (
 
 	"liked"
 	"liked/internal/store"
+	"liked/internal/store/valid"
 )
 
 func appIndex(a *store.App) [][]byte {
@@ -35,7 +36,7 @@ func (t *tx) index(a *store.App) error {
 }
 
 func (s *Store) AddApp(ctx context.Context, a store.App) error {
-	if err := validApp(&a); err != nil {
+	if err := valid.App(&a); err != nil {
 		return err
 	}
 	value := encode(&a, appFields)
@@ -102,7 +103,7 @@ func (s *Store) UpdateApp(ctx context.Context, id liked.AppID, change func(*stor
 			a.BearerHash, a.SealedBearer = store.Hash{}, nil
 			owned, err = s.mayOwn(ctx, a.Owner)
 		}
-		return cmp.Or(err, validApp(a))
+		return cmp.Or(err, valid.App(a))
 	}, func(t *tx, old, a *store.App) error {
 		if a.Owner != old.Owner {
 			if err := t.own(a.Owner, owned); err != nil {

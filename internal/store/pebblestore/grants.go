@@ -11,6 +11,7 @@ import (
 
 	"liked"
 	"liked/internal/store"
+	"liked/internal/store/valid"
 )
 
 func (s *Store) SealKey(ctx context.Context, name string) (kept string, err error) {
@@ -23,7 +24,7 @@ func (s *Store) SetSealKey(ctx context.Context, name string) error {
 }
 
 func (s *Store) sealKey(ctx context.Context, name string, replace bool) (kept string, err error) {
-	if err := texts("the name of the seal key of", s.dir, name); err != nil {
+	if err := valid.Texts("the name of the seal key of", s.dir, name); err != nil {
 		return "", err
 	}
 	return update(ctx, s, func(t *tx) (string, error) {
@@ -51,7 +52,7 @@ func (s *Store) KnownSeed(ctx context.Context) (bool, error) {
 }
 
 func (s *Store) SetPassword(ctx context.Context, user liked.UserID, encoded string) error {
-	if err := texts("the password of user", user, encoded); err != nil {
+	if err := valid.Texts("the password of user", user, encoded); err != nil {
 		return err
 	}
 	return s.update(ctx, func(t *tx) error {
@@ -92,7 +93,7 @@ var kindNames = map[kind]string{kindAccess: "access token", kindOAuth1: "OAuth 1
 	kindCode: "authorization code", kindRequest: "request token", kindSession: "session"}
 
 func (s *Store) AddCode(ctx context.Context, c store.Code) error {
-	if err := texts("a code of app", c.App, c.RedirectURI, c.Challenge, c.ChallengeMethod); err != nil {
+	if err := valid.Texts("a code of app", c.App, c.RedirectURI, c.Challenge, c.ChallengeMethod); err != nil {
 		return err
 	}
 	return s.update(ctx, func(t *tx) error {
@@ -356,7 +357,7 @@ func (s *Store) GrantsOf(ctx context.Context, user liked.UserID) ([]store.Grant,
 }
 
 func (s *Store) AddRequestToken(ctx context.Context, rt store.RequestToken) error {
-	if err := texts("a request token of app", rt.App, rt.Callback); err != nil {
+	if err := valid.Texts("a request token of app", rt.App, rt.Callback); err != nil {
 		return err
 	}
 	rt.SealedSecret = bytes.Clone(rt.SealedSecret)

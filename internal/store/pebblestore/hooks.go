@@ -5,33 +5,13 @@ import (
 	"encoding/binary"
 	"maps"
 	"slices"
-	"unicode/utf8"
 
 	"github.com/cockroachdb/pebble/v2"
 
 	"liked"
 	"liked/internal/store"
+	"liked/internal/store/valid"
 )
-
-func validWebhook(w *liked.Webhook) error {
-	switch {
-	case w.ID <= 0 || w.App <= 0:
-		return liked.Errorf(liked.Invalid, "the ids of webhook %d of app %d are not positive", int64(w.ID), int64(w.App))
-	case w.URL == "" || len(w.URL) > 2048:
-		return liked.Errorf(liked.Invalid, "webhook %v has no URL of 1 to 2048 bytes", w.ID)
-	}
-	return texts("webhook", w.ID, w.URL, w.Why)
-}
-
-func validSubscription(s *liked.Subscription) error {
-	switch {
-	case s.ID <= 0 || s.App <= 0 || s.User <= 0 || s.Viewer < 0 || s.Webhook < 0:
-		return liked.Errorf(liked.Invalid, "the ids of subscription %d are not positive", int64(s.ID))
-	case s.Direction > liked.Outbound || utf8.RuneCountInString(s.Tag) > 200:
-		return liked.Errorf(liked.Invalid, "subscription %v has no known direction, or a tag of more than 200 characters", s.ID)
-	}
-	return texts("subscription", s.ID, s.Tag)
-}
 
 // count reads a number that is stored only if not zero.
 func count(r pebble.Reader, key []byte) (uint64, error) {
@@ -56,7 +36,7 @@ func (t *tx) addCount(key []byte, delta int) error {
 }
 
 func (s *Store) AddWebhook(ctx context.Context, w liked.Webhook, max int) error {
-	if err := validWebhook(&w); err != nil {
+	if err := valid.Webhook(&w); err != nil {
 		return err
 	}
 	return s.update(ctx, func(t *tx) error {
@@ -95,7 +75,7 @@ func (s *Store) UpdateWebhook(ctx context.Context, id liked.WebhookID, change fu
 		if w.ID != id || w.App != before.App || w.URL != before.URL {
 			return liked.Errorf(liked.Invalid, "the id, the app and the URL of webhook %v cannot change", id)
 		}
-		return validWebhook(w)
+		return valid.Webhook(w)
 	}, func(t *tx, _, _ *liked.Webhook) error {
 		t.hooks = true
 		return nil
@@ -146,7 +126,7 @@ func webhooks(r pebble.Reader, app liked.AppID) (list []liked.Webhook, err error
 }
 
 func (s *Store) AddSubscription(ctx context.Context, sub liked.Subscription, max int) error {
-	if err := validSubscription(&sub); err != nil {
+	if err := valid.Subscription(&sub); err != nil {
 		return err
 	}
 	return s.update(ctx, func(t *tx) error {
@@ -215,7 +195,7 @@ func (s *Store) UpdateSubscription(
 		if *sub != same {
 			return liked.Errorf(liked.Invalid, "what subscription %v is about cannot change", id)
 		}
-		return validSubscription(sub)
+		return valid.Subscription(sub)
 	}, func(t *tx, before, after *liked.Subscription) error {
 		t.hooks, t.about = true, after.User
 		if before.Webhook == after.Webhook {
@@ -350,7 +330,7 @@ func (s *Store) AddDeadLetters(ctx context.Context, letters []store.DeadLetter, 
 		if d.Webhook <= 0 || d.Subscription <= 0 || d.Webhook != webhook || d.Event.Seq != event.Seq {
 			return 0, liked.Errorf(liked.Invalid, "a dead letter has no ids, or another webhook or event than the first")
 		}
-		if err := texts("a dead letter of webhook", webhook, d.Why); err != nil {
+		if err := valid.Texts("a dead letter of webhook", webhook, d.Why); err != nil {
 			return 0, err
 		}
 		w := letterRow(webhook, event.Seq, d.Subscription)

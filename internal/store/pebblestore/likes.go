@@ -9,6 +9,7 @@ import (
 
 	"liked"
 	"liked/internal/store"
+	"liked/internal/store/valid"
 )
 
 // SetLike does its look-ups before it queues, to spare the committer. A call that changes nothing does not queue if its
@@ -132,7 +133,7 @@ func (s *Store) LikingUsers(ctx context.Context, viewer liked.UserID, post liked
 // walk reads a list of likes until it has max items. It leaves out those that look returns with an error.
 func walk[ID ~int64, T any](r pebble.Reader, tag byte, owner uint64, from store.Cursor, max int,
 	look func([]ID) ([]shown[T], error)) (page store.Page[T], err error) {
-	if err := validPage(max); err != nil {
+	if err := valid.Page(max); err != nil {
 		return page, err
 	}
 	prefix := num(nil, tag, owner)
@@ -222,7 +223,7 @@ func (s *Store) LikeLog(ctx context.Context, partition int, from liked.Seq, max 
 	if partition < 0 || partition >= liked.Partitions {
 		return nil, liked.Errorf(liked.Invalid, "no such partition %d", partition)
 	}
-	if err := validPage(max); err != nil {
+	if err := valid.Page(max); err != nil {
 		return nil, err
 	}
 	if err := s.enter(ctx); err != nil {

@@ -11,11 +11,12 @@ import (
 
 	"liked"
 	"liked/internal/store"
+	"liked/internal/store/valid"
 )
 
 // AddPost keeps a repost of a repost as a repost of the original.
 func (s *Store) AddPost(ctx context.Context, p liked.Post) error {
-	if err := validPost(&p); err != nil {
+	if err := valid.Post(&p); err != nil {
 		return err
 	}
 	return s.update(ctx, func(t *tx) error { return t.addPost(p) })
@@ -28,7 +29,7 @@ const (
 )
 
 func (s *Store) Publish(ctx context.Context, p liked.Post) error {
-	if err := validPost(&p); err != nil {
+	if err := valid.Post(&p); err != nil {
 		return err
 	}
 	return s.update(ctx, func(t *tx) error {
@@ -78,7 +79,7 @@ func newestPosts(r pebble.Reader, author liked.UserID, f func(liked.PostID) (boo
 }
 
 func (s *Store) LatestPosts(ctx context.Context, max int) ([]liked.Post, error) {
-	if err := validPage(max); err != nil {
+	if err := valid.Page(max); err != nil {
 		return nil, err
 	}
 	return view(ctx, s, func(r pebble.Reader) (posts []liked.Post, err error) {
@@ -114,7 +115,7 @@ func (s *Store) NewestPosts(ctx context.Context, viewer liked.UserID, users []li
 }
 
 func (s *Store) PostsBy(ctx context.Context, author liked.UserID, before liked.PostID, max int) ([]liked.Post, error) {
-	if err := validPage(max); err != nil {
+	if err := valid.Page(max); err != nil {
 		return nil, err
 	}
 	prefix, which := []byte{tagPost}, 0

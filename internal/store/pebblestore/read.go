@@ -11,6 +11,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 
 	"liked"
+	"liked/internal/store/valid"
 )
 
 // view runs one read on a snapshot, and returns when all that it saw is on disk.
@@ -69,7 +70,7 @@ func each[K, T any](ctx context.Context, s *Store, keys []K, look func(r pebble.
 // page decodes up to max keys of the prefix, starting at from.
 func page[T any](ctx context.Context, s *Store, prefix, from []byte, max int,
 	decode func(r pebble.Reader, key, value []byte) (T, error)) ([]T, error) {
-	if err := validPage(max); err != nil {
+	if err := valid.Page(max); err != nil {
 		return nil, err
 	}
 	return view(ctx, s, func(r pebble.Reader) (all []T, err error) {

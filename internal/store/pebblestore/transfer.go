@@ -10,6 +10,7 @@ import (
 
 	"liked"
 	"liked/internal/store"
+	"liked/internal/store/valid"
 )
 
 // Import runs as one operation, which reads through its own batch. Its likes are marked as never having been in the
@@ -112,7 +113,7 @@ func (i *importer) add(rec store.Record) (added bool, err error) {
 }
 
 func (i *importer) addUser(u liked.User) (bool, error) {
-	if err := cmp.Or(validUser(&u), validName(&u)); err != nil {
+	if err := cmp.Or(valid.User(&u), valid.Name(&u)); err != nil {
 		return false, err
 	}
 	if there, err := exists(i.tx, userKey(u.ID)); err != nil || there {
@@ -127,7 +128,7 @@ func (i *importer) addUser(u liked.User) (bool, error) {
 
 func (i *importer) addPost(rec store.Post) (bool, error) {
 	p := rec.Post
-	if err := validPost(&p); err != nil {
+	if err := valid.Post(&p); err != nil {
 		return false, err
 	}
 	if rec.By != nil && (rec.By.ID != p.Author || p.RepostOf|p.InReplyTo|p.Quotes != 0) {

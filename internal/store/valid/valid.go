@@ -1,4 +1,5 @@
-package pebblestore
+// Package valid refuses records that no engine may keep. What it says depends on the record alone.
+package valid
 
 import (
 	"strings"
@@ -8,10 +9,8 @@ import (
 	"liked/internal/store"
 )
 
-// Invalid depends on the record alone, and is checked before queueing.
-
-// texts returns nil if all engines can store the texts: UTF-8 without NUL.
-func texts(what string, id any, all ...string) error {
+// Texts returns nil if all engines can store the texts: UTF-8 without NUL.
+func Texts(what string, id any, all ...string) error {
 	for _, s := range all {
 		if !utf8.ValidString(s) || strings.Contains(s, "\x00") {
 			return liked.Errorf(liked.Invalid, "%s %v has text that is not UTF-8, or holds a NUL", what, id)
@@ -20,14 +19,14 @@ func texts(what string, id any, all ...string) error {
 	return nil
 }
 
-func validPage(max int) error {
+func Page(max int) error {
 	if max < 1 {
 		return liked.Errorf(liked.Invalid, "a page of %d", max)
 	}
 	return nil
 }
 
-func validUser(u *liked.User) error {
+func User(u *liked.User) error {
 	switch n := utf8.RuneCountInString(u.Name); {
 	case u.ID <= 0:
 		return liked.Errorf(liked.Invalid, "the user id %d is not positive", int64(u.ID))
@@ -40,11 +39,11 @@ func validUser(u *liked.User) error {
 	case u.PinnedPost < 0:
 		return liked.Errorf(liked.Invalid, "the post id %d is negative", int64(u.PinnedPost))
 	}
-	return texts("user", u.ID, u.Name, u.Description, u.Location, u.URL, u.ProfileImageURL)
+	return Texts("user", u.ID, u.Name, u.Description, u.Location, u.URL, u.ProfileImageURL)
 }
 
-// validName is apart from validUser: a user may keep a name from before this was refused.
-func validName(u *liked.User) error {
+// Name is apart from User: a user may keep a name from before this was refused.
+func Name(u *liked.User) error {
 	if i := strings.IndexFunc(u.Name, liked.BidiControl); i >= 0 {
 		r, _ := utf8.DecodeRuneInString(u.Name[i:])
 		return liked.Errorf(liked.Invalid, "the name of user %v has the bidirectional control %U, which makes it read as another", u.ID, r)
@@ -52,14 +51,14 @@ func validName(u *liked.User) error {
 	return nil
 }
 
-func validPost(p *liked.Post) error {
+func Post(p *liked.Post) error {
 	if p.ID <= 0 {
 		return liked.Errorf(liked.Invalid, "the post id %d is not positive", int64(p.ID))
 	}
-	return texts("post", p.ID, p.Text)
+	return Texts("post", p.ID, p.Text)
 }
 
-func validApp(a *store.App) error {
+func App(a *store.App) error {
 	switch {
 	case a.ID <= 0:
 		return liked.Errorf(liked.Invalid, "the app id %d is not positive", int64(a.ID))
@@ -70,5 +69,25 @@ func validApp(a *store.App) error {
 	case a.State > liked.AppSuspended || a.Tier > liked.SelfServe || a.Access > liked.ReadWriteDirectMessages:
 		return liked.Errorf(liked.Invalid, "app %v has no known state, tier or access", a.ID)
 	}
-	return texts("app", a.ID, append([]string{a.Name, a.ClientID, a.APIKey}, a.RedirectURIs...)...)
+	return Texts("app", a.ID, append([]string{a.Name, a.ClientID, a.APIKey}, a.RedirectURIs...)...)
+}
+
+func Webhook(w *liked.Webhook) error {
+	switch {
+	case w.ID <= 0 || w.App <= 0:
+		return liked.Errorf(liked.Invalid, "the ids of webhook %d of app %d are not positive", int64(w.ID), int64(w.App))
+	case w.URL == "" || len(w.URL) > 2048:
+		return liked.Errorf(liked.Invalid, "webhook %v has no URL of 1 to 2048 bytes", w.ID)
+	}
+	return Texts("webhook", w.ID, w.URL, w.Why)
+}
+
+func Subscription(s *liked.Subscription) error {
+	switch {
+	case s.ID <= 0 || s.App <= 0 || s.User <= 0 || s.Viewer < 0 || s.Webhook < 0:
+		return liked.Errorf(liked.Invalid, "the ids of subscription %d are not positive", int64(s.ID))
+	case s.Direction > liked.Outbound || utf8.RuneCountInString(s.Tag) > 200:
+		return liked.Errorf(liked.Invalid, "subscription %v has no known direction, or a tag of more than 200 characters", s.ID)
+	}
+	return Texts("subscription", s.ID, s.Tag)
 }
