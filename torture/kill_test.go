@@ -110,7 +110,7 @@ func TestKillNotices(t *testing.T) {
 		say  string
 		look func()
 	}{
-		{"acknowledged was true", l.likers[1].verify},
+		{"acknowledged was", l.likers[1].verify}, // true or false: chance may have lost only likes that were taken back
 		{"a signed call that was answered before", l.likers[0].verify},
 		{"X-Rate-Limit-: ", func() { l.likers[2].step(rng); l.likers[2].step(rng) }},
 		{"the access token that was last given", l.refreshers[0].verify},
