@@ -22,6 +22,7 @@ var allowed = map[string]struct{ ours, outside string }{
 	"internal/store/storetest":   {". internal/store", "github.com/anishathalye/porcupine pgregory.net/rapid"},
 	"internal/store/valid":       {". internal/store", ""},
 	"internal/store/pebblestore": {". internal/store internal/store/valid internal/limit internal/cache", "github.com/cockroachdb/pebble/v2"},
+	"internal/store/pgstore":     {". internal/store internal/store/valid internal/limit internal/cache", "github.com/jackc/pgx/v5"},
 	"internal/limit":             {".", ""},
 	"internal/cache":             {"", ""},
 	"internal/exchange":          {".", ""},

@@ -1,0 +1,108 @@
+package pgstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"liked"
+)
+
+// asIs is an error of a caller's function, which the call returns as it is.
+type asIs struct{ error }
+
+func (e asIs) Unwrap() error { return e.error }
+
+// lost reports whether the connection is gone, or the server asks to try another one.
+func lost(err error) bool {
+	if e, ok := errors.AsType[*pgconn.PgError](err); ok {
+		switch {
+		case strings.HasPrefix(e.Code, "08"), strings.HasPrefix(e.Code, "57P0"):
+			return true
+		case e.Code == "25006": // read-only: a primary that became a standby
+			return true
+		}
+		return false
+	}
+	if _, ok := errors.AsType[*pgconn.ConnectError](err); ok {
+		return true
+	}
+	_, network := errors.AsType[net.Error](err)
+	return network || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) ||
+		pgconn.SafeToRetry(err) || strings.Contains(err.Error(), "conn closed")
+}
+
+// passes reports whether the same work may succeed if it is done again.
+func passes(err error) bool {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return false
+	}
+	if e, ok := errors.AsType[*pgconn.PgError](err); ok {
+		switch e.Code {
+		case "40001", "40P01", "55P03", "53300", "XX000":
+			return true
+		case "28P01", "28000", "3D000", "42501": // asking again does not help
+			return false
+		}
+	}
+	return lost(err)
+}
+
+// failure is what a call returns for an error: a *liked.Error, or a caller's own.
+func failure(err error) error {
+	if err == nil {
+		return nil
+	}
+	if e, ok := errors.AsType[asIs](err); ok {
+		return e.error
+	}
+	if e, ok := errors.AsType[*liked.Error](err); ok {
+		return e
+	}
+	e := &liked.Error{Kind: liked.Unavailable,
+		Msg: "the database cannot be reached; check that it runs and that its address is right", Err: err}
+	pg, ok := errors.AsType[*pgconn.PgError](err)
+	if !ok {
+		return e
+	}
+	switch {
+	case pg.Code == "25006":
+		e.Msg = "the database is a standby, which takes no writes; name the primary, or all hosts, in the connection string"
+	case pg.Code == "53100" || pg.Code == "58030":
+		e.Msg = "the database's disk refuses writes; free space on it"
+	case pg.Code == "53300":
+		e.Msg = "the database has no connection left; raise max_connections, or run fewer servers"
+	case strings.HasPrefix(pg.Code, "57P0"):
+		e.Msg = "the database is starting or stopping"
+	case strings.HasPrefix(pg.Code, "28"), pg.Code == "3D000":
+		e.Kind, e.Msg = liked.Invalid, "the database refuses this user, password or database name"
+	case pg.Code == "42501":
+		e.Kind, e.Msg = liked.Invalid, "the database user lacks a right: "+pg.Message
+	case pg.Code == "XX001" || pg.Code == "XX002":
+		e.Kind, e.Msg = liked.Internal, "the database is damaged; restore a backup"
+	case strings.HasPrefix(pg.Code, "08"), pg.Code == "57014", pg.Code == "40001", pg.Code == "40P01", pg.Code == "55P03":
+		e.Msg = "the database could not finish this in time"
+	default:
+		e.Kind, e.Msg = liked.Internal, "the database refused a statement"
+	}
+	return e
+}
+
+func noSuch(what string, id any) error {
+	return liked.Errorf(liked.NotFound, "there is no %s %v", what, id)
+}
+
+func taken(what string, id any) error {
+	return liked.Errorf(liked.Conflict, "%s %v exists already", what, fmt.Sprint(id))
+}
+
+// violates reports whether err is the violation of the unique index or key of that name.
+func violates(err error, constraint string) bool {
+	e, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && e.Code == "23505" && e.ConstraintName == constraint
+}
