@@ -1,0 +1,300 @@
+// Package pgtest runs PostgreSQL for tests: Debian's binaries, in directories of their own, which end with the test.
+package pgtest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Environment names a server in use instead of one of the test's own: a connection string whose user may create schemas.
+const Environment = "LIKED_TEST_POSTGRES"
+
+// shared is the server of a test binary, which ends with it.
+var shared struct {
+	once   sync.Once
+	dsn    string
+	err    error
+	server *Server
+	n      atomic.Int64
+}
+
+// Main runs the tests of a package, and then stops the server that they shared, if one was started.
+func Main(m *testing.M) {
+	code := m.Run()
+	if shared.server != nil {
+		shared.server.Kill()
+		_ = os.RemoveAll(shared.server.dir)
+	}
+	if templateDir != "" {
+		_ = os.RemoveAll(templateDir)
+	}
+	os.Exit(code)
+}
+
+// Schema returns the connection string of a new, empty schema, which is dropped at the end of the test. All are on one server.
+func Schema(t testing.TB) string {
+	t.Helper()
+	shared.once.Do(func() {
+		if shared.dsn = os.Getenv(Environment); shared.dsn != "" {
+			return
+		}
+		if shared.server, shared.err = start(); shared.err == nil {
+			shared.dsn = shared.server.DSN()
+		}
+	})
+	if shared.err != nil {
+		Missing(t, shared.err)
+	}
+	return schema(t, shared.dsn, fmt.Sprintf("liked_test_%d_%d", os.Getpid(), shared.n.Add(1)))
+}
+
+// Missing skips the test, loudly, for want of PostgreSQL, or fails it where LIKED_REQUIRE says that it must run.
+func Missing(t testing.TB, err error) {
+	t.Helper()
+	names := strings.Split(os.Getenv("LIKED_REQUIRE"), ",")
+	if slices.Contains(names, "all") || slices.Contains(names, "postgres") {
+		t.Fatal(err)
+	}
+	t.Skipf("%v; install PostgreSQL 15 or later (Debian: postgresql), or name a server in %s", err, Environment)
+}
+
+func schema(t testing.TB, dsn, name string) string {
+	t.Helper()
+	do := func(sql string) {
+		t.Helper()
+		ctx := context.Background()
+		conn, err := pgx.Connect(ctx, dsn)
+		if err != nil {
+			t.Errorf("PostgreSQL for tests: %v", err)
+			return
+		}
+		defer conn.Close(ctx)
+		if _, err := conn.Exec(ctx, sql); err != nil {
+			t.Errorf("PostgreSQL for tests: %v", err)
+		}
+	}
+	do("CREATE SCHEMA " + name)
+	t.Cleanup(func() { do("DROP SCHEMA " + name + " CASCADE") })
+	return With(dsn, "search_path", name)
+}
+
+// With is the connection string with one more setting.
+func With(dsn, name, value string) string {
+	if !strings.Contains(dsn, "://") {
+		return fmt.Sprintf("%s %s=%s", dsn, name, value)
+	}
+	sign := "?"
+	if strings.Contains(dsn, "?") {
+		sign = "&"
+	}
+	return dsn + sign + name + "=" + value
+}
+
+// Server is a PostgreSQL of a test's own, with the superuser "postgres", on a socket in its directory.
+type Server struct {
+	dir  string // has data/ and the socket
+	port int    // also of the name of the socket
+	cmd  *exec.Cmd
+	log  string
+}
+
+// Start starts a server that ends with the test. options are settings, like "max_connections=20".
+func Start(t testing.TB, options ...string) *Server {
+	t.Helper()
+	s, err := start(options...)
+	if err != nil {
+		Missing(t, err)
+	}
+	t.Cleanup(func() {
+		s.Kill()
+		_ = os.RemoveAll(s.dir)
+	})
+	return s
+}
+
+// DSN connects to the server's database "postgres".
+func (s *Server) DSN() string {
+	return fmt.Sprintf("host=%s port=%d user=postgres dbname=postgres", s.dir, s.port)
+}
+
+// Socket is where the server listens.
+func (s *Server) Socket() string { return filepath.Join(s.dir, fmt.Sprintf(".s.PGSQL.%d", s.port)) }
+
+var templateDir string // what template made, for Main to remove
+
+// template is an empty database directory, made once in a test binary.
+var template = sync.OnceValues(func() (string, error) {
+	dir, err := newDir()
+	if err != nil {
+		return "", err
+	}
+	templateDir = dir
+	out, err := command("initdb", "-D", filepath.Join(dir, "data"), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C",
+		"--no-sync").CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("initdb: %w: %s", err, out)
+	}
+	return dir, nil
+})
+
+func start(options ...string) (*Server, error) {
+	if _, err := binaries(); err != nil {
+		return nil, err
+	}
+	from, err := template()
+	if err != nil {
+		return nil, err
+	}
+	return startCopy(from, options...)
+}
+
+// startCopy starts a server on a copy of what is in a server's directory.
+func startCopy(from string, options ...string) (*Server, error) {
+	dir, err := newDir()
+	if err != nil {
+		return nil, err
+	}
+	if out, err := exec.Command("cp", "-a", filepath.Join(from, "data"), dir).CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("cp: %w: %s", err, out)
+	}
+	_ = os.Remove(filepath.Join(dir, "data", "postmaster.pid"))
+	s := &Server{dir: dir, port: 5432, log: filepath.Join(dir, "log")}
+	return s, s.Restart(options...)
+}
+
+// Restart starts a server that was killed.
+func (s *Server) Restart(options ...string) error {
+	args := []string{"-D", filepath.Join(s.dir, "data"), "-k", s.dir, "-p", strconv.Itoa(s.port), "-c", "listen_addresses=",
+		"-c", "max_connections=200", "-c", "shared_buffers=32MB"}
+	for _, o := range options {
+		args = append(args, "-c", o)
+	}
+	s.cmd = command("postgres", args...)
+	log, err := os.OpenFile(s.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	s.cmd.Stdout, s.cmd.Stderr = log, log
+	s.cmd.SysProcAttr.Pdeathsig = syscall.SIGQUIT // a test binary that is killed leaves no server
+	if err := s.cmd.Start(); err != nil {
+		return err
+	}
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		ctx := context.Background()
+		conn, err := pgx.Connect(ctx, s.DSN())
+		if err == nil {
+			return conn.Close(ctx)
+		}
+		if time.Now().After(end) {
+			words, _ := os.ReadFile(s.log)
+			return fmt.Errorf("PostgreSQL for tests does not start: %w: %s", err, words)
+		}
+	}
+}
+
+// Kill ends all of the server's processes at once, as the end of the machine would, and returns when all are gone.
+func (s *Server) Kill() {
+	if s.cmd == nil {
+		return
+	}
+	// The children are in groups of their own: they end by themselves when the postmaster is gone, but not at once.
+	pids := []int{s.cmd.Process.Pid}
+	children, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pids[0], pids[0]))
+	for _, child := range strings.Fields(string(children)) {
+		pid, _ := strconv.Atoi(child)
+		pids = append(pids, pid)
+	}
+	for _, pid := range pids {
+		_ = syscall.Kill(pid, syscall.SIGKILL)
+	}
+	_ = s.cmd.Wait()
+	for _, pid := range pids[1:] {
+		for syscall.Kill(pid, 0) == nil && !zombie(pid) {
+			time.Sleep(time.Millisecond)
+		}
+	}
+	s.cmd = nil
+	_ = os.Remove(filepath.Join(s.dir, "data", "postmaster.pid"))
+	_ = os.Remove(s.Socket())
+	_ = os.Remove(s.Socket() + ".lock")
+}
+
+func zombie(pid int) bool {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	return err != nil || strings.Contains(string(stat), ") Z ")
+}
+
+// Copy starts another server on a copy of what this one, which was killed, has left.
+func (s *Server) Copy(t testing.TB, options ...string) *Server {
+	t.Helper()
+	c, err := startCopy(s.dir, options...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		c.Kill()
+		_ = os.RemoveAll(c.dir)
+	})
+	return c
+}
+
+// newDir makes a directory that the user of the server owns, with a name short enough for a socket.
+func newDir() (string, error) {
+	dir, err := os.MkdirTemp("/tmp", "lpg")
+	if err == nil && os.Getuid() == 0 {
+		var c *syscall.Credential
+		if c, err = postgres(); err == nil {
+			err = os.Chown(dir, int(c.Uid), int(c.Gid))
+		}
+	}
+	return dir, err
+}
+
+var binaries = sync.OnceValues(func() (string, error) {
+	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
+	if len(found) == 0 {
+		return "", errors.New("PostgreSQL is not installed")
+	}
+	return filepath.Dir(found[len(found)-1]), nil
+})
+
+// command is a program of PostgreSQL, which root cannot run: then its user does.
+func command(name string, args ...string) *exec.Cmd {
+	bin, _ := binaries()
+	c := exec.Command(filepath.Join(bin, name), args...)
+	c.Dir = "/"
+	c.Env = append(os.Environ(), "LC_ALL=C")
+	c.SysProcAttr = &syscall.SysProcAttr{}
+	if os.Getuid() == 0 {
+		if credential, err := postgres(); err == nil {
+			c.SysProcAttr.Credential = credential
+		}
+	}
+	return c
+}
+
+var postgres = sync.OnceValues(func() (*syscall.Credential, error) {
+	u, err := user.Lookup("postgres")
+	if err != nil {
+		return nil, err
+	}
+	uid, _ := strconv.ParseUint(u.Uid, 10, 32)
+	gid, _ := strconv.ParseUint(u.Gid, 10, 32)
+	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, nil
+})
