@@ -101,6 +101,11 @@ func taken(what string, id any) error {
 	return liked.Errorf(liked.Conflict, "%s %v exists already", what, fmt.Sprint(id))
 }
 
+// changed has a statement report whether it changed any row.
+func changed(any *bool) func(pgconn.CommandTag) error {
+	return func(done pgconn.CommandTag) error { *any = done.RowsAffected() > 0; return nil }
+}
+
 // violates reports whether err is the violation of the unique index or key of that name.
 func violates(err error, constraint string) bool {
 	e, ok := errors.AsType[*pgconn.PgError](err)

@@ -1,34 +1,259 @@
 package pgstore
 
 import (
+	"cmp"
 	"context"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"liked"
 	"liked/internal/store"
+	"liked/internal/store/valid"
 )
 
-func (*Store) AddPost(ctx context.Context, p liked.Post) error { panic("not built") }
-
-func (*Store) DeletePost(ctx context.Context, by liked.UserID, id liked.PostID) error {
-	panic("not built")
+// AddPost keeps a repost of a repost as a repost of the original.
+func (s *Store) AddPost(ctx context.Context, p liked.Post) error {
+	if err := valid.Post(&p); err != nil {
+		return err
+	}
+	return s.update(ctx, func(t *tx) error {
+		p := p
+		there := t.lockNew(&p)
+		if err := t.send(); err != nil {
+			return err
+		}
+		return t.addPost(&p, there)
+	})
 }
 
-func (*Store) LatestPosts(ctx context.Context, max int) ([]liked.Post, error) { panic("not built") }
+// A new post is compared with so many of the author's newest, if not older than sameFor.
+const (
+	comparedPosts = 20
+	sameFor       = 24 * time.Hour
+)
 
-func (*Store) NewestPosts(ctx context.Context, viewer liked.UserID, users []liked.UserID) ([]liked.PostID, error) {
-	panic("not built")
+// Publish holds the author's lane, so that of the same posts at once one comes first, and what the author may see stands
+// still.
+func (s *Store) Publish(ctx context.Context, p liked.Post) error {
+	if err := valid.Post(&p); err != nil {
+		return err
+	}
+	return s.update(ctx, func(t *tx) error {
+		p := p
+		t.lock(p.Author)
+		there := t.lockNew(&p)
+		var found []seenPost
+		var newest []liked.Post
+		t.queue("SELECT "+seenColumn+", "+postColumns+` FROM (SELECT unnest($2::bigint[]) UNION
+			SELECT repost_of FROM post_heads WHERE post_id = ANY($2)) r(id)`+seenJoins, p.Author, []liked.PostID{p.InReplyTo, p.Quotes}).
+			Query(into(&found, scanSeen(p.Author)))
+		t.queue("SELECT "+postColumns+` FROM (SELECT post_id FROM posts_of WHERE author_id = $1 ORDER BY post_id DESC LIMIT $2) o
+			JOIN post_heads h ON h.post_id = o.post_id JOIN post_texts x ON x.post_id = o.post_id ORDER BY o.post_id DESC`, p.Author,
+			comparedPosts).Query(into(&newest, aPost))
+		if err := t.send(); err != nil {
+			return err
+		}
+		for _, ref := range []*liked.PostID{&p.InReplyTo, &p.Quotes} {
+			named := *ref
+			if named == 0 {
+				continue
+			}
+			seen := inOrder([]liked.PostID{named}, found)[0]
+			if seen.Err == nil && seen.Post.RepostOf != 0 {
+				*ref = seen.Post.RepostOf
+				seen = inOrder([]liked.PostID{*ref}, found)[0]
+			}
+			if seen.Err != nil {
+				return &liked.Error{Kind: liked.NotFound, Msg: seen.Err.Error(), Post: named}
+			}
+		}
+		for _, other := range newest {
+			if other.Text == p.Text && other.InReplyTo == p.InReplyTo && other.Quotes == p.Quotes && other.RepostOf == p.RepostOf &&
+				p.CreatedAt.Sub(other.CreatedAt) < sameFor {
+				return liked.Errorf(liked.Forbidden, "post %v, by the same author, says the same", other.ID)
+			}
+		}
+		return t.addPost(&p, there)
+	})
 }
 
-func (*Store) Post(ctx context.Context, viewer liked.UserID, id liked.PostID) (liked.Post, error) {
-	panic("not built")
+// head is what a new post must know of those that it refers to, and one that is deleted of itself.
+type head struct {
+	id       liked.PostID
+	author   liked.UserID
+	repostOf liked.PostID
+	deleted  bool
+	// Zero if it is deleted.
+	inReplyTo, quotes, conversation liked.PostID
 }
 
-func (*Store) Posts(ctx context.Context, viewer liked.UserID, ids []liked.PostID) ([]store.Seen, error) {
-	panic("not built")
+func aHead(r pgx.CollectableRow) (h head, err error) {
+	err = r.Scan(&h.id, &h.author, &h.repostOf, &h.deleted, &h.inReplyTo, &h.quotes, &h.conversation)
+	return h, err
 }
 
-func (*Store) PostsBy(ctx context.Context, author liked.UserID, before liked.PostID, max int) ([]liked.Post, error) {
-	panic("not built")
+// lockHeads locks posts. All that it returns of them is current, though it may wait: only deleted ever changes, and that is
+// read after the wait.
+const (
+	lockHeads = `SELECT h.post_id, h.author_id, h.repost_of, h.deleted, coalesce(x.in_reply_to, 0), coalesce(x.quotes, 0),
+		coalesce(x.conversation, 0) FROM post_heads h LEFT JOIN post_texts x ON x.post_id = h.post_id WHERE h.post_id = ANY(`
+	headsInOrder = ") ORDER BY h.post_id FOR NO KEY UPDATE OF h"
+
+	lockNamed = lockHeads + "$1::bigint[] || ARRAY(SELECT repost_of FROM post_heads WHERE post_id = ANY($1))" + headsInOrder
+	lockPost  = lockHeads + `$1::bigint || ARRAY(SELECT unnest(ARRAY[o.repost_of, y.in_reply_to, y.quotes])
+		FROM post_heads o JOIN post_texts y ON y.post_id = o.post_id WHERE o.post_id = $1)` + headsInOrder
+)
+
+// locked is what a transaction has found and locked of what a new post needs.
+type locked struct {
+	author bool
+	heads  []head // the new post's, if its id is taken, and those of the posts that it names, and of their originals
 }
 
-func (*Store) Publish(ctx context.Context, p liked.Post) error { panic("not built") }
+func (l *locked) head(id liked.PostID) (head, bool) {
+	i := slices.IndexFunc(l.heads, func(h head) bool { return h.id == id })
+	if i < 0 {
+		return head{}, false
+	}
+	return l.heads[i], true
+}
+
+// lockNew locks what a new post changes: its author's counts, and the posts that it names, with their originals. What it
+// returns is there once all that waits was sent.
+func (t *tx) lockNew(p *liked.Post) *locked {
+	var l locked
+	t.queue("SELECT FROM user_counts WHERE user_id = $1 FOR NO KEY UPDATE", p.Author).Exec(changed(&l.author))
+	t.queue(lockNamed, []liked.PostID{p.ID, p.RepostOf, p.InReplyTo, p.Quotes}).Query(into(&l.heads, aHead))
+	return &l
+}
+
+// addPost adds a post that lockNew was called for.
+func (t *tx) addPost(p *liked.Post, there *locked) error {
+	if _, is := there.head(p.ID); is {
+		return taken("post", p.ID)
+	}
+	if err := there.resolve(p); err != nil {
+		return err
+	}
+	t.countPost(p, 1)
+	t.exec("INSERT INTO post_heads (post_id, author_id, repost_of, deleted) VALUES ($1, $2, $3, false)", p.ID, p.Author, p.RepostOf)
+	t.exec(`INSERT INTO post_texts (post_id, text, created_at, in_reply_to, quotes, conversation, in_reply_to_user)
+		VALUES ($1, $2, $3, $4, $5, $6, $7)`, p.ID, p.Text, micros(p.CreatedAt), p.InReplyTo, p.Quotes, p.Conversation, p.InReplyToUser)
+	t.exec("INSERT INTO posts_of (author_id, post_id) VALUES ($1, $2)", p.Author, p.ID)
+	t.exec("UPDATE tallies SET posts = posts + 1 WHERE lane = $1", laneOf(p.Author))
+	return nil
+}
+
+// resolve checks that the author and the posts referred to are there, makes a repost of a repost one of the original, and sets a reply's
+// conversation.
+func (l *locked) resolve(p *liked.Post) error {
+	if !l.author {
+		return noSuch("user", p.Author)
+	}
+	p.Conversation, p.InReplyToUser = 0, 0
+	for _, ref := range []*liked.PostID{&p.RepostOf, &p.InReplyTo, &p.Quotes} {
+		if *ref == 0 {
+			continue
+		}
+		h, ok := l.head(*ref)
+		if ok && !h.deleted && ref == &p.RepostOf && h.repostOf != 0 {
+			*ref = h.repostOf
+			h, ok = l.head(*ref)
+		}
+		if !ok || h.deleted {
+			return noSuch("post", *ref)
+		}
+		if ref == &p.InReplyTo {
+			p.InReplyToUser, p.Conversation = h.author, cmp.Or(h.conversation, h.id)
+		}
+	}
+	return nil
+}
+
+// countPost adds delta to all counts that the post is part of but the tallies, which come last.
+func (t *tx) countPost(p *liked.Post, delta int) {
+	t.exec("UPDATE user_counts SET posts = posts + $2 WHERE user_id = $1", p.Author, delta)
+	if p.RepostOf|p.InReplyTo|p.Quotes != 0 {
+		t.exec(`UPDATE post_heads SET reposts = reposts + $4 * (post_id = $1)::int, replies = replies + $4 * (post_id = $2)::int,
+			quotes = quotes + $4 * (post_id = $3)::int WHERE post_id = ANY(ARRAY[$1, $2, $3]::bigint[])`, p.RepostOf, p.InReplyTo, p.Quotes, delta)
+	}
+}
+
+func (s *Store) Post(ctx context.Context, viewer liked.UserID, id liked.PostID) (liked.Post, error) {
+	seen, err := s.Posts(ctx, viewer, []liked.PostID{id})
+	if err != nil {
+		return liked.Post{}, err
+	}
+	return seen[0].Post, seen[0].Err
+}
+
+func (s *Store) Posts(ctx context.Context, viewer liked.UserID, ids []liked.PostID) ([]store.Seen, error) {
+	found, err := list(ctx, s, scanSeen(viewer), postsSeen, viewer, ids)
+	if err != nil {
+		return nil, err
+	}
+	return inOrder(ids, found), nil
+}
+
+// rowsPerItem bounds what is read of rows that the viewer may not see.
+const rowsPerItem = 8
+
+func (s *Store) LatestPosts(ctx context.Context, max int) ([]liked.Post, error) {
+	if err := valid.Page(max); err != nil {
+		return nil, err
+	}
+	return list(ctx, s, aPost, "SELECT "+postColumns+` FROM (SELECT * FROM post_heads ORDER BY post_id DESC LIMIT $1) h
+		JOIN post_texts x ON x.post_id = h.post_id LEFT JOIN special s ON s.user_id = h.author_id
+		WHERE NOT h.deleted AND h.repost_of = 0 AND (s.user_id IS NULL OR NOT s.hidden AND NOT s.protected)
+		ORDER BY h.post_id DESC LIMIT $2`, rowsPerItem*max, max)
+}
+
+func (s *Store) NewestPosts(ctx context.Context, viewer liked.UserID, users []liked.UserID) ([]liked.PostID, error) {
+	return list(ctx, s, pgx.RowTo[liked.PostID], "SELECT CASE WHEN "+seenColumn+` = 0 THEN
+		coalesce((SELECT max(o.post_id) FROM posts_of o WHERE o.author_id = r.id), 0) ELSE 0 END
+		FROM unnest($2::bigint[]) WITH ORDINALITY r(id, i) LEFT JOIN special s ON s.user_id = r.id ORDER BY r.i`, viewer, users)
+}
+
+func (s *Store) PostsBy(ctx context.Context, author liked.UserID, before liked.PostID, max int) ([]liked.Post, error) {
+	if err := valid.Page(max); err != nil {
+		return nil, err
+	}
+	if before <= 0 {
+		before = math.MinInt64 // less one is the highest id
+	}
+	last := before - 1 // the highest id there is, unless before says less
+	if author == 0 {
+		return list(ctx, s, aPost, "SELECT "+postColumns+` FROM post_heads h JOIN post_texts x ON x.post_id = h.post_id
+			WHERE h.post_id <= $1 AND NOT h.deleted ORDER BY h.post_id DESC LIMIT $2`, last, max)
+	}
+	return list(ctx, s, aPost, "SELECT "+postColumns+` FROM posts_of o JOIN post_heads h ON h.post_id = o.post_id
+		JOIN post_texts x ON x.post_id = o.post_id WHERE o.author_id = $1 AND o.post_id <= $2 ORDER BY o.post_id DESC LIMIT $3`, author,
+		last, max)
+}
+
+// DeletePost leaves a tombstone, so that the id is never used again, and the likes, which can be taken back but are in no list.
+func (s *Store) DeletePost(ctx context.Context, by liked.UserID, id liked.PostID) error {
+	return s.update(ctx, func(t *tx) error {
+		t.queue(`SELECT FROM user_counts WHERE user_id = (SELECT author_id FROM post_heads WHERE post_id = $1) FOR NO KEY UPDATE`, id)
+		heads, err := rows(t, aHead, lockPost, id)
+		h, ok := (&locked{heads: heads}).head(id)
+		switch {
+		case err != nil:
+			return err
+		case !ok || h.deleted:
+			return noSuch("post", id)
+		case by != 0 && by != h.author:
+			return liked.Errorf(liked.Forbidden, "post %v is not by user %v", id, by)
+		}
+		t.countPost(&liked.Post{Author: h.author, RepostOf: h.repostOf, InReplyTo: h.inReplyTo, Quotes: h.quotes}, -1)
+		t.exec("UPDATE post_heads SET deleted = true WHERE post_id = $1", id)
+		t.exec("DELETE FROM post_texts WHERE post_id = $1", id)
+		t.exec("DELETE FROM posts_of WHERE author_id = $1 AND post_id = $2", h.author, id)
+		t.exec("UPDATE users SET pinned = 0, version = version + 1 WHERE user_id = $1 AND pinned = $2", h.author, id)
+		t.exec("UPDATE tallies SET posts = posts - 1 WHERE lane = $1", laneOf(h.author))
+		return nil
+	})
+}

@@ -47,11 +47,16 @@ func (t *tx) onCommit(f func()) { t.then = append(t.then, f) }
 
 // rows runs all that waits and then the statement, and returns its rows.
 func rows[T any](t *tx, scan pgx.RowToFunc[T], sql string, args ...any) (all []T, err error) {
-	t.queue(sql, args...).Query(func(r pgx.Rows) (err error) {
-		all, err = pgx.CollectRows(r, scan)
-		return err
-	})
+	t.queue(sql, args...).Query(into(&all, scan))
 	return all, t.send()
+}
+
+// into keeps the rows of a statement that waits.
+func into[T any](all *[]T, scan pgx.RowToFunc[T]) func(pgx.Rows) error {
+	return func(r pgx.Rows) (err error) {
+		*all, err = pgx.CollectRows(r, scan)
+		return err
+	}
 }
 
 // row is rows for a statement that returns at most one row.

@@ -1,0 +1,94 @@
+package pgstore
+
+import (
+	"github.com/jackc/pgx/v5"
+
+	"liked"
+	"liked/internal/store"
+)
+
+// seen is how a viewer sees an author's posts.
+type seen int16
+
+const (
+	seenVisible seen = iota
+	seenHidden
+	seenBlocks
+	seenProtected
+)
+
+// Whoever asks what a viewer sees passes the viewer as $1 (zero: no user), joins post_heads h and post_texts x or users u,
+// and joins special s of the author from the left. Sub-queries in seenColumn run for special authors only, and read one row
+// by a whole key each: an EXISTS there could be planned to read all that the viewer follows, or all blocks that there are.
+const (
+	seenColumn = `CASE WHEN s.user_id IS NULL THEN 0 WHEN s.hidden THEN 1 WHEN s.user_id = $1 THEN 0
+		WHEN s.blocks > 0 AND (SELECT true FROM blocks b WHERE b.blocker = s.user_id AND b.blocked = $1) THEN 2
+		WHEN s.protected AND (SELECT true FROM follows f WHERE f.follower = $1 AND f.followed = s.user_id) IS NULL THEN 3
+		ELSE 0 END::int2`
+	postColumns = `h.post_id, h.author_id, x.text, x.created_at, h.repost_of, x.in_reply_to, x.quotes, x.conversation, x.in_reply_to_user,
+		h.reposts, h.replies, h.likes, h.quotes`
+)
+
+// scanPost scans postColumns, and what comes before them into also.
+func scanPost(r pgx.CollectableRow, also ...any) (p liked.Post, err error) {
+	var created int64
+	err = r.Scan(append(also, &p.ID, &p.Author, &p.Text, &created, &p.RepostOf, &p.InReplyTo, &p.Quotes, &p.Conversation, &p.InReplyToUser,
+		&p.Metrics.Reposts, &p.Metrics.Replies, &p.Metrics.Likes, &p.Metrics.Quotes)...)
+	p.CreatedAt = timeOf(created)
+	return p, err
+}
+
+func aPost(r pgx.CollectableRow) (liked.Post, error) { return scanPost(r) }
+
+// unseen is the error for a viewer who sees an author so, nil for seenVisible. of is inserted after the author.
+func unseen(viewer, author liked.UserID, how seen, of string) error {
+	switch how {
+	case seenVisible:
+		return nil
+	case seenBlocks:
+		return liked.Errorf(liked.Forbidden, "user %v%s blocked user %v", author, of, viewer)
+	case seenProtected:
+		return liked.Errorf(liked.Forbidden, "user %v%s is protected and not followed by user %v", author, of, viewer)
+	}
+	return liked.Errorf(liked.NotFound, "user %v%s is gone or hidden", author, of)
+}
+
+// postsSeen reads posts by their ids, an array as $2, as the viewer sees them. Those that are gone have no row.
+const (
+	postsSeen = "SELECT " + seenColumn + ", " + postColumns + " FROM unnest($2::bigint[]) r(id)" + seenJoins
+	seenJoins = ` JOIN post_heads h ON h.post_id = r.id AND NOT h.deleted JOIN post_texts x ON x.post_id = h.post_id
+	LEFT JOIN special s ON s.user_id = h.author_id`
+)
+
+// scanSeen scans a row of postsSeen: a post, or the error of why the viewer does not see it.
+func scanSeen(viewer liked.UserID) pgx.RowToFunc[seenPost] {
+	return func(r pgx.CollectableRow) (seenPost, error) {
+		var how seen
+		p, err := scanPost(r, &how)
+		if how == seenVisible || err != nil {
+			return seenPost{p.ID, store.Seen{Post: p}}, err
+		}
+		return seenPost{p.ID, store.Seen{Err: unseen(viewer, p.Author, how, ", the author of post "+p.ID.String()+",")}}, nil
+	}
+}
+
+type seenPost struct {
+	id liked.PostID
+	store.Seen
+}
+
+// inOrder returns what was found for each id, in their order.
+func inOrder(ids []liked.PostID, found []seenPost) []store.Seen {
+	by := make(map[liked.PostID]store.Seen, len(found))
+	for _, f := range found {
+		by[f.id] = f.Seen
+	}
+	all := make([]store.Seen, len(ids))
+	for i, id := range ids {
+		there := false
+		if all[i], there = by[id]; !there {
+			all[i].Err = noSuch("post", id)
+		}
+	}
+	return all
+}
