@@ -3,22 +3,132 @@ package pgstore
 import (
 	"context"
 
+	"github.com/jackc/pgx/v5"
+
 	"liked"
 	"liked/internal/store"
+	"liked/internal/store/valid"
 )
 
-func (*Store) Related(ctx context.Context, user liked.UserID, side store.Side, after liked.UserID, max int) ([]liked.User, error) {
-	panic("not built")
+// Each sub-query reads one row by its whole key: a join could be planned to read all whom the viewer follows.
+const relationsOf = `SELECT (SELECT true FROM follows WHERE follower = $1 AND followed = r.id) IS NOT NULL,
+	(SELECT true FROM follows WHERE follower = r.id AND followed = $1) IS NOT NULL,
+	(SELECT true FROM blocks WHERE blocker = $1 AND blocked = r.id) IS NOT NULL
+	FROM unnest($2::bigint[]) WITH ORDINALITY r(id, i) ORDER BY r.i`
+
+func aRelation(r pgx.CollectableRow) (rel store.Relation, err error) {
+	err = r.Scan(&rel.Follows, &rel.FollowedBy, &rel.Blocks)
+	return rel, err
 }
 
-func (*Store) Relations(ctx context.Context, viewer liked.UserID, users []liked.UserID) ([]store.Relation, error) {
-	panic("not built")
+func (s *Store) Relations(ctx context.Context, viewer liked.UserID, users []liked.UserID) ([]store.Relation, error) {
+	return list(ctx, s, aRelation, relationsOf, viewer, users)
 }
 
-func (*Store) SetBlock(ctx context.Context, blocker liked.UserID, blocked liked.UserID, on bool) (changed bool, err error) {
-	panic("not built")
+// sides are the tables that list each side, of whom in the first column, by the second.
+var sides = map[store.Side]string{
+	store.Following: "follows p(of, id)",
+	store.Followers: "followed_by p(of, id)",
+	store.Blocking:  "blocks p(of, id)",
+	store.BlockedBy: "blocked_by p(of, id)",
 }
 
-func (*Store) SetFollow(ctx context.Context, follower liked.UserID, followed liked.UserID, on bool) (changed bool, err error) {
-	panic("not built")
+// Related looks for the user only if nobody is on that side. A user who is there stays there.
+func (s *Store) Related(ctx context.Context, of liked.UserID, side store.Side, after liked.UserID, max int) ([]liked.User, error) {
+	if err := valid.Page(max); err != nil {
+		return nil, err
+	}
+	users, err := list(ctx, s, aUser, "SELECT "+userColumns+" FROM "+sides[side]+" JOIN users u ON u.user_id = p.id"+userJoins+
+		"WHERE p.of = $1 AND p.id > $2 ORDER BY p.id LIMIT $3", of, after, max)
+	if err == nil && len(users) == 0 {
+		_, err = first(ctx, s, noSuch("user", of), pgx.RowTo[liked.UserID], "SELECT user_id FROM user_likes WHERE user_id = $1", of)
+	}
+	return users, err
+}
+
+// SetFollow holds the follower's lane: what the follower may like depends on it.
+func (s *Store) SetFollow(ctx context.Context, follower, followed liked.UserID, on bool) (changed bool, err error) {
+	return write(ctx, s, func(t *tx) (bool, error) {
+		is, err := t.relate(follower, followed, follower)
+		if err != nil || is.Follows == on {
+			return false, err
+		}
+		t.follow(follower, followed, on)
+		return true, nil
+	})
+}
+
+// SetBlock holds both users' lanes, since it ends what each follows.
+func (s *Store) SetBlock(ctx context.Context, blocker, blocked liked.UserID, on bool) (changed bool, err error) {
+	return write(ctx, s, func(t *tx) (bool, error) {
+		is, err := t.relate(blocker, blocked, blocker, blocked)
+		switch {
+		case err != nil || is.Blocks == on:
+			return false, err
+		case on:
+			if is.Follows {
+				t.follow(blocker, blocked, false)
+			}
+			if is.FollowedBy {
+				t.follow(blocked, blocker, false)
+			}
+			t.exec("INSERT INTO special (user_id, blocks) VALUES ($1, 1) ON CONFLICT (user_id) DO UPDATE "+
+				"SET blocks = special.blocks + 1", blocker)
+		default:
+			t.exec("UPDATE special SET blocks = blocks - 1 WHERE user_id = $1", blocker)
+			t.notSpecial(blocker)
+		}
+		t.set(blocks, blocker, blocked, on)
+		return true, nil
+	})
+}
+
+// relate locks lanes, and the counts of two different users, and reads how they are related.
+func (t *tx) relate(from, to liked.UserID, lanes ...liked.UserID) (is store.Relation, err error) {
+	if from == to {
+		return is, liked.Errorf(liked.Invalid, "user %v cannot do that to themselves", from)
+	}
+	var there []liked.UserID
+	t.lock(lanes...)
+	t.queue("SELECT user_id FROM user_counts WHERE user_id = ANY($1) ORDER BY user_id FOR NO KEY UPDATE", []liked.UserID{from, to}).
+		Query(into(&there, pgx.RowTo[liked.UserID]))
+	is, _, err = row(t, aRelation, relationsOf, from, []liked.UserID{to})
+	if err == nil && len(there) < 2 {
+		missing := from
+		if len(there) == 1 && there[0] == from {
+			missing = to
+		}
+		err = noSuch("user", missing)
+	}
+	return is, err
+}
+
+// follow sets or ends a follow, which changes.
+func (t *tx) follow(follower, followed liked.UserID, on bool) {
+	delta := 1
+	if !on {
+		delta = -1
+	}
+	t.exec(`UPDATE user_counts SET following = following + $3 * (user_id = $1)::int, followers = followers + $3 * (user_id = $2)::int
+		WHERE user_id IN ($1, $2)`, follower, followed, delta)
+	t.set(follows, follower, followed, on)
+}
+
+// relation is what two tables have, one for each direction, in columns of the same names.
+type relation struct{ table, reverse, from, to string }
+
+var (
+	follows = relation{"follows", "followed_by", "follower", "followed"}
+	blocks  = relation{"blocks", "blocked_by", "blocker", "blocked"}
+)
+
+// set sets or ends a relation, which changes.
+func (t *tx) set(r relation, from, to liked.UserID, on bool) {
+	for _, table := range []string{r.table, r.reverse} {
+		if on {
+			t.exec("INSERT INTO "+table+" ("+r.from+", "+r.to+") VALUES ($1, $2)", from, to)
+		} else {
+			t.exec("DELETE FROM "+table+" WHERE "+r.from+" = $1 AND "+r.to+" = $2", from, to)
+		}
+	}
 }
