@@ -45,11 +45,11 @@ func (s *Store) Publish(ctx context.Context, p liked.Post) error {
 		p := p
 		t.lock(p.Author)
 		there := t.lockNew(&p)
-		var found []seenPost
+		var found []sight[liked.PostID, liked.Post]
 		var newest []liked.Post
 		t.queue("SELECT "+seenColumn+", "+postColumns+` FROM (SELECT unnest($2::bigint[]) UNION
 			SELECT repost_of FROM post_heads WHERE post_id = ANY($2)) r(id)`+seenJoins, p.Author, []liked.PostID{p.InReplyTo, p.Quotes}).
-			Query(into(&found, scanSeen(p.Author)))
+			Query(into(&found, sightOfPost(p.Author)))
 		t.queue("SELECT "+postColumns+` FROM (SELECT post_id FROM posts_of WHERE author_id = $1 ORDER BY post_id DESC LIMIT $2) o
 			JOIN post_heads h ON h.post_id = o.post_id JOIN post_texts x ON x.post_id = o.post_id ORDER BY o.post_id DESC`, p.Author,
 			comparedPosts).Query(into(&newest, aPost))
@@ -61,13 +61,13 @@ func (s *Store) Publish(ctx context.Context, p liked.Post) error {
 			if named == 0 {
 				continue
 			}
-			seen := inOrder([]liked.PostID{named}, found)[0]
-			if seen.Err == nil && seen.Post.RepostOf != 0 {
-				*ref = seen.Post.RepostOf
-				seen = inOrder([]liked.PostID{*ref}, found)[0]
+			seen := inOrder("post", []liked.PostID{named}, found)[0]
+			if seen.err == nil && seen.item.RepostOf != 0 {
+				*ref = seen.item.RepostOf
+				seen = inOrder("post", []liked.PostID{*ref}, found)[0]
 			}
-			if seen.Err != nil {
-				return &liked.Error{Kind: liked.NotFound, Msg: seen.Err.Error(), Post: named}
+			if seen.err != nil {
+				return &liked.Error{Kind: liked.NotFound, Msg: seen.err.Error(), Post: named}
 			}
 		}
 		for _, other := range newest {
@@ -191,11 +191,15 @@ func (s *Store) Post(ctx context.Context, viewer liked.UserID, id liked.PostID) 
 }
 
 func (s *Store) Posts(ctx context.Context, viewer liked.UserID, ids []liked.PostID) ([]store.Seen, error) {
-	found, err := list(ctx, s, scanSeen(viewer), postsSeen, viewer, ids)
+	found, err := list(ctx, s, sightOfPost(viewer), postsSeen, viewer, ids)
 	if err != nil {
 		return nil, err
 	}
-	return inOrder(ids, found), nil
+	all := make([]store.Seen, len(ids))
+	for i, is := range inOrder("post", ids, found) {
+		all[i] = store.Seen{Post: is.item, Err: is.err}
+	}
+	return all, nil
 }
 
 // rowsPerItem bounds what is read of rows that the viewer may not see.

@@ -212,12 +212,12 @@ func (t *tx) attempt(id []byte, f func(t *tx) error) (asked bool, err error) {
 	if err == nil && t.wrote {
 		t.queue("INSERT INTO outcomes (id, committed, at) VALUES ($1, true, $2)", id, time.Now().UnixMilli())
 		t.queue("COMMIT")
-		return true, t.send()
+		return true, t.rollback(t.send())
 	}
 	return false, t.rollback(err)
 }
 
-// rollback ends a transaction that changes nothing, and returns err, or its own error if that is nil.
+// rollback ends a transaction that is still open, and returns err, or its own error if that is nil.
 func (t *tx) rollback(err error) error {
 	t.waiting = pgx.Batch{}
 	if t.conn.IsClosed() || t.conn.PgConn().TxStatus() == 'I' {
