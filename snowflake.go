@@ -24,6 +24,9 @@ func (s *Snowflakes) SetWorker(n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.worker = int64(n)
+	if s.last != 0 {
+		s.last |= 1<<12 - 1 // a lower number's identifiers rise from the next millisecond on
+	}
 }
 
 // Next returns an identifier for something made at the given time.

@@ -25,5 +25,11 @@ func TestSnowflakes(t *testing.T) {
 			}
 			seen[id], last = worker, id
 		}
+		for _, other := range []int{worker, 2, 0} {
+			if s.SetWorker(other); s.Next(at) <= last {
+				t.Fatalf("worker %d, before %d, made an identifier that does not rise", other, worker)
+			}
+			last = s.Next(at)
+		}
 	}
 }

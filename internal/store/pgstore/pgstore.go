@@ -12,6 +12,7 @@ package pgstore
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"log/slog"
 	"math"
 	"sync"
@@ -57,6 +58,9 @@ type Store struct {
 	stopped   sync.WaitGroup
 
 	generations generations
+	holder      [16]byte // names this server where it holds something
+	numbered    numbered
+	limits      limits
 }
 
 // Open connects, and makes the schema if it is empty. Invalid says what to change first: the server's version, a setting
@@ -74,6 +78,8 @@ func Open(o Options) (*Store, error) {
 		idle:     make(chan struct{}, 1),
 		closing:  make(chan struct{}),
 	}
+	_, _ = rand.Read(s.holder[:]) // never fails
+	s.limits.init(s)
 	ctx, stop := context.WithCancel(context.Background())
 	s.stop = stop
 	if err := s.open(ctx, &o); err != nil {
@@ -95,12 +101,18 @@ func (s *Store) open(ctx context.Context, o *Options) (err error) {
 	if err := s.prepare(first, o.Migrate); err != nil {
 		return err
 	}
-	// The store's goroutines begin here.
+	if err := s.renew(); err != nil {
+		return err
+	}
+	for _, run := range []func(context.Context){s.keepNumber, s.limits.run, s.forgetLimits} {
+		s.stopped.Go(func() { run(ctx) })
+	}
 	return nil
 }
 
-// helpers is how many goroutines use the work pool beside the writers of likes: limits, polls, pruning.
-const helpers = 3
+// helpers is how many goroutines use the work pool beside the writers of likes: limits and their pruning, the number, polls,
+// pruning of the log.
+const helpers = 5
 
 // Close implements store.Store.
 func (s *Store) Close() error {
@@ -109,6 +121,7 @@ func (s *Store) Close() error {
 		if s.running.Add(math.MinInt64) != math.MinInt64 {
 			<-s.idle
 		}
+		s.resign()
 		s.disconnect()
 	})
 	return nil

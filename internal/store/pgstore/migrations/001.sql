@@ -19,6 +19,9 @@ CREATE TABLE outcomes (id bytea PRIMARY KEY, committed bool NOT NULL, at bigint 
 CREATE INDEX outcomes_at ON outcomes (at);
 
 CREATE TABLE leases (name text COLLATE "C" PRIMARY KEY, holder bytea NOT NULL, until timestamptz NOT NULL);
+-- Numbers of servers, which are in the identifiers that they make.
+CREATE TABLE servers (number int PRIMARY KEY, holder bytea, until timestamptz NOT NULL DEFAULT '-infinity');
+INSERT INTO servers (number) SELECT generate_series(0, 1023);
 
 -- By lane: a user's changes are in one of 20.
 CREATE TABLE lanes (
@@ -116,17 +119,23 @@ CREATE TABLE likers (
     PRIMARY KEY (post_id, seq) INCLUDE (user_id)
 );
 
--- Rate limits. windows is limit.Windows: length, opened and count of each.
+-- Rate limits. windows is limit.Windows: length, opened and count of each, as varints.
 CREATE TABLE windows (
-    operation text COLLATE "C" NOT NULL,
-    app       bigint   NOT NULL,
-    user_id   bigint   NOT NULL, -- 0: the app as a whole
-    windows   bigint[] NOT NULL,
-    ends      bigint   NOT NULL, -- Unix seconds
+    operation text   COLLATE "C",
+    app       bigint,
+    user_id   bigint, -- 0: the app as a whole
+    windows   bytea  NOT NULL,
+    ends      bigint NOT NULL, -- Unix seconds
     PRIMARY KEY (operation, app, user_id)
 ) WITH (fillfactor = 70);
-CREATE TABLE nonces (hash bytea PRIMARY KEY, app bigint NOT NULL, until bigint NOT NULL); -- Unix seconds
+CREATE TABLE nonces (
+    hash  bytea  PRIMARY KEY,
+    app   bigint NOT NULL,
+    until bigint NOT NULL, -- Unix seconds
+    use   bigint NOT NULL  -- a random number of the call that used it first, which may ask again
+);
 CREATE INDEX nonces_until ON nonces (until);
+CREATE TABLE nonce_counts (app bigint, minute bigint, n bigint NOT NULL, PRIMARY KEY (app, minute)) WITH (fillfactor = 50); -- by minute of until
 
 -- Apps, grants and what they consist of.
 CREATE TABLE apps (
