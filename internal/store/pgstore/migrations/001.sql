@@ -223,6 +223,7 @@ CREATE TABLE webhooks (
     replay_from bigint NOT NULL,
     replay_to  bigint NOT NULL
 );
+CREATE UNIQUE INDEX webhooks_url ON webhooks (app, url);
 CREATE TABLE offsets (
     webhook   bigint PRIMARY KEY,
     positions bigint[] NOT NULL, -- by partition
@@ -257,3 +258,12 @@ CREATE TABLE subscriptions (
     after        bigint NOT NULL,
     PRIMARY KEY (app, subscription)
 );
+CREATE UNIQUE INDEX subscriptions_same ON subscriptions (app, user_id, direction, webhook);
+CREATE INDEX subscriptions_about ON subscriptions (user_id, app, subscription);
+CREATE INDEX subscriptions_made ON subscriptions (app, viewer, subscription);
+CREATE TABLE subscription_counts ( -- of an app with any
+    app    bigint,
+    viewer bigint, -- 0: whoever made them
+    n      int NOT NULL,
+    PRIMARY KEY (app, viewer)
+) WITH (fillfactor = 70);
