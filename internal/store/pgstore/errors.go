@@ -101,7 +101,7 @@ func taken(what string, id any) error {
 	return liked.Errorf(liked.Conflict, "%s %v exists already", what, fmt.Sprint(id))
 }
 
-// changed has a statement report whether it changed any row.
+// changed has a statement report whether it changed, or found, any row.
 func changed(any *bool) func(pgconn.CommandTag) error {
 	return func(done pgconn.CommandTag) error { *any = done.RowsAffected() > 0; return nil }
 }

@@ -47,12 +47,8 @@ func (s *Store) Publish(ctx context.Context, p liked.Post) error {
 		there := t.lockNew(&p)
 		var found []sight[liked.PostID, liked.Post]
 		var newest []liked.Post
-		t.queue("SELECT "+seenColumn+", "+postColumns+` FROM (SELECT unnest($2::bigint[]) UNION
-			SELECT repost_of FROM post_heads WHERE post_id = ANY($2)) r(id)`+seenJoins, p.Author, []liked.PostID{p.InReplyTo, p.Quotes}).
-			Query(into(&found, sightOfPost(p.Author)))
-		t.queue("SELECT "+postColumns+` FROM (SELECT post_id FROM posts_of WHERE author_id = $1 ORDER BY post_id DESC LIMIT $2) o
-			JOIN post_heads h ON h.post_id = o.post_id JOIN post_texts x ON x.post_id = o.post_id ORDER BY o.post_id DESC`, p.Author,
-			comparedPosts).Query(into(&newest, aPost))
+		t.queue(originalsSeen, p.Author, []liked.PostID{p.InReplyTo, p.Quotes}).Query(into(&found, sightOfPost(p.Author)))
+		t.queue(postsOf, p.Author, math.MaxInt64, comparedPosts).Query(into(&newest, aPost))
 		if err := t.send(); err != nil {
 			return err
 		}
@@ -79,6 +75,10 @@ func (s *Store) Publish(ctx context.Context, p liked.Post) error {
 		return t.addPost(&p, there)
 	})
 }
+
+// originalsSeen is postsSeen with the originals of reposts.
+const originalsSeen = "SELECT " + seenColumn + ", " + postColumns + ` FROM (SELECT unnest($2::bigint[])
+	UNION SELECT repost_of FROM post_heads WHERE post_id = ANY($2)) r(id)` + seenJoins
 
 // head is what a new post must know of those that it refers to, and one that is deleted of itself.
 type head struct {
@@ -209,17 +209,21 @@ func (s *Store) LatestPosts(ctx context.Context, max int) ([]liked.Post, error) 
 	if err := valid.Page(max); err != nil {
 		return nil, err
 	}
-	return list(ctx, s, aPost, "SELECT "+postColumns+` FROM (SELECT * FROM post_heads ORDER BY post_id DESC LIMIT $1) h
-		JOIN post_texts x ON x.post_id = h.post_id LEFT JOIN special s ON s.user_id = h.author_id
-		WHERE NOT h.deleted AND h.repost_of = 0 AND (s.user_id IS NULL OR NOT s.hidden AND NOT s.protected)
-		ORDER BY h.post_id DESC LIMIT $2`, rowsPerItem*max, max)
+	return list(ctx, s, aPost, latestPosts, rowsPerItem*max, max)
 }
 
+const latestPosts = "SELECT " + postColumns + ` FROM (SELECT * FROM post_heads ORDER BY post_id DESC LIMIT $1) h
+	JOIN post_texts x ON x.post_id = h.post_id LEFT JOIN special s ON s.user_id = h.author_id
+	WHERE NOT h.deleted AND h.repost_of = 0 AND (s.user_id IS NULL OR NOT s.hidden AND NOT s.protected)
+	ORDER BY h.post_id DESC LIMIT $2`
+
 func (s *Store) NewestPosts(ctx context.Context, viewer liked.UserID, users []liked.UserID) ([]liked.PostID, error) {
-	return list(ctx, s, pgx.RowTo[liked.PostID], "SELECT CASE WHEN "+seenColumn+` = 0 THEN
-		coalesce((SELECT max(o.post_id) FROM posts_of o WHERE o.author_id = r.id), 0) ELSE 0 END
-		FROM unnest($2::bigint[]) WITH ORDINALITY r(id, i) LEFT JOIN special s ON s.user_id = r.id ORDER BY r.i`, viewer, users)
+	return list(ctx, s, pgx.RowTo[liked.PostID], newestPosts, viewer, users)
 }
+
+const newestPosts = "SELECT CASE WHEN " + seenColumn + ` = 0 THEN
+	coalesce((SELECT max(o.post_id) FROM posts_of o WHERE o.author_id = r.id), 0) ELSE 0 END
+	FROM unnest($2::bigint[]) WITH ORDINALITY r(id, i) LEFT JOIN special s ON s.user_id = r.id ORDER BY r.i`
 
 func (s *Store) PostsBy(ctx context.Context, author liked.UserID, before liked.PostID, max int) ([]liked.Post, error) {
 	if err := valid.Page(max); err != nil {
@@ -230,13 +234,20 @@ func (s *Store) PostsBy(ctx context.Context, author liked.UserID, before liked.P
 	}
 	last := before - 1 // the highest id there is, unless before says less
 	if author == 0 {
-		return list(ctx, s, aPost, "SELECT "+postColumns+` FROM post_heads h JOIN post_texts x ON x.post_id = h.post_id
-			WHERE h.post_id <= $1 AND NOT h.deleted ORDER BY h.post_id DESC LIMIT $2`, last, max)
+		return list(ctx, s, aPost, postsBefore, last, max)
 	}
-	return list(ctx, s, aPost, "SELECT "+postColumns+` FROM posts_of o JOIN post_heads h ON h.post_id = o.post_id
-		JOIN post_texts x ON x.post_id = o.post_id WHERE o.author_id = $1 AND o.post_id <= $2 ORDER BY o.post_id DESC LIMIT $3`, author,
-		last, max)
+	return list(ctx, s, aPost, postsOf, author, last, max)
 }
+
+// In postsBefore each table has a bound, as in usersAfter. Of an author's posts the ids come first: as one join, those of an
+// author who has many could be planned as a merge that reads everybody's.
+const (
+	postsBefore = "SELECT " + postColumns + ` FROM post_heads h JOIN post_texts x ON x.post_id = h.post_id
+		WHERE h.post_id <= $1 AND x.post_id <= $1 AND NOT h.deleted ORDER BY h.post_id DESC LIMIT $2`
+	postsOf = "SELECT " + postColumns + ` FROM
+		(SELECT post_id FROM posts_of WHERE author_id = $1 AND post_id <= $2 ORDER BY post_id DESC LIMIT $3) o
+		JOIN post_heads h ON h.post_id = o.post_id JOIN post_texts x ON x.post_id = o.post_id ORDER BY o.post_id DESC`
+)
 
 // DeletePost leaves a tombstone, so that the id is never used again, and the likes, which can be taken back but are in no list.
 func (s *Store) DeletePost(ctx context.Context, by liked.UserID, id liked.PostID) error {

@@ -25,25 +25,31 @@ func (s *Store) Relations(ctx context.Context, viewer liked.UserID, users []like
 	return list(ctx, s, aRelation, relationsOf, viewer, users)
 }
 
-// sides are the tables that list each side, of whom in the first column, by the second.
+// sides say who is on each side of a user.
 var sides = map[store.Side]string{
-	store.Following: "follows p(of, id)",
-	store.Followers: "followed_by p(of, id)",
-	store.Blocking:  "blocks p(of, id)",
-	store.BlockedBy: "blocked_by p(of, id)",
+	store.Following: "SELECT followed FROM follows WHERE follower = $1 AND followed > $2 ORDER BY followed LIMIT $3",
+	store.Followers: "SELECT follower FROM followed_by WHERE followed = $1 AND follower > $2 ORDER BY follower LIMIT $3",
+	store.Blocking:  "SELECT blocked FROM blocks WHERE blocker = $1 AND blocked > $2 ORDER BY blocked LIMIT $3",
+	store.BlockedBy: "SELECT blocker FROM blocked_by WHERE blocked = $1 AND blocker > $2 ORDER BY blocker LIMIT $3",
 }
 
-// Related looks for the user only if nobody is on that side. A user who is there stays there.
+// Related reads ids first: where many are on a side, a join could be planned as a merge that reads all users.
 func (s *Store) Related(ctx context.Context, of liked.UserID, side store.Side, after liked.UserID, max int) ([]liked.User, error) {
 	if err := valid.Page(max); err != nil {
 		return nil, err
 	}
-	users, err := list(ctx, s, aUser, "SELECT "+userColumns+" FROM "+sides[side]+" JOIN users u ON u.user_id = p.id"+userJoins+
-		"WHERE p.of = $1 AND p.id > $2 ORDER BY p.id LIMIT $3", of, after, max)
-	if err == nil && len(users) == 0 {
-		_, err = first(ctx, s, noSuch("user", of), pgx.RowTo[liked.UserID], "SELECT user_id FROM user_likes WHERE user_id = $1", of)
-	}
-	return users, err
+	return view(ctx, s, func(t *tx) ([]liked.User, error) {
+		there := false
+		t.queue("SELECT FROM user_likes WHERE user_id = $1", of).Exec(changed(&there))
+		ids, err := rows(t, pgx.RowTo[liked.UserID], sides[side], of, after, max)
+		switch {
+		case err != nil:
+			return nil, err
+		case !there:
+			return nil, noSuch("user", of)
+		}
+		return rows(t, aUser, usersByID, ids)
+	})
 }
 
 // SetFollow holds the follower's lane: what the follower may like depends on it.

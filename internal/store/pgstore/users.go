@@ -159,8 +159,10 @@ func (t *tx) replaceUser(s *Store, old *stored, u *liked.User) error {
 }
 
 func (s *Store) User(ctx context.Context, id liked.UserID) (liked.User, error) {
-	return first(ctx, s, noSuch("user", id), aUser, "SELECT "+userColumns+" FROM users u"+userJoins+"WHERE u.user_id = $1", id)
+	return first(ctx, s, noSuch("user", id), aUser, userByID, id)
 }
+
+const userByID = "SELECT " + userColumns + " FROM users u" + userJoins + "WHERE u.user_id = $1"
 
 func (s *Store) UserByUsername(ctx context.Context, username string) (liked.User, error) {
 	users, err := s.UsersByUsername(ctx, []string{username})
@@ -174,9 +176,11 @@ func (s *Store) UserByUsername(ctx context.Context, username string) (liked.User
 }
 
 func (s *Store) UsersByID(ctx context.Context, ids []liked.UserID) ([]liked.User, error) {
-	return list(ctx, s, aUser, "SELECT "+userColumns+" FROM unnest($1::bigint[]) WITH ORDINALITY r(id, i) JOIN users u ON u.user_id = r.id"+
-		userJoins+"ORDER BY r.i", ids)
+	return list(ctx, s, aUser, usersByID, ids)
 }
+
+const usersByID = "SELECT " + userColumns + " FROM unnest($1::bigint[]) WITH ORDINALITY r(id, i) JOIN users u ON u.user_id = r.id" +
+	userJoins + "ORDER BY r.i"
 
 func (s *Store) UsersByUsername(ctx context.Context, usernames []string) ([]liked.User, error) {
 	var names []string
@@ -185,16 +189,22 @@ func (s *Store) UsersByUsername(ctx context.Context, usernames []string) ([]like
 			names = append(names, strings.ToLower(name))
 		}
 	}
-	return list(ctx, s, aUser, "SELECT "+userColumns+` FROM unnest($1::text[]) WITH ORDINALITY r(name, i)
-		JOIN usernames m ON m.name = r.name JOIN users u ON u.user_id = m.user_id`+userJoins+"ORDER BY r.i", names)
+	return list(ctx, s, aUser, usersByName, names)
 }
+
+const usersByName = "SELECT " + userColumns + ` FROM unnest($1::text[]) WITH ORDINALITY r(name, i)
+	JOIN usernames m ON m.name = r.name JOIN users u ON u.user_id = m.user_id` + userJoins + "ORDER BY r.i"
 
 func (s *Store) Users(ctx context.Context, after liked.UserID, max int) ([]liked.User, error) {
 	if err := valid.Page(max); err != nil {
 		return nil, err
 	}
-	return list(ctx, s, aUser, "SELECT "+userColumns+" FROM users u"+userJoins+"WHERE u.user_id > $1 ORDER BY u.user_id LIMIT $2", after, max)
+	return list(ctx, s, aUser, usersAfter, after, max)
 }
+
+// usersAfter bounds each table: a merge of them reads those that are not bounded from the beginning.
+const usersAfter = "SELECT " + userColumns + " FROM users u" + userJoins +
+	"WHERE u.user_id > $1 AND c.user_id > $1 AND l.user_id > $1 ORDER BY u.user_id LIMIT $2"
 
 // UsersNamed looks among texts between the prefix and the prefix with a character that is above all that names have.
 func (s *Store) UsersNamed(ctx context.Context, prefix, after string, max int) ([]liked.User, error) {
@@ -205,9 +215,11 @@ func (s *Store) UsersNamed(ctx context.Context, prefix, after string, max int) (
 		return nil, nil
 	}
 	prefix, after = strings.ToLower(prefix), strings.ToLower(after)
-	return list(ctx, s, aUser, "SELECT "+userColumns+" FROM usernames m JOIN users u ON u.user_id = m.user_id"+userJoins+
-		"WHERE m.name >= $1 AND m.name < $2 AND m.name > $3 ORDER BY m.name LIMIT $4", prefix, prefix+"~", after, max)
+	return list(ctx, s, aUser, usersNamed, prefix, prefix+"~", after, max)
 }
+
+const usersNamed = "SELECT " + userColumns + " FROM usernames m JOIN users u ON u.user_id = m.user_id" + userJoins +
+	"WHERE m.name >= $1 AND m.name < $2 AND m.name > $3 ORDER BY m.name LIMIT $4"
 
 func (s *Store) Password(ctx context.Context, user liked.UserID) (encoded string, err error) {
 	return first(ctx, s, noSuch("password of user", user), pgx.RowTo[string], "SELECT encoded FROM passwords WHERE user_id = $1", user)
