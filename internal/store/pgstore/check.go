@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"liked/internal/store"
 )
 
@@ -11,4 +13,7 @@ func (*Store) Check(ctx context.Context) (store.Report, error) { return store.Re
 
 func (*Store) Sweep(ctx context.Context, now time.Time) error { panic("not built") }
 
-func (*Store) Totals(ctx context.Context) (store.Totals, error) { return store.Totals{}, nil }
+func (s *Store) Totals(ctx context.Context) (store.Totals, error) {
+	return first(ctx, s, nil, pgx.RowToStructByPos[store.Totals], `SELECT coalesce(sum(t.users), 0)::bigint, coalesce(sum(t.posts), 0)::bigint,
+		coalesce(sum(l.likes), 0)::bigint FROM lanes l JOIN tallies t USING (lane)`)
+}

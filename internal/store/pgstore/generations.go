@@ -14,14 +14,42 @@ type generations struct {
 	topics [store.Webhooks + 1]atomic.Uint64
 	marks  [1 << 16]atomic.Uint32 // by a hash of the app, user, grant or user of a subscription
 	all    [store.Webhooks + 1]atomic.Uint64
+
+	// The database counts all servers' changes: less this server's own, they are others'.
+	own    [store.Webhooks + 1]atomic.Uint64
+	others [store.Webhooks + 1]atomic.Uint64
+	blind  atomic.Bool // others' changes cannot be told: every call sees another number
+}
+
+// saw notes how many changes the database has counted. own is how many this server had made before it asked: if it made more
+// meanwhile, they may be taken for others', which forgets more than needed.
+func (g *generations) saw(topic store.Topic, counted, own uint64) {
+	others := counted - own
+	for before := g.others[topic].Load(); int64(others-before) > 0; before = g.others[topic].Load() {
+		if g.others[topic].CompareAndSwap(before, others) {
+			g.forget(topic)
+			return
+		}
+	}
+}
+
+func (g *generations) forget(topic store.Topic) {
+	g.topics[topic].Add(1) // first, as the contract demands
+	g.all[topic].Add(1)
+}
+
+func (g *generations) forgetAll() {
+	g.forget(store.Principals)
+	g.forget(store.Webhooks)
 }
 
 func (g *generations) of(kind byte, id uint64) *atomic.Uint32 {
 	return &g.marks[mix(mix(uint64(kind))^id)%uint64(len(g.marks))]
 }
 
-// mix spreads bits, as the finalizer of SplitMix64 does.
+// mix spreads bits, as SplitMix64 does. The lanes of users follow from it: it never changes.
 func mix(x uint64) uint64 {
+	x += 0x9e3779b97f4a7c15
 	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
 	x = (x ^ x>>27) * 0x94d049bb133111eb
 	return x ^ x>>31
@@ -31,10 +59,19 @@ func grantMark(id store.GrantID) uint64 {
 	return binary.BigEndian.Uint64(id[:8]) ^ mix(binary.BigEndian.Uint64(id[8:]))
 }
 
-func (s *Store) Generation(topic store.Topic) uint64 { return s.generations.topics[topic].Load() }
+func (s *Store) Generation(topic store.Topic) uint64 {
+	g := &s.generations
+	if g.blind.Load() {
+		g.forget(topic)
+	}
+	return g.topics[topic].Load()
+}
 
 func (s *Store) PrincipalGeneration(app liked.AppID, user liked.UserID, grant store.GrantID) uint64 {
 	g := &s.generations
+	if g.blind.Load() {
+		g.forget(store.Principals)
+	}
 	sum := g.all[store.Principals].Load() + uint64(g.of('a', uint64(app)).Load())
 	if user != 0 {
 		sum += uint64(g.of('u', uint64(user)).Load())
@@ -46,7 +83,11 @@ func (s *Store) PrincipalGeneration(app liked.AppID, user liked.UserID, grant st
 }
 
 func (s *Store) SubscriptionGeneration(user liked.UserID) uint64 {
-	return s.generations.all[store.Webhooks].Load() + uint64(s.generations.of('s', uint64(user)).Load())
+	g := &s.generations
+	if g.blind.Load() {
+		g.forget(store.Webhooks)
+	}
+	return g.all[store.Webhooks].Load() + uint64(g.of('s', uint64(user)).Load())
 }
 
 // principals has the transaction change what principals are made of: the topic's number in the database, for other servers,
@@ -55,6 +96,7 @@ func (t *tx) principals(s *Store, app liked.AppID, user liked.UserID, grant stor
 	t.exec("UPDATE meta SET principals = principals + 1")
 	t.onCommit(func() {
 		g := &s.generations
+		g.own[store.Principals].Add(1)
 		g.topics[store.Principals].Add(1) // first, as the contract demands
 		if app != 0 {
 			g.of('a', uint64(app)).Add(1)

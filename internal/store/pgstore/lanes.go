@@ -8,7 +8,7 @@ import (
 
 // laneOf is the lane of a user, and the partition of the like log that the user's changes are in: the same on every engine.
 func laneOf(user liked.UserID) int {
-	return int(mix(uint64(user)+0x9e3779b97f4a7c15) % liked.Partitions)
+	return int(mix(uint64(user)) % liked.Partitions)
 }
 
 // lock locks the lanes of users, whose likes and the rules for them then stand still until the transaction ends. Statements

@@ -22,6 +22,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"liked"
+	"liked/internal/cache"
 	"liked/internal/store"
 )
 
@@ -57,10 +58,15 @@ type Store struct {
 	stop      context.CancelFunc // of the store's goroutines
 	stopped   sync.WaitGroup
 
+	writers     []*likeWriter
+	targets     *cache.Cache[liked.PostID, likeTarget] // of posts that exist or were deleted: for good
+	known       *cache.Cache[liked.UserID, struct{}]   // users who exist: for good
 	generations generations
 	holder      [16]byte // names this server where it holds something
 	numbered    numbered
 	limits      limits
+	pollers     atomic.Int64 // calls that wait for the log
+	onLog       [liked.Partitions]signal
 }
 
 // Open connects, and makes the schema if it is empty. Invalid says what to change first: the server's version, a setting
@@ -77,6 +83,8 @@ func Open(o Options) (*Store, error) {
 		patience: o.Patience,
 		idle:     make(chan struct{}, 1),
 		closing:  make(chan struct{}),
+		targets:  newKept[liked.PostID, likeTarget](),
+		known:    newKept[liked.UserID, struct{}](),
 	}
 	_, _ = rand.Read(s.holder[:]) // never fails
 	s.limits.init(s)
@@ -107,6 +115,12 @@ func (s *Store) open(ctx context.Context, o *Options) (err error) {
 	for _, run := range []func(context.Context){s.keepNumber, s.limits.run, s.forgetLimits} {
 		s.stopped.Go(func() { run(ctx) })
 	}
+	for range o.Writers {
+		w := &likeWriter{s: s, wake: make(chan struct{}, 1)}
+		s.writers = append(s.writers, w)
+		s.stopped.Go(func() { w.run(ctx) })
+	}
+	s.stopped.Go(func() { s.poll(ctx, o.pollEvery) })
 	return nil
 }
 

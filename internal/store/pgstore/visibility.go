@@ -52,13 +52,11 @@ func unseen(viewer, author liked.UserID, how seen, of string) error {
 	return liked.Errorf(liked.NotFound, "user %v%s is gone or hidden", author, of)
 }
 
-// What a viewer sees of posts, or of users, whose ids are an array as $2. There is no row for one that is gone.
+// What a viewer sees of posts whose ids are an array as $2. There is no row for one that is gone.
 const (
 	postsSeen = "SELECT " + seenColumn + ", " + postColumns + " FROM unnest($2::bigint[]) r(id)" + seenJoins
 	seenJoins = ` JOIN post_heads h ON h.post_id = r.id AND NOT h.deleted JOIN post_texts x ON x.post_id = h.post_id
 		LEFT JOIN special s ON s.user_id = h.author_id`
-	usersSeen = "SELECT " + seenColumn + ", " + userColumns + " FROM unnest($2::bigint[]) r(id) JOIN users u ON u.user_id = r.id" +
-		userJoins + "LEFT JOIN special s ON s.user_id = u.user_id"
 )
 
 // sight is a post or a user as a viewer sees it, or the error of why not.
@@ -68,7 +66,7 @@ type sight[ID comparable, T any] struct {
 	err  error
 }
 
-// sightOfPost scans a row of postsSeen, sightOfUser one of usersSeen.
+// sightOfPost scans a row of postsSeen.
 func sightOfPost(viewer liked.UserID) pgx.RowToFunc[sight[liked.PostID, liked.Post]] {
 	return func(r pgx.CollectableRow) (is sight[liked.PostID, liked.Post], err error) {
 		var how seen
@@ -77,19 +75,6 @@ func sightOfPost(viewer liked.UserID) pgx.RowToFunc[sight[liked.PostID, liked.Po
 			is.item = p
 		} else {
 			is.err = unseen(viewer, p.Author, how, ", the author of post "+p.ID.String()+",")
-		}
-		return is, err
-	}
-}
-
-func sightOfUser(viewer liked.UserID) pgx.RowToFunc[sight[liked.UserID, liked.User]] {
-	return func(r pgx.CollectableRow) (is sight[liked.UserID, liked.User], err error) {
-		var how seen
-		u, err := scanUser(r, &how)
-		if is.id = u.ID; how == seenVisible {
-			is.item = u
-		} else {
-			is.err = unseen(viewer, u.ID, how, "")
 		}
 		return is, err
 	}
@@ -109,28 +94,4 @@ func inOrder[ID comparable, T any](what string, ids []ID, found []sight[ID, T]) 
 		}
 	}
 	return all
-}
-
-// posts and users are what the viewer sees of them, in order.
-func (t *tx) posts(viewer liked.UserID, ids []liked.PostID) ([]sight[liked.PostID, liked.Post], error) {
-	found, err := rows(t, sightOfPost(viewer), postsSeen, viewer, ids)
-	return inOrder("post", ids, found), err
-}
-
-func (t *tx) users(viewer liked.UserID, ids []liked.UserID) ([]sight[liked.UserID, liked.User], error) {
-	found, err := rows(t, sightOfUser(viewer), usersSeen, viewer, ids)
-	return inOrder("user", ids, found), err
-}
-
-// author returns nil if the viewer may see the user's posts, and likes.
-func (t *tx) author(viewer, id liked.UserID) error {
-	how, ok, err := row(t, pgx.RowTo[seen], "SELECT "+seenColumn+` FROM user_likes l LEFT JOIN special s ON s.user_id = l.user_id
-		WHERE l.user_id = $2`, viewer, id)
-	if err == nil && !ok {
-		how = seenHidden
-	}
-	if err != nil {
-		return err
-	}
-	return unseen(viewer, id, how, "")
 }

@@ -1,0 +1,139 @@
+package pgstore
+
+import (
+	"context"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"liked"
+	"liked/internal/store"
+	"liked/internal/store/valid"
+)
+
+// likeList is a list of likes: a table, its owner's column, and how the rows of a part r(seq, id) of it become items that a
+// viewer, $1, sees.
+type likeList[T any] struct {
+	table string // where the list is, up to the owner
+	id    string // column of what an item is made of
+	items string // from the columns after seq to the end of WHERE
+	scan  func(r pgx.CollectableRow, also ...any) (T, error)
+}
+
+var likedPosts = likeList[liked.Post]{
+	table: "likes WHERE user_id = $2", id: "post_id", scan: scanPost,
+	items: postColumns + " FROM r" + seenJoins + " WHERE " + seenColumn + " = 0",
+}
+
+// The likers of a repost are those of its original.
+var likingUsers = likeList[liked.User]{
+	table: "likers WHERE post_id = (SELECT CASE repost_of WHEN 0 THEN post_id ELSE repost_of END FROM post_heads WHERE post_id = $2)",
+	id:    "user_id", scan: scanUser,
+	items: userColumns + " FROM r JOIN users u ON u.user_id = r.id" + userJoins +
+		"LEFT JOIN special s ON s.user_id = u.user_id WHERE " + seenColumn + " = 0",
+}
+
+func (s *Store) LikedPosts(ctx context.Context, viewer, user liked.UserID, from store.Cursor, max int) (store.Page[liked.Post], error) {
+	return walk(ctx, s, likedPosts, viewer, int64(user), from, max, func(t *tx) func() error {
+		how := seenHidden
+		t.queue("SELECT "+seenColumn+" FROM users u LEFT JOIN special s ON s.user_id = u.user_id WHERE u.user_id = $2", viewer, user).
+			Query(func(r pgx.Rows) error {
+				_, err := pgx.ForEachRow(r, []any{&how}, func() error { return nil })
+				return err
+			})
+		return func() error { return unseen(viewer, user, how, "") }
+	})
+}
+
+func (s *Store) LikingUsers(ctx context.Context, viewer liked.UserID, post liked.PostID, from store.Cursor,
+	max int) (store.Page[liked.User], error) {
+	return walk(ctx, s, likingUsers, viewer, int64(post), from, max, func(t *tx) func() error {
+		var found []sight[liked.PostID, liked.Post]
+		t.queue("SELECT "+seenColumn+", "+postColumns+
+			" FROM unnest(ARRAY[$2::bigint] || ARRAY(SELECT repost_of FROM post_heads WHERE post_id = $2)) r(id)"+seenJoins, viewer, post).
+			Query(into(&found, sightOfPost(viewer)))
+		return func() error {
+			p := inOrder("post", []liked.PostID{post}, found)[0]
+			if p.err == nil && p.item.RepostOf != 0 {
+				p = inOrder("post", []liked.PostID{p.item.RepostOf}, found)[0]
+			}
+			return p.err
+		}
+	})
+}
+
+// walk reads a list until it has max items, leaving out those that the viewer does not see. may queues what says whether the
+// viewer sees the list at all, and returns a function that says it once all is sent.
+func walk[T any](ctx context.Context, s *Store, l likeList[T], viewer liked.UserID, owner int64, from store.Cursor, max int,
+	may func(*tx) func() error) (store.Page[T], error) {
+	if err := valid.Page(max); err != nil {
+		return store.Page[T]{}, err
+	}
+	bound, order, border := " AND seq < $3", " ORDER BY seq DESC", int64(math.MaxInt64)
+	if from.Newer {
+		bound, order = " AND seq >= $3", " ORDER BY seq"
+	}
+	if from != (store.Cursor{}) {
+		border = int64(min(from.Seq, math.MaxInt64))
+	}
+	part := bound + order + " LIMIT $4"
+	rowsOf := strings.NewReplacer("$2", "$1", "$3", "$2", "$4", "$3").Replace("SELECT seq FROM " + l.table + part)
+	itemsOf := "WITH r AS MATERIALIZED (SELECT seq, " + l.id + " AS id FROM " + l.table + part + ") SELECT r.seq, " + l.items + order
+	return view(ctx, s, func(t *tx) (page store.Page[T], err error) {
+		allowed := may(t)
+		more := true
+		var last liked.Seq
+		next := border
+		for left := rowsPerItem * max; more && len(page.Items) < max && left > 0; {
+			n := min(max-len(page.Items), left)
+			var seqs []liked.Seq
+			t.queue(rowsOf, owner, next, n+1).Query(into(&seqs, pgx.RowTo[liked.Seq]))
+			items, err := rows(t, func(r pgx.CollectableRow) (T, error) {
+				var seq liked.Seq
+				return l.scan(r, &seq)
+			}, itemsOf, viewer, owner, next, n)
+			if err != nil {
+				return page, err
+			}
+			if err := allowed(); err != nil {
+				return page, err
+			}
+			page.Items = append(page.Items, items...)
+			if more = len(seqs) > n; more {
+				seqs = seqs[:n]
+			}
+			if len(seqs) > 0 {
+				last = seqs[len(seqs)-1]
+				if next = int64(last); from.Newer {
+					next++
+				}
+			}
+			left -= n
+		}
+		if from.Newer {
+			slices.Reverse(page.Items)
+			page.Older = store.Cursor{Seq: from.Seq}
+			if more {
+				page.Newer = store.Cursor{Seq: last + 1, Newer: true}
+			}
+			return page, nil
+		}
+		if more {
+			page.Older = store.Cursor{Seq: last}
+		}
+		if from.Seq != 0 {
+			page.Newer = store.Cursor{Seq: from.Seq, Newer: true}
+		}
+		return page, nil
+	})
+}
+
+// Liked looks up likes by both columns of their key: an array of one user's posts could be read as all likes of the user.
+func (s *Store) Liked(ctx context.Context, user liked.UserID, posts []liked.PostID) ([]bool, error) {
+	return list(ctx, s, pgx.RowTo[bool], `SELECT l.seq IS NOT NULL FROM unnest($1::bigint[], $2::bigint[]) WITH ORDINALITY r(u, p, i)
+		LEFT JOIN post_heads h ON h.post_id = r.p
+		LEFT JOIN likes l ON l.user_id = r.u AND l.post_id = CASE h.repost_of WHEN 0 THEN h.post_id ELSE h.repost_of END
+		ORDER BY r.i`, slices.Repeat([]liked.UserID{user}, len(posts)), posts)
+}
