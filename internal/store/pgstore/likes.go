@@ -479,8 +479,8 @@ func (b *likeBatch) saveLog() {
 			b.s.onLog[lane].raise()
 		}
 	})
-	b.exec("INSERT INTO log (lane, pos, first, n, entries) SELECT * FROM unnest($1::int[], $2::bigint[], $3::bigint[], $4::int[], $5::bytea[])",
-		lanes, lasts, firsts, counts, packed)
+	b.exec("INSERT INTO log (lane, pos, first, n, entries) "+
+		"SELECT * FROM unnest($1::int[], $2::bigint[], $3::bigint[], $4::int[], $5::bytea[])", lanes, lasts, firsts, counts, packed)
 	b.exec("UPDATE post_heads h SET likes = h.likes + r.d, last = r.last FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) r(p, last, d) "+
 		"WHERE h.post_id = r.p", posts, postLasts, postLikes)
 	b.exec("UPDATE lanes l SET last = r.last, newest = r.last, likes = l.likes + r.d "+
