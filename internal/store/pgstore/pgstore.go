@@ -39,7 +39,8 @@ type Options struct {
 	Patience time.Duration // how long a call waits for the database; 0 means 20 s
 	Logger   *slog.Logger  // nil: nothing is logged
 
-	pollEvery time.Duration // for tests; 0 means 100 ms
+	pollEvery  time.Duration // for tests; 0 means 100 ms
+	pruneEvery time.Duration // for tests; 0 means a minute
 }
 
 // Store is a store.Store.
@@ -77,6 +78,7 @@ func Open(o Options) (*Store, error) {
 	o.Patience = cmp.Or(o.Patience, 20*time.Second)
 	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
 	o.pollEvery = cmp.Or(o.pollEvery, 100*time.Millisecond)
+	o.pruneEvery = cmp.Or(o.pruneEvery, time.Minute)
 	s := &Store{
 		log:      o.Logger,
 		logKeep:  o.LogKeep,
@@ -121,6 +123,7 @@ func (s *Store) open(ctx context.Context, o *Options) (err error) {
 		s.stopped.Go(func() { w.run(ctx) })
 	}
 	s.stopped.Go(func() { s.poll(ctx, o.pollEvery) })
+	s.stopped.Go(func() { s.prune(ctx, o.pruneEvery) })
 	return nil
 }
 

@@ -7,7 +7,7 @@ CREATE TABLE meta (
     least      int    NOT NULL, -- programs that know a lower version cannot use it
     seal_key   text   COLLATE "C",
     known_seed bool   NOT NULL DEFAULT false,
-    horizon    bigint NOT NULL DEFAULT 0, -- the like log has lost what is at or below
+    horizon    bigint NOT NULL DEFAULT 0, -- the like log may have lost entries below it
     imported   bigint NOT NULL DEFAULT 0, -- highest position of a like that came by import
     principals bigint NOT NULL DEFAULT 0, -- generations: see store.Changes
     webhooks   bigint NOT NULL DEFAULT 0
