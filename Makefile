@@ -5,6 +5,12 @@ SHELL := /bin/bash
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME := 30s
 
+# The slowest packages first, or each of them is left alone at the end; three at a time on two processors, since these wait
+# for disks, timers and registries as long as they compute.
+ALL := -p $$(($$(getconf _NPROCESSORS_ONLN) + 1)) ./compat ./torture ./...
+# Command that lists the packages with a function of this kind.
+having = grep -rl --include='*_test.go' '^func $(1)' ./*.go ./cmd ./internal ./compat/*.go ./likedtest ./torture | xargs -r -n 1 dirname | sort -u
+
 .PHONY: check fmt vet staticcheck tidy test race compat torture nightly screenshot fuzz bench bench-others gobench clean
 
 check: fmt vet staticcheck test
@@ -27,12 +33,12 @@ tidy:
 	cd compat/others && go mod tidy -diff
 
 test:
-	go test ./...
+	go test $(ALL)
 
 # LIKED_REQUIRE=all turns skips for want of a tool into failures. Two tests stay with `make test`: the programs that they
 # run are built without the race detector in any case.
 race:
-	LIKED_REQUIRE=all go test -race -shuffle=on -timeout 20m -skip '^(TestDocuments|TestBrokenBuildsAreCaught)$$' $(TESTFLAGS) ./...
+	LIKED_REQUIRE=all go test -race -shuffle=on -timeout 20m -skip '^(TestDocuments|TestBrokenBuildsAreCaught)$$' $(TESTFLAGS) $(ALL)
 
 # Other people's clients against the built binary, and the pages in Chromium. They are downloaded, Chromium is not.
 # SCREENSHOTS=DIR keeps pictures of the pages, TESTFLAGS=-update writes docs/clients.md anew.
@@ -53,13 +59,16 @@ nightly:
 screenshot:
 	README_PICTURE=$(CURDIR)/docs/explorer.png LIKED_REQUIRE=browser go test -count=1 -timeout 10m -run '^TestClients$$/^browser$$' ./compat
 
-# Each fuzz target for FUZZTIME, two at a time, since one is linked while another runs. No targets at all is an error: the
-# search for them is broken then.
+# Each fuzz target for FUZZTIME, two at a time, from one program for each package. No targets at all is an error: the search
+# for them is broken then.
 fuzz:
-	@targets=$$(go test -list '^Fuzz' ./... | awk '/^Fuzz/ {names[++n] = $$1} /^ok/ {for (i = 1; i <= n; i++) print $$2, names[i]; n = 0}') || exit 1; \
-	if [ -z "$$targets" ]; then echo "no fuzz targets found"; exit 1; fi; \
-	xargs -n 2 -P 2 sh -c 'out=$$(go test -vet=off -run "^$$" -fuzz "^$$2\$$" -fuzztime $(FUZZTIME) "$$1" </dev/null 2>&1); status=$$?; \
-		echo "$$1 $$2"; echo "$$out"; [ $$status -eq 0 ] || exit 255' sh <<<"$$targets"
+	@dirs=$$($(call having,Fuzz)); if [ -z "$$dirs" ]; then echo "no fuzz targets found"; exit 1; fi; \
+	export built=$$(mktemp -d) known=$$(go env GOCACHE)/fuzz && trap 'rm -rf "$$built"' EXIT && \
+	xargs -n 1 -P 2 sh -c 'mkdir -p "$$built/$$1" && go test -vet=off -c -fuzz . -o "$$built/$$1/fuzz" "$$1" || exit 255' sh <<<"$$dirs" && \
+	for dir in $$dirs; do targets=$$(cd $$dir && "$$built/$$dir/fuzz" -test.list ^Fuzz) || exit 1; printf "$$dir %s\n" $$targets; done | \
+	xargs -n 2 -P 2 sh -c 'out=$$(cd "$$1" && "$$built/$$1/fuzz" -test.run "^$$" -test.fuzz "^$$2\$$" -test.fuzztime $(FUZZTIME) \
+		-test.fuzzminimizetime 1s -test.fuzzcachedir "$$known/liked/$$1" </dev/null 2>&1); status=$$?; \
+		echo "$$1 $$2"; echo "$$out"; [ $$status -eq 0 ] || exit 255' sh
 
 # Every goal of speed and size, with servers of its own: figure, goal, met or not. A quarter of an hour; FLAGS=--short
 # takes half a minute and only shows that all can be measured.
@@ -76,7 +85,7 @@ bench-others:
 # Every Go benchmark. BENCHTIME=1x only shows that they run.
 BENCHTIME := 1s
 gobench:
-	go test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./...
+	go test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) $$($(call having,Benchmark))
 
 clean:
 	go clean -testcache -fuzzcache

@@ -16,7 +16,7 @@ import (
 
 // TestClients runs other people's clients, unmodified, against the binary with the race detector. Each gets a server to
 // itself, so that one does not use up the rate limits of another. Clients that have X's hosts written into them reach it
-// through a proxy.
+// through a proxy. They run in two lanes, since what they need is downloaded, and much of the rest waits.
 //
 // The clients and what they need come from npm, PyPI, Maven and the Go module proxy. That is why they run only where
 // LIKED_REQUIRE names them ("typescript,python,java,schemathesis,go,postman,browser", or "all").
@@ -29,24 +29,35 @@ func TestClients(t *testing.T) {
 		viaProxy = "env HTTPS_PROXY=http://127.0.0.1:$LIKED_PROXY_PORT "
 	)
 	consent := []string{"--auto-consent", "alice"}
-	clients := []struct {
+	type client struct {
 		name     string
 		flags    []string // of the server
 		lists    bool     // the world is that of manyLikes
 		commands []string // run one after the other in the directory of the client's name, with $NAME for the driver's variables
-	}{
+	}
+	lanes := [][]client{{
 		{"typescript", consent, true, []string{
 			npm,
 			viaProxy + "NODE_EXTRA_CA_CERTS=$LIKED_CA npm test",
 		}},
+		{"java", consent, true, []string{
+			"keytool -importcert -noprompt -alias liked -file $LIKED_CA -keystore $LIKED_TEMP/truststore -storepass changeit",
+			mvn + "test",
+		}},
+		{"browser", []string{"--allow-host", "liked.test"}, false, []string{
+			npm, // needs Chromium, and what the other lane's Python and the clients above need, for the explorer's code to run
+			npm + " --prefix ../typescript",
+			venv,
+			pip + "../python/requirements.txt",
+			mvn + "--file ../java/pom.xml --projects sdk " +
+				"org.apache.maven.plugins:maven-dependency-plugin:3.9.0:build-classpath -Dmdep.outputFile=$LIKED_TEMP/classpath",
+			"npm test",
+		}},
+	}, {
 		{"python", nil, true, []string{
 			venv,
 			pip + "requirements.txt",
 			viaProxy + "REQUESTS_CA_BUNDLE=$LIKED_CA PYTHONDONTWRITEBYTECODE=1 $LIKED_TEMP/venv/bin/python -m unittest --verbose",
-		}},
-		{"java", consent, true, []string{
-			"keytool -importcert -noprompt -alias liked -file $LIKED_CA -keystore $LIKED_TEMP/truststore -storepass changeit",
-			mvn + "test",
 		}},
 		{"schemathesis", []string{"--rate-limits", "off"}, false, []string{
 			venv,
@@ -55,18 +66,9 @@ func TestClients(t *testing.T) {
 		}},
 		{"go", nil, false, []string{"go test -count=1 -v ./..."}},
 		{"postman", nil, false, []string{npm, "npm test"}},
-		{"browser", []string{"--allow-host", "liked.test"}, false, []string{
-			npm, // needs Chromium, and what the clients above need, for the explorer's code to run
-			npm + " --prefix ../typescript",
-			venv,
-			pip + "../python/requirements.txt",
-			mvn + "--file ../java/pom.xml --projects sdk " +
-				"org.apache.maven.plugins:maven-dependency-plugin:3.9.0:build-classpath -Dmdep.outputFile=$LIKED_TEMP/classpath",
-			"npm test",
-		}},
-	}
+	}}
 	var wanted, lists bool
-	for _, c := range clients {
+	for _, c := range slices.Concat(lanes...) {
 		wanted = wanted || required(c.name)
 		lists = lists || c.lists && required(c.name)
 	}
@@ -80,52 +82,59 @@ func TestClients(t *testing.T) {
 	if lists {
 		manyLikes(t, bin, many)
 	}
-	for _, c := range clients {
-		t.Run(c.name, func(t *testing.T) {
-			if !required(c.name) {
-				t.Skipf("set LIKED_REQUIRE=%s to run it", c.name)
+	run := func(t *testing.T, c client) {
+		if !required(c.name) {
+			t.Skipf("set LIKED_REQUIRE=%s to run it", c.name)
+		}
+		flags := slices.Concat(c.flags, []string{"--trusted-proxy", "127.0.0.1", "--private-webhooks"})
+		data := filepath.Join(t.TempDir(), "data")
+		if c.lists {
+			// os.CopyFS makes files that every user may read, which the server refuses.
+			if out, err := exec.CommandContext(ctx, "cp", "-R", "-p", many, data).CombinedOutput(); err != nil {
+				t.Fatalf("%v\n%s", err, out)
 			}
-			flags := slices.Concat(c.flags, []string{"--trusted-proxy", "127.0.0.1", "--private-webhooks"})
-			data := filepath.Join(t.TempDir(), "data")
-			if c.lists {
-				// os.CopyFS makes files that every user may read, which the server refuses.
-				if out, err := exec.CommandContext(ctx, "cp", "-R", "-p", many, data).CombinedOutput(); err != nil {
-					t.Fatalf("%v\n%s", err, out)
-				}
+		}
+		s := startOn(t, bin, data, flags...)
+		p := startProxy(t, s.URL)
+		expired := s.issue(t, map[string]any{"kind": "user", "lifetime_seconds": 1}).Token
+		narrow := s.issue(t, map[string]any{"kind": "user", "scopes": "tweet.read users.read like.read"}).Token
+		readOnly := s.issue(t, map[string]any{"kind": "oauth1", "access": "read"})
+		s.awaitExpiry(t, expired)
+		alice := s.Users[s.user(t, "alice")]
+		variables := map[string]string{
+			"LIKED_CREDENTIALS": s.file, "LIKED_URL": s.URL, "LIKED_BIN": bin,
+			"LIKED_USER_ID": alice.ID, "LIKED_TOKEN": alice.AccessToken,
+			"LIKED_NARROW_TOKEN": narrow, "LIKED_EXPIRED_TOKEN": expired,
+			"LIKED_READONLY_TOKEN": readOnly.Token, "LIKED_READONLY_SECRET": readOnly.TokenSecret,
+			"LIKED_PROXY_PORT": p.port, "LIKED_CA": p.ca, "LIKED_TEMP": t.TempDir(),
+		}
+		env := os.Environ()
+		for name, value := range variables {
+			env = append(env, name+"="+value)
+		}
+		for _, command := range c.commands {
+			words := strings.Fields(os.Expand(command, func(name string) string { return variables[name] }))
+			cmd := exec.CommandContext(ctx, words[0], words[1:]...)
+			cmd.Dir = c.name
+			cmd.WaitDelay = 10 * time.Second
+			cmd.Env = env
+			out, err := cmd.CombinedOutput()
+			t.Logf("%s\n%s", command, out)
+			if err != nil {
+				t.Fatalf("%s: %v", command, err)
 			}
-			s := startOn(t, bin, data, flags...)
-			p := startProxy(t, s.URL)
-			expired := s.issue(t, map[string]any{"kind": "user", "lifetime_seconds": 1}).Token
-			narrow := s.issue(t, map[string]any{"kind": "user", "scopes": "tweet.read users.read like.read"}).Token
-			readOnly := s.issue(t, map[string]any{"kind": "oauth1", "access": "read"})
-			s.awaitExpiry(t, expired)
-			alice := s.Users[s.user(t, "alice")]
-			variables := map[string]string{
-				"LIKED_CREDENTIALS": s.file, "LIKED_URL": s.URL, "LIKED_BIN": bin,
-				"LIKED_USER_ID": alice.ID, "LIKED_TOKEN": alice.AccessToken,
-				"LIKED_NARROW_TOKEN": narrow, "LIKED_EXPIRED_TOKEN": expired,
-				"LIKED_READONLY_TOKEN": readOnly.Token, "LIKED_READONLY_SECRET": readOnly.TokenSecret,
-				"LIKED_PROXY_PORT": p.port, "LIKED_CA": p.ca, "LIKED_TEMP": t.TempDir(),
+		}
+		checkTable(t, filepath.Join(variables["LIKED_TEMP"], "clients.jsonl"))
+	}
+	var running sync.WaitGroup
+	for _, lane := range lanes {
+		running.Go(func() {
+			for _, c := range lane {
+				t.Run(c.name, func(t *testing.T) { run(t, c) })
 			}
-			env := os.Environ()
-			for name, value := range variables {
-				env = append(env, name+"="+value)
-			}
-			for _, command := range c.commands {
-				words := strings.Fields(os.Expand(command, func(name string) string { return variables[name] }))
-				cmd := exec.CommandContext(ctx, words[0], words[1:]...)
-				cmd.Dir = c.name
-				cmd.WaitDelay = 10 * time.Second
-				cmd.Env = env
-				out, err := cmd.CombinedOutput()
-				t.Logf("%s\n%s", command, out)
-				if err != nil {
-					t.Fatalf("%s: %v", command, err)
-				}
-			}
-			checkTable(t, filepath.Join(variables["LIKED_TEMP"], "clients.jsonl"))
 		})
 	}
+	running.Wait()
 }
 
 // manyLikes makes a world, beside the named one, with long lists: the last user likes 1,000 posts, which are all but the

@@ -12,10 +12,14 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 )
 
 var update = flag.Bool("update", false, "write the rows of docs/clients.md anew, of the clients that run")
+
+// table is held by those who read docs/clients.md and may write it anew.
+var table sync.Mutex
 
 // deed is a line that a client's test wrote when it had passed.
 type deed struct {
@@ -52,6 +56,8 @@ func checkTable(t *testing.T, file string) {
 	}
 
 	const document = "../docs/clients.md"
+	table.Lock()
+	defer table.Unlock()
 	page, err := os.ReadFile(document)
 	if err != nil {
 		t.Fatal(err)
