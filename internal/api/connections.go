@@ -49,9 +49,13 @@ func (a *API) finish(reason string, cause error, connections ...*connection) {
 		c.ended, c.reason = a.Now(), reason
 		names = append(names, c.slot.lease())
 	}
+	asking := s.asking
 	s.mu.Unlock()
 	if len(connections) == 0 {
 		return
+	}
+	if asking != nil {
+		<-asking // else it would take again what is released
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), s.lease)
 	defer cancel()

@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -159,6 +160,44 @@ func TestStreamLosesItsSlot(t *testing.T) {
 			t.Errorf("got %+v", all)
 		}
 		w.read("machine", compliance).leave()
+	}
+}
+
+// slowStore is a slotStore whose renewals take long.
+type slowStore struct {
+	slotStore
+	held            atomic.Bool
+	renewing, renew chan struct{}
+}
+
+func (s *slowStore) Hold(ctx context.Context, names []string, ttl time.Duration) ([]bool, error) {
+	if s.held.Swap(true) && len(names) > 0 {
+		s.renewing <- struct{}{}
+		<-s.renew
+	}
+	return s.slotStore.Hold(ctx, names, ttl)
+}
+
+// A renewal that is under way when a reader leaves does not take the slot again after it was released.
+func TestSlotStaysReleased(t *testing.T) {
+	t.Parallel()
+	s := &slowStore{slotStore: slotStore{elsewhere: new(atomic.Bool), released: make(chan string, 10)}, renewing: make(chan struct{}),
+		renew: make(chan struct{})}
+	w := streamWorld(t, func(o *api.Options) { s.Store, o.Store = o.Store, s })
+	w.api.SetLease(2 * time.Second)
+	_, leave := w.connect("machine", compliance)
+	<-s.renewing
+	leave()
+	select {
+	case <-s.released:
+		t.Error("the slot is released while a renewal is under way")
+	case <-time.After(100 * time.Millisecond):
+	}
+	close(s.renew)
+	select {
+	case <-s.released:
+	case <-time.After(patience):
+		t.Fatal("the slot is not released")
 	}
 }
 

@@ -56,6 +56,7 @@ type streams struct {
 	began  liked.Seq            // how many connections did
 	past   []connection         // the newest that ended
 	lease  time.Duration        // how long a server keeps a slot without renewal
+	asking chan struct{}        // closed when the renewal under way is done; nil: none is
 	stop   context.CancelFunc   // ends renew; nil while there are no slots
 	feeds  map[feedKey]*feed
 }
@@ -118,7 +119,8 @@ func (a *API) acquire(ctx context.Context, at slot) (context.Context, *connectio
 		go a.renew(renewing)
 	}
 	s.mu.Unlock()
-	held, err := a.Store.Hold(ctx, []string{at.lease()}, s.lease)
+	// Not under the request's context: a call that gives up may hold the slot later, after it was released.
+	held, err := a.Store.Hold(context.WithoutCancel(ctx), []string{at.lease()}, s.lease)
 	if err == nil && !held[0] {
 		err = taken
 	}
@@ -149,11 +151,19 @@ func (a *API) renew(ctx context.Context) {
 				open, names = append(open, c), append(names, c.slot.lease())
 			}
 		}
+		done := make(chan struct{})
+		s.asking = done
 		s.mu.Unlock()
 		asked := time.Now()
 		asking, cancel := context.WithTimeout(ctx, s.lease/5)
 		held, err := a.Store.Hold(asking, names, s.lease)
 		cancel()
+		s.mu.Lock()
+		if s.asking == done {
+			s.asking = nil
+		}
+		s.mu.Unlock()
+		close(done)
 		if err == nil {
 			last = asked
 		}

@@ -36,7 +36,7 @@ func (h *Hooks) Run(ctx context.Context) {
 		case <-tick.C:
 			h.save(ctx, false)
 			h.mu.Lock()
-			due := h.generation != h.Store.Generation(store.Webhooks) || time.Since(h.held) >= h.Lease/3
+			due := h.generation != h.Store.Generation(store.Webhooks) || time.Since(h.held) >= h.Lease/4
 			if time.Since(h.held) > h.Lease*4/5 { // by this server's clock, which may be slower than the store's
 				h.drop(func(*hook) bool { return true })
 			}
