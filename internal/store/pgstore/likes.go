@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -327,13 +328,8 @@ func (b *likeBatch) lock() error {
 
 // refusedAuthors returns which authors the users may not like posts of, and why: hardly any row. Only authors with a row in
 // special are looked at.
-const refusedAuthors = `SELECT q.* FROM (
-		SELECT r.c, r.a, (CASE WHEN s.hidden THEN 1 WHEN r.a = r.u THEN 0
-			WHEN s.blocks > 0 AND (SELECT true FROM blocks b WHERE b.blocker = r.a AND b.blocked = r.u) THEN 2
-			WHEN s.protected AND (SELECT true FROM follows f WHERE f.follower = r.u AND f.followed = r.a) IS NULL THEN 3
-			ELSE 0 END)::int2 AS how
-		FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) r(c, u, a) JOIN special s ON s.user_id = r.a) q
-	WHERE q.how <> 0`
+var refusedAuthors = "SELECT q.* FROM (SELECT r.c, r.a, " + strings.ReplaceAll(seenColumn, "$1", "r.u") + ` AS how
+	FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) r(c, u, a) JOIN special s ON s.user_id = r.a) q WHERE q.how <> 0`
 
 // decide applies the calls in order.
 func (b *likeBatch) decide() {

@@ -50,17 +50,9 @@ func (s *Store) LikedPosts(ctx context.Context, viewer, user liked.UserID, from 
 func (s *Store) LikingUsers(ctx context.Context, viewer liked.UserID, post liked.PostID, from store.Cursor,
 	max int) (store.Page[liked.User], error) {
 	return walk(ctx, s, likingUsers, viewer, int64(post), from, max, func(t *tx) func() error {
-		var found []sight[liked.PostID, liked.Post]
-		t.queue("SELECT "+seenColumn+", "+postColumns+
-			" FROM unnest(ARRAY[$2::bigint] || ARRAY(SELECT repost_of FROM post_heads WHERE post_id = $2)) r(id)"+seenJoins, viewer, post).
-			Query(into(&found, sightOfPost(viewer)))
-		return func() error {
-			p := inOrder("post", []liked.PostID{post}, found)[0]
-			if p.err == nil && p.item.RepostOf != 0 {
-				p = inOrder("post", []liked.PostID{p.item.RepostOf}, found)[0]
-			}
-			return p.err
-		}
+		var found []seenPost
+		t.queue(originalsSeen, viewer, []liked.PostID{post}).Query(into(&found, scanSeen(viewer)))
+		return func() error { return seenOriginal(post, found).Err }
 	})
 }
 

@@ -45,26 +45,22 @@ func (s *Store) Publish(ctx context.Context, p liked.Post) error {
 		p := p
 		t.lock(p.Author)
 		there := t.lockNew(&p)
-		var found []sight[liked.PostID, liked.Post]
+		var found []seenPost
 		var newest []liked.Post
-		t.queue(originalsSeen, p.Author, []liked.PostID{p.InReplyTo, p.Quotes}).Query(into(&found, sightOfPost(p.Author)))
+		t.queue(originalsSeen, p.Author, []liked.PostID{p.InReplyTo, p.Quotes}).Query(into(&found, scanSeen(p.Author)))
 		t.queue(postsOf, p.Author, math.MaxInt64, comparedPosts).Query(into(&newest, aPost))
 		if err := t.send(); err != nil {
 			return err
 		}
 		for _, ref := range []*liked.PostID{&p.InReplyTo, &p.Quotes} {
-			named := *ref
-			if named == 0 {
+			if *ref == 0 {
 				continue
 			}
-			seen := inOrder("post", []liked.PostID{named}, found)[0]
-			if seen.err == nil && seen.item.RepostOf != 0 {
-				*ref = seen.item.RepostOf
-				seen = inOrder("post", []liked.PostID{*ref}, found)[0]
+			seen := seenOriginal(*ref, found)
+			if seen.Err != nil {
+				return &liked.Error{Kind: liked.NotFound, Msg: seen.Err.Error(), Post: *ref}
 			}
-			if seen.err != nil {
-				return &liked.Error{Kind: liked.NotFound, Msg: seen.err.Error(), Post: named}
-			}
+			*ref = seen.Post.ID
 		}
 		for _, other := range newest {
 			if other.Text == p.Text && other.InReplyTo == p.InReplyTo && other.Quotes == p.Quotes && other.RepostOf == p.RepostOf &&
@@ -75,10 +71,6 @@ func (s *Store) Publish(ctx context.Context, p liked.Post) error {
 		return t.addPost(&p, there)
 	})
 }
-
-// originalsSeen is postsSeen with the originals of reposts.
-const originalsSeen = "SELECT " + seenColumn + ", " + postColumns + ` FROM (SELECT unnest($2::bigint[])
-	UNION SELECT repost_of FROM post_heads WHERE post_id = ANY($2)) r(id)` + seenJoins
 
 // head is what a new post must know of those that it refers to, and one that is deleted of itself.
 type head struct {
@@ -191,15 +183,11 @@ func (s *Store) Post(ctx context.Context, viewer liked.UserID, id liked.PostID) 
 }
 
 func (s *Store) Posts(ctx context.Context, viewer liked.UserID, ids []liked.PostID) ([]store.Seen, error) {
-	found, err := list(ctx, s, sightOfPost(viewer), postsSeen, viewer, ids)
+	found, err := list(ctx, s, scanSeen(viewer), postsSeen, viewer, ids)
 	if err != nil {
 		return nil, err
 	}
-	all := make([]store.Seen, len(ids))
-	for i, is := range inOrder("post", ids, found) {
-		all[i] = store.Seen{Post: is.item, Err: is.err}
-	}
-	return all, nil
+	return inOrder(ids, found), nil
 }
 
 // rowsPerItem bounds what is read of rows that the viewer may not see.

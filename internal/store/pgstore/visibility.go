@@ -4,6 +4,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"liked"
+	"liked/internal/store"
 )
 
 // seen is how a viewer sees an author's posts.
@@ -52,46 +53,54 @@ func unseen(viewer, author liked.UserID, how seen, of string) error {
 	return liked.Errorf(liked.NotFound, "user %v%s is gone or hidden", author, of)
 }
 
-// What a viewer sees of posts whose ids are an array as $2. There is no row for one that is gone.
+// postsSeen is what a viewer sees of posts whose ids are an array as $2, without those that are gone; originalsSeen is that
+// with the originals of reposts.
 const (
-	postsSeen = "SELECT " + seenColumn + ", " + postColumns + " FROM unnest($2::bigint[]) r(id)" + seenJoins
+	postsSeen     = "SELECT " + seenColumn + ", " + postColumns + " FROM unnest($2::bigint[]) r(id)" + seenJoins
+	originalsSeen = "SELECT " + seenColumn + ", " + postColumns + ` FROM (SELECT unnest($2::bigint[])
+		UNION SELECT repost_of FROM post_heads WHERE post_id = ANY($2)) r(id)` + seenJoins
 	seenJoins = ` JOIN post_heads h ON h.post_id = r.id AND NOT h.deleted JOIN post_texts x ON x.post_id = h.post_id
 		LEFT JOIN special s ON s.user_id = h.author_id`
 )
 
-// sight is a post or a user as a viewer sees it, or the error of why not.
-type sight[ID comparable, T any] struct {
-	id   ID
-	item T
-	err  error
+type seenPost struct {
+	id liked.PostID
+	store.Seen
 }
 
-// sightOfPost scans a row of postsSeen.
-func sightOfPost(viewer liked.UserID) pgx.RowToFunc[sight[liked.PostID, liked.Post]] {
-	return func(r pgx.CollectableRow) (is sight[liked.PostID, liked.Post], err error) {
+// scanSeen scans a row of postsSeen.
+func scanSeen(viewer liked.UserID) pgx.RowToFunc[seenPost] {
+	return func(r pgx.CollectableRow) (seenPost, error) {
 		var how seen
 		p, err := scanPost(r, &how)
-		if is.id = p.ID; how == seenVisible {
-			is.item = p
-		} else {
-			is.err = unseen(viewer, p.Author, how, ", the author of post "+p.ID.String()+",")
+		if how != seenVisible {
+			return seenPost{p.ID, store.Seen{Err: unseen(viewer, p.Author, how, ", the author of post "+p.ID.String()+",")}}, err
 		}
-		return is, err
+		return seenPost{p.ID, store.Seen{Post: p}}, err
 	}
 }
 
-// inOrder returns what was found for each id, in their order, as an error if that is nothing.
-func inOrder[ID comparable, T any](what string, ids []ID, found []sight[ID, T]) []sight[ID, T] {
-	by := make(map[ID]sight[ID, T], len(found))
+// inOrder returns what was found for each id, in their order.
+func inOrder(ids []liked.PostID, found []seenPost) []store.Seen {
+	by := make(map[liked.PostID]store.Seen, len(found))
 	for _, f := range found {
-		by[f.id] = f
+		by[f.id] = f.Seen
 	}
-	all := make([]sight[ID, T], len(ids))
+	all := make([]store.Seen, len(ids))
 	for i, id := range ids {
 		there := false
 		if all[i], there = by[id]; !there {
-			all[i] = sight[ID, T]{id: id, err: noSuch(what, id)}
+			all[i].Err = noSuch("post", id)
 		}
 	}
 	return all
+}
+
+// seenOriginal is what was found for the post, or for its original if it is a repost.
+func seenOriginal(id liked.PostID, found []seenPost) store.Seen {
+	s := inOrder([]liked.PostID{id}, found)[0]
+	if s.Err == nil && s.Post.RepostOf != 0 {
+		s = inOrder([]liked.PostID{s.Post.RepostOf}, found)[0]
+	}
+	return s
 }
