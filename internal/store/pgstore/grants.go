@@ -75,3 +75,5 @@ func (*Store) DeleteSession(ctx context.Context, id store.Hash) error { panic("n
 func (*Store) Session(ctx context.Context, id store.Hash) (store.Session, error) {
 	panic("not built")
 }
+
+func (*Store) Sweep(ctx context.Context, now time.Time) error { panic("not built") }
