@@ -2,7 +2,10 @@ package pgstore
 
 import (
 	"encoding/binary"
+	"sync"
 	"sync/atomic"
+
+	"github.com/jackc/pgx/v5"
 
 	"liked"
 	"liked/internal/store"
@@ -15,22 +18,39 @@ type generations struct {
 	marks  [1 << 16]atomic.Uint32 // by a hash of the app, user, grant or user of a subscription
 	all    [store.Webhooks + 1]atomic.Uint64
 
-	// The database counts all servers' changes: less this server's own, they are others'.
-	own    [store.Webhooks + 1]atomic.Uint64
-	others [store.Webhooks + 1]atomic.Uint64
-	blind  atomic.Bool // others' changes cannot be told: every call sees another number
+	mu    sync.Mutex
+	seen  [store.Webhooks + 1]uint64 // by the database's count of all servers' changes, up to which this server knows them
+	blind atomic.Bool                // others' changes cannot be told: every call sees another number
 }
 
-// saw notes how many changes the database has counted. own is how many this server had made before it asked: if it made more
-// meanwhile, they may be taken for others', which forgets more than needed.
-func (g *generations) saw(topic store.Topic, counted, own uint64) {
-	others := counted - own
-	for before := g.others[topic].Load(); int64(others-before) > 0; before = g.others[topic].Load() {
-		if g.others[topic].CompareAndSwap(before, others) {
-			g.forget(topic)
-			return
-		}
+// saw notes the number of the last change, which others may have made, as those before it. One below those that were seen is an
+// answer that comes late, or of a database that a failover took back.
+func (g *generations) saw(topic store.Topic, number uint64) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if number != g.seen[topic] {
+		g.seen[topic] = number
+		g.forget(topic)
 	}
+}
+
+// change has the transaction change a topic: its number in the database, and here, by did, what marks what has changed. The row
+// is locked last of all. Numbers are committed in their order.
+func (t *tx) change(s *Store, topic store.Topic, did func(g *generations)) {
+	g := &s.generations
+	var number uint64
+	column := [...]string{store.Principals: "principals", store.Webhooks: "webhooks"}[topic]
+	t.exec("UPDATE meta SET " + column + " = " + column + " + 1 RETURNING " + column).
+		QueryRow(func(r pgx.Row) error { return r.Scan(&number) })
+	t.onCommit(func() {
+		g.mu.Lock()
+		if number == g.seen[topic]+1 { // else the poll finds others' changes before it
+			g.seen[topic] = number
+		}
+		g.mu.Unlock()
+		g.topics[topic].Add(1) // first, as the contract demands
+		did(g)
+	})
 }
 
 func (g *generations) forget(topic store.Topic) {
@@ -90,14 +110,9 @@ func (s *Store) SubscriptionGeneration(user liked.UserID) uint64 {
 	return g.all[store.Webhooks].Load() + uint64(g.of('s', uint64(user)).Load())
 }
 
-// principals has the transaction change what principals are made of: the topic's number in the database, for other servers,
-// and here those of the app, the user and the grant that are not zero.
+// principals has the transaction change what principals are made of: the app, the user and the grant that are not zero.
 func (t *tx) principals(s *Store, app liked.AppID, user liked.UserID, grant store.GrantID) {
-	t.exec("UPDATE meta SET principals = principals + 1")
-	t.onCommit(func() {
-		g := &s.generations
-		g.own[store.Principals].Add(1)
-		g.topics[store.Principals].Add(1) // first, as the contract demands
+	t.change(s, store.Principals, func(g *generations) {
 		if app != 0 {
 			g.of('a', uint64(app)).Add(1)
 		}

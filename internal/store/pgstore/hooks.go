@@ -35,17 +35,13 @@ func scanWebhook(r pgx.CollectableRow, also ...any) (w liked.Webhook, err error)
 
 func aWebhook(r pgx.CollectableRow) (liked.Webhook, error) { return scanWebhook(r) }
 
-// hooksChanged has the transaction change the generation of webhooks and subscriptions: the topic's, and those about the
-// user (zero: none). It is the last statement, for it locks meta.
-func (t *tx) hooksChanged(s *Store, about liked.UserID) {
-	t.exec("UPDATE meta SET webhooks = webhooks + 1")
-	t.onCommit(func() {
-		s.generations.topics[store.Webhooks].Add(1)
-		if about != 0 {
-			s.generations.of('s', uint64(about)).Add(1)
-		}
-	})
+// subscribed has the transaction change subscriptions about the user.
+func (t *tx) subscribed(s *Store, about liked.UserID) {
+	t.change(s, store.Webhooks, func(g *generations) { g.of('s', uint64(about)).Add(1) })
 }
+
+// hooked has the transaction change webhooks, but no subscription.
+func (t *tx) hooked(s *Store) { t.change(s, store.Webhooks, func(*generations) {}) }
 
 // begin reads what decides whether the app may have one webhook or subscription more, after it has locked that, and returns
 // the highest position of the log. Every like that is committed after the transaction has a higher one.
@@ -94,7 +90,7 @@ func (s *Store) AddWebhook(ctx context.Context, w liked.Webhook, max int) error 
 			at[i] = end
 		}
 		t.exec("INSERT INTO offsets (webhook, positions) VALUES ($1, $2)", w.ID, at[:])
-		t.hooksChanged(s, 0)
+		t.hooked(s)
 		return nil
 	})
 }
@@ -134,7 +130,7 @@ func (s *Store) UpdateWebhook(ctx context.Context, id liked.WebhookID, change fu
 			if !current {
 				return asIs{errStale}
 			}
-			t.hooksChanged(s, 0)
+			t.hooked(s)
 			return nil
 		})
 		if !errors.Is(err, errStale) {
@@ -155,7 +151,7 @@ func (s *Store) DeleteWebhook(ctx context.Context, id liked.WebhookID) error {
 		}
 		t.exec("DELETE FROM offsets WHERE webhook = $1", id) // who adds letters holds this row
 		t.exec("DELETE FROM letters WHERE webhook = $1", id)
-		t.hooksChanged(s, 0)
+		t.hooked(s)
 		return nil
 	})
 }
@@ -173,8 +169,7 @@ func (t *tx) endHooks(s *Store, app liked.AppID) error {
 	}
 	t.exec("DELETE FROM subscriptions WHERE app = $1", app)
 	t.exec("DELETE FROM subscription_counts WHERE app = $1", app)
-	t.hooksChanged(s, 0)
-	t.onCommit(func() { s.generations.all[store.Webhooks].Add(1) })
+	t.change(s, store.Webhooks, func(g *generations) { g.all[store.Webhooks].Add(1) })
 	return nil
 }
 
@@ -249,7 +244,7 @@ func (t *tx) countSubscription(s *Store, sub *liked.Subscription, by int) {
 	t.exec(`INSERT INTO subscription_counts (app, viewer, n) SELECT $1, viewer, $3 FROM unnest($2::bigint[]) viewer
 		ON CONFLICT (app, viewer) DO UPDATE SET n = subscription_counts.n + excluded.n`, sub.App, viewers, by)
 	t.exec("DELETE FROM subscription_counts WHERE app = $1 AND viewer = ANY($2) AND n = 0", sub.App, viewers)
-	t.hooksChanged(s, sub.User)
+	t.subscribed(s, sub.User)
 }
 
 // UpdateSubscription calls change on the caller's goroutine, outside the transaction, which compares the version.
@@ -296,7 +291,7 @@ func (s *Store) UpdateSubscription(ctx context.Context, app liked.AppID, id like
 			if !current {
 				return asIs{errStale}
 			}
-			t.hooksChanged(s, sub.User)
+			t.subscribed(s, sub.User)
 			return nil
 		})
 		if !errors.Is(err, errStale) {

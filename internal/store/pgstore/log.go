@@ -70,7 +70,6 @@ func (s *Store) LikeLog(ctx context.Context, partition int, after liked.Seq, max
 // readLog returns up to max entries after the position. The statement that reads them reads the generation of webhooks, too: a
 // subscription that was added before an entry is known before the entry is.
 func (s *Store) readLog(ctx context.Context, partition int, after liked.Seq, max int) (events []liked.LikeEvent, err error) {
-	own := s.generations.own[store.Webhooks].Load()
 	type part struct {
 		first   liked.Seq
 		entries []byte
@@ -82,7 +81,7 @@ func (s *Store) readLog(ctx context.Context, partition int, after liked.Seq, max
 	}, `SELECT first, entries, (SELECT webhooks FROM meta) FROM log WHERE lane = $1 AND pos > $2 ORDER BY pos LIMIT 8`,
 		partition, int64(min(after, math.MaxInt64)))
 	for _, p := range parts {
-		s.generations.saw(store.Webhooks, p.changes, own)
+		s.generations.saw(store.Webhooks, p.changes)
 		if events, err = unpackEntries(events, p.first, p.entries); err != nil {
 			return nil, &liked.Error{Kind: liked.Internal, Msg: "the database is damaged; restore a backup", Err: err}
 		}

@@ -18,6 +18,7 @@ func (s *Store) poll(ctx context.Context, every time.Duration) {
 	blind := time.AfterFunc(blindAfter, func() { g.blind.Store(true) })
 	defer blind.Stop()
 	var seen liked.Positions
+	failed := false
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for n := 0; ; n++ {
@@ -26,11 +27,12 @@ func (s *Store) poll(ctx context.Context, every time.Duration) {
 			if err := s.pollOnce(ctx, &seen); err == nil {
 				// What the answer showed is as old as the question.
 				blind.Reset(blindAfter - min(time.Since(begun), blindAfter))
-				if time.Since(begun) < blindAfter && g.blind.Load() {
-					g.forgetAll()
+				if time.Since(begun) < blindAfter && (failed || g.blind.Load()) {
+					g.forgetAll() // the numbers may be another database's
+					failed = false
 					g.blind.Store(false)
 				}
-			} else if ctx.Err() == nil {
+			} else if failed = true; ctx.Err() == nil {
 				s.log.Warn("store: the database does not answer; nothing is believed from memory until it does", "err", err)
 			}
 		}
@@ -46,7 +48,6 @@ func (s *Store) pollOnce(ctx context.Context, seen *liked.Positions) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
 	g := &s.generations
-	ownPrincipals, ownWebhooks := g.own[store.Principals].Load(), g.own[store.Webhooks].Load()
 	var newest []liked.Seq
 	var principals, webhooks uint64
 	err := s.work.QueryRow(ctx, "SELECT (SELECT array_agg(newest ORDER BY lane) FROM lanes), principals, webhooks FROM meta").
@@ -54,10 +55,10 @@ func (s *Store) pollOnce(ctx context.Context, seen *liked.Positions) error {
 	if err != nil {
 		return err
 	}
-	g.saw(store.Principals, principals, ownPrincipals)
-	g.saw(store.Webhooks, webhooks, ownWebhooks)
+	g.saw(store.Principals, principals)
+	g.saw(store.Webhooks, webhooks)
 	for lane, n := range newest {
-		if n > seen[lane] {
+		if n != seen[lane] {
 			seen[lane] = n
 			s.onLog[lane].raise()
 		}
