@@ -243,9 +243,3 @@ func (s *Store) SetPassword(ctx context.Context, user liked.UserID, encoded stri
 		return nil
 	})
 }
-
-// takeBack ends codes and approved request tokens of the user.
-func (t *tx) takeBack(user liked.UserID, app liked.AppID) {
-	t.exec("UPDATE codes SET ended = true WHERE user_id = $1 AND ($2 = 0 OR app = $2) AND NOT ended", user, app)
-	t.exec("UPDATE request_tokens SET ended = true WHERE user_id = $1 AND ($2 = 0 OR app = $2) AND NOT ended", user, app)
-}

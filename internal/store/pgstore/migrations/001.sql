@@ -140,7 +140,7 @@ CREATE TABLE nonce_counts (app bigint, minute bigint, n bigint NOT NULL, PRIMARY
 -- Apps, grants and what they consist of.
 CREATE TABLE apps (
     app           bigint PRIMARY KEY,
-    version       bigint NOT NULL DEFAULT 0,
+    version       bigint NOT NULL DEFAULT 0, -- of this row, which UpdateApp compares
     owner         bigint NOT NULL,
     name          text   COLLATE "C" NOT NULL,
     public        bool   NOT NULL,
@@ -155,9 +155,14 @@ CREATE TABLE apps (
     sealed_secret bytea  NOT NULL,
     bearer_hash   bytea  NOT NULL,
     sealed_bearer bytea  NOT NULL,
-    deleted       bool   NOT NULL DEFAULT false -- its id is never given again
+    era           bigint NOT NULL DEFAULT 0,     -- raised when all grants end at once: each grant has that in which it was made
+    unswept       bool   NOT NULL DEFAULT false, -- grants of earlier eras may be left
+    deleted       bool   NOT NULL DEFAULT false  -- nothing but its id is left, which is never given again
 );
-CREATE TABLE app_keys (kind smallint, key bytea, app bigint NOT NULL, PRIMARY KEY (kind, key)); -- client ids, API keys, bearers
+CREATE INDEX apps_owner ON apps (owner);
+CREATE TABLE owners (user_id bigint PRIMARY KEY); -- the row is locked by what gives the user one app more
+CREATE TABLE app_keys (kind smallint, key bytea, app bigint NOT NULL, PRIMARY KEY (kind, key)); -- 0 client id, 1 API key, 2 hash of the bearer
+-- A token is valid while its grant is: not ended, and of the app's era. What is done to a grant's tokens locks the grant first.
 CREATE TABLE grants (
     grant_id   bytea PRIMARY KEY,
     app        bigint NOT NULL,
@@ -165,7 +170,19 @@ CREATE TABLE grants (
     oauth1     bool   NOT NULL,
     access     smallint NOT NULL,
     scopes     bigint NOT NULL,
-    created_at bigint NOT NULL
+    created_at bigint NOT NULL,
+    era        bigint NOT NULL,
+    ended      bool   NOT NULL DEFAULT false -- a sweep removes its tokens, and then it
+);
+CREATE INDEX grants_of ON grants (user_id, app);
+CREATE INDEX grants_app ON grants (app, era);
+CREATE INDEX grants_ended ON grants (grant_id) WHERE ended;
+CREATE TABLE consents ( -- the last grant to the app that a code of the user made
+    user_id  bigint,
+    app      bigint,
+    grant_id bytea NOT NULL,
+    earlier  bytea, -- the one before
+    PRIMARY KEY (user_id, app)
 );
 CREATE TABLE codes (
     hash         bytea PRIMARY KEY,
@@ -176,17 +193,18 @@ CREATE TABLE codes (
     challenge    text   COLLATE "C" NOT NULL,
     method       text   COLLATE "C" NOT NULL,
     expires      bigint NOT NULL,
-    spent        bool   NOT NULL DEFAULT false,
     ended        bool   NOT NULL DEFAULT false,
-    grant_id     bytea -- that the first redemption made
+    grant_id     bytea -- that the first redemption made; null: unspent
 );
+CREATE INDEX codes_of ON codes (user_id, app);
+CREATE INDEX codes_app ON codes (app);
 CREATE INDEX codes_expires ON codes (expires);
 CREATE TABLE tokens (
     hash     bytea PRIMARY KEY,
-    kind     smallint NOT NULL,
+    kind     smallint NOT NULL, -- 0 access token, 1 refresh token, 2 access token of OAuth 1.0a
     grant_id bytea  NOT NULL,
-    expires  bigint NOT NULL,
-    spent    bigint NOT NULL,
+    expires  bigint NOT NULL, -- zero time: never
+    spent    bigint NOT NULL, -- zero time: not
     sealed   bytea  NOT NULL,
     access   smallint NOT NULL
 );
@@ -199,10 +217,12 @@ CREATE TABLE request_tokens (
     access   smallint NOT NULL,
     callback text   COLLATE "C" NOT NULL,
     expires  bigint NOT NULL,
-    user_id  bigint NOT NULL,
+    user_id  bigint NOT NULL, -- 0: not approved
     verifier bytea  NOT NULL,
-    ended    bool   NOT NULL DEFAULT false
+    ended    bool   NOT NULL DEFAULT false -- the approval is void
 );
+CREATE INDEX request_tokens_of ON request_tokens (user_id, app);
+CREATE INDEX request_tokens_app ON request_tokens (app);
 CREATE INDEX request_tokens_expires ON request_tokens (expires);
 CREATE TABLE sessions (hash bytea PRIMARY KEY, user_id bigint NOT NULL, expires bigint NOT NULL);
 CREATE INDEX sessions_expires ON sessions (expires);
