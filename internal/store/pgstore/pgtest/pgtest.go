@@ -298,3 +298,9 @@ var postgres = sync.OnceValues(func() (*syscall.Credential, error) {
 	gid, _ := strconv.ParseUint(u.Gid, 10, 32)
 	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, nil
 })
+
+// Log is what the server has logged.
+func (s *Server) Log() (string, error) {
+	words, err := os.ReadFile(s.log)
+	return string(words), err
+}
