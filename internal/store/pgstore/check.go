@@ -3,9 +3,7 @@ package pgstore
 import (
 	"context"
 	"fmt"
-	"maps"
-	"math"
-	"slices"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 
@@ -19,126 +17,50 @@ func (s *Store) Totals(ctx context.Context) (store.Totals, error) {
 		coalesce(sum(t.posts), 0)::bigint, coalesce(sum(l.likes), 0)::bigint FROM lanes l JOIN tallies t USING (lane)`)
 }
 
+// Check compares whole tables on a snapshot, which the database does, and then the log with the likes. It keeps in memory, per lane
+// of the log, each like's last change. What PostgreSQL itself promises, as that an index has all rows of its table, is left to
+// amcheck.
+func (s *Store) Check(ctx context.Context) (report store.Report, err error) {
+	err = s.atOneMoment(ctx, func(t *tx) error {
+		report, err = check(t)
+		return err
+	})
+	return report, err
+}
+
 // maxProblems is how many problems a report names.
 const maxProblems = 100
-
-// disagreements return a text for each problem, or rather for some of each kind: no text, no problem.
-var disagreements = []string{
-	// Users.
-	`SELECT format('username %s of user %s is not in the list of usernames', u.username, u.user_id) FROM users u
-		LEFT JOIN usernames n ON n.name = lower(u.username) AND n.user_id = u.user_id WHERE n.name IS NULL`,
-	`SELECT format('username %s belongs to user %s, who is not there or has another', n.name, n.user_id) FROM usernames n
-		LEFT JOIN users u ON u.user_id = n.user_id AND lower(u.username) = n.name WHERE u.user_id IS NULL`,
-	`SELECT format('user %s has no counts', u.user_id) FROM users u LEFT JOIN user_counts c USING (user_id)
-		LEFT JOIN user_likes l USING (user_id) WHERE c.user_id IS NULL OR l.user_id IS NULL`,
-	`SELECT format('user %s is counted and not there', user_id) FROM user_counts c FULL JOIN user_likes l USING (user_id)
-		LEFT JOIN users u USING (user_id) WHERE u.user_id IS NULL`,
-	`SELECT format('user %s has %s followers, follows %s and has %s posts, and should have %s, %s and %s', user_id, c.followers, c.following,
-		c.posts, coalesce(i.n, 0), coalesce(o.n, 0), coalesce(p.n, 0)) FROM user_counts c
-		LEFT JOIN (SELECT followed AS user_id, count(*) AS n FROM follows GROUP BY 1) i USING (user_id)
-		LEFT JOIN (SELECT follower AS user_id, count(*) AS n FROM follows GROUP BY 1) o USING (user_id)
-		LEFT JOIN (SELECT author_id AS user_id, count(*) AS n FROM post_heads WHERE NOT deleted GROUP BY 1) p USING (user_id)
-		WHERE (c.followers, c.following, c.posts) <> (coalesce(i.n, 0), coalesce(o.n, 0), coalesce(p.n, 0))`,
-	`SELECT format('user %s likes %s posts, and should like %s', user_id, c.n, coalesce(l.n, 0)) FROM user_likes c
-		LEFT JOIN (SELECT user_id, count(*) AS n FROM likes GROUP BY 1) l USING (user_id) WHERE c.n <> coalesce(l.n, 0)`,
-	`SELECT format('user %s has likes and is not there', l.user_id) FROM (SELECT DISTINCT user_id FROM likes) l
-		LEFT JOIN users u USING (user_id) WHERE u.user_id IS NULL`,
-	`SELECT format('user %s is hidden: %s, protected: %s, blocks %s, and the like rules say otherwise', user_id, u.state >= 2, u.protected,
-		coalesce(b.n, 0)) FROM users u LEFT JOIN special s USING (user_id)
-		LEFT JOIN (SELECT blocker AS user_id, count(*) AS n FROM blocks GROUP BY 1) b USING (user_id)
-		WHERE (coalesce(s.hidden, false), coalesce(s.protected, false), coalesce(s.blocks, 0)) <>
-			(u.state >= 2, u.protected, coalesce(b.n, 0))`,
-	`SELECT format('the like rules know user %s, who is not there', s.user_id) FROM special s LEFT JOIN users u USING (user_id)
-		WHERE u.user_id IS NULL`,
-	`SELECT format('user %s has a password and is not there', p.user_id) FROM passwords p LEFT JOIN users u USING (user_id)
-		WHERE u.user_id IS NULL`,
-
-	// Relations.
-	`SELECT format('the follow of user %s by user %s is in one list only', followed, follower) FROM follows f
-		FULL JOIN followed_by b USING (follower, followed) WHERE f.* IS NULL OR b.* IS NULL`,
-	`SELECT format('the block of user %s by user %s is in one list only', blocked, blocker) FROM blocks f
-		FULL JOIN blocked_by b USING (blocker, blocked) WHERE f.* IS NULL OR b.* IS NULL`,
-	`SELECT format('a relation names user %s, who is not there', r.user_id) FROM (SELECT follower AS user_id FROM follows UNION
-		SELECT followed FROM follows UNION SELECT blocker FROM blocks UNION SELECT blocked FROM blocks) r
-		LEFT JOIN users u USING (user_id) WHERE u.user_id IS NULL`,
-
-	// Posts.
-	`SELECT format('post %s has no author %s', h.post_id, h.author_id) FROM post_heads h LEFT JOIN users u ON u.user_id = h.author_id
-		WHERE u.user_id IS NULL`,
-	`SELECT format('post %s has a text: %s, deleted: %s', post_id, x.post_id IS NOT NULL, h.deleted) FROM post_heads h
-		LEFT JOIN post_texts x USING (post_id) WHERE (x.post_id IS NULL) <> h.deleted`,
-	`SELECT format('post %s has a text and is not there', x.post_id) FROM post_texts x LEFT JOIN post_heads h USING (post_id)
-		WHERE h.post_id IS NULL`,
-	`SELECT format('post %s answers post %s of user %s in conversation %s', post_id, in_reply_to, in_reply_to_user, conversation)
-		FROM post_texts WHERE (in_reply_to <> 0) <> (conversation <> 0) OR (in_reply_to <> 0) <> (in_reply_to_user <> 0)`,
-	`SELECT format('post %s refers to post %s, which never was', r.post_id, r.ref) FROM (
-		SELECT post_id, unnest(ARRAY[repost_of, in_reply_to, post_texts.quotes]) AS ref FROM post_heads JOIN post_texts USING (post_id)) r
-		LEFT JOIN post_heads h ON h.post_id = r.ref WHERE r.ref <> 0 AND h.post_id IS NULL`,
-	`SELECT format('post %s of user %s is in the list of the author''s posts: %s, deleted: %s', coalesce(h.post_id, o.post_id),
-		coalesce(h.author_id, o.author_id), o.post_id IS NOT NULL, h.deleted) FROM post_heads h
-		FULL JOIN posts_of o ON o.post_id = h.post_id AND o.author_id = h.author_id
-		WHERE h.post_id IS NULL OR (o.post_id IS NULL) <> h.deleted`,
-	`SELECT format('post %s has %s reposts, %s replies and %s quotes, and should have %s, %s and %s', h.post_id,
-			h.reposts, h.replies, h.quotes,
-		coalesce(r.reposts, 0), coalesce(r.replies, 0), coalesce(r.quotes, 0)) FROM post_heads h
-		LEFT JOIN (SELECT ref AS post_id, count(*) FILTER (WHERE kind = 1) AS reposts, count(*) FILTER (WHERE kind = 2) AS replies,
-				count(*) FILTER (WHERE kind = 3) AS quotes FROM (
-			SELECT unnest(ARRAY[repost_of, in_reply_to, post_texts.quotes]) AS ref, unnest(ARRAY[1, 2, 3]) AS kind
-				FROM post_heads JOIN post_texts USING (post_id) WHERE NOT deleted) refs WHERE ref <> 0 GROUP BY 1) r USING (post_id)
-		WHERE (h.reposts, h.replies, h.quotes) <> (coalesce(r.reposts, 0), coalesce(r.replies, 0), coalesce(r.quotes, 0))`,
-	`SELECT format('post %s has %s likes, and should have %s', post_id, h.likes, coalesce(l.n, 0)) FROM post_heads h
-		LEFT JOIN (SELECT post_id, count(*) AS n FROM likers GROUP BY 1) l USING (post_id) WHERE h.likes <> coalesce(l.n, 0)`,
-	`SELECT format('post %s has likes up to %s, and had some up to %s', post_id, l.seq, h.last) FROM post_heads h
-		JOIN (SELECT post_id, max(seq) AS seq FROM likers GROUP BY 1) l USING (post_id) WHERE l.seq > h.last`,
-
-	// Likes.
-	`SELECT format('like %s of post %s by user %s is in one list only', seq, post_id, user_id) FROM likes l
-		FULL JOIN likers r USING (user_id, post_id, seq) WHERE l.* IS NULL OR r.* IS NULL`,
-	`SELECT format('like %s of post %s by user %s is of no post that can be liked', l.seq, l.post_id, l.user_id) FROM likes l
-		LEFT JOIN post_heads h USING (post_id) WHERE h.post_id IS NULL OR h.repost_of <> 0`,
-	`SELECT format('like %s of post %s by user %s is imported and newer than any import', seq, post_id, user_id) FROM likes, meta
-		WHERE NOT logged AND seq > meta.imported`,
-	`SELECT format('like %s of post %s by user %s is newer than any position given', seq, post_id, user_id) FROM likes
-		WHERE seq > (SELECT max(last) FROM lanes)`,
-	`SELECT format('the lanes count %s likes, and there are %s', (SELECT sum(likes) FROM lanes), (SELECT count(*) FROM likes))
-		WHERE (SELECT sum(likes) FROM lanes) <> (SELECT count(*) FROM likes)`,
-	`SELECT format('the tallies count %s users and %s posts, and there are %s and %s', t.users, t.posts, u.n, p.n)
-		FROM (SELECT sum(users) AS users, sum(posts) AS posts FROM tallies) t, (SELECT count(*) AS n FROM users) u,
-		(SELECT count(*) AS n FROM post_heads WHERE NOT deleted) p WHERE t.users <> u.n OR t.posts <> p.n`,
-	`SELECT format('there is no lane %s, or no tally of it', n) FROM generate_series(0, 19) n
-		WHERE NOT EXISTS (SELECT FROM lanes l JOIN tallies t USING (lane) WHERE lane = n)`,
-
-	// Webhooks.
-	`SELECT format('webhook %s belongs to app %s, which is not there', w.webhook, w.app) FROM webhooks w
-		LEFT JOIN apps a ON a.app = w.app AND NOT a.deleted WHERE a.app IS NULL`,
-	`SELECT format('webhook %s has no offsets', w.webhook) FROM webhooks w LEFT JOIN offsets o USING (webhook) WHERE o.webhook IS NULL`,
-	`SELECT format('webhook %s has offsets and is not there', o.webhook) FROM offsets o LEFT JOIN webhooks w USING (webhook)
-		WHERE w.webhook IS NULL`,
-	`SELECT format('webhook %s has %s dead letters, and should have %s', webhook, coalesce(o.dead, 0), coalesce(l.n, 0)) FROM offsets o
-		FULL JOIN (SELECT webhook, count(*) AS n FROM letters GROUP BY 1) l USING (webhook) WHERE coalesce(o.dead, 0) <> coalesce(l.n, 0)`,
-	`SELECT format('subscription %s belongs to app %s, which is not there', s.subscription, s.app) FROM subscriptions s
-		LEFT JOIN apps a ON a.app = s.app AND NOT a.deleted WHERE a.app IS NULL`,
-	`SELECT format('app %s has %s subscriptions that user %s made (0: in all), and should have %s', app, coalesce(c.n, 0), viewer,
-		coalesce(s.n, 0)) FROM subscription_counts c FULL JOIN (
-			SELECT app, viewer, count(*) AS n FROM subscriptions WHERE viewer <> 0 GROUP BY 1, 2 UNION ALL
-			SELECT app, 0, count(*) FROM subscriptions GROUP BY 1) s USING (app, viewer)
-		WHERE coalesce(c.n, 0) <> coalesce(s.n, 0)`,
-}
-
-// Check reads one snapshot. It keeps in memory, for one lane after the other, the last change of each like in the log.
-func (s *Store) Check(ctx context.Context) (store.Report, error) {
-	return view(ctx, s, func(t *tx) (store.Report, error) {
-		c := checker{tx: t, report: store.Report{Problems: []string{}}}
-		err := c.check()
-		return c.report, err
-	})
-}
 
 type checker struct {
 	*tx
 	report  store.Report
 	horizon liked.Seq
-	likes   int64 // found in the log as it says, and not older than the horizon
+	matched int64 // likes that the log ends with, from the horizon on
+}
+
+func check(t *tx) (store.Report, error) {
+	c := checker{tx: t, report: store.Report{Problems: []string{}}}
+	r := &c.report
+	var imported liked.Seq
+	t.queue("SELECT (SELECT count(*) FROM users), (SELECT count(*) FROM post_heads WHERE NOT deleted), (SELECT count(*) FROM likes)").
+		QueryRow(func(row pgx.Row) error { return row.Scan(&r.Users, &r.Posts, &r.Likes) })
+	t.queue("SELECT coalesce(max(horizon), 0)::bigint, coalesce(max(imported), 0)::bigint FROM meta").
+		QueryRow(func(row pgx.Row) error { return row.Scan(&c.horizon, &imported) })
+	for _, sql := range disagreements() {
+		problems, err := rows(t, pgx.RowTo[string], fmt.Sprintf("%s LIMIT %d", sql, maxProblems))
+		if err != nil {
+			return c.report, err
+		}
+		for _, p := range problems {
+			c.problem("%s", p)
+		}
+	}
+	for lane := range liked.Partitions {
+		if err := c.lane(lane, imported != 0); err != nil {
+			return c.report, err
+		}
+	}
+	return c.report, c.unlogged()
 }
 
 func (c *checker) problem(format string, args ...any) {
@@ -147,189 +69,271 @@ func (c *checker) problem(format string, args ...any) {
 	}
 }
 
-func (c *checker) check() error {
-	c.queue("SET LOCAL statement_timeout = 0")
-	c.queue("SELECT (SELECT count(*) FROM users), (SELECT count(*) FROM post_heads WHERE NOT deleted), (SELECT count(*) FROM likes), " +
-		"horizon FROM meta").QueryRow(func(r pgx.Row) error { return r.Scan(&c.report.Users, &c.report.Posts, &c.report.Likes, &c.horizon) })
-	for _, sql := range disagreements {
-		found, err := rows(c.tx, pgx.RowTo[string], fmt.Sprintf("%s LIMIT %d", sql, maxProblems))
-		if err != nil {
-			return err
-		}
-		for _, problem := range found {
-			c.problem("%s", problem)
-		}
+// disagreements are statements that return a text for each row that is wrong.
+func disagreements() (all []string) {
+	add := func(sql ...string) { all = append(all, sql...) }
+	// of: each row of a table leads to one of another.
+	of := func(table, key, other, otherKey string) {
+		add(fmt.Sprintf(`SELECT format('%[1]s names %[2]s %%s, which is not in %[3]s', a.%[2]s) FROM (SELECT DISTINCT %[2]s FROM %[1]s) a
+			WHERE NOT EXISTS (SELECT FROM %[3]s b WHERE b.%[4]s = a.%[2]s)`, table, key, other, otherKey))
 	}
-	for lane := range liked.Partitions {
-		if err := c.lane(lane); err != nil {
-			return err
+	// both: two tables have the same keys.
+	both := func(table, other string, keys ...string) {
+		on, names := make([]string, len(keys)), make([]string, len(keys))
+		for i, k := range keys {
+			on[i], names[i] = fmt.Sprintf("a.%s = b.%[1]s", k), fmt.Sprintf("coalesce(a.%s, b.%[1]s)", k)
 		}
+		add(fmt.Sprintf(`SELECT format('%[1]s and %[2]s do not both have %[3]s %[4]s', %[5]s) FROM %[1]s a FULL JOIN %[2]s b ON %[6]s
+			WHERE a.%[7]s IS NULL OR b.%[7]s IS NULL`, table, other, strings.Join(keys, ", "),
+			strings.TrimSuffix(strings.Repeat("%s, ", len(keys)), ", "),
+			strings.Join(names, ", "), strings.Join(on, " AND "), keys[0]))
 	}
-	return c.unlogged()
+	// counts: a column has the number of rows of a list, by owner.
+	counts := func(table, key, column, list, owner string) {
+		add(fmt.Sprintf(`SELECT format('%[1]s has %[3]s %%s of %[2]s %%s and should have %%s', coalesce(a.%[3]s, 0), coalesce(a.%[2]s, n.id),
+			coalesce(n.n, 0)) FROM %[1]s a FULL JOIN (SELECT %[5]s AS id, count(*) AS n FROM %[4]s GROUP BY 1) n ON n.id = a.%[2]s
+			WHERE coalesce(a.%[3]s, 0) <> coalesce(n.n, 0) OR (a.%[2]s IS NULL)`, table, key, column, list, owner))
+	}
+
+	add("SELECT 'meta has ' || count(*) || ' rows and should have 1' FROM meta HAVING count(*) <> 1",
+		`SELECT format('username %s of user %s is not in usernames', u.username, u.user_id)
+			FROM users u LEFT JOIN usernames m ON m.name = lower(u.username) WHERE m.user_id IS DISTINCT FROM u.user_id`,
+		`SELECT format('usernames has %s of user %s, who has another name or is not there', m.name, m.user_id)
+			FROM usernames m LEFT JOIN users u ON u.user_id = m.user_id WHERE lower(u.username) IS DISTINCT FROM m.name`,
+		`SELECT format('special does not say of user %s that state is %s and protected %s',
+			coalesce(u.user_id, s.user_id), u.state, u.protected)
+			FROM users u FULL JOIN special s ON s.user_id = u.user_id WHERE u.user_id IS NULL OR u.protected <> coalesce(s.protected, false)
+			OR (u.state IN (`+hiddenStates()+`)) <> coalesce(s.hidden, false)`,
+		"SELECT format('special has user %s for no reason', user_id) FROM special WHERE NOT hidden AND NOT protected AND blocks = 0")
+	both("users", "user_counts", "user_id")
+	both("users", "user_likes", "user_id")
+	of("passwords", "user_id", "users", "user_id")
+	counts("user_counts", "user_id", "followers", "followed_by", "followed")
+	counts("user_counts", "user_id", "following", "follows", "follower")
+	counts("user_counts", "user_id", "posts", "posts_of", "author_id")
+	counts("user_likes", "user_id", "n", "likes", "user_id")
+	counts("special", "user_id", "blocks", "blocks", "blocker")
+	for _, r := range []relation{follows, blocks} {
+		both(r.table, r.reverse, r.from, r.to)
+		of(r.table, r.from, "users", "user_id")
+		of(r.table, r.to, "users", "user_id")
+		add(fmt.Sprintf("SELECT format('%s has user %%s with themselves', %[2]s) FROM %[1]s WHERE %[2]s = %[3]s", r.table, r.from, r.to))
+	}
+
+	of("post_heads", "author_id", "users", "user_id")
+	both("(SELECT author_id, post_id FROM post_heads WHERE NOT deleted)", "posts_of", "author_id", "post_id")
+	both("(SELECT post_id FROM post_heads WHERE NOT deleted)", "post_texts", "post_id")
+	for column, from := range map[string]string{"repost_of": "post_heads", "in_reply_to": "post_texts", "quotes": "post_texts"} {
+		add(fmt.Sprintf(`SELECT format('post %%s refers to post %%s, which never was', p.post_id, p.%[1]s) FROM %[2]s p
+			WHERE p.%[1]s <> 0 AND NOT EXISTS (SELECT FROM post_heads h WHERE h.post_id = p.%[1]s)`, column, from))
+	}
+	counts("post_heads", "post_id", "reposts", "(SELECT repost_of FROM post_heads WHERE repost_of <> 0 AND NOT deleted) p", "repost_of")
+	counts("post_heads", "post_id", "replies", "(SELECT in_reply_to FROM post_texts WHERE in_reply_to <> 0) p", "in_reply_to")
+	counts("post_heads", "post_id", "quotes", "(SELECT quotes FROM post_texts WHERE quotes <> 0) p", "quotes")
+	counts("post_heads", "post_id", "likes", "likers", "post_id")
+	add(`SELECT format('post %s answers post %s of user %s in conversation %s', post_id, in_reply_to, in_reply_to_user, conversation)
+			FROM post_texts WHERE (in_reply_to <> 0) <> (conversation <> 0) OR (in_reply_to <> 0) <> (in_reply_to_user <> 0)`,
+		`SELECT format('post %s is a repost of post %s, which is one itself', p.post_id, p.repost_of)
+			FROM post_heads p JOIN post_heads h ON h.post_id = p.repost_of WHERE h.repost_of <> 0`,
+		`SELECT format('the last position of post %s is %s, and its list has %s', h.post_id, h.last, k.newest) FROM post_heads h
+			JOIN (SELECT post_id, max(seq) AS newest FROM likers GROUP BY 1) k ON k.post_id = h.post_id WHERE h.last < k.newest`,
+
+		`SELECT format('like %s of post %s by user %s is not in likers', l.seq, l.post_id, l.user_id)
+			FROM likes l LEFT JOIN likers k ON k.post_id = l.post_id AND k.seq = l.seq WHERE k.user_id IS DISTINCT FROM l.user_id`,
+		`SELECT format('likers has %s of post %s by user %s, and likes %s', k.seq, k.post_id, k.user_id, coalesce(l.seq, 0))
+			FROM likers k LEFT JOIN likes l ON l.user_id = k.user_id AND l.post_id = k.post_id WHERE l.seq IS DISTINCT FROM k.seq`,
+		`SELECT format('like %s by user %s is of post %s, which is a repost', l.seq, l.user_id, l.post_id)
+			FROM likes l JOIN post_heads h ON h.post_id = l.post_id WHERE h.repost_of <> 0`,
+		`SELECT format('like %s of post %s by user %s is imported and newer than any import', l.seq, l.post_id, l.user_id)
+			FROM likes l, meta m WHERE NOT l.logged AND l.seq > m.imported`,
+
+		fmt.Sprintf(`SELECT format('lane %%s is not in both of lanes and tallies', n) FROM generate_series(0, %d) n
+			WHERE NOT EXISTS (SELECT FROM lanes WHERE lane = n) OR NOT EXISTS (SELECT FROM tallies WHERE lane = n)`, liked.Partitions-1),
+		`SELECT format('the last position of lane %s is %s, below its newest entry %s or the newest import %s',
+			l.lane, l.last, l.newest, m.imported)
+			FROM lanes l, meta m WHERE l.last < greatest(l.newest, m.imported)`,
+		`SELECT format('the newest entry of lane %s is %s, and its log ends at %s', l.lane, l.newest, coalesce(g.pos, 0))
+			FROM lanes l
+			LEFT JOIN (SELECT lane, max(pos) AS pos FROM log GROUP BY 1) g ON g.lane = l.lane WHERE l.newest <> coalesce(g.pos, 0)`,
+		"SELECT format('the log has lane %s', lane) FROM log WHERE lane NOT IN (SELECT lane FROM lanes) GROUP BY lane")
+	for _, n := range []struct{ what, sum, rows string }{
+		{"likes", "SELECT sum(likes) FROM lanes", "likes"},
+		{"users", "SELECT sum(users) FROM tallies", "users"},
+		{"posts", "SELECT sum(posts) FROM tallies", "post_heads WHERE NOT deleted"},
+	} {
+		add(fmt.Sprintf(`SELECT format('the total of %s is %%s and should be %%s', s, n)
+			FROM (SELECT coalesce((%s), 0) AS s, (SELECT count(*) FROM %s) AS n) c WHERE s <> n`, n.what, n.sum, n.rows))
+	}
+
+	of("tokens", "grant_id", "grants", "grant_id")
+	of("webhooks", "app", "(SELECT app FROM apps WHERE NOT deleted)", "app")
+	of("subscriptions", "app", "(SELECT app FROM apps WHERE NOT deleted)", "app")
+	both("webhooks", "offsets", "webhook")
+	counts("offsets", "webhook", "dead", "letters", "webhook")
+	add(fmt.Sprintf("SELECT format('offsets of webhook %%s has no %[1]d positions', webhook) "+
+		"FROM offsets WHERE cardinality(positions) <> %[1]d",
+		liked.Partitions),
+		`SELECT format('subscription_counts has %s of app %s and viewer %s and should have %s', coalesce(c.n, 0), coalesce(c.app, s.app),
+			coalesce(c.viewer, s.viewer), coalesce(s.n, 0)) FROM subscription_counts c FULL JOIN (
+				SELECT app, 0::bigint AS viewer, count(*) AS n FROM subscriptions GROUP BY app
+				UNION ALL SELECT app, viewer, count(*) FROM subscriptions WHERE viewer <> 0 GROUP BY app, viewer) s
+			ON s.app = c.app AND s.viewer = c.viewer WHERE c.n IS DISTINCT FROM s.n`)
+	return all
 }
 
-type lastChange struct {
-	seq liked.Seq
-	on  bool
+func hiddenStates() string {
+	var hidden []string
+	for s := liked.AccountState(0); s <= liked.Deactivated; s++ {
+		if s.Hidden() {
+			hidden = append(hidden, fmt.Sprint(uint8(s)))
+		}
+	}
+	return strings.Join(hidden, ", ")
 }
-
-// pageOfLog is how many rows of the log, or of likes, are read at once.
-const pageOfLog = 512
 
 // lane replays a lane of the log: a like's last entry must match its state.
-func (c *checker) lane(lane int) error {
-	ends, _, err := row(c.tx, pgx.RowToStructByPos[struct{ Last, Newest liked.Seq }], "SELECT last, newest FROM lanes WHERE lane = $1", lane)
-	if err != nil {
-		return err
-	}
-	type part struct {
-		Pos, First liked.Seq
-		N          int
-		Entries    []byte
-	}
-	last := make(map[likeID]lastChange)
-	newest := liked.Seq(0)
-	for {
-		parts, err := rows(c.tx, pgx.RowToStructByPos[part],
-			"SELECT pos, first, n, entries FROM log WHERE lane = $1 AND pos > $2 ORDER BY pos LIMIT $3", lane, newest, pageOfLog)
+func (c *checker) lane(lane int, imported bool) error {
+	last := make(map[likeID]liked.LikeEvent)
+	for end := liked.Seq(0); ; {
+		page, err := rows(c.tx, pgx.RowToStructByPos[logRow], "SELECT pos, first, n, entries FROM log WHERE lane = $1 AND pos > $2 "+
+			"ORDER BY pos LIMIT 200", lane, end)
 		if err != nil {
 			return err
 		}
-		if len(parts) == 0 {
+		if len(page) == 0 {
 			break
 		}
-		var entries []liked.LikeEvent
-		for _, p := range parts {
-			before := len(entries)
-			if entries, err = unpackEntries(entries, p.First, p.Entries); err != nil || len(entries)-before != p.N || p.First <= newest ||
-				entries[len(entries)-1].Seq != p.Pos {
-				c.problem("row %d in lane %d of the log does not have the %d entries that it should", p.Pos, lane, p.N)
+		var all []liked.LikeEvent
+		for _, row := range page {
+			entries, err := unpackEntries(nil, row.First, row.Entries)
+			c.report.LogEntries += int64(len(entries))
+			if err != nil || len(entries) == 0 || len(entries) != row.N || entries[len(entries)-1].Seq != row.Pos || row.First <= end {
+				c.problem("row %d of lane %d of the log is damaged, or is not after the one before", row.Pos, lane)
 			}
-			newest = p.Pos
+			all = append(all, entries...)
+			end = row.Pos
 		}
-		c.report.LogEntries += int64(len(entries))
-		for _, e := range entries {
-			if laneOf(e.User) != lane || e.Seq&laneMask != liked.Seq(lane) {
+		if err := c.authors(all); err != nil {
+			return err
+		}
+		for _, e := range all {
+			if laneOf(e.User) != lane || int(e.Seq&laneMask) != lane {
 				c.problem("entry %d of user %v is in lane %d of the log", e.Seq, e.User, lane)
 			}
-			last[likeID{e.User, e.Post}] = lastChange{e.Seq, e.On}
-		}
-		if err := c.authors(entries); err != nil {
-			return err
+			id := likeID{e.User, e.Post}
+			// An imported like is not in the log, and may have been taken back since.
+			if before, ok := last[id]; ok && before.On == e.On && (e.On || !imported) {
+				c.problem("entry %d of the log sets the like of post %v by user %v to what it was", e.Seq, e.Post, e.User)
+			}
+			last[id] = e
 		}
 	}
-	if newest != ends.Newest || newest > ends.Last {
-		c.problem("lane %d of the log ends at %d, and should at %d, with no position above %d", lane, newest, ends.Newest, ends.Last)
-	}
-	return c.compare(last)
+	return c.ends(last)
 }
 
-// authors checks that the entries name the authors of their posts.
+// logRow is a row of the log.
+type logRow struct {
+	Pos, First liked.Seq
+	N          int
+	Entries    []byte
+}
+
+// authors checks the authors that entries name.
 func (c *checker) authors(entries []liked.LikeEvent) error {
-	named := make(map[liked.PostID]liked.UserID)
+	posts := make(map[liked.PostID]liked.UserID)
 	for _, e := range entries {
-		named[e.Post] = e.Author
+		posts[e.Post] = 0
 	}
-	posts, authors := make([]int64, 0, len(named)), make([]int64, 0, len(named))
-	for post, author := range named {
-		posts, authors = append(posts, int64(post)), append(authors, int64(author))
-	}
-	wrong, err := rows(c.tx, pgx.RowTo[string], `SELECT format('the log names author %s of post %s', a, p)
-		FROM unnest($1::bigint[], $2::bigint[]) r(p, a) LEFT JOIN post_heads h ON h.post_id = r.p AND h.author_id = r.a
-		WHERE h.post_id IS NULL`, posts, authors)
-	for _, w := range wrong {
-		c.problem("%s", w)
-	}
-	return err
-}
-
-// compare checks that likes are as the log has left them.
-func (c *checker) compare(last map[likeID]lastChange) error {
-	type like struct {
-		User   liked.UserID
-		Post   liked.PostID
-		Seq    liked.Seq
-		Logged bool
-	}
-	for ids := range slices.Chunk(slices.Collect(maps.Keys(last)), 4096) {
-		users, posts := make([]int64, len(ids)), make([]int64, len(ids))
-		for i, id := range ids {
-			users[i], posts[i] = int64(id.user), int64(id.post)
-		}
-		likes, err := rows(c.tx, pgx.RowToStructByPos[like], `SELECT l.user_id, l.post_id, l.seq, l.logged
-			FROM unnest($1::bigint[], $2::bigint[]) r(u, p) JOIN likes l ON l.user_id = r.u AND l.post_id = r.p`, users, posts)
-		if err != nil {
+	c.queue("SELECT h.post_id, h.author_id FROM unnest($1::bigint[]) r(id) JOIN post_heads h ON h.post_id = r.id", sorted(posts)).
+		Query(func(r pgx.Rows) error {
+			var id liked.PostID
+			var author liked.UserID
+			_, err := pgx.ForEachRow(r, []any{&id, &author}, func() error { posts[id] = author; return nil })
 			return err
-		}
-		for _, l := range likes {
-			id := likeID{l.User, l.Post}
-			want := last[id]
-			switch {
-			case !l.Logged && !want.on: // imported after it was taken back
-			case !want.on || l.Seq != want.seq || !l.Logged:
-				c.problem("the log ends with like %d of post %v by user %v %v, the like is %d", want.seq, l.Post, l.User, want.on, l.Seq)
-			case l.Seq >= c.horizon:
-				c.likes++
-			}
-			delete(last, id)
-		}
-		for _, id := range ids {
-			if want, ok := last[id]; ok && want.on {
-				c.problem("the log ends with like %d of post %v by user %v, which is not there", want.seq, id.post, id.user)
-			}
-		}
-	}
-	return nil
-}
-
-// unlogged looks for likes that should be in the log and are not: only if their numbers differ.
-func (c *checker) unlogged() error {
-	number, _, err := row(c.tx, pgx.RowTo[int64], "SELECT count(*) FROM likes WHERE logged AND seq >= $1", c.horizon)
-	if err != nil || number == c.likes {
+		})
+	if err := c.send(); err != nil {
 		return err
 	}
-	logged := make(map[liked.Seq]bool)
-	for after, more := (struct {
-		lane int
-		pos  liked.Seq
-	}{-1, math.MaxInt64}), true; more; {
-		more = false
-		_, err := rows(c.tx, func(r pgx.CollectableRow) (none struct{}, err error) {
-			var first liked.Seq
-			var packed []byte
-			if err := r.Scan(&after.lane, &after.pos, &first, &packed); err != nil {
-				return none, err
-			}
-			more = true
-			entries, _ := unpackEntries(nil, first, packed) // damage is a problem already
-			for _, e := range entries {
-				if e.On {
-					logged[e.Seq] = true
-				}
-			}
-			return none, nil
-		}, "SELECT lane, pos, first, entries FROM log WHERE (lane, pos) > ($1, $2) ORDER BY lane, pos LIMIT $3",
-			after.lane, after.pos, pageOfLog)
-		if err != nil {
-			return err
-		}
-	}
-	for user, seq, more := liked.UserID(0), liked.Seq(0), true; more && len(c.report.Problems) < maxProblems; {
-		more = false
-		_, err := rows(c.tx, func(r pgx.CollectableRow) (none struct{}, err error) {
-			var post liked.PostID
-			if err := r.Scan(&user, &seq, &post); err != nil {
-				return none, err
-			}
-			if more = true; !logged[seq] {
-				c.problem("like %d of post %v by user %v is not in the log", seq, post, user)
-			}
-			return none, nil
-		}, "SELECT user_id, seq, post_id FROM likes WHERE logged AND seq >= $1 AND (user_id, seq) > ($2, $3) ORDER BY user_id, seq LIMIT $4",
-			c.horizon, user, seq, pageOfLog)
-		if err != nil {
-			return err
+	for _, e := range entries {
+		if posts[e.Post] != e.Author {
+			c.problem("entry %d of the log names author %v of post %v", e.Seq, e.Author, e.Post)
 		}
 	}
 	return nil
+}
+
+// ends compares each like's last entry with the like.
+func (c *checker) ends(last map[likeID]liked.LikeEvent) error {
+	type like struct {
+		seq    liked.Seq
+		logged bool
+	}
+	users, posts := make([]int64, 0, pageSize), make([]int64, 0, pageSize)
+	compare := func() error {
+		likes := make(map[likeID]like)
+		c.queue(`SELECT l.user_id, l.post_id, l.seq, l.logged FROM unnest($1::bigint[], $2::bigint[]) r(u, p)
+			JOIN likes l ON l.user_id = r.u AND l.post_id = r.p`, users, posts).Query(func(r pgx.Rows) error {
+			var id likeID
+			var l like
+			_, err := pgx.ForEachRow(r, []any{&id.user, &id.post, &l.seq, &l.logged}, func() error { likes[id] = l; return nil })
+			return err
+		})
+		if err := c.send(); err != nil {
+			return err
+		}
+		for n := range users {
+			id := likeID{liked.UserID(users[n]), liked.PostID(posts[n])}
+			want := last[id]
+			like, ok := likes[id]
+			if ok && !like.logged && !want.On {
+				continue // imported since
+			}
+			if ok != want.On || ok && (like.seq != want.Seq || !like.logged) {
+				c.problem("the log ends with like %d of post %v by user %v %v, the like is %d", want.Seq, id.post, id.user, want.On, like.seq)
+			} else if ok && like.seq >= c.horizon {
+				c.matched++
+			}
+		}
+		users, posts = users[:0], posts[:0]
+		return nil
+	}
+	for id := range last {
+		if users, posts = append(users, int64(id.user)), append(posts, int64(id.post)); len(users) == pageSize {
+			if err := compare(); err != nil {
+				return err
+			}
+		}
+	}
+	return compare()
+}
+
+// unlogged looks for likes that should be in the log and are not. Each that is was counted, so mostly there is nothing to do.
+func (c *checker) unlogged() error {
+	n, _, err := row(c.tx, pgx.RowTo[int64], "SELECT count(*) FROM likes WHERE logged AND seq >= $1", c.horizon)
+	if err != nil || n == c.matched {
+		return err
+	}
+	type missing struct {
+		store.Like
+		row logRow
+	}
+	return inPages(c.tx, func(r pgx.CollectableRow) (m missing, err error) {
+		err = r.Scan(&m.User, &m.Post, &m.Seq, &m.row.First, &m.row.Entries)
+		return m, err
+	}, func(m *missing) [2]int64 { return [2]int64{int64(m.User), int64(m.Seq)} }, func(page []missing) error {
+		for _, m := range page {
+			entries, _ := unpackEntries(nil, m.row.First, m.row.Entries) // a damaged row was reported
+			there := false
+			for _, e := range entries {
+				there = there || e.Seq == m.Seq && e.On && e.User == m.User && e.Post == m.Post
+			}
+			if !there {
+				c.problem("like %d of post %v by user %v is not in the log", m.Seq, m.Post, m.User)
+			}
+		}
+		return nil
+	}, `SELECT l.user_id, l.post_id, l.seq, coalesce(g.first, 0), coalesce(g.entries, '') FROM
+		(SELECT * FROM likes WHERE (user_id, seq) > ($1, $2) AND logged AND seq >= (SELECT horizon FROM meta) ORDER BY user_id, seq LIMIT $3) l
+		LEFT JOIN LATERAL (SELECT first, entries FROM log WHERE lane = (l.seq & `+fmt.Sprint(laneMask)+`)::int AND pos >= l.seq
+			ORDER BY pos LIMIT 1) g ON true ORDER BY l.user_id, l.seq`)
 }
