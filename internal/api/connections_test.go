@@ -11,6 +11,9 @@ import (
 	"time"
 
 	"liked/internal/api"
+	"liked/internal/store"
+	"liked/internal/store/pgstore"
+	"liked/internal/store/pgstore/pgtest"
 )
 
 // connected is what /2/connections says of a connection.
@@ -198,6 +201,55 @@ func TestSlotStaysReleased(t *testing.T) {
 	case <-s.released:
 	case <-time.After(patience):
 		t.Fatal("the slot is not released")
+	}
+}
+
+// sharedLeases is a store as one of several servers has it: its leases are those of a database.
+type sharedLeases struct {
+	api.Store
+	leases store.Leases
+}
+
+func (s sharedLeases) Hold(ctx context.Context, names []string, ttl time.Duration) ([]bool, error) {
+	return s.leases.Hold(ctx, names, ttl)
+}
+
+func (s sharedLeases) Release(ctx context.Context, names []string) error {
+	return s.leases.Release(ctx, names)
+}
+
+// A slot is one over all servers, and free at once when its reader leaves.
+func TestOneSlotOfTwoServers(t *testing.T) {
+	t.Parallel()
+	dsn := pgtest.Schema(t)
+	var leases [2]store.Store
+	var servers [2]*world
+	for i := range servers {
+		var err error
+		if leases[i], err = pgstore.Open(pgstore.Options{DSN: dsn, Readers: 2, Writers: 1}); err != nil {
+			t.Fatal(err)
+		}
+		defer leases[i].Close()
+		servers[i] = streamWorld(t, func(o *api.Options) { o.Store = sharedLeases{o.Store, leases[i]} })
+		servers[i].api.SetLease(time.Minute)
+	}
+	a, b := servers[0], servers[1]
+	if a.apps["machine"] != b.apps["machine"] {
+		t.Fatal("the worlds have different apps")
+	}
+	r := a.read("machine", compliance)
+	if resp, _ := b.connect("machine", compliance); resp.StatusCode != 429 {
+		t.Errorf("got %d for a second connection, at another server", resp.StatusCode)
+	}
+	b.read("machine", firehose("")[0]).leave() // another stream
+	r.leave()
+	for end := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
+		if resp, leave := b.connect("machine", compliance); resp.StatusCode == 200 {
+			leave()
+			break
+		} else if time.Now().After(end) {
+			t.Fatal("the slot of a reader who left does not become free at another server")
+		}
 	}
 }
 

@@ -11,7 +11,6 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -25,6 +24,7 @@ import (
 	"liked/internal/auth"
 	"liked/internal/livetest"
 	"liked/internal/store/pebblestore"
+	"liked/internal/store/pgstore/pgtest"
 )
 
 func TestMain(m *testing.M) {
@@ -36,7 +36,7 @@ func TestMain(m *testing.M) {
 			}
 		}
 	}
-	os.Exit(m.Run())
+	pgtest.Main(m)
 }
 
 // TestLists holds every list, count and page to a model in its plainest form, while people like, unlike, delete, block,

@@ -152,6 +152,12 @@ func newWorld(t *testing.T, pace webhook.Pace) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return newWorldOn(t, st, pace)
+}
+
+// newWorldOn is newWorld on a store that is empty.
+func newWorldOn(t *testing.T, st store.Store, pace webhook.Pace) *world {
+	t.Helper()
 	w := &world{
 		t: t, ctx: t.Context(), store: st, outcomes: map[webhook.Outcome]int{},
 		app: liked.App{ID: 1, Name: "demo", ClientID: "c", APIKey: "k"},
@@ -179,28 +185,33 @@ func newWorld(t *testing.T, pace webhook.Pace) *world {
 
 // run begins to deliver; stop ends it, and waits.
 func (w *world) run(pace webhook.Pace) {
-	w.t.Helper()
-	w.hooks = webhook.New(webhook.Options{
-		Store:  w.store,
-		Log:    likelog.New(w.store),
-		Secret: func(context.Context, liked.AppID) (string, error) { return secret, nil },
-		Render: func(_ context.Context, s liked.Subscription, e liked.LikeEvent) ([]byte, error) {
-			return json.Marshal(told{ID: fmt.Sprint(e.Seq, " ", s.ID), User: e.User, Post: e.Post, Subscription: s.ID})
-		},
-		Now:      func() time.Time { return time.Now().Add(time.Duration(w.clock.Load())) },
-		Logger:   slog.New(slog.DiscardHandler),
-		Anywhere: true,
-		Count: func(o webhook.Outcome) {
-			w.mu.Lock()
-			defer w.mu.Unlock()
-			w.outcomes[o]++
-		},
-		Pace: pace,
-	})
+	o := options(w.store, pace)
+	o.Now = func() time.Time { return time.Now().Add(time.Duration(w.clock.Load())) }
+	o.Count = func(o webhook.Outcome) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.outcomes[o]++
+	}
+	w.hooks = webhook.New(o)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() { defer close(ended); w.hooks.Run(ctx) }()
 	w.stop = sync.OnceFunc(func() { cancel(); <-ended })
+}
+
+func options(st store.Store, pace webhook.Pace) webhook.Options {
+	return webhook.Options{
+		Store:  st,
+		Log:    likelog.New(st),
+		Secret: func(context.Context, liked.AppID) (string, error) { return secret, nil },
+		Render: func(_ context.Context, s liked.Subscription, e liked.LikeEvent) ([]byte, error) {
+			return json.Marshal(told{ID: fmt.Sprint(e.Seq, " ", s.ID), User: e.User, Post: e.Post, Subscription: s.ID})
+		},
+		Now:      time.Now,
+		Logger:   slog.New(slog.DiscardHandler),
+		Anywhere: true,
+		Pace:     pace,
+	}
 }
 
 func (w *world) count(o webhook.Outcome) int {
@@ -798,83 +809,4 @@ func TestLeases(t *testing.T) {
 		w.until("likes that waited", func() bool { return len(inOrder(t, r.got())) == n })
 		post++
 	}
-}
-
-// oneOf is a store as one of several servers has it: they share its data, and each holds leases of its own.
-type oneOf struct {
-	store.Store
-	*leases
-	name string
-}
-
-type leases struct {
-	sync.Mutex
-	of map[string]lease
-}
-
-type lease struct {
-	server string
-	until  time.Time
-}
-
-func (s oneOf) Hold(_ context.Context, names []string, ttl time.Duration) (held []bool, err error) {
-	s.Lock()
-	defer s.Unlock()
-	for _, name := range names {
-		l := s.of[name]
-		mine := l.server == s.name || time.Now().After(l.until)
-		if held = append(held, mine); mine {
-			s.of[name] = lease{s.name, time.Now().Add(ttl)}
-		}
-	}
-	return held, nil
-}
-
-func (s oneOf) Release(_ context.Context, names []string) error {
-	s.Lock()
-	defer s.Unlock()
-	for _, name := range names {
-		if s.of[name].server == s.name {
-			delete(s.of, name)
-		}
-	}
-	return nil
-}
-
-// Of several servers each delivers to its share of the webhooks, and to those of one that stops.
-func TestShares(t *testing.T) {
-	t.Parallel()
-	pace := quick
-	pace.Lease = time.Second
-	w, r := newWorld(t, pace), newReceiver(t)
-	w.stop()
-	all := &leases{of: map[string]lease{}}
-	data := w.store
-	start := func(name string) (*webhook.Hooks, func()) {
-		w.store = oneOf{data, all, name}
-		w.run(pace)
-		return w.hooks, w.stop
-	}
-	taken := func() int {
-		ids := map[string]bool{}
-		for _, e := range r.got() {
-			ids[e.ID] = true
-		}
-		return len(ids)
-	}
-	one, stopOne := start("one")
-	for n := range 5 {
-		w.hook(fmt.Sprint(r.URL, "/", n))
-	}
-	n := 5 * w.like(1, 1)
-	w.until("likes through one server", func() bool { return taken() == n })
-	two, stopTwo := start("two")
-	w.until("shares", func() bool { a, b := one.Summary().Valid, two.Summary().Valid; return a == 3 && b == 2 })
-	n += 5 * w.like(2, 3)
-	w.until("likes through two servers", func() bool { return taken() == n })
-	stopOne()
-	w.until("all webhooks at the other", func() bool { return two.Summary().Valid == 5 })
-	n += 5 * w.like(4, 4)
-	w.until("likes through the other", func() bool { return taken() == n })
-	stopTwo()
 }
