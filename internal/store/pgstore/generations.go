@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -18,9 +19,17 @@ type generations struct {
 	marks  [1 << 16]atomic.Uint32 // by a hash of the app, user, grant or user of a subscription
 	all    [store.Webhooks + 1]atomic.Uint64
 
-	mu    sync.Mutex
-	seen  [store.Webhooks + 1]uint64 // by the database's count of all servers' changes, up to which this server knows them
-	blind atomic.Bool                // others' changes cannot be told: every call sees another number
+	mu   sync.Mutex
+	seen [store.Webhooks + 1]uint64 // by the database's count of all servers' changes, up to which this server knows them
+
+	begun time.Time
+	asked atomic.Int64 // when the last poll that succeeded was begun, in nanoseconds since begun
+}
+
+// blind reports whether others' changes cannot be told: then every call returns another number. A clock is asked, so that what
+// held the whole process up holds nothing else up.
+func (g *generations) blind() bool {
+	return time.Since(g.begun)-time.Duration(g.asked.Load()) > blindAfter
 }
 
 // saw notes the number of the last change, which others may have made, as those before it. One below those that were seen is an
@@ -81,7 +90,7 @@ func grantMark(id store.GrantID) uint64 {
 
 func (s *Store) Generation(topic store.Topic) uint64 {
 	g := &s.generations
-	if g.blind.Load() {
+	if g.blind() {
 		g.forget(topic)
 	}
 	return g.topics[topic].Load()
@@ -89,7 +98,7 @@ func (s *Store) Generation(topic store.Topic) uint64 {
 
 func (s *Store) PrincipalGeneration(app liked.AppID, user liked.UserID, grant store.GrantID) uint64 {
 	g := &s.generations
-	if g.blind.Load() {
+	if g.blind() {
 		g.forget(store.Principals)
 	}
 	sum := g.all[store.Principals].Load() + uint64(g.of('a', uint64(app)).Load())
@@ -104,7 +113,7 @@ func (s *Store) PrincipalGeneration(app liked.AppID, user liked.UserID, grant st
 
 func (s *Store) SubscriptionGeneration(user liked.UserID) uint64 {
 	g := &s.generations
-	if g.blind.Load() {
+	if g.blind() {
 		g.forget(store.Webhooks)
 	}
 	return g.all[store.Webhooks].Load() + uint64(g.of('s', uint64(user)).Load())

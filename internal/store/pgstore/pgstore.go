@@ -88,6 +88,7 @@ func Open(o Options) (*Store, error) {
 		targets:  newKept[liked.PostID, likeTarget](),
 		known:    newKept[liked.UserID, struct{}](),
 	}
+	s.generations.begun = time.Now()
 	_, _ = rand.Read(s.holder[:]) // never fails
 	s.limits.init(s)
 	ctx, stop := context.WithCancel(context.Background())
