@@ -26,9 +26,9 @@ const (
 	maxBlocks    = 50 * maxPage
 )
 
-// TestPlans makes every call on tables of which one user, author and post have most of the rows, and has the server log how it
+// TestStatements makes every call on tables of which one user, author and post have most of the rows, and has the server log how it
 // has done each statement: with the values known or not, and before anybody has counted the rows and after.
-func TestPlans(t *testing.T) {
+func TestStatements(t *testing.T) {
 	server := pgtest.Start(t, "shared_preload_libraries=auto_explain", "auto_explain.log_analyze=on", "auto_explain.log_buffers=on",
 		"auto_explain.log_timing=off", "auto_explain.log_format=json", "autovacuum=off", "fsync=off")
 	conn, err := pgx.Connect(t.Context(), server.DSN())
