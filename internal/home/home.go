@@ -85,6 +85,9 @@ func (h *Home) Run(ctx context.Context) {
 // Operations lists the operation names used in Exchanges.
 func Operations() []string { return []string{"home", "homeFile", "homeLive", "postman"} }
 
+// LivePath is where viewers of the page get its server-sent events, for as long as they like.
+const LivePath = "/home/live"
+
 // Find returns the handler of GET and HEAD of this package's paths, nil for all others. X has nothing at /, so only a
 // client that asks for HTML gets the page.
 func (h *Home) Find(r *http.Request) http.Handler {
@@ -101,7 +104,7 @@ func (h *Home) Find(r *http.Request) http.Handler {
 		return h.handler("home", h.page)
 	case path == "/home/home.js":
 		return h.handler("homeFile", asset)
-	case path == "/home/live" && r.Method == http.MethodGet:
+	case path == LivePath && r.Method == http.MethodGet:
 		return h.handler("homeLive", h.live)
 	}
 	return nil

@@ -235,13 +235,17 @@ func (s *Server) makePages() error {
 }
 
 func (s *Server) makeFront() {
-	h := s.bounded(s.front)
+	h := s.bounded(inTurn(s.front))
 	if s.CheckHost && Loopback(s.apiL.Addr().String()) || len(s.AllowHosts) > 0 {
 		h = checkHost(h, s.knownHosts(), "Start it with --allow-host %s if it is.", s.observer.observe)
 	}
 	s.api = s.httpServer(h)
 	s.api.ConnContext = api.ConnContext
-	s.api.TLSConfig = s.tls
+	if s.api.TLSConfig = s.tls; s.tls != nil { // without there is no HTTP/2
+		s.api.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
+			return withTurns(api.ConnContext(ctx, c))
+		}
+	}
 	s.api.RegisterOnShutdown(s.x.EndStreams)
 	if s.tls == nil { // a client that expects TLS cannot read it
 		s.apiL.rejection = s.x.NoRoom()
