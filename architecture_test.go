@@ -47,7 +47,8 @@ var allowed = map[string]struct{ ours, outside string }{
 	"internal/api":      {". internal/exchange internal/store internal/likelog internal/webhook internal/strictjson", ""},
 	"internal/server": {`. internal/exchange internal/store internal/store/pebblestore internal/backup
 		internal/admin internal/auth internal/oauth internal/portal internal/explorer internal/home internal/api internal/fastpath internal/seed
-		internal/web internal/postman internal/likelog internal/webhook`, "github.com/prometheus/client_golang golang.org/x/sys"},
+		internal/web internal/postman internal/likelog internal/webhook internal/strictjson`,
+		"github.com/prometheus/client_golang golang.org/x/sys"},
 	"internal/archive": {". internal/store internal/strictjson",
 		"github.com/fxamacker/cbor/v2 github.com/klauspost/compress github.com/mikelolasagasti/xz golang.org/x/text"},
 	"internal/bench": {"", "github.com/HdrHistogram/hdrhistogram-go github.com/cockroachdb/pebble/v2 golang.org/x/sys"},

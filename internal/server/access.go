@@ -7,7 +7,6 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -21,6 +20,7 @@ import (
 
 	"liked/internal/admin"
 	"liked/internal/store"
+	"liked/internal/strictjson"
 )
 
 // access is how commands reach the operator's side of the server that has a data directory open: admin.json.
@@ -35,7 +35,7 @@ func readAccess(dir string) (a access, err error) {
 	path := filepath.Join(dir, adminFile)
 	text, err := os.ReadFile(path)
 	if err == nil {
-		err = json.Unmarshal(text, &a)
+		err = strictjson.UnmarshalKnown(text, &a)
 	}
 	if err == nil && a.Proof == "" {
 		err = errors.New("it is of an earlier version of the server, which cannot prove that it has the directory: restart it")

@@ -97,6 +97,14 @@ func TestAdminOfADirectory(t *testing.T) {
 		t.Fatal(err)
 	}
 
+	// Two readers could take such a file for that of two servers.
+	if err := os.WriteFile(file, append(original[:len(original)-2:len(original)-2], `,"url":"http://x"}`...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := add(dir, "carol"); !says(err, `member "url" stands twice`) {
+		t.Errorf("admin.json with two addresses: %v", err)
+	}
+
 	// What listens at the address instead of the server gets no token and is not believed.
 	pointTo(impostor.URL)
 	if _, err := add(dir, "carol"); !says(err, "is in use", "nothing was sent", "another program answers") {
