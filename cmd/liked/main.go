@@ -46,6 +46,8 @@ func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, s
 	}
 	if err == nil && cmd != nil { // nil: help was printed
 		err = cmd.Run(&env{ctx, stdin, stdout, stderr})
+	} else if dev, ok := cmd.(*devCmd); ok {
+		err = errors.Join(err, dev.forget())
 	}
 	if err == nil {
 		return 0

@@ -75,9 +75,9 @@ type grammar struct {
 
 const envPrefix = "LIKED_"
 
-// parse reads the command line and the environment, and reports all mistakes together as a *usageError. It returns nil
-// after help was requested and written to stdout. Variables that stand for no flag may be of the platform (Kubernetes
-// sets LIKED_PORT for a Service called liked): they are warnings.
+// parse reads the command line and the environment, and reports all mistakes together as a *usageError, beside the command
+// if it can tell which it is. It returns nil after help was requested and written to stdout. Variables that stand for no
+// flag may be of the platform (Kubernetes sets LIKED_PORT for a Service called liked): they are warnings.
 func parse(args, environ []string, stdout io.Writer) (c command, warnings []string, err error) {
 	if len(args) == 0 {
 		args = []string{"--help"}
@@ -151,9 +151,10 @@ func parse(args, environ []string, stdout io.Writer) (c command, warnings []stri
 		}
 		if len(mistakes) > 0 {
 			slices.Sort(mistakes)
-			return nil, warnings, &usageError{errors.New(strings.Join(slices.Compact(mistakes), "\n"))}
+			err = &usageError{errors.New(strings.Join(slices.Compact(mistakes), "\n"))}
 		}
-		return selected.(command), warnings, nil
+		c, _ = selected.(command)
+		return c, warnings, err
 	}
 }
 

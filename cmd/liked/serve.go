@@ -196,7 +196,7 @@ func (c *devCmd) check() error {
 	if c.TokenLifetime != nil {
 		cfg.TokenLifetime, cfg.Seed.TokenLifetime = *c.TokenLifetime, *c.TokenLifetime
 	}
-	if c.Credentials != "" && c.Credentials != "-" {
+	if c.toFile() {
 		dir := filepath.Dir(c.Credentials)
 		if info, statErr := os.Stat(dir); statErr != nil || !info.IsDir() {
 			err = errors.Join(err, fmt.Errorf("credentials: %s is not a directory", dir))
@@ -205,17 +205,27 @@ func (c *devCmd) check() error {
 	return errors.Join(err, cfg.Validate())
 }
 
+// forget removes the credentials of an earlier server, which look as if this one were ready.
+func (c *devCmd) forget() error {
+	if !c.toFile() {
+		return nil
+	}
+	old, free := lockFile(c.Credentials)
+	_ = old.Close() // nil if there is none
+	if !free {
+		return fmt.Errorf("credentials: %s is of a server that runs: stop it, or give another file", c.Credentials)
+	}
+	if err := removeFile(c.Credentials, nil); err != nil {
+		return fmt.Errorf("credentials: %w", err)
+	}
+	return nil
+}
+
+func (c *devCmd) toFile() bool { return c.Credentials != "" && c.Credentials != "-" }
+
 func (c *devCmd) Run(e *env) error {
-	toFile := c.Credentials != "" && c.Credentials != "-"
-	if toFile {
-		old, free := lockFile(c.Credentials)
-		_ = old.Close() // nil if there is none
-		if !free {
-			return fmt.Errorf("credentials: %s is of a server that runs: stop it, or give another file", c.Credentials)
-		}
-		if err := removeFile(c.Credentials, nil); err != nil { // it looks as if this server were ready
-			return fmt.Errorf("credentials: %w", err)
-		}
+	if err := c.forget(); err != nil {
+		return err
 	}
 	var written fs.FileInfo
 	var kept *os.File
@@ -231,7 +241,7 @@ func (c *devCmd) Run(e *env) error {
 				return fmt.Errorf("credentials: %w", err)
 			}
 		}
-		if toFile {
+		if c.toFile() {
 			written, _ = os.Stat(c.Credentials)
 			kept, _ = lockFile(c.Credentials) // other servers leave it alone
 		}
