@@ -1,8 +1,12 @@
 package pgstore
 
 import (
+	"fmt"
+	"path/filepath"
 	"sync"
 	"testing"
+
+	"github.com/jackc/pgx/v5"
 
 	"liked/internal/store"
 	"liked/internal/store/pgstore/pgtest"
@@ -12,7 +16,7 @@ import (
 func TestMain(m *testing.M) { pgtest.Main(m) }
 
 // schemas remembers where each store is.
-type schemas struct{ m sync.Map }
+type schemas struct{ m, servers sync.Map }
 
 func (d *schemas) open(t testing.TB, dsn string) store.Store {
 	t.Helper()
@@ -30,14 +34,31 @@ func (d *schemas) of(s store.Store) string {
 }
 
 func TestStore(t *testing.T) {
-	d := new(schemas)
+	d, server := new(schemas), pgtest.Start(t)
 	storetest.Run(t, storetest.Harness{
-		Open: func(t testing.TB) store.Store { return d.open(t, pgtest.Schema(t)) },
+		Open: func(t testing.TB) store.Store { return d.open(t, server.Schema(t)) },
 		Reopen: func(t testing.TB, s store.Store) store.Store {
 			if err := s.Close(); err != nil {
 				t.Errorf("Close: %v", err)
 			}
 			return d.open(t, d.of(s))
+		},
+		Kill: func(t testing.TB, s store.Store) func() store.Store {
+			c, err := pgx.ParseConfig(d.of(s))
+			if err != nil {
+				t.Fatal(err)
+			}
+			left := server
+			for killed := range d.servers.Range { // s may be what an earlier kill has left
+				if killed.(*pgtest.Server).Socket() == filepath.Join(c.Host, fmt.Sprintf(".s.PGSQL.%d", c.Port)) {
+					left = killed.(*pgtest.Server)
+				}
+			}
+			left = left.Left(t)
+			d.servers.Store(left, nil)
+			return func() store.Store {
+				return d.open(t, pgtest.With(left.DSN(), "search_path", c.RuntimeParams["search_path"]))
+			}
 		},
 	})
 }

@@ -165,6 +165,15 @@ func start(options ...string) (*Server, error) {
 
 // startCopy starts a server on a copy of what is in a server's directory.
 func startCopy(from string, options ...string) (*Server, error) {
+	s, err := copyOf(from)
+	if err != nil {
+		return nil, err
+	}
+	return s, s.Restart(options...)
+}
+
+// copyOf is a server that is not started on a copy of what is in a server's directory.
+func copyOf(from string) (*Server, error) {
 	dir, err := newDir()
 	if err != nil {
 		return nil, err
@@ -173,8 +182,7 @@ func startCopy(from string, options ...string) (*Server, error) {
 		return nil, fmt.Errorf("cp: %w: %s", err, out)
 	}
 	_ = os.Remove(filepath.Join(dir, "data", "postmaster.pid"))
-	s := &Server{dir: dir, port: 5432, log: filepath.Join(dir, "log")}
-	return s, s.Restart(options...)
+	return &Server{dir: dir, port: 5432, log: filepath.Join(dir, "log")}, nil
 }
 
 // Restart starts a server that was killed.
@@ -214,18 +222,13 @@ func (s *Server) Kill() {
 		return
 	}
 	// The children are in groups of their own: they end by themselves when the postmaster is gone, but not at once.
-	pids := []int{s.cmd.Process.Pid}
-	children, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pids[0], pids[0]))
-	for _, child := range strings.Fields(string(children)) {
-		pid, _ := strconv.Atoi(child)
-		pids = append(pids, pid)
-	}
+	pids := s.processes()
 	for _, pid := range pids {
 		_ = syscall.Kill(pid, syscall.SIGKILL)
 	}
 	_ = s.cmd.Wait()
 	for _, pid := range pids[1:] {
-		for syscall.Kill(pid, 0) == nil && !zombie(pid) {
+		for syscall.Kill(pid, 0) == nil && !in(pid, "Z") {
 			time.Sleep(time.Millisecond)
 		}
 	}
@@ -235,9 +238,55 @@ func (s *Server) Kill() {
 	_ = os.Remove(s.Socket() + ".lock")
 }
 
-func zombie(pid int) bool {
+// in reports whether the process is in one of the states, or gone.
+func in(pid int, states ...string) bool {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	return err != nil || strings.Contains(string(stat), ") Z ")
+	return err != nil || slices.ContainsFunc(states, func(state string) bool { return strings.Contains(string(stat), ") "+state+" ") })
+}
+
+// Left starts another server on a copy of what would be left if this one were killed now: all of its processes stand still while
+// the files are copied, and then go on.
+func (s *Server) Left(t testing.TB, options ...string) *Server {
+	t.Helper()
+	_ = syscall.Kill(s.cmd.Process.Pid, syscall.SIGSTOP) // the postmaster first: then no child is new
+	for _, pid := range s.processes() {
+		_ = syscall.Kill(pid, syscall.SIGSTOP)
+		for !in(pid, "T", "Z") {
+			time.Sleep(time.Millisecond)
+		}
+	}
+	c, err := copyOf(s.dir)
+	for _, pid := range s.processes() {
+		_ = syscall.Kill(pid, syscall.SIGCONT)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		c.Kill()
+		_ = os.RemoveAll(c.dir)
+	})
+	if err := c.Restart(options...); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// processes are the postmaster and its children.
+func (s *Server) processes() []int {
+	pids := []int{s.cmd.Process.Pid}
+	children, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pids[0], pids[0]))
+	for _, child := range strings.Fields(string(children)) {
+		pid, _ := strconv.Atoi(child)
+		pids = append(pids, pid)
+	}
+	return pids
+}
+
+// Schema is a new, empty schema of the server, as the function Schema returns.
+func (s *Server) Schema(t testing.TB) string {
+	t.Helper()
+	return schema(t, s.DSN(), fmt.Sprintf("liked_test_%d_%d", os.Getpid(), shared.n.Add(1)))
 }
 
 // Copy starts another server on a copy of what this one, which was killed, has left.
