@@ -54,6 +54,7 @@ var allowed = map[string]struct{ ours, outside string }{
 	"internal/bench": {"", "github.com/HdrHistogram/hdrhistogram-go github.com/cockroachdb/pebble/v2 golang.org/x/sys"},
 	"cmd/liked": {". internal/server internal/admin internal/seed internal/archive internal/backup internal/bench",
 		"github.com/alecthomas/kong github.com/schollz/progressbar/v3 golang.org/x/term"},
+	"internal/scale":    {"", ""},
 	"internal/livetest": {"internal/bench internal/server", ""},
 	"likedtest":         {". internal/server internal/admin internal/seed", ""},
 }
