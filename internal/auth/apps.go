@@ -54,15 +54,20 @@ func (a *Issuer) NewApp(ctx context.Context, spec liked.App) (liked.App, AppSecr
 // ExplorerApp is the ID of the API explorer's app.
 const ExplorerApp liked.AppID = 1
 
-// UseExplorerApp creates the explorer's app, or sets its redirect URIs and nothing else, and returns it.
+// UseExplorerApp creates the explorer's app, or sets its redirect URIs and nothing else, and returns it. Of several servers
+// that start at once on a store, one creates it.
 func (a *Issuer) UseExplorerApp(ctx context.Context, redirectURIs []string) (liked.App, error) {
 	stored, err := a.store.App(ctx, ExplorerApp)
-	app := stored.App
-	switch {
-	case notFound(err):
-		app, _, err = a.NewApp(ctx, liked.App{ID: ExplorerApp, Name: "API explorer", Public: true, Access: liked.ReadWrite,
+	if notFound(err) {
+		app, _, failed := a.NewApp(ctx, liked.App{ID: ExplorerApp, Name: "API explorer", Public: true, Access: liked.ReadWrite,
 			RedirectURIs: redirectURIs})
-	case err == nil && !slices.Equal(app.RedirectURIs, redirectURIs):
+		if liked.KindOf(failed) != liked.Conflict {
+			return app, failed
+		}
+		stored, err = a.store.App(ctx, ExplorerApp)
+	}
+	app := stored.App
+	if err == nil && !slices.Equal(app.RedirectURIs, redirectURIs) {
 		err = a.store.UpdateApp(ctx, ExplorerApp, func(app *store.App) error {
 			app.RedirectURIs = redirectURIs
 			return a.CheckApp(app.App)
