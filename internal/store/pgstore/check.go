@@ -166,6 +166,15 @@ func disagreements() (all []string) {
 	}
 
 	of("tokens", "grant_id", "grants", "grant_id")
+	add(fmt.Sprintf(`SELECT format('key %%s of app %%s is that of app %%s', coalesce(k.kind, a.kind), coalesce(a.app, 0), coalesce(k.app, 0))
+			FROM app_keys k FULL JOIN (
+				SELECT %d::smallint AS kind, convert_to(client_id, 'UTF8') AS key, app FROM apps WHERE NOT deleted
+				UNION ALL SELECT %d, convert_to(api_key, 'UTF8'), app FROM apps WHERE NOT deleted
+				UNION ALL SELECT %d, bearer_hash, app FROM apps WHERE NOT deleted AND bearer_hash <> decode(repeat('00', 32), 'hex')) a
+			ON a.kind = k.kind AND a.key = k.key WHERE a.app IS DISTINCT FROM k.app`, clientID, apiKey, bearer),
+		`SELECT format('grant %s is of era %s of app %s, which has era %s', encode(g.grant_id, 'hex'), g.era, g.app, coalesce(a.era, 0))
+			FROM grants g LEFT JOIN apps a ON a.app = g.app
+			WHERE NOT g.ended AND (g.era > coalesce(a.era, 0) OR g.era < a.era AND NOT a.unswept)`)
 	of("webhooks", "app", "(SELECT app FROM apps WHERE NOT deleted)", "app")
 	of("subscriptions", "app", "(SELECT app FROM apps WHERE NOT deleted)", "app")
 	both("webhooks", "offsets", "webhook")

@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"liked"
+	"liked/internal/store"
 	"liked/internal/store/pgstore/pgtest"
 )
 
@@ -38,6 +39,8 @@ func fill(t testing.TB, s *Store) {
 	}
 	_, err = s.SetLike(ctx, 2, 2, false, noon)
 	ok(t, err)
+	ok(t, s.AddApp(ctx, store.App{App: liked.App{ID: 7, ClientID: "c", APIKey: "k"}}))
+	ok(t, s.AddGrant(ctx, store.Grant{ID: store.GrantID{1}, App: 7, User: 1}, store.Tokens{Access: store.AccessToken{Token: store.Hash{1}}}))
 }
 
 // Check must find whatever is wrong. Each row is spoiled in a transaction that is rolled back.
@@ -165,6 +168,14 @@ func TestCheckFinds(t *testing.T) {
 		"entry of another author":    {entry(laneOf(2), liked.LikeEvent{On: true, User: 2, Post: 2, Author: 3}), "names author 3 of post 2"},
 		"token of no grant": {sql(`INSERT INTO tokens (hash, kind, grant_id, expires, spent, sealed, access)
 			VALUES ('\x01', 1, '\x02', 0, 0, '', 0)`), `tokens names grant_id \x02`},
+		"app without key":    {sql("DELETE FROM app_keys WHERE kind = 1"), "key 1 of app 7 is that of app 0"},
+		"key of no app":      {sql("INSERT INTO app_keys VALUES (2, '\\x01', 7)"), "key 2 of app 0 is that of app 7"},
+		"key of another app": {sql("UPDATE app_keys SET app = 8 WHERE kind = 0"), "key 0 of app 7 is that of app 8"},
+		"bearer without key": {sql("UPDATE apps SET bearer_hash = '\\x01'"), "key 2 of app 7 is that of app 0"},
+		"grant of an era to come": {sql("INSERT INTO grants VALUES ('\\x0a', 7, 1, false, 0, 0, 0, 1, false)"),
+			"grant 0a is of era 1 of app 7, which has era 0"},
+		"grant of an era that is not swept": {sql(`WITH a AS (UPDATE apps SET era = 2)
+			INSERT INTO grants VALUES ('\x0a', 7, 1, false, 0, 0, 0, 1, false)`), "grant 0a is of era 1 of app 7, which has era 2"},
 		"webhook of no app": {sql("INSERT INTO webhooks VALUES (8, 0, 9, 'u', 0, true, 0, '', 0, 0, false, 0, 0)"), "webhooks names app 9"},
 		"webhook without offsets": {sql("INSERT INTO webhooks VALUES (8, 0, 9, 'u', 0, true, 0, '', 0, 0, false, 0, 0)"),
 			"webhooks and offsets do not both have webhook 8"},
