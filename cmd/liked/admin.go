@@ -20,6 +20,8 @@ import (
 // Operator selects a data directory or a running server.
 type Operator struct {
 	Data           string `json:"-" variable:"" placeholder:"DIR" help:"Data directory of the server, which may be running or not."`
+	Postgres       string `json:"-" variable:"" placeholder:"DSN"`
+	SealKey        string `json:"-" variable:"" placeholder:"FILE" help:"With --postgres: the servers' key, for what seals or opens a secret."`
 	AdminURL       string `json:"-" variable:"" placeholder:"URL" help:"Where a running server is administered, instead of --data."`
 	AdminToken     string `json:"-" variable:"only" hidden:""`
 	AdminTokenFile string `json:"-" variable:"" placeholder:"FILE" help:"File with its admin token, unless LIKED_ADMIN_TOKEN holds that."`
@@ -28,6 +30,12 @@ type Operator struct {
 func (o *Operator) check() error {
 	var errs []error
 	switch {
+	case o.Postgres != "":
+		if o.Data != "" || o.AdminURL != "" {
+			errs = append(errs, errors.New("postgres: give either this, or --data, or --admin-url"))
+		}
+	case o.SealKey != "" && o.AdminURL == "" && o.Data == "":
+		errs = append(errs, errors.New("seal-key: it belongs to --postgres, which is missing"))
 	case o.Data == "" && o.AdminURL == "":
 		errs = append(errs, errors.New("data: missing; give the server's data directory, or --admin-url and --admin-token-file"))
 	case o.AdminURL != "":
@@ -50,6 +58,9 @@ func (o *Operator) check() error {
 
 // connect finds the server, or opens the data directory if none runs on it. mayMake: a missing one is created.
 func (o *Operator) connect(e *env, mayMake bool) (c *admin.Client, close func() error, err error) {
+	if o.Postgres != "" {
+		return server.DatabaseAdmin(o.Postgres, o.SealKey, slog.New(slog.NewTextHandler(e.stderr, nil)))
+	}
 	if o.AdminURL == "" {
 		if !mayMake && !server.HasData(o.Data) {
 			return nil, nil, fmt.Errorf("there is no data in %s: check the path, or start `liked serve --data %s` once", o.Data, o.Data)

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"io"
 	"strings"
 	"testing"
 )
@@ -53,6 +54,29 @@ func word(text string) (rest string, ok bool) {
 			}
 		default:
 			return "", false
+		}
+	}
+}
+
+// A password on a command line is refused without being repeated; the variable may have one.
+func TestPasswordOfDatabase(t *testing.T) {
+	t.Parallel()
+	const secret = "hunter2hunter2"
+	for _, dsn := range []string{"postgres://ada:" + secret + "@db/liked", "host=db password=" + secret,
+		"postgres://db/liked?password=" + secret, "postgres://ada:" + secret + "@db:port/%zz"} {
+		for _, args := range [][]string{{"serve", "--seal-key", "k"}, {"check"}, {"migrate"}} {
+			_, _, err := parse(append(args, "--postgres", dsn), nil, io.Discard)
+			if err == nil || !strings.Contains(err.Error(), "LIKED_POSTGRES") || strings.Contains(err.Error(), secret) {
+				t.Errorf("%s with a password in its arguments: %v", args[0], err)
+			}
+			if _, _, err := parse(args, []string{"LIKED_POSTGRES=" + dsn}, io.Discard); err != nil {
+				t.Errorf("%s with the variable: %v", args[0], err)
+			}
+		}
+	}
+	for _, dsn := range []string{"postgres://ada@db/liked?passfile=/run/p", "host=db user=ada passfile=/run/p"} {
+		if _, _, err := parse([]string{"check", "--postgres", dsn}, []string{"LIKED_DATA=d"}, io.Discard); err != nil {
+			t.Errorf("%s: %v", dsn, err)
 		}
 	}
 }

@@ -65,6 +65,7 @@ type grammar struct {
 	Backup  backupCmd  `cmd:"" help:"Copy the store as it is at one moment, of a running server too."`
 	Restore restoreCmd `cmd:"" help:"Make a data directory of a backup, and prove it."`
 	Check   checkCmd   `cmd:"" help:"Prove that likes, lists, counts and the log agree."`
+	Migrate migrateCmd `cmd:"" help:"Raise a database's schema to this program's."`
 	Upgrade upgradeCmd `cmd:"" help:"Raise a store to this program's format, as the first start of a server does."`
 
 	Bench benchCmds `cmd:"" help:"Measure a server against what bounds it."`
@@ -132,6 +133,10 @@ func parse(args, environ []string, stdout io.Writer) (c command, warnings []stri
 		if err == nil {
 			warnings = unknownVariables(environment, variables, ctx.Flags())
 			for _, p := range ctx.Path {
+				if p.Flag != nil && p.Flag.Name == "postgres" && !p.Resolved && holdsPassword(p.Flag.Target.String()) {
+					mistakes = append(mistakes, "postgres: everybody on this machine can read a command line: "+
+						"leave the password to a password file (passfile=FILE) or PGPASSWORD, or give all of it in the variable LIKED_POSTGRES")
+				}
 				if p.Flag != nil && p.Flag.Tag.Get("variable") == "only" && !p.Resolved {
 					mistakes = append(mistakes, fmt.Sprintf("%s: everybody on this machine can read a command line; "+
 						"give --%[1]s-file FILE, or the variable %s", p.Flag.Name, variables[p.Flag]))
@@ -242,19 +247,21 @@ func variable(flag string) string {
 	return envPrefix + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
 }
 
-// overruled reports whether args overrule the variable of flag: --data those of the server, which `liked env` sets,
-// --admin-url that of the data directory, and --admin-token-file the token itself.
+// overruled reports whether args overrule the variable of flag: --data, --postgres and --admin-url each other's, and
+// --admin-token-file the token itself.
 func overruled(flag string, args []string) bool {
 	given := func(name string) bool {
 		return slices.ContainsFunc(args, func(arg string) bool { return arg == name || strings.HasPrefix(arg, name+"=") })
 	}
 	switch flag {
 	case "admin-token":
-		return given("--data") || given("--admin-token-file")
-	case "admin-url":
-		return given("--data")
+		return given("--data") || given("--postgres") || given("--admin-token-file")
+	case "admin-url", "admin-token-file":
+		return given("--data") || given("--postgres")
 	case "data":
-		return given("--admin-url")
+		return given("--admin-url") || given("--postgres")
+	case "postgres", "seal-key":
+		return given("--data") || given("--admin-url")
 	}
 	return false
 }

@@ -45,6 +45,11 @@ type Serving struct {
 	LogFormat       string        `default:"${log_format}" placeholder:"text|json" help:"Form of the log on standard error: text or json."`
 	LogLevel        slog.Level    `default:"info" placeholder:"LEVEL"`
 
+	Postgres string `placeholder:"DSN"`
+	SealKey  string `placeholder:"FILE"`
+	Migrate  bool   `help:"With --postgres: raise the schema of an earlier release, as \"liked migrate\" does."`
+	State    string `placeholder:"DIR" help:"With --postgres: directory for admin.json, which tells where this server is administered."`
+
 	config server.Config
 }
 
@@ -60,7 +65,8 @@ func (s *Serving) configure(data string) error {
 	}
 	s.config = server.Config{Data: data, Listen: s.Listen, AdminListen: s.AdminListen, TLSCert: s.TLSCert, TLSKey: s.TLSKey,
 		PublicURL: s.PublicURL, TrustedProxies: s.TrustedProxy, Profile: s.Profile, PrivateLikes: s.PrivateLikes, RateLimits: s.RateLimits,
-		NoDailyLimits: !s.DailyLimits, NoHomePage: !s.HomePage, KnownSeed: s.KnownSeed, MaxConnections: s.MaxConnections,
+		NoDailyLimits: !s.DailyLimits, NoHomePage: !s.HomePage, Postgres: s.Postgres, SealKey: s.SealKey,
+		Migrate: s.Migrate, State: s.State, KnownSeed: s.KnownSeed, MaxConnections: s.MaxConnections,
 		Grace: cmp.Or(s.Grace, 1)} // not the default
 	if s.Cache != nil {
 		s.config.CacheMiB = *s.Cache
@@ -146,13 +152,17 @@ func isTerminal(w io.Writer) bool {
 }
 
 type serveCmd struct {
-	Data          string        `placeholder:"DIR" need:"the directory that holds everything, as in --data /var/lib/liked"`
+	Data          string        `placeholder:"DIR"`
 	TokenLifetime time.Duration `default:"2h" help:"Lifetime of access tokens."`
 	Serving       `kong:"set='listen=127.0.0.1:8080',set='admin_listen=127.0.0.1:8081',set='log_format=json'"`
 }
 
 func (c *serveCmd) check() error {
 	err := c.configure(c.Data)
+	if c.Data == "" && c.Postgres == "" {
+		err = errors.Join(err, errors.New("data: missing; give the directory that holds everything, as in --data /var/lib/liked, "+
+			"or a database with --postgres"))
+	}
 	c.config.TokenLifetime, c.config.PrivateWebhooks = c.TokenLifetime, c.PrivateWebhooks != nil && *c.PrivateWebhooks
 	return errors.Join(err, notZero("token-lifetime", c.TokenLifetime), c.config.Validate())
 }

@@ -27,6 +27,20 @@ type Config struct {
 	// Data is the directory that holds everything; it is created if missing. Empty keeps everything in memory.
 	Data string
 
+	// Postgres is the connection string of a PostgreSQL database that holds everything, instead of Data, for any number of
+	// servers. Without a password in it, that of the password file or PGPASSWORD is taken.
+	Postgres string
+
+	// SealKey is the file with the key of the secrets in the database, the same for all its servers. It is made if it is
+	// missing and the database has none yet.
+	SealKey string
+
+	// Migrate raises the schema of an earlier release.
+	Migrate bool
+
+	// State is a directory for admin.json, created if missing, where there is no Data. Empty writes none.
+	State string
+
 	// Listen is the API's address, "host:port"; port 0 picks a free one, and localhost is 127.0.0.1 and ::1. Empty means
 	// "127.0.0.1:0".
 	Listen string
@@ -160,6 +174,13 @@ func (c Config) check() (settings, error) {
 	lifetime := func(d time.Duration) {
 		refuse(d < time.Second || d > maxLifetime, "token-lifetime", "%s is not from 1s to %s", d, maxLifetime)
 	}
+	refuse(s.Postgres != "" && s.Data != "", "postgres", "give either this or data")
+	refuse(s.Postgres != "" && s.SealKey == "", "seal-key", "missing; name the file with the key of the secrets in the database, "+
+		"which is made for an empty one, and the same for all its servers")
+	refuse(s.Postgres != "" && s.CacheMiB != 0, "cache", "a database has its own")
+	for flag, given := range map[string]bool{"seal-key": s.SealKey != "", "migrate": s.Migrate, "state": s.State != ""} {
+		refuse(s.Postgres == "" && given, flag, "it belongs to postgres, which is missing")
+	}
 	err := checkAddr(s.Listen)
 	refuse(err != nil, "listen", "%w", err)
 	err = checkAddr(s.AdminListen)
@@ -216,7 +237,7 @@ func (c Config) check() (settings, error) {
 		refuse(err != nil, "redirect-uri", "%w", err)
 		within("posts", s.Seed.Posts, 0, maxSeeded)
 		lifetime(s.Seed.TokenLifetime)
-		refuse(s.Seed.Seed != 0 && !s.KnownSeed && (s.Data != "" || s.Exposed()), "seed",
+		refuse(s.Seed.Seed != 0 && !s.KnownSeed && (s.kept() || s.Exposed()), "seed",
 			"everybody can make the secrets of a seed, and here they are kept, or others can reach the server: "+
 				"leave the seed out for random ones, or allow it with --known-seed")
 	}
@@ -242,6 +263,12 @@ func checkAddr(addr string) error {
 	}
 	return nil
 }
+
+// kept reports whether anything outlives the server.
+func (c Config) kept() bool { return c.Data != "" || c.Postgres != "" }
+
+// ownDir is the directory for what this server tells others of itself, "" for none.
+func (c Config) ownDir() string { return cmp.Or(c.Data, c.State) }
 
 // Exposed reports whether more than this machine may reach the API.
 func (c Config) Exposed() bool {

@@ -1,6 +1,8 @@
 package server
 
 import (
+	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -12,6 +14,7 @@ import (
 
 	"liked/internal/store"
 	"liked/internal/store/pebblestore"
+	"liked/internal/store/pgstore"
 )
 
 // engine holds the options of a store. Only this file names the engine.
@@ -76,6 +79,77 @@ func Upgrade(dir string, check bool, logger *slog.Logger) (u pebblestore.Upgrade
 		return u, err
 	}
 	return u, st.Close()
+}
+
+// database is where a store in PostgreSQL is.
+type database struct {
+	dsn     string
+	migrate bool
+	logger  *slog.Logger
+}
+
+func (d database) open() (store.Store, error) {
+	st, err := pgstore.Open(pgstore.Options{DSN: d.dsn, Migrate: d.migrate, Logger: d.logger})
+	if err != nil {
+		return nil, fmt.Errorf("postgres: %w", err) // not a nil *pgstore.Store in a non-nil interface
+	}
+	return st, nil
+}
+
+// openDatabase opens a store in PostgreSQL, of which an empty schema becomes one, with the key of its secrets.
+func openDatabase(d database, keyFile string) (store.Store, [32]byte, error) {
+	st, err := d.open()
+	if err != nil {
+		return nil, [32]byte{}, err
+	}
+	key, err := databaseKey(st, keyFile)
+	if err != nil {
+		_ = st.Close() // the first error matters
+		return nil, key, fmt.Errorf("seal-key: %w", err)
+	}
+	return st, key, nil
+}
+
+// databaseKey reads the key of a store's secrets, or makes one if the store has none. The file is there before the store
+// knows its key: a server that ends in between leaves no secret that nobody can open.
+func databaseKey(st store.Store, file string) (key [32]byte, err error) {
+	made := false
+	if key, err = readSealKey(file); errors.Is(err, fs.ErrNotExist) {
+		_, _ = rand.Read(key[:]) // never fails
+		err = writeSealKey(file, key)
+		if made = err == nil; errors.Is(err, fs.ErrExist) { // another server has just made it
+			key, err = readSealKey(file)
+		}
+	}
+	if err != nil {
+		return key, err
+	}
+	name := keyName(key)
+	wanted, err := st.SealKey(context.Background(), name)
+	if err != nil || wanted == name {
+		return key, err
+	}
+	if made {
+		_ = os.Remove(file) // it opens nothing
+		return key, fmt.Errorf("%s is missing, and key %s sealed the secrets in the database: copy the file from another of its servers, "+
+			"or from where it is kept", file, wanted)
+	}
+	return key, fmt.Errorf("%s is key %s, and key %s sealed the secrets in the database: copy the file from another of its servers, "+
+		"or from where it is kept", file, name, wanted)
+}
+
+// Migrate raises the schema in a database to this release. restored says that the database was put back to an earlier
+// moment: no position that readers of the like log may know is given out again. It returns the schema's version.
+func Migrate(dsn string, restored bool, now time.Time, logger *slog.Logger) (version int, err error) {
+	o := pgstore.Options{DSN: dsn, Migrate: true, Logger: logger}
+	if restored {
+		o.After = now.Add(ahead)
+	}
+	st, err := pgstore.Open(o)
+	if err != nil {
+		return 0, fmt.Errorf("postgres: %w", err)
+	}
+	return pgstore.Version, st.Close()
 }
 
 // openData opens a data directory, created if missing. After a *wrongKey the store is open nonetheless.

@@ -104,8 +104,17 @@ func (o *observer) watchHooks(h *webhook.Hooks) {
 		func() float64 { return h.Summary().Delay.Seconds() })
 }
 
-// watchStore counts the store's block reads from cache and disk, if it can tell.
+// watchStore shows what the store can tell of itself: reads of blocks from cache and disk, or figures of its own.
 func (o *observer) watchStore(st store.Store) {
+	if metered, ok := st.(store.Metered); ok {
+		for _, m := range metered.Meters() {
+			if m.Rises {
+				o.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: m.Name, Help: m.Help}, m.Read))
+			} else {
+				o.gauge(m.Name, m.Help, nil, m.Read)
+			}
+		}
+	}
 	blocks, ok := st.(interface {
 		BlockReads() (cached, disk int64, ok bool)
 	})

@@ -43,8 +43,8 @@ func (s *Server) Reload(adminToken, rateLimits string) error {
 	changed := []string{}
 	if after.adminToken != before.adminToken {
 		changed = append(changed, "admin token")
-		if s.Data != "" {
-			if err := WriteSecret(filepath.Join(s.Data, adminFile), s.access(after.adminToken)); err != nil {
+		if dir := s.ownDir(); dir != "" {
+			if err := WriteSecret(filepath.Join(dir, adminFile), s.access(after.adminToken)); err != nil {
 				return err
 			}
 		}

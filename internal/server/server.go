@@ -135,11 +135,14 @@ func (s *Server) listen() (err error) {
 
 func (s *Server) open() (err error) {
 	e := engine{files: s.files.store, cacheMiB: s.CacheMiB, logger: s.Logger, disk: s.disk}
-	if s.Data == "" {
+	switch {
+	case s.Postgres != "":
+		s.store, s.seal, err = openDatabase(database{s.Postgres, s.Migrate, s.Logger}, s.SealKey)
+	case s.Data != "":
+		s.store, s.seal, err = openData(s.Data, e)
+	default:
 		_, _ = cryptorand.Read(s.seal[:]) // never fails
 		s.store, err = e.open()
-	} else {
-		s.store, s.seal, err = openData(s.Data, e)
 	}
 	if err != nil {
 		return err
@@ -148,8 +151,12 @@ func (s *Server) open() (err error) {
 	s.auth = auth.New(auth.Options{Store: s.store, Seal: s.seal, Now: s.Now, Rand: cryptorand.Reader, BaseURL: s.baseURL, Dev: s.Explain})
 	known, err := s.store.KnownSeed(context.Background())
 	if known && !s.KnownSeed {
-		return fmt.Errorf("%s holds secrets that a known seed made, so that everybody can have them: "+
-			"export it and import it into a new directory, which has random ones, or allow them with --known-seed", s.Data)
+		in := ""
+		if s.Data != "" {
+			in = " in " + s.Data
+		}
+		return fmt.Errorf("the store%s holds secrets that a known seed made, so that everybody can have them: "+
+			"export it and import it into a new one, which has random ones, or allow them with --known-seed", in)
 	}
 	return err
 }
@@ -166,8 +173,11 @@ func (s *Server) loadSeed() error {
 	ctx := context.Background()
 	if s.Seed != nil {
 		file := ""
-		if s.Data != "" {
-			file = filepath.Join(s.Data, credentialsFile)
+		if dir := s.ownDir(); dir != "" {
+			if err := os.MkdirAll(dir, 0o700); err != nil {
+				return err
+			}
+			file = filepath.Join(dir, credentialsFile)
 		}
 		found, err := seed.Load(ctx, s.store, s.auth, *s.Seed, s.Now(), file)
 		if err == nil {
@@ -324,8 +334,12 @@ func closeInDoubt(next http.Handler) http.Handler {
 // makeAdmin makes the operator's side. Only probes and metrics need no token.
 func (s *Server) makeAdmin() {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /livez", s.probe(nil))
-	mux.HandleFunc("GET /readyz", s.probe(errors.New("stopping")))
+	alive := s.readable
+	if s.Postgres != "" { // a restart mends no database
+		alive = func(context.Context) error { return nil }
+	}
+	mux.HandleFunc("GET /livez", s.probe(nil, alive))
+	mux.HandleFunc("GET /readyz", s.probe(errors.New("stopping"), s.readable))
 	access, token := s.access(""), func() string { return s.live.Load().adminToken }
 	mux.HandleFunc("GET /proof", func(w http.ResponseWriter, r *http.Request) {
 		web.Send(w, http.StatusOK, "text/plain; charset=utf-8", []byte(access.prove(s.Data, r.URL.Query().Get("of"))))
@@ -341,13 +355,13 @@ func (s *Server) makeAdmin() {
 	s.admin = s.httpServer(h)
 }
 
-// probe answers whether the store can be read: once its disk has failed, only a restart helps. A server that is not
-// ready answers with notServing.
-func (s *Server) probe(notServing error) http.HandlerFunc {
+// probe answers what check says; a server that is not ready answers with notServing. Both probes ask whether the store can
+// be read: once its own disk has failed, only a restart helps.
+func (s *Server) probe(notServing error, check func(context.Context) error) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		err := notServing
 		if s.ready.Load() {
-			err = s.readable(r.Context())
+			err = check(r.Context())
 		}
 		status, text := http.StatusOK, "ok"
 		if err != nil {
@@ -369,7 +383,11 @@ func (s *Server) readable(ctx context.Context) error {
 	case err == nil || liked.KindOf(err) == liked.NotFound:
 		return nil
 	case errors.Is(err, context.DeadlineExceeded):
-		return fmt.Errorf("store: the disk has not answered for %s", probePatience)
+		what := "disk"
+		if s.Postgres != "" {
+			what = "database"
+		}
+		return fmt.Errorf("store: the %s has not answered for %s", what, probePatience)
 	}
 	return fmt.Errorf("store: %w", err)
 }
@@ -402,8 +420,12 @@ func reachable(a net.Addr) string {
 // Run serves until ctx ends. Then it says so on /readyz, stops accepting, ends the streams, gives other requests the
 // grace time, and closes the store. It returns nil after such a stop, even if requests were cut.
 func (s *Server) Run(ctx context.Context) error {
-	if s.Data != "" {
-		if err := WriteSecret(filepath.Join(s.Data, adminFile), s.access(s.AdminToken)); err != nil {
+	if dir := s.ownDir(); dir != "" {
+		err := os.MkdirAll(dir, 0o700)
+		if err == nil {
+			err = WriteSecret(filepath.Join(dir, adminFile), s.access(s.AdminToken))
+		}
+		if err != nil {
 			s.release()
 			return err
 		}
@@ -440,8 +462,8 @@ func (s *Server) Run(ctx context.Context) error {
 	s.apiL.rejections.Wait()
 	s.adminL.rejections.Wait()
 	err = errors.Join(err, s.store.Close())
-	if s.Data != "" {
-		if rmErr := os.Remove(filepath.Join(s.Data, adminFile)); !errors.Is(rmErr, fs.ErrNotExist) {
+	if dir := s.ownDir(); dir != "" {
+		if rmErr := os.Remove(filepath.Join(dir, adminFile)); !errors.Is(rmErr, fs.ErrNotExist) {
 			err = errors.Join(err, rmErr)
 		}
 	}

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"liked/internal/enginetest"
 	"liked/internal/livetest"
 	"liked/internal/seed"
 	"liked/internal/server"
@@ -28,7 +29,9 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	os.Exit(livetest.Run(m))
+	code := livetest.Run(m)
+	enginetest.Stop()
+	os.Exit(code)
 }
 
 // start runs a server until the end of the test, or until stop is called, which returns what Run did.

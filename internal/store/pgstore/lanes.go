@@ -2,6 +2,7 @@ package pgstore
 
 import (
 	"slices"
+	"time"
 
 	"liked"
 )
@@ -24,3 +25,15 @@ func (t *tx) lock(users ...liked.UserID) {
 
 // lockAll locks every lane: what concerns the likes of all users changes.
 func (t *tx) lockAll() { t.queue("SELECT FROM lanes ORDER BY lane FOR NO KEY UPDATE") }
+
+// raise has likes get positions after the time only, unless it is zero.
+func (s *Store) raise(after time.Time) error {
+	if after.IsZero() {
+		return nil
+	}
+	return s.commit(s.calls, func(t *tx) error {
+		t.lockAll()
+		t.exec("UPDATE lanes SET last = greatest(last, $1)", after.UnixMilli()<<20)
+		return nil
+	})
+}

@@ -119,6 +119,8 @@ func (w *likeWriter) run(ctx context.Context) {
 			return
 		}
 		for batch := w.take(); len(batch) > 0; batch = w.take() {
+			w.s.meters.batches.Add(1)
+			w.s.meters.batched.Add(int64(len(batch)))
 			w.write(batch)
 		}
 	}

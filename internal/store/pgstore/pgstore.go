@@ -32,6 +32,7 @@ type Options struct {
 	// What it leaves out is taken from PG* variables and the password file. The tables are in the first schema of
 	// search_path.
 	DSN      string
+	After    time.Time     // all new likes are later than this in the log and the lists: for a restored database
 	Migrate  bool          // a schema of an earlier release is raised; an empty one always is
 	LogKeep  time.Duration // how long like log entries are kept; 0 means 24 h
 	Readers  int           // connections for all but batches of likes, limits and polls; 0 means 6
@@ -66,6 +67,7 @@ type Store struct {
 	holder      [16]byte // names this server where it holds something
 	numbered    numbered
 	limits      limits
+	meters      meters
 	pollers     atomic.Int64 // calls that wait for the log
 	onLog       [liked.Partitions]signal
 }
@@ -110,6 +112,9 @@ func (s *Store) open(ctx context.Context, o *Options) (err error) {
 	first, cancel := context.WithTimeout(ctx, o.Patience)
 	defer cancel()
 	if err := s.prepare(first, o.Migrate); err != nil {
+		return err
+	}
+	if err := s.raise(o.After); err != nil {
 		return err
 	}
 	if err := s.renew(); err != nil {

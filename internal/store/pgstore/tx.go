@@ -261,6 +261,7 @@ func (s *Store) again(ctx context.Context, f func() error) error {
 			s.calls.Reset() // so are the others, and what is left of a pool is tried one by one otherwise
 			s.work.Reset()
 		}
+		s.meters.retries.Add(1)
 		s.log.Warn("store: the database is asked again", "err", err)
 		select {
 		case <-ctx.Done():

@@ -36,6 +36,12 @@ var shared struct {
 // Main runs the tests of a package, and then stops the server that they shared, if one was started.
 func Main(m *testing.M) {
 	code := m.Run()
+	Stop()
+	os.Exit(code)
+}
+
+// Stop stops the server that tests shared, if one was started. No test may run any more.
+func Stop() {
 	if shared.server != nil {
 		shared.server.Kill()
 		_ = os.RemoveAll(shared.server.dir)
@@ -43,7 +49,6 @@ func Main(m *testing.M) {
 	if templateDir != "" {
 		_ = os.RemoveAll(templateDir)
 	}
-	os.Exit(code)
 }
 
 // Schema returns the connection string of a new, empty schema, which is dropped at the end of the test. All are on one server.

@@ -1,0 +1,44 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"net/url"
+	"regexp"
+	"strings"
+	"time"
+
+	"liked/internal/server"
+)
+
+type migrateCmd struct {
+	Postgres string `variable:"" placeholder:"DSN" need:"the database"`
+	Restored bool   `help:"The database was put back to an earlier moment, or a standby that had not all of it took over."`
+	Output
+}
+
+func (c *migrateCmd) Run(e *env) error {
+	version, err := server.Migrate(c.Postgres, c.Restored, time.Now(), slog.New(slog.NewTextHandler(e.stderr, nil)))
+	if err != nil {
+		return err
+	}
+	return c.print(e, map[string]int{"version": version}, func(w io.Writer) {
+		fmt.Fprintf(w, "the schema has version %d, which is this program's\n", version)
+	})
+}
+
+var passwordKey = regexp.MustCompile(`(?i)password\s*=`)
+
+// holdsPassword reports whether a connection string may have a password in it.
+func holdsPassword(dsn string) bool {
+	if !strings.Contains(dsn, "://") {
+		return passwordKey.MatchString(dsn)
+	}
+	u, err := url.Parse(dsn)
+	if err != nil {
+		return true
+	}
+	_, has := u.User.Password()
+	return has || passwordKey.MatchString(u.RawQuery)
+}
