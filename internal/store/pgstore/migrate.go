@@ -28,8 +28,22 @@ func connect(o *Options, size int) (*pgxpool.Pool, error) {
 	if err != nil {
 		return nil, &liked.Error{Kind: liked.Invalid, Msg: "the connection string of the database is not one", Err: hidden{err}}
 	}
-	c.MaxConns, c.MinConns = int32(size), 0
+	c.MaxConns, c.MinConns, c.ConnConfig.Tracer = int32(size), 0, o.tracer
+	c.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
+		_, err := conn.PgConn().Exec(ctx, byKeys).ReadAll()
+		return err
+	}
 	return pgxpool.NewWithConfig(context.Background(), c)
+}
+
+// byKeys has statements find rows by their keys. The planner would rather read a whole table that it has seen small, go on
+// doing so while it grows, and read all likes of a user of whom its statistics say nothing..
+const byKeys = "SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; " +
+	"SET jit = off"
+
+// wholeTables has the transaction's statements join whole tables instead.
+func (t *tx) wholeTables() {
+	t.queue("SELECT set_config('enable_' || what, 'on', true) FROM unnest('{seqscan,bitmapscan,hashjoin,mergejoin}'::text[]) what")
 }
 
 // hidden keeps an error's text, which may quote a password, out of logs.

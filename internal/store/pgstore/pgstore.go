@@ -19,6 +19,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"liked"
@@ -42,6 +43,7 @@ type Options struct {
 
 	pollEvery  time.Duration // for tests; 0 means 100 ms
 	pruneEvery time.Duration // for tests; 0 means a minute
+	tracer     pgx.QueryTracer
 }
 
 // Store is a store.Store.

@@ -78,6 +78,7 @@ func (s *Store) atOneMoment(ctx context.Context, f func(t *tx) error) error {
 	defer conn.Close(context.Background())
 	t := &tx{ctx: ctx, conn: conn}
 	t.queue("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+	t.wholeTables()
 	t.queue("SET LOCAL statement_timeout = 0")
 	t.queue("SET LOCAL idle_in_transaction_session_timeout = 0") // f may do slow things in between
 	return cause(ctx, t.rollback(f(t)))
