@@ -16,13 +16,23 @@ import (
 func TestMain(m *testing.M) { pgtest.Main(m) }
 
 // schemas remembers where each store is.
-type schemas struct{ m, servers sync.Map }
+type schemas struct {
+	m, servers sync.Map
+	pair       bool // a store is two instances
+}
 
 func (d *schemas) open(t testing.TB, dsn string) store.Store {
 	t.Helper()
-	s, err := Open(Options{DSN: dsn, Readers: 4, Writers: 2})
-	if err != nil {
-		t.Fatalf("Open: %v", err)
+	open := func() *Store {
+		s, err := Open(Options{DSN: dsn, Readers: 4, Writers: 2})
+		if err != nil {
+			t.Fatalf("Open: %v", err)
+		}
+		return s
+	}
+	var s store.Store = open()
+	if d.pair {
+		s = &pair{s.(*Store), open()}
 	}
 	d.m.Store(s, dsn)
 	return s
@@ -33,8 +43,13 @@ func (d *schemas) of(s store.Store) string {
 	return dsn.(string)
 }
 
-func TestStore(t *testing.T) {
-	d, server := new(schemas), pgtest.Start(t)
+func TestStore(t *testing.T) { suite(t, new(schemas)) }
+
+// Two servers on one database are as good as one, whichever of them a call goes to.
+func TestPair(t *testing.T) { suite(t, &schemas{pair: true}) }
+
+func suite(t *testing.T, d *schemas) {
+	server := pgtest.Start(t)
 	storetest.Run(t, storetest.Harness{
 		Open: func(t testing.TB) store.Store { return d.open(t, server.Schema(t)) },
 		Reopen: func(t testing.TB, s store.Store) store.Store {

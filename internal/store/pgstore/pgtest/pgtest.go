@@ -208,7 +208,7 @@ func (s *Server) Restart(options ...string) error {
 	if err := s.cmd.Start(); err != nil {
 		return err
 	}
-	for end := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
 		ctx := context.Background()
 		conn, err := pgx.Connect(ctx, s.DSN())
 		if err == nil {
