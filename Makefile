@@ -11,7 +11,7 @@ ALL := -p $$(($$(getconf _NPROCESSORS_ONLN) + 1)) ./compat ./torture ./...
 # Command that lists the packages with a function of this kind.
 having = grep -rl --include='*_test.go' '^func $(1)' ./*.go ./cmd ./internal ./compat/*.go ./likedtest ./torture | xargs -r -n 1 dirname | sort -u
 
-.PHONY: check fmt vet staticcheck tidy test race compat torture nightly screenshot fuzz bench bench-others gobench clean
+.PHONY: check fmt vet staticcheck tidy test race postgres compat torture nightly screenshot fuzz bench bench-others gobench clean
 
 check: fmt vet staticcheck test
 
@@ -39,6 +39,12 @@ test:
 # run are built without the race detector in any case.
 race:
 	LIKED_REQUIRE=all go test -race -shuffle=on -timeout 20m -skip '^(TestDocuments|TestBrokenBuildsAreCaught)$$' $(TESTFLAGS) $(ALL)
+
+# The conversations that do not ask which engine there is, on PostgreSQL instead of the embedded store. Without the race
+# detector: what differs is the store, whose own tests race.
+postgres:
+	LIKED_TEST_ENGINE=postgres LIKED_REQUIRE=postgres go test $(TESTFLAGS) ./internal/auth ./internal/oauth ./internal/portal ./internal/home \
+		./internal/likelog ./internal/webhook ./internal/api
 
 # Other people's clients against the built binary, and the pages in Chromium. They are downloaded, Chromium is not.
 # SCREENSHOTS=DIR keeps pictures of the pages, TESTFLAGS=-update writes docs/clients.md anew.

@@ -39,7 +39,7 @@ var allowed = map[string]struct{ ours, outside string }{
 	"internal/web":        {".", "github.com/swaggest/swgui/v5/static"},
 	"internal/auth":       {". internal/store internal/cache", "golang.org/x/crypto"},
 	"internal/enginetest": {"internal/store internal/store/pebblestore internal/store/pgstore internal/store/pgstore/pgtest", ""},
-	"internal/authtest":   {". internal/store internal/store/pebblestore internal/auth", ""},
+	"internal/authtest":   {". internal/store internal/enginetest internal/auth", ""},
 	"internal/oauth":      {". internal/store internal/exchange internal/auth internal/web", ""},
 	"internal/portal":     {". internal/store internal/auth internal/oauth internal/web internal/webhook", ""},
 	"internal/explorer":   {"internal/oauth internal/web", ""},

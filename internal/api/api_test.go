@@ -25,9 +25,9 @@ import (
 	"liked"
 	"liked/internal/api"
 	"liked/internal/auth"
+	"liked/internal/enginetest"
 	"liked/internal/exchange"
 	"liked/internal/store"
-	"liked/internal/store/pebblestore"
 	"liked/internal/webhook"
 )
 
@@ -41,7 +41,7 @@ type world struct {
 	t         *testing.T
 	url       string
 	api       *api.API
-	store     *pebblestore.Store
+	store     store.Store
 	auth      *auth.Auth
 	app       liked.App
 	tokens    map[string]string      // Authorization headers by name
@@ -78,16 +78,12 @@ func (w *world) now() time.Time { return start.Add(time.Duration(w.clock.Load())
 
 func newWorld(t *testing.T, change func(*api.Options)) *world {
 	t.Helper()
-	return newWorldOn(t, pebblestore.Options{}, change)
+	return newWorldOn(t, enginetest.Open(t), change)
 }
 
-// newWorldOn is newWorld with a store on a disk, which may have been another world's.
-func newWorldOn(t *testing.T, disk pebblestore.Options, change func(*api.Options)) *world {
+// newWorldOn is newWorld on a store, which may have been another world's.
+func newWorldOn(t *testing.T, st store.Store, change func(*api.Options)) *world {
 	t.Helper()
-	st, err := pebblestore.Open(disk)
-	if err != nil {
-		t.Fatal(err)
-	}
 	w := &world{t: t, store: st, tokens: map[string]string{}, apps: map[string]liked.AppID{}, signers: map[string]oauth1{},
 		seen: make(chan exchange.Exchange, 2000)}
 	w.auth = auth.New(auth.Options{

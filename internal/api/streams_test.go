@@ -965,7 +965,7 @@ func TestStreamCrash(t *testing.T) {
 	t.Parallel()
 	rng := rand.New(rand.NewPCG(1, 1))
 	disk := vfs.NewCrashableMem()
-	w := newWorldOn(t, pebblestore.Options{FS: disk, Dir: "data"}, nil)
+	w := newWorldOn(t, openOn(t, disk), nil)
 	w.populate()
 	const users, posts, crashAt = 40, 9, 150
 	for n := range users {
@@ -995,7 +995,7 @@ func TestStreamCrash(t *testing.T) {
 	left := disk.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: 50, RNG: rng})
 	writing.Wait()
 
-	after := newWorldOn(t, pebblestore.Options{FS: left, Dir: "data"}, nil)
+	after := newWorldOn(t, openOn(t, left), nil)
 	after.tokens = w.tokens
 	again := after.read("machine", firehose("&backfill_minutes=5")...)
 	after.clock.Store(int64(time.Hour))
@@ -1128,4 +1128,14 @@ func TestStreamOfAnotherServer(t *testing.T) {
 	case <-time.After(patience):
 		t.Fatal("the slot of a reader who left is not released")
 	}
+}
+
+// openOn opens the store on a disk.
+func openOn(t *testing.T, disk vfs.FS) store.Store {
+	t.Helper()
+	st, err := pebblestore.Open(pebblestore.Options{FS: disk, Dir: "data"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return st
 }

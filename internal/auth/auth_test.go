@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"io"
 	"liked/internal/authtest"
+	"liked/internal/enginetest"
+	"liked/internal/store"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -12,8 +14,9 @@ import (
 
 	"liked"
 	"liked/internal/auth"
-	"liked/internal/store/pebblestore"
 )
+
+func TestMain(m *testing.M) { enginetest.Main(m) }
 
 // Of authtest.
 var (
@@ -39,7 +42,7 @@ const (
 
 // world is a server that answers each request with what Authenticate said about it.
 type world struct {
-	store *pebblestore.Store
+	store store.Store
 	auth  *auth.Auth
 	clock *authtest.Clock
 	url   string // of the server
@@ -67,7 +70,7 @@ func newWorld(t testing.TB) *world {
 		user:    docsUser,
 		secrets: []string{docsKey, docsSecret, docsToken, docsTokenSecret},
 	}
-	w.store = newStore(t, pebblestore.Options{})
+	w.store = newStore(t)
 	w.auth = newAuth(t, w.store, w.clock)
 	ctx := t.Context()
 	check(t, w.store.AddUser(ctx, liked.User{ID: docsUser, Username: "ada", Name: "Ada", CreatedAt: w.clock.Now()}))

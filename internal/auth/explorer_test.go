@@ -7,13 +7,12 @@ import (
 
 	"liked/internal/auth"
 	"liked/internal/authtest"
-	"liked/internal/store/pebblestore"
 )
 
 // Servers that start at once on a new store agree on the explorer's app.
 func TestExplorerAppOfManyServers(t *testing.T) {
 	t.Parallel()
-	a := newAuth(t, newStore(t, pebblestore.Options{}), authtest.NewClock(time.Unix(docsTime, 0)))
+	a := newAuth(t, newStore(t), authtest.NewClock(time.Unix(docsTime, 0)))
 	var ids [8]string
 	var starting sync.WaitGroup
 	for i := range ids {

@@ -15,7 +15,6 @@ import (
 
 	"liked"
 	"liked/internal/auth"
-	"liked/internal/store/pebblestore"
 )
 
 func TestNewAppShapes(t *testing.T) {
@@ -258,7 +257,7 @@ func TestIssueRefusals(t *testing.T) {
 func TestSeededCredentials(t *testing.T) {
 	t.Parallel()
 	issue := func(random io.Reader) string {
-		s := newStore(t, pebblestore.Options{})
+		s := newStore(t)
 		c := authtest.NewClock(time.Unix(docsTime, 0))
 		a := auth.New(auth.Options{Store: s, Now: c.Now, Rand: random, BaseURL: func(*http.Request) string { return "" }})
 		check(t, s.AddUser(t.Context(), liked.User{ID: 7, Username: "ada", Name: "Ada", CreatedAt: c.Now()}))

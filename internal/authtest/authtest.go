@@ -14,8 +14,8 @@ import (
 
 	"liked"
 	"liked/internal/auth"
+	"liked/internal/enginetest"
 	"liked/internal/store"
-	"liked/internal/store/pebblestore"
 )
 
 // NewClock returns a clock that stands at the time.
@@ -45,18 +45,15 @@ func (c *Clock) Set(at time.Time) {
 func (c *Clock) Add(d time.Duration) { c.Set(c.Now().Add(d)) }
 
 // NewStore opens a store, which is closed at the end of the test, once it has shown that it agrees with itself.
-func NewStore(t testing.TB, o pebblestore.Options) *pebblestore.Store {
+func NewStore(t testing.TB) store.Store {
 	t.Helper()
-	s, err := pebblestore.Open(o)
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := enginetest.Open(t)
 	t.Cleanup(func() { prove(t, s) })
 	return s
 }
 
 // prove closes the store, unless the test has done that, once it has shown that it agrees with itself.
-func prove(t testing.TB, s *pebblestore.Store) {
+func prove(t testing.TB, s store.Store) {
 	t.Helper()
 	switch report, err := s.Check(context.Background()); {
 	case err != nil && liked.KindOf(err) == liked.Unavailable: // the test closed it

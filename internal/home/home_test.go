@@ -16,19 +16,22 @@ import (
 	"time"
 
 	"liked"
+	"liked/internal/enginetest"
 	"liked/internal/exchange"
 	"liked/internal/home"
 	"liked/internal/likelog"
-	"liked/internal/store/pebblestore"
+	"liked/internal/store"
 	"liked/internal/web"
 )
+
+func TestMain(m *testing.M) { enginetest.Main(m) }
 
 var start = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
 // site is a page over a store with ten users, of whom the first wrote ten posts.
 type site struct {
 	*testing.T
-	store *pebblestore.Store
+	store store.Store
 	likes atomic.Int64
 	seen  chan exchange.Exchange
 	url   string
@@ -37,10 +40,7 @@ type site struct {
 
 func newSite(t *testing.T, patience time.Duration, listen func() net.Listener) *site {
 	t.Helper()
-	st, err := pebblestore.Open(pebblestore.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	st := enginetest.Open(t)
 	s := &site{T: t, store: st, seen: make(chan exchange.Exchange, 1000)}
 	for n := 1; n <= 10; n++ {
 		s.ok(st.AddUser(t.Context(), liked.User{ID: liked.UserID(n), Username: "user" + strconv.Itoa(n), Name: "User", CreatedAt: start}))
@@ -316,10 +316,7 @@ func TestWhoGetsThePage(t *testing.T) {
 // Without a store there is a page, which says so.
 func TestTrouble(t *testing.T) {
 	t.Parallel()
-	st, err := pebblestore.Open(pebblestore.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	st := enginetest.Open(t)
 	h := home.New(home.Options{Store: st, Log: likelog.New(st), Likes: func() int64 { return 0 }})
 	if err := st.Close(); err != nil {
 		t.Fatal(err)

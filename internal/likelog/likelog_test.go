@@ -10,13 +10,16 @@ import (
 	"time"
 
 	"liked"
+	"liked/internal/enginetest"
 	"liked/internal/likelog"
-	"liked/internal/store/pebblestore"
+	"liked/internal/store"
 )
+
+func TestMain(m *testing.M) { enginetest.Main(m) }
 
 // log is a store with users who like, whose reads are counted.
 type log struct {
-	*pebblestore.Store
+	store.Store
 	t     *testing.T
 	reads atomic.Int64
 	fail  atomic.Bool
@@ -25,9 +28,8 @@ type log struct {
 const users = 40
 
 func newLog(t *testing.T) *log {
-	st, err := pebblestore.Open(pebblestore.Options{})
+	st := enginetest.Open(t)
 	l := &log{Store: st, t: t}
-	l.must(err)
 	t.Cleanup(func() { l.must(st.Close()) })
 	for id := liked.UserID(1); id <= users; id++ {
 		l.must(st.AddUser(t.Context(), liked.User{ID: id, Username: "u" + id.String(), Name: "U", CreatedAt: time.Now()}))

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"liked/internal/authtest"
+	"liked/internal/enginetest"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -24,9 +25,10 @@ import (
 	"liked/internal/oauth"
 	"liked/internal/portal"
 	"liked/internal/store"
-	"liked/internal/store/pebblestore"
 	"liked/internal/webhook"
 )
+
+func TestMain(m *testing.M) { enginetest.Main(m) }
 
 // Of authtest.
 type reply = authtest.Reply
@@ -49,7 +51,7 @@ const (
 
 // A site is a Handler over TCP with users ada and bob, who have the password, and three apps.
 type site struct {
-	store *pebblestore.Store
+	store store.Store
 	auth  *auth.Auth
 	clock *authtest.Clock
 	url   string
@@ -69,7 +71,7 @@ type site struct {
 func newSite(t testing.TB, change func(*oauth.Options)) *site {
 	t.Helper()
 	s := &site{clock: authtest.NewClock(time.Date(2024, 5, 1, 12, 0, 0, 250e6, time.UTC))}
-	s.store = newStore(t, pebblestore.Options{})
+	s.store = newStore(t)
 	s.auth = newAuth(t, s.store, s.clock)
 	ctx := t.Context()
 	// A hash says itself what it cost, and this one was cheap.

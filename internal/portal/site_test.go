@@ -3,6 +3,8 @@ package portal_test
 import (
 	"crypto/rand"
 	"liked/internal/authtest"
+	"liked/internal/enginetest"
+	"liked/internal/store"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -16,9 +18,10 @@ import (
 	"liked/internal/exchange"
 	"liked/internal/oauth"
 	"liked/internal/portal"
-	"liked/internal/store/pebblestore"
 	"liked/internal/webhook"
 )
+
+func TestMain(m *testing.M) { enginetest.Main(m) }
 
 // Of authtest.
 type reply = authtest.Reply
@@ -33,7 +36,7 @@ const password = "correct horse battery staple"
 
 // A site is a portal over TCP, and the pages to sign in, with users ada and bob, who have the password, and an app of bob's.
 type site struct {
-	store    *pebblestore.Store
+	store    store.Store
 	auth     *auth.Auth
 	url      string
 	ada, bob liked.User
@@ -47,8 +50,7 @@ type site struct {
 
 func newSite(t testing.TB) *site {
 	t.Helper()
-	st, err := pebblestore.Open(pebblestore.Options{})
-	check(t, err)
+	st := enginetest.Open(t)
 	s := &site{store: st, secrets: []string{password}}
 	baseURL := func(r *http.Request) string { return "http://" + r.Host }
 	s.auth = auth.New(auth.Options{Store: st, Seal: [32]byte{1}, BaseURL: baseURL, Now: time.Now, Rand: rand.Reader})
@@ -61,6 +63,7 @@ func newSite(t testing.TB) *site {
 		check(t, err)
 		check(t, st.SetPassword(ctx, u.ID, hash))
 	}
+	var err error
 	s.app, s.keys, err = s.auth.NewApp(ctx, liked.App{ID: 1, Name: "Shop", Access: liked.ReadWrite, Owner: s.bob.ID})
 	check(t, err)
 	sessions, err := oauth.New(oauth.Options{Auth: s.auth, Store: st, BaseURL: baseURL, Now: time.Now,

@@ -21,9 +21,9 @@ import (
 	"time"
 
 	"liked"
+	"liked/internal/enginetest"
 	"liked/internal/likelog"
 	"liked/internal/store"
-	"liked/internal/store/pebblestore"
 	"liked/internal/webhook"
 )
 
@@ -148,11 +148,7 @@ func patient() webhook.Pace {
 
 func newWorld(t *testing.T, pace webhook.Pace) *world {
 	t.Helper()
-	st, err := pebblestore.Open(pebblestore.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return newWorldOn(t, st, pace)
+	return newWorldOn(t, enginetest.Open(t), pace)
 }
 
 // newWorldOn is newWorld on a store that is empty.
