@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"encoding/binary"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -195,5 +196,76 @@ func sound(t *testing.T, s *Store) {
 	ok(t, err)
 	if len(r.Problems) > 0 {
 		t.Errorf("Check found %s", strings.Join(r.Problems, "\n"))
+	}
+}
+
+// grantCrowd is crowd for grants. App 3 has half of them, and all codes and request tokens.
+const grantCrowd = `
+INSERT INTO apps SELECT i, 0, i, 'n', false, 0, 0, 0, '{}', 0, 'c' || i, 'k' || i, decode(repeat('00', 32), 'hex'), '',
+	decode(lpad(to_hex(i), 64, '0'), 'hex'), '' FROM generate_series(1, 100) i;
+INSERT INTO app_keys SELECT 0, convert_to(client_id, 'UTF8'), app FROM apps;
+INSERT INTO app_keys SELECT 1, convert_to(api_key, 'UTF8'), app FROM apps;
+INSERT INTO app_keys SELECT 2, bearer_hash, app FROM apps;
+INSERT INTO grants SELECT decode(lpad(to_hex(i), 32, '0'), 'hex'), CASE i % 2 WHEN 0 THEN 3 ELSE i % 100 + 1 END, i % 20000 + 1,
+	false, 0, 0, i, 0 FROM generate_series(1, 30000) i;
+INSERT INTO consents SELECT DISTINCT ON (user_id, app) user_id, app, grant_id FROM grants;
+INSERT INTO tokens SELECT decode(lpad(to_hex(4 * i + kind), 64, '0'), 'hex'), kind, decode(lpad(to_hex(i), 32, '0'), 'hex'),
+	CASE kind WHEN 0 THEN i * 1000000::bigint ELSE -62135596800000000 END, -62135596800000000, '', 0
+	FROM generate_series(1, 30000) i, generate_series(0, 2) kind;
+INSERT INTO codes SELECT decode(lpad(to_hex(i), 64, '0'), 'hex'), 3, i, 0, '', '', '', i * 1000000::bigint FROM generate_series(1, 20000) i;
+INSERT INTO request_tokens SELECT hash, '', app, 0, '', expires, user_id, hash FROM codes;
+INSERT INTO sessions SELECT hash, user_id, expires FROM codes;
+`
+
+// grantCalls is calls for grants.
+func grantCalls(s *Store, round int) map[string]func(ctx) error {
+	number := func(i int) (h store.Hash) {
+		binary.BigEndian.PutUint64(h[24:], uint64(i))
+		return h
+	}
+	token := func(i, kind int) store.Hash { return number(4*i + kind) }
+	id := func(i int) (id store.GrantID) {
+		binary.BigEndian.PutUint64(id[8:], uint64(i))
+		return id
+	}
+	at := func(i int) time.Time { return time.Unix(int64(i), 0) }
+	added := 0
+	grant := func(user int) store.Grant {
+		added++
+		return store.Grant{ID: id(1000000*round + added), App: 3, User: liked.UserID(user)}
+	}
+	tokens := func() store.Tokens {
+		added++
+		return store.Tokens{Access: store.AccessToken{Token: number(1000000*round + 2*added), Expires: at(1 << 30)},
+			Refresh: &store.RefreshToken{Token: number(1000000*round + 2*added + 1)}}
+	}
+	user := 1000 * round
+	app := store.App{App: liked.App{ID: liked.AppID(1000 + round), Owner: 5, ClientID: fmt.Sprint("n", round), APIKey: fmt.Sprint("n", round)}}
+	return map[string]func(ctx) error{
+		"App":                func(c ctx) error { return second(s.App(c, 7)) },
+		"AppByClientID":      only(s.AppByClientID, "c3"),
+		"AppByAPIKey":        only(s.AppByAPIKey, "k3"),
+		"AppByBearer":        only(s.AppByBearer, number(3)),
+		"AddApp":             func(c ctx) error { return s.AddApp(c, app) },
+		"UpdateApp":          func(c ctx) error { return s.UpdateApp(c, 9, func(a *store.App) error { a.Name += "x"; return nil }) },
+		"Code":               only(s.Code, number(5000)),
+		"AddCode":            func(c ctx) error { return s.AddCode(c, store.Code{Code: number(100000 + round), App: 3, User: 5}) },
+		"RedeemCode":         func(c ctx) error { return s.RedeemCode(c, number(user+1), grant(user+1), tokens(), at(1)) },
+		"AccessToken":        func(c ctx) error { _, _, err := s.AccessToken(c, token(20000, 0)); return err },
+		"RefreshToken":       func(c ctx) error { _, _, err := s.RefreshToken(c, token(20000, 1)); return err },
+		"OAuth1Token":        func(c ctx) error { _, _, err := s.OAuth1Token(c, token(20000, 2)); return err },
+		"RotateRefreshToken": func(c ctx) error { return s.RotateRefreshToken(c, token(user+2, 1), tokens(), at(1), 0) },
+		"RevokeGrant":        func(c ctx) error { return s.RevokeGrant(c, id(user+3)) },
+		"ExpireTokens":       func(c ctx) error { return s.ExpireTokens(c, id(user+4), at(1)) },
+		"Withdraw":           func(c ctx) error { return s.Withdraw(c, liked.UserID(user+5), 3) },
+		"SetPassword":        func(c ctx) error { return s.SetPassword(c, liked.UserID(user+6), "x") },
+		"GrantsOf":           only(s.GrantsOf, 7),
+		"RequestToken":       only(s.RequestToken, number(5000)),
+		"RedeemRequestToken": func(c ctx) error {
+			return s.RedeemRequestToken(c, number(user+7), grant(user+7), store.OAuth1Token{Token: tokens().Access.Token})
+		},
+		"Session":       only(s.Session, number(5000)),
+		"DeleteSession": func(c ctx) error { return s.DeleteSession(c, number(user+8)) },
+		"Sweep":         func(c ctx) error { return s.Sweep(c, at(10*round)) },
 	}
 }

@@ -36,10 +36,13 @@ func (s *Store) Sweep(ctx context.Context, now time.Time) error {
 
 // sweepExpired removes rows of a table that have expired.
 func (t *tx) sweepExpired(table string, now time.Time) (more bool, err error) {
-	t.exec("DELETE FROM "+table+" WHERE hash IN (SELECT hash FROM "+table+
-		" WHERE expires > $1 AND expires < $2 ORDER BY expires LIMIT $3 FOR UPDATE SKIP LOCKED)", never, micros(now), sweepRows).
-		Exec(changed(&more))
-	return more, t.send()
+	hashes, err := rows(t, pgx.RowTo[[]byte], "SELECT hash FROM "+table+
+		" WHERE expires > $1 AND expires < $2 ORDER BY expires LIMIT $3 FOR UPDATE SKIP LOCKED", never, micros(now), sweepRows)
+	if err != nil || len(hashes) == 0 {
+		return false, err
+	}
+	t.exec("DELETE FROM "+table+" WHERE hash = ANY($1)", hashes)
+	return true, nil
 }
 
 // sweepTokens removes access tokens that have expired, and ends grants with none left but spent refresh tokens.
@@ -108,7 +111,12 @@ func (t *tx) sweepGrants() (more bool, err error) {
 	if err != nil || len(ids) == 0 {
 		return false, err
 	}
-	t.exec("DELETE FROM tokens WHERE hash IN (SELECT hash FROM tokens WHERE grant_id = ANY($1) LIMIT $2)", ids, sweepRows)
+	hashes, err := rows(t, pgx.RowTo[[]byte], `SELECT t.hash FROM unnest($1::bytea[]) g(id)
+		CROSS JOIN LATERAL (SELECT hash FROM tokens WHERE grant_id = g.id LIMIT $2) t LIMIT $2`, ids, sweepRows)
+	if err != nil {
+		return false, err
+	}
+	t.exec("DELETE FROM tokens WHERE hash = ANY($1)", hashes)
 	t.exec("DELETE FROM grants g WHERE grant_id = ANY($1) AND NOT EXISTS (SELECT FROM tokens t WHERE t.grant_id = g.grant_id)", ids)
 	return true, nil
 }
