@@ -84,7 +84,7 @@ func (s *signed) parseHeader(text string) error {
 			return refuse("%s has no closing quote", described(name, number))
 		}
 		if !strings.EqualFold(name, "realm") { // a quoted string, neither encoded nor signed
-			if strings.ContainsFunc(value, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
+			if !visible(value) {
 				return refuse("%s has a character that must be percent-encoded", described(name, number))
 			}
 			plainName, err1 := url.PathUnescape(name)
@@ -108,7 +108,17 @@ func (s *signed) parseHeader(text string) error {
 }
 
 func isToken(text string) bool {
-	return text != "" && !strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r >= 0x7f || r == '"' || r == ',' })
+	return text != "" && visible(text) && !strings.ContainsAny(text, `",`)
+}
+
+// visible reports whether text is printable ASCII without spaces.
+func visible(text string) bool {
+	for i := range len(text) {
+		if c := text[i]; c <= ' ' || c >= 0x7f {
+			return false
+		}
+	}
+	return true
 }
 
 // described names a parameter of the header, unless it may be a misplaced secret.
@@ -229,20 +239,25 @@ func withoutPort(host string) string {
 	return host[:i]
 }
 
-func unreserved(c byte) bool {
-	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '.' || c == '_' || c == '~'
-}
+// unreserved are the characters that stand for themselves.
+var unreserved = func() (is [256]bool) {
+	for _, c := range []byte("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~") {
+		is[c] = true
+	}
+	return is
+}()
 
 const upperHex = "0123456789ABCDEF"
 
 // appendEncoded percent-encodes text (RFC 5849, 3.6): once if percent is "%", twice if it is "%25".
 func appendEncoded(b []byte, text, percent string) []byte {
+	from := 0
 	for i := range len(text) {
-		if c := text[i]; unreserved(c) {
-			b = append(b, c)
-		} else {
-			b = append(append(b, percent...), upperHex[c>>4], upperHex[c&15])
+		if c := text[i]; !unreserved[c] {
+			b = append(append(b, text[from:i]...), percent...)
+			b = append(b, upperHex[c>>4], upperHex[c&15])
+			from = i + 1
 		}
 	}
-	return b
+	return append(b, text[from:]...)
 }
