@@ -166,33 +166,7 @@ func Plan(o Options) (u Upgrade, err error) {
 // posts without a conversation, and grants of OAuth 1.0a whose level was a bit above all scopes.
 func from1(b *pebble.Batch, key, value []byte) error {
 	if key[0] == tagGrant {
-		w := grantRow(store.GrantID(key[1:]))
-		if _, err := w.decode(value); err == nil {
-			return nil
-		}
-		g, err := decode(value, w.blank, firstGrantFields)
-		if err != nil {
-			return err
-		}
-		if level := slices.Index([]liked.Scope{firstOAuth1, firstOAuth1 << 1, firstOAuth1 << 2}, g.Scopes); level >= 0 {
-			g.OAuth1, g.Access, g.Scopes = true, liked.Access(level), 0
-		}
-		if g.Scopes == 0 && !g.OAuth1 { // its token has the level
-			g.OAuth1 = true
-			tokens := append(tokensOf(g.ID), byte(kindOAuth1))
-			if of, err := firstKey(b, tokens, after(tokens)); err != nil {
-				return err
-			} else if of != nil {
-				_, k, h := splitTokenOfKey(of)
-				tok, _, err := tokenRow(k, h).read(b)
-				if err != nil {
-					return err
-				}
-				g.Access = tok.access
-			}
-		}
-		must(b.Set(key, w.encode(&g), nil))
-		return nil
+		return grantFrom1(b, key, value)
 	}
 	w := postRow(liked.PostID(field(key, 0)))
 	p, first, err := eitherPost(b, w, value)
@@ -205,6 +179,36 @@ func from1(b *pebble.Batch, key, value []byte) error {
 		must(b.Set(key, w.encode(&p), nil))
 	}
 	return err
+}
+
+func grantFrom1(b *pebble.Batch, key, value []byte) error {
+	w := grantRow(store.GrantID(key[1:]))
+	if _, err := w.decode(value); err == nil {
+		return nil
+	}
+	g, err := decode(value, w.blank, firstGrantFields)
+	if err != nil {
+		return err
+	}
+	if level := slices.Index([]liked.Scope{firstOAuth1, firstOAuth1 << 1, firstOAuth1 << 2}, g.Scopes); level >= 0 {
+		g.OAuth1, g.Access, g.Scopes = true, liked.Access(level), 0
+	}
+	if g.Scopes == 0 && !g.OAuth1 { // its token has the level
+		g.OAuth1 = true
+		tokens := append(tokensOf(g.ID), byte(kindOAuth1))
+		if of, err := firstKey(b, tokens, after(tokens)); err != nil {
+			return err
+		} else if of != nil {
+			_, k, h := splitTokenOfKey(of)
+			tok, _, err := tokenRow(k, h).read(b)
+			if err != nil {
+				return err
+			}
+			g.Access = tok.access
+		}
+	}
+	must(b.Set(key, w.encode(&g), nil))
+	return nil
 }
 
 func firstGrantFields(r *record, g *grant) {
