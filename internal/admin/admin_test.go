@@ -211,9 +211,12 @@ func TestPages(t *testing.T) {
 		}
 		for _, u := range page.Users {
 			if seen[u.Username] {
-				t.Errorf("%s is listed twice", u.Username)
+				t.Fatalf("%s is listed twice", u.Username)
 			}
 			seen[u.Username] = true
+		}
+		if len(page.Users) > 10 {
+			t.Errorf("%d users on a page, want at most 10", len(page.Users))
 		}
 		path = ""
 		if page.Next != "" {

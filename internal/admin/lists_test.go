@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -46,15 +47,18 @@ func TestLists(t *testing.T) {
 		"/admin/posts?author=likesbot&": "",
 		"/admin/posts?author=dave&":     "Reading RFC 6749 so that you need not",
 	} {
-		for _, most := range []string{"1", "2", "1000"} {
+		for _, most := range []int{1, 2, 1000} {
 			var got []string
 			parameter, sep := "&after=", " "
-			for next := path + "max=" + most; next != ""; {
+			for next := path + "max=" + strconv.Itoa(most); next != ""; {
 				page := get[struct {
 					Users []struct{ Username string }
 					Posts []struct{ Text string }
 					Next  string
 				}](t, srv, "GET", next, "")
+				if n := len(page.Users) + len(page.Posts); n > most || len(got) > 20 {
+					t.Fatalf("%s: a page of at most %d has %d entries, after %q", path, most, n, got)
+				}
 				for _, u := range page.Users {
 					got = append(got, u.Username)
 				}
@@ -65,11 +69,11 @@ func TestLists(t *testing.T) {
 					parameter, sep = "&before=", "|"
 				}
 				if next = ""; page.Next != "" {
-					next = path + "max=" + most + parameter + page.Next
+					next = path + "max=" + strconv.Itoa(most) + parameter + page.Next
 				}
 			}
 			if got := strings.Join(got, sep); got != want {
-				t.Errorf("%s in pages of %s: got %q, want %q", path, most, got, want)
+				t.Errorf("%s in pages of %d: got %q, want %q", path, most, got, want)
 			}
 		}
 	}

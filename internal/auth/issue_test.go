@@ -181,6 +181,13 @@ func TestRedirectURIs(t *testing.T) {
 			}
 		}
 	}
+	for _, name := range strings.Fields("code state error error_description error_uri iss oauth_token oauth_verifier denied") {
+		uri := "https://app.example/cb?a=b&" + strings.ToUpper(name[:1]) + name[1:] + "=x"
+		err := w.auth.CheckApp(liked.App{Name: "x", RedirectURIs: []string{uri}})
+		if err == nil || !strings.Contains(err.Error(), "of the answer") {
+			t.Errorf("%s: got %v, want that the parameter is one of the answer", uri, err)
+		}
+	}
 }
 
 func TestIssueTokensShapes(t *testing.T) {

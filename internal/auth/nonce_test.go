@@ -3,6 +3,7 @@ package auth_test
 import (
 	"fmt"
 	"liked/internal/authtest"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -124,6 +125,28 @@ func TestOAuth1ConcurrentReplay(t *testing.T) {
 	}
 	if in != 1 {
 		t.Errorf("got %d of one request let in, want 1", in)
+	}
+}
+
+// Without a token, too, nonces are of the app: another one may come upon the same.
+func TestOAuth1NoncesAreOfTheApp(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	target := w.url + "/oauth/request_token"
+	for _, key := range [][2]string{{docsKey, docsSecret}, {w.app.APIKey, w.app1.APISecret}} {
+		client := docsClient()
+		client.Key, client.Secret, client.Token, client.TokenSecret = key[0], key[1], "", ""
+		send := func() error {
+			r := newRequest(t, "POST", target, "")
+			r.Host = r.URL.Host
+			r.Header.Set("Authorization", client.Header(t, "POST", target, ""))
+			_, err := w.auth.Signed(r)
+			return err
+		}
+		check(t, send())
+		if err := send(); err == nil || !strings.Contains(err.Error(), "oauth_nonce was used before") {
+			t.Errorf("the app with the key %s, again: %v", key[0], err)
+		}
 	}
 }
 
