@@ -39,6 +39,7 @@ type setLike struct {
 	on   bool
 	at   int64 // milliseconds
 
+	until   time.Time // when its caller gives up at the latest
 	changed bool
 	err     error
 	done    chan struct{} // closed once changed and err are final
@@ -76,7 +77,7 @@ func (s *Store) SetLike(ctx context.Context, user liked.UserID, post liked.PostI
 	if err := s.enter(ctx); err != nil {
 		return false, err
 	}
-	r := &setLike{user: user, post: post, on: on, at: ms, done: make(chan struct{})}
+	r := &setLike{user: user, post: post, on: on, at: ms, until: time.Now().Add(s.patience), done: make(chan struct{})}
 	s.writers[laneOf(user)%len(s.writers)].push(r) // which leaves
 	patience := time.NewTimer(s.patience)
 	defer patience.Stop()
@@ -126,19 +127,38 @@ func (w *likeWriter) run(ctx context.Context) {
 	}
 }
 
+// write leaves out the calls whose callers have given up: while the database is away, each batch waits for as long as a caller,
+// and all that came meanwhile must not follow it one after the other.
 func (w *likeWriter) write(calls []*setLike) {
+	now := time.Now()
+	calls = slices.DeleteFunc(calls, func(r *setLike) bool {
+		over := now.After(r.until)
+		if over {
+			w.answer(r, decided{err: errPatience})
+		}
+		return over
+	})
+	if len(calls) == 0 {
+		return
+	}
 	var b *likeBatch
 	err := failure(w.s.commit(w.s.work, func(t *tx) error {
 		b = &likeBatch{s: w.s, tx: t, calls: calls, decided: make([]decided, len(calls))}
 		return b.run()
 	}))
 	for i, r := range calls {
-		if r.err = err; err == nil {
-			r.changed, r.err = b.decided[i].changed, b.decided[i].err
+		d := decided{err: err}
+		if err == nil {
+			d = b.decided[i]
 		}
-		close(r.done)
-		w.s.leave()
+		w.answer(r, d)
 	}
+}
+
+func (w *likeWriter) answer(r *setLike, d decided) {
+	r.changed, r.err = d.changed, d.err
+	close(r.done)
+	w.s.leave()
 }
 
 // likeBatch is a transaction of likes.
