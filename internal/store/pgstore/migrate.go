@@ -67,6 +67,11 @@ func migrate(ctx context.Context, conn *pgx.Conn, raise bool) error {
 		return err
 	}
 	defer tx.Rollback(context.Background())
+	// Servers that start at once wait for the one that migrates. The lock ends with the transaction, through a pooler, too.
+	_, err = tx.Exec(ctx, "SELECT pg_advisory_xact_lock(hashtextextended('liked migrates ' || current_schema(), 0))")
+	if err != nil {
+		return err
+	}
 	var there pgtype.Text
 	if err := tx.QueryRow(ctx, "SELECT to_regclass('meta')::text").Scan(&there); err != nil {
 		return err
