@@ -178,7 +178,7 @@ func (s *Store) Webhook(ctx context.Context, id liked.WebhookID) (liked.Webhook,
 }
 
 func (s *Store) Webhooks(ctx context.Context, app liked.AppID) ([]liked.Webhook, error) {
-	return list(ctx, s, aWebhook, "SELECT "+webhookColumns+" FROM webhooks WHERE $1 = 0 OR app = $1 ORDER BY webhook", app)
+	return list(ctx, s, aWebhook, "SELECT "+webhookColumns+" FROM webhooks WHERE $1::bigint = 0 OR app = $1 ORDER BY webhook", app)
 }
 
 const subscriptionColumns = "app, subscription, viewer, user_id, direction, webhook, tag, created_at, updated_at, after"
