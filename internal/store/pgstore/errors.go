@@ -39,9 +39,6 @@ func lost(err error) bool {
 
 // passes reports whether the same work may succeed if it is done again.
 func passes(err error) bool {
-	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-		return false
-	}
 	if e, ok := errors.AsType[*pgconn.PgError](err); ok {
 		switch e.Code {
 		case "40001", "40P01", "55P03", "53300", "XX000":
@@ -66,13 +63,19 @@ func failure(err error) error {
 	}
 	e := &liked.Error{Kind: liked.Unavailable,
 		Msg: "the database cannot be reached; check that it runs and that its address is right", Err: err}
+	const standby = "the database is a standby, which takes no writes; name the primary, or all hosts, in the connection string"
 	pg, ok := errors.AsType[*pgconn.PgError](err)
 	if !ok {
+		if errors.Is(err, pgconn.ErrReadOnlyConnection) {
+			e.Msg = standby
+		} else if _, connecting := errors.AsType[*pgconn.ConnectError](err); !connecting && errors.Is(err, context.DeadlineExceeded) {
+			e.Msg = errPatience.Error()
+		}
 		return e
 	}
 	switch {
 	case pg.Code == "25006":
-		e.Msg = "the database is a standby, which takes no writes; name the primary, or all hosts, in the connection string"
+		e.Msg = standby
 	case pg.Code == "53100" || pg.Code == "58030":
 		e.Msg = "the database's disk refuses writes; free space on it"
 	case pg.Code == "53300":

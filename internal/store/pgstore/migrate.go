@@ -7,7 +7,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"liked"
 )
@@ -22,35 +21,6 @@ var migrations embed.FS
 // Version is the version of the schema that this program makes.
 const Version = 1
 
-// connect makes a pool that connects when it is used.
-func connect(o *Options, size int) (*pgxpool.Pool, error) {
-	c, err := pgxpool.ParseConfig(o.DSN)
-	if err != nil {
-		return nil, &liked.Error{Kind: liked.Invalid, Msg: "the connection string of the database is not one", Err: hidden{err}}
-	}
-	c.MaxConns, c.MinConns, c.ConnConfig.Tracer = int32(size), 0, o.tracer
-	c.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
-		_, err := conn.PgConn().Exec(ctx, byKeys).ReadAll()
-		return err
-	}
-	return pgxpool.NewWithConfig(context.Background(), c)
-}
-
-// byKeys has statements find rows by their keys. The planner would rather read a whole table that it has seen small, go on
-// doing so while it grows, and read all likes of a user of whom its statistics say nothing..
-const byKeys = "SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; " +
-	"SET jit = off"
-
-// wholeTables has the transaction's statements join whole tables instead.
-func (t *tx) wholeTables() {
-	t.queue("SELECT set_config('enable_' || what, 'on', true) FROM unnest('{seqscan,bitmapscan,hashjoin,mergejoin}'::text[]) what")
-}
-
-// hidden keeps an error's text, which may quote a password, out of logs.
-type hidden struct{ error }
-
-func (h hidden) Error() string { return "its text is not shown, since it may hold a password" }
-
 // prepare checks the database, and migrates the schema if it is empty, or if it is older and that was asked for.
 func (s *Store) prepare(ctx context.Context, raise bool) error {
 	conn, err := s.calls.Acquire(ctx)
@@ -58,8 +28,51 @@ func (s *Store) prepare(ctx context.Context, raise bool) error {
 		return err
 	}
 	defer conn.Release()
+	if err := s.inspect(ctx, conn.Conn()); err != nil {
+		return err
+	}
 	return migrate(ctx, conn.Conn(), raise)
 }
+
+// inspect refuses a database that does not keep what it is told, or that the statements do not fit.
+func (s *Store) inspect(ctx context.Context, conn *pgx.Conn) error {
+	var version, standbys int
+	var schema pgtype.Text
+	var encoding, isolation, fsync, pages, commit, synchronous string
+	err := conn.QueryRow(ctx, `SELECT current_setting('server_version_num')::int, current_schema()::text,
+		current_setting('server_encoding'), current_setting('default_transaction_isolation'), current_setting('fsync'),
+		current_setting('full_page_writes'), current_setting('synchronous_commit'), current_setting('synchronous_standby_names'),
+		(SELECT count(*)::int FROM pg_stat_replication)`).
+		Scan(&version, &schema, &encoding, &isolation, &fsync, &pages, &commit, &synchronous, &standbys)
+	if err != nil {
+		return err
+	}
+	refuse := func(format string, args ...any) error { return liked.Errorf(liked.Invalid, format, args...) }
+	switch {
+	case version < leastServer*10_000:
+		return refuse("the database is PostgreSQL %d, and %d or later is needed: update it", version/10_000, leastServer)
+	case !schema.Valid:
+		return refuse("no schema of search_path exists, or the database user may not use it: create one that the user owns")
+	case encoding != "UTF8":
+		return refuse("the database has the encoding %s: create one with the encoding UTF8", encoding)
+	case isolation != "read committed":
+		return refuse("default_transaction_isolation is %s: set it to \"read committed\" for this user", isolation)
+	case fsync != "on":
+		return refuse("fsync is %s, so a crash loses everything: turn it on", fsync)
+	case pages != "on":
+		return refuse("full_page_writes is %s, so a crash may damage the database: turn it on", pages)
+	case commit == "off":
+		return refuse("synchronous_commit is off, so a crash loses what was acknowledged: turn it on for this user")
+	}
+	if standbys > 0 && (synchronous == "" || commit == "local") {
+		s.log.Warn("store: no standby is synchronous, so a failover loses what was acknowledged in the last moments; " +
+			"set synchronous_standby_names, and synchronous_commit to on")
+	}
+	return nil
+}
+
+// leastServer is the oldest release of PostgreSQL that the statements are for.
+const leastServer = 15
 
 func migrate(ctx context.Context, conn *pgx.Conn, raise bool) error {
 	tx, err := conn.Begin(ctx)
@@ -72,25 +85,9 @@ func migrate(ctx context.Context, conn *pgx.Conn, raise bool) error {
 	if err != nil {
 		return err
 	}
-	var there pgtype.Text
-	if err := tx.QueryRow(ctx, "SELECT to_regclass('meta')::text").Scan(&there); err != nil {
+	version, err := versionOf(ctx, tx, raise)
+	if err != nil || version >= Version {
 		return err
-	}
-	version, least := 0, 0
-	if there.Valid {
-		if err := tx.QueryRow(ctx, "SELECT version, least FROM meta").Scan(&version, &least); err != nil {
-			return err
-		}
-	}
-	switch {
-	case version == Version || version > Version && least <= Version:
-		return nil
-	case version > Version:
-		return liked.Errorf(liked.Invalid, "the schema has version %d, which this release, of version %d, is too old for: update it",
-			version, Version)
-	case version > 0 && !raise:
-		return liked.Errorf(liked.Invalid, "the schema has version %d, this release needs %d: run liked migrate, or one server "+
-			"with --migrate", version, Version)
 	}
 	for v := version + 1; v <= Version; v++ {
 		sql, err := migrations.ReadFile(fmt.Sprintf("migrations/%03d.sql", v))
@@ -102,4 +99,26 @@ func migrate(ctx context.Context, conn *pgx.Conn, raise bool) error {
 		}
 	}
 	return tx.Commit(ctx)
+}
+
+// versionOf returns the version of the schema, 0 if it is empty, if this program can use or raise it.
+func versionOf(ctx context.Context, tx pgx.Tx, raise bool) (version int, err error) {
+	var there bool
+	err = tx.QueryRow(ctx, "SELECT to_regclass(quote_ident(current_schema()) || '.meta') IS NOT NULL").Scan(&there)
+	if err != nil || !there {
+		return 0, err
+	}
+	least := 0
+	if err := tx.QueryRow(ctx, "SELECT version, least FROM meta").Scan(&version, &least); err != nil {
+		return 0, err
+	}
+	switch {
+	case version > Version && least > Version:
+		return 0, liked.Errorf(liked.Invalid, "the schema has version %d, which this release, of version %d, is too old for: update it",
+			version, Version)
+	case version < Version && !raise:
+		return 0, liked.Errorf(liked.Invalid, "the schema has version %d, this release needs %d: run liked migrate, or one server "+
+			"with --migrate", version, Version)
+	}
+	return version, nil
 }

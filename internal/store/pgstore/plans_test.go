@@ -105,7 +105,7 @@ func setLikes(ctx context.Context, s *Store, w world, on bool) error {
 	errs := make(chan error, 100)
 	for i, post := range ids[liked.PostID](w.posts) {
 		calls.Go(func() {
-			_, err := s.SetLike(ctx, liked.UserID(1+i%2), post, on, time.UnixMilli(1))
+			_, err := s.SetLike(ctx, liked.UserID(1+i%2), post, on, time.UnixMilli(1000)) // later than all that growth adds
 			errs <- err
 		})
 	}

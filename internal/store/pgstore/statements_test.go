@@ -31,7 +31,7 @@ const (
 // has done each statement: with the values known or not, and before anybody has counted the rows and after.
 func TestStatements(t *testing.T) {
 	server := pgtest.Start(t, "shared_preload_libraries=auto_explain", "auto_explain.log_analyze=on", "auto_explain.log_buffers=on",
-		"auto_explain.log_timing=off", "auto_explain.log_format=json", "autovacuum=off", "fsync=off")
+		"auto_explain.log_timing=off", "auto_explain.log_format=json", "autovacuum=off")
 	conn, err := pgx.Connect(t.Context(), server.DSN())
 	if err != nil {
 		t.Fatal(err)

@@ -23,7 +23,8 @@ type tx struct {
 	then    []func() // called in order once all is committed, before the call returns
 }
 
-// queue adds a statement that only reads or locks. Its callback, if it gets one, runs in send.
+// queue adds a statement that only reads or locks. Its callback, if it gets one, runs in send; after the last send of a call
+// that is the commit's, which an error of a callback does not undo.
 func (t *tx) queue(sql string, args ...any) *pgx.QueuedQuery { return t.waiting.Queue(sql, args...) }
 
 // exec adds a statement that writes.
@@ -115,6 +116,7 @@ func read[T any](ctx context.Context, s *Store, f func(ctx context.Context, conn
 			return err
 		}
 		defer conn.Release()
+		mayCancel(conn.Conn(), true)
 		v, err = f(within, conn.Conn())
 		return err
 	})
@@ -177,9 +179,8 @@ func (s *Store) commit(pool *pgxpool.Pool, f func(t *tx) error) error {
 		if err != nil {
 			return err
 		}
-		// The transaction's context has no end: pgx would send a cancel request, which shows a commit that its standby does
-		// not have.
-		t := &tx{ctx: context.Background(), conn: conn.Conn()}
+		mayCancel(conn.Conn(), false)
+		t := &tx{ctx: ctx, conn: conn.Conn()}
 		id := newOutcome()
 		asked, err := t.attempt(id, f)
 		conn.Release()
@@ -234,27 +235,25 @@ func newOutcome() []byte {
 }
 
 // resolve reports whether the transaction with that outcome, whose commit got no answer, was committed. If it was not, it
-// never will be: to write the same outcome waits for a transaction that has written it, and keeps one from doing so later.
+// never will be: to write the same outcome waits for a transaction that has written it, and keeps one from doing so later. It
+// is written in any case, so that the answer waits for the standby, which then has that transaction, too.
 func resolve(ctx context.Context, pool *pgxpool.Pool, id []byte) (committed bool, err error) {
 	conn, err := pool.Acquire(ctx)
 	if err != nil {
 		return false, err
 	}
 	defer conn.Release()
-	t := &tx{ctx: context.Background(), conn: conn.Conn()}
-	t.queue("INSERT INTO outcomes (id, committed, at) VALUES ($1, false, $2) ON CONFLICT DO NOTHING", id, time.Now().UnixMilli())
-	if err := t.send(); err != nil {
-		return false, err
-	}
-	committed, _, err = row(t, pgx.RowTo[bool], "SELECT committed FROM outcomes WHERE id = $1", id)
+	mayCancel(conn.Conn(), false)
+	err = conn.QueryRow(ctx, "INSERT INTO outcomes AS o (id, committed, at) VALUES ($1, false, $2) "+
+		"ON CONFLICT (id) DO UPDATE SET at = excluded.at RETURNING o.committed", id, time.Now().UnixMilli()).Scan(&committed)
 	return committed, err
 }
 
 // again runs f until it returns nothing that passes, or ctx ends.
 func (s *Store) again(ctx context.Context, f func() error) error {
-	for {
+	for first := true; ; first = false {
 		err := f()
-		if err == nil || !passes(err) {
+		if err == nil || ctx.Err() != nil || !passes(err) {
 			return err
 		}
 		if lost(err) {
@@ -262,7 +261,9 @@ func (s *Store) again(ctx context.Context, f func() error) error {
 			s.work.Reset()
 		}
 		s.meters.retries.Add(1)
-		s.log.Warn("store: the database is asked again", "err", err)
+		if first {
+			s.log.Warn("store: the database is asked again until it answers", "err", err)
+		}
 		select {
 		case <-ctx.Done():
 			return err

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -23,6 +24,10 @@ type Link struct {
 	state            state
 	conns            map[net.Conn]struct{}
 	running          sync.WaitGroup
+	armed, lasting   bool
+	left             int // what is passed on before it fails, if it is armed
+	failed           bool
+	turn             atomic.Int64
 }
 
 type state int
@@ -81,6 +86,36 @@ func (l *Link) Cut() {
 	for c := range l.conns {
 		_ = c.Close()
 	}
+}
+
+// Fail has the connection end that passes on what comes after n others, and, if that is to last, cuts the link. What ends it is
+// by turns lost, passed on in part, or passed on as a whole.
+func (l *Link) Fail(n int, lasting bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.armed, l.left, l.lasting, l.failed = true, n, lasting, false
+}
+
+// Failed reports whether what Fail has asked for has happened.
+func (l *Link) Failed() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.failed
+}
+
+// fails counts what is passed on, and reports whether this is where it fails.
+func (l *Link) fails() (now, lasting bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.armed {
+		return false, false
+	}
+	if l.left > 0 {
+		l.left--
+		return false, false
+	}
+	l.armed, l.failed = false, true
+	return true, l.lasting
 }
 
 // Hold keeps all connections, and lets nothing through.
@@ -155,6 +190,13 @@ type through struct {
 
 func (w through) Write(b []byte) (int, error) {
 	if !w.l.pass() {
+		return 0, net.ErrClosed
+	}
+	if now, lasting := w.l.fails(); now {
+		_, _ = w.to.Write(b[:len(b)*(int(w.l.turn.Add(1))%3)/2])
+		if lasting {
+			w.l.Cut()
+		}
 		return 0, net.ErrClosed
 	}
 	return w.to.Write(b)

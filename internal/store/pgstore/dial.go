@@ -1,0 +1,101 @@
+package pgstore
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"net"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"liked"
+)
+
+const (
+	connectTimeout = 2 * time.Second // of one host, unless the connection string has connect_timeout
+	deadAfter      = 5 * time.Second // a host that vanished sends no reset
+)
+
+// connect makes a pool that connects when it is used, to the first of the hosts that takes writes.
+func connect(o *Options, size int) (*pgxpool.Pool, error) {
+	c, err := pgxpool.ParseConfig(o.DSN)
+	if err != nil {
+		return nil, &liked.Error{Kind: liked.Invalid, Msg: "the connection string of the database is not one", Err: hidden{err}}
+	}
+	c.MaxConns, c.MinConns, c.ConnConfig.Tracer = int32(size), 0, o.tracer
+	c.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
+		_, err := conn.PgConn().Exec(ctx, byKeys).ReadAll()
+		return err
+	}
+	to := c.ConnConfig
+	to.ConnectTimeout = cmp.Or(to.ConnectTimeout, connectTimeout)
+	to.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
+	dialer := &net.Dialer{
+		Timeout: to.ConnectTimeout,
+		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: deadAfter - 3*time.Second, Interval: time.Second,
+			Count: 3},
+		Control: endUnheard,
+	}
+	to.DialFunc = dialer.DialContext
+	c.BeforeConnect = func(_ context.Context, c *pgx.ConnConfig) error {
+		var cancels cancelling
+		dial := c.DialFunc
+		c.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
+			if cancels.Load() == forbidden {
+				return nil, errNoCancel
+			}
+			return dial(ctx, network, address)
+		}
+		c.AfterConnect = func(_ context.Context, conn *pgconn.PgConn) error {
+			cancels.Store(forbidden)
+			conn.CustomData()[cancelsKey] = &cancels
+			return nil
+		}
+		return nil
+	}
+	return pgxpool.NewWithConfig(context.Background(), c)
+}
+
+// byKeys has statements find rows by their keys. The planner would rather read a whole table that it has seen small, go on
+// doing so while it grows, and read all likes of a user of whom its statistics say nothing.
+const byKeys = "SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; " +
+	"SET jit = off"
+
+// wholeTables has the transaction's statements join whole tables instead.
+func (t *tx) wholeTables() {
+	t.queue("SELECT set_config('enable_' || what, 'on', true) FROM unnest('{seqscan,bitmapscan,hashjoin,mergejoin}'::text[]) what")
+}
+
+// cancelling says whether pgx, which asks the server to cancel what a connection does when it gives that up, may do so. Of a
+// commit it must not: one that waits for its standby would be shown, and a failover would lose it. So it is forbidden on every
+// connection but while it reads.
+type cancelling struct{ atomic.Int32 }
+
+const (
+	allowed int32 = iota // also for the connection itself
+	forbidden
+)
+
+const cancelsKey = "liked: cancelling"
+
+var errNoCancel = errors.New("what is written is not cancelled")
+
+// mayCancel says whether what the connection does from now on may be cancelled.
+func mayCancel(conn *pgx.Conn, may bool) {
+	if c, ok := conn.PgConn().CustomData()[cancelsKey].(*cancelling); ok {
+		how := forbidden
+		if may {
+			how = allowed
+		}
+		c.Store(how)
+	}
+}
+
+// hidden keeps an error's text, which may quote a password, out of logs.
+type hidden struct{ error }
+
+func (h hidden) Error() string { return "its text is not shown, since it may hold a password" }

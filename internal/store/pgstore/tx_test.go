@@ -1,0 +1,237 @@
+package pgstore
+
+import (
+	"errors"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"liked"
+	"liked/internal/store/pgstore/pgtest"
+)
+
+// A transaction whose commit may still come is waited for, and one that has not written its outcome never commits.
+func TestResolve(t *testing.T) {
+	t.Parallel()
+	dsn := pgtest.Schema(t)
+	s := opened(t, dsn)
+	connect := func() *tx {
+		t.Helper()
+		conn, err := pgx.Connect(t.Context(), dsn)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = conn.Close(t.Context()) })
+		return &tx{ctx: t.Context(), conn: conn}
+	}
+	ask := func(id []byte) bool {
+		t.Helper()
+		committed, err := resolve(t.Context(), s.calls, id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return committed
+	}
+	set := func(t *tx) error { t.exec("UPDATE meta SET horizon = horizon + 1"); return nil }
+
+	id := newOutcome()
+	if _, err := connect().attempt(id, set); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if !ask(id) {
+			t.Error("what was committed is taken for lost")
+		}
+	}
+
+	id = newOutcome()
+	for range 2 {
+		if ask(id) {
+			t.Error("what never began is taken for committed")
+		}
+	}
+	if asked, err := connect().attempt(id, set); !asked || !violates(err, "outcomes_pkey") {
+		t.Errorf("got error %v of a commit that came after it was given up", err)
+	}
+
+	for _, ends := range []string{"COMMIT", "ROLLBACK"} {
+		id = newOutcome()
+		late := connect()
+		late.queue("BEGIN")
+		late.queue("INSERT INTO outcomes (id, committed, at) VALUES ($1, true, 1)", id)
+		if err := late.send(); err != nil {
+			t.Fatal(err)
+		}
+		answer := make(chan bool, 1)
+		go func() {
+			committed, err := resolve(t.Context(), s.calls, id)
+			if err != nil {
+				t.Error(err)
+			}
+			answer <- committed
+		}()
+		soon(t, "somebody who asks", func() bool {
+			n, err := first(t.Context(), s, nil, pgx.RowTo[int], `SELECT count(*)::int FROM pg_locks WHERE NOT granted
+				AND locktype = 'transactionid' AND transactionid IN (SELECT transactionid FROM pg_locks WHERE pid = $1)`, late.conn.PgConn().PID())
+			return err == nil && n == 1
+		})
+		late.queue(ends)
+		if err := late.send(); err != nil {
+			t.Fatal(err)
+		}
+		if got := <-answer; got != (ends == "COMMIT") {
+			t.Errorf("after %s: committed is %v", ends, got)
+		}
+	}
+	if n, err := first(t.Context(), s, nil, pgx.RowTo[int], "SELECT horizon::int FROM meta"); err != nil || n != 1 {
+		t.Errorf("%d transactions have been committed, want one (%v)", n, err)
+	}
+}
+
+// What a connection loses, before the commit or after it, is done once, and the call does not show it.
+func TestLostCommit(t *testing.T) {
+	t.Parallel()
+	dsn := pgtest.Schema(t)
+	link := pgtest.NewLink(t, dsn)
+	s, err := Open(Options{DSN: link.DSN, Readers: 2, Writers: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	const calls = 60
+	var runs atomic.Int64
+	for n := range calls {
+		link.Fail(n%12, false)
+		err := s.update(t.Context(), func(t *tx) error {
+			runs.Add(1)
+			if _, err := rows(t, pgx.RowTo[int64], "SELECT horizon FROM meta FOR UPDATE"); err != nil {
+				return err
+			}
+			t.exec("UPDATE meta SET horizon = horizon + 1")
+			return nil
+		})
+		if err != nil {
+			t.Errorf("call %d: got error %v", n, err)
+		}
+	}
+	if got, err := first(t.Context(), s, nil, pgx.RowTo[int64], "SELECT horizon FROM meta"); err != nil || got != calls {
+		t.Errorf("%d of %d calls have been committed (%v)", got, calls, err)
+	}
+	if runs.Load() <= calls {
+		t.Error("no transaction ran again: no connection was lost at the right moment")
+	}
+}
+
+// A connection breaks while a commit waits for its standby: nobody asks the server to end the wait, which would show the commit.
+func TestCommitIsNotCancelled(t *testing.T) {
+	t.Parallel()
+	server := pgtest.Start(t)
+	link := pgtest.NewLink(t, server.DSN())
+	s, err := Open(Options{DSN: link.DSN, Readers: 4, Writers: 2, Patience: 2 * time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	watcher := opened(t, server.DSN())
+	do := func(sql string) {
+		t.Helper()
+		watcher.sql(t, sql)
+	}
+	do("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
+	do("SELECT pg_reload_conf()")
+	waiting := func() bool {
+		n, err := first(t.Context(), watcher, nil, pgx.RowTo[int], "SELECT count(*)::int FROM pg_stat_activity WHERE wait_event = 'SyncRep'")
+		return err == nil && n > 0
+	}
+	horizon := func() int {
+		n, err := first(t.Context(), watcher, nil, pgx.RowTo[int], "SELECT horizon::int FROM meta")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	done := make(chan error, 1)
+	go func() {
+		done <- s.update(t.Context(), func(t *tx) error { t.exec("UPDATE meta SET horizon = 7"); return nil })
+	}()
+	soon(t, "a commit that waits for its standby", waiting)
+	link.Cut()
+	link.Open() // the server can be asked
+	if err := <-done; liked.KindOf(err) != liked.Unavailable {
+		t.Errorf("got error %v, want one of kind %v", err, liked.Unavailable)
+	}
+	if n := horizon(); n != 0 || !waiting() {
+		t.Errorf("the commit is shown before its standby has it")
+	}
+	do("ALTER SYSTEM RESET synchronous_standby_names")
+	do("SELECT pg_reload_conf()")
+	soon(t, "the commit", func() bool { return horizon() == 7 })
+}
+
+// A database that does not keep its promises, or cannot be used, is refused in words that say what to do.
+func TestRefusals(t *testing.T) {
+	t.Parallel()
+	server := pgtest.Start(t, "max_connections=20")
+	dsn := server.DSN()
+	open := func(dsn string) error {
+		s, err := Open(Options{DSN: dsn, Patience: 3 * time.Second})
+		if err == nil {
+			_ = s.Close()
+		}
+		return err
+	}
+	refused := func(err error, kind liked.Kind, words string) {
+		t.Helper()
+		e, ok := errors.AsType[*liked.Error](err)
+		if !ok || e.Kind != kind || !strings.Contains(e.Msg, words) {
+			t.Errorf("got error %v, want one of kind %v with %q", err, kind, words)
+		}
+		if err != nil && strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("the password is shown: %v", err)
+		}
+	}
+	conn, err := pgx.Connect(t.Context(), dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(t.Context())
+	do := func(sql string) {
+		t.Helper()
+		if _, err := conn.Exec(t.Context(), sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	with := func(name, value string) string { return pgtest.With(dsn, name, value) }
+	refused(open("postgres://u:hunter2@host:port/"), liked.Invalid, "connection string")
+	refused(open(with("dbname", "none")), liked.Invalid, "database name")
+	refused(open(with("user", "nobody")), liked.Invalid, "user")
+	refused(open(with("password", "hunter2 host=/nowhere")), liked.Unavailable, "check that it runs")
+	refused(open(with("search_path", "none")), liked.Invalid, "search_path")
+	refused(open(with("default_transaction_isolation", "serializable")), liked.Invalid, "default_transaction_isolation")
+	refused(open(with("synchronous_commit", "off")), liked.Invalid, "synchronous_commit")
+	refused(open(with("default_transaction_read_only", "on")), liked.Unavailable, "standby")
+	do("CREATE ROLE guest LOGIN")
+	refused(open(with("user", "guest")), liked.Invalid, "lacks a right")
+	do("CREATE DATABASE old ENCODING 'LATIN1' TEMPLATE template0")
+	refused(open(with("dbname", "old")), liked.Invalid, "UTF8")
+	if err := open(dsn); err != nil {
+		t.Fatal(err)
+	}
+	do("UPDATE meta SET version = version + 1")
+	if err := open(dsn); err != nil {
+		t.Errorf("a schema that this release can use: %v", err)
+	}
+	do("UPDATE meta SET least = version")
+	refused(open(dsn), liked.Invalid, "update it")
+	do("UPDATE meta SET version = 0, least = 0")
+	refused(open(dsn), liked.Invalid, "liked migrate")
+	for _, setting := range []string{"fsync", "full_page_writes"} {
+		do("ALTER SYSTEM SET " + setting + " = off")
+		do("SELECT pg_reload_conf()")
+		soon(t, setting, func() bool { err := open(dsn); return err != nil && strings.Contains(err.Error(), setting+" is off") })
+		do("ALTER SYSTEM RESET " + setting)
+	}
+}
