@@ -3,6 +3,7 @@ package pgstore
 import (
 	"cmp"
 	"context"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync"
@@ -365,7 +366,9 @@ func (b *likeBatch) decide() {
 	for _, r := range b.calls {
 		base = max(base, liked.Seq(max(r.at, 0))<<20)
 	}
-	base = (base | laneMask) + 1
+	// Not the next step: of two likes in one millisecond, the order would tell which lanes they are in, so something about who
+	// made them. A millisecond has 32,768 steps, and positions run ahead of the clock if it has too few.
+	base = (base | laneMask) + 1 + liked.Seq(rand.N(maxBatch)*laneStep)
 	for i, r := range b.calls {
 		h, d := b.targets[i], &b.decided[i]
 		if r.on {

@@ -67,7 +67,8 @@ func (s *Store) LikeLog(ctx context.Context, partition int, after liked.Seq, max
 	}
 }
 
-// readLog returns up to max entries after the position. The statement that reads them reads the generation of webhooks, too: a
+// readLog returns up to max entries after the position: the rows that have as many, of which the first may have some that were
+// read before. The statement that reads them reads the generation of webhooks, too: a
 // subscription that was added before an entry is known before the entry is.
 func (s *Store) readLog(ctx context.Context, partition int, after liked.Seq, max int) (events []liked.LikeEvent, err error) {
 	type part struct {
@@ -78,8 +79,10 @@ func (s *Store) readLog(ctx context.Context, partition int, after liked.Seq, max
 	parts, err := list(ctx, s, func(r pgx.CollectableRow) (p part, err error) {
 		err = r.Scan(&p.first, &p.entries, &p.changes)
 		return p, err
-	}, `SELECT first, entries, (SELECT webhooks FROM meta) FROM log WHERE lane = $1 AND pos > $2 ORDER BY pos LIMIT 8`,
-		partition, int64(min(after, math.MaxInt64)))
+	}, `SELECT first, entries, (SELECT webhooks FROM meta) FROM (
+			SELECT pos, first, entries, sum(n) OVER (ORDER BY pos) - n AS before FROM (
+				SELECT pos, first, entries, n FROM log WHERE lane = $1 AND pos > $2 ORDER BY pos LIMIT $3) r) r
+		WHERE before <= $3 ORDER BY pos`, partition, int64(min(after, math.MaxInt64)), max)
 	for _, p := range parts {
 		s.generations.saw(store.Webhooks, p.changes)
 		if events, err = unpackEntries(events, p.first, p.entries); err != nil {
