@@ -137,6 +137,55 @@ func (s *Server) DSN() string {
 	return fmt.Sprintf("host=%s port=%d user=postgres dbname=postgres", s.dir, s.port)
 }
 
+// Host is what a connection string names for the server.
+func (s *Server) Host() string { return s.dir }
+
+// Standby starts a server that follows this one, whose commits wait for it from now on.
+func (s *Server) Standby(t testing.TB) *Server {
+	t.Helper()
+	dir, err := newDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	standby := &Server{dir: dir, port: s.port, log: filepath.Join(dir, "log")}
+	t.Cleanup(func() {
+		standby.Kill()
+		_ = os.RemoveAll(dir)
+	})
+	out, err := command("pg_basebackup", "-h", s.dir, "-p", strconv.Itoa(s.port), "-U", "postgres", "-D", filepath.Join(dir, "data"),
+		"-R", "--checkpoint=fast", "--no-sync").CombinedOutput()
+	if err != nil {
+		t.Fatalf("pg_basebackup: %v: %s", err, out)
+	}
+	if err := standby.Restart(); err != nil {
+		t.Fatal(err)
+	}
+	// After the copy was made, or the standby would wait for itself once it is promoted.
+	s.run(t, "ALTER SYSTEM SET synchronous_standby_names = '*'", "SELECT pg_reload_conf()")
+	return standby
+}
+
+// Promote makes a standby a primary.
+func (s *Server) Promote(t testing.TB) {
+	t.Helper()
+	s.run(t, "SELECT pg_promote()")
+}
+
+func (s *Server) run(t testing.TB, statements ...string) {
+	t.Helper()
+	ctx := context.Background()
+	conn, err := pgx.Connect(ctx, s.DSN())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(ctx)
+	for _, sql := range statements {
+		if _, err := conn.Exec(ctx, sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // Socket is where the server listens.
 func (s *Server) Socket() string { return filepath.Join(s.dir, fmt.Sprintf(".s.PGSQL.%d", s.port)) }
 
