@@ -407,3 +407,41 @@ func (s *Server) Log() (string, error) {
 	words, err := os.ReadFile(s.log)
 	return string(words), err
 }
+
+// Pooler starts PgBouncer before the server, which gives a connection to each transaction, and returns how to connect to it.
+func (s *Server) Pooler(t testing.TB) string {
+	t.Helper()
+	const program = "/usr/sbin/pgbouncer"
+	if _, err := os.Stat(program); err != nil {
+		Missing(t, errors.New("PgBouncer is not installed"))
+	}
+	dir, err := newDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(dir, "ini")
+	settings := fmt.Sprintf("[databases]\npostgres = host=%s port=%d dbname=postgres user=postgres\n[pgbouncer]\npool_mode = transaction\n"+
+		"listen_addr =\nlisten_port = 5432\nunix_socket_dir = %s\nauth_type = any\ndefault_pool_size = 10\n", s.dir, s.port, dir)
+	if err := os.WriteFile(file, []byte(settings), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	c := command("postgres", "-q", file)
+	c.Path = program
+	c.SysProcAttr.Pdeathsig = syscall.SIGQUIT
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = c.Process.Kill()
+		_ = c.Wait()
+		_ = os.RemoveAll(dir)
+	})
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		if _, err := os.Stat(filepath.Join(dir, ".s.PGSQL.5432")); err == nil {
+			return fmt.Sprintf("host=%s port=5432 user=postgres dbname=postgres", dir)
+		}
+		if time.Now().After(end) {
+			t.Fatal("PgBouncer does not start")
+		}
+	}
+}
