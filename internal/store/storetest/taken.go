@@ -371,6 +371,9 @@ func expireTokens(t *T) {
 	t.ok(s.AddGrant(t.ctx, newGrant(2, 1), tokens("other")))
 	before := s.PrincipalGeneration(1, uid(1), grantID(1))
 	t.ok(s.ExpireTokens(t.ctx, grantID(1), start.Add(2*time.Hour))) // later than they do
+	got, _, err := s.AccessToken(t.ctx, hash("t access", 0))
+	t.ok(err)
+	same(t, "expiry that comes sooner", got.Expires, start.Add(time.Hour))
 	t.ok(s.ExpireTokens(t.ctx, grantID(1), start))
 	t.ok(s.ExpireTokens(t.ctx, grantID(3), start))
 	if s.PrincipalGeneration(1, uid(1), grantID(1)) == before {
@@ -381,7 +384,7 @@ func expireTokens(t *T) {
 		t.ok(err)
 		same(t, "access token", got, store.AccessToken{Token: hash("t access", n), Expires: start})
 	}
-	got, _, err := s.AccessToken(t.ctx, hash("other access"))
+	got, _, err = s.AccessToken(t.ctx, hash("other access"))
 	t.ok(err)
 	same(t, "expiry of another grant's", got.Expires, start.Add(time.Hour))
 	t.ok(s.RotateRefreshToken(t.ctx, hash("t refresh", many), tokens("t", many+1), start, 0))
