@@ -36,15 +36,17 @@ test:
 	go test $(ALL)
 
 # LIKED_REQUIRE=all turns skips for want of a tool into failures. Two tests stay with `make test`: the programs that they
-# run are built without the race detector in any case.
+# run are built without the race detector in any case. The suite of the store on PostgreSQL stays with `make postgres`.
 race:
-	LIKED_REQUIRE=all go test -race -shuffle=on -timeout 20m -skip '^(TestDocuments|TestBrokenBuildsAreCaught)$$' $(TESTFLAGS) $(ALL)
+	LIKED_REQUIRE=all go test -race -shuffle=on -timeout 20m -skip '^(TestDocuments|TestBrokenBuildsAreCaught|TestSuite.*)$$' \
+		$(TESTFLAGS) $(ALL)
 
-# The conversations that do not ask which engine there is, on PostgreSQL instead of the embedded store. Without the race
-# detector: what differs is the store, whose own tests race. ./internal/api, webhook and likelog take the variable, too, but
-# some of their tests expect the embedded store's page tokens, order of partitions and sizes of reads.
-ASKING := ./internal/auth ./internal/oauth ./internal/portal ./internal/home
+# PostgreSQL: the suite that holds every engine to the contract, alone, on two servers, and with faults; and the conversations that
+# do not ask which engine there is. ./internal/api and webhook take the variable, too, but some of their tests expect the
+# embedded store's page tokens, its order of likes in one millisecond, and that a server hears of a change at once.
+ASKING := ./internal/auth ./internal/oauth ./internal/portal ./internal/home ./internal/likelog
 postgres:
+	LIKED_REQUIRE=postgres go test $(TESTFLAGS) -short -timeout 20m -run '^TestSuite' ./internal/store/pgstore
 	LIKED_TEST_ENGINE=postgres LIKED_REQUIRE=postgres go test $(TESTFLAGS) $(ASKING)
 
 # Other people's clients against the built binary, and the pages in Chromium. They are downloaded, Chromium is not.

@@ -13,7 +13,8 @@ import (
 )
 
 // What fails is what the store and the database send each other, by turns before it arrives, in part, or after it has.
-func TestStoreFaults(t *testing.T) {
+func TestSuiteFaults(t *testing.T) {
+	pgtest.Long(t)
 	server := pgtest.Start(t)
 	d := new(schemas)
 	h := storetest.Harness{Open: func(t testing.TB) store.Store { return d.open(t, server.Schema(t)) }}

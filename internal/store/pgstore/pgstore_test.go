@@ -43,12 +43,13 @@ func (d *schemas) of(s store.Store) string {
 	return dsn.(string)
 }
 
-func TestStore(t *testing.T) { suite(t, new(schemas)) }
+func TestSuite(t *testing.T) { suite(t, new(schemas)) }
 
 // Two servers on one database are as good as one, whichever of them a call goes to.
-func TestPair(t *testing.T) { suite(t, &schemas{pair: true}) }
+func TestSuiteOnTwo(t *testing.T) { suite(t, &schemas{pair: true}) }
 
 func suite(t *testing.T, d *schemas) {
+	pgtest.Long(t)
 	server := pgtest.Start(t)
 	storetest.Run(t, storetest.Harness{
 		Open: func(t testing.TB) store.Store { return d.open(t, server.Schema(t)) },

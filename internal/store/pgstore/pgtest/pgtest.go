@@ -71,11 +71,23 @@ func Schema(t testing.TB) string {
 // Missing skips the test, loudly, for want of PostgreSQL, or fails it where LIKED_REQUIRE says that it must run.
 func Missing(t testing.TB, err error) {
 	t.Helper()
-	names := strings.Split(os.Getenv("LIKED_REQUIRE"), ",")
-	if slices.Contains(names, "all") || slices.Contains(names, "postgres") {
+	if required() {
 		t.Fatal(err)
 	}
 	t.Skipf("%v; install PostgreSQL 15 or later (Debian: postgresql), or name a server in %s", err, Environment)
+}
+
+// Long skips a test that takes minutes, unless LIKED_REQUIRE says that it must run.
+func Long(t testing.TB) {
+	t.Helper()
+	if !required() {
+		t.Skip("it takes minutes: make postgres runs it, or LIKED_REQUIRE=postgres")
+	}
+}
+
+func required() bool {
+	names := strings.Split(os.Getenv("LIKED_REQUIRE"), ",")
+	return slices.Contains(names, "all") || slices.Contains(names, "postgres")
 }
 
 func schema(t testing.TB, dsn, name string) string {
