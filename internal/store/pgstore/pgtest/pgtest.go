@@ -254,7 +254,9 @@ func copyOf(from string) (*Server, error) {
 // Restart starts a server that was killed.
 func (s *Server) Restart(options ...string) error {
 	args := []string{"-D", filepath.Join(s.dir, "data"), "-k", s.dir, "-p", strconv.Itoa(s.port), "-c", "listen_addresses=",
-		"-c", "max_connections=200", "-c", "shared_buffers=32MB"}
+		"-c", "max_connections=200", "-c", "shared_buffers=32MB",
+		// Small to copy: dropped tables and old WAL go with a checkpoint.
+		"-c", "checkpoint_timeout=30s", "-c", "checkpoint_completion_target=0.1", "-c", "max_wal_size=48MB", "-c", "min_wal_size=32MB"}
 	for _, o := range options {
 		args = append(args, "-c", o)
 	}
