@@ -142,6 +142,7 @@ func TestCommitIsNotCancelled(t *testing.T) {
 	}
 	do("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
 	do("SELECT pg_reload_conf()")
+	time.Sleep(time.Second) // the checkpointer, which says whether commits wait, reads the setting a moment later
 	waiting := func() bool {
 		n, err := first(t.Context(), watcher, nil, pgx.RowTo[int], "SELECT count(*)::int FROM pg_stat_activity WHERE wait_event = 'SyncRep'")
 		return err == nil && n > 0
