@@ -143,7 +143,7 @@ func anyRecords(rng *rand.Rand, n int) (all []store.Record) {
 			PinnedPost: liked.PostID(rng.IntN(3))}
 	}
 	post := func() *store.Post {
-		p := &store.Post{Deleted: rng.IntN(6) == 0, Post: liked.Post{ID: liked.PostID(rng.IntN(3 * few)), Author: liked.UserID(rng.IntN(few))}}
+		p := &store.Post{Deleted: rng.IntN(3) == 0, Post: liked.Post{ID: liked.PostID(rng.IntN(3 * few)), Author: liked.UserID(rng.IntN(few))}}
 		ref := liked.PostID(1 + rng.IntN(3*few))
 		switch rng.IntN(6) {
 		case 0:
