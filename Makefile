@@ -44,12 +44,9 @@ race:
 # PostgreSQL: the suite that holds every engine to the contract, alone, on two servers, and with faults; and the conversations that
 # do not ask which engine there is. ./internal/api and webhook take the variable, too, but some of their tests expect the
 # embedded store's page tokens, its order of likes in one millisecond, and that a server hears of a change at once.
-# Known to fail at times, and left out until mended: a reader of the log at one of two servers has 50 ms to hear of the other's
-# likes, and limits after a kill.
 ASKING := ./internal/auth ./internal/oauth ./internal/portal ./internal/home ./internal/likelog
 postgres:
-	LIKED_REQUIRE=postgres go test $(TESTFLAGS) -short -timeout 20m -run '^TestSuite' \
-		-skip 'TestSuiteOnTwo/Concurrency/readers_of_the_log|TestSuite/Limits/windows_and_nonces_are_durable' ./internal/store/pgstore
+	LIKED_REQUIRE=postgres go test $(TESTFLAGS) -short -timeout 20m -run '^TestSuite' ./internal/store/pgstore
 	LIKED_TEST_ENGINE=postgres LIKED_REQUIRE=postgres go test $(TESTFLAGS) $(ASKING)
 
 # Other people's clients against the built binary, and the pages in Chromium. They are downloaded, Chromium is not.

@@ -42,17 +42,18 @@ func connect(o *Options, size int) (*pgxpool.Pool, error) {
 	}
 	to.DialFunc = dialer.DialContext
 	c.BeforeConnect = func(_ context.Context, c *pgx.ConnConfig) error {
-		var cancels cancelling
+		cancels := new(atomic.Bool)
+		cancels.Store(true) // for the connection itself
 		dial := c.DialFunc
 		c.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
-			if cancels.Load() == forbidden {
+			if !cancels.Load() {
 				return nil, errNoCancel
 			}
 			return dial(ctx, network, address)
 		}
 		c.AfterConnect = func(_ context.Context, conn *pgconn.PgConn) error {
-			cancels.Store(forbidden)
-			conn.CustomData()[cancelsKey] = &cancels
+			cancels.Store(false)
+			conn.CustomData()[cancelsKey] = cancels
 			return nil
 		}
 		return nil
@@ -70,28 +71,17 @@ func (t *tx) wholeTables() {
 	t.queue("SELECT set_config('enable_' || what, 'on', true) FROM unnest('{seqscan,bitmapscan,hashjoin,mergejoin}'::text[]) what")
 }
 
-// cancelling says whether pgx, which asks the server to cancel what a connection does when it gives that up, may do so. Of a
+// cancelsKey has an *atomic.Bool that says whether pgx, which asks the server to cancel what a connection does when it gives that up, may do so. Of a
 // commit it must not: one that waits for its standby would be shown, and a failover would lose it. So it is forbidden on every
 // connection but while it reads.
-type cancelling struct{ atomic.Int32 }
-
-const (
-	allowed int32 = iota // also for the connection itself
-	forbidden
-)
-
 const cancelsKey = "liked: cancelling"
 
 var errNoCancel = errors.New("what is written is not cancelled")
 
 // mayCancel says whether what the connection does from now on may be cancelled.
 func mayCancel(conn *pgx.Conn, may bool) {
-	if c, ok := conn.PgConn().CustomData()[cancelsKey].(*cancelling); ok {
-		how := forbidden
-		if may {
-			how = allowed
-		}
-		c.Store(how)
+	if c, ok := conn.PgConn().CustomData()[cancelsKey].(*atomic.Bool); ok {
+		c.Store(may)
 	}
 }
 

@@ -3,7 +3,6 @@ package pgstore
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"strings"
@@ -101,7 +100,7 @@ func noSuch(what string, id any) error {
 }
 
 func taken(what string, id any) error {
-	return liked.Errorf(liked.Conflict, "%s %v exists already", what, fmt.Sprint(id))
+	return liked.Errorf(liked.Conflict, "%s %v exists already", what, id)
 }
 
 // changed has a statement report whether it changed, or found, any row.

@@ -237,6 +237,7 @@ func readersOfTheLog(t *T) {
 	ctx, cancel := context.WithCancel(t.ctx)
 	defer cancel()
 	var seen [liked.Partitions][2][]liked.LikeEvent
+	var entries atomic.Int64 // in all of seen
 	var readers sync.WaitGroup
 	for p := range liked.Partitions {
 		for r := range 2 { // one in large pages, one in pages of one
@@ -251,6 +252,7 @@ func readersOfTheLog(t *T) {
 					}
 					seen[p][r] = append(seen[p][r], events...)
 					after = events[len(events)-1].Seq
+					entries.Add(int64(len(events)))
 				}
 			})
 		}
@@ -269,9 +271,11 @@ func readersOfTheLog(t *T) {
 	})
 	want := t.log(s)
 	deadline := time.After(10 * time.Second)
+	for begun := time.Now(); entries.Load() < 2*changes.Load() && time.Since(begun) < 5*time.Second; {
+		time.Sleep(time.Millisecond)
+	}
 	done := make(chan struct{})
 	go func() { defer close(done); readers.Wait() }()
-	time.Sleep(50 * time.Millisecond) // for the readers to come to the end
 	cancel()
 	select {
 	case <-done:

@@ -226,11 +226,6 @@ func start(options ...string) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	return startCopy(from, options...)
-}
-
-// startCopy starts a server on a copy of what is in a server's directory.
-func startCopy(from string, options ...string) (*Server, error) {
 	s, err := copyOf(from)
 	if err != nil {
 		return nil, err
@@ -290,7 +285,7 @@ func (s *Server) Kill() {
 		return
 	}
 	// The children are in groups of their own: they end by themselves when the postmaster is gone, but not at once.
-	pids := s.processes()
+	pids := s.stop()
 	for _, pid := range pids {
 		_ = syscall.Kill(pid, syscall.SIGKILL)
 	}
@@ -316,15 +311,9 @@ func in(pid int, states ...string) bool {
 // the files are copied, and then go on.
 func (s *Server) Left(t testing.TB, options ...string) *Server {
 	t.Helper()
-	_ = syscall.Kill(s.cmd.Process.Pid, syscall.SIGSTOP) // the postmaster first: then no child is new
-	for _, pid := range s.processes() {
-		_ = syscall.Kill(pid, syscall.SIGSTOP)
-		for !in(pid, "T", "Z") {
-			time.Sleep(time.Millisecond)
-		}
-	}
+	pids := s.stop()
 	c, err := copyOf(s.dir)
-	for _, pid := range s.processes() {
+	for _, pid := range pids {
 		_ = syscall.Kill(pid, syscall.SIGCONT)
 	}
 	if err != nil {
@@ -340,35 +329,39 @@ func (s *Server) Left(t testing.TB, options ...string) *Server {
 	return c
 }
 
-// processes are the postmaster and its children.
-func (s *Server) processes() []int {
-	pids := []int{s.cmd.Process.Pid}
-	children, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pids[0], pids[0]))
-	for _, child := range strings.Fields(string(children)) {
-		pid, _ := strconv.Atoi(child)
-		pids = append(pids, pid)
+// stop makes the postmaster and its children stand still, and returns them. The system lists all children only while none of
+// them ends, so it is asked until those that it lists stand still already.
+func (s *Server) stop() []int {
+	postmaster := s.cmd.Process.Pid
+	for pids, still := []int{postmaster}, false; ; {
+		still = true
+		for _, pid := range pids {
+			if in(pid, "T", "Z") {
+				continue
+			}
+			still = false
+			_ = syscall.Kill(pid, syscall.SIGSTOP)
+			for !in(pid, "T", "Z") {
+				time.Sleep(time.Millisecond)
+			}
+		}
+		children, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%[1]d/children", postmaster))
+		now := []int{postmaster}
+		for _, child := range strings.Fields(string(children)) {
+			pid, _ := strconv.Atoi(child)
+			now = append(now, pid)
+		}
+		if still && slices.Equal(now, pids) {
+			return pids
+		}
+		pids = now
 	}
-	return pids
 }
 
 // Schema is a new, empty schema of the server, as the function Schema returns.
 func (s *Server) Schema(t testing.TB) string {
 	t.Helper()
 	return schema(t, s.DSN(), fmt.Sprintf("liked_test_%d_%d", os.Getpid(), shared.n.Add(1)))
-}
-
-// Copy starts another server on a copy of what this one, which was killed, has left.
-func (s *Server) Copy(t testing.TB, options ...string) *Server {
-	t.Helper()
-	c, err := startCopy(s.dir, options...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		c.Kill()
-		_ = os.RemoveAll(c.dir)
-	})
-	return c
 }
 
 // newDir makes a directory that the user of the server owns, with a name short enough for a socket.
