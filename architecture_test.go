@@ -17,12 +17,14 @@ import (
 // sources may import beyond the standard library. A new package or a new edge is a decision, made by a line here. Test
 // files may import more.
 var allowed = map[string]struct{ ours, outside string }{
-	".":                          {"", ""},
-	"internal/store":             {".", ""},
-	"internal/store/storetest":   {". internal/store", "github.com/anishathalye/porcupine pgregory.net/rapid"},
-	"internal/store/valid":       {". internal/store", ""},
-	"internal/store/pebblestore": {". internal/store internal/store/valid internal/limit internal/cache", "github.com/cockroachdb/pebble/v2"},
-	"internal/store/pgstore": {". internal/store internal/store/valid internal/limit internal/cache",
+	".":                        {"", ""},
+	"internal/store":           {".", ""},
+	"internal/store/storetest": {". internal/store", "github.com/anishathalye/porcupine pgregory.net/rapid"},
+	"internal/store/valid":     {". internal/store", ""},
+	"internal/store/sight":     {". internal/store", ""},
+	"internal/store/pebblestore": {". internal/store internal/store/valid internal/store/sight internal/limit internal/cache",
+		"github.com/cockroachdb/pebble/v2"},
+	"internal/store/pgstore": {". internal/store internal/store/valid internal/store/sight internal/limit internal/cache",
 		"github.com/jackc/pgx/v5"},
 	"internal/store/pgstore/pgtest": {"", "github.com/jackc/pgx/v5"},
 	"internal/limit":                {".", ""},

@@ -130,6 +130,15 @@ func SeqAt(t time.Time) Seq { return Seq(max(t.UnixMilli(), 0)) << 20 }
 // Partitions is the number of partitions of the like log. A user's changes are in one of them, in order.
 const Partitions = 20
 
+// PartitionOf is the partition of the user's changes, on every engine and for good. Identifiers made slowly differ only in
+// their upper bits, so all bits are mixed first (the finalizer of SplitMix64).
+func PartitionOf(user UserID) int {
+	x := uint64(user) + 0x9e3779b97f4a7c15
+	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27) * 0x94d049bb133111eb
+	return int((x ^ x>>31) % Partitions)
+}
+
 // Positions is the last position read in each partition of the like log.
 type Positions [Partitions]Seq
 

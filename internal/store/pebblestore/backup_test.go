@@ -125,7 +125,7 @@ func TestPositionsAfterRestore(t *testing.T) {
 	fill(t, s)
 	files, err := copied(t, s)
 	ok(t, err)
-	partition := partitionOf(3)
+	partition := liked.PartitionOf(3)
 	last := func(s *Store, after liked.Seq) liked.Seq {
 		t.Helper()
 		events, err := s.LikeLog(ctx, partition, after, 100)

@@ -288,7 +288,7 @@ func (c *checker) likes() error {
 		if like.unlogged || seq < c.horizon {
 			return nil
 		}
-		e, ok, err := read(c.r, logKey(nil, partitionOf(user), seq), func(value []byte) (liked.LikeEvent, error) {
+		e, ok, err := read(c.r, logKey(nil, liked.PartitionOf(user), seq), func(value []byte) (liked.LikeEvent, error) {
 			return decodeEvent(seq, value)
 		})
 		if err != nil {
@@ -358,7 +358,7 @@ func (c *checker) log() error {
 			if err != nil {
 				return false, err
 			}
-			if partitionOf(e.User) != p {
+			if liked.PartitionOf(e.User) != p {
 				c.problem("entry %d of user %v is in partition %d of the log", seq, e.User, p)
 			}
 			if seq < c.horizon {

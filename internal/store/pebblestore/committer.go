@@ -547,7 +547,7 @@ func (c *committer) like(r *request) {
 	postN[postLikes] += delta
 	c.totals.Likes += delta
 	c.s.recent.put(r.user, r.target, seq)
-	c.group.logged |= 1 << partitionOf(r.user)
+	c.group.logged |= 1 << liked.PartitionOf(r.user)
 }
 
 // writeChanges adds the rows of all changes to the batch, by kind and nearly in key order: a memtable inserts faster
@@ -568,11 +568,11 @@ func (c *committer) writeChanges(b *pebble.Batch) {
 		c.row(b, e, likersKey(c.key[:0], e.Post, e.listed()), uint64(e.User))
 	}
 	slices.SortFunc(c.changes, func(a, b change) int {
-		return cmp.Or(cmp.Compare(partitionOf(a.User), partitionOf(b.User)), cmp.Compare(a.Seq, b.Seq))
+		return cmp.Or(cmp.Compare(liked.PartitionOf(a.User), liked.PartitionOf(b.User)), cmp.Compare(a.Seq, b.Seq))
 	})
 	for i := range c.changes {
 		e := &c.changes[i]
-		c.key = logKey(c.key[:0], partitionOf(e.User), e.Seq)
+		c.key = logKey(c.key[:0], liked.PartitionOf(e.User), e.Seq)
 		c.value = appendEvent(c.value[:0], &e.LikeEvent)
 		must(b.Set(c.key, c.value, nil))
 	}

@@ -369,7 +369,7 @@ func (s *Store) AddDeadLetters(ctx context.Context, letters []store.DeadLetter, 
 		}
 		t.setCount(deadNKey(webhook), uint64(n-dropped))
 		var to liked.Positions
-		to[partitionOf(event.User)] = event.Seq
+		to[liked.PartitionOf(event.User)] = event.Seq
 		return t.advance(webhook, to)
 	})
 	if err != nil {

@@ -145,10 +145,6 @@ func splitLogKey(key []byte) (partition int, seq liked.Seq) {
 	return int(key[1]), liked.Seq(binary.BigEndian.Uint64(key[2:]))
 }
 
-// partitionOf is a user's partition of the like log. Identifiers made slowly differ only in their upper bits, so all
-// bits are mixed first (the finalizer of SplitMix64).
-func partitionOf(user liked.UserID) int { return int(mix(uint64(user)) % liked.Partitions) }
-
 func mix(x uint64) uint64 {
 	x += 0x9e3779b97f4a7c15
 	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9

@@ -85,7 +85,7 @@ func FuzzKeys(f *testing.F) {
 		same("token of", [3]any{g, kd, h}, [3]any{ag, kindAccess, ah})
 		order("token of", k, tokenOfKey(bg, kindAccess, bh), bytes.Compare(ah[:], bh[:]))
 
-		if p := partitionOf(user); p < 0 || p >= liked.Partitions {
+		if p := liked.PartitionOf(user); p < 0 || p >= liked.Partitions {
 			t.Errorf("user %v is in partition %d", user, p)
 		}
 	})
@@ -100,7 +100,7 @@ func hashOf(b []byte) (h store.Hash) {
 func TestUsersSpreadOverPartitions(t *testing.T) {
 	var n [liked.Partitions]int
 	for i := range 10_000 {
-		n[partitionOf(liked.UserID(i)<<22)]++
+		n[liked.PartitionOf(liked.UserID(i)<<22)]++
 	}
 	for p, n := range n {
 		if n < 400 || n > 600 {

@@ -3,6 +3,7 @@ package pebblestore
 import (
 	"liked"
 	"liked/internal/cache"
+	"liked/internal/store/sight"
 )
 
 // likeTarget is what a like is of, and whether the rules allow it.
@@ -54,13 +55,13 @@ func (s *Store) applyLikeRules(user liked.UserID, post liked.PostID) (v likeTarg
 
 // applyAuthorRules sets v.err if the user may not see the author's posts. NotFound replaces an earlier Forbidden.
 func (s *Store) applyAuthorRules(v *likeTarget, user, author liked.UserID) error {
-	seen := authorHidden
+	seen := sight.Hidden
 	a, ok, err := s.userHead(author)
 	if err == nil && ok {
 		seen, err = seenBy(s.db, user, author, a)
 	}
-	if err == nil && (v.err == nil || seen == authorHidden) {
-		v.err = unseen(user, author, seen, "")
+	if err == nil && (v.err == nil || seen == sight.Hidden) {
+		v.err = seen.Refusal(user, author, "")
 	}
 	return err
 }

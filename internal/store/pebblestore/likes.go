@@ -2,13 +2,13 @@ package pebblestore
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 
 	"liked"
 	"liked/internal/store"
+	"liked/internal/store/sight"
 	"liked/internal/store/valid"
 )
 
@@ -155,10 +155,11 @@ func walk[ID ~int64, T any](r pebble.Reader, tag byte, owner uint64, from store.
 		first, next = it.Last, it.Prev
 	}
 	more, rows := first(), 0
+	var items []T
 	var last liked.Seq
-	for more && len(page.Items) < max && rows < rowsPerItem*max {
+	for more && len(items) < max && rows < rowsPerItem*max {
 		var ids []ID
-		for wanted := max - len(page.Items); more && len(ids) < wanted && rows < rowsPerItem*max; more = next() {
+		for wanted := max - len(items); more && len(ids) < wanted && rows < rowsPerItem*max; more = next() {
 			value, err := it.ValueAndErr()
 			if err != nil {
 				return page, unavailable(err)
@@ -177,28 +178,14 @@ func walk[ID ~int64, T any](r pebble.Reader, tag byte, owner uint64, from store.
 		}
 		for _, f := range found {
 			if f.err == nil {
-				page.Items = append(page.Items, f.item)
+				items = append(items, f.item)
 			}
 		}
 	}
 	if err := it.Error(); err != nil {
 		return page, unavailable(err)
 	}
-	if from.Newer {
-		slices.Reverse(page.Items)
-		page.Older = store.Cursor{Seq: from.Seq}
-		if more {
-			page.Newer = store.Cursor{Seq: last + 1, Newer: true}
-		}
-		return page, nil
-	}
-	if more {
-		page.Older = store.Cursor{Seq: last}
-	}
-	if from.Seq != 0 {
-		page.Newer = store.Cursor{Seq: from.Seq, Newer: true}
-	}
-	return page, nil
+	return sight.Page(items, from, last, more), nil
 }
 
 // unlessUnseen returns nil for an error of unseen.

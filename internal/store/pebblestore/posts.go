@@ -11,6 +11,7 @@ import (
 
 	"liked"
 	"liked/internal/store"
+	"liked/internal/store/sight"
 	"liked/internal/store/valid"
 )
 
@@ -103,7 +104,7 @@ func (s *Store) NewestPosts(ctx context.Context, viewer liked.UserID, users []li
 		e := newVisibility(r, viewer)
 		for i, id := range users {
 			seen, err := e.author(id)
-			if err == nil && seen == authorVisible {
+			if err == nil && seen == sight.Visible {
 				err = newestPosts(r, id, func(id liked.PostID) (bool, error) { posts[i] = id; return false, nil })
 			}
 			if err != nil {

@@ -7,33 +7,25 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 
 	"liked"
+	"liked/internal/store/sight"
 )
 
 // visibility decides what one viewer sees, on one snapshot.
 type visibility struct {
 	r       pebble.Reader
 	viewer  liked.UserID // zero: a caller without a user
-	authors map[liked.UserID]authorSeen
+	authors map[liked.UserID]sight.Author
 
 	// Users who blocked the viewer, read when a second user is looked at, and kept if they are few.
 	looks    int
 	blockers map[liked.UserID]struct{} // nil: not known
 }
 
-type authorSeen uint8
-
-const (
-	authorVisible authorSeen = iota
-	authorHidden
-	authorBlocks
-	authorProtected
-)
-
 func newVisibility(r pebble.Reader, viewer liked.UserID) *visibility {
-	return &visibility{r: r, viewer: viewer, authors: make(map[liked.UserID]authorSeen)}
+	return &visibility{r: r, viewer: viewer, authors: make(map[liked.UserID]sight.Author)}
 }
 
-func (e *visibility) author(id liked.UserID) (seen authorSeen, err error) {
+func (e *visibility) author(id liked.UserID) (seen sight.Author, err error) {
 	if seen, ok := e.authors[id]; ok {
 		return seen, nil
 	}
@@ -41,7 +33,7 @@ func (e *visibility) author(id liked.UserID) (seen authorSeen, err error) {
 	if err != nil {
 		return 0, err
 	}
-	seen = authorHidden
+	seen = sight.Hidden
 	if ok {
 		if seen, err = e.see(id, h); err != nil {
 			return 0, err
@@ -52,10 +44,10 @@ func (e *visibility) author(id liked.UserID) (seen authorSeen, err error) {
 }
 
 // see is author with the head known.
-func (e *visibility) see(id liked.UserID, h userHead) (authorSeen, error) {
+func (e *visibility) see(id liked.UserID, h userHead) (sight.Author, error) {
 	if id != e.viewer && e.viewer != 0 && !h.state.Hidden() {
 		if blocked, err := e.blockedBy(id); err != nil || blocked {
-			return authorBlocks, err
+			return sight.Blocks, err
 		}
 	}
 	h.blocks = false // the viewer is not blocked
@@ -63,24 +55,24 @@ func (e *visibility) see(id liked.UserID, h userHead) (authorSeen, error) {
 }
 
 // seenBy returns how the viewer sees the author's posts.
-func seenBy(r pebble.Reader, viewer, author liked.UserID, h userHead) (authorSeen, error) {
+func seenBy(r pebble.Reader, viewer, author liked.UserID, h userHead) (sight.Author, error) {
 	switch {
 	case h.state.Hidden():
-		return authorHidden, nil
+		return sight.Hidden, nil
 	case author == viewer:
-		return authorVisible, nil
+		return sight.Visible, nil
 	}
 	if h.blocks {
 		if blocked, err := exists(r, pair(tagBlock, author, viewer)); err != nil || blocked {
-			return authorBlocks, err
+			return sight.Blocks, err
 		}
 	}
 	if h.protected {
 		if follows, err := exists(r, pair(tagFollow, viewer, author)); err != nil || !follows {
-			return authorProtected, err
+			return sight.Protected, err
 		}
 	}
-	return authorVisible, nil
+	return sight.Visible, nil
 }
 
 // fewBlockers is how many of a viewer's blockers can be read for about the cost of looking up two.
@@ -113,7 +105,7 @@ func (e *visibility) lists(id liked.UserID) error {
 	if err != nil {
 		return err
 	}
-	return unseen(e.viewer, id, seen, "")
+	return seen.Refusal(e.viewer, id, "")
 }
 
 // likers returns users with metrics. Those that the viewer may not see have an error.
@@ -138,7 +130,7 @@ func (e *visibility) likers(ids []liked.UserID) ([]shown[liked.User], error) {
 		if err != nil {
 			return nil, err
 		}
-		u.err = unseen(e.viewer, ids[i], seen, "")
+		u.err = seen.Refusal(e.viewer, ids[i], "")
 	}
 	for _, i := range order {
 		if users[i].err == nil {
@@ -148,20 +140,6 @@ func (e *visibility) likers(ids []liked.UserID) ([]shown[liked.User], error) {
 		}
 	}
 	return users, nil
-}
-
-// unseen returns the error for a viewer who sees an author like that, nil for authorVisible. of is inserted after the
-// author.
-func unseen(viewer, author liked.UserID, seen authorSeen, of string) error {
-	switch seen {
-	case authorVisible:
-		return nil
-	case authorBlocks:
-		return liked.Errorf(liked.Forbidden, "user %v%s blocked user %v", author, of, viewer)
-	case authorProtected:
-		return liked.Errorf(liked.Forbidden, "user %v%s is protected and not followed by user %v", author, of, viewer)
-	}
-	return liked.Errorf(liked.NotFound, "user %v%s is gone or hidden", author, of)
 }
 
 func (e *visibility) post(id liked.PostID) (liked.Post, error) {
@@ -194,8 +172,8 @@ func (e *visibility) posts(ids []liked.PostID) ([]shown[liked.Post], error) {
 		if err != nil {
 			return nil, err
 		}
-		if seen != authorVisible {
-			posts[i] = shown[liked.Post]{err: unseen(e.viewer, authors[i], seen, ", the author of post "+ids[i].String()+",")}
+		if seen != sight.Visible {
+			posts[i] = shown[liked.Post]{err: seen.Refusal(e.viewer, authors[i], ", the author of post "+ids[i].String()+",")}
 		}
 	}
 	for _, i := range order {

@@ -226,7 +226,7 @@ func (c *checker) lane(lane int, imported bool) error {
 			return err
 		}
 		for _, e := range all {
-			if laneOf(e.User) != lane || int(e.Seq&laneMask) != lane {
+			if liked.PartitionOf(e.User) != lane || int(e.Seq&laneMask) != lane {
 				c.problem("entry %d of user %v is in lane %d of the log", e.Seq, e.User, lane)
 			}
 			id := likeID{e.User, e.Post}

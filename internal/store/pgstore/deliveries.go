@@ -106,7 +106,7 @@ func (s *Store) AddDeadLetters(ctx context.Context, letters []store.DeadLetter, 
 		}
 		t.exec("UPDATE offsets SET dead = $2 WHERE webhook = $1", webhook, n-dropped)
 		var to liked.Positions
-		to[laneOf(event.User)] = event.Seq
+		to[liked.PartitionOf(event.User)] = event.Seq
 		t.advance(webhook, p.Offsets, to)
 		return dropped, nil
 	})

@@ -71,9 +71,9 @@ func (t *tx) wholeTables() {
 	t.queue("SELECT set_config('enable_' || what, 'on', true) FROM unnest('{seqscan,bitmapscan,hashjoin,mergejoin}'::text[]) what")
 }
 
-// cancelsKey has an *atomic.Bool that says whether pgx, which asks the server to cancel what a connection does when it gives that up, may do so. Of a
-// commit it must not: one that waits for its standby would be shown, and a failover would lose it. So it is forbidden on every
-// connection but while it reads.
+// cancelsKey has an *atomic.Bool of a connection: whether pgx, which asks the server to cancel what a connection does when it
+// gives that up, may do so. Of a commit it must not: one that waits for its standby would be shown, and a failover would lose
+// it. So it may not but while the connection reads.
 const cancelsKey = "liked: cancelling"
 
 var errNoCancel = errors.New("what is written is not cancelled")

@@ -1,7 +1,7 @@
 package pgstore
 
 import (
-	"encoding/binary"
+	"hash/maphash"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -72,21 +72,13 @@ func (g *generations) forgetAll() {
 	g.forget(store.Webhooks)
 }
 
-func (g *generations) of(kind byte, id uint64) *atomic.Uint32 {
-	return &g.marks[mix(mix(uint64(kind))^id)%uint64(len(g.marks))]
+// of counts the changes of what has the key: an app, a user, a grant, or a user whom subscriptions are about.
+func of[K comparable](g *generations, key K) *atomic.Uint32 {
+	return &g.marks[maphash.Comparable(seed, key)%uint64(len(g.marks))]
 }
 
-// mix spreads bits, as SplitMix64 does. The lanes of users follow from it: it never changes.
-func mix(x uint64) uint64 {
-	x += 0x9e3779b97f4a7c15
-	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
-	x = (x ^ x>>27) * 0x94d049bb133111eb
-	return x ^ x>>31
-}
-
-func grantMark(id store.GrantID) uint64 {
-	return binary.BigEndian.Uint64(id[:8]) ^ mix(binary.BigEndian.Uint64(id[8:]))
-}
+// about is the key of subscriptions about a user.
+type about liked.UserID
 
 func (s *Store) Generation(topic store.Topic) uint64 {
 	g := &s.generations
@@ -101,12 +93,12 @@ func (s *Store) PrincipalGeneration(app liked.AppID, user liked.UserID, grant st
 	if g.blind() {
 		g.forget(store.Principals)
 	}
-	sum := g.all[store.Principals].Load() + uint64(g.of('a', uint64(app)).Load())
+	sum := g.all[store.Principals].Load() + uint64(of(g, app).Load())
 	if user != 0 {
-		sum += uint64(g.of('u', uint64(user)).Load())
+		sum += uint64(of(g, user).Load())
 	}
 	if grant != (store.GrantID{}) {
-		sum += uint64(g.of('g', grantMark(grant)).Load())
+		sum += uint64(of(g, grant).Load())
 	}
 	return sum
 }
@@ -116,20 +108,20 @@ func (s *Store) SubscriptionGeneration(user liked.UserID) uint64 {
 	if g.blind() {
 		g.forget(store.Webhooks)
 	}
-	return g.all[store.Webhooks].Load() + uint64(g.of('s', uint64(user)).Load())
+	return g.all[store.Webhooks].Load() + uint64(of(g, about(user)).Load())
 }
 
 // principals has the transaction change what principals are made of: the app, the user and the grant that are not zero.
 func (t *tx) principals(s *Store, app liked.AppID, user liked.UserID, grant store.GrantID) {
 	t.change(s, store.Principals, func(g *generations) {
 		if app != 0 {
-			g.of('a', uint64(app)).Add(1)
+			of(g, app).Add(1)
 		}
 		if user != 0 {
-			g.of('u', uint64(user)).Add(1)
+			of(g, user).Add(1)
 		}
 		if grant != (store.GrantID{}) {
-			g.of('g', grantMark(grant)).Add(1)
+			of(g, grant).Add(1)
 		}
 	})
 }

@@ -216,7 +216,7 @@ func TestLikeLogOfTwo(t *testing.T) {
 	}
 	got := make(chan []liked.LikeEvent, 1)
 	go func() {
-		events, err := b.LikeLog(ctx, laneOf(1), 0, 9)
+		events, err := b.LikeLog(ctx, liked.PartitionOf(1), 0, 9)
 		if err != nil {
 			t.Error(err)
 		}

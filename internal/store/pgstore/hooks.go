@@ -36,8 +36,8 @@ func scanWebhook(r pgx.CollectableRow, also ...any) (w liked.Webhook, err error)
 func aWebhook(r pgx.CollectableRow) (liked.Webhook, error) { return scanWebhook(r) }
 
 // subscribed has the transaction change subscriptions about the user.
-func (t *tx) subscribed(s *Store, about liked.UserID) {
-	t.change(s, store.Webhooks, func(g *generations) { g.of('s', uint64(about)).Add(1) })
+func (t *tx) subscribed(s *Store, user liked.UserID) {
+	t.change(s, store.Webhooks, func(g *generations) { of(g, about(user)).Add(1) })
 }
 
 // hooked has the transaction change webhooks, but no subscription.

@@ -545,14 +545,14 @@ func (i *importer) save() {
 	}
 	var lanes laneSums
 	for _, u := range newUsers {
-		lanes.users[laneOf(u.id)]++
+		lanes.users[liked.PartitionOf(u.id)]++
 	}
 	for _, p := range texts {
-		lanes.posts[laneOf(p.author)]++
+		lanes.posts[liked.PartitionOf(p.author)]++
 	}
 	newest := liked.Seq(0)
 	for _, l := range i.added {
-		lanes.likes[laneOf(l.user)]++
+		lanes.likes[liked.PartitionOf(l.user)]++
 		newest = max(newest, l.seq)
 	}
 	i.saveCounts("INSERT INTO user_counts (user_id, followers, following, posts) SELECT * FROM "+countColumns, newUsers)

@@ -3,6 +3,7 @@ package pgstore
 import (
 	"cmp"
 	"context"
+	"hash/maphash"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -13,6 +14,7 @@ import (
 
 	"liked"
 	"liked/internal/cache"
+	"liked/internal/store/sight"
 )
 
 // Likes are written in batches. Each writer has some of the lanes, and takes all that waits for them into one transaction of
@@ -64,8 +66,11 @@ type likeTarget struct {
 // headsKept is how many heads of posts, and ids of users, are cached.
 const headsKept = 1 << 18
 
+// seed spreads keys in this process.
+var seed = maphash.MakeSeed()
+
 func newKept[K ~int64, V any]() *cache.Cache[K, V] {
-	return cache.New[K, V](headsKept, func(k K) uint64 { return mix(uint64(k)) })
+	return cache.New[K, V](headsKept, func(k K) uint64 { return maphash.Comparable(seed, k) })
 }
 
 func always() bool { return true }
@@ -79,7 +84,7 @@ func (s *Store) SetLike(ctx context.Context, user liked.UserID, post liked.PostI
 		return false, err
 	}
 	r := &setLike{user: user, post: post, on: on, at: ms, until: time.Now().Add(s.patience), done: make(chan struct{})}
-	s.writers[laneOf(user)%len(s.writers)].push(r) // which leaves
+	s.writers[liked.PartitionOf(user)%len(s.writers)].push(r) // which leaves
 	patience := time.NewTimer(s.patience)
 	defer patience.Stop()
 	select {
@@ -172,7 +177,7 @@ type likeBatch struct {
 
 	lanes   map[int]*laneState
 	posts   map[liked.PostID]*postState
-	refused map[refusalOf]seen
+	refused map[refusalOf]sight.Author
 	likes   map[likeID]*likeState
 	noUser  map[liked.UserID]bool
 }
@@ -267,7 +272,7 @@ func (b *likeBatch) findTargets() error {
 // lock locks what the batch depends on, and reads it: each statement sees what was committed before the locks were given.
 func (b *likeBatch) lock() error {
 	b.lanes, b.posts = make(map[int]*laneState), make(map[liked.PostID]*postState)
-	b.refused, b.likes, b.noUser = make(map[refusalOf]seen), make(map[likeID]*likeState), make(map[liked.UserID]bool)
+	b.refused, b.likes, b.noUser = make(map[refusalOf]sight.Author), make(map[likeID]*likeState), make(map[liked.UserID]bool)
 	var askCall, askUser, askAuthor, likeUser, likePost, unknown []int64
 	ask := func(call int, user, author liked.UserID) {
 		askCall, askUser, askAuthor = append(askCall, int64(call)), append(askUser, int64(user)), append(askAuthor, int64(author))
@@ -277,7 +282,7 @@ func (b *likeBatch) lock() error {
 		if h == (likeTarget{}) {
 			continue
 		}
-		b.lanes[laneOf(r.user)] = new(laneState)
+		b.lanes[liked.PartitionOf(r.user)] = new(laneState)
 		b.posts[h.target] = new(postState)
 		if id := (likeID{r.user, h.target}); b.likes[id] == nil {
 			b.likes[id] = new(likeState)
@@ -318,7 +323,7 @@ func (b *likeBatch) lock() error {
 	if len(askCall) > 0 {
 		b.queue(refusedAuthors, askCall, askUser, askAuthor).Query(func(r pgx.Rows) error {
 			var at refusalOf
-			var how seen
+			var how sight.Author
 			_, err := pgx.ForEachRow(r, []any{&at.call, &at.author, &how}, func() error { b.refused[at] = how; return nil })
 			return err
 		})
@@ -383,7 +388,7 @@ func (b *likeBatch) decide() {
 			continue
 		}
 		d.changed = true
-		number := laneOf(r.user)
+		number := liked.PartitionOf(r.user)
 		lane, post := b.lanes[number], b.posts[h.target]
 		seq := base + liked.Seq(laneStep*i+number)
 		delta := int64(1)
@@ -408,9 +413,9 @@ func (b *likeBatch) rule(i int, r *setLike, h likeTarget) error {
 	case b.posts[h.target].deleted:
 		return liked.Errorf(liked.NotFound, "there is no post %v, of which post %v is a repost", h.target, r.post)
 	}
-	err := unseen(r.user, h.author, b.refused[refusalOf{i, h.author}], "")
-	if how := b.refused[refusalOf{i, h.targetAuthor}]; err == nil || how == seenHidden {
-		err = unseen(r.user, h.targetAuthor, how, "")
+	err := b.refused[refusalOf{i, h.author}].Refusal(r.user, h.author, "")
+	if how := b.refused[refusalOf{i, h.targetAuthor}]; err == nil || how == sight.Hidden {
+		err = how.Refusal(r.user, h.targetAuthor, "")
 	}
 	return err
 }

@@ -10,6 +10,7 @@ import (
 
 	"liked"
 	"liked/internal/store"
+	"liked/internal/store/sight"
 	"liked/internal/store/valid"
 )
 
@@ -37,13 +38,13 @@ var likingUsers = likeList[liked.User]{
 
 func (s *Store) LikedPosts(ctx context.Context, viewer, user liked.UserID, from store.Cursor, max int) (store.Page[liked.Post], error) {
 	return walk(ctx, s, likedPosts, viewer, int64(user), from, max, func(t *tx) func() error {
-		how := seenHidden
+		how := sight.Hidden
 		t.queue("SELECT "+seenColumn+" FROM users u LEFT JOIN special s ON s.user_id = u.user_id WHERE u.user_id = $2", viewer, user).
 			Query(func(r pgx.Rows) error {
 				_, err := pgx.ForEachRow(r, []any{&how}, func() error { return nil })
 				return err
 			})
-		return func() error { return unseen(viewer, user, how, "") }
+		return func() error { return how.Refusal(viewer, user, "") }
 	})
 }
 
@@ -75,11 +76,12 @@ func walk[T any](ctx context.Context, s *Store, l likeList[T], viewer liked.User
 	itemsOf := "WITH r AS MATERIALIZED (SELECT seq, " + l.id + " AS id FROM " + l.table + part + ") SELECT r.seq, " + l.items + order
 	return view(ctx, s, func(t *tx) (page store.Page[T], err error) {
 		allowed := may(t)
+		var all []T
 		more := true
 		var last liked.Seq
 		next := border
-		for left := rowsPerItem * max; more && len(page.Items) < max && left > 0; {
-			n := min(max-len(page.Items), left)
+		for left := rowsPerItem * max; more && len(all) < max && left > 0; {
+			n := min(max-len(all), left)
 			var seqs []liked.Seq
 			t.queue(rowsOf, owner, next, n+1).Query(into(&seqs, pgx.RowTo[liked.Seq]))
 			items, err := rows(t, func(r pgx.CollectableRow) (T, error) {
@@ -92,7 +94,7 @@ func walk[T any](ctx context.Context, s *Store, l likeList[T], viewer liked.User
 			if err := allowed(); err != nil {
 				return page, err
 			}
-			page.Items = append(page.Items, items...)
+			all = append(all, items...)
 			if more = len(seqs) > n; more {
 				seqs = seqs[:n]
 			}
@@ -104,21 +106,7 @@ func walk[T any](ctx context.Context, s *Store, l likeList[T], viewer liked.User
 			}
 			left -= n
 		}
-		if from.Newer {
-			slices.Reverse(page.Items)
-			page.Older = store.Cursor{Seq: from.Seq}
-			if more {
-				page.Newer = store.Cursor{Seq: last + 1, Newer: true}
-			}
-			return page, nil
-		}
-		if more {
-			page.Older = store.Cursor{Seq: last}
-		}
-		if from.Seq != 0 {
-			page.Newer = store.Cursor{Seq: from.Seq, Newer: true}
-		}
-		return page, nil
+		return sight.Page(all, from, last, more), nil
 	})
 }
 

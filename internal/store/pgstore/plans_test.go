@@ -58,7 +58,7 @@ var hot = []struct {
 		return nil
 	}},
 	{"LikeLog", 20, func(ctx context.Context, s *Store, w world) error {
-		_, err := s.LikeLog(ctx, laneOf(1), 1, 100)
+		_, err := s.LikeLog(ctx, liked.PartitionOf(1), 1, 100)
 		return err
 	}},
 	{"LogEnds", 10, func(ctx context.Context, s *Store, w world) error { _, err := s.LogEnds(ctx); return err }},

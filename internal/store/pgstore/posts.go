@@ -135,7 +135,7 @@ func (t *tx) addPost(p *liked.Post, there *locked) error {
 	t.exec(`INSERT INTO post_texts (post_id, text, created_at, in_reply_to, quotes, conversation, in_reply_to_user)
 		VALUES ($1, $2, $3, $4, $5, $6, $7)`, p.ID, p.Text, micros(p.CreatedAt), p.InReplyTo, p.Quotes, p.Conversation, p.InReplyToUser)
 	t.exec("INSERT INTO posts_of (author_id, post_id) VALUES ($1, $2)", p.Author, p.ID)
-	t.exec("UPDATE tallies SET posts = posts + 1 WHERE lane = $1", laneOf(p.Author))
+	t.exec("UPDATE tallies SET posts = posts + 1 WHERE lane = $1", liked.PartitionOf(p.Author))
 	return nil
 }
 
@@ -256,7 +256,7 @@ func (s *Store) DeletePost(ctx context.Context, by liked.UserID, id liked.PostID
 		t.exec("DELETE FROM post_texts WHERE post_id = $1", id)
 		t.exec("DELETE FROM posts_of WHERE author_id = $1 AND post_id = $2", h.author, id)
 		t.exec("UPDATE users SET pinned = 0, version = version + 1 WHERE user_id = $1 AND pinned = $2", h.author, id)
-		t.exec("UPDATE tallies SET posts = posts - 1 WHERE lane = $1", laneOf(h.author))
+		t.exec("UPDATE tallies SET posts = posts - 1 WHERE lane = $1", liked.PartitionOf(h.author))
 		return nil
 	})
 }

@@ -27,7 +27,7 @@ func TestPrune(t *testing.T) {
 	ok(t, s.AddPost(ctx, liked.Post{ID: 1, Author: 1}))
 	// One user likes often enough for several steps; another of another lane once, long ago.
 	frequent, once := liked.UserID(2), liked.UserID(3)
-	for laneOf(once) == laneOf(frequent) {
+	for liked.PartitionOf(once) == liked.PartitionOf(frequent) {
 		once++
 	}
 	for _, u := range []liked.UserID{frequent, once} {
@@ -44,7 +44,7 @@ func TestPrune(t *testing.T) {
 	set(once, true, start)
 	// Many old rows, as batches would leave them.
 	s.sql(t, "INSERT INTO log (lane, pos, first, n, entries) SELECT $1, pos, pos, 0, '' FROM generate_series(1, $2) pos",
-		laneOf(frequent), 2*pruneRows+1)
+		liked.PartitionOf(frequent), 2*pruneRows+1)
 	set(frequent, true, start)
 	ends, err := s.LogEnds(ctx)
 	ok(t, err)
@@ -56,16 +56,16 @@ func TestPrune(t *testing.T) {
 		ok(t, err)
 		return seqs
 	}
-	for deadline := time.Now().Add(10 * time.Second); len(left(laneOf(frequent))) > 2; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(10 * time.Second); len(left(liked.PartitionOf(frequent))) > 2; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("the log has %v", left(laneOf(frequent)))
+			t.Fatalf("the log has %v", left(liked.PartitionOf(frequent)))
 		}
 	}
-	events, err := s.LikeLog(ctx, laneOf(frequent), 0, 10)
+	events, err := s.LikeLog(ctx, liked.PartitionOf(frequent), 0, 10)
 	if err != nil || len(events) != 2 || events[0].On || !events[1].On {
 		t.Errorf("got %v, %v, want the two young entries", events, err)
 	}
-	if got := left(laneOf(once)); !slices.Equal(got, []liked.Seq{ends[laneOf(once)]}) {
+	if got := left(liked.PartitionOf(once)); !slices.Equal(got, []liked.Seq{ends[liked.PartitionOf(once)]}) {
 		t.Errorf("a lane with one old entry has %v, want this one", got)
 	}
 	progress := func(id liked.WebhookID) store.Progress {
@@ -75,7 +75,7 @@ func TestPrune(t *testing.T) {
 	}
 	var moved store.Progress
 	moved.Lost = liked.Seq(start.Add(40*time.Minute).UnixMilli()) << 20
-	moved.Offsets[laneOf(frequent)] = ends[laneOf(frequent)]
+	moved.Offsets[liked.PartitionOf(frequent)] = ends[liked.PartitionOf(frequent)]
 	p := progress(1)
 	if earlier := moved.Lost - liked.Seq(10*time.Minute.Milliseconds())<<20; p.Lost == earlier {
 		moved.Lost = earlier // the log was pruned between the last two likes, too, and lost nothing more after the second

@@ -66,7 +66,7 @@ func (t *tx) sweepTokens(s *Store, now time.Time) (more bool, err error) {
 	}
 	t.change(s, store.Principals, func(g *generations) {
 		for _, id := range ended {
-			g.of('g', grantMark(store.GrantID(id))).Add(1)
+			of(g, store.GrantID(id)).Add(1)
 		}
 	})
 	return true, nil

@@ -53,7 +53,7 @@ func (s *Store) AddUser(ctx context.Context, u liked.User) error {
 		if u.State.Hidden() || u.Protected {
 			t.setSpecial(&u)
 		}
-		t.exec("UPDATE tallies SET users = users + 1 WHERE lane = $1", laneOf(u.ID))
+		t.exec("UPDATE tallies SET users = users + 1 WHERE lane = $1", liked.PartitionOf(u.ID))
 		return nil
 	})
 	if violates(err, "user_counts_pkey") {

@@ -5,16 +5,7 @@ import (
 
 	"liked"
 	"liked/internal/store"
-)
-
-// seen is how a viewer sees an author's posts.
-type seen int16
-
-const (
-	seenVisible seen = iota
-	seenHidden
-	seenBlocks
-	seenProtected
+	"liked/internal/store/sight"
 )
 
 // Whoever asks what a viewer sees passes the viewer as $1 (zero: no user), joins post_heads h and post_texts x or users u,
@@ -40,19 +31,6 @@ func scanPost(r pgx.CollectableRow, also ...any) (p liked.Post, err error) {
 
 func aPost(r pgx.CollectableRow) (liked.Post, error) { return scanPost(r) }
 
-// unseen is the error for a viewer who sees an author so, nil for seenVisible. of is inserted after the author.
-func unseen(viewer, author liked.UserID, how seen, of string) error {
-	switch how {
-	case seenVisible:
-		return nil
-	case seenBlocks:
-		return liked.Errorf(liked.Forbidden, "user %v%s blocked user %v", author, of, viewer)
-	case seenProtected:
-		return liked.Errorf(liked.Forbidden, "user %v%s is protected and not followed by user %v", author, of, viewer)
-	}
-	return liked.Errorf(liked.NotFound, "user %v%s is gone or hidden", author, of)
-}
-
 // postsSeen is what a viewer sees of posts whose ids are an array as $2, without those that are gone; originalsSeen is that
 // with the originals of reposts.
 const (
@@ -71,10 +49,10 @@ type seenPost struct {
 // scanSeen scans a row of postsSeen.
 func scanSeen(viewer liked.UserID) pgx.RowToFunc[seenPost] {
 	return func(r pgx.CollectableRow) (seenPost, error) {
-		var how seen
+		var how sight.Author
 		p, err := scanPost(r, &how)
-		if how != seenVisible {
-			return seenPost{p.ID, store.Seen{Err: unseen(viewer, p.Author, how, ", the author of post "+p.ID.String()+",")}}, err
+		if how != sight.Visible {
+			return seenPost{p.ID, store.Seen{Err: how.Refusal(viewer, p.Author, ", the author of post "+p.ID.String()+",")}}, err
 		}
 		return seenPost{p.ID, store.Seen{Post: p}}, err
 	}
