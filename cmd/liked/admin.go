@@ -59,7 +59,7 @@ func (o *Operator) check() error {
 // connect finds the server, or opens the data directory if none runs on it. mayMake: a missing one is created.
 func (o *Operator) connect(e *env, mayMake bool) (c *admin.Client, close func() error, err error) {
 	if o.Postgres != "" {
-		return server.DatabaseAdmin(o.Postgres, o.SealKey, slog.New(slog.NewTextHandler(e.stderr, nil)))
+		return server.DatabaseAdmin(o.Postgres, o.SealKey, mayMake, slog.New(slog.NewTextHandler(e.stderr, nil)))
 	}
 	if o.AdminURL == "" {
 		if !mayMake && !server.HasData(o.Data) {

@@ -83,13 +83,14 @@ func Upgrade(dir string, check bool, logger *slog.Logger) (u pebblestore.Upgrade
 
 // database is where a store in PostgreSQL is.
 type database struct {
-	dsn     string
-	migrate bool
-	logger  *slog.Logger
+	dsn      string
+	migrate  bool
+	existing bool // an empty schema is refused
+	logger   *slog.Logger
 }
 
 func (d database) open() (store.Store, error) {
-	st, err := pgstore.Open(pgstore.Options{DSN: d.dsn, Migrate: d.migrate, Logger: d.logger})
+	st, err := pgstore.Open(pgstore.Options{DSN: d.dsn, Migrate: d.migrate, Existing: d.existing, Logger: d.logger})
 	if err != nil {
 		return nil, fmt.Errorf("postgres: %w", err) // not a nil *pgstore.Store in a non-nil interface
 	}

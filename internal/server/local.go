@@ -49,9 +49,9 @@ func localHandler(st store.Store, seal [32]byte, key string) http.Handler {
 }
 
 // DatabaseAdmin returns a client of /admin/ in this process for a database, beside its servers. Without a key file what seals
-// or opens a secret is refused. close must be called.
-func DatabaseAdmin(dsn, keyFile string, logger *slog.Logger) (c *admin.Client, close func() error, err error) {
-	d := database{dsn: dsn, logger: logger}
+// or opens a secret is refused. mayMake: an empty schema becomes a store. close must be called.
+func DatabaseAdmin(dsn, keyFile string, mayMake bool, logger *slog.Logger) (c *admin.Client, close func() error, err error) {
+	d := database{dsn: dsn, existing: !mayMake, logger: logger}
 	var st store.Store
 	var seal [32]byte
 	if keyFile != "" {

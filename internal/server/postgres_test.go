@@ -23,6 +23,9 @@ func TestDatabaseKey(t *testing.T) {
 	t.Parallel()
 	dsn, key := pgtest.Schema(t), filepath.Join(t.TempDir(), "seal.key")
 	config := server.Config{Postgres: dsn, SealKey: key}
+	if _, _, err := server.DatabaseAdmin(dsn, "", false, slog.New(slog.DiscardHandler)); !says(err, "the schema is empty") {
+		t.Errorf("a command on an empty schema: %v", err)
+	}
 	start(t, config)
 	info, err := os.Stat(key)
 	if err != nil || info.Mode() != 0o600 || info.Size() != 32 {
@@ -48,7 +51,7 @@ func TestDatabaseKey(t *testing.T) {
 	}
 
 	ctx, discard := t.Context(), slog.New(slog.DiscardHandler)
-	admin, close, err := server.DatabaseAdmin(dsn, "", discard)
+	admin, close, err := server.DatabaseAdmin(dsn, "", false, discard)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +64,7 @@ func TestDatabaseKey(t *testing.T) {
 	if err := errors.Join(close()); err != nil {
 		t.Error(err)
 	}
-	if admin, close, err = server.DatabaseAdmin(dsn, key, discard); err != nil {
+	if admin, close, err = server.DatabaseAdmin(dsn, key, false, discard); err != nil {
 		t.Fatal(err)
 	}
 	if err := admin.Call(ctx, "POST", "/admin/apps", map[string]string{"name": "shop"}, nil); err != nil {

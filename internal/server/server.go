@@ -137,7 +137,7 @@ func (s *Server) open() (err error) {
 	e := engine{files: s.files.store, cacheMiB: s.CacheMiB, logger: s.Logger, disk: s.disk}
 	switch {
 	case s.Postgres != "":
-		s.store, s.seal, err = openDatabase(database{s.Postgres, s.Migrate, s.Logger}, s.SealKey)
+		s.store, s.seal, err = openDatabase(database{dsn: s.Postgres, migrate: s.Migrate, logger: s.Logger}, s.SealKey)
 	case s.Data != "":
 		s.store, s.seal, err = openData(s.Data, e)
 	default:

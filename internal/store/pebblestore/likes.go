@@ -22,8 +22,8 @@ func (s *Store) SetLike(ctx context.Context, user liked.UserID, post liked.PostI
 	if s.readOnly {
 		return false, errReadOnly
 	}
-	if ms := at.UnixMilli(); ms >= 1<<44 {
-		return false, liked.Errorf(liked.Invalid, "the time %v is too far ahead", at)
+	if err := valid.At(at); err != nil {
+		return false, err
 	}
 	epoch := s.epoch.Load()
 	var v likeTarget

@@ -153,8 +153,8 @@ func (i *importer) addPost(rec store.Post) (bool, error) {
 }
 
 func (i *importer) addLike(l store.Like) (bool, error) {
-	if l.Seq == 0 || l.Seq >= 1<<63 {
-		return false, liked.Errorf(liked.Invalid, "the like of post %v by user %v has no time", l.Post, l.User)
+	if err := valid.Like(&l); err != nil {
+		return false, err
 	}
 	user, err := i.user(l.User)
 	if err != nil {

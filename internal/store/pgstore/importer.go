@@ -450,8 +450,8 @@ func (i *importer) follow(p store.Pair, on bool) (changed bool) {
 }
 
 func (i *importer) addLike(l store.Like) (bool, error) {
-	if l.Seq == 0 || l.Seq > math.MaxInt64 {
-		return false, liked.Errorf(liked.Invalid, "the like of post %v by user %v has no time", l.Post, l.User)
+	if err := valid.Like(&l); err != nil {
+		return false, err
 	}
 	user := i.users[l.User]
 	if user == nil {

@@ -15,6 +15,7 @@ import (
 	"liked"
 	"liked/internal/cache"
 	"liked/internal/store/sight"
+	"liked/internal/store/valid"
 )
 
 // Likes are written in batches. Each writer has some of the lanes, and takes all that waits for them into one transaction of
@@ -76,14 +77,13 @@ func newKept[K ~int64, V any]() *cache.Cache[K, V] {
 func always() bool { return true }
 
 func (s *Store) SetLike(ctx context.Context, user liked.UserID, post liked.PostID, on bool, at time.Time) (bool, error) {
-	ms := at.UnixMilli()
-	if ms >= 1<<43 {
-		return false, liked.Errorf(liked.Invalid, "the time %v is too far ahead", at)
+	if err := valid.At(at); err != nil {
+		return false, err
 	}
 	if err := s.enter(ctx); err != nil {
 		return false, err
 	}
-	r := &setLike{user: user, post: post, on: on, at: ms, until: time.Now().Add(s.patience), done: make(chan struct{})}
+	r := &setLike{user: user, post: post, on: on, at: at.UnixMilli(), until: time.Now().Add(s.patience), done: make(chan struct{})}
 	s.writers[liked.PartitionOf(user)%len(s.writers)].push(r) // which leaves
 	patience := time.NewTimer(s.patience)
 	defer patience.Stop()

@@ -22,7 +22,7 @@ var migrations embed.FS
 const Version = 1
 
 // prepare checks the database, and migrates the schema if it is empty, or if it is older and that was asked for.
-func (s *Store) prepare(ctx context.Context, raise bool) error {
+func (s *Store) prepare(ctx context.Context, o *Options) error {
 	conn, err := s.calls.Acquire(ctx)
 	if err != nil {
 		return err
@@ -31,7 +31,7 @@ func (s *Store) prepare(ctx context.Context, raise bool) error {
 	if err := s.inspect(ctx, conn.Conn()); err != nil {
 		return err
 	}
-	return migrate(ctx, conn.Conn(), raise)
+	return migrate(ctx, conn.Conn(), o)
 }
 
 // inspect refuses a database that does not keep what it is told, or that the statements do not fit.
@@ -74,7 +74,7 @@ func (s *Store) inspect(ctx context.Context, conn *pgx.Conn) error {
 // leastServer is the oldest release of PostgreSQL that the statements are for.
 const leastServer = 15
 
-func migrate(ctx context.Context, conn *pgx.Conn, raise bool) error {
+func migrate(ctx context.Context, conn *pgx.Conn, o *Options) error {
 	tx, err := conn.Begin(ctx)
 	if err != nil {
 		return err
@@ -85,9 +85,12 @@ func migrate(ctx context.Context, conn *pgx.Conn, raise bool) error {
 	if err != nil {
 		return err
 	}
-	version, err := versionOf(ctx, tx, raise)
-	if err != nil || version >= Version {
+	version, err := versionOf(ctx, tx, o.Migrate)
+	switch {
+	case err != nil || version >= Version:
 		return err
+	case version == 0 && o.Existing:
+		return liked.Errorf(liked.Invalid, "the schema is empty: check the connection string and its search_path, or start a server on it once")
 	}
 	for v := version + 1; v <= Version; v++ {
 		sql, err := migrations.ReadFile(fmt.Sprintf("migrations/%03d.sql", v))

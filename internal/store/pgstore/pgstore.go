@@ -35,6 +35,7 @@ type Options struct {
 	DSN      string
 	After    time.Time     // all new likes are later than this in the log and the lists: for a restored database
 	Migrate  bool          // a schema of an earlier release is raised; an empty one always is
+	Existing bool          // an empty schema is refused instead
 	LogKeep  time.Duration // how long like log entries are kept; 0 means 24 h
 	Readers  int           // connections for all but batches of likes, limits and polls; 0 means 6
 	Writers  int           // connections for batches of likes; 0 means 4
@@ -113,7 +114,7 @@ func (s *Store) open(ctx context.Context, o *Options) (err error) {
 	}
 	first, cancel := context.WithTimeout(ctx, o.Patience)
 	defer cancel()
-	if err := s.prepare(first, o.Migrate); err != nil {
+	if err := s.prepare(first, o); err != nil {
 		return err
 	}
 	if err := s.raise(o.After); err != nil {

@@ -17,6 +17,7 @@ var transferTests = []test{
 	{"repeat", repeatImport},
 	{"refusals", importRefusals},
 	{"older likes", olderLikes},
+	{"likes after the last position", afterTheLast},
 	{"positions that are taken", takenPositions},
 	{"import during likes", importDuringLikes},
 	{"export that is given up", exportGivenUp},
@@ -206,7 +207,7 @@ func importRefusals(t *T) {
 		{"like by nobody", like(9, 1, 1<<20), liked.NotFound},
 		{"like of nothing", like(1, 9, 1<<20), liked.NotFound},
 		{"like without a time", like(1, 1, 0), liked.Invalid},
-		{"like in eternity", like(1, 1, 1<<63), liked.Invalid},
+		{"like in eternity", like(1, 1, 1<<62), liked.Invalid},
 		{"like by nobody, with its post", likeWith(9, 7, post(7, 7, standIn)), liked.NotFound},
 		{"like with another post", likeWith(1, 1, post(7, 7, standIn)), liked.Invalid},
 		{"like with a post that is refused", likeWith(1, 7, post(7, 9, func(*store.Post) {})), liked.NotFound},
@@ -237,6 +238,21 @@ func importRefusals(t *T) {
 		same(t, "index", r.Index, len(world)+i)
 	}
 	same(t, "Export", t.exported(s), append(slices.Clone(world), good))
+}
+
+// afterTheLast sets likes after the newest like that can be imported.
+func afterTheLast(t *T) {
+	s := t.open()
+	t.people(s, 2)
+	t.post(s, 1, 1)
+	t.imports(s, []store.Record{{Like: &store.Like{User: uid(1), Post: pid(1), Seq: 1<<62 - 1}}}, 1, 0)
+	t.like(s, 2, 1, true, true)
+	same(t, "likers", t.likingUsers(s, 0, 1, 10), []int{2, 1})
+	t.like(s, 1, 1, false, true)
+	t.like(s, 1, 1, true, true)
+	same(t, "likers", t.likingUsers(s, 0, 1, 10), []int{1, 2})
+	_, err := s.SetLike(t.ctx, uid(2), pid(1), false, time.UnixMilli(1<<42))
+	t.fails(err, liked.Invalid)
 }
 
 // olderLikes imports likes from before others that are there, and in the log.

@@ -3,6 +3,7 @@ package valid
 
 import (
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"liked"
@@ -56,6 +57,25 @@ func Post(p *liked.Post) error {
 		return liked.Errorf(liked.Invalid, "the post id %d is not positive", int64(p.ID))
 	}
 	return Texts("post", p.ID, p.Text)
+}
+
+// end is in 2109. Positions have 63 bits on every engine: after the last one that is given or imported there is room for all
+// that follow.
+const end = 1 << 42 // ms
+
+// At refuses a time that no like can have.
+func At(at time.Time) error {
+	if at.UnixMilli() >= end {
+		return liked.Errorf(liked.Invalid, "the time %v is too far ahead", at)
+	}
+	return nil
+}
+
+func Like(l *store.Like) error {
+	if l.Seq == 0 || l.Seq >= end<<20 {
+		return liked.Errorf(liked.Invalid, "the like of post %v by user %v has no time, or one too far ahead", l.Post, l.User)
+	}
+	return nil
 }
 
 func App(a *store.App) error {
