@@ -124,10 +124,11 @@ func With(dsn, name, value string) string {
 
 // Server is a PostgreSQL of a test's own, with the superuser "postgres", on a socket in its directory.
 type Server struct {
-	dir  string // has data/ and the socket
-	port int    // also of the name of the socket
-	cmd  *exec.Cmd
-	log  string
+	dir     string // has data/ and the socket
+	port    int    // also of the name of the socket
+	cmd     *exec.Cmd
+	log     string
+	copying sync.Mutex // all processes stand still
 }
 
 // Start starts a server that ends with the test. options are settings, like "max_connections=20".
@@ -311,11 +312,13 @@ func in(pid int, states ...string) bool {
 // the files are copied, and then go on.
 func (s *Server) Left(t testing.TB, options ...string) *Server {
 	t.Helper()
+	s.copying.Lock() // of two at once, the first to end would set the processes going under the other
 	pids := s.stop()
 	c, err := copyOf(s.dir)
 	for _, pid := range pids {
 		_ = syscall.Kill(pid, syscall.SIGCONT)
 	}
+	s.copying.Unlock()
 	if err != nil {
 		t.Fatal(err)
 	}
