@@ -374,12 +374,12 @@ func TestLinearizable(t *testing.T) {
 	rng := dice(t)
 	s := newStage(t, bin)
 	s.behindNetwork(t)
-	var n, calls, unknown int
+	var n, calls, unknown, undecided int
 	outcome(t, "likes, lists, counts and deletions are linearizable under faults", func() string {
 		return fmt.Sprintf("%d histories of %d clients, %d operations of which %d without an answer, %d kills, %d connections cut",
 			n, historyClients, calls, unknown, s.kills, s.net.cuts.Load())
 	})
-	for ; n < *histories && !t.Failed(); n++ {
+	for n < *histories && !t.Failed() {
 		history := s.underFaults(t, rng)
 		calls += len(history)
 		for _, o := range history {
@@ -387,7 +387,14 @@ func TestLinearizable(t *testing.T) {
 				unknown++
 			}
 		}
-		if got := check(history); got != porcupine.Ok {
+		switch got := check(history); got {
+		case porcupine.Ok:
+			n++
+		case porcupine.Unknown: // too many orders to try in a minute: it shows nothing, and another takes its place
+			if undecided++; undecided > *histories {
+				t.Errorf("%d histories could not be checked, and %d were", undecided, n)
+			}
+		default:
 			show(t, history)
 			t.Errorf("history %d is %v, want Ok", n, got)
 		}
