@@ -202,3 +202,18 @@ func TestCheckFinds(t *testing.T) {
 		t.Errorf("got %d problems, want %d", strings.Count(p, "\n")+1, maxProblems)
 	}
 }
+
+// A check that begins while the database cannot be reached waits for it, as every call does.
+func TestCheckWaits(t *testing.T) {
+	t.Parallel()
+	link := pgtest.NewLink(t, pgtest.Schema(t))
+	s, err := Open(Options{DSN: link.DSN, Readers: 1, Writers: 1})
+	ok(t, err)
+	defer s.Close()
+	link.Cut()
+	time.AfterFunc(100*time.Millisecond, link.Open)
+	r, err := s.Check(t.Context())
+	if err != nil || len(r.Problems) > 0 {
+		t.Errorf("Check: got %v, %v", r.Problems, err)
+	}
+}

@@ -71,7 +71,11 @@ func (s *Store) atOneMoment(ctx context.Context, f func(t *tx) error) error {
 	defer s.leave()
 	within, cancel := context.WithTimeout(ctx, s.patience)
 	defer cancel()
-	conn, err := pgx.ConnectConfig(within, s.calls.Config().ConnConfig)
+	var conn *pgx.Conn
+	err := s.again(within, func() (err error) {
+		conn, err = pgx.ConnectConfig(within, s.calls.Config().ConnConfig)
+		return err
+	})
 	if err != nil {
 		return cause(ctx, err)
 	}
