@@ -1,5 +1,6 @@
 // Package exchange describes an HTTP request and its answer for the operator's log and metrics. Each handler makes an
-// [Exchange] with [New] when a request begins and passes it to its [Observer] once the answer is written.
+// [Exchange] with [New] when a request begins and passes it to its [Observer] once the answer is written. A [Match] says
+// which exchanges are meant.
 package exchange
 
 import (
