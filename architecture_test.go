@@ -36,7 +36,7 @@ var allowed = map[string]struct{ ours, outside string }{
 	"internal/likelog":              {".", ""},
 	"internal/webhook":              {". internal/store internal/likelog internal/strictjson", ""},
 	"internal/admin": {`. internal/store internal/auth internal/archive internal/backup internal/web internal/webhook
-		internal/strictjson`, ""},
+		internal/strictjson`, "github.com/google/jsonschema-go"},
 	"internal/seed":       {". internal/store internal/auth internal/postman internal/strictjson", ""},
 	"internal/web":        {".", "github.com/swaggest/swgui/v5/static"},
 	"internal/auth":       {". internal/store internal/cache", "golang.org/x/crypto"},

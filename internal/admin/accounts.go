@@ -104,14 +104,14 @@ type Changed struct {
 	Changed bool `json:"changed"`
 }
 
-func (h *Handler) addUser(r *http.Request, in NewUser) (any, error) {
+func (h *Handler) addUser(r *http.Request, in NewUser) (User, error) {
 	u := liked.User{ID: in.ID, CreatedAt: h.Now()}
 	set(&u.CreatedAt, in.CreatedAt)
 	in.apply(&u)
 	u.Name = cmp.Or(u.Name, u.Username)
 	password, err := h.hash(r.Context(), in.Password)
 	if err != nil {
-		return nil, err
+		return User{}, err
 	}
 	err = add(h, &u.ID, func() error { return h.Store.AddUser(r.Context(), u) })
 	if err == nil && password != "" {
@@ -141,18 +141,18 @@ func add[ID ~int64](h *Handler, id *ID, add func() error) (err error) {
 	return err
 }
 
-func (h *Handler) users(r *http.Request) (any, error) {
+func (h *Handler) users(r *http.Request) (UserPage, error) {
 	var after liked.UserID
 	var most int
 	prefix := r.URL.Query().Get("username")
-	parsers := map[string]func(string) error{"username": nothing, "max": upTo(&most), "after": into(&after)}
-	if prefix != "" { // the users are in order of username
-		parsers["after"] = nothing
+	parsers := map[string]func(string) error{"max": upTo(&most), "after": into(&after)}
+	if prefix != "" { // the users are in order of username, and after is one
+		delete(parsers, "after")
 	}
 	err := query(r, parsers)
 	switch {
 	case err != nil:
-		return nil, err
+		return UserPage{}, err
 	case prefix != "":
 		users, err := h.Store.UsersNamed(r.Context(), prefix, r.URL.Query().Get("after"), most)
 		return userPage(users, most, func(u liked.User) string { return u.Username }), err
@@ -161,15 +161,12 @@ func (h *Handler) users(r *http.Request) (any, error) {
 	return userPage(users, most, userID), err
 }
 
-// nothing parses a parameter that can be any text.
-func nothing(string) error { return nil }
-
 func (h *Handler) related(side store.Side) endpoint {
-	return on(h.pathUser, func(r *http.Request, u liked.User) (any, error) {
+	return of(h.pathUser, func(r *http.Request, u liked.User) (UserPage, error) {
 		var after liked.UserID
 		var most int
 		if err := query(r, map[string]func(string) error{"max": upTo(&most), "after": into(&after)}); err != nil {
-			return nil, err
+			return UserPage{}, err
 		}
 		users, err := h.Store.Related(r.Context(), u.ID, side, after, most)
 		return userPage(users, most, userID), err
@@ -189,16 +186,16 @@ func (h *Handler) pathUser(r *http.Request) (liked.User, error) {
 	return h.user(r.Context(), r.PathValue("user"))
 }
 
-func (h *Handler) getUser(_ *http.Request, u liked.User) (any, error) { return userOf(u), nil }
+func (h *Handler) getUser(_ *http.Request, u liked.User) (User, error) { return userOf(u), nil }
 
-func (h *Handler) changeUser(r *http.Request, in UserChange) (any, error) {
+func (h *Handler) changeUser(r *http.Request, in UserChange) (User, error) {
 	u, err := h.pathUser(r)
 	if err != nil {
-		return nil, err
+		return User{}, err
 	}
 	password, err := h.hash(r.Context(), in.Password)
 	if err != nil {
-		return nil, err
+		return User{}, err
 	}
 	err = h.Store.UpdateUser(r.Context(), u.ID, func(u *liked.User) error {
 		set(&u.PinnedPost, in.PinnedPost)
@@ -209,7 +206,7 @@ func (h *Handler) changeUser(r *http.Request, in UserChange) (any, error) {
 		err = h.Store.SetPassword(r.Context(), u.ID, password)
 	}
 	if err != nil {
-		return nil, err
+		return User{}, err
 	}
 	u, err = h.Store.User(r.Context(), u.ID)
 	return userOf(u), err
@@ -217,19 +214,15 @@ func (h *Handler) changeUser(r *http.Request, in UserChange) (any, error) {
 
 type relation func(s store.Relations, ctx context.Context, from, to liked.UserID, on bool) (bool, error)
 
-func (h *Handler) relate(change relation, on bool) func(*http.Request) (any, error) {
-	return func(r *http.Request) (any, error) {
-		from, err := h.pathUser(r)
-		if err != nil {
-			return nil, err
-		}
+func (h *Handler) relate(change relation, on bool) endpoint {
+	return of(h.pathUser, func(r *http.Request, from liked.User) (Changed, error) {
 		to, err := h.user(r.Context(), r.PathValue("target"))
 		if err != nil {
-			return nil, err
+			return Changed{}, err
 		}
 		changed, err := change(h.Store, r.Context(), from.ID, to.ID, on)
 		return Changed{changed}, err
-	}
+	})
 }
 
 type Post struct {
@@ -262,13 +255,13 @@ type NewPost struct {
 	Quotes    liked.PostID `json:"quotes,omitempty"`
 }
 
-func (h *Handler) addPost(r *http.Request, in NewPost) (any, error) {
+func (h *Handler) addPost(r *http.Request, in NewPost) (Post, error) {
 	if in.Text == "" && in.RepostOf == 0 {
-		return nil, liked.Errorf(liked.Invalid, "a post needs a text")
+		return Post{}, liked.Errorf(liked.Invalid, "a post needs a text")
 	}
 	author, err := h.user(r.Context(), in.Author)
 	if err != nil {
-		return nil, err
+		return Post{}, err
 	}
 	p := liked.Post{ID: in.ID, Author: author.ID, Text: in.Text, CreatedAt: h.Now(), RepostOf: in.RepostOf,
 		InReplyTo: in.InReplyTo, Quotes: in.Quotes}
@@ -283,7 +276,7 @@ type PostPage struct {
 	Next  liked.PostID `json:"next,omitempty"`
 }
 
-func (h *Handler) posts(r *http.Request) (any, error) {
+func (h *Handler) posts(r *http.Request) (PostPage, error) {
 	var author liked.User
 	var before liked.PostID
 	var most int
@@ -292,7 +285,7 @@ func (h *Handler) posts(r *http.Request) (any, error) {
 		return err
 	}})
 	if err != nil {
-		return nil, err
+		return PostPage{}, err
 	}
 	posts, err := h.Store.PostsBy(r.Context(), author.ID, before, most)
 	page := PostPage{Posts: each(posts, postOf)}
@@ -311,11 +304,11 @@ func pathPost(r *http.Request) (liked.PostID, error) {
 }
 
 // getPost shows what a caller without a user sees.
-func (h *Handler) getPost(r *http.Request, id liked.PostID) (any, error) {
+func (h *Handler) getPost(r *http.Request, id liked.PostID) (Post, error) {
 	p, err := h.Store.Post(r.Context(), 0, id)
 	return postOf(p), err
 }
 
-func (h *Handler) deletePost(r *http.Request, id liked.PostID) (any, error) {
+func (h *Handler) deletePost(r *http.Request, id liked.PostID) (Changed, error) {
 	return Changed{true}, h.Store.DeletePost(r.Context(), 0, id)
 }

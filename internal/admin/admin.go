@@ -9,11 +9,14 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -21,18 +24,18 @@ import (
 	"liked"
 	"liked/internal/auth"
 	"liked/internal/store"
-	"liked/internal/strictjson"
 	"liked/internal/web"
 	"liked/internal/webhook"
 )
 
-// Options of New. All but Backup are required.
+// Options of New. All but Backup and NoKey are required.
 type Options struct {
 	Store  Store
 	Backup store.Backup // nil: the store has no files
 	Auth   *auth.Issuer
 	Hooks  *webhook.Hooks
 	Key    string // name of the key that seals the store's secrets
+	NoKey  error  // why what makes or shows secrets is refused; nil: it is not
 	Now    func() time.Time
 	Logger *slog.Logger // one line per request, with the cause of a 5xx
 }
@@ -63,92 +66,75 @@ type Handler struct {
 
 func New(o Options) *Handler {
 	h := &Handler{Options: o, likes: likeWatch{now: time.Now}, mux: http.NewServeMux()}
-	for _, rt := range []struct {
-		pattern string
-		status  int // of a success
-		serve   endpoint
-		long    bool // no limits of time and size: they depend on the store
-	}{
-		{"POST /admin/users", 201, on(body[NewUser], h.addUser), false},
-		{"GET /admin/users", 200, h.users, false},
-		{"GET /admin/users/{user}", 200, on(h.pathUser, h.getUser), false},
-		{"PATCH /admin/users/{user}", 200, on(body[UserChange], h.changeUser), false},
-		{"GET /admin/users/{user}/following", 200, h.related(store.Following), false},
-		{"GET /admin/users/{user}/followers", 200, h.related(store.Followers), false},
-		{"GET /admin/users/{user}/blocking", 200, h.related(store.Blocking), false},
-		{"GET /admin/users/{user}/blocked-by", 200, h.related(store.BlockedBy), false},
-		{"PUT /admin/users/{user}/following/{target}", 200, h.relate(store.Relations.SetFollow, true), false},
-		{"DELETE /admin/users/{user}/following/{target}", 200, h.relate(store.Relations.SetFollow, false), false},
-		{"PUT /admin/users/{user}/blocking/{target}", 200, h.relate(store.Relations.SetBlock, true), false},
-		{"DELETE /admin/users/{user}/blocking/{target}", 200, h.relate(store.Relations.SetBlock, false), false},
-		{"POST /admin/posts", 201, on(body[NewPost], h.addPost), false},
-		{"GET /admin/posts", 200, h.posts, false},
-		{"GET /admin/posts/{post}", 200, on(pathPost, h.getPost), false},
-		{"DELETE /admin/posts/{post}", 200, on(pathPost, h.deletePost), false},
-		{"POST /admin/apps", 201, on(body[NewApp], h.addApp), false},
-		{"GET /admin/apps", 200, h.apps, false},
-		{"GET /admin/apps/{app}", 200, on(h.pathApp, h.getApp), false},
-		{"PATCH /admin/apps/{app}", 200, on(body[AppFields], h.changeApp), false},
-		{"DELETE /admin/apps/{app}", 200, on(h.pathApp, h.deleteApp), false},
-		{"POST /admin/apps/{app}/secrets", 200, on(body[NewSecret], h.renewApp), false},
-		{"POST /admin/tokens", 201, on(body[NewToken], h.issueToken), false},
-		{"POST /admin/tokens/expire", 200, on(body[OneToken], h.expireToken), false},
-		{"POST /admin/tokens/revoke", 200, on(body[OneToken], h.revokeToken), false},
-		{"POST /admin/webhooks", 201, on(body[NewWebhook], h.addWebhook), false},
-		{"GET /admin/webhooks", 200, h.webhooks, false},
-		{"DELETE /admin/webhooks/{webhook}", 200, on(pathWebhook, h.removeWebhook), false},
-		{"POST /admin/webhooks/{webhook}/validate", 200, on(pathWebhook, h.validateWebhook), false},
-		{"POST /admin/webhooks/{webhook}/replay", 200, on(pathWebhook, h.replayWebhook), false},
-		{"GET /admin/webhooks/{webhook}/dead", 200, on(pathWebhook, h.deadLetters), false},
-		{"POST /admin/check", 200, h.check, true},
-		{"GET /admin/export", 200, h.export, true},
-		{"POST /admin/import", 200, h.importing, true},
-		{"POST /admin/backup", 200, h.backup, true},
-		{"/", 200, func(r *http.Request) (any, error) {
-			return nil, liked.Errorf(liked.NotFound, "no endpoint %s %s", r.Method, r.URL.Path)
-		}, false},
-	} {
-		h.mux.HandleFunc(rt.pattern, func(w http.ResponseWriter, r *http.Request) {
-			start := time.Now()
-			if rt.long {
-				// They fail only on a writer without deadlines.
-				_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
-				_ = http.NewResponseController(w).SetWriteDeadline(time.Time{})
-			} else {
-				r.Body = http.MaxBytesReader(w, r.Body, maxBody)
-			}
-			body, err := rt.serve(r)
-			out := &streamed{w: w}
-			if s, ok := body.(stream); ok {
-				w.Header().Set("Content-Type", s.contentType)
-				w.Header().Set("Cache-Control", "no-store")
-				if err = s.write(out); err == nil {
-					out.begun = true // even if empty
-				}
-			}
-			status := rt.status
-			if err != nil {
-				status, body = refuse(err)
-			}
-			level := slog.LevelInfo
-			if status >= 500 {
-				level = slog.LevelError
-			}
-			attrs := []slog.Attr{slog.String("method", r.Method), slog.String("endpoint", rt.pattern), slog.Int("status", status),
-				slog.Duration("duration", time.Since(start))}
-			if status >= 500 { // other errors may quote a misplaced secret of the caller
-				attrs = append(attrs, slog.String("error", err.Error()))
-			}
-			h.Logger.LogAttrs(r.Context(), level, "admin request", attrs...)
-			switch {
-			case !out.begun:
-				web.SendJSON(w, status, body)
-			case err != nil:
-				panic(http.ErrAbortHandler)
-			}
-		})
+	rows := h.routes()
+	description := describe(rows)
+	rows = append(rows, route{pattern: "GET /admin/openapi.json", endpoint: gives(func(*http.Request) (json.RawMessage, error) {
+		return description, nil
+	})})
+	for _, rt := range rows {
+		h.mux.HandleFunc(rt.pattern, func(w http.ResponseWriter, r *http.Request) { h.answer(w, r, rt) })
 	}
+	nowhere := gives(func(r *http.Request) (struct{}, error) {
+		return struct{}{}, liked.Errorf(liked.NotFound, "no endpoint %s %s", r.Method, r.URL.Path)
+	})
+	h.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		h.answer(w, r, route{pattern: "/", endpoint: nowhere, query: anything})
+	})
 	return h
+}
+
+func (h *Handler) answer(w http.ResponseWriter, r *http.Request, rt route) {
+	start := time.Now()
+	if rt.long {
+		// They fail only on a writer without deadlines.
+		_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Time{})
+		defer io.CopyN(io.Discard, r.Body, maxUnread)
+	} else {
+		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+	}
+	body, err := h.call(r, rt)
+	out := &streamed{w: w}
+	if s, ok := body.(stream); ok && err == nil {
+		w.Header().Set("Content-Type", rt.content)
+		w.Header().Set("Cache-Control", "no-store")
+		if err = s(out); err == nil {
+			out.begun = true // even if empty
+		}
+	}
+	status := cmp.Or(rt.status, http.StatusOK)
+	if err != nil {
+		status, body = refuse(err)
+	}
+	level := slog.LevelInfo
+	if status >= 500 {
+		level = slog.LevelError
+	}
+	attrs := []slog.Attr{slog.String("method", r.Method), slog.String("endpoint", rt.pattern), slog.Int("status", status),
+		slog.Duration("duration", time.Since(start))}
+	if status >= 500 { // other errors may quote a misplaced secret of the caller
+		attrs = append(attrs, slog.String("error", err.Error()))
+	}
+	h.Logger.LogAttrs(r.Context(), level, "admin request", attrs...)
+	switch {
+	case !out.begun:
+		web.SendJSON(w, status, body)
+	case err != nil:
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// call refuses what the row says before it calls the endpoint.
+func (h *Handler) call(r *http.Request, rt route) (any, error) {
+	if rt.seals && h.NoKey != nil {
+		return nil, liked.Errorf(liked.Invalid, "this makes or shows secrets: %v", h.NoKey)
+	}
+	for name, values := range r.URL.Query() {
+		if rt.query != anything && !slices.Contains(strings.Fields(rt.query), name) {
+			return nil, liked.Errorf(liked.Invalid, "%s=%q: unknown parameter; there are [%s]", name, values[0], rt.query)
+		}
+	}
+	return rt.call(r)
 }
 
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -204,44 +190,16 @@ func Refuse(w http.ResponseWriter, err error) {
 	web.SendJSON(w, status, body)
 }
 
-// body reads one JSON object (package strictjson).
-func body[T any](r *http.Request) (in T, err error) {
-	text, err := io.ReadAll(r.Body)
-	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		return in, err
-	}
-	if err == nil {
-		err = strictjson.Unmarshal(text, &in)
-	}
-	if err != nil {
-		return in, &liked.Error{Kind: liked.Invalid, Msg: "body", Err: err}
-	}
-	return in, nil
-}
-
-// endpoint returns the body of a success, which is ignored with an error.
-type endpoint = func(*http.Request) (any, error)
-
-// on passes what get finds in the request to serve.
-func on[T any](get func(*http.Request) (T, error), serve func(*http.Request, T) (any, error)) endpoint {
-	return func(r *http.Request) (any, error) {
-		in, err := get(r)
-		if err != nil {
-			return nil, err
-		}
-		return serve(r, in)
-	}
-}
-
-// query calls the parser of each parameter of the request with its value; another parameter is Invalid.
+// query calls the parser of each parameter that the request has with its value.
 func query(r *http.Request, parsers map[string]func(string) error) error {
-	for name, values := range r.URL.Query() {
-		err := errors.New("unknown parameter")
-		if parse := parsers[name]; parse != nil {
-			err = parse(values[0])
+	given := r.URL.Query()
+	for _, name := range slices.Sorted(maps.Keys(given)) {
+		parse := parsers[name]
+		if parse == nil {
+			continue
 		}
-		if err != nil {
-			return &liked.Error{Kind: liked.Invalid, Msg: fmt.Sprintf("%s=%q", name, values[0]), Err: err}
+		if err := parse(given.Get(name)); err != nil {
+			return &liked.Error{Kind: liked.Invalid, Msg: fmt.Sprintf("%s=%q", name, given.Get(name)), Err: err}
 		}
 	}
 	return nil
@@ -278,4 +236,4 @@ func each[A, B any](items []A, of func(A) B) []B {
 // Report is the result of a check of the store. Without Problems all is well.
 type Report = store.Report
 
-func (h *Handler) check(r *http.Request) (any, error) { return h.Store.Check(r.Context()) }
+func (h *Handler) check(r *http.Request) (Report, error) { return h.Store.Check(r.Context()) }

@@ -33,6 +33,7 @@ func call(t *testing.T, srv *likedtest.Server, method, path, body string) (int, 
 	if got := resp.Header.Get("Content-Type"); got != "application/json" {
 		t.Errorf("%s %s: content type %q", method, path, got)
 	}
+	checkDescribed(t, srv, method, path, resp.StatusCode, string(text))
 	return resp.StatusCode, string(text)
 }
 

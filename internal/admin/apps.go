@@ -87,23 +87,23 @@ func madeApp(a liked.App, s auth.AppSecrets) MadeApp {
 	return MadeApp{appOf(a), s.ClientSecret, s.APISecret, s.Bearer}
 }
 
-func (h *Handler) addApp(r *http.Request, in NewApp) (any, error) {
+func (h *Handler) addApp(r *http.Request, in NewApp) (MadeApp, error) {
 	a := liked.App{Public: in.Type == public, Access: liked.ReadWrite, CreatedAt: h.Now()}
 	if err := h.own(r.Context(), in.Owner, &a); err != nil {
-		return nil, err
+		return MadeApp{}, err
 	}
 	in.apply(&a)
 	switch {
 	case a.Name == "":
-		return nil, liked.Errorf(liked.Invalid, "an app needs a name")
+		return MadeApp{}, liked.Errorf(liked.Invalid, "an app needs a name")
 	case in.Type != "" && in.Type != public && in.Type != confidential:
-		return nil, liked.Errorf(liked.Invalid, "app type %q is not one of [%s %s]", in.Type, public, confidential)
+		return MadeApp{}, liked.Errorf(liked.Invalid, "app type %q is not one of [%s %s]", in.Type, public, confidential)
 	}
 	a, secrets, err := h.Auth.NewApp(r.Context(), a)
 	return madeApp(a, secrets), err
 }
 
-func (h *Handler) apps(r *http.Request) (any, error) {
+func (h *Handler) apps(r *http.Request) (AppList, error) {
 	apps, err := h.Store.Apps(r.Context())
 	return AppList{each(apps, appOf)}, err
 }
@@ -136,15 +136,15 @@ func (h *Handler) pathApp(r *http.Request) (liked.App, error) {
 	return h.app(r.Context(), r.PathValue("app"))
 }
 
-func (h *Handler) getApp(_ *http.Request, a liked.App) (any, error) { return appOf(a), nil }
+func (h *Handler) getApp(_ *http.Request, a liked.App) (App, error) { return appOf(a), nil }
 
-func (h *Handler) changeApp(r *http.Request, in AppFields) (any, error) {
+func (h *Handler) changeApp(r *http.Request, in AppFields) (App, error) {
 	a, err := h.pathApp(r)
 	if err != nil {
-		return nil, err
+		return App{}, err
 	}
 	if err := h.own(r.Context(), in.Owner, &a); err != nil {
-		return nil, err
+		return App{}, err
 	}
 	owner := a.Owner
 	err = h.Store.UpdateApp(r.Context(), a.ID, func(stored *store.App) error {
@@ -171,17 +171,17 @@ func (h *Handler) own(ctx context.Context, name *string, a *liked.App) error {
 	return err
 }
 
-func (h *Handler) deleteApp(r *http.Request, a liked.App) (any, error) {
+func (h *Handler) deleteApp(r *http.Request, a liked.App) (Changed, error) {
 	if a.ID == auth.ExplorerApp {
-		return nil, liked.Errorf(liked.Forbidden, "the app of the API explorer is the server's own; it cannot be deleted")
+		return Changed{}, liked.Errorf(liked.Forbidden, "the app of the API explorer is the server's own; it cannot be deleted")
 	}
 	return Changed{true}, h.Store.DeleteApp(r.Context(), a.ID)
 }
 
-func (h *Handler) renewApp(r *http.Request, in NewSecret) (any, error) {
+func (h *Handler) renewApp(r *http.Request, in NewSecret) (MadeApp, error) {
 	a, err := h.pathApp(r)
 	if err != nil {
-		return nil, err
+		return MadeApp{}, err
 	}
 	a, secrets, err := h.Auth.Regenerate(r.Context(), a.Owner, a.ID, in.What)
 	return madeApp(a, secrets), err
@@ -213,28 +213,28 @@ type Token struct {
 // maxLifetime keeps lifetimes within a time.Duration, expiries within valid dates.
 const maxLifetime = 100 * 365 * 24 * time.Hour
 
-func (h *Handler) issueToken(r *http.Request, in NewToken) (any, error) {
+func (h *Handler) issueToken(r *http.Request, in NewToken) (Token, error) {
 	switch {
 	case in.Kind != "user" && in.Kind != "app" && in.Kind != "oauth1":
-		return nil, liked.Errorf(liked.Invalid, "token kind %q is not one of [user app oauth1]", in.Kind)
+		return Token{}, liked.Errorf(liked.Invalid, "token kind %q is not one of [user app oauth1]", in.Kind)
 	case in.Kind == "app" && in.User != "":
-		return nil, liked.Errorf(liked.Invalid, "an app-only token has no user")
+		return Token{}, liked.Errorf(liked.Invalid, "an app-only token has no user")
 	case in.Kind != "user" && (in.Scopes != "" || in.LifetimeSeconds != 0):
-		return nil, liked.Errorf(liked.Invalid, "scopes and lifetime are for tokens of kind user")
+		return Token{}, liked.Errorf(liked.Invalid, "scopes and lifetime are for tokens of kind user")
 	case in.Kind != "oauth1" && in.Access != nil:
-		return nil, liked.Errorf(liked.Invalid, "the access level is for tokens of kind oauth1")
+		return Token{}, liked.Errorf(liked.Invalid, "the access level is for tokens of kind oauth1")
 	case in.LifetimeSeconds < 0 || in.LifetimeSeconds > int64(maxLifetime/time.Second):
-		return nil, liked.Errorf(liked.Invalid, "a lifetime is from 1 second to 100 years")
+		return Token{}, liked.Errorf(liked.Invalid, "a lifetime is from 1 second to 100 years")
 	}
 	scopes, err := liked.AllScopes, error(nil)
 	if in.Scopes != "" {
 		if scopes, err = liked.ParseScope(in.Scopes); err != nil {
-			return nil, err
+			return Token{}, err
 		}
 	}
 	app, err := h.app(r.Context(), in.App)
 	if err != nil {
-		return nil, err
+		return Token{}, err
 	}
 	if in.Kind == "app" {
 		token, err := h.Auth.Bearer(r.Context(), app.ID)
@@ -242,7 +242,7 @@ func (h *Handler) issueToken(r *http.Request, in NewToken) (any, error) {
 	}
 	user, err := h.user(r.Context(), in.User)
 	if err != nil {
-		return nil, err
+		return Token{}, err
 	}
 	if in.Kind == "oauth1" {
 		access := app.Access
@@ -261,20 +261,20 @@ type OneToken struct {
 }
 
 // expireToken expires the access tokens of the grant that an OAuth 2.0 token, of either kind, belongs to.
-func (h *Handler) expireToken(r *http.Request, in OneToken) (any, error) {
+func (h *Handler) expireToken(r *http.Request, in OneToken) (Changed, error) {
 	g, err := h.Auth.GrantOf(r.Context(), in.Token)
 	if err != nil {
-		return nil, err
+		return Changed{}, err
 	}
 	if g.OAuth1 {
-		return nil, liked.Errorf(liked.Invalid, "an OAuth 1.0a token never expires; revoke it")
+		return Changed{}, liked.Errorf(liked.Invalid, "an OAuth 1.0a token never expires; revoke it")
 	}
 	return Changed{true}, h.Store.ExpireTokens(r.Context(), g.ID, h.Now())
 }
 
-func (h *Handler) revokeToken(r *http.Request, in OneToken) (any, error) {
+func (h *Handler) revokeToken(r *http.Request, in OneToken) (Changed, error) {
 	if in.Token == "" {
-		return nil, liked.Errorf(liked.Invalid, "no token given")
+		return Changed{}, liked.Errorf(liked.Invalid, "no token given")
 	}
 	return Changed{true}, h.Auth.Revoke(r.Context(), in.Token)
 }

@@ -17,7 +17,7 @@ type BackupWish struct {
 const maxHave = 67 << 20
 
 // The client stores the files, so the server needs no place but its own directory.
-func (h *Handler) backup(r *http.Request) (any, error) {
+func (h *Handler) backup(r *http.Request) (stream, error) {
 	if h.Backup == nil {
 		return nil, liked.Errorf(liked.Invalid, "the store has no files of its own; back up the database with its own tools")
 	}
@@ -30,10 +30,10 @@ func (h *Handler) backup(r *http.Request) (any, error) {
 	for _, hash := range wish.Have {
 		have[hash] = true
 	}
-	return stream{"application/x-tar", func(w io.Writer) error {
+	return func(w io.Writer) error {
 		takenAt := h.Now()
 		return h.Backup.Backup(r.Context(), func(files []store.File) error {
 			return backup.Send(r.Context(), w, takenAt, h.Key, files, have)
 		})
-	}}, nil
+	}, nil
 }

@@ -18,10 +18,7 @@ import (
 
 // stream is written as it is produced. An error before the first byte is answered like any other; a later one cuts the
 // connection, so that no client takes a part for the whole.
-type stream struct {
-	contentType string
-	write       func(w io.Writer) error
-}
+type stream func(w io.Writer) error
 
 type streamed struct {
 	w     http.ResponseWriter
@@ -38,11 +35,11 @@ func (s *streamed) Write(b []byte) (int, error) {
 }
 
 // The records, one per line, are of one snapshot.
-func (h *Handler) export(r *http.Request) (any, error) {
+func (h *Handler) export(r *http.Request) (stream, error) {
 	if !r.ProtoAtLeast(1, 1) {
 		return nil, liked.Errorf(liked.Invalid, "with HTTP/1.0 an export that was cut short looks whole: have the proxy speak HTTP/1.1")
 	}
-	return stream{"application/x-ndjson", func(w io.Writer) error {
+	return func(w io.Writer) error {
 		b := bufio.NewWriterSize(w, 64<<10)
 		var line []byte
 		err := h.Store.Export(r.Context(), func(rec store.Record) (err error) {
@@ -55,7 +52,7 @@ func (h *Handler) export(r *http.Request) (any, error) {
 			return err
 		}
 		return b.Flush()
-	}}, nil
+	}, nil
 }
 
 type Imported struct {
@@ -73,16 +70,13 @@ type Refused struct {
 // MaxReasons is how many refused lines an import tells apart.
 const MaxReasons = 1 << 14
 
-const (
-	// How much is read after the line that ends an import, or of an import whose query is refused. A client that still
-	// writes when its connection is closed may never see the response; `liked import` sends 2 MiB and a line.
-	maxUnread = 4 << 20
-)
+// maxUnread is how much is read after the line that ends an import, or of one that is refused at once. A client that still
+// writes when its connection is closed may never see the response; `liked import` sends 2 MiB and a line.
+const maxUnread = 4 << 20
 
 // importing adds the missing records of the body, one per line. Without skip_bad=true the first line that cannot be
 // added ends it, with the lines before it added. Line numbers count empty lines.
-func (h *Handler) importing(r *http.Request) (any, error) {
-	defer io.CopyN(io.Discard, r.Body, maxUnread)
+func (h *Handler) importing(r *http.Request) (Imported, error) {
 	skipBad := false
 	err := query(r, map[string]func(string) error{"skip_bad": func(text string) error {
 		if skipBad = text == "true"; !skipBad && text != "false" {
@@ -91,7 +85,7 @@ func (h *Handler) importing(r *http.Request) (any, error) {
 		return nil
 	}})
 	if err != nil {
-		return nil, err
+		return Imported{}, err
 	}
 	i := importer{h: h, r: r, skipBad: skipBad, size: minStep, reading: new(step), done: Imported{Reasons: []Refused{}}}
 	lines := bufio.NewReaderSize(r.Body, archive.MaxLine)
@@ -103,10 +97,10 @@ func (h *Handler) importing(r *http.Request) (any, error) {
 			err := i.finish()
 			return i.done, err
 		case errors.Is(err, bufio.ErrBufferFull):
-			return nil, errors.Join(i.finish(), liked.Errorf(liked.Invalid,
+			return Imported{}, errors.Join(i.finish(), liked.Errorf(liked.Invalid,
 				"line %d is longer than %d bytes; what came before it was imported", number, archive.MaxLine))
 		default:
-			return nil, errors.Join(i.finish(), &liked.Error{Kind: liked.Invalid, Msg: "the body ended early", Err: err})
+			return Imported{}, errors.Join(i.finish(), &liked.Error{Kind: liked.Invalid, Msg: "the body ended early", Err: err})
 		}
 		if line = bytes.TrimSpace(line); len(line) == 0 {
 			continue
@@ -117,7 +111,7 @@ func (h *Handler) importing(r *http.Request) (any, error) {
 		}
 		if err != nil {
 			if finishErr := i.finish(); finishErr != nil {
-				return nil, finishErr
+				return Imported{}, finishErr
 			}
 			if !i.stopped {
 				i.refuse(number, err)
@@ -127,7 +121,7 @@ func (h *Handler) importing(r *http.Request) (any, error) {
 			i.reading.bytes += len(line)
 			if len(i.reading.records) >= i.size || i.reading.bytes >= maxStepBytes {
 				if err := i.flush(); err != nil {
-					return nil, err
+					return Imported{}, err
 				}
 			}
 		}

@@ -82,22 +82,22 @@ func hookError(err error) error {
 	return err
 }
 
-func (h *Handler) addWebhook(r *http.Request, in NewWebhook) (any, error) {
+func (h *Handler) addWebhook(r *http.Request, in NewWebhook) (Webhook, error) {
 	app, err := h.app(r.Context(), in.App)
 	if err != nil {
-		return nil, err
+		return Webhook{}, err
 	}
 	w, err := h.Hooks.Add(r.Context(), app.ID, in.URL)
 	if err != nil {
-		return nil, hookError(err)
+		return Webhook{}, hookError(err)
 	}
 	return h.webhookOf(r.Context(), w.ID)
 }
 
-func (h *Handler) webhooks(r *http.Request) (any, error) {
+func (h *Handler) webhooks(r *http.Request) (WebhookList, error) {
 	all, err := h.Store.Webhooks(r.Context(), 0)
 	if err != nil {
-		return nil, err
+		return WebhookList{}, err
 	}
 	list := WebhookList{[]Webhook{}}
 	for _, w := range all {
@@ -106,7 +106,7 @@ func (h *Handler) webhooks(r *http.Request) (any, error) {
 			continue // removed since
 		}
 		if err != nil {
-			return nil, err
+			return WebhookList{}, err
 		}
 		list.Webhooks = append(list.Webhooks, one)
 	}
@@ -121,21 +121,21 @@ func pathWebhook(r *http.Request) (liked.WebhookID, error) {
 	return id, nil
 }
 
-func (h *Handler) removeWebhook(r *http.Request, id liked.WebhookID) (any, error) {
+func (h *Handler) removeWebhook(r *http.Request, id liked.WebhookID) (Changed, error) {
 	return Changed{true}, h.Hooks.Remove(r.Context(), 0, id)
 }
 
-func (h *Handler) validateWebhook(r *http.Request, id liked.WebhookID) (any, error) {
+func (h *Handler) validateWebhook(r *http.Request, id liked.WebhookID) (Webhook, error) {
 	if _, err := h.Hooks.Validate(r.Context(), 0, id); err != nil {
-		return nil, hookError(err)
+		return Webhook{}, hookError(err)
 	}
 	return h.webhookOf(r.Context(), id)
 }
 
-func (h *Handler) replayWebhook(r *http.Request, id liked.WebhookID) (any, error) {
-	in, err := body[WebhookReplay](r)
+func (h *Handler) replayWebhook(r *http.Request, in WebhookReplay) (Started, error) {
+	id, err := pathWebhook(r)
 	if err != nil {
-		return nil, err
+		return Started{}, err
 	}
 	job := liked.Replay{Dead: true}
 	switch {
@@ -145,18 +145,18 @@ func (h *Handler) replayWebhook(r *http.Request, id liked.WebhookID) (any, error
 			job.To = *in.To
 		}
 		if !job.From.Before(job.To) {
-			return nil, liked.Errorf(liked.Invalid, "a replay begins before it ends")
+			return Started{}, liked.Errorf(liked.Invalid, "a replay begins before it ends")
 		}
 	case in.To != nil:
-		return nil, liked.Errorf(liked.Invalid, "a replay up to a time needs a time to begin at")
+		return Started{}, liked.Errorf(liked.Invalid, "a replay up to a time needs a time to begin at")
 	}
 	job, err = h.Hooks.Replay(r.Context(), 0, id, job)
 	return Started{strconv.FormatInt(job.ID, 10)}, hookError(err)
 }
 
-func (h *Handler) deadLetters(r *http.Request, id liked.WebhookID) (any, error) {
+func (h *Handler) deadLetters(r *http.Request, id liked.WebhookID) (DeadLetters, error) {
 	if _, err := h.Hooks.Webhook(r.Context(), 0, id); err != nil {
-		return nil, err
+		return DeadLetters{}, err
 	}
 	var after store.DeadLetter
 	err := query(r, map[string]func(string) error{"after": func(text string) error {
@@ -166,12 +166,12 @@ func (h *Handler) deadLetters(r *http.Request, id liked.WebhookID) (any, error) 
 		return nil
 	}})
 	if err != nil {
-		return nil, err
+		return DeadLetters{}, err
 	}
 	const page = 1000
 	letters, err := h.Store.DeadLetters(r.Context(), id, after, page)
 	if err != nil {
-		return nil, err
+		return DeadLetters{}, err
 	}
 	list := DeadLetters{DeadLetters: each(letters, func(d store.DeadLetter) DeadLetter {
 		return DeadLetter{Event: strconv.FormatUint(uint64(d.Event.Seq), 10), Subscription: d.Subscription,
