@@ -17,9 +17,10 @@ import (
 	"liked/internal/server"
 )
 
-// Operator selects a data directory or a running server.
+// Operator selects a running server, a data directory, which may have one, or a database beside its servers.
 type Operator struct {
 	Data           string `json:"-" variable:"" placeholder:"DIR" help:"Data directory of the server, which may be running or not."`
+	Credentials    string `json:"-" placeholder:"FILE" help:"File that a running \"liked dev\" wrote, instead of --data; - is standard input."`
 	Postgres       string `json:"-" variable:"" placeholder:"DSN"`
 	SealKey        string `json:"-" variable:"" placeholder:"FILE" help:"With --postgres: the servers' key, for what seals or opens a secret."`
 	AdminURL       string `json:"-" variable:"" placeholder:"URL" help:"Where a running server is administered, instead of --data."`
@@ -29,16 +30,25 @@ type Operator struct {
 
 func (o *Operator) check() error {
 	var errs []error
-	switch {
-	case o.Postgres != "":
-		if o.Data != "" || o.AdminURL != "" {
-			errs = append(errs, errors.New("postgres: give either this, or --data, or --admin-url"))
+	var given []string
+	for _, way := range []struct{ flag, value string }{
+		{"--data", o.Data}, {"--credentials", o.Credentials}, {"--postgres", o.Postgres}, {"--admin-url", o.AdminURL},
+	} {
+		if way.value != "" {
+			given = append(given, way.flag)
 		}
-	case o.SealKey != "" && o.AdminURL == "" && o.Data == "":
+	}
+	switch {
+	case len(given) == 0:
+		errs = append(errs, errors.New("data: missing; give the server's data directory, or --credentials, "+
+			"or --admin-url and --admin-token-file"))
+	case len(given) > 1:
+		errs = append(errs, fmt.Errorf("%s: give either this or %s", given[0][2:], strings.Join(given[1:], " or ")))
+	}
+	if o.SealKey != "" && len(given) == 0 {
 		errs = append(errs, errors.New("seal-key: it belongs to --postgres, which is missing"))
-	case o.Data == "" && o.AdminURL == "":
-		errs = append(errs, errors.New("data: missing; give the server's data directory, or --admin-url and --admin-token-file"))
-	case o.AdminURL != "":
+	}
+	if o.AdminURL != "" {
 		u, err := url.Parse(o.AdminURL)
 		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
 			errs = append(errs, fmt.Errorf("admin-url: %q is not a URL such as http://127.0.0.1:8081", o.AdminURL))
@@ -49,33 +59,43 @@ func (o *Operator) check() error {
 			errs = append(errs, errors.New("admin-token-file: missing; give a file with the server's admin token, "+
 				"which `liked dev` prints and admin.json of a data directory holds"))
 		}
-		if o.Data != "" {
-			errs = append(errs, errors.New("data: give either this or --admin-url"))
-		}
 	}
 	return errors.Join(errs...)
 }
 
 // connect finds the server, or opens the data directory if none runs on it. mayMake: a missing one is created.
 func (o *Operator) connect(e *env, mayMake bool) (c *admin.Client, close func() error, err error) {
-	if o.Postgres != "" {
-		return server.DatabaseAdmin(o.Postgres, o.SealKey, mayMake, slog.New(slog.NewTextHandler(e.stderr, nil)))
+	switch logger := slog.New(slog.NewTextHandler(e.stderr, nil)); {
+	case o.Postgres != "":
+		return server.DatabaseAdmin(o.Postgres, o.SealKey, mayMake, logger)
+	case o.Data != "" && !mayMake && !server.HasData(o.Data):
+		return nil, nil, fmt.Errorf("there is no data in %s: check the path, or start `liked serve --data %s` once", o.Data, o.Data)
+	case o.Data != "":
+		return server.Admin(o.Data, logger)
 	}
-	if o.AdminURL == "" {
-		if !mayMake && !server.HasData(o.Data) {
-			return nil, nil, fmt.Errorf("there is no data in %s: check the path, or start `liked serve --data %s` once", o.Data, o.Data)
+	return o.running(e)
+}
+
+// running returns a client of a server that runs.
+func (o *Operator) running(e *env) (c *admin.Client, close func() error, err error) {
+	at, token := o.AdminURL, o.AdminToken
+	switch {
+	case o.Data != "":
+		return server.RunningAdmin(o.Data)
+	case o.Credentials != "":
+		k, err := e.readCredentials(o.Credentials)
+		if err != nil {
+			return nil, nil, err
 		}
-		return server.Admin(o.Data, slog.New(slog.NewTextHandler(e.stderr, nil)))
-	}
-	token := o.AdminToken
-	if o.AdminTokenFile != "" {
+		at, token = k.AdminURL, k.AdminToken
+	case o.AdminTokenFile != "":
 		if token, err = e.readToken(o.AdminTokenFile); err != nil {
 			return nil, nil, err
 		}
 	}
 	transport := &http.Transport{Proxy: http.ProxyFromEnvironment}
 	close = func() error { transport.CloseIdleConnections(); return nil }
-	return &admin.Client{URL: strings.TrimSuffix(o.AdminURL, "/"), Token: token, Transport: transport}, close, nil
+	return &admin.Client{URL: strings.TrimSuffix(at, "/"), Token: token, Transport: transport}, close, nil
 }
 
 func (o *Operator) with(e *env, mayMake bool, do func(*admin.Client) error) error {

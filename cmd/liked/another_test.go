@@ -26,7 +26,7 @@ func TestAnotherProgramAnswers(t *testing.T) {
 	arguments := map[string][]string{"add": {"x"}, "user show": {"ada"}, "user set": {"ada", "--name=Ada"}, "follow": {"ada", "eve"},
 		"post add": {"x", "--author=ada"}, "id": {"7"}, "app set": {"shop", "--name=Shop"}, "app renew": {"shop", "api_keys"},
 		"token issue": {"--app=shop", "--user=ada"}, "token revoke": {"x"}, "webhook add": {"https://a.example/", "--app=shop"},
-		"import": {records}, "export": {"-"}, "backup": {filepath.Join(dir, "backup")}, "list": {}, "check": {}}
+		"import": {records}, "export": {"-"}, "backup": {filepath.Join(dir, "backup")}, "list": {}, "check": {}, "ready": {"--timeout=300ms"}}
 	for name, like := range map[string]string{"user add": "add", "app add": "add", "user unfollow": "follow", "user follow": "follow",
 		"user block": "follow", "user unblock": "follow", "post show": "id", "post delete": "id", "webhook remove": "id",
 		"webhook validate": "id", "webhook dead": "id", "webhook replay": "id", "user list": "list", "app list": "list",

@@ -16,13 +16,9 @@ type envCmd struct {
 }
 
 func (c *envCmd) Run(e *env) error {
-	text, err := e.read(c.File, 1<<30)
+	k, err := e.readCredentials(c.File)
 	if err != nil {
 		return err
-	}
-	k, err := seed.Parse(text)
-	if err != nil {
-		return fmt.Errorf("%s is not a credentials file: %w", c.File, err)
 	}
 	user, post := k.First()
 	if c.User != "" {
@@ -58,6 +54,16 @@ func (c *envCmd) Run(e *env) error {
 		}
 	}
 	return nil
+}
+
+func (e *env) readCredentials(file string) (k seed.Credentials, err error) {
+	text, err := e.read(file, 1<<30)
+	if err == nil {
+		if k, err = seed.Parse(text); err != nil {
+			err = fmt.Errorf("%s is not a credentials file: %w", file, err)
+		}
+	}
+	return k, err
 }
 
 // quoted quotes text for a POSIX shell.

@@ -70,6 +70,7 @@ type grammar struct {
 
 	Bench benchCmds `cmd:"" help:"Measure a server against what bounds it."`
 
+	Ready   readyCmd   `cmd:"" help:"Wait until a server answers."`
 	Env     envCmd     `cmd:"" help:"Turn a credentials file into shell exports."`
 	Version versionCmd `cmd:"" help:"Print which release this is, and which formats it reads."`
 }
@@ -247,21 +248,21 @@ func variable(flag string) string {
 	return envPrefix + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
 }
 
-// overruled reports whether args overrule the variable of flag: --data, --postgres and --admin-url each other's, and
-// --admin-token-file the token itself.
+// overruled reports whether args overrule the variable of flag: another way to the server does, and --admin-token-file the
+// token itself.
 func overruled(flag string, args []string) bool {
-	given := func(name string) bool {
-		return slices.ContainsFunc(args, func(arg string) bool { return arg == name || strings.HasPrefix(arg, name+"=") })
+	given := func(names ...string) bool {
+		return slices.ContainsFunc(args, func(arg string) bool { name, _, _ := strings.Cut(arg, "="); return slices.Contains(names, name) })
 	}
 	switch flag {
 	case "admin-token":
-		return given("--data") || given("--postgres") || given("--admin-token-file")
+		return given("--data", "--credentials", "--postgres", "--admin-token-file")
 	case "admin-url", "admin-token-file":
-		return given("--data") || given("--postgres")
+		return given("--data", "--credentials", "--postgres")
 	case "data":
-		return given("--admin-url") || given("--postgres")
+		return given("--credentials", "--admin-url", "--postgres")
 	case "postgres", "seal-key":
-		return given("--data") || given("--admin-url")
+		return given("--data", "--credentials", "--admin-url")
 	}
 	return false
 }

@@ -56,9 +56,19 @@ func Admin(dir string, logger *slog.Logger) (c *admin.Client, close func() error
 	if !errors.Is(err, store.ErrInUse) {
 		return nil, nil, err
 	}
-	a, readErr := readAccess(dir)
+	c, close, readErr := RunningAdmin(dir)
 	if readErr != nil {
-		return nil, nil, fmt.Errorf("%w\nhow to reach a server that has it open: %w; if none runs, a command is at work: try again", err, readErr)
+		err = fmt.Errorf("%w\nhow to reach a server that has it open: %w; if none runs, a command is at work: try again", err, readErr)
+		return nil, nil, err
+	}
+	return c, close, nil
+}
+
+// RunningAdmin returns a client of /admin/ of the server that has the data directory open. close must be called.
+func RunningAdmin(dir string) (c *admin.Client, close func() error, err error) {
+	a, err := readAccess(dir)
+	if err != nil {
+		return nil, nil, err
 	}
 	transport := &http.Transport{DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
 		conn, err := a.dial(ctx, network, dir)
