@@ -41,10 +41,9 @@ race:
 	LIKED_REQUIRE=all go test -race -shuffle=on -timeout 20m -skip '^(TestDocuments|TestBrokenBuildsAreCaught|TestSuite.*)$$' \
 		$(TESTFLAGS) $(ALL)
 
-# PostgreSQL: the suite that holds every engine to the contract, alone, on two servers, and with faults; and the conversations that
-# do not ask which engine there is. ./internal/api and webhook take the variable, too, but some of their tests expect the
-# embedded store's page tokens, its order of likes in one millisecond, and that a server hears of a change at once.
-ASKING := ./internal/auth ./internal/oauth ./internal/portal ./internal/home ./internal/likelog
+# PostgreSQL: the suite that holds every engine to the contract, alone, on two servers, and with faults; and the conversations,
+# which do not ask which engine there is.
+ASKING := ./internal/api ./internal/auth ./internal/oauth ./internal/portal ./internal/home ./internal/likelog
 postgres:
 	LIKED_REQUIRE=postgres go test $(TESTFLAGS) -short -timeout 20m -run '^TestSuite' ./internal/store/pgstore
 	LIKED_TEST_ENGINE=postgres LIKED_REQUIRE=postgres go test $(TESTFLAGS) $(ASKING)

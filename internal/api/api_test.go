@@ -14,6 +14,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -45,6 +46,7 @@ type world struct {
 	auth      *auth.Auth
 	app       liked.App
 	tokens    map[string]string      // Authorization headers by name
+	pages     []string               // pagination tokens in answers, which scripts call {page1} and so on
 	apps      map[string]liked.AppID // those of app-only tokens, by name
 	signers   map[string]oauth1      // those who sign each request
 	nonces    int
@@ -293,7 +295,8 @@ func (w *world) request(credential, method, target string, lines []string) (*htt
 
 // TestConversations runs the scripts in testdata. Steps are separated by empty lines. A step is lines "! …" for the
 // operator, or a request: a line of credential, method and target, then headers and body, then "---", then what is
-// expected: a line with the status and the content type, headers ("-name" for one that must be absent), the body.
+// expected: a line with the status and the content type, headers ("-name" for one that must be absent), the body. In it a
+// pagination token is {page1}, the next one {page2}, and so on: what is in them is the engine's.
 func TestConversations(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txt")
 	if err != nil || len(files) == 0 {
@@ -324,6 +327,10 @@ func TestConversations(t *testing.T) {
 	}
 }
 
+var pageToken = regexp.MustCompile(`_token":"(7140dib[0-9a-z]{38})"`)
+
+func pageName(i int) string { return fmt.Sprintf("{page%d}", i+1) }
+
 // step runs a step and returns it as it would be written after what happened.
 func (w *world) step(step string) string {
 	w.t.Helper()
@@ -350,8 +357,20 @@ func (w *world) step(step string) string {
 	for i := range sent {
 		sent[i] = strings.ReplaceAll(sent[i], "{receiver}", w.receiver.URL)
 	}
-	resp, body := w.request(word[0], word[1], word[2], sent)
+	target := word[2]
+	for i, token := range w.pages {
+		target = strings.ReplaceAll(target, pageName(i), token)
+	}
+	resp, body := w.request(word[0], word[1], target, sent)
 	body = strings.ReplaceAll(body, w.receiver.URL, "{receiver}")
+	for _, found := range pageToken.FindAllStringSubmatch(body, -1) {
+		if !slices.Contains(w.pages, found[1]) {
+			w.pages = append(w.pages, found[1])
+		}
+	}
+	for i, token := range w.pages {
+		body = strings.ReplaceAll(body, token, pageName(i))
+	}
 
 	got := []string{strings.TrimSpace(fmt.Sprint(resp.StatusCode, " ", resp.Header.Get("Content-Type")))}
 	for _, line := range lines[min(dashes+2, len(lines)):] {

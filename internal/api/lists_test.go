@@ -11,42 +11,50 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/cockroachdb/pebble/v2/vfs"
 	"pgregory.net/rapid"
 
 	"liked"
 	"liked/internal/api"
 	"liked/internal/auth"
+	"liked/internal/enginetest"
 	"liked/internal/livetest"
-	"liked/internal/store/pebblestore"
-	"liked/internal/store/pgstore/pgtest"
+	"liked/internal/store"
 )
 
 func TestMain(m *testing.M) {
 	flag.Parse()
-	if livetest.Raced() { // pebble notes a stack for every table that it opens then: tests by model take twenty times as long
-		if f := flag.Lookup("rapid.checks"); f.Value.String() == f.DefValue {
-			if err := flag.Set(f.Name, "25"); err != nil {
-				panic(err)
-			}
+	switch {
+	case os.Getenv(enginetest.Environment) != "": // each call goes over a connection
+		fewer("5")
+	case livetest.Raced(): // pebble notes a stack for every table that it opens then: tests by model take twenty times as long
+		fewer("25")
+	}
+	enginetest.Main(m)
+}
+
+// fewer sets how many histories a test by model makes, unless a flag says it.
+func fewer(checks string) {
+	if f := flag.Lookup("rapid.checks"); f.Value.String() == f.DefValue {
+		if err := flag.Set(f.Name, checks); err != nil {
+			panic(err)
 		}
 	}
-	pgtest.Main(m)
 }
 
 // TestLists holds every list, count and page to a model in its plainest form, while people like, unlike, delete, block,
 // follow, protect and are suspended at random, and the server restarts.
 func TestLists(t *testing.T) {
 	t.Parallel()
-	rapid.Check(t, func(t *rapid.T) {
-		m := newListModel(t)
+	rapid.Check(t, func(r *rapid.T) {
+		m := newListModel(r, enginetest.Place(t))
 		defer m.close()
-		t.Repeat(map[string]func(*rapid.T){
+		r.Repeat(map[string]func(*rapid.T){
 			"like":       func(t *rapid.T) { m.setLike(t, true) },
 			"unlike":     func(t *rapid.T) { m.setLike(t, false) },
 			"like anew":  func(t *rapid.T) { m.setLike(t, false); m.setLike(t, true) },
@@ -70,8 +78,8 @@ const (
 )
 
 type listModel struct {
-	fs     vfs.FS
-	store  *pebblestore.Store
+	place  func() (store.Store, error)
+	store  store.Store
 	server *httptest.Server
 	tokens [listUsers + 1]string // 0 is a caller without a user
 
@@ -95,8 +103,8 @@ func original(post int) int {
 	return post
 }
 
-func newListModel(t *rapid.T) *listModel {
-	m := &listModel{fs: vfs.NewMem(), follows: map[[2]int]bool{}, blocks: map[[2]int]bool{}, at: start}
+func newListModel(t *rapid.T, place func() (store.Store, error)) *listModel {
+	m := &listModel{place: place, follows: map[[2]int]bool{}, blocks: map[[2]int]bool{}, at: start}
 	m.open(t)
 	ctx := context.Background()
 	for i := 1; i <= listUsers; i++ {
@@ -152,7 +160,7 @@ func (m *listModel) auth(t *rapid.T) *auth.Auth {
 
 func (m *listModel) open(t *rapid.T) {
 	var err error
-	m.store, err = pebblestore.Open(pebblestore.Options{FS: m.fs, Dir: "data"})
+	m.store, err = m.place()
 	must(t, err)
 	au := m.auth(t)
 	o := api.Options{Store: m.store, Auth: au, Limits: api.NoLimits(), Now: m.now, PageKey: [32]byte{7}}

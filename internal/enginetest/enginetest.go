@@ -6,6 +6,8 @@ import (
 	"os"
 	"testing"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
+
 	"liked/internal/store"
 	"liked/internal/store/pebblestore"
 	"liked/internal/store/pgstore"
@@ -38,16 +40,19 @@ func Postgres(t testing.TB) string {
 // Open opens an empty store, which the caller closes.
 func Open(t testing.TB) store.Store {
 	t.Helper()
-	if dsn := Postgres(t); dsn != "" {
-		s, err := pgstore.Open(pgstore.Options{DSN: dsn, Readers: 4, Writers: 2})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return s
-	}
-	s, err := pebblestore.Open(pebblestore.Options{})
+	s, err := Place(t)()
 	if err != nil {
 		t.Fatal(err)
 	}
 	return s
+}
+
+// Place returns what opens a store, which is empty at first, and as it was left when it is opened again.
+func Place(t testing.TB) (open func() (store.Store, error)) {
+	t.Helper()
+	if dsn := Postgres(t); dsn != "" {
+		return func() (store.Store, error) { return pgstore.Open(pgstore.Options{DSN: dsn, Readers: 4, Writers: 2}) }
+	}
+	disk := vfs.NewMem()
+	return func() (store.Store, error) { return pebblestore.Open(pebblestore.Options{FS: disk, Dir: "data"}) }
 }
