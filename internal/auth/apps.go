@@ -25,6 +25,11 @@ type AppSecrets struct {
 // NewApp registers an app with new credentials, setting a zero ID or CreatedAt. Invalid names every mistake in name and
 // redirect URIs; Conflict: the ID is taken; Forbidden: the owner owns as many as they may.
 func (a *Issuer) NewApp(ctx context.Context, spec liked.App) (liked.App, AppSecrets, error) {
+	return a.NewAppWith(ctx, spec, AppCredentials{})
+}
+
+// NewAppWith is NewApp with credentials that are given; Conflict: another app has one of them.
+func (a *Issuer) NewAppWith(ctx context.Context, spec liked.App, credentials AppCredentials) (liked.App, AppSecrets, error) {
 	app := store.App{App: spec}
 	if err := a.CheckApp(spec); err != nil {
 		return liked.App{}, AppSecrets{}, err
@@ -40,7 +45,10 @@ func (a *Issuer) NewApp(ctx context.Context, spec liked.App) (liked.App, AppSecr
 		}
 		app.ClientID = base64.RawURLEncoding.EncodeToString([]byte(a.RandomText(urlSafe, 20) + ":1:ci"))
 		secrets := a.newSecrets(&app, !app.Public, true, true)
-		err := a.store.AddApp(ctx, app)
+		err := a.give(&app, &secrets, credentials)
+		if err == nil {
+			err = a.store.AddApp(ctx, app)
+		}
 		if err == nil {
 			return app.App, secrets, nil
 		}

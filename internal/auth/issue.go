@@ -26,6 +26,7 @@ type Store interface {
 	store.Limits
 	store.Changes
 	NewID(at time.Time) int64
+	Sweep(ctx context.Context, now time.Time) error
 }
 
 // Issuer makes and revokes credentials. It is safe for concurrent use.
@@ -64,16 +65,7 @@ type UserTokens struct {
 func (a *Issuer) IssueTokens(
 	ctx context.Context, app liked.AppID, user liked.UserID, scopes liked.Scope, lifetime time.Duration,
 ) (UserTokens, error) {
-	if lifetime == 0 {
-		lifetime = DefaultLifetime
-	}
-	if lifetime < 0 {
-		return UserTokens{}, liked.Errorf(liked.Invalid, "a lifetime of %s is negative", lifetime)
-	}
-	if !liked.AllScopes.Has(scopes) {
-		return UserTokens{}, liked.Errorf(liked.Invalid, "there are unknown scopes in %#x", uint32(scopes))
-	}
-	return a.issueTokens(ctx, store.Grant{App: app, User: user, Scopes: scopes}, lifetime, a.store.AddGrant)
+	return a.GiveTokens(ctx, app, user, scopes, lifetime, "", "")
 }
 
 // IssueCode makes an authorization code and stores the rest of code with it.
@@ -196,6 +188,9 @@ func (a *Issuer) Revoke(ctx context.Context, token string) error {
 	}
 	grant, err := a.GrantOf(ctx, token)
 	if err != nil {
+		if notFound(err) && a.dev && a.RevokeBearer(ctx, 0, token) == nil { // a given one may have any form
+			return nil
+		}
 		return err
 	}
 	return a.store.RevokeGrant(ctx, grant.ID)
