@@ -28,7 +28,7 @@ import (
 	"liked/internal/webhook"
 )
 
-// Options of New. All but Backup and NoKey are required.
+// Options of New. All but Backup, NoKey and Dev are required.
 type Options struct {
 	Store  Store
 	Backup store.Backup // nil: the store has no files
@@ -36,6 +36,7 @@ type Options struct {
 	Hooks  *webhook.Hooks
 	Key    string // name of the key that seals the store's secrets
 	NoKey  error  // why what makes or shows secrets is refused; nil: it is not
+	Dev    *Dev   // nil: this is no development server
 	Now    func() time.Time
 	Logger *slog.Logger // one line per request, with the cause of a 5xx
 }
@@ -67,6 +68,9 @@ type Handler struct {
 func New(o Options) *Handler {
 	h := &Handler{Options: o, likes: likeWatch{now: time.Now}, mux: http.NewServeMux()}
 	rows := h.routes()
+	if h.Dev != nil {
+		rows = with(rows, h.devRoutes())
+	}
 	description := describe(rows)
 	rows = append(rows, route{pattern: "GET /admin/openapi.json", endpoint: gives(func(*http.Request) (json.RawMessage, error) {
 		return description, nil

@@ -58,6 +58,17 @@ type AppFields struct {
 	RedirectURIs *[]string       `json:"redirect_uris,omitempty"`
 }
 
+func (in NewApp) apply(a *liked.App) error {
+	if in.Type != "" {
+		a.Public = in.Type == public
+	}
+	if in.Type != "" && in.Type != public && in.Type != confidential {
+		return liked.Errorf(liked.Invalid, "app type %q is not one of [%s %s]", in.Type, public, confidential)
+	}
+	in.AppFields.apply(a)
+	return nil
+}
+
 func (f AppFields) apply(a *liked.App) {
 	set(&a.Name, f.Name)
 	set(&a.State, f.State)
@@ -88,18 +99,54 @@ func madeApp(a liked.App, s auth.AppSecrets) MadeApp {
 }
 
 func (h *Handler) addApp(r *http.Request, in NewApp) (MadeApp, error) {
-	a := liked.App{Public: in.Type == public, Access: liked.ReadWrite, CreatedAt: h.Now()}
-	if err := h.own(r.Context(), in.Owner, &a); err != nil {
+	return h.makeApp(r.Context(), 0, in, auth.AppCredentials{})
+}
+
+// makeApp adds an app; without an id it gets one.
+func (h *Handler) makeApp(ctx context.Context, id liked.AppID, in NewApp, given auth.AppCredentials) (MadeApp, error) {
+	a := liked.App{ID: id, Access: liked.ReadWrite, CreatedAt: h.Now()}
+	if err := h.own(ctx, in.Owner, &a); err != nil {
 		return MadeApp{}, err
 	}
-	in.apply(&a)
-	switch {
-	case a.Name == "":
-		return MadeApp{}, liked.Errorf(liked.Invalid, "an app needs a name")
-	case in.Type != "" && in.Type != public && in.Type != confidential:
-		return MadeApp{}, liked.Errorf(liked.Invalid, "app type %q is not one of [%s %s]", in.Type, public, confidential)
+	if err := in.apply(&a); err != nil {
+		return MadeApp{}, err
 	}
-	a, secrets, err := h.Auth.NewApp(r.Context(), a)
+	if a.Name == "" {
+		return MadeApp{}, liked.Errorf(liked.Invalid, "an app needs a name")
+	}
+	a, secrets, err := h.Auth.NewAppWith(ctx, a, given)
+	return madeApp(a, secrets), err
+}
+
+// setApp makes an app what is said; members left out stay. Without such an app it makes one, of that id or that name.
+func (h *Handler) setApp(r *http.Request, in NewApp) (MadeApp, error) {
+	return h.putApp(r, in, auth.AppCredentials{})
+}
+
+func (h *Handler) putApp(r *http.Request, in NewApp, given auth.AppCredentials) (MadeApp, error) {
+	a, err := h.pathApp(r)
+	if err != nil && liked.KindOf(err) == liked.NotFound {
+		id, failed := liked.ParseID[liked.AppID](r.PathValue("app"))
+		if name := r.PathValue("app"); failed != nil && in.Name == nil {
+			in.Name = &name
+		}
+		return h.makeApp(r.Context(), id, in, given)
+	}
+	if err == nil {
+		err = h.own(r.Context(), in.Owner, &a)
+	}
+	if err == nil {
+		err = in.apply(&a)
+	}
+	if err != nil {
+		return MadeApp{}, err
+	}
+	a, secrets, err := h.Auth.SetApp(r.Context(), a.ID, func(stored *liked.App) {
+		if in.Owner != nil {
+			stored.Owner = a.Owner
+		}
+		_ = in.apply(stored) // it did not fail above
+	}, given)
 	return madeApp(a, secrets), err
 }
 
@@ -214,6 +261,10 @@ type Token struct {
 const maxLifetime = 100 * 365 * 24 * time.Hour
 
 func (h *Handler) issueToken(r *http.Request, in NewToken) (Token, error) {
+	return h.makeToken(r.Context(), GivenToken{NewToken: in})
+}
+
+func (h *Handler) makeToken(ctx context.Context, in GivenToken) (Token, error) {
 	switch {
 	case in.Kind != "user" && in.Kind != "app" && in.Kind != "oauth1":
 		return Token{}, liked.Errorf(liked.Invalid, "token kind %q is not one of [user app oauth1]", in.Kind)
@@ -232,25 +283,34 @@ func (h *Handler) issueToken(r *http.Request, in NewToken) (Token, error) {
 			return Token{}, err
 		}
 	}
-	app, err := h.app(r.Context(), in.App)
+	app, err := h.app(ctx, in.App)
 	if err != nil {
 		return Token{}, err
 	}
 	if in.Kind == "app" {
-		token, err := h.Auth.Bearer(r.Context(), app.ID)
+		if in.Token != "" {
+			_, secrets, err := h.Auth.SetApp(ctx, app.ID, func(*liked.App) {}, auth.AppCredentials{AppSecrets: auth.AppSecrets{Bearer: in.Token}})
+			return Token{Kind: in.Kind, Token: secrets.Bearer}, err
+		}
+		token, err := h.Auth.Bearer(ctx, app.ID)
 		return Token{Kind: in.Kind, Token: token}, err
 	}
-	user, err := h.user(r.Context(), in.User)
+	user, err := h.user(ctx, in.User)
 	if err != nil {
 		return Token{}, err
 	}
 	if in.Kind == "oauth1" {
 		access := app.Access
 		set(&access, in.Access)
-		token, secret, err := h.Auth.IssueOAuth1Token(r.Context(), app.ID, user.ID, access)
+		token, secret := in.Token, in.TokenSecret
+		if token == "" && secret == "" {
+			token, secret, err = h.Auth.IssueOAuth1Token(ctx, app.ID, user.ID, access)
+		} else {
+			err = h.Auth.GiveOAuth1Token(ctx, app.ID, user.ID, access, token, secret)
+		}
 		return Token{Kind: in.Kind, Token: token, TokenSecret: secret}, err
 	}
-	t, err := h.Auth.IssueTokens(r.Context(), app.ID, user.ID, scopes, time.Duration(in.LifetimeSeconds)*time.Second)
+	t, err := h.Auth.GiveTokens(ctx, app.ID, user.ID, scopes, time.Duration(in.LifetimeSeconds)*time.Second, in.Token, in.RefreshToken)
 	return Token{Kind: in.Kind, Token: t.AccessToken, RefreshToken: t.RefreshToken, Scope: t.Scopes.String(),
 		ExpiresIn: int64(t.ExpiresIn / time.Second)}, err
 }

@@ -106,6 +106,8 @@ func (h *Handler) routes() []route {
 			does: "Adds an app and shows its secrets, once."},
 		{pattern: "GET /admin/apps", endpoint: gives(h.apps), does: "Lists the apps, without secrets."},
 		{pattern: "GET /admin/apps/{app}", endpoint: of(h.pathApp, h.getApp), does: "Shows an app, without secrets."},
+		{pattern: "PUT /admin/apps/{app}", endpoint: takes(h.setApp), seals: true,
+			does: "Makes an app what is said; members left out stay. Without such an app it is added, by this id or this name."},
 		{pattern: "PATCH /admin/apps/{app}", endpoint: takes(h.changeApp), does: "Changes an app; members left out stay."},
 		{pattern: "DELETE /admin/apps/{app}", endpoint: of(h.pathApp, h.deleteApp),
 			does: "Deletes an app with its grants, tokens and webhooks."},

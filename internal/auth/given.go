@@ -82,14 +82,26 @@ func (a *Issuer) give(app *store.App, made *AppSecrets, c AppCredentials) error 
 	return nil
 }
 
-// GiveApp gives an app credentials. Those that it had instead are invalid at once. Conflict if another app has the client
-// id, the API key or the bearer token.
-func (a *Issuer) GiveApp(ctx context.Context, id liked.AppID, c AppCredentials) (app liked.App, s AppSecrets, err error) {
+// SetApp changes an app, then gives it credentials; those that it had instead are invalid at once. An app that becomes
+// confidential gets a client secret. Only what was given or made is returned. Invalid is as in NewApp; Conflict: another
+// app has the client id, the API key or the bearer token.
+func (a *Issuer) SetApp(
+	ctx context.Context, id liked.AppID, change func(*liked.App), c AppCredentials,
+) (app liked.App, s AppSecrets, err error) {
 	err = a.store.UpdateApp(ctx, id, func(stored *store.App) error {
 		s = AppSecrets{}
-		err := a.give(stored, &s, c)
+		change(&stored.App)
+		switch {
+		case stored.Public:
+			stored.ClientSecretHash = store.Hash{}
+		case stored.ClientSecretHash == store.Hash{}:
+			s = a.newSecrets(stored, true, false, false)
+		}
+		if err := a.give(stored, &s, c); err != nil {
+			return err
+		}
 		app = stored.App
-		return err
+		return a.CheckApp(app)
 	})
 	return app, s, err
 }

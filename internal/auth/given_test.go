@@ -57,14 +57,15 @@ func TestGivenCredentials(t *testing.T) {
 		t.Errorf("the token that was given to another app is of %+v", v.Principal)
 	}
 	// A key alone keeps its secret, a client id alone its bearer token, which may have any form and can be revoked.
-	app, secrets, err = w.auth.GiveApp(ctx, app.ID, auth.AppCredentials{APIKey: "key2", AppSecrets: auth.AppSecrets{Bearer: "short"}})
+	app, secrets, err = w.auth.SetApp(ctx, app.ID, func(*liked.App) {},
+		auth.AppCredentials{APIKey: "key2", AppSecrets: auth.AppSecrets{Bearer: "short"}})
 	if check(t, err); app.APIKey != "key2" || secrets.APISecret != "my-api-secret" {
 		t.Errorf("gave a key: %+v %+v", app, secrets)
 	}
 	wantOK(t, signed("key2", "my-api-secret", "my-token", "my-token-secret"))
 	wantRefused(t, signed("my-key", "my-api-secret", "my-token", "my-token-secret"), "")
 	wantRefused(t, w.get(t, "Bearer "+mine.Bearer), "")
-	_, _, err = w.auth.GiveApp(ctx, app.ID, auth.AppCredentials{ClientID: "client2"})
+	_, _, err = w.auth.SetApp(ctx, app.ID, func(*liked.App) {}, auth.AppCredentials{ClientID: "client2"})
 	check(t, err)
 	if token, err := w.auth.Bearer(ctx, app.ID); err != nil || token != "short" {
 		t.Errorf("the bearer token is %q, %v", token, err)
@@ -73,6 +74,15 @@ func TestGivenCredentials(t *testing.T) {
 	check(t, w.auth.Revoke(ctx, "short"))
 	wantRefused(t, w.get(t, "Bearer short"), "unknown")
 
+	// A public app has no client secret, and a confidential one always has one.
+	_, secrets, err = w.auth.SetApp(ctx, app.ID, func(a *liked.App) { a.Public = true }, auth.AppCredentials{})
+	if check(t, err); secrets != (auth.AppSecrets{}) {
+		t.Errorf("an app that became public got %+v", secrets)
+	}
+	app, secrets, err = w.auth.SetApp(ctx, app.ID, func(a *liked.App) { a.Public = false }, auth.AppCredentials{})
+	if check(t, err); app.Public || len(secrets.ClientSecret) != 50 {
+		t.Errorf("an app that became confidential is %+v with %+v", app, secrets)
+	}
 	for _, c := range []struct {
 		credentials auth.AppCredentials
 		want        string
@@ -85,7 +95,7 @@ func TestGivenCredentials(t *testing.T) {
 		{auth.AppCredentials{AppSecrets: auth.AppSecrets{Bearer: "50%"}}, "percent", liked.Invalid},
 		{auth.AppCredentials{APIKey: w.app.APIKey}, "", liked.Conflict},
 	} {
-		_, _, err := w.auth.GiveApp(ctx, app.ID, c.credentials)
+		_, _, err := w.auth.SetApp(ctx, app.ID, func(*liked.App) {}, c.credentials)
 		if err == nil || liked.KindOf(err) != c.kind || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("giving %+v: got %v, want %v with %q", c.credentials, err, c.kind, c.want)
 		}
@@ -107,7 +117,8 @@ func TestGivenCredentials(t *testing.T) {
 func TestGivenBearerIsOfDev(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	_, _, err := w.auth.GiveApp(t.Context(), w.app.ID, auth.AppCredentials{AppSecrets: auth.AppSecrets{Bearer: "short"}})
+	_, _, err := w.auth.SetApp(t.Context(), w.app.ID, func(*liked.App) {},
+		auth.AppCredentials{AppSecrets: auth.AppSecrets{Bearer: "short"}})
 	check(t, err)
 	wantRefused(t, w.get(t, "Bearer short"), "unknown")
 }

@@ -345,7 +345,11 @@ func (s *Server) makeAdmin() {
 		web.Send(w, http.StatusOK, "text/plain; charset=utf-8", []byte(access.prove(s.Data, r.URL.Query().Get("of"))))
 	})
 	mux.Handle("GET /metrics", promhttp.HandlerFor(s.observer.registry, promhttp.HandlerOpts{}))
-	operator := adminHandler(s.store, admin.Options{Auth: s.auth.Issuer, Hooks: s.hooks, Key: keyName(s.seal), Now: s.Now, Logger: s.Logger})
+	options := admin.Options{Auth: s.auth.Issuer, Hooks: s.hooks, Key: keyName(s.seal), Now: s.Now, Logger: s.Logger}
+	if s.Explain {
+		options.Dev = &admin.Dev{}
+	}
+	operator := adminHandler(s.store, options)
 	mux.Handle("/admin/", admin.Guard(token, operator))
 	mux.Handle("GET /debug/pprof/", admin.Guard(token, profiles()))
 	h := http.Handler(mux)

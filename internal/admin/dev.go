@@ -1,0 +1,25 @@
+package admin
+
+import "slices"
+
+// Dev is what a development server offers beyond what `liked serve` does.
+type Dev struct{}
+
+// devRoutes are the endpoints of development servers alone. A row takes the place of one of routes with its pattern.
+func (h *Handler) devRoutes() []route {
+	return []route{
+		{pattern: "POST /admin/apps", status: 201, endpoint: takes(h.addGivenApp), seals: true,
+			does: "Adds an app and shows its secrets, once. Those that are given are not made."},
+		{pattern: "PUT /admin/apps/{app}", endpoint: takes(h.setGivenApp), seals: true,
+			does: "Makes an app what is said, with given secrets, too; members left out stay. Without such an app it is added."},
+		{pattern: "POST /admin/tokens", status: 201, endpoint: takes(h.issueGivenToken), seals: true,
+			does: "Issues a credential of an app and shows it, once. One that is given is taken from whoever has it."},
+	}
+}
+
+// with returns the rows, with others in place of those that have their patterns.
+func with(rows, others []route) []route {
+	return append(slices.DeleteFunc(rows, func(rt route) bool {
+		return slices.ContainsFunc(others, func(other route) bool { return other.pattern == rt.pattern })
+	}), others...)
+}
