@@ -36,13 +36,13 @@ test:
 	go test $(ALL)
 
 # LIKED_REQUIRE=all turns skips for want of a tool into failures. Two tests stay with `make test`: the programs that they
-# run are built without the race detector in any case. The suite of the store on PostgreSQL stays with `make postgres`.
+# run are built without the race detector in any case. The whole suite of the store on PostgreSQL stays with `make postgres`.
 race:
-	LIKED_REQUIRE=all go test -race -shuffle=on -timeout 20m -skip '^(TestDocuments|TestBrokenBuildsAreCaught|TestSuite.*)$$' \
+	LIKED_REQUIRE=all go test -race -shuffle=on -timeout 20m -skip '^(TestDocuments|TestBrokenBuildsAreCaught|TestSuite|TestSuiteOnTwo|TestSuiteFaults)$$' \
 		$(TESTFLAGS) $(ALL)
 
-# PostgreSQL: the suite that holds every engine to the contract, alone, on two servers, and with faults; and the conversations,
-# which do not ask which engine there is.
+# PostgreSQL: the suite that holds every engine to the contract, alone, on two servers, what these promise each other, and with
+# faults; and the conversations, which do not ask which engine there is.
 ASKING := ./internal/api ./internal/auth ./internal/oauth ./internal/portal ./internal/home ./internal/likelog
 postgres:
 	LIKED_REQUIRE=postgres go test $(TESTFLAGS) -short -timeout 20m -run '^TestSuite' ./internal/store/pgstore

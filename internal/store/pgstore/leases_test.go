@@ -2,7 +2,6 @@ package pgstore
 
 import (
 	"context"
-	"slices"
 	"testing"
 	"time"
 
@@ -28,37 +27,6 @@ func (s *Store) sql(t *testing.T, sql string, args ...any) {
 	}
 }
 
-// A name is one server's at a time, until that releases it, closes, or has not renewed it.
-func TestLeases(t *testing.T) {
-	t.Parallel()
-	dsn := pgtest.Schema(t)
-	a, b := opened(t, dsn), opened(t, dsn)
-	hold := func(s *Store, ttl time.Duration, names []string, want ...bool) {
-		t.Helper()
-		if held, err := s.Hold(t.Context(), names, ttl); err != nil || !slices.Equal(held, want) {
-			t.Errorf("got %v, %v, want %v", held, err, want)
-		}
-	}
-	hold(a, time.Hour, []string{"y", "x", "y"}, true, true, true)
-	hold(b, time.Hour, []string{"x", "z", "y"}, false, true, false)
-	if err := b.Release(t.Context(), []string{"x", "y"}); err != nil {
-		t.Error(err)
-	}
-	hold(b, time.Hour, []string{"x", "y"}, false, false)
-	if err := a.Release(t.Context(), []string{"y", "z"}); err != nil {
-		t.Error(err)
-	}
-	hold(b, time.Hour, []string{"x", "y", "z"}, false, true, true)
-	hold(b, time.Millisecond, []string{"z"}, true)
-	time.Sleep(10 * time.Millisecond)
-	hold(a, time.Hour, []string{"z"}, true)
-	hold(b, time.Hour, []string{"z"}, false)
-	if err := a.Close(); err != nil {
-		t.Error(err)
-	}
-	hold(b, time.Hour, []string{"x", "z"}, true, true)
-}
-
 // No two servers make the same identifier, also when one cannot renew its number, or has lost it.
 func TestNumbers(t *testing.T) {
 	t.Parallel()
@@ -77,11 +45,8 @@ func TestNumbers(t *testing.T) {
 		}
 		return id >> 22
 	}
-	for range 5000 {
-		next(a, at)
-		next(b, at)
-	}
-
+	next(a, at)
+	next(b, at)
 	a.numbered.mu.Lock()
 	a.numbered.renewed = a.numbered.renewed.Add(-serverLease)
 	cutOff := a.numbered.renewed

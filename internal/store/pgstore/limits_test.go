@@ -1,8 +1,6 @@
 package pgstore
 
 import (
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -37,41 +35,6 @@ func TestLimitsAgain(t *testing.T) {
 	}
 	if fresh, err := s.UseNonce(t.Context(), now, 1, store.Hash{1}, now.Add(time.Minute)); err != nil || fresh {
 		t.Errorf("another call: %v, %v", fresh, err)
-	}
-}
-
-// Two servers count as one, from rows on that neither has seen.
-func TestLimitsOfTwo(t *testing.T) {
-	t.Parallel()
-	dsn := pgtest.Schema(t)
-	servers := []*Store{opened(t, dsn), opened(t, dsn)}
-	now := time.Now()
-	var counted, fresh [8]atomic.Int64
-	var callers sync.WaitGroup
-	for i := range 16 {
-		callers.Go(func() {
-			for n := range 8 * 20 {
-				n, s := n%8, servers[i%2]
-				rules := []liked.RateRule{{Window: time.Hour, Max: 100}, {App: true, Window: time.Hour, Max: 150}}
-				_, ok, err := s.Take(t.Context(), now, "a", liked.AppID(1+n), liked.UserID(1+i%4), rules, nil)
-				if err != nil {
-					t.Error(err)
-				} else if ok {
-					counted[n].Add(1)
-				}
-				if ok, err := s.UseNonce(t.Context(), now, 1, store.Hash{byte(n)}, now.Add(time.Minute)); err != nil {
-					t.Error(err)
-				} else if ok {
-					fresh[n].Add(1)
-				}
-			}
-		})
-	}
-	callers.Wait()
-	for n := range 8 {
-		if counted[n].Load() != 150 || fresh[n].Load() != 1 {
-			t.Errorf("%d: %d of 320 requests are counted, want 150; a nonce was fresh %d times", n, counted[n].Load(), fresh[n].Load())
-		}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -47,6 +48,28 @@ func TestSuite(t *testing.T) { suite(t, new(schemas)) }
 
 // Two servers on one database are as good as one, whichever of them a call goes to.
 func TestSuiteOnTwo(t *testing.T) { suite(t, &schemas{pair: true}) }
+
+// What servers on one database promise each other.
+func TestSuiteShared(t *testing.T) {
+	storetest.RunShared(t, func(t testing.TB) storetest.Place {
+		dsn := pgtest.Schema(t)
+		return storetest.Place{
+			Open: func() (store.Store, error) { return Open(Options{DSN: dsn, Readers: 4, Writers: 2}) },
+			OpenFar: func() (store.Store, storetest.Link, error) {
+				link := pgtest.NewLink(t, dsn)
+				s, err := Open(Options{DSN: link.DSN, Readers: 2, Writers: 2, Patience: time.Second})
+				return s, link, err
+			},
+			Raise: func(usable bool) {
+				conn, err := pgx.Connect(t.Context(), dsn)
+				ok(t, err)
+				defer conn.Close(t.Context())
+				_, err = conn.Exec(t.Context(), "UPDATE meta SET version = $1 + 1, least = $1 + CASE WHEN $2 THEN 0 ELSE 1 END", Version, usable)
+				ok(t, err)
+			},
+		}
+	})
+}
 
 func suite(t *testing.T, d *schemas) {
 	pgtest.Long(t)

@@ -1,6 +1,7 @@
 // Package storetest holds every engine to the contract of package store: what each method answers, what happens when
-// many call at once, and what is left when the engine is killed. Call [Run] from a test of the engine, [RunFaults] if an
-// access to what keeps its data can be made to fail, and [RunCrash] and [RunBackup] if it has files of its own.
+// many call at once, and what is left when the engine is killed. Call [Run] from a test of the engine, [RunShared] if several
+// servers can have one store, [RunFaults] if an access to what keeps its data can be made to fail, and [RunCrash] and
+// [RunBackup] if it has files of its own.
 package storetest
 
 import (
@@ -101,6 +102,7 @@ type T struct {
 	fault   func(t testing.TB, n int, lasting bool) (Faulty, error)
 	crash   func(t testing.TB, s store.Store, percent int, rng *rand.Rand) (open func() store.Store)
 	restore func(t testing.TB, files map[string][]byte) store.Store
+	place   func(testing.TB) Place
 	ctx     context.Context
 	rng     *rand.Rand
 }
