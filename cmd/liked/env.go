@@ -20,23 +20,44 @@ func (c *envCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	user, post := k.First()
-	if c.User != "" {
-		found := false
-		for _, u := range k.Users {
-			if u.ID.String() == c.User || strings.EqualFold(u.Username, strings.TrimPrefix(c.User, "@")) {
-				user, found = u, true
-			}
-		}
-		if !found {
-			return fmt.Errorf("%s has no user %q", c.File, c.User)
-		}
+	user, err := userOf(k, c.User)
+	if err != nil {
+		return fmt.Errorf("%s has %w", c.File, err)
 	}
 	if c.Postman {
 		_, err := e.stdout.Write(k.Postman(user).Encode(true))
 		return err
 	}
-	exports := [][2]string{
+	return writeExports(e.stdout, variablesFor(k, user))
+}
+
+// writeExports writes names and values as a POSIX shell reads them.
+func writeExports(w io.Writer, variables [][2]string) error {
+	for _, v := range variables {
+		if _, err := io.WriteString(w, "export "+v[0]+"="+quoted(v[1])+"\n"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// userOf returns the user with the id or name, or for "" the one for examples.
+func userOf(k seed.Credentials, idOrName string) (seed.User, error) {
+	if idOrName == "" {
+		user, _ := k.First()
+		return user, nil
+	}
+	for _, u := range k.Users {
+		if u.ID.String() == idOrName || strings.EqualFold(u.Username, strings.TrimPrefix(idOrName, "@")) {
+			return u, nil
+		}
+	}
+	return seed.User{}, fmt.Errorf("no user %q", idOrName)
+}
+
+// variablesFor returns names and values of the variables with which programs call the server as the user.
+func variablesFor(k seed.Credentials, user seed.User) [][2]string {
+	variables := [][2]string{
 		{"X_API_URL", k.URL}, {"TWITTER_API_BASE_PATH", k.URL}, {"API_BASE_URL", k.URL},
 		{"X_CLIENT_ID", k.Apps[0].ClientID}, {"X_CLIENT_SECRET", k.Apps[0].ClientSecret},
 		{"X_API_KEY", k.Apps[0].APIKey}, {"X_API_SECRET", k.Apps[0].APISecret}, {"X_BEARER_TOKEN", k.Apps[0].BearerToken},
@@ -45,15 +66,10 @@ func (c *envCmd) Run(e *env) error {
 		{"X_OAUTH1_TOKEN", user.OAuth1Token}, {"X_OAUTH1_TOKEN_SECRET", user.OAuth1TokenSecret},
 		{"LIKED_ADMIN_URL", k.AdminURL}, {"LIKED_ADMIN_TOKEN", k.AdminToken},
 	}
-	if post != nil {
-		exports = append(exports, [2]string{"X_POST_ID", post.ID.String()})
+	if _, post := k.First(); post != nil {
+		variables = append(variables, [2]string{"X_POST_ID", post.ID.String()})
 	}
-	for _, x := range exports {
-		if _, err := io.WriteString(e.stdout, "export "+x[0]+"="+quoted(x[1])+"\n"); err != nil {
-			return err
-		}
-	}
-	return nil
+	return variables
 }
 
 func (e *env) readCredentials(file string) (k seed.Credentials, err error) {

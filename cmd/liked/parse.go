@@ -18,6 +18,9 @@ type grammar struct {
 	Dev   devCmd   `cmd:"" help:"Start a server to develop against, with users, posts and credentials."`
 	Serve serveCmd `cmd:"" help:"Start a server on a data directory."`
 
+	Run   runCmd   `cmd:"" help:"Run a program whose calls to X arrive here."`
+	Proxy proxyCmd `cmd:"" help:"Be X to programs that use a proxy."`
+
 	User struct {
 		Add      userAddCmd  `cmd:"" help:"Add a user."`
 		List     userListCmd `cmd:"" help:"List all users, or those whose usernames begin alike."`

@@ -25,25 +25,20 @@ import (
 
 // Serving has the flags that `liked dev` and `liked serve` share.
 type Serving struct {
-	Listen          string   `default:"${listen}" placeholder:"HOST:PORT"`
-	AdminListen     string   `default:"${admin_listen}" placeholder:"HOST:PORT"`
-	AdminTokenFile  string   `placeholder:"FILE"`
-	TLSCert         string   `placeholder:"FILE" help:"Certificate chain (PEM), with which the API speaks HTTPS."`
-	TLSKey          string   `placeholder:"FILE" help:"Key of the certificate (PEM)."`
-	PublicURL       string   `placeholder:"URL"`
-	TrustedProxy    []string `placeholder:"CIDR"`
-	Profile         string   `default:"2024" placeholder:"YEAR" help:"The year whose X is spoken: 2024 or 2026."`
-	PrivateLikes    *bool    `negatable:""`
-	PrivateWebhooks *bool    `negatable:""`
-	KnownSeed       bool
-	HomePage        bool          `default:"true" negatable:""`
-	RateLimits      string        `placeholder:"off|FILE"`
-	DailyLimits     bool          `default:"true" negatable:"" help:"The limits per 24 hours, beside those per 15 minutes."`
-	MaxConnections  int           `default:"10000" placeholder:"N"`
-	Cache           *int          `placeholder:"MIB"`
-	Grace           time.Duration `default:"10s" help:"How long requests under way may take to end after SIGTERM."`
-	LogFormat       string        `default:"${log_format}" placeholder:"text|json" help:"Form of the log on standard error: text or json."`
-	LogLevel        slog.Level    `default:"info" placeholder:"LEVEL"`
+	Listen         string   `default:"${listen}" placeholder:"HOST:PORT"`
+	AdminListen    string   `default:"${admin_listen}" placeholder:"HOST:PORT"`
+	AdminTokenFile string   `placeholder:"FILE"`
+	TLSCert        string   `placeholder:"FILE" help:"Certificate chain (PEM), with which the API speaks HTTPS."`
+	TLSKey         string   `placeholder:"FILE" help:"Key of the certificate (PEM)."`
+	PublicURL      string   `placeholder:"URL"`
+	TrustedProxy   []string `placeholder:"CIDR"`
+	Behavior
+	HomePage       bool          `default:"true" negatable:""`
+	MaxConnections int           `default:"10000" placeholder:"N"`
+	Cache          *int          `placeholder:"MIB"`
+	Grace          time.Duration `default:"10s" help:"How long requests under way may take to end after SIGTERM."`
+	LogFormat      string        `default:"${log_format}" placeholder:"text|json" help:"Form of the log on standard error: text or json."`
+	LogLevel       slog.Level    `default:"info" placeholder:"LEVEL"`
 
 	Postgres string `placeholder:"DSN"`
 	SealKey  string `placeholder:"FILE"`
@@ -51,6 +46,16 @@ type Serving struct {
 	State    string `placeholder:"DIR" help:"With --postgres: directory for admin.json, which tells where this server is administered."`
 
 	config server.Config
+}
+
+// Behavior has the flags that say how X behaves.
+type Behavior struct {
+	Profile         string `default:"2024" placeholder:"YEAR" help:"The year whose X is spoken: 2024 or 2026."`
+	PrivateLikes    *bool  `negatable:""`
+	PrivateWebhooks *bool  `negatable:""`
+	KnownSeed       bool
+	RateLimits      string `placeholder:"off|FILE"`
+	DailyLimits     bool   `default:"true" negatable:"" help:"The limits per 24 hours, beside those per 15 minutes."`
 }
 
 // configure sets config, with the files that flags name. It reports all mistakes.
@@ -169,17 +174,22 @@ func (c *serveCmd) check() error {
 
 func (c *serveCmd) Run(e *env) error { return c.serve(e, func(*server.Server) error { return nil }) }
 
-type devCmd struct {
+// Seeded has the flags that say what there is.
+type Seeded struct {
 	Data          string         `placeholder:"DIR" help:"Keep everything in this directory; without it everything is gone at the end."`
-	Credentials   string         `placeholder:"FILE" help:"Write what is printed, as JSON, while the server answers; - is standard output."`
 	Users         int            `default:"7" help:"How many users: seven have names, more are generated."`
 	Posts         int            `default:"8" help:"How many posts, likewise."`
 	Seed          *uint64        `placeholder:"N"`
 	TokenLifetime *time.Duration `placeholder:"DURATION"`
 	AutoConsent   string         `placeholder:"USER"`
-	AllowHost     []string       `placeholder:"NAME"`
 	RedirectURI   []string       `name:"redirect-uri" placeholder:"URI" sep:"none" help:"One more callback of the apps; may be repeated."`
-	Serving       `kong:"set='listen=localhost:8180',set='admin_listen=127.0.0.1:8181',set='log_format=text'"`
+}
+
+type devCmd struct {
+	Seeded
+	Credentials string   `placeholder:"FILE" help:"Write what is printed, as JSON, while the server answers; - is standard output."`
+	AllowHost   []string `placeholder:"NAME"`
+	Serving     `kong:"set='listen=localhost:8180',set='admin_listen=127.0.0.1:8181',set='log_format=text'"`
 }
 
 // Tokens that everybody knows must neither work for other machines nor be stored.

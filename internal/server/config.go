@@ -297,7 +297,7 @@ func (s *settings) baseURL(r *http.Request) string {
 		return s.publicURL
 	}
 	scheme, host := "http", r.Host
-	if r.TLS != nil {
+	if r.TLS != nil || s.Explain && below(hostname(host), "x.com", "twitter.com") { // these are captured, and called over TLS
 		scheme = "https"
 	}
 	if s.trusts(peer(r)) {

@@ -45,11 +45,14 @@ func (s *settings) knownHosts() func(name string) bool {
 		names = append(names, hostname(name))
 	}
 	return func(name string) bool {
-		for _, domain := range []string{"localhost", "x.com", "twitter.com"} {
-			if sub, ok := strings.CutSuffix(name, domain); ok && (sub == "" || strings.HasSuffix(sub, ".")) {
-				return true
-			}
-		}
-		return slices.Contains(names, name)
+		return below(name, "localhost", "x.com", "twitter.com") || slices.Contains(names, name)
 	}
+}
+
+// below reports whether the name is one of the domains, or below it.
+func below(name string, domains ...string) bool {
+	return slices.ContainsFunc(domains, func(domain string) bool {
+		sub, ok := strings.CutSuffix(name, domain)
+		return ok && (sub == "" || strings.HasSuffix(sub, "."))
+	})
 }

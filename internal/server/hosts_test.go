@@ -71,3 +71,25 @@ func TestHostIsChecked(t *testing.T) {
 		t.Errorf("names that are none: %v", err)
 	}
 }
+
+// In development X's own hosts are called over TLS, whatever stands in front of this server and has ended it.
+func TestHostsOfXAreSecure(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		host    string
+		explain bool
+		secure  bool
+	}{{"x.com", true, true}, {"api.twitter.com", true, true}, {"127.0.0.1", true, false}, {"notx.com", true, false}, {"x.com", false, false}} {
+		srv, _ := start(t, server.Config{Seed: world(), Explain: tt.explain})
+		r, err := http.NewRequest("GET", srv.URL()+"/login", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Host = tt.host
+		resp, _ := do(t, client(t, nil), r)
+		cookie := resp.Header.Get("Set-Cookie")
+		if resp.StatusCode != 200 || cookie == "" || strings.Contains(cookie, "Secure") != tt.secure {
+			t.Errorf("%+v: %s, cookie %q", tt, resp.Status, cookie)
+		}
+	}
+}
