@@ -176,7 +176,7 @@ func (h *Hooks) Add(ctx context.Context, id liked.AppID, url string) (liked.Webh
 }
 
 // Validate challenges a webhook of the app (zero: any), makes it valid or invalid accordingly, and returns it, also
-// with a *ChallengeError.
+// with a *ChallengeError. Delivery follows before it returns, within a second if another server delivers.
 func (h *Hooks) Validate(ctx context.Context, app liked.AppID, id liked.WebhookID) (liked.Webhook, error) {
 	w, err := h.Webhook(ctx, app, id)
 	if err != nil {
