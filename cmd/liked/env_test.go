@@ -80,3 +80,14 @@ func TestPasswordOfDatabase(t *testing.T) {
 		}
 	}
 }
+
+// A database outlives the server, so that the world in it has random secrets unless somebody wants others.
+func TestDevInDatabase(t *testing.T) {
+	flags := []string{"dev", "--postgres", "host=db", "--seal-key", "key"}
+	if _, _, err := parse(flags, nil, io.Discard); err != nil {
+		t.Error(err)
+	}
+	if _, _, err := parse(append(flags, "--seed", "1"), nil, io.Discard); err == nil {
+		t.Error("a known seed is kept")
+	}
+}

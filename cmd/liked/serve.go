@@ -197,7 +197,7 @@ func (c *devCmd) seed() uint64 {
 	switch {
 	case c.Seed != nil:
 		return *c.Seed
-	case c.Data == "" && !c.config.Exposed():
+	case c.Data == "" && c.Postgres == "" && !c.config.Exposed():
 		return 1
 	}
 	return 0
@@ -283,6 +283,12 @@ func (c *devCmd) print(w io.Writer, k seed.Credentials, explorer string) error {
 	if c.Data != "" {
 		kept, file = "in "+c.Data, "in "+filepath.Join(c.Data, "credentials.json")
 		example = "liked user list --data " + quoted(c.Data)
+	}
+	if c.Postgres != "" {
+		if kept = "in a database"; c.State != "" {
+			file = "in " + filepath.Join(c.State, "credentials.json")
+			example = "liked user list --credentials " + quoted(filepath.Join(c.State, "credentials.json"))
+		}
 	}
 	switch c.Credentials {
 	case "":

@@ -62,9 +62,9 @@ func (a *Issuer) NewAppWith(ctx context.Context, spec liked.App, credentials App
 // ExplorerApp is the ID of the API explorer's app.
 const ExplorerApp liked.AppID = 1
 
-// UseExplorerApp creates the explorer's app, or sets its redirect URIs and nothing else, and returns it. Of several servers
-// that start at once on a store, one creates it.
-func (a *Issuer) UseExplorerApp(ctx context.Context, redirectURIs []string) (liked.App, error) {
+// UseExplorerApp creates the explorer's app, or sets its redirect URIs and nothing else, and returns it. If beside, those of
+// other servers stay, as many as an app may have. Of several servers that start at once on a store, one creates it.
+func (a *Issuer) UseExplorerApp(ctx context.Context, redirectURIs []string, beside bool) (liked.App, error) {
 	stored, err := a.store.App(ctx, ExplorerApp)
 	if notFound(err) {
 		app, _, failed := a.NewApp(ctx, liked.App{ID: ExplorerApp, Name: "API explorer", Public: true, Access: liked.ReadWrite,
@@ -74,10 +74,18 @@ func (a *Issuer) UseExplorerApp(ctx context.Context, redirectURIs []string) (lik
 		}
 		stored, err = a.store.App(ctx, ExplorerApp)
 	}
+	with := func(there []string) []string {
+		if !beside {
+			return redirectURIs
+		}
+		others := slices.DeleteFunc(slices.Clone(there), func(uri string) bool { return slices.Contains(redirectURIs, uri) })
+		all := slices.Concat(others, redirectURIs)
+		return all[max(0, len(all)-maxRedirects):]
+	}
 	app := stored.App
-	if err == nil && !slices.Equal(app.RedirectURIs, redirectURIs) {
+	if err == nil && !slices.Equal(app.RedirectURIs, with(app.RedirectURIs)) {
 		err = a.store.UpdateApp(ctx, ExplorerApp, func(app *store.App) error {
-			app.RedirectURIs = redirectURIs
+			app.RedirectURIs = with(app.RedirectURIs)
 			return a.CheckApp(app.App)
 		})
 	}

@@ -180,8 +180,8 @@ func create(ctx context.Context, s Store, issuer *auth.Issuer, o Options, now ti
 	}
 	// Every start of a server creates the explorer's app.
 	if len(users) > 0 || slices.ContainsFunc(apps, func(a liked.App) bool { return a.ID != auth.ExplorerApp }) {
-		return c, errors.New("the data directory holds users or apps but no credentials.json: " +
-			"it was not made by `liked dev`, or the first start " +
+		return c, errors.New("the store holds users or apps, and there is no credentials.json of them in the directory: " +
+			"it was not made by `liked dev`, or with another directory, or the first start " +
 			"was cut short; run it with `liked serve`, or remove it")
 	}
 	if o.Seed != 0 {

@@ -23,8 +23,8 @@ func (s *Server) ExplorerURL() string {
 
 func (s *Server) explorerStart(ctx context.Context) (p web.Explorer, err error) {
 	p.Origins = s.origins()
-	if s.Postgres != "" && s.publicURL == "" && s.Seed == nil {
-		// Each of the database's servers has another address, and the app one list of them.
+	severalAddresses := s.Postgres != "" && s.publicURL == "" // one for each of the database's servers
+	if severalAddresses && s.Seed == nil {
 		s.Logger.Info("without a public URL the API explorer has no sign-in: people paste a token there")
 		return p, nil
 	}
@@ -32,7 +32,7 @@ func (s *Server) explorerStart(ctx context.Context) (p web.Explorer, err error) 
 	for _, origin := range p.Origins {
 		redirects = append(redirects, origin+"/explorer")
 	}
-	app, err := s.auth.UseExplorerApp(ctx, redirects)
+	app, err := s.auth.UseExplorerApp(ctx, redirects, severalAddresses)
 	if err != nil {
 		return p, err
 	}
@@ -54,7 +54,7 @@ func (s *Server) explorerStart(ctx context.Context) (p web.Explorer, err error) 
 // openWorld reports whether the seed data's tokens may be public: a known seed made them, only this machine can
 // connect, and they end with the server.
 func (s *Server) openWorld() bool {
-	return s.Seed != nil && s.Seed.Seed != 0 && s.Data == "" && !s.Exposed() && Loopback(s.apiL.Addr().String())
+	return s.Seed != nil && s.Seed.Seed != 0 && !s.kept() && !s.Exposed() && Loopback(s.apiL.Addr().String())
 }
 
 // origins are the server's addresses as browsers write them, "scheme://host[:port]", the best first. The explorer signs
