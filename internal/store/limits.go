@@ -8,7 +8,8 @@ import (
 )
 
 // Limits keeps rate limits and nonces, for all servers on the store together, without disk access of its own: what was
-// taken is durable when any later write to the store has returned, and within a second in any case.
+// taken is durable when any later write to the store has returned, and within a second in any case. Where a database can crash
+// alone, what it had not written by then of requests under way is lost; of nonces nothing is.
 type Limits interface {
 	// Take counts a request of the app, for the user (zero: none), against every rule, and appends the rules' states to
 	// states. If a window is used up, it is counted nowhere and ok is false. operation has at most 255 bytes; there are

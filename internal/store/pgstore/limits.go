@@ -20,9 +20,10 @@ import (
 	"liked/internal/store"
 )
 
-// limits has one goroutine, which does all that waits in one transaction. It does not wait for the disk: any later commit
-// makes it durable, and the database itself soon. If the commit has no answer it runs again, since a request may be counted
-// twice, but not never.
+// limits has one goroutine, which does all that waits in one transaction. For counts alone it does not wait for the disk: any
+// later commit makes them durable, and the database itself soon. If the commit has no answer it runs again, since a request may
+// be counted twice. Only if the database crashes while the request is under way is it not counted. A nonce waits: a request must
+// not be good twice because the database crashed behind it.
 type limits struct {
 	s      *Store
 	wake   chan struct{} // has a token while there may be calls
@@ -202,7 +203,9 @@ func (l *limits) attempt(ctx context.Context, calls []*limitCall) error {
 	for {
 		t := &tx{ctx: context.Background(), conn: conn.Conn()}
 		t.queue("BEGIN")
-		t.queue("SET LOCAL synchronous_commit = off")
+		if !slices.ContainsFunc(calls, func(c *limitCall) bool { return c.kind == usesNonce }) {
+			t.queue("SET LOCAL synchronous_commit = off")
+		}
 		err := l.count(t, calls)
 		if err == nil && t.wrote {
 			t.queue("COMMIT")
