@@ -283,6 +283,8 @@ func (c *devCmd) print(w io.Writer, k seed.Credentials, explorer string) error {
 	if c.Data != "" {
 		kept, file = "in "+c.Data, "in "+filepath.Join(c.Data, "credentials.json")
 		example = "liked user list --data " + quoted(c.Data)
+	} else if c.Postgres != "" {
+		kept = "in the database"
 	}
 	if c.Postgres != "" {
 		if kept = "in a database"; c.State != "" {
