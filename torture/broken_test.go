@@ -9,7 +9,6 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -19,6 +18,7 @@ import (
 	"github.com/anishathalye/porcupine"
 
 	"liked/internal/livetest"
+	"liked/internal/store/pgstore/pgtest"
 )
 
 // TestBrokenServersAreCaught proves that the checker can fail: it calls a server that says what is not so.
@@ -65,7 +65,7 @@ func TestBrokenServersAreCaught(t *testing.T) {
 		"lists lag behind":  stale(proxy, "liking_users"),
 	} {
 		srv := httptest.NewServer(broken)
-		s.base = srv.URL
+		s.bases = []string{srv.URL}
 		found := false
 		for range 20 { // one history may miss it
 			if check(s.record(t, rng, nil)) == porcupine.Illegal {
@@ -79,7 +79,7 @@ func TestBrokenServersAreCaught(t *testing.T) {
 			t.Errorf("%s: got only histories that are in order", name)
 		}
 	}
-	s.base = s.m.URL
+	s.bases = []string{s.m.URL}
 	if got := check(s.record(t, rng, nil)); got != porcupine.Ok {
 		t.Errorf("the server itself: got %v, want Ok", got)
 	}
@@ -105,29 +105,41 @@ func stale(next http.Handler, about string) http.HandlerFunc {
 	}
 }
 
-// skipped is a step of the store that a build leaves out.
+// skipped is a step of a store that a build leaves out.
 type skipped struct {
 	what          string
-	text, becomes string // in committer.go
-	found         bool   // by liked check, too
+	file          string // in ../internal/store
+	text, becomes string
+	found         bool // by liked check, too
 }
 
 // TestBrokenBuildsAreCaught proves it with builds of the server that each skip one step of the store.
 func TestBrokenBuildsAreCaught(t *testing.T) {
 	t.Parallel()
+	const committer = "pebblestore/committer.go"
 	for _, step := range []skipped{
 		{"likes do not wait for the log",
-			"err = c.s.db.ApplyNoSyncWait(b, pebble.Sync)",
+			committer, "err = c.s.db.ApplyNoSyncWait(b, pebble.Sync)",
 			"if c.group.logged != 0 { err = c.s.db.Apply(b, pebble.NoSync) } else { err = c.s.db.ApplyNoSyncWait(b, pebble.Sync) }", false},
 		{"who takes a like back stays in the list",
-			"c.row(b, e, likersKey(c.key[:0], e.Post, e.listed()), uint64(e.User))",
+			committer, "c.row(b, e, likersKey(c.key[:0], e.Post, e.listed()), uint64(e.User))",
 			"if e.On { c.row(b, e, likersKey(c.key[:0], e.Post, e.listed()), uint64(e.User)) }", true},
-		{"a like taken back is counted on", "postN[postLikes] += delta", "postN[postLikes] += max(delta, 0)", true},
+		{"a like taken back is counted on", committer, "postN[postLikes] += delta", "postN[postLikes] += max(delta, 0)", true},
+		{"a commit without an answer is taken for one that was made", "pgstore/tx.go", "if committed {", "if committed || true {", false},
 	} {
 		t.Run(step.what, func(t *testing.T) {
 			rng := dice(t)
-			s := newStage(t, step.build(t))
-			s.behindNetwork(t)
+			var s *stage
+			onPostgres := strings.HasPrefix(step.file, "pgstore/")
+			if onPostgres {
+				pgtest.Long(t)
+			}
+			if program := step.build(t); onPostgres {
+				s, _ = newSharedStage(t, rng, program)
+			} else {
+				s = newStage(t, program)
+				s.behindNetwork(t)
+			}
 			n := 0
 			outcome(t, "a build that skips a step is caught: "+step.what, func() string { return fmt.Sprintf("%d histories", n) })
 			got := porcupine.Ok
@@ -138,7 +150,7 @@ func TestBrokenBuildsAreCaught(t *testing.T) {
 				t.Errorf("the last of %d histories is %v, want Illegal", n, got)
 			}
 			s.m.kill() // what it leaves is not to be proven
-			out, err := exec.Command(bin, "check", "--data", s.m.dir).CombinedOutput()
+			out, err := s.m.checks(bin)
 			if found := err != nil; found != step.found {
 				t.Errorf("liked check: got %v, want an error: %v\n%s", err, step.found, out)
 			}
@@ -148,7 +160,7 @@ func TestBrokenBuildsAreCaught(t *testing.T) {
 
 // build returns the program without the step.
 func (step skipped) build(t *testing.T) string {
-	source, err := filepath.Abs("../internal/store/pebblestore/committer.go")
+	source, err := filepath.Abs(filepath.Join("../internal/store", step.file))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -161,7 +173,7 @@ func (step skipped) build(t *testing.T) string {
 	}
 	changed := strings.Replace(string(text), step.text, step.becomes, 1)
 	dir := t.TempDir()
-	copied, overlay := filepath.Join(dir, "committer.go"), filepath.Join(dir, "overlay.json")
+	copied, overlay := filepath.Join(dir, filepath.Base(source)), filepath.Join(dir, "overlay.json")
 	list, err := json.Marshal(map[string]map[string]string{"Replace": {source: copied}})
 	if err != nil {
 		t.Fatal(err)

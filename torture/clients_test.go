@@ -16,7 +16,9 @@ import (
 
 // load is clients that each change things of their own, so that each knows what to find.
 type load struct {
-	m          *machine
+	m          *machine   // is asked what is there
+	servers    []*machine // which clients call, each another one in each run; m is one of them
+	runs       int
 	c          *http.Client
 	likers     []*liker
 	refreshers []*refresher
@@ -25,11 +27,12 @@ type load struct {
 	readers    *readers
 
 	acknowledged, unanswered atomic.Int64
+	crashes                  *atomic.Int64 // of a database, counted before and after: a call under way may count twice, or not
 }
 
 func newLoad(m *machine, rng *rand.Rand) *load {
 	m.t.Helper()
-	l := &load{m: m, c: client(m.t)}
+	l := &load{m: m, servers: []*machine{m}, c: client(m.t), crashes: new(atomic.Int64)}
 	for i := range m.Users {
 		switch {
 		case i < 26:
@@ -47,10 +50,13 @@ func newLoad(m *machine, rng *rand.Rand) *load {
 	return l
 }
 
-// call makes one request for a client while the server may be killed. If it is not answered, ok is false. An answer must
+// at is the server that a client calls in this run.
+func (l *load) at(user int) *machine { return l.servers[(user+l.runs)%len(l.servers)] }
+
+// call makes one request for a client while its server may be killed. If it is not answered, ok is false. An answer must
 // have one of the statuses.
-func (l *load) call(r request, statuses ...int) (a answer, ok bool) {
-	a, err := send(l.c, l.m.URL, r)
+func (l *load) call(user int, r request, statuses ...int) (a answer, ok bool) {
+	a, err := send(l.c, l.at(user).URL, r)
 	if err != nil {
 		l.unanswered.Add(1)
 		return a, false
@@ -65,25 +71,30 @@ func (l *load) call(r request, statuses ...int) (a answer, ok bool) {
 	return a, false
 }
 
-// run lets all clients work until the server is killed, after the time given.
-func (l *load) run(rng *rand.Rand, d time.Duration) {
+// run lets all clients work for the time given, and until the end of what then befalls the servers.
+func (l *load) run(rng *rand.Rand, d time.Duration, befalls func()) {
 	var clients sync.WaitGroup
-	loop := func(step func(*rand.Rand) bool) {
+	var over atomic.Bool
+	l.runs++
+	l.readers.connect(rng, d)
+	for _, step := range l.steps() {
 		rng := split(rng)
 		clients.Go(func() {
-			for step(rng) {
+			for !over.Load() && step(rng) {
 			}
 		})
 	}
-	l.readers.connect(rng, d)
-	for _, step := range l.steps() {
-		loop(step)
-	}
 	time.Sleep(d)
-	l.m.kill()
+	befalls()
+	over.Store(true)
 	clients.Wait()
-	l.readers.wait()
 	l.c.CloseIdleConnections()
+}
+
+// kill ends the only server, and with it all streams.
+func (l *load) kill() {
+	l.m.kill()
+	l.readers.wait()
 }
 
 // steps is what each client does, again and again until it reports that it was not answered.
@@ -160,6 +171,7 @@ type liker struct {
 type window struct {
 	remaining, reset int64
 	lost             int64 // calls without an answer since, which may have counted
+	crashes          int64 // before the last call that was answered
 }
 
 func (c *liker) request(post string, on bool) request {
@@ -177,7 +189,8 @@ func (c *liker) step(rng *rand.Rand) bool {
 	on := !c.likes[post]
 	r := c.request(post, on)
 	c.pending = post
-	a, ok := c.call(r, 200)
+	crashes := c.crashes.Load()
+	a, ok := c.call(c.user, r, 200)
 	windows := &c.windows[0]
 	if !on {
 		windows = &c.windows[1]
@@ -195,9 +208,10 @@ func (c *liker) step(rng *rand.Rand) bool {
 		c.m.t.Errorf("got %s, want %s", a.body, want)
 	}
 	for i, prefix := range []string{"X-Rate-Limit-", "X-User-Limit-24hour-"} {
-		if err := windows[i].follow(a.header, prefix); err != nil {
+		if err := windows[i].follow(a.header, prefix, c.crashes.Load()); err != nil {
 			c.m.t.Errorf("user %d: %s: %v", c.user, prefix, err)
 		}
+		windows[i].crashes = crashes
 	}
 	if c.signs {
 		c.replay = r
@@ -206,12 +220,14 @@ func (c *liker) step(rng *rand.Rand) bool {
 }
 
 // follow holds the window to the last answer: it has counted every answered call, and what was not answered at most once.
-func (w *window) follow(h http.Header, prefix string) error {
+func (w *window) follow(h http.Header, prefix string, crashes int64) error {
 	last := *w
 	var err1, err2 error
 	w.remaining, err1 = strconv.ParseInt(h.Get(prefix+"Remaining"), 10, 64)
 	w.reset, err2 = strconv.ParseInt(h.Get(prefix+"Reset"), 10, 64)
 	w.lost = 0
+	crashes -= last.crashes
+	least, most := max(0, 1-crashes), 1+last.lost+crashes
 	switch {
 	case err1 != nil || err2 != nil:
 		return fmt.Errorf("the headers are missing: %v", h)
@@ -219,8 +235,8 @@ func (w *window) follow(h http.Header, prefix string) error {
 		return nil // a new one
 	case w.reset != last.reset:
 		return fmt.Errorf("the window ends at %d, before the kill at %d", w.reset, last.reset)
-	case w.remaining >= last.remaining || w.remaining < last.remaining-1-last.lost:
-		return fmt.Errorf("%d remain, before %d, with %d calls unanswered since", w.remaining, last.remaining, last.lost)
+	case w.remaining > last.remaining-least || w.remaining < last.remaining-most:
+		return fmt.Errorf("%d remain, before %d, with %d to %d calls since", w.remaining, last.remaining, least, most)
 	}
 	return nil
 }
@@ -263,7 +279,7 @@ type refresher struct {
 
 func (c *refresher) step(*rand.Rand) bool {
 	c.pending = true
-	a, ok := c.call(c.m.form("/2/oauth2/token", url.Values{"grant_type": {"refresh_token"}, "refresh_token": {c.current}}), 200)
+	a, ok := c.call(c.user, c.m.form("/2/oauth2/token", url.Values{"grant_type": {"refresh_token"}, "refresh_token": {c.current}}), 200)
 	if !ok {
 		return false
 	}
@@ -346,7 +362,8 @@ type granter struct {
 
 func (c *granter) step(rng *rand.Rand) bool {
 	if len(c.live) < 4 {
-		a, err := send(c.c, c.m.AdminURL, issueRequest(c.m, c.user))
+		m := c.at(c.user)
+		a, err := send(c.c, m.AdminURL, issueRequest(m, c.user))
 		if err != nil {
 			c.unanswered.Add(1)
 			return false
@@ -364,13 +381,16 @@ func (c *granter) step(rng *rand.Rand) bool {
 	token := c.live[i]
 	c.pending = token
 	c.live = append(c.live[:i], c.live[i+1:]...)
-	if _, ok := c.call(c.m.form("/2/oauth2/revoke", url.Values{"token": {token}}), 200); !ok {
+	if _, ok := c.call(c.user, c.m.form("/2/oauth2/revoke", url.Values{"token": {token}}), 200); !ok {
 		return false
 	}
 	c.pending = ""
 	c.revoked = append(c.revoked, token)
 	return true
 }
+
+// revoked is how long another server may still let in who was revoked.
+const revoked = 2 * time.Second
 
 func (c *granter) verify() {
 	accepted := func(token string) int {
@@ -385,9 +405,13 @@ func (c *granter) verify() {
 			c.m.t.Errorf("a token that was issued: got %d", got)
 		}
 	}
-	for _, token := range c.revoked {
-		if got := accepted(token); got != 401 {
+	for end := time.Now().Add(revoked); len(c.revoked) > 0; {
+		switch got := accepted(c.revoked[0]); {
+		case got == 401:
+			c.revoked = c.revoked[1:]
+		case len(c.servers) == 1 || time.Now().After(end):
 			c.m.t.Errorf("a token that was revoked: got %d", got)
+			c.revoked = nil
 		}
 	}
 	if c.pending != "" {
@@ -395,7 +419,7 @@ func (c *granter) verify() {
 			c.m.t.Errorf("a token that was being revoked: got %d", got)
 		}
 	}
-	c.revoked, c.pending = nil, ""
+	c.pending = ""
 }
 
 // publisher publishes posts, and deletes some.
@@ -411,14 +435,14 @@ func (c *publisher) step(rng *rand.Rand) bool {
 	for id, there := range c.posts {
 		if there && rng.IntN(4) == 0 {
 			c.pending = id
-			if _, ok := c.call(del("/2/tweets/"+id, token), 200); !ok {
+			if _, ok := c.call(c.user, del("/2/tweets/"+id, token), 200); !ok {
 				return false
 			}
 			c.posts[id], c.pending = false, ""
 			return true
 		}
 	}
-	a, ok := c.call(request{"POST", "/2/tweets", token, "application/json", fmt.Sprintf(`{"text":"torture %d"}`, counter.Add(1))}, 201)
+	a, ok := c.call(c.user, request{"POST", "/2/tweets", token, "application/json", fmt.Sprintf(`{"text":"torture %d"}`, counter.Add(1))}, 201)
 	if !ok {
 		return false
 	}

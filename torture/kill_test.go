@@ -23,7 +23,7 @@ func TestKill(t *testing.T) {
 			done, early, l.acknowledged.Load(), l.unanswered.Load(), l.readers.events(), l.readers.connections)
 	})
 	for done < *kills && !t.Failed() {
-		l.run(rng, time.Duration(rng.IntN(300_000))*time.Microsecond)
+		l.run(rng, time.Duration(rng.IntN(300_000))*time.Microsecond, l.kill)
 		done++
 		if rng.IntN(2) == 0 {
 			m.check()
@@ -68,7 +68,7 @@ func TestKillNotices(t *testing.T) {
 	rng := dice(t)
 	m := boot(t, "--users", "40", "--posts", "20", "--rate-limits", killLimits(t))
 	l := newLoad(m, rng)
-	l.run(rng, 300*time.Millisecond)
+	l.run(rng, 300*time.Millisecond, l.kill)
 	m.start()
 	l.verify()
 	l.readers.verify(rng)

@@ -197,7 +197,7 @@ func (s *readers) until(what string, enough func() bool) {
 // verify waits until the streams have sent what clients did: each client's changes, in their order and once.
 func (s *readers) verify(rng *rand.Rand) {
 	s.m.t.Helper()
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(2 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
 		s.connect(rng, 0)
 		missing, err := s.check()
 		switch {
@@ -344,6 +344,7 @@ func (r *reader) read(ctx context.Context, c *http.Client, target, authorization
 		if err == nil && resp.StatusCode != 429 && resp.StatusCode != 503 { // the connection before may not be gone yet
 			r.fail(fmt.Errorf("%s: %d %s", target, resp.StatusCode, text))
 		}
+		time.Sleep(50 * time.Millisecond)
 		return
 	}
 	for lines := bufio.NewReader(resp.Body); ; {

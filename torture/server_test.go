@@ -50,13 +50,14 @@ type user struct {
 	OAuth1TokenSecret string `json:"oauth1_token_secret"`
 }
 
-// machine is a data directory and the processes that serve it, one after the other.
+// machine is a data directory, or its place at a database, and the processes that serve there, one after the other.
 type machine struct {
-	t     testing.TB
-	bin   string
-	dir   string
-	flags []string
-	shell string // run before the server, in the shell that becomes it; "" for none
+	t        testing.TB
+	bin      string
+	dir      string // with a database it has admin.json alone
+	postgres string // connection string of the database; "" for none
+	flags    []string
+	shell    string // run before the server, in the shell that becomes it; "" for none
 
 	world // of the process that runs, with its addresses
 	cmd   *exec.Cmd
@@ -114,8 +115,11 @@ func (m *machine) launch() {
 	if err := os.Remove(filepath.Join(m.dir, "admin.json")); err != nil && !errors.Is(err, os.ErrNotExist) {
 		m.t.Fatal(err)
 	}
-	args := append([]string{"dev", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--data", m.dir,
-		"--cache", "64", "--log-level", "warn"}, m.flags...)
+	args := []string{"dev", "--data", m.dir, "--cache", "64", "--log-level", "warn"}
+	if m.postgres != "" {
+		args = []string{"serve", "--postgres", m.postgres, "--state", m.dir}
+	}
+	args = append(append(args, "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"), m.flags...)
 	m.cmd = exec.Command(m.bin, args...)
 	if m.shell != "" {
 		m.cmd = exec.Command("sh", append([]string{"-c", m.shell + `; exec "$0" "$@"`, m.bin}, args...)...)
@@ -155,12 +159,12 @@ func (m *machine) answers() bool {
 	if _, err := os.Stat(filepath.Join(m.dir, "admin.json")); err != nil { // written last
 		return false
 	}
-	text, err := os.ReadFile(filepath.Join(m.dir, "credentials.json"))
-	if err != nil {
-		return false
-	}
-	var w world
-	if json.Unmarshal(text, &w) != nil {
+	w := m.world
+	if m.postgres != "" {
+		if !m.listens(&w) {
+			return false
+		}
+	} else if !readWorld(filepath.Join(m.dir, "credentials.json"), &w) {
 		return false
 	}
 	resp, err := http.Get(w.AdminURL + "/readyz")
@@ -170,6 +174,12 @@ func (m *machine) answers() bool {
 	resp.Body.Close()
 	m.world = w
 	return resp.StatusCode == http.StatusOK
+}
+
+// readWorld reads what `liked dev` has written, if it has.
+func readWorld(file string, w *world) bool {
+	text, err := os.ReadFile(file)
+	return err == nil && json.Unmarshal(text, w) == nil
 }
 
 // kill ends the process as kill -9 does, and returns once it is gone.
@@ -207,9 +217,16 @@ func (m *machine) stop() {
 // check has `liked check` read the store, whether a server has it open or was killed.
 func (m *machine) check() {
 	m.t.Helper()
-	if out, err := exec.Command(m.bin, "check", "--data", m.dir).CombinedOutput(); err != nil {
+	if out, err := m.checks(m.bin); err != nil {
 		m.t.Errorf("liked check: %v\n%s", err, out)
 	}
+}
+
+func (m *machine) checks(program string) (out []byte, err error) {
+	if m.postgres != "" {
+		return exec.Command(program, "check", "--postgres", m.postgres).CombinedOutput()
+	}
+	return exec.Command(program, "check", "--data", m.dir).CombinedOutput()
 }
 
 // counter makes what must be unique.

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"liked/internal/livetest"
+	"liked/internal/store/pgstore/pgtest"
 )
 
 var (
@@ -46,6 +47,7 @@ func run(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
+	defer pgtest.Stop()
 	return m.Run()
 }
 
