@@ -245,7 +245,7 @@ func (s *Server) makePages() error {
 }
 
 func (s *Server) makeFront() {
-	h := s.bounded(inTurn(s.front))
+	h := s.bounded(s.inTurn(s.front))
 	if s.CheckHost && Loopback(s.apiL.Addr().String()) || len(s.AllowHosts) > 0 {
 		h = checkHost(h, s.knownHosts(), "Start it with --allow-host %s if it is.", s.observer.observe)
 	}
