@@ -60,7 +60,7 @@ func TestStoreFaults(t *testing.T) {
 		o.memTable = 12 << 10
 		s, err := Open(o)
 		if err != nil {
-			return storetest.Faulty{}, err
+			return storetest.Faulty{Failed: fault.failed.Load}, err
 		}
 		return storetest.Faulty{
 			Store:  s,

@@ -22,6 +22,8 @@ type generations struct {
 	mu   sync.Mutex
 	seen [store.Webhooks + 1]uint64 // by the database's count of all servers' changes, up to which this server knows them
 
+	blindAfter time.Duration
+
 	begun time.Time
 	asked atomic.Int64 // when the last poll that succeeded was begun, in nanoseconds since begun
 }
@@ -29,7 +31,7 @@ type generations struct {
 // blind reports whether others' changes cannot be told: then every call returns another number. A clock is asked, so that what
 // held the whole process up holds nothing else up.
 func (g *generations) blind() bool {
-	return time.Since(g.begun)-time.Duration(g.asked.Load()) > blindAfter
+	return time.Since(g.begun)-time.Duration(g.asked.Load()) > g.blindAfter
 }
 
 // saw notes the number of the last change, which others may have made, as those before it. One below those that were seen is an

@@ -44,6 +44,7 @@ type Options struct {
 
 	pollEvery  time.Duration // for tests; 0 means 100 ms
 	pruneEvery time.Duration // for tests; 0 means a minute
+	blindAfter time.Duration // for tests; 0 means 1.5 s
 	tracer     pgx.QueryTracer
 }
 
@@ -93,7 +94,7 @@ func Open(o Options) (*Store, error) {
 		targets:  newKept[liked.PostID, likeTarget](),
 		known:    newKept[liked.UserID, struct{}](),
 	}
-	s.generations.begun = time.Now()
+	s.generations.begun, s.generations.blindAfter = time.Now(), cmp.Or(o.blindAfter, blindAfter)
 	_, _ = rand.Read(s.holder[:]) // never fails
 	s.limits.init(s)
 	ctx, stop := context.WithCancel(context.Background())

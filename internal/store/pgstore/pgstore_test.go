@@ -25,7 +25,8 @@ type schemas struct {
 func (d *schemas) open(t testing.TB, dsn string) store.Store {
 	t.Helper()
 	open := func() *Store {
-		s, err := Open(Options{DSN: dsn, Readers: 4, Writers: 2})
+		// What the suite says of caches is not about a machine that is too busy to ask.
+		s, err := Open(Options{DSN: dsn, Readers: 4, Writers: 2, blindAfter: time.Minute})
 		if err != nil {
 			t.Fatalf("Open: %v", err)
 		}
@@ -51,6 +52,7 @@ func TestSuiteOnTwo(t *testing.T) { suite(t, &schemas{pair: true}) }
 
 // What servers on one database promise each other.
 func TestSuiteShared(t *testing.T) {
+	t.Parallel()
 	storetest.RunShared(t, func(t testing.TB) storetest.Place {
 		dsn := pgtest.Schema(t)
 		return storetest.Place{
@@ -73,6 +75,7 @@ func TestSuiteShared(t *testing.T) {
 
 func suite(t *testing.T, d *schemas) {
 	pgtest.Long(t)
+	t.Parallel()
 	server := pgtest.Start(t)
 	storetest.Run(t, storetest.Harness{
 		Open: func(t testing.TB) store.Store { return d.open(t, server.Schema(t)) },

@@ -1,6 +1,8 @@
 package storetest
 
 import (
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -15,47 +17,59 @@ var faultTests = []test{
 
 // faults runs the same work again and again, each time with a later access to the disk failing, until the work is over
 // before that access. Each run takes every stride-th access, beginning with a random one. Whatever fails, nothing that was
-// acknowledged is lost and no change is there in part.
+// acknowledged is lost and no change is there in part. Several runs at once, since an engine may wait long for what has failed.
 func faults(t *T, lasting bool, stride int) {
 	if testing.Short() {
 		stride *= 4
 	}
-	failures := 0
-	for n := t.rng.IntN(stride); ; n += stride {
-		f, err := t.fault(t, n, lasting)
+	var next, failures atomic.Int64
+	next.Store(int64(t.rng.IntN(stride)))
+	var over atomic.Bool
+	together(8, func(int) {
+		for !over.Load() {
+			if t.faulty(int(next.Add(int64(stride)))-stride, lasting) {
+				failures.Add(1)
+			} else {
+				over.Store(true)
+			}
+		}
+	})
+	t.Logf("%d accesses failed in turn", failures.Load())
+	if failures.Load() < 10 {
+		t.Errorf("got %d accesses that failed, which is too few to have tested anything", failures.Load())
+	}
+}
+
+// faulty runs the work once, and reports whether it came to the access that fails.
+func (t *T) faulty(n int, lasting bool) (failed bool) {
+	f, err := t.fault(t, n, lasting)
+	if err != nil {
+		t.unavailable(n, err)
+		if !f.Failed() {
+			t.Errorf("access %d: opening failed, though no access has: %v", n, err)
+		}
+		return true
+	}
+	w := faultyWork{T: t, n: n, lasting: lasting, s: f.Store, also: f.Also}
+	w.do()
+	closed := make(chan error, 1)
+	go func() { closed <- f.Store.Close() }()
+	select {
+	case err := <-closed:
 		if err != nil {
 			t.unavailable(n, err)
-			failures++
-			continue
 		}
-		w := faultyWork{T: t, n: n, s: f.Store, also: f.Also}
-		w.do()
-		closed := make(chan error, 1)
-		go func() { closed <- f.Store.Close() }()
-		select {
-		case err := <-closed:
-			if err != nil {
-				t.unavailable(n, err)
-			}
-		case <-time.After(10 * time.Second):
-			t.Fatalf("access %d: Close does not return", n)
-		}
-		fired := f.Failed()
-		if w.failed && !fired {
-			t.Errorf("access %d: a call failed, though no access has", n)
-		}
-		w.s = f.Reopen(t)
-		w.verify()
-		t.ok(w.s.Close())
-		if !fired {
-			break
-		}
-		failures++
+	case <-time.After(20 * time.Second):
+		t.Errorf("access %d: Close does not return", n)
+		return true
 	}
-	t.Logf("%d accesses failed in turn", failures)
-	if failures < 10 {
-		t.Errorf("got %d accesses that failed, which is too few to have tested anything", failures)
+	if failed = f.Failed(); w.failed && !failed {
+		t.Errorf("access %d: a call failed, though no access has", n)
 	}
+	w.s = f.Reopen(t)
+	w.verify()
+	t.noError(w.s.Close())
+	return failed
 }
 
 // unavailable checks an error that the failed access n led to.
@@ -66,12 +80,17 @@ func (t *T) unavailable(n int, err error) {
 	}
 }
 
-// faultyWork is some of everything, one call after the other, that goes on after errors.
+// faultyWork is some of everything, that goes on after errors: one call after the other, but all that are left at once when they
+// are to fail, since each may wait long.
 type faultyWork struct {
 	*T
-	n      int
-	s      store.Store
-	also   func() error
+	n       int
+	lasting bool
+	s       store.Store
+	also    func() error
+	rest    sync.WaitGroup // calls after a failure that lasts
+
+	mu     sync.Mutex
 	failed bool // a call has failed: later ones may miss what it was to do
 
 	users, posts []int // that were acknowledged
@@ -79,27 +98,38 @@ type faultyWork struct {
 	count        [6]int64 // newest count of a post that a read has shown, while it only rises
 }
 
-// try reports whether a call succeeded.
-func (w *faultyWork) try(err error) bool {
+// try makes a call, and then what is to follow it if it succeeds.
+func (w *faultyWork) try(call func() error, then func()) {
 	w.Helper()
-	if err == nil {
-		return true
+	do := func() {
+		err := call()
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		switch {
+		case err == nil:
+			then()
+			return
+		case !w.failed || liked.KindOf(err) == liked.Internal:
+			w.unavailable(w.n, err)
+		}
+		w.failed = true
 	}
-	if !w.failed || liked.KindOf(err) == liked.Internal {
-		w.unavailable(w.n, err)
+	w.mu.Lock()
+	atOnce := w.lasting && w.failed
+	w.mu.Unlock()
+	if atOnce {
+		w.rest.Go(do)
+	} else {
+		do()
 	}
-	w.failed = true
-	return false
 }
 
 func (w *faultyWork) do() {
+	defer w.rest.Wait()
+	nothing := func() {}
 	for i := range w.likes {
-		if w.try(w.s.AddUser(w.ctx, newUser(i+1))) {
-			w.users = append(w.users, i+1)
-		}
-		if w.try(w.s.AddPost(w.ctx, newPost(i+1, i+1))) {
-			w.posts = append(w.posts, i+1)
-		}
+		w.try(func() error { return w.s.AddUser(w.ctx, newUser(i+1)) }, func() { w.users = append(w.users, i+1) })
+		w.try(func() error { return w.s.AddPost(w.ctx, newPost(i+1, i+1)) }, func() { w.posts = append(w.posts, i+1) })
 	}
 	for version := int64(1); version <= 2; version++ {
 		for i := range w.likes {
@@ -107,26 +137,30 @@ func (w *faultyWork) do() {
 				if version == 2 && (i+j)%3 != 0 {
 					continue
 				}
-				_, _, err := w.s.Take(w.ctx, start, "usersIdLike", 1, uid(i+1), []liked.RateRule{quarter}, nil)
-				w.try(err)
+				w.try(func() error {
+					_, _, err := w.s.Take(w.ctx, start, "usersIdLike", 1, uid(i+1), []liked.RateRule{quarter}, nil)
+					return err
+				}, nothing)
 				w.likes[i][j].begun.Store(version)
-				if w.try(w.like(i+1, j+1, version == 1)) {
-					w.likes[i][j].acknowledged.Store(version)
+				w.try(func() error { return w.like(i+1, j+1, version == 1) }, func() { w.likes[i][j].acknowledged.Store(version) })
+			}
+			var p liked.Post
+			w.try(func() (err error) { p, err = w.s.Post(w.ctx, 0, pid(i+1)); return err }, func() {
+				if version == 1 {
+					w.count[i] = p.Metrics.Likes
 				}
-			}
-			if p, err := w.s.Post(w.ctx, 0, pid(i+1)); w.try(err) && version == 1 {
-				w.count[i] = p.Metrics.Likes
-			}
-			_, err := w.s.LikedPosts(w.ctx, 0, uid(i+1), store.Cursor{}, 10)
-			w.try(err)
+			})
+			w.try(func() error { _, err := w.s.LikedPosts(w.ctx, 0, uid(i+1), store.Cursor{}, 10); return err }, nothing)
 		}
 		if w.also != nil {
-			w.try(w.also())
+			w.try(w.also, nothing)
 		}
-		r, err := w.s.Check(w.ctx)
-		if w.try(err) && len(r.Problems) > 0 {
-			w.Errorf("access %d: Check: %v", w.n, r.Problems)
-		}
+		var r store.Report
+		w.try(func() (err error) { r, err = w.s.Check(w.ctx); return err }, func() {
+			if len(r.Problems) > 0 {
+				w.Errorf("access %d: Check: %v", w.n, r.Problems)
+			}
+		})
 	}
 }
 
@@ -161,7 +195,10 @@ func (w *faultyWork) verify() {
 		for j := range w.likes[i] {
 			v := &w.likes[i][j]
 			on, err := w.s.Liked(w.ctx, uid(i+1), []liked.PostID{pid(j + 1)})
-			w.ok(err)
+			if err != nil {
+				w.Errorf("access %d: Liked: %v", w.n, err)
+				return
+			}
 			if version := v.begun.Load(); version == v.acknowledged.Load() && on[0] != (version == 1) {
 				w.Errorf("access %d: like %d %d: got %v, want version %d", w.n, i+1, j+1, on[0], version)
 			}

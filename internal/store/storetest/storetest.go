@@ -30,7 +30,7 @@ type Harness struct {
 	Kill func(t testing.TB, s store.Store) (open func() store.Store)
 }
 
-// Faulty is a store beneath which an access to what keeps its data fails.
+// Faulty is a store beneath which an access to what keeps its data fails. If it could not be opened it has Failed alone.
 type Faulty struct {
 	Store  store.Store
 	Also   func() error                 // does more with the store, where the engine can do more; nil: it cannot

@@ -156,6 +156,15 @@ func (s *Server) Host() string { return s.dir }
 // Standby starts a server that follows this one, whose commits wait for it from now on.
 func (s *Server) Standby(t testing.TB) *Server {
 	t.Helper()
+	standby := s.Follower(t)
+	// After the copy was made, or the standby would wait for itself once it is promoted.
+	s.run(t, "ALTER SYSTEM SET synchronous_standby_names = '*'", "SELECT pg_reload_conf()")
+	return standby
+}
+
+// Follower starts a server that follows this one, whose commits do not wait for it.
+func (s *Server) Follower(t testing.TB) *Server {
+	t.Helper()
 	dir, err := newDir()
 	if err != nil {
 		t.Fatal(err)
@@ -173,8 +182,6 @@ func (s *Server) Standby(t testing.TB) *Server {
 	if err := standby.Restart(); err != nil {
 		t.Fatal(err)
 	}
-	// After the copy was made, or the standby would wait for itself once it is promoted.
-	s.run(t, "ALTER SYSTEM SET synchronous_standby_names = '*'", "SELECT pg_reload_conf()")
 	return standby
 }
 
