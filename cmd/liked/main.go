@@ -14,9 +14,12 @@ import (
 	"runtime/debug"
 	"strings"
 	"syscall"
+
+	"liked/internal/capture"
 )
 
 func main() {
+	capture.Inside()
 	oneArena()
 	ownFiles()
 	if os.Getenv("GOGC") == "" {

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -46,6 +47,14 @@ func TestScripts(t *testing.T) {
 			formats, err := filepath.Abs("../../internal/store/pebblestore/testdata/formats")
 			e.Setenv("FORMATS", formats)
 			return err
+		},
+		// namespace: this machine lets a program have namespaces, or they are required.
+		Condition: func(name string) (bool, error) {
+			if name != "namespace" {
+				return false, fmt.Errorf("no condition %s", name)
+			}
+			required := strings.Split(os.Getenv("LIKED_REQUIRE"), ",")
+			return slices.Contains(required, "all") || slices.Contains(required, name) || syscall.Geteuid() == 0, nil
 		},
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,

@@ -97,9 +97,10 @@ func (c *Captured) world(e *env) (k seed.Credentials, end func() error, err erro
 
 type runCmd struct {
 	Captured
-	Via   string `placeholder:"proxy" help:"How the program finds this server: proxy."`
-	JSON  bool   `help:"Write the summary as one JSON object."`
-	JUnit string `name:"junit" placeholder:"FILE" help:"Write the summary as a JUnit report, too."`
+	Via     string `placeholder:"namespace|proxy" help:"How the program finds this server. Default: a namespace where there can be one."`
+	Offline bool   `help:"Leave the program no network but X, in a network namespace."`
+	JSON    bool   `help:"Write the summary as one JSON object."`
+	JUnit   string `name:"junit" placeholder:"FILE" help:"Write the summary as a JUnit report, too."`
 
 	Command []string `arg:"" passthrough:"" help:"The program and its arguments; -- goes before them."`
 }
@@ -112,8 +113,11 @@ func (c *runCmd) check() error {
 	if len(c.Command) == 0 {
 		err = errors.New("command: missing; give a program, as in liked run -- npm test")
 	}
-	if c.Via != "" && c.Via != "proxy" {
-		err = errors.Join(err, fmt.Errorf("via: %q is not one of [proxy]", c.Via))
+	if c.Via != "" && c.Via != "namespace" && c.Via != "proxy" {
+		err = errors.Join(err, fmt.Errorf("via: %q is not one of [namespace proxy]", c.Via))
+	}
+	if c.Offline && c.Via == "proxy" {
+		err = errors.Join(err, errors.New("offline: a program can pass by a proxy; it takes a namespace"))
 	}
 	return errors.Join(err, c.Captured.check())
 }
@@ -133,7 +137,8 @@ func (c *runCmd) Run(e *env) error {
 		}
 		began := time.Now()
 		result, err := front.Run(capture.Command{
-			Args: c.Command, Stdin: e.stdin, Stdout: e.stdout, Stderr: e.stderr, Signals: signals, Via: c.Via,
+			Args: c.Command, Stdin: e.stdin, Stdout: e.stdout, Stderr: e.stderr, Signals: signals,
+			Via: c.Via, Offline: c.Offline, Admin: k.AdminURL,
 			Environ: func(api, admin string) (environ []string) {
 				k.URL, k.AdminURL = cmp.Or(api, k.URL), cmp.Or(admin, k.AdminURL)
 				for _, v := range variablesFor(k, user) {

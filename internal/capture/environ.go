@@ -78,3 +78,10 @@ func (e environment) direct(api string) {
 	e.set("TOKEN_URL", api+"/2/oauth2/token")
 	e.set("INFO_URL", api+"/2/users/me")
 }
+
+// bypass keeps programs from asking a proxy of their own for X's hosts.
+func (e environment) bypass() {
+	names := strings.Join(domains, ",") + ",." + strings.Join(domains, ",.")
+	e.with("NO_PROXY", names, ",")
+	e.with("no_proxy", names, ",")
+}

@@ -80,7 +80,10 @@ func NewFront(target string, a *Authority) (*Front, error) {
 }
 
 // ServeTLS answers as X's hosts on l, until Close.
-func (f *Front) ServeTLS(l net.Listener) {
+func (f *Front) ServeTLS(l net.Listener) { f.accept(l, func(c net.Conn) { f.agree(c, "") }) }
+
+// accept has serve called with each connection to l, until Close.
+func (f *Front) accept(l net.Listener, serve func(net.Conn)) {
 	f.agreed.keep(l)
 	f.serving.Go(func() {
 		for {
@@ -88,7 +91,22 @@ func (f *Front) ServeTLS(l net.Listener) {
 			if err != nil {
 				return
 			}
-			f.agree(c, "")
+			go serve(c)
+		}
+	})
+}
+
+// serveTo passes what comes to l on to the host of a URL, until Close.
+func (f *Front) serveTo(l net.Listener, to string) {
+	at, err := url.Parse(to)
+	if err != nil {
+		return
+	}
+	f.accept(l, func(c net.Conn) {
+		defer c.Close()
+		if other, err := net.Dial("tcp", at.Host); err == nil {
+			join(c, other)
+			_ = other.Close()
 		}
 	})
 }
@@ -127,37 +145,35 @@ func (a *arrival) Read(p []byte) (int, error) {
 // agree speaks TLS with a client and has the connection served. A client that does not want to is a miss: it does not trust
 // the authority, or it pins a certificate.
 func (f *Front) agree(c net.Conn, host string) {
-	f.serving.Go(func() {
-		a, ok := c.(*arrival)
-		if !ok {
-			a = &arrival{Conn: c}
+	a, ok := c.(*arrival)
+	if !ok {
+		a = &arrival{Conn: c}
+	}
+	a.host = host
+	conn := tls.Server(a, f.tls)
+	ctx, cancel := context.WithTimeout(f.ctx, 30*time.Second)
+	defer cancel()
+	if err := conn.HandshakeContext(ctx); err != nil {
+		if a.greeted && f.ctx.Err() == nil {
+			f.Log.miss(a.host, "the program trusts only other authorities, or a certificate that it knows: "+err.Error())
 		}
-		a.host = host
-		conn := tls.Server(a, f.tls)
-		ctx, cancel := context.WithTimeout(f.ctx, 30*time.Second)
-		defer cancel()
-		if err := conn.HandshakeContext(ctx); err != nil {
-			if a.greeted && f.ctx.Err() == nil {
-				f.Log.miss(a.host, "the program trusts only other authorities, or a certificate that it knows: "+err.Error())
-			}
-			_ = c.Close()
-			return
-		}
-		f.agreed.add(conn)
-	})
+		_ = c.Close()
+		return
+	}
+	f.agreed.add(conn)
 }
 
-// queue is a listener of connections that are there already, and keeps the listeners that feed it.
+// queue is a listener of connections that are there already, and keeps what is closed with it.
 type queue struct {
 	conns  chan net.Conn
 	closed chan struct{}
 	once   sync.Once
 
 	mu   sync.Mutex
-	feed []net.Listener
+	feed []io.Closer
 }
 
-func (q *queue) keep(l net.Listener) {
+func (q *queue) keep(l io.Closer) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.feed = append(q.feed, l)

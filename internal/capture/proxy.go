@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
+	"sync"
 	"time"
 )
 
@@ -81,18 +82,21 @@ func (f *Front) connect(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer c.Close()
-	done := make(chan struct{}, 2)
-	splice := func(to io.Writer, from io.Reader) {
+	join(c, to)
+}
+
+// join passes on what either side sends, until both have ended.
+func join(a, b net.Conn) {
+	var passing sync.WaitGroup
+	pass := func(to, from net.Conn) {
 		_, _ = io.Copy(to, from) // an end of either kind ends that direction
 		if half, ok := to.(interface{ CloseWrite() error }); ok {
 			_ = half.CloseWrite()
 		}
-		done <- struct{}{}
 	}
-	go splice(to, c)
-	go splice(c, to)
-	<-done
-	<-done
+	passing.Go(func() { pass(a, b) })
+	passing.Go(func() { pass(b, a) })
+	passing.Wait()
 }
 
 // hijack tells the client that it is connected, and returns the connection; nil if the client has gone.

@@ -30,6 +30,10 @@ type Command struct {
 
 	// Via is how the program finds X: "namespace", "proxy", or "" for the first of them that works.
 	Via string
+
+	// Offline leaves the program nothing but X, and the operator's side at the URL Admin. It needs a namespace.
+	Offline bool
+	Admin   string
 }
 
 // Result is how a program ended.
@@ -63,32 +67,52 @@ func (f *Front) Run(c Command) (r Result, err error) {
 	if err := os.Chmod(dir, 0o755); err != nil { // the program may be another user's by then
 		return r, err
 	}
-	cmd := exec.Command(path, c.Args[1:]...)
-	cmd.Args[0] = c.Args[0]
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = c.Stdin, c.Stdout, c.Stderr
-	r.Via = "proxy"
-	if err := f.throughProxy(c, cmd, dir); err != nil {
+	var cmd *exec.Cmd
+	if r.Via = "namespace"; c.Via != "proxy" {
+		cmd, err = f.inNamespace(c, path, dir)
+	}
+	why, impossible := errors.AsType[cannot](err)
+	switch {
+	case impossible && (c.Via == "namespace" || c.Offline):
+		return r, fmt.Errorf("no namespace: %w; %s", why.error, remedy)
+	case impossible:
+		c.Told(fmt.Sprintf("by a proxy, which a program can pass by, since there is no namespace: %v; %s", why.error, remedy))
+		if err := errors.Join(os.RemoveAll(dir), os.Mkdir(dir, 0o755)); err != nil {
+			return r, err
+		}
+	case err != nil:
 		return r, err
 	}
-	if err := cmd.Start(); err != nil {
-		return r, NotStarted{126, err}
+	if cmd == nil {
+		r.Via = "proxy"
+		if cmd, err = f.throughProxy(c, path, dir); err != nil {
+			return r, err
+		}
 	}
 	r.Status, err = await(cmd, c.Signals)
 	return r, err
 }
 
-// throughProxy makes the command use this front as its proxy.
-func (f *Front) throughProxy(c Command, cmd *exec.Cmd, dir string) error {
+// remedy is what would allow namespaces.
+const remedy = "it takes Linux, and root or the right to make user namespaces; without root also port 443, as with " +
+	"sysctl net.ipv4.ip_unprivileged_port_start=443, or --offline"
+
+// throughProxy starts the command with this front as its proxy.
+func (f *Front) throughProxy(c Command, path, dir string) (*exec.Cmd, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		return err
+		return nil, err
 	}
 	v, err := f.Proxy(l, dir)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	cmd.Env = v.over(append(os.Environ(), c.Environ("http://"+l.Addr().String(), "")...))
-	return nil
+	cmd := &exec.Cmd{Path: path, Args: c.Args, Stdin: c.Stdin, Stdout: c.Stdout, Stderr: c.Stderr,
+		Env: v.over(append(os.Environ(), c.Environ("http://"+l.Addr().String(), "")...))}
+	if err := cmd.Start(); err != nil {
+		return nil, NotStarted{126, err}
+	}
+	return cmd, nil
 }
 
 // Proxy is a proxy on l, until Close, and returns what makes programs on this machine use it. Files that the variables name
