@@ -42,6 +42,7 @@ type Server struct {
 	Apps       []App           // the first is confidential, the second public
 	Users      map[string]User // by username: XDevelopers, likesbot, alice, bob, carol, dave, erin, user7, user8 ...
 	Posts      []Post
+	Clock      *Clock
 	client     *http.Client
 }
 
@@ -56,8 +57,8 @@ func Profile(year string) Option { return func(c *server.Config) { c.Profile = y
 //	likedtest.RateLimits(`{"usersIdLike":{"user_15m":5,"user_24h":0}}`)
 func RateLimits(limits string) Option { return func(c *server.Config) { c.RateLimits = limits } }
 
-// Now sets the clock of rate windows, tokens and signatures. Tokens of the seed data expire 30 days after its time at
-// the start of the server.
+// Now sets the clock of rate windows, tokens and signatures, until Server.Clock moves it. Tokens of the seed data expire
+// 30 days after its time at the start of the server.
 func Now(now func() time.Time) Option { return func(c *server.Config) { c.Now = now } }
 
 // AutoConsent redirects every authorize link at once, as if the user had signed in and consented: getting a token
@@ -77,8 +78,8 @@ func Logger(l *slog.Logger) Option { return func(c *server.Config) { c.Logger = 
 // New starts a server that stops at the end of the test.
 func New(t testing.TB, options ...Option) *Server {
 	t.Helper()
-	c := server.Config{Explain: true, Grace: 2 * time.Second, Seed: &seed.Options{Users: seed.DefaultUsers, Posts: seed.DefaultPosts,
-		Seed: 1, TokenLifetime: 30 * 24 * time.Hour}}
+	c := server.Config{Explain: true, Dev: true, PrivateWebhooks: true, Grace: 2 * time.Second, Seed: &seed.Options{
+		Users: seed.DefaultUsers, Posts: seed.DefaultPosts, Seed: 1, TokenLifetime: 30 * 24 * time.Hour}}
 	for _, o := range options {
 		o(&c)
 	}
@@ -93,6 +94,7 @@ func New(t testing.TB, options ...Option) *Server {
 	k := srv.Credentials()
 	s := &Server{URL: k.URL, AdminURL: k.AdminURL, AdminToken: k.AdminToken, Apps: k.Apps, Posts: k.Posts,
 		Users: make(map[string]User, len(k.Users)), client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}}
+	s.Clock = &Clock{s}
 	for _, u := range k.Users {
 		s.Users[u.Username] = u
 	}
@@ -134,11 +136,15 @@ func (b bearer) RoundTrip(r *http.Request) (*http.Response, error) {
 //
 //	err := srv.Admin("PATCH", "/admin/users/alice", map[string]any{"state": "locked"}, nil)
 func (s *Server) Admin(method, path string, in, out any) error {
-	c := admin.Client{URL: s.AdminURL, Token: s.AdminToken, Transport: s.client.Transport}
-	if err := c.Call(context.Background(), method, path, in, out); err != nil {
+	if err := s.admin().Call(context.Background(), method, path, in, out); err != nil {
 		return fmt.Errorf("%s %s: %w", method, path, err)
 	}
 	return nil
+}
+
+// admin is the client that the operator's commands use, too.
+func (s *Server) admin() *admin.Client {
+	return &admin.Client{URL: s.AdminURL, Token: s.AdminToken, Transport: s.client.Transport}
 }
 
 func (s *Server) check() error {

@@ -62,6 +62,12 @@ type grammar struct {
 		Dead     webhookDeadCmd     `cmd:"" help:"List the likes that a webhook did not take."`
 		Replay   webhookReplayCmd   `cmd:"" help:"Deliver dead letters, or what happened in a time, once more."`
 	} `cmd:"" help:"Webhooks, to which likes are delivered."`
+	Clock struct {
+		Show    clockShowCmd    `cmd:"" default:"withargs" help:"Show the clock, as does \"liked clock\" alone."`
+		Set     clockSetCmd     `cmd:"" help:"Move, stop or speed up the clock."`
+		Advance clockAdvanceCmd `cmd:"" help:"Move the clock forward by a duration."`
+	} `cmd:"" help:"The clock of a development server."`
+
 	Import importCmd `cmd:"" help:"Import users, posts and likes: an export, or an archive of X, Mastodon or Bluesky."`
 	Export exportCmd `cmd:"" help:"Export users, posts and likes as JSON, one record a line."`
 

@@ -19,6 +19,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"liked"
@@ -71,9 +72,10 @@ func New(o Options) *Handler {
 	if h.Dev != nil {
 		rows = with(rows, h.devRoutes())
 	}
-	description := describe(rows)
+	described := rows
+	description := sync.OnceValue(func() json.RawMessage { return describe(described) })
 	rows = append(rows, route{pattern: "GET /admin/openapi.json", endpoint: gives(func(*http.Request) (json.RawMessage, error) {
-		return description, nil
+		return description(), nil
 	})})
 	for _, rt := range rows {
 		h.mux.HandleFunc(rt.pattern, func(w http.ResponseWriter, r *http.Request) { h.answer(w, r, rt) })

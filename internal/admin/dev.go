@@ -1,20 +1,26 @@
 package admin
 
-import "slices"
+import (
+	"slices"
+
+	"liked/internal/clock"
+)
 
 // Dev is what a development server offers beyond what `liked serve` does.
-type Dev struct{}
+type Dev struct {
+	Clock *clock.Clock
+}
 
 // devRoutes are the endpoints of development servers alone. A row takes the place of one of routes with its pattern.
 func (h *Handler) devRoutes() []route {
-	return []route{
+	return append([]route{
 		{pattern: "POST /admin/apps", status: 201, endpoint: takes(h.addGivenApp), seals: true,
 			does: "Adds an app and shows its secrets, once. Those that are given are not made."},
 		{pattern: "PUT /admin/apps/{app}", endpoint: takes(h.setGivenApp), seals: true,
 			does: "Makes an app what is said, with given secrets, too; members left out stay. Without such an app it is added."},
 		{pattern: "POST /admin/tokens", status: 201, endpoint: takes(h.issueGivenToken), seals: true,
 			does: "Issues a credential of an app and shows it, once. One that is given is taken from whoever has it."},
-	}
+	}, h.clockRoutes()...)
 }
 
 // with returns the rows, with others in place of those that have their patterns.

@@ -11,6 +11,7 @@ import (
 	"github.com/google/jsonschema-go/jsonschema"
 
 	"liked"
+	"liked/internal/clock"
 )
 
 // parameters explains what stands in paths and queries, the same everywhere.
@@ -40,6 +41,7 @@ var words = map[reflect.Type]*jsonschema.Schema{
 	reflect.TypeFor[liked.Access]():         oneOf(liked.ReadOnly, liked.ReadWrite, liked.ReadWriteDirectMessages),
 	reflect.TypeFor[liked.Tier]():           oneOf(liked.Enterprise, liked.SelfServe),
 	reflect.TypeFor[time.Time]():            {Type: "string", Format: "date-time"},
+	reflect.TypeFor[clock.Duration]():       {Type: "string", Examples: []any{"15m"}},
 }
 
 func id() *jsonschema.Schema { return &jsonschema.Schema{Type: "string", Pattern: "^[0-9]{1,19}$"} }

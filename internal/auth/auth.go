@@ -21,7 +21,7 @@ import (
 	"liked/internal/store"
 )
 
-// Options configures New. Every field but Dev is required.
+// Options configures New. Every field but Dev and Real is required.
 type Options struct {
 	Store   Store
 	Seal    [32]byte                   // see NewIssuer
@@ -29,12 +29,16 @@ type Options struct {
 	Now     func() time.Time
 	Rand    io.Reader // see NewIssuer
 	Dev     bool      // a development server: redirect URIs may be http to anywhere
+
+	// Real, if not nil, is another clock that OAuth 1.0a clients may sign by: their own, while Now is moved. Neither goes back.
+	Real func() time.Time
 }
 
 // Auth authenticates callers. It is safe for concurrent use and needs no closing.
 type Auth struct {
 	*Issuer
 	baseURL func(*http.Request) string
+	real    func() time.Time // nil: none
 
 	bearers principals // by hash of the token
 	signers principals // by hash of consumer key and token
@@ -46,6 +50,7 @@ func New(o Options) *Auth {
 	a := &Auth{
 		Issuer:  NewIssuer(o.Store, o.Seal, o.Now, o.Rand),
 		baseURL: o.BaseURL,
+		real:    o.Real,
 		bearers: newPrincipals(o.Store),
 		signers: newPrincipals(o.Store),
 		scratch: sync.Pool{New: func() any { return new(signed) }},

@@ -2,6 +2,7 @@ package server
 
 import (
 	"cmp"
+	"context"
 	"crypto/rand"
 	"crypto/tls"
 	"errors"
@@ -19,6 +20,7 @@ import (
 	"liked"
 	"liked/internal/api"
 	"liked/internal/auth"
+	"liked/internal/clock"
 	"liked/internal/seed"
 )
 
@@ -114,7 +116,11 @@ type Config struct {
 	// Grace bounds how long requests under way may take once the server is told to stop. Zero means 10 s.
 	Grace time.Duration
 
-	// Now is the clock of everything but timers. Nil means time.Now.
+	// Dev is for development: the operator's side can move the clock, and what else admin.Dev offers. Without it the server
+	// has none of that.
+	Dev bool
+
+	// Now is the clock of everything but timers. Nil means time.Now. With Dev it is the real one, until it is moved.
 	Now func() time.Time
 
 	// Logger gets one line per request. Nil discards.
@@ -134,6 +140,8 @@ type settings struct {
 	trusted      []netip.Prefix
 	publicURL    string // in lower case, without a trailing slash
 	tls          *tls.Config
+	clock        *clock.Clock                         // what Now reads; nil: it cannot be moved
+	sleep        func(context.Context, time.Duration) // by Now, if that can be moved
 }
 
 // Validate reports, joined, every mistake that can be seen without touching the disk.
@@ -160,6 +168,11 @@ func (c Config) check() (settings, error) {
 	s.Logger = cmp.Or(s.Logger, slog.New(slog.DiscardHandler))
 	if s.Now == nil {
 		s.Now = time.Now
+	}
+	s.sleep = clock.Sleep
+	if s.Dev {
+		s.clock = clock.New(s.Now)
+		s.Now, s.sleep = s.clock.Now, s.clock.Sleep
 	}
 
 	var errs []error

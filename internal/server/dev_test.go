@@ -14,7 +14,7 @@ import (
 
 // What is of development servers alone is no endpoint of another one, and so are given secrets.
 func TestServeHasNothingOfDev(t *testing.T) {
-	dev, _ := start(t, server.Config{Explain: true})
+	dev, _ := start(t, server.Config{Dev: true})
 	serve, _ := start(t, server.Config{})
 	ask := func(srv *server.Server, method, path, body string) (int, string) {
 		t.Helper()

@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"liked/internal/clock"
 	"liked/internal/store"
 	"liked/internal/store/pebblestore"
 	"liked/internal/store/pgstore"
@@ -25,7 +26,8 @@ type engine struct {
 	after    time.Time // the store gives out later positions only
 	logger   *slog.Logger
 	disk     diskOption
-	reads    bool // a directory that cannot be written is opened for reading
+	clock    *clock.Clock // by which the log is kept; nil: it cannot be moved
+	reads    bool         // a directory that cannot be written is opened for reading
 }
 
 const storeFormat = pebblestore.Format
@@ -38,6 +40,9 @@ func (e engine) options() pebblestore.Options {
 	if e.cacheMiB != 0 {
 		o.FilterBytes = e.cacheMiB << 17
 		o.CacheBytes = int64(e.cacheMiB)<<20 - int64(o.FilterBytes)
+	}
+	if e.clock != nil {
+		o.Now, o.Sleep = e.clock.Now, e.clock.Sleep
 	}
 	if e.disk != nil {
 		e.disk(&o)

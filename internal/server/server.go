@@ -134,7 +134,7 @@ func (s *Server) listen() (err error) {
 }
 
 func (s *Server) open() (err error) {
-	e := engine{files: s.files.store, cacheMiB: s.CacheMiB, logger: s.Logger, disk: s.disk}
+	e := engine{files: s.files.store, cacheMiB: s.CacheMiB, logger: s.Logger, disk: s.disk, clock: s.clock}
 	switch {
 	case s.Postgres != "":
 		s.store, s.seal, err = openDatabase(database{dsn: s.Postgres, migrate: s.Migrate, logger: s.Logger}, s.SealKey)
@@ -148,7 +148,11 @@ func (s *Server) open() (err error) {
 		return err
 	}
 	s.observer.watchStore(s.store)
-	s.auth = auth.New(auth.Options{Store: s.store, Seal: s.seal, Now: s.Now, Rand: cryptorand.Reader, BaseURL: s.baseURL, Dev: s.Explain})
+	options := auth.Options{Store: s.store, Seal: s.seal, Now: s.Now, Rand: cryptorand.Reader, BaseURL: s.baseURL, Dev: s.Explain}
+	if s.clock != nil {
+		options.Real = s.clock.Real
+	}
+	s.auth = auth.New(options)
 	known, err := s.store.KnownSeed(context.Background())
 	if known && !s.KnownSeed {
 		in := ""
@@ -205,7 +209,7 @@ func (s *Server) loadSeed() error {
 // loadHooks loads the webhooks. Run delivers to them.
 func (s *Server) loadHooks() (err error) {
 	s.log = likelog.New(s.store)
-	s.hooks = webhook.New(webhook.Options{Store: s.store, Log: s.log, Secret: s.auth.APISecret, Now: s.Now, Logger: s.Logger,
+	s.hooks = webhook.New(webhook.Options{Store: s.store, Log: s.log, Secret: s.auth.APISecret, Now: s.Now, Sleep: s.sleep, Logger: s.Logger,
 		Render: api.Activity(s.apiOptions()), Anywhere: s.PrivateWebhooks, Count: s.observer.attempted})
 	s.observer.watchHooks(s.hooks)
 	return nil
@@ -346,8 +350,8 @@ func (s *Server) makeAdmin() {
 	})
 	mux.Handle("GET /metrics", promhttp.HandlerFor(s.observer.registry, promhttp.HandlerOpts{}))
 	options := admin.Options{Auth: s.auth.Issuer, Hooks: s.hooks, Key: keyName(s.seal), Now: s.Now, Logger: s.Logger}
-	if s.Explain {
-		options.Dev = &admin.Dev{}
+	if s.Dev {
+		options.Dev = &admin.Dev{Clock: s.clock}
 	}
 	operator := adminHandler(s.store, options)
 	mux.Handle("/admin/", admin.Guard(token, operator))
@@ -493,20 +497,16 @@ func (s *Server) drain(h *http.Server, fast *fastpath.Listener, grace time.Durat
 const sweepEvery = 10 * time.Minute
 
 func (s *Server) sweep(ctx context.Context) {
-	tick := time.NewTicker(sweepEvery)
-	defer tick.Stop()
 	for {
-		select {
-		case <-ctx.Done():
+		if s.sleep(ctx, sweepEvery); ctx.Err() != nil {
 			return
-		case <-tick.C:
-			held, err := s.store.Hold(ctx, []string{"sweep"}, 2*sweepEvery)
-			if err == nil && held[0] {
-				err = s.store.Sweep(ctx, s.Now())
-			}
-			if err != nil && ctx.Err() == nil {
-				s.Logger.Error("expired credentials could not be removed", "error", err)
-			}
+		}
+		held, err := s.store.Hold(ctx, []string{"sweep"}, 2*sweepEvery)
+		if err == nil && held[0] {
+			err = s.store.Sweep(ctx, s.Now())
+		}
+		if err != nil && ctx.Err() == nil {
+			s.Logger.Error("expired credentials could not be removed", "error", err)
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"liked"
+	"liked/internal/clock"
 	"liked/internal/likelog"
 	"liked/internal/store"
 )
@@ -132,15 +133,6 @@ func (k *hook) valid(ctx context.Context) bool {
 	return ok
 }
 
-func sleep(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-ctx.Done():
-	}
-}
-
 // lane delivers what waits in a partition, then ends.
 func (k *hook) lane(ctx context.Context, partition int) {
 	l, at := &k.lanes[partition], &k.offsets[partition]
@@ -193,7 +185,7 @@ func (k *hook) lane(ctx context.Context, partition int) {
 				log.Close()
 				log = nil
 			}
-			sleep(ctx, time.Second) // the store is closed or its disk fails, which it reports itself
+			clock.Sleep(ctx, time.Second) // the store is closed or its disk fails, which it reports itself
 			continue
 		}
 		k.h.mu.Lock()
@@ -224,7 +216,7 @@ func (k *hook) deliver(ctx context.Context, d delivery) bool {
 			return false
 		}
 		if err != nil {
-			sleep(ctx, time.Second) // the letters must not be lost
+			clock.Sleep(ctx, time.Second) // the letters must not be lost
 			continue
 		}
 		for range dropped {
@@ -268,7 +260,7 @@ func (k *hook) deliverOne(ctx context.Context, s *liked.Subscription, e liked.Li
 				continue
 			}
 		}
-		sleep(ctx, k.h.pause(attempt))
+		k.h.Sleep(ctx, k.h.pause(attempt))
 	}
 	return nil, false
 }
@@ -327,7 +319,7 @@ func (k *hook) post(ctx context.Context, body []byte) *failure {
 	under, cut := context.WithCancel(context.WithoutCancel(ctx))
 	defer cut()
 	stop := context.AfterFunc(ctx, func() {
-		sleep(under, lastCall)
+		clock.Sleep(under, lastCall)
 		cut()
 	})
 	defer stop()
@@ -348,11 +340,11 @@ func (k *hook) post(ctx context.Context, body []byte) *failure {
 }
 
 func (k *hook) challenges(ctx context.Context) {
-	sleep(ctx, rand.N(k.h.Challenge)) // spread over time
+	k.h.Sleep(ctx, rand.N(k.h.Challenge)) // spread over time
 	for ctx.Err() == nil {
 		if w, _ := k.now(); w.Valid {
 			_, _ = k.h.examine(ctx, w, k.h.Patience) // which keeps the outcome
 		}
-		sleep(ctx, k.h.Challenge)
+		k.h.Sleep(ctx, k.h.Challenge)
 	}
 }

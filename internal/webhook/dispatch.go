@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"liked"
+	"liked/internal/clock"
 	"liked/internal/store"
 )
 
@@ -241,7 +242,7 @@ func (h *Hooks) startDispatchers(at liked.Positions) {
 		h.lanes.Go(func() {
 			for ctx.Err() == nil {
 				_ = h.dispatch(ctx, p) // the store is closed or its disk fails, which it reports itself
-				sleep(ctx, time.Second)
+				clock.Sleep(ctx, time.Second)
 			}
 		})
 	}

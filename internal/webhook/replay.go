@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"liked"
+	"liked/internal/clock"
 	"liked/internal/likelog"
 	"liked/internal/store"
 )
@@ -37,7 +38,7 @@ func (k *hook) replays(ctx context.Context) {
 			if err == nil || liked.KindOf(err) == liked.NotFound {
 				break
 			}
-			sleep(ctx, time.Second)
+			clock.Sleep(ctx, time.Second)
 		}
 	}
 }
@@ -73,7 +74,7 @@ func (k *hook) redeliver(ctx context.Context, s *liked.Subscription, e liked.Lik
 		if err = failed.error; failed.final {
 			break
 		}
-		sleep(ctx, k.h.pause(attempt))
+		k.h.Sleep(ctx, k.h.pause(attempt))
 	}
 	return false, err
 }

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"liked"
+	"liked/internal/clock"
 	"liked/internal/likelog"
 	"liked/internal/store"
 )
@@ -33,6 +34,8 @@ type Options struct {
 	// Render returns the body that reports the like; nil if the subscriber may not see it.
 	Render func(context.Context, liked.Subscription, liked.LikeEvent) ([]byte, error)
 	Now    func() time.Time
+	// Sleep waits by the clock of Now, for the next attempt or challenge; nil: clock.Sleep.
+	Sleep  func(context.Context, time.Duration)
 	Logger *slog.Logger
 
 	// Anywhere allows http URLs, ports, and loopback and private addresses. Without it webhooks reach only the public
@@ -125,6 +128,9 @@ type Hooks struct {
 func New(o Options) *Hooks {
 	if o.Count == nil {
 		o.Count = func(Outcome) {}
+	}
+	if o.Sleep == nil {
+		o.Sleep = clock.Sleep
 	}
 	o.Pace = cmp.Or(o.Pace, DefaultPace())
 	return &Hooks{Options: o, transport: newTransport(o.Anywhere, o.Timeout), hooks: make(map[liked.WebhookID]*hook),

@@ -26,6 +26,7 @@ type limits struct {
 	load   sync.Mutex
 	seed   maphash.Seed
 	newest atomic.Int64 // newest time of a request, in Unix seconds
+	signed atomic.Int64 // of a signed one, by which nonces are forgotten
 	pruned int64        // newest at the last prune
 	shards [64]limitShard
 	used   nonces
@@ -151,9 +152,7 @@ func (s *Store) Take(ctx context.Context, now time.Time, operation string, app l
 	if len(rules) == 0 {
 		return states, true, nil
 	}
-	if unix := now.Unix(); unix > l.newest.Load() {
-		l.newest.Store(unix)
-	}
+	later(&l.newest, now)
 	c := l.lock(operation, app, user, rules)
 	defer c.unlock(l)
 	for i := range c {
@@ -165,6 +164,13 @@ func (s *Store) Take(ctx context.Context, now time.Time, operation string, app l
 		c.keep(l)
 	}
 	return states, ok, nil
+}
+
+// later sets newest to now if that is later, or to the time of another call at that moment.
+func later(newest *atomic.Int64, now time.Time) {
+	if unix := now.Unix(); unix > newest.Load() {
+		newest.Store(unix)
+	}
 }
 
 func (sh *limitShard) add(id windowsID) *counter {
@@ -211,6 +217,7 @@ func (s *Store) UseNonce(
 	if err := l.ready(ctx); err != nil {
 		return false, err
 	}
+	later(&l.signed, now)
 	if fresh, err = l.used.add(app, nonce, until.Unix(), now.Unix()); fresh {
 		l.mu.Lock()
 		l.arm()

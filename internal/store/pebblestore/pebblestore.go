@@ -27,6 +27,7 @@ import (
 
 	"liked"
 	"liked/internal/cache"
+	"liked/internal/clock"
 	"liked/internal/store"
 )
 
@@ -50,6 +51,11 @@ type Options struct {
 	// After makes all new likes later than this time in the like log and the lists, for a restored store, whose readers
 	// may know what it has lost.
 	After time.Time
+
+	// Now, if not nil, is the clock by which the like log's entries are kept; otherwise their time passes with new likes.
+	// Sleep waits by it; nil is real time.
+	Now   func() time.Time
+	Sleep func(context.Context, time.Duration)
 
 	// DiskTimeout is how long a call waits for the disk before it is refused, to within a twentieth; 0 means 20 s,
 	// which leaves time to answer within a connection's 35 s.
@@ -132,6 +138,9 @@ func Open(o Options) (*Store, error) {
 	o.DiskTimeout = cmp.Or(o.DiskTimeout, 20*time.Second)
 	o.pruneEvery = cmp.Or(o.pruneEvery, time.Minute)
 	o.FilterBytes = cmp.Or(o.FilterBytes, 64<<20)
+	if o.Sleep == nil {
+		o.Sleep = clock.Sleep
+	}
 	s := &Store{
 		users:    newHeads[liked.UserID, userHead](),
 		posts:    newHeads[liked.PostID, postHead](),
@@ -193,7 +202,7 @@ func Open(o Options) (*Store, error) {
 	s.watch(o.DiskTimeout)
 	go s.run()
 	if !s.readOnly {
-		go s.prune(o.pruneEvery)
+		go s.prune(&o)
 		s.beginFilter()
 	}
 	return s, nil

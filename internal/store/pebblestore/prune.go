@@ -11,18 +11,25 @@ import (
 )
 
 // prune periodically deletes old like log entries, and rate windows and nonces that have expired by the callers' time.
-func (s *Store) prune(every time.Duration) {
-	tick := time.NewTicker(every)
-	defer tick.Stop()
-	for {
+func (s *Store) prune(o *Options) {
+	ctx, end := context.WithCancel(context.Background())
+	go func() {
+		defer end()
 		select {
-		case <-tick.C:
 		case <-s.closing:
-			return
 		case <-s.failed:
+		}
+	}()
+	for {
+		if o.Sleep(ctx, o.pruneEvery); ctx.Err() != nil {
 			return
 		}
-		for _, forget := range []func(context.Context) error{s.pruneLog, s.limits.prune} {
+		var now int64 // milliseconds
+		if o.Now != nil {
+			now = o.Now().UnixMilli()
+		}
+		pruneLog := func(ctx context.Context) error { return s.pruneLog(ctx, now) }
+		for _, forget := range []func(context.Context) error{pruneLog, s.limits.prune} {
 			if err := forget(context.Background()); err != nil && !s.isClosing() {
 				s.log.Error("store: cannot forget what is over", "err", err)
 			}
@@ -30,11 +37,12 @@ func (s *Store) prune(every time.Duration) {
 	}
 }
 
-// pruneLog deletes all log entries below a horizon in one operation, after moving webhooks up to it.
-func (s *Store) pruneLog(ctx context.Context) error {
+// pruneLog deletes all log entries below a horizon in one operation, after moving webhooks up to it. The newest entry stays.
+func (s *Store) pruneLog(ctx context.Context, now int64) error {
 	var horizon liked.Seq
 	err := s.update(ctx, func(t *tx) error {
-		if h := liked.Seq(max(t.c.newestAt-s.logKeep.Milliseconds(), 0)) << 20; h > t.c.horizon {
+		newest := t.c.newestAt
+		if h := liked.Seq(max(min(max(now, newest)-s.logKeep.Milliseconds(), newest), 0)) << 20; h > t.c.horizon {
 			horizon = h
 		}
 		return nil
@@ -121,7 +129,7 @@ func (l *limits) prune(ctx context.Context) error {
 	}
 	l.pruned = newest
 	err := l.s.update(ctx, func(t *tx) error {
-		t.deleteRange([]byte{tagNonce}, noncesFrom(time.Unix(newest, 0)))
+		t.deleteRange([]byte{tagNonce}, noncesFrom(time.Unix(l.signed.Load(), 0)))
 		return nil
 	})
 	for i := 0; err == nil && i < len(l.shards); i++ {

@@ -170,7 +170,7 @@ func TestOperationsAreBounded(t *testing.T) {
 	ok(t, err)
 	_, _, err = s.Take(ctx, noon.Add(3*time.Hour), "y", 1, 1, minute, nil)
 	ok(t, err)
-	bounded("pruning the log", most, s.pruneLog(ctx))
+	bounded("pruning the log", most, s.pruneLog(ctx, 0))
 	bounded("pruning windows", most, s.limits.prune(ctx))
 	bounded("Sweep", most, s.Sweep(ctx, noon.Add(2*time.Hour)))
 
