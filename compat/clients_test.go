@@ -78,8 +78,8 @@ func TestClients(t *testing.T) {
 	ctx, cancel := beforeTimeout(t)
 	defer cancel()
 	bin := build(t, true)
-	many := filepath.Join(t.TempDir(), "many")
-	if lists {
+	many := newPlace(t)
+	if lists && many.dsn == "" {
 		manyLikes(t, bin, many)
 	}
 	run := func(t *testing.T, c client) {
@@ -87,14 +87,18 @@ func TestClients(t *testing.T) {
 			t.Skipf("set LIKED_REQUIRE=%s to run it", c.name)
 		}
 		flags := slices.Concat(c.flags, []string{"--trusted-proxy", "127.0.0.1", "--private-webhooks"})
-		data := filepath.Join(t.TempDir(), "data")
-		if c.lists {
+		at := newPlace(t)
+		switch {
+		case !c.lists:
+		case at.dsn != "":
+			manyLikes(t, bin, at)
+		default:
 			// os.CopyFS makes files that every user may read, which the server refuses.
-			if out, err := exec.CommandContext(ctx, "cp", "-R", "-p", many, data).CombinedOutput(); err != nil {
+			if out, err := exec.CommandContext(ctx, "cp", "-R", "-p", many.dir, at.dir).CombinedOutput(); err != nil {
 				t.Fatalf("%v\n%s", err, out)
 			}
 		}
-		s := startOn(t, bin, data, flags...)
+		s := startOn(t, bin, at, flags...)
 		p := startProxy(t, s.URL)
 		expired := s.issue(t, map[string]any{"kind": "user", "lifetime_seconds": 1}).Token
 		narrow := s.issue(t, map[string]any{"kind": "user", "scopes": "tweet.read users.read like.read"}).Token
@@ -137,13 +141,13 @@ func TestClients(t *testing.T) {
 	running.Wait()
 }
 
-// manyLikes makes a world, beside the named one, with long lists: the last user likes 1,000 posts, which are all but the
+// manyLikes makes a world at the place, beside the named one, with long lists: the last user likes 1,000 posts, which are all but the
 // last of those without a name, and 1,000 users, which are all but the last of those without a name, like the last post.
 // Likes were made in the order of the credentials.
-func manyLikes(t *testing.T, bin, data string) {
+func manyLikes(t *testing.T, bin string, at place) {
 	t.Helper()
 	const users, posts = 7 + 1000 + 1, 8 + 1000 + 1
-	s := startOn(t, bin, data, "--users", strconv.Itoa(users), "--posts", strconv.Itoa(posts), "--rate-limits", "off")
+	s := startOn(t, bin, at, "--users", strconv.Itoa(users), "--posts", strconv.Itoa(posts), "--rate-limits", "off")
 	like := func(user, post int) bool {
 		u := s.Users[user]
 		status, answer := do(t, "POST", s.URL+"/2/users/"+u.ID+"/likes", u.AccessToken, []byte(`{"tweet_id":"`+s.Posts[post].ID+`"}`))

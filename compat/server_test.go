@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"liked/internal/enginetest"
 	"liked/internal/livetest"
 )
 
@@ -62,10 +63,25 @@ func (c *credentials) read(file string) bool {
 	return err == nil && json.Unmarshal(text, c) == nil
 }
 
-// dev is the command that serves the directory on free ports. A race ends it.
-func dev(bin, data, credentials string, flags ...string) *exec.Cmd {
-	cmd := exec.Command(bin, append([]string{"dev", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0",
-		"--data", data, "--credentials", credentials}, flags...)...)
+func TestMain(m *testing.M) { enginetest.Main(m) }
+
+// place is where a server keeps everything: in a directory, or in a database, with a directory for what belongs to the server.
+type place struct{ dir, dsn string }
+
+// newPlace is empty, and on the engine that enginetest.Environment names.
+func newPlace(t *testing.T) place {
+	t.Helper()
+	return place{filepath.Join(t.TempDir(), "data"), enginetest.Postgres(t)}
+}
+
+// dev is the command that serves the place on free ports. A race ends it.
+func dev(bin string, p place, credentials string, flags ...string) *exec.Cmd {
+	kept := []string{"--data", p.dir}
+	if p.dsn != "" {
+		kept = []string{"--postgres", p.dsn, "--seal-key", p.dir + ".key", "--state", p.dir}
+	}
+	cmd := exec.Command(bin, slices.Concat([]string{"dev", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0",
+		"--credentials", credentials}, kept, flags)...)
 	cmd.Env = append(os.Environ(), "GORACE=halt_on_error=1 exitcode=66")
 	return cmd
 }
@@ -76,21 +92,21 @@ type server struct {
 	credentials
 	file string // of the credentials
 	bin  string
-	data string
+	at   place
 	stop func() // before the end of the test
 }
 
-// start starts `liked dev` with the flags, on free ports and with a store of its own on the disk.
+// start starts `liked dev` with the flags, on free ports and with a place of its own.
 func start(t *testing.T, bin string, flags ...string) *server {
 	t.Helper()
-	return startOn(t, bin, filepath.Join(t.TempDir(), "data"), flags...)
+	return startOn(t, bin, newPlace(t), flags...)
 }
 
-// startOn is start with a directory for the store. If there is one in it already, its world is that of the server.
-func startOn(t *testing.T, bin, data string, flags ...string) *server {
+// startOn is start with a place. If there is a world in it already, that is the server's.
+func startOn(t *testing.T, bin string, at place, flags ...string) *server {
 	t.Helper()
-	s := &server{bin: bin, data: data, file: filepath.Join(t.TempDir(), "credentials.json")}
-	cmd := dev(bin, data, s.file, flags...)
+	s := &server{bin: bin, at: at, file: filepath.Join(t.TempDir(), "credentials.json")}
+	cmd := dev(bin, at, s.file, flags...)
 	var output bytes.Buffer // to be read when the process has ended
 	cmd.Stdout, cmd.Stderr = &output, &output
 	if err := cmd.Start(); err != nil {
@@ -147,7 +163,11 @@ func (s *server) end(t *testing.T, p *os.Process, exited <-chan error) {
 		<-exited
 		return
 	}
-	if out, err := exec.Command(s.bin, "check", "--data", s.data).CombinedOutput(); err != nil {
+	kept := []string{"--data", s.at.dir}
+	if s.at.dsn != "" {
+		kept = []string{"--postgres", s.at.dsn}
+	}
+	if out, err := exec.Command(s.bin, append([]string{"check"}, kept...)...).CombinedOutput(); err != nil {
 		t.Errorf("liked check: %v\n%s", err, out)
 	}
 }

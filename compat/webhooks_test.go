@@ -96,7 +96,7 @@ func (r *hookReceiver) count() int {
 func TestWebhooksSurviveKills(t *testing.T) {
 	t.Parallel()
 	const posts, kills, perKill = 120, 3, 60
-	bin, data := build(t, false), filepath.Join(t.TempDir(), "data")
+	bin, at := build(t, false), newPlace(t)
 	flags := []string{"--rate-limits", "off", "--posts", fmt.Sprint(posts)}
 	var c credentials
 	var secret atomic.Value // of c, which is read anew in each round
@@ -144,7 +144,7 @@ func TestWebhooksSurviveKills(t *testing.T) {
 
 	for round := range kills {
 		file := filepath.Join(t.TempDir(), "credentials.json")
-		cmd := dev(bin, data, file, flags...)
+		cmd := dev(bin, at, file, flags...)
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
@@ -179,7 +179,7 @@ func TestWebhooksSurviveKills(t *testing.T) {
 		_ = cmd.Wait() // it was killed
 	}
 
-	s := startOn(t, bin, data, flags...)
+	s := startOn(t, bin, at, flags...)
 	like(s.credentials)
 	want := posts * len(s.Users)
 	got := func() (n int) {
