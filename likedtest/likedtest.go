@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -72,6 +73,12 @@ func Size(users, posts int) Option {
 	return func(c *server.Config) { c.Seed.Users, c.Seed.Posts = users, posts }
 }
 
+// Postgres keeps everything in a PostgreSQL database instead of in memory: in the schema that the connection string names
+// (search_path), which must be empty. It keeps the world that is made there; drop it after the test.
+func Postgres(dsn string) Option {
+	return func(c *server.Config) { c.Postgres, c.KnownSeed = dsn, true } // nobody but the test can reach the server
+}
+
 // Logger gets a line per request. By default there is no log.
 func Logger(l *slog.Logger) Option { return func(c *server.Config) { c.Logger = l } }
 
@@ -82,6 +89,9 @@ func New(t testing.TB, options ...Option) *Server {
 		Users: seed.DefaultUsers, Posts: seed.DefaultPosts, Seed: 1, TokenLifetime: 30 * 24 * time.Hour}}
 	for _, o := range options {
 		o(&c)
+	}
+	if c.Postgres != "" {
+		c.SealKey = filepath.Join(t.TempDir(), "seal.key")
 	}
 	srv, err := server.New(c)
 	if err != nil {

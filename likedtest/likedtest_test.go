@@ -13,11 +13,24 @@ import (
 	"testing"
 	"time"
 
+	"liked/internal/enginetest"
 	"liked/internal/livetest"
 	"liked/likedtest"
 )
 
-func TestMain(m *testing.M) { os.Exit(livetest.Run(m)) }
+func TestMain(m *testing.M) {
+	code := livetest.Run(m)
+	enginetest.Stop()
+	os.Exit(code)
+}
+
+func newServer(t *testing.T, options ...likedtest.Option) *likedtest.Server {
+	t.Helper()
+	if dsn := enginetest.Postgres(t); dsn != "" {
+		options = append(options, likedtest.Postgres(dsn))
+	}
+	return likedtest.New(t, options...)
+}
 
 func like(t *testing.T, srv *likedtest.Server, username string, post int) (status int, body string, header http.Header) {
 	t.Helper()
@@ -39,7 +52,7 @@ func TestLike(t *testing.T) {
 	for _, profile := range []string{"2024", "2026"} {
 		t.Run(profile, func(t *testing.T) {
 			t.Parallel()
-			srv := likedtest.New(t, likedtest.Profile(profile))
+			srv := newServer(t, likedtest.Profile(profile))
 			if len(srv.Apps) != 2 || srv.Apps[0].Type != "confidential" || srv.Apps[1].Type != "public" {
 				t.Errorf("apps %+v, want a confidential and a public one", srv.Apps)
 			}
@@ -59,7 +72,7 @@ func TestLike(t *testing.T) {
 // Each user's like counts once, from however many connections it comes.
 func TestCount(t *testing.T) {
 	t.Parallel()
-	srv := likedtest.New(t, likedtest.Size(20, 8))
+	srv := newServer(t, likedtest.Size(20, 8))
 	var all sync.WaitGroup
 	for username := range srv.Users {
 		for range 2 {
@@ -84,7 +97,7 @@ func TestRateLimitsFollowTheClock(t *testing.T) {
 	t.Parallel()
 	var minutes atomic.Int64
 	start := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	srv := likedtest.New(t, likedtest.RateLimits(`{"usersIdLike":{"user_15m":2}}`),
+	srv := newServer(t, likedtest.RateLimits(`{"usersIdLike":{"user_15m":2}}`),
 		likedtest.Now(func() time.Time { return start.Add(time.Duration(minutes.Load()) * time.Minute) }))
 	var got []int
 	for _, at := range []int64{0, 1, 2, 14, 15} {
@@ -101,7 +114,7 @@ func TestRateLimitsFollowTheClock(t *testing.T) {
 func TestLogHoldsNoSecret(t *testing.T) {
 	t.Parallel()
 	var log livetest.Log
-	srv := likedtest.New(t, likedtest.Logger(slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))))
+	srv := newServer(t, likedtest.Logger(slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))))
 	alice, app := srv.Users["alice"], srv.Apps[0]
 	secrets := []string{srv.AdminToken, alice.AccessToken, alice.RefreshToken, alice.OAuth1Token, alice.OAuth1TokenSecret,
 		app.ClientSecret, app.APISecret, app.APIKey, app.BearerToken, "signature-of-mine"}
@@ -147,7 +160,7 @@ func TestLogHoldsNoSecret(t *testing.T) {
 func ExampleNew() {
 	var t *testing.T // what go test gives
 
-	srv := likedtest.New(t)
+	srv := newServer(t)
 	alice := srv.Users["alice"]
 	resp, err := srv.Client("alice").Post(srv.URL+"/2/users/"+alice.ID.String()+"/likes", "application/json",
 		strings.NewReader(`{"tweet_id":"`+srv.Posts[0].ID.String()+`"}`))
@@ -160,7 +173,7 @@ func ExampleNew() {
 
 func TestAutoConsent(t *testing.T) {
 	t.Parallel()
-	srv := likedtest.New(t, likedtest.AutoConsent("bob"))
+	srv := newServer(t, likedtest.AutoConsent("bob"))
 	app := srv.Apps[1]
 	resp, err := http.DefaultTransport.RoundTrip(request(t, "GET", srv.URL+"/i/oauth2/authorize?"+url.Values{"response_type": {"code"},
 		"client_id": {app.ClientID}, "redirect_uri": {app.RedirectURIs[0]}, "scope": {"users.read"}, "state": {"s"}, "code_challenge": {"c"},

@@ -9,8 +9,19 @@ import (
 	"testing"
 	"time"
 
+	"liked/internal/enginetest"
 	"liked/likedtest"
 )
+
+func TestMain(m *testing.M) { enginetest.Main(m) }
+
+func newServer(t *testing.T, options ...likedtest.Option) *likedtest.Server {
+	t.Helper()
+	if dsn := enginetest.Postgres(t); dsn != "" {
+		options = append(options, likedtest.Postgres(dsn))
+	}
+	return likedtest.New(t, options...)
+}
 
 // call sends a body as it is and returns status and answer.
 func call(t *testing.T, srv *likedtest.Server, method, path, body string) (int, string) {
@@ -39,7 +50,7 @@ func call(t *testing.T, srv *likedtest.Server, method, path, body string) (int, 
 
 func TestRefusals(t *testing.T) {
 	t.Parallel()
-	srv := likedtest.New(t)
+	srv := newServer(t)
 	post := srv.Posts[0].ID.String()
 	for _, tt := range []struct {
 		name, method, path, body string
@@ -120,7 +131,7 @@ func TestRefusals(t *testing.T) {
 // What an operator does shows at the API at once.
 func TestEffects(t *testing.T) {
 	t.Parallel()
-	srv := likedtest.New(t)
+	srv := newServer(t)
 	bob := srv.Users["bob"]
 	var author likedtest.User // of the first post: alice
 	for _, u := range srv.Users {
@@ -200,7 +211,7 @@ func TestEffects(t *testing.T) {
 // Users are listed in pages, each once.
 func TestPages(t *testing.T) {
 	t.Parallel()
-	srv := likedtest.New(t, likedtest.Size(25, 0))
+	srv := newServer(t, likedtest.Size(25, 0))
 	seen := map[string]bool{}
 	for path := "/admin/users?max=10"; path != ""; {
 		var page struct {
@@ -253,7 +264,7 @@ func TestImportSteps(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			srv := likedtest.New(t)
+			srv := newServer(t)
 			var body strings.Builder
 			for n := 1; n <= lines; n++ {
 				if n == tt.line {
@@ -291,7 +302,7 @@ func TestImportSteps(t *testing.T) {
 // A client that is still writing gets its answer after the last byte, not a connection that is closed under it.
 func TestImportIsAnsweredAtItsEnd(t *testing.T) {
 	t.Parallel()
-	srv := likedtest.New(t)
+	srv := newServer(t)
 	for path, want := range map[string]int{"/admin/import": 200, "/admin/import?no=parameter": 400} {
 		body, rest := io.Pipe()
 		r, err := http.NewRequest("POST", srv.AdminURL+path, body)

@@ -7,14 +7,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
-
-	"liked/likedtest"
 )
 
 // Whatever stands in a field, it is taken or refused by a client's error: a fault of the server is for what the server does wrong.
 func TestNoFieldIsAFault(t *testing.T) {
 	t.Parallel()
-	srv := likedtest.New(t)
+	srv := newServer(t)
 	bob, app := srv.Users["bob"].ID.String(), srv.Apps[0].ClientID // which no request changes
 	bad := []any{
 		nil, true, 1, -1, 1.5, 1e300, []any{}, []any{nil}, []any{""}, map[string]any{}, map[string]any{"a": 1},

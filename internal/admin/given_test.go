@@ -26,7 +26,7 @@ func as(t *testing.T, srv *likedtest.Server, token, path string) int {
 // A program's own credentials are made valid, as often as that is said.
 func TestGivenSecrets(t *testing.T) {
 	t.Parallel()
-	srv := likedtest.New(t)
+	srv := newServer(t)
 	type app struct {
 		ID           string
 		Type         string

@@ -27,7 +27,7 @@ func get[T any](t *testing.T, srv *likedtest.Server, method, path, body string) 
 // Each list is whole in pages of any size, in its order.
 func TestLists(t *testing.T) {
 	t.Parallel()
-	srv := likedtest.New(t)
+	srv := newServer(t)
 	for _, pair := range []string{"alice/following/bob", "alice/following/carol", "bob/following/alice", "dave/following/alice",
 		"alice/blocking/erin", "bob/blocking/erin"} {
 		call(t, srv, "PUT", "/admin/users/"+pair, "")
@@ -82,7 +82,7 @@ func TestLists(t *testing.T) {
 // An app that is handed over works with its secrets and new tokens alone; one that is deleted is gone. Tokens end at once.
 func TestAppsEnd(t *testing.T) {
 	t.Parallel()
-	srv := likedtest.New(t)
+	srv := newServer(t)
 	me := func(token string) int {
 		r, err := http.NewRequest("GET", srv.URL+"/2/users/me", nil)
 		if err != nil {

@@ -84,7 +84,7 @@ func checkDescribed(t *testing.T, srv *likedtest.Server, method, path string, st
 // What calls take is tried by sending it; here is that each says what it does, under a name of its own.
 func TestDescription(t *testing.T) {
 	t.Parallel()
-	srv := likedtest.New(t)
+	srv := newServer(t)
 	_, text := call(t, srv, "GET", "/admin/openapi.json", "")
 	var d description
 	if err := json.Unmarshal([]byte(text), &d); err != nil {

@@ -13,8 +13,8 @@ import (
 	"time"
 
 	"liked"
+	"liked/internal/enginetest"
 	"liked/internal/store"
-	"liked/internal/store/pebblestore"
 )
 
 // slowStore is a store for which a clock stands in that only moves while it imports: a millisecond for a step, and ten
@@ -40,10 +40,7 @@ func (s *slowStore) Import(ctx context.Context, records []store.Record, keepGoin
 // Long lines make short steps: how much of an import is in memory does not depend on its lines.
 func TestImportStepsAreBoundedInBytes(t *testing.T) {
 	t.Parallel()
-	st, err := pebblestore.Open(pebblestore.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	st := enginetest.Open(t)
 	defer st.Close()
 	s := &slowStore{Store: st, clock: new(atomic.Int64)}
 	h := New(Options{Store: s, Now: time.Now, Logger: slog.New(slog.DiscardHandler)})
@@ -72,10 +69,7 @@ func TestImportStepsFollowLikes(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			st, err := pebblestore.Open(pebblestore.Options{})
-			if err != nil {
-				t.Fatal(err)
-			}
+			st := enginetest.Open(t)
 			defer st.Close()
 			at := time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)
 			if err := st.AddUser(t.Context(), liked.User{ID: 1, Username: "a", Name: "a", CreatedAt: at}); err != nil {
@@ -115,10 +109,7 @@ func TestImportStepsFollowLikes(t *testing.T) {
 // Without the chunks of HTTP/1.1 a client cannot tell an export that was cut short from a whole one.
 func TestExportNeedsChunks(t *testing.T) {
 	t.Parallel()
-	st, err := pebblestore.Open(pebblestore.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	st := enginetest.Open(t)
 	defer st.Close()
 	h := New(Options{Store: st, Now: time.Now, Logger: slog.New(slog.DiscardHandler)})
 	for minor, want := range []int{400, 200} {

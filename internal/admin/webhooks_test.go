@@ -10,18 +10,15 @@ import (
 
 	"liked"
 	"liked/internal/admin"
+	"liked/internal/enginetest"
 	"liked/internal/store"
-	"liked/internal/store/pebblestore"
 	"liked/internal/webhook"
 )
 
 // The list of dead letters has every letter once, wherever a page ends: here between two letters of one like.
 func TestDeadLetterPages(t *testing.T) {
 	t.Parallel()
-	st, err := pebblestore.Open(pebblestore.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	st := enginetest.Open(t)
 	defer st.Close()
 	ctx, now := t.Context(), time.Now()
 	must := func(err error) {

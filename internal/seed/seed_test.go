@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"liked/internal/auth"
-	"liked/internal/store/pebblestore"
+	"liked/internal/enginetest"
 )
 
 // The same seed makes the same credentials in every version: they stand in scripts and in documents.
@@ -39,12 +39,11 @@ func TestLoadIsDeterministic(t *testing.T) {
 	}
 }
 
+func TestMain(m *testing.M) { enginetest.Main(m) }
+
 func load(t *testing.T, o Options) Credentials {
 	t.Helper()
-	st, err := pebblestore.Open(pebblestore.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	st := enginetest.Open(t)
 	t.Cleanup(func() {
 		if err := st.Close(); err != nil {
 			t.Error(err)
