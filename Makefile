@@ -44,7 +44,7 @@ race:
 # PostgreSQL: the suite that holds every engine to the contract, alone, on two servers, what these promise each other, and with
 # faults; and the conversations, which do not ask which engine there is.
 ASKING := ./internal/api ./internal/auth ./internal/oauth ./internal/portal ./internal/home ./internal/likelog ./internal/webhook \
-	./internal/admin ./internal/seed ./likedtest
+	./internal/admin ./internal/seed ./internal/server ./likedtest
 postgres:
 	LIKED_REQUIRE=postgres go test $(TESTFLAGS) -short -timeout 20m -run '^TestSuite' ./internal/store/pgstore
 	LIKED_TEST_ENGINE=postgres LIKED_REQUIRE=postgres go test $(TESTFLAGS) $(ASKING)

@@ -54,7 +54,7 @@ func TestExplorerToken(t *testing.T) {
 		{"no world", server.Config{}, false, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			s, _ := start(t, tt.config)
+			s, _ := startHere(t, tt.config)
 			page := explorerOf(t, s)
 			if got := page["token"] != ""; got != tt.inPage {
 				t.Errorf("a token in the page: %v, want %v", got, tt.inPage)

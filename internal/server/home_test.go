@@ -45,7 +45,7 @@ func TestHomeKeepsSecrets(t *testing.T) {
 		"kept":                          {server.Config{Seed: world(), Data: t.TempDir()}, false},
 		"for others to connect":         {server.Config{Seed: world(), Listen: "0.0.0.0:0"}, false},
 	} {
-		srv, _ := start(t, tt.config)
+		srv, _ := startHere(t, tt.config)
 		k := srv.Credentials()
 		status, home := page(t, srv)
 		if status != 200 || !strings.Contains(home, "Like a post") {

@@ -91,6 +91,9 @@ func TestTwoServers(t *testing.T) {
 	}
 	config.Seed, config.State = nil, ""
 	two, _ := start(t, config)
+	if page := explorerOf(t, one); page["token"] != "" || page["client"] == "" {
+		t.Errorf("the explorer of a world that is kept: %v", page)
+	}
 	c, k := client(t, nil), one.Credentials()
 	like(t, c, k)
 	likers := "/2/tweets/" + k.Posts[0].ID.String() + "/liking_users"

@@ -17,7 +17,7 @@ import (
 func TestPostman(t *testing.T) {
 	t.Parallel()
 	for _, profile := range []string{"2024", "2026"} {
-		srv, _ := start(t, server.Config{Seed: &seed.Options{Users: 7, Posts: 8, Seed: 1, TokenLifetime: time.Hour}, Profile: profile})
+		srv, _ := startHere(t, server.Config{Seed: &seed.Options{Users: 7, Posts: 8, Seed: 1, TokenLifetime: time.Hour}, Profile: profile})
 		c := client(t, nil)
 		var environment struct {
 			Values []struct{ Key, Value string }

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -34,8 +35,20 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// start runs a server until the end of the test, or until stop is called, which returns what Run did.
+// start runs a server until the end of the test, or until stop is called, which returns what Run did. One that keeps everything
+// in memory gets a database, where tests run on one.
 func start(t *testing.T, c server.Config) (srv *server.Server, stop func() error) {
+	t.Helper()
+	if c.Data == "" && c.Postgres == "" {
+		if c.Postgres = enginetest.Postgres(t); c.Postgres != "" {
+			c.SealKey = filepath.Join(t.TempDir(), "seal.key")
+		}
+	}
+	return startHere(t, c)
+}
+
+// startHere is start with the engine that the configuration names.
+func startHere(t *testing.T, c server.Config) (srv *server.Server, stop func() error) {
 	t.Helper()
 	c.KnownSeed = true // most worlds here have one
 	srv, err := server.New(c)
@@ -212,7 +225,7 @@ func TestConfigIsValidated(t *testing.T) {
 
 func TestProbesMetricsAndProfiles(t *testing.T) {
 	t.Parallel()
-	srv, _ := start(t, server.Config{Seed: world(), AdminToken: "a-token-of-the-test"})
+	srv, _ := startHere(t, server.Config{Seed: world(), AdminToken: "a-token-of-the-test"})
 	c := client(t, nil)
 	like(t, c, srv.Credentials())
 	for _, tt := range []struct {
