@@ -323,20 +323,20 @@ func (v *activity) visible(ctx context.Context, viewer, liker, author liked.User
 	if err != nil {
 		return nil, err
 	}
-	for _, u := range found {
-		if u.ID != viewer {
-			if u.State.Hidden() {
-				continue
-			}
-			theirs, err := v.Store.Relations(ctx, u.ID, []liked.UserID{viewer})
-			if err != nil {
-				return nil, err
-			}
-			if theirs[0].Blocks || u.Protected && !theirs[0].FollowedBy {
-				continue
-			}
+	relations := make([]store.Relation, len(found)) // none of a viewer who is no user
+	if viewer != 0 {
+		var ids []liked.UserID
+		for _, u := range found {
+			ids = append(ids, u.ID)
 		}
-		people = append(people, u)
+		if relations, err = v.Store.Relations(ctx, viewer, ids); err != nil {
+			return nil, err
+		}
+	}
+	for i, u := range found {
+		if u.ID == viewer || !u.State.Hidden() && !relations[i].BlockedBy && (!u.Protected || relations[i].Follows) {
+			people = append(people, u)
+		}
 	}
 	return people, nil
 }

@@ -196,7 +196,7 @@ type Seen struct {
 	Err  error
 }
 
-// Relation says whether the viewer follows, is followed by, or blocks the user.
+// Relation says whether the viewer follows, is followed by, blocks, or is blocked by the user.
 type Relation struct {
-	Follows, FollowedBy, Blocks bool
+	Follows, FollowedBy, Blocks, BlockedBy bool
 }

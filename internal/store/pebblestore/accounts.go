@@ -140,6 +140,9 @@ func (s *Store) Relations(ctx context.Context, viewer liked.UserID, users []like
 		if err == nil {
 			rel.Blocks, err = exists(r, pair(tagBlock, viewer, id))
 		}
+		if err == nil {
+			rel.BlockedBy, err = exists(r, pair(tagBlock, id, viewer))
+		}
 		return rel, true, err
 	})
 }

@@ -13,11 +13,12 @@ import (
 // Each sub-query reads one row by its whole key: a join could be planned to read all whom the viewer follows.
 const relationsOf = `SELECT (SELECT true FROM follows WHERE follower = $1 AND followed = r.id) IS NOT NULL,
 	(SELECT true FROM follows WHERE follower = r.id AND followed = $1) IS NOT NULL,
-	(SELECT true FROM blocks WHERE blocker = $1 AND blocked = r.id) IS NOT NULL
+	(SELECT true FROM blocks WHERE blocker = $1 AND blocked = r.id) IS NOT NULL,
+	(SELECT true FROM blocked_by WHERE blocked = $1 AND blocker = r.id) IS NOT NULL
 	FROM unnest($2::bigint[]) WITH ORDINALITY r(id, i) ORDER BY r.i`
 
 func aRelation(r pgx.CollectableRow) (rel store.Relation, err error) {
-	err = r.Scan(&rel.Follows, &rel.FollowedBy, &rel.Blocks)
+	err = r.Scan(&rel.Follows, &rel.FollowedBy, &rel.Blocks, &rel.BlockedBy)
 	return rel, err
 }
 

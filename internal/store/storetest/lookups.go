@@ -232,7 +232,10 @@ func relations(t *T) {
 	same(t, "Relations", got, []store.Relation{{Blocks: true}, {Follows: true}, {}, {FollowedBy: true}, {}})
 	got, err = s.Relations(t.ctx, uid(4), []liked.UserID{uid(1)})
 	t.ok(err)
-	same(t, "a block by the other is not told", got, []store.Relation{{}})
+	same(t, "a block by the other", got, []store.Relation{{BlockedBy: true}})
+	got, err = s.Relations(t.ctx, 0, []liked.UserID{uid(1), uid(4)})
+	t.ok(err)
+	same(t, "Relations of no user", got, make([]store.Relation, 2))
 }
 
 // published is post n of user 1, who says the text.

@@ -408,7 +408,7 @@ func compare(t *T, restart int) {
 			t.noError(err)
 			for i, other := range []int{b, 1} {
 				same(t, "Relations", relations[i], store.Relation{Follows: m.follows[[2]int{a, other}],
-					FollowedBy: m.follows[[2]int{other, a}], Blocks: m.blocks[[2]int{a, other}]})
+					FollowedBy: m.follows[[2]int{other, a}], Blocks: m.blocks[[2]int{a, other}], BlockedBy: m.blocks[[2]int{other, a}]})
 			}
 		case step < 86:
 			viewer := t.rng.IntN(users + 1)
