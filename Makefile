@@ -11,7 +11,7 @@ ALL := -p $$(($$(getconf _NPROCESSORS_ONLN) + 1)) ./compat ./torture ./...
 # Command that lists the packages with a function of this kind.
 having = grep -rl --include='*_test.go' '^func $(1)' ./*.go ./cmd ./internal ./compat/*.go ./likedtest ./torture | xargs -r -n 1 dirname | sort -u
 
-.PHONY: check fmt vet staticcheck tidy test race postgres compat torture nightly screenshot fuzz bench bench-others gobench clean
+.PHONY: check fmt vet staticcheck tidy test race postgres compat compat-postgres torture nightly screenshot fuzz bench bench-others gobench clean
 
 check: fmt vet staticcheck test
 
@@ -54,14 +54,20 @@ postgres:
 compat:
 	LIKED_REQUIRE=all go test -count=1 -timeout 10m -v -run '^TestClients$$' ./compat $(TESTFLAGS)
 
+# The same on PostgreSQL, with bad input and kills beside; CLIENTS=typescript,go are those alone.
+CLIENTS := all
+compat-postgres:
+	LIKED_TEST_ENGINE=postgres LIKED_REQUIRE=postgres,$(CLIENTS) go test -count=1 -timeout 20m \
+		-run '^(TestClients|TestBadInput|TestWebhooksSurviveKills)$$' ./compat $(TESTFLAGS)
+
 # Every promise of docs/reliability.md, attacked for more than an hour; make torture KILLS=30 SOAK=1m and so on is shorter.
 torture:
 	torture/run
 
 # What repeats a proof at length, for a machine that is idle for two hours: each attack in its long form, with the long
-# fuzzing, then every goal, then likes beside other stores. All of it runs, even if a part fails.
+# fuzzing, other people's clients on PostgreSQL, then every goal, then likes beside other stores. All of it runs, even if a part fails.
 nightly:
-	@failed=; for part in torture bench bench-others; do echo "=== make $$part"; $(MAKE) -s $$part || failed="$$failed $$part"; done; \
+	@failed=; for part in torture compat-postgres bench bench-others; do echo "=== make $$part"; $(MAKE) -s $$part || failed="$$failed $$part"; done; \
 	if [ -n "$$failed" ]; then echo "failed:$$failed"; exit 1; fi
 
 # The picture of the explorer in the README, which the explorer's test takes.
