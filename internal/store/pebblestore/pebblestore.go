@@ -61,6 +61,9 @@ type Options struct {
 	// which leaves time to answer within a connection's 35 s.
 	DiskTimeout time.Duration
 
+	family *family // nil: of its own
+	from   string  // directory of a snapshot that a store in memory begins as; "" for an empty one
+
 	plan *Upgrade // set by Plan: Open raises nothing, and closes the store
 
 	upgradeBatch int            // for tests: rows that an upgrade reads between two writes; 0 means 4096
@@ -75,6 +78,7 @@ type Store struct {
 	cache    *pebble.Cache // valid while the database is open
 	fs       vfs.FS        // without failStopFS
 	dir      string
+	options  Options // of the store, and of those made of its snapshots
 	log      *slog.Logger
 	logKeep  time.Duration
 	onStep   func(rows int)
@@ -128,6 +132,7 @@ type Store struct {
 var _ interface {
 	store.Store
 	store.Backup
+	store.Snapshots
 } = (*Store)(nil)
 
 // Open opens the store, and creates it if there is none.
@@ -141,13 +146,20 @@ func Open(o Options) (*Store, error) {
 	if o.Sleep == nil {
 		o.Sleep = clock.Sleep
 	}
+	if o.family == nil {
+		o.family = new(family)
+		if o.FS == nil && o.Dir == "" {
+			o.family.memory = vfs.NewMem()
+		}
+	}
 	s := &Store{
 		users:    newHeads[liked.UserID, userHead](),
 		posts:    newHeads[liked.PostID, postHead](),
 		log:      o.Logger,
 		logKeep:  o.LogKeep,
 		onStep:   o.onStep,
-		inMemory: o.FS == nil && o.Dir == "",
+		inMemory: o.family.memory != nil,
+		options:  o,
 		readOnly: o.ReadOnly,
 		release:  o.Release,
 
@@ -163,7 +175,7 @@ func Open(o Options) (*Store, error) {
 	memTable := uint64(16 << 20) // larger ones exceed the processor's caches, a net loss
 	switch {
 	case s.inMemory:
-		o.FS, o.Dir = vfs.NewMem(), "memory"
+		o.FS, o.Dir = o.family.memory, o.family.next("store")
 		o.CacheBytes = cmp.Or(o.CacheBytes, 64<<20)
 		memTable = 4 << 20
 	case o.FS == nil && s.readOnly:
@@ -183,6 +195,12 @@ func Open(o Options) (*Store, error) {
 	err := s.apart(func() error {
 		opts := s.pebbleOptions(&o, failStop)
 		defer opts.Cache.Unref() // the database keeps its own reference
+		if err := s.begin(&o, opts); err != nil {
+			return err
+		}
+		if opts.Lock != nil {
+			defer opts.Lock.Close() // likewise
+		}
 		return s.open(&o, opts)
 	})
 	if err != nil {
@@ -290,6 +308,30 @@ func (s *Store) events() *pebble.EventListener {
 	}
 }
 
+// begin makes the directory what a snapshot is, if it is to be.
+func (s *Store) begin(o *Options, opts *pebble.Options) (err error) {
+	if s.inMemory {
+		if o.from == "" {
+			return nil
+		}
+		if err := s.fs.MkdirAll(s.dir, 0o700); err != nil {
+			return err
+		}
+		return linkAll(s.fs, o.from, s.dir)
+	}
+	opts.Lock, err = s.bringBack()
+	return s.inUse(err)
+}
+
+// inUse says of an error that it means that another process has the directory open.
+func (s *Store) inUse(err error) error {
+	if err == nil || !errors.Is(err, syscall.EAGAIN) && !strings.Contains(err.Error(), "lock held by current process") {
+		return err
+	}
+	return &liked.Error{Kind: liked.Unavailable, Err: fmt.Errorf("%w: %w", store.ErrInUse, err),
+		Msg: s.dir + " is in use by another process; ask the running server through its admin listener or stop it"}
+}
+
 func (s *Store) open(o *Options, opts *pebble.Options) (err error) {
 	dir := o.Dir
 	if err := checkLogs(s.fs, dir); err != nil {
@@ -302,14 +344,11 @@ func (s *Store) open(o *Options, opts *pebble.Options) (err error) {
 			_ = s.closeDB() // the first error is the one that helps
 		}
 		return err
-	case errors.Is(err, syscall.EAGAIN) || strings.Contains(err.Error(), "lock held by current process"):
-		return &liked.Error{Kind: liked.Unavailable, Err: fmt.Errorf("%w: %w", store.ErrInUse, err),
-			Msg: dir + " is in use by another process; ask the running server through its admin listener or stop it"}
 	case strings.Contains(err.Error(), "format major version"):
 		return &liked.Error{Kind: liked.Invalid, Err: err,
 			Msg: dir + " was written by a later release, in files that this program cannot read; run that release or a later one"}
 	}
-	return err
+	return s.inUse(err)
 }
 
 // load raises the store, or makes one, and finds where the last process stopped.
@@ -357,8 +396,14 @@ func (s *Store) load(o *Options) error {
 	}
 	// The rest of an interrupted backup keeps tables from being removed.
 	if !s.readOnly {
-		if err := s.fs.RemoveAll(s.fs.PathJoin(dir, copyDir)); err != nil {
-			return unavailable(err)
+		rests := []string{copyDir}
+		if o.family.made.Load() == 0 {
+			rests = append(rests, keptDir) // of an earlier process
+		}
+		for _, rest := range rests {
+			if err := s.fs.RemoveAll(s.fs.PathJoin(dir, rest)); err != nil {
+				return unavailable(err)
+			}
 		}
 	}
 	newestAt := int64(last >> 20)
@@ -431,6 +476,9 @@ func (s *Store) closeDB() error {
 	err := s.apart(s.db.Close)
 	if failure := s.failure.Load(); failure != nil {
 		return failure
+	}
+	if err == nil && s.inMemory {
+		err = s.fs.RemoveAll(s.dir)
 	}
 	return unavailable(err)
 }
