@@ -286,18 +286,24 @@ func TestLogFollowsTheClock(t *testing.T) {
 	until(t, "the log to forget all but the newest", func() bool { return entries() == 1 })
 }
 
+// signedAt is alice's request for herself, by OAuth 1.0a.
+func signedAt(t *testing.T, srv *likedtest.Server, at time.Time, nonce string) *http.Request {
+	t.Helper()
+	alice, app := srv.Users["alice"], srv.Apps[0]
+	c := authtest.Client{Key: app.APIKey, Secret: app.APISecret, Token: alice.OAuth1Token, TokenSecret: alice.OAuth1TokenSecret,
+		Nonce: nonce, Timestamp: fmt.Sprint(at.Unix())}
+	r := request(t, "GET", srv.URL+"/2/users/me")
+	r.Header.Set("Authorization", c.Header(t, "GET", srv.URL+"/2/users/me", ""))
+	return r
+}
+
 // Clients sign by their own clock or by the server's, and no request counts twice.
 func TestOAuth1WithTwoClocks(t *testing.T) {
 	t.Parallel()
 	srv := likedtest.New(t, likedtest.RateLimits("off"))
-	alice, app := srv.Users["alice"], srv.Apps[0]
 	me := func(at time.Time, nonce string) int {
 		t.Helper()
-		c := authtest.Client{Key: app.APIKey, Secret: app.APISecret, Token: alice.OAuth1Token, TokenSecret: alice.OAuth1TokenSecret,
-			Nonce: nonce, Timestamp: fmt.Sprint(at.Unix())}
-		r := request(t, "GET", srv.URL+"/2/users/me")
-		r.Header.Set("Authorization", c.Header(t, "GET", srv.URL+"/2/users/me", ""))
-		status, _, _ := answer(t, r)
+		status, _, _ := answer(t, signedAt(t, srv, at, nonce))
 		return status
 	}
 	real := time.Now()

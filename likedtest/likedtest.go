@@ -44,6 +44,7 @@ type Server struct {
 	Users      map[string]User // by username: XDevelopers, likesbot, alice, bob, carol, dave, erin, user7, user8 ...
 	Posts      []Post
 	Clock      *Clock
+	server     *server.Server
 	client     *http.Client
 }
 
@@ -97,12 +98,18 @@ func New(t testing.TB, options ...Option) *Server {
 	if err != nil {
 		t.Fatalf("likedtest: %v", err)
 	}
+	return run(t, srv)
+}
+
+// run runs a server until the end of the test.
+func run(t testing.TB, srv *server.Server) *Server {
+	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- srv.Run(ctx) }()
 
 	k := srv.Credentials()
-	s := &Server{URL: k.URL, AdminURL: k.AdminURL, AdminToken: k.AdminToken, Apps: k.Apps, Posts: k.Posts,
+	s := &Server{server: srv, URL: k.URL, AdminURL: k.AdminURL, AdminToken: k.AdminToken, Apps: k.Apps, Posts: k.Posts,
 		Users: make(map[string]User, len(k.Users)), client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}}
 	s.Clock = &Clock{s}
 	for _, u := range k.Users {

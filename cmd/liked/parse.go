@@ -67,6 +67,13 @@ type grammar struct {
 		Set     clockSetCmd     `cmd:"" help:"Move, stop or speed up the clock."`
 		Advance clockAdvanceCmd `cmd:"" help:"Move the clock forward by a duration."`
 	} `cmd:"" help:"The clock of a development server."`
+	Reset    resetCmd `cmd:"" help:"Make a development server what it was when it had started."`
+	Snapshot struct {
+		Take    snapshotTakeCmd    `cmd:"" help:"Keep what the server is under a name."`
+		List    snapshotListCmd    `cmd:"" help:"List the snapshots."`
+		Restore snapshotRestoreCmd `cmd:"" help:"Make the server what it was at a snapshot."`
+		Delete  snapshotDeleteCmd  `cmd:"" help:"Forget a snapshot."`
+	} `cmd:"" help:"What a development server was at a moment, as long as it runs."`
 
 	Import importCmd `cmd:"" help:"Import users, posts and likes: an export, or an archive of X, Mastodon or Bluesky."`
 	Export exportCmd `cmd:"" help:"Export users, posts and likes as JSON, one record a line."`

@@ -176,7 +176,8 @@ func (c *serveCmd) Run(e *env) error { return c.serve(e, func(*server.Server) er
 
 // Seeded has the flags that say what there is.
 type Seeded struct {
-	Data          string         `placeholder:"DIR" help:"Keep everything in this directory; without it everything is gone at the end."`
+	Data          string `placeholder:"DIR" help:"Keep everything in this directory; without it everything is gone at the end."`
+	AllowReset    bool
 	Users         int            `default:"7" help:"How many users: seven have names, more are generated."`
 	Posts         int            `default:"8" help:"How many posts, likewise."`
 	Seed          *uint64        `placeholder:"N"`
@@ -210,7 +211,7 @@ func (c *devCmd) check() error {
 	if c.PrivateWebhooks != nil {
 		cfg.PrivateWebhooks = *c.PrivateWebhooks
 	}
-	cfg.CheckHost, cfg.AllowHosts = true, c.AllowHost
+	cfg.CheckHost, cfg.AllowHosts, cfg.AllowReset = true, c.AllowHost, c.AllowReset
 	cfg.Seed = &seed.Options{Users: c.Users, Posts: c.Posts, Seed: c.seed(), TokenLifetime: 30 * 24 * time.Hour,
 		RedirectURIs: c.RedirectURI}
 	if c.TokenLifetime != nil {

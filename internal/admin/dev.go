@@ -8,7 +8,8 @@ import (
 
 // Dev is what a development server offers beyond what `liked serve` does.
 type Dev struct {
-	Clock *clock.Clock
+	Clock  *clock.Clock
+	Worlds Worlds
 }
 
 // devRoutes are the endpoints of development servers alone. A row takes the place of one of routes with its pattern.
@@ -20,7 +21,7 @@ func (h *Handler) devRoutes() []route {
 			does: "Makes an app what is said, with given secrets, too; members left out stay. Without such an app it is added."},
 		{pattern: "POST /admin/tokens", status: 201, endpoint: takes(h.issueGivenToken), seals: true,
 			does: "Issues a credential of an app and shows it, once. One that is given is taken from whoever has it."},
-	}, h.clockRoutes()...)
+	}, append(h.clockRoutes(), h.worldRoutes()...)...)
 }
 
 // with returns the rows, with others in place of those that have their patterns.

@@ -21,6 +21,7 @@ var parameters = map[string]string{
 	"post":     "The id of a post.",
 	"app":      "The id, the client id or the name of an app.",
 	"webhook":  "The id of a webhook.",
+	"snapshot": "The name of a snapshot: 1 to 64 of a-z, 0-9 and -.",
 	"username": "The beginning of a username.",
 	"author":   "The id or the username of who wrote the posts.",
 	"max":      "How many items a page has at most, 1 to 1000; 100 without.",

@@ -16,6 +16,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -81,8 +82,8 @@ type API struct {
 // table is the endpoints with their limits.
 type table struct {
 	mux     *http.ServeMux
-	methods []string // of all endpoints, sorted
-	self    *encoded // the description of the API
+	methods []string        // of all endpoints, sorted
+	self    func() *encoded // the description of the API
 
 	endpoints []*endpoint // in the order of allRoutes
 }
@@ -128,7 +129,9 @@ func (a *API) SetLimits(l Limits) {
 	}
 	t.mux.HandleFunc(catchAll, a.serveNoRoute)
 	slices.Sort(t.methods)
-	t.self = newEncoded(describe(f, t.endpoints[:len(routes)], t.endpoints[len(routes):]))
+	t.self = sync.OnceValue(func() *encoded {
+		return newEncoded(describe(f, t.endpoints[:len(routes)], t.endpoints[len(routes):]))
+	})
 	a.table.Store(t)
 }
 

@@ -12,10 +12,10 @@ import (
 	"liked"
 )
 
-func (a *API) openAPI(*call) (any, error) { return a.table.Load().self, nil }
+func (a *API) openAPI(*call) (any, error) { return a.table.Load().self(), nil }
 
 // Description returns the answer to GET /2/openapi.json.
-func (a *API) Description() []byte { return a.table.Load().self.body }
+func (a *API) Description() []byte { return a.table.Load().self().body }
 
 // members are a JSON object, sorted when encoded.
 type members map[string]any

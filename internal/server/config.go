@@ -120,6 +120,9 @@ type Config struct {
 	// has none of that.
 	Dev bool
 
+	// AllowReset lets a development server take back all that happened in Data since it started.
+	AllowReset bool
+
 	// Now is the clock of everything but timers. Nil means time.Now. With Dev it is the real one, until it is moved.
 	Now func() time.Time
 
@@ -127,6 +130,7 @@ type Config struct {
 	Logger *slog.Logger
 
 	disk     diskOption
+	begins   *inherited    // what a fork begins with; nil: as Data or Postgres say
 	vanished time.Duration // how long a client may be silent on the network; 0: 30 s
 	tick     time.Duration // by which idle connections are counted; 0: 1 s
 }

@@ -21,7 +21,7 @@ func (s *Server) ExplorerURL() string {
 	return address
 }
 
-func (s *Server) explorerStart(ctx context.Context) (p web.Explorer, err error) {
+func (s *Server) explorerStart(ctx context.Context, w *world) (p web.Explorer, err error) {
 	p.Origins = s.origins()
 	severalAddresses := s.Postgres != "" && s.publicURL == "" // one for each of the database's servers
 	if severalAddresses && s.Seed == nil {
@@ -32,7 +32,7 @@ func (s *Server) explorerStart(ctx context.Context) (p web.Explorer, err error) 
 	for _, origin := range p.Origins {
 		redirects = append(redirects, origin+"/explorer")
 	}
-	app, err := s.auth.UseExplorerApp(ctx, redirects, severalAddresses)
+	app, err := w.auth.UseExplorerApp(ctx, redirects, severalAddresses)
 	if err != nil {
 		return p, err
 	}

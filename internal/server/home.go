@@ -8,10 +8,10 @@ import (
 	"liked/internal/web"
 )
 
-func (s *Server) homeOptions() home.Options {
-	options := home.Options{Store: s.store, Log: s.log, Likes: s.observer.likes[1].Load, NoPage: s.NoHomePage, Observe: s.observer.observe,
+func (s *Server) homeOptions(w *world) home.Options {
+	options := home.Options{Store: w.store, Log: w.log, Likes: s.observer.likes[1].Load, NoPage: s.NoHomePage, Observe: s.observer.observe,
 		Page:        web.Home{API: "X’s API of " + s.profile.String()},
-		Collection:  sync.OnceValue(func() []byte { return postman.Collection(s.x.Description(), s.origins()[0]) }),
+		Collection:  sync.OnceValue(func() []byte { return postman.Collection(w.x.Description(), s.origins()[0]) }),
 		Environment: func() []byte { return postman.Environment{"baseUrl": s.origins()[0]}.Encode(false) }}
 	if s.credentials == nil {
 		return options

@@ -96,16 +96,17 @@ func (o *observer) attempted(outcome webhook.Outcome) {
 	o.attempts.WithLabelValues(string(outcome)).Inc()
 }
 
-func (o *observer) watchHooks(h *webhook.Hooks) {
+func (o *observer) watchHooks(hooks func() *webhook.Hooks) {
 	const webhooks = "Webhooks that answered their last challenge right, and those that get nothing until they do."
-	o.gauge("liked_webhooks", webhooks, prometheus.Labels{"state": "valid"}, func() float64 { return float64(h.Summary().Valid) })
-	o.gauge("liked_webhooks", webhooks, prometheus.Labels{"state": "invalid"}, func() float64 { return float64(h.Summary().Invalid) })
+	o.gauge("liked_webhooks", webhooks, prometheus.Labels{"state": "valid"}, func() float64 { return float64(hooks().Summary().Valid) })
+	o.gauge("liked_webhooks", webhooks, prometheus.Labels{"state": "invalid"}, func() float64 { return float64(hooks().Summary().Invalid) })
 	o.gauge("liked_webhook_delay_seconds", "How long the oldest like has waited that a valid webhook has not taken yet.", nil,
-		func() float64 { return h.Summary().Delay.Seconds() })
+		func() float64 { return hooks().Summary().Delay.Seconds() })
 }
 
 // watchStore shows what the store can tell of itself: reads of blocks from cache and disk, or figures of its own.
-func (o *observer) watchStore(st store.Store) {
+// now returns the store of the moment: another one, of the same engine, may have taken its place.
+func (o *observer) watchStore(st store.Store, now func() store.Store) {
 	if metered, ok := st.(store.Metered); ok {
 		for _, m := range metered.Meters() {
 			if m.Rises {
@@ -115,16 +116,16 @@ func (o *observer) watchStore(st store.Store) {
 			}
 		}
 	}
-	blocks, ok := st.(interface {
+	type reader interface {
 		BlockReads() (cached, disk int64, ok bool)
-	})
-	if !ok {
+	}
+	if _, ok := st.(reader); !ok {
 		return
 	}
 	desc := prometheus.NewDesc("liked_store_block_reads_total",
 		"Blocks of the database that calls looked for, by where they were: in the cache or on the disk.", []string{"from"}, nil)
 	o.registry.MustRegister(prometheus.CollectorFunc(func(metrics chan<- prometheus.Metric) {
-		if cached, disk, ok := blocks.BlockReads(); ok {
+		if cached, disk, ok := now().(reader).BlockReads(); ok {
 			metrics <- prometheus.MustNewConstMetric(desc, prometheus.CounterValue, float64(cached), "cache")
 			metrics <- prometheus.MustNewConstMetric(desc, prometheus.CounterValue, float64(disk), "disk")
 		}

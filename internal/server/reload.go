@@ -6,12 +6,15 @@ import (
 	"crypto/tls"
 	"fmt"
 	"path/filepath"
+
+	"liked/internal/api"
 )
 
 // reloadable is what Reload replaces in a running server.
 type reloadable struct {
 	adminToken  string
 	rateLimits  string // as in Config
+	limits      api.Limits
 	certificate *tls.Certificate
 }
 
@@ -36,7 +39,7 @@ func (s *Server) Reload(adminToken, rateLimits string) error {
 	if err != nil {
 		return err
 	}
-	after := &reloadable{adminToken: c.AdminToken, rateLimits: rateLimits}
+	after := &reloadable{adminToken: c.AdminToken, rateLimits: rateLimits, limits: checked.limits}
 	if after.certificate, err = c.certificate(); err != nil {
 		return err
 	}
@@ -52,10 +55,12 @@ func (s *Server) Reload(adminToken, rateLimits string) error {
 	if after.certificate != nil && !bytes.Equal(after.certificate.Certificate[0], before.certificate.Certificate[0]) {
 		changed = append(changed, "certificate")
 	}
+	s.moments.mu.Lock() // another world has them from s.live
+	defer s.moments.mu.Unlock()
 	s.live.Store(after)
 	if rateLimits != before.rateLimits {
 		changed = append(changed, "rate limits")
-		s.x.SetLimits(checked.limits)
+		s.current().x.SetLimits(checked.limits)
 	}
 	s.Logger.Info("configuration read anew", "changed", changed)
 	return nil

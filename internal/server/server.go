@@ -26,13 +26,7 @@ import (
 	"liked"
 	"liked/internal/admin"
 	"liked/internal/api"
-	"liked/internal/auth"
-	"liked/internal/explorer"
 	"liked/internal/fastpath"
-	"liked/internal/home"
-	"liked/internal/likelog"
-	"liked/internal/oauth"
-	"liked/internal/portal"
 	"liked/internal/seed"
 	"liked/internal/store"
 	"liked/internal/web"
@@ -45,15 +39,12 @@ type Server struct {
 	observer     *observer
 	files        fileBudget
 	apiL, adminL *limitListener
-	store        store.Store
-	seal         [32]byte // key of the store's secrets
-	auth         *auth.Auth
+	seal         [32]byte          // key of the store's secrets
 	credentials  *seed.Credentials // of the seed data; nil without
-	log          *likelog.Log      // for all readers of likes
-	hooks        *webhook.Hooks
-	x            *api.API
-	front        *front
-	home         *home.Home
+	world        atomic.Pointer[world]
+	moments      moments
+	leavings     sync.WaitGroup // of worlds that were replaced
+	broken       chan error     // gets why there is no world any more
 	api, admin   *http.Server
 	fast         *fastpath.Listener // of api
 	ready        atomic.Bool
@@ -69,16 +60,12 @@ func New(c Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{settings: checked, answers: make(chan struct{}), proof: cryptorand.Text(),
+	s := &Server{settings: checked, answers: make(chan struct{}), broken: make(chan error, 1), proof: cryptorand.Text(),
 		observer: newObserver(checked.Logger, prometheus.NewRegistry(), checked.clientAddress)}
 	for _, step := range []func() error{
 		s.listen,
 		s.open,
-		s.loadLimits,
-		s.loadSeed,
-		s.loadHooks,
-		s.makeAPI,
-		s.makePages,
+		s.rememberStart,
 	} {
 		if err := step(); err != nil {
 			s.release()
@@ -96,13 +83,13 @@ func (s *Server) release() {
 			_ = l.Close()
 		}
 	}
-	if s.store != nil {
-		_ = s.store.Close()
+	if w := s.current(); w != nil {
+		_ = w.store.Close()
 	}
 }
 
 func (s *Server) listen() (err error) {
-	first := &reloadable{adminToken: s.AdminToken, rateLimits: s.RateLimits}
+	first := &reloadable{adminToken: s.AdminToken, rateLimits: s.RateLimits, limits: s.limits}
 	if first.certificate, err = s.certificate(); err != nil {
 		return err
 	}
@@ -133,28 +120,30 @@ func (s *Server) listen() (err error) {
 	return err
 }
 
+// open opens the store, and makes the world that the server begins with.
 func (s *Server) open() (err error) {
 	e := engine{files: s.files.store, cacheMiB: s.CacheMiB, logger: s.Logger, disk: s.disk, clock: s.clock}
+	var st store.Store
 	switch {
+	case s.begins != nil:
+		st, s.seal, s.credentials = s.begins.store, s.begins.seal, s.located(*s.begins.credentials)
+		s.clock.Restore(s.begins.clock)
 	case s.Postgres != "":
-		s.store, s.seal, err = openDatabase(database{dsn: s.Postgres, migrate: s.Migrate, logger: s.Logger}, s.SealKey)
+		st, s.seal, err = openDatabase(database{dsn: s.Postgres, migrate: s.Migrate, logger: s.Logger}, s.SealKey)
 	case s.Data != "":
-		s.store, s.seal, err = openData(s.Data, e)
+		st, s.seal, err = openData(s.Data, e)
 	default:
 		_, _ = cryptorand.Read(s.seal[:]) // never fails
-		s.store, err = e.open()
+		st, err = e.open()
+	}
+	if st != nil { // maybe in spite of an error
+		s.world.Store(&world{store: st}) // until there is more of it
 	}
 	if err != nil {
 		return err
 	}
-	s.observer.watchStore(s.store)
-	options := auth.Options{Store: s.store, Seal: s.seal, Now: s.Now, Rand: cryptorand.Reader, BaseURL: s.baseURL, Dev: s.Explain}
-	if s.clock != nil {
-		options.Real = s.clock.Real
-	}
-	s.auth = auth.New(options)
-	known, err := s.store.KnownSeed(context.Background())
-	if known && !s.KnownSeed {
+	known, err := st.KnownSeed(context.Background())
+	if known && !s.KnownSeed && s.begins == nil {
 		in := ""
 		if s.Data != "" {
 			in = " in " + s.Data
@@ -162,20 +151,25 @@ func (s *Server) open() (err error) {
 		return fmt.Errorf("the store%s holds secrets that a known seed made, so that everybody can have them: "+
 			"export it and import it into a new one, which has random ones, or allow them with --known-seed", in)
 	}
-	return err
-}
-
-// loadLimits makes the store read its rate windows and nonces, so that the first request does not wait for them.
-func (s *Server) loadLimits() error {
-	if _, _, err := s.store.Take(context.Background(), s.Now(), "", 0, 0, nil, nil); err != nil {
-		return fmt.Errorf("load rate windows: %w", err)
+	if err != nil {
+		return err
 	}
+	w, err := s.makeWorld(st)
+	if err != nil {
+		return err
+	}
+	s.world.Store(w)
+	s.observer.watchStore(st, func() store.Store { return s.current().store })
+	s.observer.watchHooks(func() *webhook.Hooks { return s.current().hooks })
+	s.observer.gauge("liked_streams_open", "Likes streams that have a reader.", nil,
+		func() float64 { return float64(s.current().x.OpenStreams()) })
 	return nil
 }
 
-func (s *Server) loadSeed() error {
+// loadSeed seeds the first world; others of the server have what that had.
+func (s *Server) loadSeed(w *world) error {
 	ctx := context.Background()
-	if s.Seed != nil {
+	if s.Seed != nil && s.credentials == nil {
 		file := ""
 		if dir := s.ownDir(); dir != "" {
 			if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -183,12 +177,11 @@ func (s *Server) loadSeed() error {
 			}
 			file = filepath.Join(dir, credentialsFile)
 		}
-		found, err := seed.Load(ctx, s.store, s.auth, *s.Seed, s.Now(), file)
+		found, err := seed.Load(ctx, w.store, w.auth, *s.Seed, s.Now(), file)
 		if err == nil {
-			found.URL, found.AdminURL, found.AdminToken = cmp.Or(s.publicURL, s.URL()), s.AdminURL(), s.AdminToken
-			s.credentials = &found
+			s.credentials = s.located(found)
 			if file != "" {
-				err = WriteSecret(file, found)
+				err = WriteSecret(file, *s.credentials)
 			}
 		}
 		if err != nil {
@@ -196,7 +189,7 @@ func (s *Server) loadSeed() error {
 		}
 	}
 	if s.AutoConsent != "" {
-		if _, err := s.store.UserByUsername(ctx, s.AutoConsent); err != nil {
+		if _, err := w.store.UserByUsername(ctx, s.AutoConsent); err != nil {
 			return fmt.Errorf("auto-consent: %w", err)
 		}
 		if s.Exposed() {
@@ -206,50 +199,14 @@ func (s *Server) loadSeed() error {
 	return nil
 }
 
-// loadHooks loads the webhooks. Run delivers to them.
-func (s *Server) loadHooks() (err error) {
-	s.log = likelog.New(s.store)
-	s.hooks = webhook.New(webhook.Options{Store: s.store, Log: s.log, Secret: s.auth.APISecret, Now: s.Now, Sleep: s.sleep, Logger: s.Logger,
-		Render: api.Activity(s.apiOptions()), Anywhere: s.PrivateWebhooks, Count: s.observer.attempted})
-	s.observer.watchHooks(s.hooks)
-	return nil
-}
-
-func (s *Server) apiOptions() api.Options {
-	return api.Options{Store: countedStore{s.store, s.observer}, Auth: s.auth, Hooks: s.hooks, Log: s.log, Limits: s.limits,
-		PageKey: [32]byte(derive(s.seal, "liked pagination tokens", 32)), Profile: s.profile, PrivateLikes: s.privateLikes,
-		Now: s.Now, Explain: s.Explain, Observe: s.observer.observe, Address: s.clientAddress}
-}
-
-func (s *Server) makeAPI() (err error) {
-	s.x, err = api.New(s.apiOptions())
-	if err == nil {
-		s.observer.gauge("liked_streams_open", "Likes streams that have a reader.", nil,
-			func() float64 { return float64(s.x.OpenStreams()) })
-	}
-	return err
-}
-
-func (s *Server) makePages() error {
-	sessions, err := oauth.New(oauth.Options{Auth: s.auth, Store: s.store, BaseURL: s.baseURL, Now: s.Now,
-		Address: s.clientAddress, Lifetime: s.TokenLifetime, PublicURL: s.publicURL, Explain: s.Explain, AutoConsent: s.AutoConsent,
-		NeedHint: s.profile == api.Profile2026,
-		Observe:  s.observer.observe})
-	if err != nil {
-		return err
-	}
-	developers := portal.New(portal.Options{Sessions: sessions, Auth: s.auth, Store: s.store, Hooks: s.hooks})
-	start, err := s.explorerStart(context.Background())
-	if err != nil {
-		return fmt.Errorf("API explorer: %w", err)
-	}
-	s.home = home.New(s.homeOptions())
-	s.front = newFront(s.x, sessions, developers, explorer.New(sessions, start), s.home)
-	return nil
+// located returns the credentials with where this server is.
+func (s *Server) located(k seed.Credentials) *seed.Credentials {
+	k.URL, k.AdminURL, k.AdminToken = cmp.Or(s.publicURL, s.URL()), s.AdminURL(), s.AdminToken
+	return &k
 }
 
 func (s *Server) makeFront() {
-	h := s.bounded(s.inTurn(s.front))
+	h := s.bounded(s.inTurn(s.handler()))
 	if s.CheckHost && Loopback(s.apiL.Addr().String()) || len(s.AllowHosts) > 0 {
 		h = checkHost(h, s.knownHosts(), "Start it with --allow-host %s if it is.", s.observer.observe)
 	}
@@ -260,9 +217,9 @@ func (s *Server) makeFront() {
 			return withTurns(api.ConnContext(ctx, c))
 		}
 	}
-	s.api.RegisterOnShutdown(s.x.EndStreams)
+	s.api.RegisterOnShutdown(func() { s.current().x.EndStreams() })
 	if s.tls == nil { // a client that expects TLS cannot read it
-		s.apiL.rejection = s.x.NoRoom()
+		s.apiL.rejection = s.current().x.NoRoom()
 	}
 	s.fast = fastpath.New(s.api, s.apiL, api.AnswersAtOnce)
 }
@@ -298,7 +255,7 @@ func (s *Server) bounded(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer n.Add(-1)
 		if n.Add(1) > most {
-			s.x.Refuse(w, r, tooMany)
+			s.current().x.Refuse(w, r, tooMany)
 			return
 		}
 		next.ServeHTTP(w, r)
@@ -349,12 +306,7 @@ func (s *Server) makeAdmin() {
 		web.Send(w, http.StatusOK, "text/plain; charset=utf-8", []byte(access.prove(s.Data, r.URL.Query().Get("of"))))
 	})
 	mux.Handle("GET /metrics", promhttp.HandlerFor(s.observer.registry, promhttp.HandlerOpts{}))
-	options := admin.Options{Auth: s.auth.Issuer, Hooks: s.hooks, Key: keyName(s.seal), Now: s.Now, Logger: s.Logger}
-	if s.Dev {
-		options.Dev = &admin.Dev{Clock: s.clock}
-	}
-	operator := adminHandler(s.store, options)
-	mux.Handle("/admin/", admin.Guard(token, operator))
+	mux.Handle("/admin/", admin.Guard(token, s.operator()))
 	mux.Handle("GET /debug/pprof/", admin.Guard(token, profiles()))
 	h := http.Handler(mux)
 	if Loopback(s.adminL.Addr().String()) {
@@ -386,7 +338,7 @@ const probePatience = 3 * time.Second
 func (s *Server) readable(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, probePatience)
 	defer cancel()
-	_, err := s.store.User(ctx, 1)
+	_, err := s.current().store.User(ctx, 1)
 	switch {
 	case err == nil || liked.KindOf(err) == liked.NotFound:
 		return nil
@@ -444,13 +396,9 @@ func (s *Server) Run(ctx context.Context) error {
 	serving.Go(func() { failed <- s.admin.Serve(s.adminL) })
 	working, stopWork := context.WithCancel(ctx)
 	defer stopWork()
-	serving.Go(func() { s.sweep(working) })
-	serving.Go(func() { s.home.Run(working) })
+	s.begin(s.current())
 	serving.Go(func() { s.apiL.endIdle(working, s.tick) })
 	serving.Go(func() { s.adminL.endIdle(working, s.tick) })
-	hooksCtx, stopDelivering := context.WithCancel(context.Background())
-	defer stopDelivering()
-	serving.Go(func() { s.hooks.Run(hooksCtx) })
 	s.ready.Store(true)
 	close(s.answers)
 	s.Logger.Info("listening", "url", s.URL(), "admin_url", s.AdminURL(), "data", s.Data)
@@ -459,17 +407,21 @@ func (s *Server) Run(ctx context.Context) error {
 	select {
 	case <-ctx.Done():
 	case err = <-failed:
+	case err = <-s.broken:
 	}
+	s.moments.mu.Lock() // the world stays the last one
 	s.ready.Store(false)
+	s.moments.mu.Unlock()
 	s.Logger.Info("stopping", "grace", s.Grace)
 	stopWork()
+	s.current().stopWork()
 	s.drain(s.api, s.fast, s.Grace)
 	s.drain(s.admin, nil, time.Second)
-	stopDelivering()
 	serving.Wait()
 	s.apiL.rejections.Wait()
 	s.adminL.rejections.Wait()
-	err = errors.Join(err, s.store.Close())
+	s.leavings.Wait()
+	err = errors.Join(err, s.current().end(), s.forget())
 	if dir := s.ownDir(); dir != "" {
 		if rmErr := os.Remove(filepath.Join(dir, adminFile)); !errors.Is(rmErr, fs.ErrNotExist) {
 			err = errors.Join(err, rmErr)
@@ -490,23 +442,5 @@ func (s *Server) drain(h *http.Server, fast *fastpath.Listener, grace time.Durat
 	if err != nil {
 		s.Logger.Warn("requests under way did not end in time and were cut", "grace", grace)
 		_ = h.Close()
-	}
-}
-
-// sweepEvery is how often expired credentials are removed from the store. They are refused as soon as they expire.
-const sweepEvery = 10 * time.Minute
-
-func (s *Server) sweep(ctx context.Context) {
-	for {
-		if s.sleep(ctx, sweepEvery); ctx.Err() != nil {
-			return
-		}
-		held, err := s.store.Hold(ctx, []string{"sweep"}, 2*sweepEvery)
-		if err == nil && held[0] {
-			err = s.store.Sweep(ctx, s.Now())
-		}
-		if err != nil && ctx.Err() == nil {
-			s.Logger.Error("expired credentials could not be removed", "error", err)
-		}
 	}
 }

@@ -42,7 +42,7 @@ func (s *Server) inTurn(next http.Handler) http.Handler {
 		case turns.begun <- struct{}{}:
 			defer func() { <-turns.begun }()
 		default:
-			s.x.Refuse(bodyless{w}, r, tooMany)
+			s.current().x.Refuse(bodyless{w}, r, tooMany)
 			return
 		}
 		if r.URL.Path == home.LivePath { // it never ends

@@ -66,6 +66,9 @@ func (h *Hooks) Run(ctx context.Context) {
 	h.transport.CloseIdleConnections()
 }
 
+// Save makes durable now what was delivered, for a copy of the store.
+func (h *Hooks) Save(ctx context.Context) { h.save(ctx, false) }
+
 func lease(id liked.WebhookID) string { return "webhook/" + id.String() }
 
 // drop ends delivery to the webhooks that gone selects, and the dispatchers after the last. h.mu must be held.
