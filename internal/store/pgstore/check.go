@@ -42,12 +42,12 @@ func check(t *tx) (store.Report, error) {
 	c := checker{tx: t, report: store.Report{Problems: []string{}}}
 	r := &c.report
 	var imported liked.Seq
-	t.queue("SELECT (SELECT count(*) FROM users), (SELECT count(*) FROM post_heads WHERE NOT deleted), (SELECT count(*) FROM likes)").
-		QueryRow(func(row pgx.Row) error { return row.Scan(&r.Users, &r.Posts, &r.Likes) })
+	t.queue(t.shards.gathered("SELECT (SELECT count(*) FROM users), (SELECT count(*) FROM post_heads WHERE NOT deleted), " +
+		"(SELECT count(*) FROM likes)")).QueryRow(func(row pgx.Row) error { return row.Scan(&r.Users, &r.Posts, &r.Likes) })
 	t.queue("SELECT coalesce(max(horizon), 0)::bigint, coalesce(max(imported), 0)::bigint FROM meta").
 		QueryRow(func(row pgx.Row) error { return row.Scan(&c.horizon, &imported) })
 	for _, sql := range disagreements() {
-		problems, err := rows(t, pgx.RowTo[string], fmt.Sprintf("%s LIMIT %d", sql, maxProblems))
+		problems, err := rows(t, pgx.RowTo[string], t.shards.gathered(fmt.Sprintf("%s LIMIT %d", sql, maxProblems)))
 		if err != nil {
 			return c.report, err
 		}
@@ -253,7 +253,8 @@ func (c *checker) authors(entries []liked.LikeEvent) error {
 	for _, e := range entries {
 		posts[e.Post] = 0
 	}
-	c.queue("SELECT h.post_id, h.author_id FROM unnest($1::bigint[]) r(id) JOIN post_heads h ON h.post_id = r.id", sorted(posts)).
+	c.queue("SELECT h.post_id, h.author_id FROM unnest($1::bigint[]) r(id) JOIN post_heads h ON "+
+		c.shards.only("h.post_id = r.id", "h.post_id = ANY($1)"), sorted(posts)).
 		Query(func(r pgx.Rows) error {
 			var id liked.PostID
 			var author liked.UserID
@@ -280,13 +281,7 @@ func (c *checker) ends(last map[likeID]liked.LikeEvent) error {
 	users, posts := make([]int64, 0, pageSize), make([]int64, 0, pageSize)
 	compare := func() error {
 		likes := make(map[likeID]like)
-		c.queue(`SELECT l.user_id, l.post_id, l.seq, l.logged FROM unnest($1::bigint[], $2::bigint[]) r(u, p)
-			JOIN likes l ON l.user_id = r.u AND l.post_id = r.p`, users, posts).Query(func(r pgx.Rows) error {
-			var id likeID
-			var l like
-			_, err := pgx.ForEachRow(r, []any{&id.user, &id.post, &l.seq, &l.logged}, func() error { likes[id] = l; return nil })
-			return err
-		})
+		c.queueLikes(users, posts, "l.logged", func(id likeID, seq liked.Seq, logged bool) { likes[id] = like{seq, logged} })
 		if err := c.send(); err != nil {
 			return err
 		}

@@ -28,10 +28,11 @@ func connect(o *Options, size int) (*pgxpool.Pool, error) {
 	}
 	c.MaxConns, c.MinConns, c.ConnConfig.Tracer = int32(size), 0, o.tracer
 	c.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
-		_, err := conn.PgConn().Exec(ctx, byKeys).ReadAll()
+		_, err := conn.PgConn().Exec(ctx, byKeys+"; "+forShards).ReadAll()
 		return err
 	}
 	to := c.ConnConfig
+	to.OnNotice = o.notice
 	to.ConnectTimeout = cmp.Or(to.ConnectTimeout, connectTimeout)
 	to.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
 	dialer := &net.Dialer{

@@ -108,8 +108,9 @@ func changed(any *bool) func(pgconn.CommandTag) error {
 	return func(done pgconn.CommandTag) error { *any = done.RowsAffected() > 0; return nil }
 }
 
-// violates reports whether err is the violation of the unique index or key of that name.
+// violates reports whether err is the violation of the unique index or key of that name. In a shard a number follows the name,
+// and what is in another node has it in the text alone.
 func violates(err error, constraint string) bool {
 	e, ok := errors.AsType[*pgconn.PgError](err)
-	return ok && e.Code == "23505" && e.ConstraintName == constraint
+	return ok && e.Code == "23505" && (e.ConstraintName == constraint || strings.Contains(e.Message, constraint+"_"))
 }

@@ -73,18 +73,24 @@ type found struct {
 	newest liked.Seq
 }
 
-func newPlaces(table, list string) places {
-	return places{asked: make(map[span]found), mine: make(map[span]bool), newest: make(map[span]liked.Seq),
-		sql: `SELECT r.list, r.q, r.e, n.seq = r.q OR EXISTS (SELECT FROM ` + table + ` l WHERE l.` + list + ` = r.list AND l.seq = r.q), n.seq
-			FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) r(list, q, e) CROSS JOIN LATERAL (SELECT l.seq FROM ` + table +
-			` l WHERE l.` + list + ` = r.list AND l.seq BETWEEN r.q AND r.e ORDER BY l.seq DESC LIMIT 1) n`}
+func newPlaces(s *shards, table, list string) places {
+	const spans = " FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) r(list, q, e) "
+	is := " FROM " + table + " l WHERE l." + list + " = r.list AND l.seq "
+	p := places{asked: make(map[span]found), mine: make(map[span]bool), newest: make(map[span]liked.Seq),
+		sql: "SELECT r.list, r.q, r.e, n.seq = r.q OR EXISTS (SELECT" + is + "= r.q), n.seq" + spans +
+			"CROSS JOIN LATERAL (SELECT l.seq" + is + "BETWEEN r.q AND r.e ORDER BY l.seq DESC LIMIT 1) n"}
+	if s != nil {
+		p.sql = "SELECT r.list, r.q, r.e, bool_or(l.seq = r.q), max(l.seq)" + spans + "JOIN " + table + " l ON l." + list +
+			" = r.list AND l.seq BETWEEN r.q AND r.e AND l." + list + " = ANY($1) GROUP BY 1, 2, 3"
+	}
+	return p
 }
 
 func newImporter(t *tx) *importer {
 	return &importer{tx: t, users: make(map[liked.UserID]*importedUser), names: make(map[string]liked.UserID),
 		posts: make(map[liked.PostID]*importedPost), follows: make(map[store.Pair]*importedPair),
 		blocks: make(map[store.Pair]*importedPair), likes: make(map[likeID]bool),
-		byUser: newPlaces("likes", "user_id"), byPost: newPlaces("likers", "post_id")}
+		byUser: newPlaces(t.shards, "likes", "user_id"), byPost: newPlaces(t.shards, "likers", "post_id")}
 }
 
 // millisecond is the last position in the same one.
@@ -151,22 +157,16 @@ func (i *importer) find(records []store.Record) error {
 func (i *importer) lockAndRead(users, counted map[liked.UserID]bool, names map[string]bool, posts map[liked.PostID]bool) error {
 	i.lockAll()
 	if len(counted) > 0 {
-		i.queue("SELECT FROM user_counts WHERE user_id = ANY($1) ORDER BY user_id FOR NO KEY UPDATE", sorted(counted))
+		i.lockCounts(sorted(counted), new([]liked.UserID))
 	}
 	if len(posts) > 0 {
-		i.queue(lockImported, sorted(posts)).Query(func(r pgx.Rows) error {
-			var h head
-			var likes int64
-			var last liked.Seq
-			_, err := pgx.ForEachRow(r, []any{&h.id, &h.author, &h.repostOf, &h.deleted, &h.conversation, &likes, &last}, func() error {
-				i.posts[h.id] = &importedPost{head: h, fresh: likes == 0, last: last}
-				return nil
-			})
+		if err := i.lockPosts(sorted(posts)); err != nil {
 			return err
-		})
+		}
 	}
 	if len(users) > 0 {
-		i.queue("SELECT l.user_id, l.n FROM unnest($1::bigint[]) r(id) JOIN user_likes l ON l.user_id = r.id", sorted(users)).
+		i.queue("SELECT l.user_id, l.n FROM unnest($1::bigint[]) r(id) JOIN user_likes l ON "+
+			i.shards.only("l.user_id = r.id", "l.user_id = ANY($1)"), sorted(users)).
 			Query(func(r pgx.Rows) error {
 				var id liked.UserID
 				var n int64
@@ -195,6 +195,37 @@ func (i *importer) lockAndRead(users, counted map[liked.UserID]bool, names map[s
 	return i.send()
 }
 
+func (i *importer) lockPosts(ids []int64) error {
+	read := func(r pgx.Rows) error {
+		var h head
+		var likes int64
+		var last liked.Seq
+		_, err := pgx.ForEachRow(r, []any{&h.id, &h.author, &h.repostOf, &h.deleted, &h.conversation, &likes, &last}, func() error {
+			i.posts[h.id] = &importedPost{head: h, fresh: likes == 0, last: last}
+			return nil
+		})
+		return err
+	}
+	if i.shards == nil {
+		i.queue(lockImported, ids).Query(read)
+		return nil
+	}
+	ids, err := i.withOriginals(ids)
+	if err != nil {
+		return err
+	}
+	for _, some := range i.shards.split(ids) {
+		i.queue("SELECT post_id, author_id, repost_of, deleted, 0::bigint, likes, last FROM post_heads WHERE post_id = ANY($1) "+
+			"ORDER BY post_id FOR NO KEY UPDATE", some).Query(read)
+	}
+	i.queue("SELECT post_id, conversation FROM post_texts WHERE post_id = ANY($1)", ids).Query(func(r pgx.Rows) error {
+		var id, conversation liked.PostID
+		_, err := pgx.ForEachRow(r, []any{&id, &conversation}, func() error { i.posts[id].conversation = conversation; return nil })
+		return err
+	})
+	return nil
+}
+
 // lockImported locks posts and the originals of reposts among them. As in lockHeads, only deleted and the counts change.
 const lockImported = `SELECT h.post_id, h.author_id, h.repost_of, h.deleted, coalesce(x.conversation, 0), h.likes, h.last
 	FROM post_heads h LEFT JOIN post_texts x ON x.post_id = h.post_id
@@ -209,8 +240,8 @@ func (i *importer) findPairs(rel relation, pairs map[store.Pair]*importedPair) {
 	for p := range pairs {
 		from, to = append(from, int64(p.From)), append(to, int64(p.To))
 	}
-	i.queue("SELECT f."+rel.from+", f."+rel.to+" FROM unnest($1::bigint[], $2::bigint[]) r(a, b) JOIN "+rel.table+" f ON f."+
-		rel.from+" = r.a AND f."+rel.to+" = r.b", from, to).Query(func(r pgx.Rows) error {
+	i.queue("SELECT f."+rel.from+", f."+rel.to+" FROM unnest($1::bigint[], $2::bigint[]) r(a, b) JOIN "+rel.table+" f ON "+
+		i.shards.only("f."+rel.from+" = r.a AND f."+rel.to+" = r.b", "f."+rel.from+" = ANY($1)"), from, to).Query(func(r pgx.Rows) error {
 		var p store.Pair
 		_, err := pgx.ForEachRow(r, []any{&p.From, &p.To}, func() error { *pairs[p] = importedPair{true, true}; return nil })
 		return err
@@ -238,12 +269,7 @@ func (i *importer) findLikes(likes []*store.Like, reposts map[liked.PostID][]lik
 		}
 	}
 	if len(users) > 0 {
-		i.queue(`SELECT l.user_id, l.post_id FROM unnest($1::bigint[], $2::bigint[]) r(u, p)
-			JOIN likes l ON l.user_id = r.u AND l.post_id = r.p`, users, posts).Query(func(r pgx.Rows) error {
-			var id likeID
-			_, err := pgx.ForEachRow(r, []any{&id.user, &id.post}, func() error { i.likes[id] = true; return nil })
-			return err
-		})
+		i.queueLikes(users, posts, "true", func(id likeID, _ liked.Seq, _ bool) { i.likes[id] = true })
 	}
 	i.byUser.ask(i.tx)
 	i.byPost.ask(i.tx)
@@ -556,8 +582,8 @@ func (i *importer) save() {
 		newest = max(newest, l.seq)
 	}
 	i.saveCounts("INSERT INTO user_counts (user_id, followers, following, posts) SELECT * FROM "+countColumns, newUsers)
-	i.saveCounts(`UPDATE user_counts c SET followers = c.followers + r.a, following = c.following + r.b, posts = c.posts + r.p
-		FROM `+countColumns+` r(id, a, b, p) WHERE c.user_id = r.id`, users)
+	i.saveCounts(i.shards.only(`UPDATE user_counts c SET followers = c.followers + r.a, following = c.following + r.b, posts = c.posts + r.p
+		FROM `+countColumns+` r(id, a, b, p) WHERE c.user_id = r.id`, "c.user_id = ANY($1)"), users)
 	i.saveHeads(posts, newPosts)
 	i.saveUsers(users, newUsers)
 	i.savePairs(follows, i.follows)
@@ -605,9 +631,9 @@ func (i *importer) saveHeads(posts, newPosts []*importedPost) {
 			column(newPosts, func(p *importedPost) bool { return p.deleted }))...)
 	}
 	if len(posts) > 0 {
-		i.exec(`UPDATE post_heads h SET likes = h.likes + r.l, reposts = h.reposts + r.r, replies = h.replies + r.a, quotes = h.quotes + r.q,
-			last = r.last FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[])
-			r(p, l, r, a, q, last) WHERE h.post_id = r.p`, counts(posts)...)
+		i.exec(i.shards.only(`UPDATE post_heads h SET likes = h.likes + r.l, reposts = h.reposts + r.r, replies = h.replies + r.a,
+			quotes = h.quotes + r.q, last = r.last FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[])
+			r(p, l, r, a, q, last) WHERE h.post_id = r.p`, "h.post_id = ANY($1)"), counts(posts)...)
 	}
 }
 
@@ -638,8 +664,8 @@ func (i *importer) saveUsers(users, newUsers []*importedUser) {
 		i.exec("INSERT INTO user_likes (user_id, n) SELECT * FROM unnest($1::bigint[], $2::bigint[])", ids, column(newUsers, likes))
 	}
 	if len(users) > 0 {
-		i.exec("UPDATE user_likes l SET n = l.n + r.n FROM unnest($1::bigint[], $2::bigint[]) r(u, n) WHERE l.user_id = r.u AND r.n <> 0",
-			column(users, userColumn), column(users, likes))
+		i.exec(i.shards.only("UPDATE user_likes l SET n = l.n + r.n FROM unnest($1::bigint[], $2::bigint[]) r(u, n) "+
+			"WHERE l.user_id = r.u AND r.n <> 0", "l.user_id = ANY($1)"), column(users, userColumn), column(users, likes))
 	}
 	var special []*importedUser
 	for _, u := range append(users, newUsers...) {
@@ -670,8 +696,9 @@ func (i *importer) savePairs(r relation, pairs map[store.Pair]*importedPair) {
 	to := func(p store.Pair) int64 { return int64(p.To) }
 	for _, table := range []string{r.table, r.reverse} {
 		if len(gone) > 0 {
-			i.exec("DELETE FROM "+table+" f USING unnest($1::bigint[], $2::bigint[]) r(a, b) WHERE f."+r.from+" = r.a AND f."+r.to+" = r.b",
-				column(gone, from), column(gone, to))
+			key := map[string]string{r.table: r.from + " = ANY($1)", r.reverse: r.to + " = ANY($2)"}[table]
+			i.exec(i.shards.only("DELETE FROM "+table+" f USING unnest($1::bigint[], $2::bigint[]) r(a, b) "+
+				"WHERE f."+r.from+" = r.a AND f."+r.to+" = r.b", "f."+key), column(gone, from), column(gone, to))
 		}
 		if len(come) > 0 {
 			i.exec("INSERT INTO "+table+" ("+r.from+", "+r.to+") SELECT * FROM unnest($1::bigint[], $2::bigint[])",

@@ -244,22 +244,17 @@ func (b *likeBatch) findTargets() error {
 	for id := range missing {
 		ids = append(ids, int64(id))
 	}
-	_, err := rows(b.tx, func(r pgx.CollectableRow) (none struct{}, err error) {
-		var id, repostOf liked.PostID
-		var h likeTarget
-		if err := r.Scan(&id, &h.author, &repostOf, &h.targetAuthor); err != nil {
-			return none, err
-		}
-		if h.target = cmp.Or(repostOf, id); repostOf == 0 {
-			h.targetAuthor = h.author
-		}
-		missing[id] = h
-		b.s.targets.Put(id, h, always)
-		return none, nil
-	}, `SELECT h.post_id, h.author_id, h.repost_of, coalesce(o.author_id, 0)
-		FROM unnest($1::bigint[]) r(id) JOIN post_heads h ON h.post_id = r.id LEFT JOIN post_heads o ON o.post_id = h.repost_of`, ids)
+	found, err := b.tx.targets(ids)
 	if err != nil {
 		return err
+	}
+	for _, f := range found {
+		h := likeTarget{author: f.Author, target: cmp.Or(f.RepostOf, f.ID), targetAuthor: f.OriginalAuthor}
+		if f.RepostOf == 0 {
+			h.targetAuthor = f.Author
+		}
+		missing[f.ID] = h
+		b.s.targets.Put(f.ID, h, always)
 	}
 	for i, r := range b.calls {
 		if b.targets[i] == (likeTarget{}) {
@@ -313,37 +308,24 @@ func (b *likeBatch) lock() error {
 			_, err := pgx.ForEachRow(r, []any{&lane, &last}, func() error { b.lanes[lane].last = last; return nil })
 			return err
 		})
-	b.queue("SELECT post_id, last, deleted FROM post_heads WHERE post_id = ANY($1) ORDER BY post_id FOR NO KEY UPDATE", sorted(b.posts)).
-		Query(func(r pgx.Rows) error {
-			var id liked.PostID
-			var p postState
-			_, err := pgx.ForEachRow(r, []any{&id, &p.last, &p.deleted}, func() error { *b.posts[id] = p; return nil })
-			return err
-		})
-	if len(askCall) > 0 {
-		b.queue(refusedAuthors, askCall, askUser, askAuthor).Query(func(r pgx.Rows) error {
-			var at refusalOf
-			var how sight.Author
-			_, err := pgx.ForEachRow(r, []any{&at.call, &at.author, &how}, func() error { b.refused[at] = how; return nil })
-			return err
-		})
-	}
-	b.queue(`SELECT r.u, r.p, l.seq FROM unnest($1::bigint[], $2::bigint[]) r(u, p)
-		JOIN likes l ON l.user_id = r.u AND l.post_id = r.p`, likeUser, likePost).Query(func(r pgx.Rows) error {
-		var id likeID
-		var seq liked.Seq
-		_, err := pgx.ForEachRow(r, []any{&id.user, &id.post, &seq}, func() error { *b.likes[id] = likeState{seq, seq}; return nil })
-		return err
-	})
-	if len(unknown) > 0 {
-		b.queue("SELECT u FROM unnest($1::bigint[]) u WHERE NOT EXISTS (SELECT FROM user_likes l WHERE l.user_id = u)", unknown).
+	for _, posts := range b.shards.split(sorted(b.posts)) {
+		b.queue("SELECT post_id, last, deleted FROM post_heads WHERE post_id = ANY($1) ORDER BY post_id FOR NO KEY UPDATE", posts).
 			Query(func(r pgx.Rows) error {
-				var id liked.UserID
-				_, err := pgx.ForEachRow(r, []any{&id}, func() error { b.noUser[id] = true; return nil })
+				var id liked.PostID
+				var p postState
+				_, err := pgx.ForEachRow(r, []any{&id, &p.last, &p.deleted}, func() error { *b.posts[id] = p; return nil })
 				return err
 			})
 	}
-	if err := b.send(); err != nil {
+	b.queueLikes(likeUser, likePost, "true", func(id likeID, seq liked.Seq, _ bool) {
+		if l := b.likes[id]; l != nil {
+			*l = likeState{seq, seq}
+		}
+	})
+	if len(unknown) > 0 {
+		b.queueUnknown(unknown, func(id liked.UserID) { b.noUser[id] = true })
+	}
+	if err := b.askRefused(askCall, askUser, askAuthor); err != nil {
 		return err
 	}
 	for user, missing := range b.noUser {
@@ -354,10 +336,114 @@ func (b *likeBatch) lock() error {
 	return nil
 }
 
+// target is the head of a post, with the author of the original if it is a repost.
+type target struct {
+	ID             liked.PostID
+	Author         liked.UserID
+	RepostOf       liked.PostID
+	OriginalAuthor liked.UserID
+}
+
+func (t *tx) targets(ids []int64) ([]target, error) {
+	const columns = "SELECT h.post_id, h.author_id, h.repost_of, "
+	scan := pgx.RowToStructByPos[target]
+	if t.shards == nil {
+		return rows(t, scan, columns+`coalesce(o.author_id, 0)
+			FROM unnest($1::bigint[]) r(id) JOIN post_heads h ON h.post_id = r.id LEFT JOIN post_heads o ON o.post_id = h.repost_of`, ids)
+	}
+	const heads = columns + "0::bigint FROM post_heads h WHERE h.post_id = ANY($1)"
+	found, err := rows(t, scan, heads, ids)
+	originals := make(map[liked.PostID]liked.UserID)
+	for _, f := range found {
+		if f.RepostOf != 0 {
+			originals[f.RepostOf] = 0
+		}
+	}
+	if err != nil || len(originals) == 0 {
+		return found, err
+	}
+	more, err := rows(t, scan, heads, sorted(originals))
+	for _, o := range more {
+		originals[o.ID] = o.Author
+	}
+	for i := range found {
+		found[i].OriginalAuthor = originals[found[i].RepostOf]
+	}
+	return found, err
+}
+
 // refusedAuthors returns which authors the users may not like posts of, and why: hardly any row. Only authors with a row in
 // special are looked at.
 var refusedAuthors = "SELECT q.* FROM (SELECT r.c, r.a, " + strings.ReplaceAll(seenColumn, "$1", "r.u") + ` AS how
 	FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) r(c, u, a) JOIN special s ON s.user_id = r.a) q WHERE q.how <> 0`
+
+// askRefused sends what waits, and finds which authors the users may not like posts of.
+func (b *likeBatch) askRefused(calls, users, authors []int64) error {
+	if len(calls) == 0 || b.shards == nil {
+		if len(calls) > 0 {
+			b.queue(refusedAuthors, calls, users, authors).Query(func(r pgx.Rows) error {
+				var at refusalOf
+				var how sight.Author
+				_, err := pgx.ForEachRow(r, []any{&at.call, &at.author, &how}, func() error { b.refused[at] = how; return nil })
+				return err
+			})
+		}
+		return b.send()
+	}
+	pairs := make([]viewOf, len(calls))
+	for i := range calls {
+		pairs[i] = viewOf{liked.UserID(users[i]), liked.UserID(authors[i])}
+	}
+	how, err := b.views(pairs)
+	for i, p := range pairs {
+		if how[p] != sight.Visible {
+			b.refused[refusalOf{int(calls[i]), p.author}] = how[p]
+		}
+	}
+	return err
+}
+
+// queueLikes reads likes of users of posts: those that are there, and on Citus perhaps others. also is a column, or an expression
+// where the index has all that is asked.
+func (t *tx) queueLikes(users, posts []int64, also string, found func(id likeID, seq liked.Seq, logged bool)) {
+	read := func(r pgx.Rows) error {
+		var id likeID
+		var seq liked.Seq
+		var logged bool
+		_, err := pgx.ForEachRow(r, []any{&id.user, &id.post, &seq, &logged}, func() error { found(id, seq, logged); return nil })
+		return err
+	}
+	if t.shards == nil {
+		t.queue("SELECT r.u, r.p, l.seq, "+also+` FROM unnest($1::bigint[], $2::bigint[]) r(u, p)
+			JOIN likes l ON l.user_id = r.u AND l.post_id = r.p`, users, posts).Query(read)
+		return
+	}
+	for _, p := range t.shards.pairs(users, posts) {
+		t.queue("SELECT user_id, post_id, seq, "+also+" FROM likes l WHERE user_id = ANY($1) AND post_id = ANY($2)", p.a, p.b).Query(read)
+	}
+}
+
+// queueUnknown reads which users do not exist.
+func (t *tx) queueUnknown(users []int64, missing func(liked.UserID)) {
+	if t.shards == nil {
+		t.queue("SELECT u FROM unnest($1::bigint[]) u WHERE NOT EXISTS (SELECT FROM user_likes l WHERE l.user_id = u)", users).
+			Query(func(r pgx.Rows) error {
+				var id liked.UserID
+				_, err := pgx.ForEachRow(r, []any{&id}, func() error { missing(id); return nil })
+				return err
+			})
+		return
+	}
+	t.queue("SELECT user_id FROM user_likes WHERE user_id = ANY($1)", users).Query(func(r pgx.Rows) error {
+		there, err := pgx.CollectRows(r, pgx.RowTo[int64])
+		for _, id := range users {
+			if err == nil && !slices.Contains(there, id) {
+				missing(liked.UserID(id))
+			}
+		}
+		return err
+	})
+}
 
 // decide applies the calls in order.
 func (b *likeBatch) decide() {
@@ -452,9 +538,13 @@ func (b *likeBatch) save() {
 	byPost := func(a, b row) int { return cmp.Or(cmp.Compare(a.post, b.post), cmp.Compare(a.seq, b.seq)) }
 	if len(gone) > 0 {
 		u, p, _ := columns(gone, byUser)
-		b.exec("DELETE FROM likes l USING unnest($1::bigint[], $2::bigint[]) r(u, p) WHERE l.user_id = r.u AND l.post_id = r.p", u, p)
+		for _, some := range b.shards.pairs(u, p) {
+			b.exec(b.shards.only("DELETE FROM likes l USING unnest($1::bigint[], $2::bigint[]) r(u, p) WHERE l.user_id = r.u AND l.post_id = r.p",
+				"l.user_id = ANY($1) AND l.post_id = ANY($2)"), some.a, some.b)
+		}
 		_, p, q := columns(gone, byPost)
-		b.exec("DELETE FROM likers l USING unnest($1::bigint[], $2::bigint[]) r(p, q) WHERE l.post_id = r.p AND l.seq = r.q", p, q)
+		b.exec(b.shards.only("DELETE FROM likers l USING unnest($1::bigint[], $2::bigint[]) r(p, q) WHERE l.post_id = r.p AND l.seq = r.q",
+			"l.post_id = ANY($1)"), p, q)
 	}
 	if len(come) > 0 {
 		u, p, q := columns(come, byUser)
@@ -470,7 +560,8 @@ func (b *likeBatch) save() {
 		}
 	}
 	if len(ids) > 0 {
-		b.exec("UPDATE user_likes l SET n = l.n + r.d FROM unnest($1::bigint[], $2::bigint[]) r(u, d) WHERE l.user_id = r.u", ids, deltas)
+		b.exec(b.shards.only("UPDATE user_likes l SET n = l.n + r.d FROM unnest($1::bigint[], $2::bigint[]) r(u, d) WHERE l.user_id = r.u",
+			"l.user_id = ANY($1)"), ids, deltas)
 	}
 }
 
@@ -507,8 +598,9 @@ func (b *likeBatch) saveLog() {
 	})
 	b.exec("INSERT INTO log (lane, pos, first, n, entries) "+
 		"SELECT * FROM unnest($1::int[], $2::bigint[], $3::bigint[], $4::int[], $5::bytea[])", lanes, lasts, firsts, counts, packed)
-	b.exec("UPDATE post_heads h SET likes = h.likes + r.d, last = r.last FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) r(p, last, d) "+
-		"WHERE h.post_id = r.p", posts, postLasts, postLikes)
+	b.exec(b.shards.only("UPDATE post_heads h SET likes = h.likes + r.d, last = r.last "+
+		"FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) r(p, last, d) WHERE h.post_id = r.p", "h.post_id = ANY($1)"),
+		posts, postLasts, postLikes)
 	b.exec("UPDATE lanes l SET last = r.last, newest = r.last, likes = l.likes + r.d "+
 		"FROM unnest($1::int[], $2::bigint[], $3::bigint[]) r(lane, last, d) WHERE l.lane = r.lane", lanes, lasts, likes)
 }

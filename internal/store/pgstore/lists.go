@@ -1,6 +1,7 @@
 package pgstore
 
 import (
+	"cmp"
 	"context"
 	"math"
 	"slices"
@@ -17,28 +18,64 @@ import (
 // likeList is a list of likes: a table, its owner's column, and how the rows of a part r(seq, id) of it become items that a
 // viewer, $1, sees.
 type likeList[T any] struct {
-	table string // where the list is, up to the owner
+	table string // where the list is, up to its owner
+	of    string // the owner of a list of $2
 	id    string // column of what an item is made of
 	items string // from the columns after seq to the end of WHERE
 	scan  func(r pgx.CollectableRow, also ...any) (T, error)
+	apart func(t *tx, viewer liked.UserID, ids []int64) (map[int64]T, error) // items on Citus, of ids
 }
 
 var likedPosts = likeList[liked.Post]{
-	table: "likes WHERE user_id = $2", id: "post_id", scan: scanPost,
+	table: "likes WHERE user_id", of: "$2", id: "post_id", scan: scanPost,
 	items: postColumns + " FROM r" + seenJoins + " WHERE " + seenColumn + " = 0",
+	apart: func(t *tx, viewer liked.UserID, ids []int64) (map[int64]liked.Post, error) {
+		found, err := t.postsApart(viewer, column(ids, func(id int64) liked.PostID { return liked.PostID(id) }))
+		by := make(map[int64]liked.Post)
+		for _, f := range found {
+			if f.Err == nil {
+				by[int64(f.id)] = f.Post
+			}
+		}
+		return by, err
+	},
 }
 
 // The likers of a repost are those of its original.
 var likingUsers = likeList[liked.User]{
-	table: "likers WHERE post_id = (SELECT CASE repost_of WHEN 0 THEN post_id ELSE repost_of END FROM post_heads WHERE post_id = $2)",
-	id:    "user_id", scan: scanUser,
+	table: "likers WHERE post_id", of: "(SELECT CASE repost_of WHEN 0 THEN post_id ELSE repost_of END FROM post_heads WHERE post_id = $2)",
+	id: "user_id", scan: scanUser,
 	items: userColumns + " FROM r JOIN users u ON u.user_id = r.id" + userJoins +
 		"LEFT JOIN special s ON s.user_id = u.user_id WHERE " + seenColumn + " = 0",
+	apart: func(t *tx, viewer liked.UserID, ids []int64) (map[int64]liked.User, error) {
+		users, err := rows(t, aUser, t.shards.usersByID(), ids)
+		if err != nil {
+			return nil, err
+		}
+		how, err := t.sights(viewer, column(users, func(u liked.User) liked.UserID { return u.ID }))
+		by := make(map[int64]liked.User)
+		for _, u := range users {
+			if how[u.ID] == sight.Visible {
+				by[int64(u.ID)] = u
+			}
+		}
+		return by, err
+	},
 }
 
 func (s *Store) LikedPosts(ctx context.Context, viewer, user liked.UserID, from store.Cursor, max int) (store.Page[liked.Post], error) {
 	return walk(ctx, s, likedPosts, viewer, int64(user), from, max, func(t *tx) func() error {
 		how := sight.Hidden
+		if t.shards != nil {
+			return func() error {
+				there, ok, err := row(t, pgx.RowTo[bool], "SELECT true FROM user_likes WHERE user_id = $1", user)
+				if err != nil || !ok || !there {
+					return cmp.Or(err, how.Refusal(viewer, user, ""))
+				}
+				sights, err := t.sights(viewer, []liked.UserID{user})
+				return cmp.Or(err, sights[user].Refusal(viewer, user, ""))
+			}
+		}
 		t.queue("SELECT "+seenColumn+" FROM users u LEFT JOIN special s ON s.user_id = u.user_id WHERE u.user_id = $2", viewer, user).
 			Query(func(r pgx.Rows) error {
 				_, err := pgx.ForEachRow(r, []any{&how}, func() error { return nil })
@@ -51,9 +88,11 @@ func (s *Store) LikedPosts(ctx context.Context, viewer, user liked.UserID, from 
 func (s *Store) LikingUsers(ctx context.Context, viewer liked.UserID, post liked.PostID, from store.Cursor,
 	max int) (store.Page[liked.User], error) {
 	return walk(ctx, s, likingUsers, viewer, int64(post), from, max, func(t *tx) func() error {
-		var found []seenPost
-		t.queue(originalsSeen, viewer, []liked.PostID{post}).Query(into(&found, scanSeen(viewer)))
-		return func() error { return seenOriginal(post, found).Err }
+		seen := t.originals(viewer, []liked.PostID{post})
+		return func() error {
+			s, err := seen(post)
+			return cmp.Or(err, s.Err)
+		}
 	})
 }
 
@@ -72,8 +111,9 @@ func walk[T any](ctx context.Context, s *Store, l likeList[T], viewer liked.User
 		border = int64(min(from.Seq, math.MaxInt64))
 	}
 	part := bound + order + " LIMIT $4"
-	rowsOf := strings.NewReplacer("$2", "$1", "$3", "$2", "$4", "$3").Replace("SELECT seq FROM " + l.table + part)
-	itemsOf := "WITH r AS MATERIALIZED (SELECT seq, " + l.id + " AS id FROM " + l.table + part + ") SELECT r.seq, " + l.items + order
+	list := " FROM " + l.table + " = " + l.of + part
+	rowsOf := fewer.Replace("SELECT seq" + list)
+	itemsOf := "WITH r AS MATERIALIZED (SELECT seq, " + l.id + " AS id" + list + ") SELECT r.seq, " + l.items + order
 	return view(ctx, s, func(t *tx) (page store.Page[T], err error) {
 		allowed := may(t)
 		var all []T
@@ -83,15 +123,18 @@ func walk[T any](ctx context.Context, s *Store, l likeList[T], viewer liked.User
 		for left := rowsPerItem * max; more && len(all) < max && left > 0; {
 			n := min(max-len(all), left)
 			var seqs []liked.Seq
-			t.queue(rowsOf, owner, next, n+1).Query(into(&seqs, pgx.RowTo[liked.Seq]))
-			items, err := rows(t, func(r pgx.CollectableRow) (T, error) {
-				var seq liked.Seq
-				return l.scan(r, &seq)
-			}, itemsOf, viewer, owner, next, n)
-			if err != nil {
-				return page, err
+			var items []T
+			if t.shards == nil {
+				t.queue(rowsOf, owner, next, n+1).Query(into(&seqs, pgx.RowTo[liked.Seq]))
+				items, err = rows(t, func(r pgx.CollectableRow) (T, error) {
+					var seq liked.Seq
+					return l.scan(r, &seq)
+				}, itemsOf, viewer, owner, next, n)
+				err = cmp.Or(err, allowed())
+			} else if err = allowed(); err == nil {
+				seqs, items, err = l.readApart(t, part, viewer, owner, next, n)
 			}
-			if err := allowed(); err != nil {
+			if err != nil {
 				return page, err
 			}
 			all = append(all, items...)
@@ -110,8 +153,43 @@ func walk[T any](ctx context.Context, s *Store, l likeList[T], viewer liked.User
 	})
 }
 
+// fewer numbers the parameters of a statement that has no viewer.
+var fewer = strings.NewReplacer("$2", "$1", "$3", "$2", "$4", "$3")
+
+// readApart returns the positions of n rows of a part, one more if there are more, and those items of the n rows that the viewer
+// sees.
+func (l *likeList[T]) readApart(t *tx, part string, viewer liked.UserID, owner, next int64, n int) ([]liked.Seq, []T, error) {
+	if l.of != "$2" {
+		id, there, err := row(t, pgx.RowTo[int64], "SELECT "+strings.ReplaceAll(l.of, "$2", "$1"), owner)
+		if err != nil || !there {
+			return nil, nil, err
+		}
+		owner = id
+	}
+	type item struct {
+		Seq liked.Seq
+		ID  int64
+	}
+	found, err := rows(t, pgx.RowToStructByPos[item], fewer.Replace("SELECT seq, "+l.id+" FROM "+l.table+" = $2"+part), owner, next, n+1)
+	if err != nil || len(found) == 0 {
+		return nil, nil, err
+	}
+	ids := column(found, func(i item) int64 { return i.ID })
+	by, err := l.apart(t, viewer, ids[:min(n, len(ids))])
+	var items []T
+	for _, id := range ids[:min(n, len(ids))] {
+		if item, seen := by[id]; seen {
+			items = append(items, item)
+		}
+	}
+	return column(found, func(i item) liked.Seq { return i.Seq }), items, err
+}
+
 // Liked looks up likes by both columns of their key: an array of one user's posts could be read as all likes of the user.
 func (s *Store) Liked(ctx context.Context, user liked.UserID, posts []liked.PostID) ([]bool, error) {
+	if s.shards != nil {
+		return view(ctx, s, func(t *tx) ([]bool, error) { return t.likedApart(user, posts) })
+	}
 	return list(ctx, s, pgx.RowTo[bool], `SELECT l.seq IS NOT NULL FROM unnest($1::bigint[], $2::bigint[]) WITH ORDINALITY r(u, p, i)
 		LEFT JOIN post_heads h ON h.post_id = r.p
 		LEFT JOIN likes l ON l.user_id = r.u AND l.post_id = CASE h.repost_of WHEN 0 THEN h.post_id ELSE h.repost_of END

@@ -31,7 +31,13 @@ func (s *Store) prepare(ctx context.Context, o *Options) error {
 	if err := s.inspect(ctx, conn.Conn()); err != nil {
 		return err
 	}
-	return migrate(ctx, conn.Conn(), o)
+	if err := migrate(ctx, conn.Conn(), o); err != nil {
+		return err
+	}
+	if s.shards, err = findShards(ctx, conn.Conn()); err != nil || s.shards == nil {
+		return err
+	}
+	return s.inspectNodes(ctx, conn.Conn(), o.Writers)
 }
 
 // inspect refuses a database that does not keep what it is told, or that the statements do not fit.
@@ -99,6 +105,11 @@ func migrate(ctx context.Context, conn *pgx.Conn, o *Options) error {
 		}
 		if _, err := tx.Exec(ctx, string(sql)); err != nil {
 			return fmt.Errorf("migration %d: %w", v, err)
+		}
+	}
+	if version == 0 {
+		if err := distribute(ctx, tx); err != nil {
+			return err
 		}
 	}
 	return tx.Commit(ctx)

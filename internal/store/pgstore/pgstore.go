@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"liked"
@@ -46,6 +47,7 @@ type Options struct {
 	pruneEvery time.Duration // for tests; 0 means a minute
 	blindAfter time.Duration // for tests; 0 means 1.5 s
 	tracer     pgx.QueryTracer
+	notice     pgconn.NoticeHandler // for tests
 }
 
 // Store is a store.Store.
@@ -56,6 +58,8 @@ type Store struct {
 
 	calls *pgxpool.Pool // for reads, and for writes but likes
 	work  *pgxpool.Pool // for goroutines of the store that each use one connection at a time: they never wait for callers'
+
+	shards *shards // on Citus
 
 	running   atomic.Int64  // calls under way; Close adds math.MinInt64
 	idle      chan struct{} // gets a token when the last call has ended after Close

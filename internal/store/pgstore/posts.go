@@ -21,8 +21,11 @@ func (s *Store) AddPost(ctx context.Context, p liked.Post) error {
 	}
 	return s.update(ctx, func(t *tx) error {
 		p := p
-		there := t.lockNew(&p)
-		if err := t.send(); err != nil {
+		there, err := t.lockNew(&p)
+		if err == nil {
+			err = t.send()
+		}
+		if err != nil {
 			return err
 		}
 		return t.addPost(&p, there)
@@ -44,19 +47,23 @@ func (s *Store) Publish(ctx context.Context, p liked.Post) error {
 	return s.update(ctx, func(t *tx) error {
 		p := p
 		t.lock(p.Author)
-		there := t.lockNew(&p)
-		var found []seenPost
-		var newest []liked.Post
-		t.queue(originalsSeen, p.Author, []liked.PostID{p.InReplyTo, p.Quotes}).Query(into(&found, scanSeen(p.Author)))
-		t.queue(postsOf, p.Author, math.MaxInt64, comparedPosts).Query(into(&newest, aPost))
-		if err := t.send(); err != nil {
+		there, err := t.lockNew(&p)
+		if err != nil {
+			return err
+		}
+		found := t.originals(p.Author, []liked.PostID{p.InReplyTo, p.Quotes})
+		newest, err := t.postsOf(p.Author, math.MaxInt64, comparedPosts)
+		if err != nil {
 			return err
 		}
 		for _, ref := range []*liked.PostID{&p.InReplyTo, &p.Quotes} {
 			if *ref == 0 {
 				continue
 			}
-			seen := seenOriginal(*ref, found)
+			seen, err := found(*ref)
+			if err != nil {
+				return err
+			}
 			if seen.Err != nil {
 				return &liked.Error{Kind: liked.NotFound, Msg: seen.Err.Error(), Post: *ref}
 			}
@@ -115,11 +122,17 @@ func (l *locked) head(id liked.PostID) (head, bool) {
 
 // lockNew locks what a new post changes: its author's counts, and the posts that it names, with their originals. What it
 // returns is there once all that waits was sent.
-func (t *tx) lockNew(p *liked.Post) *locked {
+func (t *tx) lockNew(p *liked.Post) (*locked, error) {
 	var l locked
 	t.queue("SELECT FROM user_counts WHERE user_id = $1 FOR NO KEY UPDATE", p.Author).Exec(changed(&l.author))
-	t.queue(lockNamed, []liked.PostID{p.ID, p.RepostOf, p.InReplyTo, p.Quotes}).Query(into(&l.heads, aHead))
-	return &l
+	named := []int64{int64(p.ID), int64(p.RepostOf), int64(p.InReplyTo), int64(p.Quotes)}
+	if t.shards == nil {
+		t.queue(lockNamed, named).Query(into(&l.heads, aHead))
+		return &l, nil
+	}
+	named, err := t.withOriginals(named)
+	t.lockApart(named, &l.heads)
+	return &l, err
 }
 
 // addPost adds a post that lockNew was called for.
@@ -170,7 +183,8 @@ func (t *tx) countPost(p *liked.Post, delta int) {
 	t.exec("UPDATE user_counts SET posts = posts + $2 WHERE user_id = $1", p.Author, delta)
 	if p.RepostOf|p.InReplyTo|p.Quotes != 0 {
 		t.exec(`UPDATE post_heads SET reposts = reposts + $4 * (post_id = $1)::int, replies = replies + $4 * (post_id = $2)::int,
-			quotes = quotes + $4 * (post_id = $3)::int WHERE post_id = ANY(ARRAY[$1, $2, $3]::bigint[])`, p.RepostOf, p.InReplyTo, p.Quotes, delta)
+			quotes = quotes + $4 * (post_id = $3)::int WHERE post_id = ANY($5)`, p.RepostOf, p.InReplyTo, p.Quotes, delta,
+			posts(int64(p.RepostOf), int64(p.InReplyTo), int64(p.Quotes)))
 	}
 }
 
@@ -183,7 +197,13 @@ func (s *Store) Post(ctx context.Context, viewer liked.UserID, id liked.PostID) 
 }
 
 func (s *Store) Posts(ctx context.Context, viewer liked.UserID, ids []liked.PostID) ([]store.Seen, error) {
-	found, err := list(ctx, s, scanSeen(viewer), postsSeen, viewer, ids)
+	var found []seenPost
+	var err error
+	if s.shards == nil {
+		found, err = list(ctx, s, scanSeen(viewer), postsSeen, viewer, ids)
+	} else {
+		found, err = view(ctx, s, func(t *tx) ([]seenPost, error) { return t.postsApart(viewer, ids) })
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -197,6 +217,9 @@ func (s *Store) LatestPosts(ctx context.Context, max int) ([]liked.Post, error) 
 	if err := valid.Page(max); err != nil {
 		return nil, err
 	}
+	if s.shards != nil {
+		return view(ctx, s, func(t *tx) ([]liked.Post, error) { return t.latestApart(rowsPerItem*max, max) })
+	}
 	return list(ctx, s, aPost, latestPosts, rowsPerItem*max, max)
 }
 
@@ -206,6 +229,9 @@ const latestPosts = "SELECT " + postColumns + ` FROM (SELECT * FROM post_heads O
 	ORDER BY h.post_id DESC LIMIT $2`
 
 func (s *Store) NewestPosts(ctx context.Context, viewer liked.UserID, users []liked.UserID) ([]liked.PostID, error) {
+	if s.shards != nil {
+		return view(ctx, s, func(t *tx) ([]liked.PostID, error) { return t.newestApart(viewer, users) })
+	}
 	return list(ctx, s, pgx.RowTo[liked.PostID], newestPosts, viewer, users)
 }
 
@@ -224,6 +250,9 @@ func (s *Store) PostsBy(ctx context.Context, author liked.UserID, before liked.P
 	if author == 0 {
 		return list(ctx, s, aPost, postsBefore, last, max)
 	}
+	if s.shards != nil {
+		return view(ctx, s, func(t *tx) ([]liked.Post, error) { return t.postsOf(author, last, max) })
+	}
 	return list(ctx, s, aPost, postsOf, author, last, max)
 }
 
@@ -237,11 +266,49 @@ const (
 		JOIN post_heads h ON h.post_id = o.post_id JOIN post_texts x ON x.post_id = o.post_id ORDER BY o.post_id DESC`
 )
 
+// postsOf returns an author's newest posts up to the last one. It sends what waits.
+func (t *tx) postsOf(author liked.UserID, last liked.PostID, max int) ([]liked.Post, error) {
+	if t.shards == nil {
+		return rows(t, aPost, postsOf, author, last, max)
+	}
+	ids, err := rows(t, pgx.RowTo[liked.PostID], "SELECT post_id FROM posts_of WHERE author_id = $1 AND post_id <= $2 "+
+		"ORDER BY post_id DESC LIMIT $3", author, last, max)
+	if err != nil || len(ids) == 0 {
+		return nil, err
+	}
+	return rows(t, aPost, "SELECT "+postColumns+` FROM post_heads h JOIN post_texts x ON x.post_id = h.post_id
+		WHERE h.post_id = ANY($1) AND x.post_id = ANY($1) ORDER BY h.post_id DESC`, ids)
+}
+
+// lockPost locks the counts of a post's author, the post, and the posts that it names.
+func (t *tx) lockPost(id liked.PostID) (heads []head, err error) {
+	if t.shards == nil {
+		t.queue(`SELECT FROM user_counts WHERE user_id = (SELECT author_id FROM post_heads WHERE post_id = $1) FOR NO KEY UPDATE`, id)
+		return rows(t, aHead, lockPost, id)
+	}
+	var of struct{ author, repostOf, inReplyTo, quotes int64 } // which never change
+	t.queue("SELECT author_id, repost_of FROM post_heads WHERE post_id = $1", id).Query(scanInto(&of.author, &of.repostOf))
+	t.queue("SELECT in_reply_to, quotes FROM post_texts WHERE post_id = $1", id).Query(scanInto(&of.inReplyTo, &of.quotes))
+	if err := t.send(); err != nil {
+		return nil, err
+	}
+	t.queue("SELECT FROM user_counts WHERE user_id = $1 FOR NO KEY UPDATE", of.author)
+	t.lockApart(posts(int64(id), of.repostOf, of.inReplyTo, of.quotes), &heads)
+	return heads, t.send()
+}
+
+// scanInto keeps the columns of the last row of a statement that waits.
+func scanInto(to ...any) func(pgx.Rows) error {
+	return func(r pgx.Rows) error {
+		_, err := pgx.ForEachRow(r, to, func() error { return nil })
+		return err
+	}
+}
+
 // DeletePost leaves a tombstone, so that the id is never used again, and the likes, which can be taken back but are in no list.
 func (s *Store) DeletePost(ctx context.Context, by liked.UserID, id liked.PostID) error {
 	return s.update(ctx, func(t *tx) error {
-		t.queue(`SELECT FROM user_counts WHERE user_id = (SELECT author_id FROM post_heads WHERE post_id = $1) FOR NO KEY UPDATE`, id)
-		heads, err := rows(t, aHead, lockPost, id)
+		heads, err := t.lockPost(id)
 		h, ok := (&locked{heads: heads}).head(id)
 		switch {
 		case err != nil:

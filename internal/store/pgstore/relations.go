@@ -23,7 +23,17 @@ func aRelation(r pgx.CollectableRow) (rel store.Relation, err error) {
 }
 
 func (s *Store) Relations(ctx context.Context, viewer liked.UserID, users []liked.UserID) ([]store.Relation, error) {
+	if s.shards != nil {
+		return view(ctx, s, func(t *tx) ([]store.Relation, error) { return t.relations(viewer, users) })
+	}
 	return list(ctx, s, aRelation, relationsOf, viewer, users)
+}
+
+func (t *tx) relations(viewer liked.UserID, users []liked.UserID) ([]store.Relation, error) {
+	if t.shards != nil {
+		return t.relationsApart(viewer, users)
+	}
+	return rows(t, aRelation, relationsOf, viewer, users)
 }
 
 // sides say who is on each side of a user.
@@ -49,7 +59,7 @@ func (s *Store) Related(ctx context.Context, of liked.UserID, side store.Side, a
 		case !there:
 			return nil, noSuch("user", of)
 		}
-		return rows(t, aUser, usersByID, ids)
+		return t.usersByID(ids)
 	})
 }
 
@@ -97,10 +107,13 @@ func (t *tx) relate(from, to liked.UserID, lanes ...liked.UserID) (is store.Rela
 	}
 	var there []liked.UserID
 	t.lock(lanes...)
-	t.queue("SELECT user_id FROM user_counts WHERE user_id = ANY($1) ORDER BY user_id FOR NO KEY UPDATE", []liked.UserID{from, to}).
-		Query(into(&there, pgx.RowTo[liked.UserID]))
-	is, _, err = row(t, aRelation, relationsOf, from, []liked.UserID{to})
-	if err == nil && len(there) < 2 {
+	t.lockCounts([]int64{int64(min(from, to)), int64(max(from, to))}, &there)
+	relations, err := t.relations(from, []liked.UserID{to})
+	if err != nil {
+		return is, err
+	}
+	is = relations[0]
+	if len(there) < 2 {
 		missing := from
 		if len(there) == 1 && there[0] == from {
 			missing = to
@@ -108,6 +121,18 @@ func (t *tx) relate(from, to liked.UserID, lanes ...liked.UserID) (is store.Rela
 		err = noSuch("user", missing)
 	}
 	return is, err
+}
+
+// lockCounts locks the counts of users, whose ids ascend, and keeps the ids of those who exist once all that waits was sent.
+func (t *tx) lockCounts(ids []int64, there *[]liked.UserID) {
+	for _, some := range t.shards.split(ids) {
+		t.queue("SELECT user_id FROM user_counts WHERE user_id = ANY($1) ORDER BY user_id FOR NO KEY UPDATE", some).
+			Query(func(r pgx.Rows) error {
+				more, err := pgx.CollectRows(r, pgx.RowTo[liked.UserID])
+				*there = append(*there, more...)
+				return err
+			})
+	}
 }
 
 // follow sets or ends a follow, which changes.

@@ -80,8 +80,11 @@ func (s *Store) atOneMoment(ctx context.Context, f func(t *tx) error) error {
 		return cause(ctx, err)
 	}
 	defer conn.Close(context.Background())
-	t := &tx{ctx: ctx, conn: conn}
+	t := &tx{ctx: ctx, conn: conn, shards: s.shards}
 	t.queue("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+	if err := s.sameMoment(within, t); err != nil {
+		return cause(ctx, t.rollback(err))
+	}
 	t.wholeTables()
 	t.queue("SET LOCAL statement_timeout = 0")
 	t.queue("SET LOCAL idle_in_transaction_session_timeout = 0") // f may do slow things in between
@@ -178,8 +181,17 @@ func (e *exporter) posts() error {
 			}
 		}
 		return nil
-	}, exportedPost+`(SELECT * FROM post_heads WHERE post_id > $1 AND $2::bigint = 0 ORDER BY post_id LIMIT $3) h
-		LEFT JOIN post_texts x ON x.post_id = h.post_id AND x.post_id > $1 ORDER BY h.post_id`)
+	}, e.shards.exportedPosts())
+}
+
+// exportedPosts returns the statement of a page of posts. On Citus a page is of what each shard has of it.
+func (s *shards) exportedPosts() string {
+	if s == nil {
+		return exportedPost + `(SELECT * FROM post_heads WHERE post_id > $1 AND $2::bigint = 0 ORDER BY post_id LIMIT $3) h
+			LEFT JOIN post_texts x ON x.post_id = h.post_id AND x.post_id > $1 ORDER BY h.post_id`
+	}
+	return exportedPost + `post_heads h LEFT JOIN post_texts x ON x.post_id = h.post_id AND x.post_id > $1
+		WHERE h.post_id > $1 AND $2::bigint = 0 ORDER BY h.post_id LIMIT $3`
 }
 
 // post passes a post after those that it refers to and that are yet to come, which are early then.

@@ -18,6 +18,7 @@ import (
 type tx struct {
 	ctx     context.Context
 	conn    *pgx.Conn
+	shards  *shards
 	waiting pgx.Batch
 	wrote   bool     // there is something to commit
 	then    []func() // called in order once all is committed, before the call returns
@@ -95,7 +96,7 @@ func first[T any](ctx context.Context, s *Store, missing error, scan pgx.RowToFu
 // view is a call that reads with several statements, which all see one moment.
 func view[T any](ctx context.Context, s *Store, f func(t *tx) (T, error)) (T, error) {
 	return read(ctx, s, func(ctx context.Context, conn *pgx.Conn) (T, error) {
-		t := &tx{ctx: ctx, conn: conn}
+		t := &tx{ctx: ctx, conn: conn, shards: s.shards}
 		t.queue("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
 		v, err := f(t)
 		return v, t.rollback(err)
@@ -180,7 +181,7 @@ func (s *Store) commit(pool *pgxpool.Pool, f func(t *tx) error) error {
 			return err
 		}
 		mayCancel(conn.Conn(), false)
-		t := &tx{ctx: ctx, conn: conn.Conn()}
+		t := &tx{ctx: ctx, conn: conn.Conn(), shards: s.shards}
 		id := newOutcome()
 		asked, err := t.attempt(id, f)
 		conn.Release()

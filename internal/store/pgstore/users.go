@@ -176,7 +176,10 @@ func (s *Store) UserByUsername(ctx context.Context, username string) (liked.User
 }
 
 func (s *Store) UsersByID(ctx context.Context, ids []liked.UserID) ([]liked.User, error) {
-	return list(ctx, s, aUser, usersByID, ids)
+	if len(ids) == 0 {
+		ids = []liked.UserID{0} // none; see citus.go
+	}
+	return list(ctx, s, aUser, s.shards.usersByID(), ids)
 }
 
 const usersByID = "SELECT " + userColumns + " FROM unnest($1::bigint[]) WITH ORDINALITY r(id, i) JOIN users u ON u.user_id = r.id" +
@@ -188,6 +191,12 @@ func (s *Store) UsersByUsername(ctx context.Context, usernames []string) ([]like
 		if liked.ValidUsername(name) { // no other is there, and not every text is one for the database
 			names = append(names, strings.ToLower(name))
 		}
+	}
+	if s.shards != nil {
+		return view(ctx, s, func(t *tx) ([]liked.User, error) {
+			return t.usersOf(`SELECT m.user_id FROM unnest($1::text[]) WITH ORDINALITY r(name, i)
+				JOIN usernames m ON m.name = r.name ORDER BY r.i`, names)
+		})
 	}
 	return list(ctx, s, aUser, usersByName, names)
 }
@@ -215,11 +224,18 @@ func (s *Store) UsersNamed(ctx context.Context, prefix, after string, max int) (
 		return nil, nil
 	}
 	prefix, after = strings.ToLower(prefix), strings.ToLower(after)
+	if s.shards != nil {
+		return view(ctx, s, func(t *tx) ([]liked.User, error) {
+			return t.usersOf("SELECT m.user_id FROM usernames m"+named, prefix, prefix+"~", after, max)
+		})
+	}
 	return list(ctx, s, aUser, usersNamed, prefix, prefix+"~", after, max)
 }
 
-const usersNamed = "SELECT " + userColumns + " FROM usernames m JOIN users u ON u.user_id = m.user_id" + userJoins +
-	"WHERE m.name >= $1 AND m.name < $2 AND m.name > $3 ORDER BY m.name LIMIT $4"
+const (
+	usersNamed = "SELECT " + userColumns + " FROM usernames m JOIN users u ON u.user_id = m.user_id" + userJoins + named
+	named      = " WHERE m.name >= $1 AND m.name < $2 AND m.name > $3 ORDER BY m.name LIMIT $4"
+)
 
 func (s *Store) Password(ctx context.Context, user liked.UserID) (encoded string, err error) {
 	return first(ctx, s, noSuch("password of user", user), pgx.RowTo[string], "SELECT encoded FROM passwords WHERE user_id = $1", user)

@@ -51,10 +51,28 @@ func scanSeen(viewer liked.UserID) pgx.RowToFunc[seenPost] {
 	return func(r pgx.CollectableRow) (seenPost, error) {
 		var how sight.Author
 		p, err := scanPost(r, &how)
-		if how != sight.Visible {
-			return seenPost{p.ID, store.Seen{Err: how.Refusal(viewer, p.Author, ", the author of post "+p.ID.String()+",")}}, err
-		}
-		return seenPost{p.ID, store.Seen{Post: p}}, err
+		return seen(viewer, p, how), err
+	}
+}
+
+func seen(viewer liked.UserID, p liked.Post, how sight.Author) seenPost {
+	if how != sight.Visible {
+		return seenPost{p.ID, store.Seen{Err: how.Refusal(viewer, p.Author, ", the author of post "+p.ID.String()+",")}}
+	}
+	return seenPost{p.ID, store.Seen{Post: p}}
+}
+
+// originals returns a function that tells how the viewer sees a post, or its original if it is a repost, once all that waits
+// was sent.
+func (t *tx) originals(viewer liked.UserID, ids []liked.PostID) func(liked.PostID) (store.Seen, error) {
+	var found []seenPost
+	if t.shards == nil {
+		t.queue(originalsSeen, viewer, ids).Query(into(&found, scanSeen(viewer)))
+		return func(id liked.PostID) (store.Seen, error) { return seenOriginal(id, found), nil }
+	}
+	return func(id liked.PostID) (store.Seen, error) {
+		found, err := t.originalsApart(viewer, []liked.PostID{id})
+		return seenOriginal(id, found), err
 	}
 }
 

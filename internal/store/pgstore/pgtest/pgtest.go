@@ -68,6 +68,21 @@ func Schema(t testing.TB) string {
 	return schema(t, shared.dsn, fmt.Sprintf("liked_test_%d_%d", os.Getpid(), shared.n.Add(1)))
 }
 
+// Citus names a coordinator in use: a connection string whose user may create schemas. No registry has Citus, so nothing starts
+// one.
+const Citus = "LIKED_TEST_CITUS"
+
+// Distributed is Schema on the coordinator that Citus names. The test is skipped, loudly, if none is: nothing requires it.
+func Distributed(t testing.TB) string {
+	t.Helper()
+	dsn := os.Getenv(Citus)
+	if dsn == "" {
+		t.Skipf("%s names no coordinator of Citus", Citus)
+	}
+	dsn = With(dsn, "citus.shard_count", "8") // 32 would take long to make
+	return schema(t, dsn, fmt.Sprintf("liked_test_%d_%d", os.Getpid(), shared.n.Add(1)))
+}
+
 // Missing skips the test, loudly, for want of PostgreSQL, or fails it where LIKED_REQUIRE says that it must run.
 func Missing(t testing.TB, err error) {
 	t.Helper()
