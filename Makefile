@@ -11,7 +11,7 @@ ALL := -p $$(($$(getconf _NPROCESSORS_ONLN) + 1)) ./compat ./torture ./...
 # Command that lists the packages with a function of this kind.
 having = grep -rl --include='*_test.go' '^func $(1)' ./*.go ./cmd ./internal ./compat/*.go ./likedtest ./torture | xargs -r -n 1 dirname | sort -u
 
-.PHONY: check fmt vet staticcheck tidy test race postgres compat compat-postgres torture nightly screenshot fuzz bench bench-others gobench clean
+.PHONY: check fmt vet staticcheck tidy test race postgres citus compat compat-postgres torture nightly screenshot fuzz bench bench-others gobench clean
 
 check: fmt vet staticcheck test
 
@@ -38,7 +38,7 @@ test:
 # LIKED_REQUIRE=all turns skips for want of a tool into failures. Two tests stay with `make test`: the programs that they
 # run are built without the race detector in any case. The whole suite of the store on PostgreSQL stays with `make postgres`.
 race:
-	LIKED_REQUIRE=all go test -race -shuffle=on -timeout 20m -skip '^(TestDocuments|TestBrokenBuildsAreCaught|TestSuite|TestSuiteOnTwo|TestSuiteFaults)$$' \
+	LIKED_REQUIRE=all go test -race -shuffle=on -timeout 20m -skip '^(TestDocuments|TestBrokenBuildsAreCaught|TestSuite|TestSuiteOnTwo|TestSuiteFaults|TestCitus.*)$$' \
 		$(TESTFLAGS) $(ALL)
 
 # PostgreSQL: the suite that holds every engine to the contract, alone, on two servers, what these promise each other, and with
@@ -48,6 +48,10 @@ ASKING := ./internal/api ./internal/auth ./internal/oauth ./internal/portal ./in
 postgres:
 	LIKED_REQUIRE=postgres go test $(TESTFLAGS) -short -timeout 20m -run '^TestSuite' ./internal/store/pgstore
 	LIKED_TEST_ENGINE=postgres LIKED_REQUIRE=postgres go test $(TESTFLAGS) $(ASKING)
+
+# On Citus: LIKED_TEST_CITUS is a connection string of a coordinator in use, whose user may create schemas. No registry has it.
+citus:
+	go test $(TESTFLAGS) -count=1 -short -timeout 60m -run '^TestCitus' ./internal/store/pgstore
 
 # Other people's clients against the built binary, and the pages in Chromium. They are downloaded, Chromium is not.
 # SCREENSHOTS=DIR keeps pictures of the pages, TESTFLAGS=-update writes docs/clients.md anew.

@@ -19,12 +19,15 @@ type migrateCmd struct {
 }
 
 func (c *migrateCmd) Run(e *env) error {
-	version, err := server.Migrate(c.Postgres, c.Restored, time.Now(), slog.New(slog.NewTextHandler(e.stderr, nil)))
+	version, shards, err := server.Migrate(c.Postgres, c.Restored, time.Now(), slog.New(slog.NewTextHandler(e.stderr, nil)))
 	if err != nil {
 		return err
 	}
-	return c.print(e, map[string]int{"version": version}, func(w io.Writer) {
+	return c.print(e, map[string]int{"version": version, "shards": shards}, func(w io.Writer) {
 		fmt.Fprintf(w, "the schema has version %d, which is this program's\n", version)
+		if shards > 0 {
+			fmt.Fprintf(w, "its tables are distributed by Citus, over %d shards\n", shards)
+		}
 	})
 }
 

@@ -145,17 +145,18 @@ func databaseKey(st store.Store, file string) (key [32]byte, err error) {
 }
 
 // Migrate raises the schema in a database to this release. restored says that the database was put back to an earlier
-// moment: no position that readers of the like log may know is given out again. It returns the schema's version.
-func Migrate(dsn string, restored bool, now time.Time, logger *slog.Logger) (version int, err error) {
+// moment: no position that readers of the like log may know is given out again. It returns the schema's version, and over how
+// many shards Citus distributes it, if it does.
+func Migrate(dsn string, restored bool, now time.Time, logger *slog.Logger) (version, shards int, err error) {
 	o := pgstore.Options{DSN: dsn, Migrate: true, Logger: logger}
 	if restored {
 		o.After = now.Add(ahead)
 	}
 	st, err := pgstore.Open(o)
 	if err != nil {
-		return 0, fmt.Errorf("postgres: %w", err)
+		return 0, 0, fmt.Errorf("postgres: %w", err)
 	}
-	return pgstore.Version, st.Close()
+	return pgstore.Version, st.Shards(), st.Close()
 }
 
 // openData opens a data directory, created if missing. After a *wrongKey the store is open nonetheless.

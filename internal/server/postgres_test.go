@@ -73,7 +73,7 @@ func TestDatabaseKey(t *testing.T) {
 	if err := close(); err != nil {
 		t.Error(err)
 	}
-	if _, err := server.Migrate(dsn, true, time.Now(), discard); err != nil {
+	if _, _, err := server.Migrate(dsn, true, time.Now(), discard); err != nil {
 		t.Error(err)
 	}
 }

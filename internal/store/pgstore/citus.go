@@ -100,8 +100,16 @@ func (s *shards) only(sql, condition string) string {
 	return sql + " AND " + condition
 }
 
+// Shards returns over how many shards Citus distributes the tables, 0 if it does not.
+func (s *Store) Shards() int {
+	if s.shards == nil {
+		return 0
+	}
+	return len(s.shards.least)
+}
+
 // findShards returns nil if the tables are not distributed.
-func findShards(ctx context.Context, conn *pgx.Conn) (*shards, error) {
+func (s *Store) findShards(ctx context.Context, conn *pgx.Conn) (*shards, error) {
 	var citus bool
 	if err := conn.QueryRow(ctx, hasCitus).Scan(&citus); err != nil || !citus {
 		return nil, err
@@ -111,8 +119,13 @@ func findShards(ctx context.Context, conn *pgx.Conn) (*shards, error) {
 		return nil, err
 	}
 	least, err := pgx.CollectRows(rows, pgx.RowTo[int32])
-	if err != nil || len(least) == 0 {
+	if err != nil {
 		return nil, err
+	}
+	if len(least) == 0 {
+		s.log.Warn("store: the database has Citus, and the schema, which was made without, is on one node; to distribute it, " +
+			"export it, and import it into a new schema")
+		return nil, nil
 	}
 	return &shards{least}, nil
 }

@@ -23,9 +23,14 @@ import (
 )
 
 // The suite passes on Citus, too, but for what must kill servers, which are not the test's there.
-func TestSuiteOnCitus(t *testing.T) { suiteOnCitus(t, new(schemas)) }
+func TestCitusSuite(t *testing.T) { suiteOnCitus(t, new(schemas)) }
 
-func TestSuiteOnCitusOnTwo(t *testing.T) { suiteOnCitus(t, &schemas{pair: true}) }
+func TestCitusSuiteOnTwo(t *testing.T) { suiteOnCitus(t, &schemas{pair: true}) }
+
+func TestCitusFaults(t *testing.T) {
+	_ = pgtest.Distributed(t)
+	suiteFaults(t, pgtest.Distributed)
+}
 
 func suiteOnCitus(t *testing.T, d *schemas) {
 	_ = pgtest.Distributed(t)

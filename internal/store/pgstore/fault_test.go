@@ -20,11 +20,14 @@ import (
 func TestSuiteFaults(t *testing.T) {
 	pgtest.Long(t)
 	t.Parallel()
-	server := pgtest.Start(t, "max_connections=400")
+	suiteFaults(t, pgtest.Start(t, "max_connections=400").Schema)
+}
+
+func suiteFaults(t *testing.T, schema func(testing.TB) string) {
 	d := new(schemas)
-	h := storetest.Harness{Open: func(t testing.TB) store.Store { return d.open(t, server.Schema(t)) }}
+	h := storetest.Harness{Open: func(t testing.TB) store.Store { return d.open(t, schema(t)) }}
 	storetest.RunFaults(t, h, func(t testing.TB, n int, lasting bool) (storetest.Faulty, error) {
-		dsn := server.Schema(t)
+		dsn := schema(t)
 		patience := 20 * time.Second
 		if lasting {
 			patience = 5 * time.Second // which each call takes once all fails

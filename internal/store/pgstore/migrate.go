@@ -34,7 +34,7 @@ func (s *Store) prepare(ctx context.Context, o *Options) error {
 	if err := migrate(ctx, conn.Conn(), o); err != nil {
 		return err
 	}
-	if s.shards, err = findShards(ctx, conn.Conn()); err != nil || s.shards == nil {
+	if s.shards, err = s.findShards(ctx, conn.Conn()); err != nil || s.shards == nil {
 		return err
 	}
 	return s.inspectNodes(ctx, conn.Conn(), o.Writers)
