@@ -46,8 +46,11 @@ func fill(t testing.TB, s *Store) {
 // Check must find whatever is wrong. Each row is spoiled in a transaction that is rolled back.
 func TestCheckFinds(t *testing.T) {
 	t.Parallel()
+	checkFinds(t, pgtest.Schema(t))
+}
+
+func checkFinds(t *testing.T, dsn string) {
 	ctx := context.Background()
-	dsn := pgtest.Schema(t)
 	s, err := Open(Options{DSN: dsn})
 	ok(t, err)
 	defer s.Close()
@@ -57,7 +60,7 @@ func TestCheckFinds(t *testing.T) {
 	defer conn.Close(ctx)
 	problems := func(spoil ...any) string {
 		t.Helper()
-		tx := &tx{ctx: ctx, conn: conn}
+		tx := &tx{ctx: ctx, conn: conn, shards: s.shards}
 		tx.queue("BEGIN")
 		if len(spoil) > 0 {
 			tx.queue(spoil[0].(string), spoil[1:]...)

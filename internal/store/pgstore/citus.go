@@ -15,10 +15,9 @@ import (
 	"liked/internal/store/sight"
 )
 
-// On Citus a statement may lock rows of one shard, and joins tables of which the rows that meet are in one shard. Which shards
-// one is about must follow from its values: they are named by `key = ANY($1)` for each table, and are none too few: an empty array
-// names all shards. So what PostgreSQL does with one
-// statement is here several, each of which touches the shards of the ids that it names and no others.
+// On Citus a statement may lock rows of one shard only, and may join tables only where the rows that meet are in one shard. The
+// shards that it is about follow from its values, if each table has a condition `key = ANY($1)`; an empty array would name all
+// of them. So what PostgreSQL does with one statement is here several, and each touches the shards of its ids and no others.
 
 // shards says in which shard Citus keeps the row of an id, which is the same one for all tables that are distributed. nil: the
 // tables are not distributed, or all in one shard.

@@ -54,6 +54,21 @@ func suiteOnCitus(t *testing.T, d *schemas) {
 	})
 }
 
+func TestCitusCheckFinds(t *testing.T) { checkFinds(t, pgtest.Distributed(t)) }
+
+// A server does not start on nodes that could not commit what it writes.
+func TestCitusNodes(t *testing.T) {
+	s := opened(t, pgtest.Distributed(t))
+	conn, err := s.calls.Acquire(t.Context())
+	ok(t, err)
+	defer conn.Release()
+	ok(t, s.inspectNodes(t.Context(), conn.Conn(), 4))
+	err = s.inspectNodes(t.Context(), conn.Conn(), 1_000_000)
+	if liked.KindOf(err) != liked.Invalid || !strings.Contains(err.Error(), "max_prepared_transactions is ") {
+		t.Errorf("got %v", err)
+	}
+}
+
 func someIDs() []int64 {
 	all := []int64{0, 1, -1, math.MaxInt64, math.MinInt64, math.MaxUint32, math.MinInt32}
 	for range 1000 {
