@@ -413,6 +413,25 @@ func (t *tx) newestApart(viewer liked.UserID, users []liked.UserID) ([]liked.Pos
 	return all, err
 }
 
+// lockLikes reads how many likes users have, whose lanes are locked. On Citus a lane is free when its last transaction is committed
+// on the coordinator, which may be a moment before it is on other nodes, or longer if one was lost: who is to read the likes
+// themselves waits for that by a lock of the row that counts them.
+func (t *tx) lockLikes(users []int64, found func(id liked.UserID, n int64)) {
+	read := func(r pgx.Rows) error {
+		var id liked.UserID
+		var n int64
+		_, err := pgx.ForEachRow(r, []any{&id, &n}, func() error { found(id, n); return nil })
+		return err
+	}
+	if t.shards == nil {
+		t.queue("SELECT l.user_id, l.n FROM unnest($1::bigint[]) r(id) JOIN user_likes l ON l.user_id = r.id", users).Query(read)
+		return
+	}
+	for _, some := range t.shards.split(users) {
+		t.queue("SELECT user_id, n FROM user_likes WHERE user_id = ANY($1) ORDER BY user_id FOR NO KEY UPDATE", some).Query(read)
+	}
+}
+
 // likedApart is what Liked asks on PostgreSQL.
 func (t *tx) likedApart(user liked.UserID, posts []liked.PostID) ([]bool, error) {
 	if len(posts) == 0 {

@@ -188,7 +188,7 @@ func TestCitusTouches(t *testing.T) {
 	}{
 		// post_heads and likers of the post; likes, user_likes of the user.
 		{"SetLike", 4, func() error { return second(s.SetLike(ctx, 2, 5, true, at)) }},
-		{"SetLike, there", 2, func() error { return second(s.SetLike(ctx, 2, 5, true, at)) }},
+		{"SetLike, there", 3, func() error { return second(s.SetLike(ctx, 2, 5, true, at)) }},
 		{"SetLike, taken back", 4, func() error { return second(s.SetLike(ctx, 2, 5, false, at)) }},
 		{"SetLike of a repost", 5, func() error { return second(s.SetLike(ctx, 2, 100, true, at)) }},
 		{"SetLike, refused", 4, func() error {
@@ -229,6 +229,49 @@ func TestCitusTouches(t *testing.T) {
 	ok(t, second(s.Users(ctx, 0, 10))) // which asks all
 	if got := r.take(); len(got) != 3*len(s.shards.least) {
 		t.Errorf("Users touches %v", got)
+	}
+}
+
+// A transaction is committed on one node, or the coordinator, before it is on another: who comes next waits for all of it.
+func TestCitusHalf(t *testing.T) {
+	dsn := pgtest.Distributed(t)
+	s := opened(t, dsn)
+	fill(t, s)
+	ctx := t.Context()
+	var host, likes, counts string
+	var port int
+	conn := connected(t, dsn)
+	ok(t, conn.QueryRow(ctx, `SELECT l.nodename, l.nodeport, l.table_name || '_' || l.shardid, c.table_name || '_' || c.shardid
+		FROM citus_shards l JOIN citus_shards c ON c.shardid = get_shard_id_for_distribution_column('user_likes', 3)
+		WHERE l.shardid = get_shard_id_for_distribution_column('likes', 3)`).Scan(&host, &port, &likes, &counts))
+	node := conn.Config().Copy()
+	node.Host, node.Port = host, uint16(port)
+	half, err := pgx.ConnectConfig(ctx, node)
+	ok(t, err)
+	defer half.Close(context.Background())
+	for _, sql := range []string{"SET citus.enable_manual_changes_to_shards = on", "BEGIN", "DELETE FROM " + likes + " WHERE user_id = 3",
+		"UPDATE " + counts + " SET n = n - 1 WHERE user_id = 3"} {
+		_, err := half.Exec(ctx, sql)
+		ok(t, err)
+	}
+	type answer struct {
+		changed bool
+		err     error
+	}
+	done := make(chan answer, 1)
+	go func() {
+		changed, err := s.SetLike(ctx, 3, 1, false, time.Now())
+		done <- answer{changed, err}
+	}()
+	soon(t, "a like that waits", func() (waits bool) {
+		const waiting = "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND transactionid = pg_current_xact_id()::xid)"
+		ok(t, half.QueryRow(ctx, waiting).Scan(&waits))
+		return waits
+	})
+	_, err = half.Exec(ctx, "COMMIT")
+	ok(t, err)
+	if a := <-done; a.err != nil || a.changed {
+		t.Errorf("got %+v, want no change: the like was taken back before", a)
 	}
 }
 

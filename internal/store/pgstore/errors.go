@@ -36,6 +36,9 @@ func lost(err error) bool {
 		pgconn.SafeToRetry(err) || strings.Contains(err.Error(), "conn closed")
 }
 
+// errHalf is that a transaction is committed on some nodes of Citus and not yet on others.
+var errHalf = liked.Errorf(liked.Unavailable, "the database is not done with what came before")
+
 // passes reports whether the same work may succeed if it is done again.
 func passes(err error) bool {
 	if e, ok := errors.AsType[*pgconn.PgError](err); ok {
@@ -46,7 +49,7 @@ func passes(err error) bool {
 			return false
 		}
 	}
-	return lost(err)
+	return lost(err) || errors.Is(err, errHalf)
 }
 
 // failure is what a call returns for an error: a *liked.Error, or a caller's own.

@@ -165,17 +165,7 @@ func (i *importer) lockAndRead(users, counted map[liked.UserID]bool, names map[s
 		}
 	}
 	if len(users) > 0 {
-		i.queue("SELECT l.user_id, l.n FROM unnest($1::bigint[]) r(id) JOIN user_likes l ON "+
-			i.shards.only("l.user_id = r.id", "l.user_id = ANY($1)"), sorted(users)).
-			Query(func(r pgx.Rows) error {
-				var id liked.UserID
-				var n int64
-				_, err := pgx.ForEachRow(r, []any{&id, &n}, func() error {
-					i.users[id] = &importedUser{id: id, fresh: n == 0}
-					return nil
-				})
-				return err
-			})
+		i.lockLikes(sorted(users), func(id liked.UserID, n int64) { i.users[id] = &importedUser{id: id, fresh: n == 0} })
 	}
 	if len(names) > 0 {
 		all := make([]string, 0, len(names))

@@ -269,6 +269,7 @@ func (b *likeBatch) lock() error {
 	b.lanes, b.posts = make(map[int]*laneState), make(map[liked.PostID]*postState)
 	b.refused, b.likes, b.noUser = make(map[refusalOf]sight.Author), make(map[likeID]*likeState), make(map[liked.UserID]bool)
 	var askCall, askUser, askAuthor, likeUser, likePost, unknown []int64
+	users := make(map[liked.UserID]bool)
 	ask := func(call int, user, author liked.UserID) {
 		askCall, askUser, askAuthor = append(askCall, int64(call)), append(askUser, int64(user)), append(askAuthor, int64(author))
 	}
@@ -280,7 +281,7 @@ func (b *likeBatch) lock() error {
 		b.lanes[liked.PartitionOf(r.user)] = new(laneState)
 		b.posts[h.target] = new(postState)
 		if id := (likeID{r.user, h.target}); b.likes[id] == nil {
-			b.likes[id] = new(likeState)
+			b.likes[id], users[r.user] = new(likeState), true
 			likeUser, likePost = append(likeUser, int64(r.user)), append(likePost, int64(h.target))
 		}
 		if !r.on {
@@ -317,14 +318,12 @@ func (b *likeBatch) lock() error {
 				return err
 			})
 	}
+	b.queueUsers(sorted(users), unknown)
 	b.queueLikes(likeUser, likePost, "true", func(id likeID, seq liked.Seq, _ bool) {
 		if l := b.likes[id]; l != nil {
 			*l = likeState{seq, seq}
 		}
 	})
-	if len(unknown) > 0 {
-		b.queueUnknown(unknown, func(id liked.UserID) { b.noUser[id] = true })
-	}
 	if err := b.askRefused(askCall, askUser, askAuthor); err != nil {
 		return err
 	}
@@ -423,26 +422,24 @@ func (t *tx) queueLikes(users, posts []int64, also string, found func(id likeID,
 	}
 }
 
-// queueUnknown reads which users do not exist.
-func (t *tx) queueUnknown(users []int64, missing func(liked.UserID)) {
-	if t.shards == nil {
-		t.queue("SELECT u FROM unnest($1::bigint[]) u WHERE NOT EXISTS (SELECT FROM user_likes l WHERE l.user_id = u)", users).
-			Query(func(r pgx.Rows) error {
-				var id liked.UserID
-				_, err := pgx.ForEachRow(r, []any{&id}, func() error { missing(id); return nil })
-				return err
-			})
+// queueUsers reads which of the users do not exist, of those of whom it is not known. Their lanes are locked.
+func (b *likeBatch) queueUsers(users, unknown []int64) {
+	if b.shards != nil {
+		for _, id := range unknown {
+			b.noUser[liked.UserID(id)] = true
+		}
+		b.lockLikes(users, func(id liked.UserID, _ int64) { b.noUser[id] = false })
 		return
 	}
-	t.queue("SELECT user_id FROM user_likes WHERE user_id = ANY($1)", users).Query(func(r pgx.Rows) error {
-		there, err := pgx.CollectRows(r, pgx.RowTo[int64])
-		for _, id := range users {
-			if err == nil && !slices.Contains(there, id) {
-				missing(liked.UserID(id))
-			}
-		}
-		return err
-	})
+	if len(unknown) == 0 {
+		return
+	}
+	b.queue("SELECT u FROM unnest($1::bigint[]) u WHERE NOT EXISTS (SELECT FROM user_likes l WHERE l.user_id = u)", unknown).
+		Query(func(r pgx.Rows) error {
+			var id liked.UserID
+			_, err := pgx.ForEachRow(r, []any{&id}, func() error { b.noUser[id] = true; return nil })
+			return err
+		})
 }
 
 // decide applies the calls in order.

@@ -52,7 +52,7 @@ func (s *Store) Publish(ctx context.Context, p liked.Post) error {
 			return err
 		}
 		found := t.originals(p.Author, []liked.PostID{p.InReplyTo, p.Quotes})
-		newest, err := t.postsOf(p.Author, math.MaxInt64, comparedPosts)
+		newest, err := t.postsOf(p.Author, math.MaxInt64, comparedPosts, true)
 		if err != nil {
 			return err
 		}
@@ -251,7 +251,7 @@ func (s *Store) PostsBy(ctx context.Context, author liked.UserID, before liked.P
 		return list(ctx, s, aPost, postsBefore, last, max)
 	}
 	if s.shards != nil {
-		return view(ctx, s, func(t *tx) ([]liked.Post, error) { return t.postsOf(author, last, max) })
+		return view(ctx, s, func(t *tx) ([]liked.Post, error) { return t.postsOf(author, last, max, false) })
 	}
 	return list(ctx, s, aPost, postsOf, author, last, max)
 }
@@ -266,8 +266,9 @@ const (
 		JOIN post_heads h ON h.post_id = o.post_id JOIN post_texts x ON x.post_id = o.post_id ORDER BY o.post_id DESC`
 )
 
-// postsOf returns an author's newest posts up to the last one. It sends what waits.
-func (t *tx) postsOf(author liked.UserID, last liked.PostID, max int) ([]liked.Post, error) {
+// postsOf returns an author's newest posts up to the last one. It sends what waits. complete: the author's counts are locked, and
+// what is not committed on all nodes of Citus yet must not be missed.
+func (t *tx) postsOf(author liked.UserID, last liked.PostID, max int, complete bool) ([]liked.Post, error) {
 	if t.shards == nil {
 		return rows(t, aPost, postsOf, author, last, max)
 	}
@@ -276,8 +277,12 @@ func (t *tx) postsOf(author liked.UserID, last liked.PostID, max int) ([]liked.P
 	if err != nil || len(ids) == 0 {
 		return nil, err
 	}
-	return rows(t, aPost, "SELECT "+postColumns+` FROM post_heads h JOIN post_texts x ON x.post_id = h.post_id
+	posts, err := rows(t, aPost, "SELECT "+postColumns+` FROM post_heads h JOIN post_texts x ON x.post_id = h.post_id
 		WHERE h.post_id = ANY($1) AND x.post_id = ANY($1) ORDER BY h.post_id DESC`, ids)
+	if err == nil && complete && len(posts) < len(ids) {
+		err = errHalf
+	}
+	return posts, err
 }
 
 // lockPost locks the counts of a post's author, the post, and the posts that it names.
