@@ -9,8 +9,6 @@ import (
 	"os"
 	"slices"
 
-	"liked/internal/capture"
-	"liked/internal/seed"
 	"liked/internal/server"
 )
 
@@ -35,35 +33,29 @@ func (c *proxyCmd) check() error {
 }
 
 func (c *proxyCmd) Run(e *env) error {
-	return c.with(e, func(e *env, front *capture.Front, k seed.Credentials) error {
-		user, err := userOf(k, c.As)
-		if err != nil {
-			return fmt.Errorf("as: there is %w", err)
-		}
+	return c.with(e, func(x captured) error {
 		l, err := net.Listen("tcp", c.Listen)
 		if err != nil {
 			return fmt.Errorf("listen: %w", err)
 		}
-		front.OnlyX = !server.Loopback(l.Addr().String())
+		x.OnlyX = !server.Loopback(l.Addr().String())
 		dir, err := os.MkdirTemp("", "liked-proxy-")
 		if err != nil {
-			l.Close()
+			_ = l.Close()
 			return err
 		}
-		err = c.serve(e, front, l, dir, k, user)
-		return errors.Join(err, os.RemoveAll(dir))
+		return errors.Join(c.serve(e, x, l, dir), os.RemoveAll(dir))
 	})
 }
 
-func (c *proxyCmd) serve(e *env, front *capture.Front, l net.Listener, dir string, k seed.Credentials, user seed.User) error {
-	found, err := front.Proxy(l, dir)
+func (c *proxyCmd) serve(e *env, x captured, l net.Listener, dir string) error {
+	found, err := x.Proxy(l, dir)
 	if err != nil {
 		return err
 	}
 	out := e.stdout
 	if c.Env != "" {
-		k.URL = found["API_BASE_URL"]
-		variables := variablesFor(k, user)
+		variables := x.variables(found["API_BASE_URL"], "")
 		for _, name := range slices.Sorted(maps.Keys(found)) {
 			variables = append(variables, [2]string{name, found[name]})
 		}
@@ -76,5 +68,5 @@ func (c *proxyCmd) serve(e *env, front *capture.Front, l net.Listener, dir strin
 	}
 	fmt.Fprintf(out, "liked is X to those who use the proxy http://%s and trust http://%[1]s/ca.pem\nStop with Ctrl-C.\n", l.Addr())
 	<-e.ctx.Done()
-	return summary{Via: "proxy", Summary: front.Log.Summary()}.write(e.stderr, false)
+	return summary{Via: "proxy", Summary: x.Log.Summary()}.write(e.stderr, false)
 }

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/signal"
 	"reflect"
+	"strings"
 	"syscall"
 	"time"
 
@@ -24,6 +25,7 @@ import (
 type Captured struct {
 	Credentials string `placeholder:"FILE" help:"Join the server that wrote this file, instead of a world of its own."`
 	As          string `placeholder:"USER" help:"Id or username of the user whose tokens the program gets. Default: alice, or the last."`
+	Adopt       string `placeholder:"FILE" help:"Make the credentials in this .env good for the user."`
 	CA          string `name:"ca" placeholder:"FILE" help:"Keep the authority that programs are to trust in this file, with its key."`
 	Seeded
 	Behavior
@@ -33,7 +35,8 @@ type Captured struct {
 
 func (c *Captured) check() error {
 	if c.Credentials != "" {
-		fresh := Captured{Credentials: c.Credentials, As: c.As, CA: c.CA, Seeded: Seeded{Users: seed.DefaultUsers, Posts: seed.DefaultPosts},
+		fresh := Captured{Credentials: c.Credentials, As: c.As, Adopt: c.Adopt, CA: c.CA,
+			Seeded:   Seeded{Users: seed.DefaultUsers, Posts: seed.DefaultPosts},
 			Behavior: Behavior{Profile: "2024", DailyLimits: true}}
 		if !reflect.DeepEqual(*c, fresh) {
 			return errors.New("credentials: the server that wrote the file has its world; leave out the flags of one")
@@ -45,21 +48,53 @@ func (c *Captured) check() error {
 	return c.dev.check()
 }
 
-// with calls do with the credentials of the world, and a front of its server. A server of its own has ended when it returns.
-func (c *Captured) with(e *env, do func(*env, *capture.Front, seed.Credentials) error) error {
+// captured is what a program gets: X, and the variables to call it, as a user.
+type captured struct {
+	*capture.Front
+	seed.Credentials
+	seed.User
+	adopted ownSecrets
+}
+
+// variables are those of the world. What was adopted is the program's own.
+func (c captured) variables(api, admin string) [][2]string {
+	k := c.Credentials
+	k.URL, k.AdminURL = cmp.Or(api, k.URL), cmp.Or(admin, k.AdminURL)
+	variables := variablesFor(k, c.User)
+	for kind, name := range c.adopted.names {
+		variables = append(variables, [2]string{name, c.adopted.values[kind]})
+	}
+	return variables
+}
+
+// with calls do with X in front of the world's server. A server of its own has ended when it returns.
+func (c *Captured) with(e *env, do func(captured) error) error {
 	k, end, err := c.world(e)
 	if err != nil {
 		return err
+	}
+	found := captured{Credentials: k}
+	if found.User, err = userOf(k, c.As); err != nil {
+		return errors.Join(fmt.Errorf("as: there is %w", err), end())
+	}
+	if c.Adopt != "" {
+		var names []string
+		if found.adopted, err = readOwn(c.Adopt); err == nil {
+			names, err = found.adopted.adopt(e.ctx, k, found.User, seed.Options{RedirectURIs: c.RedirectURI}.Callbacks())
+		}
+		if err != nil {
+			return errors.Join(fmt.Errorf("adopt: %w", err), end())
+		}
+		fmt.Fprintf(e.stderr, "liked run: good for %s: %s\n", found.Username, strings.Join(names, ", "))
 	}
 	authority, err := c.authority()
 	if err != nil {
 		return errors.Join(fmt.Errorf("ca: %w", err), end())
 	}
-	front, err := capture.NewFront(k.URL, authority)
-	if err != nil {
+	if found.Front, err = capture.NewFront(k.URL, authority); err != nil {
 		return errors.Join(err, end())
 	}
-	return errors.Join(do(e, front, k), front.Close(), end())
+	return errors.Join(do(found), found.Close(), end())
 }
 
 func (c *Captured) authority() (*capture.Authority, error) {
@@ -130,18 +165,13 @@ func (s exitStatus) Error() string { return fmt.Sprintf("the program ended with 
 func (c *runCmd) Run(e *env) error {
 	signals, giveBack := take(e.stdin)
 	defer giveBack()
-	return c.with(e, func(e *env, front *capture.Front, k seed.Credentials) error {
-		user, err := userOf(k, c.As)
-		if err != nil {
-			return fmt.Errorf("as: there is %w", err)
-		}
+	return c.with(e, func(x captured) error {
 		began := time.Now()
-		result, err := front.Run(capture.Command{
+		result, err := x.Run(capture.Command{
 			Args: c.Command, Stdin: e.stdin, Stdout: e.stdout, Stderr: e.stderr, Signals: signals,
-			Via: c.Via, Offline: c.Offline, Admin: k.AdminURL,
+			Via: c.Via, Offline: c.Offline, Admin: x.AdminURL,
 			Environ: func(api, admin string) (environ []string) {
-				k.URL, k.AdminURL = cmp.Or(api, k.URL), cmp.Or(admin, k.AdminURL)
-				for _, v := range variablesFor(k, user) {
+				for _, v := range x.variables(api, admin) {
 					environ = append(environ, v[0]+"="+v[1])
 				}
 				return environ
@@ -155,7 +185,7 @@ func (c *runCmd) Run(e *env) error {
 		if err != nil {
 			return err
 		}
-		s := summary{result.Via, result.Status, time.Since(began).Round(time.Millisecond).Seconds(), front.Log.Summary()}
+		s := summary{result.Via, result.Status, time.Since(began).Round(time.Millisecond).Seconds(), x.Log.Summary()}
 		if err := s.write(e.stderr, c.JSON); err != nil {
 			return err
 		}
