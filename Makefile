@@ -56,7 +56,7 @@ citus:
 # Other people's clients against the built binary, and the pages in Chromium. They are downloaded, Chromium is not.
 # SCREENSHOTS=DIR keeps pictures of the pages, TESTFLAGS=-update writes docs/clients.md anew.
 compat:
-	LIKED_REQUIRE=all go test -count=1 -timeout 10m -v -run '^TestClients$$' ./compat $(TESTFLAGS)
+	LIKED_REQUIRE=all go test -count=1 -timeout 10m -v -run '^Test(Run)?Clients$$' ./compat $(TESTFLAGS)
 
 # The same on PostgreSQL, with bad input and kills beside; CLIENTS=typescript,go are those alone.
 CLIENTS := all
