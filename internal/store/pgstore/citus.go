@@ -354,9 +354,10 @@ func (s *shards) usersByID() string {
 
 // relationsApart is what relationsOf returns on PostgreSQL. All of it is in the shard of the viewer.
 func (t *tx) relationsApart(viewer liked.UserID, users []liked.UserID) ([]store.Relation, error) {
-	var is [3][]liked.UserID
+	var is [4][]liked.UserID
 	for i, of := range [...]struct{ table, viewer, other string }{
 		{follows.table, follows.from, follows.to}, {follows.reverse, follows.to, follows.from}, {blocks.table, blocks.from, blocks.to},
+		{blocks.reverse, blocks.to, blocks.from},
 	} {
 		t.queue(fmt.Sprintf("SELECT f.%[3]s FROM unnest($2::bigint[]) r(id) JOIN %[1]s f ON f.%[2]s = $1 AND f.%[3]s = r.id",
 			of.table, of.viewer, of.other), viewer, users).Query(into(&is[i], pgx.RowTo[liked.UserID]))
@@ -364,7 +365,8 @@ func (t *tx) relationsApart(viewer liked.UserID, users []liked.UserID) ([]store.
 	err := t.send()
 	all := make([]store.Relation, len(users))
 	for i, u := range users {
-		all[i] = store.Relation{Follows: slices.Contains(is[0], u), FollowedBy: slices.Contains(is[1], u), Blocks: slices.Contains(is[2], u)}
+		all[i] = store.Relation{Follows: slices.Contains(is[0], u), FollowedBy: slices.Contains(is[1], u),
+			Blocks: slices.Contains(is[2], u), BlockedBy: slices.Contains(is[3], u)}
 	}
 	return all, err
 }
