@@ -31,26 +31,28 @@ var allowed = map[string]struct{ ours, outside string }{
 	"internal/clock":                {".", ""},
 	"internal/cache":                {"", ""},
 	"internal/exchange":             {".", ""},
+	"internal/faults":               {". internal/exchange internal/strictjson", ""},
 	"internal/strictjson":           {"", "github.com/go-json-experiment/json"},
 	"internal/fastpath":             {"", ""},
 	"internal/backup":               {"internal/store internal/strictjson", "github.com/cockroachdb/pebble/v2"},
 	"internal/likelog":              {".", ""},
-	"internal/webhook":              {". internal/store internal/clock internal/likelog internal/strictjson", ""},
-	"internal/admin": {`. internal/store internal/auth internal/archive internal/backup internal/web internal/webhook
-		internal/clock internal/strictjson`, "github.com/google/jsonschema-go"},
+	"internal/webhook": {`. internal/exchange internal/faults internal/store internal/clock internal/likelog
+		internal/strictjson`, ""},
+	"internal/admin": {`. internal/exchange internal/faults internal/store internal/auth internal/archive internal/backup internal/web
+		internal/webhook internal/clock internal/strictjson`, "github.com/google/jsonschema-go"},
 	"internal/seed": {". internal/store internal/auth internal/postman internal/strictjson", ""},
 	"internal/web":  {".", "github.com/swaggest/swgui/v5/static"},
 	"internal/auth": {". internal/store internal/cache", "golang.org/x/crypto"},
 	"internal/enginetest": {"internal/store internal/store/pebblestore internal/store/pgstore internal/store/pgstore/pgtest",
 		"github.com/cockroachdb/pebble/v2"},
 	"internal/authtest": {". internal/store internal/enginetest internal/auth", ""},
-	"internal/oauth":    {". internal/store internal/exchange internal/auth internal/web", ""},
+	"internal/oauth":    {". internal/faults internal/store internal/exchange internal/auth internal/web", ""},
 	"internal/portal":   {". internal/store internal/auth internal/oauth internal/web internal/webhook", ""},
 	"internal/explorer": {"internal/oauth internal/web", ""},
 	"internal/postman":  {"", ""},
 	"internal/home":     {". internal/exchange internal/store internal/likelog internal/web", ""},
-	"internal/api":      {". internal/exchange internal/store internal/likelog internal/webhook internal/strictjson", ""},
-	"internal/server": {`. internal/exchange internal/store internal/store/pebblestore internal/store/pgstore internal/backup
+	"internal/api":      {". internal/faults internal/exchange internal/store internal/likelog internal/webhook internal/strictjson", ""},
+	"internal/server": {`. internal/faults internal/exchange internal/store internal/store/pebblestore internal/store/pgstore internal/backup
 		internal/admin internal/auth internal/oauth internal/portal internal/explorer internal/home internal/api internal/fastpath internal/seed
 		internal/web internal/postman internal/likelog internal/webhook internal/clock internal/strictjson`,
 		"github.com/prometheus/client_golang golang.org/x/sys"},

@@ -4,24 +4,26 @@ import (
 	"slices"
 
 	"liked/internal/clock"
+	"liked/internal/faults"
 )
 
 // Dev is what a development server offers beyond what `liked serve` does.
 type Dev struct {
 	Clock  *clock.Clock
 	Worlds Worlds
+	Faults *faults.Rules
 }
 
 // devRoutes are the endpoints of development servers alone. A row takes the place of one of routes with its pattern.
 func (h *Handler) devRoutes() []route {
-	return append([]route{
+	return slices.Concat([]route{
 		{pattern: "POST /admin/apps", status: 201, endpoint: takes(h.addGivenApp), seals: true,
 			does: "Adds an app and shows its secrets, once. Those that are given are not made."},
 		{pattern: "PUT /admin/apps/{app}", endpoint: takes(h.setGivenApp), seals: true,
 			does: "Makes an app what is said, with given secrets, too; members left out stay. Without such an app it is added."},
 		{pattern: "POST /admin/tokens", status: 201, endpoint: takes(h.issueGivenToken), seals: true,
 			does: "Issues a credential of an app and shows it, once. One that is given is taken from whoever has it."},
-	}, append(h.clockRoutes(), h.worldRoutes()...)...)
+	}, h.clockRoutes(), h.worldRoutes(), h.faultRoutes())
 }
 
 // with returns the rows, with others in place of those that have their patterns.

@@ -12,6 +12,7 @@ import (
 
 	"liked"
 	"liked/internal/clock"
+	"liked/internal/faults"
 )
 
 // parameters explains what stands in paths and queries, the same everywhere.
@@ -27,6 +28,7 @@ var parameters = map[string]string{
 	"max":      "How many items a page has at most, 1 to 1000; 100 without.",
 	"after":    "What next was in the page before.",
 	"before":   "What next was in the page before.",
+	"fault":    "The id of a rule.",
 	"skip_bad": "true: lines that cannot be added are left out, and counted; without, the first one ends the import.",
 }
 
@@ -43,6 +45,10 @@ var words = map[reflect.Type]*jsonschema.Schema{
 	reflect.TypeFor[liked.Tier]():           oneOf(liked.Enterprise, liked.SelfServe),
 	reflect.TypeFor[time.Time]():            {Type: "string", Format: "date-time"},
 	reflect.TypeFor[clock.Duration]():       {Type: "string", Examples: []any{"15m"}},
+	reflect.TypeFor[faults.Duration]():      {Type: "string"},
+	reflect.TypeFor[faults.Delay](): {OneOf: []*jsonschema.Schema{{Type: "string"}, {Type: "object", Required: []string{"min", "max"},
+		Properties: map[string]*jsonschema.Schema{"min": {Type: "string"}, "max": {Type: "string"}}}}},
+	reflect.TypeFor[json.RawMessage](): {},
 }
 
 func id() *jsonschema.Schema { return &jsonschema.Schema{Type: "string", Pattern: "^[0-9]{1,19}$"} }

@@ -22,6 +22,7 @@ import (
 
 	"liked"
 	"liked/internal/exchange"
+	"liked/internal/faults"
 	"liked/internal/likelog"
 	"liked/internal/store"
 	"liked/internal/webhook"
@@ -46,6 +47,7 @@ type Options struct {
 	Explain      bool                       // show clients why they are refused; for development only
 	Observe      exchange.Observer          // called after each answer
 	Address      func(*http.Request) string // of the client; nil: of the connection
+	Faults       *faults.Rules              // nil: nothing is provoked
 }
 
 // Authenticator identifies the caller. An error of Kind Unauthorized holds the reason, for the operator only.
@@ -190,8 +192,16 @@ func (a *API) serveNoRoute(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	x := newRequestState(nil, r)
+	defer a.done(r, x)
+	if a.Faults.Any() {
+		err := a.provoke(nil, r, x)
+		if err == nil {
+			err = p
+		}
+		_, err = a.replace(nil, r, x, nil, err)
+		p = a.problemOf(err)
+	}
 	a.refuse(w, r, x, p)
-	a.done(r, x)
 }
 
 // Refuse answers a request that meets the error before its route.

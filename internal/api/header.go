@@ -10,6 +10,7 @@ import (
 
 	"liked"
 	"liked/internal/exchange"
+	"liked/internal/faults"
 )
 
 // requestState is the state of one request. Its spaces and its reuse spare likes allocations.
@@ -19,6 +20,7 @@ type requestState struct {
 	limits     []liked.RateState
 	connection string
 	call       call
+	course     faults.Course
 
 	limitSpace  [3]liked.RateState
 	idSpace     [2]pair

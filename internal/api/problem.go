@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"liked"
+	"liked/internal/faults"
 )
 
 // problem is a refusal: the client's answer and the operator's reason. Checks and handlers return it as an error;
@@ -23,6 +24,8 @@ type problem struct {
 	retry   bool   // the same request may succeed in a moment
 	why     string // for the operator; holds no secret
 	cause   error  // of a 5xx
+
+	provoked *faults.Fault // nil: it is a refusal in earnest
 }
 
 func (p *problem) Error() string { return p.why }

@@ -23,6 +23,9 @@ func (a *API) serve(rt *endpoint, w http.ResponseWriter, r *http.Request) {
 		a.refuse(w, r, x, a.problem(rt, r, err))
 	}()
 	answer, err := a.run(rt, w, r, x)
+	if a.Faults.Any() {
+		answer, err = a.replace(rt, r, x, answer, err)
+	}
 	if err == nil {
 		err = a.write(rt, w, r, x, answer)
 	}
@@ -75,6 +78,9 @@ func (a *API) run(rt *endpoint, w http.ResponseWriter, r *http.Request, x *reque
 		err = a.locked.because("the account is locked")
 	case who.State.Hidden():
 		err = notPermitted.coded(64).because("the account is " + who.State.String())
+	}
+	if err == nil && a.Faults.Any() {
+		err = a.provoke(rt, r, x)
 	}
 	if err != nil {
 		return nil, err
@@ -191,6 +197,10 @@ func (a *API) refuse(w http.ResponseWriter, r *http.Request, x *requestState, p 
 	}
 	if p.retry {
 		h["Retry-After"] = headerRetry
+	}
+	if p.provoked != nil {
+		a.sendProvoked(w, r, x, p)
+		return
 	}
 	if !p.gateway && p.allow == "" {
 		a.send(w, r, x, p.status, &encoded{body: p.body})

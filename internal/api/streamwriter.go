@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"liked"
@@ -49,6 +50,9 @@ func (a *API) serveStream(rt *endpoint, w http.ResponseWriter, r *http.Request, 
 		generation, known = now, err == nil
 		return err
 	}
+	if a.Faults != nil {
+		go a.disconnectIfProvoked(s.ctx, traits(r, x), s.open.end)
+	}
 	h := w.Header()
 	if acceptsGzip(r.Header.Get("Accept-Encoding")) {
 		h["Content-Encoding"] = headerGzip
@@ -70,7 +74,11 @@ func (a *API) serveStream(rt *endpoint, w http.ResponseWriter, r *http.Request, 
 	if s.ctx.Err() != nil && err != errSlow {
 		err = context.Cause(s.ctx)
 	}
+	provoked, _ := errors.AsType[*provokedEnd](err)
 	switch {
+	case provoked != nil:
+		reason, x.Why = a.Faults.Disconnects[provoked.Disconnect], provoked.Why
+		a.disconnect(o, provoked.Disconnect)
 	case err == nil:
 		reason = "end_of_stream"
 		_ = o.close() // an error: the reader left
@@ -81,21 +89,25 @@ func (a *API) serveStream(rt *endpoint, w http.ResponseWriter, r *http.Request, 
 		reason = "client_disconnect"
 	case err == errTerminated:
 		x.Why = err.Error()
-		a.disconnect(o, "ForceDisconnect", "")
+		a.disconnect(o, "ForceDisconnect")
 	case err == errEnding, err == errLost:
 		reason, x.Why = "upstream_disconnect", err.Error()
-		a.disconnect(o, "UpstreamOperationalDisconnect", "upstream ")
+		a.disconnect(o, "UpstreamOperationalDisconnect")
 	case a.problemOf(err).status < 500:
 		reason, x.Why = "client_application_state", err.Error()
-		a.disconnect(o, "ClientApplicationStateDegraded", "")
+		a.disconnect(o, "ClientApplicationStateDegraded")
 	default:
 		x.Err = err
-		a.disconnect(o, "InternalError", "")
+		a.disconnect(o, "InternalError")
 	}
 }
 
 // disconnect ends the stream with X's reason.
-func (a *API) disconnect(o *streamWriter, kind, where string) {
+func (a *API) disconnect(o *streamWriter, kind string) {
+	where := ""
+	if strings.HasPrefix(kind, "Upstream") {
+		where = "upstream "
+	}
 	entry := object{"title", "operational-disconnect", "disconnect_type", kind,
 		"detail", "This stream has been disconnected " + where + "for operational reasons.", "type", a.problems + "operational-disconnect"}
 	text, err := encode(document{Errors: partialErrors{entry}})

@@ -100,6 +100,12 @@ type Traits struct {
 // NeedsStatus reports whether the match is about answers, so that no request alone can match.
 func (x *Matcher) NeedsStatus() bool { return x.match.Status != 0 }
 
+// MatchesRequest is Matches without regard to the status.
+func (x *Matcher) MatchesRequest(t Traits) bool {
+	t.Status = x.match.Status
+	return x.Matches(t)
+}
+
 // Matches reports whether the exchange is meant.
 func (x *Matcher) Matches(t Traits) bool {
 	matches := true

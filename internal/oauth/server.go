@@ -17,6 +17,7 @@ import (
 	"liked"
 	"liked/internal/auth"
 	"liked/internal/exchange"
+	"liked/internal/faults"
 	"liked/internal/store"
 	"liked/internal/web"
 )
@@ -48,6 +49,8 @@ type Options struct {
 	AutoConsent string
 
 	Observe exchange.Observer
+
+	Faults *faults.Rules // nil: nothing is provoked
 }
 
 // Store keeps package auth's data, and sessions.
@@ -127,6 +130,7 @@ type Call struct {
 	Request *http.Request
 	Path    string
 
+	course  faults.Course
 	cookies []*http.Cookie // of the answer
 	session session
 }
@@ -140,6 +144,7 @@ type Answer struct {
 	allow       string // of 405
 	contentType string
 	body        []byte
+	headers     map[string]string // others, of a provoked one
 }
 
 // Page answers with a page.
@@ -196,6 +201,9 @@ func (s *Server) Handler(rt *Route) http.Handler {
 		if err != nil {
 			answer = c.refuse(rt, err)
 		}
+		if s.Faults.Any() {
+			answer = c.replace(rt, answer)
+		}
 		c.Why = strings.ToValidUTF8(c.Why[:min(len(c.Why), maxWhy)], "")
 		c.write(w, answer)
 		s.Observe.Done(r, &c.Exchange)
@@ -210,6 +218,11 @@ func (c *Call) answer(rt *Route) (answer *Answer, err error) {
 	if rt.refuse == nil { // a page's
 		if err := c.readSession(); err != nil {
 			return nil, err
+		}
+	}
+	if c.Faults.Any() {
+		if answer := c.provoke(rt); answer != nil {
+			return answer, nil
 		}
 	}
 	switch {
@@ -250,6 +263,11 @@ func (c *Call) refuse(rt *Route, err error) *Answer {
 	if rt.refuse != nil {
 		return rt.refuse(c, f)
 	}
+	return c.trouble(f)
+}
+
+// trouble is a page about a refusal.
+func (c *Call) trouble(f *Refusal) *Answer {
 	p := web.Trouble{Frame: c.Frame(), Title: f.Code, Text: f.Text}
 	switch {
 	case f.Status >= 500:
@@ -266,9 +284,9 @@ func (c *Call) refusalOf(err error) *Refusal {
 		liked.Conflict: 409, liked.Unavailable: 503, liked.Overloaded: 503}
 	switch status := statuses[liked.KindOf(err)]; {
 	case status == 503 || c.Context.Err() != nil:
-		return &Refusal{Status: 503, Code: "temporarily_unavailable", Text: "Over capacity"}
+		return overCapacity
 	case status == 500:
-		return &Refusal{Status: 500, Code: "server_error", Text: "Internal error"}
+		return internalFail
 	default:
 		return &Refusal{Status: status, Text: "The request cannot be carried out."}
 	}
@@ -285,6 +303,9 @@ func (c *Call) write(w http.ResponseWriter, a *Answer) {
 	}
 	if c.Explain && c.Why != "" {
 		h.Set("X-Liked-Explain", exchange.HeaderText(c.Why))
+	}
+	for name, value := range a.headers {
+		h.Set(name, value)
 	}
 	c.Status = a.status
 	switch {

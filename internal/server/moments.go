@@ -11,6 +11,7 @@ import (
 	"liked"
 	"liked/internal/admin"
 	"liked/internal/clock"
+	"liked/internal/faults"
 	"liked/internal/seed"
 	"liked/internal/store"
 )
@@ -20,6 +21,8 @@ type moment struct {
 	store store.Snapshot
 	clock clock.State
 	at    time.Time // of the clock
+
+	faults []faults.State // the rules
 }
 
 // moments are those that a server can go back to. Only a development server has any.
@@ -37,7 +40,7 @@ func (s *Server) now(ctx context.Context) (*moment, error) {
 		return nil, liked.Errorf(liked.Invalid, "a store in PostgreSQL has no snapshots: keep the world in memory, or in a directory (--data)")
 	}
 	w.hooks.Save(ctx)
-	m := &moment{clock: s.clock.State()}
+	m := &moment{clock: s.clock.State(), faults: s.faults.All()}
 	m.at = m.clock.Now
 	var err error
 	m.store, err = engine.Snapshot(ctx)
@@ -71,7 +74,7 @@ func (s *Server) running() error {
 	return nil
 }
 
-// Reset implements admin.Worlds. What a server has beside its world (faults, the journal) is emptied here, too.
+// Reset implements admin.Worlds. The rules of faults are those of the start: none.
 func (s *Server) Reset(context.Context) error {
 	s.moments.mu.Lock()
 	defer s.moments.mu.Unlock()
@@ -163,6 +166,7 @@ type inherited struct {
 	seal        [32]byte
 	credentials *seed.Credentials
 	clock       clock.State
+	faults      []faults.State
 }
 
 // Fork returns another server, on ports of its own, that begins as what this one in memory is. Its Run must be called.
@@ -182,7 +186,7 @@ func (s *Server) Fork(ctx context.Context) (*Server, error) {
 	}
 	c := s.Config
 	c.Listen, c.AdminListen, c.AdminToken, c.Now = "", "", "", s.clock.Real
-	c.begins = &inherited{st, s.seal, s.credentials, m.clock}
+	c.begins = &inherited{st, s.seal, s.credentials, m.clock, m.faults}
 	other, err := New(c)
 	if err != nil {
 		return nil, errors.Join(err, st.Close()) // once more, maybe

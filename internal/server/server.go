@@ -27,6 +27,7 @@ import (
 	"liked/internal/admin"
 	"liked/internal/api"
 	"liked/internal/fastpath"
+	"liked/internal/faults"
 	"liked/internal/seed"
 	"liked/internal/store"
 	"liked/internal/web"
@@ -45,6 +46,7 @@ type Server struct {
 	moments      moments
 	leavings     sync.WaitGroup // of worlds that were replaced
 	broken       chan error     // gets why there is no world any more
+	faults       *faults.Rules  // nil but in a development server
 	api, admin   *http.Server
 	fast         *fastpath.Listener // of api
 	ready        atomic.Bool
@@ -62,6 +64,9 @@ func New(c Config) (*Server, error) {
 	}
 	s := &Server{settings: checked, answers: make(chan struct{}), broken: make(chan error, 1), proof: cryptorand.Text(),
 		observer: newObserver(checked.Logger, prometheus.NewRegistry(), checked.clientAddress)}
+	if s.Dev {
+		s.faults = s.newFaults()
+	}
 	for _, step := range []func() error{
 		s.listen,
 		s.open,

@@ -64,7 +64,7 @@ func (s *Server) makeWorld(st store.Store) (*world, error) {
 	}
 	w.log = likelog.New(st)
 	w.hooks = webhook.New(webhook.Options{Store: st, Log: w.log, Secret: w.auth.APISecret, Now: s.Now, Sleep: s.sleep, Logger: s.Logger,
-		Render: api.Activity(s.apiOptions(w)), Anywhere: s.PrivateWebhooks, Count: s.observer.attempted})
+		Render: api.Activity(s.apiOptions(w)), Anywhere: s.PrivateWebhooks, Count: s.observer.attempted, Faults: s.faults})
 	var err error
 	if w.x, err = api.New(s.apiOptions(w)); err != nil {
 		return w, err
@@ -74,7 +74,7 @@ func (s *Server) makeWorld(st store.Store) (*world, error) {
 	}
 	admins := admin.Options{Auth: w.auth.Issuer, Hooks: w.hooks, Key: keyName(s.seal), Now: s.Now, Logger: s.Logger}
 	if s.Dev {
-		admins.Dev = &admin.Dev{Clock: s.clock, Worlds: s}
+		admins.Dev = &admin.Dev{Clock: s.clock, Worlds: s, Faults: s.faults}
 	}
 	w.operator = adminHandler(st, admins)
 	return w, nil
@@ -83,14 +83,14 @@ func (s *Server) makeWorld(st store.Store) (*world, error) {
 func (s *Server) apiOptions(w *world) api.Options {
 	return api.Options{Store: countedStore{w.store, s.observer}, Auth: w.auth, Hooks: w.hooks, Log: w.log, Limits: s.live.Load().limits,
 		PageKey: [32]byte(derive(s.seal, "liked pagination tokens", 32)), Profile: s.profile, PrivateLikes: s.privateLikes,
-		Now: s.Now, Explain: s.Explain, Observe: s.observer.observe, Address: s.clientAddress}
+		Now: s.Now, Explain: s.Explain, Observe: s.observer.observe, Address: s.clientAddress, Faults: s.faults}
 }
 
 func (s *Server) makePages(w *world) error {
 	sessions, err := oauth.New(oauth.Options{Auth: w.auth, Store: w.store, BaseURL: s.baseURL, Now: s.Now,
 		Address: s.clientAddress, Lifetime: s.TokenLifetime, PublicURL: s.publicURL, Explain: s.Explain, AutoConsent: s.AutoConsent,
 		NeedHint: s.profile == api.Profile2026,
-		Observe:  s.observer.observe})
+		Observe:  s.observer.observe, Faults: s.faults})
 	if err != nil {
 		return err
 	}
@@ -226,6 +226,7 @@ func (s *Server) replace(m *moment) (err error) {
 		if w, err = s.makeWorld(st); err == nil {
 			s.begin(w)
 			s.world.Store(w)
+			s.faults.Replace(m.faults)
 		} else {
 			err = errors.Join(err, st.Close())
 		}

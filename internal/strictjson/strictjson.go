@@ -18,8 +18,20 @@ func Unmarshal(text []byte, v any) error {
 // UnmarshalKnown decodes the members that v knows; there may be others.
 func UnmarshalKnown(text []byte, v any) error { return plain(json.Unmarshal(text, v)) }
 
+// mistake is an error in words, of which a member that decodes itself may return one.
+type mistake struct{ error }
+
+func (m mistake) Unwrap() error { return m.error }
+
 // plain says in words of JSON what is wrong, and where.
 func plain(err error) error {
+	if err == nil {
+		return nil
+	}
+	return mistake{inWords(err)}
+}
+
+func inWords(err error) error {
 	if syntax, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
 		if syntax.Err == jsontext.ErrDuplicateName {
 			return fmt.Errorf("member %q stands twice", syntax.JSONPointer.LastToken())
@@ -37,10 +49,17 @@ func plain(err error) error {
 	switch {
 	case wrong.Err == json.ErrUnknownName:
 		return fmt.Errorf("unknown %s; names are exact", what)
+	case isMistake(wrong.Err):
+		return fmt.Errorf("%s: %w", what, wrong.Err)
 	case wrong.Err == nil || wrong.JSONValue == nil && wrong.JSONKind != '"':
 		return fmt.Errorf("%s cannot be %s", what, kinds[wrong.JSONKind])
 	}
 	return fmt.Errorf("%s: %w", what, wrong.Err)
+}
+
+func isMistake(err error) bool {
+	_, ok := errors.AsType[mistake](err)
+	return ok
 }
 
 var kinds = map[jsontext.Kind]string{'n': "null", 't': "true", 'f': "false", '"': "a string", '0': "this number", '{': "an object",

@@ -9,6 +9,7 @@ import (
 
 	"liked"
 	"liked/internal/clock"
+	"liked/internal/exchange"
 	"liked/internal/likelog"
 	"liked/internal/store"
 )
@@ -296,15 +297,15 @@ func (k *hook) try(ctx context.Context, s *liked.Subscription, e liked.LikeEvent
 		k.h.Count(Unseen)
 		return nil
 	}
-	failed := k.post(ctx, body)
+	failed := k.post(ctx, e.User, body)
 	if failed == nil {
 		k.h.Count(Delivered)
 	}
 	return failed
 }
 
-// post sends a body, using one of the slots. A request in progress when ctx ends has lastCall left.
-func (k *hook) post(ctx context.Context, body []byte) *failure {
+// post sends a body about the user (zero: none), using one of the slots. A request in progress when ctx ends has lastCall left.
+func (k *hook) post(ctx context.Context, user liked.UserID, body []byte) *failure {
 	select {
 	case k.slots <- struct{}{}:
 		defer func() { <-k.slots }()
@@ -323,7 +324,8 @@ func (k *hook) post(ctx context.Context, body []byte) *failure {
 		cut()
 	})
 	defer stop()
-	status, _, err := k.h.send(under, http.MethodPost, w.URL, body, sign(secret, body))
+	status, _, err := k.h.request(under, exchange.Traits{Operation: Delivery, Method: http.MethodPost, App: k.app, User: user},
+		w.URL, body, sign(secret, body))
 	if status >= 200 && status < 300 {
 		return nil // even if reading the response failed
 	}

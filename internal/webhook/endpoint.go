@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"liked"
+	"liked/internal/exchange"
 	"liked/internal/strictjson"
 )
 
@@ -119,11 +120,7 @@ func (h *Hooks) send(ctx context.Context, method, address string, body []byte, s
 	if err != nil {
 		return 0, nil, errors.New("the URL cannot be requested")
 	}
-	r.Header.Set("User-Agent", "liked")
-	if body != nil {
-		r.Header.Set("Content-Type", "application/json; charset=utf-8")
-		r.Header.Set("X-Twitter-Webhooks-Signature", signature)
-	}
+	r.Header = headerOf(body, signature)
 	resp, err := h.transport.RoundTrip(r)
 	if err != nil {
 		return 0, nil, h.unanswered(ctx, r.URL.Host, err)
@@ -131,6 +128,15 @@ func (h *Hooks) send(ctx context.Context, method, address string, body []byte, s
 	defer resp.Body.Close()
 	answer, err = io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	return resp.StatusCode, answer, h.unanswered(ctx, r.URL.Host, err)
+}
+
+func headerOf(body []byte, signature string) http.Header {
+	header := http.Header{"User-Agent": {"liked"}}
+	if body != nil {
+		header["Content-Type"] = []string{"application/json; charset=utf-8"}
+		header["X-Twitter-Webhooks-Signature"] = []string{signature}
+	}
+	return header
 }
 
 // unanswered is an error of the network, with the text that the app's owner may read.
@@ -202,7 +208,7 @@ func (h *Hooks) ask(ctx context.Context, w liked.Webhook) error {
 		u.RawQuery += "&"
 	}
 	u.RawQuery += "crc_token=" + token
-	status, answer, err := h.send(ctx, http.MethodGet, u.String(), nil, "")
+	status, answer, err := h.request(ctx, exchange.Traits{Operation: Challenge, Method: http.MethodGet, App: w.App}, u.String(), nil, "")
 	switch {
 	case err != nil:
 		return &ChallengeError{Why: plain(err, token), Wrong: isTLS(err)}

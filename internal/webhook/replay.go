@@ -32,7 +32,7 @@ func (k *hook) replays(ctx context.Context) {
 		if err != nil {
 			k.h.Logger.Error("webhook: a replay failed", "webhook", k.id.String(), "error", err)
 		}
-		_ = k.post(ctx, jobStatus(w, complete && err == nil)) // best effort
+		_ = k.post(ctx, 0, jobStatus(w, complete && err == nil)) // best effort
 		for ctx.Err() == nil {
 			_, err := k.h.change(ctx, k.id, func(w *liked.Webhook) { w.Replay = liked.Replay{} })
 			if err == nil || liked.KindOf(err) == liked.NotFound {

@@ -21,6 +21,7 @@ import (
 
 	"liked"
 	"liked/internal/clock"
+	"liked/internal/faults"
 	"liked/internal/likelog"
 	"liked/internal/store"
 )
@@ -41,6 +42,8 @@ type Options struct {
 	// Anywhere allows http URLs, ports, and loopback and private addresses. Without it webhooks reach only the public
 	// internet over https, whatever their names resolve to at the time.
 	Anywhere bool
+
+	Faults *faults.Rules // nil: nothing is provoked
 
 	Count func(Outcome) // called with the outcome of each delivery attempt and challenge; nil does nothing
 

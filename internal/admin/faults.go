@@ -1,0 +1,72 @@
+package admin
+
+import (
+	"net/http"
+	"strings"
+
+	"liked"
+	"liked/internal/exchange"
+	"liked/internal/faults"
+)
+
+// Rules of faults, of development servers alone.
+
+// Fault is a rule with what happened to it.
+type Fault = faults.State
+
+// NewFault is a rule: see package faults.
+type NewFault = faults.Rule
+
+type FaultAdded struct {
+	ID string `json:"id"`
+}
+
+type FaultList struct {
+	Faults []Fault `json:"faults"`
+}
+
+// names finds the apps and users that a match is about.
+func (h *Handler) names(r *http.Request) exchange.Names {
+	return exchange.Names{
+		App: func(name string) (liked.AppID, error) {
+			a, err := h.app(r.Context(), name)
+			return a.ID, err
+		},
+		User: func(name string) (liked.UserID, error) {
+			u, err := h.user(r.Context(), name)
+			return u.ID, err
+		},
+	}
+}
+
+func (h *Handler) faultRoutes() []route {
+	rules := h.Dev.Faults
+	return []route{
+		{pattern: "POST /admin/faults", status: 201, endpoint: takes(h.addFault),
+			does: "Adds a rule that provokes a fault in the exchanges that match. Problems are " + strings.Join(rules.Names(), ", ") +
+				"; disconnects of streams " + strings.Join(rules.DisconnectNames(), ", ") + "."},
+		{pattern: "GET /admin/faults", endpoint: gives(h.faults), does: "Lists the rules; the first that matches wins."},
+		{pattern: "DELETE /admin/faults", endpoint: gives(h.clearFaults), does: "Removes all rules."},
+		{pattern: "GET /admin/faults/{fault}", endpoint: of(pathFault, h.fault), does: "Shows a rule, and how often it matched."},
+		{pattern: "DELETE /admin/faults/{fault}", endpoint: of(pathFault, h.removeFault), does: "Removes a rule."},
+	}
+}
+
+func (h *Handler) addFault(r *http.Request, in NewFault) (FaultAdded, error) {
+	id, err := h.Dev.Faults.Add(in, h.names(r))
+	return FaultAdded{id}, err
+}
+
+func (h *Handler) faults(*http.Request) (FaultList, error) { return FaultList{h.Dev.Faults.All()}, nil }
+
+func (h *Handler) clearFaults(*http.Request) (Changed, error) {
+	return Changed{h.Dev.Faults.Clear() > 0}, nil
+}
+
+func pathFault(r *http.Request) (string, error) { return r.PathValue("fault"), nil }
+
+func (h *Handler) fault(_ *http.Request, id string) (Fault, error) { return h.Dev.Faults.Find(id) }
+
+func (h *Handler) removeFault(_ *http.Request, id string) (Changed, error) {
+	return Changed{true}, h.Dev.Faults.Remove(id)
+}

@@ -1,0 +1,280 @@
+// Package faults provokes what goes wrong in life: refusals, lost answers, delays, streams that end. [Rules] are asked
+// about each exchange by who answers it; nil Rules are never asked.
+package faults
+
+import (
+	"context"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"liked"
+	"liked/internal/exchange"
+)
+
+// Options of New: what there is to provoke. All are required.
+type Options struct {
+	Now         func() time.Time
+	Operations  []string
+	Streams     map[string]bool   // operations that are streams
+	Problems    map[string]int    // refusals of X by name, with their status
+	Disconnects map[string]string // types of X's message at the end of a stream, with what /2/connections says of it
+}
+
+// Names lists the problems in order.
+func (o *Options) Names() []string { return slices.Sorted(maps.Keys(o.Problems)) }
+
+// DisconnectNames lists the types of the end of a stream in order.
+func (o *Options) DisconnectNames() []string { return slices.Sorted(maps.Keys(o.Disconnects)) }
+
+// Rules are asked in the order in which they were added. They are safe for concurrent use.
+type Rules struct {
+	Options
+
+	some atomic.Bool // spares exchanges the lock while there are no rules
+
+	mu      sync.Mutex
+	all     []*State
+	last    int           // the highest id
+	changed chan struct{} // closed when rules are added
+}
+
+// State is a rule with what happened to it.
+type State struct {
+	ID string `json:"id"`
+	Rule
+	Matched int `json:"matched"` // exchanges that matched, and that no rule before it took
+	Done    int `json:"done"`    // of these, those that it was done to
+
+	matcher *exchange.Matcher
+	until   time.Time // of ResetIn
+}
+
+// New returns Rules without any.
+func New(o Options) *Rules { return &Rules{Options: o, changed: make(chan struct{})} }
+
+// Add adds a rule behind all others. Invalid says what is wrong with it.
+func (r *Rules) Add(rule Rule, names exchange.Names) (id string, err error) {
+	if err := r.check(&rule); err != nil {
+		return "", err
+	}
+	matcher, err := rule.Match.Matcher(names)
+	if err != nil {
+		return "", err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.all) >= maxRules {
+		return "", liked.Errorf(liked.Conflict, "there are %d rules already; delete some", maxRules)
+	}
+	r.last++
+	until := r.Now().Add(time.Duration(rule.Do.ResetIn))
+	if whole := until.Truncate(time.Second); whole != until {
+		until = whole.Add(time.Second) // what the header can say
+	}
+	id = strconv.Itoa(r.last)
+	r.set(append(r.all, &State{ID: id, Rule: rule, matcher: matcher, until: until}))
+	return id, nil
+}
+
+// set replaces the rules, and tells streams so. r.mu must be held.
+func (r *Rules) set(all []*State) {
+	r.all = all
+	r.some.Store(len(all) > 0)
+	close(r.changed)
+	r.changed = make(chan struct{})
+}
+
+// maxRules bounds how long an exchange waits for the rules.
+const maxRules = 1000
+
+// All returns the rules as they are now.
+func (r *Rules) All() []State {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	all := make([]State, len(r.all))
+	for i, s := range r.all {
+		all[i] = *s
+	}
+	return all
+}
+
+// Replace puts what All returned in place of the rules that there are.
+func (r *Rules) Replace(all []State) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.last = 0
+	var rules []*State
+	for _, s := range all {
+		rules = append(rules, &s)
+		n, _ := strconv.Atoi(s.ID) // Add made it
+		r.last = max(r.last, n)
+	}
+	r.set(rules)
+}
+
+// Find returns a rule; NotFound.
+func (r *Rules) Find(id string) (State, error) {
+	for _, s := range r.All() {
+		if s.ID == id {
+			return s, nil
+		}
+	}
+	return State{}, unknown(id)
+}
+
+func unknown(id string) error {
+	return liked.Errorf(liked.NotFound, "no rule %q; GET /admin/faults lists them", id)
+}
+
+// Remove removes a rule; NotFound.
+func (r *Rules) Remove(id string) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for i, s := range r.all {
+		if s.ID == id {
+			r.set(slices.Delete(r.all, i, i+1))
+			return nil
+		}
+	}
+	return unknown(id)
+}
+
+// Clear removes all rules, and says how many.
+func (r *Rules) Clear() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n := len(r.all)
+	r.set(nil)
+	return n
+}
+
+// Fault is what is to be done to one exchange.
+type Fault struct {
+	Why   string // in words
+	Delay time.Duration
+	Do
+	Body      []byte // of the answer; nil: X's own. It is Do.Body as it is sent.
+	MediaType string
+	Reset     time.Time // of ResetIn
+}
+
+// Alone reports whether the delay is all.
+func (f *Fault) Alone() bool {
+	return f.Problem == "" && f.Status == 0 && f.ResetIn == 0 && f.Close == "" && f.Disconnect == ""
+}
+
+// Refuses reports whether the answer is the fault's.
+func (f *Fault) Refuses() bool { return f.Problem != "" || f.Status != 0 || f.ResetIn != 0 }
+
+// Course is what the rules have said of one exchange so far.
+type Course struct {
+	*Fault        // nil: nothing is to be done
+	asked  bool   // Request was
+	behind *State // the rule from which on the answer decides; nil: none
+}
+
+// Any reports whether there are rules; nil has none.
+func (r *Rules) Any() bool { return r != nil && r.some.Load() }
+
+// Request says what is to be done instead of carrying out an exchange, or before.
+func (r *Rules) Request(t exchange.Traits, c *Course) {
+	c.asked = true
+	if !r.some.Load() {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, s := range r.all {
+		switch {
+		case s.Do.Disconnect != "" || r.over(s):
+		case s.matcher.NeedsStatus():
+			if s.matcher.MatchesRequest(t) {
+				c.behind = s
+				return
+			}
+		case s.matcher.Matches(t) && r.take(s):
+			c.Fault = r.fault(s)
+			return
+		}
+	}
+}
+
+// Answer says what is to be done instead of answering as t says, which has the status, unless Request has said it. An
+// exchange that was refused before Request is one for rules about a status alone.
+func (r *Rules) Answer(t exchange.Traits, c *Course) {
+	if !r.some.Load() || c.Fault != nil || c.asked && c.behind == nil {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	skip := c.asked
+	for _, s := range r.all {
+		if s == c.behind {
+			skip = false
+		}
+		if skip || s.Do.Disconnect != "" || r.over(s) || !c.asked && !s.matcher.NeedsStatus() {
+			continue
+		}
+		if s.matcher.Matches(t) && r.take(s) {
+			c.Fault = r.fault(s)
+			return
+		}
+	}
+}
+
+// Stream returns what ends an open stream, nil for nothing, and a channel that is closed when it should be asked again.
+func (r *Rules) Stream(t exchange.Traits) (*Fault, <-chan struct{}) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, s := range r.all {
+		if s.Do.Disconnect != "" && !r.over(s) && s.matcher.Matches(t) && r.take(s) {
+			return r.fault(s), r.changed
+		}
+	}
+	return nil, r.changed
+}
+
+// over reports whether the rule does nothing any more.
+func (r *Rules) over(s *State) bool {
+	return s.When.Times > 0 && s.Done >= s.When.Times || s.Do.ResetIn > 0 && !r.Now().Before(s.until)
+}
+
+// take counts a match, and reports whether all conditions hold.
+func (r *Rules) take(s *State) bool {
+	s.Matched++
+	if s.When.Every > 1 && s.Matched%s.When.Every != 0 {
+		return false
+	}
+	s.Done++
+	return true
+}
+
+func (r *Rules) fault(s *State) *Fault {
+	f := &Fault{Do: s.Do, Why: "rule " + s.ID + " of /admin/faults", Reset: s.until}
+	f.Body, f.MediaType = s.Do.text()
+	if d := s.Do.Delay; d != nil {
+		f.Delay = time.Duration(d.Min)
+		if d.Max > d.Min {
+			f.Delay += rand.N(time.Duration(d.Max - d.Min))
+		}
+	}
+	return f
+}
+
+// Wait waits for the delay, or until ctx ends.
+func (f *Fault) Wait(ctx context.Context) {
+	if f.Delay == 0 {
+		return
+	}
+	t := time.NewTimer(f.Delay)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}

@@ -1,0 +1,180 @@
+package faults
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/textproto"
+	"slices"
+	"strings"
+	"time"
+
+	"liked"
+	"liked/internal/exchange"
+	"liked/internal/strictjson"
+)
+
+// Rule says what to do to which exchanges.
+type Rule struct {
+	Match exchange.Match `json:"match"`
+	When  When           `json:"when,omitzero"`
+	Do    Do             `json:"do"`
+}
+
+// When says to which of the exchanges that match, if not to each; all that is set must hold.
+type When struct {
+	Times int `json:"times,omitempty"` // at most so many
+	Every int `json:"every,omitempty"` // each one of that number: the third, the sixth and so on
+}
+
+// Do is one of its members, but that Headers go with an answer, and Delay with any other or alone.
+type Do struct {
+	// Problem is a refusal of X by its name, in the form of the endpoint that is called.
+	Problem string `json:"problem,omitempty"`
+
+	Status int             `json:"status,omitempty"`
+	Body   json.RawMessage `json:"body,omitempty"` // with Status: JSON, or the text in a string; none: X's own
+
+	// ResetIn makes the rate limits of the endpoint used up for this time, from when the rule is added: 429, with the end in
+	// x-rate-limit-reset.
+	ResetIn Duration `json:"reset_in,omitempty"`
+
+	// Close ends the connection without an answer: "before" the call is carried out, or "after".
+	Close string `json:"close,omitempty"`
+
+	// Disconnect ends streams, open and new ones, with a message of X of this type. A delay is from their beginning, or from
+	// when the rule is added.
+	Disconnect string `json:"disconnect,omitempty"`
+
+	Headers map[string]string `json:"headers,omitempty"` // added to the answer, or in place of its own
+	Delay   *Delay            `json:"delay,omitempty"`   // of real time, before anything else is done
+}
+
+// Values of Close.
+const (
+	Before = "before"
+	After  = "after"
+)
+
+// Duration is written as Go does ("1m30s").
+type Duration time.Duration
+
+func (d Duration) String() string               { return time.Duration(d).String() }
+func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
+func (d *Duration) UnmarshalText(text []byte) error {
+	v, err := time.ParseDuration(string(text))
+	if err != nil || v < 0 {
+		return fmt.Errorf("%q is no duration such as 1m30s", text)
+	}
+	*d = Duration(v)
+	return nil
+}
+
+// Delay is a time, or one between two at random. In JSON it is "2s" or {"min":"1s","max":"2s"}.
+type Delay struct{ Min, Max Duration }
+
+type span struct {
+	Min Duration `json:"min"`
+	Max Duration `json:"max"`
+}
+
+func (d Delay) MarshalJSON() ([]byte, error) {
+	if d.Min == d.Max {
+		return json.Marshal(d.Min)
+	}
+	return json.Marshal(span(d))
+}
+
+func (d *Delay) UnmarshalJSON(text []byte) error {
+	if bytes.HasPrefix(bytes.TrimSpace(text), []byte{'{'}) {
+		return strictjson.Unmarshal(text, (*span)(d))
+	}
+	err := strictjson.Unmarshal(text, &d.Min)
+	d.Max = d.Min
+	return err
+}
+
+// maxDelay is within the time in which the server writes an answer, 35 s.
+const maxDelay = Duration(30 * time.Second)
+
+// check returns Invalid with what is wrong.
+func (o *Options) check(rule *Rule) error {
+	wrong := func(format string, args ...any) error { return liked.Errorf(liked.Invalid, format, args...) }
+	do := &rule.Do
+	var does []string
+	for member, set := range map[string]bool{"problem": do.Problem != "", "status": do.Status != 0, "reset_in": do.ResetIn != 0,
+		"close": do.Close != "", "disconnect": do.Disconnect != ""} {
+		if set {
+			does = append(does, member)
+		}
+	}
+	slices.Sort(does)
+	streams := slices.Sorted(maps.Keys(o.Streams))
+	switch m := &rule.Match; {
+	case len(m.Body) > 0:
+		return wrong("match: a body is matched by /admin/verify alone")
+	case m.Operation != "" && !slices.Contains(o.Operations, m.Operation):
+		return wrong("match: %q is no operation; there are %s", m.Operation, strings.Join(o.Operations, ", "))
+	case rule.When.Times < 0 || rule.When.Every < 0:
+		return wrong("when: times and every are 1 or more")
+	case len(does) > 1:
+		return wrong("do: %s exclude each other", strings.Join(does, " and "))
+	case len(does) == 0 && do.Delay == nil:
+		return wrong("do: it says nothing; there are problem, status, reset_in, close, disconnect and delay")
+	case do.Problem != "" && o.Problems[do.Problem] == 0:
+		return wrong("do: %q is no problem; there are %s", do.Problem, strings.Join(o.Names(), ", "))
+	case do.Status != 0 && (do.Status < 200 || do.Status > 599):
+		return wrong("do: %d is no status of an answer; one is from 200 to 599", do.Status)
+	case len(do.Body) > 0 && do.Status == 0:
+		return wrong("do: a body goes with a status")
+	case len(do.Body) > 0 && (do.Status == http.StatusNoContent || do.Status == http.StatusNotModified):
+		return wrong("do: %d has no body", do.Status)
+	case len(do.Body) == 0 && do.Status != 0 && do.Status < 400 && do.Status != http.StatusNoContent && do.Status != http.StatusNotModified:
+		return wrong("do: X has no answer of its own for %d; give a body", do.Status)
+	case len(do.Headers) > 0 && do.Problem == "" && do.Status == 0 && do.ResetIn == 0:
+		return wrong("do: headers go with problem, status or reset_in")
+	case do.Close != "" && do.Close != Before && do.Close != After:
+		return wrong(`do: close is "before" or "after"`)
+	case do.Close == Before && m.Status != 0:
+		return wrong(`do: with match.status the call has been made, so that close is "after"`)
+	case do.Disconnect != "" && o.Disconnects[do.Disconnect] == "":
+		return wrong("do: %q is no type of disconnect; there are %s", do.Disconnect, strings.Join(o.DisconnectNames(), ", "))
+	case do.Disconnect != "" && (m.Status != 0 || m.Operation != "" && !o.Streams[m.Operation]):
+		return wrong("do: only streams are disconnected, without match.status; there are %s", strings.Join(streams, ", "))
+	case do.Delay != nil && (do.Delay.Min > do.Delay.Max || do.Delay.Max > maxDelay || do.Delay.Max == 0):
+		return wrong("do: a delay is from min to max, at most %v", maxDelay)
+	}
+	for name, value := range do.Headers {
+		bad := strings.ContainsFunc(value, func(r rune) bool { return r < ' ' || r > '~' })
+		if bad || !token(name) || slices.Contains(framing, textproto.CanonicalMIMEHeaderKey(name)) {
+			return wrong("do: %q: %q cannot be set: a header has printable ASCII, and is none of %s", name, value, strings.Join(framing, ", "))
+		}
+	}
+	return nil
+}
+
+// framing are headers that say where a message ends.
+var framing = []string{"Connection", "Content-Length", "Trailer", "Transfer-Encoding", "Upgrade"}
+
+func token(name string) bool {
+	return name != "" && !strings.ContainsFunc(name, func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("!#$%&'*+-.^_`|~", r))
+	})
+}
+
+// text returns the body to send and its media type; without a body, nil.
+func (d *Do) text() (body []byte, mediaType string) {
+	if len(d.Body) == 0 {
+		return nil, ""
+	}
+	var s string
+	if json.Unmarshal(d.Body, &s) != nil {
+		return d.Body, "application/json; charset=utf-8"
+	}
+	if s == "" { // an answer without a body, not X's own
+		return []byte{}, ""
+	}
+	return []byte(s), http.DetectContentType([]byte(s))
+}
