@@ -264,7 +264,8 @@ func (b *likeBatch) findTargets() error {
 	return nil
 }
 
-// lock locks what the batch depends on, and reads it: each statement sees what was committed before the locks were given.
+// lock locks what the batch depends on, and reads it: each statement sees what was committed before the locks were given. The
+// lanes keep everything as it is but the heads of the posts, whose own lock shows what they are.
 func (b *likeBatch) lock() error {
 	b.lanes, b.posts = make(map[int]*laneState), make(map[liked.PostID]*postState)
 	b.refused, b.likes, b.noUser = make(map[refusalOf]sight.Author), make(map[likeID]*likeState), make(map[liked.UserID]bool)
@@ -309,14 +310,20 @@ func (b *likeBatch) lock() error {
 			_, err := pgx.ForEachRow(r, []any{&lane, &last}, func() error { b.lanes[lane].last = last; return nil })
 			return err
 		})
-	for _, posts := range b.shards.split(sorted(b.posts)) {
-		b.queue("SELECT post_id, last, deleted FROM post_heads WHERE post_id = ANY($1) ORDER BY post_id FOR NO KEY UPDATE", posts).
-			Query(func(r pgx.Rows) error {
-				var id liked.PostID
-				var p postState
-				_, err := pgx.ForEachRow(r, []any{&id, &p.last, &p.deleted}, func() error { *b.posts[id] = p; return nil })
-				return err
-			})
+	// A post that many like is locked by one batch at a time. What needs only the lanes is read before, while others have it.
+	heads := func() {
+		for _, posts := range b.shards.split(sorted(b.posts)) {
+			b.queue("SELECT post_id, last, deleted FROM post_heads WHERE post_id = ANY($1) ORDER BY post_id FOR NO KEY UPDATE", posts).
+				Query(func(r pgx.Rows) error {
+					var id liked.PostID
+					var p postState
+					_, err := pgx.ForEachRow(r, []any{&id, &p.last, &p.deleted}, func() error { *b.posts[id] = p; return nil })
+					return err
+				})
+		}
+	}
+	if b.shards != nil { // where the users' rows are locked, too: after the heads, as everywhere
+		heads()
 	}
 	b.queueUsers(sorted(users), unknown)
 	b.queueLikes(likeUser, likePost, "true", func(id likeID, seq liked.Seq, _ bool) {
@@ -324,6 +331,9 @@ func (b *likeBatch) lock() error {
 			*l = likeState{seq, seq}
 		}
 	})
+	if b.shards == nil {
+		heads()
+	}
 	if err := b.askRefused(askCall, askUser, askAuthor); err != nil {
 		return err
 	}
