@@ -89,11 +89,20 @@ fuzz:
 		-test.fuzzminimizetime 1s -test.fuzzcachedir "$$known/liked/$$1" </dev/null 2>&1); status=$$?; \
 		echo "$$1 $$2"; echo "$$out"; [ $$status -eq 0 ] || exit 255' sh
 
-# Every goal of speed and size, with servers of its own: figure, goal, met or not. A quarter of an hour; FLAGS=--short
-# takes half a minute and only shows that all can be measured.
+# Every goal of speed and size, with servers of its own: figure, goal, met or not; then those on PostgreSQL, and whether costs have
+# moved from those of docs/scale.md, where PostgreSQL is installed. Half an hour; FLAGS=--short takes a minute and only shows
+# that all can be measured.
 FLAGS :=
+SHORT = $(findstring --short,$(FLAGS))
 bench:
 	go run ./cmd/liked bench goals $(FLAGS)
+	@if ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1; then $(MAKE) -s bench-postgres; \
+	else echo "SKIPPED: the goals on PostgreSQL, which is not installed (Debian: postgresql)"; fi
+
+.PHONY: bench-postgres
+bench-postgres:
+	go run ./cmd/liked bench postgres --costs measured.json $(or $(SHORT),--likes 10000000)
+	go run ./internal/scale measured.json $(if $(SHORT),|| true)
 
 # Likes beside PostgreSQL, Redis and SQLite, as far as they are installed (Debian: postgresql, redis-server; gcc for SQLite).
 OTHERS := $(shell pkg-config --exists sqlite3 2>/dev/null && echo -tags libsqlite3)
@@ -108,4 +117,4 @@ gobench:
 
 clean:
 	go clean -testcache -fuzzcache
-	rm -rf compat/*/node_modules compat/typescript/build compat/java/*/target
+	rm -rf measured.json compat/*/node_modules compat/typescript/build compat/java/*/target

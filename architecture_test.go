@@ -58,9 +58,10 @@ var allowed = map[string]struct{ ours, outside string }{
 		"github.com/prometheus/client_golang golang.org/x/sys"},
 	"internal/archive": {". internal/store internal/strictjson",
 		"github.com/fxamacker/cbor/v2 github.com/klauspost/compress github.com/mikelolasagasti/xz golang.org/x/text"},
-	"internal/bench": {"", "github.com/HdrHistogram/hdrhistogram-go github.com/cockroachdb/pebble/v2 golang.org/x/sys"},
+	"internal/bench": {"",
+		"github.com/HdrHistogram/hdrhistogram-go github.com/cockroachdb/pebble/v2 github.com/jackc/pgx/v5 golang.org/x/sys"},
 	"cmd/liked": {`. internal/server internal/admin internal/clock internal/seed internal/archive internal/backup
-		internal/bench internal/capture`,
+		internal/bench internal/capture internal/store internal/store/pgstore`,
 		"github.com/alecthomas/kong github.com/joho/godotenv github.com/schollz/progressbar/v3 golang.org/x/sys golang.org/x/term"},
 	"internal/capture":  {"", "golang.org/x/net golang.org/x/sys software.sslmate.com/src/go-pkcs12"},
 	"internal/scale":    {"", ""},

@@ -15,8 +15,11 @@ type benchCmds struct {
 	Run     benchCmd        `cmd:"" default:"withargs" help:"Measure a running server, and what bounds it, in turns."`
 	Compare benchCompareCmd `cmd:"" help:"Hold a run against an earlier one."`
 	Goals   benchGoalsCmd   `cmd:"" help:"Measure everything that has a goal, with servers of its own."`
-	Fill    benchFillCmd    `cmd:"" help:"Print likes by the million, for 'liked import'."`
-	Floor   benchFloorCmd   `cmd:"" hidden:"" help:"Be the floor: answer what standard input says until it ends."`
+
+	Postgres benchPostgresCmd `cmd:"" help:"Measure everything that has a goal on PostgreSQL, with servers of its own."`
+
+	Fill  benchFillCmd  `cmd:"" help:"Print likes by the million, for 'liked import'."`
+	Floor benchFloorCmd `cmd:"" hidden:"" help:"Be the floor: answer what standard input says until it ends."`
 }
 
 // World is what commands know of the server that they measure.
@@ -128,22 +131,26 @@ func (c *benchCmd) report(e *env, r *bench.Run) error {
 	return Output{c.JSON}.print(e, r, r.Print)
 }
 
-func startFloor(ctx context.Context, credentials string, world bench.World, w bench.Workload) (*bench.Floor, error) {
+func startFloor(ctx context.Context, credentials string, world bench.World, w bench.Workload, more ...string) (*bench.Floor, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	return bench.StartFloor(ctx, world, w, self, "bench", "floor", "--credentials", credentials)
+	return bench.StartFloor(ctx, world, w, append([]string{self, "bench", "floor", "--credentials", credentials}, more...)...)
 }
 
-type benchFloorCmd struct{ World }
+type benchFloorCmd struct {
+	World
+	Bare string `help:"Database in which each like is the bare statement."`
+	Pool int    `default:"4" help:"Through how many connections."`
+}
 
 func (c *benchFloorCmd) Run(e *env) error {
 	world, err := c.read()
 	if err != nil {
 		return err
 	}
-	return bench.ServeFloor(world, e.stdin, e.stdout)
+	return bench.ServeFloor(e.ctx, world, c.Bare, c.Pool, e.stdin, e.stdout)
 }
 
 type benchCompareCmd struct {
@@ -215,11 +222,15 @@ func (c *benchGoalsCmd) Run(e *env) (err error) {
 		s.Plan.Duration, s.Plan.WarmUp, s.Plan.Turns = 300*time.Millisecond, 200*time.Millisecond, 2
 	}
 	goals, err := s.Run(e.ctx)
-	return errors.Join(err, Output{c.JSON}.print(e, goals, func(w io.Writer) {
+	return errors.Join(err, printGoals(e, c.JSON, goals))
+}
+
+func printGoals(e *env, asJSON bool, goals bench.Goals) error {
+	return Output{asJSON}.print(e, goals, func(w io.Writer) {
 		for i := range goals.Runs {
 			goals.Runs[i].Print(w)
 			fmt.Fprintln(w)
 		}
 		goals.Print(w)
-	}))
+	})
 }

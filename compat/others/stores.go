@@ -4,11 +4,9 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
 	"net"
 	"os"
 	"os/exec"
-	"os/user"
 	"path/filepath"
 	"strconv"
 	"syscall"
@@ -17,42 +15,20 @@ import (
 	"github.com/jackc/pgx/v5"
 	_ "github.com/mattn/go-sqlite3"
 	"github.com/redis/go-redis/v9"
+
+	"liked/internal/bench"
 )
 
 // startPostgres starts a PostgreSQL of its own, as it is delivered but for the number of connections.
 func startPostgres(ctx context.Context, dir string, callers int) (store, error) {
-	binaries, _ := filepath.Glob("/usr/lib/postgresql/*/bin")
-	if len(binaries) == 0 {
+	url, stop, err := bench.StartPostgres(ctx, dir, "max_connections="+strconv.Itoa(callers+10))
+	if errors.Is(err, bench.ErrNoPostgres) {
 		return store{}, &missingError{"PostgreSQL", "postgresql"}
 	}
-	bin := binaries[len(binaries)-1]
-	as, err := unprivileged(dir)
 	if err != nil {
 		return store{}, err
 	}
-	initdb := exec.CommandContext(ctx, filepath.Join(bin, "initdb"),
-		"--auth=trust", "--username=liked", "--encoding=UTF8", "--locale=C", "--pgdata", dir)
-	initdb.SysProcAttr, initdb.Dir = as, dir
-	if out, err := initdb.CombinedOutput(); err != nil {
-		return store{}, fmt.Errorf("initdb: %w\n%s", err, out)
-	}
-	port, err := freePort()
-	if err != nil {
-		return store{}, err
-	}
-	server := exec.Command(filepath.Join(bin, "postgres"),
-		"-D", dir, "-h", "127.0.0.1", "-p", port, "-k", dir, "-c", "max_connections="+strconv.Itoa(callers+10))
-	server.SysProcAttr, server.Dir = as, dir
-	stop, err := start(server)
-	if err != nil {
-		return store{}, err
-	}
-	url := "postgres://liked@127.0.0.1:" + port + "/postgres?sslmode=disable"
-	var conn *pgx.Conn
-	err = eventually(ctx, func() error {
-		conn, err = pgx.Connect(ctx, url)
-		return err
-	})
+	conn, err := pgx.Connect(ctx, url)
 	if err == nil {
 		_, err = conn.Exec(ctx, `
 			create table likes (user_id bigint, post_id bigint, at timestamptz not null default now(), primary key (user_id, post_id));
@@ -81,23 +57,6 @@ func startPostgres(ctx context.Context, dir string, callers int) (store, error) 
 		}, nil
 	}
 	return store{connect, stop}, nil
-}
-
-// unprivileged makes the directory and says as whom PostgreSQL runs in it: it refuses to run as root.
-func unprivileged(dir string) (*syscall.SysProcAttr, error) {
-	if err := os.Mkdir(dir, 0o700); err != nil || os.Getuid() != 0 {
-		return nil, err
-	}
-	postgres, err := user.Lookup("postgres")
-	if err != nil {
-		return nil, err
-	}
-	uid, uidErr := strconv.Atoi(postgres.Uid)
-	gid, gidErr := strconv.Atoi(postgres.Gid)
-	if err := errors.Join(uidErr, gidErr, os.Chown(dir, uid, gid)); err != nil {
-		return nil, err
-	}
-	return &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}, nil
 }
 
 // startRedis starts a Redis that syncs its log before it answers.

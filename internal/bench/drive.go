@@ -61,6 +61,8 @@ type Usage struct {
 	CPU     time.Duration
 	Changes int64 // likes that were set or taken back, repeats not among them
 	RSS     int64 // bytes, now
+	Trips   int64 // to a database
+	WAL     int64 // bytes that a database has written to its log
 }
 
 // Result is one turn of one subject. Latencies are in microseconds, of successes, and of what was never answered: that
@@ -81,6 +83,8 @@ type Result struct {
 	CPU     float64            `json:"server_cpu_us,omitempty"`    // processor time that the subject spent for each success
 	Changed float64            `json:"server_changed,omitempty"`   // likes set or taken back, as a share of the successes
 	RSS     int64              `json:"server_rss_bytes,omitempty"` // of the subject's process, after the turn
+	Trips   float64            `json:"trips,omitempty"`            // to a database, for each success
+	WAL     float64            `json:"wal_bytes,omitempty"`        // likewise
 	Others  float64            `json:"others,omitempty"`           // share of all processors that went to neither client nor subject
 }
 
@@ -185,6 +189,8 @@ func (s Subject) drive(ctx context.Context, turn int, d time.Duration, newAlarm 
 		if r.Answered > 0 {
 			r.CPU = micros(after.CPU-before.CPU) / float64(r.Answered)
 			r.Changed = float64(after.Changes-before.Changes) / float64(r.Answered)
+			r.Trips = float64(after.Trips-before.Trips) / float64(r.Answered)
+			r.WAL = float64(after.WAL-before.WAL) / float64(r.Answered)
 		}
 		r.RSS = after.RSS
 	}

@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -25,7 +26,8 @@ import (
 // The floors are what a server cannot be faster than, each as bare as it can be.
 
 // Floor is a server of net/http, in a process of its own as the measured one is, that decodes the same requests, looks
-// the bearer token up in a map and answers the same bytes, headers included, without storing anything.
+// the bearer token up in a map and answers the same bytes, headers included, without storing anything, or with one statement
+// for each like.
 type Floor struct {
 	URL  string
 	pid  int
@@ -116,8 +118,18 @@ func ask(ctx context.Context, host string, request []byte) (answer, error) {
 	return answer{resp.Header, string(body)}, err
 }
 
-// ServeFloor is the process of a floor: it reads what to answer from stdin, prints its URL and serves until stdin ends.
-func ServeFloor(world World, stdin io.Reader, stdout io.Writer) error {
+// ServeFloor is the process of a floor: it reads what to answer from stdin, prints its URL and serves until stdin ends. With a
+// database it likes there, with the bare statement through so many connections.
+func ServeFloor(ctx context.Context, world World, database string, connections int, stdin io.Reader, stdout io.Writer) error {
+	store := func(context.Context, int64, int64) error { return nil }
+	if database != "" {
+		like, closeAll, err := bare(ctx, database, connections)
+		if err != nil {
+			return err
+		}
+		defer closeAll()
+		store = like
+	}
 	input := bufio.NewReader(stdin)
 	text, err := input.ReadBytes('\n')
 	if err != nil {
@@ -132,7 +144,7 @@ func ServeFloor(world World, stdin io.Reader, stdout io.Writer) error {
 		return err
 	}
 	fmt.Fprintf(stdout, "http://%s\n", l.Addr())
-	srv := &http.Server{Handler: floorHandler(world, answers), ReadHeaderTimeout: cutOff}
+	srv := &http.Server{Handler: floorHandler(world, answers, store), ReadHeaderTimeout: cutOff}
 	go func() {
 		_, _ = io.Copy(io.Discard, input)
 		_ = srv.Close()
@@ -143,7 +155,7 @@ func ServeFloor(world World, stdin io.Reader, stdout io.Writer) error {
 	return nil
 }
 
-func floorHandler(world World, answers [kinds]answer) http.Handler {
+func floorHandler(world World, answers [kinds]answer, store func(ctx context.Context, user, post int64) error) http.Handler {
 	callers := make(map[[32]byte]string)
 	for _, u := range world.Users {
 		callers[sha256.Sum256([]byte(u.AccessToken))] = u.ID
@@ -165,6 +177,12 @@ func floorHandler(world World, answers [kinds]answer) http.Handler {
 				}
 				if err != nil || json.Unmarshal(text, &body) != nil || body.TweetID == "" {
 					http.Error(w, "bad request", http.StatusBadRequest)
+					return
+				}
+				by, _ := strconv.ParseInt(user, 10, 64)
+				post, _ := strconv.ParseInt(body.TweetID, 10, 64)
+				if err := store(r.Context(), by, post); err != nil {
+					http.Error(w, err.Error(), http.StatusServiceUnavailable)
 					return
 				}
 			}

@@ -24,14 +24,15 @@ type Suite struct {
 	Small    int    // likes in the smaller of two stores
 	Large    int    // likes in the larger
 	Kept     string // a directory in which the larger store stays, or is found; "": it is made in Dir
-	Floor    func(ctx context.Context, credentials string, world World, w Workload) (*Floor, error)
+	Floor    func(ctx context.Context, credentials string, world World, w Workload, more ...string) (*Floor, error)
 	Progress io.Writer
 }
 
 // Goals is what a suite found.
 type Goals struct {
-	Goals []Goal `json:"goals"`
-	Runs  []Run  `json:"runs"`
+	Goals []Goal             `json:"goals"`
+	Runs  []Run              `json:"runs"`
+	Costs map[string]float64 `json:"costs,omitempty"` // by the names of internal/scale/costs.json
 }
 
 // Goal is a figure that is to be at least, or at most, so much.
@@ -45,7 +46,7 @@ type Goal struct {
 
 // Print writes the goals as a table.
 func (g Goals) Print(w io.Writer) {
-	fmt.Fprintf(w, "%-62s %-28s %-10s %s\n", "", "figure (least to most)", "goal", "")
+	fmt.Fprintf(w, "%-82s %-28s %-10s %s\n", "", "figure (least to most)", "goal", "")
 	for _, goal := range g.Goals {
 		bound, verdict := "≥", "missed"
 		if goal.AtMost {
@@ -54,7 +55,7 @@ func (g Goals) Print(w io.Writer) {
 		if goal.Met {
 			verdict = "met"
 		}
-		fmt.Fprintf(w, "%-62s %-28s %s %-8g %s\n", goal.Name, goal.Figure, bound, goal.Want, verdict)
+		fmt.Fprintf(w, "%-82s %-28s %s %-8g %s\n", goal.Name, goal.Figure, bound, goal.Want, verdict)
 	}
 }
 
@@ -256,7 +257,7 @@ func (s Suite) filled(ctx context.Context, data string, with filling) (srv *Serv
 	default:
 		return nil, 0, 0, err
 	}
-	if srv, startUp, err = srv.serve(ctx, s.Liked); err != nil {
+	if srv, startUp, err = srv.place.serve(ctx, s.Liked, srv.World); err != nil {
 		return nil, 0, 0, err
 	}
 	after, err := srv.settled(ctx)

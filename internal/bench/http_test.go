@@ -140,7 +140,7 @@ func TestUsageOfAServer(t *testing.T) {
 	}))
 	defer srv.Close()
 	u, err := usage(t.Context(), srv.URL)
-	if err != nil || u != (Usage{1500 * time.Millisecond, 10, 2_500_000}) {
+	if err != nil || u != (Usage{CPU: 1500 * time.Millisecond, Changes: 10, RSS: 2_500_000}) {
 		t.Errorf("%+v, %v", u, err)
 	}
 	if _, err := usage(t.Context(), srv.URL+"/%zz"); err == nil {
@@ -157,7 +157,7 @@ func TestFloor(t *testing.T) {
 	in, toFloor := io.Pipe()
 	fromFloor, out := io.Pipe()
 	ended := make(chan error, 1)
-	go func() { ended <- ServeFloor(w, in, out) }()
+	go func() { ended <- ServeFloor(t.Context(), w, "", 0, in, out) }()
 	if err := json.NewEncoder(toFloor).Encode(answers); err != nil {
 		t.Fatal(err)
 	}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,10 +18,18 @@ type Server struct {
 	World
 	Credentials string // the file that World is of
 
-	data   string
+	place
 	cmd    *exec.Cmd
 	exited chan error // gets what became of it
 }
+
+// place is where a server keeps things.
+type place struct {
+	dir  string   // with admin.json, and the store if there is no database
+	args []string // that say so to the program
+}
+
+func in(data string) place { return place{data, []string{"--data", data}} }
 
 // Start runs `liked dev`, from the program that is named, and waits until it answers. The world is made in the directory,
 // or found there.
@@ -31,12 +38,12 @@ func Start(ctx context.Context, program, data string, users, posts int) (*Server
 	if err := ignoreGone(os.Remove(ready)); err != nil {
 		return nil, err
 	}
-	s, err := launch(ctx, program, data, ready, "dev", "--listen", "127.0.0.1:0",
+	s, err := launch(ctx, program, ready, "dev", "--listen", "127.0.0.1:0", "--data", data,
 		"--users", strconv.Itoa(users), "--posts", strconv.Itoa(posts))
 	if err != nil {
 		return nil, err
 	}
-	s.Credentials = credentialsOf(data)
+	s.place, s.Credentials = in(data), credentialsOf(data)
 	if s.World, err = ReadWorld(s.Credentials); err != nil {
 		return nil, errors.Join(err, s.Stop())
 	}
@@ -48,25 +55,21 @@ func credentialsOf(data string) string { return filepath.Join(data, "credentials
 
 // stopped is the server that an earlier process has had on the store.
 func stopped(data string) (s *Server, err error) {
-	s = &Server{Credentials: credentialsOf(data), data: data}
+	s = &Server{Credentials: credentialsOf(data), place: in(data)}
 	s.World, err = ReadWorld(s.Credentials)
 	return s, err
 }
 
-// serve runs `liked serve` on the store of a server that has stopped, as one would, and says how many seconds it took until
-// it listened. The world, with its tokens, is still that of the server.
-func (s *Server) serve(ctx context.Context, program string) (served *Server, seconds float64, err error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+// serve runs `liked serve` where another server has made the world, as one would, and says how many seconds it took until it
+// listened.
+func (p place) serve(ctx context.Context, program string, world World) (served *Server, seconds float64, err error) {
+	address, err := freeAddress()
 	if err != nil {
 		return nil, 0, err
 	}
-	address := l.Addr().String()
-	if err := l.Close(); err != nil { // no other process is likely to take the port meanwhile
-		return nil, 0, err
-	}
-	file := filepath.Join(s.data, "admin.json")
+	file := filepath.Join(p.dir, "admin.json")
 	start := time.Now()
-	if served, err = launch(ctx, program, s.data, file, "serve", "--listen", address); err != nil {
+	if served, err = launch(ctx, program, file, append([]string{"serve", "--listen", address}, p.args...)...); err != nil {
 		return nil, 0, err
 	}
 	seconds = time.Since(start).Seconds()
@@ -80,20 +83,20 @@ func (s *Server) serve(ctx context.Context, program string) (served *Server, sec
 	if err != nil {
 		return nil, 0, errors.Join(err, served.Stop())
 	}
-	served.World, served.Credentials = s.World, s.Credentials
+	served.place, served.World, served.Credentials = p, world, credentialsOf(p.dir)
 	served.URL, served.AdminURL = "http://"+address, admin.URL
 	return served, seconds, nil
 }
 
 // launch starts a server and waits until it has written the file.
-func launch(ctx context.Context, program, data, file string, args ...string) (*Server, error) {
-	cmd := exec.CommandContext(ctx, program, append(args, "--data", data, "--rate-limits", "off", "--admin-listen", "127.0.0.1:0")...)
+func launch(ctx context.Context, program, file string, args ...string) (*Server, error) {
+	cmd := exec.CommandContext(ctx, program, append(args, "--rate-limits", "off", "--admin-listen", "127.0.0.1:0")...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = time.Minute
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	s := &Server{data: data, cmd: cmd, exited: make(chan error, 1)}
+	s := &Server{cmd: cmd, exited: make(chan error, 1)}
 	go func() { s.exited <- cmd.Wait() }()
 	for {
 		select {
@@ -136,7 +139,7 @@ func (s *Server) settled(ctx context.Context) (size int64, err error) {
 			return 0, err
 		}
 		if after.CPU-before.CPU < 100*time.Millisecond || time.Now().After(end) {
-			return sizeOf(s.data)
+			return sizeOf(s.dir)
 		}
 	}
 }

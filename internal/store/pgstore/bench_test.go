@@ -50,7 +50,7 @@ func BenchmarkSetLike(b *testing.B) {
 	} {
 		b.Run(bench.name, func(b *testing.B) {
 			c := new(trips)
-			s, err := Open(Options{DSN: pgtest.Schema(b), Readers: writers, Writers: writers, pollEvery: time.Hour, tracer: c})
+			s, err := Open(Options{DSN: pgtest.Schema(b), Readers: writers, Writers: writers, pollEvery: time.Hour, Tracer: c})
 			ok(b, err)
 			b.Cleanup(func() { ok(b, s.Close()) })
 			n := users

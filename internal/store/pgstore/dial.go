@@ -26,7 +26,7 @@ func connect(o *Options, size int) (*pgxpool.Pool, error) {
 	if err != nil {
 		return nil, &liked.Error{Kind: liked.Invalid, Msg: "the connection string of the database is not one", Err: hidden{err}}
 	}
-	c.MaxConns, c.MinConns, c.ConnConfig.Tracer = int32(size), 0, o.tracer
+	c.MaxConns, c.MinConns, c.ConnConfig.Tracer = int32(size), 0, o.Tracer
 	c.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
 		_, err := conn.PgConn().Exec(ctx, byKeys+"; "+forShards).ReadAll()
 		return err

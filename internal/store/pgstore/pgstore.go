@@ -43,10 +43,11 @@ type Options struct {
 	Patience time.Duration // how long a call waits for the database; 0 means 20 s
 	Logger   *slog.Logger  // nil: nothing is logged
 
-	pollEvery  time.Duration // for tests; 0 means 100 ms
-	pruneEvery time.Duration // for tests; 0 means a minute
-	blindAfter time.Duration // for tests; 0 means 1.5 s
-	tracer     pgx.QueryTracer
+	Tracer pgx.QueryTracer // sees what the database is asked, to measure it; nil: nobody does
+
+	pollEvery  time.Duration        // for tests; 0 means 100 ms
+	pruneEvery time.Duration        // for tests; 0 means a minute
+	blindAfter time.Duration        // for tests; 0 means 1.5 s
 	notice     pgconn.NoticeHandler // for tests
 }
 

@@ -275,7 +275,7 @@ func (n *node) path() string {
 func TestPlans(t *testing.T) {
 	t.Parallel()
 	r := new(recorder)
-	s, err := Open(Options{DSN: pgtest.Schema(t), Writers: 1, pollEvery: time.Hour, tracer: r})
+	s, err := Open(Options{DSN: pgtest.Schema(t), Writers: 1, pollEvery: time.Hour, Tracer: r})
 	ok(t, err)
 	t.Cleanup(func() { ok(t, s.Close()) })
 	conn, err := s.calls.Acquire(t.Context())
