@@ -130,7 +130,8 @@ func (s *Server) sweep(ctx context.Context, st store.Store) {
 		if s.sleep(ctx, sweepEvery); ctx.Err() != nil {
 			return
 		}
-		held, err := st.Hold(ctx, []string{"sweep"}, 2*sweepEvery)
+		// For less than a turn, so that the death of the server that holds it delays no sweep by more than that.
+		held, err := st.Hold(ctx, []string{"sweep"}, sweepEvery-time.Minute)
 		if err == nil && held[0] {
 			err = st.Sweep(ctx, s.Now())
 		}

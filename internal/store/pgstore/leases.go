@@ -61,7 +61,9 @@ func (s *Store) resign() {
 	defer conn.Release()
 	var b pgx.Batch
 	b.Queue("DELETE FROM leases WHERE name IN (SELECT name FROM leases WHERE holder = $1 ORDER BY name FOR UPDATE)", s.holder[:])
-	b.Queue("UPDATE servers SET until = clock_timestamp() WHERE holder = $1", s.holder[:])
+	s.numbered.mu.Lock()
+	b.Queue("UPDATE servers SET until = clock_timestamp() WHERE number = $2 AND holder = $1", s.holder[:], s.numbered.number)
+	s.numbered.mu.Unlock()
 	_ = conn.SendBatch(ctx, &b).Close()
 }
 
@@ -94,11 +96,13 @@ func (s *Store) NewID(at time.Time) int64 {
 // renew takes a number, or renews the one that this server holds.
 func (s *Store) renew() error {
 	began := time.Now()
-	var number int
+	s.numbered.mu.Lock()
+	ours, number := s.numbered.number, 0 // that this server held last
+	s.numbered.mu.Unlock()
 	err := s.commit(s.work, func(t *tx) error {
 		t.wrote = true
-		n, ok, err := row(t, pgx.RowTo[int], `UPDATE servers SET until = clock_timestamp() + $2::interval WHERE holder = $1 RETURNING number`,
-			s.holder[:], serverLease)
+		n, ok, err := row(t, pgx.RowTo[int], `UPDATE servers SET until = clock_timestamp() + $2::interval
+			WHERE number = $3 AND holder = $1 RETURNING number`, s.holder[:], serverLease, ours)
 		if err == nil && !ok {
 			n, ok, err = row(t, pgx.RowTo[int], `UPDATE servers SET holder = $1, until = clock_timestamp() + $2::interval WHERE number = (
 				SELECT number FROM servers WHERE until < clock_timestamp() - $3::interval ORDER BY until, number LIMIT 1 FOR UPDATE SKIP LOCKED)
