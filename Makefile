@@ -35,18 +35,20 @@ tidy:
 test:
 	go test $(ALL)
 
-# LIKED_REQUIRE=all turns skips for want of a tool into failures. Two tests stay with `make test`: the programs that they
-# run are built without the race detector in any case. The whole suite of the store on PostgreSQL stays with `make postgres`.
+# LIKED_REQUIRE=all turns skips for want of a tool into failures. Three tests stay out: the programs that they run are built
+# without the race detector in any case. The whole suite of the store on PostgreSQL stays with `make postgres`.
 race:
-	LIKED_REQUIRE=all go test -race -shuffle=on -timeout 20m -skip '^(TestDocuments|TestBrokenBuildsAreCaught|TestSuite|TestSuiteOnTwo|TestSuiteFaults|TestCitus.*)$$' \
+	LIKED_REQUIRE=all go test -race -shuffle=on -timeout 20m \
+		-skip '^(TestDocuments|TestBroken(Builds|Engines)AreCaught|TestSuite|TestSuiteOnTwo|TestSuiteFaults|TestCitus.*)$$' \
 		$(TESTFLAGS) $(ALL)
 
 # PostgreSQL: the suite that holds every engine to the contract, alone, on two servers, what these promise each other, and with
-# faults; and the conversations, which do not ask which engine there is.
+# faults; two servers and a failover; and the conversations, which do not ask which engine there is.
 ASKING := ./internal/api ./internal/auth ./internal/oauth ./internal/portal ./internal/home ./internal/likelog ./internal/webhook \
 	./internal/admin ./internal/seed ./internal/server ./likedtest
 postgres:
 	LIKED_REQUIRE=postgres go test $(TESTFLAGS) -short -timeout 20m -run '^TestSuite' ./internal/store/pgstore
+	LIKED_REQUIRE=postgres go test $(TESTFLAGS) -run '^TestFailover$$' ./torture
 	LIKED_TEST_ENGINE=postgres LIKED_REQUIRE=postgres go test $(TESTFLAGS) $(ASKING)
 
 # On Citus: LIKED_TEST_CITUS is a connection string of a coordinator in use, whose user may create schemas. No registry has it.

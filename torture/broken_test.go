@@ -9,6 +9,7 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -158,8 +159,68 @@ func TestBrokenBuildsAreCaught(t *testing.T) {
 	}
 }
 
+// TestBrokenEnginesAreCaught proves that the suite of what servers on one store promise each other can fail, with builds of an
+// engine that each skip one step of it.
+func TestBrokenEnginesAreCaught(t *testing.T) {
+	t.Parallel()
+	pgtest.Long(t)
+	const likes = "pgstore/likes.go"
+	const earlier = `if len(askCall) > 0 {
+		b.queue(refusedAuthors, askCall, askUser, askAuthor).Query(func(r pgx.Rows) error {
+			var at refusalOf
+			var how sight.Author
+			_, err := pgx.ForEachRow(r, []any{&at.call, &at.author, &how}, func() error { b.refused[at] = how; return nil })
+			return err
+		})
+		askCall = nil
+	}
+	`
+	var caught []string
+	outcome(t, "an engine that skips a step is caught", func() string { return strings.Join(caught, ", ") })
+	for _, step := range []struct {
+		skipped
+		test string // of the suite
+	}{
+		{skipped{what: "heads of posts are not locked", file: likes, text: "WHERE post_id = ANY($1) ORDER BY post_id FOR NO KEY UPDATE",
+			becomes: "WHERE post_id = ANY($1)"}, "a post's list grows at the top only"},
+		{skipped{what: "lanes are not locked", file: likes, text: "FROM lanes WHERE lane = ANY($1) ORDER BY lane FOR NO KEY UPDATE",
+			becomes: "FROM lanes WHERE lane = ANY($1)"}, "a user's list grows at the top only"},
+		{skipped{what: "rules are read before the lane is locked", file: likes, text: `b.queue("SELECT lane, last`,
+			becomes: earlier + `b.queue("SELECT lane, last`}, "rules"},
+		{skipped{what: "what others change is believed when nothing can be asked", file: "pgstore/generations.go",
+			text: "> g.blindAfter", becomes: "> time.Hour+g.blindAfter"}, "a server that cannot ask"},
+		{skipped{what: "the log says nothing of subscriptions", file: "pgstore/log.go", text: "s.generations.saw(store.Webhooks, p.changes)",
+			becomes: "_ = store.Webhooks"}, "subscriptions"},
+		{skipped{what: "a lease is taken from its holder", file: "pgstore/leases.go",
+			text: "WHERE leases.holder = excluded.holder OR", becomes: "WHERE true OR"}, "leases"},
+		{skipped{what: "all servers have one number", file: "pgstore/leases.go", text: "n.ids.SetWorker(number)", becomes: "n.ids.SetWorker(7)"},
+			"identifiers"},
+		{skipped{what: "servers do not wait for the one that migrates", file: "pgstore/migrate.go",
+			text: "SELECT pg_advisory_xact_lock(hashtextextended('liked migrates ' || current_schema(), 0))", becomes: "SELECT 1"},
+			"all make the store at once"},
+	} {
+		suite := exec.CommandContext(t.Context(), "go", "test", "-short", "-overlay", step.overlay(t), "-run",
+			"^TestSuiteShared$/^Shared$/^"+strings.ReplaceAll(step.test, " ", "_")+"$", "liked/internal/store/pgstore")
+		out, err := suite.CombinedOutput()
+		if err == nil || !strings.Contains(string(out), "--- FAIL: TestSuiteShared") {
+			t.Errorf("%s: the suite says %v\n%s", step.what, err, out)
+			continue
+		}
+		caught = append(caught, step.what)
+	}
+}
+
 // build returns the program without the step.
 func (step skipped) build(t *testing.T) string {
+	program, err := livetest.Build(t.Context(), t.TempDir(), false, "-overlay", step.overlay(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return program
+}
+
+// overlay returns the file that has go build leave out the step.
+func (step skipped) overlay(t *testing.T) string {
 	source, err := filepath.Abs(filepath.Join("../internal/store", step.file))
 	if err != nil {
 		t.Fatal(err)
@@ -183,9 +244,5 @@ func (step skipped) build(t *testing.T) string {
 			t.Fatal(err)
 		}
 	}
-	program, err := livetest.Build(t.Context(), dir, false, "-overlay", overlay)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return program
+	return overlay
 }

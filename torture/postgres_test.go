@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -21,6 +22,7 @@ import (
 type shared struct {
 	t       *testing.T
 	db      *pgtest.Server
+	dsn     string // by which servers reach it
 	servers []*machine
 	next    []int        // faults that have their turn
 	kills   int          // of servers
@@ -29,12 +31,18 @@ type shared struct {
 
 func newShared(t *testing.T, program string, users, posts int, flags ...string) *shared {
 	t.Helper()
-	s := &shared{t: t, db: pgtest.Start(t)}
+	db := pgtest.Start(t)
+	return share(t, db, db.DSN(), program, users, posts, flags...)
+}
+
+func share(t *testing.T, db *pgtest.Server, dsn, program string, users, posts int, flags ...string) *shared {
+	t.Helper()
+	s := &shared{t: t, db: db, dsn: dsn}
 	key := filepath.Join(t.TempDir(), "seal.key")
 	w := s.seed(key, users, posts)
 	for i := range 2 {
 		m := newMachine(t, append([]string{"--seal-key", key}, flags...)...)
-		m.bin, m.postgres, m.world = program, pgtest.With(s.db.DSN(), "application_name", fmt.Sprint("server_", i)), w
+		m.bin, m.postgres, m.world = program, pgtest.With(s.dsn, "application_name", fmt.Sprint("server_", i)), w
 		m.start()
 		s.servers = append(s.servers, m)
 	}
@@ -45,7 +53,7 @@ func newShared(t *testing.T, program string, users, posts int, flags ...string) 
 func (s *shared) seed(key string, users, posts int) (w world) {
 	s.t.Helper()
 	file := filepath.Join(s.t.TempDir(), "credentials.json")
-	dev := exec.Command(bin, "dev", "--postgres", s.db.DSN(), "--seal-key", key, "--credentials", file, "--listen", "127.0.0.1:0",
+	dev := exec.Command(bin, "dev", "--postgres", s.dsn, "--seal-key", key, "--credentials", file, "--listen", "127.0.0.1:0",
 		"--admin-listen", "127.0.0.1:0", "--users", fmt.Sprint(users), "--posts", fmt.Sprint(posts))
 	logs := new(log)
 	dev.Stderr = logs
@@ -205,6 +213,56 @@ func TestKillPostgres(t *testing.T) {
 	}
 	if l.acknowledged.Load() == 0 || l.unanswered.Load() == 0 {
 		t.Errorf("%d acknowledged and %d unanswered calls test nothing", l.acknowledged.Load(), l.unanswered.Load())
+	}
+}
+
+// TestFailover kills the primary under the load of TestKill, and promotes its standby, which is synchronous. Both servers go on by
+// themselves, no call fails, and nothing is lost that was acknowledged or shown.
+func TestFailover(t *testing.T) {
+	t.Parallel()
+	rng := dice(t)
+	primary := pgtest.Start(t)
+	standby := primary.Standby(t)
+	dsn := pgtest.With(primary.DSN(), "host", primary.Host()+","+standby.Host())
+	s := share(t, primary, pgtest.With(dsn, "port", "5432,5432"), bin, 40, 20, "--rate-limits", killLimits(t))
+	l := newLoad(s.servers[0], rng)
+	l.servers, l.crashes = s.servers, &s.crashes
+	var took time.Duration
+	outcome(t, "what was acknowledged survives a failover of PostgreSQL", func() string {
+		return fmt.Sprintf("two servers went on %.1f s after the promotion, %d changes acknowledged, %d unanswered; "+
+			"%d likes and unlikes in the streams", took.Seconds(), l.acknowledged.Load(), l.unanswered.Load(), l.readers.events())
+	})
+	c := client(t)
+	l.run(rng, time.Duration(500+rng.IntN(500))*time.Millisecond, func() {
+		s.crashes.Add(1)
+		primary.Kill()
+		s.crashes.Add(1)
+		before := l.acknowledged.Load()
+		standby.Promote(t)
+		promoted := time.Now()
+		for _, m := range s.servers {
+			for ready := false; !ready; {
+				a, err := send(c, m.AdminURL, get("/readyz", ""))
+				ready = err == nil && a.status == http.StatusOK
+			}
+		}
+		for l.acknowledged.Load() < before+200 && time.Since(promoted) < time.Minute {
+			time.Sleep(time.Millisecond)
+		}
+		took = time.Since(promoted)
+		time.Sleep(500 * time.Millisecond)
+	})
+	if took > 15*time.Second { // 3 s on a machine that is not busy
+		t.Errorf("the servers went on %v after the promotion", took)
+	}
+	for _, m := range s.servers {
+		l.m = m
+		l.verify()
+	}
+	l.readers.verify(rng)
+	l.m.check()
+	if n := l.unanswered.Load(); n > 0 {
+		t.Errorf("%d calls were not answered", n)
 	}
 }
 

@@ -481,7 +481,7 @@ func sharedLists(t *T, kind likeLists) {
 	servers, _ := t.join(3)
 	third := servers[2]
 	const lists, writers, first = 5, 8, 100
-	each := repeat(100)
+	const each = 30
 	t.people(third, lists)
 	for n := 1; n <= lists; n++ {
 		t.post(third, n, n)
