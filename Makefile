@@ -60,10 +60,11 @@ citus:
 compat:
 	LIKED_REQUIRE=all go test -count=1 -timeout 10m -v -run '^Test(Run)?Clients$$' ./compat $(TESTFLAGS)
 
-# The same on PostgreSQL, with bad input and kills beside; CLIENTS=typescript,go are those alone.
+# The same on PostgreSQL, with bad input and kills beside. CLIENTS=typescript,go are those alone, RACE= is faster.
 CLIENTS := all
+RACE := -race
 compat-postgres:
-	LIKED_TEST_ENGINE=postgres LIKED_REQUIRE=postgres,$(CLIENTS) go test -count=1 -timeout 20m \
+	LIKED_TEST_ENGINE=postgres LIKED_REQUIRE=postgres,$(CLIENTS) go test $(RACE) -count=1 -timeout 20m \
 		-run '^(TestClients|TestBadInput|TestWebhooksSurviveKills)$$' ./compat $(TESTFLAGS)
 
 # Every promise of docs/reliability.md, attacked for more than an hour; make torture KILLS=30 SOAK=1m and so on is shorter.
