@@ -115,9 +115,10 @@ func New(o Options) (*API, error) {
 // SetLimits changes the rate limits. What was counted before counts on.
 func (a *API) SetLimits(l Limits) {
 	f := a.Profile.facts()
+	words := f.paramWords()
 	t := &table{mux: http.NewServeMux()}
 	for _, row := range allRoutes {
-		rt := &endpoint{route: row, path: row.pathParams(), params: f.queryParams(row.query)}
+		rt := &endpoint{route: row, path: row.pathParams(), params: queryParams(row.query, words)}
 		if rt.is(listOfLikes) && a.PrivateLikes {
 			rt.allow &^= liked.AppOnly
 		}

@@ -168,7 +168,7 @@ func TestRoutesAreX(t *testing.T) {
 			if scopes != rt.scopes || allow != ours {
 				t.Errorf("got scopes %v and credentials %03b, want %v and %03b", rt.scopes, ours, scopes, allow)
 			}
-			params := facts.queryParams(rt.query)
+			params := queryParams(rt.query, facts.paramWords())
 			var names []string
 			for _, p := range rt.pathParams() {
 				names = append(names, p.name)

@@ -50,13 +50,12 @@ type instant struct {
 }
 
 // queryParams returns the parameters of a query struct, in field order. Tags give the name and whether it is
-// required, the form (is), bounds (range), default (preset) and words (words, else the name's). A parameter whose
-// words the profile lacks is left out.
-func (f facts) queryParams(query any) (params []param) {
+// required, the form (is), bounds (range), default (preset) and words (words, else the name's), which are those of the
+// profile. A parameter whose words the profile lacks is left out.
+func queryParams(query any, known map[string][]string) (params []param) {
 	if query == nil {
 		return nil
 	}
-	known := f.paramWords()
 	for _, field := range reflect.VisibleFields(reflect.TypeOf(query)) {
 		if field.Anonymous {
 			continue

@@ -163,16 +163,16 @@ func (s *Store) replace(from string) error {
 	return linkAll(s.fs, from, s.dir)
 }
 
-// linkAll copies the files of a checkpoint; those that never change are linked.
+// linkAll copies the files of a checkpoint. They are linked, for pebble writes none of them again but logs.
 func linkAll(disk vfs.FS, from, to string) error {
 	names, err := disk.List(from)
 	if err != nil {
 		return err
 	}
 	for _, name := range names {
-		place := vfs.Copy
-		if strings.HasSuffix(name, ".sst") || strings.HasSuffix(name, ".blob") {
-			place = vfs.LinkOrCopy
+		place := vfs.LinkOrCopy
+		if strings.HasSuffix(name, ".log") {
+			place = vfs.Copy
 		}
 		if err := place(disk, disk.PathJoin(from, name), disk.PathJoin(to, name)); err != nil {
 			return err
