@@ -8,13 +8,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"os/signal"
 	"reflect"
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/alecthomas/kong"
 
 	"liked/internal/capture"
 	"liked/internal/seed"
@@ -35,17 +36,27 @@ type Captured struct {
 
 func (c *Captured) check() error {
 	if c.Credentials != "" {
-		fresh := Captured{Credentials: c.Credentials, As: c.As, Adopt: c.Adopt, CA: c.CA,
-			Seeded:   Seeded{Users: seed.DefaultUsers, Posts: seed.DefaultPosts},
-			Behavior: Behavior{Profile: "2024", DailyLimits: true}}
-		if !reflect.DeepEqual(*c, fresh) {
+		given, none := *c, defaults[Captured]()
+		for _, own := range []*Captured{&given, &none} {
+			own.Credentials, own.As, own.Adopt, own.CA = "", "", "", ""
+		}
+		if !reflect.DeepEqual(given, none) {
 			return errors.New("credentials: the server that wrote the file has its world; leave out the flags of one")
 		}
 		return nil
 	}
-	c.dev = devCmd{Seeded: c.Seeded, Serving: Serving{Behavior: c.Behavior, Listen: "127.0.0.1:0", AdminListen: "127.0.0.1:0",
-		MaxConnections: 10_000, Grace: time.Second, HomePage: true, LogFormat: "text", LogLevel: slog.LevelError}}
+	c.dev = defaults[devCmd]("--listen=127.0.0.1:0", "--admin-listen=127.0.0.1:0", "--grace=1s", "--log-level=error")
+	c.dev.Seeded, c.dev.Behavior = c.Seeded, c.Behavior
 	return c.dev.check()
+}
+
+// defaults returns a command, or a part of one, as the flags alone make it.
+func defaults[T any](flags ...string) (command T) {
+	_, err := kong.Must(&command).Parse(flags)
+	if err != nil {
+		panic(err) // flags of the source
+	}
+	return command
 }
 
 // captured is what a program gets: X, and the variables to call it, as a user.
