@@ -21,7 +21,10 @@ import (
 
 // shards says in which shard Citus keeps the row of an id, which is the same one for all tables that are distributed. nil: the
 // tables are not distributed, or all in one shard.
-type shards struct{ least []int32 } // the lowest hash of each, ascending
+type shards struct {
+	least []int32 // the lowest hash of each, ascending
+	users []int64 // Citus' numbers of those of users
+}
 
 // of returns the number of the id's shard.
 func (s *shards) of(id int64) int {
@@ -113,23 +116,37 @@ func (s *Store) findShards(ctx context.Context, conn *pgx.Conn) (*shards, error)
 	if err := conn.QueryRow(ctx, hasCitus).Scan(&citus); err != nil || !citus {
 		return nil, err
 	}
-	rows, err := conn.Query(ctx, "SELECT shardminvalue::int FROM pg_dist_shard WHERE logicalrelid = to_regclass('post_heads') ORDER BY 1")
+	rows, err := conn.Query(ctx, "SELECT shardminvalue::int, shardid FROM pg_dist_shard WHERE logicalrelid = to_regclass('users') ORDER BY 1")
 	if err != nil {
 		return nil, err
 	}
-	least, err := pgx.CollectRows(rows, pgx.RowTo[int32])
-	if err != nil {
+	var found shards
+	var least int32
+	var user int64
+	if _, err = pgx.ForEachRow(rows, []any{&least, &user}, func() error {
+		found.least, found.users = append(found.least, least), append(found.users, user)
+		return nil
+	}); err != nil {
 		return nil, err
 	}
-	if len(least) == 0 {
+	if len(found.least) == 0 {
 		s.log.Warn("store: the database has Citus, and the schema, which was made without, is on one node; to distribute it, " +
 			"export it, and import it into a new schema")
 		return nil, nil
 	}
-	return &shards{least}, nil
+	return &found, nil
 }
 
 const hasCitus = "SELECT EXISTS (SELECT FROM pg_extension WHERE extname = 'citus')"
+
+// keepShards has shards stay where they are until the transaction ends, as Citus itself does once one is written to: a row that
+// is locked before would be another one's after a move. Who moves a shard takes that of users first.
+func (t *tx) keepShards() {
+	if t.shards != nil {
+		const share = 5 // ShareLock
+		t.queue("SELECT lock_shard_metadata($1, $2)", share, t.shards.users)
+	}
+}
 
 // inspectNodes refuses nodes that cannot commit what is written to several of them.
 func (s *Store) inspectNodes(ctx context.Context, conn *pgx.Conn, writers int) error {

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -29,7 +30,18 @@ func TestCitusSuiteOnTwo(t *testing.T) { suiteOnCitus(t, &schemas{pair: true}) }
 
 func TestCitusFaults(t *testing.T) {
 	_ = pgtest.Distributed(t)
-	suiteFaults(t, pgtest.Distributed)
+	suiteFaults(t, func(t testing.TB) string {
+		dsn := pgtest.Distributed(t)
+		s, err := Open(Options{DSN: dsn, Readers: 1, Writers: 1}) // to distribute the tables takes longer than the suite waits
+		if err != nil {
+			t.Error(err)
+			return dsn
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+		return dsn
+	})
 }
 
 func suiteOnCitus(t *testing.T, d *schemas) {
@@ -272,6 +284,45 @@ func TestCitusHalf(t *testing.T) {
 	ok(t, err)
 	if a := <-done; a.err != nil || a.changed {
 		t.Errorf("got %+v, want no change: the like was taken back before", a)
+	}
+}
+
+// Shards move to another node while likes are written to them.
+func TestCitusMoves(t *testing.T) {
+	dsn := pgtest.Distributed(t)
+	s := opened(t, dsn)
+	fill(t, s)
+	ctx := t.Context()
+	conn := connected(t, dsn)
+	var nodes int
+	ok(t, conn.QueryRow(ctx, "SELECT count(DISTINCT (nodename, nodeport)) FROM citus_shards").Scan(&nodes))
+	if nodes < 2 {
+		t.Skip("there is one worker")
+	}
+	var stop atomic.Bool
+	var calls sync.WaitGroup
+	for user := liked.UserID(2); user <= 3; user++ {
+		calls.Go(func() {
+			for on := true; !stop.Load(); on = !on {
+				if changed, err := s.SetLike(ctx, user, 2, on, time.Now()); err != nil || !changed {
+					t.Errorf("user %d: got %v, %v", user, changed, err)
+				}
+			}
+		})
+	}
+	defer calls.Wait()
+	defer stop.Store(true)
+	for _, id := range []int64{2, 3} { // users and a post
+		_, err := conn.Exec(ctx, `SELECT citus_move_shard_placement(s.shardid, s.nodename, s.nodeport, n.nodename, n.nodeport, 'block_writes')
+			FROM citus_shards s CROSS JOIN LATERAL (SELECT nodename, nodeport FROM citus_shards o
+				WHERE (o.nodename, o.nodeport) <> (s.nodename, s.nodeport) LIMIT 1) n
+			WHERE s.shardid = get_shard_id_for_distribution_column('users', $1::bigint)`, id)
+		ok(t, err)
+	}
+	stop.Store(true)
+	calls.Wait()
+	if r, err := s.Check(ctx); err != nil || len(r.Problems) > 0 {
+		t.Errorf("Check: %v, %v", r.Problems, err)
 	}
 }
 

@@ -210,6 +210,7 @@ func (s *Store) commit(pool *pgxpool.Pool, f func(t *tx) error) error {
 // attempt runs f and commits. asked reports whether the commit was sent.
 func (t *tx) attempt(id []byte, f func(t *tx) error) (asked bool, err error) {
 	t.queue("BEGIN")
+	t.keepShards()
 	err = f(t)
 	if err == nil && t.wrote {
 		t.queue("INSERT INTO outcomes (id, committed, at) VALUES ($1, true, $2)", id, time.Now().UnixMilli())

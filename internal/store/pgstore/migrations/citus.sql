@@ -6,8 +6,8 @@
 -- locked like any other, and written without asking the other nodes.
 -- Likes are by user and not by lane, of which there are 20: so there may be more nodes than lanes, a list of what a user likes is
 -- on one shard, and no column is only for that. With 8 shards on two nodes batches of either were as fast (1.04, 1.16 and 1.01
--- in three rounds taken in turns); with 32 shards by user was slower (0.95, 0.68 and 0.76), since a batch of 200 likes then has
--- statements for each shard, and by lane for few: docs/scale.md says how many to take.
+-- in three rounds taken in turns); with 32 shards by user was slower (0.95, 0.68 and 0.76), since a batch of a hundred likes
+-- then has statements for each shard, and by lane for few: docs/scale.md says how many to take.
 SELECT create_distributed_table('users', 'user_id', colocate_with => 'none');
 SELECT create_distributed_table(name, by_column, colocate_with => 'users') FROM (VALUES
 	('user_counts', 'user_id'), ('user_likes', 'user_id'), ('passwords', 'user_id'), ('likes', 'user_id'),
