@@ -3,6 +3,7 @@ package likedtest_test
 import (
 	"bufio"
 	"fmt"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -260,6 +261,35 @@ func TestResetUnderLoad(t *testing.T) {
 	srv.Reset(t)
 	if n := likes(t, srv); n != 0 {
 		t.Errorf("%d likes after the last reset", n)
+	}
+}
+
+// A call that is under way finishes in the world that it came to, and changes nothing in the next.
+func TestCallsFinishInTheirWorld(t *testing.T) {
+	t.Parallel()
+	srv := likedtest.New(t)
+	alice, body := srv.Users["alice"], `{"tweet_id":"`+srv.Posts[0].ID.String()+`"}`
+	host := strings.TrimPrefix(srv.URL, "http://")
+	conn, err := net.Dial("tcp", host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprintf(conn, "POST /2/users/%v/likes HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\n"+
+		"Content-Length: %d\r\n\r\n", alice.ID, host, alice.AccessToken, len(body))
+	until(t, "the call", func() bool { // it was counted, and waits for its body
+		_, metrics, _ := send(t, "GET", srv.AdminURL+"/metrics", "", "", "")
+		return strings.Contains(metrics, "\nliked_requests_in_flight 1\n")
+	})
+	srv.Reset(t)
+	time.Sleep(50 * time.Millisecond) // for a world that does not wait
+	fmt.Fprint(conn, body)
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil || resp.StatusCode != 200 {
+		t.Errorf("%+v, %v", resp, err)
+	}
+	if n := likes(t, srv); n != 0 {
+		t.Errorf("%d likes in the next world", n)
 	}
 }
 
