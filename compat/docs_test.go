@@ -46,7 +46,7 @@ func snippets(t *testing.T, document string) (found []snippet) {
 //	sh server  runs until the other blocks are done
 //	sh test    names a command that CI runs by itself
 //	go         is a test in a module of its own
-//	ts, java   must stand in the sources of the client of that language, which run elsewhere
+//	ts, java, py  must stand in the sources of the client of that language, which run elsewhere
 func TestDocuments(t *testing.T) {
 	documents := []string{"README.md", "CONTRIBUTING.md"}
 	more, err := filepath.Glob("../docs/*.md")
@@ -103,6 +103,8 @@ func runDocument(t *testing.T, blocks []snippet) {
 			inSources(t, "typescript", ".ts", b.text)
 		case "java":
 			inSources(t, "java", ".java", b.text)
+		case "py":
+			inSources(t, "python", ".py", b.text)
 		case "json", "text": // what the block before prints
 		default:
 			t.Errorf("no way to try a block of kind %q:\n%s", b.info, b.text)
