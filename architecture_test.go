@@ -31,6 +31,7 @@ var allowed = map[string]struct{ ours, outside string }{
 	"internal/clock":                {".", ""},
 	"internal/cache":                {"", ""},
 	"internal/exchange":             {".", ""},
+	"internal/journal":              {". internal/exchange", ""},
 	"internal/faults":               {". internal/exchange internal/strictjson", ""},
 	"internal/strictjson":           {"", "github.com/go-json-experiment/json"},
 	"internal/fastpath":             {"", ""},
@@ -38,11 +39,12 @@ var allowed = map[string]struct{ ours, outside string }{
 	"internal/likelog":              {".", ""},
 	"internal/webhook": {`. internal/exchange internal/faults internal/store internal/clock internal/likelog
 		internal/strictjson`, ""},
-	"internal/admin": {`. internal/exchange internal/faults internal/store internal/auth internal/archive internal/backup internal/web
+	"internal/admin": {`. internal/journal internal/exchange internal/faults internal/store internal/auth
+		internal/archive internal/backup internal/web
 		internal/webhook internal/clock internal/strictjson`, "github.com/google/jsonschema-go"},
 	"internal/seed": {". internal/store internal/auth internal/postman internal/strictjson", ""},
 	"internal/web":  {".", "github.com/swaggest/swgui/v5/static"},
-	"internal/auth": {". internal/store internal/cache", "golang.org/x/crypto"},
+	"internal/auth": {". internal/exchange internal/store internal/cache", "golang.org/x/crypto"},
 	"internal/enginetest": {"internal/store internal/store/pebblestore internal/store/pgstore internal/store/pgstore/pgtest",
 		"github.com/cockroachdb/pebble/v2"},
 	"internal/authtest": {". internal/store internal/enginetest internal/auth", ""},
@@ -52,7 +54,8 @@ var allowed = map[string]struct{ ours, outside string }{
 	"internal/postman":  {"", ""},
 	"internal/home":     {". internal/exchange internal/store internal/likelog internal/web", ""},
 	"internal/api":      {". internal/faults internal/exchange internal/store internal/likelog internal/webhook internal/strictjson", ""},
-	"internal/server": {`. internal/faults internal/exchange internal/store internal/store/pebblestore internal/store/pgstore internal/backup
+	"internal/server": {`. internal/journal internal/faults internal/exchange internal/store
+		internal/store/pebblestore internal/store/pgstore internal/backup
 		internal/admin internal/auth internal/oauth internal/portal internal/explorer internal/home internal/api internal/fastpath internal/seed
 		internal/web internal/postman internal/likelog internal/webhook internal/clock internal/strictjson`,
 		"github.com/prometheus/client_golang golang.org/x/sys"},
@@ -60,13 +63,13 @@ var allowed = map[string]struct{ ours, outside string }{
 		"github.com/fxamacker/cbor/v2 github.com/klauspost/compress github.com/mikelolasagasti/xz golang.org/x/text"},
 	"internal/bench": {"",
 		"github.com/HdrHistogram/hdrhistogram-go github.com/cockroachdb/pebble/v2 github.com/jackc/pgx/v5 golang.org/x/sys"},
-	"cmd/liked": {`. internal/server internal/admin internal/clock internal/seed internal/archive internal/backup
-		internal/bench internal/capture internal/store internal/store/pgstore`,
+	"cmd/liked": {`. internal/exchange internal/journal internal/server internal/admin internal/clock internal/seed internal/archive
+		internal/backup internal/bench internal/capture internal/store internal/store/pgstore`,
 		"github.com/alecthomas/kong github.com/joho/godotenv github.com/schollz/progressbar/v3 golang.org/x/sys golang.org/x/term"},
 	"internal/capture":  {"", "golang.org/x/net golang.org/x/sys software.sslmate.com/src/go-pkcs12"},
 	"internal/scale":    {"", ""},
 	"internal/livetest": {"internal/bench internal/server", ""},
-	"likedtest":         {". internal/server internal/admin internal/seed", ""},
+	"likedtest":         {". internal/exchange internal/journal internal/server internal/admin internal/seed", ""},
 }
 
 func TestArchitecture(t *testing.T) {

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"liked/internal/admin"
+	"liked/internal/journal"
 	"liked/internal/seed"
 	"liked/internal/server"
 )
@@ -86,8 +87,9 @@ func Logger(l *slog.Logger) Option { return func(c *server.Config) { c.Logger = 
 // New starts a server that stops at the end of the test.
 func New(t testing.TB, options ...Option) *Server {
 	t.Helper()
-	c := server.Config{Explain: true, Dev: true, PrivateWebhooks: true, Grace: 2 * time.Second, Seed: &seed.Options{
-		Users: seed.DefaultUsers, Posts: seed.DefaultPosts, Seed: 1, TokenLifetime: 30 * 24 * time.Hour}}
+	c := server.Config{Explain: true, Dev: true, PrivateWebhooks: true, Journal: journal.DefaultMax, Grace: 2 * time.Second,
+		Seed: &seed.Options{
+			Users: seed.DefaultUsers, Posts: seed.DefaultPosts, Seed: 1, TokenLifetime: 30 * 24 * time.Hour}}
 	for _, o := range options {
 		o(&c)
 	}
@@ -116,6 +118,9 @@ func run(t testing.TB, srv *server.Server) *Server {
 		s.Users[u.Username] = u
 	}
 	t.Cleanup(func() {
+		if t.Failed() {
+			s.printRefusals(t)
+		}
 		if err := s.check(); err != nil {
 			t.Errorf("likedtest: %v", err)
 		}

@@ -75,6 +75,9 @@ type grammar struct {
 		Delete  snapshotDeleteCmd  `cmd:"" help:"Forget a snapshot."`
 	} `cmd:"" help:"What a development server was at a moment, as long as it runs."`
 
+	Requests requestsCmd `cmd:"" help:"Show what a development server was asked, and why it answered so."`
+	Verify   verifyCmd   `cmd:"" help:"Hold what a development server was asked to an expectation."`
+
 	Import importCmd `cmd:"" help:"Import users, posts and likes: an export, or an archive of X, Mastodon or Bluesky."`
 	Export exportCmd `cmd:"" help:"Export users, posts and likes as JSON, one record a line."`
 

@@ -190,6 +190,7 @@ type devCmd struct {
 	Seeded
 	Credentials string   `placeholder:"FILE" help:"Write what is printed, as JSON, while the server answers; - is standard output."`
 	AllowHost   []string `placeholder:"NAME"`
+	Journal     int      `default:"10000" placeholder:"N" help:"How many requests are kept to be looked at; 0: none."`
 	Serving     `kong:"set='listen=localhost:8180',set='admin_listen=127.0.0.1:8181',set='log_format=text'"`
 }
 
@@ -211,7 +212,7 @@ func (c *devCmd) check() error {
 	if c.PrivateWebhooks != nil {
 		cfg.PrivateWebhooks = *c.PrivateWebhooks
 	}
-	cfg.CheckHost, cfg.AllowHosts, cfg.AllowReset = true, c.AllowHost, c.AllowReset
+	cfg.CheckHost, cfg.AllowHosts, cfg.AllowReset, cfg.Journal = true, c.AllowHost, c.AllowReset, c.Journal
 	cfg.Seed = &seed.Options{Users: c.Users, Posts: c.Posts, Seed: c.seed(), TokenLifetime: 30 * 24 * time.Hour,
 		RedirectURIs: c.RedirectURI}
 	if c.TokenLifetime != nil {

@@ -96,7 +96,8 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request, rt route) {
 		_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
 		_ = http.NewResponseController(w).SetWriteDeadline(time.Time{})
 		defer io.CopyN(io.Discard, r.Body, maxUnread)
-	} else {
+	}
+	if !rt.long || rt.in != nil {
 		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 	}
 	body, err := h.call(r, rt)
@@ -111,6 +112,8 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request, rt route) {
 	status := cmp.Or(rt.status, http.StatusOK)
 	if err != nil {
 		status, body = refuse(err)
+	} else if v, ok := body.(interface{ Refused() bool }); ok && v.Refused() {
+		status = http.StatusConflict
 	}
 	level := slog.LevelInfo
 	if status >= 500 {

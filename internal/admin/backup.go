@@ -1,7 +1,6 @@
 package admin
 
 import (
-	"io"
 	"net/http"
 
 	"liked"
@@ -30,7 +29,7 @@ func (h *Handler) backup(r *http.Request) (stream, error) {
 	for _, hash := range wish.Have {
 		have[hash] = true
 	}
-	return func(w io.Writer) error {
+	return func(w *streamed) error {
 		takenAt := h.Now()
 		return h.Backup.Backup(r.Context(), func(files []store.File) error {
 			return backup.Send(r.Context(), w, takenAt, h.Key, files, have)

@@ -19,6 +19,7 @@ type Client struct {
 type Refusal struct {
 	Status int
 	Reason string
+	Body   []byte
 }
 
 func (r *Refusal) Error() string { return r.Reason }
@@ -82,7 +83,7 @@ func (c *Client) Send(ctx context.Context, method, path string, body []byte) (*h
 	if json.Unmarshal(text, &f) != nil || f.Error == "" || resp.StatusCode < 300 {
 		f.Error = fmt.Sprintf("server at %s: %s, from another program or an earlier release: is this the admin listener?", c.URL, resp.Status)
 	}
-	return nil, &Refusal{resp.StatusCode, f.Error}
+	return nil, &Refusal{resp.StatusCode, f.Error, text}
 }
 
 // InProcess is a transport to a handler in this process.

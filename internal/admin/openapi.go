@@ -27,9 +27,15 @@ var parameters = map[string]string{
 	"author":   "The id or the username of who wrote the posts.",
 	"max":      "How many items a page has at most, 1 to 1000; 100 without.",
 	"after":    "What next was in the page before.",
-	"before":   "What next was in the page before.",
-	"fault":    "The id of a rule.",
-	"skip_bad": "true: lines that cannot be added are left out, and counted; without, the first one ends the import.",
+
+	"transaction_id": "The x-transaction-id of an answer.",
+	"operation":      "An operation, as usersIdLike or oauth2Token.",
+	"status":         "A status, as 429, or a class of them, as 4xx.",
+	"text":           "What stands somewhere in the request or its answer, in upper or lower case.",
+	"limit":          "How many requests a page has at most, 1 to 1000; 100 without.",
+	"before":         "What next was in the page before.",
+	"fault":          "The id of a rule.",
+	"skip_bad":       "true: lines that cannot be added are left out, and counted; without, the first one ends the import.",
 }
 
 // words are the types that are written as text.

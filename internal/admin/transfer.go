@@ -18,7 +18,7 @@ import (
 
 // stream is written as it is produced. An error before the first byte is answered like any other; a later one cuts the
 // connection, so that no client takes a part for the whole.
-type stream func(w io.Writer) error
+type stream func(w *streamed) error
 
 type streamed struct {
 	w     http.ResponseWriter
@@ -34,12 +34,20 @@ func (s *streamed) Write(b []byte) (int, error) {
 	return s.w.Write(b)
 }
 
+func (s *streamed) flush() error {
+	err := http.NewResponseController(s.w).Flush()
+	if errors.Is(err, http.ErrNotSupported) { // in process: nothing is held back
+		return nil
+	}
+	return err
+}
+
 // The records, one per line, are of one snapshot.
 func (h *Handler) export(r *http.Request) (stream, error) {
 	if !r.ProtoAtLeast(1, 1) {
 		return nil, liked.Errorf(liked.Invalid, "with HTTP/1.0 an export that was cut short looks whole: have the proxy speak HTTP/1.1")
 	}
-	return func(w io.Writer) error {
+	return func(w *streamed) error {
 		b := bufio.NewWriterSize(w, 64<<10)
 		var line []byte
 		err := h.Store.Export(r.Context(), func(rec store.Record) (err error) {

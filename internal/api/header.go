@@ -36,7 +36,7 @@ var requestStates = sync.Pool{New: func() any { return new(requestState) }}
 func newRequestState(rt *endpoint, r *http.Request) *requestState {
 	x := requestStates.Get().(*requestState)
 	*x = requestState{}
-	x.Exchange = exchange.New("", r.Method)
+	x.Exchange = exchange.New("", r)
 	if rt != nil {
 		x.Operation = rt.id
 	}

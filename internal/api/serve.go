@@ -45,6 +45,7 @@ func (a *API) admit(rt *endpoint, r *http.Request, x *requestState) (liked.Princ
 	if err != nil {
 		return who, err
 	}
+	x.Details.Took(x.limits, ok)
 	if !ok {
 		return who, rateLimited.because("a rate limit of " + rt.id + " is used up")
 	}
@@ -121,7 +122,7 @@ func (a *API) authorize(rt *endpoint, r *http.Request, x *requestState) (liked.P
 	if err != nil {
 		return who, err
 	}
-	x.App, x.User, x.access = who.App, who.User, who.Access
+	x.App, x.User, x.Credential, x.access = who.App, who.User, who.Credential, who.Access
 	switch {
 	case who.State.Hidden() && !rt.writes():
 		return who, a.unauthorized.because("the account is " + who.State.String())

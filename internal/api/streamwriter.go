@@ -65,6 +65,7 @@ func (a *API) serveStream(rt *endpoint, w http.ResponseWriter, r *http.Request, 
 	a.headers.api(h, x)
 	x.set(h, "X-Response-Time", strconv.FormatInt(time.Since(x.Start).Milliseconds(), 10))
 	x.Status = http.StatusOK
+	x.Begun()
 	w.WriteHeader(http.StatusOK)
 
 	err := o.open()

@@ -37,6 +37,7 @@ type Issuer struct {
 	newID     func(time.Time) int64
 	passwords passwords
 	dev       bool // see Options
+	requested requested
 
 	randMu sync.Mutex
 	rand   io.Reader
@@ -142,6 +143,9 @@ func (a *Issuer) IssueOAuth1Token(
 // IssueRequestToken makes a request token and stores the rest of rt with it.
 func (a *Issuer) IssueRequestToken(ctx context.Context, rt store.RequestToken) (token, secret string, err error) {
 	token, secret = a.RandomText(urlSafe, 27), a.RandomText(Alphanumeric, 32)
+	if a.dev {
+		a.requested.add(rt.App, secret)
+	}
 	rt.Token = HashOf(token)
 	rt.SealedSecret = a.Seal(sealRequestSecret, string(rt.Token[:]), secret)
 	return token, secret, a.store.AddRequestToken(ctx, rt)

@@ -20,6 +20,7 @@ import (
 	"unicode/utf8"
 
 	"liked"
+	"liked/internal/exchange"
 	"liked/internal/store"
 )
 
@@ -94,7 +95,17 @@ func (a *Auth) signedBy(
 	if err := s.normalize(); err != nil {
 		return nil, err
 	}
-	if err := a.verify(r, s, c.signer); err != nil {
+	err = a.verify(r, s, c.signer)
+	if d := exchange.DetailsOf(r.Context()); d != nil {
+		d.Signature = a.explain(r, s, c, err == nil)
+		switch d := d.Signature; {
+		case d.Signed != "":
+			err = coded{codeSignature, refuse("the signature does not match: %s", d.Difference)}
+		case d.Difference != "":
+			err = coded{codeSignature, refuse("%v; %s", err, d.Difference)}
+		}
+	}
+	if err != nil {
 		return nil, err
 	}
 
@@ -322,15 +333,9 @@ func (a *Auth) verify(r *http.Request, s *signed, by *signer) error {
 		mac = &keyed{hmac.New(newHash, by.key)}
 	}
 	defer by.idle[kind].Store(mac)
-	scheme, host, _ := strings.Cut(NormalOrigin(a.baseURL(r)), "://")
-	origins := [...]origin{
-		{scheme, host},
-		{scheme, withoutPort(host)},                          // some clients omit the port
-		{"https", strings.TrimSuffix(host, ":443")},          // behind a proxy that ends TLS unannounced
-		{"https", "api.x.com"}, {"https", "api.twitter.com"}, // a rerouted client with a fixed host
-	}
-	for i, o := range origins {
-		if slices.Contains(origins[:i], o) {
+	all := a.allOrigins(r)
+	for i, o := range all {
+		if slices.Contains(all[:i], o) {
 			continue
 		}
 		s.setPrefix(r.Method, o, path)
@@ -343,13 +348,32 @@ func (a *Auth) verify(r *http.Request, s *signed, by *signer) error {
 		}
 	}
 	var tried []string
-	for i, o := range origins {
-		if !slices.Contains(origins[:i], o) {
-			tried = append(tried, o.scheme+"://"+o.host)
-		}
+	for _, o := range a.origins(r) {
+		tried = append(tried, o.scheme+"://"+o.host)
 	}
 	return coded{codeSignature, refuse("the signature does not match %s %s at any of %s: the secrets, the URL or the parameters "+
 		"differ from what was signed", r.Method, path, strings.Join(tried, ", "))}
+}
+
+// allOrigins are those that the client may have signed; one may stand twice.
+func (a *Auth) allOrigins(r *http.Request) [5]origin {
+	scheme, host, _ := strings.Cut(NormalOrigin(a.baseURL(r)), "://")
+	return [...]origin{
+		{scheme, host},
+		{scheme, withoutPort(host)},                          // some clients omit the port
+		{"https", strings.TrimSuffix(host, ":443")},          // behind a proxy that ends TLS unannounced
+		{"https", "api.x.com"}, {"https", "api.twitter.com"}, // a rerouted client with a fixed host
+	}
+}
+
+// origins are allOrigins, each once.
+func (a *Auth) origins(r *http.Request) (once []origin) {
+	for _, o := range a.allOrigins(r) {
+		if !slices.Contains(once, o) {
+			once = append(once, o)
+		}
+	}
+	return once
 }
 
 // origin is the normalized scheme and host of a URL.

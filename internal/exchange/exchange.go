@@ -30,11 +30,14 @@ type Exchange struct {
 	Duration      time.Duration
 	Bytes         int   // of the answer's body
 	Err           error // the cause of a 5xx
+
+	Credential liked.Credential // with which the caller was identified; zero: it was not
+	Details    *Details         // for the journal; nil without one
 }
 
 // New begins an exchange with a new transaction id.
-func New(operation, method string) Exchange {
-	return Exchange{Operation: operation, Method: method, TransactionID: RandomHex(8), Start: time.Now()}
+func New(operation string, r *http.Request) Exchange {
+	return Exchange{Operation: operation, Method: r.Method, TransactionID: RandomHex(8), Start: time.Now(), Details: DetailsOf(r.Context())}
 }
 
 // Observer is called once per request, after its answer. It must not keep the request. A nil Observer does nothing.
@@ -43,6 +46,7 @@ type Observer func(*http.Request, Exchange)
 // Done sets the duration and calls the observer.
 func (o Observer) Done(r *http.Request, x *Exchange) {
 	x.Duration = time.Since(x.Start)
+	x.Begun()
 	if o != nil {
 		o(r, *x)
 	}

@@ -3,6 +3,7 @@ package exchange_test
 import (
 	"errors"
 	"net/http"
+	"net/http/httptest"
 	"regexp"
 	"strings"
 	"testing"
@@ -14,7 +15,7 @@ func TestTransactionIDs(t *testing.T) {
 	hex := regexp.MustCompile(`^[0-9a-f]{16}$`)
 	seen := map[string]bool{}
 	for range 1000 {
-		id := exchange.New("", "GET").TransactionID
+		id := exchange.New("", httptest.NewRequest("GET", "/", nil)).TransactionID
 		if !hex.MatchString(id) || seen[id] {
 			t.Fatalf("transaction id %q is not 16 new hex digits", id)
 		}
@@ -38,7 +39,7 @@ func TestHeaderText(t *testing.T) {
 }
 
 func TestObserver(t *testing.T) {
-	x := exchange.New("oauth2Token", "POST")
+	x := exchange.New("oauth2Token", httptest.NewRequest("POST", "/", nil))
 	exchange.Observer(nil).Done(nil, &x)
 	var seen exchange.Exchange
 	exchange.Observer(func(_ *http.Request, x exchange.Exchange) { seen = x }).Done(nil, &x)

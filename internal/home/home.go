@@ -114,7 +114,7 @@ type answer func(http.ResponseWriter, *http.Request, *exchange.Exchange)
 
 func (h *Home) handler(operation string, answer answer) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		x := exchange.New(operation, r.Method)
+		x := exchange.New(operation, r)
 		w.Header().Set("X-Transaction-Id", x.TransactionID)
 		answer(w, r, &x)
 		h.Observe.Done(r, &x)

@@ -266,6 +266,7 @@ func (h *Home) live(w http.ResponseWriter, r *http.Request, x *exchange.Exchange
 		header.Set("Connection", "close") // its deadlines do not suit another request
 	}
 	x.Status = http.StatusOK
+	x.Begun()
 	w.WriteHeader(x.Status)
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()

@@ -195,7 +195,7 @@ func (r *Refusal) Because(format string, args ...any) *Refusal {
 // Handler returns the route's handler.
 func (s *Server) Handler(rt *Route) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		c := &Call{Server: s, Context: r.Context(), Request: r, Path: r.URL.EscapedPath(), Exchange: exchange.New(rt.Operation, r.Method)}
+		c := &Call{Server: s, Context: r.Context(), Request: r, Path: r.URL.EscapedPath(), Exchange: exchange.New(rt.Operation, r)}
 		r.Body = http.MaxBytesReader(w, r.Body, 2*maxForm)
 		answer, err := c.answer(rt)
 		if err != nil {

@@ -305,6 +305,7 @@ func (c *Call) accessToken() (*Answer, error) {
 	if err != nil || requestToken == "" {
 		return nil, noRequestToken.Because("oauth_token is missing, or there are two")
 	}
+	c.Details.Spends(auth.HashOf(requestToken))
 	rt, err := c.Store.RequestToken(c.Context, auth.HashOf(requestToken))
 	if err != nil {
 		return nil, refuseNotFound(deadRequest, err, "the request token is unknown: it was used already, or is too old")

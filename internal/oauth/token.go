@@ -135,6 +135,7 @@ func (c *Call) redeemCode(p Form, app liked.App) (*Answer, error) {
 	if err != nil {
 		return nil, err
 	}
+	c.Details.Spends(auth.HashOf(in[0]))
 	code, err := c.Store.Code(c.Context, auth.HashOf(in[0]))
 	if err != nil {
 		return nil, refuseNotFound(badCode, err, "the code is unknown")
@@ -210,6 +211,7 @@ func (c *Call) refresh(p Form, app liked.App) (*Answer, error) {
 		return nil, err
 	}
 	key := auth.HashOf(in[0])
+	c.Details.Spends(key)
 	_, grant, err := c.Store.RefreshToken(c.Context, key)
 	if err != nil {
 		return nil, refuseNotFound(badToken, err, "the refresh token is unknown or was revoked%s", auth.LooksLike(in[0]))

@@ -101,6 +101,9 @@ type Config struct {
 	// Seed fills an empty store with users, posts and credentials. Nil adds nothing.
 	Seed *seed.Options
 
+	// Journal is how many exchanges are kept to be looked at, journal.DefaultMax for a development server. Zero keeps none.
+	Journal int
+
 	// KnownSeed allows secrets from a seed other than zero, which everybody can know, where others can reach the server or
 	// they are kept.
 	KnownSeed bool
@@ -156,6 +159,7 @@ func (c Config) Validate() error {
 
 const (
 	maxSeeded   = 1_000_000
+	maxJournal  = 100_000 // exchanges; their memory is bounded in any case
 	maxLifetime = 10 * 365 * 24 * time.Hour
 )
 
@@ -209,6 +213,8 @@ func (c Config) check() (settings, error) {
 		"it must be printable ASCII without spaces, to fit into a header")
 	refuse(s.TLSCert == "" && s.TLSKey != "", "tls-cert", "missing; tls-key is given and is of no use alone")
 	refuse(s.TLSCert != "" && s.TLSKey == "", "tls-key", "missing; tls-cert is given and is of no use alone")
+	within("journal", s.Journal, 0, maxJournal)
+	refuse(s.Journal != 0 && !s.Dev, "journal", "it is of development servers alone")
 	if s.PublicURL != "" {
 		u, err := url.Parse(s.PublicURL)
 		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || strings.TrimSuffix(u.Path, "/") != "" ||

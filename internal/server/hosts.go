@@ -23,7 +23,8 @@ func checkHost(next http.Handler, known func(name string) bool, advice string, o
 			next.ServeHTTP(w, r)
 			return
 		}
-		x := exchange.New("", r.Method)
+		x := exchange.New("", r)
+		w.Header().Set("X-Transaction-Id", x.TransactionID)
 		x.Status, x.Why = http.StatusMisdirectedRequest, fmt.Sprintf("no host of this server: %q", name)
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		x.Bytes = web.Send(w, x.Status, "text/plain; charset=utf-8", []byte(x.Why+". "+fmt.Sprintf(advice, name)+"\n"))

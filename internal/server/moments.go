@@ -83,7 +83,11 @@ func (s *Server) Reset(context.Context) error {
 	}
 	switch {
 	case s.moments.started != nil:
-		return s.replace(s.moments.started)
+		err := s.replace(s.moments.started)
+		if err == nil {
+			s.journal.Clear()
+		}
+		return err
 	case s.Postgres != "":
 		return liked.Errorf(liked.Invalid, "a store in PostgreSQL cannot be reset: keep the world in memory, or in a directory (--data)")
 	}

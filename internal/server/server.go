@@ -28,6 +28,7 @@ import (
 	"liked/internal/api"
 	"liked/internal/fastpath"
 	"liked/internal/faults"
+	"liked/internal/journal"
 	"liked/internal/seed"
 	"liked/internal/store"
 	"liked/internal/web"
@@ -44,9 +45,10 @@ type Server struct {
 	credentials  *seed.Credentials // of the seed data; nil without
 	world        atomic.Pointer[world]
 	moments      moments
-	leavings     sync.WaitGroup // of worlds that were replaced
-	broken       chan error     // gets why there is no world any more
-	faults       *faults.Rules  // nil but in a development server
+	leavings     sync.WaitGroup   // of worlds that were replaced
+	broken       chan error       // gets why there is no world any more
+	faults       *faults.Rules    // nil but in a development server
+	journal      *journal.Journal // nil: none is kept
 	api, admin   *http.Server
 	fast         *fastpath.Listener // of api
 	ready        atomic.Bool
@@ -63,7 +65,8 @@ func New(c Config) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{settings: checked, answers: make(chan struct{}), broken: make(chan error, 1), proof: cryptorand.Text(),
-		observer: newObserver(checked.Logger, prometheus.NewRegistry(), checked.clientAddress)}
+		observer: newObserver(checked.Logger, prometheus.NewRegistry(), checked.clientAddress),
+		journal:  journal.New(checked.Journal, checked.Now)}
 	if s.Dev {
 		s.faults = s.newFaults()
 	}
@@ -215,7 +218,7 @@ func (s *Server) makeFront() {
 	if s.CheckHost && Loopback(s.apiL.Addr().String()) || len(s.AllowHosts) > 0 {
 		h = checkHost(h, s.knownHosts(), "Start it with --allow-host %s if it is.", s.observer.observe)
 	}
-	s.api = s.httpServer(h)
+	s.api = s.httpServer(s.journal.Handler(h))
 	s.api.ConnContext = api.ConnContext
 	if s.api.TLSConfig = s.tls; s.tls != nil { // without there is no HTTP/2
 		s.api.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
@@ -318,6 +321,7 @@ func (s *Server) makeAdmin() {
 		h = checkHost(h, func(string) bool { return false }, "Call its operator's side by an address or as localhost, not as %s.", nil)
 	}
 	s.admin = s.httpServer(h)
+	s.admin.RegisterOnShutdown(s.journal.End)
 }
 
 // probe answers what check says; a server that is not ready answers with notServing. Both probes ask whether the store can

@@ -1,0 +1,314 @@
+// Package journal keeps the last exchanges of a development server, to be looked at with the reasons for their answers.
+// [New] makes a [Journal], whose Handler and Transport record; [Journal.List], [Journal.Find], [Journal.Read] and
+// [Journal.Verify] tell. What is kept holds no secret: it is cut when it is recorded. A nil Journal records nothing.
+package journal
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"liked"
+	"liked/internal/exchange"
+)
+
+const (
+	// DefaultMax is how many exchanges are kept without another number.
+	DefaultMax = 10_000
+	// maxBytes bounds the memory of all that is kept.
+	maxBytes = 64 << 20
+	// overhead is what a row takes beside its texts, at most.
+	overhead = 1 << 10
+)
+
+// Journal is the last exchanges. It is safe for concurrent use.
+type Journal struct {
+	now func() time.Time
+	max int
+
+	mu      sync.Mutex
+	rows    []*row // by number; a row is not changed once it is here
+	first   uint64 // number of rows[0]
+	bytes   int
+	events  []uint64      // numbers of rows that were entered or completed, in this order
+	event   uint64        // number of events[0]
+	cleared uint64        // events before this one are gone because of Clear
+	changed chan struct{} // closed with the next event; nil: nobody waits
+	ended   bool
+}
+
+// New returns a journal of at most max exchanges, nil if max is 0.
+func New(max int, now func() time.Time) *Journal {
+	if max == 0 {
+		return nil
+	}
+	return &Journal{now: now, max: max}
+}
+
+// row is an exchange.
+type row struct {
+	seq         uint64
+	at          time.Time
+	transaction string
+	method      string
+	path, query string
+	operation   string
+	user        liked.UserID
+	app         liked.AppID
+	credential  liked.Credential
+	status      int
+	why         string
+	took        time.Duration
+	open        bool // a stream goes on
+	out         bool // a request of this server
+
+	limits    []liked.RateState
+	counted   bool
+	signature *exchange.Signature
+	once      [32]byte
+	before    *Spent
+
+	text    []byte // head and body of the request, then of the answer
+	ends    [3]int // of the first three
+	sizes   [2]int64
+	cut     [2]bool
+	omitted [2]string // why a body is not kept
+}
+
+func (w *row) size() int {
+	n := overhead + len(w.text) + len(w.path) + len(w.query) + len(w.why)
+	if s := w.signature; s != nil {
+		n += len(s.BaseString) + len(s.Signed) + len(s.Difference)
+	}
+	return n
+}
+
+func (j *Journal) at(known time.Time) time.Time {
+	if known.IsZero() {
+		return j.now()
+	}
+	return known
+}
+
+// enter adds a row and forgets the oldest ones that there is no more room for.
+func (j *Journal) enter(w *row) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	w.seq = j.first + uint64(len(j.rows))
+	j.explainSpent(w)
+	j.rows = append(j.rows, w)
+	j.bytes += w.size()
+	j.forget()
+	j.tell(w.seq)
+}
+
+// complete replaces the row of a stream that has ended.
+func (j *Journal) complete(w *row) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if w.seq < j.first {
+		return
+	}
+	place := &j.rows[w.seq-j.first]
+	j.bytes += w.size() - (*place).size()
+	*place = w
+	j.forget()
+	j.tell(w.seq)
+}
+
+func (j *Journal) forget() {
+	n := 0
+	for len(j.rows)-n > j.max || j.bytes > maxBytes {
+		j.bytes -= j.rows[n].size()
+		j.rows[n] = nil
+		n++
+	}
+	j.rows, j.first = j.rows[n:], j.first+uint64(n)
+}
+
+// tell adds an event, and forgets the oldest one that there is no more room for.
+func (j *Journal) tell(seq uint64) {
+	j.events = append(j.events, seq)
+	if n := len(j.events) - j.max; n > 0 {
+		j.events, j.event = j.events[n:], j.event+uint64(n)
+	}
+	if j.changed != nil {
+		close(j.changed)
+		j.changed = nil
+	}
+}
+
+// explainSpent says who spent a code or a token before, if that is why the request was refused.
+func (j *Journal) explainSpent(w *row) {
+	if w.once == ([32]byte{}) || w.status < 400 {
+		return
+	}
+	for i := len(j.rows) - 1; i >= 0; i-- {
+		if before := j.rows[i]; before.once == w.once && before.status == 200 {
+			w.before = &Spent{before.transaction, before.at}
+			w.why += fmt.Sprintf("; it works once, and request %s spent it at %s: keep what that one was answered", before.transaction,
+				before.at.UTC().Format(time.RFC3339Nano))
+			return
+		}
+	}
+}
+
+// Clear forgets all exchanges.
+func (j *Journal) Clear() {
+	if j == nil {
+		return
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.first += uint64(len(j.rows))
+	j.event += uint64(len(j.events))
+	j.rows, j.events, j.bytes, j.cleared = nil, nil, 0, j.event
+	if j.changed != nil {
+		close(j.changed)
+		j.changed = nil
+	}
+}
+
+// End ends all Readers, for good.
+func (j *Journal) End() {
+	if j == nil {
+		return
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.ended = true
+	if j.changed != nil {
+		close(j.changed)
+		j.changed = nil
+	}
+}
+
+// Filter selects exchanges: those that have all that is set.
+type Filter struct {
+	Operation string
+	User      liked.UserID
+	App       liked.AppID
+	Status    int    // or, below 10, its first digit
+	Text      string // anywhere in a row, its headers and its bodies, in any case
+}
+
+func (f *Filter) takes(w *row) bool {
+	return (f.Operation == "" || f.Operation == w.operation) &&
+		(f.User == 0 || f.User == w.user) &&
+		(f.App == 0 || f.App == w.app) &&
+		(f.Status == 0 || f.Status == w.status || f.Status == w.status/100) &&
+		(f.Text == "" || w.has(strings.ToLower(f.Text)))
+}
+
+func (w *row) has(text string) bool {
+	for _, part := range [...]string{w.path, w.query, w.operation, w.why, w.transaction, string(w.text)} {
+		if strings.Contains(strings.ToLower(part), text) {
+			return true
+		}
+	}
+	return false
+}
+
+// List returns exchanges that f selects, at most limit, newest first: those before the one that before names, zero for the
+// newest. next continues, and is zero at the end; exchanges that are recorded meanwhile change nothing.
+func (j *Journal) List(f Filter, before uint64, limit int) (list []Row, next uint64) {
+	list = []Row{}
+	rows, first := j.snapshot()
+	at := len(rows)
+	if before > 0 {
+		at = int(min(max(before, first)-first, uint64(at)))
+	}
+	for at > 0 {
+		at--
+		if !f.takes(rows[at]) {
+			continue
+		}
+		if len(list) == limit {
+			return list, first + uint64(at) + 1
+		}
+		list = append(list, rows[at].Row())
+	}
+	return list, 0
+}
+
+// snapshot returns the rows of this moment, and the number of the first.
+func (j *Journal) snapshot() (rows []*row, first uint64) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return append([]*row(nil), j.rows...), j.first
+}
+
+// Find returns the exchange with the transaction id.
+func (j *Journal) Find(transaction string) (Detail, error) {
+	rows, _ := j.snapshot()
+	for i := len(rows) - 1; i >= 0; i-- {
+		if rows[i].transaction == transaction {
+			return rows[i].Detail(), nil
+		}
+	}
+	return Detail{}, liked.Errorf(liked.NotFound, "the journal has no request %s: it keeps the last %d, and none from before it was cleared",
+		transaction, j.max)
+}
+
+// Reader reads exchanges as they are recorded: twice those that go on for a while, at their beginning and their end.
+type Reader struct {
+	j    *Journal
+	next uint64 // event
+}
+
+// Read returns a reader of what happens from now on.
+func (j *Journal) Read() *Reader {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return &Reader{j, j.event + uint64(len(j.events))}
+}
+
+// maxRead is how many exchanges Next returns at most.
+const maxRead = 100
+
+// News is what a Reader has not seen yet.
+type News struct {
+	Rows    []Row
+	Lost    uint64 // so many before Rows are no longer kept: the reader was too slow
+	Cleared bool   // the journal was cleared before Rows
+}
+
+// Next returns what f selects of what is new. Without anything, changed is closed once there is; nil: there will be nothing.
+func (r *Reader) Next(f Filter) (n News, changed <-chan struct{}) {
+	j := r.j
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if r.next < j.cleared {
+		r.next, n.Cleared = j.cleared, true
+	}
+	if r.next < j.event {
+		n.Lost, r.next = j.event-r.next, j.event
+	}
+	for _, seq := range j.events[r.next-j.event:] {
+		if len(n.Rows) == maxRead {
+			break
+		}
+		r.next++
+		if seq < j.first {
+			n.Lost++
+		} else if w := j.rows[seq-j.first]; f.takes(w) {
+			n.Rows = append(n.Rows, w.Row())
+		}
+	}
+	if len(n.Rows) > 0 || n.Lost > 0 || n.Cleared {
+		return n, nil
+	}
+	return n, j.wait()
+}
+
+// wait returns what the next event closes; nil if there will be none.
+func (j *Journal) wait() <-chan struct{} {
+	if j.ended {
+		return nil
+	}
+	if j.changed == nil {
+		j.changed = make(chan struct{})
+	}
+	return j.changed
+}

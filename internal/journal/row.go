@@ -1,0 +1,147 @@
+package journal
+
+import (
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"liked"
+	"liked/internal/exchange"
+)
+
+// Row is an exchange in a list. Users and apps are ids, "" if none was identified.
+type Row struct {
+	TransactionID string    `json:"transaction_id"`
+	At            time.Time `json:"at"`
+	Method        string    `json:"method"`
+	Path          string    `json:"path"`  // of a request that this server made: the whole URL
+	Query         string    `json:"query"` // without the question mark
+	Operation     string    `json:"operation"`
+	User          string    `json:"user"`
+	App           string    `json:"app"`
+	Credential    string    `json:"credential"` // "user" (OAuth 2.0), "app" (app-only), "oauth1", or ""
+	Status        int       `json:"status"`     // 0: there was no answer
+	Why           string    `json:"why"`
+	DurationMS    float64   `json:"duration_ms"`
+	Open          bool      `json:"open,omitempty"` // a stream that goes on
+}
+
+// Detail is an exchange with all that is kept of it.
+type Detail struct {
+	Row
+	Request   Message             `json:"request"`
+	Response  Message             `json:"response"`
+	Limits    *Limits             `json:"limits,omitempty"`
+	Signature *exchange.Signature `json:"signature,omitempty"`
+	SpentBy   *Spent              `json:"spent_by,omitempty"` // the code or token that was refused
+}
+
+// Message is one side of an exchange. Secrets are cut to four characters.
+type Message struct {
+	Headers map[string]string `json:"headers"` // several of one name are separated by ", "
+	Body    string            `json:"body"`
+	Bytes   int64             `json:"bytes"`             // of the body, as far as it was read
+	Cut     bool              `json:"cut,omitempty"`     // Body is only its beginning
+	Omitted string            `json:"omitted,omitempty"` // why Body is empty
+}
+
+// Limits are the caller's rate windows around the request.
+type Limits struct {
+	Before []Window `json:"before"`
+	After  []Window `json:"after"`
+}
+
+// Window is a rate window.
+type Window struct {
+	Of        string    `json:"of"`     // "user" or "app"
+	Window    string    `json:"window"` // its length
+	Limit     int       `json:"limit"`
+	Remaining int       `json:"remaining"`
+	Reset     time.Time `json:"reset"`
+}
+
+// Spent is the request that a code or token served before.
+type Spent struct {
+	TransactionID string    `json:"transaction_id"`
+	At            time.Time `json:"at"`
+}
+
+var credentials = map[liked.Credential]string{liked.OAuth2User: "user", liked.AppOnly: "app", liked.OAuth1User: "oauth1"}
+
+// Row returns the exchange as it is listed.
+func (w *row) Row() Row {
+	out := Row{TransactionID: w.transaction, At: w.at.UTC(), Method: w.method, Path: w.path, Query: w.query, Operation: w.operation,
+		Credential: credentials[w.credential], Status: w.status, Why: w.why, Open: w.open,
+		DurationMS: float64(w.took.Microseconds()) / 1000}
+	if w.user != 0 {
+		out.User = w.user.String()
+	}
+	if w.app != 0 {
+		out.App = w.app.String()
+	}
+	return out
+}
+
+// Detail returns all of it.
+func (w *row) Detail() Detail {
+	d := Detail{Row: w.Row(), Signature: w.signature, SpentBy: w.before,
+		Request:  w.message(0, w.text[:w.ends[0]], w.text[w.ends[0]:w.ends[1]]),
+		Response: w.message(1, w.text[w.ends[1]:w.ends[2]], w.text[w.ends[2]:])}
+	if w.limits != nil {
+		d.Limits = new(Limits)
+		for _, s := range w.limits {
+			after := Window{"user", short(s.Window), s.Max, s.Remaining, s.Reset.UTC()}
+			if s.App {
+				after.Of = "app"
+			}
+			before := after
+			if w.counted {
+				before.Remaining++
+			}
+			d.Limits.Before, d.Limits.After = append(d.Limits.Before, before), append(d.Limits.After, after)
+		}
+	}
+	return d
+}
+
+// short is a duration without its zeros: 15m and not 15m0s.
+func short(d time.Duration) string {
+	return strings.Replace(strings.Replace(d.String(), "m0s", "m", 1), "h0m", "h", 1)
+}
+
+func (w *row) message(side int, head, body []byte) Message {
+	m := Message{Headers: make(map[string]string), Body: string(body), Bytes: w.sizes[side], Cut: w.cut[side], Omitted: w.omitted[side]}
+	for name, values := range header(head) {
+		m.Headers[name] = strings.Join(values, ", ")
+	}
+	return m
+}
+
+func header(head []byte) http.Header {
+	h := make(http.Header)
+	for line := range strings.Lines(string(head)) {
+		name, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), ": ")
+		h[name] = append(h[name], value)
+	}
+	return h
+}
+
+// traits are what a Match looks at.
+func (w *row) traits() exchange.Traits {
+	return exchange.Traits{Operation: w.operation, Method: w.method, Path: w.path, App: w.app, User: w.user, Status: w.status,
+		Header: header(w.text[:w.ends[0]]), Body: w.text[w.ends[0]:w.ends[1]]}
+}
+
+// ParseStatus reads a status to filter by, as 429 or 4xx.
+func ParseStatus(text string) (int, error) {
+	if digit, ok := strings.CutSuffix(strings.ToLower(text), "xx"); ok {
+		text = digit
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 || n > 5 && n < 100 || n > 599 {
+		return 0, fmt.Errorf("it is no status, as 429, and no class of them, as 4xx")
+	}
+	return n, nil
+}
