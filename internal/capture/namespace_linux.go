@@ -191,8 +191,8 @@ func send(conn *net.UnixConn, message any, files []*os.File) error {
 	}
 	text = append(text, '\n')
 	n, _, err := conn.WriteMsgUnix(text, rights, nil)
-	if err == nil {
-		_, err = conn.Write(text[n:]) // a long message takes several
+	if err == nil && n < len(text) { // a long one; after the whole, who read it may be gone
+		_, err = conn.Write(text[n:])
 	}
 	return err
 }
