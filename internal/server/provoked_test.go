@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -564,7 +565,7 @@ func TestFaultsRefused(t *testing.T) {
 // The rules are part of a snapshot, with what they have done, and a reset leaves none.
 func TestFaultsGoBack(t *testing.T) {
 	t.Parallel()
-	p := newProvoked(t, server.Config{}, nil)
+	p := newProvoked(t, server.Config{Data: filepath.Join(t.TempDir(), "data"), AllowReset: true}, nil) // a database has no snapshots
 	p.rules(`{"match":{"operation":"usersIdLike"},"when":{"times":2},"do":{"status":503}}`)
 	p.like("POST", 0, 0)
 	p.admin("PUT", "/admin/snapshots/one-left", "", 200)
