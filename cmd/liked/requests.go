@@ -234,7 +234,7 @@ func writeMessage(w io.Writer, m journal.Message) {
 
 type verifyCmd struct {
 	Operation string            `placeholder:"NAME" help:"Of this operation, as usersIdLike."`
-	Method    string            `placeholder:"METHOD"`
+	Method    string            `placeholder:"METHOD" help:"With this method, as POST."`
 	Path      string            `placeholder:"PATH" help:"With this path; * stands for any text."`
 	User      string            `placeholder:"USER" help:"Of this user."`
 	App       string            `placeholder:"APP" help:"Of this app."`
