@@ -27,7 +27,7 @@ var allowed = map[string]struct{ ours, outside string }{
 	"internal/store/pgstore": {". internal/store internal/store/valid internal/store/sight internal/limit internal/cache",
 		"github.com/jackc/pgx/v5"},
 	"internal/store/pgstore/pgtest": {"", "github.com/jackc/pgx/v5 golang.org/x/sys"},
-	"internal/limit":                {".", ""},
+	"internal/limit":                {". internal/store", ""},
 	"internal/clock":                {".", ""},
 	"internal/cache":                {"", ""},
 	"internal/exchange":             {".", ""},

@@ -67,6 +67,16 @@ type grammar struct {
 		Set     clockSetCmd     `cmd:"" help:"Move, stop or speed up the clock."`
 		Advance clockAdvanceCmd `cmd:"" help:"Move the clock forward by a duration."`
 	} `cmd:"" help:"The clock of a development server."`
+	Fault struct {
+		Add    faultAddCmd    `cmd:"" help:"Provoke a fault in the calls that match."`
+		List   faultListCmd   `cmd:"" help:"List the rules; the first that matches wins."`
+		Delete faultDeleteCmd `cmd:"" help:"Remove a rule."`
+		Clear  faultClearCmd  `cmd:"" help:"Remove all rules."`
+	} `cmd:"" help:"What goes wrong on a development server."`
+	Limits struct {
+		Show  limitsShowCmd  `cmd:"" default:"withargs" help:"List rate windows, as does \"liked limits\" alone."`
+		Reset limitsResetCmd `cmd:"" help:"Reset rate windows."`
+	} `cmd:"" help:"The rate windows of a development server."`
 	Reset    resetCmd `cmd:"" help:"Make a development server what it was when it had started."`
 	Snapshot struct {
 		Take    snapshotTakeCmd    `cmd:"" help:"Keep what the server is under a name."`

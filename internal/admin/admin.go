@@ -48,6 +48,14 @@ type Store interface {
 	store.Relations
 	store.Log
 	store.Transfer
+	store.Likes
+	Windows(ctx context.Context, now time.Time, of store.Callers) ([]store.Window, error)
+	ResetWindows(ctx context.Context, of store.Callers) (int, error)
+	GrantsOf(ctx context.Context, user liked.UserID) ([]store.Grant, error)
+	RefreshToken(ctx context.Context, token store.Hash) (store.RefreshToken, store.Grant, error)
+	ExpireRefreshToken(ctx context.Context, id store.GrantID) error
+	Code(ctx context.Context, code store.Hash) (store.Code, error)
+	ExpireCodes(ctx context.Context, code store.Hash, user liked.UserID, app liked.AppID, at time.Time) error
 	Apps(ctx context.Context) ([]liked.App, error)
 	DeleteApp(ctx context.Context, id liked.AppID) error
 	UpdateApp(ctx context.Context, id liked.AppID, change func(*store.App) error) error

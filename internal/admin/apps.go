@@ -320,16 +320,76 @@ type OneToken struct {
 	Token string `json:"token"`
 }
 
-// expireToken expires the access tokens of the grant that an OAuth 2.0 token, of either kind, belongs to.
-func (h *Handler) expireToken(r *http.Request, in OneToken) (Changed, error) {
-	g, err := h.Auth.GrantOf(r.Context(), in.Token)
+// Expiring names what is to expire: a token, or all of a kind that the user granted the app.
+type Expiring struct {
+	Token string `json:"token,omitempty"` // an access token, with those of its grant; a refresh token; a code
+	User  string `json:"user,omitempty"`  // id or username
+	App   string `json:"app,omitempty"`   // id, client id or name; empty: any
+	Kind  string `json:"kind,omitempty"`  // access, refresh or code
+}
+
+// expireToken makes tokens expire now.
+func (h *Handler) expireToken(r *http.Request, in Expiring) (Changed, error) {
+	switch {
+	case in.Token != "" && (in.User != "" || in.App != "" || in.Kind != ""):
+		return Changed{}, liked.Errorf(liked.Invalid, "give a token alone, or a user with a kind")
+	case in.Token != "":
+		return Changed{true}, h.expireOne(r.Context(), in.Token)
+	case in.User == "" || in.Kind != "access" && in.Kind != "refresh" && in.Kind != "code":
+		return Changed{}, liked.Errorf(liked.Invalid, "give a token, or a user with a kind: access, refresh or code")
+	}
+	user, err := h.user(r.Context(), in.User)
+	var app liked.App
+	if err == nil && in.App != "" {
+		app, err = h.app(r.Context(), in.App)
+	}
 	if err != nil {
 		return Changed{}, err
 	}
-	if g.OAuth1 {
-		return Changed{}, liked.Errorf(liked.Invalid, "an OAuth 1.0a token never expires; revoke it")
+	if in.Kind == "code" {
+		return Changed{true}, h.Store.ExpireCodes(r.Context(), store.Hash{}, user.ID, app.ID, h.Now())
 	}
-	return Changed{true}, h.Store.ExpireTokens(r.Context(), g.ID, h.Now())
+	grants, err := h.Store.GrantsOf(r.Context(), user.ID)
+	if err != nil {
+		return Changed{}, err
+	}
+	changed := false
+	for _, g := range grants {
+		if g.OAuth1 || app.ID != 0 && g.App != app.ID {
+			continue
+		}
+		changed = true
+		if in.Kind == "access" {
+			err = h.Store.ExpireTokens(r.Context(), g.ID, h.Now())
+		} else {
+			err = h.Store.ExpireRefreshToken(r.Context(), g.ID)
+		}
+		if err != nil {
+			return Changed{}, err
+		}
+	}
+	return Changed{changed}, nil
+}
+
+func (h *Handler) expireOne(ctx context.Context, token string) error {
+	hash := auth.HashOf(token)
+	if _, err := h.Store.Code(ctx, hash); err == nil {
+		return h.Store.ExpireCodes(ctx, hash, 0, 0, h.Now())
+	}
+	if t, g, err := h.Store.RefreshToken(ctx, hash); err == nil {
+		if !t.Spent.IsZero() {
+			return liked.Errorf(liked.Conflict, "the refresh token was spent before")
+		}
+		return h.Store.ExpireRefreshToken(ctx, g.ID)
+	}
+	g, err := h.Auth.GrantOf(ctx, token)
+	if err != nil {
+		return err
+	}
+	if g.OAuth1 {
+		return liked.Errorf(liked.Invalid, "an OAuth 1.0a token never expires; revoke it")
+	}
+	return h.Store.ExpireTokens(ctx, g.ID, h.Now())
 }
 
 func (h *Handler) revokeToken(r *http.Request, in OneToken) (Changed, error) {

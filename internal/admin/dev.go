@@ -3,6 +3,7 @@ package admin
 import (
 	"slices"
 
+	"liked"
 	"liked/internal/clock"
 	"liked/internal/faults"
 	"liked/internal/journal"
@@ -13,7 +14,8 @@ type Dev struct {
 	Clock   *clock.Clock
 	Worlds  Worlds
 	Faults  *faults.Rules
-	Journal *journal.Journal // nil: none is kept
+	Journal *journal.Journal                        // nil: none is kept
+	Rules   func(operation string) []liked.RateRule // that count its requests
 }
 
 // devRoutes are the endpoints of development servers alone. A row takes the place of one of routes with its pattern.
@@ -25,7 +27,7 @@ func (h *Handler) devRoutes() []route {
 			does: "Makes an app what is said, with given secrets, too; members left out stay. Without such an app it is added."},
 		{pattern: "POST /admin/tokens", status: 201, endpoint: takes(h.issueGivenToken), seals: true,
 			does: "Issues a credential of an app and shows it, once. One that is given is taken from whoever has it."},
-	}, h.clockRoutes(), h.worldRoutes(), h.faultRoutes(), h.journalRoutes())
+	}, h.clockRoutes(), h.worldRoutes(), h.faultRoutes(), h.limitRoutes(), h.stateRoutes(), h.journalRoutes())
 }
 
 // with returns the rows, with others in place of those that have their patterns.

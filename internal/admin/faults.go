@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"context"
 	"net/http"
 	"strings"
 
@@ -69,4 +70,21 @@ func (h *Handler) fault(_ *http.Request, id string) (Fault, error) { return h.De
 
 func (h *Handler) removeFault(_ *http.Request, id string) (Changed, error) {
 	return Changed{true}, h.Dev.Faults.Remove(id)
+}
+
+// AddFault adds a rule and returns its id.
+func (c *Client) AddFault(ctx context.Context, rule NewFault) (added FaultAdded, err error) {
+	err = c.Call(ctx, "POST", "/admin/faults", rule, &added)
+	return added, err
+}
+
+// Faults lists the rules.
+func (c *Client) Faults(ctx context.Context) (list FaultList, err error) {
+	err = c.Call(ctx, "GET", "/admin/faults", nil, &list)
+	return list, err
+}
+
+// ClearFaults removes all rules.
+func (c *Client) ClearFaults(ctx context.Context) error {
+	return c.Call(ctx, "DELETE", "/admin/faults", nil, nil)
 }

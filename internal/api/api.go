@@ -138,6 +138,21 @@ func (a *API) SetLimits(l Limits) {
 	a.table.Store(t)
 }
 
+// RateRules are the rules that count an operation's requests.
+func (a *API) RateRules(operation string) (rules []liked.RateRule) {
+	for _, rt := range a.table.Load().endpoints {
+		if rt.id == operation {
+			rules = append(rules, rt.userRules...)
+			for _, r := range rt.appRules {
+				if !slices.Contains(rules, r) {
+					rules = append(rules, r)
+				}
+			}
+		}
+	}
+	return rules
+}
+
 // endpoint is a route with what SetLimits derived from it.
 type endpoint struct {
 	route

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -30,6 +31,14 @@ func (o *Options) Names() []string { return slices.Sorted(maps.Keys(o.Problems))
 
 // DisconnectNames lists the types of the end of a stream in order.
 func (o *Options) DisconnectNames() []string { return slices.Sorted(maps.Keys(o.Disconnects)) }
+
+// CheckOperation returns Invalid, with those that there are, for what is no operation.
+func (o *Options) CheckOperation(name string) error {
+	if !slices.Contains(o.Operations, name) {
+		return liked.Errorf(liked.Invalid, "%q is no operation; there are %s", name, strings.Join(o.Operations, ", "))
+	}
+	return nil
+}
 
 // Rules are asked in the order in which they were added. They are safe for concurrent use.
 type Rules struct {

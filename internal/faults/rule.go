@@ -115,8 +115,8 @@ func (o *Options) check(rule *Rule) error {
 	switch m := &rule.Match; {
 	case len(m.Body) > 0:
 		return wrong("match: a body is matched by /admin/verify alone")
-	case m.Operation != "" && !slices.Contains(o.Operations, m.Operation):
-		return wrong("match: %q is no operation; there are %s", m.Operation, strings.Join(o.Operations, ", "))
+	case m.Operation != "" && o.CheckOperation(m.Operation) != nil:
+		return o.CheckOperation(m.Operation)
 	case rule.When.Times < 0 || rule.When.Every < 0:
 		return wrong("when: times and every are 1 or more")
 	case len(does) > 1:

@@ -3,10 +3,12 @@
 package limit
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
 	"liked"
+	"liked/internal/store"
 )
 
 // Windows are all windows under one key: one operation by a user of an app, or by an app as a whole. Their lengths
@@ -67,6 +69,26 @@ func GiveBack(now time.Time, user, app *Windows, rules []liked.RateRule) {
 			w.Count--
 		}
 	}
+}
+
+// Open appends the windows that have not ended at now, with what is under their key.
+func (ws *Windows) Open(now time.Time, key store.Window, all []store.Window) []store.Window {
+	for _, w := range ws {
+		if w.Count > 0 && now.Unix() < w.Opened+w.Length {
+			key.Length, key.Count = time.Duration(w.Length)*time.Second, w.Count
+			key.Reset = time.Unix(w.Opened+w.Length, 0).UTC()
+			all = append(all, key)
+		}
+	}
+	return all
+}
+
+// Sort puts windows in order of operation, app, user and length.
+func Sort(all []store.Window) {
+	slices.SortFunc(all, func(a, b store.Window) int {
+		return cmp.Or(cmp.Compare(a.Operation, b.Operation), cmp.Compare(a.App, b.App), cmp.Compare(a.User, b.User),
+			cmp.Compare(a.Length, b.Length))
+	})
 }
 
 func of(r liked.RateRule, user, app *Windows) *Windows {

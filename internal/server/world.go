@@ -74,7 +74,7 @@ func (s *Server) makeWorld(st store.Store) (*world, error) {
 	}
 	admins := admin.Options{Auth: w.auth.Issuer, Hooks: w.hooks, Key: keyName(s.seal), Now: s.Now, Logger: s.Logger}
 	if s.Dev {
-		admins.Dev = &admin.Dev{Clock: s.clock, Worlds: s, Faults: s.faults, Journal: s.journal}
+		admins.Dev = &admin.Dev{Clock: s.clock, Worlds: s, Faults: s.faults, Rules: w.x.RateRules, Journal: s.journal}
 	}
 	w.operator = adminHandler(st, admins)
 	return w, nil

@@ -65,6 +65,9 @@ type Codes interface {
 	// AddCode keeps an authorization code (RFC 6749, 4.1) until swept. Code returns it, spent or not.
 	AddCode(ctx context.Context, c Code) error
 	Code(ctx context.Context, code Hash) (Code, error)
+	// ExpireCodes makes codes expire at the given time, if not before: this one, those of the user, or of the app; zero means
+	// any. Each is a step of its own. It reads all codes.
+	ExpireCodes(ctx context.Context, code Hash, user liked.UserID, app liked.AppID, at time.Time) error
 	// RedeemCode spends the code and adds the grant and its first tokens, in one step, which ends the refresh token of the
 	// grant that a code of the same user and app made last. If the code was spent before, that step revokes the grant of
 	// the first redemption instead (RFC 6749, 4.1.2): Conflict. NotFound if the code has ended: see Grants.Withdraw.
@@ -92,6 +95,8 @@ type Grants interface {
 	// ExpireTokens makes the grant's access tokens expire at the given time, if not before. Each is a step of its own: a
 	// crash may leave some as they were. It does nothing if the grant is gone.
 	ExpireTokens(ctx context.Context, id GrantID, at time.Time) error
+	// ExpireRefreshToken ends the grant's refresh token that is not spent, if it has one. It does nothing if the grant is gone.
+	ExpireRefreshToken(ctx context.Context, id GrantID) error
 	// GrantsOf lists the user's living grants, oldest first.
 	GrantsOf(ctx context.Context, user liked.UserID) ([]Grant, error)
 

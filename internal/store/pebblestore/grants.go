@@ -110,6 +110,33 @@ func (s *Store) Code(ctx context.Context, h store.Hash) (store.Code, error) {
 	return c.Code, err
 }
 
+func (s *Store) ExpireCodes(ctx context.Context, h store.Hash, user liked.UserID, app liked.AppID, at time.Time) error {
+	meant := func(c *code) bool {
+		return (h == store.Hash{} || c.Code.Code == h) && (user == 0 || c.User == user) && (app == 0 || c.App == app) && c.Expires.After(at)
+	}
+	prefix := []byte{tagByHash, byte(kindCode)}
+	return s.inSteps(ctx, func(take func([]byte) error) error {
+		return scan(s.db, prefix, nil, func(key, _ []byte) (bool, error) { return true, take(key) })
+	}, func(t *tx, keys [][]byte) error {
+		for _, key := range keys {
+			w := codeRow(store.Hash(key[len(prefix):]))
+			c, ok, err := w.read(t)
+			if err != nil {
+				return err
+			}
+			if ok && meant(&c) {
+				t.delete(expiryKey(c.Expires, w.key))
+				t.set(expiryKey(at, w.key), nil)
+				c.Expires = at
+				if err := w.replace(t, &c); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+}
+
 func (s *Store) RedeemCode(ctx context.Context, h store.Hash, g store.Grant, tokens store.Tokens, _ time.Time) error {
 	tokens = own(tokens)
 	spent, err := update(ctx, s, func(t *tx) (spent, err error) {
@@ -147,13 +174,8 @@ func (t *tx) consent(g *store.Grant) error {
 	}
 	if ok {
 		id := store.GrantID(last)
-		refresh, ok, err := t.firstToken(id, kindRefresh) // a grant has one that is not spent, at most
-		if err != nil {
+		if err := t.dropRefresh(id); err != nil {
 			return err
-		}
-		if ok {
-			t.delete(hashKey(kindRefresh, refresh))
-			t.delete(tokenOfKey(id, kindRefresh, refresh))
 		}
 		if _, ok, err = t.firstToken(id, kindAccess); err == nil && !ok {
 			err = t.revoke(id)
@@ -332,6 +354,20 @@ func (s *Store) ExpireTokens(ctx context.Context, id store.GrantID, at time.Time
 		}
 		return nil
 	})
+}
+
+func (s *Store) ExpireRefreshToken(ctx context.Context, id store.GrantID) error {
+	return s.update(ctx, func(t *tx) error { return t.dropRefresh(id) })
+}
+
+// dropRefresh removes the grant's refresh token that is not spent: it has one at most.
+func (t *tx) dropRefresh(id store.GrantID) error {
+	refresh, ok, err := t.firstToken(id, kindRefresh)
+	if err == nil && ok {
+		t.delete(hashKey(kindRefresh, refresh))
+		t.delete(tokenOfKey(id, kindRefresh, refresh))
+	}
+	return err
 }
 
 func (s *Store) GrantsOf(ctx context.Context, user liked.UserID) ([]store.Grant, error) {

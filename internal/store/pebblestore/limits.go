@@ -131,16 +131,22 @@ func (c *caller) windows(i int) *limit.Windows {
 
 func (c *caller) keep(l *limits) {
 	for i := range c {
-		n := c[i].counter
-		if n == nil || n.waits {
-			continue
+		if n := c[i].counter; n != nil {
+			l.keep(n)
 		}
-		n.waits = true
-		l.mu.Lock()
-		l.arm()
-		l.changed = append(l.changed, n)
-		l.mu.Unlock()
 	}
+}
+
+// keep has a counter written. Its shard must be locked.
+func (l *limits) keep(n *counter) {
+	if n.waits {
+		return
+	}
+	n.waits = true
+	l.mu.Lock()
+	l.arm()
+	l.changed = append(l.changed, n)
+	l.mu.Unlock()
 }
 
 func (s *Store) Take(ctx context.Context, now time.Time, operation string, app liked.AppID, user liked.UserID,
@@ -194,6 +200,43 @@ func (s *Store) Left(ctx context.Context, now time.Time, operation string, app l
 	c := l.lock(operation, app, user, rules)
 	defer c.unlock(l)
 	return limit.Left(now, c.windows(0), c.windows(1), rules, states), nil
+}
+
+// meant calls f with the counters of the callers, their shard locked.
+func (l *limits) meant(ctx context.Context, of store.Callers, f func(*counter)) error {
+	if err := l.ready(ctx); err != nil {
+		return err
+	}
+	for i := range l.shards {
+		sh := &l.shards[i]
+		sh.Lock()
+		for id, c := range sh.counters {
+			if of.Mean(id.operation, id.app, id.user) {
+				f(c)
+			}
+		}
+		sh.Unlock()
+	}
+	return nil
+}
+
+func (s *Store) Windows(ctx context.Context, now time.Time, of store.Callers) (all []store.Window, err error) {
+	err = s.limits.meant(ctx, of, func(c *counter) {
+		all = c.windows.Open(now, store.Window{Operation: c.id.operation, App: c.id.app, User: c.id.user}, all)
+	})
+	limit.Sort(all)
+	return all, err
+}
+
+func (s *Store) ResetWindows(ctx context.Context, of store.Callers) (n int, err error) {
+	err = s.limits.meant(ctx, of, func(c *counter) {
+		if c.windows != (limit.Windows{}) {
+			c.windows = limit.Windows{} // prune removes the counter
+			s.limits.keep(c)
+			n++
+		}
+	})
+	return n, err
 }
 
 func (s *Store) GiveBack(

@@ -321,6 +321,26 @@ func (s *Store) ExpireTokens(ctx context.Context, id store.GrantID, at time.Time
 	})
 }
 
+func (s *Store) ExpireRefreshToken(ctx context.Context, id store.GrantID) error {
+	return s.update(ctx, func(t *tx) error {
+		t.lockGrant(id[:])
+		t.exec("DELETE FROM tokens WHERE grant_id = $1 AND kind = $2 AND spent = $3", id[:], refreshToken, never)
+		return nil
+	})
+}
+
+func (s *Store) ExpireCodes(ctx context.Context, code store.Hash, user liked.UserID, app liked.AppID, at time.Time) error {
+	var one []byte
+	if code != (store.Hash{}) {
+		one = code[:]
+	}
+	return s.update(ctx, func(t *tx) error {
+		t.exec(`UPDATE codes SET expires = $4 WHERE ($1::bytea IS NULL OR hash = $1) AND ($2::bigint = 0 OR user_id = $2)
+			AND ($3::bigint = 0 OR app = $3) AND expires > $4`, one, user, app, micros(at))
+		return nil
+	})
+}
+
 func (s *Store) GrantsOf(ctx context.Context, user liked.UserID) ([]store.Grant, error) {
 	return list(ctx, s, func(r pgx.CollectableRow) (store.Grant, error) { return scanGrant(r) },
 		"SELECT "+grantColumns+" FROM grants g"+livingGrants+"AND g.user_id = $1 ORDER BY g.created_at, g.grant_id", user)

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"liked"
 	"liked/internal/limit"
@@ -119,6 +120,40 @@ func (s *Store) Left(ctx context.Context, now time.Time, operation string, app l
 		windows[k.User] = &kept
 	}
 	return limit.Left(now, windows[user], windows[0], rules, states), nil
+}
+
+// meantWindows are those of callers.
+const meantWindows = " WHERE ($1::text = '' OR operation = $1) AND ($2::bigint = 0 OR app = $2) AND ($3::bigint = 0 OR user_id = $3)"
+
+func (s *Store) Windows(ctx context.Context, now time.Time, of store.Callers) (all []store.Window, err error) {
+	type kept struct {
+		Operation string
+		App       liked.AppID
+		User      liked.UserID
+		Windows   []byte
+	}
+	rows, err := list(ctx, s, pgx.RowToStructByPos[kept],
+		"SELECT operation, app, user_id, windows FROM windows"+meantWindows, of.Operation, of.App, of.User)
+	for _, k := range rows {
+		windows, err := decodeWindows(k.Windows)
+		if err != nil {
+			return nil, err
+		}
+		all = windows.Open(now, store.Window{Operation: k.Operation, App: k.App, User: k.User}, all)
+	}
+	limit.Sort(all)
+	return all, err
+}
+
+func (s *Store) ResetWindows(ctx context.Context, of store.Callers) (n int, err error) {
+	err = s.update(ctx, func(t *tx) error {
+		t.exec("DELETE FROM windows"+meantWindows, of.Operation, of.App, of.User).Exec(func(done pgconn.CommandTag) error {
+			n = int(done.RowsAffected())
+			return nil
+		})
+		return nil
+	})
+	return n, err
 }
 
 func (s *Store) UseNonce(ctx context.Context, now time.Time, app liked.AppID, nonce store.Hash, until time.Time) (fresh bool, err error) {

@@ -397,3 +397,19 @@ func (both *pair) Export(ctx context.Context, each func(store.Record) error) err
 func (both *pair) Sweep(ctx context.Context, now time.Time) error {
 	return both.one().Sweep(ctx, now)
 }
+
+func (both *pair) Windows(ctx context.Context, now time.Time, of store.Callers) ([]store.Window, error) {
+	return both.one().Windows(ctx, now, of)
+}
+
+func (both *pair) ResetWindows(ctx context.Context, of store.Callers) (int, error) {
+	return both.one().ResetWindows(ctx, of)
+}
+
+func (both *pair) ExpireRefreshToken(ctx context.Context, id store.GrantID) error {
+	return both.one().ExpireRefreshToken(ctx, id)
+}
+
+func (both *pair) ExpireCodes(ctx context.Context, code store.Hash, user liked.UserID, app liked.AppID, at time.Time) error {
+	return both.one().ExpireCodes(ctx, code, user, app, at)
+}

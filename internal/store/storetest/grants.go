@@ -29,6 +29,7 @@ var grantTests = []test{
 	{"hand over app", handOver},
 	{"owned apps", ownedApps},
 	{"expire tokens", expireTokens},
+	{"expire refresh tokens and codes", expireOthers},
 }
 
 // hash makes the hash of a secret that is called name.

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"fmt"
 	"sync/atomic"
 	"time"
 
@@ -16,6 +17,7 @@ var limitTests = []test{
 	{"other rules", limitOtherRules},
 	{"give back", limitGiveBack},
 	{"what is left", limitLeft},
+	{"windows are listed and reset", limitWindows},
 	{"many at once", limitRace},
 	{"nonces", nonces},
 	{"one nonce many times at once", nonceRace},
@@ -208,6 +210,60 @@ func limitLeft(t *T) {
 		!states[0].Reset.Equal(start.Add(35*time.Minute)) {
 		t.Errorf("got %+v, %v; want a window that opens with its first request", states, ok)
 	}
+}
+
+func limitWindows(t *T) {
+	s := t.open()
+	rules := []liked.RateRule{quarter, daily, {App: true, Window: 24 * time.Hour, Max: 9}}
+	for _, c := range []struct {
+		operation string
+		app       liked.AppID
+		user      int
+	}{{"usersIdLike", 1, 1}, {"usersIdLike", 1, 1}, {"usersIdLike", 1, 2}, {"usersIdUnlike", 1, 1}, {"usersIdLike", 2, 1}} {
+		_, _, err := s.Take(t.ctx, start, c.operation, c.app, uid(c.user), rules, nil)
+		t.noError(err)
+	}
+	list := func(at time.Time, of store.Callers) (all []string) {
+		t.Helper()
+		windows, err := s.Windows(t.ctx, at, of)
+		t.noError(err)
+		for _, w := range windows {
+			same(t, "the end of a window", w.Reset, start.Add(w.Length))
+			all = append(all, fmt.Sprintf("%s %v/%v %v %d", w.Operation, w.App, w.User, w.Length.Hours(), w.Count))
+		}
+		return all
+	}
+	name := func(operation string, app, user int, hours float64, n int) string {
+		u := liked.UserID(0)
+		if user > 0 {
+			u = uid(user)
+		}
+		return fmt.Sprintf("%s %v/%v %v %d", operation, app, u, hours, n)
+	}
+	same(t, "the windows of a user", list(start, store.Callers{App: 1, User: uid(1)}), []string{
+		name("usersIdLike", 1, 1, .25, 2), name("usersIdLike", 1, 1, 24, 2),
+		name("usersIdUnlike", 1, 1, .25, 1), name("usersIdUnlike", 1, 1, 24, 1)})
+	same(t, "the windows of an operation of an app", list(start, store.Callers{Operation: "usersIdLike", App: 1}), []string{
+		name("usersIdLike", 1, 0, 24, 3), name("usersIdLike", 1, 1, .25, 2), name("usersIdLike", 1, 1, 24, 2),
+		name("usersIdLike", 1, 2, .25, 1), name("usersIdLike", 1, 2, 24, 1)})
+	same(t, "the windows after an hour", list(start.Add(time.Hour), store.Callers{Operation: "usersIdUnlike"}), []string{
+		name("usersIdUnlike", 1, 0, 24, 1), name("usersIdUnlike", 1, 1, 24, 1)})
+	same(t, "all windows", len(list(start, store.Callers{})), 12)
+
+	n, err := s.ResetWindows(t.ctx, store.Callers{Operation: "usersIdLike", User: uid(1)})
+	t.noError(err)
+	same(t, "how many were reset", n, 2)
+	same(t, "all windows", len(list(start, store.Callers{})), 8)
+	states, _, err := s.Take(t.ctx, start, "usersIdLike", 1, uid(1), rules, nil)
+	t.noError(err)
+	same(t, "what is left after the reset", []int{states[0].Remaining, states[1].Remaining, states[2].Remaining}, []int{2, 4, 5})
+	n, err = s.ResetWindows(t.ctx, store.Callers{Operation: "nothing"})
+	t.noError(err)
+	same(t, "how many were reset", n, 0)
+	_, err = s.ResetWindows(t.ctx, store.Callers{})
+	t.noError(err)
+	s = t.Reopen(t, s)
+	same(t, "all windows after a start", len(list(start, store.Callers{})), 0)
 }
 
 func limitRace(t *T) {

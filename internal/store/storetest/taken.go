@@ -413,6 +413,52 @@ func inPages[Item any](t *T, get func(last *Item) ([]Item, error)) (all []Item) 
 	}
 }
 
+// expireOthers ends the refresh token of a grant, and codes by each of their marks, and nothing else.
+func expireOthers(t *T) {
+	s := t.open()
+	t.ok(s.AddGrant(t.ctx, newGrant(1, 1), tokens("g", 1)))
+	t.ok(s.AddGrant(t.ctx, newGrant(2, 1), tokens("g", 2)))
+	t.ok(s.RotateRefreshToken(t.ctx, hash("g refresh", 1), tokens("h", 1), start, 0))
+	for range 2 {
+		t.ok(s.ExpireRefreshToken(t.ctx, grantID(1)))
+	}
+	_, _, err := s.RefreshToken(t.ctx, hash("h refresh", 1))
+	t.fails(err, liked.NotFound)
+	for _, token := range []store.Hash{hash("g refresh", 1), hash("g refresh", 2)} { // spent, and of another grant
+		_, _, err = s.RefreshToken(t.ctx, token)
+		t.noError(err)
+	}
+	_, _, err = s.AccessToken(t.ctx, hash("h access", 1))
+	t.noError(err)
+	t.ok(s.ExpireRefreshToken(t.ctx, grantID(3)))
+
+	for n, c := range []store.Code{{App: 1, User: uid(1)}, {App: 2, User: uid(1)}, {App: 1, User: uid(2)}, {App: 2, User: uid(2)}} {
+		code := newCode(n)
+		code.App, code.User = c.App, c.User
+		t.ok(s.AddCode(t.ctx, code))
+	}
+	expired := func(want ...bool) {
+		t.Helper()
+		for n, want := range want {
+			c, err := s.Code(t.ctx, hash("code", n))
+			t.noError(err)
+			same(t, fmt.Sprintf("code %d has expired", n), c.Expires.Equal(start), want)
+		}
+	}
+	t.ok(s.ExpireCodes(t.ctx, store.Hash{}, uid(1), 1, start))
+	expired(true, false, false, false)
+	t.ok(s.ExpireCodes(t.ctx, hash("code", 3), 0, 0, start))
+	expired(true, false, false, true)
+	t.ok(s.ExpireCodes(t.ctx, store.Hash{}, 0, 1, start))
+	expired(true, false, true, true)
+	t.ok(s.ExpireCodes(t.ctx, store.Hash{}, 0, 0, start.Add(time.Hour))) // never later than they did
+	expired(true, false, true, true)
+	t.ok(s.ExpireCodes(t.ctx, store.Hash{}, uid(1), 0, start))
+	expired(true, true, true, true)
+	s = t.Reopen(t, s)
+	expired(true, true, true, true)
+}
+
 func usersNamed(t *T) {
 	s := t.open()
 	for n, name := range []string{"ab", "abc", "Ab_", "aBd", "b", "a", "AB0"} {

@@ -1,0 +1,131 @@
+package admin
+
+import (
+	"cmp"
+	"net/http"
+	"time"
+
+	"liked"
+	"liked/internal/store"
+)
+
+// UserState is an account as it is to be; members left out stay, and are as in NewUser of a new one.
+type UserState struct {
+	CreatedAt  *time.Time    `json:"created_at,omitempty"`
+	PinnedPost *liked.PostID `json:"pinned_post_id,omitempty"` // zero: none
+	UserFields
+}
+
+// setUser makes an account what is said. Without such an account it makes one, of that id or that username.
+func (h *Handler) setUser(r *http.Request, in UserState) (User, error) {
+	u, err := h.pathUser(r)
+	if err != nil && liked.KindOf(err) == liked.NotFound {
+		name := r.PathValue("user")
+		id, failed := liked.ParseID[liked.UserID](name)
+		if failed != nil && in.Username == nil {
+			in.Username = &name
+		}
+		return h.addUser(r, NewUser{ID: id, CreatedAt: in.CreatedAt, UserFields: in.UserFields})
+	}
+	if err != nil {
+		return User{}, err
+	}
+	password, err := h.hash(r.Context(), in.Password)
+	if err != nil {
+		return User{}, err
+	}
+	err = h.Store.UpdateUser(r.Context(), u.ID, func(u *liked.User) error {
+		set(&u.CreatedAt, in.CreatedAt)
+		set(&u.PinnedPost, in.PinnedPost)
+		in.apply(u)
+		return nil
+	})
+	if err == nil && password != "" {
+		err = h.Store.SetPassword(r.Context(), u.ID, password)
+	}
+	if err != nil {
+		return User{}, err
+	}
+	u, err = h.Store.User(r.Context(), u.ID)
+	return userOf(u), err
+}
+
+// setPost makes the post be there. A post never changes: Conflict if it is there and another one.
+func (h *Handler) setPost(r *http.Request, in NewPost) (Post, error) {
+	id, err := pathPost(r)
+	if err != nil {
+		return Post{}, err
+	}
+	if in.ID != 0 && in.ID != id {
+		return Post{}, liked.Errorf(liked.Invalid, "the id %v is not that of the path", in.ID)
+	}
+	in.ID = id
+	p, err := h.Store.Post(r.Context(), 0, id)
+	if err != nil {
+		return h.addPost(r, in)
+	}
+	author, err := h.user(r.Context(), cmp.Or(in.Author, p.Author.String()))
+	if err != nil {
+		return Post{}, err
+	}
+	if author.ID != p.Author || in.Text != "" && in.Text != p.Text || in.RepostOf != p.RepostOf || in.InReplyTo != p.InReplyTo ||
+		in.Quotes != p.Quotes {
+		return Post{}, liked.Errorf(liked.Conflict, "post %v is there, and another one; a post never changes: delete it first", id)
+	}
+	return postOf(p), nil
+}
+
+// Like says whether a user likes a post.
+type Like struct {
+	User  liked.UserID `json:"user"`
+	Post  liked.PostID `json:"post"`
+	Liked bool         `json:"liked"`
+}
+
+type LikeList struct {
+	Likes []Like `json:"likes"`
+}
+
+func (h *Handler) stateRoutes() []route {
+	return []route{
+		{pattern: "PUT /admin/likes/{user}/{post}", endpoint: h.setLike(true), does: "Makes a user like a post, as by the API."},
+		{pattern: "DELETE /admin/likes/{user}/{post}", endpoint: h.setLike(false), does: "Takes a like back."},
+		{pattern: "GET /admin/likes", endpoint: gives(h.listLikes), query: "user post",
+			does: "Lists what a user likes, who likes a post, or whether the user likes the post: at most 1,000, the newest first."},
+	}
+}
+
+func (h *Handler) setLike(on bool) endpoint {
+	return of(h.pathUser, func(r *http.Request, u liked.User) (Changed, error) {
+		post, err := pathPost(r)
+		if err != nil {
+			return Changed{}, err
+		}
+		changed, err := h.Store.SetLike(r.Context(), u.ID, post, on, h.Now())
+		return Changed{changed}, err
+	})
+}
+
+func (h *Handler) listLikes(r *http.Request) (LikeList, error) {
+	var user liked.User
+	var post liked.PostID
+	err := query(r, map[string]func(string) error{"post": into(&post), "user": func(name string) (err error) {
+		user, err = h.user(r.Context(), name)
+		return err
+	}})
+	const most = 1000
+	switch {
+	case err != nil:
+		return LikeList{}, err
+	case user.ID == 0 && post == 0:
+		return LikeList{}, liked.Errorf(liked.Invalid, "give a user, a post or both")
+	case post == 0:
+		page, err := h.Store.LikedPosts(r.Context(), user.ID, user.ID, store.Cursor{}, most)
+		return LikeList{each(page.Items, func(p liked.Post) Like { return Like{user.ID, p.ID, true} })}, err
+	case user.ID == 0:
+		page, err := h.Store.LikingUsers(r.Context(), 0, post, store.Cursor{}, most)
+		return LikeList{each(page.Items, func(u liked.User) Like { return Like{u.ID, post, true} })}, err
+	}
+	likes, err := h.Store.Liked(r.Context(), user.ID, []liked.PostID{post})
+	return LikeList{each(likes, func(on bool) Like { return Like{user.ID, post, on} })}, err
+}
