@@ -248,12 +248,12 @@ func limitWindows(t *T) {
 		name("usersIdLike", 1, 2, .25, 1), name("usersIdLike", 1, 2, 24, 1)})
 	same(t, "the windows after an hour", list(start.Add(time.Hour), store.Callers{Operation: "usersIdUnlike"}), []string{
 		name("usersIdUnlike", 1, 0, 24, 1), name("usersIdUnlike", 1, 1, 24, 1)})
-	same(t, "all windows", len(list(start, store.Callers{})), 12)
+	same(t, "all windows", len(list(start, store.Callers{})), 11)
 
 	n, err := s.ResetWindows(t.ctx, store.Callers{Operation: "usersIdLike", User: uid(1)})
 	t.noError(err)
 	same(t, "how many were reset", n, 2)
-	same(t, "all windows", len(list(start, store.Callers{})), 8)
+	same(t, "all windows", len(list(start, store.Callers{})), 7)
 	states, _, err := s.Take(t.ctx, start, "usersIdLike", 1, uid(1), rules, nil)
 	t.noError(err)
 	same(t, "what is left after the reset", []int{states[0].Remaining, states[1].Remaining, states[2].Remaining}, []int{2, 4, 5})
