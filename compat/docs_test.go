@@ -361,7 +361,7 @@ func TestDocumentsNameTests(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, name := range named.FindAllString(string(text), -1) {
+		for _, name := range named.FindAllString(fence.ReplaceAllString(string(text), ""), -1) {
 			if count++; !there[name] {
 				t.Errorf("%s names %s, which is not there", strings.TrimPrefix(path, "../"), name)
 			}

@@ -27,14 +27,15 @@ func TestAnotherProgramAnswers(t *testing.T) {
 		"post add": {"x", "--author=ada"}, "id": {"7"}, "app set": {"shop", "--name=Shop"}, "app renew": {"shop", "api_keys"},
 		"token issue": {"--app=shop", "--user=ada"}, "token revoke": {"x"}, "webhook add": {"https://a.example/", "--app=shop"},
 		"import": {records}, "export": {"-"}, "backup": {filepath.Join(dir, "backup")}, "list": {}, "check": {}, "ready": {"--timeout=300ms"},
-		"clock set": {"--frozen"}, "clock advance": {"15m"}}
+		"clock set": {"--frozen"}, "fault": {`{"do":{"status":503}}`}, "clock advance": {"15m"}}
 	for name, like := range map[string]string{"user add": "add", "app add": "add", "user unfollow": "follow", "user follow": "follow",
 		"user block": "follow", "user unblock": "follow", "post show": "id", "post delete": "id", "webhook remove": "id",
 		"webhook validate": "id", "webhook dead": "id", "webhook replay": "id", "user list": "list", "app list": "list",
 		"webhook list": "list", "user following": "user show", "user followers": "user show", "user blocking": "user show",
 		"user blocked-by": "user show", "post list": "list", "app delete": "id", "token expire": "token revoke",
 		"clock show": "list", "reset": "list", "snapshot list": "list", "snapshot take": "id", "snapshot restore": "id",
-		"snapshot delete": "id", "requests": "list", "verify": "list"} {
+		"snapshot delete": "id", "requests": "list", "verify": "list", "fault add": "fault", "fault list": "list",
+		"fault delete": "id", "fault clear": "list", "limits show": "list", "limits reset": "list"} {
 		arguments[name] = arguments[like]
 	}
 	parser, err := kong.New(new(grammar), kong.Name("liked"))

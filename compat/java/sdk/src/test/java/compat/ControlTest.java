@@ -1,6 +1,7 @@
 package compat;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
 import java.net.URI;
@@ -24,7 +25,7 @@ class ControlTest {
 
     static void control(String method, String path, String body) throws IOException, InterruptedException {
         HttpResponse<String> response = call(method, world.admin_url + "/admin/" + path, world.admin_token, body);
-        assertEquals(200, response.statusCode(), response.body());
+        assertTrue(response.statusCode() < 300, response.body());
     }
 
     static HttpResponse<String> like() throws IOException, InterruptedException {
