@@ -165,15 +165,10 @@ func TestBrokenEnginesAreCaught(t *testing.T) {
 	t.Parallel()
 	pgtest.Long(t)
 	const likes = "pgstore/likes.go"
-	const earlier = `if len(askCall) > 0 {
-		b.queue(refusedAuthors, askCall, askUser, askAuthor).Query(func(r pgx.Rows) error {
-			var at refusalOf
-			var how sight.Author
-			_, err := pgx.ForEachRow(r, []any{&at.call, &at.author, &how}, func() error { b.refused[at] = how; return nil })
-			return err
-		})
-		askCall = nil
+	const earlier = `if err := b.askRefused(askCall, askUser, askAuthor); err != nil {
+		return err
 	}
+	askCall = nil
 	`
 	var caught []string
 	outcome(t, "an engine that skips a step is caught", func() string { return strings.Join(caught, ", ") })
