@@ -51,7 +51,7 @@ func TestAnyState(t *testing.T) {
 // Tokens expire one by one, or all of a kind.
 func TestExpire(t *testing.T) {
 	t.Parallel()
-	srv := likedtest.New(t)
+	srv := likedtest.New(t, likedtest.AutoConsent("bob"))
 	issue := func() (access, refresh string) {
 		t.Helper()
 		token := get[map[string]any](t, srv, "POST", "/admin/tokens", `{"kind":"user","app":"demo-public","user":"alice"}`)
@@ -83,6 +83,35 @@ func TestExpire(t *testing.T) {
 		expire(strings.ReplaceAll(body, "%", refresh), 200)
 		if a, r := as(t, srv, access, "/2/users/me"), refreshed(refresh); a != 200 || r != 400 {
 			t.Errorf("%s: %d for the access token, %d for the refresh token", body, a, r)
+		}
+	}
+	for _, body := range []string{
+		`{"token":"%"}`, `{"user":"bob","app":"demo-public","kind":"code"}`, `{"user":"alice","kind":"code"}`,
+	} {
+		form := url.Values{"grant_type": {"authorization_code"}, "client_id": {srv.Apps[1].ClientID}, "code_verifier": {"v"},
+			"redirect_uri": {srv.Apps[1].RedirectURIs[0]}}
+		r, err := http.NewRequest("GET", srv.URL+"/i/oauth2/authorize?response_type=code&scope=users.read&state=s&code_challenge=v"+
+			"&code_challenge_method=plain&"+url.Values{"client_id": form["client_id"], "redirect_uri": form["redirect_uri"]}.Encode(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := http.DefaultTransport.RoundTrip(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		back, err := resp.Location()
+		if err != nil {
+			t.Fatal(err)
+		}
+		form.Set("code", back.Query().Get("code"))
+		expire(strings.ReplaceAll(body, "%", form.Get("code")), 200)
+		if resp, err = http.PostForm(srv.URL+"/2/oauth2/token", form); err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if want := map[bool]int{true: 200, false: 400}[strings.Contains(body, "alice")]; resp.StatusCode != want {
+			t.Errorf("%s: got %d for the code, want %d", body, resp.StatusCode, want)
 		}
 	}
 	access, _ = issue()

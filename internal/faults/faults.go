@@ -264,7 +264,8 @@ func (r *Rules) take(s *State) bool {
 }
 
 func (r *Rules) fault(s *State) *Fault {
-	f := &Fault{Do: s.Do, Why: "rule " + s.ID + " of /admin/faults", Reset: s.until}
+	why := "rule " + s.ID + " of /admin/faults provoked it; liked fault delete " + s.ID + " removes the rule"
+	f := &Fault{Do: s.Do, Why: why, Reset: s.until}
 	f.Body, f.MediaType = s.Do.text()
 	if d := s.Do.Delay; d != nil {
 		f.Delay = time.Duration(d.Min)

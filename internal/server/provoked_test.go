@@ -520,6 +520,29 @@ func TestFaultsOfDeliveries(t *testing.T) {
 	}
 }
 
+// reset_in is by the server's clock, in the header and in what it does.
+func TestFaultsFollowTheClock(t *testing.T) {
+	t.Parallel()
+	p := newProvoked(t, server.Config{}, nil)
+	p.admin("PUT", "/admin/clock", `{"frozen":true}`, 200)
+	p.rules(`{"match":{"operation":"usersIdLike"},"do":{"reset_in":"15m"}}`)
+	a := p.like("POST", 0, 0)
+	var clock struct{ Now time.Time }
+	if err := json.Unmarshal([]byte(p.admin("GET", "/admin/clock", "", 200)), &clock); err != nil {
+		t.Fatal(err)
+	}
+	reset, _ := strconv.ParseInt(a.Header.Get("X-Rate-Limit-Reset"), 10, 64)
+	if in := time.Unix(reset, 0).Sub(clock.Now); a.Status != 429 || in < 15*time.Minute || in > 15*time.Minute+time.Second {
+		t.Errorf("got %d, reset in %v", a.Status, in)
+	}
+	p.admin("POST", "/admin/clock/advance", `{"by":"14m"}`, 200)
+	b := p.like("POST", 0, 0)
+	p.admin("POST", "/admin/clock/advance", `{"by":"61s"}`, 200)
+	if c := p.like("POST", 0, 0); b.Status != 429 || b.Header.Get("X-Rate-Limit-Reset") != fmt.Sprint(reset) || c.Status != 200 {
+		t.Errorf("got %+v after 14 minutes, %d after the reset", b, c.Status)
+	}
+}
+
 // A rule that can do nothing is refused, with what there is.
 func TestFaultsRefused(t *testing.T) {
 	t.Parallel()
