@@ -57,10 +57,7 @@ func (a *Auth) explain(r *http.Request, s *signed, c *caller, verified bool) *ex
 
 	// All pairs of a mistake in what is signed and one in the key; without a mistake first.
 	same := func(g guess) guess { return g }
-	bases := []mistake{{"", same}}
-	for _, m := range paramMistakes(r, s) {
-		bases = append(bases, m)
-	}
+	bases := append([]mistake{{"", same}}, paramMistakes(r, s)...)
 	keys := append([]keyMistake{{"", c.signer.key}}, a.keyMistakes(s, c)...)
 	targets := append(rightTargets(origins, path), targetMistakes(r, origins, path)...)
 	for most := 1; most <= 2; most++ {

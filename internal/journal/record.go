@@ -71,8 +71,7 @@ type recorder struct {
 
 	request body
 	answer  body
-	header  http.Header // of the request, if the row was entered before its end
-	head    []byte      // of the answer
+	head    []byte // of the answer
 	status  int
 	held    [heldBack]byte
 	waiting int // bytes of held
