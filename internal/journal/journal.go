@@ -34,6 +34,7 @@ type Journal struct {
 	events  []uint64      // numbers of rows that were entered or completed, in this order
 	event   uint64        // number of events[0]
 	cleared uint64        // events before this one are gone because of Clear
+	clears  uint64        // how often it was called
 	changed chan struct{} // closed with the next event; nil: nobody waits
 	ended   bool
 }
@@ -163,7 +164,7 @@ func (j *Journal) Clear() {
 	defer j.mu.Unlock()
 	j.first += uint64(len(j.rows))
 	j.event += uint64(len(j.events))
-	j.rows, j.events, j.bytes, j.cleared = nil, nil, 0, j.event
+	j.rows, j.events, j.bytes, j.cleared, j.clears = nil, nil, 0, j.event, j.clears+1
 	if j.changed != nil {
 		close(j.changed)
 		j.changed = nil
@@ -253,15 +254,16 @@ func (j *Journal) Find(transaction string) (Detail, error) {
 
 // Reader reads exchanges as they are recorded: twice those that go on for a while, at their beginning and their end.
 type Reader struct {
-	j    *Journal
-	next uint64 // event
+	j      *Journal
+	next   uint64 // event
+	clears uint64 // as many as it was told of
 }
 
 // Read returns a reader of what happens from now on.
 func (j *Journal) Read() *Reader {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return &Reader{j, j.event + uint64(len(j.events))}
+	return &Reader{j, j.event + uint64(len(j.events)), j.clears}
 }
 
 // maxRead is how many exchanges Next returns at most.
@@ -279,8 +281,8 @@ func (r *Reader) Next(f Filter) (n News, changed <-chan struct{}) {
 	j := r.j
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if r.next < j.cleared {
-		r.next, n.Cleared = j.cleared, true
+	if r.clears < j.clears {
+		r.next, r.clears, n.Cleared = max(r.next, j.cleared), j.clears, true
 	}
 	if r.next < j.event {
 		n.Lost, r.next = j.event-r.next, j.event

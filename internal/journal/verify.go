@@ -235,20 +235,22 @@ func (v *Verdict) finish(j *Journal, c *check) {
 	type miss struct {
 		w       *row
 		differs []exchange.Difference
+		order   int // 0: all but its place is right
 	}
 	var misses []miss
 	rows, _ := j.snapshot()
 	for _, w := range rows {
-		differs := m.Differences(m.traits(w))
+		differs, order := m.Differences(m.traits(w)), 1
 		if c.steps != nil && len(differs) == 0 && w != v.last {
 			differs = []exchange.Difference{{Field: "order", Wanted: "after " + v.last.transaction, Got: "before"}}
+			order = 0
 		}
 		if len(differs) > 0 {
-			misses = append(misses, miss{w, differs})
+			misses = append(misses, miss{w, differs, order})
 		}
 	}
 	slices.SortStableFunc(misses, func(a, b miss) int {
-		return cmp.Or(cmp.Compare(len(a.differs), len(b.differs)), cmp.Compare(b.w.seq, a.w.seq))
+		return cmp.Or(cmp.Compare(a.order, b.order), cmp.Compare(len(a.differs), len(b.differs)), cmp.Compare(b.w.seq, a.w.seq))
 	})
 	for _, near := range misses[:min(len(misses), maxNearest)] {
 		v.Nearest = append(v.Nearest, Miss{near.w.Row(), near.differs})
