@@ -247,3 +247,29 @@ func TestRequestsLive(t *testing.T) {
 		t.Errorf("%s %s after the journal was cleared", event, data)
 	}
 }
+
+// What the server sends to webhooks is in the journal, too, without secrets.
+func TestRequestsOfWebhooks(t *testing.T) {
+	t.Parallel()
+	srv := likedtest.New(t)
+	var hook endpoint
+	hook.refused.Store(1)
+	hook.start(t, srv)
+	like(t, srv, "alice", 0)
+	alice := srv.Users["alice"]
+	srv.Verify(t, likedtest.Expectation{AtLeast: likedtest.Exactly(2), Within: "1m",
+		Match: &likedtest.Match{Operation: "webhookDelivery", User: "alice", App: "demo", Method: "POST", Path: "/"}})
+	rows := srv.Requests(t, "operation=webhookDelivery&status=500")
+	if len(rows) != 1 || rows[0].Why == "" {
+		t.Fatalf("refused deliveries: %v", rows)
+	}
+	d := srv.Request(t, srv.Requests(t, "operation=webhookDelivery&status=200")[0].TransactionID)
+	if !strings.Contains(d.Request.Body, alice.ID.String()) || d.Request.Headers["Host"] == "" || d.Response.Headers["Date"] == "" {
+		t.Errorf("a delivery: %+v", d)
+	}
+	d = srv.Request(t, srv.Requests(t, "operation=webhookChallenge")[0].TransactionID)
+	if d.Status != 200 || !strings.HasPrefix(d.Query, "crc_token=") || !strings.HasSuffix(d.Query, "…") ||
+		!strings.HasSuffix(d.Response.Body, `…"}`) {
+		t.Errorf("a challenge: %+v", d)
+	}
+}

@@ -62,7 +62,6 @@ type row struct {
 	why         string
 	took        time.Duration
 	open        bool // a stream goes on
-	out         bool // a request of this server
 
 	limits    []liked.RateState
 	counted   bool

@@ -2,6 +2,7 @@ package journal
 
 import (
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"context"
 	"io"
@@ -358,7 +359,7 @@ func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if d == nil {
 		return t.next.RoundTrip(r)
 	}
-	w := &row{method: r.Method, path: r.URL.Scheme + "://" + r.URL.Host + r.URL.EscapedPath(), out: true}
+	w := &row{method: r.Method, path: cmp.Or(r.URL.EscapedPath(), "/")}
 	var s scratch
 	known := &d.Exchange
 	w.operation, w.user, w.app = known.Operation, known.User, known.App
@@ -374,7 +375,7 @@ func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	start := time.Now()
 	resp, err := t.next.RoundTrip(r)
 	w.took = time.Since(start)
-	s.text = appendHead(s.text, r.Header, &s)
+	s.text = appendField(appendHead(s.text, r.Header, &s), &s, "Host", r.URL.Host)
 	w.ends[0] = len(s.text)
 	w.query = s.cutter.form(r.URL.RawQuery)
 	w.sizes[0] = sent.total

@@ -16,7 +16,7 @@ type Row struct {
 	TransactionID string    `json:"transaction_id"`
 	At            time.Time `json:"at"`
 	Method        string    `json:"method"`
-	Path          string    `json:"path"`  // of a request that this server made: the whole URL
+	Path          string    `json:"path"`
 	Query         string    `json:"query"` // without the question mark
 	Operation     string    `json:"operation"`
 	User          string    `json:"user"`

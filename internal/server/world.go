@@ -63,8 +63,12 @@ func (s *Server) makeWorld(st store.Store) (*world, error) {
 		return w, err
 	}
 	w.log = likelog.New(st)
-	w.hooks = webhook.New(webhook.Options{Store: st, Log: w.log, Secret: w.auth.APISecret, Now: s.Now, Sleep: s.sleep, Logger: s.Logger,
-		Render: api.Activity(s.apiOptions(w)), Anywhere: s.PrivateWebhooks, Count: s.observer.attempted, Faults: s.faults})
+	hooks := webhook.Options{Store: st, Log: w.log, Secret: w.auth.APISecret, Now: s.Now, Sleep: s.sleep, Logger: s.Logger,
+		Render: api.Activity(s.apiOptions(w)), Anywhere: s.PrivateWebhooks, Count: s.observer.attempted, Faults: s.faults}
+	if s.journal != nil {
+		hooks.Record = s.journal.Transport
+	}
+	w.hooks = webhook.New(hooks)
 	var err error
 	if w.x, err = api.New(s.apiOptions(w)); err != nil {
 		return w, err

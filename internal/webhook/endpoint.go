@@ -121,7 +121,7 @@ func (h *Hooks) send(ctx context.Context, method, address string, body []byte, s
 		return 0, nil, errors.New("the URL cannot be requested")
 	}
 	r.Header = headerOf(body, signature)
-	resp, err := h.transport.RoundTrip(r)
+	resp, err := h.sends.RoundTrip(r)
 	if err != nil {
 		return 0, nil, h.unanswered(ctx, r.URL.Host, err)
 	}

@@ -20,6 +20,10 @@ const (
 func (h *Hooks) request(
 	ctx context.Context, t exchange.Traits, address string, body []byte, signature string,
 ) (status int, answer []byte, err error) {
+	if h.Record != nil {
+		known := exchange.Exchange{Operation: t.Operation, App: t.App, User: t.User}
+		ctx = exchange.WithDetails(ctx, &exchange.Details{Exchange: known})
+	}
 	u, err := url.Parse(address)
 	if !h.Faults.Any() || err != nil {
 		return h.send(ctx, t.Method, address, body, signature)

@@ -45,6 +45,10 @@ type Options struct {
 
 	Faults *faults.Rules // nil: nothing is provoked
 
+	// Record returns a transport that sends with another, and keeps what was sent and answered; the context of a request has
+	// its exchange.Details. Nil: nothing is kept.
+	Record func(http.RoundTripper) http.RoundTripper
+
 	Count func(Outcome) // called with the outcome of each delivery attempt and challenge; nil does nothing
 
 	Pace // zero: DefaultPace
@@ -112,6 +116,7 @@ func most(t liked.Tier) (webhooks, subscriptions int) {
 type Hooks struct {
 	Options
 	transport   *http.Transport
+	sends       http.RoundTripper // with transport
 	subscribers subscribers
 	reloading   sync.Mutex // held while hooks is synchronized with the store
 	number      int        // of this server among those that deliver
@@ -136,8 +141,13 @@ func New(o Options) *Hooks {
 		o.Sleep = clock.Sleep
 	}
 	o.Pace = cmp.Or(o.Pace, DefaultPace())
-	return &Hooks{Options: o, transport: newTransport(o.Anywhere, o.Timeout), hooks: make(map[liked.WebhookID]*hook),
+	h := &Hooks{Options: o, transport: newTransport(o.Anywhere, o.Timeout), hooks: make(map[liked.WebhookID]*hook),
 		subscribers: subscribers{store: o.Store}, generation: math.MaxUint64}
+	h.sends = h.transport
+	if o.Record != nil {
+		h.sends = o.Record(h.transport)
+	}
+	return h
 }
 
 // Webhook returns a webhook of the app (zero: any), or NotFound.
