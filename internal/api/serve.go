@@ -2,6 +2,7 @@ package api
 
 import (
 	"net/http"
+	"time"
 
 	"liked"
 	"liked/internal/exchange"
@@ -34,6 +35,18 @@ func (a *API) serve(rt *endpoint, w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+const revive = "the operator makes it active with liked user set --state active"
+
+// free is when the last window that is used up ends.
+func (x *requestState) free() (at time.Time) {
+	for _, s := range x.limits {
+		if s.Remaining == 0 && s.Reset.After(at) {
+			at = s.Reset
+		}
+	}
+	return at
+}
+
 // admit identifies the caller, and checks credential, rate limits and app.
 func (a *API) admit(rt *endpoint, r *http.Request, x *requestState) (liked.Principal, error) {
 	who, err := a.authorize(rt, r, x)
@@ -47,14 +60,16 @@ func (a *API) admit(rt *endpoint, r *http.Request, x *requestState) (liked.Princ
 	}
 	x.Details.Took(x.limits, ok)
 	if !ok {
-		return who, rateLimited.because("a rate limit of " + rt.id + " is used up")
+		return who, rateLimited.because("a rate limit of " + rt.id + " is used up: wait until " + x.free().UTC().Format(time.RFC3339) +
+			", or allow more with --rate-limits")
 	}
 
 	if who.AppState == liked.NotEnrolled {
 		return who, a.notEnrolled(who.ClientID)
 	}
 	if who.Credential == liked.OAuth1User && rt.writes() && who.Access == liked.ReadOnly {
-		return who, a.readOnly.because("the OAuth 1.0a token was issued read-only; the permission is frozen into a token when it is issued")
+		return who, a.readOnly.because("the OAuth 1.0a token was issued read-only, and stays so: " +
+			"give the app the permission to write, then have the user consent again")
 	}
 	return who, nil
 }
@@ -76,9 +91,9 @@ func (a *API) run(rt *endpoint, w http.ResponseWriter, r *http.Request, x *reque
 	case err != nil:
 	case !rt.writes():
 	case who.State == liked.Locked:
-		err = a.locked.because("the account is locked")
+		err = a.locked.because("the account is locked: the operator unlocks it with liked user set --state active")
 	case who.State.Hidden():
-		err = notPermitted.coded(64).because("the account is " + who.State.String())
+		err = notPermitted.coded(64).because("the account is " + who.State.String() + ": " + revive)
 	}
 	if err == nil && a.Faults.Any() {
 		err = a.provoke(rt, r, x)
@@ -125,13 +140,15 @@ func (a *API) authorize(rt *endpoint, r *http.Request, x *requestState) (liked.P
 	x.App, x.User, x.Credential, x.access = who.App, who.User, who.Credential, who.Access
 	switch {
 	case who.State.Hidden() && !rt.writes():
-		return who, a.unauthorized.because("the account is " + who.State.String())
+		return who, a.unauthorized.because("the account is " + who.State.String() + ": " + revive)
 	case who.Credential&rt.allow == 0:
 		return who, a.unsupported(who.Credential, rt.allow)
 	case who.Credential == liked.OAuth2User && !who.Scopes.Has(rt.scopes):
-		return who, a.forbidden.because("the token lacks the scopes " + (rt.scopes &^ who.Scopes).String())
+		return who, a.forbidden.because("the token lacks the scopes " + (rt.scopes &^ who.Scopes).String() +
+			": ask for them when the user consents")
 	case rt.is(paid) && who.Tier == liked.SelfServe:
-		return who, a.forbidden.coded(453).because("the app's tier, self-serve, lacks this endpoint")
+		return who, a.forbidden.coded(453).because(
+			"the app's tier, self-serve, lacks this endpoint: change it with liked app set --tier enterprise")
 	case rt.is(streaming) && a.PrivateLikes && who.AppOwner != 0:
 		return who, a.forbidden.coded(453).because(
 			"likes are private: streams are for apps that the operator registers, with `liked app add`")

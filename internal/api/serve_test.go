@@ -230,7 +230,8 @@ func TestExplain(t *testing.T) {
 	w := likeWorld(t, func(o *api.Options) { o.Explain = true })
 	w.do("token narrow 11 tweet.read")
 	resp, _ := w.request("narrow", "POST", "/2/users/11/likes", []string{likeBody})
-	if got, want := resp.Header.Get("X-Liked-Explain"), "the token lacks the scopes users.read like.write"; got != want {
+	want := "the token lacks the scopes users.read like.write: ask for them when the user consents"
+	if got := resp.Header.Get("X-Liked-Explain"); got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	if x := <-w.seen; x.Why != resp.Header.Get("X-Liked-Explain") || x.TransactionID != resp.Header.Get("X-Transaction-Id") {

@@ -2,6 +2,7 @@ package auth
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/base64"
 	"net/url"
@@ -47,7 +48,7 @@ func (a *Auth) bearer(ctx context.Context, token string) (liked.Principal, error
 		a.bearers.put(key, c, before)
 	}
 	if now := a.now(); !c.expires.IsZero() && !now.Before(c.expires) {
-		return liked.Principal{}, refuse("the access token expired at %s, %s ago",
+		return liked.Principal{}, refuse("the access token expired at %s, %s ago: refresh it",
 			c.expires.UTC().Format(time.RFC3339), now.Sub(c.expires).Round(time.Second))
 	}
 	return c.principal, nil
@@ -79,7 +80,8 @@ func (a *Auth) readGivenBearer(ctx context.Context, token string, unknown error)
 func (a *Auth) readAccessToken(ctx context.Context, key store.Hash, token string) (*caller, error) {
 	t, grant, err := a.store.AccessToken(ctx, key)
 	if err != nil {
-		return nil, refuseIfNotFound(err, "the access token is unknown or was revoked%s", LooksLike(token))
+		return nil, refuseIfNotFound(err, "the access token is unknown or was revoked%s",
+			cmp.Or(LooksLike(token), ": refresh it, or have the user consent again"))
 	}
 	app, err := a.store.App(ctx, grant.App)
 	if err != nil {
