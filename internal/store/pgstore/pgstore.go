@@ -48,6 +48,7 @@ type Options struct {
 	pollEvery  time.Duration        // for tests; 0 means 100 ms
 	pruneEvery time.Duration        // for tests; 0 means a minute
 	blindAfter time.Duration        // for tests; 0 means 1.5 s
+	quiet      bool                 // for tests: after the first poll there is none while nobody waits for the log
 	notice     pgconn.NoticeHandler // for tests
 }
 
@@ -137,7 +138,7 @@ func (s *Store) open(ctx context.Context, o *Options) (err error) {
 		s.writers = append(s.writers, w)
 		s.stopped.Go(func() { w.run(ctx) })
 	}
-	s.stopped.Go(func() { s.poll(ctx, o.pollEvery) })
+	s.stopped.Go(func() { s.poll(ctx, o.pollEvery, o.quiet) })
 	s.stopped.Go(func() { s.prune(ctx, o.pruneEvery) })
 	return nil
 }

@@ -13,12 +13,12 @@ import (
 const blindAfter = 1500 * time.Millisecond
 
 // poll asks the database what other servers have changed: often while somebody waits for the log, else twice a second.
-func (s *Store) poll(ctx context.Context, every time.Duration) {
+func (s *Store) poll(ctx context.Context, every time.Duration, quiet bool) {
 	var p poller
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for n := 0; ; n++ {
-		if s.pollers.Load() > 0 || n%5 == 0 {
+		if s.pollers.Load() > 0 || n == 0 || n%5 == 0 && !quiet {
 			failed := p.failed
 			switch err := s.pollOnce(ctx, &p); {
 			case ctx.Err() != nil:
