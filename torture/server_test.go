@@ -115,7 +115,7 @@ func (m *machine) launch() {
 	if err := os.Remove(filepath.Join(m.dir, "admin.json")); err != nil && !errors.Is(err, os.ErrNotExist) {
 		m.t.Fatal(err)
 	}
-	args := []string{"dev", "--data", m.dir, "--cache", "64", "--log-level", "warn"}
+	args := []string{"dev", "--data", m.dir, "--cache", "64", "--journal", "0", "--log-level", "warn"}
 	if m.postgres != "" {
 		args = []string{"serve", "--postgres", m.postgres, "--state", m.dir}
 	}

@@ -356,10 +356,15 @@ func (a *Auth) verify(r *http.Request, s *signed, by *signer) error {
 }
 
 // allOrigins are those that the client may have signed; one may stand twice.
-func (a *Auth) allOrigins(r *http.Request) [5]origin {
+func (a *Auth) allOrigins(r *http.Request) [6]origin {
 	scheme, host, _ := strings.Cut(NormalOrigin(a.baseURL(r)), "://")
+	called := scheme
+	if a.dev && r.TLS == nil { // the base of X's hosts is https there, however they are called
+		called = "http"
+	}
 	return [...]origin{
 		{scheme, host},
+		{called, host},
 		{scheme, withoutPort(host)},                          // some clients omit the port
 		{"https", strings.TrimSuffix(host, ":443")},          // behind a proxy that ends TLS unannounced
 		{"https", "api.x.com"}, {"https", "api.twitter.com"}, // a rerouted client with a fixed host

@@ -90,7 +90,7 @@ func (s *PostgresSuite) makeWorld(ctx context.Context) error {
 	fmt.Fprintf(s.Progress, "making %d users and %d posts\n", s.Users, s.Posts)
 	s.place = place{args: []string{"--postgres", s.DSN, "--seal-key", filepath.Join(s.Dir, "seal.key")}}
 	made := filepath.Join(s.Dir, "made.json")
-	dev, err := launch(ctx, s.Liked, made, append([]string{"dev", "--listen", "127.0.0.1:0", "--credentials", made,
+	dev, err := launch(ctx, s.Liked, made, append([]string{"dev", "--journal", "0", "--listen", "127.0.0.1:0", "--credentials", made,
 		"--users", strconv.Itoa(s.Users), "--posts", strconv.Itoa(s.Posts)}, s.place.args...)...)
 	if err != nil {
 		return err

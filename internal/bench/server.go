@@ -38,7 +38,7 @@ func Start(ctx context.Context, program, data string, users, posts int) (*Server
 	if err := ignoreGone(os.Remove(ready)); err != nil {
 		return nil, err
 	}
-	s, err := launch(ctx, program, ready, "dev", "--listen", "127.0.0.1:0", "--data", data,
+	s, err := launch(ctx, program, ready, "dev", "--journal", "0", "--listen", "127.0.0.1:0", "--data", data,
 		"--users", strconv.Itoa(users), "--posts", strconv.Itoa(posts))
 	if err != nil {
 		return nil, err

@@ -170,6 +170,8 @@ func TestOperationsAreBounded(t *testing.T) {
 	ok(t, err)
 	_, _, err = s.Take(ctx, noon.Add(3*time.Hour), "y", 1, 1, minute, nil)
 	ok(t, err)
+	_, err = s.UseNonce(ctx, noon.Add(3*time.Hour), 1, hash('z', 1), noon.Add(4*time.Hour)) // only signed requests make others be forgotten
+	ok(t, err)
 	bounded("pruning the log", most, s.pruneLog(ctx, 0))
 	bounded("pruning windows", most, s.limits.prune(ctx))
 	bounded("Sweep", most, s.Sweep(ctx, noon.Add(2*time.Hour)))
@@ -180,7 +182,7 @@ func TestOperationsAreBounded(t *testing.T) {
 		t.Errorf("got %d entries of the log, want 1, and problems %v", report.LogEntries, report.Problems)
 	}
 	for tag, want := range map[byte]int{tagTokenOf: 0, tagByHash: 0, tagEnded: 0, tagGrant: 0, tagExpiry: 0, tagDead: 0,
-		tagWindow: 1, tagNonce: 0, tagUnswept: 0, tagAbout: 0} {
+		tagWindow: 1, tagNonce: 1, tagUnswept: 0, tagAbout: 0} {
 		n := 0
 		ok(t, scan(s.db, []byte{tag}, nil, func(_, _ []byte) (bool, error) { n++; return true, nil }))
 		if n != want {
