@@ -19,7 +19,7 @@ import (
 // through a proxy. They run in two lanes, since what they need is downloaded, and much of the rest waits.
 //
 // The clients and what they need come from npm, PyPI, Maven and the Go module proxy. That is why they run only where
-// LIKED_REQUIRE names them ("typescript,python,java,schemathesis,go,postman,browser", or "all").
+// LIKED_REQUIRE names them ("typescript,control,python,java,schemathesis,go,postman,browser", or "all").
 func TestClients(t *testing.T) {
 	const (
 		venv     = "python3 -m venv $LIKED_TEMP/venv" // needs Debian's python3-venv
@@ -39,6 +39,14 @@ func TestClients(t *testing.T) {
 		{"typescript", consent, true, []string{
 			npm,
 			viaProxy + "NODE_EXTRA_CA_CERTS=$LIKED_CA npm test",
+		}},
+		{"control", nil, false, []string{ // of docs/control.md: languages without a client
+			npm + " --prefix ../typescript",
+			"../typescript/node_modules/.bin/tsc --outDir $LIKED_TEMP --target es2022 --module nodenext --strict --skipLibCheck " +
+				"--types node --typeRoots ../typescript/node_modules/@types control.ts",
+			"node --test $LIKED_TEMP/control.js",
+			"python3 -B control.py",
+			"java Control.java",
 		}},
 		{"java", consent, true, []string{
 			"keytool -importcert -noprompt -alias liked -file $LIKED_CA -keystore $LIKED_TEMP/truststore -storepass changeit",
@@ -73,7 +81,7 @@ func TestClients(t *testing.T) {
 		lists = lists || c.lists && required(c.name)
 	}
 	if !wanted {
-		t.Skip("the clients are downloaded: set LIKED_REQUIRE=typescript,python,java,schemathesis,go,postman,browser to run them")
+		t.Skip("the clients are downloaded: set LIKED_REQUIRE=typescript,control,python,java,schemathesis,go,postman,browser to run them")
 	}
 	ctx, cancel := beforeTimeout(t)
 	defer cancel()

@@ -100,11 +100,11 @@ func runDocument(t *testing.T, blocks []snippet) {
 		case "go":
 			runGo(ctx, t, root, b.text)
 		case "ts":
-			inSources(t, "typescript", ".ts", b.text)
+			inSources(t, ".ts", b.text, "typescript", "control")
 		case "java":
-			inSources(t, "java", ".java", b.text)
+			inSources(t, ".java", b.text, "java", "control")
 		case "py":
-			inSources(t, "python", ".py", b.text)
+			inSources(t, ".py", b.text, "control")
 		case "json", "text": // what the block before prints
 		default:
 			t.Errorf("no way to try a block of kind %q:\n%s", b.info, b.text)
@@ -292,10 +292,10 @@ func runGo(ctx context.Context, t *testing.T, root, source string) {
 }
 
 // inSources looks for the text among the sources of a client, indented or not.
-func inSources(t *testing.T, client, suffix, text string) {
+func inSources(t *testing.T, suffix, text string, clients ...string) {
 	t.Helper()
 	found := false
-	err := filepath.WalkDir(client, func(path string, d fs.DirEntry, err error) error {
+	look := func(path string, d fs.DirEntry, err error) error {
 		if err != nil || found {
 			return err
 		}
@@ -310,9 +310,13 @@ func inSources(t *testing.T, client, suffix, text string) {
 			found = strings.Contains(unindented(string(source)), unindented(text))
 		}
 		return nil
-	})
+	}
+	var err error
+	for _, client := range clients {
+		err = errors.Join(err, filepath.WalkDir(client, look))
+	}
 	if err != nil || !found {
-		t.Errorf("no source of compat/%s has (%v)\n%s", client, err, text)
+		t.Errorf("no source of compat/%v has (%v)\n%s", clients, err, text)
 	}
 }
 

@@ -82,8 +82,8 @@ func (r *Rules) Add(rule Rule, names exchange.Names) (id string, err error) {
 	}
 	r.last++
 	until := r.Now().Add(time.Duration(rule.Do.ResetIn))
-	if whole := until.Truncate(time.Second); whole != until {
-		until = whole.Add(time.Second) // what the header can say
+	if rule.Do.ResetIn >= Duration(time.Second) {
+		until = until.Truncate(time.Second) // what the header can say; a clock that is moved by ResetIn has passed it
 	}
 	id = strconv.Itoa(r.last)
 	r.set(append(r.all, &State{ID: id, Rule: rule, matcher: matcher, until: until}))

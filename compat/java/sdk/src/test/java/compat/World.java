@@ -14,8 +14,6 @@ import java.util.Map;
 /** What the tests read of the file that {@code liked dev --credentials} wrote. */
 class World {
     String url;
-    String admin_url;
-    String admin_token;
     List<App> apps;
     List<User> users;
     List<Post> posts;

@@ -45,3 +45,7 @@ class TestControl(unittest.TestCase):
         self.assertEqual((200, {"data": {"liked": True}}), (status, answer))
 
         control("POST", "verify", {"match": {"operation": "usersIdLike", "status": 200}, "exactly": 1})
+
+
+if __name__ == "__main__":
+    unittest.main()
