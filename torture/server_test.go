@@ -159,9 +159,9 @@ func (m *machine) answers() bool {
 	if _, err := os.Stat(filepath.Join(m.dir, "admin.json")); err != nil { // written last
 		return false
 	}
-	w := m.world
+	var w world // clients may be at the one that the process before had
 	if m.postgres != "" {
-		if !m.listens(&w) {
+		if w = m.world; !m.listens(&w) {
 			return false
 		}
 	} else if !readWorld(filepath.Join(m.dir, "credentials.json"), &w) {
