@@ -255,26 +255,35 @@ func TestIdleConnectionsEndUnderPressure(t *testing.T) {
 			srv, _ := start(t, config)
 			app := srv.Credentials().Apps[0].BearerToken
 			var clients []*http.Client
-			// open has a client with a connection of its own ask for a path.
-			open := func(path string) (*http.Response, *watched) {
-				w := &watched{ended: make(chan struct{})}
-				c := client(t, trust)
-				clients = append(clients, c)
-				c.Transport.(*http.Transport).DialContext = func(_ context.Context, _, address string) (conn net.Conn, err error) {
-					w.Conn, err = net.Dial("tcp", address)
-					return w, err
-				}
+			// reach asks for a path, again while there is no room: a client sees the end of a connection before the server counts it.
+			reach := func(c *http.Client, path string) *http.Response {
 				r, err := http.NewRequest("GET", srv.URL()+path, nil)
 				if err != nil {
 					t.Fatal(err)
 				}
 				r.Header.Set("Authorization", "Bearer "+app)
-				resp, err := c.Do(r)
-				if err != nil {
-					t.Fatal(err)
+				for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+					resp, err := c.Do(r)
+					if err == nil && resp.StatusCode != 503 {
+						t.Cleanup(func() { resp.Body.Close() })
+						return resp
+					}
+					if time.Now().After(deadline) {
+						t.Fatal(path, resp, err)
+					}
 				}
-				t.Cleanup(func() { resp.Body.Close() })
-				return resp, w
+			}
+			// open has a client with a connection of its own ask for a path.
+			open := func(path string) (*http.Response, *watched) {
+				var w *watched
+				c := client(t, trust)
+				clients = append(clients, c)
+				c.Transport.(*http.Transport).DialContext = func(_ context.Context, _, address string) (net.Conn, error) {
+					conn, err := net.Dial("tcp", address)
+					w = &watched{Conn: conn, ended: make(chan struct{})}
+					return w, err
+				}
+				return reach(c, path), w
 			}
 			ends := func(w *watched, within time.Duration) bool {
 				select {
@@ -304,6 +313,7 @@ func TestIdleConnectionsEndUnderPressure(t *testing.T) {
 				}
 			}
 			c := caller{client(t, trust), srv.Credentials()} // with the last connection
+			_, _ = io.Copy(io.Discard, reach(c.Client, "/2/tweets/1").Body)
 			for _, on := range []bool{true, false} {
 				if status, body := c.like(t, 0, 0, on); status != 200 {
 					t.Fatal(status, body)
