@@ -193,22 +193,28 @@ func (h *Handler) changeUser(r *http.Request, in UserChange) (User, error) {
 	if err != nil {
 		return User{}, err
 	}
-	password, err := h.hash(r.Context(), in.Password)
+	return h.updateUser(r.Context(), u.ID, in, nil)
+}
+
+// updateUser changes an account; at is when it was created, nil leaves that as it is.
+func (h *Handler) updateUser(ctx context.Context, id liked.UserID, in UserChange, at *time.Time) (User, error) {
+	password, err := h.hash(ctx, in.Password)
 	if err != nil {
 		return User{}, err
 	}
-	err = h.Store.UpdateUser(r.Context(), u.ID, func(u *liked.User) error {
+	err = h.Store.UpdateUser(ctx, id, func(u *liked.User) error {
+		set(&u.CreatedAt, at)
 		set(&u.PinnedPost, in.PinnedPost)
 		in.apply(u)
 		return nil
 	})
 	if err == nil && password != "" {
-		err = h.Store.SetPassword(r.Context(), u.ID, password)
+		err = h.Store.SetPassword(ctx, id, password)
 	}
 	if err != nil {
 		return User{}, err
 	}
-	u, err = h.Store.User(r.Context(), u.ID)
+	u, err := h.Store.User(ctx, id)
 	return userOf(u), err
 }
 

@@ -201,12 +201,6 @@ var statuses = map[liked.Kind]int{liked.Invalid: http.StatusBadRequest, liked.Un
 	liked.Forbidden: http.StatusForbidden, liked.NotFound: http.StatusNotFound, liked.Conflict: http.StatusConflict,
 	liked.Unavailable: http.StatusServiceUnavailable}
 
-// Refuse answers with err as a Handler does.
-func Refuse(w http.ResponseWriter, err error) {
-	status, body := refuse(err)
-	web.SendJSON(w, status, body)
-}
-
 // query calls the parser of each parameter that the request has with its value.
 func query(r *http.Request, parsers map[string]func(string) error) error {
 	given := r.URL.Query()

@@ -3,6 +3,7 @@ package admin
 import (
 	"cmp"
 	"net/http"
+	"strings"
 	"time"
 
 	"liked"
@@ -11,43 +12,32 @@ import (
 
 // UserState is an account as it is to be; members left out stay, and are as in NewUser of a new one.
 type UserState struct {
-	CreatedAt  *time.Time    `json:"created_at,omitempty"`
-	PinnedPost *liked.PostID `json:"pinned_post_id,omitempty"` // zero: none
-	UserFields
+	CreatedAt *time.Time `json:"created_at,omitempty"`
+	UserChange
 }
 
 // setUser makes an account what is said. Without such an account it makes one, of that id or that username.
 func (h *Handler) setUser(r *http.Request, in UserState) (User, error) {
 	u, err := h.pathUser(r)
 	if err != nil && liked.KindOf(err) == liked.NotFound {
-		name := r.PathValue("user")
-		id, failed := liked.ParseID[liked.UserID](name)
-		if failed != nil && in.Username == nil {
+		name, at := strings.CutPrefix(r.PathValue("user"), "@")
+		var id liked.UserID
+		if !at {
+			id, _ = liked.ParseID[liked.UserID](name) // zero for a name
+		}
+		if id == 0 && in.Username == nil {
 			in.Username = &name
 		}
-		return h.addUser(r, NewUser{ID: id, CreatedAt: in.CreatedAt, UserFields: in.UserFields})
+		made, err := h.addUser(r, NewUser{ID: id, CreatedAt: in.CreatedAt, UserFields: in.UserFields})
+		if err != nil || in.PinnedPost == nil {
+			return made, err
+		}
+		return h.updateUser(r.Context(), made.ID, UserChange{PinnedPost: in.PinnedPost}, nil)
 	}
 	if err != nil {
 		return User{}, err
 	}
-	password, err := h.hash(r.Context(), in.Password)
-	if err != nil {
-		return User{}, err
-	}
-	err = h.Store.UpdateUser(r.Context(), u.ID, func(u *liked.User) error {
-		set(&u.CreatedAt, in.CreatedAt)
-		set(&u.PinnedPost, in.PinnedPost)
-		in.apply(u)
-		return nil
-	})
-	if err == nil && password != "" {
-		err = h.Store.SetPassword(r.Context(), u.ID, password)
-	}
-	if err != nil {
-		return User{}, err
-	}
-	u, err = h.Store.User(r.Context(), u.ID)
-	return userOf(u), err
+	return h.updateUser(r.Context(), u.ID, in.UserChange, in.CreatedAt)
 }
 
 // setPost makes the post be there. A post never changes: Conflict if it is there and another one.
@@ -60,15 +50,19 @@ func (h *Handler) setPost(r *http.Request, in NewPost) (Post, error) {
 		return Post{}, liked.Errorf(liked.Invalid, "the id %v is not that of the path", in.ID)
 	}
 	in.ID = id
-	p, err := h.Store.Post(r.Context(), 0, id)
+	upTo, err := h.Store.PostsBy(r.Context(), 0, id+1, 1) // whoever may see it
 	if err != nil {
+		return Post{}, err
+	}
+	if len(upTo) == 0 || upTo[0].ID != id {
 		return h.addPost(r, in)
 	}
+	p := upTo[0]
 	author, err := h.user(r.Context(), cmp.Or(in.Author, p.Author.String()))
 	if err != nil {
 		return Post{}, err
 	}
-	if author.ID != p.Author || in.Text != "" && in.Text != p.Text || in.RepostOf != p.RepostOf || in.InReplyTo != p.InReplyTo ||
+	if author.ID != p.Author || in.CreatedAt != nil && !in.CreatedAt.Equal(p.CreatedAt) || in.Text != "" && in.Text != p.Text || in.RepostOf != p.RepostOf || in.InReplyTo != p.InReplyTo ||
 		in.Quotes != p.Quotes {
 		return Post{}, liked.Errorf(liked.Conflict, "post %v is there, and another one; a post never changes: delete it first", id)
 	}

@@ -27,6 +27,13 @@ func TestAnyState(t *testing.T) {
 		{"PUT", "/admin/users/zoe", `{"username":"alice"}`, 409, "taken"},
 		{"PUT", "/admin/posts/77", `{"author":"zoe","text":"x"}`, 200, `"text":"x"`},
 		{"PUT", "/admin/posts/77", `{"author":"zoe","text":"y"}`, 409, "never changes"},
+		{"PUT", "/admin/users/zoe", `{"protected":true}`, 200, `"protected":true`},
+		{"PUT", "/admin/posts/77", `{"author":"zoe","text":"x"}`, 200, `"text":"x"`}, // though not everybody sees it now
+		{"PUT", "/admin/users/zoe", `{"state":"suspended"}`, 200, `"state":"suspended"`},
+		{"PUT", "/admin/posts/77", `{"text":"x"}`, 200, `"text":"x"`},
+		{"PUT", "/admin/posts/77", `{"text":"x","created_at":"2020-01-02T03:04:05Z"}`, 409, "never changes"},
+		{"PUT", "/admin/users/zoe", `{"state":"active","protected":false}`, 200, `"state":"active"`},
+		{"PUT", "/admin/users/@ann", `{"pinned_post_id":"0"}`, 200, `"username":"ann"`},
 		{"PUT", "/admin/posts/77", `{"id":"78","author":"zoe","text":"x"}`, 400, "not that of the path"},
 		{"PUT", "/admin/likes/zoe/" + post, "", 200, "changed"},
 		{"GET", "/admin/likes?user=zoe", "", 200, `"likes":[{"user":"`},
