@@ -25,9 +25,9 @@ type limits struct {
 	loaded atomic.Bool // the database has been read
 	load   sync.Mutex
 	seed   maphash.Seed
-	newest atomic.Int64 // newest time of a request, in Unix seconds
-	signed atomic.Int64 // of a signed one, by which nonces are forgotten
-	pruned int64        // newest at the last prune
+	newest atomic.Int64 // newest time of a counted request, in Unix seconds
+	signed atomic.Int64 // of a signed one, by which nonces are forgotten: it may be earlier
+	pruned [2]int64     // both at the last prune
 	shards [64]limitShard
 	used   nonces
 	due    atomic.Bool // changes have waited for limitsWait

@@ -7,8 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/cockroachdb/pebble/v2/vfs"
-
 	"liked"
 	"liked/internal/store"
 )
@@ -78,42 +76,6 @@ func TestNoncesAreShared(t *testing.T) {
 	}
 	if got := take(1, now+memory+120); got < limit/2 || got > limit/2+nonceShards {
 		t.Errorf("later app 1 has %d nonces, want %d again", got, limit/2)
-	}
-}
-
-// Nonces are forgotten by the time of signed requests, which may be earlier than that of others.
-func TestNoncesOutliveOtherRequests(t *testing.T) {
-	t.Parallel()
-	fs := vfs.NewMem()
-	s := open(t, Options{Dir: "data", FS: fs})
-	rules := []liked.RateRule{{Window: 15 * time.Minute, Max: 5}}
-	use := func(nonce store.Hash, now, until time.Time) bool {
-		fresh, err := s.UseNonce(t.Context(), now, 1, nonce, until)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return fresh
-	}
-	_, kept := use(store.Hash{1}, noon, noon.Add(time.Minute)), use(store.Hash{2}, noon, noon.Add(time.Hour))
-	if use(store.Hash{3}, noon.Add(10*time.Minute), noon.Add(time.Hour)); !kept {
-		t.Fatal("the nonces are not fresh")
-	}
-	if _, _, err := s.Take(t.Context(), noon.Add(24*time.Hour), "x", 1, 0, rules, nil); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.update(t.Context(), func(t *tx) error { t.c.batch(); return nil }); err != nil { // writes what waits
-		t.Fatal(err)
-	}
-	if err := s.limits.prune(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-	s = open(t, Options{Dir: "data", FS: fs})
-	defer s.Close()
-	if use(store.Hash{2}, noon, noon.Add(time.Hour)) || !use(store.Hash{1}, noon, noon.Add(time.Minute)) {
-		t.Error("want the first nonce forgotten and the second kept")
 	}
 }
 

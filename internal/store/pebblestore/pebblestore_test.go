@@ -31,6 +31,13 @@ func suites() (*disks, storetest.Harness) {
 			return disks.open(t, disks.of(s))
 		},
 		Kill: func(t testing.TB, s store.Store) func() store.Store { return disks.crash(t, s, 0, nil) },
+		Forget: func(t testing.TB, s store.Store) {
+			p := s.(*Store)
+			writesWaiting := func(t *tx) error { t.c.batch(); return nil }
+			if err := errors.Join(p.update(t.Context(), writesWaiting), p.limits.prune(t.Context())); err != nil {
+				t.Errorf("Forget: %v", err)
+			}
+		},
 	}
 }
 

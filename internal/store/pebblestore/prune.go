@@ -121,15 +121,15 @@ func (s *Store) moveWebhooks(ctx context.Context, horizon liked.Seq) (again bool
 	return again, nil
 }
 
-// prune deletes what expired before the newest known time.
+// prune deletes windows that ended before the newest counted request, and nonces that expired before the newest signed one.
 func (l *limits) prune(ctx context.Context) error {
-	newest := l.newest.Load()
-	if newest == l.pruned {
+	newest, signed := l.newest.Load(), l.signed.Load()
+	if l.pruned == [2]int64{newest, signed} {
 		return nil
 	}
-	l.pruned = newest
+	l.pruned = [2]int64{newest, signed}
 	err := l.s.update(ctx, func(t *tx) error {
-		t.deleteRange([]byte{tagNonce}, noncesFrom(time.Unix(l.signed.Load(), 0)))
+		t.deleteRange([]byte{tagNonce}, noncesFrom(time.Unix(signed, 0)))
 		return nil
 	})
 	for i := 0; err == nil && i < len(l.shards); i++ {

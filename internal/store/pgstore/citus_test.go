@@ -63,6 +63,7 @@ func suiteOnCitus(t *testing.T, d *schemas) {
 			t.Skip("the nodes are not the test's to kill")
 			return nil
 		},
+		Forget: d.forget,
 	})
 }
 

@@ -28,7 +28,8 @@ import (
 type limits struct {
 	s      *Store
 	wake   chan struct{} // has a token while there may be calls
-	newest atomic.Int64  // newest time of a request, in Unix seconds
+	newest atomic.Int64  // newest time of a counted request, in Unix seconds
+	signed atomic.Int64  // of a signed one, by which nonces are forgotten: it may be earlier
 
 	mu    sync.Mutex
 	calls []*limitCall
@@ -172,8 +173,12 @@ func (l *limits) do(ctx context.Context, c *limitCall) error {
 		c.ok = true
 		return nil
 	}
-	if unix := c.now.Unix(); unix > l.newest.Load() {
-		l.newest.Store(unix)
+	newest := &l.newest
+	if c.kind == usesNonce {
+		newest = &l.signed
+	}
+	if unix := c.now.Unix(); unix > newest.Load() {
+		newest.Store(unix)
 	}
 	c.ctx, c.done = ctx, make(chan error, 1)
 	l.mu.Lock()
@@ -498,8 +503,9 @@ func (l *limits) countNonces(t *tx, calls []*limitCall) {
 		ON CONFLICT (app, minute) DO UPDATE SET n = nonce_counts.n + excluded.n`, apps, minutes, n)
 }
 
-// forgetLimits deletes, once a minute and on one server, what expired before the newest request, by the callers' time, and
-// leases that nobody wants any more. What expired within the last minute stays, for servers whose clocks are behind.
+// forgetLimits deletes, once a minute and on one server, windows that ended before the newest counted request and nonces that
+// expired before the newest signed one, by the callers' time, and leases that nobody wants any more. What was over within the
+// last minute stays, for servers whose clocks are behind.
 func (s *Store) forgetLimits(ctx context.Context) {
 	const every = time.Minute
 	tick := time.NewTicker(every)
@@ -524,7 +530,8 @@ func (s *Store) forgetLimits(ctx context.Context) {
 // forget deletes all nonces that are over, and of the next windows after from those that are. next is where to go on.
 func (s *Store) forget(ctx context.Context, from windowsKey) (next windowsKey, err error) {
 	const step, steps = 2000, 50
-	over := s.limits.newest.Load()/60*60 - 60
+	over := func(newest *atomic.Int64) int64 { return newest.Load()/60*60 - 60 }
+	ended, expired := over(&s.limits.newest), over(&s.limits.signed)
 	do := func(sql string, args ...any) (changed int64) {
 		if err == nil {
 			changed, err = s.idempotent(ctx, sql, args...)
@@ -532,9 +539,9 @@ func (s *Store) forget(ctx context.Context, from windowsKey) (next windowsKey, e
 		return changed
 	}
 	for do(`DELETE FROM nonces WHERE hash IN (
-		SELECT hash FROM nonces WHERE until < $1 ORDER BY until LIMIT $2 FOR UPDATE SKIP LOCKED)`, over, step) == step {
+		SELECT hash FROM nonces WHERE until < $1 ORDER BY until LIMIT $2 FOR UPDATE SKIP LOCKED)`, expired, step) == step {
 	}
-	do("DELETE FROM nonce_counts WHERE minute < $1", over/60)
+	do("DELETE FROM nonce_counts WHERE minute < $1", expired/60)
 	do("DELETE FROM leases WHERE until < clock_timestamp() - interval '1 day'")
 	for range steps {
 		if err != nil {
@@ -552,7 +559,7 @@ func (s *Store) forget(ctx context.Context, from windowsKey) (next windowsKey, e
 		do(`DELETE FROM windows WHERE (operation, app, user_id) IN (SELECT operation, app, user_id FROM windows
 			WHERE (operation, app, user_id) > ($1, $2, $3) AND ($4 OR (operation, app, user_id) <= ($5, $6, $7)) AND ends < $8
 			ORDER BY operation, app, user_id FOR UPDATE SKIP LOCKED)`,
-			from.Operation, from.App, from.User, all, to.Operation, to.App, to.User, over)
+			from.Operation, from.App, from.User, all, to.Operation, to.App, to.User, ended)
 		if all {
 			return windowsKey{}, err
 		}

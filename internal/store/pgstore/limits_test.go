@@ -38,6 +38,17 @@ func TestLimitsAgain(t *testing.T) {
 	}
 }
 
+// forgetAll deletes all that is over.
+func (s *Store) forgetAll(t testing.TB) {
+	t.Helper()
+	for from, more := (windowsKey{}), true; more; more = from != (windowsKey{}) {
+		var err error
+		if from, err = s.forget(t.Context(), from); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // What is over goes, whatever the clock of the database says; what may still count stays.
 func TestForget(t *testing.T) {
 	t.Parallel()
@@ -55,15 +66,7 @@ func TestForget(t *testing.T) {
 	}
 	left := func(want int) {
 		t.Helper()
-		for next := (windowsKey{}); ; {
-			var err error
-			if next, err = s.forget(t.Context(), next); err != nil {
-				t.Fatal(err)
-			}
-			if next == (windowsKey{}) {
-				break
-			}
-		}
+		s.forgetAll(t)
 		for _, table := range []string{"windows", "nonces", "nonce_counts"} {
 			rows, err := s.calls.Query(t.Context(), "SELECT count(*) FROM "+table)
 			if err != nil {

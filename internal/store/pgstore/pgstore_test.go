@@ -41,6 +41,16 @@ func (d *schemas) open(t testing.TB, dsn string) store.Store {
 	return s
 }
 
+func (d *schemas) forget(t testing.TB, s store.Store) {
+	t.Helper()
+	if both, is := s.(*pair); is {
+		both.a.forgetAll(t)
+		both.b.forgetAll(t)
+		return
+	}
+	s.(*Store).forgetAll(t)
+}
+
 func (d *schemas) of(s store.Store) string {
 	dsn, _ := d.m.Load(s)
 	return dsn.(string)
@@ -103,5 +113,6 @@ func suite(t *testing.T, d *schemas) {
 				return d.open(t, pgtest.With(left.DSN(), "search_path", c.RuntimeParams["search_path"]))
 			}
 		},
+		Forget: d.forget,
 	})
 }

@@ -21,6 +21,7 @@ var limitTests = []test{
 	{"many at once", limitRace},
 	{"nonces", nonces},
 	{"one nonce many times at once", nonceRace},
+	{"nonces are forgotten by the time of signed requests", noncesForgotten},
 	{"windows and nonces are kept", limitsKept},
 	{"windows and nonces are durable with the next write", limitsWithWrite},
 	{"windows and nonces are durable within a second", limitsAlone},
@@ -306,6 +307,30 @@ func nonceRace(t *T) {
 		}
 	})
 	same(t, "nonces that were fresh of 20", fresh.Load(), 20)
+}
+
+// noncesForgotten: the time of signed requests may be earlier than that of others, and there may be no others.
+func noncesForgotten(t *T) {
+	use := func(s store.Store, n int, at time.Time, until time.Duration, fresh bool) {
+		t.Helper()
+		got, err := s.UseNonce(t.ctx, at, 1, hash("n", n), start.Add(until))
+		t.ok(err)
+		same(t, fmt.Sprint("nonce ", n, " is fresh"), got, fresh)
+	}
+	for _, counted := range []bool{false, true} {
+		s := t.Open(t)
+		use(s, 1, start, time.Minute, true)
+		use(s, 2, start, time.Hour, true)
+		use(s, 3, start.Add(10*time.Minute), time.Hour, true)
+		if counted {
+			t.takes(s, start.Add(24*time.Hour), 1, quarter)
+		}
+		t.Forget(t, s)
+		s = t.Reopen(t, s)
+		t.end(s)
+		use(s, 2, start, time.Hour, false)
+		use(s, 1, start, time.Minute, true)
+	}
 }
 
 // limitsKept reopens the store again and again: what has not ended goes on, what has ended begins anew.

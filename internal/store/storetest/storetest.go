@@ -28,6 +28,8 @@ type Harness struct {
 	// Kill takes what would be left if all of the engine was killed now, and with it whatever may be lost then. It returns a
 	// function that opens what is left; s goes on working.
 	Kill func(t testing.TB, s store.Store) (open func() store.Store)
+	// Forget has s write what waits, and delete at once the windows and nonces that are over, which it else does now and then.
+	Forget func(t testing.TB, s store.Store)
 }
 
 // Faulty is a store beneath which an access to what keeps its data fails. If it could not be opened it has Failed alone.
