@@ -565,7 +565,7 @@ func TestFaultsRefused(t *testing.T) {
 		`{"match":{},"do":{"disconnect":"x"}}`:                                        "there are ClientApplicationStateDegraded",
 		`{"match":{"operation":"usersIdLike"},"do":{"disconnect":"ForceDisconnect"}}`: "streamLikesFirehose",
 		`{"match":{},"do":{"delay":"x"}}`:                                             "no duration",
-		`{"match":{},"do":{"delay":"31s"}}`:                                           "at most 30s",
+		`{"match":{},"do":{"delay":"26s"}}`:                                           "at most 25s",
 		`{"match":{},"do":{"delay":{"min":"2s","max":"1s"}}}`:                         "from min to max",
 		`{"match":{},"do":{"delay":{"min":"2s","most":"1s"}}}`:                        "unknown member",
 		`{"match":{},"do":{"reset_in":"-1s"}}`:                                        "no duration",
