@@ -32,7 +32,7 @@ var allowed = map[string]struct{ ours, outside string }{
 	"internal/cache":                {"", ""},
 	"internal/exchange":             {".", ""},
 	"internal/journal":              {". internal/exchange", ""},
-	"internal/faults":               {". internal/exchange internal/strictjson", ""},
+	"internal/faults":               {". internal/exchange internal/clock internal/strictjson", ""},
 	"internal/strictjson":           {"", "github.com/go-json-experiment/json"},
 	"internal/fastpath":             {"", ""},
 	"internal/backup":               {"internal/store internal/strictjson", "github.com/cockroachdb/pebble/v2"},

@@ -3,7 +3,6 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"time"
 
 	"liked/internal/admin"
 )
@@ -64,7 +63,7 @@ func (c *limitsShowCmd) Run(e *env) error {
 	return list(e, &c.Answer, c.path(), "OPERATION\tAPP\tUSER\tWINDOW\tLIMIT\tREMAINING\tRESET",
 		func(all admin.WindowList) ([]admin.Window, string) { return all.Limits, "" },
 		func(w admin.Window) []any {
-			return []any{w.Operation, w.App, w.User, time.Duration(w.Window), w.Limit, w.Remaining, when(w.Reset)}
+			return []any{w.Operation, w.App, w.User, w.Window, w.Limit, w.Remaining, when(w.Reset)}
 		})
 }
 

@@ -50,14 +50,17 @@ var words = map[reflect.Type]*jsonschema.Schema{
 	reflect.TypeFor[liked.Access]():         oneOf(liked.ReadOnly, liked.ReadWrite, liked.ReadWriteDirectMessages),
 	reflect.TypeFor[liked.Tier]():           oneOf(liked.Enterprise, liked.SelfServe),
 	reflect.TypeFor[time.Time]():            {Type: "string", Format: "date-time"},
-	reflect.TypeFor[clock.Duration]():       {Type: "string", Examples: []any{"15m"}},
-	reflect.TypeFor[faults.Duration]():      {Type: "string"},
-	reflect.TypeFor[faults.Delay](): {OneOf: []*jsonschema.Schema{{Type: "string"}, {Type: "object", Required: []string{"min", "max"},
-		Properties: map[string]*jsonschema.Schema{"min": {Type: "string"}, "max": {Type: "string"}}}}},
+	reflect.TypeFor[clock.Duration]():       duration(),
+	reflect.TypeFor[faults.Delay](): {OneOf: []*jsonschema.Schema{duration(), {Type: "object", Required: []string{"min", "max"},
+		Properties: map[string]*jsonschema.Schema{"min": duration(), "max": duration()}}}},
 	reflect.TypeFor[json.RawMessage](): {},
 }
 
 func id() *jsonschema.Schema { return &jsonschema.Schema{Type: "string", Pattern: "^[0-9]{1,19}$"} }
+
+func duration() *jsonschema.Schema {
+	return &jsonschema.Schema{Type: "string", Examples: []any{"15m"}}
+}
 
 var pathParameter = regexp.MustCompile(`{(\w+)}`)
 

@@ -8,6 +8,7 @@ package clock
 
 import (
 	"context"
+	"fmt"
 	"math"
 	"sync"
 	"sync/atomic"
@@ -208,11 +209,16 @@ func Sleep(ctx context.Context, d time.Duration) {
 // Duration is written as Go does, as in "15m".
 type Duration time.Duration
 
-func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
+func (d Duration) String() string { return time.Duration(d).String() }
+
+func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
 
 // UnmarshalText refuses what time.ParseDuration does.
 func (d *Duration) UnmarshalText(text []byte) error {
 	parsed, err := time.ParseDuration(string(text))
+	if err != nil {
+		return fmt.Errorf("%q is no duration such as 1m30s", text)
+	}
 	*d = Duration(parsed)
-	return err
+	return nil
 }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"liked"
+	"liked/internal/clock"
 	"liked/internal/exchange"
 )
 
@@ -82,7 +83,7 @@ func (r *Rules) Add(rule Rule, names exchange.Names) (id string, err error) {
 	}
 	r.last++
 	until := r.Now().Add(time.Duration(rule.Do.ResetIn))
-	if rule.Do.ResetIn >= Duration(time.Second) {
+	if rule.Do.ResetIn >= clock.Duration(time.Second) {
 		until = until.Truncate(time.Second) // what the header can say; a clock that is moved by ResetIn has passed it
 	}
 	id = strconv.Itoa(r.last)

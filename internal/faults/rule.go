@@ -3,7 +3,6 @@ package faults
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"maps"
 	"net/http"
 	"net/textproto"
@@ -12,6 +11,7 @@ import (
 	"time"
 
 	"liked"
+	"liked/internal/clock"
 	"liked/internal/exchange"
 	"liked/internal/strictjson"
 )
@@ -39,7 +39,7 @@ type Do struct {
 
 	// ResetIn makes the rate limits of the endpoint used up for this time, from when the rule is added: 429, with the end in
 	// x-rate-limit-reset.
-	ResetIn Duration `json:"reset_in,omitempty"`
+	ResetIn clock.Duration `json:"reset_in,omitempty"`
 
 	// Close ends the connection without an answer: "before" the call is carried out, or "after".
 	Close string `json:"close,omitempty"`
@@ -58,26 +58,12 @@ const (
 	After  = "after"
 )
 
-// Duration is written as Go does ("1m30s").
-type Duration time.Duration
-
-func (d Duration) String() string               { return time.Duration(d).String() }
-func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
-func (d *Duration) UnmarshalText(text []byte) error {
-	v, err := time.ParseDuration(string(text))
-	if err != nil || v < 0 {
-		return fmt.Errorf("%q is no duration such as 1m30s", text)
-	}
-	*d = Duration(v)
-	return nil
-}
-
 // Delay is a time, or one between two at random. In JSON it is "2s" or {"min":"1s","max":"2s"}.
-type Delay struct{ Min, Max Duration }
+type Delay struct{ Min, Max clock.Duration }
 
 type span struct {
-	Min Duration `json:"min"`
-	Max Duration `json:"max"`
+	Min clock.Duration `json:"min"`
+	Max clock.Duration `json:"max"`
 }
 
 func (d Delay) MarshalJSON() ([]byte, error) {
@@ -98,7 +84,7 @@ func (d *Delay) UnmarshalJSON(text []byte) error {
 
 // maxDelay leaves an answer 5 s to be written: the server closes a connection 35 s after the beginning of a request, or up to 5 s
 // earlier, as it does not set the deadline anew for each request of a busy connection (internal/fastpath).
-const maxDelay = Duration(25 * time.Second)
+const maxDelay = clock.Duration(25 * time.Second)
 
 // check returns Invalid with what is wrong.
 func (o *Options) check(rule *Rule) error {
@@ -144,8 +130,10 @@ func (o *Options) check(rule *Rule) error {
 		return wrong("do: %q is no type of disconnect; there are %s", do.Disconnect, strings.Join(o.DisconnectNames(), ", "))
 	case do.Disconnect != "" && (m.Status != 0 || m.Operation != "" && !o.Streams[m.Operation]):
 		return wrong("do: only streams are disconnected, without match.status; there are %s", strings.Join(streams, ", "))
-	case do.Delay != nil && (do.Delay.Min > do.Delay.Max || do.Delay.Max > maxDelay || do.Delay.Max == 0):
-		return wrong("do: a delay is from min to max, at most %v", maxDelay)
+	case do.Delay != nil && (do.Delay.Min > do.Delay.Max || do.Delay.Max > maxDelay || do.Delay.Min < 0 || do.Delay.Max == 0):
+		return wrong("do: a delay is from min to max, above 0s and at most %v", maxDelay)
+	case do.ResetIn < 0:
+		return wrong("do: reset_in is above 0s")
 	}
 	for name, value := range do.Headers {
 		bad := strings.ContainsFunc(value, func(r rune) bool { return r < ' ' || r > '~' })
