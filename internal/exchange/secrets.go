@@ -1,7 +1,6 @@
 package exchange
 
 import (
-	"bytes"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -25,21 +24,6 @@ func IsSecret(name string) bool {
 	}
 	return secretWords[name] || strings.HasPrefix(name, "oauth_") ||
 		slices.ContainsFunc(secretParts, func(part string) bool { return strings.Contains(name, part) })
-}
-
-// NamesSecret reports whether something in a text of lower case may be the name of a secret.
-func NamesSecret(text []byte) bool {
-	for _, part := range secretParts {
-		if bytes.Contains(text, []byte(part)) {
-			return true
-		}
-	}
-	for word := range secretWords {
-		if bytes.Contains(text, []byte(word)) {
-			return true
-		}
-	}
-	return bytes.Contains(text, []byte("oauth_"))
 }
 
 // Cut returns the beginning of a secret: four characters, fewer of a short one.

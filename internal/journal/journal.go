@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"liked"
@@ -34,7 +35,7 @@ type Journal struct {
 	events  []uint64      // numbers of rows that were entered or completed, in this order
 	event   uint64        // number of events[0]
 	cleared uint64        // events before this one are gone because of Clear
-	clears  uint64        // how often it was called
+	clears  atomic.Uint64 // how often it was called
 	changed chan struct{} // closed with the next event; nil: nobody waits
 	ended   bool
 }
@@ -50,6 +51,7 @@ func New(max int, now func() time.Time) *Journal {
 // row is an exchange.
 type row struct {
 	seq         uint64
+	clears      uint64 // of the journal when it began
 	at          time.Time
 	transaction string
 	method      string
@@ -91,10 +93,14 @@ func (j *Journal) at(known time.Time) time.Time {
 	return known
 }
 
-// enter adds a row and forgets the oldest ones that there is no more room for.
+// enter adds a row and forgets the oldest ones that there is no more room for. What began before the journal was cleared is of
+// what was cleared.
 func (j *Journal) enter(w *row) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	if w.clears != j.clears.Load() {
+		return
+	}
 	w.seq = j.first + uint64(len(j.rows))
 	j.explainSpent(w)
 	j.rows = append(j.rows, w)
@@ -163,7 +169,8 @@ func (j *Journal) Clear() {
 	defer j.mu.Unlock()
 	j.first += uint64(len(j.rows))
 	j.event += uint64(len(j.events))
-	j.rows, j.events, j.bytes, j.cleared, j.clears = nil, nil, 0, j.event, j.clears+1
+	j.rows, j.events, j.bytes, j.cleared = nil, nil, 0, j.event
+	j.clears.Add(1)
 	if j.changed != nil {
 		close(j.changed)
 		j.changed = nil
@@ -262,10 +269,10 @@ type Reader struct {
 func (j *Journal) Read() *Reader {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return &Reader{j, j.event + uint64(len(j.events)), j.clears}
+	return &Reader{j, j.event + uint64(len(j.events)), j.clears.Load()}
 }
 
-// maxRead is how many exchanges Next returns at most.
+// maxRead is how many exchanges Next looks at, at most, before it lets requests go on.
 const maxRead = 100
 
 // News is what a Reader has not seen yet.
@@ -277,30 +284,46 @@ type News struct {
 
 // Next returns what f selects of what is new. Without anything, changed is closed once there is; nil: there will be nothing.
 func (r *Reader) Next(f Filter) (n News, changed <-chan struct{}) {
+	for {
+		rows, more := r.read(&n)
+		for _, w := range rows { // without the lock, for which all requests wait
+			if f.takes(w) {
+				n.Rows = append(n.Rows, w.Row())
+			}
+		}
+		if len(n.Rows) > 0 || n.Lost > 0 || n.Cleared || len(rows) == 0 {
+			return n, more
+		}
+	}
+}
+
+// read returns what is new, at most maxRead rows, and notes in n what else there is to tell. Without rows, changed is what Next
+// says.
+func (r *Reader) read(n *News) (rows []*row, changed <-chan struct{}) {
 	j := r.j
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if r.clears < j.clears {
-		r.next, r.clears, n.Cleared = max(r.next, j.cleared), j.clears, true
+	if clears := j.clears.Load(); r.clears < clears {
+		r.next, r.clears, n.Cleared = max(r.next, j.cleared), clears, true
 	}
 	if r.next < j.event {
 		n.Lost, r.next = j.event-r.next, j.event
 	}
 	for _, seq := range j.events[r.next-j.event:] {
-		if len(n.Rows) == maxRead {
+		if len(rows) == maxRead {
 			break
 		}
 		r.next++
 		if seq < j.first {
 			n.Lost++
-		} else if w := j.rows[seq-j.first]; f.takes(w) {
-			n.Rows = append(n.Rows, w.Row())
+		} else {
+			rows = append(rows, j.rows[seq-j.first])
 		}
 	}
-	if len(n.Rows) > 0 || n.Lost > 0 || n.Cleared {
-		return n, nil
+	if len(rows) > 0 || n.Lost > 0 || n.Cleared {
+		return rows, nil
 	}
-	return n, j.wait()
+	return nil, j.wait()
 }
 
 // wait returns what the next event closes; nil if there will be none.

@@ -28,6 +28,24 @@ func answering(body string) http.Handler {
 	})
 }
 
+// A request that was under way when the journal was cleared is of what was cleared.
+func TestClearedRequestsDoNotComeBack(t *testing.T) {
+	t.Parallel()
+	j := New(DefaultMax, time.Now)
+	h := j.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/clears" {
+			j.Clear()
+		}
+		w.WriteHeader(200)
+	}))
+	for _, path := range []string{"/before", "/clears", "/after"} {
+		h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", path, nil))
+	}
+	if rows, _ := j.List(Filter{}, 0, 10); len(rows) != 1 || rows[0].Path != "/after" {
+		t.Errorf("got %v, want the request after", rows)
+	}
+}
+
 // However much is sent, what is kept stays within its bounds, and it is the newest.
 func TestMemoryIsBounded(t *testing.T) {
 	t.Parallel()

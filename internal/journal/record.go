@@ -6,7 +6,6 @@ import (
 	"compress/gzip"
 	"context"
 	"io"
-	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -36,6 +35,7 @@ func (j *Journal) Handler(next http.Handler) http.Handler {
 		*x = recorder{ResponseWriter: w, j: j, proto: r.ProtoMajor, row: new(row), request: x.request.reset(), answer: x.answer.reset(),
 			head: x.head[:0], scratch: x.scratch}
 		x.scratch.cutter.seen = x.scratch.cutter.seen[:0]
+		x.row.clears = j.clears.Load()
 		x.row.method, x.row.path, x.query = r.Method, r.URL.EscapedPath(), r.URL.RawQuery
 		start := time.Now()
 		x.inner = r.WithContext(exchange.WithDetails(r.Context(), &x.details))
@@ -185,7 +185,7 @@ func (x *recorder) end(took time.Duration) {
 		x.j.enter(x.row)
 	} else {
 		began := x.row
-		x.row = &row{seq: began.seq, at: began.at, method: began.method, path: began.path}
+		x.row = &row{seq: began.seq, clears: began.clears, at: began.at, method: began.method, path: began.path}
 		x.complete(took)
 		x.j.complete(x.row)
 	}
@@ -242,7 +242,6 @@ const maxLine = 4 << 10
 type scratch struct {
 	cutter cutter
 	text   []byte
-	keys   []string
 	zip    *gzip.Reader
 	plain  bytes.Buffer
 }
@@ -286,8 +285,10 @@ func (s *scratch) unzip(text []byte) (plain []byte, omitted string) {
 
 // finish takes the texts over, without secrets wherever they stand.
 func (w *row) finish(s *scratch) {
-	parts := [4][]byte{s.text[:w.ends[0]], s.text[w.ends[0]:w.ends[1]], s.text[w.ends[1]:w.ends[2]], s.text[w.ends[2]:]}
-	if s.cutter.finds(s.text) {
+	if !s.cutter.finds(s.text) {
+		w.text = bytes.Clone(s.text)
+	} else {
+		parts := [4][]byte{s.text[:w.ends[0]], s.text[w.ends[0]:w.ends[1]], s.text[w.ends[1]:w.ends[2]], s.text[w.ends[2]:]}
 		n := 0
 		for i, part := range parts {
 			parts[i] = s.cutter.again(part)
@@ -296,16 +297,15 @@ func (w *row) finish(s *scratch) {
 				w.ends[i] = n
 			}
 		}
+		w.text = slices.Concat(parts[:]...)
 	}
-	w.text = slices.Concat(parts[0], parts[1], parts[2], parts[3])
 	w.why, w.path, w.query = s.cutter.againIn(w.why), s.cutter.againIn(w.path[:min(len(w.path), maxLine)]), s.cutter.againIn(w.query)
 }
 
 // appendHead writes a header, a line for each field, without secrets.
 func appendHead(text []byte, h http.Header, s *scratch) []byte {
-	s.keys = slices.AppendSeq(s.keys[:0], maps.Keys(h))
-	for _, key := range s.keys {
-		for _, value := range h[key] {
+	for key, values := range h {
+		for _, value := range values {
 			text = appendField(text, s, key, value)
 		}
 	}
@@ -359,7 +359,7 @@ func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if d == nil {
 		return t.next.RoundTrip(r)
 	}
-	w := &row{method: r.Method, path: cmp.Or(r.URL.EscapedPath(), "/")}
+	w := &row{clears: t.j.clears.Load(), method: r.Method, path: cmp.Or(r.URL.EscapedPath(), "/")}
 	var s scratch
 	known := &d.Exchange
 	w.operation, w.user, w.app = known.Operation, known.User, known.App

@@ -161,9 +161,10 @@ func (j *Journal) Verify(ctx context.Context, e Expectation, names exchange.Name
 		j.mu.Unlock()
 		var v Verdict
 		if !waits || c.canSettle() {
-			v = c.look(j)
+			rows, _ := j.snapshot()
+			v = c.look(rows)
 			if !waits || v.Error == "" || changed == nil {
-				v.finish(j, &c)
+				v.finish(rows, &c)
 				return v, nil
 			}
 		} else {
@@ -188,9 +189,8 @@ func (j *Journal) Verify(ctx context.Context, e Expectation, names exchange.Name
 func (c *check) canSettle() bool { return c.Exactly == nil && c.AtMost == nil }
 
 // look counts.
-func (c *check) look(j *Journal) (v Verdict) {
+func (c *check) look(rows []*row) (v Verdict) {
 	v = Verdict{Data: []Row{}, Nearest: []Miss{}}
-	rows, _ := j.snapshot()
 	step := 0
 	for _, w := range rows {
 		m := c.match
@@ -224,7 +224,7 @@ func (c *check) look(j *Journal) (v Verdict) {
 }
 
 // finish adds the nearest misses to a verdict that something is wrong, and to its text.
-func (v *Verdict) finish(j *Journal, c *check) {
+func (v *Verdict) finish(rows []*row, c *check) {
 	if v.Error == "" {
 		return
 	}
@@ -238,7 +238,6 @@ func (v *Verdict) finish(j *Journal, c *check) {
 		order   int // 0: all but its place is right
 	}
 	var misses []miss
-	rows, _ := j.snapshot()
 	for _, w := range rows {
 		differs, order := m.Differences(m.traits(w)), 1
 		if c.steps != nil && len(differs) == 0 && w != v.last {
