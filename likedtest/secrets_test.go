@@ -152,6 +152,30 @@ func TestRequestsHoldNoSecret(t *testing.T) {
 	if resp, text := do(request(t, "GET", target+"?"+inQuery.Encode())); resp.StatusCode != 200 {
 		t.Fatalf("a signature in the query: %s", text)
 	}
+	// Mistakes that are found show what was signed.
+	const hidden = "sEcReT-of-mine-4711"
+	for name, m := range map[string]struct {
+		query, body string // as sent
+		target      string // as signed, behind the path
+		extra       [][2]string
+	}{
+		"the URL with its query": {query: "?token=" + hidden, target: "?token=" + hidden, extra: [][2]string{{"token", hidden}}},
+		"a URL in a parameter, no URL": {query: "?to=https://a.example/?token=" + hidden, target: "/",
+			extra: [][2]string{{"to", "https://a.example/?token=" + hidden}}},
+		"the body": {body: `{"client_secret":"` + hidden + `"}`,
+			extra: [][2]string{{`{"client_secret":"` + hidden + `"}`, ""}}},
+		"the members of the body": {body: `{"a":{"client_secret":"` + hidden + `"}}`,
+			extra: [][2]string{{"a", `{"client_secret":"` + hidden + `"}`}}},
+	} {
+		c := signer(srv, "alice")
+		path := "/2/users/" + alice.ID.String() + "/likes"
+		signature := c.Sign(authtest.BaseString("POST", srv.URL+path+m.target, append(c.Params(), m.extra...)))
+		resp, _ := call("POST", path+m.query, c.HeaderWith(signature), jsonKind, m.body)
+		d := srv.Request(t, resp.Header.Get("X-Transaction-Id"))
+		if d.Signature == nil || d.Signature.Verified || !strings.HasPrefix(d.Signature.Difference, "the client signed") {
+			t.Errorf("%s: %+v", name, d.Signature)
+		}
+	}
 	for _, path := range []string{"/", "/postman/environment.json", "/developer", "/explorer", "/settings/connected_apps"} {
 		r := request(t, "GET", srv.URL+path)
 		r.Header.Set("Accept", "text/html")

@@ -20,18 +20,33 @@ import (
 	"liked/internal/exchange"
 )
 
-// explain describes a signature that was looked at, for a development server's journal. Of one that does not match it looks
-// for the mistake: it signs as clients are known to sign by mistake, until the signatures are equal.
-func (a *Auth) explain(r *http.Request, s *signed, c *caller, verified bool) *exchange.Signature {
+// explain describes a signature for a development server's journal; matched is the origin with which it is right, zero for none.
+// Of a wrong one it looks for the mistake: it signs as clients are known to sign by mistake, until the signatures are equal, and
+// reports whether it found one.
+func (a *Auth) explain(r *http.Request, s *signed, c *caller, matched origin) (out *exchange.Signature, found bool) {
 	method := s.get("oauth_signature_method")
 	origins := a.origins(r)
 	path := cmp.Or(r.URL.EscapedPath(), "/")
-	right := guess{method: strings.ToUpper(r.Method), target: origins[0].scheme + "://" + origins[0].host + path,
-		params: withoutSignature(s.params), sorted: true}
-	out := &exchange.Signature{Method: method, Verified: verified, App: c.principal.App, User: c.principal.User}
+	verified := matched != origin{}
+	out = &exchange.Signature{Method: method, Verified: verified, App: c.principal.App, User: c.principal.User}
+	for _, o := range origins {
+		out.Tried = append(out.Tried, o.scheme+"://"+o.host)
+	}
+	if !verified {
+		matched = origins[0]
+		if https := (origin{"https", matched.host}); isX(matched.host) && slices.Contains(origins, https) {
+			matched = https // whatever stands before this server, X is called so
+		}
+	}
+	right := guess{method: strings.ToUpper(r.Method), params: withoutSignature(s.params), sorted: true}
+	right.target = matched.scheme + "://" + matched.host + path
+	out.BaseString = right.base(true)
+	if verified {
+		return out, false
+	}
 	got, err := base64.StdEncoding.DecodeString(s.get("oauth_signature"))
 	if err != nil {
-		return out
+		return out, false
 	}
 	newHash := sha1.New
 	if method == "HMAC-SHA256" {
@@ -42,53 +57,59 @@ func (a *Auth) explain(r *http.Request, s *signed, c *caller, verified bool) *ex
 		mac.Write([]byte(base))
 		return hmac.Equal(mac.Sum(nil), got)
 	}
-	for _, o := range origins {
-		out.Tried = append(out.Tried, o.scheme+"://"+o.host)
-		g := right
-		g.target = o.scheme + "://" + o.host + path
-		if verified && makes(c.signer.key, g.base(false)) {
-			right = g
-		}
-	}
-	out.BaseString = right.base(true)
-	if verified {
-		return out
-	}
 
 	// All pairs of a mistake in what is signed and one in the key; without a mistake first.
 	same := func(g guess) guess { return g }
-	bases := append([]mistake{{"", same}}, paramMistakes(r, s)...)
+	bases := append([]mistake{{change: same}}, paramMistakes(r, s)...)
 	keys := append([]keyMistake{{"", c.signer.key}}, a.keyMistakes(s, c)...)
 	targets := append(rightTargets(origins, path), targetMistakes(r, origins, path)...)
 	for most := 1; most <= 2; most++ {
 		for _, target := range targets {
 			for _, base := range bases {
+				n := count(target.words, base.words)
+				if n > most || n < most-1 {
+					continue
+				}
+				g := base.change(target.change(right))
+				text := g.base(false)
 				for _, key := range keys {
+					if n+count(key.words) != most || !makes(key.key, text) {
+						continue
+					}
 					words := slices.DeleteFunc([]string{target.words, base.words, key.words}, func(w string) bool { return w == "" })
-					if len(words) != most {
-						continue
+					out.Difference = strings.Join(words, ", and ")
+					if !base.ofBody {
+						out.Signed = g.base(true)
+						if where := firstDifference(out.BaseString, out.Signed); where != "" {
+							out.Difference += ": " + where
+						}
 					}
-					g := base.change(target.change(right))
-					if !makes(key.key, g.base(false)) {
-						continue
-					}
-					out.Signed, out.Difference = g.base(true), strings.Join(words, ", and ")
-					if where := firstDifference(out.BaseString, out.Signed); where != "" {
-						out.Difference += ": " + where
-					}
-					return out
+					return out, true
 				}
 			}
 		}
 	}
 	out.Difference = "no mistake that is known explains it: compare base_string with the one of the client, and if they are the same, its " +
 		"API secret or token secret is wrong"
-	return out
+	return out, false
 }
+
+// count is how many of the words are not empty.
+func count(words ...string) (n int) {
+	for _, w := range words {
+		if w != "" {
+			n++
+		}
+	}
+	return n
+}
+
+func isX(host string) bool { return host == "api.x.com" || host == "api.twitter.com" }
 
 // guess is a request as a client may have signed it.
 type guess struct {
 	method, target string
+	query          string // behind the target, with a question mark
 	params         []param
 	sorted         bool
 	once           bool // parameters are not encoded before they are joined
@@ -116,11 +137,14 @@ func (g guess) base(cut bool) string {
 	for _, p := range params {
 		pairs = append(pairs, p.name+"="+p.value)
 	}
-	for _, part := range []string{g.target, strings.Join(pairs, "&")} {
+	if cut {
+		g.query = shownQuery(g.query)
+	}
+	for _, part := range []string{g.target + g.query, strings.Join(pairs, "&")} {
 		g.method += "&" + string(appendEncoded(nil, part, "%"))
 	}
 	if cut {
-		g.method = strings.ReplaceAll(g.method, "%25E2%2580%25A6", "…")
+		g.method = strings.NewReplacer("%25E2%2580%25A6", "…", "%E2%80%A6", "…").Replace(g.method)
 	}
 	return g.method
 }
@@ -132,14 +156,32 @@ func (g guess) encoded(text string) string {
 	return string(appendEncoded(nil, text, "%"))
 }
 
+// shownParam is a value as it may be shown: of a URL what is before its query, of JSON nothing.
 func shownParam(name, value string) string {
-	switch {
+	switch i := strings.IndexAny(value, "?#"); {
 	case name == "oauth_timestamp" || name == "oauth_version" || name == "oauth_signature_method":
 		return value
 	case exchange.IsSecret(name):
 		return exchange.Cut(value)
+	case strings.HasPrefix(value, "{") || strings.HasPrefix(value, "["):
+		return "…"
+	case i >= 0 && strings.Contains(value[i:], "="):
+		return value[:i+1] + "…"
 	}
 	return value
+}
+
+func shownQuery(query string) string {
+	fields := strings.Split(query, "&")
+	for i, field := range fields {
+		name, value, ok := strings.Cut(field, "=")
+		plain, err := url.QueryUnescape(strings.TrimPrefix(name, "?"))
+		text, valueErr := url.QueryUnescape(value)
+		if shown := shownParam(plain, text); ok && (err != nil || valueErr != nil || shown != text) {
+			fields[i] = name + "=" + shown
+		}
+	}
+	return strings.Join(fields, "&")
 }
 
 func withoutSignature(params []param) (kept []param) {
@@ -155,10 +197,11 @@ func withoutSignature(params []param) (kept []param) {
 type mistake struct {
 	words  string // "" for none
 	change func(guess) guess
+	ofBody bool // a body is signed as it is, which may hold secrets
 }
 
 func at(words, target string) mistake {
-	return mistake{words, func(g guess) guess { g.target = target; return g }}
+	return mistake{words: words, change: func(g guess) guess { g.target = target; return g }}
 }
 
 func rightTargets(origins []origin, path string) (all []mistake) {
@@ -194,8 +237,8 @@ func targetMistakes(r *http.Request, origins []origin, path string) (all []mista
 	}
 	for _, o := range origins {
 		if query := r.URL.RawQuery; query != "" {
-			all = append(all, at("the client signed the URL with its query, which belongs to the parameters alone",
-				o.scheme+"://"+o.host+path+"?"+query))
+			all = append(all, mistake{words: "the client signed the URL with its query, which belongs to the parameters alone",
+				change: func(g guess) guess { g.target, g.query = o.scheme+"://"+o.host+path, "?"+query; return g }})
 		}
 		add("the client signed the path with a slash at its end", o, path+"/")
 		add("the client signed the path without the slash at its end", o, strings.TrimSuffix(path, "/"))
@@ -216,12 +259,13 @@ func targetMistakes(r *http.Request, origins []origin, path string) (all []mista
 func paramMistakes(r *http.Request, s *signed) (all []mistake) {
 	form, _ := readForm(r)
 	query := r.URL.RawQuery
-	add := func(words string, change func(*guess)) {
-		all = append(all, mistake{words, func(g guess) guess {
+	add := func(words string, change func(*guess)) *mistake {
+		all = append(all, mistake{words: words, change: func(g guess) guess {
 			g.params = slices.Clone(g.params)
 			change(&g)
 			return g
 		}})
+		return &all[len(all)-1]
 	}
 	without := func(words string, drop func(param) bool) {
 		add(words, func(g *guess) { g.params = slices.DeleteFunc(g.params, drop) })
@@ -274,7 +318,7 @@ func paramMistakes(r *http.Request, s *signed) (all []mistake) {
 				}
 			})
 		}
-		add("the client signed the body, which is no form", func(g *guess) { g.params = append(g.params, param{body, ""}) })
+		add("the client signed the body, which is no form", func(g *guess) { g.params = append(g.params, param{body, ""}) }).ofBody = true
 	}
 	return all
 }

@@ -95,14 +95,15 @@ func (a *Auth) signedBy(
 	if err := s.normalize(); err != nil {
 		return nil, err
 	}
-	err = a.verify(r, s, c.signer)
+	matched, err := a.verify(r, s, c.signer)
 	if d := exchange.DetailsOf(r.Context()); d != nil {
-		d.Signature = a.explain(r, s, c, err == nil)
-		switch d := d.Signature; {
-		case d.Signed != "":
-			err = coded{codeSignature, refuse("the signature does not match: %s", d.Difference)}
-		case d.Difference != "":
-			err = coded{codeSignature, refuse("%v; %s", err, d.Difference)}
+		var found bool
+		d.Signature, found = a.explain(r, s, c, matched)
+		switch {
+		case found:
+			err = coded{codeSignature, refuse("the signature does not match: %s", d.Signature.Difference)}
+		case d.Signature.Difference != "":
+			err = coded{codeSignature, refuse("%v; %s", err, d.Signature.Difference)}
 		}
 	}
 	if err != nil {
@@ -313,8 +314,8 @@ type signer struct {
 
 type keyed struct{ hash.Hash }
 
-// verify tries every base URL that the client may have signed. s is normalized.
-func (a *Auth) verify(r *http.Request, s *signed, by *signer) error {
+// verify tries every base URL that the client may have signed, and returns the one that it did. s is normalized.
+func (a *Auth) verify(r *http.Request, s *signed, by *signer) (origin, error) {
 	kind, size, newHash := 0, sha1.Size, sha1.New
 	if s.get("oauth_signature_method") == "HMAC-SHA256" {
 		kind, size, newHash = 1, sha256.Size, sha256.New
@@ -325,7 +326,7 @@ func (a *Auth) verify(r *http.Request, s *signed, by *signer) error {
 		signature = ""
 	}
 	if n, err := base64.StdEncoding.Decode(got[:], []byte(signature)); err != nil || n != size {
-		return refuse("oauth_signature is not the base64 form of %d bytes", size)
+		return origin{}, refuse("oauth_signature is not the base64 form of %d bytes", size)
 	}
 	path := cmp.Or(r.URL.EscapedPath(), "/")
 	mac := by.idle[kind].Swap(nil)
@@ -344,27 +345,22 @@ func (a *Auth) verify(r *http.Request, s *signed, by *signer) error {
 		mac.Write(s.base)
 		s.sum = mac.Sum(s.sum[:0])
 		if hmac.Equal(s.sum, got[:size]) {
-			return nil
+			return o, nil
 		}
 	}
 	var tried []string
 	for _, o := range a.origins(r) {
 		tried = append(tried, o.scheme+"://"+o.host)
 	}
-	return coded{codeSignature, refuse("the signature does not match %s %s at any of %s: the secrets, the URL or the parameters "+
+	return origin{}, coded{codeSignature, refuse("the signature does not match %s %s at any of %s: the secrets, the URL or the parameters "+
 		"differ from what was signed", r.Method, path, strings.Join(tried, ", "))}
 }
 
 // allOrigins are those that the client may have signed; one may stand twice.
-func (a *Auth) allOrigins(r *http.Request) [6]origin {
+func (a *Auth) allOrigins(r *http.Request) [5]origin {
 	scheme, host, _ := strings.Cut(NormalOrigin(a.baseURL(r)), "://")
-	called := scheme
-	if a.dev && r.TLS == nil { // the base of X's hosts is https there, however they are called
-		called = "http"
-	}
 	return [...]origin{
 		{scheme, host},
-		{called, host},
 		{scheme, withoutPort(host)},                          // some clients omit the port
 		{"https", strings.TrimSuffix(host, ":443")},          // behind a proxy that ends TLS unannounced
 		{"https", "api.x.com"}, {"https", "api.twitter.com"}, // a rerouted client with a fixed host
