@@ -87,7 +87,7 @@ func Logger(l *slog.Logger) Option { return func(c *server.Config) { c.Logger = 
 // New starts a server that stops at the end of the test.
 func New(t testing.TB, options ...Option) *Server {
 	t.Helper()
-	c := server.Config{Explain: true, Dev: true, PrivateWebhooks: true, Journal: journal.DefaultMax, Grace: 2 * time.Second,
+	c := server.Config{Dev: true, PrivateWebhooks: true, Journal: journal.DefaultMax, Grace: 2 * time.Second,
 		Seed: &seed.Options{
 			Users: seed.DefaultUsers, Posts: seed.DefaultPosts, Seed: 1, TokenLifetime: 30 * 24 * time.Hour}}
 	for _, o := range options {

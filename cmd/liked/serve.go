@@ -208,7 +208,7 @@ func (c *devCmd) seed() uint64 {
 func (c *devCmd) check() error {
 	err := c.configure(c.Data)
 	cfg := &c.config
-	cfg.Explain, cfg.Dev, cfg.AutoConsent, cfg.PrivateWebhooks = true, true, c.AutoConsent, c.PublicURL == "" && len(c.TrustedProxy) == 0
+	cfg.Dev, cfg.AutoConsent, cfg.PrivateWebhooks = true, c.AutoConsent, c.PublicURL == "" && len(c.TrustedProxy) == 0
 	if c.PrivateWebhooks != nil {
 		cfg.PrivateWebhooks = *c.PrivateWebhooks
 	}

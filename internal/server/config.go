@@ -85,9 +85,6 @@ type Config struct {
 	// NoHomePage leaves / to X's own 404, also for clients that ask for HTML.
 	NoHomePage bool
 
-	// Explain tells clients why they were refused, in a header and on pages. For development only.
-	Explain bool
-
 	// TokenLifetime is that of OAuth 2.0 access tokens issued to apps. Zero means X's own, 2 h.
 	TokenLifetime time.Duration
 
@@ -119,7 +116,8 @@ type Config struct {
 	// Grace bounds how long requests under way may take once the server is told to stop. Zero means 10 s.
 	Grace time.Duration
 
-	// Dev is for development: the operator's side can move the clock, and what else admin.Dev offers. Without it the server
+	// Dev is for development: clients are told why they were refused, in a header and on pages, and the operator's side can move
+	// the clock, and what else admin.Dev offers. Without it the server
 	// has none of that.
 	Dev bool
 
@@ -256,7 +254,7 @@ func (c Config) check() (settings, error) {
 	}
 	if s.Seed != nil {
 		within("users", s.Seed.Users, 1, maxSeeded)
-		err := auth.CheckApp(liked.App{Name: "demo", RedirectURIs: s.Seed.Callbacks()}, s.Explain)
+		err := auth.CheckApp(liked.App{Name: "demo", RedirectURIs: s.Seed.Callbacks()}, s.Dev)
 		refuse(err != nil, "redirect-uri", "%w", err)
 		within("posts", s.Seed.Posts, 0, maxSeeded)
 		lifetime(s.Seed.TokenLifetime)
@@ -320,7 +318,7 @@ func (s *settings) baseURL(r *http.Request) string {
 		return s.publicURL
 	}
 	scheme, host := "http", r.Host
-	if r.TLS != nil || s.Explain && below(hostname(host), "x.com", "twitter.com") { // these are captured, and called over TLS
+	if r.TLS != nil {
 		scheme = "https"
 	}
 	if s.trusts(peer(r)) {
@@ -330,6 +328,16 @@ func (s *settings) baseURL(r *http.Request) string {
 		host = cmp.Or(lastWord(r.Header["X-Forwarded-Host"]), host)
 	}
 	return scheme + "://" + strings.ToLower(host)
+}
+
+// pageURL is baseURL for pages and cookies. In development X's own hosts are captured, and called over TLS, which may have ended
+// before this server.
+func (s *settings) pageURL(r *http.Request) string {
+	base := s.baseURL(r)
+	if host, ok := strings.CutPrefix(base, "http://"); ok && s.Dev && below(hostname(host), "x.com", "twitter.com") {
+		return "https://" + host
+	}
+	return base
 }
 
 // peer returns the IP address of the connection's other end, without a zone.

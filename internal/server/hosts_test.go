@@ -76,11 +76,11 @@ func TestHostIsChecked(t *testing.T) {
 func TestHostsOfXAreSecure(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
-		host    string
-		explain bool
-		secure  bool
+		host   string
+		dev    bool
+		secure bool
 	}{{"x.com", true, true}, {"api.twitter.com", true, true}, {"127.0.0.1", true, false}, {"notx.com", true, false}, {"x.com", false, false}} {
-		srv, _ := start(t, server.Config{Seed: world(), Explain: tt.explain})
+		srv, _ := start(t, server.Config{Seed: world(), Dev: tt.dev})
 		r, err := http.NewRequest("GET", srv.URL()+"/login", nil)
 		if err != nil {
 			t.Fatal(err)

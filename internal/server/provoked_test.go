@@ -31,7 +31,7 @@ type provoked struct {
 }
 
 func newProvoked(t *testing.T, c server.Config, tls *tls.Config) *provoked {
-	c.Seed, c.Explain, c.Dev = world(), true, true
+	c.Seed, c.Dev = world(), true
 	srv, _ := start(t, c)
 	return &provoked{t, srv, client(t, tls)}
 }

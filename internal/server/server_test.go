@@ -443,7 +443,7 @@ func TestLogIsWrittenSoon(t *testing.T) {
 // Only liked dev explains a refusal to the client.
 func TestServeDoesNotExplain(t *testing.T) {
 	for _, explain := range []bool{false, true} {
-		srv, _ := start(t, server.Config{Explain: explain})
+		srv, _ := start(t, server.Config{Dev: explain})
 		for _, target := range []string{"/2/users/1/likes", "/nowhere", "/2/oauth2/token"} {
 			resp, err := client(t, nil).Post(srv.URL()+target, "application/json", strings.NewReader("{}"))
 			if err != nil {

@@ -21,7 +21,7 @@ import (
 func TestFromConsentToLike(t *testing.T) {
 	t.Parallel()
 	log := new(livetest.Log)
-	srv, _ := start(t, server.Config{Seed: world(), AutoConsent: "alice", TokenLifetime: time.Hour, Explain: true,
+	srv, _ := start(t, server.Config{Seed: world(), AutoConsent: "alice", TokenLifetime: time.Hour, Dev: true,
 		Logger: slog.New(slog.NewTextHandler(log, nil))})
 	k := srv.Credentials()
 	app, alice := k.Apps[0], k.Users[2]

@@ -50,7 +50,7 @@ const leaving = math.MinInt64 / 2
 func (s *Server) makeWorld(st store.Store) (*world, error) {
 	ctx := context.Background()
 	w := &world{store: st, idle: make(chan struct{}, 1), replaced: make(chan struct{})}
-	options := auth.Options{Store: st, Seal: s.seal, Now: s.Now, Rand: cryptorand.Reader, BaseURL: s.baseURL, Dev: s.Explain}
+	options := auth.Options{Store: st, Seal: s.seal, Now: s.Now, Rand: cryptorand.Reader, BaseURL: s.baseURL, Dev: s.Dev}
 	if s.clock != nil {
 		options.Real = s.clock.Real
 	}
@@ -87,12 +87,12 @@ func (s *Server) makeWorld(st store.Store) (*world, error) {
 func (s *Server) apiOptions(w *world) api.Options {
 	return api.Options{Store: countedStore{w.store, s.observer}, Auth: w.auth, Hooks: w.hooks, Log: w.log, Limits: s.live.Load().limits,
 		PageKey: [32]byte(derive(s.seal, "liked pagination tokens", 32)), Profile: s.profile, PrivateLikes: s.privateLikes,
-		Now: s.Now, Explain: s.Explain, Observe: s.observer.observe, Address: s.clientAddress, Faults: s.faults}
+		Now: s.Now, Explain: s.Dev, Observe: s.observer.observe, Address: s.clientAddress, Faults: s.faults}
 }
 
 func (s *Server) makePages(w *world) error {
-	sessions, err := oauth.New(oauth.Options{Auth: w.auth, Store: w.store, BaseURL: s.baseURL, Now: s.Now,
-		Address: s.clientAddress, Lifetime: s.TokenLifetime, PublicURL: s.publicURL, Explain: s.Explain, AutoConsent: s.AutoConsent,
+	sessions, err := oauth.New(oauth.Options{Auth: w.auth, Store: w.store, BaseURL: s.pageURL, Now: s.Now,
+		Address: s.clientAddress, Lifetime: s.TokenLifetime, PublicURL: s.publicURL, Explain: s.Dev, AutoConsent: s.AutoConsent,
 		NeedHint: s.profile == api.Profile2026,
 		Observe:  s.observer.observe, Faults: s.faults})
 	if err != nil {
@@ -226,13 +226,15 @@ func (s *Server) replace(m *moment) (err error) {
 	st, err := m.store.Open()
 	if err == nil {
 		before.stopDelivering() // what it waits for may be past by the other clock
+		clock := s.clock.State()
 		s.clock.Restore(m.clock)
 		var w *world
 		if w, err = s.makeWorld(st); err == nil {
+			s.faults.Replace(m.faults)
 			s.begin(w)
 			s.world.Store(w)
-			s.faults.Replace(m.faults)
 		} else {
+			s.clock.Restore(clock)
 			err = errors.Join(err, st.Close())
 		}
 	}
