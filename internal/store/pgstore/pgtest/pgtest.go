@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -288,8 +289,7 @@ func (s *Server) Restart(options ...string) error {
 	}
 	defer log.Close()
 	s.cmd.Stdout, s.cmd.Stderr = log, log
-	s.cmd.SysProcAttr.Pdeathsig = syscall.SIGQUIT // a test binary that is killed leaves no server
-	if err := s.cmd.Start(); err != nil {
+	if err := startTied(s.cmd); err != nil {
 		return err
 	}
 	for end := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
@@ -427,6 +427,26 @@ func command(name string, args ...string) *exec.Cmd {
 	return c
 }
 
+// startTied starts a program that ends with this process: a test binary that is killed leaves no server. The system sends the
+// signal when the thread ends that started the program, so this is one that stays: others end with a goroutine that locked them.
+func startTied(c *exec.Cmd) error {
+	c.SysProcAttr.Pdeathsig = syscall.SIGQUIT
+	started := make(chan error)
+	starts() <- func() { started <- c.Start() }
+	return <-started
+}
+
+var starts = sync.OnceValue(func() chan<- func() {
+	do := make(chan func())
+	go func() {
+		runtime.LockOSThread()
+		for f := range do {
+			f()
+		}
+	}()
+	return do
+})
+
 var postgres = sync.OnceValues(func() (*syscall.Credential, error) {
 	u, err := user.Lookup("postgres")
 	if err != nil {
@@ -462,8 +482,7 @@ func (s *Server) Pooler(t testing.TB) string {
 	}
 	c := command("postgres", "-q", file)
 	c.Path = program
-	c.SysProcAttr.Pdeathsig = syscall.SIGQUIT
-	if err := c.Start(); err != nil {
+	if err := startTied(c); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
