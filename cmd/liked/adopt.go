@@ -1,7 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"maps"
 	"net/http"
@@ -123,6 +125,17 @@ func readOwn(file string) (own ownSecrets, err error) {
 	return own, nil
 }
 
+// app is the name of the app that gets the credentials: the same for the same ones, and another for another program's, whose
+// app it would take from it otherwise. It shows nothing of them, and has the form of a name however they look.
+func (own ownSecrets) app() string {
+	identity := cmp.Or(own.values[clientID], own.values[apiKey], own.values[bearerToken])
+	if identity == "" { // tokens of users, of which an app has any number
+		return "adopted"
+	}
+	sum := sha256.Sum256([]byte(identity))
+	return fmt.Sprintf("adopted-%x", sum[:6])
+}
+
 // adopt makes the credentials good in the world, for the user, and returns their names.
 func (own ownSecrets) adopt(ctx context.Context, k seed.Credentials, user seed.User, callbacks []string) (names []string, err error) {
 	c := admin.Client{URL: k.AdminURL, Token: k.AdminToken, Transport: &http.Transport{DisableKeepAlives: true}}
@@ -134,7 +147,7 @@ func (own ownSecrets) adopt(ctx context.Context, k seed.Credentials, user seed.U
 	if err := c.Call(ctx, "GET", "/admin/apps", nil, &apps); err != nil {
 		return nil, err
 	}
-	name, kind := "adopted", "confidential"
+	name, kind := own.app(), "confidential"
 	if v[clientID] != "" && v[clientSecret] == "" {
 		kind = "public"
 	}
@@ -142,6 +155,9 @@ func (own ownSecrets) adopt(ctx context.Context, k seed.Credentials, user seed.U
 	for _, a := range apps.Apps {
 		if a.ClientID == v[clientID] || a.APIKey == v[apiKey] { // it may have come from here
 			name, app = a.ID.String(), map[string]any{}
+			if uri := v[callback]; uri != "" && !slices.Contains(a.RedirectURIs, uri) {
+				app["redirect_uris"] = append(a.RedirectURIs, uri)
+			}
 		}
 	}
 	for member, kind := range map[string]secretKind{"client_id": clientID, "client_secret": clientSecret, "api_key": apiKey,

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -21,12 +22,13 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"liked/internal/admin"
+	"liked/internal/authtest"
 	"liked/internal/seed"
 )
 
-// The scripts run the test binary under the names liked, call, load and hang.
+// The scripts run the test binary under the names liked, call, signed, load and hang.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"liked": main, "call": call, "load": likeAll, "hang": hang})
+	testscript.Main(m, map[string]func(){"liked": main, "call": call, "signed": signed, "load": likeAll, "hang": hang})
 }
 
 func TestScripts(t *testing.T) {
@@ -111,9 +113,21 @@ func call() {
 	if len(os.Args) > 4 {
 		body = os.Args[4]
 	}
-	r, err := http.NewRequest(os.Args[1], os.Args[2], strings.NewReader(body))
+	printAnswer(os.Args[1], os.Args[2], "Bearer "+os.Args[3], body)
+}
+
+// signed METHOD URL APIKEY APISECRET TOKEN TOKENSECRET is call with a signature of OAuth 1.0a.
+func signed() {
+	c := authtest.Client{Key: os.Args[3], Secret: os.Args[4], Token: os.Args[5], TokenSecret: os.Args[6],
+		Timestamp: strconv.FormatInt(time.Now().Unix(), 10), Nonce: rand.Text()}
+	signature := c.Sign(authtest.BaseString(os.Args[1], os.Args[2], c.Params()))
+	printAnswer(os.Args[1], os.Args[2], c.HeaderWith(signature), "")
+}
+
+func printAnswer(method, target, authorization, body string) {
+	r, err := http.NewRequest(method, target, strings.NewReader(body))
 	check(err)
-	r.Header.Set("Authorization", "Bearer "+os.Args[3])
+	r.Header.Set("Authorization", authorization)
 	if body != "" {
 		r.Header.Set("Content-Type", "application/json")
 	}
