@@ -96,7 +96,7 @@ func (c *Captured) with(e *env, do func(captured) error) error {
 		if err != nil {
 			return errors.Join(fmt.Errorf("adopt: %w", err), end())
 		}
-		fmt.Fprintf(e.stderr, "liked run: good for %s: %s\n", found.Username, strings.Join(names, ", "))
+		fmt.Fprintf(e.stderr, "liked: good for %s: %s\n", found.Username, strings.Join(names, ", "))
 	}
 	authority, err := c.authority()
 	if err != nil {
@@ -148,7 +148,7 @@ type runCmd struct {
 	JSON    bool   `help:"Write the summary as one JSON object."`
 	JUnit   string `name:"junit" placeholder:"FILE" help:"Write the summary as a JUnit report, too."`
 
-	Command []string `arg:"" passthrough:"" help:"The program and its arguments; -- goes before them."`
+	Command []string `arg:"" optional:"" passthrough:"" help:"The program and its arguments, required; -- goes before them."`
 }
 
 func (c *runCmd) check() error {
@@ -187,7 +187,7 @@ func (c *runCmd) Run(e *env) error {
 				}
 				return environ
 			},
-			Told: func(text string) { fmt.Fprintln(e.stderr, "liked run:", text) },
+			Told: func(text string) { fmt.Fprintln(e.stderr, "liked:", text) },
 		})
 		if missing, ok := errors.AsType[capture.NotStarted](err); ok {
 			fmt.Fprintln(e.stderr, "liked:", err)
@@ -245,15 +245,15 @@ func (s summary) write(w io.Writer, asJSON bool) error {
 	if s.Via == "namespace" {
 		way = "in a namespace"
 	}
-	fmt.Fprintf(w, "liked run: %s to X, %s: %d answered, %d refused; %s, %s\n", counted(s.Calls, "call"), way,
+	fmt.Fprintf(w, "liked: %s to X, %s: %d answered, %d refused; %s, %s\n", counted(s.Calls, "call"), way,
 		s.Calls-s.Refused(), s.Refused(), counted(s.Likes, "like"), counted(s.Unlikes, "unlike"))
 	for _, a := range s.Answers {
 		if a.Status >= 400 {
-			fmt.Fprintf(w, "liked run:   %d × %d %s %s: %s\n", a.Count, a.Status, a.Method, a.Path, a.Why)
+			fmt.Fprintf(w, "liked:   %d × %d %s %s: %s\n", a.Count, a.Status, a.Method, a.Path, a.Why)
 		}
 	}
 	for _, m := range s.Errors {
-		fmt.Fprintf(w, "liked run: error: %s did not get through to %s: %s\n", counted(m.Count, "call"), m.Host, m.Why)
+		fmt.Fprintf(w, "liked: error: %s did not get through to %s: %s\n", counted(m.Count, "call"), m.Host, m.Why)
 	}
 	return nil
 }
