@@ -1,8 +1,10 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"strings"
 
 	"liked/internal/seed"
@@ -74,6 +76,9 @@ func variablesFor(k seed.Credentials, user seed.User) [][2]string {
 
 func (e *env) readCredentials(file string) (k seed.Credentials, err error) {
 	text, err := e.read(file, 1<<30)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("%w; it is there while `liked dev --credentials %s` runs", err, file)
+	}
 	if err == nil {
 		if k, err = seed.Parse(text); err != nil {
 			err = fmt.Errorf("%s is not a credentials file: %w", file, err)
