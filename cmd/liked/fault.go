@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"fmt"
 
 	"liked/internal/admin"
 )
@@ -21,12 +20,13 @@ func (c *faultAddCmd) Run(e *env) error {
 type faultListCmd struct{ Answer }
 
 func (c *faultListCmd) Run(e *env) error {
-	return list(e, &c.Answer, at("faults"), "ID\tMATCHED\tDONE\tMATCH\tDO",
+	return list(e, &c.Answer, at("faults"), "ID\tMATCHED\tDONE\tMATCH\tWHEN\tDO",
 		func(all admin.FaultList) ([]admin.Fault, string) { return all.Faults, "" },
 		func(f admin.Fault) []any {
 			match, _ := json.Marshal(f.Match) // it was made of JSON
+			when, _ := json.Marshal(f.When)
 			do, _ := json.Marshal(f.Do)
-			return []any{f.ID, f.Matched, f.Done, string(match), string(do)}
+			return []any{f.ID, f.Matched, f.Done, string(match), string(when), string(do)}
 		})
 }
 
@@ -43,37 +43,4 @@ type faultClearCmd struct{ Operator }
 
 func (c *faultClearCmd) Run(e *env) error {
 	return c.do(e, request{method: "DELETE", path: at("faults")})
-}
-
-// callers are whose windows are meant.
-type callers struct {
-	User      string `help:"Of this user alone: id or username."`
-	App       string `help:"Of this app alone: id, client id or name."`
-	Operation string `help:"Of this operation alone."`
-}
-
-func (c callers) path() string { return admin.Callers(c).Path() }
-
-type limitsShowCmd struct {
-	callers
-	Answer
-}
-
-func (c *limitsShowCmd) Run(e *env) error {
-	return list(e, &c.Answer, c.path(), "OPERATION\tAPP\tUSER\tWINDOW\tLIMIT\tREMAINING\tRESET",
-		func(all admin.WindowList) ([]admin.Window, string) { return all.Limits, "" },
-		func(w admin.Window) []any {
-			return []any{w.Operation, w.App, w.User, w.Window, w.Limit, w.Remaining, when(w.Reset)}
-		})
-}
-
-type limitsResetCmd struct {
-	callers
-	Answer
-}
-
-func (c *limitsResetCmd) Run(e *env) error {
-	return show(e, &c.Answer, request{method: "DELETE", path: c.path()}, func(done admin.WindowsReset) [][2]string {
-		return [][2]string{{"reset", fmt.Sprint(done.Reset)}}
-	})
 }

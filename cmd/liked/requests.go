@@ -1,13 +1,13 @@
 package main
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"net/url"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,6 +16,7 @@ import (
 	"liked/internal/admin"
 	"liked/internal/exchange"
 	"liked/internal/journal"
+	"liked/internal/strictjson"
 )
 
 type requestsCmd struct {
@@ -249,6 +250,15 @@ type verifyCmd struct {
 	Answer
 }
 
+func (c *verifyCmd) check() error {
+	err := c.Operator.check()
+	alone := verifyCmd{File: c.File, Answer: c.Answer}
+	if c.File != "" && !reflect.DeepEqual(*c, alone) {
+		err = errors.Join(err, errors.New("file: it says all of what is expected; leave the other flags of that out"))
+	}
+	return err
+}
+
 // maxExpectation is above the longest expectation, in bytes.
 const maxExpectation = 256 << 10
 
@@ -256,9 +266,7 @@ func (c *verifyCmd) expectation(e *env) (x journal.Expectation, err error) {
 	if c.File != "" {
 		text, err := e.read(c.File, maxExpectation)
 		if err == nil {
-			d := json.NewDecoder(bytes.NewReader(text))
-			d.DisallowUnknownFields()
-			err = d.Decode(&x)
+			err = strictjson.Unmarshal(text, &x)
 		}
 		if err != nil {
 			return x, fmt.Errorf("file: %w", err)
@@ -274,7 +282,7 @@ func (c *verifyCmd) expectation(e *env) (x journal.Expectation, err error) {
 		}
 		x.Match.Body = json.RawMessage(c.Body)
 	}
-	if c.Within > 0 {
+	if c.Within != 0 {
 		x.Within = c.Within.String()
 	}
 	return x, nil
