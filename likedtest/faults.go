@@ -2,7 +2,6 @@ package likedtest
 
 import (
 	"context"
-	"encoding/json"
 	"testing"
 
 	"liked/internal/admin"
@@ -13,8 +12,8 @@ import (
 //	srv.Fault(t, `{"match":{"operation":"usersIdLike"},"when":{"times":2},"do":{"problem":"serviceUnavailable"}}`)
 func (s *Server) Fault(t testing.TB, rule string) string {
 	t.Helper()
-	var added admin.FaultAdded
-	failed(t, s.admin().Call(context.Background(), "POST", "/admin/faults", json.RawMessage(rule), &added))
+	added, err := s.admin().AddFault(context.Background(), []byte(rule))
+	failed(t, err)
 	return added.ID
 }
 

@@ -72,16 +72,10 @@ func (h *Handler) removeFault(_ *http.Request, id string) (Changed, error) {
 	return Changed{true}, h.Dev.Faults.Remove(id)
 }
 
-// AddFault adds a rule and returns its id.
-func (c *Client) AddFault(ctx context.Context, rule NewFault) (added FaultAdded, err error) {
+// AddFault adds a rule, as JSON, and returns its id.
+func (c *Client) AddFault(ctx context.Context, rule []byte) (added FaultAdded, err error) {
 	err = c.Call(ctx, "POST", "/admin/faults", rule, &added)
 	return added, err
-}
-
-// Faults lists the rules.
-func (c *Client) Faults(ctx context.Context) (list FaultList, err error) {
-	err = c.Call(ctx, "GET", "/admin/faults", nil, &list)
-	return list, err
 }
 
 // ClearFaults removes all rules.

@@ -88,18 +88,6 @@ func (c *Client) Snapshot(ctx context.Context, name string) error {
 	return c.Call(ctx, "PUT", snapshotPath(name), nil, nil)
 }
 
-// RemoveSnapshot forgets a snapshot.
-func (c *Client) RemoveSnapshot(ctx context.Context, name string) error {
-	return c.Call(ctx, "DELETE", snapshotPath(name), nil, nil)
-}
-
-// Snapshots lists the snapshots.
-func (c *Client) Snapshots(ctx context.Context) ([]Snapshot, error) {
-	var all SnapshotList
-	err := c.Call(ctx, "GET", "/admin/snapshots", nil, &all)
-	return all.Snapshots, err
-}
-
 // Restore makes the server what it was at a snapshot.
 func (c *Client) Restore(ctx context.Context, name string) error {
 	return c.Call(ctx, "POST", snapshotPath(name)+"/restore", nil, nil)
