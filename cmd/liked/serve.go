@@ -282,13 +282,11 @@ var devText string
 func (c *devCmd) print(w io.Writer, k seed.Credentials, explorer string) error {
 	kept, file := "in memory, gone at the end (keep it with --data DIR)", ""
 	example := fmt.Sprintf("LIKED_ADMIN_TOKEN=%s liked user list --admin-url %s", quoted(k.AdminToken), k.AdminURL)
-	if c.Data != "" {
+	switch {
+	case c.Data != "":
 		kept, file = "in "+c.Data, "in "+filepath.Join(c.Data, "credentials.json")
 		example = "liked user list --data " + quoted(c.Data)
-	} else if c.Postgres != "" {
-		kept = "in the database"
-	}
-	if c.Postgres != "" {
+	case c.Postgres != "":
 		if kept = "in a database"; c.State != "" {
 			file = "in " + filepath.Join(c.State, "credentials.json")
 			example = "liked user list --credentials " + quoted(filepath.Join(c.State, "credentials.json"))

@@ -1,5 +1,5 @@
-// Package capture makes a program's calls to X arrive at this server, without a change to the program. [Start] stands for X
-// in front of a server; [Capture.Run] runs a command that takes it for X.
+// Package capture makes a program's calls to X arrive at this server, without a change to the program. [NewFront] makes
+// what stands for X in front of a server; [Front.Run] runs a command that takes it for X.
 package capture
 
 import (

@@ -38,6 +38,16 @@ type listening struct {
 	Optional         bool
 }
 
+// The listeners of a plan, by which the sockets that come back are known.
+const (
+	listenTLS    = iota // X's hosts
+	listenHTTP          // where a call to them without TLS goes
+	listenPlain         // this server by an address
+	listenAdmin         // the operator's side
+	listenDNS           // names over UDP
+	listenDNSTCP        // names over TCP
+)
+
 // mount shows Source at Target. Needs is the network of a listener without which it is left out.
 type mount struct{ Source, Target, Needs string }
 
@@ -245,8 +255,12 @@ func (f *Front) inNamespace(c Command, path, dir string) (*exec.Cmd, error) {
 	}
 	at := func(port string) string { return net.JoinHostPort(address.String(), port) }
 	p := plan{Offline: c.Offline, Listen: []listening{
-		{"tcp", at("443"), false}, {"tcp", at("80"), true}, {"tcp", at("0"), false}, {"tcp", at("0"), false},
-		{"udp", at("53"), true}, {"tcp", at("53"), true}}}
+		listenTLS:    {"tcp", at("443"), false},
+		listenHTTP:   {"tcp", at("80"), true},
+		listenPlain:  {"tcp", at("0"), false},
+		listenAdmin:  {"tcp", at("0"), false},
+		listenDNS:    {"udp", at("53"), true},
+		listenDNSTCP: {"tcp", at("53"), true}}}
 	if p.Mounts, err = f.mounts(dir, t, address); err != nil {
 		return nil, err
 	}
@@ -349,11 +363,11 @@ func (f *Front) listenInside(files []*os.File, failed []bool, c Command) (api, a
 		}
 		sockets, files = append(sockets, socket), files[1:]
 	}
-	f.ServeTLS(sockets[0].(net.Listener))
-	if l, ok := sockets[1].(net.Listener); ok { // where a call without TLS goes
+	f.ServeTLS(sockets[listenTLS].(net.Listener))
+	if l, ok := sockets[listenHTTP].(net.Listener); ok {
 		f.ServePlain(l)
 	}
-	plain, operator := sockets[2].(net.Listener), sockets[3].(net.Listener)
+	plain, operator := sockets[listenPlain].(net.Listener), sockets[listenAdmin].(net.Listener)
 	f.ServePlain(plain)
 	if c.Offline && c.Admin != "" {
 		f.serveTo(operator, c.Admin)
@@ -365,8 +379,8 @@ func (f *Front) listenInside(files []*os.File, failed []bool, c Command) (api, a
 	if !c.Offline {
 		names.upstream = nameservers("/etc/resolv.conf")
 	}
-	if u, ok := sockets[4].(net.PacketConn); ok {
-		f.serveNames(names, u, sockets[5])
+	if u, ok := sockets[listenDNS].(net.PacketConn); ok {
+		f.serveNames(names, u, sockets[listenDNSTCP])
 	}
 	return "http://" + plain.Addr().String(), admin, nil
 }

@@ -37,7 +37,6 @@ var pythonPreload []byte
 // trustFiles are files that a program is pointed to, so that it trusts the authority beside all that it trusts otherwise.
 // There is no secret in them.
 type trustFiles struct {
-	dir       string
 	authority string // the authority alone
 	bundle    string // with those that were trusted before
 	store     string // the same for Java
@@ -51,7 +50,7 @@ const storePassword = "changeit"
 
 // writeTrust writes the files. The preloads lead to the TLS port of this machine.
 func (a *Authority) writeTrust(dir string, environ Variables, tlsPort int) (t trustFiles, err error) {
-	t = trustFiles{dir, filepath.Join(dir, "ca.pem"), filepath.Join(dir, "bundle.pem"), filepath.Join(dir, "truststore.p12"),
+	t = trustFiles{filepath.Join(dir, "ca.pem"), filepath.Join(dir, "bundle.pem"), filepath.Join(dir, "truststore.p12"),
 		filepath.Join(dir, "node.cjs"), filepath.Join(dir, "python"), filepath.Join(dir, "php")}
 	extra := a.PEM()
 	if file := environ["NODE_EXTRA_CA_CERTS"]; file != "" {
