@@ -72,6 +72,9 @@ func TestReset(t *testing.T) {
 		srv.Clock.Advance(t, 48*time.Hour)
 
 		srv.Reset(t)
+		if rows := srv.Requests(t, ""); len(rows) != 0 {
+			t.Errorf("the journal has %v after a reset", rows)
+		}
 		if s := srv.Clock.State(t); s.Moved || s.Frozen || s.Now.After(time.Now()) {
 			t.Errorf("the clock is %+v after a reset", s)
 		}
