@@ -1,38 +1,11 @@
 package likedtest_test
 
 import (
-	"fmt"
-	"runtime"
 	"strings"
-	"sync"
 	"testing"
 
 	"liked/likedtest"
 )
-
-// failing is a test that may fail, so that what it fails with is seen.
-type failing struct {
-	testing.TB
-	text string
-}
-
-func (f *failing) Helper() {}
-
-func (f *failing) Logf(format string, args ...any) { f.text += fmt.Sprintf(format, args...) + "\n" }
-
-func (f *failing) Fatalf(format string, args ...any) {
-	f.Logf(format, args...)
-	runtime.Goexit()
-}
-
-// failsWith returns what a test fails with.
-func failsWith(t *testing.T, test func(testing.TB)) string {
-	f := &failing{TB: t}
-	var done sync.WaitGroup
-	done.Go(func() { test(f) })
-	done.Wait()
-	return f.text
-}
 
 // A rule with a mistake is refused in the server's words, also where it is no JSON.
 func TestFaultRefused(t *testing.T) {
@@ -44,7 +17,7 @@ func TestFaultRefused(t *testing.T) {
 		`{"match":{},"do":{"status":503}`:     `likedtest: body: `,
 		``:                                    `likedtest: body: `,
 	} {
-		if got := failsWith(t, func(t testing.TB) { srv.Fault(t, rule) }); !strings.HasPrefix(got, want) {
+		if got := printed(t, func(failing testing.TB) { srv.Fault(failing, rule) }); !strings.HasPrefix(got, want) {
 			t.Errorf("%s: failed with %q, want %q", rule, got, want)
 		}
 	}
@@ -61,6 +34,15 @@ func TestFaultAndLimits(t *testing.T) {
 	of := likedtest.Callers{User: "alice", Operation: "usersIdLike"}
 	if w := srv.Limits(t, of); len(w) != 1 || w[0].Limit != 2 || w[0].Remaining != 0 || w[0].User != srv.Users["alice"].ID {
 		t.Errorf("the windows are %+v", w)
+	}
+	public := likedtest.Callers{User: "alice", App: srv.Apps[1].Name}
+	srv.ResetLimits(t, public)
+	if w := srv.Limits(t, public); len(w) != 0 {
+		t.Errorf("the windows of an app that was not used are %+v", w)
+	}
+	of.App = srv.Apps[0].ClientID
+	if w := srv.Limits(t, of); len(w) != 1 || w[0].Remaining != 0 || w[0].App.String() != appID(t, srv) {
+		t.Errorf("the windows of the app are %+v", w)
 	}
 	srv.ResetLimits(t, of)
 	got[3], _, _ = like(t, srv, "alice", 0)

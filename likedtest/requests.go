@@ -3,7 +3,6 @@ package likedtest
 import (
 	"context"
 	"net/url"
-	"slices"
 	"testing"
 
 	"liked/internal/exchange"
@@ -38,9 +37,7 @@ func (s *Server) Requests(t testing.TB, filter string) []Request {
 		query.Set("limit", "1000")
 	}
 	page, err := s.admin().Requests(context.Background(), query)
-	if err != nil {
-		t.Fatalf("likedtest: requests: %v", err)
-	}
+	failed(t, err)
 	return page.Data
 }
 
@@ -48,18 +45,14 @@ func (s *Server) Requests(t testing.TB, filter string) []Request {
 func (s *Server) Request(t testing.TB, transactionID string) RequestDetail {
 	t.Helper()
 	d, err := s.admin().Request(context.Background(), transactionID)
-	if err != nil {
-		t.Fatalf("likedtest: request: %v", err)
-	}
+	failed(t, err)
 	return d
 }
 
 // ClearRequests empties the journal.
 func (s *Server) ClearRequests(t testing.TB) {
 	t.Helper()
-	if err := s.admin().ClearRequests(context.Background()); err != nil {
-		t.Fatalf("likedtest: clear requests: %v", err)
-	}
+	failed(t, s.admin().ClearRequests(context.Background()))
 }
 
 // Verify fails the test unless the journal is as expected, with what was found and what nearly was.
@@ -68,10 +61,8 @@ func (s *Server) ClearRequests(t testing.TB) {
 func (s *Server) Verify(t testing.TB, e Expectation) {
 	t.Helper()
 	v, err := s.admin().Verify(context.Background(), e)
-	switch {
-	case err != nil:
-		t.Fatalf("likedtest: verify: %v", err)
-	case v.Refused():
+	failed(t, err)
+	if v.Refused() {
 		t.Errorf("likedtest: verify: %s", v)
 	}
 }
@@ -81,15 +72,22 @@ const maxPrinted = 50
 
 // printRefusals logs the requests that were refused, the oldest first.
 func (s *Server) printRefusals(t testing.TB) {
-	var refused []Request
-	for _, status := range []string{"4xx", "5xx"} {
-		page, err := s.admin().Requests(context.Background(), url.Values{"status": {status}, "limit": {"1000"}})
+	var refused []Request // the newest first, as in the journal: their times are all the same while the clock is frozen
+	for query := (url.Values{"limit": {"1000"}}); ; {
+		page, err := s.admin().Requests(context.Background(), query)
 		if err != nil { // without a journal
 			return
 		}
-		refused = append(refused, page.Data...)
+		for _, r := range page.Data {
+			if r.Status >= 400 {
+				refused = append(refused, r)
+			}
+		}
+		if page.Next == "" {
+			break
+		}
+		query.Set("after", page.Next)
 	}
-	slices.SortStableFunc(refused, func(a, b Request) int { return b.At.Compare(a.At) })
 	printed := refused[:min(len(refused), maxPrinted)]
 	for i := len(printed) - 1; i >= 0; i-- {
 		t.Logf("likedtest: refused: %s", printed[i])
