@@ -34,7 +34,7 @@ func (c *benchPostgresCmd) Run(e *env) (err error) {
 	if err != nil {
 		return err
 	}
-	dir, err := os.MkdirTemp(c.Dir, "liked-goals-*")
+	dir, err := os.MkdirTemp(c.Dir, "liked-postgres-*")
 	if err != nil {
 		return err
 	}

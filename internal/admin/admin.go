@@ -105,7 +105,7 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request, rt route) {
 		_ = http.NewResponseController(w).SetWriteDeadline(time.Time{})
 		defer io.CopyN(io.Discard, r.Body, maxUnread)
 	}
-	if !rt.long || rt.in != nil {
+	if rt.reads == "" {
 		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 	}
 	body, err := h.call(r, rt)

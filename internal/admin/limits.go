@@ -44,17 +44,10 @@ func (h *Handler) limitRoutes() []route {
 
 // callers are those that the request's parameters mean.
 func (h *Handler) callers(r *http.Request) (c store.Callers, err error) {
+	names := h.names(r)
 	err = query(r, map[string]func(string) error{
-		"user": func(name string) error {
-			u, err := h.user(r.Context(), name)
-			c.User = u.ID
-			return err
-		},
-		"app": func(name string) error {
-			a, err := h.app(r.Context(), name)
-			c.App = a.ID
-			return err
-		},
+		"user": func(name string) (err error) { c.User, err = names.User(name); return err },
+		"app":  func(name string) (err error) { c.App, err = names.App(name); return err },
 		"operation": func(name string) error {
 			c.Operation = name
 			return h.Dev.Faults.CheckOperation(name)

@@ -21,8 +21,8 @@ type route struct {
 	seals bool   // makes or shows a secret, so that it needs the store's key
 
 	// Of what is no JSON object, or not only a small one:
-	long    bool   // no limits of time and size: they depend on the store
-	reads   string // media type of a body that the endpoint reads itself
+	long    bool   // no limit of time: it depends on the store, or on the caller
+	reads   string // media type of a body that the endpoint reads itself, of any size
 	content string // media type of a stream
 }
 

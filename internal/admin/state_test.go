@@ -46,6 +46,8 @@ func TestAnyState(t *testing.T) {
 		{"PUT", "/admin/likes/zoe/9", "", 404, "9"},
 		{"DELETE", "/admin/limits?operation=nothing", "", 400, "no operation"},
 		{"GET", "/admin/limits?user=nobody", "", 400, "nobody"},
+		{"GET", "/admin/limits?app=nothing", "", 400, `no app \"nothing\"`},
+		{"GET", "/admin/limits?app=demo", "", 200, `"limits":[`},
 	} {
 		for range 2 {
 			if status, text := call(t, srv, c.method, c.path, c.body); status != c.status || !strings.Contains(text, c.want) {
