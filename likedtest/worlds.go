@@ -11,7 +11,8 @@ func (s *Server) Reset(t testing.TB) {
 	failed(t, s.admin().Reset(context.Background()))
 }
 
-// Snapshot keeps what the server is under a name (a-z, 0-9 and -): people, posts, likes, credentials, rate windows, the clock.
+// Snapshot keeps what the server is under a name (a-z, 0-9 and -): people, posts, likes, credentials, rate windows,
+// used nonces, faults, the clock.
 func (s *Server) Snapshot(t testing.TB, name string) {
 	t.Helper()
 	failed(t, s.admin().Snapshot(context.Background(), name))
