@@ -264,13 +264,12 @@ func (b *likeBatch) findTargets() error {
 	return nil
 }
 
-// lock locks what the batch depends on, and reads it: each statement sees what was committed before the locks were given. The
-// lanes keep everything as it is but the heads of the posts, whose own lock shows what they are.
+// lock locks what the batch depends on, and reads it: each statement sees what was committed before the lanes' locks were given.
+// These keep everything as it is but the heads of the posts, whose own lock shows what they are.
 func (b *likeBatch) lock() error {
 	b.lanes, b.posts = make(map[int]*laneState), make(map[liked.PostID]*postState)
 	b.refused, b.likes, b.noUser = make(map[refusalOf]sight.Author), make(map[likeID]*likeState), make(map[liked.UserID]bool)
 	var askCall, askUser, askAuthor, likeUser, likePost, unknown []int64
-	users := make(map[liked.UserID]bool)
 	ask := func(call int, user, author liked.UserID) {
 		askCall, askUser, askAuthor = append(askCall, int64(call)), append(askUser, int64(user)), append(askAuthor, int64(author))
 	}
@@ -282,7 +281,7 @@ func (b *likeBatch) lock() error {
 		b.lanes[liked.PartitionOf(r.user)] = new(laneState)
 		b.posts[h.target] = new(postState)
 		if id := (likeID{r.user, h.target}); b.likes[id] == nil {
-			b.likes[id], users[r.user] = new(likeState), true
+			b.likes[id] = new(likeState)
 			likeUser, likePost = append(likeUser, int64(r.user)), append(likePost, int64(h.target))
 		}
 		if !r.on {
@@ -310,7 +309,6 @@ func (b *likeBatch) lock() error {
 			_, err := pgx.ForEachRow(r, []any{&lane, &last}, func() error { b.lanes[lane].last = last; return nil })
 			return err
 		})
-	// A post that many like is locked by one batch at a time. What needs only the lanes is read before, while others have it.
 	heads := func() {
 		for _, posts := range b.shards.split(sorted(b.posts)) {
 			b.queue("SELECT post_id, last, deleted FROM post_heads WHERE post_id = ANY($1) ORDER BY post_id FOR NO KEY UPDATE", posts).
@@ -325,16 +323,22 @@ func (b *likeBatch) lock() error {
 	if b.shards != nil { // where the users' rows are locked, too: after the heads, as everywhere
 		heads()
 	}
-	b.queueUsers(sorted(users), unknown)
+	b.queueUsers(unknown)
 	b.queueLikes(likeUser, likePost, "true", func(id likeID, seq liked.Seq, _ bool) {
 		if l := b.likes[id]; l != nil {
 			*l = likeState{seq, seq}
 		}
 	})
+	// A post that many like is locked by one batch at a time. What needs only the lanes is read before, while others have it.
+	var err error
 	if b.shards == nil {
+		b.queueRefused(askCall, askUser, askAuthor)
 		heads()
+		err = b.send()
+	} else {
+		err = b.refusedApart(askCall, askUser, askAuthor)
 	}
-	if err := b.askRefused(askCall, askUser, askAuthor); err != nil {
+	if err != nil {
 		return err
 	}
 	for user, missing := range b.noUser {
@@ -386,17 +390,22 @@ func (t *tx) targets(ids []int64) ([]target, error) {
 var refusedAuthors = "SELECT q.* FROM (SELECT r.c, r.a, " + strings.ReplaceAll(seenColumn, "$1", "r.u") + ` AS how
 	FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) r(c, u, a) JOIN special s ON s.user_id = r.a) q WHERE q.how <> 0`
 
-// askRefused sends what waits, and finds which authors the users may not like posts of.
-func (b *likeBatch) askRefused(calls, users, authors []int64) error {
-	if len(calls) == 0 || b.shards == nil {
-		if len(calls) > 0 {
-			b.queue(refusedAuthors, calls, users, authors).Query(func(r pgx.Rows) error {
-				var at refusalOf
-				var how sight.Author
-				_, err := pgx.ForEachRow(r, []any{&at.call, &at.author, &how}, func() error { b.refused[at] = how; return nil })
-				return err
-			})
-		}
+// queueRefused reads which authors the users may not like posts of.
+func (b *likeBatch) queueRefused(calls, users, authors []int64) {
+	if len(calls) == 0 {
+		return
+	}
+	b.queue(refusedAuthors, calls, users, authors).Query(func(r pgx.Rows) error {
+		var at refusalOf
+		var how sight.Author
+		_, err := pgx.ForEachRow(r, []any{&at.call, &at.author, &how}, func() error { b.refused[at] = how; return nil })
+		return err
+	})
+}
+
+// refusedApart is what queueRefused reads on PostgreSQL. It sends what waits.
+func (b *likeBatch) refusedApart(calls, users, authors []int64) error {
+	if len(calls) == 0 {
 		return b.send()
 	}
 	pairs := make([]viewOf, len(calls))
@@ -433,12 +442,16 @@ func (t *tx) queueLikes(users, posts []int64, also string, found func(id likeID,
 }
 
 // queueUsers reads which of the users do not exist, of those of whom it is not known. Their lanes are locked.
-func (b *likeBatch) queueUsers(users, unknown []int64) {
+func (b *likeBatch) queueUsers(unknown []int64) {
 	if b.shards != nil {
+		users := make(map[liked.UserID]bool)
+		for like := range b.likes {
+			users[like.user] = true
+		}
 		for _, id := range unknown {
 			b.noUser[liked.UserID(id)] = true
 		}
-		b.lockLikes(users, func(id liked.UserID, _ int64) { b.noUser[id] = false })
+		b.lockLikes(sorted(users), func(id liked.UserID, _ int64) { b.noUser[id] = false })
 		return
 	}
 	if len(unknown) == 0 {
