@@ -324,14 +324,11 @@ func posts(ids ...int64) []int64 {
 // lockApart locks posts, and keeps their heads once all that waits was sent.
 func (t *tx) lockApart(ids []int64, heads *[]head) {
 	first := len(*heads)
-	for _, some := range t.shards.split(ids) {
-		t.queue("SELECT post_id, author_id, repost_of, deleted, 0::bigint, 0::bigint, 0::bigint FROM post_heads WHERE post_id = ANY($1) "+
-			"ORDER BY post_id FOR NO KEY UPDATE", some).Query(func(r pgx.Rows) error {
-			more, err := pgx.CollectRows(r, aHead)
-			*heads = append(*heads, more...)
-			return err
-		})
-	}
+	t.queueHeads("post_id, author_id, repost_of, deleted, 0::bigint, 0::bigint, 0::bigint", ids, func(r pgx.Rows) error {
+		more, err := pgx.CollectRows(r, aHead)
+		*heads = append(*heads, more...)
+		return err
+	})
 	t.queue("SELECT post_id, in_reply_to, quotes, conversation FROM post_texts WHERE post_id = ANY($1)", ids).Query(func(r pgx.Rows) error {
 		var of head
 		_, err := pgx.ForEachRow(r, []any{&of.id, &of.inReplyTo, &of.quotes, &of.conversation}, func() error {

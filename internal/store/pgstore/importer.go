@@ -204,10 +204,7 @@ func (i *importer) lockPosts(ids []int64) error {
 	if err != nil {
 		return err
 	}
-	for _, some := range i.shards.split(ids) {
-		i.queue("SELECT post_id, author_id, repost_of, deleted, 0::bigint, likes, last FROM post_heads WHERE post_id = ANY($1) "+
-			"ORDER BY post_id FOR NO KEY UPDATE", some).Query(read)
-	}
+	i.queueHeads("post_id, author_id, repost_of, deleted, 0::bigint, likes, last", ids, read)
 	i.queue("SELECT post_id, conversation FROM post_texts WHERE post_id = ANY($1)", ids).Query(func(r pgx.Rows) error {
 		var id, conversation liked.PostID
 		_, err := pgx.ForEachRow(r, []any{&id, &conversation}, func() error { i.posts[id].conversation = conversation; return nil })

@@ -310,15 +310,12 @@ func (b *likeBatch) lock() error {
 			return err
 		})
 	heads := func() {
-		for _, posts := range b.shards.split(sorted(b.posts)) {
-			b.queue("SELECT post_id, last, deleted FROM post_heads WHERE post_id = ANY($1) ORDER BY post_id FOR NO KEY UPDATE", posts).
-				Query(func(r pgx.Rows) error {
-					var id liked.PostID
-					var p postState
-					_, err := pgx.ForEachRow(r, []any{&id, &p.last, &p.deleted}, func() error { *b.posts[id] = p; return nil })
-					return err
-				})
-		}
+		b.queueHeads("post_id, last, deleted", sorted(b.posts), func(r pgx.Rows) error {
+			var id liked.PostID
+			var p postState
+			_, err := pgx.ForEachRow(r, []any{&id, &p.last, &p.deleted}, func() error { *b.posts[id] = p; return nil })
+			return err
+		})
 	}
 	if b.shards != nil { // where the users' rows are locked, too: after the heads, as everywhere
 		heads()

@@ -68,8 +68,8 @@ func (s *Store) LikedPosts(ctx context.Context, viewer, user liked.UserID, from 
 		how := sight.Hidden
 		if t.shards != nil {
 			return func() error {
-				there, ok, err := row(t, pgx.RowTo[bool], "SELECT true FROM user_likes WHERE user_id = $1", user)
-				if err != nil || !ok || !there {
+				_, there, err := row(t, pgx.RowTo[bool], "SELECT true FROM user_likes WHERE user_id = $1", user)
+				if err != nil || !there {
 					return cmp.Or(err, how.Refusal(viewer, user, ""))
 				}
 				sights, err := t.sights(viewer, []liked.UserID{user})

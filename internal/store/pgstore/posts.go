@@ -106,6 +106,14 @@ const (
 		FROM post_heads o JOIN post_texts y ON y.post_id = o.post_id WHERE o.post_id = $1)` + headsInOrder
 )
 
+// queueHeads locks the heads of posts, whose ids ascend, and reads columns of them: on Citus shard by shard, so read is called for
+// each.
+func (t *tx) queueHeads(columns string, ids []int64, read func(pgx.Rows) error) {
+	for _, some := range t.shards.split(ids) {
+		t.queue("SELECT "+columns+" FROM post_heads WHERE post_id = ANY($1) ORDER BY post_id FOR NO KEY UPDATE", some).Query(read)
+	}
+}
+
 // locked is what a transaction has found and locked of what a new post needs.
 type locked struct {
 	author bool
