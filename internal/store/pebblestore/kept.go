@@ -20,8 +20,8 @@ import (
 const (
 	// keptDir holds the snapshots of a directory's store, for the same reason as copyDir. The next process removes it.
 	keptDir = "snapshots"
-	// bringBack is a file with the number of the snapshot that takes the store's place when it is next opened.
-	bringBack = "bring-back"
+	// bringBackFile has the number of the snapshot that takes the store's place when it is next opened.
+	bringBackFile = "bring-back"
 )
 
 // family is what the stores share that were opened from each other's snapshots.
@@ -95,7 +95,7 @@ func (k *kept) Open() (store.Store, error) {
 		return openStore(o)
 	}
 	// From here on the directory is the snapshot, whenever it is opened.
-	if err := writeFile(k.fs, k.fs.PathJoin(k.store, bringBack), []byte(k.fs.PathBase(k.dir))); err != nil {
+	if err := writeFile(k.fs, k.fs.PathJoin(k.store, bringBackFile), []byte(k.fs.PathBase(k.dir))); err != nil {
 		return nil, unavailable(err)
 	}
 	for begun := time.Now(); ; time.Sleep(time.Millisecond) {
@@ -118,7 +118,7 @@ func openStore(o Options) (store.Store, error) {
 // bringBack replaces the store in the directory by the snapshot that was chosen, if there is one; it goes on where another
 // process ended. The lock, if it is not nil, keeps others out, and must be closed.
 func (s *Store) bringBack() (*pebble.Lock, error) {
-	marker := s.fs.PathJoin(s.dir, bringBack)
+	marker := s.fs.PathJoin(s.dir, bringBackFile)
 	if _, err := s.fs.Stat(marker); errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -153,7 +153,7 @@ func (s *Store) replace(from string) error {
 		return err
 	}
 	for _, name := range names {
-		if slices.Contains([]string{"LOCK", keptDir, bringBack}, name) {
+		if slices.Contains([]string{"LOCK", keptDir, bringBackFile}, name) {
 			continue
 		}
 		if err := s.fs.RemoveAll(s.fs.PathJoin(s.dir, name)); err != nil {

@@ -162,7 +162,7 @@ func TestBringingBackIsFinished(t *testing.T) {
 		if err := s.Close(); err != nil {
 			t.Fatal(err)
 		}
-		if err := writeFile(vfs.Default, filepath.Join(dir, bringBack), []byte(filepath.Base(k.dir))); err != nil {
+		if err := writeFile(vfs.Default, filepath.Join(dir, bringBackFile), []byte(filepath.Base(k.dir))); err != nil {
 			t.Fatal(err)
 		}
 		names, err := vfs.Default.List(dir)
@@ -170,7 +170,7 @@ func TestBringingBackIsFinished(t *testing.T) {
 			t.Fatal(err)
 		}
 		for i, name := range names {
-			if name != "LOCK" && name != keptDir && name != bringBack && i%3 <= removed {
+			if name != "LOCK" && name != keptDir && name != bringBackFile && i%3 <= removed {
 				if err := vfs.Default.RemoveAll(filepath.Join(dir, name)); err != nil {
 					t.Fatal(err)
 				}
