@@ -148,8 +148,8 @@ func (t *tx) keepShards() {
 	}
 }
 
-// inspectNodes refuses nodes that cannot commit what is written to several of them.
-func (s *Store) inspectNodes(ctx context.Context, conn *pgx.Conn, writers int) error {
+// inspectNodes refuses nodes that cannot commit what is written to several of them by as many connections at once.
+func (s *Store) inspectNodes(ctx context.Context, conn *pgx.Conn, connections int) error {
 	rows, err := conn.Query(ctx, `SELECT n.nodename || ':' || n.nodeport, r.success, r.result
 		FROM run_command_on_workers('SHOW max_prepared_transactions') r
 		JOIN pg_dist_node n ON n.nodename = r.nodename AND n.nodeport = r.nodeport`)
@@ -167,9 +167,9 @@ func (s *Store) inspectNodes(ctx context.Context, conn *pgx.Conn, writers int) e
 	}
 	for _, n := range nodes {
 		most := 0
-		if _, err := fmt.Sscan(n.Result, &most); n.OK && err == nil && most < 2*writers {
+		if _, err := fmt.Sscan(n.Result, &most); n.OK && err == nil && most < connections {
 			return liked.Errorf(liked.Invalid, "max_prepared_transactions is %d on node %s, so what is written to several nodes cannot be "+
-				"committed: set it to twice the writers of all servers, %d at least, on each node", most, n.Name, 2*writers)
+				"committed: set it to the readers and writers of all servers together, %d at least, on each node", most, n.Name, connections)
 		}
 	}
 	var every int64

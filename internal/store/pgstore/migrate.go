@@ -37,7 +37,7 @@ func (s *Store) prepare(ctx context.Context, o *Options) error {
 	if s.shards, err = s.findShards(ctx, conn.Conn()); err != nil || s.shards == nil {
 		return err
 	}
-	return s.inspectNodes(ctx, conn.Conn(), o.Writers)
+	return s.inspectNodes(ctx, conn.Conn(), o.Readers+o.Writers)
 }
 
 // inspect refuses a database that does not keep what it is told, or that the statements do not fit.

@@ -1,8 +1,9 @@
 // Package pgstore keeps everything in PostgreSQL 15 or later, for any number of servers on one database. Begin with Open.
 //
 // What a user's likes depend on is in one of liked.Partitions lanes. A write locks, always in this order: lanes, rows of
-// user_counts, post_heads, then all else, and last tallies and meta; each table's rows ascending. So writes wait for each
-// other and never in a circle, and a batch of likes sees the rules of the moment at which it is committed (likes.go).
+// user_counts, post_heads, on Citus user_likes, then all else, and last tallies and meta; each table's rows ascending, on Citus
+// shard by shard. So writes wait for each other and never in a circle, and a batch of likes sees the rules of the moment at
+// which it is committed (likes.go).
 //
 // No caller's context reaches a write: cancelling a commit that waits for its standby would show what a failover loses.
 // A commit without an answer is resolved by asking the database (tx.go). Nothing is kept in memory but what never changes:
