@@ -29,7 +29,7 @@ func TestHostileConnectionsReadNothing(t *testing.T) {
 	const (
 		unread = 200 << 10 // bytes of memory for a connection whose client reads nothing
 		halved = 1 << 20   // for one in HTTP/2 with many requests whose bodies do not end
-		noise  = 1 << 20   // that comes and goes meanwhile
+		noise  = 1 << 20   // that comes and goes meanwhile, so that few connections would tell little
 	)
 	cert, key, _ := livetest.Certificate(t)
 	plain, secure := boot(t, "--rate-limits", "off"), boot(t, "--rate-limits", "off", "--tls-cert", cert, "--tls-key", key)
@@ -66,15 +66,15 @@ func TestHostileConnectionsReadNothing(t *testing.T) {
 	for _, path := range paths {
 		for _, method := range []string{"GET", "HEAD"} {
 			name := method + " " + path
-			ask(plain, 10, 1, unread, name, name+" HTTP/1.1\r\nHost: localhost\r\nAccept: text/html, */*\r\n\r\n")
+			ask(plain, 32, 1, unread, name, name+" HTTP/1.1\r\nHost: localhost\r\nAccept: text/html, */*\r\n\r\n")
 			one := h2Request(0, true, method, path, "accept", "text/html, */*")
-			ask(secure, 10, 1, unread, name+" in HTTP/2", h2Preface+one)
+			ask(secure, 32, 1, unread, name+" in HTTP/2", h2Preface+one)
 		}
 		many := h2Preface
 		for i := range streams {
 			many += h2Request(i, true, "GET", path, "accept", "text/html, */*")
 		}
-		ask(secure, 8, streams, unread, "GET "+path, many)
+		ask(secure, 64, streams, unread, "GET "+path, many)
 	}
 	halves := h2Preface
 	for i := range 240 {
