@@ -252,8 +252,8 @@ func (e *provokedEnd) Error() string { return e.Why }
 
 // disconnectIfProvoked ends the stream when a rule says so, until ctx ends.
 func (a *API) disconnectIfProvoked(ctx context.Context, t exchange.Traits, end context.CancelCauseFunc) {
-	for {
-		f, changed := a.Faults.Stream(t)
+	for seen := 0; ; {
+		f, changed := a.Faults.Stream(t, &seen)
 		if f != nil {
 			f.Wait(ctx)
 			end(&provokedEnd{f})

@@ -49,7 +49,7 @@ type Rules struct {
 
 	mu      sync.Mutex
 	all     []*State
-	last    int           // the highest id
+	last    int           // the highest number
 	changed chan struct{} // closed when rules are added
 }
 
@@ -60,6 +60,7 @@ type State struct {
 	Matched int `json:"matched"` // exchanges that matched, and that no rule before it took
 	Done    int `json:"done"`    // of these, those that it was done to
 
+	number  int // the id
 	matcher *exchange.Matcher
 	until   time.Time // of ResetIn
 }
@@ -87,7 +88,7 @@ func (r *Rules) Add(rule Rule, names exchange.Names) (id string, err error) {
 		until = until.Truncate(time.Second) // what the header can say; a clock that is moved by ResetIn has passed it
 	}
 	id = strconv.Itoa(r.last)
-	r.set(append(r.all, &State{ID: id, Rule: rule, matcher: matcher, until: until}))
+	r.set(append(r.all, &State{ID: id, Rule: rule, number: r.last, matcher: matcher, until: until}))
 	return id, nil
 }
 
@@ -121,8 +122,7 @@ func (r *Rules) Replace(all []State) {
 	var rules []*State
 	for _, s := range all {
 		rules = append(rules, &s)
-		n, _ := strconv.Atoi(s.ID) // Add made it
-		r.last = max(r.last, n)
+		r.last = max(r.last, s.number)
 	}
 	r.set(rules)
 }
@@ -237,11 +237,16 @@ func (r *Rules) Answer(t exchange.Traits, c *Course) {
 	}
 }
 
-// Stream returns what ends an open stream, nil for nothing, and a channel that is closed when it should be asked again.
-func (r *Rules) Stream(t exchange.Traits) (*Fault, <-chan struct{}) {
+// Stream returns what ends an open stream, nil for nothing, and a channel that is closed when it should be asked again. A
+// stream is one exchange: each rule counts it once. seen is 0 the first time, and keeps which rules have been asked.
+func (r *Rules) Stream(t exchange.Traits, seen *int) (*Fault, <-chan struct{}) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, s := range r.all {
+		if s.number <= *seen {
+			continue
+		}
+		*seen = s.number
 		if s.Do.Disconnect != "" && !r.over(s) && s.matcher.Matches(t) && r.take(s) {
 			return r.fault(s), r.changed
 		}
