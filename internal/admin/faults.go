@@ -44,7 +44,7 @@ func (h *Handler) faultRoutes() []route {
 	rules := h.Dev.Faults
 	return []route{
 		{pattern: "POST /admin/faults", status: 201, endpoint: takes(h.addFault),
-			does: "Adds a rule that provokes a fault in the exchanges that match. Problems are " + strings.Join(rules.Names(), ", ") +
+			does: "Adds a rule that provokes a fault in the exchanges that match. Problems are " + strings.Join(rules.ProblemNames(), ", ") +
 				"; disconnects of streams " + strings.Join(rules.DisconnectNames(), ", ") + "."},
 		{pattern: "GET /admin/faults", endpoint: gives(h.faults), does: "Lists the rules; the first that matches wins."},
 		{pattern: "DELETE /admin/faults", endpoint: gives(h.clearFaults), does: "Removes all rules."},

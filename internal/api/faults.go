@@ -19,50 +19,42 @@ func traits(r *http.Request, x *requestState) exchange.Traits {
 
 // provoke returns the refusal that stands in for the handler; rt is nil for what is no endpoint.
 func (a *API) provoke(rt *endpoint, r *http.Request, x *requestState) error {
-	a.Faults.Request(traits(r, x), &x.course)
-	if x.course.Fault == nil {
-		return nil
-	}
-	x.course.Wait(r.Context())
-	switch {
-	case x.course.Close == faults.Before:
-		x.Why = x.course.Why
-		panic(http.ErrAbortHandler)
-	case x.course.Refuses():
+	switch a.Faults.Before(r.Context(), traits(r, x), &x.course) {
+	case faults.Drop:
+		x.drop()
+	case faults.Refuse:
 		return a.provoked(rt, r, x)
 	}
 	return nil
 }
 
+// drop closes the connection without an answer.
+func (x *requestState) drop() {
+	x.Why = x.course.Why
+	panic(http.ErrAbortHandler)
+}
+
 // replace returns what is answered instead of the answer or the refusal of a call that was made.
 func (a *API) replace(rt *endpoint, r *http.Request, x *requestState, answer any, err error) (any, error) {
-	known := x.course.Fault != nil
-	if !known {
-		t := traits(r, x)
-		t.Status = http.StatusOK
-		if _, ok := answer.(created); ok {
-			t.Status = http.StatusCreated
-		}
-		switch {
-		case err != nil && rt == nil:
-			t.Status = a.problemOf(err).status
-		case err != nil:
-			t.Status = a.problem(rt, r, err).status
-		}
-		if a.Faults.Answer(t, &x.course); x.course.Fault == nil {
-			return answer, err
-		}
-		x.course.Wait(r.Context())
-	}
-	closes, refuses := x.course.Close != "", x.course.Refuses() && !known
-	if s, ok := answer.(*stream); ok && (closes || refuses) {
-		s.leave("")
+	t := traits(r, x)
+	t.Status = http.StatusOK
+	if _, ok := answer.(created); ok {
+		t.Status = http.StatusCreated
 	}
 	switch {
-	case closes:
-		x.Why = x.course.Why
-		panic(http.ErrAbortHandler)
-	case refuses:
+	case err != nil && rt == nil:
+		t.Status = a.problemOf(err).status
+	case err != nil:
+		t.Status = a.problem(rt, r, err).status
+	}
+	action := a.Faults.After(r.Context(), t, &x.course)
+	if s, ok := answer.(*stream); ok && action != faults.Go {
+		s.leave("")
+	}
+	switch action {
+	case faults.Drop:
+		x.drop()
+	case faults.Refuse:
 		return nil, a.provoked(rt, r, x)
 	}
 	return answer, err
@@ -78,8 +70,6 @@ func (a *API) provoked(rt *endpoint, r *http.Request, x *requestState) *problem 
 		p = &problem{status: f.Status, body: f.Body}
 	case f.ResetIn != 0:
 		x.exhaust(f)
-		p = o.ofStatus(http.StatusTooManyRequests)
-	case f.Problem == "":
 		p = o.ofStatus(f.Status)
 	case o.older() && v1Problems[f.Problem] != 0:
 		p = v1(v1Problems[f.Problem], "")
@@ -88,7 +78,7 @@ func (a *API) provoked(rt *endpoint, r *http.Request, x *requestState) *problem 
 	case known && named.of(o).code != 0:
 		p = a.v1Problem(r, named.of(o))
 	default:
-		p = o.ofStatus(a.Faults.Problems[f.Problem])
+		p = o.ofStatus(f.Status)
 	}
 	made := *p
 	made.why, made.provoked, made.v1 = f.Why, f, true // it is whole for v1.1, too

@@ -6,6 +6,7 @@ import (
 	"context"
 	"maps"
 	"math/rand/v2"
+	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -27,8 +28,8 @@ type Options struct {
 	Disconnects map[string]string // types of X's message at the end of a stream, with what /2/connections says of it
 }
 
-// Names lists the problems in order.
-func (o *Options) Names() []string { return slices.Sorted(maps.Keys(o.Problems)) }
+// ProblemNames lists the problems in order.
+func (o *Options) ProblemNames() []string { return slices.Sorted(maps.Keys(o.Problems)) }
 
 // DisconnectNames lists the types of the end of a stream in order.
 func (o *Options) DisconnectNames() []string { return slices.Sorted(maps.Keys(o.Disconnects)) }
@@ -167,32 +168,70 @@ func (r *Rules) Clear() int {
 type Fault struct {
 	Why   string // in words
 	Delay time.Duration
+	// Do has the Status of the answer for Problem and ResetIn, too; 0: the answer is not the fault's.
 	Do
 	Body      []byte // of the answer; nil: X's own. It is Do.Body as it is sent.
 	MediaType string
 	Reset     time.Time // of ResetIn
 }
 
-// Alone reports whether the delay is all.
-func (f *Fault) Alone() bool {
-	return f.Problem == "" && f.Status == 0 && f.ResetIn == 0 && f.Close == "" && f.Disconnect == ""
-}
-
-// Refuses reports whether the answer is the fault's.
-func (f *Fault) Refuses() bool { return f.Problem != "" || f.Status != 0 || f.ResetIn != 0 }
-
 // Course is what the rules have said of one exchange so far.
 type Course struct {
 	*Fault        // nil: nothing is to be done
-	asked  bool   // Request was
+	asked  bool   // Before was
 	behind *State // the rule from which on the answer decides; nil: none
 }
+
+// Action is what who answers does in place of what was to come.
+type Action int
+
+const (
+	Go     Action = iota // nothing
+	Refuse               // gives the fault's answer
+	Drop                 // closes the connection without one
+)
 
 // Any reports whether there are rules; nil has none.
 func (r *Rules) Any() bool { return r != nil && r.some.Load() }
 
-// Request says what is to be done instead of carrying out an exchange, or before.
-func (r *Rules) Request(t exchange.Traits, c *Course) {
+// Before says what to do instead of carrying out an exchange. It returns after the fault's delay, or when ctx ends.
+func (r *Rules) Before(ctx context.Context, t exchange.Traits, c *Course) Action {
+	if r.request(t, c); c.Fault == nil {
+		return Go
+	}
+	if c.Wait(ctx); c.Close == closeAfter {
+		return Go
+	}
+	return c.action()
+}
+
+// After says what to do instead of answering as t says, which has the status. It returns as Before does. An exchange that
+// was refused without Before is one for rules about a status alone.
+func (r *Rules) After(ctx context.Context, t exchange.Traits, c *Course) Action {
+	if c.Fault != nil { // of Before, which has done all but this
+		if c.Close == closeAfter {
+			return Drop
+		}
+		return Go
+	}
+	if r.answer(t, c); c.Fault == nil {
+		return Go
+	}
+	c.Wait(ctx)
+	return c.action()
+}
+
+func (f *Fault) action() Action {
+	switch {
+	case f.Close != "":
+		return Drop
+	case f.Status != 0:
+		return Refuse
+	}
+	return Go
+}
+
+func (r *Rules) request(t exchange.Traits, c *Course) {
 	c.asked = true
 	if !r.some.Load() {
 		return
@@ -214,10 +253,8 @@ func (r *Rules) Request(t exchange.Traits, c *Course) {
 	}
 }
 
-// Answer says what is to be done instead of answering as t says, which has the status, unless Request has said it. An
-// exchange that was refused before Request is one for rules about a status alone.
-func (r *Rules) Answer(t exchange.Traits, c *Course) {
-	if !r.some.Load() || c.Fault != nil || c.asked && c.behind == nil {
+func (r *Rules) answer(t exchange.Traits, c *Course) {
+	if !r.some.Load() || c.asked && c.behind == nil {
 		return
 	}
 	r.mu.Lock()
@@ -273,6 +310,12 @@ func (r *Rules) fault(s *State) *Fault {
 	why := "rule " + s.ID + " of /admin/faults provoked it; liked fault delete " + s.ID + " removes the rule"
 	f := &Fault{Do: s.Do, Why: why, Reset: s.until}
 	f.Body, f.MediaType = s.Do.text()
+	switch {
+	case f.Problem != "":
+		f.Status = r.Problems[f.Problem]
+	case f.ResetIn != 0:
+		f.Status = http.StatusTooManyRequests
+	}
 	if d := s.Do.Delay; d != nil {
 		f.Delay = time.Duration(d.Min)
 		if d.Max > d.Min {

@@ -54,8 +54,8 @@ type Do struct {
 
 // Values of Close.
 const (
-	Before = "before"
-	After  = "after"
+	closeBefore = "before"
+	closeAfter  = "after"
 )
 
 // Delay is a time, or one between two at random. In JSON it is "2s" or {"min":"1s","max":"2s"}.
@@ -111,7 +111,7 @@ func (o *Options) check(rule *Rule) error {
 	case len(does) == 0 && do.Delay == nil:
 		return wrong("do: it says nothing; there are problem, status, reset_in, close, disconnect and delay")
 	case do.Problem != "" && o.Problems[do.Problem] == 0:
-		return wrong("do: %q is no problem; there are %s", do.Problem, strings.Join(o.Names(), ", "))
+		return wrong("do: %q is no problem; there are %s", do.Problem, strings.Join(o.ProblemNames(), ", "))
 	case do.Status != 0 && (do.Status < 200 || do.Status > 599):
 		return wrong("do: %d is no status of an answer; one is from 200 to 599", do.Status)
 	case len(do.Body) > 0 && do.Status == 0:
@@ -122,9 +122,9 @@ func (o *Options) check(rule *Rule) error {
 		return wrong("do: X has no answer of its own for %d; give a body", do.Status)
 	case len(do.Headers) > 0 && do.Problem == "" && do.Status == 0 && do.ResetIn == 0:
 		return wrong("do: headers go with problem, status or reset_in")
-	case do.Close != "" && do.Close != Before && do.Close != After:
+	case do.Close != "" && do.Close != closeBefore && do.Close != closeAfter:
 		return wrong(`do: close is "before" or "after"`)
-	case do.Close == Before && m.Status != 0:
+	case do.Close == closeBefore && m.Status != 0:
 		return wrong(`do: with match.status the call has been made, so that close is "after"`)
 	case do.Disconnect != "" && o.Disconnects[do.Disconnect] == "":
 		return wrong("do: %q is no type of disconnect; there are %s", do.Disconnect, strings.Join(o.DisconnectNames(), ", "))

@@ -21,15 +21,10 @@ import (
 // provoke returns the answer that a rule gives instead of the route's function, nil for none.
 func (c *Call) provoke(rt *Route) *Answer {
 	c.identify()
-	c.Faults.Request(c.traits(), &c.course)
-	if c.course.Fault == nil {
-		return nil
-	}
-	c.course.Wait(c.Context)
-	switch {
-	case c.course.Close == faults.Before:
-		c.abort()
-	case c.course.Refuses():
+	switch c.Faults.Before(c.Context, c.traits(), &c.course) {
+	case faults.Drop:
+		c.drop()
+	case faults.Refuse:
 		return c.provoked(rt)
 	}
 	return nil
@@ -37,19 +32,12 @@ func (c *Call) provoke(rt *Route) *Answer {
 
 // replace returns what is answered instead.
 func (c *Call) replace(rt *Route, answer *Answer) *Answer {
-	known := c.course.Fault != nil
-	if !known {
-		t := c.traits()
-		t.Status = cmp.Or(answer.status, http.StatusOK)
-		if c.Faults.Answer(t, &c.course); c.course.Fault == nil {
-			return answer
-		}
-		c.course.Wait(c.Context)
-	}
-	switch {
-	case c.course.Close != "":
-		c.abort()
-	case c.course.Refuses() && !known:
+	t := c.traits()
+	t.Status = cmp.Or(answer.status, http.StatusOK)
+	switch c.Faults.After(c.Context, t, &c.course) {
+	case faults.Drop:
+		c.drop()
+	case faults.Refuse:
 		return c.provoked(rt)
 	}
 	return answer
@@ -60,8 +48,8 @@ func (c *Call) traits() exchange.Traits {
 		Header: c.Request.Header}
 }
 
-// abort ends the connection without an answer.
-func (c *Call) abort() {
+// drop closes the connection without an answer.
+func (c *Call) drop() {
 	c.Why = c.course.Why
 	c.Observe.Done(c.Request, &c.Exchange)
 	panic(http.ErrAbortHandler)
@@ -111,12 +99,11 @@ func oauthParameter(name string) *regexp.Regexp {
 // provoked is the answer of the request's fault.
 func (c *Call) provoked(rt *Route) *Answer {
 	f := c.course.Fault
-	status := cmp.Or(f.Status, c.Faults.Problems[f.Problem], http.StatusTooManyRequests)
 	var a *Answer
-	if f.Body != nil || status < 400 {
-		a = &Answer{status: status, contentType: f.MediaType, body: f.Body}
+	if f.Body != nil || f.Status < 400 {
+		a = &Answer{status: f.Status, contentType: f.MediaType, body: f.Body}
 	} else {
-		a = c.formOf(rt).answer(c, rt, f.Problem, status)
+		a = c.formOf(rt).answer(c, rt, f.Problem, f.Status)
 	}
 	made := *a
 	made.headers = map[string]string{}

@@ -324,7 +324,7 @@ func (k *hook) post(ctx context.Context, user liked.UserID, body []byte) *failur
 		cut()
 	})
 	defer stop()
-	status, _, err := k.h.request(under, exchange.Traits{Operation: Delivery, Method: http.MethodPost, App: k.app, User: user},
+	status, _, err := k.h.send(under, exchange.Exchange{Operation: Delivery, Method: http.MethodPost, App: k.app, User: user},
 		w.URL, body, sign(secret, body))
 	if status >= 200 && status < 300 {
 		return nil // even if reading the response failed

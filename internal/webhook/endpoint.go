@@ -113,14 +113,20 @@ func newTransport(anywhere bool, timeout time.Duration) *http.Transport {
 const maxAnswer = 16 << 10
 
 // send makes a request, following no redirects, and returns the status and the beginning of the body.
-func (h *Hooks) send(ctx context.Context, method, address string, body []byte, signature string) (status int, answer []byte, err error) {
+func (h *Hooks) send(ctx context.Context, x exchange.Exchange, address string, body []byte, signature string) (
+	status int, answer []byte, err error) {
 	ctx, cancel := context.WithTimeout(ctx, h.Timeout)
 	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, method, address, bytes.NewReader(body))
+	ctx = exchange.WithDetails(ctx, &exchange.Details{Exchange: x})
+	r, err := http.NewRequestWithContext(ctx, x.Method, address, bytes.NewReader(body))
 	if err != nil {
 		return 0, nil, errors.New("the URL cannot be requested")
 	}
-	r.Header = headerOf(body, signature)
+	r.Header["User-Agent"] = []string{"liked"}
+	if body != nil {
+		r.Header["Content-Type"] = []string{"application/json; charset=utf-8"}
+		r.Header["X-Twitter-Webhooks-Signature"] = []string{signature}
+	}
 	resp, err := h.sends.RoundTrip(r)
 	if err != nil {
 		return 0, nil, h.unanswered(ctx, r.URL.Host, err)
@@ -128,15 +134,6 @@ func (h *Hooks) send(ctx context.Context, method, address string, body []byte, s
 	defer resp.Body.Close()
 	answer, err = io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	return resp.StatusCode, answer, h.unanswered(ctx, r.URL.Host, err)
-}
-
-func headerOf(body []byte, signature string) http.Header {
-	header := http.Header{"User-Agent": {"liked"}}
-	if body != nil {
-		header["Content-Type"] = []string{"application/json; charset=utf-8"}
-		header["X-Twitter-Webhooks-Signature"] = []string{signature}
-	}
-	return header
 }
 
 // unanswered is an error of the network, with the text that the app's owner may read.
@@ -151,9 +148,10 @@ func (u *unanswered) Unwrap() error { return u.error }
 // unanswered gives an error its text. It is one for a name that there is not, a name of this network, a closed port and
 // silence: else an app could explore the network with webhooks. A fault of TLS is one of a public endpoint.
 func (h *Hooks) unanswered(ctx context.Context, host string, err error) error {
+	told, _ := errors.AsType[*unanswered](err)
 	switch {
-	case err == nil:
-		return nil
+	case err == nil, told != nil:
+		return err
 	case !h.Anywhere && !isTLS(err):
 		h.Logger.Debug("webhook: no answer", "host", host, "error", err)
 		return &unanswered{fmt.Sprintf("it cannot be reached over the public internet, or gave no answer within %v", h.Timeout), err}
@@ -208,7 +206,7 @@ func (h *Hooks) ask(ctx context.Context, w liked.Webhook) error {
 		u.RawQuery += "&"
 	}
 	u.RawQuery += "crc_token=" + token
-	status, answer, err := h.request(ctx, exchange.Traits{Operation: Challenge, Method: http.MethodGet, App: w.App}, u.String(), nil, "")
+	status, answer, err := h.send(ctx, exchange.Exchange{Operation: Challenge, Method: http.MethodGet, App: w.App}, u.String(), nil, "")
 	switch {
 	case err != nil:
 		return &ChallengeError{Why: plain(err, token), Wrong: isTLS(err)}

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"liked"
+	"liked/internal/exchange"
+	"liked/internal/faults"
 )
 
 func TestCheckURL(t *testing.T) {
@@ -141,7 +143,7 @@ func TestDialRefuses(t *testing.T) {
 	for _, url := range []string{fmt.Sprintf("http://localhost:%d", port), srv.URL, fmt.Sprintf("http://[::ffff:127.0.0.1]:%d", port),
 		fmt.Sprintf("http://0.0.0.0:%d", port), closed.URL, "http://no-such-host.invalid"} {
 		h := sender(false, 5*time.Second)
-		_, _, err := h.send(context.Background(), "GET", url, nil, "")
+		_, _, err := h.send(context.Background(), exchange.Exchange{Method: "GET"}, url, nil, "")
 		if want := "it cannot be reached over the public internet, or gave no answer within 5s"; err == nil || plain(err, "") != want {
 			t.Errorf("%s: got error %v, want %q", url, err, want)
 		}
@@ -150,8 +152,23 @@ func TestDialRefuses(t *testing.T) {
 		t.Error("a request got through")
 	}
 	h := sender(true, 5*time.Second)
-	if status, _, err := h.send(context.Background(), "GET", srv.URL, nil, ""); err != nil || status != 200 || !reached {
+	status, _, err := h.send(context.Background(), exchange.Exchange{Method: "GET"}, srv.URL, nil, "")
+	if err != nil || status != 200 || !reached {
 		t.Errorf("anywhere: got %d, %v", status, err)
+	}
+}
+
+// What a rule provokes tells the rule, also where the owner of the app is not told what became of a connection.
+func TestProvokedTellsTheRule(t *testing.T) {
+	t.Parallel()
+	rules := faults.New(faults.Options{Now: time.Now})
+	if _, err := rules.Add(faults.Rule{Do: faults.Do{Close: "before"}}, exchange.Names{}); err != nil {
+		t.Fatal(err)
+	}
+	h := New(Options{Faults: rules, Logger: slog.New(slog.DiscardHandler)})
+	_, _, err := h.send(context.Background(), exchange.Exchange{Method: "GET"}, "http://no-such-host.invalid", nil, "")
+	if err == nil || !strings.Contains(err.Error(), "rule 1 of /admin/faults provoked it") {
+		t.Errorf("got error %v", err)
 	}
 }
 
@@ -172,11 +189,12 @@ func TestSendBounds(t *testing.T) {
 	}))
 	defer srv.Close()
 	h := sender(true, 200*time.Millisecond)
-	status, body, err := h.send(context.Background(), "GET", srv.URL+"/much", nil, "")
+	status, body, err := h.send(context.Background(), exchange.Exchange{Method: "GET"}, srv.URL+"/much", nil, "")
 	if err != nil || status != 200 || len(body) != maxAnswer {
 		t.Errorf("got %d, %d bytes, %v", status, len(body), err)
 	}
-	if status, _, err := h.send(context.Background(), "POST", srv.URL+"/slow", []byte("{}"), "x"); err == nil || status != 200 {
+	status, _, err = h.send(context.Background(), exchange.Exchange{Method: "POST"}, srv.URL+"/slow", []byte("{}"), "x")
+	if err == nil || status != 200 {
 		t.Errorf("got %d, %v; want the status and that the body did not come", status, err)
 	}
 }

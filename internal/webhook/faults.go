@@ -1,10 +1,9 @@
 package webhook
 
 import (
-	"context"
-	"errors"
+	"bytes"
+	"io"
 	"net/http"
-	"net/url"
 
 	"liked/internal/exchange"
 	"liked/internal/faults"
@@ -16,64 +15,51 @@ const (
 	Challenge = "webhookChallenge" // with the app
 )
 
-// request sends as send does, but what a rule says happens instead. The header that rules see is what all requests have.
-func (h *Hooks) request(
-	ctx context.Context, t exchange.Traits, address string, body []byte, signature string,
-) (status int, answer []byte, err error) {
-	if h.Record != nil {
-		known := exchange.Exchange{Operation: t.Operation, App: t.App, User: t.User}
-		ctx = exchange.WithDetails(ctx, &exchange.Details{Exchange: known})
+// provoking is a transport that asks the rules.
+type provoking struct {
+	rules *faults.Rules
+	next  http.RoundTripper
+}
+
+func (p provoking) RoundTrip(r *http.Request) (resp *http.Response, err error) {
+	if !p.rules.Any() {
+		return p.next.RoundTrip(r)
 	}
-	u, err := url.Parse(address)
-	if !h.Faults.Any() || err != nil {
-		return h.send(ctx, t.Method, address, body, signature)
-	}
-	t.Path, t.Header = u.Path, headerOf(body, signature)
+	ctx, of := r.Context(), &exchange.DetailsOf(r.Context()).Exchange
+	t := exchange.Traits{Operation: of.Operation, Method: r.Method, Path: r.URL.Path, App: of.App, User: of.User, Header: r.Header}
 	var course faults.Course
-	if h.Faults.Request(t, &course); course.Fault != nil {
-		switch err := h.wait(ctx, u.Host, course.Fault); {
-		case err != nil:
-			return 0, nil, err
-		case course.Close == faults.Before:
-			return 0, nil, errors.New("the connection was closed: " + course.Why)
-		case course.Refuses():
-			return h.statusOf(course.Fault), course.Body, nil
+	action := p.rules.Before(ctx, t, &course)
+	if action == faults.Go && ctx.Err() == nil {
+		if resp, err = p.next.RoundTrip(r); err != nil {
+			return nil, err
 		}
+		t.Status = resp.StatusCode
+		action = p.rules.After(ctx, t, &course)
 	}
-	known := course.Fault != nil
-	status, answer, err = h.send(ctx, t.Method, address, body, signature)
-	if err == nil && !known {
-		t.Status = status
-		if h.Faults.Answer(t, &course); course.Fault != nil {
-			if err := h.wait(ctx, u.Host, course.Fault); err != nil {
-				return 0, nil, err
-			}
-		}
+	err = ctx.Err() // the delay was longer than the time for an answer
+	if action == faults.Go && err == nil {
+		return resp, nil
+	}
+	if resp != nil {
+		_ = resp.Body.Close()
 	}
 	switch {
-	case err != nil || course.Fault == nil:
-	case course.Close != "":
-		return 0, nil, errors.New("the connection was closed: " + course.Why)
-	case course.Refuses() && !known:
-		return h.statusOf(course.Fault), course.Body, nil
+	case err != nil:
+		return nil, err
+	case action == faults.Drop:
+		return nil, &unanswered{"the connection was closed: " + course.Why, io.EOF}
 	}
-	return status, answer, err
+	return provoked(course.Fault), nil
 }
 
-// wait waits for the delay. It fails if an answer would have taken too long.
-func (h *Hooks) wait(ctx context.Context, host string, f *faults.Fault) error {
-	ctx, cancel := context.WithTimeout(ctx, h.Timeout)
-	defer cancel()
-	f.Wait(ctx)
-	return h.unanswered(ctx, host, ctx.Err())
-}
-
-func (h *Hooks) statusOf(f *faults.Fault) int {
-	switch {
-	case f.Status != 0:
-		return f.Status
-	case f.Problem != "":
-		return h.Faults.Problems[f.Problem]
+// provoked is the fault's answer.
+func provoked(f *faults.Fault) *http.Response {
+	header := make(http.Header)
+	if f.MediaType != "" {
+		header.Set("Content-Type", f.MediaType)
 	}
-	return http.StatusTooManyRequests
+	for name, value := range f.Headers {
+		header.Set(name, value)
+	}
+	return &http.Response{StatusCode: f.Status, Header: header, Body: io.NopCloser(bytes.NewReader(f.Body))}
 }

@@ -145,7 +145,10 @@ func New(o Options) *Hooks {
 		subscribers: subscribers{store: o.Store}, generation: math.MaxUint64}
 	h.sends = h.transport
 	if o.Record != nil {
-		h.sends = o.Record(h.transport)
+		h.sends = o.Record(h.sends)
+	}
+	if o.Faults != nil {
+		h.sends = provoking{o.Faults, h.sends}
 	}
 	return h
 }
