@@ -63,9 +63,12 @@ func (c *Call) identify() {
 	whole()
 	form, _ := readParams(c.Request)
 	whole()
+	signed := authorizationParameter.FindAllStringSubmatch(c.Request.Header.Get("Authorization"), -1)
 	named := func(name string) string {
-		if m := oauthParameter(name).FindStringSubmatch(c.Request.Header.Get("Authorization")); m != nil {
-			return m[1]
+		for _, m := range signed {
+			if m[1] == name {
+				return m[2]
+			}
 		}
 		return form.First(name)
 	}
@@ -92,9 +95,8 @@ type readCloser struct {
 	io.Closer
 }
 
-func oauthParameter(name string) *regexp.Regexp {
-	return regexp.MustCompile(`\b` + name + `="([^"]*)"`)
-}
+// authorizationParameter is a parameter of OAuth 1.0a in the Authorization header.
+var authorizationParameter = regexp.MustCompile(`\b(\w+)="([^"]*)"`)
 
 // provoked is the answer of the request's fault.
 func (c *Call) provoked(rt *Route) *Answer {
