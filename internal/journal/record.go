@@ -406,6 +406,7 @@ func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
 			w.why = "the webhook did not take it: it must answer with a status from 200 to 299"
 		}
 	}
+	w.why = cmp.Or(known.Why, w.why)
 	w.finish(&s)
 	t.j.enter(w)
 	return resp, err

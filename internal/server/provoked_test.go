@@ -466,7 +466,7 @@ func TestFaultsOfStreams(t *testing.T) {
 // A delivery fails and is late as a rule says, and is tried again.
 func TestFaultsOfDeliveries(t *testing.T) {
 	t.Parallel()
-	p := newProvoked(t, server.Config{PrivateWebhooks: true}, nil)
+	p := newProvoked(t, server.Config{PrivateWebhooks: true, Journal: 100}, nil)
 	k := p.srv.Credentials()
 	var arrived atomic.Int64
 	endpoint := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -495,17 +495,19 @@ func TestFaultsOfDeliveries(t *testing.T) {
 	for _, c := range []struct {
 		do, match     string
 		arrives, done int64
+		provoked      string // status in the journal; none for no answer
 	}{
-		{`{"status":503}`, ``, 1, 1},
-		{`{"problem":"serviceUnavailable","delay":"20ms"}`, `,"user":"` + alice.Username + `"`, 1, 1},
-		{`{"close":"before"}`, ``, 1, 1},
-		{`{"close":"after"}`, ``, 2, 1}, // it was delivered, and is delivered again
-		{`{"delay":"20ms"}`, ``, 1, 1},
-		{`{"status":500}`, `,"status":200`, 2, 1},
-		{`{"status":500}`, `,"user":"` + k.Users[1].Username + `"`, 1, 0},
+		{`{"status":503}`, ``, 1, 1, "503"},
+		{`{"problem":"serviceUnavailable","delay":"20ms"}`, `,"user":"` + alice.Username + `"`, 1, 1, "503"},
+		{`{"close":"before"}`, ``, 1, 1, "0"},
+		{`{"close":"after"}`, ``, 2, 1, "0"}, // it was delivered, and is delivered again
+		{`{"delay":"20ms"}`, ``, 1, 1, ""},
+		{`{"status":500}`, `,"status":200`, 2, 1, "500"},
+		{`{"status":500}`, `,"user":"` + k.Users[1].Username + `"`, 1, 0, ""},
 	} {
 		p.rules(`{"match":{"operation":"webhookDelivery","app":"demo"` + c.match + `},"when":{"times":1},"do":` + c.do + `}`)
 		before := arrived.Load()
+		p.admin("DELETE", "/admin/requests", "", 200)
 		p.like("DELETE", 0, 0)
 		if a := p.like("POST", 0, 0); a.Status != 200 {
 			t.Fatalf("got %+v", a)
@@ -516,6 +518,25 @@ func TestFaultsOfDeliveries(t *testing.T) {
 		text := p.admin("GET", "/admin/faults", "", 200)
 		if n := arrived.Load() - before; n != c.arrives || !strings.Contains(text, fmt.Sprintf(`"done":%d`, c.done)) {
 			t.Errorf("%s%s: it arrived %d times, want %d: %s", c.do, c.match, n, c.arrives, text)
+		}
+		// The row is in the journal before the next attempt, what was provoked with the rule that did it.
+		provoked := ""
+		var journal struct {
+			Data []struct {
+				Status int
+				Why    string
+			}
+		}
+		if err := json.Unmarshal([]byte(p.admin("GET", "/admin/requests?operation=webhookDelivery", "", 200)), &journal); err != nil {
+			t.Fatal(err)
+		}
+		for _, row := range journal.Data {
+			if strings.Contains(row.Why, "of /admin/faults provoked it") {
+				provoked += strconv.Itoa(row.Status)
+			}
+		}
+		if provoked != c.provoked {
+			t.Errorf("%s%s: the journal says that %q was provoked, want %q: %+v", c.do, c.match, provoked, c.provoked, journal.Data)
 		}
 	}
 }

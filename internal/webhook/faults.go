@@ -15,7 +15,7 @@ const (
 	Challenge = "webhookChallenge" // with the app
 )
 
-// provoking is a transport that asks the rules.
+// provoking is a transport that asks the rules. The exchange.Details of a request get the Why of what was provoked.
 type provoking struct {
 	rules *faults.Rules
 	next  http.RoundTripper
@@ -39,6 +39,9 @@ func (p provoking) RoundTrip(r *http.Request) (resp *http.Response, err error) {
 	err = ctx.Err() // the delay was longer than the time for an answer
 	if action == faults.Go && err == nil {
 		return resp, nil
+	}
+	if course.Fault != nil {
+		of.Why = course.Why
 	}
 	if resp != nil {
 		_ = resp.Body.Close()

@@ -144,11 +144,11 @@ func New(o Options) *Hooks {
 	h := &Hooks{Options: o, transport: newTransport(o.Anywhere, o.Timeout), hooks: make(map[liked.WebhookID]*hook),
 		subscribers: subscribers{store: o.Store}, generation: math.MaxUint64}
 	h.sends = h.transport
-	if o.Record != nil {
-		h.sends = o.Record(h.sends)
-	}
 	if o.Faults != nil {
 		h.sends = provoking{o.Faults, h.sends}
+	}
+	if o.Record != nil { // what the rules say is what happened
+		h.sends = o.Record(h.sends)
 	}
 	return h
 }
