@@ -218,13 +218,13 @@ browse("without a mouse", async (page) => {
   await page.keyboard.type(user("bob").password);
   await page.keyboard.press("Enter");
   await page.getByRole("button", { name: "Authorize app" }).waitFor();
-  assert.deepEqual(await tabTo("Authorize app"), ["Skip to content", "Not you?"]);
+  assert.deepEqual(await tabTo("Authorize app"), ["Skip to content", "liked", "Not you?"]);
   await page.keyboard.press("Enter");
   await page.waitForURL(`${site.url}/callback?**`);
   assert.ok(site.last.url.searchParams.get("code"));
 
   await page.goto(`${world.url}/settings/connected_apps`);
-  assert.deepEqual(await tabTo("Connected apps"), ["Skip to content", "API explorer", "Your apps"]);
+  assert.deepEqual(await tabTo("Connected apps"), ["Skip to content", "liked", "API explorer", "Your apps"]);
   await page.keyboard.press("Shift+Tab");
   await page.keyboard.press("Enter");
   await page.waitForURL(`${world.url}/developer`);
@@ -316,6 +316,10 @@ browse("the developer portal", async (page) => {
   const made = await createApp(page, "Portal test", [`${site.url}/callback`]);
   for (const [name, value] of Object.entries(made)) assert.ok(value?.length >= 20, `${name} is ${value}`);
   await inspect(page, "app-created");
+  await page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
+  await page.getByRole("button", { name: "Copy Client secret" }).click();
+  await page.getByText("Client secret is copied").waitFor({ state: "attached" });
+  assert.equal(await page.evaluate("navigator.clipboard.readText()"), made.clientSecret);
   const holdsSecrets = async () => {
     const text = await page.content();
     return [made.clientSecret, made.apiSecret, made.bearer].filter((secret) => text.includes(secret));
@@ -467,6 +471,8 @@ browse("on plain http, from another machine", async (page) => {
   await signIn(page, "bob");
   await page.waitForURL(`${elsewhereURL}/developer`);
   assert.equal(await heading(page), "Your apps");
+  await page.getByRole("link", { name: "liked", exact: true }).click();
+  await page.waitForURL(`${elsewhereURL}/`);
 
   await page.goto(`${site.url}/`);
   const response = page.waitForResponse((r) => r.request().method() === "POST");
@@ -476,6 +482,20 @@ browse("on plain http, from another machine", async (page) => {
     form.submit();
   }, `${elsewhereURL}/logout`);
   assert.equal((await response).status(), 403, "a form from another site");
+});
+
+// Windows shows forced colours, which draw what is transparent, too.
+browse("in forced colours, the current page alone looks current", async (page) => {
+  await page.emulateMedia({ forcedColors: "active" });
+  await page.goto(`${world.url}/developer`);
+  await signIn(page, "bob");
+  await page.waitForURL(`${world.url}/developer`);
+  const lines = await page.getByRole("navigation").getByRole("link").evaluateAll((links) => links.map((link) => {
+    const style = getComputedStyle(link);
+    return [link.innerText, style.borderBottomColor === getComputedStyle(document.body).backgroundColor];
+  }));
+  const unseen = lines.filter(([, unseen]) => unseen).map(([name]) => name);
+  assert.deepEqual(unseen, lines.map(([name]) => name).filter((name) => name !== "Your apps"));
 });
 
 // This is the last test: it uses up what bob's address may try.

@@ -73,12 +73,16 @@ type Fault struct {
 
 func (p Fault) about() about { return about{template: "fault", title: "Something went wrong"} }
 
-// Trouble is any other error page.
+// Trouble is any other error page. It leads on to Next.
 type Trouble struct {
 	Frame
 	Title string
 	Text  string
+	Next  *Link // nil: the page at /
 }
+
+// Link leads to a path of ours.
+type Link struct{ Label, URL string }
 
 func (p Trouble) about() about { return about{template: "trouble", title: p.Title} }
 
@@ -152,7 +156,7 @@ type Webhook struct {
 type Secret struct{ Label, Value string }
 
 func (p DeveloperPage) about() about {
-	return about{template: "app", title: p.App.Name, here: "/developer"}
+	return about{template: "app", title: p.App.Name, here: "/developer", copies: true}
 }
 
 // Home is the page at /. Its script updates Numbers and Posts from the server-sent events of /home/live.
@@ -190,7 +194,9 @@ type HomeDev struct {
 	Secrets  []Secret
 }
 
-func (p Home) about() about { return about{template: "home", title: "Home", here: "/", scripts: true} }
+func (p Home) about() about {
+	return about{template: "home", title: "Home", here: "/", scripts: true, copies: true}
+}
 
 // Blank is the template of further rows.
 func (Home) Blank() HomePost { return HomePost{} }

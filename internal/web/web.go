@@ -1,8 +1,9 @@
 // Package web renders the pages for browsers: signing in, consent to an app's access, and managing apps. Fill in a page
 // type ([SignIn], [Consent], [Developer] ...) and pass it to [Write].
 //
-// The pages are plain HTML with forms and load nothing; only [Home] and [Explorer] have scripts, which [WriteAsset]
-// serves. All values are shown as text: names and redirect URIs come from strangers.
+// The pages are plain HTML with forms and load nothing; only [Home] and [Explorer] load scripts, which [WriteAsset]
+// serves. Those with values to copy have a script in them, which puts buttons beside these. All values are shown as
+// text: names and redirect URIs come from strangers.
 package web
 
 import (
@@ -28,7 +29,11 @@ func Write(w http.ResponseWriter, status int, page Page) (size int, err error) {
 	h := w.Header()
 	h.Set("Cache-Control", "no-store") // pages hold secrets and personal data
 	var buf bytes.Buffer
-	err = set.templates[about.template].ExecuteTemplate(&buf, "layout.html", view{about.title, about.here, set.style, set.icon, page})
+	v := view{Title: about.title, Here: about.here, Style: set.style, Icon: set.icon, Page: page}
+	if about.copies {
+		v.Script = set.script
+	}
+	err = set.templates[about.template].ExecuteTemplate(&buf, "layout.html", v)
 	if err != nil {
 		w.WriteHeader(http.StatusInternalServerError)
 		return 0, fmt.Errorf("page %s: %w", about.template, err)
@@ -54,6 +59,7 @@ type about struct {
 	here     string // path that the navigation shows as current
 	leaves   bool   // leads on to an app
 	scripts  bool   // loads our files and calls the API
+	copies   bool   // has values to copy
 }
 
 // view is the data of layout.html.
@@ -61,29 +67,33 @@ type view struct {
 	Title, Here string
 	Style       template.CSS
 	Icon        template.URL
+	Script      template.JS
 	Page        Page
 }
 
 // set is all pages, parsed. It is immutable.
 type set struct {
-	templates map[string]*template.Template
-	style     template.CSS
-	styleHash string // as a CSP source
-	icon      template.URL
+	templates  map[string]*template.Template
+	style      template.CSS
+	styleHash  string // as a CSP source
+	script     template.JS
+	scriptHash string // as a CSP source
+	icon       template.URL
 }
 
-//go:embed templates
+//go:embed templates copy.js
 var files embed.FS
 
 // pages parses all pages on first use. Tests find mistakes in them.
 var pages = sync.OnceValue(func() set {
-	css := read(files, "templates/style.css")
-	sum := sha256.Sum256(css)
+	css, js := read(files, "templates/style.css"), read(files, "copy.js")
 	s := set{
-		templates: map[string]*template.Template{},
-		style:     template.CSS(css),
-		styleHash: "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'",
-		icon:      template.URL("data:image/svg+xml;base64," + base64.StdEncoding.EncodeToString(read(files, "templates/icon.svg"))),
+		templates:  map[string]*template.Template{},
+		style:      template.CSS(css),
+		styleHash:  hashSource(css),
+		script:     template.JS(js),
+		scriptHash: hashSource(js),
+		icon:       template.URL("data:image/svg+xml;base64," + base64.StdEncoding.EncodeToString(read(files, "templates/icon.svg"))),
 	}
 	funcs := template.FuncMap{"can": can, "cannot": cannot, "access": accessName, "accesses": accessLevels, "link": link, "local": local,
 		"field": func(id, label, value string) field { return field{id, label, value} }, "count": Count,
@@ -99,6 +109,12 @@ var pages = sync.OnceValue(func() set {
 	}
 	return s
 })
+
+// hashSource is the source of a Content-Security-Policy that allows what is in the page itself.
+func hashSource(text []byte) string {
+	sum := sha256.Sum256(text)
+	return "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
+}
 
 // field is the data of the part "copy": a value to copy, with the id and label of its field.
 type field struct{ ID, Label, Value string }
@@ -116,8 +132,13 @@ func Count(n int64) string {
 // callback may redirect anywhere, so a page that leads to an app has no form-action.
 func (s set) policy(about about) string {
 	own := ""
-	if about.scripts {
+	switch {
+	case about.scripts && about.copies:
+		own = " 'self'; script-src 'self' " + s.scriptHash + "; connect-src 'self'"
+	case about.scripts:
 		own = " 'self'; script-src 'self'; connect-src 'self'"
+	case about.copies:
+		own = "; script-src " + s.scriptHash
 	}
 	base := "default-src 'none'; style-src " + s.styleHash + own + "; img-src data:; base-uri 'none'; frame-ancestors 'none'"
 	if about.leaves {

@@ -42,7 +42,7 @@ func all(text string) map[string]web.Page {
 		"denied, with a link": web.Denied{Frame: frame, AppName: text, Back: "https://app.example/?denied=" + text},
 		"fault":               fill(web.Fault{Registered: make([]string, 2)}),
 		"fault, bare":         web.Fault{},
-		"trouble":             fill(web.Trouble{}),
+		"trouble":             fill(web.Trouble{Next: &web.Link{Label: text, URL: text}}),
 		"trouble, bare":       web.Trouble{Title: text, Text: text},
 		"connected": fill(web.ConnectedApps{Apps: []web.ConnectedApp{{Scopes: liked.LikeRead, OAuth1: true,
 			Since: time.Unix(1, 0)}, {OAuth1: true}}}),
@@ -160,6 +160,8 @@ func TestWellFormed(t *testing.T) {
 			scripts, links := 0, 1
 			switch page.(type) {
 			case web.Home:
+				scripts = 2
+			case web.DeveloperPage:
 				scripts = 1
 			case web.Explorer:
 				scripts, links = 2, 2
@@ -190,6 +192,12 @@ func TestWellFormed(t *testing.T) {
 	}
 }
 
+// source is what allows a style or a script in the page itself.
+func source(text []byte) string {
+	sum := sha256.Sum256(text)
+	return "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
+}
+
 func TestHeaders(t *testing.T) {
 	t.Parallel()
 	for name, page := range all("text") {
@@ -204,13 +212,18 @@ func TestHeaders(t *testing.T) {
 			if !found || len(style) < 1000 {
 				t.Fatalf("a style sheet of %d bytes", len(style))
 			}
-			sum := sha256.Sum256(style)
+			_, rest, _ = bytes.Cut(body, []byte(`<script type="module">`))
+			script, _, _ := bytes.Cut(rest, []byte("</script>"))
 			own := ""
 			switch page.(type) {
-			case web.Home, web.Explorer:
+			case web.Home:
+				own = " 'self'; script-src 'self' " + source(script) + "; connect-src 'self'"
+			case web.Explorer:
 				own = " 'self'; script-src 'self'; connect-src 'self'"
+			case web.DeveloperPage:
+				own = "; script-src " + source(script)
 			}
-			csp := "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'" + own +
+			csp := "default-src 'none'; style-src " + source(style) + own +
 				"; img-src data:; base-uri 'none'; frame-ancestors 'none'"
 			opener := ""
 			switch page.(type) {
@@ -279,7 +292,7 @@ func TestBackToTheApp(t *testing.T) {
 			if got := slices.Contains(doc.urls, tt.back) && tt.back != ""; got != tt.want {
 				t.Errorf("a link: %v, want %v; the page leads to %q", got, tt.want, doc.urls)
 			}
-			if !tt.want && doc.count("a") != 1 { // "Skip to content"
+			if !tt.want && doc.count("a") != 2 { // "Skip to content" and the mark
 				t.Errorf("the page has links to %q", doc.urls)
 			}
 		})
