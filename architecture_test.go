@@ -51,12 +51,14 @@ var allowed = map[string]struct{ ours, outside string }{
 	"internal/oauth":    {". internal/faults internal/store internal/exchange internal/auth internal/web", ""},
 	"internal/portal":   {". internal/store internal/auth internal/oauth internal/web internal/webhook", ""},
 	"internal/explorer": {"internal/oauth internal/web", ""},
+	"internal/console":  {". internal/admin internal/exchange internal/journal internal/web", ""},
 	"internal/postman":  {"", ""},
 	"internal/home":     {". internal/exchange internal/store internal/likelog internal/web", ""},
 	"internal/api":      {". internal/faults internal/exchange internal/store internal/likelog internal/webhook internal/strictjson", ""},
 	"internal/server": {`. internal/journal internal/faults internal/exchange internal/store
 		internal/store/pebblestore internal/store/pgstore internal/backup
-		internal/admin internal/auth internal/oauth internal/portal internal/explorer internal/home internal/api internal/fastpath internal/seed
+		internal/admin internal/auth internal/oauth internal/portal internal/explorer internal/home
+		internal/console internal/api internal/fastpath internal/seed
 		internal/web internal/postman internal/likelog internal/webhook internal/clock internal/strictjson`,
 		"github.com/prometheus/client_golang golang.org/x/sys"},
 	"internal/archive": {". internal/store internal/strictjson",

@@ -12,14 +12,19 @@ import (
 	"liked/internal/webhook"
 )
 
-// newFaults returns the rules of a development server, which know all that there is to provoke.
-func (s *Server) newFaults() *faults.Rules {
+// provoked are the operations that there are faults for.
+func provoked() []string {
 	operations := slices.Concat(api.Operations(), oauth.Operations(), portal.Operations(), explorer.Operations())
 	operations = append(operations, webhook.Delivery, webhook.Challenge)
 	slices.Sort(operations)
+	return slices.Compact(operations)
+}
+
+// newFaults returns the rules of a development server, which know all that there is to provoke.
+func (s *Server) newFaults() *faults.Rules {
 	problems := oauth.Problems()
 	maps.Copy(problems, api.Problems())
-	rules := faults.New(faults.Options{Now: s.Now, Operations: slices.Compact(operations), Streams: api.Streams(), Problems: problems,
+	rules := faults.New(faults.Options{Now: s.Now, Operations: provoked(), Streams: api.Streams(), Problems: problems,
 		Disconnects: api.Disconnects()})
 	if s.begins != nil {
 		rules.Replace(s.begins.faults)

@@ -3,6 +3,8 @@ package server
 import (
 	"net/http"
 	"strings"
+
+	"liked/internal/console"
 )
 
 // room is a part of the server with paths of its own. Find returns nil for all other paths.
@@ -20,6 +22,19 @@ type front struct {
 type frontPath struct {
 	prefix string
 	room   room // nil: API
+}
+
+// withConsole answers what is the console's, and has next answer all else. The console is before the worlds and the journal: it
+// outlives a reset that it makes, and what it shows is not what it does itself.
+func withConsole(c *console.Console, guarded func(http.Handler) http.Handler, next http.Handler) http.Handler {
+	found := guarded(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { c.Find(r).ServeHTTP(w, r) }))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, console.Path) && c.Find(r) != nil {
+			found.ServeHTTP(w, r)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 func newFront(api http.Handler, oauth, portal, explorer, home room) *front {

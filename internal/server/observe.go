@@ -16,6 +16,7 @@ import (
 
 	"liked"
 	"liked/internal/api"
+	"liked/internal/console"
 	"liked/internal/exchange"
 	"liked/internal/explorer"
 	"liked/internal/home"
@@ -81,7 +82,7 @@ func newObserver(logger *slog.Logger, registry *prometheus.Registry, address fun
 		Name: "liked_request_duration_seconds", Help: "Time from the end of a request's headers to its answer, by operationId.",
 		Buckets: []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}}, []string{"operation"})
 	for _, id := range slices.Concat(api.Operations(), oauth.Operations(), portal.Operations(), explorer.Operations(), home.Operations(),
-		[]string{noOperation}) {
+		console.Operations(), []string{noOperation}) {
 		o.byName[id] = &operation{name: id, duration: durations.WithLabelValues(id)}
 	}
 	return o

@@ -26,6 +26,7 @@ import (
 	"liked"
 	"liked/internal/admin"
 	"liked/internal/api"
+	"liked/internal/console"
 	"liked/internal/fastpath"
 	"liked/internal/faults"
 	"liked/internal/journal"
@@ -49,6 +50,7 @@ type Server struct {
 	broken       chan error       // gets why there is no world any more
 	faults       *faults.Rules    // nil but in a development server
 	journal      *journal.Journal // nil: none is kept
+	console      *console.Console // nil but in a development server
 	api, admin   *http.Server
 	fast         *fastpath.Listener // of api
 	ready        atomic.Bool
@@ -74,13 +76,13 @@ func New(c Config) (*Server, error) {
 		s.listen,
 		s.open,
 		s.rememberStart,
+		s.makeFront,
 	} {
 		if err := step(); err != nil {
 			s.release()
 			return nil, err
 		}
 	}
-	s.makeFront()
 	s.makeAdmin()
 	return s, nil
 }
@@ -213,12 +215,23 @@ func (s *Server) located(k seed.Credentials) *seed.Credentials {
 	return &k
 }
 
-func (s *Server) makeFront() {
-	h := s.bounded(s.inTurn(s.handler()))
-	if s.CheckHost && Loopback(s.apiL.Addr().String()) || len(s.AllowHosts) > 0 {
-		h = checkHost(h, s.knownHosts(), "Start it with --allow-host %s if it is.", s.observer.observe)
+func (s *Server) makeFront() error {
+	guarded := func(h http.Handler) http.Handler {
+		h = s.bounded(s.inTurn(h))
+		if s.CheckHost && Loopback(s.apiL.Addr().String()) || len(s.AllowHosts) > 0 {
+			h = checkHost(h, s.knownHosts(), "Start it with --allow-host %s if it is.", s.observer.observe)
+		}
+		return h
 	}
-	s.api = s.httpServer(s.journal.Handler(h))
+	h := s.journal.Handler(guarded(s.handler()))
+	if s.Dev {
+		var err error
+		if s.console, err = console.New(s.consoleOptions(h)); err != nil {
+			return err
+		}
+		h = withConsole(s.console, guarded, h)
+	}
+	s.api = s.httpServer(h)
 	s.api.ConnContext = api.ConnContext
 	if s.api.TLSConfig = s.tls; s.tls != nil { // without there is no HTTP/2
 		s.api.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
@@ -229,7 +242,9 @@ func (s *Server) makeFront() {
 	if s.tls == nil { // a client that expects TLS cannot read it
 		s.apiL.rejection = s.current().x.NoRoom()
 	}
+	s.api.RegisterOnShutdown(s.journal.End)
 	s.fast = fastpath.New(s.api, s.apiL, api.AnswersAtOnce)
+	return nil
 }
 
 // Ready returns a channel that is closed once Run answers requests.

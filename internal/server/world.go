@@ -5,6 +5,7 @@ import (
 	cryptorand "crypto/rand"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math"
 	"net/http"
 	"sync"
@@ -34,6 +35,7 @@ type world struct {
 	front    *front
 	home     *home.Home
 	operator http.Handler // of /admin/, without a token
+	unlogged http.Handler // as operator, without a line in the log for each call; nil but in a development server
 
 	working        sync.WaitGroup // what begin started
 	stopWork       context.CancelFunc
@@ -81,6 +83,10 @@ func (s *Server) makeWorld(st store.Store) (*world, error) {
 		admins.Dev = &admin.Dev{Clock: s.clock, Worlds: s, Faults: s.faults, Rules: w.x.RateRules, Journal: s.journal}
 	}
 	w.operator = adminHandler(st, admins)
+	if s.Dev {
+		admins.Logger = slog.New(slog.DiscardHandler)
+		w.unlogged = adminHandler(st, admins)
+	}
 	return w, nil
 }
 
@@ -186,10 +192,15 @@ func (s *Server) operator() http.Handler {
 	if !s.Dev {
 		return s.current().operator
 	}
+	return s.calling(func(w *world) http.Handler { return w.operator })
+}
+
+// calling has a handler of the world of the moment answer.
+func (s *Server) calling(of func(*world) http.Handler) http.Handler {
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		w := s.enter()
 		w.leave() // a call that replaces its own world must not wait for itself
-		w.operator.ServeHTTP(rw, r)
+		of(w).ServeHTTP(rw, r)
 	})
 }
 
@@ -233,6 +244,7 @@ func (s *Server) replace(m *moment) (err error) {
 			s.faults.Replace(m.faults)
 			s.begin(w)
 			s.world.Store(w)
+			s.console.Forget()
 		} else {
 			s.clock.Restore(clock)
 			err = errors.Join(err, st.Close())

@@ -20,34 +20,46 @@ import (
 var own embed.FS
 
 // assets are the files that pages load, gzipped. Each is read on first use.
-var assets = map[string]func() asset{
-	"home.js":              ownAsset("home/home.js"),
-	"explorer.js":          ownAsset("explorer/explorer.js"),
-	"plugin.js":            ownAsset("explorer/plugin.js"),
-	"code.js":              ownAsset("explorer/code.js"),
-	"explorer.css":         ownAsset("explorer/explorer.css"),
-	"swagger-ui-bundle.js": sync.OnceValue(func() asset { return newAsset(read(static.FS, "swagger-ui-bundle.js.gz")) }),
+var assets = map[string]func() *File{
+	"home.js":      ownAsset("home/home.js"),
+	"explorer.js":  ownAsset("explorer/explorer.js"),
+	"plugin.js":    ownAsset("explorer/plugin.js"),
+	"code.js":      ownAsset("explorer/code.js"),
+	"explorer.css": ownAsset("explorer/explorer.css"),
+	"swagger-ui-bundle.js": sync.OnceValue(func() *File {
+		return newFile("swagger-ui-bundle.js", read(static.FS, "swagger-ui-bundle.js.gz"))
+	}),
 }
 
-type asset struct {
-	gzip  []byte
-	plain func() []byte // made once: a client that reads slowly holds it as long as it likes
-	etag  string
+// File is a file that pages load.
+type File struct {
+	contentType string
+	gzip        []byte
+	plain       func() []byte // made once: a client that reads slowly holds it as long as it likes
+	etag        string
 }
 
-func newAsset(compressed []byte) asset {
+func newFile(name string, compressed []byte) *File {
 	sum := sha256.Sum256(compressed)
-	return asset{compressed, sync.OnceValue(func() []byte { return plain(compressed) }), `"` + hex.EncodeToString(sum[:16]) + `"`}
+	f := &File{"text/javascript; charset=utf-8", compressed, sync.OnceValue(func() []byte { return plain(compressed) }),
+		`"` + hex.EncodeToString(sum[:16]) + `"`}
+	if path.Ext(name) == ".css" {
+		f.contentType = "text/css; charset=utf-8"
+	}
+	return f
 }
 
-func ownAsset(name string) func() asset {
-	return sync.OnceValue(func() asset {
-		var buf bytes.Buffer
-		z := gzip.NewWriter(&buf)
-		_, _ = z.Write(read(own, name)) // cannot fail
-		_ = z.Close()
-		return newAsset(buf.Bytes())
-	})
+// NewFile returns a script or a style sheet, which the end of its name says.
+func NewFile(name string, text []byte) *File {
+	var buf bytes.Buffer
+	z := gzip.NewWriter(&buf)
+	_, _ = z.Write(text) // cannot fail
+	_ = z.Close()
+	return newFile(name, buf.Bytes())
+}
+
+func ownAsset(name string) func() *File {
+	return sync.OnceValue(func() *File { return NewFile(name, read(own, name)) })
 }
 
 func read(files embed.FS, name string) []byte {
@@ -58,34 +70,37 @@ func read(files embed.FS, name string) []byte {
 	return text
 }
 
-// WriteAsset answers with a file of the pages, and returns status and size. Browsers revalidate it on each use.
+// WriteAsset answers with a file of the pages here, and returns status and size.
 func WriteAsset(w http.ResponseWriter, r *http.Request, name string) (status, size int) {
 	load := assets[name]
-	h := w.Header()
-	h.Set("X-Content-Type-Options", "nosniff")
 	if load == nil {
+		h := w.Header()
+		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Cache-Control", "no-store")
 		w.WriteHeader(http.StatusNotFound)
 		return http.StatusNotFound, 0
 	}
-	a := load()
+	return load().Write(w, r)
+}
+
+// Write answers with the file, and returns status and size. Browsers revalidate it on each use.
+func (f *File) Write(w http.ResponseWriter, r *http.Request) (status, size int) {
+	h := w.Header()
+	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Cache-Control", "no-cache")
-	h.Set("ETag", a.etag)
+	h.Set("ETag", f.etag)
 	h.Set("Vary", "Accept-Encoding")
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")
-	if r.Header.Get("If-None-Match") == a.etag {
+	if r.Header.Get("If-None-Match") == f.etag {
 		w.WriteHeader(http.StatusNotModified)
 		return http.StatusNotModified, 0
 	}
-	h.Set("Content-Type", "text/javascript; charset=utf-8")
-	if path.Ext(name) == ".css" {
-		h.Set("Content-Type", "text/css; charset=utf-8")
-	}
-	body := a.gzip
+	h.Set("Content-Type", f.contentType)
+	body := f.gzip
 	if strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
 		h.Set("Content-Encoding", "gzip")
 	} else {
-		body = a.plain()
+		body = f.plain()
 	}
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(http.StatusOK)

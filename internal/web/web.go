@@ -26,19 +26,50 @@ import (
 func Write(w http.ResponseWriter, status int, page Page) (size int, err error) {
 	about := page.about()
 	set := pages()
-	h := w.Header()
-	h.Set("Cache-Control", "no-store") // pages hold secrets and personal data
 	var buf bytes.Buffer
-	v := view{Title: about.title, Here: about.here, Style: set.style, Icon: set.icon, Page: page}
+	v := view{Title: about.title, Here: about.here, Style: set.sheet.CSS, Icon: set.icon, Page: page}
 	if about.copies {
-		v.Script = set.script
+		v.Script = set.sheet.Script
 	}
 	err = set.templates[about.template].ExecuteTemplate(&buf, "layout.html", v)
 	if err != nil {
+		w.Header().Set("Cache-Control", "no-store")
 		w.WriteHeader(http.StatusInternalServerError)
 		return 0, fmt.Errorf("page %s: %w", about.template, err)
 	}
-	h.Set("Content-Security-Policy", set.policy(about))
+	return set.sheet.write(w, status, about, buf.Bytes()), nil
+}
+
+// Sheet is the style sheet that a page holds, and the script that gives values a button that copies them. Browsers let a page
+// have no others of its own.
+type Sheet struct {
+	CSS    template.CSS
+	Script template.JS
+
+	hash, scriptHash string // as CSP sources
+}
+
+// NewSheet returns the style sheet of all pages with one more.
+func NewSheet(more string) Sheet {
+	css, js := append(read(files, "templates/style.css"), more...), read(files, "copy.js")
+	return Sheet{template.CSS(css), template.JS(js), hashSource(css), hashSource(js)}
+}
+
+// Icon is the address of the icon of all pages.
+func Icon() template.URL {
+	return template.URL("data:image/svg+xml;base64," + base64.StdEncoding.EncodeToString(read(files, "templates/icon.svg")))
+}
+
+// Write answers with a page of another package's layout, which holds the sheet and its script, may load our files and call us,
+// and leads to no app. It returns the page's size.
+func (s Sheet) Write(w http.ResponseWriter, status int, html []byte) (size int) {
+	return s.write(w, status, about{scripts: true, copies: true}, html)
+}
+
+func (s Sheet) write(w http.ResponseWriter, status int, about about, html []byte) (size int) {
+	h := w.Header()
+	h.Set("Cache-Control", "no-store") // pages hold secrets and personal data
+	h.Set("Content-Security-Policy", s.policy(about))
 	h.Set("X-Frame-Options", "DENY")
 	h.Set("X-Content-Type-Options", "nosniff")
 	// The address holds secrets that no other site may see. With "no-referrer" our own forms would send "Origin: null",
@@ -47,7 +78,7 @@ func Write(w http.ResponseWriter, status int, page Page) (size int, err error) {
 	if !about.leaves { // the app may wait in the opener, where its callback answers it
 		h.Set("Cross-Origin-Opener-Policy", "same-origin")
 	}
-	return Send(w, status, "text/html; charset=utf-8", buf.Bytes()), nil
+	return Send(w, status, "text/html; charset=utf-8", html)
 }
 
 // Page is one of the page types of this package.
@@ -73,12 +104,9 @@ type view struct {
 
 // set is all pages, parsed. It is immutable.
 type set struct {
-	templates  map[string]*template.Template
-	style      template.CSS
-	styleHash  string // as a CSP source
-	script     template.JS
-	scriptHash string // as a CSP source
-	icon       template.URL
+	templates map[string]*template.Template
+	sheet     Sheet
+	icon      template.URL
 }
 
 //go:embed templates copy.js
@@ -86,15 +114,7 @@ var files embed.FS
 
 // pages parses all pages on first use. Tests find mistakes in them.
 var pages = sync.OnceValue(func() set {
-	css, js := read(files, "templates/style.css"), read(files, "copy.js")
-	s := set{
-		templates:  map[string]*template.Template{},
-		style:      template.CSS(css),
-		styleHash:  hashSource(css),
-		script:     template.JS(js),
-		scriptHash: hashSource(js),
-		icon:       template.URL("data:image/svg+xml;base64," + base64.StdEncoding.EncodeToString(read(files, "templates/icon.svg"))),
-	}
+	s := set{templates: map[string]*template.Template{}, sheet: NewSheet(""), icon: Icon()}
 	funcs := template.FuncMap{"can": can, "cannot": cannot, "access": accessName, "accesses": accessLevels, "link": link, "local": local,
 		"field": func(id, label, value string) field { return field{id, label, value} }, "count": Count,
 		"split": func(s string) []string { return strings.Split(s, "\n") }}
@@ -130,7 +150,7 @@ func Count(n int64) string {
 
 // policy is the Content-Security-Policy. Browsers apply form-action to every redirect after a form, and an app's
 // callback may redirect anywhere, so a page that leads to an app has no form-action.
-func (s set) policy(about about) string {
+func (s Sheet) policy(about about) string {
 	own := ""
 	switch {
 	case about.scripts && about.copies:
@@ -140,7 +160,7 @@ func (s set) policy(about about) string {
 	case about.copies:
 		own = "; script-src " + s.scriptHash
 	}
-	base := "default-src 'none'; style-src " + s.styleHash + own + "; img-src data:; base-uri 'none'; frame-ancestors 'none'"
+	base := "default-src 'none'; style-src " + s.hash + own + "; img-src data:; base-uri 'none'; frame-ancestors 'none'"
 	if about.leaves {
 		return base
 	}

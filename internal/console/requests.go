@@ -1,0 +1,232 @@
+package console
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"liked/internal/journal"
+)
+
+var requestRoutes = []route{
+	{pattern: "GET /console", serve: (*call).requests},
+	{pattern: "GET /console/live", serve: (*call).live},
+	{pattern: "POST /console/clear", serve: (*call).clearRequests},
+	{pattern: "GET /console/requests/{transaction}", serve: (*call).request},
+}
+
+// filters are the fields by which requests are selected, as /admin/requests has them.
+var filters = []string{"app", "user", "status", "operation", "text"}
+
+// perPage is how many requests a page shows.
+const perPage = "50"
+
+// requestsPage is the data of requests.html.
+type requestsPage struct {
+	Filter     map[string]string
+	Filtered   bool
+	Live       string // address of the rows to come; "" on an older page
+	Rows       []listed
+	Older      string // address of the next page
+	Newest     string
+	Operations []string
+	Trouble    string // why nothing is listed
+}
+
+// listed is a request with the names of its caller.
+type listed struct {
+	journal.Row
+	Username, AppName string
+}
+
+// Class is the first digit of the status, 0 without an answer.
+func (l listed) Class() int { return l.Status / 100 }
+
+// Took is how long the answer took, in milliseconds.
+func (l listed) Took() string {
+	switch ms := l.DurationMS; {
+	case ms < 10:
+		return strconv.FormatFloat(ms, 'f', 2, 64) + " ms"
+	case ms < 1000:
+		return strconv.FormatFloat(ms, 'f', 0, 64) + " ms"
+	default:
+		return strconv.FormatFloat(ms/1000, 'f', 1, 64) + " s"
+	}
+}
+
+// requests lists the journal, the newest request first.
+func (c *call) requests() (answer, error) {
+	asked := c.URL.Query()
+	query := make(url.Values)
+	p := requestsPage{Filter: make(map[string]string), Operations: c.Operations}
+	for _, name := range filters {
+		if value := asked.Get(name); value != "" {
+			query.Set(name, value)
+			p.Filter[name] = value
+		}
+	}
+	p.Filtered = len(query) > 0
+	p.Newest = Path
+	if p.Filtered {
+		p.Newest += "?" + query.Encode()
+	}
+	after := asked.Get("after")
+	if after == "" {
+		p.Live = "/console/live?" + query.Encode()
+	} else {
+		query.Set("after", after)
+	}
+	query.Set("limit", perPage)
+	list, err := c.admin.Requests(c.Context(), query)
+	if err != nil {
+		p.Trouble, p.Live = sentence(err.Error()), ""
+	}
+	names := c.newNames()
+	for _, row := range list.Data {
+		p.Rows = append(p.Rows, names.listed(c.Context(), row))
+	}
+	if list.Next != "" {
+		query.Del("limit")
+		query.Set("after", list.Next)
+		p.Older = Path + "?" + query.Encode()
+	}
+	return page("requests", "Requests", p)
+}
+
+// names finds the names of callers, each once.
+type names struct {
+	*Console
+	users, apps map[string]string
+}
+
+func (c *Console) newNames() *names {
+	return &names{c, make(map[string]string), make(map[string]string)}
+}
+
+// maxNames bounds what a live list remembers.
+const maxNames = 1000
+
+func (n *names) listed(ctx context.Context, row journal.Row) listed {
+	return listed{row, n.user(ctx, row.User), n.app(ctx, row.App)}
+}
+
+// user returns the username, or the id of an account that is no more.
+func (n *names) user(ctx context.Context, id string) string {
+	return n.find(n.users, id, func() string {
+		i, err := n.identify(ctx, Acting{User: id})
+		if err != nil {
+			return ""
+		}
+		return i.Username
+	})
+}
+
+func (n *names) app(ctx context.Context, id string) string {
+	return n.find(n.apps, id, func() string {
+		i, err := n.identify(ctx, Acting{App: id})
+		if err != nil {
+			return ""
+		}
+		return i.AppName
+	})
+}
+
+func (n *names) find(known map[string]string, id string, look func() string) string {
+	if id == "" {
+		return ""
+	}
+	name, ok := known[id]
+	if !ok {
+		if name = look(); name == "" {
+			name = id
+		}
+		if len(known) >= maxNames {
+			clear(known)
+		}
+		known[id] = name
+	}
+	return name
+}
+
+// writeTime is how long a reader of the live list may take for a row.
+const writeTime = 10 * time.Second
+
+// live sends requests as they are recorded, as server-sent events whose data is a row of the table, as HTML in JSON.
+func (c *call) live() (answer, error) {
+	query := make(url.Values)
+	for _, name := range filters {
+		if value := c.URL.Query().Get(name); value != "" {
+			query.Set(name, value)
+		}
+	}
+	return answer{write: func(w http.ResponseWriter) (status, size int) { return c.follow(w, query) }}, nil
+}
+
+func (c *call) follow(w http.ResponseWriter, query url.Values) (status, size int) {
+	to := http.NewResponseController(w)
+	names := c.newNames()
+	send := func(event, data string) error {
+		_ = to.SetWriteDeadline(time.Now().Add(writeTime))
+		n, err := fmt.Fprintf(w, "event: %s\ndata: %s\n\n", event, data)
+		size += n
+		if err == nil {
+			err = to.Flush()
+		}
+		return err
+	}
+	_ = to.SetReadDeadline(time.Time{})
+	status = http.StatusOK
+	err := c.admin.FollowRequests(c.Context(), query, func() {
+		w.Header().Set("Content-Type", "text/event-stream")
+		w.Header().Set("Cache-Control", "no-store")
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		_ = send("ready", "{}")
+	}, func(row journal.Row) error {
+		html, err := rowHTML(names.listed(c.Context(), row))
+		if err != nil {
+			return err
+		}
+		return send("request", html)
+	}, func(n uint64) { _ = send("lost", fmt.Sprint(n)) })
+	if size == 0 && err != nil {
+		a := c.trouble(err)
+		status = a.status
+		w.WriteHeader(status)
+	}
+	return status, size
+}
+
+// rowHTML is a row of the table, on one line.
+func rowHTML(l listed) (string, error) {
+	var html bytes.Buffer
+	if err := look().templates["requests"].ExecuteTemplate(&html, "row", l); err != nil {
+		return "", err
+	}
+	return string(bytes.ReplaceAll(html.Bytes(), []byte("\n"), []byte(" "))), nil
+}
+
+func (c *call) clearRequests() (answer, error) {
+	if err := c.admin.ClearRequests(c.Context()); err != nil {
+		return answer{}, err
+	}
+	return c.back(c.from(), Notice{Text: "The list is empty: what comes from now on stands in it."})
+}
+
+// requestPage is the data of request.html.
+type requestPage struct {
+	listed
+	Detail journal.Detail
+}
+
+// request shows one request with all that the journal keeps of it.
+func (c *call) request() (answer, error) {
+	d, err := c.admin.Request(c.Context(), c.PathValue("transaction"))
+	if err != nil {
+		return answer{}, err
+	}
+	return page("request", d.Method+" "+d.Path, requestPage{c.newNames().listed(c.Context(), d.Row), d})
+}
