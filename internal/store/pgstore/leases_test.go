@@ -10,7 +10,7 @@ import (
 )
 
 // opened opens a store that the end of the test closes.
-func opened(t *testing.T, dsn string) *Store {
+func opened(t testing.TB, dsn string) *Store {
 	t.Helper()
 	s, err := Open(Options{DSN: dsn, Readers: 4, Writers: 2})
 	if err != nil {

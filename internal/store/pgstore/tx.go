@@ -98,12 +98,12 @@ func view[T any](ctx context.Context, s *Store, f func(t *tx) (T, error)) (T, er
 	return read(ctx, s, func(ctx context.Context, conn *pgx.Conn) (T, error) {
 		t := &tx{ctx: ctx, conn: conn, shards: s.shards}
 		t.queue("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-		v, err := f(t)
-		return v, t.rollback(err)
+		return f(t)
 	})
 }
 
-// read runs f, again if the connection is lost, until the store's patience or ctx ends.
+// read runs f, again if the connection is lost, until the store's patience or ctx ends. f may leave a transaction open, which it
+// only read in.
 func read[T any](ctx context.Context, s *Store, f func(ctx context.Context, conn *pgx.Conn) (T, error)) (v T, err error) {
 	if err := s.enter(ctx); err != nil {
 		return v, err
@@ -116,7 +116,7 @@ func read[T any](ctx context.Context, s *Store, f func(ctx context.Context, conn
 		if err != nil {
 			return err
 		}
-		defer conn.Release()
+		defer s.release(conn)
 		mayCancel(conn.Conn(), true)
 		v, err = f(within, conn.Conn())
 		return err
@@ -126,6 +126,22 @@ func read[T any](ctx context.Context, s *Store, f func(ctx context.Context, conn
 		return none, cause(ctx, err)
 	}
 	return v, nil
+}
+
+// release gives a connection back. A transaction that is still open ends first, for which the call does not wait.
+func (s *Store) release(conn *pgxpool.Conn) {
+	end := func() {
+		ctx, cancel := context.WithTimeout(context.Background(), s.patience)
+		defer cancel()
+		t := &tx{ctx: ctx, conn: conn.Conn()}
+		_ = t.rollback(nil) // an error: the connection is closed, or is not idle, and the pool drops it
+		conn.Release()
+	}
+	if conn.Conn().IsClosed() || conn.Conn().PgConn().TxStatus() == 'I' {
+		conn.Release()
+		return
+	}
+	go end()
 }
 
 // write is a call that writes: f in a transaction of its own, which is committed unless f returns an error. If ctx or the
