@@ -53,6 +53,7 @@ postgres:
 
 # On Citus: LIKED_TEST_CITUS is a connection string of a coordinator in use, whose user may create schemas. No registry has it.
 citus:
+	@[ -n "$$LIKED_TEST_CITUS" ] || { echo "LIKED_TEST_CITUS names no coordinator of Citus"; exit 1; }
 	go test $(TESTFLAGS) -count=1 -short -timeout 60m -run '^TestCitus' ./internal/store/pgstore
 
 # Other people's clients against the built binary, and the pages in Chromium. They are downloaded, Chromium is not.
