@@ -5,10 +5,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"mime"
 	"net/http"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -30,7 +27,7 @@ type Options struct {
 	// Page is the constant part of the page. Numbers and posts are filled in.
 	Page web.Home
 
-	// NoPage leaves out the page and all that it loads.
+	// NoPage leaves out the page at / and all that it loads.
 	NoPage bool
 
 	// Patience bounds the write of one event; a slower viewer is disconnected. Zero means 5 s.
@@ -88,8 +85,8 @@ func Operations() []string { return []string{"home", "homeFile", "homeLive", "po
 // LivePath is where viewers of the page get its server-sent events, for as long as they like.
 const LivePath = "/home/live"
 
-// Find returns the handler of GET and HEAD of this package's paths, nil for all others. X has nothing at /, so only a
-// client that asks for HTML gets the page.
+// Find returns the handler of GET and HEAD of this package's paths. X has no pages, so only a client that asks for HTML gets
+// the page at /, and one about a path that is none. For all others it returns nil.
 func (h *Home) Find(r *http.Request) http.Handler {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		return nil
@@ -99,13 +96,14 @@ func (h *Home) Find(r *http.Request) http.Handler {
 		return h.handler("postman", file("liked.postman_collection.json", h.Collection))
 	case path == "/postman/environment.json":
 		return h.handler("postman", file("liked.postman_environment.json", h.Environment))
-	case h.NoPage:
-	case path == "/" && acceptsHTML(r.Header["Accept"]):
+	case path == "/" && !h.NoPage && web.Accepted(r):
 		return h.handler("home", h.page)
-	case path == "/home/home.js":
+	case path == "/home/home.js" && !h.NoPage:
 		return h.handler("homeFile", asset)
-	case path == LivePath && r.Method == http.MethodGet:
+	case path == LivePath && !h.NoPage && r.Method == http.MethodGet:
 		return h.handler("homeLive", h.live)
+	case web.Accepted(r):
+		return h.handler("", h.missing)
 	}
 	return nil
 }
@@ -121,21 +119,6 @@ func (h *Home) handler(operation string, answer answer) http.Handler {
 	})
 }
 
-// acceptsHTML reports whether an Accept header names HTML (RFC 9110, 12.5.1); "*/*" is not enough.
-func acceptsHTML(accept []string) bool {
-	for part := range strings.SplitSeq(strings.Join(accept, ","), ",") {
-		media, params, err := mime.ParseMediaType(part)
-		if err != nil || media != "text/html" {
-			continue
-		}
-		q, err := strconv.ParseFloat(params["q"], 64)
-		if params["q"] == "" || err == nil && q > 0 {
-			return true
-		}
-	}
-	return false
-}
-
 // page answers with the current page. If the store cannot be read, the page says so and has no numbers.
 func (h *Home) page(w http.ResponseWriter, r *http.Request, x *exchange.Exchange) {
 	p := h.Page
@@ -148,6 +131,15 @@ func (h *Home) page(w http.ResponseWriter, r *http.Request, x *exchange.Exchange
 	}
 	size, writeErr := web.Write(w, x.Status, p)
 	x.Bytes, x.Err = size, errors.Join(err, writeErr)
+}
+
+// missing answers a browser that follows a wrong link.
+func (h *Home) missing(w http.ResponseWriter, _ *http.Request, x *exchange.Exchange) {
+	p := web.Trouble{Title: "There is no page here",
+		Text: "Check the address. What the API has is listed in the API explorer, endpoint by endpoint.",
+		Next: &web.Link{Label: "Open the API explorer", URL: "/explorer"}}
+	x.Status, x.Why = http.StatusNotFound, "no page has this path"
+	x.Bytes, x.Err = web.Write(w, x.Status, p)
 }
 
 func asset(w http.ResponseWriter, r *http.Request, x *exchange.Exchange) {

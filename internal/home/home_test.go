@@ -291,6 +291,7 @@ func TestWhoGetsThePage(t *testing.T) {
 		{"OPTIONS", "/", "text/html", 404},
 		{"GET", "//", "text/html", 404},
 		{"GET", "/home", "text/html", 404},
+		{"GET", "/home", "*/*", 404},
 		{"GET", "/home/", "text/html", 404},
 		{"GET", "/home/other.js", "*/*", 404},
 		{"GET", "/home/home.js", "*/*", 200},

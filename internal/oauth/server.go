@@ -238,6 +238,12 @@ func (c *Call) answer(rt *Route) (answer *Answer, err error) {
 		allow = "GET, HEAD"
 	}
 	c.Why = fmt.Sprintf("the path has the methods %s, not %.20q", allow, c.Method)
+	if rt.refuse == nil && web.Accepted(c.Request) {
+		answer := c.trouble(&Refusal{Status: http.StatusMethodNotAllowed, Code: "There is no page here",
+			Text: "This address takes the forms of other pages."})
+		answer.allow = allow
+		return answer, nil
+	}
 	return &Answer{status: http.StatusMethodNotAllowed, contentType: jsonUTF8, allow: allow,
 		body: []byte(`{"title":"Method Not Allowed","detail":"Method Not Allowed","type":"about:blank","status":405}`)}, nil
 }
@@ -275,6 +281,9 @@ func (c *Call) trouble(f *Refusal) *Answer {
 	case p.Title == "":
 		p.Title = "That did not work"
 	}
+	if strings.HasPrefix(c.Path, "/developer") {
+		p.Next = &web.Link{Label: "Go to your apps", URL: "/developer"}
+	}
 	return &Answer{status: f.Status, page: p}
 }
 
@@ -307,6 +316,9 @@ func (c *Call) write(w http.ResponseWriter, a *Answer) {
 	for name, value := range a.headers {
 		h.Set(name, value)
 	}
+	if a.allow != "" {
+		h.Set("Allow", a.allow)
+	}
 	c.Status = a.status
 	switch {
 	case a.page != nil:
@@ -322,8 +334,6 @@ func (c *Call) write(w http.ResponseWriter, a *Answer) {
 		h.Set("Referrer-Policy", "no-referrer") // this URL holds a state or a request token
 		w.WriteHeader(a.status)
 		return
-	case a.allow != "":
-		h.Set("Allow", a.allow)
 	}
 	c.Bytes = web.Send(w, a.status, a.contentType, a.body)
 }

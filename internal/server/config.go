@@ -82,7 +82,7 @@ type Config struct {
 	// NoDailyLimits removes the limits per 24 hours.
 	NoDailyLimits bool
 
-	// NoHomePage leaves / to X's own 404, also for clients that ask for HTML.
+	// NoHomePage leaves / to X's own 404; a browser is told, as at any other path, that there is no page.
 	NoHomePage bool
 
 	// TokenLifetime is that of OAuth 2.0 access tokens issued to apps. Zero means X's own, 2 h.

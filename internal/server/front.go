@@ -12,8 +12,8 @@ type room interface {
 	Find(*http.Request) http.Handler
 }
 
-// front routes a path to a room by the first prefix that fits: a like meets the API before any page. The API answers
-// what no room has, with X's own 404 and 405.
+// front routes a path to the rooms whose prefixes fit, in their order: a like meets the API before any page. The API answers
+// what no room has, with X's own 404 and 405. The last room, home, has every path for browsers that ask for a page.
 type front struct {
 	api   http.Handler
 	paths []frontPath
@@ -63,13 +63,13 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if !strings.HasPrefix(path, p.prefix) {
 			continue
 		}
-		if p.room != nil {
-			if h := p.room.Find(r); h != nil {
-				h.ServeHTTP(w, r)
-				return
-			}
+		if p.room == nil {
+			break
 		}
-		break
+		if h := p.room.Find(r); h != nil {
+			h.ServeHTTP(w, r)
+			return
+		}
 	}
 	f.api.ServeHTTP(w, r)
 }

@@ -11,10 +11,10 @@ import (
 	"liked/internal/server"
 )
 
-// page asks for / as a browser does.
-func page(t *testing.T, srv *server.Server) (int, string) {
+// page asks for a path as a browser does.
+func page(t *testing.T, srv *server.Server, path string) (int, string) {
 	t.Helper()
-	r, err := http.NewRequest("GET", srv.URL()+"/", nil)
+	r, err := http.NewRequest("GET", srv.URL()+path, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,7 +47,7 @@ func TestHomeKeepsSecrets(t *testing.T) {
 	} {
 		srv, _ := startHere(t, tt.config)
 		k := srv.Credentials()
-		status, home := page(t, srv)
+		status, home := page(t, srv, "/")
 		if status != 200 || !strings.Contains(home, "Like a post") {
 			t.Errorf("%s: got %d %s", name, status, home)
 		}
@@ -72,16 +72,49 @@ func TestHomeKeepsSecrets(t *testing.T) {
 		}
 	}
 	srv, _ := start(t, server.Config{Data: t.TempDir()})
-	if status, home := page(t, srv); status != 200 || strings.Contains(home, "credentials") || !strings.Contains(home, "There are no posts") {
+	status, home := page(t, srv, "/")
+	if status != 200 || strings.Contains(home, "credentials") || !strings.Contains(home, "There are no posts") {
 		t.Errorf("without a world: got %d %s", status, home)
+	}
+}
+
+// A browser at an address that is none gets a page that leads on. Clients of the API get what X has, and so does everybody
+// below its paths.
+func TestMissingPages(t *testing.T) {
+	t.Parallel()
+	srv, _ := start(t, server.Config{Seed: world(), Dev: true})
+	for _, path := range []string{"/no/such", "/home/", "/developers", "/oauth/no", "/i/no", "/settings/", "/%2e%2e/x", "//"} {
+		status, body := page(t, srv, path)
+		if status != 404 || !strings.Contains(body, "There is no page here") || !strings.Contains(body, `href="/"`) {
+			t.Errorf("%s: got %d %s", path, status, body)
+		}
+		if status, body := get(t, client(t, nil), srv.URL()+path, ""); status != 404 || body != "" {
+			t.Errorf("%s, to a client of the API: got %d %q, want X's empty 404", path, status, body)
+		}
+	}
+	for path, want := range map[string]string{"/2/no/such": "", "/2/oauth2/no": "",
+		"/1.1/no": `{"errors":[{"code":34,"message":"Sorry, that page does not exist."}]}`} {
+		if status, body := page(t, srv, path); status != 404 || body != want {
+			t.Errorf("%s: got %d %q, want %q", path, status, body, want)
+		}
+	}
+	if status, body := page(t, srv, "/logout"); status != 405 || !strings.Contains(body, "takes the forms of other pages") {
+		t.Errorf("a path without a page: got %d %s", status, body)
+	}
+	status, body := get(t, client(t, nil), srv.URL()+"/logout", "")
+	if status != 405 || !strings.HasPrefix(body, `{"title":"Method Not Allowed"`) {
+		t.Errorf("a path without a page, to a client of the API: got %d %s", status, body)
 	}
 }
 
 func TestNoHomePage(t *testing.T) {
 	t.Parallel()
 	srv, _ := start(t, server.Config{Seed: world(), NoHomePage: true})
-	if status, body := page(t, srv); status != 404 || body != "" {
+	if status, body := get(t, client(t, nil), srv.URL()+"/", ""); status != 404 || body != "" {
 		t.Errorf("got %d %s, want X's empty 404", status, body)
+	}
+	if status, body := page(t, srv, "/"); status != 404 || !strings.Contains(body, "There is no page here") {
+		t.Errorf("got %d %s, want that there is no page", status, body)
 	}
 	if status, _ := get(t, client(t, nil), srv.URL()+"/home/live", ""); status != 404 {
 		t.Errorf("live: got %d", status)

@@ -26,8 +26,12 @@ func checkHost(next http.Handler, known func(name string) bool, advice string, o
 		x := exchange.New("", r)
 		w.Header().Set("X-Transaction-Id", x.TransactionID)
 		x.Status, x.Why = http.StatusMisdirectedRequest, fmt.Sprintf("no host of this server: %q", name)
-		w.Header().Set("X-Content-Type-Options", "nosniff")
-		x.Bytes = web.Send(w, x.Status, "text/plain; charset=utf-8", []byte(x.Why+". "+fmt.Sprintf(advice, name)+"\n"))
+		if what := x.Why + ". " + fmt.Sprintf(advice, name); web.Accepted(r) {
+			x.Bytes, x.Err = web.Write(w, x.Status, web.Trouble{Title: "This server has another name", Text: what, Next: &web.Link{}})
+		} else {
+			w.Header().Set("X-Content-Type-Options", "nosniff")
+			x.Bytes = web.Send(w, x.Status, "text/plain; charset=utf-8", []byte(what+"\n"))
+		}
 		observe.Done(r, &x)
 	})
 }

@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -42,6 +43,21 @@ func TestHostIsChecked(t *testing.T) {
 			}
 		}
 	}
+	r, err := http.NewRequest("GET", srv.URL()+"/", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Host, r.Header = "attacker.example", http.Header{"Accept": {"text/html"}}
+	resp, err := c.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := io.ReadAll(resp.Body)
+	_ = resp.Body.Close()
+	if err != nil || resp.StatusCode != 421 || !strings.Contains(string(text), "<h1>This server has another name</h1>") ||
+		!strings.Contains(string(text), "--allow-host attacker.example") {
+		t.Errorf("a browser: %d %s, %v", resp.StatusCode, text, err)
+	}
 	wide, _ := start(t, server.Config{Seed: world(), CheckHost: true, Listen: "0.0.0.0:0"})
 	named, _ := start(t, server.Config{Seed: world(), CheckHost: true, Listen: "0.0.0.0:0", AllowHosts: []string{"likes.test"}})
 	for _, tt := range []struct {
@@ -63,7 +79,7 @@ func TestHostIsChecked(t *testing.T) {
 		}
 	}
 	_, metrics := get(t, c, srv.AdminURL()+"/metrics", "")
-	if want := `liked_requests_total{code="421",operation="none"} 35`; !strings.Contains(metrics, want) {
+	if want := `liked_requests_total{code="421",operation="none"} 36`; !strings.Contains(metrics, want) {
 		t.Errorf("the metrics lack %s", want)
 	}
 	if err := (server.Config{AllowHosts: []string{"likes.test", "http://likes.test", "likes.test:80", "*.test", ""}}).Validate(); err == nil ||

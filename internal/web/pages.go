@@ -78,7 +78,7 @@ type Trouble struct {
 	Frame
 	Title string
 	Text  string
-	Next  *Link // nil: the page at /
+	Next  *Link // nil: the page at /; without a URL: nothing
 }
 
 // Link leads to a path of ours.

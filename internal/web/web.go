@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"html/template"
 	"io/fs"
+	"mime"
 	"net/http"
 	"net/url"
 	"path"
@@ -79,6 +80,22 @@ func (s Sheet) write(w http.ResponseWriter, status int, about about, html []byte
 		h.Set("Cross-Origin-Opener-Policy", "same-origin")
 	}
 	return Send(w, status, "text/html; charset=utf-8", html)
+}
+
+// Accepted reports whether a request is for a page: whether its Accept header names HTML (RFC 9110, 12.5.1). "*/*", which
+// clients of the API send, is not enough.
+func Accepted(r *http.Request) bool {
+	for part := range strings.SplitSeq(strings.Join(r.Header["Accept"], ","), ",") {
+		media, params, err := mime.ParseMediaType(part)
+		if err != nil || media != "text/html" {
+			continue
+		}
+		q, err := strconv.ParseFloat(params["q"], 64)
+		if params["q"] == "" || err == nil && q > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // Page is one of the page types of this package.
