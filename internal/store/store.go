@@ -73,6 +73,9 @@ type Report struct {
 	Problems   []string `json:"problems"` // not nil, at most 100, each names the keys that disagree
 }
 
+// Operator is the viewer who sees every post, user and list that exists, whatever stands between others.
+const Operator liked.UserID = -1
+
 // Likes records who likes what.
 type Likes interface {
 	// SetLike sets the like on or off and reports whether that changed anything. A change appends exactly one entry to

@@ -187,6 +187,9 @@ const forShards = "SET citus.enable_deadlock_prevention = off; SET citus.max_ada
 
 // sights returns how the viewer sees authors that are not visible. It sends what waits.
 func (t *tx) sights(viewer liked.UserID, authors []liked.UserID) (map[liked.UserID]sight.Author, error) {
+	if viewer == store.Operator {
+		return nil, t.send()
+	}
 	pairs := make([]viewOf, len(authors))
 	for i, a := range authors {
 		pairs[i] = viewOf{viewer, a}

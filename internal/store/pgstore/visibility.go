@@ -8,11 +8,11 @@ import (
 	"liked/internal/store/sight"
 )
 
-// Whoever asks what a viewer sees passes the viewer as $1 (zero: no user), joins post_heads h and post_texts x or users u,
-// and joins special s of the author from the left. Sub-queries in seenColumn run for special authors only, and read one row
-// by a whole key each: an EXISTS there could be planned to read all that the viewer follows, or all blocks that there are.
+// Whoever asks what a viewer sees passes the viewer as $1 (zero: no user, -1: store.Operator), joins post_heads h and post_texts x
+// or users u, and joins special s of the author from the left. Sub-queries in seenColumn run for special authors only, and read
+// one row by a whole key each: an EXISTS there could be planned to read all that the viewer follows, or all blocks that there are.
 const (
-	seenColumn = `CASE WHEN s.user_id IS NULL THEN 0 WHEN s.hidden THEN 1 WHEN s.user_id = $1 THEN 0
+	seenColumn = `CASE WHEN s.user_id IS NULL OR $1 = -1::bigint THEN 0 WHEN s.hidden THEN 1 WHEN s.user_id = $1 THEN 0
 		WHEN s.blocks > 0 AND (SELECT true FROM blocks b WHERE b.blocker = s.user_id AND b.blocked = $1) THEN 2
 		WHEN s.protected AND (SELECT true FROM follows f WHERE f.follower = $1 AND f.followed = s.user_id) IS NULL THEN 3
 		ELSE 0 END::int2`

@@ -165,6 +165,7 @@ func leaveOut(t *T) {
 		}
 		expect(1, v.user)
 		expect(0, v.stranger)
+		expect(operator, 0)
 	}
 	s := t.open()
 	t.people(s, 4)
@@ -175,6 +176,7 @@ func leaveOut(t *T) {
 	t.state(s, 3, liked.Deactivated)
 	t.state(s, 4, liked.Locked)
 	same(t, "liking users", t.likingUsers(s, 1, 1, 10), []int{4, 2})
+	same(t, "liking users whom the operator sees", t.likingUsers(s, operator, 1, 2), []int{4, 3, 2})
 	p, err := s.Post(t.ctx, 0, pid(1))
 	t.ok(err)
 	same(t, "the count is of all likes", p.Metrics.Likes, int64(3))

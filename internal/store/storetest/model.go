@@ -40,6 +40,8 @@ func number[ID ~int64](id ID) int { return int(id >> 22) }
 func (m *model) sees(viewer, author int) liked.Kind {
 	a, ok := m.users[author]
 	switch {
+	case ok && viewer == operator:
+		return 0
 	case !ok || a.State.Hidden():
 		return liked.NotFound
 	case viewer == author:
@@ -366,7 +368,7 @@ func compare(t *T, restart int) {
 				m.users[a] = u
 			}
 		case step < 72:
-			viewer := t.rng.IntN(users + 1)
+			viewer := t.rng.IntN(users+2) - 1 // 0: without a user; or operator
 			p, err := s.Post(t.ctx, uid(viewer), pid(n))
 			want := m.seesPost(viewer, n)
 			same(t, "Post", kind(err), want)
@@ -411,7 +413,7 @@ func compare(t *T, restart int) {
 					FollowedBy: m.follows[[2]int{other, a}], Blocks: m.blocks[[2]int{a, other}], BlockedBy: m.blocks[[2]int{other, a}]})
 			}
 		case step < 86:
-			viewer := t.rng.IntN(users + 1)
+			viewer := t.rng.IntN(users+2) - 1 // 0: without a user; or operator
 			if want, refused := m.likedPosts(viewer, a); refused == 0 {
 				same(t, "LikedPosts", walkPosts(t, s, viewer, a, 1+n%3), want)
 			} else {
@@ -419,7 +421,7 @@ func compare(t *T, restart int) {
 				same(t, "LikedPosts", kind(err), refused)
 			}
 		case step < 94:
-			viewer := t.rng.IntN(users + 1)
+			viewer := t.rng.IntN(users+2) - 1 // 0: without a user; or operator
 			if want, refused := m.likingUsers(viewer, n); refused == 0 {
 				same(t, "LikingUsers", walkUsers(t, s, viewer, n, 1+a%3), want)
 			} else {

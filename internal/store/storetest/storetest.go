@@ -196,7 +196,16 @@ func same[V any](t *T, what string, got, want V) {
 }
 
 // uid and pid make identifiers as X does, which differ in their upper bits only.
-func uid(n int) liked.UserID { return liked.UserID(n) << 22 }
+// operator is the number of store.Operator.
+const operator = -1
+
+func uid(n int) liked.UserID {
+	if n == operator {
+		return store.Operator
+	}
+	return liked.UserID(n) << 22
+}
+
 func pid(n int) liked.PostID { return liked.PostID(n) << 22 }
 
 func newUser(n int) liked.User {
