@@ -144,8 +144,18 @@ func add[ID ~int64](h *Handler, id *ID, add func() error) (err error) {
 func (h *Handler) users(r *http.Request) (UserPage, error) {
 	var after liked.UserID
 	var most int
+	var ids []liked.UserID
 	prefix := r.URL.Query().Get("username")
-	parsers := map[string]func(string) error{"max": upTo(&most), "after": into(&after)}
+	parsers := map[string]func(string) error{"max": upTo(&most), "after": into(&after), "ids": func(list string) error {
+		for text := range strings.SplitSeq(list, ",") {
+			var id liked.UserID
+			if err := into(&id)(text); err != nil {
+				return err
+			}
+			ids = append(ids, id)
+		}
+		return nil
+	}}
 	if prefix != "" { // the users are in order of username, and after is one
 		delete(parsers, "after")
 	}
@@ -153,6 +163,11 @@ func (h *Handler) users(r *http.Request) (UserPage, error) {
 	switch {
 	case err != nil:
 		return UserPage{}, err
+	case len(ids) > 1000:
+		return UserPage{}, liked.Errorf(liked.Invalid, "%d ids; give at most 1000", len(ids))
+	case ids != nil:
+		users, err := h.Store.UsersByID(r.Context(), ids)
+		return UserPage{Users: each(users, userOf)}, err
 	case prefix != "":
 		users, err := h.Store.UsersNamed(r.Context(), prefix, r.URL.Query().Get("after"), most)
 		return userPage(users, most, func(u liked.User) string { return u.Username }), err
@@ -282,6 +297,9 @@ type PostPage struct {
 	Next  liked.PostID `json:"next,omitempty"`
 }
 
+// searched is how many posts are looked at for one page.
+const searched = 1000
+
 func (h *Handler) posts(r *http.Request) (PostPage, error) {
 	var author liked.User
 	var before liked.PostID
@@ -293,10 +311,20 @@ func (h *Handler) posts(r *http.Request) (PostPage, error) {
 	if err != nil {
 		return PostPage{}, err
 	}
-	posts, err := h.Store.PostsBy(r.Context(), author.ID, before, most)
-	page := PostPage{Posts: each(posts, postOf)}
-	if len(posts) == most {
-		page.Next = posts[most-1].ID
+	words, rows := strings.ToLower(r.URL.Query().Get("contains")), most
+	if words != "" {
+		rows = searched
+	}
+	posts, err := h.Store.PostsBy(r.Context(), author.ID, before, rows)
+	page := PostPage{Posts: []Post{}}
+	for i, p := range posts {
+		if strings.Contains(strings.ToLower(p.Text), words) {
+			page.Posts = append(page.Posts, postOf(p))
+		}
+		if len(page.Posts) == most || i == rows-1 {
+			page.Next = p.ID
+			break
+		}
 	}
 	return page, err
 }
@@ -309,9 +337,8 @@ func pathPost(r *http.Request) (liked.PostID, error) {
 	return id, nil
 }
 
-// getPost shows what a caller without a user sees.
 func (h *Handler) getPost(r *http.Request, id liked.PostID) (Post, error) {
-	p, err := h.Store.Post(r.Context(), 0, id)
+	p, err := h.Store.Post(r.Context(), store.Operator, id)
 	return postOf(p), err
 }
 

@@ -24,6 +24,8 @@ var parameters = map[string]string{
 	"webhook":  "The id of a webhook.",
 	"snapshot": "The name of a snapshot: 1 to 64 of a-z, 0-9 and -.",
 	"username": "The beginning of a username.",
+	"ids":      "Up to 1000 ids of users, with commas between them; those that exist are in the answer.",
+	"contains": "What stands in the text of a post, in upper or lower case.",
 	"author":   "The id or the username of who wrote the posts.",
 	"max":      "How many items a page has at most, 1 to 1000; 100 without.",
 	"after":    "What next was in the page before.",

@@ -78,8 +78,8 @@ func (h *Handler) routes() []route {
 	follow, block := store.Relations.SetFollow, store.Relations.SetBlock
 	return []route{
 		{pattern: "POST /admin/users", status: 201, endpoint: takes(h.addUser), does: "Adds an account."},
-		{pattern: "GET /admin/users", endpoint: gives(h.users), query: "username " + page,
-			does: "Lists accounts in order of id, or by the beginning of a username."},
+		{pattern: "GET /admin/users", endpoint: gives(h.users), query: "username ids " + page,
+			does: "Lists accounts in order of id, by the beginning of a username, or those of some ids."},
 		{pattern: "GET /admin/users/{user}", endpoint: of(h.pathUser, h.getUser), does: "Shows an account."},
 		{pattern: "PUT /admin/users/{user}", endpoint: takes(h.setUser),
 			does: "Makes an account what is said; members left out stay. Without such an account it is added, by this id or username."},
@@ -100,9 +100,9 @@ func (h *Handler) routes() []route {
 		{pattern: "DELETE /admin/users/{user}/blocking/{target}", endpoint: h.relate(block, false), does: "Ends that."},
 		{pattern: "POST /admin/posts", status: 201, endpoint: takes(h.addPost),
 			does: "Adds a post, whatever rules there are for its author."},
-		{pattern: "GET /admin/posts", endpoint: gives(h.posts), query: "author max before", does: "Lists posts, the highest id first."},
-		{pattern: "GET /admin/posts/{post}", endpoint: of(pathPost, h.getPost),
-			does: "Shows a post as a caller without a user sees it."},
+		{pattern: "GET /admin/posts", endpoint: gives(h.posts), query: "author contains max before",
+			does: "Lists posts, the highest id first. With contains, a page is of 1,000 posts: it may be short, or empty, and have a next."},
+		{pattern: "GET /admin/posts/{post}", endpoint: of(pathPost, h.getPost), does: "Shows a post, whoever may see it."},
 		{pattern: "PUT /admin/posts/{post}", endpoint: takes(h.setPost),
 			does: "Makes a post be there. A post never changes: 409 if it is another one."},
 		{pattern: "DELETE /admin/posts/{post}", endpoint: of(pathPost, h.deletePost), does: "Deletes a post."},

@@ -3,6 +3,7 @@ package admin
 import (
 	"cmp"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -50,14 +51,13 @@ func (h *Handler) setPost(r *http.Request, in NewPost) (Post, error) {
 		return Post{}, liked.Errorf(liked.Invalid, "the id %v is not that of the path", in.ID)
 	}
 	in.ID = id
-	upTo, err := h.Store.PostsBy(r.Context(), 0, id+1, 1) // whoever may see it
-	if err != nil {
+	p, err := h.Store.Post(r.Context(), store.Operator, id)
+	switch {
+	case liked.KindOf(err) == liked.NotFound:
+		return h.addPost(r, in)
+	case err != nil:
 		return Post{}, err
 	}
-	if len(upTo) == 0 || upTo[0].ID != id {
-		return h.addPost(r, in)
-	}
-	p := upTo[0]
 	author, err := h.user(r.Context(), cmp.Or(in.Author, p.Author.String()))
 	if err != nil {
 		return Post{}, err
@@ -76,16 +76,28 @@ type Like struct {
 	Liked bool         `json:"liked"`
 }
 
+// LikeList is a page of likes, the newest first, with the posts of one user's likes, or the users of one post's, in their
+// order. Next is what to continue after, "" at the end.
 type LikeList struct {
 	Likes []Like `json:"likes"`
+	Posts []Post `json:"posts,omitempty"`
+	Users []User `json:"users,omitempty"`
+	Next  string `json:"next,omitempty"`
+}
+
+func likeNext(older store.Cursor) string {
+	if older.Seq == 0 {
+		return ""
+	}
+	return strconv.FormatUint(uint64(older.Seq), 10)
 }
 
 func (h *Handler) stateRoutes() []route {
 	return []route{
 		{pattern: "PUT /admin/likes/{user}/{post}", endpoint: h.setLike(true), does: "Makes a user like a post, as by the API."},
 		{pattern: "DELETE /admin/likes/{user}/{post}", endpoint: h.setLike(false), does: "Takes a like back."},
-		{pattern: "GET /admin/likes", endpoint: gives(h.listLikes), query: "user post",
-			does: "Lists what a user likes, who likes a post, or whether the user likes the post: at most 1,000, the newest first."},
+		{pattern: "GET /admin/likes", endpoint: gives(h.listLikes), query: "user post max after",
+			does: "Lists what a user likes, or who likes a post, the newest like first; with both, whether the user likes the post."},
 	}
 }
 
@@ -103,23 +115,30 @@ func (h *Handler) setLike(on bool) endpoint {
 func (h *Handler) listLikes(r *http.Request) (LikeList, error) {
 	var user liked.User
 	var post liked.PostID
-	err := query(r, map[string]func(string) error{"post": into(&post), "user": func(name string) (err error) {
+	var from store.Cursor
+	var most int
+	err := query(r, map[string]func(string) error{"max": upTo(&most), "post": into(&post), "user": func(name string) (err error) {
 		user, err = h.user(r.Context(), name)
 		return err
+	}, "after": func(text string) error {
+		n, err := strconv.ParseUint(text, 10, 64)
+		from.Seq = liked.Seq(n)
+		return err
 	}})
-	const most = 1000
 	switch {
 	case err != nil:
 		return LikeList{}, err
 	case user.ID == 0 && post == 0:
 		return LikeList{}, liked.Errorf(liked.Invalid, "give a user, a post or both")
 	case post == 0:
-		page, err := h.Store.LikedPosts(r.Context(), user.ID, user.ID, store.Cursor{}, most)
-		return LikeList{each(page.Items, func(p liked.Post) Like { return Like{user.ID, p.ID, true} })}, err
+		page, err := h.Store.LikedPosts(r.Context(), store.Operator, user.ID, from, most)
+		return LikeList{Likes: each(page.Items, func(p liked.Post) Like { return Like{user.ID, p.ID, true} }),
+			Posts: each(page.Items, postOf), Next: likeNext(page.Older)}, err
 	case user.ID == 0:
-		page, err := h.Store.LikingUsers(r.Context(), 0, post, store.Cursor{}, most)
-		return LikeList{each(page.Items, func(u liked.User) Like { return Like{u.ID, post, true} })}, err
+		page, err := h.Store.LikingUsers(r.Context(), store.Operator, post, from, most)
+		return LikeList{Likes: each(page.Items, func(u liked.User) Like { return Like{u.ID, post, true} }),
+			Users: each(page.Items, userOf), Next: likeNext(page.Older)}, err
 	}
 	likes, err := h.Store.Liked(r.Context(), user.ID, []liked.PostID{post})
-	return LikeList{each(likes, func(on bool) Like { return Like{user.ID, post, on} })}, err
+	return LikeList{Likes: each(likes, func(on bool) Like { return Like{user.ID, post, on} })}, err
 }
