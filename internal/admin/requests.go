@@ -22,6 +22,8 @@ func (h *Handler) journalRoutes() []route {
 		{pattern: "GET /admin/requests/live", endpoint: gives(h.liveRequests), query: filter, long: true, content: eventStream,
 			does: "Sends requests as they are recorded, as server-sent events: request with a row of the list (a stream's row at its " +
 				"beginning and at its end), lost with how many the reader was too slow for, and cleared."},
+		{pattern: "GET /admin/requests/counts", endpoint: gives(h.countRequests),
+			does: "Counts calls by status, and the likes that were set in intervals, since the start, a reset or since the journal was emptied."},
 		{pattern: "GET /admin/requests/{transaction_id}", endpoint: gives(h.request),
 			does: "Shows a request with headers and bodies, the rate windows around it, and what became of its signature."},
 		{pattern: "POST /admin/verify", endpoint: takes(h.verify), long: true,
@@ -91,6 +93,14 @@ func (h *Handler) clearRequests(*http.Request) (Changed, error) {
 		j.Clear()
 	}
 	return Changed{err == nil}, err
+}
+
+func (h *Handler) countRequests(*http.Request) (journal.Counts, error) {
+	j, err := h.journal()
+	if err != nil {
+		return journal.Counts{}, err
+	}
+	return j.Counts(), nil
 }
 
 const signOfLife = 10 * time.Second

@@ -16,6 +16,14 @@ type Details struct {
 	Counted   bool              // the request counted in them
 	Signature *Signature        // of OAuth 1.0a
 	Once      [32]byte          // hash of the code or token that the request would spend; zero: none
+	Delivery  Delivery          // of a request to a webhook; zero: another
+}
+
+// Delivery is the like that a request tells a webhook.
+type Delivery struct {
+	Webhook      liked.WebhookID
+	Subscription liked.SubscriptionID
+	Event        liked.Seq
 }
 
 // Signature is what became of a signature of OAuth 1.0a. It holds no secret: values of parameters are cut.

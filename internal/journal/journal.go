@@ -38,6 +38,8 @@ type Journal struct {
 	clears  atomic.Uint64 // how often it was called
 	changed chan struct{} // closed with the next event; nil: nobody waits
 	ended   bool
+
+	tally tally
 }
 
 // New returns a journal of at most max exchanges, nil if max is 0.
@@ -45,7 +47,7 @@ func New(max int, now func() time.Time) *Journal {
 	if max == 0 {
 		return nil
 	}
-	return &Journal{now: now, max: max}
+	return &Journal{now: now, max: max, tally: tally{since: time.Now()}}
 }
 
 // row is an exchange.
@@ -70,6 +72,7 @@ type row struct {
 	signature *exchange.Signature
 	once      [32]byte
 	before    *Spent
+	delivery  exchange.Delivery
 
 	text    []byte // head and body of the request, then of the answer
 	ends    [3]int // of the first three
@@ -94,12 +97,12 @@ func (j *Journal) at(known time.Time) time.Time {
 }
 
 // enter adds a row and forgets the oldest ones that there is no more room for. What began before the journal was cleared is of
-// what was cleared.
-func (j *Journal) enter(w *row) {
+// what was cleared, and not entered.
+func (j *Journal) enter(w *row) (entered bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if w.clears != j.clears.Load() {
-		return
+		return false
 	}
 	w.seq = j.first + uint64(len(j.rows))
 	j.explainSpent(w)
@@ -107,6 +110,7 @@ func (j *Journal) enter(w *row) {
 	j.bytes += w.size()
 	j.forget()
 	j.tell(w.seq)
+	return true
 }
 
 // complete replaces the row of a stream that has ended.
@@ -171,6 +175,7 @@ func (j *Journal) Clear() {
 	j.event += uint64(len(j.events))
 	j.rows, j.events, j.bytes, j.cleared = nil, nil, 0, j.event
 	j.clears.Add(1)
+	j.tally.clear()
 	if j.changed != nil {
 		close(j.changed)
 		j.changed = nil

@@ -170,7 +170,7 @@ func (x *recorder) FlushError() error {
 		x.entered = true
 		x.row.open = true
 		x.complete(0)
-		x.j.enter(x.row)
+		x.enter()
 	}
 	if err := x.release(); err != nil {
 		return err
@@ -182,12 +182,18 @@ func (x *recorder) FlushError() error {
 func (x *recorder) end(took time.Duration) {
 	if !x.entered {
 		x.complete(took)
-		x.j.enter(x.row)
+		x.enter()
 	} else {
 		began := x.row
 		x.row = &row{seq: began.seq, clears: began.clears, at: began.at, method: began.method, path: began.path}
 		x.complete(took)
 		x.j.complete(x.row)
+	}
+}
+
+func (x *recorder) enter() {
+	if x.j.enter(x.row) {
+		x.j.tally.answered(x.status)
 	}
 }
 
@@ -341,7 +347,7 @@ var plainHeaders = func() map[string]bool {
 	return is
 }()
 
-// Transport records the requests of next, whose contexts have Details. A nil Journal returns next.
+// Transport records the requests of next, whose contexts have Details with a transaction id. A nil Journal returns next.
 func (j *Journal) Transport(next http.RoundTripper) http.RoundTripper {
 	if j == nil {
 		return next
@@ -363,7 +369,7 @@ func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	var s scratch
 	known := &d.Exchange
 	w.operation, w.user, w.app = known.Operation, known.User, known.App
-	w.transaction, w.at = exchange.RandomHex(8), t.j.at(time.Time{})
+	w.delivery, w.transaction, w.at = d.Delivery, known.TransactionID, t.j.at(time.Time{})
 	sent, got := body{}, body{}
 	if r.Body != nil && r.Body != http.NoBody {
 		if again, err := r.GetBody(); err == nil {

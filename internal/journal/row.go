@@ -26,6 +26,14 @@ type Row struct {
 	Why           string    `json:"why"`
 	DurationMS    float64   `json:"duration_ms"`
 	Open          bool      `json:"open,omitempty"` // a stream that goes on
+	Delivery      *Delivery `json:"delivery,omitempty"`
+}
+
+// Delivery is the like that a request told a webhook: all attempts at it have the same, and other requests have none.
+type Delivery struct {
+	Webhook      string `json:"webhook"`
+	Subscription string `json:"subscription"`
+	Event        string `json:"event"` // its position in the like log
 }
 
 // Detail is an exchange with all that is kept of it.
@@ -80,6 +88,9 @@ func (w *row) Row() Row {
 	}
 	if w.app != 0 {
 		out.App = w.app.String()
+	}
+	if d := w.delivery; d != (exchange.Delivery{}) {
+		out.Delivery = &Delivery{d.Webhook.String(), d.Subscription.String(), strconv.FormatUint(uint64(d.Event), 10)}
 	}
 	return out
 }

@@ -56,7 +56,7 @@ func (s *stalled) SetLike(context.Context, liked.UserID, liked.PostID, bool, tim
 
 func TestWaitingLikesAreBounded(t *testing.T) {
 	disk := &stalled{release: make(chan struct{})}
-	s := countedStore{disk, newObserver(slog.New(slog.DiscardHandler), prometheus.NewRegistry(), nil)}
+	s := countedStore{disk, newObserver(slog.New(slog.DiscardHandler), prometheus.NewRegistry(), nil), nil}
 	like := func() error {
 		_, err := s.SetLike(t.Context(), 1, 1, true, time.Time{})
 		return err

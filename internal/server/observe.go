@@ -20,6 +20,7 @@ import (
 	"liked/internal/exchange"
 	"liked/internal/explorer"
 	"liked/internal/home"
+	"liked/internal/journal"
 	"liked/internal/oauth"
 	"liked/internal/portal"
 	"liked/internal/store"
@@ -191,6 +192,7 @@ var attributes = sync.Pool{New: func() any { return new([maxAttributes]slog.Attr
 type countedStore struct {
 	store.Store
 	*observer
+	journal *journal.Journal // nil: none is kept
 }
 
 // maxWaiting is how many likes may wait: 0.2 s of a disk that takes 20,000 a second. Without a bound, likes would wait
@@ -209,6 +211,7 @@ func (s countedStore) SetLike(ctx context.Context, user liked.UserID, post liked
 		i := 0
 		if on {
 			i = 1
+			s.journal.Liked()
 		}
 		s.likes[i].Add(1)
 	}

@@ -91,7 +91,8 @@ func (s *Server) makeWorld(st store.Store) (*world, error) {
 }
 
 func (s *Server) apiOptions(w *world) api.Options {
-	return api.Options{Store: countedStore{w.store, s.observer}, Auth: w.auth, Hooks: w.hooks, Log: w.log, Limits: s.live.Load().limits,
+	return api.Options{Store: countedStore{w.store, s.observer, s.journal}, Auth: w.auth, Hooks: w.hooks, Log: w.log,
+		Limits:  s.live.Load().limits,
 		PageKey: [32]byte(derive(s.seal, "liked pagination tokens", 32)), Profile: s.profile, PrivateLikes: s.privateLikes,
 		Now: s.Now, Explain: s.Dev, Observe: s.observer.observe, Address: s.clientAddress, Faults: s.faults}
 }

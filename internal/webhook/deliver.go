@@ -297,25 +297,32 @@ func (k *hook) try(ctx context.Context, s *liked.Subscription, e liked.LikeEvent
 		k.h.Count(Unseen)
 		return nil
 	}
-	failed := k.post(ctx, e.User, body)
+	_, failed := k.post(ctx, about(s, e), body)
 	if failed == nil {
 		k.h.Count(Delivered)
 	}
 	return failed
 }
 
-// post sends a body about the user (zero: none), using one of the slots. A request in progress when ctx ends has lastCall left.
-func (k *hook) post(ctx context.Context, user liked.UserID, body []byte) *failure {
+// about is what the journal keeps of a request that tells a like.
+func about(s *liked.Subscription, e liked.LikeEvent) exchange.Details {
+	return exchange.Details{Exchange: exchange.Exchange{User: e.User},
+		Delivery: exchange.Delivery{Webhook: s.Webhook, Subscription: s.ID, Event: e.Seq}}
+}
+
+// post sends a body, using one of the slots, and returns the status of the answer, zero if there was none. A request in progress
+// when ctx ends has lastCall left.
+func (k *hook) post(ctx context.Context, of exchange.Details, body []byte) (status int, failed *failure) {
 	select {
 	case k.slots <- struct{}{}:
 		defer func() { <-k.slots }()
 	case <-ctx.Done():
-		return &failure{error: ctx.Err()}
+		return 0, &failure{error: ctx.Err()}
 	}
 	w, _ := k.now()
 	secret, err := k.h.Secret(ctx, k.app)
 	if err != nil {
-		return &failure{error: err, ours: true}
+		return 0, &failure{error: err, ours: true}
 	}
 	under, cut := context.WithCancel(context.WithoutCancel(ctx))
 	defer cut()
@@ -324,21 +331,21 @@ func (k *hook) post(ctx context.Context, user liked.UserID, body []byte) *failur
 		cut()
 	})
 	defer stop()
-	status, _, err := k.h.send(under, exchange.Exchange{Operation: Delivery, Method: http.MethodPost, App: k.app, User: user},
-		w.URL, body, sign(secret, body))
+	of.Exchange.Operation, of.Exchange.Method, of.Exchange.App = Delivery, http.MethodPost, k.app
+	status, _, err = k.h.send(under, of, w.URL, body, sign(secret, body))
 	if status >= 200 && status < 300 {
-		return nil // even if reading the response failed
+		return status, nil // even if reading the response failed
 	}
 	if err != nil {
-		return &failure{error: err}
+		return status, &failure{error: err}
 	}
-	failed := &failure{error: fmt.Errorf("it answered with status %d", status)}
+	failed = &failure{error: fmt.Errorf("it answered with status %d", status)}
 	switch status {
 	case http.StatusBadRequest, http.StatusGone, http.StatusRequestEntityTooLarge,
 		http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity:
 		failed.final = true
 	}
-	return failed
+	return status, failed
 }
 
 func (k *hook) challenges(ctx context.Context) {

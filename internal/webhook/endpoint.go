@@ -2,6 +2,7 @@ package webhook
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/hmac"
 	"crypto/rand"
@@ -113,12 +114,13 @@ func newTransport(anywhere bool, timeout time.Duration) *http.Transport {
 const maxAnswer = 16 << 10
 
 // send makes a request, following no redirects, and returns the status and the beginning of the body.
-func (h *Hooks) send(ctx context.Context, x exchange.Exchange, address string, body []byte, signature string) (
+func (h *Hooks) send(ctx context.Context, of exchange.Details, address string, body []byte, signature string) (
 	status int, answer []byte, err error) {
 	ctx, cancel := context.WithTimeout(ctx, h.Timeout)
 	defer cancel()
-	ctx = exchange.WithDetails(ctx, &exchange.Details{Exchange: x})
-	r, err := http.NewRequestWithContext(ctx, x.Method, address, bytes.NewReader(body))
+	of.Exchange.TransactionID = cmp.Or(of.Exchange.TransactionID, exchange.RandomHex(8))
+	ctx = exchange.WithDetails(ctx, &of)
+	r, err := http.NewRequestWithContext(ctx, of.Exchange.Method, address, bytes.NewReader(body))
 	if err != nil {
 		return 0, nil, errors.New("the URL cannot be requested")
 	}
@@ -206,7 +208,8 @@ func (h *Hooks) ask(ctx context.Context, w liked.Webhook) error {
 		u.RawQuery += "&"
 	}
 	u.RawQuery += "crc_token=" + token
-	status, answer, err := h.send(ctx, exchange.Exchange{Operation: Challenge, Method: http.MethodGet, App: w.App}, u.String(), nil, "")
+	of := exchange.Details{Exchange: exchange.Exchange{Operation: Challenge, Method: http.MethodGet, App: w.App}}
+	status, answer, err := h.send(ctx, of, u.String(), nil, "")
 	switch {
 	case err != nil:
 		return &ChallengeError{Why: plain(err, token), Wrong: isTLS(err)}

@@ -143,7 +143,7 @@ func TestDialRefuses(t *testing.T) {
 	for _, url := range []string{fmt.Sprintf("http://localhost:%d", port), srv.URL, fmt.Sprintf("http://[::ffff:127.0.0.1]:%d", port),
 		fmt.Sprintf("http://0.0.0.0:%d", port), closed.URL, "http://no-such-host.invalid"} {
 		h := sender(false, 5*time.Second)
-		_, _, err := h.send(context.Background(), exchange.Exchange{Method: "GET"}, url, nil, "")
+		_, _, err := h.send(context.Background(), asking("GET"), url, nil, "")
 		if want := "it cannot be reached over the public internet, or gave no answer within 5s"; err == nil || plain(err, "") != want {
 			t.Errorf("%s: got error %v, want %q", url, err, want)
 		}
@@ -152,10 +152,14 @@ func TestDialRefuses(t *testing.T) {
 		t.Error("a request got through")
 	}
 	h := sender(true, 5*time.Second)
-	status, _, err := h.send(context.Background(), exchange.Exchange{Method: "GET"}, srv.URL, nil, "")
+	status, _, err := h.send(context.Background(), asking("GET"), srv.URL, nil, "")
 	if err != nil || status != 200 || !reached {
 		t.Errorf("anywhere: got %d, %v", status, err)
 	}
+}
+
+func asking(method string) exchange.Details {
+	return exchange.Details{Exchange: exchange.Exchange{Method: method}}
 }
 
 // What a rule provokes tells the rule, also where the owner of the app is not told what became of a connection.
@@ -166,7 +170,7 @@ func TestProvokedTellsTheRule(t *testing.T) {
 		t.Fatal(err)
 	}
 	h := New(Options{Faults: rules, Logger: slog.New(slog.DiscardHandler)})
-	_, _, err := h.send(context.Background(), exchange.Exchange{Method: "GET"}, "http://no-such-host.invalid", nil, "")
+	_, _, err := h.send(context.Background(), asking("GET"), "http://no-such-host.invalid", nil, "")
 	if err == nil || !strings.Contains(err.Error(), "rule 1 of /admin/faults provoked it") {
 		t.Errorf("got error %v", err)
 	}
@@ -189,11 +193,11 @@ func TestSendBounds(t *testing.T) {
 	}))
 	defer srv.Close()
 	h := sender(true, 200*time.Millisecond)
-	status, body, err := h.send(context.Background(), exchange.Exchange{Method: "GET"}, srv.URL+"/much", nil, "")
+	status, body, err := h.send(context.Background(), asking("GET"), srv.URL+"/much", nil, "")
 	if err != nil || status != 200 || len(body) != maxAnswer {
 		t.Errorf("got %d, %d bytes, %v", status, len(body), err)
 	}
-	status, _, err = h.send(context.Background(), exchange.Exchange{Method: "POST"}, srv.URL+"/slow", []byte("{}"), "x")
+	status, _, err = h.send(context.Background(), asking("POST"), srv.URL+"/slow", []byte("{}"), "x")
 	if err == nil || status != 200 {
 		t.Errorf("got %d, %v; want the status and that the body did not come", status, err)
 	}

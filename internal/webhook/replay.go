@@ -9,6 +9,7 @@ import (
 
 	"liked"
 	"liked/internal/clock"
+	"liked/internal/exchange"
 	"liked/internal/likelog"
 	"liked/internal/store"
 )
@@ -32,7 +33,7 @@ func (k *hook) replays(ctx context.Context) {
 		if err != nil {
 			k.h.Logger.Error("webhook: a replay failed", "webhook", k.id.String(), "error", err)
 		}
-		_ = k.post(ctx, 0, jobStatus(w, complete && err == nil)) // best effort
+		_, _ = k.post(ctx, exchange.Details{}, jobStatus(w, complete && err == nil)) // best effort
 		for ctx.Err() == nil {
 			_, err := k.h.change(ctx, k.id, func(w *liked.Webhook) { w.Replay = liked.Replay{} })
 			if err == nil || liked.KindOf(err) == liked.NotFound {
@@ -97,23 +98,29 @@ func (k *hook) replayDead(ctx context.Context) (complete bool, err error) {
 			if !taken {
 				taken, err = k.redeliver(ctx, &s, d.Event)
 			}
-			switch {
-			case ctx.Err() != nil:
+			if ctx.Err() != nil {
 				return false, nil
-			case taken:
-				if err := k.h.Store.RemoveDeadLetter(ctx, d); err != nil {
-					return false, err
-				}
-			default:
-				complete = false
-				d.At, d.Attempts, d.Why = k.h.Now(), d.Attempts+1, plain(err, "")
-				if _, err := k.h.Store.AddDeadLetters(ctx, []store.DeadLetter{d}, k.h.Letters); err != nil {
-					return false, err
-				}
+			}
+			why := ""
+			if !taken {
+				complete, why = false, plain(err, "")
+			}
+			if err := k.h.keep(ctx, d, why); err != nil {
+				return false, err
 			}
 		}
 	}
 	return false, nil
+}
+
+// keep removes a dead letter that was tried again, or keeps it with why it was not accepted.
+func (h *Hooks) keep(ctx context.Context, d store.DeadLetter, why string) error {
+	if why == "" {
+		return h.Store.RemoveDeadLetter(ctx, d)
+	}
+	d.At, d.Attempts, d.Why = h.Now(), d.Attempts+1, why
+	_, err := h.Store.AddDeadLetters(ctx, []store.DeadLetter{d}, h.Letters)
+	return err
 }
 
 // replayLog delivers the events of a period again, as far as the webhook is past them. A like not accepted becomes no
