@@ -62,6 +62,7 @@ type Store interface {
 	ExpireTokens(ctx context.Context, id store.GrantID, at time.Time) error
 	SetPassword(ctx context.Context, user liked.UserID, encoded string) error
 	Webhooks(ctx context.Context, app liked.AppID) ([]liked.Webhook, error)
+	store.Subscriptions
 	DeadLetters(ctx context.Context, id liked.WebhookID, after store.DeadLetter, max int) ([]store.DeadLetter, error)
 	Check(ctx context.Context) (store.Report, error)
 	NewID(at time.Time) int64

@@ -48,6 +48,9 @@ func TestNoFieldIsAFault(t *testing.T) {
 		{"POST", "/admin/tokens/revoke", map[string]any{"token": "x"}, ""},
 		{"POST", "/admin/webhooks", map[string]any{"app": app, "url": "https://127.0.0.1/"}, ""},
 		{"POST", "/admin/webhooks/1/replay", nil, "from to"},
+		{"POST", "/admin/webhooks/1/test", nil, "user post"},
+		{"POST", "/admin/webhooks/1/redeliver", map[string]any{"event": "1", "subscription": "1"}, ""},
+		{"POST", "/admin/apps/" + app + "/subscriptions", map[string]any{"user": bob}, "direction webhook tag"},
 		{"POST", "/admin/backup", nil, "have"},
 	} {
 		names := append(slices.Collect(maps.Keys(endpoint.body)), strings.Fields(endpoint.fields)...)

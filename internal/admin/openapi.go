@@ -37,6 +37,7 @@ var parameters = map[string]string{
 	"limit":          "How many requests a page has at most, 1 to 1000; 100 without.",
 	"before":         "What next was in the page before.",
 	"fault":          "The id of a rule.",
+	"subscription":   "The id of a subscription.",
 	"skip_bad":       "true: lines that cannot be added are left out, and counted; without, the first one ends the import.",
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"strconv"
 	"time"
@@ -152,6 +153,122 @@ func (h *Handler) replayWebhook(r *http.Request, in WebhookReplay) (Started, err
 	}
 	job, err = h.Hooks.Replay(r.Context(), 0, id, job)
 	return Started{strconv.FormatInt(job.ID, 10)}, hookError(err)
+}
+
+// TestEvent says which like a webhook is to hear of; what is left out is chosen.
+type TestEvent struct {
+	User string       `json:"user,omitempty"` // id or username of who a subscription is about; none: that of the first subscription
+	Post liked.PostID `json:"post,omitempty"` // zero: the newest
+}
+
+// WebhookDelivery names a like as the journal and the list of dead letters do.
+type WebhookDelivery struct {
+	Event        string               `json:"event"`
+	Subscription liked.SubscriptionID `json:"subscription"`
+}
+
+// Sent is what became of one attempt.
+type Sent struct {
+	Delivered     bool   `json:"delivered"`
+	Status        int    `json:"status"`         // 0: there was no answer
+	Why           string `json:"why,omitempty"`  // why it was not accepted
+	TransactionID string `json:"transaction_id"` // by which the journal of a development server has it
+}
+
+func sentOf(s webhook.Sent, err error) (Sent, error) {
+	return Sent{s.Why == "", s.Status, s.Why, s.TransactionID}, hookError(err)
+}
+
+func (h *Handler) testWebhook(r *http.Request, in TestEvent) (Sent, error) {
+	ctx := r.Context()
+	id, err := pathWebhook(r)
+	if err != nil {
+		return Sent{}, err
+	}
+	w, err := h.Hooks.Webhook(ctx, 0, id)
+	if err != nil {
+		return Sent{}, err
+	}
+	s, err := h.subscriptionTo(ctx, w, in.User)
+	if err != nil {
+		return Sent{}, err
+	}
+	p, err := h.postToLike(ctx, s, in.Post)
+	if err != nil {
+		return Sent{}, err
+	}
+	now := h.Now()
+	e := liked.LikeEvent{Seq: liked.SeqAt(now) + liked.Seq(rand.N(1<<20)), On: true, User: s.User, Post: p.ID, Author: p.Author, At: now}
+	return sentOf(h.Hooks.Send(ctx, s, e))
+}
+
+// subscriptionTo finds a subscription that leads to the webhook, about the user if one is named. Without one it is made up.
+func (h *Handler) subscriptionTo(ctx context.Context, w liked.Webhook, name string) (s liked.Subscription, err error) {
+	var user liked.User
+	if name != "" {
+		if user, err = h.user(ctx, name); err != nil {
+			return s, err
+		}
+	}
+	for after := (liked.SubscriptionID)(0); ; {
+		const page = 1000
+		subs, err := h.Store.Subscriptions(ctx, w.App, 0, after, page)
+		if err != nil {
+			return s, err
+		}
+		for _, s := range subs {
+			if s.Webhook == w.ID && (name == "" || s.User == user.ID) {
+				return s, nil
+			}
+		}
+		if len(subs) < page {
+			break
+		}
+		after = subs[page-1].ID
+	}
+	if name == "" {
+		return s, liked.Errorf(liked.Invalid, "no subscription leads to webhook %v: give a user, or subscribe to one", w.ID)
+	}
+	return liked.Subscription{ID: liked.SubscriptionID(h.Store.NewID(h.Now())), App: w.App, Viewer: user.ID, User: user.ID,
+		Direction: liked.Outbound, Webhook: w.ID}, nil
+}
+
+// postToLike finds the post, or the newest that a like of the subscription's user may be about.
+func (h *Handler) postToLike(ctx context.Context, s liked.Subscription, id liked.PostID) (liked.Post, error) {
+	var author liked.UserID
+	if s.Direction == liked.Inbound {
+		author = s.User
+	}
+	const most = 100
+	before, n := liked.PostID(0), most
+	if id != 0 {
+		before, n = id+1, 1
+	}
+	posts, err := h.Store.PostsBy(ctx, author, before, n)
+	if err != nil {
+		return liked.Post{}, err
+	}
+	for _, p := range posts {
+		if id == 0 && p.RepostOf == 0 || p.ID == id {
+			return p, nil
+		}
+	}
+	if author != 0 {
+		return liked.Post{}, liked.Errorf(liked.NotFound, "user %v, whose posts subscription %v is about, has no such post", author, s.ID)
+	}
+	return liked.Post{}, liked.Errorf(liked.NotFound, "there is no such post")
+}
+
+func (h *Handler) redeliver(r *http.Request, in WebhookDelivery) (Sent, error) {
+	id, err := pathWebhook(r)
+	if err != nil {
+		return Sent{}, err
+	}
+	event, err := strconv.ParseUint(in.Event, 10, 63)
+	if err != nil || event == 0 || in.Subscription == 0 {
+		return Sent{}, liked.Errorf(liked.Invalid, "a delivery has an event and a subscription, as the journal and dead letters say")
+	}
+	return sentOf(h.Hooks.Redeliver(r.Context(), 0, id, in.Subscription, liked.Seq(event)))
 }
 
 func (h *Handler) deadLetters(r *http.Request, id liked.WebhookID) (DeadLetters, error) {
