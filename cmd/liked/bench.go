@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -38,11 +39,14 @@ type benchCmd struct {
 	Duration    time.Duration `default:"5s" help:"How long a turn takes."`
 	WarmUp      time.Duration `default:"2s" help:"How long each is called before the first turn."`
 	Turns       int           `default:"3" help:"Turns of each; medians over them are reported, with the least and the most."`
-	Mix         string        `default:"like=100" help:"Percentages of like, unlike, liked_tweets and liking_users."`
+	Mix         string        `default:"like=100" help:"Percentages of like, unlike, liked_tweets, liking_users and count; or feed."`
+	Page        int           `placeholder:"N"`
 	Zipf        float64       `default:"1.1"`
-	Spread      bool          `help:"Each post is as likely as any other."`
+	ReadZipf    float64       `default:"1.1"`
+	Spread      bool          `help:"Each post and each user is as likely as any other."`
 	Hot         bool          `help:"One post gets all calls, another one in each turn."`
 	OAuth1      bool          `name:"oauth1" help:"Sign with OAuth 1.0a. The floor is called with bearer tokens all the same."`
+	TLS         string        `name:"tls" type:"existingfile" placeholder:"FILE"`
 	Floor       bool          `default:"true" negatable:""`
 	Disk        string        `type:"existingdir" placeholder:"DIR"`
 	HTML        string        `name:"html" placeholder:"FILE" help:"Write a report with plots."`
@@ -55,8 +59,13 @@ func (c *benchCmd) check() error {
 		errs = append(errs, errors.New("bench: --connections and --turns start at 1, --duration is positive, "+
 			"--warm-up and --rate are not negative"))
 	}
-	if c.Zipf <= 1 {
-		errs = append(errs, fmt.Errorf("zipf: %g is not above 1; --spread makes all posts equal", c.Zipf))
+	for name, exponent := range map[string]float64{"zipf": c.Zipf, "read-zipf": c.ReadZipf} {
+		if exponent <= 1 {
+			errs = append(errs, fmt.Errorf("%s: %g is not above 1; --spread makes all equal", name, exponent))
+		}
+	}
+	if c.Page != 0 && (c.Page < 5 || c.Page > 100) {
+		errs = append(errs, fmt.Errorf("page: %d is not from 5 to 100", c.Page))
 	}
 	if c.Hot && c.Spread {
 		errs = append(errs, errors.New("hot: it is of no use with --spread"))
@@ -67,9 +76,12 @@ func (c *benchCmd) check() error {
 
 func (c *benchCmd) workload() (bench.Workload, error) {
 	mix, err := bench.ParseMix(c.Mix)
-	w := bench.Workload{Mix: mix, Zipf: c.Zipf, Hot: c.Hot, OAuth1: c.OAuth1}
+	w := bench.Workload{Mix: mix, Zipf: c.Zipf, ReadZipf: c.ReadZipf, Hot: c.Hot, Page: c.Page, OAuth1: c.OAuth1}
+	if mix == bench.Feed {
+		w.Page = cmp.Or(c.Page, bench.FeedPage)
+	}
 	if c.Spread {
-		w.Zipf = 0
+		w.Zipf, w.ReadZipf = 0, 0
 	}
 	return w, err
 }
@@ -82,6 +94,11 @@ func (c *benchCmd) Run(e *env) error {
 	w, err := c.workload()
 	if err != nil {
 		return err
+	}
+	if c.TLS != "" {
+		if world.Roots, err = bench.ReadRoots(c.TLS); err != nil {
+			return err
+		}
 	}
 	var subjects []bench.Subject
 	if c.Floor {
@@ -102,6 +119,9 @@ func (c *benchCmd) Run(e *env) error {
 		return err
 	}
 	server.Rate = c.Rate
+	if c.Floor {
+		server.Floor = "floor"
+	}
 	subjects = append(subjects, server)
 	if c.Disk != "" {
 		disk, remove, err := bench.Disk(c.Disk, c.Connections)
@@ -131,7 +151,7 @@ func (c *benchCmd) report(e *env, r *bench.Run) error {
 	return Output{c.JSON}.print(e, r, r.Print)
 }
 
-func startFloor(ctx context.Context, credentials string, world bench.World, w bench.Workload, more ...string) (*bench.Floor, error) {
+func startFloor(ctx context.Context, credentials string, world bench.World, w bench.Workload, more ...string) (*bench.Process, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
@@ -219,7 +239,7 @@ func (c *benchGoalsCmd) Run(e *env) (err error) {
 		Plan: bench.Plan{Duration: time.Second, WarmUp: 2 * time.Second, Turns: c.Turns, Progress: e.stderr}}
 	if c.Short {
 		s.Users, s.Posts, s.Small, s.Large = 2000, 1000, 20_000, 100_000
-		s.Plan.Duration, s.Plan.WarmUp, s.Plan.Turns = 300*time.Millisecond, 200*time.Millisecond, 2
+		s.Plan.Duration, s.Plan.WarmUp, s.Plan.Turns = 200*time.Millisecond, 100*time.Millisecond, 2
 	}
 	goals, err := s.Run(e.ctx)
 	return errors.Join(err, printGoals(e, c.JSON, goals))

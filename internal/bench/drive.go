@@ -20,6 +20,9 @@ import (
 type Subject struct {
 	Name string
 
+	// Floor names the subject that this one cannot be faster than, if there is one.
+	Floor string
+
 	// Callers is how many callers there are, each with one call under way at most; at least 1.
 	Callers int
 
@@ -38,8 +41,9 @@ type Subject struct {
 	// Usage reads what the subject's process has used so far, beside this one. Nil if it is not known.
 	Usage func(ctx context.Context) (Usage, error)
 
-	// BuildCost is what the making of one call costs the client. Zero if it is not known.
-	BuildCost time.Duration
+	// BuildCost is what the making of one call costs the client, and SignCost the part of it that is its signature. Zero if it is
+	// not known, or if there is none.
+	BuildCost, SignCost time.Duration
 }
 
 // Call is one caller. It is used by one goroutine at a time.
@@ -109,6 +113,7 @@ type Failure struct {
 type ClientCost struct {
 	CPU   float64 `json:"cpu_us"`             // processor time of this process for each call
 	Build float64 `json:"build_us,omitempty"` // of which making it, signature included
+	Sign  float64 `json:"sign_us,omitempty"`  // of which the signature alone
 	Late  int64   `json:"late_us_p99"`        // how long after it was due a call was sent that a caller had waited for
 }
 
@@ -179,7 +184,7 @@ func (s Subject) drive(ctx context.Context, turn int, d time.Duration, newAlarm 
 	if n := r.calls(); n > 0 {
 		r.Client.CPU = micros(spent) / float64(n)
 	}
-	r.Client.Build = micros(s.BuildCost)
+	r.Client.Build, r.Client.Sign = micros(s.BuildCost), micros(s.SignCost)
 	if s.Usage != nil {
 		after, err := s.Usage(outer)
 		if err != nil {

@@ -10,10 +10,8 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -25,25 +23,12 @@ import (
 
 // The floors are what a server cannot be faster than, each as bare as it can be.
 
-// Floor is a server of net/http, in a process of its own as the measured one is, that decodes the same requests, looks
-// the bearer token up in a map and answers the same bytes, headers included, without storing anything, or with one statement
-// for each like.
-type Floor struct {
-	URL  string
-	pid  int
-	stop func() error
-}
+// The floor of a server is one of net/http, in a process of its own as the measured one is, that decodes the same requests, looks
+// the bearer token up in a map and answers the same bytes over the same transport, headers included, ready in memory: nothing is
+// stored or read, but for a database in which each like can be one statement.
 
-// Subject returns the floor as a subject, which is called as [HTTP] calls a server.
-func (f *Floor) Subject(name string, world World, w Workload, callers int) (Subject, error) {
-	w.OAuth1 = false // which it does not know
-	s, err := HTTP(name, f.URL, "", world, w, callers)
-	s.Usage = func(context.Context) (Usage, error) { return Usage{CPU: processTime(f.pid)}, nil }
-	return s, err
-}
-
-// Close ends the process.
-func (f *Floor) Close() error { return f.stop() }
+// samples is how many answers of each kind a floor has, which it gives in turn: lists differ in length.
+const samples = 64
 
 // answer is what a floor repeats.
 type answer struct {
@@ -51,51 +36,46 @@ type answer struct {
 	Body   string      `json:"body"`
 }
 
+// floorInput is what a floor is told.
+type floorInput struct {
+	Answers [kinds][]answer `json:"answers"`
+	TLS     bool            `json:"tls"`
+}
+
 // StartFloor starts the floor of a server: the command must call [ServeFloor] for the same world. It asks the server for
-// the answer to each kind of call in the workload, to repeat it.
-func StartFloor(ctx context.Context, world World, w Workload, command ...string) (*Floor, error) {
+// the answers to calls of each kind in the workload, to repeat them: what is read must be there.
+func StartFloor(ctx context.Context, world World, w Workload, command ...string) (*Process, error) {
 	w.OAuth1 = false
 	r, err := newRequests(world, world.URL, w)
 	if err != nil {
 		return nil, err
 	}
 	q := r.newRequester(0, rand.New(rand.NewPCG(1, 3)))
-	var answers [kinds]answer
+	input := floorInput{TLS: r.tls != nil}
 	for kind, share := range w.Mix {
-		if share > 0 {
-			if answers[kind], err = ask(ctx, r.host, q.request(kind, 0, world.Posts[q.posts()].ID)); err != nil {
+		n := samples
+		switch {
+		case share == 0:
+			n = 0
+		case kind == like || kind == unlike:
+			n = 1 // all are the same
+		}
+		for range n {
+			a, err := ask(ctx, q, kind)
+			if err != nil {
 				return nil, fmt.Errorf("%s: %s: %w", world.URL, kindNames[kind], err)
 			}
+			input.Answers[kind] = append(input.Answers[kind], a)
 		}
 	}
-	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
-	stdin, err := cmd.StdinPipe() // which ends with this process, even if it is killed
-	if err != nil {
-		return nil, err
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	cmd.Stderr = os.Stderr
-	if err := cmd.Start(); err != nil {
-		return nil, err
-	}
-	stop := func() error { return errors.Join(stdin.Close(), cmd.Wait()) }
-	err = json.NewEncoder(stdin).Encode(answers)
-	line := ""
-	if err == nil {
-		line, err = bufio.NewReader(out).ReadString('\n')
-	}
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("starting the floor: %w", err), stop())
-	}
-	return &Floor{strings.TrimSpace(line), cmd.Process.Pid, stop}, nil
+	return StartProcess(ctx, input, command...)
 }
 
-// ask sends a request and returns its answer, which must be a 200.
-func ask(ctx context.Context, host string, request []byte) (answer, error) {
-	conn, err := (&net.Dialer{Timeout: cutOff}).DialContext(ctx, "tcp", host)
+// ask sends a request of a kind and returns its answer, which must be a 200.
+func ask(ctx context.Context, q *requester, kind int) (answer, error) {
+	ctx, cancel := context.WithTimeout(ctx, cutOff)
+	defer cancel()
+	conn, err := q.dial(ctx)
 	if err != nil {
 		return answer{}, err
 	}
@@ -103,7 +83,7 @@ func ask(ctx context.Context, host string, request []byte) (answer, error) {
 	if err := conn.SetDeadline(time.Now().Add(cutOff)); err != nil {
 		return answer{}, err
 	}
-	if _, err := conn.Write(request); err != nil {
+	if _, err := conn.Write(q.request(kind)); err != nil {
 		return answer{}, err
 	}
 	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
@@ -118,8 +98,7 @@ func ask(ctx context.Context, host string, request []byte) (answer, error) {
 	return answer{resp.Header, string(body)}, err
 }
 
-// ServeFloor is the process of a floor: it reads what to answer from stdin, prints its URL and serves until stdin ends. With a
-// database it likes there, with the bare statement through so many connections.
+// ServeFloor is the process of a floor. With a database it likes there, with the bare statement through so many connections.
 func ServeFloor(ctx context.Context, world World, database string, connections int, stdin io.Reader, stdout io.Writer) error {
 	store := func(context.Context, int64, int64) error { return nil }
 	if database != "" {
@@ -130,44 +109,32 @@ func ServeFloor(ctx context.Context, world World, database string, connections i
 		defer closeAll()
 		store = like
 	}
-	input := bufio.NewReader(stdin)
-	text, err := input.ReadBytes('\n')
+	var input floorInput
+	rest, err := Input(stdin, &input)
 	if err != nil {
 		return err
 	}
-	var answers [kinds]answer
-	if err := json.Unmarshal(text, &answers); err != nil {
-		return err
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return err
-	}
-	fmt.Fprintf(stdout, "http://%s\n", l.Addr())
-	srv := &http.Server{Handler: floorHandler(world, answers, store), ReadHeaderTimeout: cutOff}
-	go func() {
-		_, _ = io.Copy(io.Discard, input)
-		_ = srv.Close()
-	}()
-	if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-		return err
-	}
-	return nil
+	return ServeProcess(floorHandler(world, input.Answers, store), input.TLS, rest, stdout)
 }
 
-func floorHandler(world World, answers [kinds]answer, store func(ctx context.Context, user, post int64) error) http.Handler {
+func floorHandler(world World, answers [kinds][]answer, store func(ctx context.Context, user, post int64) error) http.Handler {
 	callers := make(map[[32]byte]string)
 	for _, u := range world.Users {
 		callers[sha256.Sum256([]byte(u.AccessToken))] = u.ID
 	}
 	mux := http.NewServeMux()
-	for kind, pattern := range [kinds]string{"POST /2/users/{id}/likes", "DELETE /2/users/{id}/likes/{post}",
-		"GET /2/users/{id}/liked_tweets", "GET /2/tweets/{id}/liking_users"} {
+	for kind, pattern := range Patterns {
+		var next atomic.Uint64
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 			token, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 			user, known := callers[sha256.Sum256([]byte(token))]
-			if !known || kind != likingUsers && user != r.PathValue("id") {
+			writes := kind == like || kind == unlike
+			if !known || writes && user != r.PathValue("id") {
 				http.Error(w, "unauthorized", http.StatusUnauthorized)
+				return
+			}
+			if len(answers[kind]) == 0 {
+				http.NotFound(w, r)
 				return
 			}
 			if kind == like {
@@ -186,10 +153,11 @@ func floorHandler(world World, answers [kinds]answer, store func(ctx context.Con
 					return
 				}
 			}
-			for name, values := range answers[kind].Header {
+			a := &answers[kind][next.Add(1)%uint64(len(answers[kind]))]
+			for name, values := range a.Header {
 				w.Header()[name] = values
 			}
-			_, _ = io.WriteString(w, answers[kind].Body)
+			_, _ = io.WriteString(w, a.Body)
 		})
 	}
 	return mux

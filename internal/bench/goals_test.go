@@ -14,7 +14,7 @@ func TestKeptStoreOfAnotherRun(t *testing.T) {
 	if err := os.WriteFile(data+".filled", []byte(note), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	_, _, _, err := (Suite{}).filled(t.Context(), data, filling{Users: 10, Posts: 20, Likes: 31})
+	_, err := (Suite{}).filled(t.Context(), data, filling{Users: 10, Posts: 20, Likes: 31})
 	if err == nil || !strings.Contains(err.Error(), "another store") {
 		t.Errorf("filled: %v, want a refusal", err)
 	}

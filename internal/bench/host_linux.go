@@ -40,18 +40,51 @@ func machineTime() time.Duration {
 
 // processTime is the processor time that a process has used; 0 if it is gone.
 func processTime(pid int) time.Duration {
+	_, used := process(pid)
+	return used
+}
+
+func process(pid int) (parent int, used time.Duration) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0, 0
+	}
+	end := strings.LastIndex(string(text), ") ") // of the name
+	if end < 0 {
+		return 0, 0
+	}
+	fields := strings.Fields(string(text[end+2:]))
+	if len(fields) < 13 {
+		return 0, 0
+	}
+	parent, _ = strconv.Atoi(fields[1])
+	user, _ := strconv.ParseInt(fields[11], 10, 64)
+	system, _ := strconv.ParseInt(fields[12], 10, 64)
+	return parent, time.Duration(user+system) * time.Second / ticks
+}
+
+// treeTime is the processor time of a process and of what it has started, as far as that is still there.
+func treeTime(root int) time.Duration {
+	entries, err := os.ReadDir("/proc")
 	if err != nil {
 		return 0
 	}
-	_, after, _ := strings.Cut(string(text), ") ") // the name of our own program has no parenthesis
-	fields := strings.Fields(after)
-	if len(fields) < 13 {
-		return 0
+	parents, used := make(map[int]int), make(map[int]time.Duration)
+	for _, e := range entries {
+		if pid, err := strconv.Atoi(e.Name()); err == nil {
+			parents[pid], used[pid] = process(pid)
+		}
 	}
-	user, _ := strconv.ParseInt(fields[11], 10, 64)
-	system, _ := strconv.ParseInt(fields[12], 10, 64)
-	return time.Duration(user+system) * time.Second / ticks
+	var sum time.Duration
+	for pid := range used {
+		for at := pid; at > 0; at = parents[at] {
+			if at == root {
+				sum += used[pid]
+				break
+			}
+		}
+	}
+	return sum
 }
 
 // syncData waits until what was written to the file is on the disk, without the times in its inode.

@@ -50,7 +50,7 @@ func (r *Run) WriteHTML(w io.Writer) error {
 		if err != nil {
 			return err
 		}
-		rates = append(rates, curve{name, colour, r.rate(name)})
+		rates = append(rates, curve{name, colour, r.successes(name)})
 		tails = append(tails, curve{name, colour, tail})
 	}
 	for i, turn := range r.Turns {
@@ -76,8 +76,8 @@ type curve struct {
 	points       []point
 }
 
-// rate is the successes of a subject in a second, over the turns as if they had followed each other.
-func (r *Run) rate(name string) (points []point) {
+// successes are those of a subject in a second, over the turns as if they had followed each other.
+func (r *Run) successes(name string) (points []point) {
 	width := r.Seconds / hundredths
 	for i, turn := range r.Turns {
 		over := turn[name].Over

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -15,18 +16,19 @@ import (
 	"time"
 )
 
-// HTTP returns a subject that sends a workload's requests to the server at base ("http://host:port"), each caller over a
-// connection of its own. Its usage is read at adminURL, if that is not empty.
+// HTTP returns a subject that sends a workload's requests to the server at base ("http://host:port", or "https://host:port"
+// where the world has roots), each caller over a connection of its own. Its usage is read at adminURL, if that is not empty.
 func HTTP(name, base, adminURL string, world World, w Workload, callers int) (Subject, error) {
 	r, err := newRequests(world, base, w)
 	if err != nil {
 		return Subject{}, err
 	}
-	s := Subject{Name: name, Callers: callers, Kinds: kindNames[:], BuildCost: r.buildCost(),
+	s := Subject{Name: name, Callers: callers, Kinds: kindNames[:],
 		Connect: func(ctx context.Context, turn int) (Call, error) {
 			c := &caller{ctx: ctx, requester: r.newRequester(turn, rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())))}
 			return c, c.dial()
 		}}
+	s.BuildCost, s.SignCost = r.costs()
 	if adminURL != "" {
 		s.Usage = func(ctx context.Context) (Usage, error) { return usage(ctx, adminURL) }
 	}
@@ -43,7 +45,7 @@ type caller struct {
 }
 
 func (c *caller) dial() error {
-	conn, err := (&net.Dialer{}).DialContext(c.ctx, "tcp", c.host)
+	conn, err := c.requests.dial(c.ctx)
 	if err != nil {
 		return err
 	}
@@ -51,6 +53,14 @@ func (c *caller) dial() error {
 	c.release = context.AfterFunc(c.ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
 	c.answers = bufio.NewReader(conn)
 	return nil
+}
+
+// dial connects with the server, TLS's handshake included.
+func (r *requests) dial(ctx context.Context) (net.Conn, error) {
+	if r.tls != nil {
+		return (&tls.Dialer{Config: r.tls}).DialContext(ctx, "tcp", r.host)
+	}
+	return (&net.Dialer{}).DialContext(ctx, "tcp", r.host)
 }
 
 func (c *caller) Close() {

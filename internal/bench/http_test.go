@@ -3,11 +3,15 @@ package bench
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -151,52 +155,110 @@ func TestUsageOfAServer(t *testing.T) {
 // The floor answers what the server answered, to those who have a token, and asks as much of a request.
 func TestFloor(t *testing.T) {
 	w := world(2, 2)
-	var answers [kinds]answer
-	answers[like] = answer{http.Header{"X-Test": {"1"}, "Content-Length": {"2"}}, "{}"}
-	answers[likingUsers] = answer{http.Header{"Content-Length": {"4"}}, "page"}
-	in, toFloor := io.Pipe()
-	fromFloor, out := io.Pipe()
-	ended := make(chan error, 1)
-	go func() { ended <- ServeFloor(t.Context(), w, "", 0, in, out) }()
-	if err := json.NewEncoder(toFloor).Encode(answers); err != nil {
-		t.Fatal(err)
+	var input floorInput
+	input.Answers[like] = []answer{{http.Header{"X-Test": {"1"}, "Content-Length": {"2"}}, "{}"}}
+	input.Answers[likingUsers] = []answer{{http.Header{"Content-Length": {"4"}}, "full"}, {http.Header{"Content-Length": {"5"}}, "empty"}}
+	for _, input.TLS = range []bool{false, true} {
+		in, toFloor := io.Pipe()
+		fromFloor, out := io.Pipe()
+		ended := make(chan error, 1)
+		go func() {
+			err := ServeFloor(t.Context(), w, "", 0, in, out)
+			out.CloseWithError(err)
+			ended <- err
+		}()
+		if err := json.NewEncoder(toFloor).Encode(input); err != nil {
+			t.Fatal(err)
+		}
+		var at served
+		if err := json.NewDecoder(fromFloor).Decode(&at); err != nil {
+			t.Fatal(err)
+		}
+		roots := x509.NewCertPool()
+		roots.AppendCertsFromPEM([]byte(at.Certificate))
+		client := http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}}}
+		for _, row := range []struct {
+			name, method, path, token, body string
+			status                          int
+			want                            string
+		}{
+			{"like", "POST", "/2/users/1000/likes", "token0", `{"tweet_id":"1"}`, 200, "{}"},
+			{"the token of another user", "POST", "/2/users/1000/likes", "token1", `{"tweet_id":"1"}`, 401, "unauthorized\n"},
+			{"an unknown token", "GET", "/2/tweets/5/liking_users", "x", "", 401, "unauthorized\n"},
+			{"no body", "POST", "/2/users/1000/likes", "token0", "", 400, "bad request\n"},
+			{"what the server was not asked", "GET", "/2/tweets/5", "token0", "", 404, "404 page not found\n"},
+			{"a page", "GET", "/2/tweets/5/liking_users?max_results=100", "token1", "", 200, "empty"},
+			{"the next page", "GET", "/2/tweets/5/liking_users?max_results=100", "token1", "", 200, "full"},
+		} {
+			r, err := http.NewRequestWithContext(t.Context(), row.method, at.URL+row.path, strings.NewReader(row.body))
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Header.Set("Authorization", "Bearer "+row.token)
+			resp, err := client.Do(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			body, err := io.ReadAll(resp.Body)
+			resp.Body.Close()
+			if resp.StatusCode != row.status || string(body) != row.want || err != nil {
+				t.Errorf("%s: %d %q, %v", row.name, resp.StatusCode, body, err)
+			}
+			if row.name == "like" && resp.Header.Get("X-Test") != "1" {
+				t.Errorf("%v", resp.Header)
+			}
+			if (resp.TLS != nil) != input.TLS {
+				t.Errorf("%s: over TLS: %t", row.name, resp.TLS != nil)
+			}
+		}
+		client.CloseIdleConnections()
+		toFloor.Close()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
 	}
-	line, err := bufio.NewReader(fromFloor).ReadString('\n')
+}
+
+// A floor of its own process repeats what the server says, over TLS if the server speaks it; who vouches for neither is not called.
+func TestFloorOfAServer(t *testing.T) {
+	if os.Getenv("BENCH_FLOOR") != "" {
+		w := world(4, 4)
+		if err := ServeFloor(t.Context(), w, "", 0, os.Stdin, os.Stdout); err != nil {
+			t.Fatal(err)
+		}
+		os.Exit(0) // before the test says something on the same output
+	}
+	t.Setenv("BENCH_FLOOR", "yes")
+	var asked atomic.Int64
+	srv := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintf(w, `{"page":%d}`, asked.Add(1))
+	}))
+	defer srv.Close()
+	w := world(4, 4)
+	w.URL, w.Roots = srv.URL, x509.NewCertPool()
+	if _, err := HTTP("server", w.URL, "", world(4, 4), Workload{Mix: Likes}, 1); err == nil {
+		t.Error("TLS without anybody who vouches is accepted")
+	}
+	if _, err := StartFloor(t.Context(), w, Workload{Mix: Feed}, os.Args[0], "-test.run=^TestFloorOfAServer$"); err == nil {
+		t.Error("a server is called that nobody vouches for")
+	}
+	w.Roots.AddCert(srv.Certificate())
+	floor, err := StartFloor(t.Context(), w, Workload{Mix: Feed}, os.Args[0], "-test.run=^TestFloorOfAServer$")
 	if err != nil {
 		t.Fatal(err)
 	}
-	base := strings.TrimSpace(line)
-	for _, row := range []struct {
-		name, method, path, token, body string
-		status                          int
-		want                            string
-	}{
-		{"like", "POST", "/2/users/1000/likes", "token0", `{"tweet_id":"1"}`, 200, "{}"},
-		{"the token of another user", "POST", "/2/users/1000/likes", "token1", `{"tweet_id":"1"}`, 401, "unauthorized\n"},
-		{"an unknown token", "POST", "/2/users/1000/likes", "x", `{"tweet_id":"1"}`, 401, "unauthorized\n"},
-		{"no body", "POST", "/2/users/1000/likes", "token0", "", 400, "bad request\n"},
-		{"page", "GET", "/2/tweets/5/liking_users?max_results=100", "token1", "", 200, "page"},
-	} {
-		r, err := http.NewRequestWithContext(t.Context(), row.method, base+row.path, strings.NewReader(row.body))
-		if err != nil {
-			t.Fatal(err)
-		}
-		r.Header.Set("Authorization", "Bearer "+row.token)
-		resp, err := http.DefaultClient.Do(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		body, err := io.ReadAll(resp.Body)
-		resp.Body.Close()
-		if resp.StatusCode != row.status || string(body) != row.want || err != nil {
-			t.Errorf("%s: %d %q, %v", row.name, resp.StatusCode, body, err)
-		}
-		if row.name == "like" && resp.Header.Get("X-Test") != "1" {
-			t.Errorf("%v", resp.Header)
-		}
+	if n := asked.Load(); n != 1+2*samples { // the like, and as many pages of both lists
+		t.Errorf("the server was asked %d times", n)
 	}
-	toFloor.Close()
-	if err := <-ended; err != nil {
+	s, err := floor.Subject("floor", w, Workload{Mix: Feed}, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := s.Drive(t.Context(), 1, 100*time.Millisecond)
+	if err != nil || r.Answered == 0 || len(r.Errors) > 0 || asked.Load() != 1+2*samples {
+		t.Errorf("%d answered, %v, %v; the server was asked %d times", r.Answered, r.Errors, err, asked.Load())
+	}
+	if err := floor.Close(); err != nil {
 		t.Error(err)
 	}
 }

@@ -40,7 +40,7 @@ type PostgresSuite struct {
 	Posts    int
 	Likes    int // that are imported
 	Open     func(dsn string, writers int, trips *Trips) (Store, error)
-	Floor    func(ctx context.Context, credentials string, world World, w Workload, more ...string) (*Floor, error)
+	Floor    func(ctx context.Context, credentials string, world World, w Workload, more ...string) (*Process, error)
 	Progress io.Writer
 
 	db    *database
@@ -181,13 +181,13 @@ func (s *PostgresSuite) store(ctx context.Context) error {
 		return r.Over(func(t map[string]Result) float64 { return quotient(t[a].PerSecond, t[b].PerSecond) })
 	}
 	cpu, wal := func(r Result) float64 { return r.CPU }, func(r Result) float64 { return r.WAL }
-	g.atLeast(3.5, over("spread", "bare statement"),
+	g.AtLeast(3.5, over("spread", "bare statement"),
 		"likes/s over the bare statement's, %d callers, the same %d connections", callers, writers)
-	g.atLeast(6, over("spread", "one by one"), "likes/s over those one by one")
-	g.atMost(60, of("spread", cpu), "µs of the database's processors for a like")
-	g.atMost(900, of("spread", wal), "bytes of WAL for a like")
-	g.atMost(0.1, of("spread", func(r Result) float64 { return r.Trips }), "round trips for a like")
-	g.atLeast(0.9, over("hot", "spread"), "likes/s of one hot post over those spread evenly")
+	g.AtLeast(6, over("spread", "one by one"), "likes/s over those one by one")
+	g.AtMost(60, of("spread", cpu), "µs of the database's processors for a like")
+	g.AtMost(900, of("spread", wal), "bytes of WAL for a like")
+	g.AtMost(0.1, of("spread", func(r Result) float64 { return r.Trips }), "round trips for a like")
+	g.AtLeast(0.9, over("hot", "spread"), "likes/s of one hot post over those spread evenly")
 	g.cost("database_us_per_like", of("spread", cpu))
 	g.cost("wal_bytes_per_like", of("spread", wal))
 	g.cost("store_us_per_like", of("spread", func(r Result) float64 { return r.Client.CPU }))
@@ -249,9 +249,9 @@ func (s *PostgresSuite) http(ctx context.Context) (err error) {
 			best = pool
 		}
 	}
-	g.atLeast(2, over("likes", handler(writers)), "HTTP: likes/s over a bare handler's, %d connections (best, with %d: %.2g)", writers, best,
+	g.AtLeast(2, over("likes", handler(writers)), "HTTP: likes/s over a bare handler's, %d connections (best, with %d: %.2g)", writers, best,
 		over("likes", handler(best)).Median)
-	g.atLeast(0.9, over("likes, two servers", "likes"), "likes/s of two servers on one database over those of one")
+	g.AtLeast(0.9, over("likes, two servers", "likes"), "likes/s of two servers on one database over those of one")
 	return nil
 }
 
@@ -337,10 +337,10 @@ func (s *PostgresSuite) imports(ctx context.Context) (err error) {
 	}
 	g := &s.goals
 	g.Runs = append(g.Runs, r)
-	g.atMost(1, r.Over(func(t map[string]Result) float64 { return float64(t[pages.Name].Latency.P50) / 1000 }),
+	g.AtMost(1, r.Over(func(t map[string]Result) float64 { return float64(t[pages.Name].Latency.P50) / 1000 }),
 		"ms for a page of likers at %d likes, median", s.Likes)
-	g.atLeast(20_000, NewSpread(float64(s.Likes)/seconds), "imported likes/s")
-	g.atMost(10, NewSpread(quotient(float64(beside.Latency.P50), float64(alone.Latency.P50))),
+	g.AtLeast(20_000, NewSpread(float64(s.Likes)/seconds), "imported likes/s")
+	g.AtMost(10, NewSpread(quotient(float64(beside.Latency.P50), float64(alone.Latency.P50))),
 		"a lone client's latency during an import over that before, medians")
 	g.cost("bytes_per_like", NewSpread(float64(after-before)/float64(s.Likes)))
 	return nil

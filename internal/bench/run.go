@@ -30,7 +30,8 @@ type Run struct {
 	Seconds  float64             `json:"seconds_per_turn"`
 	Subjects []string            `json:"subjects"` // in order; ratios are to the first
 	Callers  map[string]int      `json:"callers"`
-	Turns    []map[string]Result `json:"turns"` // by subject
+	Floors   map[string]string   `json:"floors,omitempty"` // the floor of a subject
+	Turns    []map[string]Result `json:"turns"`            // by subject
 	Summary  map[string]Summary  `json:"summary"`
 }
 
@@ -70,6 +71,12 @@ func Measure(ctx context.Context, p Plan, about string, subjects ...Subject) (Ru
 		}
 		r.Subjects = append(r.Subjects, s.Name)
 		r.Callers[s.Name] = s.Callers
+		if s.Floor != "" {
+			if r.Floors == nil {
+				r.Floors = make(map[string]string)
+			}
+			r.Floors[s.Name] = s.Floor
+		}
 	}
 	for turn := range p.Turns + 1 {
 		d := p.Duration
@@ -106,7 +113,7 @@ func (r *Run) summarize() {
 	for _, name := range r.Subjects {
 		r.Summary[name] = Summary{
 			PerSecond: r.Over(func(t map[string]Result) float64 { return t[name].PerSecond }),
-			Ratio:     r.Over(func(t map[string]Result) float64 { return quotient(t[name].PerSecond, t[r.Subjects[0]].PerSecond) }),
+			Ratio:     r.rate(name, r.Subjects[0]),
 			P50:       r.Over(func(t map[string]Result) float64 { return float64(t[name].Latency.P50) }),
 			P99:       r.Over(func(t map[string]Result) float64 { return float64(t[name].Latency.P99) }),
 		}
@@ -128,6 +135,11 @@ func (r *Run) Over(of func(map[string]Result) float64) Spread {
 		figures[i] = of(t)
 	}
 	return NewSpread(figures...)
+}
+
+// rate returns the spread of one subject's successes in a second over those of another.
+func (r *Run) rate(over, under string) Spread {
+	return r.Over(func(t map[string]Result) float64 { return quotient(t[over].PerSecond, t[under].PerSecond) })
 }
 
 // Failures says in one error which calls failed, and that a subject answered none; nil if all went well.
@@ -163,8 +175,12 @@ func (r *Run) Failures() error {
 // Print writes the run as a table.
 func (r *Run) Print(w io.Writer) {
 	fmt.Fprintf(w, "%s; %g s a turn, %d turns; %s\n\n", r.About, r.Seconds, len(r.Turns), r.Machine)
-	const row = "%-24s %7s %9s %9s %9s %9s %9s %9s %9s %9s %8s %7s\n"
-	fmt.Fprintf(w, row, "", "callers", "per s",
+	width := 24
+	for _, name := range r.Subjects {
+		width = max(width, len(name))
+	}
+	const row = "%-*s %7s %9s %9s %9s %9s %9s %9s %9s %9s %8s %7s\n"
+	fmt.Fprintf(w, row, width, "", "callers", "per s",
 		"p50 µs", "p90 µs", "p99 µs", "p99.9 µs", "max µs",
 		"client µs", "server µs", "changed", "others")
 	for _, t := range r.Turns {
@@ -178,7 +194,7 @@ func (r *Run) Print(w io.Writer) {
 			}
 			n := func(v int64) string { return fmt.Sprint(v) }
 			l := res.Latency
-			fmt.Fprintf(w, row, name, n(int64(r.Callers[name])), fmt.Sprintf("%.0f", res.PerSecond),
+			fmt.Fprintf(w, row, width, name, n(int64(r.Callers[name])), fmt.Sprintf("%.0f", res.PerSecond),
 				n(l.P50), n(l.P90), n(l.P99), n(l.P999), n(l.Max),
 				known("%.1f", res.Client.CPU), known("%.1f", res.CPU), known("%.2f", res.Changed), known("%.2f", res.Others))
 		}
@@ -187,9 +203,15 @@ func (r *Run) Print(w io.Writer) {
 	fmt.Fprintln(w)
 	for _, name := range r.Subjects {
 		s := r.Summary[name]
-		fmt.Fprintf(w, "%-24s %9.0f /s", name, s.PerSecond.Median)
-		if name != first {
+		fmt.Fprintf(w, "%-*s %9.0f /s", width, name, s.PerSecond.Median)
+		switch floor := r.Floors[name]; {
+		case floor != "":
+			fmt.Fprintf(w, ", %s of its floor", r.rate(name, floor))
+		case len(r.Floors) == 0 && name != first:
 			fmt.Fprintf(w, ", %s of %s", s.Ratio, first)
+		}
+		if sign := r.Turns[0][name].Client.Sign; sign > 0 {
+			fmt.Fprintf(w, "; of the client's time for a call %.1f µs are the signature", sign)
 		}
 		fmt.Fprintln(w)
 	}

@@ -266,18 +266,21 @@ func TestPrintedTables(t *testing.T) {
 		}
 	}
 	var g Goals
-	g.atLeast(2, Spread{1.9, 1, 3}, "more")
-	g.atLeast(2, Spread{2, 1, 3}, "enough")
-	g.atMost(2, Spread{2.1, 1, 3}, "too much")
-	g.atMost(2, Spread{2, 1, 3}, "little")
+	g.AtLeast(2, Spread{1.9, 1, 3}, "more")
+	g.AtLeast(2, Spread{2, 1, 3}, "enough")
+	g.AtMost(2, Spread{2.1, 1, 3}, "too much")
+	g.AtMost(2, Spread{2, 1, 3}, "little")
 	for i, want := range []bool{false, true, false, true} {
 		if g.Goals[i].Met != want {
 			t.Errorf("%+v", g.Goals[i])
 		}
 	}
+	g.AtLeast(2, Spread{1, 1, 1}, "too few")
+	g.AtMost(2, Spread{1, 1, 1}, "which will do as well")
+	g.either()
 	out.Reset()
 	g.Print(&out)
-	if strings.Count(out.String(), "missed") != 2 || strings.Count(out.String(), "met") != 2 {
+	if strings.Count(out.String(), "missed") != 2 || strings.Count(out.String(), "met") != 4 {
 		t.Errorf("\n%s", out.String())
 	}
 }

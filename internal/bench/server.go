@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -31,15 +32,15 @@ type place struct {
 
 func in(data string) place { return place{data, []string{"--data", data}} }
 
-// Start runs `liked dev`, from the program that is named, and waits until it answers. The world is made in the directory,
-// or found there.
-func Start(ctx context.Context, program, data string, users, posts int) (*Server, error) {
+// Start runs `liked dev`, from the program that is named, with more arguments, and waits until it answers. The world is made in
+// the directory, or found there.
+func Start(ctx context.Context, program, data string, users, posts int, more ...string) (*Server, error) {
 	ready := filepath.Join(data, "admin.json")
 	if err := ignoreGone(os.Remove(ready)); err != nil {
 		return nil, err
 	}
-	s, err := launch(ctx, program, ready, "dev", "--journal", "0", "--listen", "127.0.0.1:0", "--data", data,
-		"--users", strconv.Itoa(users), "--posts", strconv.Itoa(posts))
+	s, err := launch(ctx, program, ready, append([]string{"dev", "--journal", "0", "--listen", "127.0.0.1:0", "--data", data,
+		"--users", strconv.Itoa(users), "--posts", strconv.Itoa(posts)}, more...)...)
 	if err != nil {
 		return nil, err
 	}
@@ -60,16 +61,16 @@ func stopped(data string) (s *Server, err error) {
 	return s, err
 }
 
-// serve runs `liked serve` where another server has made the world, as one would, and says how many seconds it took until it
-// listened.
-func (p place) serve(ctx context.Context, program string, world World) (served *Server, seconds float64, err error) {
+// serve runs `liked serve` where another server has made the world, as one would, with more arguments, and says how many seconds
+// it took until it listened.
+func (p place) serve(ctx context.Context, program string, world World, more ...string) (served *Server, seconds float64, err error) {
 	address, err := freeAddress()
 	if err != nil {
 		return nil, 0, err
 	}
 	file := filepath.Join(p.dir, "admin.json")
 	start := time.Now()
-	if served, err = launch(ctx, program, file, append([]string{"serve", "--listen", address}, p.args...)...); err != nil {
+	if served, err = launch(ctx, program, file, append(append([]string{"serve", "--listen", address}, p.args...), more...)...); err != nil {
 		return nil, 0, err
 	}
 	seconds = time.Since(start).Seconds()
@@ -88,16 +89,22 @@ func (p place) serve(ctx context.Context, program string, world World) (served *
 	return served, seconds, nil
 }
 
-// launch starts a server and waits until it has written the file.
+// launch starts a server, without limits unless the arguments say otherwise, and waits until it has written the file.
 func launch(ctx context.Context, program, file string, args ...string) (*Server, error) {
-	cmd := exec.CommandContext(ctx, program, append(args, "--rate-limits", "off", "--admin-listen", "127.0.0.1:0")...)
+	if !slices.Contains(args, "--rate-limits") {
+		args = append(args, "--rate-limits", "off")
+	}
+	cmd := exec.CommandContext(ctx, program, append(args, "--admin-listen", "127.0.0.1:0")...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = time.Minute
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
 	s := &Server{cmd: cmd, exited: make(chan error, 1)}
-	go func() { s.exited <- cmd.Wait() }()
+	go func() {
+		s.exited <- cmd.Wait()
+		close(s.exited)
+	}()
 	for {
 		select {
 		case err := <-s.exited:
@@ -121,25 +128,26 @@ func (s *Server) Stop() error {
 	return nil
 }
 
-// settled returns the size of the server's store once it has had next to nothing to do for two seconds, since all is
-// compacted and its filter of likes is full; or after three minutes.
-func (s *Server) settled(ctx context.Context) (size int64, err error) {
+// settled returns the size of the server's store, and what the server has used, once it has had next to nothing to do for two
+// seconds, since all is compacted and its filter of likes is full; or after three minutes.
+func (s *Server) settled(ctx context.Context) (size int64, used time.Duration, err error) {
 	for end := time.Now().Add(3 * time.Minute); ; {
 		before, err := usage(ctx, s.AdminURL)
 		if err != nil {
-			return 0, err
+			return 0, 0, err
 		}
 		select {
 		case <-ctx.Done():
-			return 0, ctx.Err()
+			return 0, 0, ctx.Err()
 		case <-time.After(2 * time.Second):
 		}
 		after, err := usage(ctx, s.AdminURL)
 		if err != nil {
-			return 0, err
+			return 0, 0, err
 		}
 		if after.CPU-before.CPU < 100*time.Millisecond || time.Now().After(end) {
-			return sizeOf(s.dir)
+			size, err = sizeOf(s.dir)
+			return size, after.CPU, err
 		}
 	}
 }

@@ -2,14 +2,18 @@ package bench
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"crypto/hmac"
 	"crypto/sha1"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"math/rand/v2"
 	"net/url"
 	"os"
@@ -32,6 +36,9 @@ type World struct {
 	Posts []struct {
 		ID string `json:"id"`
 	} `json:"posts"`
+
+	// Roots are who may vouch for the server, whose URL is https:// then. Nil: it is http://.
+	Roots *x509.CertPool `json:"-"`
 }
 
 // User is one of a World.
@@ -77,22 +84,39 @@ const (
 	unlike
 	likedTweets
 	likingUsers
+	count
 	kinds
 )
 
-var kindNames = [kinds]string{"like", "unlike", "liked_tweets", "liking_users"} // never changes
+var kindNames = [kinds]string{"like", "unlike", "liked_tweets", "liking_users", "count"} // never changes
 
-// Mix is how many of a hundred calls are of each kind.
+// Patterns are the calls of each kind, for a server of net/http that answers them.
+var Patterns = [kinds]string{"POST /2/users/{id}/likes", "DELETE /2/users/{id}/likes/{post}", "GET /2/users/{id}/liked_tweets",
+	"GET /2/tweets/{id}/liking_users", "GET /2/tweets/{id}"} // never changes
+
+// Mix is how many calls are of each kind, of as many as these make together.
 type Mix [kinds]int
 
-// Likes is nothing but likes, and Pages as many reads of either list.
+// Mixes that are measured often. Pages are as many of either list.
 var (
-	Likes = Mix{like: 100}
-	Pages = Mix{likedTweets: 50, likingUsers: 50}
+	Likes  = Mix{like: 100}
+	Likers = Mix{likingUsers: 100}
+	Liked  = Mix{likedTweets: 100}
+	Pages  = Mix{likedTweets: 50, likingUsers: 50}
+	Counts = Mix{count: 100}
+	Feed   = Mix{like: 2, likedTweets: 50, likingUsers: 50} // 50 reads to a like
+
+	somePages = Mix{like: 198, likedTweets: 1, likingUsers: 1}
 )
 
-// ParseMix reads percentages, as in "like=80,liking_users=20".
+// FeedPage is how many a page of [Feed] has.
+const FeedPage = 20
+
+// ParseMix reads percentages, as in "like=80,liking_users=20", or "feed".
 func ParseMix(text string) (Mix, error) {
+	if text == "feed" {
+		return Feed, nil
+	}
 	var m Mix
 	sum := 0
 	for part := range strings.SplitSeq(text, ",") {
@@ -100,7 +124,8 @@ func ParseMix(text string) (Mix, error) {
 		kind := slices.Index(kindNames[:], name)
 		n, err := strconv.Atoi(number)
 		if kind < 0 || err != nil || n < 0 || m[kind] != 0 {
-			return Mix{}, fmt.Errorf("%q is not one of %s with a percentage, as in like=80,liking_users=20", part, strings.Join(kindNames[:], ", "))
+			return Mix{}, fmt.Errorf("%q is neither feed nor one of %s with a percentage, as in like=80,liking_users=20",
+				part, strings.Join(kindNames[:], ", "))
 		}
 		m[kind] = n
 		sum += n
@@ -112,16 +137,26 @@ func ParseMix(text string) (Mix, error) {
 }
 
 func (m Mix) String() string {
+	if m == Feed {
+		return "feed"
+	}
 	var parts []string
 	for kind, n := range m {
 		if n > 0 {
-			parts = append(parts, fmt.Sprintf("%s=%d", kindNames[kind], n))
+			parts = append(parts, fmt.Sprintf("%s=%g", kindNames[kind], float64(100*n)/float64(m.total())))
 		}
 	}
 	return strings.Join(parts, ",")
 }
 
-// draw returns a kind, given a number from 0 to 99 of which each is as likely.
+func (m Mix) total() (n int) {
+	for _, share := range m {
+		n += share
+	}
+	return n
+}
+
+// draw returns a kind, given a number from 0 to below the total of which each is as likely.
 func (m Mix) draw(n int) int {
 	for kind, share := range m {
 		if n < share {
@@ -129,16 +164,19 @@ func (m Mix) draw(n int) int {
 		}
 		n -= share
 	}
-	panic("bench: a mix of less than 100")
+	panic("bench: a number beyond the mix")
 }
 
 // Workload is what is called.
 type Workload struct {
 	Mix Mix
 
-	// Zipf is how unequal the posts are: the exponent of the Zipf distribution from which they are drawn, above 1. Zero
-	// makes each as likely as any other.
+	// Zipf is how unequal the posts are that are liked: the exponent of the Zipf distribution from which they are drawn, above
+	// 1. Zero makes each as likely as any other.
 	Zipf float64
+
+	// ReadZipf is the same for the posts and the users that are read.
+	ReadZipf float64
 
 	// Hot calls about one post only, another in each turn, so that it has no likes when the turn begins.
 	Hot bool
@@ -152,13 +190,25 @@ type Workload struct {
 
 func (w Workload) String() string {
 	text := w.Mix.String()
+	law := func(what string, exponent float64) {
+		if exponent > 0 {
+			text += fmt.Sprintf(", %ss by Zipf's law with %g", what, exponent)
+		} else {
+			text += ", each " + what + " as likely"
+		}
+	}
+	writes := w.Mix[like]+w.Mix[unlike] > 0
 	switch {
 	case w.Hot:
 		text += ", one hot post"
-	case w.Zipf > 0:
-		text += fmt.Sprintf(", posts by Zipf's law with %g", w.Zipf)
-	default:
-		text += ", each post as likely"
+	case writes:
+		law("post", w.Zipf)
+	}
+	if w.Mix.reads() {
+		if !w.Hot {
+			law("read", w.ReadZipf)
+		}
+		text += fmt.Sprintf(", pages of %d", w.page())
 	}
 	if w.OAuth1 {
 		text += ", signed with OAuth 1.0a"
@@ -166,11 +216,16 @@ func (w Workload) String() string {
 	return text
 }
 
+func (m Mix) reads() bool { return m[likedTweets]+m[likingUsers]+m[count] > 0 }
+
+func (w Workload) page() int { return cmp.Or(w.Page, 100) }
+
 // requests makes the requests of a workload. Callers share it; each has a requester of its own.
 type requests struct {
 	Workload
 	world World
 	host  string
+	tls   *tls.Config   // nil: plain
 	users []User        // in an order of their own: neighbours are not neighbours in the store
 	next  atomic.Uint64 // user: they take turns, so that a like is new until every user has liked
 
@@ -190,21 +245,25 @@ type keys struct {
 
 func newRequests(world World, base string, w Workload) (*requests, error) {
 	u, err := url.Parse(base)
-	if err != nil || u.Scheme != "http" || u.Port() == "" {
-		return nil, fmt.Errorf("%q is not http://host:port; the benchmark speaks plain HTTP", base)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Port() == "" {
+		return nil, fmt.Errorf("%q is neither http://host:port nor https://host:port", base)
+	}
+	if (u.Scheme == "https") != (world.Roots != nil) {
+		return nil, fmt.Errorf("%s: TLS needs a server with --tls-cert, and the certificate that it is known by", base)
 	}
 	if w.OAuth1 && (len(world.Apps) == 0 || world.Apps[0].APIKey == "" || world.Users[0].OAuth1Token == "") {
 		return nil, errors.New("the credentials have no keys for OAuth 1.0a")
 	}
-	r := &requests{Workload: w, world: world, host: u.Host, users: slices.Clone(world.Users), query: "max_results=100"}
-	if w.Page > 0 {
-		r.query = fmt.Sprintf("max_results=%d", w.Page)
+	r := &requests{Workload: w, world: world, host: u.Host, users: slices.Clone(world.Users),
+		query: fmt.Sprintf("max_results=%d", w.page())}
+	if world.Roots != nil {
+		r.tls = &tls.Config{RootCAs: world.Roots, ServerName: u.Hostname(), MinVersion: tls.VersionTLS13}
 	}
 	random := rand.New(rand.NewPCG(1, 1))
 	random.Shuffle(len(r.users), func(i, j int) { r.users[i], r.users[j] = r.users[j], r.users[i] })
 	if w.OAuth1 {
 		r.key = url.QueryEscape(world.Apps[0].APIKey)
-		r.base = url.QueryEscape("http://" + u.Host)
+		r.base = url.QueryEscape(u.Scheme + "://" + u.Host)
 		r.parameters = url.QueryEscape("oauth_consumer_key=" + r.key + "&oauth_nonce=")
 		for _, u := range r.users {
 			token := url.QueryEscape(u.OAuth1Token)
@@ -218,47 +277,54 @@ func newRequests(world World, base string, w Workload) (*requests, error) {
 // requester makes one request after the other. One goroutine uses it.
 type requester struct {
 	*requests
-	random *rand.Rand
-	posts  func() int
-	text   []byte // of the last request
-	signed []byte // what was signed, likewise
+	random                      *rand.Rand
+	posts, readPosts, readUsers func() int // indexes
+	text                        []byte     // of the last request
+	signed                      []byte     // what was signed, likewise
 }
 
 func (r *requests) newRequester(turn int, random *rand.Rand) *requester {
 	q := &requester{requests: r, random: random}
-	n := len(r.world.Posts)
-	switch {
-	case r.Hot:
-		q.posts = func() int { return turn % n }
-	case r.Zipf > 0 && n > 1:
-		zipf := rand.NewZipf(random, r.Zipf, 1, uint64(n-1))
-		q.posts = func() int { return int(zipf.Uint64()) }
-	default:
-		q.posts = func() int { return random.IntN(n) }
+	drawn := func(n int, exponent float64) func() int {
+		if exponent > 0 && n > 1 {
+			zipf := rand.NewZipf(random, exponent, 1, uint64(n-1))
+			return func() int { return int(zipf.Uint64()) }
+		}
+		return func() int { return random.IntN(n) }
+	}
+	posts := len(r.world.Posts)
+	q.posts, q.readPosts, q.readUsers = drawn(posts, r.Zipf), drawn(posts, r.ReadZipf), drawn(len(r.users), r.ReadZipf)
+	if r.Hot {
+		q.posts = func() int { return turn % posts }
+		q.readPosts = q.posts
 	}
 	return q
 }
 
 // make returns the bytes of the next request, which hold until the next call, and its kind.
 func (q *requester) make() (kind int, text []byte) {
-	kind = q.Mix.draw(q.random.IntN(100))
-	user := int(q.next.Add(1) % uint64(len(q.users)))
-	return kind, q.request(kind, user, q.world.Posts[q.posts()].ID)
+	kind = q.Mix.draw(q.random.IntN(q.Mix.total()))
+	return kind, q.request(kind)
 }
 
-// request returns the bytes of a request by one of users.
-func (q *requester) request(kind, by int, post string) []byte {
+// request returns the bytes of the next request of a kind. Users take turns.
+func (q *requester) request(kind int) []byte {
+	by := int(q.next.Add(1) % uint64(len(q.users)))
 	user := &q.users[by]
-	method, before, id, after, query, body := "POST", "/2/users/", user.ID, "/likes", "", ""
+	method, before, id, after, query, body := "GET", "/2/tweets/", "", "", "", ""
 	switch kind {
-	case like:
-		body = post
-	case unlike:
-		method, after = "DELETE", "/likes/"+post
+	case like, unlike:
+		post := q.world.Posts[q.posts()].ID
+		method, before, id, after, body = "POST", "/2/users/", user.ID, "/likes", post
+		if kind == unlike {
+			method, after, body = "DELETE", "/likes/"+post, ""
+		}
 	case likedTweets:
-		method, after, query = "GET", "/liked_tweets", q.query
+		before, id, after, query = "/2/users/", q.users[q.readUsers()].ID, "/liked_tweets", q.query
 	case likingUsers:
-		method, before, id, after, query = "GET", "/2/tweets/", post, "/liking_users", q.query
+		id, after, query = q.world.Posts[q.readPosts()].ID, "/liking_users", q.query
+	case count:
+		id, query = q.world.Posts[q.readPosts()].ID, "tweet.fields=public_metrics"
 	}
 	t := append(q.text[:0], method...)
 	t = append(append(append(append(t, ' '), before...), id...), after...)
@@ -283,8 +349,8 @@ func (q *requester) request(kind, by int, post string) []byte {
 	return t
 }
 
-// sign appends the header of OAuth 1.0a with HMAC-SHA1 (RFC 5849, 3.4 and 3.5.1). The query needs no encoding of its own,
-// and sorts before the parameters of the protocol.
+// sign appends the header of OAuth 1.0a with HMAC-SHA1 (RFC 5849, 3.4 and 3.5.1). The query is one parameter that
+// needs no encoding of its own, and sorts before those of the protocol or after them.
 func (q *requester) sign(t []byte, method, path, query string, by *keys) []byte {
 	const digits = "0123456789abcdef"
 	var nonce [24]byte
@@ -296,12 +362,16 @@ func (q *requester) sign(t []byte, method, path, query string, by *keys) []byte 
 	at := strconv.FormatInt(time.Now().Unix(), 10)
 
 	s := append(append(append(q.signed[:0], method...), '&'), q.base...)
-	s = append(append(append(s, url.QueryEscape(path)...), '&'), url.QueryEscape(query)...)
-	if query != "" {
-		s = append(s, "%26"...)
+	s = append(append(s, url.QueryEscape(path)...), '&')
+	parameter := url.QueryEscape(query)
+	if query != "" && query < "oauth" {
+		s = append(append(s, parameter...), "%26"...)
 	}
 	s = append(append(append(s, q.parameters...), nonce[:]...), "%26oauth_signature_method%3DHMAC-SHA1%26oauth_timestamp%3D"...)
 	s = append(append(append(append(s, at...), "%26oauth_token%3D"...), by.encodedToken...), "%26oauth_version%3D1.0"...)
+	if query > "oauth" {
+		s = append(append(s, "%26"...), parameter...)
+	}
 	q.signed = s
 	mac := hmac.New(sha1.New, by.secret)
 	mac.Write(s)
@@ -316,14 +386,24 @@ func (q *requester) sign(t []byte, method, path, query string, by *keys) []byte 
 	return append(t, "\", oauth_version=\"1.0\""...)
 }
 
-// buildCost is what one request costs to make, the median of some.
-func (r *requests) buildCost() time.Duration {
+// costs are what one request costs to make, and its signature alone.
+func (r *requests) costs() (build, sign time.Duration) {
 	q := r.newRequester(0, rand.New(rand.NewPCG(1, 2)))
+	build = cost(func() { q.make() })
+	if q.OAuth1 {
+		path := "/2/users/" + q.users[0].ID + "/likes"
+		sign = cost(func() { q.text = q.sign(q.text[:0], "POST", path, "", &q.keys[0]) })
+	}
+	return build, sign
+}
+
+// cost is what a call costs, the median of some.
+func cost(call func()) time.Duration {
 	took := make([]time.Duration, 21)
 	for i := range took {
 		start := time.Now()
 		for range 100 {
-			q.make()
+			call()
 		}
 		took[i] = time.Since(start) / 100
 	}
@@ -331,24 +411,20 @@ func (r *requests) buildCost() time.Duration {
 	return took[len(took)/2]
 }
 
-// Fill writes n likes as records for `liked import`: each user likes as many posts as the others, each post is liked by as
-// many users, and both lists are in no order of their ids. It fails if there are not as many pairs of a user and a post.
+// Fill writes n likes as records for `liked import`: those of [World.Pairs].
 func (w World) Fill(ctx context.Context, out io.Writer, n int) error {
-	users, posts := len(w.Users), len(w.Posts)
-	if n < 1 || n > users*posts {
-		return fmt.Errorf("likes: %d is not from 1 to %d, which is a like of each post by each user", n, users*posts)
+	pairs, err := w.Pairs(n)
+	if err != nil {
+		return err
 	}
-	random := rand.New(rand.NewPCG(1, 4))
-	order, first := random.Perm(posts), random.Perm(users)
 	at := time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)
 	b := bufio.NewWriterSize(out, 1<<20)
 	var line []byte
-	for i := range n {
+	i := 0
+	for user, post := range pairs {
 		if i%4096 == 0 && ctx.Err() != nil {
 			return ctx.Err()
 		}
-		user := first[i%users]
-		post := order[(i/users+user)%posts]
 		line = append(append(line[:0], `{"type":"like","user_id":"`...), w.Users[user].ID...)
 		line = append(append(append(line, `","post_id":"`...), w.Posts[post].ID...), `","at":"`...)
 		line = at.Add(time.Duration(i/10)*time.Millisecond).AppendFormat(line, "2006-01-02T15:04:05.000Z")
@@ -357,6 +433,26 @@ func (w World) Fill(ctx context.Context, out io.Writer, n int) error {
 		if _, err := b.Write(line); err != nil {
 			return err
 		}
+		i++
 	}
 	return b.Flush()
+}
+
+// Pairs are n likes, as indexes of a user and a post: each user likes as many posts as the others, each post is liked by as
+// many users, and both lists are in no order of their ids. It fails if there are not as many pairs.
+func (w World) Pairs(n int) (iter.Seq2[int, int], error) {
+	users, posts := len(w.Users), len(w.Posts)
+	if n < 1 || n > users*posts {
+		return nil, fmt.Errorf("likes: %d is not from 1 to %d, which is a like of each post by each user", n, users*posts)
+	}
+	random := rand.New(rand.NewPCG(1, 4))
+	order, first := random.Perm(posts), random.Perm(users)
+	return func(yield func(user, post int) bool) {
+		for i := range n {
+			user := first[i%users]
+			if !yield(user, order[(i/users+user)%posts]) {
+				return
+			}
+		}
+	}, nil
 }

@@ -62,7 +62,7 @@ func parse(t *testing.T, text []byte) (r *http.Request, body string) {
 }
 
 func TestMixIsRespected(t *testing.T) {
-	mix, err := ParseMix("like=55, unlike=5,liked_tweets=10,liking_users=30")
+	mix, err := ParseMix("like=45, unlike=5,liked_tweets=10,liking_users=30,count=10")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,6 +72,7 @@ func TestMixIsRespected(t *testing.T) {
 		regexp.MustCompile(`^DELETE /2/users/1\d{3}/likes/5\d{3} $`),
 		regexp.MustCompile(`^GET /2/users/1\d{3}/liked_tweets\?max_results=20 $`),
 		regexp.MustCompile(`^GET /2/tweets/5\d{3}/liking_users\?max_results=20 $`),
+		regexp.MustCompile(`^GET /2/tweets/5\d{3}\?tweet.fields=public_metrics $`),
 	}
 	const n = 20_000
 	var seen [kinds]int
@@ -107,6 +108,41 @@ func TestParseMixRefuses(t *testing.T) {
 	}
 }
 
+// A feed is fifty reads to a like, half of them of either list.
+func TestFeed(t *testing.T) {
+	mix, err := ParseMix("feed")
+	if err != nil {
+		t.Fatal(err)
+	}
+	load := Workload{Mix: mix, Page: FeedPage, Zipf: 1.1, ReadZipf: 1.3}
+	q := newTestRequester(t, world(50, 50), load, 1)
+	const n = 51_000
+	var seen [kinds]float64
+	for range n {
+		kind, _ := q.make()
+		seen[kind]++
+	}
+	for kind, want := range [kinds]float64{like: n / 51, likedTweets: n * 25. / 51, likingUsers: n * 25. / 51} {
+		if math.Abs(seen[kind]-want) > 6*math.Sqrt(want) {
+			t.Errorf("%.0f of %d are %s, want about %.0f", seen[kind], n, kindNames[kind], want)
+		}
+	}
+	for _, row := range []struct {
+		load Workload
+		want string
+	}{
+		{load, "feed, posts by Zipf's law with 1.1, reads by Zipf's law with 1.3, pages of 20"},
+		{Workload{Mix: Likes}, "like=100, each post as likely"},
+		{Workload{Mix: Pages, ReadZipf: 1.1}, "liked_tweets=50,liking_users=50, reads by Zipf's law with 1.1, pages of 100"},
+		{Workload{Mix: somePages, Hot: true, OAuth1: true},
+			"like=99,liked_tweets=0.5,liking_users=0.5, one hot post, pages of 100, signed with OAuth 1.0a"},
+	} {
+		if got := row.load.String(); got != row.want {
+			t.Errorf("%q, want %q", got, row.want)
+		}
+	}
+}
+
 // The token is that of the user in the path, users take turns, and likes of one post are by different users until all
 // have liked it.
 func TestUsersTakeTurns(t *testing.T) {
@@ -138,19 +174,23 @@ func TestUsersTakeTurns(t *testing.T) {
 func TestPostsFollowZipfsLaw(t *testing.T) {
 	const posts, n = 1000, 200_000
 	for _, s := range []float64{1.1, 2} {
-		q := newTestRequester(t, world(1, posts), Workload{Mix: Likes, Zipf: s}, 1)
-		seen := make([]float64, posts)
-		for range n {
-			seen[q.posts()]++
-		}
-		all := 0.0
-		for k := 1; k <= posts; k++ {
-			all += math.Pow(float64(k), -s)
-		}
-		for _, k := range []int{1, 2, 3, 10, 30} {
-			want := n * math.Pow(float64(k), -s) / all
-			if got := seen[k-1]; math.Abs(got-want) > 6*math.Sqrt(want) {
-				t.Errorf("s=%g: post %d was drawn %.0f times, want about %.0f", s, k, got, want)
+		// What is liked and what is read have laws of their own.
+		writes := newTestRequester(t, world(posts, posts), Workload{Mix: Likes, Zipf: s, ReadZipf: 3}, 1)
+		reads := newTestRequester(t, world(posts, posts), Workload{Mix: Pages, Zipf: 3, ReadZipf: s}, 1)
+		for what, draw := range map[string]func() int{"liked": writes.posts, "read": reads.readPosts, "a user": reads.readUsers} {
+			seen := make([]float64, posts)
+			for range n {
+				seen[draw()]++
+			}
+			all := 0.0
+			for k := 1; k <= posts; k++ {
+				all += math.Pow(float64(k), -s)
+			}
+			for _, k := range []int{1, 2, 3, 10, 30} {
+				want := n * math.Pow(float64(k), -s) / all
+				if got := seen[k-1]; math.Abs(got-want) > 6*math.Sqrt(want) {
+					t.Errorf("s=%g, %s: %d was drawn %.0f times, want about %.0f", s, what, k, got, want)
+				}
 			}
 		}
 	}
@@ -167,7 +207,7 @@ func TestPostsFollowZipfsLaw(t *testing.T) {
 // The signature is that of RFC 5849, worked out here by the book: all parameters encoded, sorted and joined.
 func TestSignature(t *testing.T) {
 	w := world(3, 3)
-	mix := Mix{like: 25, unlike: 25, likedTweets: 25, likingUsers: 25}
+	mix := Mix{like: 20, unlike: 20, likedTweets: 20, likingUsers: 20, count: 20}
 	q := newTestRequester(t, w, Workload{Mix: mix, OAuth1: true}, 1)
 	nonces := make(map[string]bool)
 	for range 100 {
