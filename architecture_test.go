@@ -51,7 +51,7 @@ var allowed = map[string]struct{ ours, outside string }{
 	"internal/oauth":    {". internal/faults internal/store internal/exchange internal/auth internal/web", ""},
 	"internal/portal":   {". internal/store internal/auth internal/oauth internal/web internal/webhook", ""},
 	"internal/explorer": {"internal/oauth internal/web", ""},
-	"internal/console":  {". internal/admin internal/exchange internal/journal internal/web", ""},
+	"internal/console":  {". internal/admin internal/clock internal/exchange internal/faults internal/journal internal/web", ""},
 	"internal/postman":  {"", ""},
 	"internal/home":     {". internal/exchange internal/store internal/likelog internal/web", ""},
 	"internal/api":      {". internal/faults internal/exchange internal/store internal/likelog internal/webhook internal/strictjson", ""},

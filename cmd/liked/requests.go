@@ -71,7 +71,7 @@ func (c *requestsCmd) Run(e *env) error {
 			return a.ClearRequests(e.ctx)
 		case c.Follow:
 			err := a.FollowRequests(e.ctx, c.query(), func() { fmt.Fprintln(e.stderr, "liked: waiting for requests") }, lines.print,
-				func(n uint64) { fmt.Fprintf(e.stderr, "liked: %d requests were too many to show\n", n) })
+				func(n uint64) { fmt.Fprintf(e.stderr, "liked: %d requests were too many to show\n", n) }, func() {})
 			if e.ctx.Err() != nil { // interrupted
 				return nil
 			}

@@ -181,7 +181,16 @@ func (c *Client) ClearRequests(ctx context.Context) error {
 }
 
 // Verify holds the journal to an expectation, and returns the verdict, whether or not it holds.
-func (c *Client) Verify(ctx context.Context, e journal.Expectation) (v journal.Verdict, err error) {
+func (c *Client) Verify(ctx context.Context, e journal.Expectation) (journal.Verdict, error) {
+	return c.verify(ctx, e)
+}
+
+// VerifyJSON is Verify with an expectation that is JSON already.
+func (c *Client) VerifyJSON(ctx context.Context, expectation []byte) (journal.Verdict, error) {
+	return c.verify(ctx, expectation)
+}
+
+func (c *Client) verify(ctx context.Context, e any) (v journal.Verdict, err error) {
 	err = c.Call(ctx, http.MethodPost, "/admin/verify", e, &v)
 	if refused, ok := errors.AsType[*Refusal](err); ok && refused.Status == http.StatusConflict {
 		if err := json.Unmarshal(refused.Body, &v); err == nil && v.Data != nil {
@@ -192,9 +201,10 @@ func (c *Client) Verify(ctx context.Context, e journal.Expectation) (v journal.V
 }
 
 // FollowRequests calls row with each request as it is recorded, from a moment before started is called until ctx ends, row
-// returns an error or the server stops. lost is called with how many requests row was too slow for.
+// returns an error or the server stops. lost is called with how many requests row was too slow for, and cleared when the
+// journal was emptied.
 func (c *Client) FollowRequests(
-	ctx context.Context, query url.Values, started func(), row func(journal.Row) error, lost func(n uint64),
+	ctx context.Context, query url.Values, started func(), row func(journal.Row) error, lost func(n uint64), cleared func(),
 ) error {
 	resp, err := c.Send(ctx, http.MethodGet, "/admin/requests/live?"+query.Encode(), nil)
 	if err != nil {
@@ -216,6 +226,8 @@ func (c *Client) FollowRequests(
 				return err
 			}
 			lost(l.Lost)
+		case "cleared":
+			cleared()
 		}
 		return nil
 	})

@@ -21,7 +21,7 @@ import (
 	"liked/internal/web"
 )
 
-// Options configures New. Operator, Public, AdminToken and Now are required.
+// Options configures New. Operator, Public, AdminToken, Description and Now are required.
 type Options struct {
 	Operator http.Handler // answers /admin/, without a token
 	Public   http.Handler // answers X's API, as the server's own listener does
@@ -29,7 +29,8 @@ type Options struct {
 	Open       bool          // whoever reaches the console may use it
 	AdminToken func() string // what opens it otherwise
 
-	Operations []string // that there are, to choose from
+	Operations  []string      // that there are faults for
+	Description func() []byte // of X's API, as /2/openapi.json
 
 	PublicURL string // where browsers reach the server, "scheme://host[:port]", if known
 	First     Acting // as whom one calls who has chosen nobody yet
@@ -45,6 +46,8 @@ type Console struct {
 	mux         *http.ServeMux
 	gate        gate
 
+	described func() map[string]described // operations of X's API
+
 	mu     sync.Mutex
 	tokens map[Acting]issued
 }
@@ -53,6 +56,7 @@ type Console struct {
 func New(o Options) (*Console, error) {
 	c := &Console{Options: o, crossOrigin: http.NewCrossOriginProtection(), mux: http.NewServeMux(), tokens: make(map[Acting]issued),
 		admin: &admin.Client{URL: "http://operator", Transport: admin.InProcess{Handler: o.Operator}}}
+	c.described = sync.OnceValue(func() map[string]described { return describe(o.Description()) })
 	if o.PublicURL != "" {
 		if err := c.crossOrigin.AddTrustedOrigin(o.PublicURL); err != nil {
 			return nil, fmt.Errorf("console: PublicURL: %w", err)
@@ -73,7 +77,7 @@ type route struct {
 
 // routes are all that there is below /console.
 func routes() []route {
-	return slices.Concat(frameRoutes, requestRoutes)
+	return slices.Concat(frameRoutes, listRoutes, requestRoutes)
 }
 
 // sections are what the navigation leads to.

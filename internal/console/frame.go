@@ -3,6 +3,7 @@ package console
 import (
 	"bytes"
 	"embed"
+	"encoding/json"
 	"fmt"
 	"html/template"
 	"io/fs"
@@ -78,8 +79,14 @@ var funcs = template.FuncMap{
 	"day":   func(t time.Time) string { return t.UTC().Format("2 January 2006") },
 	"hms":   func(t time.Time) string { return t.UTC().Format("15:04:05") },
 	"ms":    func(t time.Time) string { return t.UTC().Format("15:04:05.000") },
-	// with is a value with what else a part of a page needs.
-	"with": func(pairs ...any) map[string]any {
+	"json": func(v any) (string, error) {
+		text, err := json.Marshal(v)
+		return string(text), err
+	},
+	"sentence": sentence,
+	"codes":    func() []language { return languages },
+	// parts are a value with what else a part of a page needs.
+	"parts": func(pairs ...any) map[string]any {
 		m := make(map[string]any)
 		for i := 0; i+1 < len(pairs); i += 2 {
 			m[pairs[i].(string)] = pairs[i+1]
@@ -92,7 +99,7 @@ var funcs = template.FuncMap{
 type Notice struct {
 	Text string
 	Link string // a page of the console that shows more
-	Undo string // a snapshot from before it
+	Undo string // a form of the console that undoes it, without fields
 }
 
 const noticeCookie = "liked_notice"
@@ -114,6 +121,9 @@ func (c *call) readNotice() (n Notice) {
 	n = Notice{values.Get("text"), values.Get("link"), values.Get("undo")}
 	if n.Link != "" {
 		n.Link = own(n.Link)
+	}
+	if !strings.HasPrefix(n.Undo, Path+"/") {
+		n.Undo = ""
 	}
 	return n
 }
@@ -179,7 +189,7 @@ var frameRoutes = []route{
 	{pattern: "POST /console/enter", serve: (*call).enter, free: true},
 	{pattern: "POST /console/acting", serve: (*call).act},
 	{pattern: "POST /console/reset", serve: (*call).reset},
-	{pattern: "POST /console/undo", serve: (*call).undo},
+	{pattern: "POST /console/undo/reset", serve: (*call).undoReset},
 }
 
 // beforeReset is the snapshot by which a reset is undone.
@@ -187,7 +197,7 @@ const beforeReset = "before-reset"
 
 // reset makes the server what it was when it had started.
 func (c *call) reset() (answer, error) {
-	n := Notice{Text: "All is as it was when the server had started.", Undo: beforeReset}
+	n := Notice{Text: "All is as it was when the server had started.", Undo: "/console/undo/reset"}
 	if err := c.admin.Snapshot(c.Context(), beforeReset); err != nil {
 		n.Undo = ""
 	}
@@ -197,10 +207,10 @@ func (c *call) reset() (answer, error) {
 	return c.back(c.from(), n)
 }
 
-// undo makes the server what it was at a snapshot that a notice names.
-func (c *call) undo() (answer, error) {
-	if err := c.admin.Restore(c.Context(), c.PostForm.Get("snapshot")); err != nil {
+// undoReset makes the server what it was before the last reset.
+func (c *call) undoReset() (answer, error) {
+	if err := c.admin.Restore(c.Context(), beforeReset); err != nil {
 		return answer{}, err
 	}
-	return c.back(c.from(), Notice{Text: "That is undone."})
+	return c.back(c.from(), Notice{Text: "All is as it was before the reset, but for the list of requests."})
 }

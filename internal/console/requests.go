@@ -7,16 +7,16 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"liked/internal/journal"
 )
 
-var requestRoutes = []route{
+var listRoutes = []route{
 	{pattern: "GET /console", serve: (*call).requests},
 	{pattern: "GET /console/live", serve: (*call).live},
 	{pattern: "POST /console/clear", serve: (*call).clearRequests},
-	{pattern: "GET /console/requests/{transaction}", serve: (*call).request},
 }
 
 // filters are the fields by which requests are selected, as /admin/requests has them.
@@ -83,7 +83,11 @@ func (c *call) requests() (answer, error) {
 	query.Set("limit", perPage)
 	list, err := c.admin.Requests(c.Context(), query)
 	if err != nil {
-		p.Trouble, p.Live = sentence(err.Error()), ""
+		reason := err.Error()
+		for name, value := range p.Filter { // the field shows both
+			reason = strings.TrimPrefix(reason, fmt.Sprintf("%s=%q: ", name, value))
+		}
+		p.Trouble, p.Live = sentence(reason), ""
 	}
 	names := c.newNames()
 	for _, row := range list.Data {
@@ -191,7 +195,7 @@ func (c *call) follow(w http.ResponseWriter, query url.Values) (status, size int
 			return err
 		}
 		return send("request", html)
-	}, func(n uint64) { _ = send("lost", fmt.Sprint(n)) })
+	}, func(n uint64) { _ = send("lost", fmt.Sprint(n)) }, func() { _ = send("cleared", "{}") })
 	if size == 0 && err != nil {
 		a := c.trouble(err)
 		status = a.status
@@ -214,19 +218,4 @@ func (c *call) clearRequests() (answer, error) {
 		return answer{}, err
 	}
 	return c.back(c.from(), Notice{Text: "The list is empty: what comes from now on stands in it."})
-}
-
-// requestPage is the data of request.html.
-type requestPage struct {
-	listed
-	Detail journal.Detail
-}
-
-// request shows one request with all that the journal keeps of it.
-func (c *call) request() (answer, error) {
-	d, err := c.admin.Request(c.Context(), c.PathValue("transaction"))
-	if err != nil {
-		return answer{}, err
-	}
-	return page("request", d.Method+" "+d.Path, requestPage{c.newNames().listed(c.Context(), d.Row), d})
 }

@@ -10,7 +10,7 @@ import (
 func (s *Server) consoleOptions(public http.Handler) console.Options {
 	o := console.Options{Operator: s.calling(func(w *world) http.Handler { return w.unlogged }), Public: public,
 		Open: s.credentials != nil && s.openWorld(), AdminToken: func() string { return s.live.Load().adminToken },
-		Operations: provoked(), Now: s.Now, Observe: s.observer.observe}
+		Operations: provoked(), Description: func() []byte { return s.current().x.Description() }, Now: s.Now, Observe: s.observer.observe}
 	if s.publicURL != "" {
 		o.PublicURL = s.origins()[0]
 	}

@@ -1,0 +1,115 @@
+package console
+
+import (
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+
+	"liked/internal/web"
+)
+
+func TestMark(t *testing.T) {
+	for _, tt := range []struct {
+		a, b        string
+		first, then marked
+	}{
+		{"GET&a%3D1&z", "", marked{Same: "GET&a%3D1&z"}, marked{}},
+		{"GET&a%3D1", "GET&a%3D1", marked{Same: "GET&a%3D1"}, marked{Same: "GET&a%3D1"}},
+		{"GET&a%3D1&z", "GET&a%3D2&z", marked{"GET&a%3D", "1", "&z"}, marked{"GET&a%3D", "2", "&z"}},
+		{"GET&q%26a", "GET&a", marked{"GET&", "q%26", "a"}, marked{"GET&", "", "a"}},
+		{"aa", "aaa", marked{"aa", "", ""}, marked{"aa", "a", ""}},
+	} {
+		if first, then := mark(tt.a, tt.b); first != tt.first || then != tt.then {
+			t.Errorf("%q and %q are marked %q and %q, want %q and %q", tt.a, tt.b, first, then, tt.first, tt.then)
+		}
+	}
+}
+
+func TestDescribe(t *testing.T) {
+	all := describe([]byte(`{"paths":{"/2/users/{id}/likes/{tweet_id}":{"delete":{"operationId":"unlike","parameters":[
+		{"in":"path","name":"id","schema":{"type":"string"}},{"in":"query","name":"max_results","schema":{"type":"integer"}}]}}}}`))
+	op := all["unlike"]
+	if !maps.Equal(op.types, map[string]string{"max_results": "integer"}) || op.stream {
+		t.Errorf("got %+v", op)
+	}
+	values, ok := op.inPath("/2/users/1/likes/2%2F3")
+	if !ok || !slices.Equal(values, [][2]string{{"id", "1"}, {"tweet_id", "2/3"}}) {
+		t.Errorf("got %v, %v", values, ok)
+	}
+	for _, other := range []string{"/2/users/1/likes", "/2/users/1/tweets/2", "/2/users/%zz/likes/1"} {
+		if values, ok := op.inPath(other); ok {
+			t.Errorf("%s has %v", other, values)
+		}
+	}
+}
+
+// Who one calls as comes from a cookie, which anybody may have written.
+func TestActingAs(t *testing.T) {
+	for value, want := range map[string]Acting{"1.2": {"1", "2"}, ".2": {"", "2"}, ".": {}} {
+		r := httptest.NewRequest("GET", "/", nil)
+		r.AddCookie(&http.Cookie{Name: actingCookie, Value: value})
+		if got, ok := ActingAs(r); !ok || got != want {
+			t.Errorf("%q: got %+v, %v", value, got, ok)
+		}
+	}
+	for _, value := range []string{"", "1", "1.", "a.2", "1.b", "../1.2"} {
+		r := httptest.NewRequest("GET", "/", nil)
+		r.AddCookie(&http.Cookie{Name: actingCookie, Value: value})
+		if got, ok := ActingAs(r); ok {
+			t.Errorf("%q: got %+v", value, got)
+		}
+	}
+}
+
+// A form and a notice lead to pages of this server alone.
+func TestOwn(t *testing.T) {
+	for path, want := range map[string]string{"/console?a=b": "/console?a=b", "/explorer": "/explorer", "": Path, "//example.com": Path,
+		`/\example.com`: Path, "https://example.com": Path, "/a\nb": Path} {
+		if got := own(path); got != want {
+			t.Errorf("%q leads to %q, want %q", path, got, want)
+		}
+	}
+}
+
+// The gate forgets the oldest pass before there are too many, and each once the token is another.
+func TestGate(t *testing.T) {
+	var g gate
+	with := func(value string) *http.Request {
+		r := httptest.NewRequest("GET", "/console", nil)
+		r.AddCookie(&http.Cookie{Name: gateCookie, Value: value})
+		return r
+	}
+	if _, ok := g.enter("a", "b"); ok {
+		t.Error("another token opens the gate")
+	}
+	first, ok := g.enter("b", "b")
+	if !ok || !g.passes(with(first), "b") || g.passes(with(first), "c") || g.passes(with("b"), "b") {
+		t.Error("the right token does not open the gate, or too much does")
+	}
+	for range maxPasses {
+		_, _ = g.enter("b", "b")
+	}
+	if len(g.entered) != maxPasses || g.passes(with(first), "b") {
+		t.Errorf("%d passes are kept", len(g.entered))
+	}
+}
+
+// Every template can be parsed, and there is a page of each of them.
+func TestLooks(t *testing.T) {
+	l := look()
+	for _, name := range []string{"requests", "request", "gate", "trouble"} {
+		if l.templates[name] == nil || l.templates[name].Lookup("main") == nil {
+			t.Errorf("there is no page %s", name)
+		}
+	}
+	w := httptest.NewRecorder()
+	web.WriteAsset(w, httptest.NewRequest("GET", "/", nil), "code.js")
+	for _, l := range languages {
+		if !strings.Contains(w.Body.String(), `{ id: "`+l.ID+`", name: "`+l.Name+`"`) {
+			t.Errorf("code.js does not write %s", l.Name)
+		}
+	}
+}
