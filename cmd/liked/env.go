@@ -57,21 +57,9 @@ func userOf(k seed.Credentials, idOrName string) (seed.User, error) {
 	return seed.User{}, fmt.Errorf("no user %q", idOrName)
 }
 
-// variablesFor returns names and values of the variables with which programs call the server as the user.
+// variablesFor returns names and values of the variables with which programs call the server as the user, and its operator.
 func variablesFor(k seed.Credentials, user seed.User) [][2]string {
-	variables := [][2]string{
-		{"X_API_URL", k.URL}, {"TWITTER_API_BASE_PATH", k.URL}, {"API_BASE_URL", k.URL},
-		{"X_CLIENT_ID", k.Apps[0].ClientID}, {"X_CLIENT_SECRET", k.Apps[0].ClientSecret},
-		{"X_API_KEY", k.Apps[0].APIKey}, {"X_API_SECRET", k.Apps[0].APISecret}, {"X_BEARER_TOKEN", k.Apps[0].BearerToken},
-		{"X_USER_ID", user.ID.String()}, {"X_USERNAME", user.Username}, {"X_PASSWORD", user.Password},
-		{"X_ACCESS_TOKEN", user.AccessToken}, {"X_REFRESH_TOKEN", user.RefreshToken},
-		{"X_OAUTH1_TOKEN", user.OAuth1Token}, {"X_OAUTH1_TOKEN_SECRET", user.OAuth1TokenSecret},
-		{"LIKED_ADMIN_URL", k.AdminURL}, {"LIKED_ADMIN_TOKEN", k.AdminToken},
-	}
-	if _, post := k.First(); post != nil {
-		variables = append(variables, [2]string{"X_POST_ID", post.ID.String()})
-	}
-	return variables
+	return append(k.Variables(user), [][2]string{{"LIKED_ADMIN_URL", k.AdminURL}, {"LIKED_ADMIN_TOKEN", k.AdminToken}}...)
 }
 
 func (e *env) readCredentials(file string) (k seed.Credentials, err error) {

@@ -1,7 +1,11 @@
 // The page at /, in a real browser: what it shows, that it moves by itself, and that it needs no script to say something.
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
 import { after, before, test } from "node:test";
-import { inspect, like, openBrowser, openPage, post, user, world } from "./world.js";
+import { inspect, like, openBrowser, openPage, post, startServer, user, world } from "./world.js";
 
 let browser;
 before(async () => {
@@ -68,6 +72,100 @@ test("a post that not everybody may see leaves the page", { timeout: 60_000 }, a
   assert.equal((await protect(false)).status, 200);
   await row(page, post(7)).waitFor();
   assert.deepEqual(page.refusals, []);
+  await page.context().close();
+});
+
+async function write(name, text) {
+  const response = await fetch(`${world.url}/2/tweets`, { method: "POST", body: JSON.stringify({ text }),
+    headers: { authorization: token(name), "content-type": "application/json" } });
+  const { data } = await response.json();
+  assert.equal(response.status, 201);
+  return data.id;
+}
+
+test("posts are shown as they were written, and new ones appear", { timeout: 60_000 }, async () => {
+  const page = await openPage(browser);
+  await page.goto(`${world.url}/`);
+  await page.getByText("Live", { exact: true }).waitFor();
+  const first = () => page.locator("#board > li").first().getAttribute("data-post");
+  assert.equal(await first(), post(1), "the post that the command likes does not stand first");
+  const id = await write("dave", "\u05e9\u05dc\u05d5\u05dd\n\nsecond line");
+  try {
+    await row(page, id).waitFor();
+    assert.equal(await first(), post(1));
+    const text = row(page, id).locator(".text");
+    const { direction, height, line } = await text.evaluate((node) => {
+      const style = getComputedStyle(node);
+      return { direction: style.direction, height: node.getBoundingClientRect().height, line: parseFloat(style.lineHeight) };
+    });
+    assert.equal(direction, "rtl");
+    assert.equal(Math.round(height / line), 3, "line breaks are lost");
+    assert.ok((await row(page, id).innerText()).includes(id), "the post's id is not shown");
+    await inspect(page, "home-posts");
+  } finally {
+    await fetch(`${world.url}/2/tweets/${id}`, { method: "DELETE", headers: { authorization: token("dave") } });
+  }
+  await row(page, id).waitFor({ state: "detached" });
+  await page.context().close();
+});
+
+test("all keys are there to copy, where they are no secret", { timeout: 60_000 }, async () => {
+  const server = await startServer("dev", "--seed", "1");
+  const page = await openPage(browser);
+  try {
+    await page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
+    await page.goto(`${server.url}/`);
+    const copied = () => page.evaluate("navigator.clipboard.readText()");
+    await page.getByRole("button", { name: "Copy the command" }).click();
+    await page.getByText("the command is copied").waitFor({ state: "attached" });
+    const command = await copied();
+    assert.match(command, /^curl -X POST http[^]*'\{"tweet_id":"\d+"\}'$/);
+    assert.ok(command.includes(await page.locator("#board > li").first().getAttribute("data-post")));
+    await page.getByText("All keys and tokens of").click();
+    await inspect(page, "home-keys");
+    await page.getByRole("button", { name: "Copy All as .env" }).click();
+    await page.getByText("All as .env is copied").waitFor({ state: "attached" });
+    const env = Object.fromEntries((await copied()).trim().split("\n").map((line) => line.split(/=(.*)/, 2)));
+    const me = await fetch(`${env.X_API_URL}/2/users/me`, { headers: { authorization: `Bearer ${env.X_ACCESS_TOKEN}` } });
+    assert.equal((await me.json()).data.id, env.X_USER_ID);
+    assert.deepEqual(page.refusals, []);
+  } finally {
+    await page.context().close();
+    await server.stop();
+  }
+});
+
+test("an empty server says what to do first", { timeout: 60_000 }, async () => {
+  const dir = await mkdtemp(path.join(tmpdir(), "liked-empty-"));
+  const server = await startServer("serve", "--data", path.join(dir, "data"));
+  const page = await openPage(browser);
+  try {
+    await page.goto(`${server.url}/`);
+    await page.getByRole("heading", { name: "What to do first" }).waitFor();
+    await inspect(page, "home-empty");
+    const said = await page.locator("pre.command").innerText();
+    const commands = said.replaceAll("LIKED_DATA=DIR", `LIKED_DATA='${dir}/data'`).replaceAll("liked ", `'${process.env.LIKED_BIN}' `);
+    const { stdout, stderr, status } = spawnSync("sh", ["-ec", commands], { encoding: "utf8" });
+    assert.equal(status, 0, stderr + stdout);
+    await page.waitForFunction(() => document.getElementById("n-posts").textContent === "1");
+    await page.reload();
+    assert.equal(await page.getByRole("heading", { name: "What to do first" }).count(), 0);
+  } finally {
+    await page.context().close();
+    await server.stop();
+    await rm(dir, { recursive: true });
+  }
+});
+
+test("an address that is none", { timeout: 60_000 }, async () => {
+  const page = await openPage(browser);
+  const response = await page.goto(`${world.url}/no/such/page`);
+  assert.equal(response.status(), 404);
+  await inspect(page, "missing");
+  await page.getByRole("link", { name: "Open the API explorer" }).click();
+  await page.waitForURL(`${world.url}/explorer`);
+  await page.getByRole("link", { name: "liked", exact: true }).click();
+  await page.waitForURL(`${world.url}/`);
   await page.context().close();
 });
 

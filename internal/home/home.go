@@ -27,6 +27,9 @@ type Options struct {
 	// Page is the constant part of the page. Numbers and posts are filled in.
 	Page web.Home
 
+	// First is the post that stands first on the page, if everybody may see it. 0: none does.
+	First liked.PostID
+
 	// NoPage leaves out the page at / and all that it loads.
 	NoPage bool
 
@@ -60,7 +63,7 @@ type Home struct {
 // New returns a Home. Its numbers start with Run.
 func New(o Options) *Home {
 	o.Patience = cmp.Or(o.Patience, 5*time.Second)
-	return &Home{Options: o, board: board{store: o.Store, log: o.Log}, ending: make(chan struct{})}
+	return &Home{Options: o, board: board{store: o.Store, log: o.Log, first: o.First}, ending: make(chan struct{})}
 }
 
 // Run counts totals and the rate of likes until ctx ends. It must be called once.

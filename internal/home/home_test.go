@@ -46,7 +46,7 @@ func newSite(t *testing.T, patience time.Duration, listen func() net.Listener) *
 		s.ok(st.AddUser(t.Context(), liked.User{ID: liked.UserID(n), Username: "user" + strconv.Itoa(n), Name: "User", CreatedAt: start}))
 		s.ok(st.AddPost(t.Context(), liked.Post{ID: liked.PostID(n), Author: 1, Text: fmt.Sprintf("post %d", n), CreatedAt: start}))
 	}
-	h := home.New(home.Options{Store: st, Log: likelog.New(st), Likes: s.likes.Load, Patience: patience,
+	h := home.New(home.Options{Store: st, Log: likelog.New(st), Likes: s.likes.Load, Patience: patience, First: 3,
 		Page:        web.Home{API: "X’s API"},
 		Collection:  func() []byte { return []byte(`{"info":{}}`) },
 		Environment: func() []byte { return []byte(`{"values":[]}`) },
@@ -158,7 +158,8 @@ func TestLive(t *testing.T) {
 	s.like(2, 9, true)
 	wait := s.watch()
 	e := wait("everything is counted", func(e event) bool { return e.Known })
-	if e.Users != 10 || e.Posts != 10 || e.Likes != 1 || len(e.Board) != 8 || e.likes("9") != 1 || e.likes("10") != 0 || e.likes("1") != -1 {
+	if e.Users != 10 || e.Posts != 10 || e.Likes != 1 || len(e.Board) != 8 || e.Board[0].ID != "3" ||
+		e.likes("9") != 1 || e.likes("10") != 0 || e.likes("1") != -1 {
 		t.Errorf("got %+v", e)
 	}
 	s.like(3, 9, true)
@@ -178,6 +179,14 @@ func TestLive(t *testing.T) {
 		t.Errorf("got %+v", e)
 	}
 
+	// So does one that is new. The first stays.
+	s.ok(s.store.AddPost(t.Context(), liked.Post{ID: 11, Author: 1, Text: "new", CreatedAt: start}))
+	s.ok(s.store.AddPost(t.Context(), liked.Post{ID: 12, Author: 1, Text: "newer", CreatedAt: start}))
+	e = wait("new posts", func(e event) bool { return e.likes("11") == 0 && e.likes("12") == 0 && e.Posts == 12 })
+	if len(e.Board) != 8 || e.Board[0].ID != "3" || e.likes("1") != 1 {
+		t.Errorf("got %+v", e)
+	}
+
 	// What not everybody may see leaves it, and is not there for newcomers.
 	protect := func(on bool) {
 		s.ok(s.store.UpdateUser(t.Context(), 1, func(u *liked.User) error { u.Protected = on; return nil }))
@@ -191,7 +200,7 @@ func TestLive(t *testing.T) {
 	protect(false)
 	wait("the posts again", func(e event) bool { return e.likes("5") == 1 })
 	s.ok(s.store.DeletePost(t.Context(), 0, 5))
-	wait("a deleted post gone", func(e event) bool { return e.likes("5") == -1 && e.Posts == 9 })
+	wait("a deleted post gone", func(e event) bool { return e.likes("5") == -1 && e.Posts == 11 })
 	s.ok(s.store.UpdateUser(t.Context(), 1, func(u *liked.User) error { u.State = liked.Suspended; return nil }))
 	wait("nothing to see", func(e event) bool { return len(e.Board) == 0 })
 }

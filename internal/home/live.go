@@ -24,7 +24,7 @@ const (
 	boardSize  = 8
 	lookEvery  = 250 * time.Millisecond // the store is read at most this often, for all viewers together
 	quiet      = 15 * time.Second       // longest silence towards a viewer
-	settled    = 4 * time.Second        // how long a post without new likes keeps its slot while another waits
+	settled    = 4 * time.Second        // how long a post that is new or was liked keeps its slot while another waits
 	maxPages   = 4 * liked.Partitions   // of the log, per look; what comes beyond them is skipped
 	maxText    = 300                    // characters of a post; the page has room for fewer
 )
@@ -33,12 +33,15 @@ const (
 type board struct {
 	store   Store
 	log     *likelog.Log
-	counted atomic.Bool // Totals is cheap from now on
+	first   liked.PostID // always in the first slot; 0: none
+	counted atomic.Bool  // Totals is cheap from now on
 
 	mu      sync.Mutex
 	viewers int             // of the live page
 	reader  *likelog.Reader // nil without viewers
 	slots   []slot
+	newest  liked.PostID // of those that had a slot because they are new
+	posts   int64        // how many there were when that was found out
 	frame   frame
 	looked  time.Time
 	err     error
@@ -46,8 +49,8 @@ type board struct {
 
 // slot is a place on the board. A post stays in its slot, so that it can be read.
 type slot struct {
-	post  liked.PostID
-	liked time.Time // when a like was last seen
+	post liked.PostID
+	used time.Time // when a like was last seen, or the post was new
 }
 
 // frame is an immutable state of the board.
@@ -87,20 +90,42 @@ func (b *board) see(ctx context.Context, now time.Time) (f frame, err error) {
 	if err != nil {
 		return f, err
 	}
+	if b.first != 0 && b.slot(b.first) < 0 {
+		b.slots = slices.Insert(b.slots[:min(len(b.slots), boardSize-1)], 0, slot{post: b.first})
+	}
 	b.arrange(liked, now)
-	if len(b.slots) < boardSize {
+	if len(b.slots) < boardSize || f.Numbers.Posts != b.posts {
 		posts, err := b.store.LatestPosts(ctx, boardSize)
 		if err != nil {
 			return f, err
 		}
-		for _, p := range posts {
-			if len(b.slots) < boardSize && b.slot(p.ID) < 0 {
-				b.slots = append(b.slots, slot{post: p.ID})
-			}
+		if b.show(posts, now) {
+			b.posts = f.Numbers.Posts
 		}
 	}
-	f.Posts, err = b.posts(ctx)
+	f.Posts, err = b.read(ctx)
 	return f, err
+}
+
+// show gives slots to posts that are new, and to others while there are free ones. It reports whether all that are new have
+// one. The posts are the latest, the last one first.
+func (b *board) show(posts []liked.Post, now time.Time) bool {
+	for _, p := range slices.Backward(posts) {
+		if b.newest == 0 || p.ID <= b.newest {
+			continue
+		}
+		if b.slot(p.ID) < 0 && !b.put(p.ID, now) {
+			return false
+		}
+		b.newest = p.ID
+	}
+	for _, p := range posts {
+		b.newest = max(b.newest, p.ID)
+		if len(b.slots) < boardSize && b.slot(p.ID) < 0 {
+			b.slots = append(b.slots, slot{post: p.ID})
+		}
+	}
+	return true
 }
 
 // likedLately lists posts liked since the last look, at most as many entries of the log as maxPages hold.
@@ -171,30 +196,40 @@ func (b *board) arrange(posts []liked.PostID, now time.Time) {
 	var waiting liked.PostID
 	for _, id := range posts {
 		if i := b.slot(id); i >= 0 {
-			b.slots[i].liked = now
+			b.slots[i].used = now
 		} else {
 			waiting = id
 		}
 	}
-	if waiting == 0 {
-		return
+	if waiting != 0 {
+		b.put(waiting, now)
 	}
+}
+
+// put gives the post a slot: a free one, or that of the post that was liked least lately.
+func (b *board) put(id liked.PostID, now time.Time) bool {
 	if len(b.slots) < boardSize {
-		b.slots = append(b.slots, slot{waiting, now})
-		return
+		b.slots = append(b.slots, slot{id, now})
+		return true
 	}
-	oldest := slices.MinFunc(b.slots, func(a, b slot) int { return a.liked.Compare(b.liked) })
-	if now.Sub(oldest.liked) > settled {
-		b.slots[b.slot(oldest.post)] = slot{waiting, now}
+	others := b.slots
+	if others[0].post == b.first {
+		others = others[1:]
 	}
+	oldest := slices.MinFunc(others, func(a, b slot) int { return a.used.Compare(b.used) })
+	if now.Sub(oldest.used) <= settled {
+		return false
+	}
+	b.slots[b.slot(oldest.post)] = slot{id, now}
+	return true
 }
 
 func (b *board) slot(id liked.PostID) int {
 	return slices.IndexFunc(b.slots, func(s slot) bool { return s.post == id })
 }
 
-// posts returns the posts that a caller without a user may see, and takes the others off the board.
-func (b *board) posts(ctx context.Context) ([]web.HomePost, error) {
+// read returns the posts that a caller without a user may see, and takes the others off the board.
+func (b *board) read(ctx context.Context) ([]web.HomePost, error) {
 	ids := make([]liked.PostID, len(b.slots))
 	for i, s := range b.slots {
 		ids[i] = s.post

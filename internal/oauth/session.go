@@ -126,9 +126,9 @@ func (c *Call) open(purpose, owner, sealed string) (string, bool) {
 func (c *Call) Frame() web.Frame {
 	u := c.session.user
 	if u.ID == 0 {
-		return web.Frame{}
+		return web.Frame{Console: c.Explain}
 	}
-	return web.Frame{Username: u.Username, Name: u.Name, FormToken: c.seal(sealForm, c.session.cookie, "")}
+	return web.Frame{Console: c.Explain, Username: u.Username, Name: u.Name, FormToken: c.seal(sealForm, c.session.cookie, "")}
 }
 
 var (

@@ -89,6 +89,23 @@ func (c Credentials) Curl(options string) string {
 		options, c.URL, user.ID, user.AccessToken, post.ID)
 }
 
+// Variables returns names and values of environment variables with which programs call the server as the user.
+func (c Credentials) Variables(user User) [][2]string {
+	app := c.Apps[0]
+	variables := [][2]string{
+		{"X_API_URL", c.URL}, {"TWITTER_API_BASE_PATH", c.URL}, {"API_BASE_URL", c.URL},
+		{"X_CLIENT_ID", app.ClientID}, {"X_CLIENT_SECRET", app.ClientSecret},
+		{"X_API_KEY", app.APIKey}, {"X_API_SECRET", app.APISecret}, {"X_BEARER_TOKEN", app.BearerToken},
+		{"X_USER_ID", user.ID.String()}, {"X_USERNAME", user.Username}, {"X_PASSWORD", user.Password},
+		{"X_ACCESS_TOKEN", user.AccessToken}, {"X_REFRESH_TOKEN", user.RefreshToken},
+		{"X_OAUTH1_TOKEN", user.OAuth1Token}, {"X_OAUTH1_TOKEN_SECRET", user.OAuth1TokenSecret},
+	}
+	if _, post := c.First(); post != nil {
+		variables = append(variables, [2]string{"X_POST_ID", post.ID.String()})
+	}
+	return variables
+}
+
 // Postman returns Postman's environment for the user.
 func (c Credentials) Postman(user User) postman.Environment {
 	app := c.Apps[0]

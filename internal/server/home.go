@@ -1,6 +1,7 @@
 package server
 
 import (
+	"strings"
 	"sync"
 
 	"liked/internal/home"
@@ -10,13 +11,16 @@ import (
 
 func (s *Server) homeOptions(w *world) home.Options {
 	options := home.Options{Store: w.store, Log: w.log, Likes: s.observer.likes[1].Load, NoPage: s.NoHomePage, Observe: s.observer.observe,
-		Page:        web.Home{API: "X’s API of " + s.profile.String()},
+		Page:        web.Home{API: "X’s API of " + s.profile.String(), Frame: web.Frame{Console: s.Dev}},
 		Collection:  sync.OnceValue(func() []byte { return postman.Collection(w.x.Description(), s.origins()[0]) }),
 		Environment: func() []byte { return postman.Environment{"baseUrl": s.origins()[0]}.Encode(false) }}
 	if s.credentials == nil {
 		return options
 	}
-	user, _ := s.credentials.First()
+	user, post := s.credentials.First()
+	if post != nil {
+		options.First = post.ID
+	}
 	known, open := s.credentials.Postman(user), s.openWorld()
 	options.Environment = func() []byte { return known.Encode(open) }
 	dev := &web.HomeDev{Username: user.Username}
@@ -28,6 +32,11 @@ func (s *Server) homeOptions(w *world) home.Options {
 	if s.tls == nil { // curl would need the certificate
 		dev.Curl = s.credentials.Curl("")
 	}
+	var env []string
+	for _, v := range s.credentials.Variables(user) {
+		env = append(env, v[0]+"="+v[1])
+	}
+	dev.Env = strings.Join(env, "\n")
 	dev.Secrets = []web.Secret{
 		{Label: "User ID", Value: user.ID.String()},
 		{Label: "Password", Value: user.Password},

@@ -17,7 +17,7 @@ const take = async (source) => {
 
 for (const source of document.querySelectorAll(".copy, .command")) {
   const button = document.createElement("button");
-  const name = source.labels?.[0].innerText ?? source.dataset.name;
+  const name = source.labels?.[0].textContent ?? source.dataset.name;
   const what = Object.assign(document.createElement("span"), { className: "unseen", textContent: ` ${name}` });
   const show = (word) => button.replaceChildren(word, what);
   button.type = "button";

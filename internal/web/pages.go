@@ -11,6 +11,7 @@ type Frame struct {
 	Username  string // the signed-in user; if set, the page has navigation and a sign-out button
 	Name      string
 	FormToken string // hidden field "form_token" of every form
+	Console   bool   // the server has one
 }
 
 // SignIn asks for username and password. Its form posts "username", "password" and "return" to /login.
@@ -187,11 +188,12 @@ type HomePost struct {
 	Likes    int64  `json:"likes"`
 }
 
-// HomeDev is how to start on a development server. If its tokens are secret, Curl and Secrets are empty.
+// HomeDev is how to start on a development server. If its tokens are secret, the rest is empty.
 type HomeDev struct {
 	Username string // the user who owns it all
 	Curl     string // a command that likes a post
 	Secrets  []Secret
+	Env      string // them all, as a file .env
 }
 
 func (p Home) about() about {

@@ -23,13 +23,16 @@ function show(now) {
     let item = board.children[i];
     if (!item) item = board.appendChild(row.cloneNode(true));
     const same = item.dataset.post === post.id;
-    item.dataset.post = post.id;
+    if (!same) {
+      item.dataset.post = post.id;
+      item.querySelector(".id").textContent = post.id;
+    }
     set(item.querySelector(".text"), post.text);
     set(item.querySelector(".name"), post.name);
     set(item.querySelector(".username"), `@${post.username}`);
     const moved = set(item.querySelector(".n"), count(post.likes));
     set(item.querySelector(".unit"), post.likes === 1 ? "like" : "likes");
-    if (moved && same) pulse(item);
+    if (moved || !same) pulse(item);
   });
   while (board.children.length > now.board.length) board.lastElementChild.remove();
 }
