@@ -43,7 +43,7 @@ var allowed = map[string]struct{ ours, outside string }{
 		internal/archive internal/backup internal/web
 		internal/webhook internal/clock internal/strictjson`, "github.com/google/jsonschema-go"},
 	"internal/seed": {". internal/store internal/auth internal/postman internal/strictjson", ""},
-	"internal/web":  {".", "github.com/swaggest/swgui/v5/static"},
+	"internal/web":  {".", ""},
 	"internal/auth": {". internal/exchange internal/store internal/cache", "golang.org/x/crypto"},
 	"internal/enginetest": {"internal/store internal/store/pebblestore internal/store/pgstore internal/store/pgstore/pgtest",
 		"github.com/cockroachdb/pebble/v2"},

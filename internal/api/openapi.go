@@ -107,7 +107,7 @@ func (d *description) operation(order int, rt *endpoint) members {
 		value := rt.postman.values[p.name]
 		if in["required"] == true {
 			value = cmp.Or(value, p.form.variable())
-			switch { // what Swagger UI starts a form with; it does not take a list from the example of the items
+			switch { // what forms start with, in Swagger UI, too, which takes no list from the example of the items
 			case p.list:
 				in["example"] = []string{map[form]string{userID: exampleUser, postID: examplePost, username: exampleName}[p.form]}
 			case p.form == integer:

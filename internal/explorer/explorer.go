@@ -2,6 +2,7 @@
 package explorer
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 
@@ -12,8 +13,12 @@ import (
 // Explorer serves the page and its files. It is safe for concurrent use.
 type Explorer struct{ page, file http.Handler }
 
-// New returns an Explorer, whose page starts as start says, with the signed-in user's frame.
-func New(sessions *oauth.Server, start web.Explorer) *Explorer {
+// New returns an Explorer of the API that the description, in OpenAPI, describes. Its page starts as start says, with the
+// signed-in user's frame.
+func New(sessions *oauth.Server, description []byte, start web.Explorer) (*Explorer, error) {
+	if err := fill(&start, description); err != nil {
+		return nil, fmt.Errorf("description of the API: %w", err)
+	}
 	return &Explorer{
 		page: sessions.Handler(&oauth.Route{Operation: operations[0], Get: func(c *oauth.Call) (*oauth.Answer, error) {
 			page := start
@@ -23,7 +28,7 @@ func New(sessions *oauth.Server, start web.Explorer) *Explorer {
 		file: sessions.Handler(&oauth.Route{Operation: operations[1], Get: func(c *oauth.Call) (*oauth.Answer, error) {
 			return oauth.File(strings.TrimPrefix(c.Path, filesPath))
 		}}),
-	}
+	}, nil
 }
 
 var operations = []string{"explorer", "explorerFile"}

@@ -6,6 +6,7 @@ import (
 	"net"
 	"strings"
 
+	"liked"
 	"liked/internal/auth"
 	"liked/internal/web"
 )
@@ -41,7 +42,10 @@ func (s *Server) explorerStart(ctx context.Context, w *world) (p web.Explorer, e
 		return p, nil
 	}
 	user, post := s.credentials.First()
-	p.UserID = user.ID.String()
+	p.UserID, p.Username = user.ID.String(), user.Username
+	if !s.privateLikes {
+		p.Partition = liked.PartitionOf(user.ID) + 1
+	}
 	if post != nil {
 		p.PostID = post.ID.String()
 	}

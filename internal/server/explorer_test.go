@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"encoding/json"
 	"io"
 	"net/http"
 	"path/filepath"
@@ -98,6 +99,42 @@ func TestExplorerApp(t *testing.T) {
 		resp.Body.Close()
 		if resp.StatusCode != want {
 			t.Errorf("redirect to %s: %d, want %d", redirect, resp.StatusCode, want)
+		}
+	}
+}
+
+// The page has a form for each endpoint, which starts with the world's user and post, before any script runs.
+func TestExplorerForms(t *testing.T) {
+	t.Parallel()
+	for _, world := range []*seed.Options{nil, {Users: 7, Posts: 8, Seed: 1, TokenLifetime: time.Hour}} {
+		s, _ := startHere(t, server.Config{Seed: world})
+		var description struct {
+			Paths map[string]map[string]struct{ OperationID string }
+		}
+		_, text := get(t, http.DefaultClient, s.URL()+"/2/openapi.json", "")
+		if err := json.Unmarshal([]byte(text), &description); err != nil {
+			t.Fatal(err)
+		}
+		_, page := get(t, http.DefaultClient, s.URL()+"/explorer", "")
+		n := 0
+		for path, methods := range description.Paths {
+			for method, op := range methods {
+				n++
+				want := `id="` + op.OperationID + `" data-method="` + strings.ToUpper(method) + `" data-path="` + path + `"`
+				if !strings.Contains(page, want) {
+					t.Errorf("the page lacks %s", want)
+				}
+			}
+		}
+		if forms := strings.Count(page, `<form class="asks"`); forms != n || n == 0 {
+			t.Errorf("%d forms for %d endpoints", forms, n)
+		}
+		user := explorerOf(t, s)["user"]
+		if want := `name="id" data-in="path" value="` + user + `"`; !strings.Contains(page, want) {
+			t.Errorf("no form starts with %s", want)
+		}
+		if strings.Contains(page, "2244994945") {
+			t.Error("the page has the user of the examples")
 		}
 	}
 }

@@ -110,8 +110,12 @@ func (s *Server) makePages(w *world) error {
 	if err != nil {
 		return fmt.Errorf("API explorer: %w", err)
 	}
+	endpoints, err := explorer.New(sessions, w.x.Description(), start)
+	if err != nil {
+		return fmt.Errorf("API explorer: %w", err)
+	}
 	w.home = home.New(s.homeOptions(w))
-	w.front = newFront(w.x, sessions, developers, explorer.New(sessions, start), w.home)
+	w.front = newFront(w.x, sessions, developers, endpoints, w.home)
 	return nil
 }
 

@@ -12,8 +12,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-
-	"github.com/swaggest/swgui/v5/static"
 )
 
 //go:embed explorer home
@@ -23,12 +21,11 @@ var own embed.FS
 var assets = map[string]func() *File{
 	"home.js":      ownAsset("home/home.js"),
 	"explorer.js":  ownAsset("explorer/explorer.js"),
-	"plugin.js":    ownAsset("explorer/plugin.js"),
+	"caller.js":    ownAsset("explorer/caller.js"),
+	"send.js":      ownAsset("explorer/send.js"),
 	"code.js":      ownAsset("explorer/code.js"),
+	"dom.js":       ownAsset("explorer/dom.js"),
 	"explorer.css": ownAsset("explorer/explorer.css"),
-	"swagger-ui-bundle.js": sync.OnceValue(func() *File {
-		return newFile("swagger-ui-bundle.js", read(static.FS, "swagger-ui-bundle.js.gz"))
-	}),
 }
 
 // File is a file that pages load.

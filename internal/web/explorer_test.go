@@ -66,8 +66,8 @@ func TestExplorerAssets(t *testing.T) {
 		}
 	}
 	visit(page)
-	if len(seen) != 5 {
-		t.Errorf("the page loads %v, want five files", seen)
+	if len(seen) != 6 {
+		t.Errorf("the page loads %v, want six files", seen)
 	}
 }
 
@@ -114,7 +114,7 @@ func (p *parts) Write(text []byte) (int, error) {
 // A client that asks and reads nothing holds no memory of its own: all answers with a file are the same bytes.
 func TestAssetsAreMadeOnce(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{"swagger-ui-bundle.js", "explorer.js", "explorer.css", "home.js"} {
+	for _, name := range []string{"code.js", "explorer.js", "explorer.css", "home.js"} {
 		for _, encoding := range []string{"", "gzip"} {
 			var first []byte
 			for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodGet} {
