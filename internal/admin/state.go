@@ -131,11 +131,11 @@ func (h *Handler) listLikes(r *http.Request) (LikeList, error) {
 	case user.ID == 0 && post == 0:
 		return LikeList{}, liked.Errorf(liked.Invalid, "give a user, a post or both")
 	case post == 0:
-		page, err := h.Store.LikedPosts(r.Context(), store.Operator, user.ID, from, most)
+		page, err := h.Store.LikedPosts(r.Context(), store.Operator, user.ID, from, most, store.WithMetrics)
 		return LikeList{Likes: each(page.Items, func(p liked.Post) Like { return Like{user.ID, p.ID, true} }),
 			Posts: each(page.Items, postOf), Next: likeNext(page.Older)}, err
 	case user.ID == 0:
-		page, err := h.Store.LikingUsers(r.Context(), store.Operator, post, from, most)
+		page, err := h.Store.LikingUsers(r.Context(), store.Operator, post, from, most, store.WithMetrics)
 		return LikeList{Likes: each(page.Items, func(u liked.User) Like { return Like{u.ID, post, true} }),
 			Users: each(page.Items, userOf), Next: likeNext(page.Older)}, err
 	}

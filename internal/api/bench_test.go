@@ -3,12 +3,15 @@ package api_test
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
+	cryptorand "crypto/rand"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -97,6 +100,92 @@ func (atOnce) SetLike(context.Context, liked.UserID, liked.PostID, bool, time.Ti
 	return true, nil
 }
 
+// BenchmarkPages is what reads cost, from the request that net/http has parsed to the answer: pages of 100 likers and of 100
+// liked posts of anybody, and fifty pages of 20, Zipf's hot ones, to one like.
+func BenchmarkPages(b *testing.B) {
+	const people, each = 2000, 100
+	h, tokens := benchServer(b, people)
+	body := strings.NewReader("")
+	request := func(method, path string, i int) *http.Request {
+		r := httptest.NewRequest(method, path, body)
+		r.Header.Set("Authorization", tokens[i%people])
+		r.Header.Set("Content-Type", "application/json")
+		return r
+	}
+	w := &discard{header: http.Header{}}
+	serve := func(r *http.Request, text string) {
+		body.Reset(text)
+		r.Body, r.ContentLength = io.NopCloser(body), int64(len(text))
+		clear(w.header)
+		if h.ServeHTTP(w, r); w.status != 200 {
+			b.Fatalf("%s %s: status %d", r.Method, r.URL, w.status)
+		}
+	}
+	var callers sync.WaitGroup
+	for i := range 256 {
+		callers.Go(func() {
+			w := &discard{header: http.Header{}}
+			for user := i; user < people; user += 256 {
+				for n := range each {
+					post := (user*7919+n*n*31)%people + 1
+					if n%2 == 0 { // so that lists are of about a hundred, and a hundred likes of each user are of different posts
+						post = (user+n)%people + 1
+					}
+					r := httptest.NewRequest("POST", fmt.Sprintf("/2/users/%d/likes", user+1), strings.NewReader(fmt.Sprintf(`{"tweet_id":"%d"}`, post)))
+					r.Header.Set("Authorization", tokens[user])
+					r.Header.Set("Content-Type", "application/json")
+					clear(w.header)
+					h.ServeHTTP(w, r)
+				}
+			}
+		})
+	}
+	callers.Wait()
+	zipf := rand.NewZipf(rand.New(rand.NewPCG(1, 2)), 1.1, 1, people-1)
+	var likers, liked, hot []*http.Request
+	for i := range people {
+		likers = append(likers, request("GET", fmt.Sprintf("/2/tweets/%d/liking_users?max_results=100", i+1), i))
+		liked = append(liked, request("GET", fmt.Sprintf("/2/users/%d/liked_tweets?max_results=100", i+1), i+7))
+		hot = append(hot, request("GET", fmt.Sprintf("/2/tweets/%d/liking_users?max_results=20", zipf.Uint64()+1), i),
+			request("GET", fmt.Sprintf("/2/users/%d/liked_tweets?max_results=20", zipf.Uint64()+1), i+7))
+	}
+	like := request("POST", "/2/users/1/likes", 0)
+	for _, bench := range []struct {
+		name  string
+		serve func(i int)
+	}{
+		{"likers", func(i int) { serve(likers[i*7919%people], "") }},
+		{"liked", func(i int) { serve(liked[i*7919%people], "") }},
+		{"feed", func(i int) {
+			if i%51 == 50 {
+				serve(like, fmt.Sprintf(`{"tweet_id":"%d"}`, 1+i/51%benchPosts))
+				return
+			}
+			serve(hot[i%len(hot)], "")
+		}},
+	} {
+		b.Run(bench.name, func(b *testing.B) {
+			b.ReportAllocs()
+			before := processorTime(b)
+			n := 0
+			for b.Loop() {
+				bench.serve(n)
+				n++
+			}
+			b.ReportMetric(float64(processorTime(b)-before)/float64(b.N), "cpu-ns/call")
+		})
+	}
+}
+
+// processorTime is what this process has used so far.
+func processorTime(b *testing.B) time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
 const benchPosts = 5000
 
 func benchServer(b testing.TB, users int) (http.Handler, []string) {
@@ -131,7 +220,7 @@ func benchAPI(b testing.TB, st store.Store, users int) (http.Handler, []string) 
 		}
 	}
 	ctx := context.Background()
-	au := auth.New(auth.Options{Store: st, Now: time.Now, Rand: rand.Reader,
+	au := auth.New(auth.Options{Store: st, Now: time.Now, Rand: cryptorand.Reader,
 		BaseURL: func(r *http.Request) string { return "http://" + r.Host }})
 	app, _, err := au.NewApp(ctx, liked.App{Name: "bench"})
 	must(err)
@@ -143,7 +232,8 @@ func benchAPI(b testing.TB, st store.Store, users int) (http.Handler, []string) 
 		must(err)
 		tokens[i] = "Bearer " + t.AccessToken
 	}
-	limits, err := api.ParseLimits([]byte(`{"usersIdLike":{"user_15m":1000000000,"user_24h":1000000000}}`))
+	limits, err := api.ParseLimits([]byte(`{"usersIdLike":{"user_15m":1000000000,"user_24h":1000000000},
+		"tweetsIdLikingUsers":{"user_15m":1000000000},"usersIdLikedTweets":{"user_15m":1000000000}}`))
 	must(err)
 	o := api.Options{Store: st, Auth: au, Limits: limits, Now: time.Now, PageKey: [32]byte{1}}
 	o.Hooks = newHooks(st, au, o)

@@ -12,12 +12,13 @@ func (a *API) likedPosts(c *call) (any, error) {
 	id := liked.UserID(c.ids[0])
 	l := list{"liked_tweets", c.ids[0]}
 	in := c.query.(*likedPostsQuery)
+	w := in.wanted()
 	from, max, err := a.page(l, in.MaxResults, in.Token)
 	if err != nil {
 		return nil, err
 	}
 	page, err := pageWithItems(from, max, func(from store.Cursor) (store.Page[liked.Post], error) {
-		return a.Store.LikedPosts(c.ctx, c.who.User, id, from, max)
+		return a.Store.LikedPosts(c.ctx, c.who.User, id, from, max, store.Metrics(w.posts["public_metrics"]))
 	})
 	switch {
 	case err == nil:
@@ -39,7 +40,7 @@ func (a *API) likedPosts(c *call) (any, error) {
 	if a.PrivateLikes && id != c.who.User {
 		page = store.Page[liked.Post]{}
 	}
-	doc, err := a.postsDocument(c, in.wanted(), page.Items, nil)
+	doc, err := a.postsDocument(c, w, page.Items, nil)
 	return paged(a, doc, err, l, page)
 }
 
@@ -48,12 +49,13 @@ func (a *API) likingUsers(c *call) (any, error) {
 	id := liked.PostID(c.ids[0])
 	l := list{"liking_users", c.ids[0]}
 	in := c.query.(*likingUsersQuery)
+	w := in.wanted()
 	from, max, err := a.page(l, in.MaxResults, in.Token)
 	if err != nil {
 		return nil, err
 	}
 	page, err := pageWithItems(from, max, func(from store.Cursor) (store.Page[liked.User], error) {
-		return a.Store.LikingUsers(c.ctx, c.who.User, id, from, max)
+		return a.Store.LikingUsers(c.ctx, c.who.User, id, from, max, store.Metrics(w.users["public_metrics"]))
 	})
 	if err != nil {
 		return a.unseenPost(c, err)
@@ -72,7 +74,7 @@ func (a *API) likingUsers(c *call) (any, error) {
 				"with --no-private-likes every caller does")
 		}
 	}
-	doc, err := a.usersDocument(c, in.wanted(), page.Items, nil)
+	doc, err := a.usersDocument(c, w, page.Items, nil)
 	return paged(a, doc, err, l, page)
 }
 

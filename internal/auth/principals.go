@@ -31,7 +31,8 @@ type caller struct {
 }
 
 func newPrincipals(s store.Changes) principals {
-	return principals{s, cache.New[store.Hash, *caller](principalsMax, func(h store.Hash) uint64 { return binary.NativeEndian.Uint64(h[:]) })}
+	first := func(h store.Hash) uint64 { return binary.NativeEndian.Uint64(h[:]) }
+	return principals{s, cache.New[store.Hash, *caller](principalsMax, first, nil)}
 }
 
 // get returns the cached caller, nil if there is none or its records changed.
@@ -52,6 +53,7 @@ func (p *principals) now(c *caller) uint64 {
 func (p *principals) before() uint64 { return p.store.Generation(store.Principals) }
 
 func (p *principals) put(key store.Hash, c *caller, before uint64) {
-	c.generation = p.now(c)
-	p.Put(key, c, func() bool { return p.before() == before })
+	if c.generation = p.now(c); p.before() == before {
+		p.Put(key, c)
+	}
 }

@@ -8,17 +8,23 @@ const shards = 64
 // Cache is a bounded cache. It is safe for concurrent use.
 type Cache[K comparable, V any] struct {
 	hash   func(K) uint64
+	size   func(V) int
 	max    int // per shard
 	shards [shards]struct {
 		sync.RWMutex
-		m map[K]V
-		_ [32]byte // keeps neighbours' locks off one cache line
+		m    map[K]V
+		size int
+		_    [24]byte // keeps neighbours' locks off one cache line
 	}
 }
 
-// New returns an empty cache of at most max values. hash must spread its results evenly over its lowest bits.
-func New[K comparable, V any](max int, hash func(K) uint64) *Cache[K, V] {
-	return &Cache[K, V]{hash: hash, max: max / shards}
+// New returns an empty cache of values whose sizes together are at most max. hash must spread its results evenly over its
+// lowest bits. If size is nil, that of each value is one.
+func New[K comparable, V any](max int, hash func(K) uint64, size func(V) int) *Cache[K, V] {
+	if size == nil {
+		size = func(V) int { return 1 }
+	}
+	return &Cache[K, V]{hash: hash, size: size, max: max / shards}
 }
 
 // Get returns the value of k, if cached.
@@ -30,31 +36,25 @@ func (c *Cache[K, V]) Get(k K) (V, bool) {
 	return v, ok
 }
 
-// Put caches the value of k, unless valid reports that it is out of date. A Drop after the value went out of date comes
-// after Put, or valid sees it. A full cache evicts another value.
-func (c *Cache[K, V]) Put(k K, v V, valid func() bool) {
+// Put caches the value of k. A full cache evicts others.
+func (c *Cache[K, V]) Put(k K, v V) {
 	s := &c.shards[c.hash(k)%shards]
 	s.Lock()
 	defer s.Unlock()
-	if !valid() {
-		return
-	}
 	if s.m == nil {
 		s.m = make(map[K]V)
 	}
-	if _, ok := s.m[k]; !ok && len(s.m) >= c.max {
-		for other := range s.m { // in random order
-			delete(s.m, other)
+	if old, ok := s.m[k]; ok {
+		s.size -= c.size(old)
+		delete(s.m, k)
+	}
+	s.size += c.size(v)
+	for other, old := range s.m { // in random order
+		if s.size <= c.max {
 			break
 		}
+		s.size -= c.size(old)
+		delete(s.m, other)
 	}
 	s.m[k] = v
-}
-
-// Drop removes the value of k.
-func (c *Cache[K, V]) Drop(k K) {
-	s := &c.shards[c.hash(k)%shards]
-	s.Lock()
-	delete(s.m, k)
-	s.Unlock()
 }

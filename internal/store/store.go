@@ -87,16 +87,24 @@ type Likes interface {
 
 	// LikedPosts returns a page of the posts that the user likes, without those that Post would refuse the viewer.
 	// Errors are those of Post by the user. Invalid if max is below 1.
-	LikedPosts(ctx context.Context, viewer, user liked.UserID, from Cursor, max int) (Page[liked.Post], error)
+	LikedPosts(ctx context.Context, viewer, user liked.UserID, from Cursor, max int, metrics Metrics) (Page[liked.Post], error)
 
 	// LikingUsers returns a page of the users who like the post (of a repost: its original), without those who are
 	// hidden, blocked the viewer, or are protected and not followed by the viewer. Errors are those of Post, for the
 	// repost and its original. Invalid if max is below 1.
-	LikingUsers(ctx context.Context, viewer liked.UserID, post liked.PostID, from Cursor, max int) (Page[liked.User], error)
+	LikingUsers(ctx context.Context, viewer liked.UserID, post liked.PostID, from Cursor, max int, metrics Metrics) (Page[liked.User], error)
 
 	// Liked reports which of the posts the user likes, in the order of posts.
 	Liked(ctx context.Context, user liked.UserID, posts []liked.PostID) ([]bool, error)
 }
+
+// Metrics says whether the items of a page have their metrics, which cost a look-up each. Without them they may be zero.
+type Metrics bool
+
+const (
+	WithMetrics    Metrics = true
+	WithoutMetrics Metrics = false
+)
 
 type Log interface {
 	// LikeLog returns entries of a partition (0 to liked.Partitions-1) after the position, oldest first, waiting until

@@ -69,7 +69,7 @@ func (s *Store) UpdateUser(ctx context.Context, id liked.UserID, change func(*li
 			}
 			t.delete(nameKey(old.Username))
 		}
-		t.users = append(t.users, id)
+		t.rules = true
 		if old.State != u.State {
 			t.made = append(t.made, mark(tagUser, uint64(id)))
 		}
@@ -82,16 +82,15 @@ func (s *Store) UpdateUser(ctx context.Context, id liked.UserID, change func(*li
 }
 
 func user(r pebble.Reader, id liked.UserID) (u liked.User, ok bool, err error) {
-	if u, ok, err = userRow(id).read(r); err == nil && ok {
-		err = countUser(r, &u)
+	st := stateOf(r)
+	k, ok, err := st.user(id)
+	if err != nil || !ok {
+		return u, false, err
 	}
-	return u, ok, err
-}
-
-func countUser(r pebble.Reader, u *liked.User) error {
-	n, _, err := read(r, num(nil, tagUserN, uint64(u.ID)), decodeCounts)
-	u.Metrics = n.user()
-	return err
+	if err = k.user(id, &u); err == nil {
+		u.Metrics, err = st.userMetrics(id)
+	}
+	return u, true, err
 }
 
 // userNamed is user by username.
@@ -104,7 +103,7 @@ func userNamed(r pebble.Reader, username string) (liked.User, bool, error) {
 }
 
 func (s *Store) User(ctx context.Context, id liked.UserID) (liked.User, error) {
-	return view(ctx, s, func(r pebble.Reader) (liked.User, error) {
+	return look(ctx, s, func(r *state) (liked.User, error) {
 		u, ok, err := user(r, id)
 		if err == nil && !ok {
 			err = noSuch("user", id)
@@ -124,7 +123,23 @@ func (s *Store) UserByUsername(ctx context.Context, username string) (liked.User
 }
 
 func (s *Store) UsersByID(ctx context.Context, ids []liked.UserID) ([]liked.User, error) {
-	return each(ctx, s, ids, user)
+	return look(ctx, s, func(r *state) ([]liked.User, error) {
+		records, err := recordsOf(r, tagUser, ids)
+		if err != nil {
+			return nil, err
+		}
+		users := make([]liked.User, 0, len(ids))
+		for i, k := range records {
+			if k.value == nil {
+				continue
+			}
+			users = append(users, liked.User{})
+			if err := k.user(ids[i], &users[len(users)-1]); err != nil {
+				return nil, err
+			}
+		}
+		return users, r.countUsers(users)
+	})
 }
 
 func (s *Store) UsersByUsername(ctx context.Context, usernames []string) ([]liked.User, error) {
@@ -215,7 +230,7 @@ func (t *tx) block(blocker, blocked liked.UserID, on bool) (changed bool, err er
 	if err != nil || !changed {
 		return false, err
 	}
-	t.users = append(t.users, blocker)
+	t.rules = true
 	if !on {
 		return true, nil
 	}
@@ -254,6 +269,6 @@ func (t *tx) follow(follower, followed liked.UserID, on bool) (changed bool, err
 	if err := t.add(tagUserN, uint64(follower), userFollowing, delta); err != nil {
 		return false, err
 	}
-	t.users = append(t.users, followed)
+	t.rules = true
 	return true, t.add(tagUserN, uint64(followed), userFollowers, delta)
 }

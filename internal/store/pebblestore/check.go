@@ -17,7 +17,7 @@ import (
 // author's number of posts, and, per partition of the log, each like's last change.
 func (s *Store) Check(ctx context.Context) (report store.Report, err error) {
 	err = s.view(ctx, func(r pebble.Reader) error {
-		c := checker{reader: reader{ctx, r}, report: store.Report{Problems: []string{}}, written: make(map[countID]*counts),
+		c := checker{reader: reader{ctx, r}, report: store.Report{Problems: []string{}}, written: make(map[thing]*counts),
 			indexRows: make(map[byte]int64)}
 		if err := c.check(); err != nil {
 			return err
@@ -32,9 +32,9 @@ type checker struct {
 	reader
 	report    store.Report
 	horizon   liked.Seq
-	imported  liked.Seq           // 0: nothing was ever imported
-	written   map[countID]*counts // sums over existing posts
-	indexRows map[byte]int64      // that records must have, by index
+	imported  liked.Seq         // 0: nothing was ever imported
+	written   map[thing]*counts // sums over existing posts
+	indexRows map[byte]int64    // that records must have, by index
 }
 
 // indexes lead to records.
@@ -148,7 +148,7 @@ func (c *checker) users() error {
 }
 
 func (c *checker) count(tag byte, id uint64, which int) {
-	k := countID{tag, id}
+	k := thing{tag, id}
 	if c.written[k] == nil {
 		c.written[k] = new(counts)
 	}
@@ -205,7 +205,7 @@ func (c *checker) countsOf(what string, tag, tagN byte, lists map[int]byte) (err
 	err = c.scan(tag, func(key, _ []byte) error {
 		id := field(key, 0)
 		var got, want counts
-		if w := c.written[countID{tagN, id}]; w != nil {
+		if w := c.written[thing{tagN, id}]; w != nil {
 			want = *w
 		}
 		for which, rows := range rows {

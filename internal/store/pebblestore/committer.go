@@ -379,10 +379,7 @@ type tx struct {
 	owner    liked.UserID // who owns one more app
 	made     []uint64     // marks of changed parts of cached principals
 
-	// Heads to drop from caches. If any, the operation changes who may like what.
-	users    []liked.UserID
-	posts    []liked.PostID
-	newEpoch bool // it does so without any
+	rules bool // who may like what changes
 }
 
 func (t *tx) source() pebble.Reader {
@@ -411,11 +408,13 @@ func (t *tx) Close() error { return nil }
 
 func (t *tx) set(key, value []byte) {
 	t.rows++
+	t.mark(key)
 	must(t.c.batch().Set(key, value, nil))
 }
 
 func (t *tx) delete(key []byte) {
 	t.rows++
+	t.mark(key)
 	must(t.c.batch().Delete(key, nil))
 }
 
@@ -472,18 +471,12 @@ func (c *committer) run(r *request) {
 		c.s.onStep(t.rows)
 	}
 	c.group.requests = append(c.group.requests, r)
-	newEpoch := r.err == nil && (len(t.users)+len(t.posts) > 0 || t.newEpoch)
-	if newEpoch {
+	rules := r.err == nil && t.rules
+	if rules {
 		c.s.epoch.Add(1)
 	}
 	c.apply()
-	if newEpoch {
-		for _, id := range t.users {
-			c.s.users.Drop(id)
-		}
-		for _, id := range t.posts {
-			c.s.posts.Drop(id)
-		}
+	if rules {
 		c.s.epochGroup.Store(c.applied)
 		c.s.epoch.Add(1)
 	}

@@ -2,7 +2,6 @@ package pebblestore
 
 import (
 	"liked"
-	"liked/internal/cache"
 	"liked/internal/store/sight"
 )
 
@@ -17,13 +16,12 @@ type likeTarget struct {
 type userHead struct {
 	state     liked.AccountState
 	protected bool
-	blocks    bool // at least one other user
 }
 
-// applyLikeRules reads the caches, then the database. Its result holds for one state of the store if Store.epoch was
+// applyLikeRules reads what is in memory, then the database. Its result holds for one state of the store if Store.epoch was
 // the same even number before and after.
 func (s *Store) applyLikeRules(user liked.UserID, post liked.PostID) (v likeTarget, err error) {
-	if _, ok, err := s.userHead(user); err != nil || !ok {
+	if ok, err := s.userExists(user); err != nil || !ok {
 		v.err = noSuch("user", user)
 		return v, err
 	}
@@ -55,53 +53,31 @@ func (s *Store) applyLikeRules(user liked.UserID, post liked.PostID) (v likeTarg
 
 // applyAuthorRules sets v.err if the user may not see the author's posts. NotFound replaces an earlier Forbidden.
 func (s *Store) applyAuthorRules(v *likeTarget, user, author liked.UserID) error {
-	seen := sight.Hidden
-	a, ok, err := s.userHead(author)
-	if err == nil && ok {
-		seen, err = seenBy(s.db, user, author, a)
-	}
+	now := s.now()
+	e := visibility{r: &now, viewer: user}
+	seen, err := e.author(author)
 	if err == nil && (v.err == nil || seen == sight.Hidden) {
 		v.err = seen.Refusal(user, author, "")
 	}
 	return err
 }
 
-func (s *Store) userHead(id liked.UserID) (h userHead, ok bool, err error) {
-	if h, ok := s.users.Get(id); ok {
-		return h, true, nil
-	}
-	epoch := s.epoch.Load()
-	h, ok, err = read(s.db, userKey(id), decodeUserHead)
-	if err != nil || !ok {
-		return h, false, err
-	}
-	blocks := num(nil, tagBlock, uint64(id))
-	block, err := firstKey(s.db, blocks, after(blocks))
-	if err != nil {
-		return h, false, err
-	}
-	h.blocks = block != nil
-	s.users.Put(id, h, func() bool { return s.steady(epoch) })
-	return h, true, nil
+func (s *Store) userExists(id liked.UserID) (bool, error) {
+	now := s.now()
+	_, ok, err := now.user(id)
+	return ok, err
 }
 
 func (s *Store) postHead(id liked.PostID) (h postHead, ok bool, err error) {
-	if h, ok := s.posts.Get(id); ok {
-		return h, true, nil
+	now := s.now()
+	k, ok, err := now.post(id)
+	if err != nil || !ok {
+		return h, false, err
 	}
-	epoch := s.epoch.Load()
-	if h, ok, err = read(s.db, postKey(id), decodePostHead); err == nil && ok {
-		s.posts.Put(id, h, func() bool { return s.steady(epoch) })
+	if h, err = decodePostHead(k.value); err != nil {
+		return h, true, damaged(postKey(id), err)
 	}
-	return h, ok, err
-}
-
-// headsKept is how many heads of users, and of posts, are cached. The committer drops changed ones while Store.epoch is
-// odd.
-const headsKept = 1 << 18
-
-func newHeads[K ~int64, V any]() *cache.Cache[K, V] {
-	return cache.New[K, V](headsKept, func(k K) uint64 { return mix(uint64(k)) })
+	return h, true, nil
 }
 
 // steady reports whether reads since epoch was loaded show one state that still holds.

@@ -105,40 +105,47 @@ func (s *Store) likeSeq(user liked.UserID, post liked.PostID) (liked.Seq, error)
 // rowsPerItem bounds the rows read per item of a page: a viewer may not see most of a list.
 const rowsPerItem = 8
 
-func (s *Store) LikedPosts(ctx context.Context, viewer, user liked.UserID, from store.Cursor, max int) (store.Page[liked.Post], error) {
-	return view(ctx, s, func(r pebble.Reader) (page store.Page[liked.Post], err error) {
+func (s *Store) LikedPosts(ctx context.Context, viewer, user liked.UserID, from store.Cursor, max int,
+	metrics store.Metrics) (store.Page[liked.Post], error) {
+	return look(ctx, s, func(r *state) (page store.Page[liked.Post], err error) {
 		e := newVisibility(r, viewer)
 		if err := e.lists(user); err != nil {
 			return page, err
 		}
-		return walk(r, tagLiked, uint64(user), from, max, e.posts)
+		return walk(r, thing{tagUserN, uint64(user)}, from, max, func(posts []liked.Post, ids []liked.PostID) ([]liked.Post, error) {
+			return e.liked(posts, ids, metrics)
+		})
 	})
 }
 
-func (s *Store) LikingUsers(ctx context.Context, viewer liked.UserID, post liked.PostID, from store.Cursor,
-	max int) (store.Page[liked.User], error) {
-	return view(ctx, s, func(r pebble.Reader) (page store.Page[liked.User], err error) {
+func (s *Store) LikingUsers(ctx context.Context, viewer liked.UserID, post liked.PostID, from store.Cursor, max int,
+	metrics store.Metrics) (store.Page[liked.User], error) {
+	return look(ctx, s, func(r *state) (page store.Page[liked.User], err error) {
 		e := newVisibility(r, viewer)
-		p, err := e.post(post)
-		if err == nil && p.RepostOf != 0 {
-			p, err = e.post(p.RepostOf)
-		}
+		original, err := e.original(post)
 		if err != nil {
 			return page, err
 		}
-		return walk(r, tagLikers, uint64(p.ID), from, max, e.likers)
+		return walk(r, thing{tagPostN, uint64(original)}, from, max, func(users []liked.User, ids []liked.UserID) ([]liked.User, error) {
+			return e.likers(users, ids, metrics)
+		})
 	})
 }
 
-// walk reads a list of likes until it has max items. It leaves out those that look returns with an error.
-func walk[ID ~int64, T any](r pebble.Reader, tag byte, owner uint64, from store.Cursor, max int,
-	look func([]ID) ([]shown[T], error)) (page store.Page[T], err error) {
+// listOf is the tag of the list of likes that counts are of.
+var listOf = map[byte]byte{tagUserN: tagLiked, tagPostN: tagLikers}
+
+// walk reads the list of likes that counts are of until it has max items. look appends those of the ids that are shown.
+func walk[ID ~int64, T any](r *state, counts thing, from store.Cursor, max int,
+	look func(items []T, ids []ID) ([]T, error)) (page store.Page[T], err error) {
 	if err := valid.Page(max); err != nil {
 		return page, err
 	}
-	prefix := num(nil, tag, owner)
+	r.sees(r.s.changes.of(counts), r.at)
+	tag := listOf[counts.tag]
+	prefix := num(nil, tag, counts.id)
 	o := pebble.IterOptions{LowerBound: prefix, UpperBound: after(prefix)}
-	switch border := num(nil, tag, owner, ^uint64(from.Seq)+1); { // newest key below from.Seq
+	switch border := num(nil, tag, counts.id, ^uint64(from.Seq)+1); { // newest key below from.Seq
 	case from == store.Cursor{}:
 	case from.Newer && from.Seq > 0:
 		o.UpperBound = border
@@ -156,9 +163,10 @@ func walk[ID ~int64, T any](r pebble.Reader, tag byte, owner uint64, from store.
 	}
 	more, rows := first(), 0
 	var items []T
+	var ids []ID
 	var last liked.Seq
 	for more && len(items) < max && rows < rowsPerItem*max {
-		var ids []ID
+		ids = ids[:0]
 		for wanted := max - len(items); more && len(ids) < wanted && rows < rowsPerItem*max; more = next() {
 			value, err := it.ValueAndErr()
 			if err != nil {
@@ -168,18 +176,18 @@ func walk[ID ~int64, T any](r pebble.Reader, tag byte, owner uint64, from store.
 			if err != nil {
 				return page, damaged(it.Key(), err)
 			}
+			if ids == nil {
+				ids = make([]ID, 0, min(wanted, 100))
+			}
 			ids = append(ids, ID(id))
 			last = listSeq(it.Key())
 			rows++
 		}
-		found, err := look(ids)
-		if err != nil {
-			return page, err
+		if items == nil {
+			items = make([]T, 0, len(ids))
 		}
-		for _, f := range found {
-			if f.err == nil {
-				items = append(items, f.item)
-			}
+		if items, err = look(items, ids); err != nil {
+			return page, err
 		}
 	}
 	if err := it.Error(); err != nil {

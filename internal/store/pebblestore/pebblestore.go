@@ -117,8 +117,9 @@ type Store struct {
 	// epoch is odd while an operation is applied that may change who sees whose posts, then another even number:
 	// look-ups during one even number show one state. epochGroup is the last such operation's batch.
 	epoch, epochGroup atomic.Uint64 // of visibility
-	users             *cache.Cache[liked.UserID, userHead]
-	posts             *cache.Cache[liked.PostID, postHead]
+	records           *cache.Cache[thing, cached]
+	counts            *cache.Cache[thing, cachedCounts]
+	heads, changes    *marks // of records, and of counts
 	recent            recentLikes
 	filter            likeFilter
 
@@ -153,8 +154,10 @@ func Open(o Options) (*Store, error) {
 		}
 	}
 	s := &Store{
-		users:    newHeads[liked.UserID, userHead](),
-		posts:    newHeads[liked.PostID, postHead](),
+		records:  newRecords(recordsKept),
+		counts:   cache.New[thing, cachedCounts](countsKept, thing.hash, nil),
+		heads:    new(marks),
+		changes:  new(marks),
 		log:      o.Logger,
 		logKeep:  o.LogKeep,
 		onStep:   o.onStep,

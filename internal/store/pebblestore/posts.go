@@ -131,7 +131,7 @@ func (s *Store) PostsBy(ctx context.Context, author liked.UserID, before liked.P
 		err = scanBack(r, prefix, to, func(key []byte) (bool, error) {
 			p, _, err := postRow(liked.PostID(field(key, which))).read(r)
 			if err == nil && !p.Deleted {
-				err = readPostCounts(r, &p.Post)
+				p.Metrics, err = stateOf(r).postMetrics(p.ID)
 				posts = append(posts, p.Post)
 			}
 			return len(posts) < max, cmp.Or(err, ctx.Err())
@@ -219,18 +219,11 @@ func (t *tx) countPost(p *liked.Post, delta int64) error {
 }
 
 func (s *Store) Post(ctx context.Context, viewer liked.UserID, id liked.PostID) (liked.Post, error) {
-	return view(ctx, s, func(r pebble.Reader) (liked.Post, error) { return newVisibility(r, viewer).post(id) })
+	return look(ctx, s, func(r *state) (liked.Post, error) { return newVisibility(r, viewer).post(id) })
 }
 
 func (s *Store) Posts(ctx context.Context, viewer liked.UserID, ids []liked.PostID) ([]store.Seen, error) {
-	return view(ctx, s, func(r pebble.Reader) ([]store.Seen, error) {
-		found, err := newVisibility(r, viewer).posts(ids)
-		posts := make([]store.Seen, len(found))
-		for i, f := range found {
-			posts[i] = store.Seen{Post: f.item, Err: f.err}
-		}
-		return posts, err
-	})
+	return look(ctx, s, func(r *state) ([]store.Seen, error) { return newVisibility(r, viewer).posts(ids) })
 }
 
 // DeletePost leaves a tombstone, so that the id is never used again, and the likes, which can be taken back but are in
@@ -262,7 +255,7 @@ func (s *Store) DeletePost(ctx context.Context, by liked.UserID, id liked.PostID
 		p.Deleted = true
 		postRow(id).set(t, &p)
 		t.delete(postOfKey(p.Author, id))
-		t.posts = append(t.posts, id)
+		t.rules = true
 		return nil
 	})
 }

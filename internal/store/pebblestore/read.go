@@ -20,14 +20,7 @@ func (s *Store) view(ctx context.Context, f func(r pebble.Reader) error) error {
 		return err
 	}
 	defer s.leave()
-	r, err := s.snapshot()
-	if err != nil {
-		return err
-	}
-	err = f(r)
-	if closeErr := r.Close(); err == nil {
-		err = unavailable(closeErr)
-	}
+	_, err := s.read(func(r *state) error { return f(r) })
 	if syncErr := s.waitSynced(ctx); syncErr != nil {
 		return syncErr
 	}

@@ -112,20 +112,15 @@ func (a *aging[K, V]) age() {
 
 // countCache holds counts that were used lately or that the group changes.
 type countCache struct {
-	aging[countID, *counts]
-	dirty []countID
-}
-
-type countID struct {
-	tag byte
-	id  uint64
+	aging[thing, *counts]
+	dirty []thing
 }
 
 const countSize = 1 << 15
 
 // of returns counts for the caller to change, as part of the group.
 func (cc *countCache) of(c *committer, tag byte, id uint64) (*counts, error) {
-	k := countID{tag, id}
+	k := thing{tag, id}
 	n := cc.now[k]
 	if n == nil {
 		if n = cc.old[k]; n == nil {
@@ -143,8 +138,9 @@ func (cc *countCache) of(c *committer, tag byte, id uint64) (*counts, error) {
 
 // write adds each changed count to the group's batch once.
 func (cc *countCache) write(c *committer) {
-	slices.SortFunc(cc.dirty, func(a, b countID) int { return cmp.Or(cmp.Compare(a.tag, b.tag), cmp.Compare(a.id, b.id)) })
+	slices.SortFunc(cc.dirty, func(a, b thing) int { return cmp.Or(cmp.Compare(a.tag, b.tag), cmp.Compare(a.id, b.id)) })
 	for _, k := range slices.Compact(cc.dirty) {
+		c.s.changes.of(k).Store(c.applied + 1)
 		c.key = num(c.key[:0], k.tag, k.id)
 		n := cc.now[k]
 		if *n == (counts{}) {

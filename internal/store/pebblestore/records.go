@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"time"
+	"unsafe"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -97,6 +98,7 @@ func (w row[T]) free(t *tx) error {
 // field on nothing is read, and done returns an error.
 type record struct {
 	b       []byte // what is written, or left to read
+	text    string // the whole value, if texts are to be parts of it and not copies
 	writing bool
 	bad     bool
 	version byte // of the value that is read
@@ -123,6 +125,13 @@ func reading(value []byte) record {
 	if small(&r, &r.version); r.version < firstVersion {
 		r.bad = true
 	}
+	return r
+}
+
+// sharing is reading of a value that never changes.
+func sharing(value []byte) record {
+	r := reading(value)
+	r.text = unsafe.String(unsafe.SliceData(value), len(value))
 	return r
 }
 
@@ -219,8 +228,11 @@ func (r *record) strings(all ...*string) {
 		n := len(*p)
 		if number(r, &n); r.writing {
 			r.b = append(r.b, *p...)
+		} else if text := r.take(uint64(n)); r.text != "" {
+			end := len(r.text) - len(r.b)
+			*p = r.text[end-len(text) : end]
 		} else {
-			*p = string(r.take(uint64(n)))
+			*p = string(text)
 		}
 	}
 }

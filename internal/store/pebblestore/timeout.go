@@ -97,11 +97,14 @@ func (s *Store) recover() {
 }
 
 // waitSynced waits until all that could be read when it was called is on disk.
-func (s *Store) waitSynced(ctx context.Context) error {
+func (s *Store) waitSynced(ctx context.Context) error { return s.waitFor(ctx, s.applied.Load()) }
+
+// waitFor waits until the batch and all before it are on disk.
+func (s *Store) waitFor(ctx context.Context, batch uint64) error {
 	wait := s.timeouts.begun.Load()
-	for seen := s.applied.Load(); s.synced.Load() < seen; {
+	for s.synced.Load() < batch {
 		synced := s.onSync.wait()
-		if s.synced.Load() >= seen {
+		if s.synced.Load() >= batch {
 			break
 		}
 		select {

@@ -217,7 +217,7 @@ func (i *importer) user(id liked.UserID) (*listSeen, error) {
 	if u := i.users[id]; u != nil {
 		return u, nil
 	}
-	_, ok, err := i.c.s.userHead(id)
+	ok, err := i.c.s.userExists(id)
 	if err == nil && !ok {
 		ok, err = exists(i.tx, userKey(id))
 	}
@@ -320,7 +320,7 @@ func (i *importer) free(l store.Like, user *listSeen, post *postSeen) (liked.Seq
 
 // end makes the rest of the store agree with likes that may be older than existing ones.
 func (i *importer) end() {
-	i.newEpoch = true
+	i.rules = true
 	for _, l := range i.likes {
 		i.c.s.recent.put(l.user, l.post, l.seq)
 	}

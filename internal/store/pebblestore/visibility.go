@@ -2,7 +2,6 @@ package pebblestore
 
 import (
 	"cmp"
-	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -11,68 +10,50 @@ import (
 	"liked/internal/store/sight"
 )
 
-// visibility decides what one viewer sees, on one snapshot.
+// visibility decides what one viewer sees of one state.
 type visibility struct {
-	r       pebble.Reader
-	viewer  liked.UserID // zero: a caller without a user; or store.Operator
-	authors map[liked.UserID]sight.Author
+	r      *state
+	viewer liked.UserID // zero: a caller without a user; or store.Operator
 
 	// Users who blocked the viewer, read when a second user is looked at, and kept if they are few.
+	blocked  tristate // whether there are any
 	looks    int
 	blockers map[liked.UserID]struct{} // nil: not known
 }
 
 func newVisibility(r pebble.Reader, viewer liked.UserID) *visibility {
-	return &visibility{r: r, viewer: viewer, authors: make(map[liked.UserID]sight.Author)}
+	return &visibility{r: stateOf(r), viewer: viewer}
 }
 
-func (e *visibility) author(id liked.UserID) (seen sight.Author, err error) {
-	if seen, ok := e.authors[id]; ok {
-		return seen, nil
+// author returns how the viewer sees the author's posts.
+func (e *visibility) author(id liked.UserID) (sight.Author, error) {
+	k, ok, err := e.r.user(id)
+	if err != nil || !ok {
+		return sight.Hidden, err
 	}
-	h, ok, err := read(e.r, userKey(id), decodeUserHead)
-	if err != nil {
-		return 0, err
-	}
-	seen = sight.Hidden
-	if ok {
-		if seen, err = e.see(id, h); err != nil {
-			return 0, err
-		}
-	}
-	e.authors[id] = seen
-	return seen, nil
+	return e.see(id, k)
 }
 
-// see is author with the head known.
-func (e *visibility) see(id liked.UserID, h userHead) (sight.Author, error) {
+// see is author with the record known.
+func (e *visibility) see(id liked.UserID, k cached) (sight.Author, error) {
 	if e.viewer == store.Operator {
 		return sight.Visible, nil
 	}
-	if id != e.viewer && e.viewer != 0 && !h.state.Hidden() {
-		if blocked, err := e.blockedBy(id); err != nil || blocked {
-			return sight.Blocks, err
-		}
+	h, err := decodeUserHead(k.value)
+	if err != nil {
+		return 0, damaged(userKey(id), err)
 	}
-	h.blocks = false // the viewer is not blocked
-	return seenBy(e.r, e.viewer, id, h)
-}
-
-// seenBy returns how the viewer sees the author's posts.
-func seenBy(r pebble.Reader, viewer, author liked.UserID, h userHead) (sight.Author, error) {
 	switch {
 	case h.state.Hidden():
 		return sight.Hidden, nil
-	case author == viewer:
+	case id == e.viewer:
 		return sight.Visible, nil
 	}
-	if h.blocks {
-		if blocked, err := exists(r, pair(tagBlock, author, viewer)); err != nil || blocked {
-			return sight.Blocks, err
-		}
+	if blocked, err := e.blockedBy(id); err != nil || blocked {
+		return sight.Blocks, err
 	}
 	if h.protected {
-		if follows, err := exists(r, pair(tagFollow, viewer, author)); err != nil || !follows {
+		if follows, err := exists(e.r, pair(tagFollow, e.viewer, id)); err != nil || !follows {
 			return sight.Protected, err
 		}
 	}
@@ -83,6 +64,16 @@ func seenBy(r pebble.Reader, viewer, author liked.UserID, h userHead) (sight.Aut
 const fewBlockers = 64
 
 func (e *visibility) blockedBy(id liked.UserID) (blocked bool, err error) {
+	if e.viewer == 0 || e.blocked == no {
+		return false, nil
+	}
+	if e.blocked == unknown {
+		e.blocked = yes
+		if blocked, err := e.r.isBlocked(e.viewer); err != nil || !blocked {
+			e.blocked = no
+			return false, err
+		}
+	}
 	if e.looks++; e.looks == 2 {
 		blockers := make(map[liked.UserID]struct{})
 		err := scan(e.r, num(nil, tagBlockedBy, uint64(e.viewer)), nil, func(key, _ []byte) (bool, error) {
@@ -112,38 +103,32 @@ func (e *visibility) lists(id liked.UserID) error {
 	return seen.Refusal(e.viewer, id, "")
 }
 
-// likers returns users with metrics. Those that the viewer may not see have an error.
-func (e *visibility) likers(ids []liked.UserID) ([]shown[liked.User], error) {
-	users, order := make([]shown[liked.User], len(ids)), inOrder(ids)
-	for _, i := range order {
-		u, ok, err := userRow(ids[i]).read(e.r)
-		switch {
-		case err != nil:
-			return nil, err
-		case !ok:
-			users[i].err = noSuch("user", ids[i])
-		}
-		users[i].item = u
+// likers appends those of the users whom the viewer may see.
+func (e *visibility) likers(users []liked.User, ids []liked.UserID, metrics store.Metrics) ([]liked.User, error) {
+	records, err := recordsOf(e.r, tagUser, ids)
+	if err != nil {
+		return nil, err
 	}
-	for _, i := range order {
-		u := &users[i]
-		if u.err != nil {
+	first := len(users)
+	for i, k := range records {
+		if k.value == nil {
 			continue
 		}
-		seen, err := e.see(ids[i], userHead{state: u.item.State, protected: u.item.Protected})
+		seen, err := e.see(ids[i], k)
 		if err != nil {
 			return nil, err
 		}
-		u.err = seen.Refusal(e.viewer, ids[i], "")
-	}
-	for _, i := range order {
-		if users[i].err == nil {
-			if err := countUser(e.r, &users[i].item); err != nil {
+		if seen == sight.Visible {
+			users = append(users, liked.User{})
+			if err := k.user(ids[i], &users[len(users)-1]); err != nil {
 				return nil, err
 			}
 		}
 	}
-	return users, nil
+	if metrics {
+		err = e.r.countUsers(users[first:])
+	}
+	return users, err
 }
 
 func (e *visibility) post(id liked.PostID) (liked.Post, error) {
@@ -151,65 +136,104 @@ func (e *visibility) post(id liked.PostID) (liked.Post, error) {
 	if err != nil {
 		return liked.Post{}, err
 	}
-	return posts[0].item, posts[0].err
+	return posts[0].Post, posts[0].Err
+}
+
+// liked appends those of the posts that the viewer may see.
+func (e *visibility) liked(posts []liked.Post, ids []liked.PostID, metrics store.Metrics) ([]liked.Post, error) {
+	first := len(posts)
+	err := e.judge(ids, func(i int, k cached, author liked.UserID, how sight.Author) error {
+		if k.value == nil || how != sight.Visible {
+			return nil
+		}
+		posts = append(posts, liked.Post{})
+		return k.post(ids[i], &posts[len(posts)-1])
+	})
+	if err == nil && metrics {
+		err = e.r.countPosts(posts[first:])
+	}
+	return posts, err
 }
 
 // posts returns posts with metrics. Those that the viewer may not see have an error.
-func (e *visibility) posts(ids []liked.PostID) ([]shown[liked.Post], error) {
-	posts, order := make([]shown[liked.Post], len(ids)), inOrder(ids)
-	authors := make([]liked.UserID, len(ids)) // also of deleted posts
-	for _, i := range order {
-		p, ok, err := postRow(ids[i]).read(e.r)
-		switch {
-		case err != nil:
-			return nil, err
-		case !ok || p.Deleted:
-			posts[i].err = noSuch("post", ids[i])
+func (e *visibility) posts(ids []liked.PostID) ([]store.Seen, error) {
+	seen := make([]store.Seen, len(ids))
+	err := e.judge(ids, func(i int, k cached, author liked.UserID, how sight.Author) (err error) {
+		if seen[i].Err = e.refusal(ids[i], k, author, how); seen[i].Err != nil {
+			return nil
 		}
-		posts[i].item, authors[i] = p.Post, p.Author
+		if err = k.post(ids[i], &seen[i].Post); err == nil {
+			seen[i].Post.Metrics, err = e.r.postMetrics(ids[i])
+		}
+		return err
+	})
+	return seen, err
+}
+
+// original returns the post, or that of which it is a repost. The viewer sees both.
+func (e *visibility) original(id liked.PostID) (original liked.PostID, err error) {
+	for original = id; err == nil; id = original {
+		err = e.judge([]liked.PostID{id}, func(_ int, k cached, author liked.UserID, how sight.Author) error {
+			if err := e.refusal(id, k, author, how); err != nil {
+				return err
+			}
+			h, err := decodePostHead(k.value)
+			original = cmp.Or(h.repostOf, id)
+			return err
+		})
+		if original == id {
+			break
+		}
 	}
-	for _, i := range inOrder(authors) {
-		if posts[i].err != nil {
+	return original, err
+}
+
+// refusal is the error for a post that the viewer does not see, or nil.
+func (e *visibility) refusal(id liked.PostID, k cached, author liked.UserID, how sight.Author) error {
+	switch {
+	case k.value == nil:
+		return noSuch("post", id)
+	case how != sight.Visible:
+		return how.Refusal(e.viewer, author, ", the author of post "+id.String()+",")
+	}
+	return nil
+}
+
+// judge calls f with the record of each post and how the viewer sees its author. value is nil for a post that is not there.
+func (e *visibility) judge(ids []liked.PostID, f func(i int, k cached, author liked.UserID, how sight.Author) error) error {
+	records, err := recordsOf(e.r, tagPost, ids)
+	if err != nil {
+		return err
+	}
+	authors := make([]liked.UserID, len(ids)) // zero: the post is not there
+	for i, k := range records {
+		if k.value == nil {
 			continue
 		}
-		seen, err := e.author(authors[i])
+		h, err := decodePostHead(k.value)
 		if err != nil {
-			return nil, err
+			return damaged(postKey(ids[i]), err)
 		}
-		if seen != sight.Visible {
-			posts[i] = shown[liked.Post]{err: seen.Refusal(e.viewer, authors[i], ", the author of post "+ids[i].String()+",")}
-		}
-	}
-	for _, i := range order {
-		if posts[i].err != nil {
+		if h.deleted {
+			records[i].value = nil
 			continue
 		}
-		if err := readPostCounts(e.r, &posts[i].item); err != nil {
-			return nil, err
+		authors[i] = h.author
+	}
+	people, err := recordsOf(e.r, tagUser, authors)
+	if err != nil {
+		return err
+	}
+	for i, k := range records {
+		how := sight.Hidden
+		if k.value != nil && people[i].value != nil {
+			if how, err = e.see(authors[i], people[i]); err != nil {
+				return err
+			}
+		}
+		if err := f(i, k, authors[i], how); err != nil {
+			return err
 		}
 	}
-	return posts, nil
-}
-
-func readPostCounts(r pebble.Reader, p *liked.Post) error {
-	n, _, err := read(r, num(nil, tagPostN, uint64(p.ID)), decodeCounts)
-	p.Metrics = n.post()
-	return err
-}
-
-// shown is an item as a viewer sees it, or the error that says why not.
-type shown[T any] struct {
-	item T
-	err  error
-}
-
-// inOrder returns the indexes of ids in key order. Reading one kind of key after the other, each in order, spares
-// pebble reopening tables.
-func inOrder[T ~int64](ids []T) []int {
-	order := make([]int, len(ids))
-	for i := range order {
-		order[i] = i
-	}
-	slices.SortFunc(order, func(a, b int) int { return cmp.Compare(ids[a], ids[b]) })
-	return order
+	return nil
 }

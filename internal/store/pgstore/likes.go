@@ -71,10 +71,8 @@ const headsKept = 1 << 18
 var seed = maphash.MakeSeed()
 
 func newKept[K ~int64, V any]() *cache.Cache[K, V] {
-	return cache.New[K, V](headsKept, func(k K) uint64 { return maphash.Comparable(seed, k) })
+	return cache.New[K, V](headsKept, func(k K) uint64 { return maphash.Comparable(seed, k) }, nil)
 }
-
-func always() bool { return true }
 
 func (s *Store) SetLike(ctx context.Context, user liked.UserID, post liked.PostID, on bool, at time.Time) (bool, error) {
 	if err := valid.At(at); err != nil {
@@ -254,7 +252,7 @@ func (b *likeBatch) findTargets() error {
 			h.targetAuthor = f.Author
 		}
 		missing[f.ID] = h
-		b.s.targets.Put(f.ID, h, always)
+		b.s.targets.Put(f.ID, h)
 	}
 	for i, r := range b.calls {
 		if b.targets[i] == (likeTarget{}) {
@@ -340,7 +338,7 @@ func (b *likeBatch) lock() error {
 	}
 	for user, missing := range b.noUser {
 		if !missing {
-			b.s.known.Put(user, struct{}{}, always)
+			b.s.known.Put(user, struct{}{})
 		}
 	}
 	return nil

@@ -63,7 +63,8 @@ var likingUsers = likeList[liked.User]{
 	},
 }
 
-func (s *Store) LikedPosts(ctx context.Context, viewer, user liked.UserID, from store.Cursor, max int) (store.Page[liked.Post], error) {
+func (s *Store) LikedPosts(ctx context.Context, viewer, user liked.UserID, from store.Cursor, max int,
+	_ store.Metrics) (store.Page[liked.Post], error) {
 	return walk(ctx, s, likedPosts, viewer, int64(user), from, max, func(t *tx) func() error {
 		how := sight.Hidden
 		if t.shards != nil {
@@ -85,8 +86,8 @@ func (s *Store) LikedPosts(ctx context.Context, viewer, user liked.UserID, from 
 	})
 }
 
-func (s *Store) LikingUsers(ctx context.Context, viewer liked.UserID, post liked.PostID, from store.Cursor,
-	max int) (store.Page[liked.User], error) {
+func (s *Store) LikingUsers(ctx context.Context, viewer liked.UserID, post liked.PostID, from store.Cursor, max int,
+	_ store.Metrics) (store.Page[liked.User], error) {
 	return walk(ctx, s, likingUsers, viewer, int64(post), from, max, func(t *tx) func() error {
 		seen := t.originals(viewer, []liked.PostID{post})
 		return func() error {

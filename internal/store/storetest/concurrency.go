@@ -22,6 +22,7 @@ var concurrencyTests = []test{
 	{"likes against rules", likesAgainstRules},
 	{"readers of the log", readersOfTheLog},
 	{"walks during writes", walksDuringWrites},
+	{"pages of one moment", pagesOfOneMoment},
 	{"close during calls", closeDuringCalls},
 	{"cancelled calls", cancelledCalls},
 }
@@ -319,7 +320,7 @@ func walksDuringWrites(t *T) {
 	for range repeat(20) {
 		count, steady := make(map[int]int), 0
 		users, last := walkThere(t, 7, func(from store.Cursor) (store.Page[liked.User], error) {
-			return s.LikingUsers(t.ctx, 0, pid(1), from, 7)
+			return s.LikingUsers(t.ctx, 0, pid(1), from, 7, store.WithMetrics)
 		})
 		for _, u := range users {
 			n := number(u.ID)
@@ -336,7 +337,7 @@ func walksDuringWrites(t *T) {
 		}
 		back := make(map[int]bool)
 		for from := last.Newer; from != (store.Cursor{}); {
-			page, err := s.LikingUsers(t.ctx, 0, pid(1), from, 7)
+			page, err := s.LikingUsers(t.ctx, 0, pid(1), from, 7, store.WithMetrics)
 			t.ok(err)
 			for _, u := range page.Items {
 				n := number(u.ID)

@@ -150,7 +150,10 @@ func (w *faultyWork) do() {
 					w.count[i] = p.Metrics.Likes
 				}
 			})
-			w.try(func() error { _, err := w.s.LikedPosts(w.ctx, 0, uid(i+1), store.Cursor{}, 10); return err }, nothing)
+			w.try(func() error {
+				_, err := w.s.LikedPosts(w.ctx, 0, uid(i+1), store.Cursor{}, 10, store.WithMetrics)
+				return err
+			}, nothing)
 		}
 		if w.also != nil {
 			w.try(w.also, nothing)

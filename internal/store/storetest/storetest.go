@@ -285,14 +285,14 @@ func (t *T) likingUsers(s store.Store, viewer, post, page int) (users []int) {
 func walkPosts(t *T, s store.Store, viewer, user, page int) []liked.Post {
 	t.Helper()
 	return walk(t, page, func(from store.Cursor) (store.Page[liked.Post], error) {
-		return s.LikedPosts(t.ctx, uid(viewer), uid(user), from, page)
+		return s.LikedPosts(t.ctx, uid(viewer), uid(user), from, page, store.WithMetrics)
 	})
 }
 
 func walkUsers(t *T, s store.Store, viewer, post, page int) []liked.User {
 	t.Helper()
 	return walk(t, page, func(from store.Cursor) (store.Page[liked.User], error) {
-		return s.LikingUsers(t.ctx, uid(viewer), pid(post), from, page)
+		return s.LikingUsers(t.ctx, uid(viewer), pid(post), from, page, store.WithMetrics)
 	})
 }
 

@@ -1,0 +1,299 @@
+package pebblestore
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"sync/atomic"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"liked"
+	"liked/internal/cache"
+	"liked/internal/store"
+)
+
+// state is one state of the store, of which a part need not be looked up because it is in memory.
+//
+// Batches are numbered. Before one is applied, its number is stored as the mark of all that it changes. What is in memory
+// holds the number at of a batch that it has seen, and all before. If the mark of a thing, loaded after the snapshot was made,
+// is not above at of what is in memory nor at of the state, then both have seen the same changes of the thing: those up to
+// the mark, and no other.
+type state struct {
+	pebble.Reader        // a snapshot, the database as it is while nothing else tells that it changed, or an operation
+	s             *Store // nil: an operation, for which nothing is in memory
+	at            uint64 // all batches up to this are seen
+	newest        uint64 // the highest mark of what was read
+}
+
+// stateOf is a state without anything in memory, unless r is one that has.
+func stateOf(r pebble.Reader) *state {
+	if st, ok := r.(*state); ok {
+		return st
+	}
+	return &state{Reader: r}
+}
+
+// now is for reads that need not be of one state.
+func (s *Store) now() state { return state{Reader: s.db, s: s, at: s.visible.Load()} }
+
+// read runs one read on a snapshot, and returns the highest mark of what it read.
+func (s *Store) read(f func(r *state) error) (newest uint64, err error) {
+	at := s.visible.Load()
+	snapshot, err := s.snapshot()
+	if err != nil {
+		return 0, err
+	}
+	r := state{Reader: snapshot, s: s, at: at}
+	err = f(&r)
+	if closeErr := snapshot.Close(); err == nil {
+		err = unavailable(closeErr)
+	}
+	return r.newest, err
+}
+
+// look is view for reads of marked things alone: it waits only for the changes that it saw.
+func (s *Store) look(ctx context.Context, f func(r *state) error) error {
+	if err := s.enter(ctx); err != nil {
+		return err
+	}
+	defer s.leave()
+	newest, err := s.read(f)
+	// A mark may be that of a batch which was given up.
+	if syncErr := s.waitFor(ctx, min(newest, s.applied.Load())); syncErr != nil {
+		return syncErr
+	}
+	return err
+}
+
+func look[T any](ctx context.Context, s *Store, f func(r *state) (T, error)) (v T, err error) {
+	err = s.look(ctx, func(r *state) (err error) {
+		v, err = f(r)
+		return err
+	})
+	return orNone(v, err)
+}
+
+// marks has the number of the batch that changed a thing last, or another with the same hash. A user's mark is also of who
+// follows and blocks the user, and of whom the user blocks; a mark of counts is also of the list of likes that they count.
+type marks [1 << 15]atomic.Uint64
+
+func (m *marks) of(id thing) *atomic.Uint64 { return &m[id.hash()%uint64(len(m))] }
+
+// recordsKept is how many bytes of records are in memory, and countsKept how many counts.
+const (
+	recordsKept = 32 << 20
+	countsKept  = 1 << 16
+)
+
+func newRecords(bytes int) *cache.Cache[thing, cached] {
+	return cache.New(bytes, thing.hash, cached.size)
+}
+
+// thing is a user or a post, or counts of one, named by the tag of its row.
+type thing struct {
+	tag byte
+	id  uint64
+}
+
+func (t thing) hash() uint64 { return mix(t.id ^ uint64(t.tag)<<56) }
+
+// mark says that an operation writes a row.
+func (t *tx) mark(key []byte) {
+	changed := thing{tagUser, 0}
+	switch key[0] {
+	case tagUser, tagBlock, tagBlockedBy, tagFollowed:
+	case tagPost:
+		changed.tag = tagPost
+	default:
+		return
+	}
+	changed.id = field(key, 0)
+	t.c.s.heads.of(changed).Store(t.c.applied + 1)
+}
+
+// cached is the record of a user or a post.
+type cached struct {
+	value   []byte // never changes
+	at      uint64
+	blocked tristate // whether anybody blocks the user
+}
+
+type tristate uint8
+
+const (
+	unknown tristate = iota
+	no
+	yes
+)
+
+// size is how much memory the record takes, about.
+func (k cached) size() int { return len(k.value) + 96 }
+
+// sees reports whether what is in memory, as of at, holds in this state.
+func (r *state) sees(mark *atomic.Uint64, at uint64) bool {
+	changed := mark.Load()
+	r.newest = max(r.newest, changed)
+	return changed <= min(at, r.at)
+}
+
+// inMemory returns the record if it is there.
+func (r *state) inMemory(id thing) (cached, bool) {
+	if r.s == nil {
+		return cached{}, false
+	}
+	k, ok := r.s.records.Get(id)
+	return k, r.sees(r.s.heads.of(id), k.at) && ok
+}
+
+func (r *state) keep(id thing, k cached) {
+	if r.s != nil && r.sees(r.s.heads.of(id), k.at) {
+		r.s.records.Put(id, k)
+	}
+}
+
+// record returns the row of a user or a post. ok is false if there is none.
+func (r *state) record(id thing) (k cached, ok bool, err error) {
+	if k, ok := r.inMemory(id); ok {
+		return k, true, nil
+	}
+	k.at = r.at
+	if k.value, ok, err = read(r.Reader, num(nil, id.tag, id.id), clone); ok && err == nil {
+		r.keep(id, k)
+	}
+	return k, ok, err
+}
+
+// recordsOf returns the rows of users or posts; value is nil where there is none. What must be read is read in key order,
+// which spares pebble reopening tables.
+func recordsOf[ID ~int64](r *state, tag byte, ids []ID) ([]cached, error) {
+	all := make([]cached, len(ids))
+	var missing []int
+	for i, id := range ids {
+		var ok bool
+		if all[i], ok = r.inMemory(thing{tag, uint64(id)}); !ok {
+			missing = append(missing, i)
+		}
+	}
+	slices.SortFunc(missing, func(a, b int) int { return cmp.Compare(ids[a], ids[b]) })
+	for _, i := range missing {
+		var err error
+		if all[i], _, err = r.record(thing{tag, uint64(ids[i])}); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+func userThing(id liked.UserID) thing { return thing{tagUser, uint64(id)} }
+func postThing(id liked.PostID) thing { return thing{tagPost, uint64(id)} }
+
+func (r *state) user(id liked.UserID) (cached, bool, error) { return r.record(userThing(id)) }
+func (r *state) post(id liked.PostID) (cached, bool, error) { return r.record(postThing(id)) }
+
+// isBlocked reports whether anybody blocks the user.
+func (r *state) isBlocked(id liked.UserID) (bool, error) {
+	k, ok, err := r.user(id)
+	if err != nil || !ok {
+		return false, err
+	}
+	if k.blocked == unknown {
+		all := num(nil, tagBlockedBy, uint64(id))
+		one, err := firstKey(r.Reader, all, after(all))
+		if err != nil {
+			return false, err
+		}
+		if k.blocked = no; one != nil {
+			k.blocked = yes
+		}
+		k.at = r.at
+		r.keep(userThing(id), k)
+	}
+	return k.blocked == yes, nil
+}
+
+// user decodes the record into u, and post into p. Their texts share its memory.
+func (k cached) user(id liked.UserID, u *liked.User) error {
+	r := sharing(k.value)
+	u.ID = id
+	if userFields(&r, u); r.done() != nil {
+		return damaged(userKey(id), errRecord)
+	}
+	return nil
+}
+
+func (k cached) post(id liked.PostID, p *liked.Post) error {
+	r := sharing(k.value)
+	stored := store.Post{Post: liked.Post{ID: id}}
+	if postFields(&r, &stored); r.done() != nil {
+		return damaged(postKey(id), errRecord)
+	}
+	*p = stored.Post
+	return nil
+}
+
+// cachedCounts are counts in memory.
+type cachedCounts struct {
+	counts
+	at uint64
+}
+
+func (r *state) countsInMemory(of thing) (counts, bool) {
+	if r.s == nil {
+		return counts{}, false
+	}
+	k, ok := r.s.counts.Get(of)
+	return k.counts, r.sees(r.s.changes.of(of), k.at) && ok
+}
+
+func (r *state) count(of thing) (counts, error) {
+	n, ok := r.countsInMemory(of)
+	if ok {
+		return n, nil
+	}
+	n, _, err := read(r.Reader, num(nil, of.tag, of.id), decodeCounts)
+	if err == nil && r.s != nil && r.sees(r.s.changes.of(of), r.at) {
+		r.s.counts.Put(of, cachedCounts{n, r.at})
+	}
+	return n, err
+}
+
+func (r *state) userMetrics(id liked.UserID) (liked.UserMetrics, error) {
+	n, err := r.count(thing{tagUserN, uint64(id)})
+	return n.user(), err
+}
+
+func (r *state) postMetrics(id liked.PostID) (liked.PostMetrics, error) {
+	n, err := r.count(thing{tagPostN, uint64(id)})
+	return n.post(), err
+}
+
+func (r *state) countUsers(users []liked.User) error {
+	return countEach(r, tagUserN, users, func(u *liked.User) uint64 { return uint64(u.ID) },
+		func(u *liked.User, n counts) { u.Metrics = n.user() })
+}
+
+func (r *state) countPosts(posts []liked.Post) error {
+	return countEach(r, tagPostN, posts, func(p *liked.Post) uint64 { return uint64(p.ID) },
+		func(p *liked.Post, n counts) { p.Metrics = n.post() })
+}
+
+// countEach reads in order what is not in memory, as recordsOf does.
+func countEach[T any](r *state, tag byte, all []T, id func(*T) uint64, set func(*T, counts)) error {
+	var missing []int
+	for i := range all {
+		n, ok := r.countsInMemory(thing{tag, id(&all[i])})
+		if set(&all[i], n); !ok {
+			missing = append(missing, i)
+		}
+	}
+	slices.SortFunc(missing, func(a, b int) int { return cmp.Compare(id(&all[a]), id(&all[b])) })
+	for _, i := range missing {
+		n, err := r.count(thing{tag, id(&all[i])})
+		if err != nil {
+			return err
+		}
+		set(&all[i], n)
+	}
+	return nil
+}
