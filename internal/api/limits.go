@@ -1,7 +1,9 @@
 package api
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -94,6 +96,43 @@ func (rt *endpoint) rules(who liked.Principal) []liked.RateRule {
 		return rt.appRules
 	}
 	return rt.userRules
+}
+
+// usedUp says whose window is used up, and when that ends; of several, the one that ends last. Names are looked up only where
+// a developer reads them.
+func (a *API) usedUp(ctx context.Context, rt *endpoint, who liked.Principal, x *requestState) string {
+	var used liked.RateState
+	for _, s := range x.limits {
+		if s.Remaining == 0 && s.Reset.After(used.Reset) {
+			used = s
+		}
+	}
+	whose := "user " + who.User.String()
+	if used.App {
+		whose = "app " + who.App.String()
+	}
+	if a.Explain {
+		if app, err := a.Store.App(ctx, who.App); used.App && err == nil {
+			whose = "app " + app.Name
+		} else if u, err := a.Store.User(ctx, who.User); !used.App && err == nil {
+			whose = "@" + u.Username
+		}
+	}
+	what := "requests of " + rt.id
+	if rt.id == "usersIdLike" || rt.id == "favoritesCreate" {
+		what = "likes"
+	}
+	window := "15 minutes"
+	if used.Window == day {
+		window = "24 hours"
+	}
+	until := used.Reset.Add(time.Minute - 1).Truncate(time.Minute).UTC()
+	at := until.Format("15:04 UTC")
+	if now := a.Now().UTC(); until.YearDay() != now.YearDay() || until.Year() != now.Year() {
+		at += until.Format(" on 2 January")
+	}
+	return fmt.Sprintf("%s has used %d of %d %s in %s; they come back at %s. `--rate-limits off` lifts them",
+		whose, used.Max, used.Max, what, window, at)
 }
 
 // applicable picks the rules for a caller's requests. App windows of 15 minutes are for app-only callers, since users

@@ -2,7 +2,6 @@ package api
 
 import (
 	"net/http"
-	"time"
 
 	"liked"
 	"liked/internal/exchange"
@@ -37,16 +36,6 @@ func (a *API) serve(rt *endpoint, w http.ResponseWriter, r *http.Request) {
 
 const revive = "the operator makes it active with liked user set --state active"
 
-// free is when the last window that is used up ends.
-func (x *requestState) free() (at time.Time) {
-	for _, s := range x.limits {
-		if s.Remaining == 0 && s.Reset.After(at) {
-			at = s.Reset
-		}
-	}
-	return at
-}
-
 // admit identifies the caller, and checks credential, rate limits and app.
 func (a *API) admit(rt *endpoint, r *http.Request, x *requestState) (liked.Principal, error) {
 	who, err := a.authorize(rt, r, x)
@@ -60,8 +49,7 @@ func (a *API) admit(rt *endpoint, r *http.Request, x *requestState) (liked.Princ
 	}
 	x.Details.Took(x.limits, ok)
 	if !ok {
-		return who, rateLimited.because("a rate limit of " + rt.id + " is used up: wait until " + x.free().UTC().Format(time.RFC3339) +
-			", or allow more with --rate-limits")
+		return who, rateLimited.because(a.usedUp(r.Context(), rt, who, x))
 	}
 
 	if who.AppState == liked.NotEnrolled {

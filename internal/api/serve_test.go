@@ -87,6 +87,42 @@ func TestDailyLimit(t *testing.T) {
 	}
 }
 
+// What is used up is said as people say it, with names to developers alone.
+func TestUsedUp(t *testing.T) {
+	t.Parallel()
+	limits, err := api.ParseLimits([]byte(`{"usersIdLike":{"user_24h":3,"user_15m":2},"findMyUser":{"app_24h":1}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, explain := range []bool{true, false} {
+		w := likeWorld(t, func(o *api.Options) { o.Limits, o.Explain = limits, explain })
+		said := func(method, path string, body ...string) string {
+			resp, _ := w.request("alice", method, path, body)
+			x := <-w.seen
+			if told := resp.Header.Get("X-Liked-Explain"); explain && told != x.Why || !explain && told != "" {
+				t.Errorf("%s %s: the client is told %q, and the operator %q", method, path, told, x.Why)
+			}
+			return x.Why
+		}
+		whose, app := "user 11", "app 1"
+		if explain {
+			whose, app = "@alice", "app demo"
+		}
+		const end = "`--rate-limits off` lifts them"
+		for i, want := range []string{"", "", whose + " has used 2 of 2 likes in 15 minutes; they come back at 12:15 UTC. " + end} {
+			if got := said("POST", "/2/users/11/likes", likeBody); got != want {
+				t.Errorf("like %d: got %q, want %q", i+1, got, want)
+			}
+		}
+		said("GET", "/2/users/me")
+		got := said("GET", "/2/users/me")
+		want := " has used 1 of 1 requests of findMyUser in 24 hours; they come back at 12:00 UTC on 2 May. " + end
+		if !strings.HasPrefix(got, app) || !strings.HasSuffix(got, want) {
+			t.Errorf("got %q, want %s…%q", got, app, want)
+		}
+	}
+}
+
 func TestLimitsOff(t *testing.T) {
 	t.Parallel()
 	for name, limits := range map[string]api.Limits{"off": api.NoLimits(), "without daily": api.Limits{}.WithoutDaily()} {
