@@ -15,7 +15,6 @@ import (
 	"testing"
 
 	"github.com/jackc/pgx/v5"
-	"golang.org/x/sys/unix"
 )
 
 // StartSmall starts a server whose tables are on a disk of that many bytes. fill takes all room that is left, until the function
@@ -35,13 +34,13 @@ func StartSmall(t testing.TB, bytes int) (s *Server, fill func() (free func())) 
 	disk, tables := filepath.Join(s.dir, "disk"), filepath.Join(s.dir, "data", "base")
 	t.Cleanup(func() {
 		s.Kill()
-		_ = unix.Unmount(disk, 0)
+		_ = unmount(disk)
 		_ = os.RemoveAll(s.dir)
 	})
 	if err := os.Mkdir(disk, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := unix.Mount("liked", disk, "tmpfs", 0, fmt.Sprintf("size=%d", bytes)); err != nil {
+	if err := mountMemory(disk, bytes); err != nil {
 		privileged(t, "mounting a small disk", err)
 	}
 	if out, err := exec.Command("cp", "-a", tables+"/.", disk).CombinedOutput(); err != nil {
@@ -179,7 +178,7 @@ func listenIn(namespace, address string) (l net.Listener, err error) {
 			return
 		}
 		defer ns.Close()
-		if err = unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET); err == nil {
+		if err = enterNetwork(ns); err == nil {
 			l, err = net.Listen("tcp", address)
 		}
 	}()

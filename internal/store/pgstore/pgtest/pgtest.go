@@ -430,7 +430,7 @@ func command(name string, args ...string) *exec.Cmd {
 // startTied starts a program that ends with this process: a test binary that is killed leaves no server. The system sends the
 // signal when the thread ends that started the program, so this is one that stays: others end with a goroutine that locked them.
 func startTied(c *exec.Cmd) error {
-	c.SysProcAttr.Pdeathsig = syscall.SIGQUIT
+	endWithThread(c.SysProcAttr)
 	started := make(chan error)
 	starts() <- func() { started <- c.Start() }
 	return <-started
