@@ -146,16 +146,7 @@ func (h *Handler) users(r *http.Request) (UserPage, error) {
 	var most int
 	var ids []liked.UserID
 	prefix := r.URL.Query().Get("username")
-	parsers := map[string]func(string) error{"max": upTo(&most), "after": into(&after), "ids": func(list string) error {
-		for text := range strings.SplitSeq(list, ",") {
-			var id liked.UserID
-			if err := into(&id)(text); err != nil {
-				return err
-			}
-			ids = append(ids, id)
-		}
-		return nil
-	}}
+	parsers := map[string]func(string) error{"max": upTo(&most), "after": into(&after), "ids": listInto(&ids)}
 	if prefix != "" { // the users are in order of username, and after is one
 		delete(parsers, "after")
 	}
@@ -163,8 +154,6 @@ func (h *Handler) users(r *http.Request) (UserPage, error) {
 	switch {
 	case err != nil:
 		return UserPage{}, err
-	case len(ids) > 1000:
-		return UserPage{}, liked.Errorf(liked.Invalid, "%d ids; give at most 1000", len(ids))
 	case ids != nil:
 		users, err := h.Store.UsersByID(r.Context(), ids)
 		return UserPage{Users: each(users, userOf)}, err

@@ -225,6 +225,22 @@ func into[ID ~int64](id *ID) func(string) error {
 	}
 }
 
+// listInto parses ids with commas between them into *ids.
+func listInto[ID ~int64](ids *[]ID) func(string) error {
+	return func(list string) error {
+		for text := range strings.SplitSeq(list, ",") {
+			id, err := liked.ParseID[ID](text)
+			if err != nil {
+				return err
+			}
+			if *ids = append(*ids, id); len(*ids) > 1000 {
+				return errors.New("more than 1000 ids")
+			}
+		}
+		return nil
+	}
+}
+
 // upTo parses how many items a page may have.
 func upTo(most *int) func(string) error {
 	*most = 100

@@ -19,7 +19,7 @@ import (
 var parameters = map[string]string{
 	"user":     "The id or the username of a user, or the username after @.",
 	"target":   "The id or the username of the other user.",
-	"post":     "The id of a post.",
+	"post":     "The id of a post; of likes of a user, up to 1000 ids with commas between them.",
 	"app":      "The id, the client id or the name of an app.",
 	"webhook":  "The id of a webhook.",
 	"snapshot": "The name of a snapshot: 1 to 64 of a-z, 0-9 and -.",

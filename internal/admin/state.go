@@ -97,7 +97,7 @@ func (h *Handler) stateRoutes() []route {
 		{pattern: "PUT /admin/likes/{user}/{post}", endpoint: h.setLike(true), does: "Makes a user like a post, as by the API."},
 		{pattern: "DELETE /admin/likes/{user}/{post}", endpoint: h.setLike(false), does: "Takes a like back."},
 		{pattern: "GET /admin/likes", endpoint: gives(h.listLikes), query: "user post max after",
-			does: "Lists what a user likes, or who likes a post, the newest like first; with both, whether the user likes the post."},
+			does: "Lists what a user likes, or who likes a post, the newest like first; with both, whether the user likes each of the posts."},
 	}
 }
 
@@ -114,10 +114,10 @@ func (h *Handler) setLike(on bool) endpoint {
 
 func (h *Handler) listLikes(r *http.Request) (LikeList, error) {
 	var user liked.User
-	var post liked.PostID
+	var posts []liked.PostID
 	var from store.Cursor
 	var most int
-	err := query(r, map[string]func(string) error{"max": upTo(&most), "post": into(&post), "user": func(name string) (err error) {
+	err := query(r, map[string]func(string) error{"max": upTo(&most), "post": listInto(&posts), "user": func(name string) (err error) {
 		user, err = h.user(r.Context(), name)
 		return err
 	}, "after": func(text string) error {
@@ -128,17 +128,21 @@ func (h *Handler) listLikes(r *http.Request) (LikeList, error) {
 	switch {
 	case err != nil:
 		return LikeList{}, err
-	case user.ID == 0 && post == 0:
+	case user.ID == 0 && len(posts) != 1:
 		return LikeList{}, liked.Errorf(liked.Invalid, "give a user, a post or both")
-	case post == 0:
+	case posts == nil:
 		page, err := h.Store.LikedPosts(r.Context(), store.Operator, user.ID, from, most, store.WithMetrics)
 		return LikeList{Likes: each(page.Items, func(p liked.Post) Like { return Like{user.ID, p.ID, true} }),
 			Posts: each(page.Items, postOf), Next: likeNext(page.Older)}, err
 	case user.ID == 0:
-		page, err := h.Store.LikingUsers(r.Context(), store.Operator, post, from, most, store.WithMetrics)
-		return LikeList{Likes: each(page.Items, func(u liked.User) Like { return Like{u.ID, post, true} }),
+		page, err := h.Store.LikingUsers(r.Context(), store.Operator, posts[0], from, most, store.WithMetrics)
+		return LikeList{Likes: each(page.Items, func(u liked.User) Like { return Like{u.ID, posts[0], true} }),
 			Users: each(page.Items, userOf), Next: likeNext(page.Older)}, err
 	}
-	likes, err := h.Store.Liked(r.Context(), user.ID, []liked.PostID{post})
-	return LikeList{Likes: each(likes, func(on bool) Like { return Like{user.ID, post, on} })}, err
+	likes, err := h.Store.Liked(r.Context(), user.ID, posts)
+	list := LikeList{Likes: make([]Like, len(likes))}
+	for i, on := range likes {
+		list.Likes[i] = Like{user.ID, posts[i], on}
+	}
+	return list, err
 }

@@ -39,6 +39,8 @@ func TestAnyState(t *testing.T) {
 		{"GET", "/admin/likes?user=zoe", "", 200, `"likes":[{"user":"`},
 		{"GET", "/admin/likes?user=zoe&post=" + post, "", 200, `"liked":true`},
 		{"GET", "/admin/likes?post=" + post, "", 200, `"post":"` + post + `"`},
+		{"GET", "/admin/likes?user=zoe&post=" + post + ",9", "", 200, `"liked":true},{"user":"`},
+		{"GET", "/admin/likes?post=" + post + ",9", "", 400, "a user, a post or both"},
 		{"GET", "/admin/likes", "", 400, "a user, a post or both"},
 		{"DELETE", "/admin/likes/zoe/" + post, "", 200, "changed"},
 		{"GET", "/admin/likes?user=zoe&post=" + post, "", 200, `"liked":false`},

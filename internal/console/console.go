@@ -50,6 +50,8 @@ type Console struct {
 
 	mu     sync.Mutex
 	tokens map[Acting]issued
+
+	secrets reveals
 }
 
 // New returns a Console.
@@ -77,12 +79,13 @@ type route struct {
 
 // routes are all that there is below /console.
 func routes() []route {
-	return slices.Concat(frameRoutes, listRoutes, requestRoutes)
+	return slices.Concat(frameRoutes, listRoutes, requestRoutes, dataRoutes)
 }
 
 // sections are what the navigation leads to.
 var sections = []section{
 	{"/console", "Requests"},
+	{dataPath, "Data"},
 }
 
 type section struct{ Path, Name string }

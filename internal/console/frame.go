@@ -58,7 +58,7 @@ type looks struct {
 
 var look = sync.OnceValue(func() looks {
 	l := looks{templates: map[string]*template.Template{}, sheet: web.NewSheet(string(text("static/console.css"))), icon: web.Icon()}
-	shared := template.Must(template.New("").Funcs(funcs).ParseFS(files, "templates/layout.html", "templates/parts.html"))
+	shared := template.Must(template.New("").Funcs(funcs).ParseFS(files, "templates/layout.html", "templates/*parts.html"))
 	names, err := fs.Glob(files, "templates/*.html")
 	if err != nil {
 		panic(err)

@@ -195,10 +195,10 @@ func same[V any](t *T, what string, got, want V) {
 	}
 }
 
-// uid and pid make identifiers as X does, which differ in their upper bits only.
 // operator is the number of store.Operator.
 const operator = -1
 
+// uid and pid make identifiers as X does, which differ in their upper bits only.
 func uid(n int) liked.UserID {
 	if n == operator {
 		return store.Operator
