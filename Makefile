@@ -108,7 +108,8 @@ bench-postgres:
 	go run ./cmd/liked bench postgres --costs measured.json $(or $(SHORT),--likes 10000000)
 	go run ./internal/scale measured.json $(if $(SHORT),|| true)
 
-# Likes beside PostgreSQL, Redis and SQLite, as far as they are installed (Debian: postgresql, redis-server; gcc for SQLite).
+# This server beside one handler of net/http on PostgreSQL, Redis and SQLite, as far as they are installed (Debian: postgresql,
+# redis-server; gcc for SQLite), for likes, pages and counts, with goals; and beside calls of these stores alone.
 OTHERS := $(shell pkg-config --exists sqlite3 2>/dev/null && echo -tags libsqlite3)
 bench-others:
 	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && go build -o "$$dir" ./cmd/liked && \

@@ -235,8 +235,8 @@ func (c *benchGoalsCmd) Run(e *env) (err error) {
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	s := bench.Suite{Liked: self, Dir: dir, Users: 10_000, Posts: 10_000, Small: 1_000_000, Large: c.Likes, Kept: c.Keep,
-		Floor: startFloor, Progress: e.stderr,
-		Plan: bench.Plan{Duration: time.Second, WarmUp: 2 * time.Second, Turns: c.Turns, Progress: e.stderr}}
+		Floor: startFloor,
+		Plan:  bench.Plan{Duration: time.Second, WarmUp: 2 * time.Second, Turns: c.Turns, Progress: e.stderr}}
 	if c.Short {
 		s.Users, s.Posts, s.Small, s.Large = 2000, 1000, 20_000, 100_000
 		s.Plan.Duration, s.Plan.WarmUp, s.Plan.Turns = 200*time.Millisecond, 100*time.Millisecond, 2

@@ -123,7 +123,7 @@ func floorHandler(world World, answers [kinds][]answer, store func(ctx context.C
 		callers[sha256.Sum256([]byte(u.AccessToken))] = u.ID
 	}
 	mux := http.NewServeMux()
-	for kind, pattern := range Patterns {
+	for kind, pattern := range patterns {
 		var next atomic.Uint64
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 			token, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")

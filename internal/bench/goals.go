@@ -15,16 +15,15 @@ import (
 
 // Suite measures everything that has a goal, with servers of its own.
 type Suite struct {
-	Liked    string // the program
-	Dir      string // an empty directory, on the disk that is to be measured
-	Plan     Plan
-	Users    int // of the world, each with tokens of their own
-	Posts    int
-	Small    int    // likes in the smaller of two stores
-	Large    int    // likes in the larger
-	Kept     string // a directory in which the larger store stays, or is found; "": it is made in Dir
-	Floor    func(ctx context.Context, credentials string, world World, w Workload, more ...string) (*Process, error)
-	Progress io.Writer
+	Liked string // the program
+	Dir   string // an empty directory, on the disk that is to be measured
+	Plan  Plan
+	Users int // of the world, each with tokens of their own
+	Posts int
+	Small int    // likes in the smaller of two stores
+	Large int    // likes in the larger
+	Kept  string // a directory in which the larger store stays, or is found; "": it is made in Dir
+	Floor func(ctx context.Context, credentials string, world World, w Workload, more ...string) (*Process, error)
 }
 
 // Goals is what a suite found.
@@ -200,13 +199,13 @@ func (s Suite) empty(ctx context.Context, g *Goals) (err error) {
 		{"likes/s", 0.7, "likes, 32"},
 		{"likes/s over TLS", 0.85, "likes over TLS, 128"},
 	} {
-		g.AtLeast(row.want, r.rate(row.name, r.Floors[row.name]), "%s over the floor's, %d connections", row.what, r.Callers[row.name])
+		g.AtLeast(row.want, r.Rate(row.name, r.Floors[row.name]), "%s over the floor's, %d connections", row.what, r.Callers[row.name])
 	}
-	g.AtLeast(0.9, r.rate("OAuth 1.0a, 32", "likes, 32"), "likes/s with OAuth 1.0a over those with OAuth 2.0; or the next")
+	g.AtLeast(0.9, r.Rate("OAuth 1.0a, 32", "likes, 32"), "likes/s with OAuth 1.0a over those with OAuth 2.0; or the next")
 	g.AtMost(1.12, r.Over(func(t map[string]Result) float64 { return quotient(t["OAuth 1.0a, 32"].CPU, t["likes, 32"].CPU) }),
 		"the server's processor time likewise; or the one before")
 	g.either()
-	g.AtLeast(0.95, r.rate("hot, 32", "spread, 32"), "likes/s of one hot post over those spread evenly")
+	g.AtLeast(0.95, r.Rate("hot, 32", "spread, 32"), "likes/s of one hot post over those spread evenly")
 	g.AtMost(1.4, r.Over(func(t map[string]Result) float64 {
 		return quotient(float64(t["one client"].Latency.P50), float64(t["fdatasync"].Latency.P50))
 	}), "a lone client's latency over one fdatasync, medians")
@@ -257,17 +256,11 @@ func (s Suite) open(ctx context.Context, g *Goals, srv *Server, what row, peak f
 
 // pages measures what is read, alone and beside likes, in a store whose lists all fill a page.
 func (s Suite) pages(ctx context.Context, g *Goals) (err error) {
-	srv, _, err := s.fill(ctx, filepath.Join(s.Dir, "pages"), filling{s.Users, s.Posts, 100 * max(s.Users, s.Posts)})
+	srv, err := StartFilled(ctx, s.Liked, filepath.Join(s.Dir, "pages"), s.Users, s.Posts, 100*max(s.Users, s.Posts))
 	if err != nil {
 		return err
 	}
-	if srv, _, err = srv.place.serve(ctx, s.Liked, srv.World); err != nil {
-		return err
-	}
 	defer func() { err = errors.Join(err, srv.Stop()) }()
-	if _, _, err := srv.settled(ctx); err != nil {
-		return err
-	}
 	some := Workload{Mix: somePages, Zipf: zipf, ReadZipf: zipf}
 	likers, liked, feed := some, some, some
 	likers.Mix, liked.Mix, feed.Mix, feed.Page = Likers, Liked, Feed, FeedPage
@@ -299,7 +292,7 @@ func (s Suite) pages(ctx context.Context, g *Goals) (err error) {
 		{"pages/s of 100 posts that a user likes", 0.3, "liked, 32"},
 		{"calls/s, 50 reads of 20 to a like", 0.4, "feed, 32"},
 	} {
-		g.AtLeast(row.want, r.rate(row.name, r.Floors[row.name]), "%s over the floor's, %d connections", row.what, r.Callers[row.name])
+		g.AtLeast(row.want, r.Rate(row.name, r.Floors[row.name]), "%s over the floor's, %d connections", row.what, r.Callers[row.name])
 	}
 	return s.open(ctx, g, srv, row{"50 reads to a like", feed, connections}, r.Summary["feed, 32"].PerSecond.Median)
 }
@@ -340,7 +333,7 @@ func (s Suite) size(ctx context.Context, g *Goals) (err error) {
 	}
 	g.Runs = append(g.Runs, r)
 	for _, kind := range kinds {
-		g.AtLeast(0.9, r.rate(kind.name+", large", kind.name+", small"), "%s/s at %d likes over those at %d", kind.name, s.Large, s.Small)
+		g.AtLeast(0.9, r.Rate(kind.name+", large", kind.name+", small"), "%s/s at %d likes over those at %d", kind.name, s.Large, s.Small)
 	}
 	g.AtMost(52, NewSpread(large.bytesEach), "bytes on the disk for each of %d likes", s.Large)
 	g.AtMost(2, NewSpread(large.startUp), "seconds until a store of %d likes answers", s.Large)
@@ -380,6 +373,22 @@ func (s Suite) frugal(ctx context.Context, g *Goals, large *full, rows []row) er
 // filling is what a store is filled with.
 type filling struct{ Users, Posts, Likes int }
 
+// StartFilled runs `liked serve` with more arguments on a store that `liked dev` has made and `liked import` has filled, once it has
+// nothing left to do.
+func StartFilled(ctx context.Context, program, data string, users, posts, likes int, more ...string) (*Server, error) {
+	srv, _, err := fill(ctx, program, data, filling{users, posts, likes})
+	if err != nil {
+		return nil, err
+	}
+	if srv, _, err = srv.place.serve(ctx, program, srv.World, more...); err != nil {
+		return nil, err
+	}
+	if _, _, err := srv.settled(ctx); err != nil {
+		return nil, errors.Join(err, srv.Stop())
+	}
+	return srv, nil
+}
+
 // full is a server on a store that was filled.
 type full struct {
 	*Server
@@ -407,7 +416,7 @@ func (s Suite) filled(ctx context.Context, data string, with filling) (*full, er
 			return nil, err
 		}
 	case errors.Is(err, fs.ErrNotExist):
-		if srv, note.Empty, err = s.fill(ctx, data, with); err != nil {
+		if srv, note.Empty, err = fill(ctx, s.Liked, data, with); err != nil {
 			return nil, err
 		}
 	default:
@@ -432,11 +441,11 @@ func (s Suite) filled(ctx context.Context, data string, with filling) (*full, er
 }
 
 // fill makes a store, and returns a server that has stopped on it, and what the store took before it was filled.
-func (s Suite) fill(ctx context.Context, data string, with filling) (srv *Server, empty int64, err error) {
+func fill(ctx context.Context, program, data string, with filling) (srv *Server, empty int64, err error) {
 	if err := os.RemoveAll(data); err != nil { // what a run that was cut short has left
 		return nil, 0, err
 	}
-	if srv, err = Start(ctx, s.Liked, data, with.Users, with.Posts); err != nil {
+	if srv, err = Start(ctx, program, data, with.Users, with.Posts); err != nil {
 		return nil, 0, err
 	}
 	if err := srv.Stop(); err != nil {
@@ -445,9 +454,9 @@ func (s Suite) fill(ctx context.Context, data string, with filling) (srv *Server
 	if empty, err = sizeOf(data); err != nil {
 		return nil, 0, err
 	}
-	fmt.Fprintf(s.Progress, "filling a store with %d likes\n", with.Likes)
-	imports := exec.CommandContext(ctx, s.Liked, "import", "-", "--data", data)
-	imports.Stderr = s.Progress
+	fmt.Fprintf(os.Stderr, "filling a store with %d likes\n", with.Likes)
+	imports := exec.CommandContext(ctx, program, "import", "-", "--data", data)
+	imports.Stderr = os.Stderr
 	in, err := imports.StdinPipe()
 	if err != nil {
 		return nil, 0, err

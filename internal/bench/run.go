@@ -113,7 +113,7 @@ func (r *Run) summarize() {
 	for _, name := range r.Subjects {
 		r.Summary[name] = Summary{
 			PerSecond: r.Over(func(t map[string]Result) float64 { return t[name].PerSecond }),
-			Ratio:     r.rate(name, r.Subjects[0]),
+			Ratio:     r.Rate(name, r.Subjects[0]),
 			P50:       r.Over(func(t map[string]Result) float64 { return float64(t[name].Latency.P50) }),
 			P99:       r.Over(func(t map[string]Result) float64 { return float64(t[name].Latency.P99) }),
 		}
@@ -137,8 +137,8 @@ func (r *Run) Over(of func(map[string]Result) float64) Spread {
 	return NewSpread(figures...)
 }
 
-// rate returns the spread of one subject's successes in a second over those of another.
-func (r *Run) rate(over, under string) Spread {
+// Rate returns the spread of one subject's successes in a second over those of another.
+func (r *Run) Rate(over, under string) Spread {
 	return r.Over(func(t map[string]Result) float64 { return quotient(t[over].PerSecond, t[under].PerSecond) })
 }
 
@@ -206,7 +206,7 @@ func (r *Run) Print(w io.Writer) {
 		fmt.Fprintf(w, "%-*s %9.0f /s", width, name, s.PerSecond.Median)
 		switch floor := r.Floors[name]; {
 		case floor != "":
-			fmt.Fprintf(w, ", %s of its floor", r.rate(name, floor))
+			fmt.Fprintf(w, ", %s of its floor", r.Rate(name, floor))
 		case len(r.Floors) == 0 && name != first:
 			fmt.Fprintf(w, ", %s of %s", s.Ratio, first)
 		}

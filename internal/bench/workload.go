@@ -90,8 +90,8 @@ const (
 
 var kindNames = [kinds]string{"like", "unlike", "liked_tweets", "liking_users", "count"} // never changes
 
-// Patterns are the calls of each kind, for a server of net/http that answers them.
-var Patterns = [kinds]string{"POST /2/users/{id}/likes", "DELETE /2/users/{id}/likes/{post}", "GET /2/users/{id}/liked_tweets",
+// patterns are the calls of each kind, as net/http has them.
+var patterns = [kinds]string{"POST /2/users/{id}/likes", "DELETE /2/users/{id}/likes/{post}", "GET /2/users/{id}/liked_tweets",
 	"GET /2/tweets/{id}/liking_users", "GET /2/tweets/{id}"} // never changes
 
 // Mix is how many calls are of each kind, of as many as these make together.
