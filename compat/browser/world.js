@@ -212,9 +212,11 @@ const axe = readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
 const screenshots = process.env.SCREENSHOTS;
 if (screenshots) await mkdir(screenshots, { recursive: true });
 
+export const anyImpact = ["minor", "moderate", "serious", "critical"];
+
 // inspect holds the page that is open to what every page is held to, by day and by night, on a phone and on a desk: axe
-// finds nothing serious, nothing is cut off, and the browser has refused nothing.
-export async function inspect(page, name) {
+// finds nothing of the impacts, nothing is cut off, and the browser has refused nothing.
+export async function inspect(page, name, impacts = ["serious", "critical"]) {
   for (const colorScheme of ["light", "dark"]) {
     await page.emulateMedia({ colorScheme });
     for (const [width, height] of [[360, 740], [1280, 800]]) {
@@ -223,7 +225,7 @@ export async function inspect(page, name) {
       await page.evaluate(axe);
       const { violations, passes } = await page.evaluate("axe.run()");
       assert.ok(passes.length > 10, `${where}: axe looked at next to nothing`);
-      const bad = violations.filter((v) => v.impact === "serious" || v.impact === "critical");
+      const bad = violations.filter((v) => impacts.includes(v.impact));
       assert.deepEqual(bad.map((v) => `${v.id}: ${v.nodes.map((n) => n.html).join(" ")}`), [], where);
       const beyond = await page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth");
       assert.equal(beyond, 0, `${where}: the page is wider than the window`);
