@@ -135,6 +135,22 @@ test("all keys are there to copy, where they are no secret", { timeout: 60_000 }
   }
 });
 
+test("one click signs in, where the keys are no secret", { timeout: 60_000 }, async () => {
+  const server = await startServer("dev", "--seed", "1");
+  const page = await openPage(browser);
+  try {
+    await page.goto(`${server.url}/developer`);
+    await inspect(page, "sign-in-one-click");
+    await page.getByRole("button", { name: "@bob" }).click();
+    await page.getByRole("heading", { name: "Your apps" }).waitFor();
+    assert.match(await page.getByRole("banner").innerText(), /Signed in as @bob/);
+    assert.deepEqual(page.refusals, []);
+  } finally {
+    await page.context().close();
+    await server.stop();
+  }
+});
+
 test("an empty server says what to do first", { timeout: 60_000 }, async () => {
   const dir = await mkdtemp(path.join(tmpdir(), "liked-empty-"));
   const server = await startServer("serve", "--data", path.join(dir, "data"));

@@ -45,6 +45,10 @@ type Options struct {
 	// For development only.
 	Explain bool
 
+	// OneClick lets whoever has the sign-in page sign in as any user, without a password. For development only, where everybody
+	// who reaches the server knows the passwords.
+	OneClick bool
+
 	// AutoConsent names a user who consents to everything unasked. For tests only.
 	AutoConsent string
 

@@ -41,6 +41,7 @@ func (c *Call) askSignIn(status int, p web.SignIn) (answer *Answer, err error) {
 		if p.DevUsers, err = c.Store.Users(c.Context, 0, 7); err != nil {
 			return nil, err
 		}
+		p.OneClick = c.OneClick
 	}
 	return Page(status, p)
 }
@@ -61,6 +62,15 @@ func (c *Call) signIn() (*Answer, error) {
 	}
 	if err != nil {
 		return again(http.StatusForbidden, "This page was out of date. Please try again.", err.Error())
+	}
+	if name := form.First("as"); c.OneClick && name != "" {
+		u, err := c.Store.UserByUsername(c.Context, name)
+		if notFound(err) {
+			return again(http.StatusNotFound, "This user is gone. Take another one.", err.Error())
+		} else if err != nil {
+			return nil, err
+		}
+		return c.enter(u, "", p)
 	}
 	device, err := c.device(p.Username)
 	if err != nil {
@@ -86,9 +96,15 @@ func (c *Call) signIn() (*Answer, error) {
 	if err := attempt.giveBack(attempt.wrong); err != nil {
 		return nil, err
 	}
+	return c.enter(u, device, p)
+}
+
+// enter signs the user in, who has shown to be that, and leads on to where one was going.
+func (c *Call) enter(u liked.User, device string, p web.SignIn) (*Answer, error) {
 	if u.State.Hidden() {
-		c.User = u.ID
-		return again(http.StatusForbidden, "This account is "+u.State.String()+".", "the account is "+u.State.String())
+		c.User, c.Why = u.ID, "the account is "+u.State.String()
+		p.Error = "This account is " + u.State.String() + "."
+		return c.askSignIn(http.StatusForbidden, p)
 	}
 	if err := c.startSession(u, device); err != nil {
 		return nil, err

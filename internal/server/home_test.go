@@ -4,6 +4,9 @@ import (
 	"bufio"
 	"io"
 	"net/http"
+	"net/http/cookiejar"
+	"net/url"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -104,6 +107,41 @@ func TestMissingPages(t *testing.T) {
 	status, body := get(t, client(t, nil), srv.URL()+"/logout", "")
 	if status != 405 || !strings.HasPrefix(body, `{"title":"Method Not Allowed"`) {
 		t.Errorf("a path without a page, to a client of the API: got %d %s", status, body)
+	}
+}
+
+// One click signs in only where the page at / shows what would do it otherwise.
+func TestOneClick(t *testing.T) {
+	t.Parallel()
+	random := world()
+	random.Seed = 0
+	for name, tt := range map[string]struct {
+		config server.Config
+		want   bool
+	}{
+		"known, in memory, on loopback": {server.Config{Seed: world(), Dev: true}, true},
+		"not for development":           {server.Config{Seed: world()}, false},
+		"random":                        {server.Config{Seed: random, Dev: true}, false},
+		"kept":                          {server.Config{Seed: world(), Data: t.TempDir(), Dev: true}, false},
+		"for others to connect":         {server.Config{Seed: world(), Listen: "0.0.0.0:0", Dev: true}, false},
+	} {
+		srv, _ := startHere(t, tt.config)
+		jar, err := cookiejar.New(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, signIn := browse(t, jar, srv.URL()+"/developer", nil)
+		form := url.Values{"as": {"alice"}}
+		for _, field := range regexp.MustCompile(`name="(form_token|return)" value="([^"]*)"`).FindAllStringSubmatch(signIn, -1) {
+			form.Set(field[1], field[2])
+		}
+		status, text := browse(t, jar, srv.URL()+"/login", form)
+		if got := status == 200 && strings.Contains(text, "@alice") && strings.Contains(text, "<h1>Your apps</h1>"); got != tt.want {
+			t.Errorf("%s: a form without a password signs in: %v, want %v; got %d %s", name, got, tt.want, status, text)
+		}
+		if got := strings.Contains(signIn, `name="as"`); got != tt.want {
+			t.Errorf("%s: the page has buttons: %v, want %v", name, got, tt.want)
+		}
 	}
 }
 

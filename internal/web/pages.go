@@ -22,6 +22,7 @@ type SignIn struct {
 	AppName  string       // the app that asks for consent, if any
 	Error    string       // one sentence that does not say which part was wrong
 	DevUsers []liked.User // to try things with; only of `liked dev`
+	OneClick bool         // a button for each of DevUsers, which posts "as", signs in
 }
 
 func (p SignIn) about() about { return about{template: "signin", title: "Sign in", leaves: true} }

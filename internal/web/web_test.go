@@ -34,6 +34,7 @@ func all(text string) map[string]web.Page {
 	return map[string]web.Page{
 		"sign in":             fill(web.SignIn{DevUsers: make([]liked.User, 2)}),
 		"sign in, bare":       web.SignIn{},
+		"sign in, one click":  fill(web.SignIn{DevUsers: make([]liked.User, 2), OneClick: true}),
 		"consent":             fill(web.Consent{Scopes: liked.LikeRead}),
 		"consent, OAuth 2.0":  web.Consent{Frame: frame, AppName: text, Scopes: liked.AllScopes, RedirectTo: text},
 		"consent, OAuth 1.0a": web.Consent{Frame: frame, AppName: text, AppOwner: text, Access: "read"},
