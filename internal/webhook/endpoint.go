@@ -159,6 +159,11 @@ func (h *Hooks) unanswered(ctx context.Context, host string, err error) error {
 		return &unanswered{fmt.Sprintf("it cannot be reached over the public internet, or gave no answer within %v", h.Timeout), err}
 	case ctx.Err() == context.DeadlineExceeded:
 		return &unanswered{fmt.Sprintf("no answer within %v", h.Timeout), err}
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return &unanswered{fmt.Sprintf("nothing answers at %s. Is your receiver running?", host), err}
+	}
+	if name, ok := errors.AsType[*net.DNSError](err); ok && name.IsNotFound {
+		return &unanswered{fmt.Sprintf("there is no host %s. Is the URL right?", name.Name), err}
 	}
 	return err
 }
@@ -172,8 +177,9 @@ func sign(secret string, text []byte) string {
 
 // ChallengeError says how an endpoint failed a challenge.
 type ChallengeError struct {
-	Why   string
-	Wrong bool // it answered incorrectly; else it may succeed later
+	Why    string
+	Wrong  bool // it answered incorrectly; else it may succeed later
+	Silent bool // it did not answer
 }
 
 func (e *ChallengeError) Error() string { return e.Why }
@@ -212,7 +218,7 @@ func (h *Hooks) ask(ctx context.Context, w liked.Webhook) error {
 	status, answer, err := h.send(ctx, of, u.String(), nil, "")
 	switch {
 	case err != nil:
-		return &ChallengeError{Why: plain(err, token), Wrong: isTLS(err)}
+		return &ChallengeError{Why: plain(err, token), Wrong: isTLS(err), Silent: !isTLS(err)}
 	case status >= 400 || status < 200:
 		return &ChallengeError{Why: fmt.Sprintf("it answered with status %d", status)}
 	case status >= 300:
