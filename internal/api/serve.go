@@ -137,7 +137,7 @@ func (a *API) authorize(rt *endpoint, r *http.Request, x *requestState) (liked.P
 	case rt.is(paid) && who.Tier == liked.SelfServe:
 		return who, a.forbidden.coded(453).because(
 			"the app's tier, self-serve, lacks this endpoint: change it with liked app set --tier enterprise")
-	case rt.is(streaming) && a.PrivateLikes && who.AppOwner != 0:
+	case rt.is(streaming) && a.PrivateLikes && who.AppOwner != 0 && !a.Explain: // whoever develops is the operator
 		return who, a.forbidden.coded(453).because(
 			"likes are private: streams are for apps that the operator registers, with `liked app add`")
 	}

@@ -81,6 +81,16 @@ func (o Options) user(i int) liked.User {
 	return liked.User{ID: liked.UserID(id), Username: fmt.Sprintf("user%d", i), Name: fmt.Sprintf("User %d", i), CreatedAt: made(id)}
 }
 
+// owner is who owns the apps, and sees them in the portal: alice, whom the documents sign in as, or the first of fewer users.
+func (o Options) owner() liked.UserID {
+	for i := range min(o.Users, len(named.Users)) {
+		if named.Users[i].Username == "alice" {
+			return named.Users[i].ID
+		}
+	}
+	return o.user(0).ID
+}
+
 func (o Options) post(i int) liked.Post {
 	if i < len(named.Posts) {
 		p := named.Posts[i].Post
@@ -195,7 +205,7 @@ func create(ctx context.Context, s Store, issuer *auth.Issuer, o Options, now ti
 	}
 	var first liked.App
 	for i, name := range []string{"demo", "demo-public"} {
-		app, secrets, err := issuers[0].NewApp(ctx, liked.App{ID: liked.AppID(27000001 + i), Name: name, Public: i > 0,
+		app, secrets, err := issuers[0].NewApp(ctx, liked.App{ID: liked.AppID(27000001 + i), Owner: o.owner(), Name: name, Public: i > 0,
 			Access: liked.ReadWriteDirectMessages, RedirectURIs: o.Callbacks()})
 		if err != nil {
 			return c, fmt.Errorf("app %s: %w", name, err)

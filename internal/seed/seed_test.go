@@ -56,3 +56,16 @@ func load(t *testing.T, o Options) Credentials {
 	}
 	return c
 }
+
+// Whoever signs in as the documents say sees the apps that the terminal prints; of a smaller world its first user does.
+func TestOwner(t *testing.T) {
+	t.Parallel()
+	for users, want := range map[int]string{1: "XDevelopers", 2: "XDevelopers", 3: "alice", DefaultUsers: "alice", DefaultUsers + 9: "alice"} {
+		o := Options{Users: users}
+		for i := range users {
+			if u := o.user(i); u.ID == o.owner() && u.Username != want {
+				t.Errorf("of %d users, %s owns the apps, want %s", users, u.Username, want)
+			}
+		}
+	}
+}
