@@ -294,7 +294,8 @@ browse("revoke an app", async (page) => {
   const row = page.getByRole("region", { name: "Like counter" });
   assert.match(await row.innerText(), /by @alice[\s\S]*Like posts for you/);
   await inspect(page, "connected-apps");
-  await row.getByRole("button", { name: "Revoke access" }).click();
+  await row.getByRole("link", { name: "Revoke access…" }).click();
+  await page.getByRole("button", { name: "Revoke access" }).click();
   await page.getByRole("status").waitFor();
   assert.equal(await row.count(), 0);
   await inspect(page, "connected-apps-revoked");
@@ -336,29 +337,29 @@ browse("the developer portal", async (page) => {
   const { url, verifier } = authorizeURL(made, `${site.url}/callback`, likes);
   const wrongCode = async (clientSecret) => (await redeem({ ...made, clientSecret }, `${site.url}/callback`, verifier, "none")).status;
   assert.equal(await wrongCode(made.clientSecret), 400);
-  await page.getByText("New client secret…").click();
+  await page.getByRole("link", { name: "New client secret…" }).click();
   await page.getByRole("button", { name: "Regenerate client secret" }).click();
   const renewed = (await secretsOn(page, "Client secret"))["Client secret"];
   assert.notEqual(renewed, made.clientSecret);
   assert.equal(await wrongCode(made.clientSecret), 401);
   assert.equal(await wrongCode(renewed), 400);
 
-  await page.getByText("New key and secret…").click();
+  await page.getByRole("link", { name: "New API key and secret…" }).click();
   await page.getByRole("button", { name: "Regenerate API key and secret" }).click();
   const keys = await secretsOn(page, "API key secret");
   const pair = { apiKey: keys["API key"], apiSecret: keys["API key secret"] };
   assert.notEqual(pair.apiSecret, made.apiSecret);
   assert.ok((await oauth1("request_token", signer(pair, "", "", { oauth_callback: "oob" }))).oauth_token);
 
-  await page.getByRole("button", { name: "OAuth 2.0 access token" }).click();
+  await page.getByRole("button", { name: "Make an OAuth 2.0 access token" }).click();
   const token = (await secretsOn(page, "Access token"))["Access token"];
   assert.equal(await like("alice", post(2), `Bearer ${token}`), 200);
   await inspect(page, "app-token");
-  await page.getByRole("button", { name: "OAuth 1.0a access token and secret" }).click();
+  await page.getByRole("button", { name: "Make an OAuth 1.0a access token" }).click();
   const own = await secretsOn(page, "Access token secret");
   assert.equal(await like("alice", post(3), signer(pair, own["Access token"], own["Access token secret"])), 200);
 
-  await page.getByText("New bearer token…").click();
+  await page.getByRole("link", { name: "New bearer token…" }).click();
   await page.getByRole("button", { name: "Regenerate bearer token" }).click();
   const bearer = (await secretsOn(page, "Bearer token"))["Bearer token"];
   const read = async (bearer) => (await fetch(`${world.url}/2/tweets/${post(0)}`, { headers: { authorization: `Bearer ${bearer}` } })).status;
@@ -398,9 +399,9 @@ browse("webhooks in the portal", async (page) => {
     const [, id] = (await hook.innerText()).match(/\nValid · ID (\d+) ·/);
     await inspect(page, "app-webhook");
     await add();
-    await says("alert", /That is so already/);
+    await says("alert", /This app has that webhook already/);
 
-    await page.getByRole("button", { name: "OAuth 2.0 access token" }).click();
+    await page.getByRole("button", { name: "Make an OAuth 2.0 access token" }).click();
     const authorization = `Bearer ${(await secretsOn(page, "Access token"))["Access token"]}`;
     const subscribed = await fetch(`${world.url}/2/activity/subscriptions`, {
       method: "POST",
@@ -427,7 +428,8 @@ browse("webhooks in the portal", async (page) => {
     await says("status", /The webhook is valid/);
     assert.match(await hook.innerText(), /\nValid ·/);
 
-    await hook.getByRole("button", { name: "Remove" }).click();
+    await hook.getByRole("link", { name: "Remove…" }).click();
+    await page.getByRole("button", { name: "Remove webhook" }).click();
     await says("status", /removed/);
     await section.getByText("There are none yet.").waitFor();
     assert.equal(await hook.count(), 0);
@@ -462,6 +464,14 @@ browse("a form that is out of date", async (page) => {
   const response = page.waitForResponse((r) => r.request().method() === "POST");
   await page.getByRole("button", { name: "Authorize app" }).click();
   assert.equal((await response).status(), 403);
+  await signIn(page, "bob");
+  await page.getByRole("button", { name: "Authorize app" }).waitFor(); // asked again
+
+  await page.goto(`${world.url}/settings/connected_apps`);
+  await page.evaluate(() => document.querySelector("[name=form_token]").value = "made up");
+  const refused = page.waitForResponse((r) => r.request().method() === "POST");
+  await page.getByRole("button", { name: "Sign out" }).click();
+  assert.equal((await refused).status(), 403);
   await inspect(page, "trouble");
 });
 

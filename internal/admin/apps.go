@@ -230,7 +230,7 @@ func (h *Handler) renewApp(r *http.Request, in NewSecret) (MadeApp, error) {
 	if err != nil {
 		return MadeApp{}, err
 	}
-	a, secrets, err := h.Auth.Regenerate(r.Context(), a.Owner, a.ID, in.What)
+	a, secrets, _, err := h.Auth.Regenerate(r.Context(), a.Owner, a.ID, in.What)
 	return madeApp(a, secrets), err
 }
 

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -108,33 +109,26 @@ var handledFamilies = []string{"ms-", "itms-", "chrome-", "moz-", "safari-", "x-
 const (
 	maxRedirects = 10
 	maxRedirect  = 2048 // bytes
+	maxName      = 100  // characters
 )
+
+// Mistake is something wrong with an app. Text says what to do about it.
+type Mistake struct {
+	Callback int // which redirect URI is wrong, from 1; 0: the name
+	Text     string
+}
 
 // CheckApp is the function, for this server.
 func (a *Issuer) CheckApp(app liked.App) error { return CheckApp(app, a.dev) }
 
+// Mistakes is the function, for this server.
+func (a *Issuer) Mistakes(app liked.App) []Mistake { return Mistakes(app, a.dev) }
+
 // CheckApp returns Invalid with every mistake in the name and redirect URIs. dev: see Options.
 func CheckApp(app liked.App, dev bool) error {
 	var wrong []string
-	n := utf8.RuneCountInString(app.Name)
-	if n == 0 || n > 100 || !utf8.ValidString(app.Name) || strings.ContainsFunc(app.Name, unicode.IsControl) {
-		wrong = append(wrong, fmt.Sprintf("the name has %d characters, not 1 to 100 of printable UTF-8", n))
-	}
-	if strings.ContainsFunc(app.Name, liked.BidiControl) {
-		wrong = append(wrong, "the name has a bidirectional control (U+202A to U+202E, U+2066 to U+2069), which makes it read as another")
-	}
-	if n := len(app.RedirectURIs); n > maxRedirects {
-		wrong = append(wrong, fmt.Sprintf("there are %d redirect URIs, more than %d", n, maxRedirects))
-	}
-	for _, s := range app.RedirectURIs[:min(len(app.RedirectURIs), maxRedirects)] {
-		err := CheckRedirect(s, "code", "state", "error", "error_description", "error_uri", "iss", "oauth_token", "oauth_verifier", "denied")
-		if u, _ := url.Parse(s); err == nil && u.Scheme == "http" && !dev && app.ID != ExplorerApp && !loopback(u.Hostname()) {
-			err = fmt.Errorf("redirect URI %q sends what people grant in the clear: http is for this machine alone (127.0.0.1, [::1], "+
-				"localhost), but for liked dev; use https", s)
-		}
-		if err != nil {
-			wrong = append(wrong, err.Error())
-		}
+	for _, m := range Mistakes(app, dev) {
+		wrong = append(wrong, m.Text)
 	}
 	if len(wrong) == 0 {
 		return nil
@@ -142,45 +136,93 @@ func CheckApp(app liked.App, dev bool) error {
 	return liked.Errorf(liked.Invalid, "the app is not valid: %s", strings.Join(wrong, "; "))
 }
 
+// Mistakes returns every mistake in the name and redirect URIs, at most one for each of them.
+func Mistakes(app liked.App, dev bool) (wrong []Mistake) {
+	if text := nameMistake(app.Name); text != "" {
+		wrong = append(wrong, Mistake{Text: text})
+	}
+	if n := len(app.RedirectURIs); n > maxRedirects {
+		wrong = append(wrong, Mistake{maxRedirects + 1, fmt.Sprintf("there are %d redirect URIs: an app has at most %d", n, maxRedirects)})
+	}
+	for i, s := range app.RedirectURIs[:min(len(app.RedirectURIs), maxRedirects)] {
+		err := CheckRedirect(s, "code", "state", "error", "error_description", "error_uri", "iss", "oauth_token", "oauth_verifier", "denied")
+		if u, _ := url.Parse(s); err == nil && u.Scheme == "http" && !dev && app.ID != ExplorerApp && !loopback(u.Hostname()) {
+			err = badRedirect(s, "use https: http sends what people grant in the clear, and is for this machine alone "+
+				"(127.0.0.1, [::1], localhost), but for liked dev")
+		}
+		if err != nil {
+			wrong = append(wrong, Mistake{i + 1, err.Error()})
+		}
+	}
+	return wrong
+}
+
+func nameMistake(name string) string {
+	switch n := utf8.RuneCountInString(name); {
+	case n == 0:
+		return "enter a name"
+	case n > maxName:
+		return fmt.Sprintf("the name has %d characters: use at most %d", n, maxName)
+	case !utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl):
+		return "the name has a character that cannot be shown: use printable UTF-8"
+	case strings.ContainsFunc(name, liked.BidiControl):
+		return "the name has a bidirectional control (U+202A to U+202E, U+2066 to U+2069), which makes it read as another: remove it"
+	}
+	return ""
+}
+
 func loopback(host string) bool {
 	ip, err := netip.ParseAddr(host)
 	return err == nil && ip.Unmap().IsLoopback() || host == "localhost" || strings.HasSuffix(host, ".localhost")
 }
 
+// badRedirect says what is to be done about a redirect URI.
+func badRedirect(s, do string, args ...any) error {
+	shown := strconv.Quote(s)
+	if len(s) > maxShown {
+		shown = fmt.Sprintf("%.*q...", maxShown, s)
+	}
+	return fmt.Errorf("redirect URI %s: %s", shown, fmt.Sprintf(do, args...))
+}
+
+// maxShown is how much of a long redirect URI a message quotes.
+const maxShown = 200
+
 // CheckRedirect returns what is wrong with a redirect URI, to which parameters with the reserved names are added. A valid
 // one is safe in a Location header.
 func CheckRedirect(s string, reserved ...string) error {
 	if len(s) > maxRedirect {
-		return fmt.Errorf("redirect URI %.40q... has %d bytes, more than %d", s, len(s), maxRedirect)
+		return badRedirect(s, "it has %d bytes: use at most %d", len(s), maxRedirect)
 	}
+	const begin = "begin with https:// or with your app's own scheme"
 	u, err := url.Parse(s)
 	switch {
+	case err == nil && !u.IsAbs():
+		return badRedirect(s, begin)
 	case err != nil || strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune("\"<>\\^`{|}", r) }):
-		return fmt.Errorf("redirect URI %q is not a URI", s) // RFC 3986, 2
-	case !u.IsAbs():
-		return fmt.Errorf("redirect URI %q has no scheme", s)
+		return badRedirect(s, "percent-encode what a URI cannot hold (RFC 3986, 2)")
 	case strings.Contains(s, "#"):
-		return fmt.Errorf("redirect URI %q has a fragment", s) // RFC 6749, 3.1.2
+		return badRedirect(s, "remove the fragment, from # on") // RFC 6749, 3.1.2
 	case slices.Contains(handledSchemes, u.Scheme),
 		slices.ContainsFunc(handledFamilies, func(family string) bool { return strings.HasPrefix(u.Scheme, family) }):
-		return fmt.Errorf("redirect URI %q has scheme %s, which is not allowed", s, u.Scheme)
+		return badRedirect(s, "%s; the scheme %s is not allowed", begin, u.Scheme)
 	case u.User != nil:
-		return fmt.Errorf("redirect URI %q has a user name before its host, which deceives people", s)
+		return badRedirect(s, "remove the user name before the host, which deceives people")
 	case u.Scheme == "http" || u.Scheme == "https":
 		if u.Hostname() == "" {
-			return fmt.Errorf("redirect URI %q has no host", s)
+			return badRedirect(s, "name a host")
 		}
 	case !strings.Contains(u.Scheme, ".") && !strings.HasPrefix(s[len(u.Scheme):], "://"): // RFC 8252, 7.1
-		return fmt.Errorf("redirect URI %q: a scheme of an app's own has a dot (com.example.app:/callback) or is followed by ://", s)
+		return badRedirect(s, "give the app's own scheme a dot (com.example.app:/callback), or let :// follow it")
 	}
 	err = EachField(u.RawQuery, func(name, _ string) error {
 		if slices.ContainsFunc(reserved, func(r string) bool { return strings.EqualFold(r, name) }) {
-			return fmt.Errorf("redirect URI %q has a parameter %s, which is one of the answer", s, name)
+			return badRedirect(s, "remove the parameter %s, which is one of the answer", name)
 		}
 		return nil
 	})
 	if err == errPercent {
-		return fmt.Errorf("redirect URI %q is not a URI: %w", s, err)
+		return badRedirect(s, "percent-encode what a URI cannot hold: %v", err)
 	}
 	return err
 }
@@ -215,8 +257,10 @@ const (
 )
 
 // Regenerate replaces the client secret, API key and secret, or app-only token, and returns the new app; users' tokens
-// stay valid. NotFound if owner has no such app, Invalid for the client secret of a public app.
-func (a *Issuer) Regenerate(ctx context.Context, owner liked.UserID, id liked.AppID, what string) (app liked.App, s AppSecrets, err error) {
+// stay valid. NotFound if owner has no such app, Invalid for the client secret of a public app. undo is for Undo.
+func (a *Issuer) Regenerate(
+	ctx context.Context, owner liked.UserID, id liked.AppID, what string,
+) (app liked.App, s AppSecrets, undo string, err error) {
 	err = a.store.UpdateApp(ctx, id, func(stored *store.App) error {
 		if stored.Owner != owner {
 			return liked.Errorf(liked.NotFound, "no such app %d", id)
@@ -224,11 +268,13 @@ func (a *Issuer) Regenerate(ctx context.Context, owner liked.UserID, id liked.Ap
 		if what != APIKeys && what != BearerToken && (what != ClientSecret || stored.Public) {
 			return liked.Errorf(liked.Invalid, "an app of this type has no %.20q", what)
 		}
+		before := credentialsOf(stored)
 		s = a.newSecrets(stored, what == ClientSecret, what == APIKeys, what == BearerToken)
 		app = stored.App
-		return nil
+		undo, err = a.sealUndo(stored, before)
+		return err
 	})
-	return app, s, err
+	return app, s, undo, err
 }
 
 // APISecret returns the API (consumer) secret. NotFound if there is no such app, Forbidden if it is suspended.

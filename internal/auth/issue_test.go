@@ -96,9 +96,9 @@ func TestNewAppNamesAllMistakes(t *testing.T) {
 	if err == nil || liked.KindOf(err) != liked.Invalid {
 		t.Fatalf("got %v, want invalid", err)
 	}
-	for _, want := range []string{"name has 0 characters", "12 redirect URIs", `"/relative" has no scheme`, `"http://a/#b" has a fragment`,
-		`"https://a/#" has a fragment`, "scheme javascript", "scheme mso-offdap", `"https:///path" has no host`, `"http://a b/" is not`,
-		`":" is not`, `"" has no scheme`} {
+	for _, want := range []string{"enter a name", "12 redirect URIs", `"/relative": begin with https:// or with your app's own scheme;`,
+		`"http://a/#b": remove the fragment`, `"https://a/#": remove the fragment`, "scheme javascript", "scheme mso-offdap",
+		`"https:///path": name a host`, `"http://a b/": percent-encode`, `":": percent-encode`, `"": begin with`} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("got %q, which does not say %q", err, want)
 		}
@@ -106,7 +106,7 @@ func TestNewAppNamesAllMistakes(t *testing.T) {
 	if strings.Contains(err.Error(), "ok.example") {
 		t.Errorf("got %q, which blames a good URI", err)
 	}
-	for _, name := range []string{strings.Repeat("é", 101), "\xff", "Bank \u202efdp.exe", "\u2067Bank\u2069"} {
+	for _, name := range []string{strings.Repeat("é", 101), "\xff", "a\nb", "Bank \u202efdp.exe", "\u2067Bank\u2069"} {
 		if _, _, err := w.auth.NewApp(t.Context(), liked.App{Name: name}); err == nil || liked.KindOf(err) != liked.Invalid {
 			t.Errorf("got %v for name %q, want invalid", err, name)
 		}
@@ -150,8 +150,8 @@ func TestRedirectURIs(t *testing.T) {
 		{"com.example.app:/cb", "", ""},
 		{"com.example.app:cb", "", ""},
 		{"myapp://cb", "", ""},
-		{"myapp:cb", "has a dot", "has a dot"},
-		{"myapp:/cb", "has a dot", "has a dot"},
+		{"myapp:cb", "a dot (com.example.app:/callback)", "a dot (com.example.app:/callback)"},
+		{"myapp:/cb", "a dot (com.example.app:/callback)", "a dot (com.example.app:/callback)"},
 		{"ms-msdt:/id", "scheme ms-msdt", "scheme ms-msdt"},
 		{"ms-settings://x", "scheme ms-settings", "scheme ms-settings"},
 		{"intent://x#Intent;end", "fragment", "fragment"},
@@ -169,7 +169,7 @@ func TestRedirectURIs(t *testing.T) {
 		{"https://app.example/cb?%65rror", "parameter error", "parameter error"},
 		{"myapp://cb?State=x", "parameter State", "parameter State"},
 		{"https://app.example/cb?oauth_verifier=x", "parameter oauth_verifier", "parameter oauth_verifier"},
-		{"https://app.example/cb?a=%2", "not a URI", "not a URI"},
+		{"https://app.example/cb?a=%2", "percent-encode", "percent-encode"},
 	} {
 		for name, check := range map[string]struct {
 			a     *auth.Auth

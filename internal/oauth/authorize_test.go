@@ -198,7 +198,8 @@ func TestConsentForm(t *testing.T) {
 		"another page's path":           ada.Post(t, "/oauth/authorize", page(ada)),
 		"nobody":                        s.browser().Post(t, authorizePath, page(ada)),
 	} {
-		if r.Status != 403 || r.Location != "" || strings.Contains(r.Body, "code=") {
+		anew := r.Status == 303 && r.Location == link // asked again, on a page of ours
+		if (r.Status != 403 || r.Location != "") && !anew || strings.Contains(r.Body, "code=") {
 			t.Errorf("%s: %d %q", name, r.Status, r.Location)
 		}
 	}
@@ -225,8 +226,25 @@ func TestConsentForm(t *testing.T) {
 	}
 	form = page(ada)
 	s.clock.Add(time.Hour)
-	if r := ada.Post(t, authorizePath, form); r.Status != 403 {
-		t.Errorf("an hour later: %d", r.Status)
+	if r := ada.Post(t, authorizePath, form); r.Status != 303 || r.Location != link {
+		t.Errorf("an hour later: %d %q, want to be asked again", r.Status, r.Location)
+	}
+	form = page(ada)
+	form.Set("return", "https://evil.example/")
+	s.clock.Add(time.Hour)
+	if r := ada.Post(t, authorizePath, form); r.Status != 403 || r.Location != "" {
+		t.Errorf("with a place of somebody else's: %d %q", r.Status, r.Location)
+	}
+	// Whoever has been signed out meanwhile signs in, and is asked again.
+	form = page(ada)
+	ada.Post(t, "/logout", form)
+	again := ada.Post(t, authorizePath, form)
+	if again.Status != 403 {
+		t.Errorf("signed out: %d", again.Status)
+	}
+	in := ada.Post(t, "/login", with(again.Form(), "username", "ada", "password", password))
+	if in.Status != 303 || in.Location != link {
+		t.Errorf("signed in again: %d %q, want %q", in.Status, in.Location, link)
 	}
 
 	// What was shown is what is decided on, but an app that changed meanwhile is judged anew.

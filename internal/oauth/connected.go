@@ -8,10 +8,11 @@ import (
 	"liked/internal/web"
 )
 
-// connectedApps lists the apps that the user granted access, newest grant first.
-func (c *Call) connectedApps() (*Answer, error) { return c.connected("") }
+const connectedPath = "/settings/connected_apps"
 
-func (c *Call) connected(notice string) (*Answer, error) {
+// connectedApps lists the apps that the user granted access, newest grant first. With the query "revoke=ID" it asks whether to
+// take that back.
+func (c *Call) connectedApps() (*Answer, error) {
 	u, err := c.SignedIn()
 	if err != nil {
 		return nil, err
@@ -20,7 +21,8 @@ func (c *Call) connected(notice string) (*Answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := web.ConnectedApps{Frame: c.Frame(), Notice: notice}
+	revoke := c.Request.URL.Query().Get("revoke")
+	p := web.ConnectedApps{Frame: c.Frame()}
 	for _, g := range slices.Backward(grants) {
 		i := slices.IndexFunc(p.Apps, func(a web.ConnectedApp) bool { return a.ID == g.App.String() })
 		if i < 0 {
@@ -40,6 +42,22 @@ func (c *Call) connected(notice string) (*Answer, error) {
 		a.OAuth1 = a.OAuth1 || g.OAuth1
 		a.Scopes |= g.Scopes // none of OAuth 1.0a
 	}
+	if i := slices.IndexFunc(p.Apps, func(a web.ConnectedApp) bool { return a.ID == revoke }); i >= 0 {
+		return c.askDisconnect(p.Apps[i])
+	}
+	p.Outcome = c.Outcome()
+	return Page(http.StatusOK, p)
+}
+
+func (c *Call) askDisconnect(app web.ConnectedApp) (*Answer, error) {
+	p := web.Confirm{Frame: c.Frame(), Here: connectedPath, Question: "Take back all access of " + app.Name + "?", Do: "Revoke access",
+		Danger: true, Action: connectedPath, Back: connectedPath, Fields: []web.Field{{Name: "app", Value: app.ID}}, Dev: c.Explain,
+		Ends: []string{"Every token that the app has for your account is refused from then on, wherever it is used.",
+			"What you agreed to and the app has not used yet cannot be used any more."},
+		Stays: []string{"What the app did for you stays: likes, posts.", "The app can ask you again."}}
+	if c.Explain {
+		p.Ends = append(p.Ends, "If tokens of yours for this app were printed where the server was started, they are among them.")
+	}
 	return Page(http.StatusOK, p)
 }
 
@@ -57,5 +75,5 @@ func (c *Call) disconnect() (*Answer, error) {
 	if err := c.Store.Withdraw(c.Context, u.ID, id); err != nil {
 		return nil, err
 	}
-	return c.connected("The app no longer has access to your account.")
+	return c.Done(connectedPath, web.Outcome{Notice: "The app no longer has access to your account."})
 }

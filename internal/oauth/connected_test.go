@@ -28,7 +28,7 @@ func TestConnectedApps(t *testing.T) {
 		t.Fatalf("%d: %s", page.Status, page.Body)
 	}
 	form := page.Form()
-	if r := bob.Post(t, path, with(bob.Get(t, path).Form(), "app", s.public.ID.String())); r.Status != 200 || !s.works(phone.AccessToken) {
+	if r := bob.Post(t, path, with(bob.Get(t, path).Form(), "app", s.public.ID.String())); r.Status != 303 || !s.works(phone.AccessToken) {
 		t.Errorf("bob revoked what ada gave: %d", r.Status)
 	}
 	if r := bob.Post(t, path, with(form, "app", s.conf.ID.String())); r.Status != 403 || !s.works(one.AccessToken) {
@@ -37,7 +37,19 @@ func TestConnectedApps(t *testing.T) {
 	if r := ada.Post(t, path, with(form, "app", "x")); r.Status != 400 {
 		t.Errorf("no id: %d", r.Status)
 	}
-	r := ada.Post(t, path, with(form, "app", s.conf.ID.String()))
+	ask := ada.Get(t, path+"?revoke="+s.conf.ID.String())
+	if !strings.Contains(ask.Body, "Take back all access of Shop?") || !s.works(one.AccessToken) {
+		t.Errorf("asked: %d", ask.Status)
+	}
+	for _, other := range []string{"x", "999", "-1"} { // of an app that has no access there is nothing to ask
+		if r := ada.Get(t, path+"?revoke="+other); r.Status != 200 || strings.Contains(r.Body, "Take back") {
+			t.Errorf("%s: asked: %d", other, r.Status)
+		}
+	}
+	if r := ada.Post(t, path, ask.Form()); r.Status != 303 || r.Location != path {
+		t.Errorf("revoked: %d %q", r.Status, r.Location)
+	}
+	r := ada.Get(t, path)
 	if r.Status != 200 || !strings.Contains(r.Body, "no longer has access") || strings.Contains(r.Body, "Shop") {
 		t.Errorf("revoked: %d", r.Status)
 	}
@@ -62,7 +74,7 @@ func TestRemovedAccessStaysRemoved(t *testing.T) {
 	const path = "/settings/connected_apps"
 	for name, end := range map[string]func(){
 		"access removed": func() {
-			if r := ada.Post(t, path, with(ada.Get(t, path).Form(), "app", s.conf.ID.String())); r.Status != 200 {
+			if r := ada.Post(t, path, with(ada.Get(t, path).Form(), "app", s.conf.ID.String())); r.Status != 303 {
 				t.Fatalf("got status %d", r.Status)
 			}
 		},
@@ -109,7 +121,7 @@ func TestPortalAppWorks(t *testing.T) {
 		if app.Owner != s.ada.ID {
 			continue
 		}
-		if !app.Public || made.Status != 200 {
+		if !app.Public || made.Status != 303 || made.Location != "/developer/apps/"+app.ID.String() {
 			t.Fatalf("%d, %+v", made.Status, app)
 		}
 		r := newRequest(t, "POST", s.url+"/2/oauth2/token", url.Values{"grant_type": {"authorization_code"}, "client_id": {app.ClientID},

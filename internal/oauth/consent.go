@@ -1,6 +1,7 @@
 package oauth
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
 	"strings"
@@ -46,6 +47,13 @@ func (c *Call) consenter(app liked.App) (u liked.User, unasked bool, err error) 
 	return u, false, err
 }
 
+// staleConsent is a decision that is asked for anew, on the page at the place, which is sealed.
+type staleConsent struct{ place string }
+
+func (*staleConsent) Error() string {
+	return "the consent form was shown to another session or too long ago"
+}
+
 // askConsent asks on a page whether the app may have what p says. openConsent returns asked from its form, in the same
 // session only. query is that of the page's URL.
 func (c *Call) askConsent(app liked.App, asked, query, redirectTo string, p web.Consent) (*Answer, error) {
@@ -54,7 +62,7 @@ func (c *Call) askConsent(app liked.App, asked, query, redirectTo string, p web.
 		return nil, err
 	}
 	expires := c.Now().Add(consentLife).UTC().Format(time.RFC3339)
-	p.Request = c.seal(sealConsent, c.Path+" "+c.session.cookie, expires+" "+c.session.user.ID.String()+" "+asked)
+	p.Request = c.Seal(sealConsent, c.Path+" "+c.session.cookie, expires+" "+c.session.user.ID.String()+" "+asked)
 	p.Frame, p.Action, p.Return = c.Frame(), c.Path, c.here(query)
 	p.AppName, p.AppOwner, p.RedirectTo = app.Name, owner, destination(redirectTo)
 	return Page(http.StatusOK, p)
@@ -63,22 +71,37 @@ func (c *Call) askConsent(app liked.App, asked, query, redirectTo string, p web.
 // openConsent reads askConsent's form: the user, what was asked, and whether it was allowed.
 func (c *Call) openConsent() (u liked.User, asked string, allowed bool, err error) {
 	form, err := c.form()
-	if err != nil {
+	if stale, ok := errors.AsType[*staleForm](err); ok {
+		return u, "", false, &staleConsent{stale.form.First("return")}
+	} else if err != nil {
 		return u, "", false, err
 	}
-	text, ok := c.open(sealConsent, c.Path+" "+c.session.cookie, form.First("request"))
+	text, ok := c.Open(sealConsent, c.Path+" "+c.session.cookie, form.First("request"))
 	expires, text, _ := strings.Cut(text, " ")
 	id, asked, _ := strings.Cut(text, " ")
 	until, timeErr := time.Parse(time.RFC3339, expires)
 	u = c.session.user
 	if !ok || timeErr != nil || !c.Now().Before(until) || u.ID == 0 || u.ID.String() != id {
-		return u, "", false, errOldForm.Because("the consent form was shown to another session or too long ago")
+		return u, "", false, &staleConsent{form.First("return")}
 	}
 	switch decision := form.First("decision"); decision {
 	case "allow", "deny":
 		return u, asked, decision == "allow", nil
 	}
 	return u, "", false, ErrForm.Because("the consent form has no decision")
+}
+
+// askAgain answers a stale decision with the same question, after signing in if that is needed.
+func (c *Call) askAgain(stale *staleConsent) (*Answer, error) {
+	place, ok := c.Open(sealReturn, "", stale.place)
+	switch {
+	case !ok:
+		return nil, errOldForm.Because("%v", stale)
+	case c.session.user.ID != 0:
+		return redirect(http.StatusSeeOther, place)
+	}
+	c.Why = stale.Error()
+	return c.askSignIn(http.StatusForbidden, web.SignIn{Return: stale.place})
 }
 
 // withQuery adds to a URI's query (RFC 6749, 3.1.2). A space becomes %20, which every decoder accepts.

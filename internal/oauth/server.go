@@ -259,6 +259,10 @@ func (c *Call) refuse(rt *Route, err error) *Answer {
 		answer, err = c.askSignIn(http.StatusOK, web.SignIn{Return: c.here(c.Request.URL.RawQuery), AppName: needed.app})
 	} else if fault, ok := errors.AsType[*linkFault](err); ok {
 		answer, err = c.showFault(fault)
+	} else if stale, ok := errors.AsType[*staleForm](err); ok {
+		answer, err = c.askResume(stale)
+	} else if stale, ok := errors.AsType[*staleConsent](err); ok {
+		answer, err = c.askAgain(stale)
 	}
 	if err == nil {
 		return answer

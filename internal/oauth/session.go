@@ -2,6 +2,7 @@ package oauth
 
 import (
 	"encoding/base64"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -17,7 +18,7 @@ const (
 	sessionCookie = "liked_session"
 	sessionLife   = 30 * 24 * time.Hour
 
-	sealForm   = "form of the session " // + cookie
+	sealForm   = "form of a session"
 	sealReturn = "place to return to"
 )
 
@@ -28,6 +29,9 @@ type session struct {
 	id     store.Hash
 	user   liked.User // ID 0: not signed in
 }
+
+// mark stands for the session in its pages, which do not name the cookie.
+func (s *session) mark() string { return fmt.Sprintf("%x", auth.HashOf(s.cookie)) }
 
 // secure reports whether the browser uses HTTPS, as far as is known.
 func (c *Call) secure() bool { return strings.HasPrefix(c.BaseURL(c.Request), "https://") }
@@ -105,15 +109,16 @@ func (c *Call) here(query string) string {
 	if query != "" {
 		place += "?" + query
 	}
-	return c.seal(sealReturn, "", place)
+	return c.Seal(sealReturn, "", place)
 }
 
-// seal seals text for a form. open returns it unaltered, for the same purpose and owner only.
-func (c *Call) seal(purpose, owner, text string) string {
+// Seal seals text for a form or a link. Open returns it unaltered, for the same purpose and owner only.
+func (c *Call) Seal(purpose, owner, text string) string {
 	return base64.RawURLEncoding.EncodeToString(c.Auth.Seal(purpose, owner, text))
 }
 
-func (c *Call) open(purpose, owner, sealed string) (string, bool) {
+// Open undoes Seal.
+func (c *Call) Open(purpose, owner, sealed string) (string, bool) {
 	b, err := base64.RawURLEncoding.DecodeString(sealed)
 	if err != nil {
 		return "", false
@@ -128,7 +133,7 @@ func (c *Call) Frame() web.Frame {
 	if u.ID == 0 {
 		return web.Frame{Console: c.Explain}
 	}
-	return web.Frame{Console: c.Explain, Username: u.Username, Name: u.Name, FormToken: c.seal(sealForm, c.session.cookie, "")}
+	return web.Frame{Console: c.Explain, Username: u.Username, Name: u.Name, FormToken: c.formToken()}
 }
 
 var (
@@ -140,8 +145,8 @@ var (
 	ErrForm = &Refusal{Status: http.StatusBadRequest, Code: "That did not work", Text: "The form could not be read."}
 )
 
-// form reads a form, which must come from our site and the session that its page was shown to. A form of another
-// session is returned with the error.
+// form reads a form, which must come from our site and the session that its page was shown to. The error for one of another
+// session is a *staleForm.
 func (c *Call) form() (Form, error) {
 	if err := c.crossOrigin.Check(c.Request); err != nil {
 		return nil, errCrossSite.Because("%v", err)
@@ -155,8 +160,9 @@ func (c *Call) form() (Form, error) {
 	if err != nil {
 		return nil, ErrForm.Because("%v", err)
 	}
-	if _, ok := c.open(sealForm, c.session.cookie, f.First("form_token")); !ok || c.session.cookie == "" {
-		return f, errOldForm.Because("the form was not shown to this session")
+	shown, here := c.readFormToken(f.First("form_token"))
+	if !here {
+		return nil, &staleForm{f, shown}
 	}
 	return f, nil
 }
@@ -164,8 +170,9 @@ func (c *Call) form() (Form, error) {
 // Form reads a form of our pages, and returns the user to whom the page was shown.
 func (c *Call) Form() (Form, liked.User, error) {
 	f, err := c.form()
-	if err == nil && c.session.user.ID == 0 {
-		err = errOldForm.Because("the browser is not signed in")
+	if err == nil && c.session.user.ID == 0 { // the session has ended, here or on another server
+		shown, _ := c.readFormToken(f.First("form_token"))
+		err = &staleForm{f, shown}
 	}
 	return f, c.session.user, err
 }

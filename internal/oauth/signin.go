@@ -2,6 +2,7 @@ package oauth
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -18,7 +19,7 @@ const (
 	deviceLife   = 400 * 24 * time.Hour // the longest that browsers allow
 
 	sealDevice  = "device of user " // + username
-	afterSignIn = "/settings/connected_apps"
+	afterSignIn = connectedPath
 )
 
 func (c *Call) signInPage() (*Answer, error) {
@@ -36,7 +37,7 @@ func (c *Call) askSignIn(status int, p web.SignIn) (answer *Answer, err error) {
 		c.setCookie(sessionCookie, s.cookie, 24*time.Hour)
 	}
 	p.Frame = c.Frame()
-	p.FormToken = c.seal(sealForm, s.cookie, "")
+	p.FormToken = c.formToken()
 	if c.Explain {
 		if p.DevUsers, err = c.Store.Users(c.Context, 0, 7); err != nil {
 			return nil, err
@@ -49,10 +50,18 @@ func (c *Call) askSignIn(status int, p web.SignIn) (answer *Answer, err error) {
 // signIn checks a password. An unknown user and a wrong password get the same answer in the same time.
 func (c *Call) signIn() (*Answer, error) {
 	form, err := c.form()
-	if form == nil {
+	stale, isStale := errors.AsType[*staleForm](err)
+	switch {
+	case isStale:
+		form = stale.form
+		if p := c.unfinished(form.First("resume")); p != nil { // the page to go on with was loaded anew, or another tab was faster
+			return Page(http.StatusOK, *p)
+		}
+	case err != nil:
 		return nil, err
 	}
-	p := web.SignIn{Return: form.First("return"), Username: strings.TrimPrefix(strings.TrimSpace(form.First("username")), "@")}
+	p := web.SignIn{Return: form.First("return"), Resume: form.First("resume"),
+		Username: strings.TrimPrefix(strings.TrimSpace(form.First("username")), "@")}
 	if len(p.Username) > 64 {
 		p.Username = ""
 	}
@@ -60,7 +69,7 @@ func (c *Call) signIn() (*Answer, error) {
 		p.Error, c.Why = text, why
 		return c.askSignIn(status, p)
 	}
-	if err != nil {
+	if isStale {
 		return again(http.StatusForbidden, "This page was out of date. Please try again.", err.Error())
 	}
 	if name := form.First("as"); c.OneClick && name != "" {
@@ -109,7 +118,10 @@ func (c *Call) enter(u liked.User, device string, p web.SignIn) (*Answer, error)
 	if err := c.startSession(u, device); err != nil {
 		return nil, err
 	}
-	place, ok := c.open(sealReturn, "", p.Return)
+	if resumed := c.unfinished(p.Resume); resumed != nil {
+		return Page(http.StatusOK, *resumed)
+	}
+	place, ok := c.Open(sealReturn, "", p.Return)
 	if !ok {
 		place = afterSignIn
 	}
@@ -122,7 +134,7 @@ func (c *Call) device(username string) (string, error) {
 	if err != nil || len(cookie.Value) > 256 {
 		return "", nil
 	}
-	text, _ := c.open(sealDevice, strings.ToLower(username), cookie.Value)
+	text, _ := c.Open(sealDevice, strings.ToLower(username), cookie.Value)
 	device, mark, _ := strings.Cut(text, " ")
 	if mark == "" {
 		return "", nil
@@ -158,7 +170,7 @@ func (c *Call) startSession(u liked.User, device string) error {
 	c.setCookie(sessionCookie, cookie, sessionLife)
 	password, err := c.Store.Password(c.Context, u.ID)
 	device = cmp.Or(device, c.randomText())
-	c.setCookie(deviceCookie, c.seal(sealDevice, strings.ToLower(u.Username), device+" "+passwordMark(password)), deviceLife)
+	c.setCookie(deviceCookie, c.Seal(sealDevice, strings.ToLower(u.Username), device+" "+passwordMark(password)), deviceLife)
 	return err
 }
 
@@ -171,14 +183,20 @@ func (c *Call) endSession() error {
 
 func (c *Call) signOut() (*Answer, error) {
 	form, err := c.form()
-	if err != nil {
+	stale, isStale := errors.AsType[*staleForm](err)
+	switch {
+	case isStale && c.session.user.ID == 0: // what was asked for is so
+		form = stale.form
+	case isStale:
+		return nil, errOldForm.Because("%v", stale)
+	case err != nil:
 		return nil, err
 	}
 	if err := c.endSession(); err != nil {
 		return nil, err
 	}
 	c.setCookie(sessionCookie, "", -time.Second)
-	place, ok := c.open(sealReturn, "", form.First("return"))
+	place, ok := c.Open(sealReturn, "", form.First("return"))
 	if !ok {
 		place = "/login"
 	}

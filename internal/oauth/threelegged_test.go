@@ -548,7 +548,7 @@ func TestOAuth1Errors(t *testing.T) {
 		}
 	}
 	secrets := authtest.Client{Nonce: "n", Timestamp: fmt.Sprint(s.clock.Now().Unix()), Extra: [][2]string{{"oauth_callback", callback}}}
-	_, keys, err := s.auth.Regenerate(t.Context(), 0, desktop.ID, auth.APIKeys)
+	_, keys, _, err := s.auth.Regenerate(t.Context(), 0, desktop.ID, auth.APIKeys)
 	check(t, err)
 	app, err := s.store.App(t.Context(), desktop.ID)
 	check(t, err)

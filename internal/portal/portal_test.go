@@ -30,23 +30,35 @@ func TestDeveloperPortal(t *testing.T) {
 			"redirect_uris", "http://127.0.0.1:9/cb\r\nmybot://back\r\n"), members...)
 	}
 	for name, tt := range map[string]struct{ change, want []string }{
-		"no name":   {[]string{"name", " "}, []string{"the name has 0 characters"}},
-		"no type":   {[]string{"type", ""}, []string{"Choose a type."}},
-		"no access": {[]string{"access", "all"}, []string{"Choose a permission."}},
-		"forbidden scheme": {[]string{"redirect_uris", "javascript:alert(1)\nJavaScript:alert(2) data:x\nmailto:x"},
-			[]string{"scheme javascript", "scheme data", "scheme mailto"}},
-		"no URIs": {[]string{"redirect_uris", "/callback http://a/#b https:// http://a@b/"},
-			[]string{"no scheme", "fragment", "no host", "user name"}},
-		"too many": {[]string{"redirect_uris", strings.Repeat("a:b ", 11)}, []string{"11 redirect URIs"}},
+		"no name":   {[]string{"name", " "}, []string{"Enter a name"}},
+		"no type":   {[]string{"type", ""}, []string{"Choose a type"}},
+		"no access": {[]string{"access", "all"}, []string{"Choose a permission"}},
+		"forbidden scheme": {[]string{"redirect_uris", "javascript:alert(1)\r\nJavaScript:alert(2)\n\n data:x \nmailto:x"},
+			[]string{"Callback 1, ", "scheme javascript", "Callback 2, ", "Callback 3, ", "scheme data", "Callback 4, ", "scheme mailto"}},
+		"no URIs": {[]string{"redirect_uris", "/callback\nhttp://a/#b\nhttps://\nhttp://a@b/"},
+			[]string{"begin with https:// or with your app's own scheme", "fragment", "name a host", "user name"}},
+		"three words": {[]string{"redirect_uris", "https://a/b\nmybot://back\nnot a url"},
+			[]string{`Callback 3, "not a url": begin with https:// or with your app's own scheme`}},
+		"too many": {[]string{"redirect_uris", strings.Repeat("a.b:c\n", 11)}, []string{"There are 11 redirect URIs"}},
 	} {
 		r := ada.Post(t, "/developer", fields(tt.change...))
+		body := html.UnescapeString(r.Body)
 		for _, want := range tt.want {
-			if r.Status != 422 || !strings.Contains(r.Body, want) {
+			if r.Status != 422 || !strings.Contains(body, want) {
 				t.Errorf("%s: %d, without %q", name, r.Status, want)
 			}
 		}
+		for _, line := range strings.Split(tt.change[1], "\n") { // nothing that was typed is lost, and each mistake is one
+			if line = strings.TrimSpace(line); !strings.Contains(body, line) {
+				t.Errorf("%s: %q is no longer in the form", name, line)
+			}
+		}
+		problems := strings.Count(r.Body, `<li><a href="#`)
+		if want := max(1, strings.Count(strings.Join(tt.want, " "), "Callback ")); name != "no URIs" && problems != want {
+			t.Errorf("%s: %d mistakes, want %d", name, problems, want)
+		}
 	}
-	made := ada.Post(t, "/developer", fields())
+	made := ada.act(t, "/developer", fields())
 	apps, err := s.store.Apps(t.Context())
 	check(t, err)
 	app := apps[len(apps)-1]
@@ -87,16 +99,22 @@ func TestDeveloperPortal(t *testing.T) {
 	if r := ada.Get(t, "/developer/apps/999"); r.Status != 404 {
 		t.Errorf("an app that there is not: %d", r.Status)
 	}
+	for _, what := range []string{"client_secret", "api_keys", "bearer_token", "delete", "webhook"} {
+		if r := bob.Get(t, path+"?confirm="+what); r.Status != 404 {
+			t.Errorf("bob is asked about %s: %d", what, r.Status)
+		}
+	}
 	bobs := bob.Get(t, "/developer").Form()
 	for _, action := range [][]string{{"action", "save", "name", "Stolen", "access", "read"},
-		{"action", "regenerate", "what", "client_secret"}, {"action", "token", "kind", "oauth2"}} {
+		{"action", "regenerate", "what", "client_secret"}, {"action", "token", "kind", "oauth2", "scope:like.read", "on"}, {"action", "delete"},
+		{"action", "offer", "username", "bob"}, {"action", "undo", "undo", "x"}} {
 		if r := bob.Post(t, path, with(bobs, action...)); r.Status != 404 {
 			t.Errorf("bob: %v: %d", action, r.Status)
 		}
 	}
 
 	act := func(members ...string) reply {
-		return ada.Post(t, path, with(ada.Get(t, path).Form(), members...))
+		return ada.act(t, path, with(ada.Get(t, path).Form(), members...))
 	}
 	if r := act("action", "save", "name", "My other bot", "access", "read", "redirect_uris", "mybot://back"); r.Status != 200 ||
 		!strings.Contains(r.Body, "My other bot") {
@@ -136,7 +154,7 @@ func TestDeveloperPortal(t *testing.T) {
 		before = after
 	}
 	for _, kind := range []string{"oauth2", "oauth1"} {
-		r := act("action", "token", "kind", kind)
+		r := act("action", "token", "kind", kind, "scope:like.read", "on", "scope:offline.access", "on")
 		fresh := secretsOf(r.Body)
 		if r.Status != 200 || len(fresh) < 2 {
 			t.Fatalf("token %s: %d, %q", kind, r.Status, fresh)
@@ -152,17 +170,42 @@ func TestDeveloperPortal(t *testing.T) {
 			t.Errorf("token %s: none of %q is one", kind, fresh)
 		}
 	}
+	if r := act("action", "token", "kind", "oauth2", "scope:offline.access", "on"); r.Status != 422 ||
+		!strings.Contains(r.Body, "Choose what the token may do") {
+		t.Errorf("a token for nothing: %d", r.Status)
+	}
 	if r := act("action", "token", "kind", "x"); r.Status != 400 {
 		t.Errorf("a token of an unknown kind: %d", r.Status)
 	}
 	hidden("after all that")
 	for i := range 24 {
-		if r := ada.Post(t, "/developer", fields("name", fmt.Sprint("bot ", i), "type", "public")); r.Status != 200 {
+		if r := ada.Post(t, "/developer", fields("name", fmt.Sprint("bot ", i), "type", "public")); r.Status != 303 {
 			t.Fatalf("app %d: %d", i+2, r.Status)
 		}
 	}
-	if r := ada.Post(t, "/developer", fields()); r.Status != 422 {
+	if r := ada.Get(t, "/developer"); !strings.Contains(r.Body, "You have 25 apps") || strings.Contains(r.Body, `name="redirect_uris"`) {
+		t.Error("the page does not say before that there can be no more apps")
+	}
+	if r := ada.Post(t, "/developer", fields()); r.Status != 422 || !strings.Contains(r.Body, "You have 25 apps, as many as") {
 		t.Errorf("the 26th app: %d", r.Status)
+	}
+	found := func(q string) int {
+		return strings.Count(ada.Get(t, "/developer?q="+url.QueryEscape(q)).Body, `<a href="/developer/apps/`)
+	}
+	for q, want := range map[string]int{"": 25, "BOT 7": 1, " bot 2 ": 5,
+		before.ClientID: 1, app.ID.String(): 1, "Shop": 0, s.app.ClientID: 0} {
+		if got := found(q); got != want {
+			t.Errorf("search for %q: %d apps, want %d", q, got, want)
+		}
+	}
+	if ask := ada.Get(t, path+"?confirm=delete"); !strings.Contains(ask.Body, "Delete My other bot?") {
+		t.Errorf("asked: %d", ask.Status)
+	} else if r := ada.act(t, path, ask.Form()); r.Status != 200 || !strings.Contains(r.Body, "My other bot is deleted") ||
+		!strings.Contains(r.Body, "You have 24 of at most 25") {
+		t.Errorf("deleted: %d", r.Status)
+	}
+	if r := ada.Get(t, path); r.Status != 404 {
+		t.Errorf("the deleted app: %d", r.Status)
 	}
 }
 
@@ -203,7 +246,7 @@ func TestPortalWebhooks(t *testing.T) {
 	do := func(status int, want string, pairs ...string) {
 		t.Helper()
 		form := b.Get(t, path).Form()
-		r := b.Post(t, path, with(form, append([]string{"action", "webhook"}, pairs...)...))
+		r := b.act(t, path, with(form, append([]string{"action", "webhook"}, pairs...)...))
 		if r.Status != status || !strings.Contains(html.UnescapeString(r.Body), want) {
 			t.Errorf("%v: got %d, want %d and %q in\n%s", pairs, r.Status, status, want, r.Body)
 		}
@@ -212,11 +255,15 @@ func TestPortalWebhooks(t *testing.T) {
 		}
 	}
 	do(422, "must be absolute", "do", "add", "url", "nowhere")
+	closed := httptest.NewServer(nil)
+	closed.Close()
+	do(422, "Nothing answers at "+strings.TrimPrefix(closed.URL, "http://")+". Is your receiver running?",
+		"do", "add", "url", closed.URL+"/in")
 	wrong.Store(true)
 	do(422, "Invalid `response_token`", "do", "add", "url", endpoint+"/in")
 	wrong.Store(false)
 	do(200, "The webhook is registered.", "do", "add", "url", endpoint+"/in")
-	do(422, "has a webhook with this URL", "do", "add", "url", endpoint+"/in")
+	do(422, "This app has that webhook already", "do", "add", "url", endpoint+"/in")
 	id := regexp.MustCompile(`name="webhook" value="(\d+)"`).FindStringSubmatch(b.Get(t, path).Body)[1]
 	wrong.Store(true)
 	do(422, "Not valid: it gets nothing until it is validated", "do", "validate", "webhook", id)
@@ -225,6 +272,12 @@ func TestPortalWebhooks(t *testing.T) {
 	do(200, "The webhook is valid.", "do", "validate", "webhook", id)
 	do(200, "is delivered again", "do", "replay", "webhook", id)
 	do(422, "no such webhook", "do", "remove", "webhook", "7")
+	for query, want := range map[string]string{"webhook&webhook=" + id: "Remove the webhook " + endpoint + "/in?",
+		"webhook&webhook=7": "no such webhook", "api_keys": endpoint + "/in", "delete": "Its webhook and all subscriptions are gone"} {
+		if r := b.Get(t, path+"?confirm="+query); !strings.Contains(r.Body, want) {
+			t.Errorf("confirm=%s: %d, without %q", query, r.Status, want)
+		}
+	}
 	do(400, "", "do", "remove", "webhook", "x")
 	do(400, "", "do", "nothing", "webhook", id)
 	do(200, "The webhook is removed.", "do", "remove", "webhook", id)

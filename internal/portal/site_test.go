@@ -8,8 +8,10 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -43,6 +45,8 @@ type site struct {
 	app      liked.App
 	keys     auth.AppSecrets
 
+	later atomic.Int64 // what the time is ahead of ours
+
 	mu      sync.Mutex
 	seen    []exchange.Exchange
 	secrets []string // that no log line may contain
@@ -52,8 +56,11 @@ func newSite(t testing.TB) *site {
 	t.Helper()
 	st := enginetest.Open(t)
 	s := &site{store: st, secrets: []string{password}}
-	baseURL := func(r *http.Request) string { return "http://" + r.Host }
-	s.auth = auth.New(auth.Options{Store: st, Seal: [32]byte{1}, BaseURL: baseURL, Now: time.Now, Rand: rand.Reader})
+	t.Cleanup(func() { // after the servers
+		s.checkLog(t)
+		check(t, st.Close())
+	})
+	s.auth = s.newAuth()
 	ctx := t.Context()
 	for i, u := range []*liked.User{&s.ada, &s.bob} {
 		name := []string{"ada", "bob"}[i]
@@ -66,7 +73,22 @@ func newSite(t testing.TB) *site {
 	var err error
 	s.app, s.keys, err = s.auth.NewApp(ctx, liked.App{ID: 1, Name: "Shop", Access: liked.ReadWrite, Owner: s.bob.ID})
 	check(t, err)
-	sessions, err := oauth.New(oauth.Options{Auth: s.auth, Store: st, BaseURL: baseURL, Now: time.Now,
+	s.url = s.serve(t, s.auth)
+	return s
+}
+
+func (s *site) now() time.Time { return time.Now().Add(time.Duration(s.later.Load())) }
+
+func baseURL(r *http.Request) string { return "http://" + r.Host }
+
+func (s *site) newAuth() *auth.Auth {
+	return auth.New(auth.Options{Store: s.store, Seal: [32]byte{1}, BaseURL: baseURL, Now: s.now, Rand: rand.Reader})
+}
+
+// serve starts a server of the site's store, and returns its address.
+func (s *site) serve(t testing.TB, a *auth.Auth) string {
+	t.Helper()
+	sessions, err := oauth.New(oauth.Options{Auth: a, Store: s.store, BaseURL: baseURL, Now: s.now,
 		Address: func(*http.Request) string { return "127.0.0.1" },
 		Observe: func(_ *http.Request, x exchange.Exchange) {
 			s.mu.Lock()
@@ -74,9 +96,9 @@ func newSite(t testing.TB) *site {
 			s.seen = append(s.seen, x)
 		}})
 	check(t, err)
-	hooks := webhook.New(webhook.Options{Store: st, Secret: s.auth.APISecret, Now: time.Now, Logger: slog.New(slog.DiscardHandler),
+	hooks := webhook.New(webhook.Options{Store: s.store, Secret: a.APISecret, Now: s.now, Logger: slog.New(slog.DiscardHandler),
 		Anywhere: true})
-	p := portal.New(portal.Options{Sessions: sessions, Auth: s.auth, Store: st, Hooks: hooks})
+	p := portal.New(portal.Options{Sessions: sessions, Auth: a, Store: s.store, Hooks: hooks})
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		found := p.Find(r)
 		if found == nil {
@@ -87,13 +109,8 @@ func newSite(t testing.TB) *site {
 		}
 		found.ServeHTTP(w, r)
 	}))
-	s.url = srv.URL
-	t.Cleanup(func() {
-		srv.Close()
-		s.checkLog(t)
-		check(t, st.Close())
-	})
-	return s
+	t.Cleanup(srv.Close)
+	return srv.URL
 }
 
 // checkLog holds what is logged to its promise: a known operation, a reason for each refusal, and no secret.
@@ -133,6 +150,16 @@ func (b *browser) signIn(t testing.TB, username string) {
 	if r := b.Post(t, "/login", with(page.Form(), "username", username, "password", password)); r.Status != 303 {
 		t.Fatalf("sign in: %d", r.Status)
 	}
+}
+
+// act posts a form and goes where the answer leads, as a browser does.
+func (b *browser) act(t testing.TB, path string, form url.Values) reply {
+	t.Helper()
+	r := b.Post(t, path, form)
+	if r.Status == 303 {
+		return b.Get(t, r.Location)
+	}
+	return r
 }
 
 // works reports whether an access token is good at the API.

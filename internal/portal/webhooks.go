@@ -2,7 +2,6 @@ package portal
 
 import (
 	"errors"
-	"net/http"
 	"time"
 
 	"liked"
@@ -38,7 +37,7 @@ func (c *call) changeWebhook(app liked.App, form oauth.Form) (*oauth.Answer, err
 			return nil, err
 		}
 		if !ok {
-			return c.webhookTrouble(app, form, "There were too many challenges. Try again in a quarter of an hour.")
+			return c.webhookTrouble(app, form, "There were too many challenges. Try again in a quarter of an hour")
 		}
 	}
 	var notice string
@@ -59,9 +58,9 @@ func (c *call) changeWebhook(app liked.App, form oauth.Form) (*oauth.Answer, err
 		return nil, oauth.ErrForm.Because("the field do is unknown")
 	}
 	if err == nil {
-		return oauth.Page(http.StatusOK, c.appPage(app, notice, nil))
+		return c.Done(pathOf(app), web.Outcome{Notice: notice})
 	}
-	text := trouble(err)
+	text := trouble(err, do)
 	if text == "" {
 		return nil, err
 	}
@@ -69,26 +68,34 @@ func (c *call) changeWebhook(app liked.App, form oauth.Form) (*oauth.Answer, err
 }
 
 // trouble describes an error that the owner can fix; "" for others.
-func trouble(err error) string {
+func trouble(err error, do string) string {
 	if refused, ok := errors.AsType[*webhook.ChallengeError](err); ok {
-		return "The endpoint failed its challenge: " + refused.Why + "."
+		if refused.Silent {
+			return sentence(refused.Why)
+		}
+		return "The endpoint failed its challenge: " + refused.Why
 	}
 	switch liked.KindOf(err) {
 	case liked.Invalid:
-		return "That is no URL for a webhook: " + err.Error() + "."
+		return sentence(err.Error())
 	case liked.Conflict:
-		return "That is so already: " + err.Error() + "."
+		if do == "add" {
+			return "This app has that webhook already"
+		}
+		return "It is being delivered again already: wait until that has ended"
 	case liked.Forbidden:
-		return "The app has as many webhooks as it may have."
+		return "The app has as many webhooks as it may have: remove one to make room"
 	case liked.NotFound:
-		return "The app has no such webhook."
+		return "The app has no such webhook any more"
 	}
 	return ""
 }
 
+// webhookTrouble shows what is wrong at the field for a new webhook, or for all of them.
 func (c *call) webhookTrouble(app liked.App, form oauth.Form, text string) (*oauth.Answer, error) {
-	c.Why = text
-	p := c.appPage(app, "", nil)
-	p.WebhookURL, p.WebhookError = form.First("url"), text
-	return oauth.Page(http.StatusUnprocessableEntity, p)
+	field := "webhooks"
+	if form.First("do") == "add" {
+		field = "webhook-url"
+	}
+	return c.refuse(app, func(p *web.DeveloperPage) { p.WebhookURL = form.First("url") }, web.Problem{Field: field, Text: text})
 }

@@ -1,4 +1,4 @@
-// Puts a button beside each value and command that copies it.
+// Puts a button beside each value and command that copies it, and selects the value that a page is about.
 const said = document.body.appendChild(document.createElement("p"));
 said.className = "unseen";
 said.setAttribute("aria-live", "polite");
@@ -33,3 +33,5 @@ for (const source of document.querySelectorAll(".copy, .command")) {
   show("Copy");
   source.after(button);
 }
+
+document.querySelector("[data-selected]")?.select();

@@ -1,6 +1,8 @@
 package web
 
 import (
+	"cmp"
+	"net/url"
 	"time"
 
 	"liked"
@@ -18,6 +20,7 @@ type Frame struct {
 type SignIn struct {
 	Frame
 	Return   string       // opaque
+	Resume   string       // opaque: a form that waits for this user, whose session ended
 	Username string       // prefilled
 	AppName  string       // the app that asks for consent, if any
 	Error    string       // one sentence that does not say which part was wrong
@@ -45,6 +48,70 @@ func (p Consent) about() about {
 	return about{template: "consent", title: "Authorize " + p.AppName, leaves: true}
 }
 
+// Resume lets the user go on with a form of a session that ended. Its form posts Fields to Action.
+type Resume struct {
+	Frame
+	Action string // a path of ours, whose page has the form
+	Fields url.Values
+}
+
+// Do is what the form's button says.
+func (p Resume) Do() string { return cmp.Or(p.Fields.Get("does"), "Go on") }
+
+func (p Resume) about() about { return about{template: "resume", title: "Go on"} }
+
+// Confirm asks before something that ends what others rely on. Its form posts Fields to Action.
+type Confirm struct {
+	Frame
+	Here     string // as about.here
+	Question string
+	Do       string   // what the button says
+	Danger   bool     // whether it destroys something
+	Ends     []string // what will stop working
+	Stays    []string
+	Undo     string // how to take it back; empty: it cannot be
+	Dev      bool   // a development server, whose world can be reset
+	Action   string
+	Back     string
+	Fields   []Field
+}
+
+// Field is a hidden field of a form.
+type Field struct{ Name, Value string }
+
+func (p Confirm) about() about { return about{template: "confirm", title: p.Question, here: p.Here} }
+
+// Outcome is what a form did, shown once by the page that follows.
+type Outcome struct {
+	Notice  string
+	Secrets []Secret
+	Undo    string // opaque: takes back what made Secrets
+}
+
+// Problem is a mistake in a form. Field is the id of what is to be corrected, if there is one.
+type Problem struct{ Field, Text string }
+
+// Problems are all mistakes in a form, in the order of its fields.
+type Problems []Problem
+
+// Of returns those of one field.
+func (p Problems) Of(field string) (of []Problem) {
+	for _, problem := range p {
+		if problem.Field == field {
+			of = append(of, problem)
+		}
+	}
+	return of
+}
+
+// titled says in a title that a form has mistakes, which is what a screen reader reads first.
+func (p Problems) titled(title string) string {
+	if len(p) > 0 {
+		return "Error: " + title
+	}
+	return title
+}
+
 // Pin shows the verifier for an OAuth 1.0a app without a callback.
 type Pin struct {
 	Frame
@@ -52,7 +119,7 @@ type Pin struct {
 	Pin     string
 }
 
-func (p Pin) about() about { return about{template: "pin", title: "Your PIN"} }
+func (p Pin) about() about { return about{template: "pin", title: "Your PIN", copies: true} }
 
 // Denied says that an OAuth 1.0a app got no access, and links back to it.
 type Denied struct {
@@ -88,11 +155,11 @@ type Link struct{ Label, URL string }
 
 func (p Trouble) about() about { return about{template: "trouble", title: p.Title} }
 
-// ConnectedApps lists the apps that the user gave access to. Each one's form posts "app" to /settings/connected_apps.
+// ConnectedApps lists the apps that the user gave access to. "Revoke access" leads to a Confirm.
 type ConnectedApps struct {
 	Frame
-	Notice string // what was just done
-	Apps   []ConnectedApp
+	Outcome
+	Apps []ConnectedApp
 }
 
 // ConnectedApp is an app with access.
@@ -112,39 +179,52 @@ func (p ConnectedApps) about() about {
 // Developer lists the user's own apps. Its form posts the fields of AppForm to /developer.
 type Developer struct {
 	Frame
-	Apps []liked.App
-	New  AppForm
+	Outcome
+	Search   string // only apps with this in their name or ids are listed
+	Apps     []liked.App
+	Own, Max int // how many there are without Search, and may be
+	New      AppForm
+	Problems Problems // of New
 }
 
 func (p Developer) about() about {
-	return about{template: "developer", title: "Your apps", here: "/developer"}
+	return about{template: "developer", title: p.Problems.titled("Your apps"), here: "/developer"}
 }
 
-// AppForm is the fields "name", "type", "access" and "redirect_uris" as typed.
+// Full reports whether the user may own no more apps.
+func (p Developer) Full() bool { return p.Own >= p.Max }
+
+// AppForm is the fields "name", "type", "access" and "redirect_uris" as typed. Their ids are their names.
 type AppForm struct {
 	Name         string
 	Type         string // "confidential" or "public"
 	Access       string // as in Consent
 	RedirectURIs string // one per line
-	Error        string // one mistake per line
 }
 
 // DeveloperPage shows an app to its owner. Its forms post "action" to /developer/apps/<ID>:
 //
-//	save        with the fields of AppForm but "type"
-//	regenerate  with "what": client_secret, api_keys or bearer_token
-//	token       with "kind": oauth2 or oauth1, for a token of the owner's
-//	webhook     with "do": add and "url", or validate, replay or remove and "webhook"
+//	save     with the fields of AppForm but "type"
+//	token    with "kind": oauth1, or oauth2 and "scope:<name>" for each scope, for a token of the owner's
+//	webhook  with "do": add and "url", or validate or replay and "webhook"
+//	offer    with "username", to whom the app is to go
+//	undo     with "undo" of the Outcome
+//
+// What ends something is asked for first, by links to it with the query "confirm": client_secret, api_keys, bearer_token,
+// delete, or webhook and "webhook".
 type DeveloperPage struct {
 	Frame
-	Notice  string   // what was just done
-	Secrets []Secret // shown once, in the answer to the form that made them
-	App     liked.App
-	Form    AppForm // the settings, or rejected input
+	Outcome
+	App      liked.App
+	Form     AppForm // the settings, or rejected input
+	Problems Problems
 
-	Webhooks     []Webhook
-	WebhookURL   string // rejected input
-	WebhookError string // why, one mistake per line
+	Scopes   liked.Scope   // chosen for a token of the owner's
+	Lifetime time.Duration // of such a token
+
+	Webhooks   []Webhook
+	WebhookURL string // rejected input; its field is "webhook-url"
+	Heir       string // rejected input; its field is "heir"
 }
 
 // Webhook is an app's webhook as its owner sees it.
@@ -158,7 +238,7 @@ type Webhook struct {
 type Secret struct{ Label, Value string }
 
 func (p DeveloperPage) about() about {
-	return about{template: "app", title: p.App.Name, here: "/developer", copies: true}
+	return about{template: "app", title: p.Problems.titled(p.App.Name), here: "/developer", copies: true}
 }
 
 // Home is the page at /. Its script updates Numbers and Posts from the server-sent events of /home/live.

@@ -21,6 +21,8 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+
+	"liked"
 )
 
 // Write answers with the page, and returns its size. After an error, which is for the log, the answer is a bare 500.
@@ -132,9 +134,10 @@ var files embed.FS
 // pages parses all pages on first use. Tests find mistakes in them.
 var pages = sync.OnceValue(func() set {
 	s := set{templates: map[string]*template.Template{}, sheet: NewSheet(""), icon: Icon()}
-	funcs := template.FuncMap{"can": can, "cannot": cannot, "access": accessName, "accesses": accessLevels, "link": link, "local": local,
+	funcs := template.FuncMap{"cannot": cannot, "access": accessName, "accesses": accessLevels, "link": link, "local": local,
 		"field": func(id, label, value string) field { return field{id, label, value} }, "count": Count,
-		"split": func(s string) []string { return strings.Split(s, "\n") }}
+		"groups": groups, "every": func() liked.Scope { return liked.AllScopes }, "lasts": Lasts,
+		"fields": func(f AppForm, p Problems) appFields { return appFields{f, p} }}
 	shared := template.Must(template.New("").Funcs(funcs).ParseFS(files, "templates/layout.html", "templates/parts.html"))
 	names, err := fs.Glob(files, "templates/page_*.html")
 	if err != nil {
@@ -155,6 +158,12 @@ func hashSource(text []byte) string {
 
 // field is the data of the part "copy": a value to copy, with the id and label of its field.
 type field struct{ ID, Label, Value string }
+
+// appFields is the data of the parts for the fields of an app.
+type appFields struct {
+	AppForm
+	Problems Problems
+}
 
 // Count formats n in groups of three digits.
 func Count(n int64) string {

@@ -8,6 +8,7 @@ import (
 	"mime"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"reflect"
 	"slices"
 	"strconv"
@@ -50,7 +51,18 @@ func all(text string) map[string]web.Page {
 		"connected, none": web.ConnectedApps{Frame: frame},
 		"developer":       fill(web.Developer{Apps: make([]liked.App, 2)}),
 		"developer, none": web.Developer{Frame: frame},
-		"app":             fill(web.DeveloperPage{Secrets: make([]web.Secret, 2), App: liked.App{RedirectURIs: make([]string, 2)}}),
+		"app": fill(web.DeveloperPage{Outcome: web.Outcome{Secrets: make([]web.Secret, 2)},
+			App: liked.App{RedirectURIs: make([]string, 2)}}),
+		"app, mistakes": web.DeveloperPage{Frame: frame, App: app, Problems: mistakes(text, "name", "access", "redirect_uris", "webhook-url",
+			"webhooks", "scopes", "heir", "")},
+		"developer, mistakes": web.Developer{Frame: frame, Own: 2, Max: 25, Search: text,
+			Problems: mistakes(text, "name", "type", "access", "redirect_uris", "create")},
+		"developer, full": web.Developer{Frame: frame, Own: 25, Max: 25},
+		"confirm": web.Confirm{Frame: frame, Here: "/developer", Question: text, Do: text, Danger: true, Ends: []string{text, text},
+			Stays: []string{text}, Undo: text, Dev: true, Action: text, Back: text, Fields: []web.Field{{Name: text, Value: text}}},
+		"confirm, bare":  web.Confirm{Frame: frame, Question: text},
+		"resume":         web.Resume{Frame: frame, Action: text, Fields: url.Values{"a": {text}, "does": {text}}},
+		"sign in, again": web.SignIn{Frame: frame, Resume: text, Username: text},
 		"home": fill(web.Home{Posts: make([]web.HomePost, 2),
 			Dev: &web.HomeDev{Curl: text, Secrets: []web.Secret{{Label: text, Value: text}}}, Trouble: true}),
 		"home, being counted": web.Home{API: text},
@@ -71,6 +83,13 @@ func all(text string) map[string]web.Page {
 			{Webhook: liked.Webhook{Valid: true, CreatedAt: time.Unix(1, 0)}, Dead: 2}, {Lost: time.Unix(1, 0)},
 			{Webhook: liked.Webhook{Valid: true, Replay: liked.Replay{ID: 1}}, Dead: 1}}}),
 	}
+}
+
+func mistakes(text string, fields ...string) (all web.Problems) {
+	for _, field := range fields {
+		all = append(all, web.Problem{Field: field, Text: text})
+	}
+	return all
 }
 
 func setStrings(v reflect.Value, text string) {
@@ -123,11 +142,9 @@ func TestHostileData(t *testing.T) {
 			t.Run(name+"/"+strconv.QuoteToASCII(text[:min(len(text), 40)]), func(t *testing.T) {
 				got := parse(t, write(t, 200, page).Body)
 				want := parse(t, write(t, 200, harmless[name]).Body)
-				// A link back is there or not, see TestBackToTheApp; mistakes are a list, one a line.
-				lines := strings.Contains(text, "\n")
-				back := name == "denied" || lines && name == "denied, with a link"
-				list := lines && (name == "developer" || strings.HasPrefix(name, "app"))
-				if !back && !list && !slices.Equal(got.shape, want.shape) {
+				// A link back is there or not, see TestBackToTheApp.
+				back := name == "denied" || strings.Contains(text, "\n") && name == "denied, with a link"
+				if !back && !slices.Equal(got.shape, want.shape) {
 					t.Errorf("the page became another:\n got %v\nwant %v", got.shape, want.shape)
 				}
 				for _, url := range got.urls {
@@ -171,7 +188,7 @@ func TestWellFormed(t *testing.T) {
 			switch page.(type) {
 			case web.Home:
 				scripts = 2
-			case web.DeveloperPage:
+			case web.DeveloperPage, web.Pin:
 				scripts = 1
 			case web.Explorer:
 				scripts, links = 1, 2
@@ -230,7 +247,7 @@ func TestHeaders(t *testing.T) {
 				own = " 'self'; script-src 'self' " + source(script) + "; connect-src 'self'"
 			case web.Explorer:
 				own = " 'self'; script-src 'self'; connect-src 'self'"
-			case web.DeveloperPage:
+			case web.DeveloperPage, web.Pin:
 				own = "; script-src " + source(script)
 			}
 			csp := "default-src 'none'; style-src " + source(style) + own +
@@ -457,6 +474,9 @@ func parse(t *testing.T, body io.Reader) document {
 				switch a.Key {
 				case "href", "action":
 					doc.urls = append(doc.urls, a.Val)
+					if id, inside := strings.CutPrefix(a.Val, "#"); inside {
+						doc.refs = append(doc.refs, id)
+					}
 				case "id":
 					doc.ids[a.Val]++
 				case "for":

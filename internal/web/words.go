@@ -3,7 +3,9 @@ package web
 import (
 	_ "embed"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"liked"
 )
@@ -36,16 +38,50 @@ var rightsText string
 // notable rights are mentioned if an app lacks them: users fear them most.
 const notable liked.Scope = liked.LikeWrite | liked.TweetWrite | liked.DMRead
 
-// can describes what the scopes (OAuth 2.0) or the permission (OAuth 1.0a) allow. A scope without words is shown by its
-// name, so that nothing is allowed unsaid.
-func can(scopes liked.Scope, access string) (said []string) {
+// group is rights of one kind.
+type group struct {
+	Title  string
+	Rights []said
+}
+
+// said is a right as it is shown.
+type said struct {
+	Scope  liked.Scope
+	Words  string
+	Writes bool // changes something
+}
+
+// groups describes what the scopes (OAuth 2.0) or the permission (OAuth 1.0a) allow. A scope without words is shown by its
+// name, as one that writes, so that nothing is allowed unsaid.
+func groups(scopes liked.Scope, access string) (all []group) {
+	see, act := group{Title: "See"}, group{Title: "Act for you"}
+	messages, long := group{Title: "Your direct messages"}, group{Title: "How long"}
+	add := func(s said) {
+		name := s.Scope.String()
+		to := &act
+		switch s.Writes = !strings.HasSuffix(name, ".read"); {
+		case strings.HasPrefix(name, "dm."):
+			to = &messages
+		case s.Scope == liked.OfflineAccess:
+			to, s.Writes = &long, false
+		case s.Scope == liked.UsersEmail:
+			to, s.Writes = &see, false
+		case !s.Writes:
+			to = &see
+		}
+		to.Rights = append(to.Rights, s)
+	}
 	for _, r := range rights {
 		if r.allowed(scopes, access) {
-			said = append(said, r.words)
+			add(said{Scope: r.scope, Words: r.words})
 		}
 		scopes &^= r.scope
 	}
-	return append(said, strings.Fields(scopes.String())...)
+	for name := range strings.FieldsSeq(scopes.String()) {
+		scope, _ := liked.ParseScope(name)
+		add(said{Scope: scope, Words: name})
+	}
+	return slices.DeleteFunc([]group{see, act, messages, long}, func(g group) bool { return len(g.Rights) == 0 })
 }
 
 // cannot describes the most important rights that they do not allow, and what no app may do.
@@ -75,4 +111,26 @@ func accessName(access string) string {
 		return names[i]
 	}
 	return access
+}
+
+// Lasts is a duration in words, in its two largest units.
+func Lasts(d time.Duration) string {
+	var parts []string
+	for _, unit := range []struct {
+		size time.Duration
+		name string
+	}{{24 * time.Hour, "day"}, {time.Hour, "hour"}, {time.Minute, "minute"}, {time.Second, "second"}} {
+		n := d / unit.size
+		d %= unit.size
+		switch {
+		case n == 1:
+			parts = append(parts, "1 "+unit.name)
+		case n > 1:
+			parts = append(parts, strconv.FormatInt(int64(n), 10)+" "+unit.name+"s")
+		}
+	}
+	if len(parts) == 0 {
+		return "less than a second"
+	}
+	return strings.Join(parts[:min(len(parts), 2)], " and ")
 }
