@@ -135,6 +135,35 @@ test("all keys are there to copy, where they are no secret", { timeout: 60_000 }
   }
 });
 
+// The journey to a first like is one click, with and without scripts.
+test("a button likes a post", { timeout: 60_000 }, async () => {
+  const server = await startServer("dev", "--seed", "1");
+  try {
+    for (const javaScriptEnabled of [true, false]) {
+      const context = await browser.newContext({ javaScriptEnabled });
+      const page = await context.newPage();
+      page.refusals = [];
+      await page.goto(`${server.url}/`);
+      const liked = page.locator("#board > li").nth(javaScriptEnabled ? 1 : 2);
+      const id = await liked.getAttribute("data-post");
+      assert.ok((await liked.innerText()).includes("0\nlikes"));
+      await page.getByRole("button", { name: `Like the post ${id}` }).click();
+      const said = page.getByRole("status").filter({ hasText: "@alice likes the post." });
+      await said.waitFor();
+      if (javaScriptEnabled) {
+        await page.waitForFunction((id) => document.querySelector(`#board [data-post="${id}"] .tally`).innerText === "1\nlike", id);
+        await inspect(page, "home-liked");
+      }
+      await said.getByRole("link").click();
+      await page.waitForURL(`${server.url}/console/requests/*`);
+      assert.match(await page.getByRole("main").innerText(), new RegExp(`/2/users/\\d+/likes[^]*"tweet_id":\\s*"${id}"`));
+      await context.close();
+    }
+  } finally {
+    await server.stop();
+  }
+});
+
 test("one click signs in, where the keys are no secret", { timeout: 60_000 }, async () => {
   const server = await startServer("dev", "--seed", "1");
   const page = await openPage(browser);

@@ -281,5 +281,17 @@ func (p Home) about() about {
 	return about{template: "home", title: "Home", here: "/", scripts: true, copies: true}
 }
 
+// Likes reports whether posts have buttons with which the console likes them for the user.
+func (p Home) Likes() bool { return p.Console && p.Dev != nil && p.Dev.Secrets != nil }
+
+// HomeRow is a post as it is shown.
+type HomeRow struct {
+	HomePost
+	Button bool // that likes it
+}
+
+// Row is a row of the page's list.
+func (p Home) Row(post HomePost) HomeRow { return HomeRow{post, p.Likes()} }
+
 // Blank is the template of further rows.
 func (Home) Blank() HomePost { return HomePost{} }

@@ -25,7 +25,8 @@ function show(now) {
     const same = item.dataset.post === post.id;
     if (!same) {
       item.dataset.post = post.id;
-      item.querySelector(".id").textContent = post.id;
+      for (const id of item.querySelectorAll(".id")) id.textContent = post.id;
+      item.querySelector("button")?.setAttribute("formaction", `/console/data/posts/${post.id}/like`);
     }
     set(item.querySelector(".text"), post.text);
     set(item.querySelector(".name"), post.name);
@@ -42,6 +43,21 @@ function pulse(item) {
   void item.offsetWidth; // so that it starts again
   item.classList.add("moved");
 }
+
+// A like by a button is a form to the console, which leads there and says what was done. Here that is said on this page.
+document.getElementById("like")?.addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const { target: form, submitter } = event;
+  const outcome = document.getElementById("outcome");
+  outcome.replaceChildren("…");
+  try {
+    const response = await fetch(submitter.formAction, { method: "POST", body: new URLSearchParams(new FormData(form)) });
+    const main = new DOMParser().parseFromString(await response.text(), "text/html").querySelector("main");
+    outcome.replaceChildren(...(main.querySelector(".notice p, .error")).childNodes);
+  } catch {
+    outcome.textContent = "The server does not answer. Is it still running?";
+  }
+});
 
 function say(text, live) {
   state.textContent = text;
