@@ -300,7 +300,7 @@ func (v *activity) write(ctx context.Context, s liked.Subscription, e liked.Like
 	event := activityObject{UUID: eventUUID(&s, &e), Filter: newFilter(&s), Type: likeCreate, Tag: s.Tag,
 		Payload: activityPayload{like, like.TimestampMS}, Includes: &includes{Users: users}}
 	if seen[0].Err == nil {
-		event.Includes.Tweets = []*postObject{v.newPost(seen[0].Post)}
+		event.Includes.Tweets = []*postObject{v.newPost(&seen[0].Post)}
 	}
 	text, err := encode(document{Data: event})
 	return integers.ReplaceAll(text, []byte(`"$1":$2,"${1}_str":"$2"$3`)), err

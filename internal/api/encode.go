@@ -13,6 +13,16 @@ import (
 	"unicode/utf8"
 )
 
+// encodeInto is encode, which appends to b if it can.
+func encodeInto(b []byte, v any) ([]byte, error) {
+	if d, ok := v.(*document); ok {
+		if text, ok := appendDocument(b, d); ok {
+			return text, nil
+		}
+	}
+	return encode(v)
+}
+
 // encode writes JSON as X does: compact, no final newline, characters outside the basic multilingual plane as
 // upper-case surrogate escapes. It fails only for types without a JSON form.
 func encode(v any) ([]byte, error) {

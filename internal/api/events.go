@@ -152,7 +152,7 @@ func (v *likeView) write(ctx context.Context, likes []liked.LikeEvent) (written 
 			doc.including().Users = []*userObject{objects[e.Author]}
 		}
 		if v.expands("liked_tweet_id") {
-			doc.including().Tweets = []*postObject{v.newPost(seen[i].Post)}
+			doc.including().Tweets = []*postObject{v.newPost(&seen[i].Post)}
 		}
 		if err := written.add(e.Seq, doc); err != nil {
 			return written, err

@@ -315,7 +315,7 @@ func (d *description) schemaOf(t reflect.Type) members {
 	for i := range t.NumField() {
 		f := t.Field(i)
 		note := f.Tag.Get("openapi")
-		if note == "newer" && !d.newerWords {
+		if !f.IsExported() || note == "newer" && !d.newerWords {
 			continue
 		}
 		member, options, _ := strings.Cut(f.Tag.Get("json"), ",")

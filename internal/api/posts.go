@@ -113,7 +113,7 @@ func (a *API) createPost(c *call) (any, error) {
 		post.ID = liked.PostID(a.Store.NewID(now))
 		err := a.Store.Publish(c.ctx, post)
 		if err == nil {
-			return created{document{Data: new(wanted).newPost(post)}, "/2/tweets/" + post.ID.String()}, nil
+			return created{document{Data: new(wanted).newPost(&post)}, "/2/tweets/" + post.ID.String()}, nil
 		}
 		switch liked.KindOf(err) {
 		case liked.Conflict: // another server took the id: the next one is higher

@@ -68,6 +68,8 @@ type postObject struct {
 	ReferencedTweets []reference    `json:"referenced_tweets,omitempty"`
 	ReferencedPosts  []reference    `json:"referenced_posts,omitempty" openapi:"newer"`
 	ReplySettings    string         `json:"reply_settings,omitempty"`
+
+	history [1]liked.PostID // of a post that was never edited
 }
 
 type postMetrics struct {
@@ -96,11 +98,18 @@ func references(p *liked.Post) (refs []reference) {
 
 // newPost encodes the default and the wanted fields. Fields without data are left out, as X does. The language is
 // "und", BCP 47's undetermined; every user may reply.
-func (w *wanted) newPost(p liked.Post) *postObject {
-	o := &postObject{ID: p.ID, Text: p.Text}
-	*worded(w, &o.EditHistory, &o.EditHistoryPosts) = []liked.PostID{p.ID}
+func (w *wanted) newPost(p *liked.Post) *postObject {
+	o := new(postObject)
+	w.setPost(o, p)
+	return o
+}
+
+func (w *wanted) setPost(o *postObject, p *liked.Post) {
+	o.ID, o.Text = p.ID, p.Text
+	o.history[0] = p.ID
+	*worded(w, &o.EditHistory, &o.EditHistoryPosts) = o.history[:]
 	if w.posts["referenced_tweets"] {
-		*worded(w, &o.ReferencedTweets, &o.ReferencedPosts) = references(&p)
+		*worded(w, &o.ReferencedTweets, &o.ReferencedPosts) = references(p)
 	}
 	if w.posts["author_id"] {
 		o.AuthorID = p.Author
@@ -118,19 +127,18 @@ func (w *wanted) newPost(p liked.Post) *postObject {
 		o.Lang = "und"
 	}
 	if w.posts["public_metrics"] {
-		m := p.Metrics
+		m := &p.Metrics
 		o.PublicMetrics = &postMetrics{Replies: m.Replies, Likes: m.Likes, Quotes: m.Quotes}
 		*worded(w, &o.PublicMetrics.Retweets, &o.PublicMetrics.Reposts) = &m.Reposts
 	}
 	if w.posts["reply_settings"] {
 		o.ReplySettings = "everyone"
 	}
-	return o
 }
 
-// newUser encodes the default and the wanted fields, except those that need the store.
-func (w *wanted) newUser(u liked.User) *userObject {
-	o := &userObject{ID: u.ID, Name: u.Name, Username: u.Username}
+// setUser encodes the default and the wanted fields, except those that need the store.
+func (w *wanted) setUser(o *userObject, u *liked.User) {
+	o.ID, o.Name, o.Username = u.ID, u.Name, u.Username
 	if w.users["created_at"] {
 		o.CreatedAt = timestamp(u.CreatedAt)
 	}
@@ -144,7 +152,7 @@ func (w *wanted) newUser(u liked.User) *userObject {
 		*worded(w, &o.PinnedTweet, &o.PinnedPost) = u.PinnedPost
 	}
 	if w.users["profile_image_url"] {
-		o.ProfileImageURL = picture(&u)
+		o.ProfileImageURL = picture(u)
 	}
 	if w.users["protected"] {
 		o.Protected = &u.Protected
@@ -159,7 +167,6 @@ func (w *wanted) newUser(u liked.User) *userObject {
 	if w.users["verified"] {
 		o.Verified = &u.Verified
 	}
-	return o
 }
 
 // picture is X's default for a user without one.
@@ -179,9 +186,10 @@ func (a *API) postsDocument(c *call, w wanted, posts []liked.Post, errs partialE
 	if len(posts) == 0 {
 		return doc, nil
 	}
-	data := make([]*postObject, len(posts))
+	data, space := make([]*postObject, len(posts)), make([]postObject, len(posts))
 	for i := range posts {
-		data[i] = w.newPost(posts[i])
+		data[i] = &space[i]
+		w.setPost(data[i], &posts[i])
 		doc.Errors.add(a.privateMetrics(&w, &posts[i], c.who.User)...)
 	}
 	doc.Data = data
@@ -304,7 +312,7 @@ func (a *API) includePosts(w *wanted, doc *document, refs *toInclude[liked.PostI
 		}
 		in := doc.including()
 		posts := worded(w, &in.Tweets, &in.Posts)
-		*posts = append(*posts, w.newPost(s.Post))
+		*posts = append(*posts, w.newPost(&s.Post))
 	}
 }
 
@@ -339,10 +347,11 @@ func (d *document) including() *includes {
 
 // userObjects asks the store for what a User lacks, once for all users.
 func (a *API) userObjects(c *call, w *wanted, users []liked.User) ([]*userObject, error) {
-	objects := make([]*userObject, len(users))
+	objects, space := make([]*userObject, len(users)), make([]userObject, len(users))
 	ids := make([]liked.UserID, len(users))
-	for i, u := range users {
-		objects[i], ids[i] = w.newUser(u), u.ID
+	for i := range users {
+		objects[i], ids[i] = &space[i], users[i].ID
+		w.setUser(objects[i], &users[i])
 	}
 	if w.users["most_recent_tweet_id"] {
 		newest, err := a.Store.NewestPosts(c.ctx, c.who.User, ids)

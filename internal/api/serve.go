@@ -2,6 +2,7 @@ package api
 
 import (
 	"net/http"
+	"sync"
 
 	"liked"
 	"liked/internal/exchange"
@@ -157,13 +158,23 @@ func (a *API) write(rt *endpoint, w http.ResponseWriter, r *http.Request, x *req
 		status, answer = http.StatusCreated, v.document
 		w.Header()["Location"] = []string{a.host + v.location}
 	}
-	text, err := encode(answer)
+	space := answers.Get().(*[]byte)
+	text, err := encodeInto((*space)[:0], answer)
 	if err != nil {
 		return err
 	}
 	a.send(w, r, x, status, &encoded{body: text})
+	if cap(text) <= maxAnswerKept {
+		*space = text
+		answers.Put(space)
+	}
 	return nil
 }
+
+// answers are buffers of answers that have been sent.
+var answers = sync.Pool{New: func() any { return new([]byte) }}
+
+const maxAnswerKept = 64 << 10
 
 type encoded struct {
 	body []byte
