@@ -39,7 +39,6 @@ test("requests appear as they are made, and are found", { timeout: 60_000 }, asy
   await page.goto(`${server.url}/console`);
   await page.getByText("Live", { exact: true }).waitFor();
   await row(page, early.id).waitFor();
-  await page.evaluate("window.loadedOnce = true");
   const liked = await like("alice", 1);
   const refused = await call("GET", "/2/users/me");
   await row(page, liked.id).getByText("@alice").waitFor();

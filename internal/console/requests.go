@@ -13,9 +13,12 @@ import (
 	"liked/internal/journal"
 )
 
+// LivePath is where the list gets the requests that are made, for as long as it is shown.
+const LivePath = "/console/live"
+
 var listRoutes = []route{
 	{pattern: "GET /console", serve: (*call).requests},
-	{pattern: "GET /console/live", serve: (*call).live},
+	{pattern: "GET " + LivePath, serve: (*call).live},
 	{pattern: "POST /console/clear", serve: (*call).clearRequests},
 }
 
@@ -76,7 +79,7 @@ func (c *call) requests() (answer, error) {
 	}
 	after := asked.Get("after")
 	if after == "" {
-		p.Live = "/console/live?" + query.Encode()
+		p.Live = LivePath + "?" + query.Encode()
 	} else {
 		query.Set("after", after)
 	}
@@ -156,10 +159,15 @@ func (n *names) find(known map[string]string, id string, look func() string) str
 	return name
 }
 
-// writeTime is how long a reader of the live list may take for a row.
-const writeTime = 10 * time.Second
+const (
+	// writeTime is how long a reader of the live list may take for a row.
+	writeTime = 10 * time.Second
+	// maxRate is how many rows a second the live list gets: nobody reads more, and each is rendered.
+	maxRate = 200
+)
 
-// live sends requests as they are recorded, as server-sent events whose data is a row of the table, as HTML in JSON.
+// live sends requests as they are recorded, as server-sent events: request with a row of the table as HTML, lost when there were
+// more than can be shown, and cleared.
 func (c *call) live() (answer, error) {
 	query := make(url.Values)
 	for _, name := range filters {
@@ -183,6 +191,8 @@ func (c *call) follow(w http.ResponseWriter, query url.Values) (status, size int
 		return err
 	}
 	_ = to.SetReadDeadline(time.Time{})
+	var second time.Time
+	sent := 0 // in that second
 	status = http.StatusOK
 	err := c.admin.FollowRequests(c.Context(), query, func() {
 		w.Header().Set("Content-Type", "text/event-stream")
@@ -190,12 +200,21 @@ func (c *call) follow(w http.ResponseWriter, query url.Values) (status, size int
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		_ = send("ready", "{}")
 	}, func(row journal.Row) error {
+		if now := time.Now(); now.Sub(second) >= time.Second {
+			second, sent = now, 0
+		}
+		if sent++; sent > maxRate {
+			if sent == maxRate+1 {
+				return send("lost", "{}")
+			}
+			return nil
+		}
 		html, err := rowHTML(names.listed(c.Context(), row))
 		if err != nil {
 			return err
 		}
 		return send("request", html)
-	}, func(n uint64) { _ = send("lost", fmt.Sprint(n)) }, func() { _ = send("cleared", "{}") })
+	}, func(uint64) { _ = send("lost", "{}") }, func() { _ = send("cleared", "{}") })
 	if size == 0 && err != nil {
 		a := c.trouble(err)
 		status = a.status

@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"bufio"
+	"crypto/tls"
 	"html"
 	"io"
 	"net/http"
@@ -11,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"liked/internal/livetest"
 	"liked/internal/server"
 )
 
@@ -302,5 +304,26 @@ func TestConsoleRequest(t *testing.T) {
 	}
 	if _, page = browse(t, jar, address+"?assert={", nil); !strings.Contains(page, `role="alert"`) {
 		t.Errorf("asserted nonsense: %s", content(page))
+	}
+}
+
+// In HTTP/2 a connection has few pages answered at a time, and live lists, which do not end, are none of them.
+func TestConsoleLiveTakesNoTurn(t *testing.T) {
+	t.Parallel()
+	cert, key, pool := livetest.Certificate(t)
+	srv, _ := startHere(t, server.Config{Dev: true, Seed: world(), Journal: 100, TLSCert: cert, TLSKey: key})
+	c := client(t, &tls.Config{RootCAs: pool})
+	for range 5 {
+		resp, err := c.Get(srv.URL() + "/console/live")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		if resp.ProtoMajor != 2 || resp.StatusCode != 200 {
+			t.Fatalf("a live list: %s %s", resp.Proto, resp.Status)
+		}
+	}
+	if status, _ := get(t, c, srv.URL()+"/console", ""); status != 200 {
+		t.Errorf("beside live lists a page is answered %d", status)
 	}
 }

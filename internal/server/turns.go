@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"liked"
+	"liked/internal/console"
 	"liked/internal/home"
 )
 
@@ -45,7 +46,7 @@ func (s *Server) inTurn(next http.Handler) http.Handler {
 			s.current().x.Refuse(bodyless{w}, r, tooMany)
 			return
 		}
-		if r.URL.Path == home.LivePath { // it never ends
+		if r.URL.Path == home.LivePath || r.URL.Path == console.LivePath { // it never ends
 			next.ServeHTTP(w, r)
 			return
 		}

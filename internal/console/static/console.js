@@ -11,6 +11,7 @@ function liveList() {
   let source;
   let paused = false;
   let waiting = [];
+  let typed; // the timer until the list is read again
 
   const say = (text, live) => {
     state.textContent = text;
@@ -55,6 +56,10 @@ function liveList() {
       if (waiting.length > most) waiting.shift();
     });
     source.addEventListener("cleared", show);
+    source.addEventListener("lost", () => { // too many at once: the list is read again when that second is over
+      clearTimeout(typed);
+      typed = setTimeout(show, 1_500);
+    });
     source.onerror = () => {
       say("Waiting for the server", false);
       if (source?.readyState === EventSource.CLOSED) {
@@ -101,7 +106,6 @@ function liveList() {
     look();
   }
 
-  let typed;
   form.addEventListener("input", () => {
     clearTimeout(typed);
     typed = setTimeout(show, 250);
@@ -110,6 +114,12 @@ function liveList() {
     event.preventDefault();
     show();
   });
+  const narrow = matchMedia("(max-width: 48rem)");
+  const more = document.getElementById("more");
+  const fold = () => (more.open = !narrow.matches || [...more.querySelectorAll("input, select")].some((field) => field.value));
+  narrow.addEventListener("change", fold);
+  fold();
+  form.querySelector(":scope > button").hidden = true; // which the list does not wait for
   pause.hidden = false;
   pause.addEventListener("click", () => {
     paused = !paused;
