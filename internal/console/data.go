@@ -226,19 +226,19 @@ func pretty(m journal.Message) string {
 
 // postsPage is the data of data_posts.html.
 type postsPage struct {
-	Contains, Author string
-	Found            []shownPost
-	Older, Newest    string
-	Trouble          string // why nothing is listed
-	New              form
+	Text, Author  string // by which posts are looked for
+	Found         []shownPost
+	Older, Newest string
+	Trouble       string // why nothing is listed
+	New           form
 }
 
 // posts lists posts, the newest first, or those that are looked for.
 func (c *call) posts(f form) (answer, error) {
 	asked := c.URL.Query()
-	p := postsPage{Contains: strings.TrimSpace(asked.Get("contains")), Author: strings.TrimSpace(asked.Get("author")), New: f}
+	p := postsPage{Text: strings.TrimSpace(asked.Get("text")), Author: strings.TrimSpace(asked.Get("author")), New: f}
 	query := url.Values{"max": {strconv.Itoa(perList)}}
-	for name, value := range map[string]string{"contains": p.Contains, "author": p.Author, "before": asked.Get("before")} {
+	for name, value := range map[string]string{"contains": p.Text, "author": p.Author, "before": asked.Get("before")} {
 		if value != "" {
 			query.Set(name, value)
 		}
@@ -253,7 +253,7 @@ func (c *call) posts(f form) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	if id, err := liked.ParseID[liked.PostID](p.Contains); err == nil && id != 0 && asked.Get("before") == "" { // a post by its id
+	if id, err := liked.ParseID[liked.PostID](p.Text); err == nil && id != 0 && asked.Get("before") == "" { // a post by its id
 		if post, err := get[admin.Post](c, "/admin/posts/"+id.String(), nil); err == nil {
 			list.Posts = append([]admin.Post{post}, list.Posts...)
 		}

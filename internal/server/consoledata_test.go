@@ -95,8 +95,8 @@ func TestConsoleData(t *testing.T) {
 	d.holds(422, "/posts", url.Values{"author": {"nobody"}, "text": {"An octopus"}}, "nobody")
 	added := d.holds(200, "/posts", url.Values{"author": {"zoe"}, "text": {"An octopus"}}, "The post is there")
 	post := regexp.MustCompile(`/console/data/posts/(\d+)`).FindStringSubmatch(added)[1]
-	for query, found := range map[string]bool{"contains=OCTO": true, "contains=octopod": false, "author=zoe": true, "author=bob": false,
-		"contains=" + post: true, "author=nobody": false} {
+	for query, found := range map[string]bool{"text=OCTO": true, "text=octopod": false, "author=zoe": true, "author=bob": false,
+		"text=" + post: true, "author=nobody": false} {
 		text := map[bool]string{true: "An octopus", false: "-An octopus"}[found]
 		d.holds(200, "?"+query, nil, text)
 	}
@@ -175,7 +175,7 @@ func TestConsoleLists(t *testing.T) {
 		"/users/fan000?list=followers": {`<bdi>Fan</bdi></a> <span class="quiet">@(fan\d+)<`, many - 1},
 		"/users?username=fan":          {`<bdi>Fan</bdi></a> <span class="quiet">@(fan\d+)<`, many},
 		"?author=fan000":               {`>(post\d+)<`, many},
-		"?contains=post0":              {`>(post\d+)<`, many},
+		"?text=post0":                  {`>(post\d+)<`, many},
 	} {
 		seen, pages := map[string]bool{}, 0
 		for next := first; ; pages++ {
