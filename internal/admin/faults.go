@@ -2,7 +2,9 @@ package admin
 
 import (
 	"context"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 
 	"liked"
@@ -48,6 +50,7 @@ func (h *Handler) faultRoutes() []route {
 				"; disconnects of streams " + strings.Join(rules.DisconnectNames(), ", ") + "."},
 		{pattern: "GET /admin/faults", endpoint: gives(h.faults), does: "Lists the rules; the first that matches wins."},
 		{pattern: "DELETE /admin/faults", endpoint: gives(h.clearFaults), does: "Removes all rules."},
+		{pattern: "GET /admin/faults/names", endpoint: gives(h.faultNames), does: "Lists what rules can match and provoke."},
 		{pattern: "GET /admin/faults/{fault}", endpoint: of(pathFault, h.fault), does: "Shows a rule, and how often it matched."},
 		{pattern: "DELETE /admin/faults/{fault}", endpoint: of(pathFault, h.removeFault), does: "Removes a rule."},
 	}
@@ -59,6 +62,19 @@ func (h *Handler) addFault(r *http.Request, in NewFault) (FaultAdded, error) {
 }
 
 func (h *Handler) faults(*http.Request) (FaultList, error) { return FaultList{h.Dev.Faults.All()}, nil }
+
+// FaultNames is what rules may name.
+type FaultNames struct {
+	Operations  []string       `json:"operations"`
+	Streams     []string       `json:"streams"`  // operations that can be disconnected
+	Problems    map[string]int `json:"problems"` // refusals of X, with their status
+	Disconnects []string       `json:"disconnects"`
+}
+
+func (h *Handler) faultNames(*http.Request) (FaultNames, error) {
+	r := h.Dev.Faults
+	return FaultNames{r.Operations, slices.Sorted(maps.Keys(r.Streams)), r.Problems, r.DisconnectNames()}, nil
+}
 
 func (h *Handler) clearFaults(*http.Request) (Changed, error) {
 	return Changed{h.Dev.Faults.Clear() > 0}, nil
