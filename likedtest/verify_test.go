@@ -264,6 +264,9 @@ func TestRequestsOfWebhooks(t *testing.T) {
 		t.Fatalf("refused deliveries: %v", rows)
 	}
 	d := srv.Request(t, srv.Requests(t, "operation=webhookDelivery&status=200")[0].TransactionID)
+	if signature := d.Request.Headers["X-Twitter-Webhooks-Signature"]; len(signature) != len("sha256=")+44 {
+		t.Errorf("the signature, which is of this body alone, is %q", signature)
+	}
 	if !strings.Contains(d.Request.Body, alice.ID.String()) || d.Request.Headers["Host"] == "" || d.Response.Headers["Date"] == "" {
 		t.Errorf("a delivery: %+v", d)
 	}

@@ -341,7 +341,7 @@ var plainHeaders = func() map[string]bool {
 		Content-Disposition Content-Encoding Perf Server Strict-Transport-Security Vary X-Access-Level X-Connection-Hash
 		X-Content-Type-Options X-Frame-Options X-Rate-Limit-Limit X-Rate-Limit-Remaining X-Rate-Limit-Reset X-Response-Time
 		X-Transaction-Id X-Xss-Protection X-App-Limit-24hour-Limit X-App-Limit-24hour-Remaining X-App-Limit-24hour-Reset
-		X-User-Limit-24hour-Limit X-User-Limit-24hour-Remaining X-User-Limit-24hour-Reset`) {
+		X-User-Limit-24hour-Limit X-User-Limit-24hour-Remaining X-User-Limit-24hour-Reset X-Twitter-Webhooks-Signature`) {
 		is[key] = true
 	}
 	return is
