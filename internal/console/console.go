@@ -79,13 +79,15 @@ type route struct {
 
 // routes are all that there is below /console.
 func routes() []route {
-	return slices.Concat(frameRoutes, listRoutes, requestRoutes, dataRoutes)
+	return slices.Concat(frameRoutes, listRoutes, requestRoutes, dataRoutes, webhookRoutes, controlRoutes)
 }
 
 // sections are what the navigation leads to.
 var sections = []section{
 	{"/console", "Requests"},
 	{dataPath, "Data"},
+	{webhooksPath, "Webhooks"},
+	{controlPath, "Control"},
 }
 
 type section struct{ Path, Name string }

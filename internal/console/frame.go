@@ -74,11 +74,13 @@ var script = sync.OnceValue(func() *web.File { return web.NewFile("console.js", 
 
 // funcs are what templates may call.
 var funcs = template.FuncMap{
-	"count": web.Count,
-	"iso":   func(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) },
-	"day":   func(t time.Time) string { return t.UTC().Format("2 January 2006") },
-	"hms":   func(t time.Time) string { return t.UTC().Format("15:04:05") },
-	"ms":    func(t time.Time) string { return t.UTC().Format("15:04:05.000") },
+	"count":   web.Count,
+	"iso":     func(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) },
+	"day":     func(t time.Time) string { return t.UTC().Format("2 January 2006") },
+	"hms":     func(t time.Time) string { return t.UTC().Format("15:04:05") },
+	"ms":      func(t time.Time) string { return t.UTC().Format("15:04:05.000") },
+	"local":   func(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05") }, // for a field for a moment
+	"methods": func() []string { return []string{"GET", "POST", "PUT", "DELETE"} },
 	"json": func(v any) (string, error) {
 		text, err := json.Marshal(v)
 		return string(text), err
