@@ -3,6 +3,7 @@ package console
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"net/url"
@@ -167,7 +168,7 @@ func (c *Console) Forget() {
 type Called struct {
 	Method, Path string // with the query
 	Sent         []byte
-	Status       int
+	Status       int // zero: the answer was lost
 	Header       http.Header
 	Body         []byte // its beginning
 	Transaction  string // by which the journal has it
@@ -211,5 +212,27 @@ func (c *call) Send(as Acting, method, path string, body []byte) (Called, error)
 		c.mu.Unlock()
 	}
 	done.Body, err = io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if errors.Is(err, io.ErrUnexpectedEOF) { // the connection was closed, as rules of faults do
+		done.Status, err = 0, nil
+		done.Transaction = c.newest(as, method, r.URL.Path)
+	}
 	return done, err
+}
+
+// newest is the transaction of the last such request in the journal, "" for none: an answer that was lost does not say it.
+func (c *call) newest(as Acting, method, path string) string {
+	query := url.Values{"limit": {"10"}}
+	if as.User != "" {
+		query.Set("user", as.User)
+	}
+	list, err := c.admin.Requests(c.Context(), query)
+	if err != nil {
+		return ""
+	}
+	for _, row := range list.Data {
+		if row.Method == method && row.Path == path {
+			return row.TransactionID
+		}
+	}
+	return ""
 }

@@ -374,7 +374,11 @@ func (c *call) like() (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	if done.Status != http.StatusOK {
+	switch done.Status {
+	case http.StatusOK:
+	case 0:
+		text = "The answer to the call of @" + as.Username + " was lost."
+	default:
 		text = fmt.Sprintf("The like of @%s was refused with %d.", as.Username, done.Status)
 	}
 	n := Notice{Text: text}

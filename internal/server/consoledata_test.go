@@ -21,6 +21,24 @@ type dataPages struct {
 	jar http.CookieJar
 }
 
+// tell posts a body to the operator's side.
+func tell(t *testing.T, srv *server.Server, path, body string) {
+	t.Helper()
+	r, err := http.NewRequest("POST", srv.AdminURL()+path, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer "+srv.AdminToken)
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != 200 && resp.StatusCode != 201 {
+		t.Fatalf("%s is answered %d", path, resp.StatusCode)
+	}
+}
+
 // holds asks for a page, or posts a form, and holds the page that comes to a status and to texts that it has, or has not: "-text".
 func (d dataPages) holds(status int, path string, form url.Values, texts ...string) string {
 	d.Helper()
@@ -61,6 +79,13 @@ func TestConsoleLikes(t *testing.T) {
 	d.holds(200, like, url.Values{"on": {"true"}, "user": {"bob"}, "return": {"/console/data"}}, "The like of @bob was refused with 403",
 		"The account is suspended", "answered <strong class=\"status s4\">403")
 	d.holds(404, like, url.Values{"user": {"nobody"}}, "nobody")
+
+	for do, want := range map[string]string{`{"close":"after"}`: "2</span> <span>likes<", `{"close":"before"}`: "1</span> <span>like<"} {
+		tell(t, srv, "/admin/faults", `{"match":{"operation":"usersIdLike"},"when":{"times":1},"do":`+do+`}`)
+		d.holds(200, like, url.Values{"user": {"carol"}, "return": {"/console/data"}}, "The answer to the call of @carol was lost.",
+			"the answer was <strong class=\"status s0\">lost", "/admin/faults provoked it", want)
+		d.holds(200, like, url.Values{"user": {"carol"}, "on": {"false"}, "return": {"/console/data"}}, "1</span> <span>like<")
+	}
 	browse(t, d.jar, srv.URL()+"/console/acting", url.Values{"as": {"app"}, "app": {"demo"}})
 	d.holds(200, "", nil, "as…")
 	d.holds(400, like, url.Values{"on": {"true"}}, "enter who likes")
@@ -152,19 +177,7 @@ func TestConsoleLists(t *testing.T) {
 			fmt.Fprintf(&lines, `{"type":"follow","user_id":"%d","target_id":"7000"}`+"\n", 7000+n)
 		}
 	}
-	r, err := http.NewRequest("POST", srv.AdminURL()+"/admin/import", strings.NewReader(lines.String()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.Header.Set("Authorization", "Bearer "+srv.AdminToken)
-	resp, err := http.DefaultClient.Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	resp.Body.Close()
-	if resp.StatusCode != 200 {
-		t.Fatalf("the import is answered %d", resp.StatusCode)
-	}
+	tell(t, srv, "/admin/import", lines.String())
 	for first, list := range map[string]struct {
 		item string
 		many int
