@@ -5,7 +5,7 @@ import { mkdtemp, readFile, symlink, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { after, before, test } from "node:test";
 import { promisify } from "node:util";
-import { elsewhere, elsewhereURL, freePort, inspect, like, openBrowser, openPage, post, startServer, user, world } from "./world.js";
+import { anyImpact, elsewhere, elsewhereURL, freePort, inspect, like, openBrowser, openPage, post, startServer, user, world } from "./world.js";
 
 const explorer = `${world.url}/explorer`;
 const alice = user("alice");
@@ -73,7 +73,7 @@ explore("the first click likes a post, in a server that has just been started", 
   try {
     assert.ok(server.url, "no url");
     await page.goto(`${server.url}/explorer`);
-    await bar(page).getByText("You call as @alice").waitFor();
+    await bar(page).getByText("Calling as @alice").waitFor();
     const said = await likesAPost(page);
     assert.match(said, /49 of 50\s+left in 15 minutes/);
     assert.match(said, /resets at \d\d:\d\d, in 15 minutes/);
@@ -100,7 +100,7 @@ explore("the address that a server with secret tokens prints", async (page) => {
   await page.goto(explorer);
   await bar(page).getByText("Nobody is signed in").waitFor();
   await openWith(page, alice.access_token); // in the tab that has the page already
-  await bar(page).getByText("You call as @alice").waitFor();
+  await bar(page).getByText("Calling as @alice").waitFor();
   assert.ok(!page.url().includes("token"), "the token stays in the address");
   await likesAPost(page);
 });
@@ -118,7 +118,7 @@ explore("an address with a token signs nobody in unasked", async (page) => {
   await bar(page).getByText("Nobody is signed in").waitFor();
   assert.equal(await bar(page).getByText("access token of").count(), 0, "what was ignored is offered again");
   await openWith(page, user("bob").access_token);
-  await bar(page).getByText("You call as @bob").waitFor();
+  await bar(page).getByText("Calling as @bob").waitFor();
   await page.goto(`${explorer}#access_token=${alice.access_token}`); // does not replace who is signed in
   await bar(page).getByText("an access token of @alice").waitFor();
   assert.equal(await caller(), "bob");
@@ -137,7 +137,7 @@ explore("sign in, like, sign out", async (page) => {
   assert.match(consent, /API explorer asks for access/);
   assert.match(consent, /Like posts for you/);
   await page.getByRole("button", { name: "Authorize app" }).click();
-  await bar(page).getByText("You call as @carol").waitFor();
+  await bar(page).getByText("Calling as @carol").waitFor();
   assert.ok(!page.url().includes("code="), "the code stays in the address");
   assert.equal(await opened(page).getByLabel("id, required").inputValue(), user("carol").id);
   await opened(page).getByLabel("Body, JSON").fill(JSON.stringify({ tweet_id: post(3) }));
@@ -175,9 +175,9 @@ explore("paste a token, and one that is no good", async (page) => {
   await send(page);
   assert.match(await answer(page).innerText(), /401 Unauthorized/);
   await paste(world.apps[0].bearer_token);
-  await bar(page).getByText("You call as an app").waitFor();
+  await bar(page).getByText("Calling as an app").waitFor();
   await paste(user("bob").access_token);
-  await bar(page).getByText("You call as @bob").waitFor();
+  await bar(page).getByText("Calling as @bob").waitFor();
   await likesAPost(page);
 });
 
@@ -189,7 +189,7 @@ explore("on plain http, where browsers hold back hashes and the clipboard", asyn
     await page.goto(`${url}/explorer`);
     assert.equal(await page.evaluate(() => typeof crypto.subtle), "undefined");
     await bar(page).getByRole("button", { name: "Sign in" }).click();
-    await bar(page).getByText("You call as @bob").waitFor();
+    await bar(page).getByText("Calling as @bob").waitFor();
     await likesAPost(page);
     await opened(page).getByRole("button", { name: "Copy", exact: true }).click();
     await page.getByText("Copied").waitFor();
@@ -257,7 +257,7 @@ explore("every endpoint of the description can be sent", async (page) => {
 explore("fields are ticked, and everything follows", async (page) => {
   assert.equal(await like("alice", post(5), `Bearer ${alice.access_token}`), 200);
   await openWith(page, alice.access_token);
-  await bar(page).getByText("You call as @alice").waitFor();
+  await bar(page).getByText("Calling as @alice").waitFor();
   await only(page, "usersIdLikedTweets");
   const optional = opened(page).getByText(/^Optional fields/);
   assert.equal(await opened(page).getByLabel("max_results").isVisible(), false, "optional fields stand before Send");
@@ -275,7 +275,7 @@ explore("fields are ticked, and everything follows", async (page) => {
 
 explore("a stream is shown as it comes, until it is stopped", async (page) => {
   await openWith(page, world.apps[0].bearer_token);
-  await bar(page).getByText("You call as an app").waitFor();
+  await bar(page).getByText("Calling as an app").waitFor();
   await only(page, "streamLikesFirehose");
   assert.equal(await page.getByLabel("partition, required").first().inputValue(), "17"); // where alice's likes are
   const began = page.waitForResponse((r) => r.url().endsWith("/2/likes/firehose/stream?partition=17"));
@@ -304,7 +304,7 @@ explore("a stream is shown as it comes, until it is stopped", async (page) => {
 
 explore("what is shown as raw is what came", async (page) => {
   await openWith(page, alice.access_token);
-  await bar(page).getByText("You call as @alice").waitFor();
+  await bar(page).getByText("Calling as @alice").waitFor();
   await opened(page).getByLabel("Body, JSON").fill('{"tweet_id": 1}');
   const came = page.waitForResponse((r) => r.url().endsWith("/likes"));
   await send(page);
@@ -324,16 +324,18 @@ explore("the server is gone, and comes back", async (page) => {
   let server = await start();
   try {
     await page.goto(`${server.url}/explorer`);
-    await bar(page).getByText("You call as @alice").waitFor();
+    await bar(page).getByText("Calling as @alice").waitFor();
     await server.stop();
     await send(page);
     const said = await opened(page).getByRole("alert").innerText();
     assert.equal(said, `No answer came from ${server.url}. Is the server running? Start it again, then try once more.`);
-    await bar(page).getByText("Use another token").click();
+    await bar(page).getByText("Use a token of your own").click();
     await page.getByLabel("OAuth 2.0 access token").fill("some");
     await page.getByRole("button", { name: "Use it" }).click();
     await bar(page).getByRole("alert").getByText("Is the server running?").waitFor();
     server = await start();
+    await send(page);
+    if (/401/.test(await answer(page).innerText())) await bar(page).getByText("Another one was made").waitFor(); // the world is a new one
     await likesAPost(page);
   } finally {
     await server.stop();
@@ -350,16 +352,22 @@ explore("what a body may hold, and what may be answered", async (page) => {
   await opened(page).getByText("What it may answer").click();
   await opened(page).getByText("The caller may not do this").waitFor();
   assert.match(await opened(page).getByLabel("Example of 201").innerText(), /"edit_history_tweet_ids"/);
-  await inspect(page, "explorer-body");
+  await inspect(page, "explorer-body", anyImpact);
 });
 
 // operate asks the operator's side, and returns what it answers.
-async function operate(address, body) {
-  const headers = { authorization: `Bearer ${world.admin_token}`, "content-type": "application/json" };
-  const answer = await fetch(world.admin_url + address, { method: "POST", headers, body: JSON.stringify(body) });
+async function operate(address, body, { adminURL, adminToken } = { adminURL: world.admin_url, adminToken: world.admin_token }) {
+  const headers = { authorization: `Bearer ${adminToken}`, "content-type": "application/json" };
+  const answer = await fetch(adminURL + address, { method: "POST", headers, body: JSON.stringify(body) });
   const text = await answer.text();
   assert.ok(answer.ok, `${address}: ${answer.status} ${text}`);
   return text && JSON.parse(text);
+}
+
+// operatorOf reads where a server's operator asks, and with which token, from what it printed.
+function operatorOf(server) {
+  const [, adminURL, adminToken] = server.printed().match(/  admin +(http\S+)\n +admin token +(\S+)\n/) ?? assert.fail(server.printed());
+  return { adminURL, adminToken };
 }
 
 const issue = async (name) => (await operate("/admin/tokens", { kind: "user", app: "demo", user: name })).token;
@@ -368,7 +376,7 @@ const revoke = (token) => operate("/admin/tokens/revoke", { token });
 explore("a token that was revoked", async (page) => {
   const token = await issue("dave");
   await openWith(page, token);
-  await bar(page).getByText("You call as @dave").waitFor();
+  await bar(page).getByText("Calling as @dave").waitFor();
   const typed = JSON.stringify({ tweet_id: post(2) });
   await opened(page).getByLabel("Body, JSON").fill(typed);
   await revoke(token);
@@ -378,18 +386,101 @@ explore("a token that was revoked", async (page) => {
   await bar(page).getByText("Use another token").click();
   await page.getByLabel("OAuth 2.0 access token").fill(user("dave").access_token);
   await page.getByRole("button", { name: "Use it" }).click();
-  await bar(page).getByText("You call as @dave").waitFor();
+  await bar(page).getByText("Calling as @dave").waitFor();
   assert.equal(await opened(page).getByLabel("Body, JSON").inputValue(), typed, "what was typed is gone");
   await likesAPost(page);
 
   // Somebody comes back to the tab.
   const second = await issue("dave");
   await openWith(page, second);
-  await bar(page).getByText("You call as @dave").waitFor();
+  await bar(page).getByText("Calling as @dave").waitFor();
   await revoke(second);
   await page.reload();
   await bar(page).getByText("The token of @dave is no longer good").waitFor();
-  await inspect(page, "explorer-revoked");
+  await inspect(page, "explorer-revoked", anyImpact);
+});
+
+explore("one identity, here and in the console", async (page) => {
+  const server = await startServer("dev");
+  try {
+    await page.goto(`${server.url}/explorer`);
+    await bar(page).getByText("Calling as @alice through the app demo").waitFor();
+    await bar(page).getByText("Call as another").click();
+    await bar(page).getByLabel("User").fill("@nobody_at_all");
+    await bar(page).getByRole("button", { name: "Call as the user" }).click();
+    await bar(page).getByRole("alert").getByText("No such user").waitFor();
+    await bar(page).getByText("Call as another").click();
+    await bar(page).getByLabel("User").fill("bob");
+    await inspect(page, "explorer-acting", anyImpact);
+    await bar(page).getByRole("button", { name: "Call as the user" }).click();
+    await bar(page).getByText("Calling as @bob through the app demo").waitFor();
+    await likesAPost(page); // the path has bob's id
+    await page.goto(`${server.url}/console`);
+    await page.getByText("Calling as @bob").waitFor();
+    await page.getByText("Calling as @bob").click();
+    await page.locator("#acting").getByLabel("User", { exact: true }).fill("carol");
+    await page.getByRole("button", { name: "Call as this one" }).click();
+    await page.getByText("Calling as @carol").waitFor();
+    await page.goto(`${server.url}/explorer#getConnectionHistory`);
+    await bar(page).getByText("Calling as @carol").waitFor();
+
+    await send(page);
+    await answer(page).getByText("403 Forbidden").waitFor();
+    await inspect(page, "explorer-app-only", anyImpact);
+    await answer(page).getByRole("button", { name: "Send it as the app demo" }).click();
+    await answer(page).getByText("200 OK").waitFor();
+    await bar(page).getByText("Calling as @carol").waitFor();
+
+    await bar(page).getByText("Call as another").click();
+    await bar(page).getByRole("button", { name: "Call as nobody" }).click();
+    await bar(page).getByText("Calling as nobody").waitFor();
+    await send(page);
+    await answer(page).getByText("401 Unauthorized").waitFor();
+    await bar(page).getByText("Call as another").click();
+    await bar(page).getByRole("button", { name: "Call as the app" }).click();
+    await bar(page).getByText("Calling as the app demo").waitFor();
+    await send(page);
+    await answer(page).getByText("200 OK").waitFor();
+  } finally {
+    await server.stop();
+  }
+});
+
+explore("the token of the identity is revoked", async (page) => {
+  const server = await startServer("dev");
+  try {
+    const asked = page.waitForResponse((r) => r.url().endsWith("/console/identity"));
+    await page.goto(`${server.url}/explorer`);
+    const { token } = await (await asked).json();
+    await bar(page).getByText("Calling as @alice").waitFor();
+    await page.evaluate(async (token) => {
+      const me = await fetch("/2/users/me", { headers: { authorization: `Bearer ${token}` } });
+      if (!me.ok) throw new Error(`the token is no good before: ${me.status}`);
+    }, token);
+    await operate("/admin/tokens/revoke", { token }, operatorOf(server));
+    await send(page);
+    await bar(page).getByRole("status").getByText("Another one was made: press Send once more.").waitFor();
+    await likesAPost(page);
+  } finally {
+    await server.stop();
+  }
+});
+
+explore("the admin token opens the identity where it is not known", async (page) => {
+  const server = await startServer("dev", "--seed", "0");
+  try {
+    await page.goto(`${server.url}/explorer`);
+    await bar(page).getByText("Nobody is signed in").waitFor();
+    await bar(page).getByRole("link", { name: "console" }).click();
+    await page.getByLabel("Admin token").fill(operatorOf(server).adminToken);
+    await page.getByRole("button").last().click();
+    await page.getByText("Calling as @alice").waitFor();
+    await page.goto(`${server.url}/explorer`);
+    await bar(page).getByText("Calling as @alice").waitFor();
+    await likesAPost(page);
+  } finally {
+    await server.stop();
+  }
 });
 
 explore("an address leads to its endpoint, and Back to the page before", async (page) => {
@@ -415,7 +506,7 @@ explore("an address leads to its endpoint, and Back to the page before", async (
   await page.goto(`${explorer}#noSuchEndpoint`);
   await page.getByRole("alert").getByText("There is no endpoint noSuchEndpoint here. These are all that there are:").waitFor();
   assert.equal(await page.locator(".operation[open]").count(), 0);
-  await inspect(page, "explorer-unknown");
+  await inspect(page, "explorer-unknown", anyImpact);
 });
 
 explore("the endpoints are there before any script", async (page) => {
@@ -447,6 +538,7 @@ explore("in a server that keeps its tokens", async (page) => {
   try {
     await page.goto(`${server.url}/explorer`);
     await bar(page).getByText("Nobody is signed in. Sign in or paste a token, then press Send.").waitFor();
+    assert.equal(await page.getByText(/console|Call as/i).count(), 0, "there is a console");
     await opened(page).getByLabel("id, required").fill("12");
     await send(page);
     const said = await answer(page).innerText();
@@ -461,7 +553,7 @@ explore("in a server that keeps its tokens", async (page) => {
 explore("on a phone, by keyboard, in both lights", async (page) => {
   await page.setViewportSize({ width: 390, height: 844 });
   await openWith(page, alice.access_token);
-  await bar(page).getByText("You call as @alice").waitFor();
+  await bar(page).getByText("Calling as @alice").waitFor();
   await opened(page).getByLabel("id, required").focus();
   const focused = () => page.evaluate(() => document.activeElement.innerText);
   for (let i = 0; i < 5 && (await focused()) !== "Send"; i++) await page.keyboard.press("Tab");
@@ -474,7 +566,7 @@ explore("on a phone, by keyboard, in both lights", async (page) => {
   await opened(page).getByText("Raw request and answer").click();
   await opened(page).getByText("What it may answer").click();
   await opened(page).getByLabel("Example of 200").waitFor();
-  await inspect(page, "explorer");
+  await inspect(page, "explorer", anyImpact);
 
   await page.setViewportSize({ width: 390, height: 844 });
   await page.goto(`${explorer}#streamLikesFirehose`);
@@ -483,7 +575,7 @@ explore("on a phone, by keyboard, in both lights", async (page) => {
   await opened(page).getByLabel("partition, required").scrollIntoViewIfNeeded();
   const { y, height } = await opened(page).getByRole("button", { name: "Send" }).boundingBox();
   assert.ok(y >= 0 && y + height <= 844, `Send is at ${y}`);
-  await inspect(page, "explorer-fields");
+  await inspect(page, "explorer-fields", anyImpact);
 });
 
 // codeOf reads the code that the page shows for the endpoint that is open.
@@ -531,7 +623,7 @@ test("the code that the page shows likes posts", { timeout: 300_000 }, async (t)
   const page = await openPage(browser);
   const liker = user("erin");
   await openWith(page, liker.access_token);
-  await bar(page).getByText("You call as @erin").waitFor();
+  await bar(page).getByText("Calling as @erin").waitFor();
   await opened(page).getByRole("tab").first().waitFor();
   const languages = Object.keys(await codeOf(page));
   assert.deepEqual(languages, Object.keys(programs));

@@ -91,14 +91,25 @@ func (c *Console) identify(ctx context.Context, a Acting) (i Identity, err error
 	return i, nil
 }
 
-// act is the form that says as whom one calls from now on: its fields are as (user, app or nobody), user and app.
+// act is the form that says as whom one calls from now on.
 func (c *call) act() (answer, error) {
+	i, cookie, err := c.choose()
+	if err != nil {
+		return answer{}, err
+	}
+	to, err := c.back(c.from(), Notice{Text: "You call as " + i.String() + " now."})
+	to.cookies = append(to.cookies, cookie)
+	return to, err
+}
+
+// choose returns whom the form's fields as (user, app or nobody), user and app name, and the cookie that keeps it.
+func (c *call) choose() (Identity, *http.Cookie, error) {
 	var a Acting
 	switch c.PostForm.Get("as") {
 	case "user":
 		a = Acting{strings.TrimPrefix(strings.TrimSpace(c.PostForm.Get("user")), "@"), c.PostForm.Get("app")}
 		if a.User == "" {
-			return answer{}, liked.Errorf(liked.Invalid, "Enter the username of whom you want to call as.")
+			return Identity{}, nil, liked.Errorf(liked.Invalid, "Enter the username of whom you want to call as.")
 		}
 		if a.App == "" {
 			a.App = c.Identity(c.Request).App
@@ -111,11 +122,9 @@ func (c *call) act() (answer, error) {
 	}
 	i, err := c.identify(c.Context(), a)
 	if err != nil {
-		return answer{}, err
+		return Identity{}, nil, err
 	}
-	to, err := c.back(c.from(), Notice{Text: "You call as " + i.String() + " now."})
-	to.cookies = append(to.cookies, c.cookie(actingCookie, i.User+"."+i.App, "/", 365*24*time.Hour))
-	return to, err
+	return i, c.cookie(actingCookie, i.User+"."+i.App, "/", 365*24*time.Hour), nil
 }
 
 // issued is a token of an Acting.

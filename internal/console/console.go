@@ -79,7 +79,7 @@ type route struct {
 
 // routes are all that there is below /console.
 func routes() []route {
-	return slices.Concat(frameRoutes, listRoutes, requestRoutes, dataRoutes, webhookRoutes, controlRoutes)
+	return slices.Concat(frameRoutes, explorerRoutes, listRoutes, requestRoutes, dataRoutes, webhookRoutes, controlRoutes)
 }
 
 // sections are what the navigation leads to.

@@ -122,7 +122,7 @@ func choices(all map[string][]string, name string, words []string) string {
 func (d *document) values(start web.Explorer) func(example string) web.ExplorerValue {
 	var known, asCaller []string
 	for _, v := range []struct{ schema, known, asCaller string }{
-		{"UserID", start.UserID, "{user}"}, {"Username", start.Username, "{username}"}, {"PostID", start.PostID, start.PostID},
+		{"UserID", start.UserID, "{user}"}, {"Username", start.UserName, "{username}"}, {"PostID", start.PostID, start.PostID},
 	} {
 		example := d.Components.Schemas[v.schema].Example
 		known, asCaller = append(known, example, v.known), append(asCaller, example, v.asCaller)

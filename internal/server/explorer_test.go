@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"net/url"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -35,16 +36,16 @@ func explorerOf(t *testing.T, s *server.Server) map[string]string {
 	return found
 }
 
-// The page contains a token only where every caller who could use it knows it anyway.
+// The page has no token. Who loads it gets one by way of the console only where every caller who could use it knows it anyway.
 func TestExplorerToken(t *testing.T) {
 	world := func(number uint64) *seed.Options {
 		return &seed.Options{Users: 7, Posts: 8, Seed: number, TokenLifetime: time.Hour}
 	}
 	data := filepath.Join(t.TempDir(), "data")
 	for _, tt := range []struct {
-		name          string
-		config        server.Config
-		inPage, inURL bool
+		name        string
+		config      server.Config
+		free, inURL bool
 	}{
 		{"in memory, on loopback, of a known seed", server.Config{Seed: world(1)}, true, false},
 		{"random tokens", server.Config{Seed: world(0)}, false, true},
@@ -55,10 +56,12 @@ func TestExplorerToken(t *testing.T) {
 		{"no world", server.Config{}, false, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			tt.config.Dev = true
 			s, _ := startHere(t, tt.config)
 			page := explorerOf(t, s)
-			if got := page["token"] != ""; got != tt.inPage {
-				t.Errorf("a token in the page: %v, want %v", got, tt.inPage)
+			status, text := browse(t, nil, s.URL()+"/console/identity", nil)
+			if got := status == 200 && strings.Contains(text, `"token":"`); got != tt.free || !got && status != 403 {
+				t.Errorf("the console answers %d %s; want a token: %v", status, text, tt.free)
 			}
 			if got := strings.Contains(s.ExplorerURL(), "#access_token="); got != tt.inURL {
 				t.Errorf("a token in %s: %v, want %v", s.ExplorerURL(), got, tt.inURL)
@@ -67,6 +70,43 @@ func TestExplorerToken(t *testing.T) {
 				t.Errorf("user %q, post %q; want some only in a seeded world", page["user"], page["post"])
 			}
 		})
+	}
+}
+
+// As whom the explorer calls is what the console says, and it can be changed from there and back.
+func TestExplorerIdentity(t *testing.T) {
+	t.Parallel()
+	s, _ := startHere(t, server.Config{Dev: true, Seed: world()})
+	jar := newJar(t)
+	address := s.URL() + "/console/identity"
+	var first, again, app struct {
+		User, App *struct{ Name string }
+		Token     string
+		AppToken  string `json:"app_token"`
+	}
+	ask := func(form url.Values, into any) {
+		t.Helper()
+		status, text := browse(t, jar, address, form)
+		if err := json.Unmarshal([]byte(text), into); err != nil || status != 200 {
+			t.Fatalf("%d, %v: %s", status, err, text)
+		}
+	}
+	ask(url.Values{"as": {"user"}, "user": {"@likesbot"}, "app": {"demo"}}, &first)
+	if ask(nil, &again); again.Token != first.Token || first.User == nil || again.User.Name != "likesbot" || again.App.Name != "demo" {
+		t.Errorf("got %+v after %+v", again, first)
+	}
+	if ask(url.Values{}, &again); again.Token == first.Token || again.Token == "" || again.User.Name != "likesbot" {
+		t.Errorf("a token that was refused is given again: %+v after %+v", again, first)
+	}
+	if ask(url.Values{"as": {"app"}, "app": {"demo"}}, &app); app.User != nil || app.Token == "" || app.Token != app.AppToken {
+		t.Errorf("the app alone: %+v", app)
+	}
+	status, text := browse(t, jar, address, url.Values{"as": {"user"}, "user": {"nobody_at_all"}, "app": {"demo"}})
+	if status != 404 || !strings.Contains(text, `"error":"No such user`) {
+		t.Errorf("an unknown user: %d %s", status, text)
+	}
+	if _, text := browse(t, jar, s.URL()+"/console", nil); !strings.Contains(text, "Calling as <strong>app demo") {
+		t.Error("the console calls as another one")
 	}
 }
 
@@ -135,6 +175,9 @@ func TestExplorerForms(t *testing.T) {
 		}
 		if strings.Contains(page, "2244994945") {
 			t.Error("the page has the user of the examples")
+		}
+		if strings.Contains(page, "Signed in as") {
+			t.Error("somebody is signed in who has not signed in")
 		}
 	}
 }

@@ -8,10 +8,9 @@ type Explorer struct {
 	ClientID  string   // of the app that the page signs in with
 	Origins   []string // "scheme://host[:port]" of each page address that is a redirect URI of the app
 	UserID    string   // to start with
-	Username  string   // that user's
+	UserName  string   // username of that user; Username is the signed-in one's
 	PostID    string   // to start with
 	Partition int      // of the firehose, with that user's likes; zero: unknown
-	Token     string   // of that user; all who load the page see it, so it must be no secret
 	Groups    []ExplorerGroup
 	Choices   map[string][]string // the lists of words to tick, which many endpoints share
 }

@@ -1,5 +1,5 @@
 // An endpoint's form: what it asks for, sends and shows of the answer, and the call as code.
-import { caller, doubt } from "./caller.js";
+import { caller, doubt, identity } from "./caller.js";
 import { languages, tokenVariable, urlOf } from "./code.js";
 import { copier, element, fold, pre, say, unreachable } from "./dom.js";
 
@@ -15,18 +15,9 @@ export function prepare(operation) {
   operation.querySelector(".comes").append(element("h4", { textContent: "Answer" }), answer, element("h4", { textContent: "Code" }), code.panel);
   operation.append(fold("documented", "What it may answer", () => documented(operation)));
   form.addEventListener("input", () => refresh(operation));
-  let reading = null;
-  form.addEventListener("submit", async (event) => {
+  form.addEventListener("submit", (event) => {
     event.preventDefault();
-    if (reading) return reading.abort();
-    reading = new AbortController();
-    const button = form.querySelector(".send");
-    button.textContent = operation.hasAttribute("data-stream") ? "Stop" : "Sending…";
-    answer.ariaBusy = true;
-    await send(operation, answer, reading.signal);
-    answer.ariaBusy = null;
-    button.textContent = "Send";
-    reading = null;
+    sendNow(operation);
   });
   form.querySelector(".send").disabled = false;
   ready.set(operation, code.write);
@@ -75,11 +66,28 @@ function callOf(operation) {
   return call;
 }
 
+const reading = new WeakMap(); // to what stops an operation that is being sent
+
+// sendNow sends an operation, or stops it if it is being sent.
+async function sendNow(operation, token) {
+  if (reading.has(operation)) return reading.get(operation).abort();
+  const stop = new AbortController();
+  reading.set(operation, stop);
+  const button = operation.querySelector(".send");
+  const answer = operation.querySelector(".answers");
+  button.textContent = operation.hasAttribute("data-stream") ? "Stop" : "Sending…";
+  answer.ariaBusy = true;
+  await send(operation, answer, stop.signal, token);
+  answer.ariaBusy = null;
+  button.textContent = "Send";
+  reading.delete(operation);
+}
+
 // send sends what is in the form, and shows the answer as it comes.
-async function send(operation, into, signal) {
+async function send(operation, into, signal, token = caller?.token) {
   const call = callOf(operation);
   const headers = {};
-  if (caller) headers.Authorization = `Bearer ${caller.token}`;
+  if (token) headers.Authorization = `Bearer ${token}`;
   if (call.body) headers["Content-Type"] = "application/json";
   const began = performance.now();
   let response;
@@ -112,6 +120,10 @@ async function send(operation, into, signal) {
     else into.replaceChildren(element("p", { className: "error", role: "alert", textContent: unreachable }));
   }
   if (response?.status === 401) await doubt().catch(() => {});
+  if (response?.status === 403 && operation.dataset.accepts === "BearerToken" && caller?.user && caller.how === "acting") {
+    into.querySelector("[role=status]").append(say("asapp", "Only apps may call it. ",
+      element("button", { type: "button", className: "main", textContent: `Send it as the app ${identity.app.name}`, onclick: () => sendNow(operation, identity.app_token) })));
+  }
 }
 
 // showIn shows an answer, and moves the page to it if it is not in sight.
@@ -137,7 +149,7 @@ function answerOf(response, took, body, raw, partition) {
     element("div", { role: "status" },
       say("status", element("strong", { textContent: status }), ` ${reasonOf(response)}`, element("span", { className: "quiet", textContent: ` · ${Math.ceil(took)} ms` })),
       why && say("why", element("strong", { textContent: "Why: " }), why),
-      status === 401 && !caller ? say("why", "Nobody is signed in: sign in or paste a token at the top of this page.") : null,
+      status === 401 && !caller ? say("why", identity ? "You call as nobody: choose who calls at the top of this page." : "Nobody is signed in: sign in or paste a token at the top of this page.") : null,
       partition ? say("fine", `Partition ${partition} is read. Its likes appear here as they happen, until you press Stop.`) : null),
     body, limitsOf(headers), fold("wire", "Raw request and answer", raw));
 }
