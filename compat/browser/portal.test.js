@@ -1,7 +1,7 @@
 // The portal: apps of one's own, from the first token to the last mistake.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { App, Receiver, authorizeURL, freePort, inspect, like, oauth1, openBrowser, openPage, post, signer, user, world } from "./world.js";
+import { App, Receiver, anyImpact, authorizeURL, freePort, inspect as inspectFor, like, oauth1, openBrowser, openPage, post, signer, user, world } from "./world.js";
 
 let browser;
 let site;
@@ -27,6 +27,7 @@ const browse = (name, run) =>
     }
   });
 
+const inspect = (page, name) => inspectFor(page, name, anyImpact);
 const heading = (page) => page.getByRole("heading", { level: 1 }).innerText();
 const main = (page) => page.getByRole("main").innerText();
 const press = (page, name) => page.getByRole("button", { name, exact: true }).click();
@@ -73,11 +74,7 @@ browse("my own app's first token takes six clicks or fewer", async (page) => {
   await page.addInitScript(() => addEventListener("pointerdown", () => pressed(), true));
   await page.goto(world.url);
   await page.getByRole("main").getByRole("link", { name: "Your apps" }).click();
-  await page.getByLabel("Username").waitFor();
-  await page.keyboard.type("alice"); // it has the focus
-  await page.keyboard.press("Tab");
-  await page.keyboard.type(user("alice").password);
-  await press(page, "Sign in");
+  await press(page, "@alice");
   await page.getByLabel("Name", { exact: true }).click();
   await page.keyboard.type("First steps");
   await press(page, "Create app");
@@ -96,6 +93,14 @@ browse("alice sees the app that the terminal printed", async (page) => {
   assert.equal(await page.getByLabel("API key", { exact: true }).inputValue(), world.apps[0].api_key);
 });
 
+// onTop holds the mistakes of the page to be where one looks and types.
+async function onTop(page) {
+  assert.equal(await page.evaluate(() => document.activeElement.id), "problems", "the mistakes have not the focus");
+  const box = await page.getByRole("alert").boundingBox();
+  assert.ok(box.y >= 0 && box.y + box.height <= 800, `the mistakes are out of sight: ${JSON.stringify(box)}`);
+  assert.match(await page.title(), /^Error: /);
+}
+
 browse("mistakes stand on top, have the focus, and lead to their fields", async (page) => {
   await portal(page, "carol");
   const typed = `https://a.example/cb\nmybot://back\nnot a url`;
@@ -105,13 +110,7 @@ browse("mistakes stand on top, have the focus, and lead to their fields", async 
   const summary = page.getByRole("alert");
   assert.deepEqual(await summary.getByRole("listitem").allInnerTexts(),
     ["Enter a name", `Callback 3, "not a url": begin with https:// or with your app's own scheme`]);
-  const top = async () => {
-    assert.equal(await page.evaluate(() => document.activeElement.id), "problems", "the mistakes have not the focus");
-    const box = await summary.boundingBox();
-    assert.ok(box.y >= 0 && box.y + box.height <= 800, `the mistakes are out of sight: ${JSON.stringify(box)}`);
-    assert.match(await page.title(), /^Error: /);
-  };
-  await top();
+  await onTop(page);
   assert.equal(await page.getByLabel("Callback URLs").inputValue(), typed);
   assert.equal(await page.getByLabel("Public").isChecked(), true);
   const field = page.getByLabel("Callback URLs");
@@ -122,7 +121,11 @@ browse("mistakes stand on top, have the focus, and lead to their fields", async 
   await page.setViewportSize({ width: 1280, height: 800 });
   await summary.getByRole("link", { name: "Callback 3" }).click();
   assert.equal(await page.evaluate(() => document.activeElement.id), "redirect_uris", "the link does not lead to the field");
+});
 
+browse("mistakes on the page of an app", async (page) => {
+  await portal(page, "carol");
+  const summary = page.getByRole("alert");
   await create(page, "Mistaken");
   await press(page, "Save");
   await page.getByRole("status").waitFor();
@@ -131,7 +134,7 @@ browse("mistakes stand on top, have the focus, and lead to their fields", async 
   await section.getByLabel("URL").fill(`http://127.0.0.1:${port}/likes`);
   await press(page, "Add webhook");
   assert.deepEqual(await summary.getByRole("listitem").allInnerTexts(), [`Nothing answers at 127.0.0.1:${port}. Is your receiver running?`]);
-  await top();
+  await onTop(page);
   await summary.getByRole("link").click();
   assert.equal(await page.evaluate(() => document.activeElement.id), "webhook-url");
   await page.getByText("Scopes: what it may do").click();
@@ -305,4 +308,15 @@ browse("consent is grouped, and the PIN selects itself", async (page) => {
   const pin = await page.getByLabel("Enter this PIN").inputValue();
   assert.equal(await page.evaluate("String(getSelection())"), pin, "the PIN is not selected");
   assert.match(await main(page), /Only if you started this yourself/);
+  await page.reload();
+  assert.equal(await page.getByLabel("Enter this PIN").inputValue(), pin, "a reload loses the PIN");
+
+  await page.goto(`${world.url}/settings/connected_apps`);
+  const row = page.getByRole("region", { name: world.apps[0].name, exact: true });
+  await row.getByRole("link", { name: "Revoke access…" }).click();
+  assert.equal(await heading(page), `Take back all access of ${world.apps[0].name}?`);
+  assert.match(await main(page), /Every token[\s\S]*printed where the server was started[\s\S]*Reset/);
+  await inspect(page, "confirm-revoke");
+  await follow(page, "Cancel");
+  assert.equal(await row.count(), 1);
 });

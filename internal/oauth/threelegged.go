@@ -1,6 +1,7 @@
 package oauth
 
 import (
+	"cmp"
 	"encoding/json"
 	"encoding/xml"
 	"errors"
@@ -231,9 +232,13 @@ func (c *Call) authorize1() (*Answer, error) {
 	case err != nil:
 		return nil, err
 	case approved:
-		return c.approve(token, rt, app, u)
+		return c.approve(token, c.newVerifier(rt), rt, app, u)
 	}
-	return c.askConsent(app, token, plain, rt.Callback, web.Consent{Access: rt.Access.String()})
+	asked := token
+	if rt.Callback == outOfBand {
+		asked += " " + c.newVerifier(rt) // so that the page with the PIN can be loaded anew
+	}
+	return c.askConsent(app, asked, plain, rt.Callback, web.Consent{Access: rt.Access.String()})
 }
 
 // granted reports whether the user granted the app at least this access by OAuth 1.0a.
@@ -245,18 +250,21 @@ func (c *Call) granted(user liked.UserID, app liked.AppID, access liked.Access) 
 }
 
 func (c *Call) decide1() (*Answer, error) {
-	u, token, allowed, err := c.openConsent()
+	u, asked, allowed, err := c.openConsent()
 	if err != nil {
 		return nil, err
 	}
+	token, pin, _ := strings.Cut(asked, " ")
 	rt, app, err := c.readRequest(token)
 	switch {
+	case allowed && pin != "" && rt.User == u.ID && same(auth.HashOf(pin), rt.Verifier): // the same decision once more
+		return c.showPIN(app, pin)
 	case err != nil:
 		return nil, err
 	case allowed:
-		return c.approve(token, rt, app, u)
+		return c.approve(token, cmp.Or(pin, c.newVerifier(rt)), rt, app, u)
 	}
-	if _, err := c.decideRequest(rt, app, u); err != nil { // the verifier is discarded
+	if err := c.decideRequest(rt, app, u, c.newVerifier(rt)); err != nil { // nobody gets to know the verifier
 		return nil, err
 	}
 	c.Why = "the user refused"
@@ -267,30 +275,38 @@ func (c *Call) decide1() (*Answer, error) {
 	return Page(http.StatusOK, p)
 }
 
-// decideRequest records the user's decision, and returns the verifier that spends the token.
-func (c *Call) decideRequest(rt store.RequestToken, app liked.App, u liked.User) (verifier string, err error) {
-	verifier = c.Auth.RandomText(auth.Alphanumeric, 32)
+// newVerifier makes what spends the token once the user has agreed.
+func (c *Call) newVerifier(rt store.RequestToken) string {
 	if rt.Callback == outOfBand { // a PIN
-		verifier = c.Auth.RandomText(auth.Digits, 7)
+		return c.Auth.RandomText(auth.Digits, 7)
 	}
-	err = c.Store.ApproveRequestToken(c.Context, rt.Token, u.ID, auth.HashOf(verifier))
+	return c.Auth.RandomText(auth.Alphanumeric, 32)
+}
+
+// decideRequest records the user's decision.
+func (c *Call) decideRequest(rt store.RequestToken, app liked.App, u liked.User, verifier string) error {
+	err := c.Store.ApproveRequestToken(c.Context, rt.Token, u.ID, auth.HashOf(verifier))
 	if isSpent(err) {
 		err = &linkFault{app: app, why: decidedBefore}
 	}
-	return verifier, err
+	return err
 }
 
 // approve records the consent and hands out the verifier (RFC 5849, 2.2).
-func (c *Call) approve(token string, rt store.RequestToken, app liked.App, u liked.User) (*Answer, error) {
+func (c *Call) approve(token, verifier string, rt store.RequestToken, app liked.App, u liked.User) (*Answer, error) {
 	c.User = u.ID
-	verifier, err := c.decideRequest(rt, app, u)
+	err := c.decideRequest(rt, app, u, verifier)
 	switch {
 	case err != nil:
 		return nil, err
 	case rt.Callback == outOfBand:
-		return Page(http.StatusOK, web.Pin{Frame: c.Frame(), AppName: app.Name, Pin: verifier})
+		return c.showPIN(app, verifier)
 	}
 	return redirect(http.StatusFound, withQuery(rt.Callback, "oauth_token", token, "oauth_verifier", verifier))
+}
+
+func (c *Call) showPIN(app liked.App, pin string) (*Answer, error) {
+	return Page(http.StatusOK, web.Pin{Frame: c.Frame(), AppName: app.Name, Pin: pin})
 }
 
 // accessToken answers /oauth/access_token (RFC 5849, 2.3). As on X, the request token and its verifier are enough: clients

@@ -223,12 +223,27 @@ func TestPIN(t *testing.T) {
 	b := s.browser()
 	b.signIn(t, "ada")
 	token, secret := s.begin(t, s.conf, "oob")
-	r := b.consent(t, "/oauth/authorize?oauth_token="+token, "allow")
+	ask := b.Get(t, "/oauth/authorize?oauth_token="+token)
+	if regexp.MustCompile(`\b[0-9]{7}\b`).MatchString(ask.Body) {
+		t.Error("the page that asks shows a PIN")
+	}
+	other := b.Get(t, "/oauth/authorize?oauth_token="+token) // in another tab
+	r := b.Post(t, "/oauth/authorize", with(ask.Form(), "decision", "allow"))
 	pin := regexp.MustCompile(`\b[0-9]{7}\b`).FindString(r.Body)
 	if r.Status != 200 || r.Location != "" || pin == "" {
 		t.Fatalf("%d %q %s", r.Status, r.Location, r.Body)
 	}
 	s.secret(pin)
+	// The page can be loaded anew; the decision stays what it was.
+	again := b.Post(t, "/oauth/authorize", with(ask.Form(), "decision", "allow"))
+	if again.Status != 200 || !strings.Contains(again.Body, pin) {
+		t.Errorf("loaded anew: %d, without the PIN", again.Status)
+	}
+	for decision, form := range map[string]url.Values{"deny": ask.Form(), "allow": other.Form()} {
+		if r := b.Post(t, "/oauth/authorize", with(form, "decision", decision)); r.Status != 400 {
+			t.Errorf("%s afterwards: %d", decision, r.Status)
+		}
+	}
 	for range 9 {
 		if r := s.finish(t, s.conf, token, secret, "0000000"); r.Status != 401 ||
 			r.Body != "Error processing your OAuth request: Invalid oauth_verifier parameter" ||
@@ -237,6 +252,9 @@ func TestPIN(t *testing.T) {
 		}
 	}
 	s.values(t, s.finish(t, s.conf, token, secret, pin))
+	if again := b.Post(t, "/oauth/authorize", with(ask.Form(), "decision", "allow")); again.Status != 400 {
+		t.Errorf("loaded anew when the PIN is used: %d", again.Status)
+	}
 
 	token, secret = s.begin(t, s.conf, "oob")
 	r = b.consent(t, "/oauth/authorize?oauth_token="+token, "allow")

@@ -294,7 +294,7 @@ func (c *call) changeApp() (*oauth.Answer, error) {
 	case "regenerate":
 		var s auth.AppSecrets
 		app, s, done.Undo, err = c.Auth.Regenerate(c.Context, u.ID, app.ID, form.First("what"))
-		done.Notice, done.Secrets = "The old one no longer works.", shown(app, s)
+		done.Notice, done.Secrets = "The old "+called[form.First("what")]+" no longer works.", shown(app, s)
 	case "undo":
 		err = c.Auth.Undo(c.Context, u.ID, app.ID, form.First("undo"))
 		done.Notice = "The old one is back, and works again. The new one no longer does."
@@ -322,6 +322,9 @@ func (c *call) changeApp() (*oauth.Answer, error) {
 	}
 	return c.Done(pathOf(app), done)
 }
+
+// called is what credentials are to people.
+var called = map[string]string{auth.ClientSecret: "client secret", auth.APIKeys: "API key and secret", auth.BearerToken: "bearer token"}
 
 // firstScopes are those that a token of the owner's has unless others are chosen: for likes, and for staying.
 const firstScopes = liked.TweetRead | liked.UsersRead | liked.LikeRead | liked.LikeWrite | liked.OfflineAccess
