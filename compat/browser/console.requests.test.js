@@ -81,7 +81,9 @@ test("why a call was refused, and what can be made of it", { timeout: 60_000 }, 
   const likes = `/2/users/${alice.id}/likes`;
   const refused = await call("POST", likes, `Bearer ${known.apps[0].bearer_token}`, { tweet_id: known.posts[3].id });
   assert.equal(refused.status, 403);
-  await page.goto(`${server.url}/console`);
+  await page.goto(server.url);
+  await page.getByRole("link", { name: "Console" }).first().click(); // the list says why; the second click shows all of it
+  await row(page, refused.id).getByText("Application-Only is forbidden").waitFor();
   await row(page, refused.id).getByRole("link").click();
   await page.getByRole("heading", { name: "Why" }).waitFor();
   await page.getByText("Left before").waitFor({ state: "detached" }); // a call that is refused for its credential does not count

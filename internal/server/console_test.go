@@ -135,8 +135,8 @@ func TestConsoleForms(t *testing.T) {
 	if status != 200 || !strings.Contains(text, "You call as @likesbot now") || !strings.Contains(text, "Calling as <strong>@likesbot") {
 		t.Errorf("got %d %s", status, content(text))
 	}
-	if !strings.Contains(text, "Nothing was called yet") {
-		t.Errorf("the console lists its own requests: %s", text)
+	if listed := transactions(text); len(listed) > 0 {
+		t.Errorf("the console lists its own requests: %s", listed)
 	}
 	if status, text = browse(t, jar, srv.URL()+"/console/nothing", nil); status != 404 || !strings.Contains(text, "<h1>Not found</h1>") {
 		t.Errorf("an unknown page: %d %s", status, content(text))
