@@ -15,7 +15,7 @@ import (
 )
 
 type grammar struct {
-	Dev   devCmd   `cmd:"" help:"Start a server to develop against, with users, posts and credentials."`
+	Dev   devCmd   `cmd:"" help:"Start a server to develop against, with users, posts and keys."`
 	Serve serveCmd `cmd:"" help:"Start a server on a data directory."`
 
 	Run   runCmd   `cmd:"" help:"Run a program whose calls to X arrive here."`

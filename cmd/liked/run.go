@@ -24,7 +24,7 @@ import (
 
 // Captured has the flags of commands that stand for X: what world there is, a new one or that of a running server.
 type Captured struct {
-	Credentials string `placeholder:"FILE" help:"Join the server that wrote this file, instead of a world of its own."`
+	Credentials string `placeholder:"FILE" help:"Join the server that wrote this file, instead of a server of its own."`
 	As          string `placeholder:"USER" help:"Id or username of the user whose tokens the program gets. Default: alice, or the last."`
 	Adopt       string `placeholder:"FILE" help:"Make the credentials in this .env good for the user."`
 	CA          string `name:"ca" placeholder:"FILE" help:"Keep the authority that programs are to trust in this file, with its key."`
@@ -41,7 +41,7 @@ func (c *Captured) check() error {
 			own.Credentials, own.As, own.Adopt, own.CA = "", "", "", ""
 		}
 		if !reflect.DeepEqual(given, none) {
-			return errors.New("credentials: the server that wrote the file has its world; leave out the flags of one")
+			return errors.New("credentials: the server that wrote the file has its users and posts; leave out the flags that make some")
 		}
 		return nil
 	}

@@ -219,7 +219,10 @@ test("without scripts", { timeout: 60_000 }, async () => {
   assert.equal(await like("dave", post(2), token("dave")), 200);
   const context = await browser.newContext({ javaScriptEnabled: false });
   const page = await context.newPage();
-  await page.goto(`${world.url}/`);
+  for (const path of ["/login", "/explorer", "/no/such", "/"]) {
+    await page.goto(world.url + path);
+    assert.doesNotMatch(await page.getByRole("main").innerText(), /moment|…/, `${path} promises what a script would do`);
+  }
   assert.equal(await number(page.locator("#n-users")), world.users.length);
   const likes = await number(page.locator("#n-likes"));
   assert.ok(likes >= 1);

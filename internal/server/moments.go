@@ -37,7 +37,7 @@ func (s *Server) now(ctx context.Context) (*moment, error) {
 	w := s.current()
 	engine, ok := w.store.(store.Snapshots)
 	if !ok {
-		return nil, liked.Errorf(liked.Invalid, "a store in PostgreSQL has no snapshots: keep the world in memory, or in a directory (--data)")
+		return nil, liked.Errorf(liked.Invalid, "a store in PostgreSQL has no snapshots: keep the data in memory, or in a directory (--data)")
 	}
 	w.hooks.Save(ctx)
 	m := &moment{clock: s.clock.State(), faults: s.faults.All()}
@@ -89,7 +89,7 @@ func (s *Server) Reset(context.Context) error {
 		}
 		return err
 	case s.Postgres != "":
-		return liked.Errorf(liked.Invalid, "a store in PostgreSQL cannot be reset: keep the world in memory, or in a directory (--data)")
+		return liked.Errorf(liked.Invalid, "a store in PostgreSQL cannot be reset: keep the data in memory, or in a directory (--data)")
 	}
 	return liked.Errorf(liked.Conflict, "a reset takes back all that happened in %s since the server started: start it with --allow-reset "+
 		"if that may be", s.Data)
@@ -176,7 +176,7 @@ type inherited struct {
 // Fork returns another server, on ports of its own, that begins as what this one in memory is. Its Run must be called.
 func (s *Server) Fork(ctx context.Context) (*Server, error) {
 	if s.Data != "" {
-		return nil, liked.Errorf(liked.Invalid, "only a world in memory can be forked")
+		return nil, liked.Errorf(liked.Invalid, "only a server whose data is in memory can be forked")
 	}
 	s.moments.mu.Lock()
 	m, err := s.now(ctx)
