@@ -31,7 +31,7 @@ var allowed = map[string]struct{ ours, outside string }{
 	"internal/clock":                {".", ""},
 	"internal/cache":                {"", ""},
 	"internal/exchange":             {".", ""},
-	"internal/journal":              {". internal/exchange", ""},
+	"internal/journal":              {". internal/exchange internal/clock", ""},
 	"internal/faults":               {". internal/exchange internal/clock internal/strictjson", ""},
 	"internal/strictjson":           {"", "github.com/go-json-experiment/json"},
 	"internal/fastpath":             {"", ""},

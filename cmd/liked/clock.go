@@ -45,5 +45,5 @@ func clockLines(c admin.Clock) [][2]string {
 	case c.Moved:
 		goes = "as fast as the real one"
 	}
-	return [][2]string{{"now", c.Now.Format(time.RFC3339Nano)}, {"goes", goes}}
+	return [][2]string{{"now", when(c.Now)}, {"goes", goes}}
 }

@@ -224,7 +224,7 @@ browse("without a mouse", async (page) => {
   assert.ok(site.last.url.searchParams.get("code"));
 
   await page.goto(`${world.url}/settings/connected_apps`);
-  assert.deepEqual(await tabTo("Connected apps"), ["Skip to content", "liked", "API explorer", "Your apps"]);
+  assert.deepEqual(await tabTo("Connected apps"), ["Skip to content", "liked", "Console", "API explorer", "Your apps"]);
   await page.keyboard.press("Shift+Tab");
   await page.keyboard.press("Enter");
   await page.waitForURL(`${world.url}/developer`);

@@ -10,6 +10,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -206,10 +207,13 @@ func Sleep(ctx context.Context, d time.Duration) {
 	}
 }
 
-// Duration is written as Go does, as in "15m".
+// Duration is written as Go does, without its zeros: "15m" and not "15m0s".
 type Duration time.Duration
 
-func (d Duration) String() string { return time.Duration(d).String() }
+func (d Duration) String() string {
+	text := strings.Replace(time.Duration(d).String(), "m0s", "m", 1)
+	return strings.Replace(text, "h0m", "h", 1)
+}
 
 func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
 

@@ -174,3 +174,20 @@ func TestReads(t *testing.T) {
 		t.Errorf("reading the clock allocates %v times", n)
 	}
 }
+
+func TestDuration(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{"15m0s": "15m", "24h": "24h", "1h20m0s": "1h20m", "1h0m5s": "1h5s", "90s": "1m30s", "0": "0s",
+		"10m0.5s": "10m0.5s", "-20m": "-20m"} {
+		var d, again clock.Duration
+		if err := d.UnmarshalText([]byte(text)); err != nil {
+			t.Fatal(err)
+		}
+		if d.String() != want {
+			t.Errorf("%s is written %s, want %s", text, d, want)
+		}
+		if err := again.UnmarshalText([]byte(d.String())); err != nil || again != d {
+			t.Errorf("%s is read as %s, %v", d, again, err)
+		}
+	}
+}

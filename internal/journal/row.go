@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"liked"
+	"liked/internal/clock"
 	"liked/internal/exchange"
 )
 
@@ -103,7 +104,7 @@ func (w *row) Detail() Detail {
 	if w.limits != nil {
 		d.Limits = new(Limits)
 		for _, s := range w.limits {
-			after := Window{"user", short(s.Window), s.Max, s.Remaining, s.Reset.UTC()}
+			after := Window{"user", clock.Duration(s.Window).String(), s.Max, s.Remaining, s.Reset.UTC()}
 			if s.App {
 				after.Of = "app"
 			}
@@ -115,11 +116,6 @@ func (w *row) Detail() Detail {
 		}
 	}
 	return d
-}
-
-// short is a duration without its zeros: 15m and not 15m0s.
-func short(d time.Duration) string {
-	return strings.Replace(strings.Replace(d.String(), "m0s", "m", 1), "h0m", "h", 1)
 }
 
 func (w *row) message(side int, head, body []byte) Message {

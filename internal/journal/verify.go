@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"liked"
+	"liked/internal/clock"
 	"liked/internal/exchange"
 )
 
@@ -121,7 +122,7 @@ func (e Expectation) check(names exchange.Names) (c check, err error) {
 	if e.Within != "" {
 		c.within, err = time.ParseDuration(e.Within)
 		if err != nil || c.within < 0 || c.within > maxWithin {
-			return wrong("within: %q is no duration from 0s to %s, as 2s", e.Within, short(maxWithin))
+			return wrong("within: %q is no duration from 0s to %s, as 2s", e.Within, clock.Duration(maxWithin))
 		}
 	}
 	if e.Match != nil && !counts {
