@@ -216,7 +216,7 @@ export const anyImpact = ["minor", "moderate", "serious", "critical"];
 
 // inspect holds the page that is open to what every page is held to, by day and by night, on a phone and on a desk: axe
 // finds nothing of the impacts, nothing is cut off, and the browser has refused nothing.
-export async function inspect(page, name, impacts = ["minor", "moderate", "serious", "critical"]) {
+export async function inspect(page, name, impacts = anyImpact) {
   for (const colorScheme of ["light", "dark"]) {
     await page.emulateMedia({ colorScheme });
     for (const [width, height] of [[360, 740], [1280, 800]]) {
