@@ -132,6 +132,9 @@ func (s *Store) LikingUsers(ctx context.Context, viewer liked.UserID, post liked
 	})
 }
 
+// newestMost is how many rows of a list are kept in memory: those of the largest page.
+const newestMost = 100
+
 // listOf is the tag of the list of likes that counts are of.
 var listOf = map[byte]byte{tagUserN: tagLiked, tagPostN: tagLikers}
 
@@ -141,7 +144,11 @@ func walk[ID ~int64, T any](r *state, counts thing, from store.Cursor, max int,
 	if err := valid.Page(max); err != nil {
 		return page, err
 	}
-	r.sees(r.s.changes.of(counts), r.at)
+	if from == (store.Cursor{}) {
+		if page, ok, err := newestPage(r, counts, max, look); ok || err != nil {
+			return page, err
+		}
+	}
 	tag := listOf[counts.tag]
 	prefix := num(nil, tag, counts.id)
 	o := pebble.IterOptions{LowerBound: prefix, UpperBound: after(prefix)}
@@ -164,6 +171,7 @@ func walk[ID ~int64, T any](r *state, counts thing, from store.Cursor, max int,
 	more, rows := first(), 0
 	var items []T
 	var ids []ID
+	var newest []listed
 	var last liked.Seq
 	for more && len(items) < max && rows < rowsPerItem*max {
 		ids = ids[:0]
@@ -177,11 +185,13 @@ func walk[ID ~int64, T any](r *state, counts thing, from store.Cursor, max int,
 				return page, damaged(it.Key(), err)
 			}
 			if ids == nil {
-				ids = make([]ID, 0, min(wanted, 100))
+				ids, newest = make([]ID, 0, min(wanted, newestMost)), make([]listed, 0, min(wanted, newestMost))
 			}
 			ids = append(ids, ID(id))
 			last = listSeq(it.Key())
-			rows++
+			if rows++; from == (store.Cursor{}) && rows <= newestMost {
+				newest = append(newest, listed{last, int64(id)})
+			}
 		}
 		if items == nil {
 			items = make([]T, 0, len(ids))
@@ -193,7 +203,32 @@ func walk[ID ~int64, T any](r *state, counts thing, from store.Cursor, max int,
 	if err := it.Error(); err != nil {
 		return page, unavailable(err)
 	}
+	if from == (store.Cursor{}) {
+		r.keepNewest(counts, newest, more || rows > len(newest))
+	}
 	return sight.Page(items, from, last, more), nil
+}
+
+// newestPage is walk from the newest like, where no likes but those in memory are needed.
+func newestPage[ID ~int64, T any](r *state, counts thing, max int,
+	look func(items []T, ids []ID) ([]T, error)) (page store.Page[T], ok bool, err error) {
+	rows, more, ok := r.newestLikes(counts, max)
+	if !ok {
+		return page, false, nil
+	}
+	ids := make([]ID, len(rows))
+	for i, row := range rows {
+		ids[i] = ID(row.id)
+	}
+	items, err := look(make([]T, 0, len(ids)), ids)
+	if err != nil || len(items) < len(ids) && more { // others may take the place of those that are not shown
+		return page, false, err
+	}
+	var last liked.Seq
+	if len(rows) > 0 {
+		last = rows[len(rows)-1].seq
+	}
+	return sight.Page(items, store.Cursor{}, last, more), true, nil
 }
 
 // unlessUnseen returns nil for an error of unseen.

@@ -119,7 +119,8 @@ type Store struct {
 	epoch, epochGroup atomic.Uint64 // of visibility
 	records           *cache.Cache[thing, cached]
 	counts            *cache.Cache[thing, cachedCounts]
-	heads, changes    *marks // of records, and of counts
+	lists             *cache.Cache[thing, newestLikes] // by the thing that counts them
+	heads, changes    *marks                           // of records, and of counts
 	recent            recentLikes
 	filter            likeFilter
 
@@ -156,6 +157,7 @@ func Open(o Options) (*Store, error) {
 	s := &Store{
 		records:  newRecords(recordsKept),
 		counts:   cache.New[thing, cachedCounts](countsKept, thing.hash, nil),
+		lists:    cache.New(listsKept, thing.hash, newestLikes.size),
 		heads:    new(marks),
 		changes:  new(marks),
 		log:      o.Logger,

@@ -20,7 +20,11 @@ func (s *Store) view(ctx context.Context, f func(r pebble.Reader) error) error {
 		return err
 	}
 	defer s.leave()
-	_, err := s.read(func(r *state) error { return f(r) })
+	var r state
+	err := s.readAll(&r, func(r *state) error { return f(r) })
+	if closeErr := r.Close(); err == nil {
+		err = closeErr
+	}
 	if syncErr := s.waitSynced(ctx); syncErr != nil {
 		return syncErr
 	}
@@ -131,6 +135,11 @@ func scan(r pebble.Reader, prefix, from []byte, f func(key, value []byte) (bool,
 
 // scanRange is scan of the keys in [from, to).
 func scanRange(r pebble.Reader, from, to []byte, f func(key, value []byte) (bool, error)) (err error) {
+	if st, ok := r.(*state); ok {
+		if r, err = st.reader(); err != nil {
+			return err
+		}
+	}
 	it, err := r.NewIter(&pebble.IterOptions{LowerBound: from, UpperBound: to})
 	if err != nil {
 		return unavailable(err)

@@ -3,6 +3,8 @@ package pebblestore
 import (
 	"cmp"
 	"context"
+	"errors"
+	"io"
 	"slices"
 	"sync/atomic"
 
@@ -16,14 +18,63 @@ import (
 // state is one state of the store, of which a part need not be looked up because it is in memory.
 //
 // Batches are numbered. Before one is applied, its number is stored as the mark of all that it changes. What is in memory
-// holds the number at of a batch that it has seen, and all before. If the mark of a thing, loaded after the snapshot was made,
-// is not above at of what is in memory nor at of the state, then both have seen the same changes of the thing: those up to
-// the mark, and no other.
+// holds the number at of a batch that it has seen, and all before. If the mark of a thing is not above at of what is in memory
+// nor at of the state, then both have seen the same changes of the thing: those up to the mark, and no other. So what is read
+// from memory alone is the state after batch at. If there is a snapshot, it is what is read, and marks are loaded after it
+// was made.
 type state struct {
-	pebble.Reader        // a snapshot, the database as it is while nothing else tells that it changed, or an operation
-	s             *Store // nil: an operation, for which nothing is in memory
-	at            uint64 // all batches up to this are seen
-	newest        uint64 // the highest mark of what was read
+	from   pebble.Reader // a snapshot, an operation, or the database for reads that need not be of one state; nil: not needed yet
+	s      *Store        // nil: an operation, for which nothing is in memory
+	at     uint64        // all batches up to this are seen
+	newest uint64        // the highest mark of what was read
+}
+
+var _ pebble.Reader = (*state)(nil)
+
+// errLate says that the snapshot was made too late to go with what was read from memory before.
+var errLate = errors.New("the store has changed since the read began")
+
+// reader returns what is read beside the memory.
+func (r *state) reader() (pebble.Reader, error) {
+	if r.from == nil {
+		snapshot, err := r.s.snapshot()
+		if err != nil {
+			return nil, err
+		}
+		r.from = snapshot
+		if r.s.applied.Load() != r.at {
+			return nil, errLate
+		}
+	}
+	return r.from, nil
+}
+
+func (r *state) Get(key []byte) ([]byte, io.Closer, error) {
+	from, err := r.reader()
+	if err != nil {
+		return nil, nil, err
+	}
+	return from.Get(key)
+}
+
+func (r *state) NewIter(o *pebble.IterOptions) (*pebble.Iterator, error) {
+	return r.NewIterWithContext(context.Background(), o)
+}
+
+func (r *state) NewIterWithContext(ctx context.Context, o *pebble.IterOptions) (*pebble.Iterator, error) {
+	from, err := r.reader()
+	if err != nil {
+		return nil, err
+	}
+	return from.NewIterWithContext(ctx, o)
+}
+
+// Close closes the snapshot, if one was made.
+func (r *state) Close() error {
+	if r.from == nil {
+		return nil
+	}
+	return unavailable(r.from.Close())
 }
 
 // stateOf is a state without anything in memory, unless r is one that has.
@@ -31,39 +82,45 @@ func stateOf(r pebble.Reader) *state {
 	if st, ok := r.(*state); ok {
 		return st
 	}
-	return &state{Reader: r}
+	return &state{from: r}
 }
 
 // now is for reads that need not be of one state.
-func (s *Store) now() state { return state{Reader: s.db, s: s, at: s.visible.Load()} }
+func (s *Store) now() state { return state{from: s.db, s: s, at: s.visible.Load()} }
 
-// read runs one read on a snapshot, and returns the highest mark of what it read.
-func (s *Store) read(f func(r *state) error) (newest uint64, err error) {
-	at := s.visible.Load()
-	snapshot, err := s.snapshot()
-	if err != nil {
-		return 0, err
-	}
-	r := state{Reader: snapshot, s: s, at: at}
-	err = f(&r)
-	if closeErr := snapshot.Close(); err == nil {
-		err = unavailable(closeErr)
-	}
-	return r.newest, err
-}
-
-// look is view for reads of marked things alone: it waits only for the changes that it saw.
+// look is view for reads of marked things alone, which may run twice: it makes a snapshot only if something is not in memory,
+// and waits only for the changes that it saw.
 func (s *Store) look(ctx context.Context, f func(r *state) error) error {
 	if err := s.enter(ctx); err != nil {
 		return err
 	}
 	defer s.leave()
-	newest, err := s.read(f)
+	r := state{s: s, at: s.visible.Load()}
+	err := f(&r)
+	if errors.Is(err, errLate) {
+		if err = r.Close(); err == nil {
+			err = s.readAll(&r, f)
+		}
+	}
+	if closeErr := r.Close(); err == nil {
+		err = closeErr
+	}
 	// A mark may be that of a batch which was given up.
-	if syncErr := s.waitFor(ctx, min(newest, s.applied.Load())); syncErr != nil {
+	if syncErr := s.waitFor(ctx, min(r.newest, s.applied.Load())); syncErr != nil {
 		return syncErr
 	}
 	return err
+}
+
+// readAll runs one read on a snapshot, which the caller closes by closing r.
+func (s *Store) readAll(r *state, f func(r *state) error) error {
+	*r = state{s: s, at: s.visible.Load()}
+	snapshot, err := s.snapshot()
+	if err != nil {
+		return err
+	}
+	r.from = snapshot
+	return f(r)
 }
 
 func look[T any](ctx context.Context, s *Store, f func(r *state) (T, error)) (v T, err error) {
@@ -85,6 +142,40 @@ const (
 	recordsKept = 32 << 20
 	countsKept  = 1 << 16
 )
+
+// listsKept is how many bytes of the beginnings of lists of likes are in memory.
+const listsKept = 16 << 20
+
+// newestLikes are the first rows of a list of likes.
+type newestLikes struct {
+	rows []listed
+	more bool // the list goes on
+	at   uint64
+}
+
+// listed is a row: a like's position, and the id of the user or the post.
+type listed struct {
+	seq liked.Seq
+	id  int64
+}
+
+func (l newestLikes) size() int { return 16*len(l.rows) + 96 }
+
+// newestLikes returns the first rows of the list that the counts are of, if max of them, or all, are in memory.
+func (r *state) newestLikes(of thing, max int) (rows []listed, more, ok bool) {
+	l, ok := r.s.lists.Get(of)
+	if !r.sees(r.s.changes.of(of), l.at) || !ok || len(l.rows) < max && l.more {
+		return nil, false, false
+	}
+	n := min(max, len(l.rows))
+	return l.rows[:n], l.more || n < len(l.rows), true
+}
+
+func (r *state) keepNewest(of thing, rows []listed, more bool) {
+	if r.sees(r.s.changes.of(of), r.at) {
+		r.s.lists.Put(of, newestLikes{rows, more, r.at})
+	}
+}
 
 func newRecords(bytes int) *cache.Cache[thing, cached] {
 	return cache.New(bytes, thing.hash, cached.size)
@@ -158,7 +249,7 @@ func (r *state) record(id thing) (k cached, ok bool, err error) {
 		return k, true, nil
 	}
 	k.at = r.at
-	if k.value, ok, err = read(r.Reader, num(nil, id.tag, id.id), clone); ok && err == nil {
+	if k.value, ok, err = read(r, num(nil, id.tag, id.id), clone); ok && err == nil {
 		r.keep(id, k)
 	}
 	return k, ok, err
@@ -199,7 +290,7 @@ func (r *state) isBlocked(id liked.UserID) (bool, error) {
 	}
 	if k.blocked == unknown {
 		all := num(nil, tagBlockedBy, uint64(id))
-		one, err := firstKey(r.Reader, all, after(all))
+		one, err := firstKey(r, all, after(all))
 		if err != nil {
 			return false, err
 		}
@@ -251,7 +342,7 @@ func (r *state) count(of thing) (counts, error) {
 	if ok {
 		return n, nil
 	}
-	n, _, err := read(r.Reader, num(nil, of.tag, of.id), decodeCounts)
+	n, _, err := read(r, num(nil, of.tag, of.id), decodeCounts)
 	if err == nil && r.s != nil && r.sees(r.s.changes.of(of), r.at) {
 		r.s.counts.Put(of, cachedCounts{n, r.at})
 	}
