@@ -78,9 +78,9 @@ nightly:
 	@failed=; for part in torture compat-postgres bench bench-others; do echo "=== make $$part"; $(MAKE) -s $$part || failed="$$failed $$part"; done; \
 	if [ -n "$$failed" ]; then echo "failed:$$failed"; exit 1; fi
 
-# The picture of the explorer in the README, which the explorer's test takes.
+# The pictures in the README, which the browser's tests take.
 screenshot:
-	README_PICTURE=$(CURDIR)/docs/explorer.png LIKED_REQUIRE=browser go test -count=1 -timeout 10m -run '^TestClients$$/^browser$$' ./compat
+	README_PICTURES=$(CURDIR)/docs LIKED_REQUIRE=browser go test -count=1 -timeout 10m -run '^TestClients$$/^browser$$' ./compat
 
 # Each fuzz target for FUZZTIME, two at a time, from one program for each package. No targets at all is an error: the search
 # for them is broken then.

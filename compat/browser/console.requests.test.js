@@ -4,7 +4,7 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
 import { after, before, test } from "node:test";
-import { anyImpact, inspect, openBrowser, openPage, signer, startServer } from "./world.js";
+import { anyImpact, inspect, openBrowser, openPage, picture, signer, startServer } from "./world.js";
 
 let browser, server, dir, known;
 before(async () => {
@@ -43,6 +43,12 @@ test("requests appear as they are made, and are found", { timeout: 60_000 }, asy
   const refused = await call("GET", "/2/users/me");
   await row(page, liked.id).getByText("@alice").waitFor();
   await row(page, refused.id).getByText("There is no Authorization header.").waitFor();
+  const forbidden = await call("POST", `/2/users/${someone("bob").id}/likes`, `Bearer ${known.apps[0].bearer_token}`, { tweet_id: known.posts[1].id });
+  await row(page, forbidden.id).getByText("Application-Only is forbidden").waitFor();
+  await like("carol", 2);
+  await like("dave", 3);
+  await call("GET", `/2/users/${someone("alice").id}/liked_tweets`, `Bearer ${someone("alice").access_token}`);
+  await picture(page, "console");
   const ids = await page.locator("#requests tbody tr").evaluateAll((rows) => rows.map((r) => r.dataset.id));
   assert.ok(ids.indexOf(refused.id) < ids.indexOf(liked.id), "the newest request does not stand first");
   await inspect(page, "console-requests", anyImpact);

@@ -5,7 +5,7 @@ import { mkdtemp, readFile, symlink, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { after, before, test } from "node:test";
 import { promisify } from "node:util";
-import { anyImpact, elsewhere, elsewhereURL, freePort, inspect, like, openBrowser, openPage, post, startServer, user, world } from "./world.js";
+import { anyImpact, elsewhere, elsewhereURL, freePort, inspect, like, openBrowser, openPage, picture, post, startServer, user, world } from "./world.js";
 
 const explorer = `${world.url}/explorer`;
 const alice = user("alice");
@@ -78,11 +78,7 @@ explore("the first click likes a post, in a server that has just been started", 
     assert.match(said, /49 of 50\s+left in 15 minutes/);
     assert.match(said, /resets at \d\d:\d\d, in 15 minutes/);
     assert.match(said, /999 of 1,000\s+left in 24 hours/);
-    if (process.env.README_PICTURE) {
-      await page.setViewportSize({ width: 1180, height: 1010 });
-      await page.evaluate(() => scrollTo(0, 0));
-      await page.screenshot({ path: process.env.README_PICTURE });
-    }
+    await picture(page, "explorer");
     await send(page);
     await page.getByText("48 of 50").waitFor();
     assert.match(server.printed(), new RegExp(`  explorer +${server.url}/explorer\n`));

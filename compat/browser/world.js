@@ -212,6 +212,14 @@ const axe = readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
 const screenshots = process.env.SCREENSHOTS;
 if (screenshots) await mkdir(screenshots, { recursive: true });
 
+// picture takes a picture for the README, where make screenshot asks for them.
+export async function picture(page, name) {
+  if (!process.env.README_PICTURES) return;
+  await page.setViewportSize({ width: 1180, height: 1010 });
+  await page.evaluate("scrollTo(0, 0)");
+  await page.screenshot({ path: path.join(process.env.README_PICTURES, `${name}.png`) });
+}
+
 export const anyImpact = ["minor", "moderate", "serious", "critical"];
 
 // inspect holds the page that is open to what every page is held to, by day and by night, on a phone and on a desk: axe
