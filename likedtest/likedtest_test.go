@@ -19,9 +19,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	code := livetest.Run(m)
-	enginetest.Stop()
-	os.Exit(code)
+	os.Exit(livetest.Run(m, enginetest.Stop))
 }
 
 func newServer(t *testing.T, options ...likedtest.Option) *likedtest.Server {

@@ -41,10 +41,11 @@ func Build(ctx context.Context, dir string, race bool, flags ...string) (bin str
 	return bin, nil
 }
 
-// Run runs the tests of a package and returns the exit code: 1, too, if goroutines are left that are neither the caller's
-// nor the runtime's.
-func Run(m *testing.M) int {
+// Run runs the tests of a package, then stops what they shared, and returns the exit code: 1, too, if goroutines are left that
+// are neither the caller's nor the runtime's.
+func Run(m *testing.M, stop func()) int {
 	code := m.Run()
+	stop()
 	buf := make([]byte, 1<<20)
 	for wait := time.Millisecond; ; wait *= 2 {
 		left := strings.Split(string(buf[:runtime.Stack(buf, true)]), "\n\n")[1:]

@@ -30,9 +30,7 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	code := livetest.Run(m)
-	enginetest.Stop()
-	os.Exit(code)
+	os.Exit(livetest.Run(m, enginetest.Stop))
 }
 
 // start runs a server until the end of the test, or until stop is called, which returns what Run did. One that keeps everything

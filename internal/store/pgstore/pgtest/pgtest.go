@@ -41,7 +41,7 @@ func Main(m *testing.M) {
 	os.Exit(code)
 }
 
-// Stop stops the server that tests shared, if one was started. No test may run any more.
+// Stop stops the server that tests shared, if one was started, and ends what is left of others. No test may run any more.
 func Stop() {
 	if shared.server != nil {
 		shared.server.Kill()
@@ -50,6 +50,7 @@ func Stop() {
 	if templateDir != "" {
 		_ = os.RemoveAll(templateDir)
 	}
+	close(starting.programs)
 }
 
 // Schema returns the connection string of a new, empty schema, which is dropped at the end of the test. All are on one server.
@@ -431,21 +432,26 @@ func command(name string, args ...string) *exec.Cmd {
 // signal when the thread ends that started the program, so this is one that stays: others end with a goroutine that locked them.
 func startTied(c *exec.Cmd) error {
 	endWithThread(c.SysProcAttr)
-	started := make(chan error)
-	starts() <- func() { started <- c.Start() }
-	return <-started
+	starting.once.Do(func() {
+		go func() {
+			runtime.LockOSThread()
+			for c := range starting.programs {
+				starting.started <- c.Start()
+			}
+		}()
+	})
+	starting.mu.Lock()
+	defer starting.mu.Unlock()
+	starting.programs <- c
+	return <-starting.started
 }
 
-var starts = sync.OnceValue(func() chan<- func() {
-	do := make(chan func())
-	go func() {
-		runtime.LockOSThread()
-		for f := range do {
-			f()
-		}
-	}()
-	return do
-})
+var starting = struct {
+	once     sync.Once
+	mu       sync.Mutex // one program at a time
+	programs chan *exec.Cmd
+	started  chan error
+}{programs: make(chan *exec.Cmd), started: make(chan error)}
 
 var postgres = sync.OnceValues(func() (*syscall.Credential, error) {
 	u, err := user.Lookup("postgres")
