@@ -34,7 +34,17 @@ var _ pebble.Reader = (*state)(nil)
 // errLate says that the snapshot was made too late to go with what was read from memory before.
 var errLate = errors.New("the store has changed since the read began")
 
-// reader returns what is read beside the memory.
+// has reports whether there is such a key.
+func (r *state) has(key []byte) (bool, error) {
+	from, err := r.reader()
+	if err != nil {
+		return false, err
+	}
+	return exists(from, key)
+}
+
+// reader returns what is read beside the memory. A state that is passed on as a pebble.Reader is an allocation, which a like
+// has not got.
 func (r *state) reader() (pebble.Reader, error) {
 	if r.from == nil {
 		snapshot, err := r.s.snapshot()
@@ -248,8 +258,12 @@ func (r *state) record(id thing) (k cached, ok bool, err error) {
 	if k, ok := r.inMemory(id); ok {
 		return k, true, nil
 	}
+	from, err := r.reader()
+	if err != nil {
+		return k, false, err
+	}
 	k.at = r.at
-	if k.value, ok, err = read(r, num(nil, id.tag, id.id), clone); ok && err == nil {
+	if k.value, ok, err = read(from, num(nil, id.tag, id.id), clone); ok && err == nil {
 		r.keep(id, k)
 	}
 	return k, ok, err
@@ -289,8 +303,12 @@ func (r *state) isBlocked(id liked.UserID) (bool, error) {
 		return false, err
 	}
 	if k.blocked == unknown {
+		from, err := r.reader()
+		if err != nil {
+			return false, err
+		}
 		all := num(nil, tagBlockedBy, uint64(id))
-		one, err := firstKey(r, all, after(all))
+		one, err := firstKey(from, all, after(all))
 		if err != nil {
 			return false, err
 		}

@@ -53,7 +53,7 @@ func (e *visibility) see(id liked.UserID, k cached) (sight.Author, error) {
 		return sight.Blocks, err
 	}
 	if h.protected {
-		if follows, err := exists(e.r, pair(tagFollow, e.viewer, id)); err != nil || !follows {
+		if follows, err := e.r.has(pair(tagFollow, e.viewer, id)); err != nil || !follows {
 			return sight.Protected, err
 		}
 	}
@@ -75,8 +75,12 @@ func (e *visibility) blockedBy(id liked.UserID) (blocked bool, err error) {
 		}
 	}
 	if e.looks++; e.looks == 2 {
+		from, err := e.r.reader()
+		if err != nil {
+			return false, err
+		}
 		blockers := make(map[liked.UserID]struct{})
-		err := scan(e.r, num(nil, tagBlockedBy, uint64(e.viewer)), nil, func(key, _ []byte) (bool, error) {
+		err = scan(from, num(nil, tagBlockedBy, uint64(e.viewer)), nil, func(key, _ []byte) (bool, error) {
 			blockers[liked.UserID(field(key, 1))] = struct{}{}
 			return len(blockers) <= fewBlockers, nil
 		})
@@ -91,7 +95,7 @@ func (e *visibility) blockedBy(id liked.UserID) (blocked bool, err error) {
 		_, blocked = e.blockers[id]
 		return blocked, nil
 	}
-	return exists(e.r, pair(tagBlock, id, e.viewer))
+	return e.r.has(pair(tagBlock, id, e.viewer))
 }
 
 // lists returns nil if the viewer may see the user's likes.
