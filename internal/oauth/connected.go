@@ -51,7 +51,7 @@ func (c *Call) connectedApps() (*Answer, error) {
 
 func (c *Call) askDisconnect(app web.ConnectedApp) (*Answer, error) {
 	p := web.Confirm{Frame: c.Frame(), Here: connectedPath, Question: "Take back all access of " + app.Name + "?", Do: "Revoke access",
-		Danger: true, Action: connectedPath, Back: connectedPath, Fields: []web.Field{{Name: "app", Value: app.ID}}, Dev: c.Explain,
+		Danger: true, Action: connectedPath, Back: connectedPath, Fields: []web.Field{{Name: "app", Value: app.ID}}, Resets: c.Resets,
 		Ends: []string{"Every token that the app has for your account is refused from then on, wherever it is used.",
 			"What you agreed to and the app has not used yet cannot be used any more."},
 		Stays: []string{"What the app did for you stays: likes, posts.", "The app can ask you again."}}

@@ -49,6 +49,9 @@ type Options struct {
 	// who reaches the server knows the passwords.
 	OneClick bool
 
+	// Resets says that the world can be reset to that of its start, which pages name as the way back.
+	Resets bool
+
 	// AutoConsent names a user who consents to everything unasked. For tests only.
 	AutoConsent string
 

@@ -13,12 +13,12 @@ import (
 
 // confirm asks before something that ends what others rely on, and says what that is.
 func (c *call) confirm(app liked.App, what string) (*oauth.Answer, error) {
-	p := web.Confirm{Frame: c.Frame(), Here: appsPath, Danger: true, Dev: c.Explain, Action: pathOf(app), Back: pathOf(app)}
+	p := web.Confirm{Frame: c.Frame(), Here: appsPath, Danger: true, Resets: c.Resets, Action: pathOf(app), Back: pathOf(app)}
 	hooks := c.webhooksOf(app)
 	switch what {
 	case auth.ClientSecret, auth.APIKeys, auth.BearerToken:
 		p.Fields = []web.Field{{Name: "action", Value: "regenerate"}, {Name: "what", Value: what}}
-		p.Undo, p.Dev = "For ten minutes the next page can bring the old one back.", false
+		p.Undo, p.Resets = "For ten minutes the next page can bring the old one back.", false
 	case "delete":
 		p.Fields = []web.Field{{Name: "action", Value: what}}
 	}

@@ -198,7 +198,8 @@ func TestDeveloperPortal(t *testing.T) {
 			t.Errorf("search for %q: %d apps, want %d", q, got, want)
 		}
 	}
-	if ask := ada.Get(t, path+"?confirm=delete"); !strings.Contains(ask.Body, "Delete My other bot?") {
+	if ask := ada.Get(t, path+"?confirm=delete"); !strings.Contains(ask.Body, "Delete My other bot?") ||
+		strings.Contains(ask.Body, "<strong>Reset</strong>") {
 		t.Errorf("asked: %d", ask.Status)
 	} else if r := ada.act(t, path, ask.Form()); r.Status != 200 || !strings.Contains(r.Body, "My other bot is deleted") ||
 		!strings.Contains(r.Body, "You have 24 of at most 25") {

@@ -139,6 +139,12 @@ func TestOneClick(t *testing.T) {
 		if got := status == 200 && strings.Contains(text, "@alice") && strings.Contains(text, "<h1>Your apps</h1>"); got != tt.want {
 			t.Errorf("%s: a form without a password signs in: %v, want %v; got %d %s", name, got, tt.want, status, text)
 		}
+		if tt.want { // the way back that a page names is there
+			_, ask := browse(t, jar, srv.URL()+"/developer/apps/27000001?confirm=delete", nil)
+			if !strings.Contains(ask, "Delete demo?") || !strings.Contains(ask, "<strong>Reset</strong>") {
+				t.Errorf("%s: deleting alice's app asks %s", name, ask)
+			}
+		}
 		if got := strings.Contains(signIn, `name="as"`); got != tt.want {
 			t.Errorf("%s: the page has buttons: %v, want %v", name, got, tt.want)
 		}

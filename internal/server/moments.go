@@ -47,9 +47,12 @@ func (s *Server) now(ctx context.Context) (*moment, error) {
 	return m, err
 }
 
+// resets reports whether Reset works.
+func (s *Server) resets() bool { return s.Dev && s.Postgres == "" && (s.Data == "" || s.AllowReset) }
+
 // rememberStart makes Reset possible, which a directory must allow.
 func (s *Server) rememberStart() (err error) {
-	if !s.Dev || s.Postgres != "" || s.Data != "" && !s.AllowReset {
+	if !s.resets() {
 		return nil
 	}
 	s.moments.started, err = s.now(context.Background())

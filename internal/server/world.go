@@ -100,7 +100,7 @@ func (s *Server) apiOptions(w *world) api.Options {
 func (s *Server) makePages(w *world) error {
 	sessions, err := oauth.New(oauth.Options{Auth: w.auth, Store: w.store, BaseURL: s.pageURL, Now: s.Now,
 		Address: s.clientAddress, Lifetime: s.TokenLifetime, PublicURL: s.publicURL, Explain: s.Dev, AutoConsent: s.AutoConsent,
-		OneClick: s.Dev && s.openWorld(),
+		OneClick: s.Dev && s.openWorld(), Resets: s.resets(),
 		NeedHint: s.profile == api.Profile2026,
 		Observe:  s.observer.observe, Faults: s.faults})
 	if err != nil {

@@ -70,7 +70,7 @@ type Confirm struct {
 	Ends     []string // what will stop working
 	Stays    []string
 	Undo     string // how to take it back; empty: it cannot be
-	Dev      bool   // a development server, whose world can be reset
+	Resets   bool   // a development server, whose world can be reset
 	Action   string
 	Back     string
 	Fields   []Field

@@ -59,7 +59,7 @@ func all(text string) map[string]web.Page {
 			Problems: mistakes(text, "name", "type", "access", "redirect_uris", "create")},
 		"developer, full": web.Developer{Frame: frame, Own: 25, Max: 25},
 		"confirm": web.Confirm{Frame: frame, Here: "/developer", Question: text, Do: text, Danger: true, Ends: []string{text, text},
-			Stays: []string{text}, Undo: text, Dev: true, Action: text, Back: text, Fields: []web.Field{{Name: text, Value: text}}},
+			Stays: []string{text}, Undo: text, Resets: true, Action: text, Back: text, Fields: []web.Field{{Name: text, Value: text}}},
 		"confirm, bare":  web.Confirm{Frame: frame, Question: text},
 		"resume":         web.Resume{Frame: frame, Action: text, Fields: url.Values{"a": {text}, "does": {text}}},
 		"sign in, again": web.SignIn{Frame: frame, Resume: text, Username: text},
