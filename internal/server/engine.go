@@ -39,7 +39,8 @@ func (e engine) options() pebblestore.Options {
 	o := pebblestore.Options{Dir: e.dir, MaxOpenFiles: e.files, After: e.after, Logger: e.logger, Release: ThisRelease().String()}
 	if e.cacheMiB != 0 {
 		o.FilterBytes = e.cacheMiB << 17
-		o.CacheBytes = int64(e.cacheMiB)<<20 - int64(o.FilterBytes)
+		o.RowBytes = e.cacheMiB << 18
+		o.CacheBytes = int64(e.cacheMiB)<<20 - int64(o.FilterBytes+o.RowBytes)
 	}
 	if e.clock != nil {
 		o.Now, o.Sleep = e.clock.Now, e.clock.Sleep

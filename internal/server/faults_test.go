@@ -52,7 +52,7 @@ func serveFaulty(data string) error {
 		return nil
 	}))
 	c := server.Config{Data: data, KnownSeed: true, Logger: slog.New(slog.NewTextHandler(os.Stderr, nil))}
-	c.SetDisk(func(o *pebblestore.Options) { o.FS, o.CacheBytes = disk, 1 })
+	c.SetDisk(func(o *pebblestore.Options) { o.FS, o.CacheBytes, o.RowBytes = disk, 1, 1 })
 	srv, err := server.New(c)
 	if err != nil {
 		return err

@@ -41,7 +41,8 @@ type Options struct {
 	Dir          string        // on disk; with FS nil and Dir "" the store is in memory
 	FS           vfs.FS        // for tests; nil is the real file system
 	LogKeep      time.Duration // how long like log entries are kept; 0 means 24 h
-	CacheBytes   int64         // of cached blocks; 0 means 448 MiB, or 64 MiB in memory
+	CacheBytes   int64         // of cached blocks; 0 means 320 MiB, or 64 MiB in memory
+	RowBytes     int           // of records, lists and counts that are kept ready; 0 means 128 MiB, or 16 MiB in memory
 	FilterBytes  int           // at most, for the filter of likes, which needs a third of a byte for each; 0 means 64 MiB
 	MaxOpenFiles int           // open table files, about; 0 means 4096
 	Logger       *slog.Logger  // nil: nothing is logged
@@ -155,9 +156,6 @@ func Open(o Options) (*Store, error) {
 		}
 	}
 	s := &Store{
-		records:  newRecords(recordsKept),
-		counts:   cache.New[thing, cachedCounts](countsKept, thing.hash, nil),
-		lists:    cache.New(listsKept, thing.hash, newestLikes.size),
 		heads:    new(marks),
 		changes:  new(marks),
 		log:      o.Logger,
@@ -182,13 +180,18 @@ func Open(o Options) (*Store, error) {
 	case s.inMemory:
 		o.FS, o.Dir = o.family.memory, o.family.next("store")
 		o.CacheBytes = cmp.Or(o.CacheBytes, 64<<20)
+		o.RowBytes = cmp.Or(o.RowBytes, 16<<20)
 		memTable = 4 << 20
 	case o.FS == nil && s.readOnly:
 		o.FS = sharedFS{vfs.Default}
 	case o.FS == nil:
 		o.FS = privateFS{vfs.Default}
 	}
-	o.CacheBytes = cmp.Or(o.CacheBytes, 448<<20)
+	o.CacheBytes = cmp.Or(o.CacheBytes, 320<<20)
+	o.RowBytes = cmp.Or(o.RowBytes, 128<<20)
+	s.records = cache.New(o.RowBytes/8*5, thing.hash, cached.size)
+	s.lists = cache.New(o.RowBytes/4, thing.hash, newestLikes.size)
+	s.counts = cache.New(o.RowBytes/8, thing.hash, cachedCounts.size)
 	o.memTable = cmp.Or(o.memTable, memTable)
 	o.Dir = o.FS.PathJoin(o.Dir) // as pebble names its files
 	s.fs, s.dir = o.FS, o.Dir

@@ -11,7 +11,6 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 
 	"liked"
-	"liked/internal/cache"
 	"liked/internal/store"
 )
 
@@ -147,15 +146,6 @@ type marks [1 << 15]atomic.Uint64
 
 func (m *marks) of(id thing) *atomic.Uint64 { return &m[id.hash()%uint64(len(m))] }
 
-// recordsKept is how many bytes of records are in memory, and countsKept how many counts.
-const (
-	recordsKept = 32 << 20
-	countsKept  = 1 << 16
-)
-
-// listsKept is how many bytes of the beginnings of lists of likes are in memory.
-const listsKept = 16 << 20
-
 // newestLikes are the first rows of a list of likes.
 type newestLikes struct {
 	rows []listed
@@ -185,10 +175,6 @@ func (r *state) keepNewest(of thing, rows []listed, more bool) {
 	if r.sees(r.s.changes.of(of), r.at) {
 		r.s.lists.Put(of, newestLikes{rows, more, r.at})
 	}
-}
-
-func newRecords(bytes int) *cache.Cache[thing, cached] {
-	return cache.New(bytes, thing.hash, cached.size)
 }
 
 // thing is a user or a post, or counts of one, named by the tag of its row.
@@ -229,7 +215,7 @@ const (
 )
 
 // size is how much memory the record takes, about.
-func (k cached) size() int { return len(k.value) + 96 }
+func (k cached) size() int { return len(k.value) + 128 }
 
 // sees reports whether what is in memory, as of at, holds in this state.
 func (r *state) sees(mark *atomic.Uint64, at uint64) bool {
@@ -346,6 +332,8 @@ type cachedCounts struct {
 	counts
 	at uint64
 }
+
+func (cachedCounts) size() int { return 160 }
 
 func (r *state) countsInMemory(of thing) (counts, bool) {
 	if r.s == nil {
