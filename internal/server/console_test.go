@@ -98,7 +98,7 @@ func TestConsoleGate(t *testing.T) {
 		if status, _ := browse(t, jar, address+"/reset", url.Values{}); status != 403 {
 			t.Errorf("%s: a reset without the admin token is answered %d", name, status)
 		}
-		if status, text = browse(t, jar, address+"/enter", url.Values{"token": {"another"}}); status != 403 {
+		if status, _ := browse(t, jar, address+"/enter", url.Values{"token": {"another"}}); status != 403 {
 			t.Errorf("%s: got %d with another token", name, status)
 		}
 		status, text = browse(t, jar, address+"/enter", url.Values{"token": {srv.AdminToken}, "return": {"/console"}})
