@@ -177,6 +177,7 @@ export async function like(name, postID, authorization) {
     headers: { authorization, "content-type": "application/json" },
     body: JSON.stringify({ tweet_id: postID }),
   });
+  await response.text(); // an answer that nobody reads holds its connection, and this process, for a minute
   return response.status;
 }
 
