@@ -67,7 +67,8 @@ var allowed = map[string]struct{ ours, outside string }{
 		"github.com/HdrHistogram/hdrhistogram-go github.com/cockroachdb/pebble/v2 github.com/jackc/pgx/v5 golang.org/x/sys"},
 	"cmd/liked": {`. internal/exchange internal/journal internal/server internal/admin internal/clock internal/seed internal/archive
 		internal/backup internal/bench internal/capture internal/store internal/store/pgstore internal/strictjson`,
-		"github.com/alecthomas/kong github.com/joho/godotenv github.com/schollz/progressbar/v3 golang.org/x/sys golang.org/x/term"},
+		`github.com/KimMachineGun/automemlimit github.com/alecthomas/kong github.com/joho/godotenv
+		github.com/schollz/progressbar/v3 golang.org/x/sys golang.org/x/term`},
 	"internal/capture":  {"", "golang.org/x/net golang.org/x/sys software.sslmate.com/src/go-pkcs12"},
 	"internal/scale":    {"", ""},
 	"internal/livetest": {"internal/bench internal/server", ""},

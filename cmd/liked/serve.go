@@ -114,6 +114,7 @@ func (s *Serving) serve(e *env, answers func(*server.Server) error) error {
 	defer signal.Stop(hangUps)
 	onTerminal := isTerminal(e.stderr)
 	s.config.Logger = logger
+	s.fitMemory(logger)
 	srv, err := server.New(s.config)
 	if err != nil {
 		return err
