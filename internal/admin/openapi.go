@@ -34,6 +34,7 @@ var parameters = map[string]string{
 	"operation":      "An operation, as usersIdLike or oauth2Token.",
 	"status":         "A status, as 429, or a class of them, as 4xx.",
 	"text":           "What stands somewhere in the request or its answer, in upper or lower case.",
+	"calls":          "true: no pages and files that a browser was shown.",
 	"limit":          "How many requests a page has at most, 1 to 1000; 100 without.",
 	"before":         "What next was in the page before.",
 	"fault":          "The id of a rule.",

@@ -14,7 +14,7 @@ import (
 )
 
 func (h *Handler) journalRoutes() []route {
-	const filter = "operation user app status text"
+	const filter = "operation user app status text calls"
 	return []route{
 		{pattern: "GET /admin/requests", endpoint: gives(h.requests), query: filter + " limit after",
 			does: "Lists the requests of the journal, the newest first. What is recorded meanwhile changes no page."},
@@ -48,6 +48,7 @@ func (h *Handler) journal() (*journal.Journal, error) {
 func (h *Handler) requestFilter(r *http.Request, others map[string]func(string) error) (f journal.Filter, err error) {
 	names := h.names(r)
 	others["operation"] = func(text string) error { f.Operation = text; return nil }
+	others["calls"] = func(text string) (err error) { f.Calls, err = strconv.ParseBool(text); return err }
 	others["text"] = func(text string) error { f.Text = text; return nil }
 	others["status"] = func(text string) (err error) { f.Status, err = journal.ParseStatus(text); return err }
 	others["user"] = func(text string) (err error) { f.User, err = names.User(text); return err }

@@ -22,8 +22,9 @@ var listRoutes = []route{
 	{pattern: "POST /console/clear", serve: (*call).clearRequests},
 }
 
-// filters are the fields by which requests are selected, as /admin/requests has them.
-var filters = []string{"app", "user", "status", "operation", "text"}
+// filters are the fields by which requests are selected, as /admin/requests has them. Beside them "show" is "all" for pages and
+// files, too.
+var filters = [...]string{"app", "user", "status", "operation", "text"}
 
 // perPage is how many requests a page shows.
 const perPage = "50"
@@ -64,26 +65,26 @@ func (l listed) Took() string {
 // requests lists the journal, the newest request first.
 func (c *call) requests() (answer, error) {
 	asked := c.URL.Query()
-	query := make(url.Values)
+	address := make(url.Values) // the query of this page
 	p := requestsPage{Filter: make(map[string]string), Operations: c.Operations}
-	for _, name := range filters {
+	for _, name := range append(filters[:], "show") {
 		if value := asked.Get(name); value != "" {
-			query.Set(name, value)
+			address.Set(name, value)
 			p.Filter[name] = value
 		}
 	}
-	p.Filtered = len(query) > 0
+	p.Filtered = len(address) > 0
 	p.Newest = Path
 	if p.Filtered {
-		p.Newest += "?" + query.Encode()
+		p.Newest += "?" + address.Encode()
 	}
-	after := asked.Get("after")
-	if after == "" {
-		p.Live = LivePath + "?" + query.Encode()
-	} else {
-		query.Set("after", after)
-	}
+	query := filter(asked)
 	query.Set("limit", perPage)
+	if after := asked.Get("after"); after != "" {
+		query.Set("after", after)
+	} else {
+		p.Live = LivePath + "?" + address.Encode()
+	}
 	list, err := c.admin.Requests(c.Context(), query)
 	if err != nil {
 		reason := err.Error()
@@ -97,11 +98,24 @@ func (c *call) requests() (answer, error) {
 		p.Rows = append(p.Rows, names.listed(c.Context(), row))
 	}
 	if list.Next != "" {
-		query.Del("limit")
-		query.Set("after", list.Next)
-		p.Older = Path + "?" + query.Encode()
+		address.Set("after", list.Next)
+		p.Older = Path + "?" + address.Encode()
 	}
 	return page("requests", "Requests", p)
+}
+
+// filter is what the fields select, for /admin/requests.
+func filter(asked url.Values) url.Values {
+	query := make(url.Values)
+	for _, name := range filters {
+		if value := asked.Get(name); value != "" {
+			query.Set(name, value)
+		}
+	}
+	if asked.Get("show") != "all" {
+		query.Set("calls", "true")
+	}
+	return query
 }
 
 // names finds the names of callers, each once.
@@ -169,13 +183,7 @@ const (
 // live sends requests as they are recorded, as server-sent events: request with a row of the table as HTML, lost when there were
 // more than can be shown, and cleared.
 func (c *call) live() (answer, error) {
-	query := make(url.Values)
-	for _, name := range filters {
-		if value := c.URL.Query().Get(name); value != "" {
-			query.Set(name, value)
-		}
-	}
-	return answer{write: func(w http.ResponseWriter) (status, size int) { return c.follow(w, query) }}, nil
+	return answer{write: func(w http.ResponseWriter) (status, size int) { return c.follow(w, filter(c.URL.Query())) }}, nil
 }
 
 func (c *call) follow(w http.ResponseWriter, query url.Values) (status, size int) {

@@ -5,6 +5,7 @@ package journal
 
 import (
 	"fmt"
+	"net/http"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -66,6 +67,7 @@ type row struct {
 	why         string
 	took        time.Duration
 	open        bool // a stream goes on
+	sent        bool // to a webhook
 
 	limits    []liked.RateState
 	counted   bool
@@ -203,6 +205,7 @@ type Filter struct {
 	App       liked.AppID
 	Status    int    // or, below 10, its first digit
 	Text      string // anywhere in a row, its headers and its bodies, in any case
+	Calls     bool   // no pages and files that were shown
 }
 
 func (f *Filter) takes(w *row) bool {
@@ -210,7 +213,15 @@ func (f *Filter) takes(w *row) bool {
 		(f.User == 0 || f.User == w.user) &&
 		(f.App == 0 || f.App == w.app) &&
 		(f.Status == 0 || f.Status == w.status || f.Status == w.status/100) &&
+		(!f.Calls || w.isCall()) &&
 		(f.Text == "" || w.has(strings.ToLower(f.Text)))
+}
+
+// isCall reports whether the request is a call of an API, a step on the way to a token or a request to a webhook, or failed:
+// all but pages and files that a browser was shown.
+func (w *row) isCall() bool {
+	return w.sent || w.method != http.MethodGet && w.method != http.MethodHead || w.status >= 400 || w.status == 0 ||
+		isAPI(w.path) || strings.HasPrefix(w.path, "/i/")
 }
 
 func (w *row) has(text string) bool {

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -131,5 +132,24 @@ func BenchmarkLike(b *testing.B) {
 				h.ServeHTTP(w, r)
 			}
 		})
+	}
+}
+
+// Calls are all but pages and files that were shown.
+func TestCalls(t *testing.T) {
+	t.Parallel()
+	for request, want := range map[string]bool{
+		"GET /2/users/me 200": true, "GET /1.1/statuses/show.json 200": true, "POST /oauth2/token 200": true, "GET /oauth/authorize 200": true,
+		"GET /i/oauth2/authorize 302": true, "POST /login 303": true, "GET /no/such 404": true, "GET /explorer 500": true,
+		"GET / 200": false, "GET /explorer/explorer.js 304": false, "HEAD /explorer 200": false, "GET /developer 200": false,
+	} {
+		parts := strings.Fields(request)
+		status, _ := strconv.Atoi(parts[2])
+		j := New(DefaultMax, time.Now)
+		j.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(status) })).
+			ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(parts[0], parts[1], nil))
+		if rows, _ := j.List(Filter{Calls: true}, 0, 10); (len(rows) == 1) != want {
+			t.Errorf("%s: got %v, want a call: %v", request, rows, want)
+		}
 	}
 }

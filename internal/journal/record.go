@@ -222,7 +222,7 @@ func (x *recorder) complete(took time.Duration) {
 	w.ends[1] = len(s.text)
 	s.text = append(s.text, x.head...)
 	w.ends[2] = len(s.text)
-	if !shown(w.path) {
+	if !isAPI(w.path) { // pages show secrets under no name
 		w.omitted[1] = "it is a page or a file"
 	} else {
 		h := x.Header()
@@ -231,8 +231,8 @@ func (x *recorder) complete(took time.Duration) {
 	w.finish(s)
 }
 
-// shown reports whether answers at the path are of the API or the token endpoints. Pages show secrets under no name.
-func shown(path string) bool {
+// isAPI reports whether answers at the path are of the API or the token endpoints.
+func isAPI(path string) bool {
 	for _, prefix := range []string{"/2/", "/1.1/", "/oauth2/", "/oauth/"} {
 		if strings.HasPrefix(path, prefix) {
 			return true
@@ -365,7 +365,7 @@ func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if d == nil {
 		return t.next.RoundTrip(r)
 	}
-	w := &row{clears: t.j.clears.Load(), method: r.Method, path: cmp.Or(r.URL.EscapedPath(), "/")}
+	w := &row{clears: t.j.clears.Load(), sent: true, method: r.Method, path: cmp.Or(r.URL.EscapedPath(), "/")}
 	var s scratch
 	known := &d.Exchange
 	w.operation, w.user, w.app = known.Operation, known.User, known.App

@@ -186,6 +186,7 @@ func TestConsoleRequests(t *testing.T) {
 		t.Fatalf("the live list begins with %s", event)
 	}
 	like(t, c, k)
+	get(t, c, srv.URL()+"/explorer", "") // a page, which is shown if it is asked for
 	const calls = 120
 	for range calls {
 		get(t, c, srv.URL()+"/2/users/me", "<wrong>")
@@ -213,7 +214,8 @@ func TestConsoleRequests(t *testing.T) {
 		t.Errorf("%d requests on %d pages, want %d on 3", len(seen), pages, calls+1)
 	}
 	for query, want := range map[string]int{"status=200": 1, "status=4xx": 50, "user=" + k.Users[len(k.Users)-1].Username: 1, "app=demo": 1,
-		"operation=usersIdLike": 1, "text=" + k.Posts[0].ID.String(): 1, "text=no+such+text": 0} {
+		"operation=usersIdLike": 1, "text=" + k.Posts[0].ID.String(): 1, "text=no+such+text": 0,
+		"operation=explorer": 0, "operation=explorer&show=all": 1} {
 		if _, page := get(t, c, console+"?"+query, ""); len(transactions(page)) != want {
 			t.Errorf("%s: %d requests, want %d", query, len(transactions(page)), want)
 		}
