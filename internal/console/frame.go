@@ -1,7 +1,6 @@
 package console
 
 import (
-	"bytes"
 	"embed"
 	"encoding/json"
 	"fmt"
@@ -151,13 +150,13 @@ func (c *call) show(w http.ResponseWriter, a answer) {
 	if f.Notice = c.readNotice(); f.Notice.Text != "" {
 		http.SetCookie(w, c.cookie(noticeCookie, "", Path, -1))
 	}
-	var html bytes.Buffer
-	if err := l.templates[a.template].ExecuteTemplate(&html, "layout.html", f); err != nil {
+	html, err := web.Render(l.templates[a.template], f)
+	if err != nil {
 		c.Status, c.Err = http.StatusInternalServerError, fmt.Errorf("page %s: %w", a.template, err)
 		w.WriteHeader(c.Status)
 		return
 	}
-	c.Bytes = l.sheet.Write(w, c.Status, html.Bytes())
+	c.Bytes = l.sheet.Write(w, c.Status, html)
 }
 
 // fill reads what is in the frame. What cannot be read is left out: the page says more about it.

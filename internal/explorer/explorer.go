@@ -19,10 +19,20 @@ func New(sessions *oauth.Server, description []byte, start web.Explorer) (*Explo
 	if err := fill(&start, description); err != nil {
 		return nil, fmt.Errorf("description of the API: %w", err)
 	}
+	strangers := make(map[bool]web.Page) // by Frame.Console: what is large and open to all is made once
+	for _, console := range []bool{false, true} {
+		page := start
+		page.Frame = web.Frame{Console: console}
+		strangers[console] = web.Rendered(page)
+	}
 	return &Explorer{
 		page: sessions.Handler(&oauth.Route{Operation: operations[0], Get: func(c *oauth.Call) (*oauth.Answer, error) {
+			frame := c.Frame()
+			if frame == (web.Frame{Console: frame.Console}) {
+				return oauth.Page(http.StatusOK, strangers[frame.Console])
+			}
 			page := start
-			page.Frame = c.Frame()
+			page.Frame = frame
 			return oauth.Page(http.StatusOK, page)
 		}}),
 		file: sessions.Handler(&oauth.Route{Operation: operations[1], Get: func(c *oauth.Call) (*oauth.Answer, error) {

@@ -13,8 +13,8 @@ import (
 // Of requests without a credential a connection in HTTP/2 has so many answered at a time, while so many wait. A page loads
 // five files at most.
 const (
-	maxTurns  = 2
-	maxQueued = 4
+	maxTurns  = 1
+	maxQueued = 5
 )
 
 type turnsKey struct{}
@@ -56,6 +56,7 @@ func (s *Server) inTurn(next http.Handler) http.Handler {
 		case <-r.Context().Done(): // the answer goes nowhere; the request is logged like any other
 		}
 		next.ServeHTTP(w, r)
+		_ = http.NewResponseController(w).Flush() // a small answer would wait for its reader after its turn; an error: there is none
 	})
 }
 

@@ -28,20 +28,50 @@ import (
 // Write answers with the page, and returns its size. After an error, which is for the log, the answer is a bare 500.
 func Write(w http.ResponseWriter, status int, page Page) (size int, err error) {
 	about := page.about()
-	set := pages()
-	var buf bytes.Buffer
-	v := view{Title: about.title, Here: about.here, Style: set.sheet.CSS, Icon: set.icon, Page: page}
-	if about.copies {
-		v.Script = set.sheet.Script
-	}
-	err = set.templates[about.template].ExecuteTemplate(&buf, "layout.html", v)
+	html, err := render(page)
 	if err != nil {
 		w.Header().Set("Cache-Control", "no-store")
 		w.WriteHeader(http.StatusInternalServerError)
 		return 0, fmt.Errorf("page %s: %w", about.template, err)
 	}
-	return set.sheet.write(w, status, about, buf.Bytes()), nil
+	return pages().sheet.write(w, status, about, html), nil
 }
+
+func render(page Page) ([]byte, error) {
+	if p, ok := page.(rendered); ok {
+		return p.html()
+	}
+	about, set := page.about(), pages()
+	v := view{Title: about.title, Here: about.here, Style: set.sheet.CSS, Icon: set.icon, Page: page}
+	if about.copies {
+		v.Script = set.sheet.Script
+	}
+	return Render(set.templates[about.template], v)
+}
+
+// Rendered is the page, rendered when it is first written: all who read it slowly hold the same bytes.
+func Rendered(page Page) Page {
+	return rendered{page, sync.OnceValues(func() ([]byte, error) { return render(page) })}
+}
+
+type rendered struct {
+	Page
+	html func() ([]byte, error)
+}
+
+// Render returns what the template "layout.html" makes of the data, in no more memory than it needs: a client that reads slowly
+// holds it as long as it likes.
+func Render(t *template.Template, data any) ([]byte, error) {
+	buf := buffers.Get().(*bytes.Buffer)
+	defer buffers.Put(buf)
+	buf.Reset()
+	if err := t.ExecuteTemplate(buf, "layout.html", data); err != nil {
+		return nil, err
+	}
+	return bytes.Clone(buf.Bytes()), nil
+}
+
+var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
 // Sheet is the style sheet that a page holds, and the script that gives values a button that copies them. Browsers let a page
 // have no others of its own.
