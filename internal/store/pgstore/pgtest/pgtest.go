@@ -179,7 +179,7 @@ func (s *Server) Standby(t testing.TB) *Server {
 	return standby
 }
 
-// Follower starts a server that follows this one, whose commits do not wait for it.
+// Follower starts a server that follows this one, whose commits do not wait for it, and waits until it does.
 func (s *Server) Follower(t testing.TB) *Server {
 	t.Helper()
 	dir, err := newDir()
@@ -187,6 +187,7 @@ func (s *Server) Follower(t testing.TB) *Server {
 		t.Fatal(err)
 	}
 	standby := &Server{dir: dir, port: s.port, log: filepath.Join(dir, "log")}
+	before := s.followers(t)
 	t.Cleanup(func() {
 		standby.Kill()
 		_ = os.RemoveAll(dir)
@@ -199,7 +200,27 @@ func (s *Server) Follower(t testing.TB) *Server {
 	if err := standby.Restart(); err != nil {
 		t.Fatal(err)
 	}
+	for end := time.Now().Add(time.Minute); s.followers(t) == before; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("the standby does not follow its primary")
+		}
+	}
 	return standby
+}
+
+// followers is how many servers get what this one writes, at this moment.
+func (s *Server) followers(t testing.TB) (n int) {
+	t.Helper()
+	ctx := context.Background()
+	conn, err := pgx.Connect(ctx, s.DSN())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(ctx)
+	if err := conn.QueryRow(ctx, "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'").Scan(&n); err != nil {
+		t.Fatal(err)
+	}
+	return n
 }
 
 // Promote makes a standby a primary.
