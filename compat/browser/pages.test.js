@@ -508,12 +508,12 @@ browse("in forced colours, the current page alone looks current", async (page) =
   assert.deepEqual(unseen, lines.map(([name]) => name).filter((name) => name !== "Your apps"));
 });
 
-// This is the last test: it uses up what bob's address may try.
+// It uses up what likesbot's address may try, as whom no other test signs in.
 browse("too many wrong passwords", async (page) => {
   await page.goto(`${world.url}/login`);
   for (let i = 0; i < 40; i++) {
     const response = page.waitForResponse((r) => r.request().method() === "POST");
-    await signIn(page, "bob", "not the password");
+    await signIn(page, "likesbot", "not the password");
     if ((await response).status() === 429) {
       assert.match(await page.getByRole("alert").innerText(), /Too many/);
       await inspect(page, "sign-in-throttled");

@@ -20,8 +20,7 @@ func TestPrune(t *testing.T) {
 	ok(t, err)
 	t.Cleanup(func() { ok(t, s.Close()) })
 	ctx := t.Context()
-	s.sql(t, "INSERT INTO offsets (webhook, positions) "+
-		"SELECT webhook, array_fill(0::bigint, ARRAY[20]) FROM generate_series(1, 2) webhook")
+	s.sql(t, "INSERT INTO offsets (webhook, positions) VALUES (1, array_fill(0::bigint, ARRAY[20]))")
 	s.sql(t, "INSERT INTO outcomes SELECT sha256(n::text::bytea), true, 1 FROM generate_series(1, 1000) n")
 	ok(t, s.AddUser(ctx, liked.User{ID: 1, Username: "author", Name: "x"}))
 	ok(t, s.AddPost(ctx, liked.Post{ID: 1, Author: 1}))
@@ -48,7 +47,7 @@ func TestPrune(t *testing.T) {
 	set(frequent, true, start)
 	ends, err := s.LogEnds(ctx)
 	ok(t, err)
-	ok(t, s.Advance(ctx, map[liked.WebhookID]liked.Positions{2: ends}))
+	s.sql(t, "INSERT INTO offsets (webhook, positions) VALUES (2, $1)", ends[:]) // the log may have been pruned already
 	set(frequent, false, start.Add(90*time.Minute))
 	set(frequent, true, start.Add(100*time.Minute))
 	left := func(lane int) []liked.Seq {
