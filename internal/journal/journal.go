@@ -115,11 +115,11 @@ func (j *Journal) enter(w *row) (entered bool) {
 	return true
 }
 
-// complete replaces the row of a stream that has ended.
+// complete replaces the row of a stream that has ended, if it was entered and is still kept.
 func (j *Journal) complete(w *row) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if w.seq < j.first {
+	if w.clears != j.clears.Load() || w.seq < j.first {
 		return
 	}
 	place := &j.rows[w.seq-j.first]

@@ -47,6 +47,21 @@ func TestClearedRequestsDoNotComeBack(t *testing.T) {
 	}
 }
 
+// The same is true of a stream that begins and ends after that, also if the journal was empty.
+func TestClearedStreamsDoNotComeBack(t *testing.T) {
+	t.Parallel()
+	j := New(DefaultMax, time.Now)
+	other := j.Handler(answering("{}"))
+	j.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		j.Clear()
+		_ = http.NewResponseController(w).Flush()
+		other.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/after", nil))
+	})).ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/stream", nil))
+	if rows, _ := j.List(Filter{}, 0, 10); len(rows) != 1 || rows[0].Path != "/after" {
+		t.Errorf("got %v, want the request after", rows)
+	}
+}
+
 // However much is sent, what is kept stays within its bounds, and it is the newest.
 func TestMemoryIsBounded(t *testing.T) {
 	t.Parallel()
