@@ -106,7 +106,7 @@ func TestLooks(t *testing.T) {
 		}
 	}
 	w := httptest.NewRecorder()
-	web.WriteAsset(w, httptest.NewRequest("GET", "/", nil), "code.js")
+	web.Asset("code.js").Write(w, httptest.NewRequest("GET", "/", nil))
 	for _, l := range languages {
 		if !strings.Contains(w.Body.String(), `{ id: "`+l.ID+`", name: "`+l.Name+`"`) {
 			t.Errorf("code.js does not write %s", l.Name)

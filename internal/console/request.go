@@ -2,7 +2,6 @@ package console
 
 import (
 	"encoding/json"
-	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -207,7 +206,7 @@ var languages = []language{{"curl", "curl"}, {"typescript", "TypeScript"}, {"pyt
 
 // codeFile is code.js, from a path of the console: what it loads is not in the list.
 func (c *call) codeFile() (answer, error) {
-	return answer{write: func(w http.ResponseWriter) (int, int) { return web.WriteAsset(w, c.Request, "code.js") }}, nil
+	return c.file(web.Asset("code.js"))
 }
 
 // base is where the browser reaches the server.

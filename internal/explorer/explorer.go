@@ -36,7 +36,7 @@ func New(sessions *oauth.Server, description []byte, start web.Explorer) (*Explo
 			return oauth.Page(http.StatusOK, page)
 		}}),
 		file: sessions.Handler(&oauth.Route{Operation: operations[1], Get: func(c *oauth.Call) (*oauth.Answer, error) {
-			return oauth.File(strings.TrimPrefix(c.Path, filesPath))
+			return oauth.File(fileAt(c.Path))
 		}}),
 	}, nil
 }
@@ -46,14 +46,18 @@ var operations = []string{"explorer", "explorerFile"}
 // Operations lists the operations of Exchanges.
 func Operations() []string { return operations }
 
-const filesPath = "/explorer/"
+// fileAt returns the page's file at a path, nil if there is none.
+func fileAt(path string) *web.File {
+	name, _ := strings.CutPrefix(path, "/explorer/")
+	return web.Asset(name)
+}
 
 // Find returns the request's handler, nil if the path is not the explorer's.
 func (e *Explorer) Find(r *http.Request) http.Handler {
 	switch path := r.URL.EscapedPath(); {
 	case path == "/explorer":
 		return e.page
-	case strings.HasPrefix(path, filesPath):
+	case fileAt(path) != nil:
 		return e.file
 	}
 	return nil

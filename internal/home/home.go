@@ -146,7 +146,7 @@ func (h *Home) missing(w http.ResponseWriter, _ *http.Request, x *exchange.Excha
 }
 
 func asset(w http.ResponseWriter, r *http.Request, x *exchange.Exchange) {
-	x.Status, x.Bytes = web.WriteAsset(w, r, "home.js")
+	x.Status, x.Bytes = web.Asset("home.js").Write(w, r)
 }
 
 // file answers with JSON to be saved under the name.

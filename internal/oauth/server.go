@@ -146,7 +146,7 @@ type Call struct {
 type Answer struct {
 	status      int
 	page        web.Page
-	file        string
+	file        *web.File
 	location    string
 	allow       string // of 405
 	contentType string
@@ -160,7 +160,7 @@ func Page(status int, page web.Page) (*Answer, error) {
 }
 
 // File answers with a file that pages load.
-func File(name string) (*Answer, error) { return &Answer{file: name}, nil }
+func File(f *web.File) (*Answer, error) { return &Answer{file: f}, nil }
 
 func redirect(status int, location string) (*Answer, error) {
 	return &Answer{status: status, location: location}, nil
@@ -337,8 +337,8 @@ func (c *Call) write(w http.ResponseWriter, a *Answer) {
 		c.Bytes, err = web.Write(w, a.status, a.page)
 		c.Err = cmp.Or(err, c.Err)
 		return
-	case a.file != "":
-		c.Status, c.Bytes = web.WriteAsset(w, c.Request, a.file)
+	case a.file != nil:
+		c.Status, c.Bytes = a.file.Write(w, c.Request)
 		return
 	case a.location != "":
 		h.Set("Location", a.location)

@@ -86,7 +86,8 @@ func TestHomeKeepsSecrets(t *testing.T) {
 func TestMissingPages(t *testing.T) {
 	t.Parallel()
 	srv, _ := start(t, server.Config{Seed: world(), Dev: true})
-	for _, path := range []string{"/no/such", "/home/", "/developers", "/oauth/no", "/i/no", "/settings/", "/%2e%2e/x", "//"} {
+	for _, path := range []string{"/no/such", "/home/", "/developers", "/oauth/no", "/i/no", "/settings/", "/%2e%2e/x", "//",
+		"/explorer/", "/explorer/no.js", "/explorer/code.js/"} {
 		status, body := page(t, srv, path)
 		if status != 404 || !strings.Contains(body, "There is no page here") || !strings.Contains(body, `href="/"`) {
 			t.Errorf("%s: got %d %s", path, status, body)

@@ -67,17 +67,12 @@ func read(files embed.FS, name string) []byte {
 	return text
 }
 
-// WriteAsset answers with a file of the pages here, and returns status and size.
-func WriteAsset(w http.ResponseWriter, r *http.Request, name string) (status, size int) {
-	load := assets[name]
-	if load == nil {
-		h := w.Header()
-		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("Cache-Control", "no-store")
-		w.WriteHeader(http.StatusNotFound)
-		return http.StatusNotFound, 0
+// Asset returns a file of the pages here, nil if none has the name.
+func Asset(name string) *File {
+	if load := assets[name]; load != nil {
+		return load()
 	}
-	return load().Write(w, r)
+	return nil
 }
 
 // Write answers with the file, and returns status and size. Browsers revalidate it on each use.

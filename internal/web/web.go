@@ -1,8 +1,8 @@
 // Package web renders the pages for browsers: signing in, consent to an app's access, and managing apps. Fill in a page
 // type ([SignIn], [Consent], [Developer] ...) and pass it to [Write].
 //
-// The pages are plain HTML with forms and load nothing; only [Home] and [Explorer] load scripts, which [WriteAsset]
-// serves. Those with values to copy have a script in them, which puts buttons beside these. All values are shown as
+// The pages are plain HTML with forms and load nothing; only [Home] and [Explorer] load scripts, which [Asset]
+// has. Those with values to copy have a script in them, which puts buttons beside these. All values are shown as
 // text: names and redirect URIs come from strangers.
 package web
 
