@@ -510,6 +510,50 @@ func TestStalledDiskEndsCalls(t *testing.T) {
 	ok(t, s.Close())
 }
 
+// A page shows no change that a crash may undo, wherever in the list it is: whoever reads one waits for the changes that it shows,
+// and for no others.
+func TestPagesWaitForTheDisk(t *testing.T) {
+	t.Parallel()
+	for _, on := range []bool{true, false} {
+		disk := newStanding()
+		s := open(t, disk.options())
+		fill(t, s)
+		newest, err := s.LikingUsers(context.Background(), 0, 1, store.Cursor{}, 1, store.WithoutMetrics)
+		ok(t, err)
+		froms := map[string]store.Cursor{"newest": {}, "older": newest.Older, "newer": {Seq: newest.Older.Seq, Newer: true}}
+		disk.stand()
+		read := func(post liked.PostID, from store.Cursor) error {
+			ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
+			defer cancel()
+			_, err := s.LikingUsers(ctx, 0, post, from, 100, store.WithoutMetrics)
+			return err
+		}
+		user := liked.UserID(2)
+		if on {
+			user = 1
+		}
+		ctx, cancel := context.WithCancel(context.Background())
+		before, waiting := s.visible.Load(), make(chan struct{})
+		go func() {
+			defer close(waiting)
+			_, _ = s.SetLike(ctx, user, 1, on, noon.Add(time.Hour))
+		}()
+		for s.visible.Load() == before {
+			time.Sleep(time.Millisecond)
+		}
+		for name, from := range froms {
+			if err := read(1, from); err != context.DeadlineExceeded {
+				t.Errorf("like set to %v, the %s page: got error %v, want that the time is over", on, name, err)
+			}
+			ok(t, read(2, from))
+		}
+		cancel()
+		<-waiting
+		disk.release()
+		ok(t, s.Close())
+	}
+}
+
 // Nor does it keep those for ever who set themselves no time. Once one has waited in vain all are refused at once, without
 // being queued, and are answered again, with nobody's help, when the disk goes on.
 func TestDiskTimeout(t *testing.T) {

@@ -159,7 +159,7 @@ func walk[ID ~int64, T any](r *state, counts thing, from store.Cursor, max int,
 	case !from.Newer:
 		o.LowerBound = border
 	}
-	it, err := r.NewIter(&o)
+	it, err := r.likes(counts, &o)
 	if err != nil {
 		return page, unavailable(err)
 	}

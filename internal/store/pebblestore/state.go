@@ -171,6 +171,13 @@ func (r *state) newestLikes(of thing, max int) (rows []listed, more, ok bool) {
 	return l.rows[:n], l.more || n < len(l.rows), true
 }
 
+// likes reads the list that the counts are of. Its changes are waited for, wherever in the list they are.
+func (r *state) likes(of thing, o *pebble.IterOptions) (*pebble.Iterator, error) {
+	it, err := r.NewIter(o)
+	r.sees(r.s.changes.of(of), r.at)
+	return it, err
+}
+
 func (r *state) keepNewest(of thing, rows []listed, more bool) {
 	if r.sees(r.s.changes.of(of), r.at) {
 		r.s.lists.Put(of, newestLikes{rows, more, r.at})
