@@ -192,7 +192,7 @@ func (x *recorder) end(took time.Duration) {
 }
 
 func (x *recorder) enter() {
-	if x.j.enter(x.row) {
+	if x.j.enter(x.row) && x.row.isCall() {
 		x.j.tally.answered(x.status)
 	}
 }
