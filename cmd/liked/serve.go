@@ -17,6 +17,7 @@ import (
 	"text/template"
 	"time"
 
+	"github.com/KimMachineGun/automemlimit/memlimit"
 	"golang.org/x/term"
 
 	"liked/internal/seed"
@@ -114,7 +115,7 @@ func (s *Serving) serve(e *env, answers func(*server.Server) error) error {
 	defer signal.Stop(hangUps)
 	onTerminal := isTerminal(e.stderr)
 	s.config.Logger = logger
-	s.fitMemory(logger)
+	s.fitMemory(logger, memlimit.FromCgroup)
 	srv, err := server.New(s.config)
 	if err != nil {
 		return err
