@@ -46,6 +46,9 @@ func (c *call) makeOffer(app liked.App, u liked.User, form oauth.Form) (*oauth.A
 	case heir.ID == u.ID:
 		return refuse("The app is yours already: name somebody else")
 	}
+	if _, err := c.Auth.Bearer(c.Context, app.ID); err != nil { // makes one if there is none, for the offer to end with
+		return nil, err
+	}
 	stored, err := c.Store.App(c.Context, app.ID)
 	if err != nil {
 		return nil, err
@@ -77,7 +80,9 @@ func (c *call) readOffer(u liked.User, sealed string) (o offer, app store.App, e
 	return o, app, err
 }
 
-func (o offer) of(app *store.App) bool { return app.Owner == o.From && app.BearerHash == o.Bearer }
+func (o offer) of(app *store.App) bool {
+	return app.Owner == o.From && app.BearerHash == o.Bearer && o.Bearer != store.Hash{}
+}
 
 // showOffer asks the user whether to take the app.
 func (c *call) showOffer() (*oauth.Answer, error) {

@@ -184,14 +184,15 @@ func TestOffer(t *testing.T) {
 			t.Errorf("%q: %d, without %q", username, r.Status, want)
 		}
 	}
-	link := func() string {
+	linkIn := func(r reply) string {
 		t.Helper()
-		m := regexp.MustCompile(`http://[^<]+/developer/offer\?offer=[^<]+`).FindString(html.UnescapeString(offer("@Ada").Body))
+		m := regexp.MustCompile(`http://[^<]+/developer/offer\?offer=[^<]+`).FindString(html.UnescapeString(r.Body))
 		if m == "" {
-			t.Fatal("there is no link")
+			t.Fatalf("%d, there is no link", r.Status)
 		}
 		return strings.TrimPrefix(m, s.url)
 	}
+	link := func() string { return linkIn(offer("@Ada")) }
 	owner := func() liked.UserID {
 		app, err := s.store.App(t.Context(), s.app.ID)
 		check(t, err)
@@ -247,6 +248,21 @@ func TestOffer(t *testing.T) {
 	}
 	if accept(ada, second).Status != 404 || bob.Get(t, path).Status != 404 {
 		t.Error("the offer holds twice, or bob still has the app")
+	}
+
+	// There and back again: the app has no bearer token any more, and offers hold once all the same.
+	back := func(from, to *browser, username string) string {
+		t.Helper()
+		link := linkIn(from.act(t, path, with(from.Get(t, path).Form(), "action", "offer", "username", username)))
+		if r := accept(to, link); r.Status != 200 || !strings.Contains(r.Body, "The app is yours.") {
+			t.Fatalf("to @%s: %d", username, r.Status)
+		}
+		return link
+	}
+	used := back(ada, bob, "bob")
+	back(bob, ada, "ada")
+	if asks(bob, used) || accept(bob, used).Status != 404 || owner() != s.ada.ID {
+		t.Error("an offer that was used holds once the app has come back")
 	}
 }
 
