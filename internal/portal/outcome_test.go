@@ -1,9 +1,13 @@
 package portal_test
 
 import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
 	"fmt"
 	"html"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"regexp"
 	"strings"
@@ -263,6 +267,27 @@ func TestOffer(t *testing.T) {
 	back(bob, ada, "ada")
 	if asks(bob, used) || accept(bob, used).Status != 404 || owner() != s.ada.ID {
 		t.Error("an offer that was used holds once the app has come back")
+	}
+}
+
+// An owner's webhook that is still being asked when the app goes to another user does not stay in it.
+func TestWebhookOfOwnerBefore(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	bob := s.browser()
+	bob.signIn(t, "bob")
+	endpoint := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		check(t, s.store.UpdateApp(r.Context(), s.app.ID, func(app *store.App) error { app.Owner = s.ada.ID; return nil }))
+		mac := hmac.New(sha256.New, []byte(s.keys.APISecret))
+		mac.Write([]byte(r.URL.Query().Get("crc_token")))
+		fmt.Fprintf(w, `{"response_token":"sha256=%s"}`, base64.StdEncoding.EncodeToString(mac.Sum(nil)))
+	}))
+	t.Cleanup(endpoint.Close)
+	path := "/developer/apps/" + s.app.ID.String()
+	r := bob.Post(t, path, with(bob.Get(t, path).Form(), "action", "webhook", "do", "add", "url", endpoint.URL))
+	hooks, err := s.store.Webhooks(t.Context(), s.app.ID)
+	if r.Status != 404 || err != nil || len(hooks) != 0 {
+		t.Errorf("%d, the app has %v, %v", r.Status, hooks, err)
 	}
 }
 

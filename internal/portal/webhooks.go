@@ -86,7 +86,9 @@ func trouble(err error, do string) string {
 	case liked.Forbidden:
 		return "The app has as many webhooks as it may have: remove one to make room"
 	case liked.NotFound:
-		return "The app has no such webhook any more"
+		if do != "add" { // else the app itself is gone
+			return "The app has no such webhook any more"
+		}
 	}
 	return ""
 }

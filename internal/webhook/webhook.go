@@ -163,7 +163,8 @@ func (h *Hooks) Webhook(ctx context.Context, app liked.AppID, id liked.WebhookID
 }
 
 // Add registers a webhook that answers a challenge correctly. Invalid for a bad URL, *ChallengeError for a failed
-// challenge, Conflict if the app has the URL, Forbidden if it has the most webhooks allowed.
+// challenge, Conflict if the app has the URL, Forbidden if it has the most webhooks allowed, NotFound if the app is gone, or
+// went to another user meanwhile.
 func (h *Hooks) Add(ctx context.Context, id liked.AppID, url string) (liked.Webhook, error) {
 	if err := checkURL(url, h.Anywhere); err != nil {
 		return liked.Webhook{}, err
@@ -189,6 +190,13 @@ func (h *Hooks) Add(ctx context.Context, id liked.AppID, url string) (liked.Webh
 	}
 	w.Checked = h.Now()
 
+	now, err := h.Store.App(ctx, id)
+	if err == nil && now.Owner != app.Owner { // who asked for the webhook; an endpoint takes its time as it likes
+		err = liked.Errorf(liked.NotFound, "app %v has gone to another user", id)
+	}
+	if err != nil {
+		return liked.Webhook{}, err
+	}
 	w.ID = liked.WebhookID(h.Store.NewID(h.Now()))
 	if err := h.Store.AddWebhook(ctx, w, max); err != nil {
 		return liked.Webhook{}, err
