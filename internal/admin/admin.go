@@ -245,10 +245,30 @@ func listInto[ID ~int64](ids *[]ID) func(string) error {
 func upTo(most *int) func(string) error {
 	*most = 100
 	return func(text string) (err error) {
-		if *most, err = strconv.Atoi(text); err == nil && (*most < 1 || *most > 1000) {
+		if *most, err = strconv.Atoi(text); err != nil || *most < 1 || *most > 1000 {
 			err = errors.New("not from 1 to 1000")
 		}
 		return err
+	}
+}
+
+// place parses next of a page whose items have neither an id nor a name to continue after.
+func place(after *uint64) func(string) error {
+	return func(text string) (err error) {
+		if *after, err = strconv.ParseUint(text, 10, 64); err != nil || *after == 0 {
+			err = errors.New("it is no next of a page before")
+		}
+		return err
+	}
+}
+
+// flag parses true or false.
+func flag(on *bool) func(string) error {
+	return func(text string) error {
+		if *on = text == "true"; !*on && text != "false" {
+			return errors.New("neither true nor false")
+		}
+		return nil
 	}
 }
 

@@ -48,7 +48,7 @@ func (h *Handler) journal() (*journal.Journal, error) {
 func (h *Handler) requestFilter(r *http.Request, others map[string]func(string) error) (f journal.Filter, err error) {
 	names := h.names(r)
 	others["operation"] = func(text string) error { f.Operation = text; return nil }
-	others["calls"] = func(text string) (err error) { f.Calls, err = strconv.ParseBool(text); return err }
+	others["calls"] = flag(&f.Calls)
 	others["text"] = func(text string) error { f.Text = text; return nil }
 	others["status"] = func(text string) (err error) { f.Status, err = journal.ParseStatus(text); return err }
 	others["user"] = func(text string) (err error) { f.User, err = names.User(text); return err }
@@ -63,13 +63,7 @@ func (h *Handler) requests(r *http.Request) (page RequestPage, err error) {
 	}
 	var most int
 	var after uint64
-	f, err := h.requestFilter(r, map[string]func(string) error{"limit": upTo(&most),
-		"after": func(text string) (err error) {
-			if after, err = strconv.ParseUint(text, 10, 63); err != nil || after == 0 {
-				err = errors.New("it is no next of a page before")
-			}
-			return err
-		}})
+	f, err := h.requestFilter(r, map[string]func(string) error{"limit": upTo(&most), "after": place(&after)})
 	if err != nil {
 		return page, err
 	}

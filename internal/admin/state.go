@@ -115,21 +115,19 @@ func (h *Handler) setLike(on bool) endpoint {
 func (h *Handler) listLikes(r *http.Request) (LikeList, error) {
 	var user liked.User
 	var posts []liked.PostID
-	var from store.Cursor
+	var after uint64
 	var most int
-	err := query(r, map[string]func(string) error{"max": upTo(&most), "post": listInto(&posts), "user": func(name string) (err error) {
-		user, err = h.user(r.Context(), name)
-		return err
-	}, "after": func(text string) error {
-		n, err := strconv.ParseUint(text, 10, 64)
-		from.Seq = liked.Seq(n)
-		return err
-	}})
+	err := query(r, map[string]func(string) error{"max": upTo(&most), "after": place(&after), "post": listInto(&posts),
+		"user": func(name string) (err error) {
+			user, err = h.user(r.Context(), name)
+			return err
+		}})
+	from := store.Cursor{Seq: liked.Seq(after)}
 	switch {
 	case err != nil:
 		return LikeList{}, err
 	case user.ID == 0 && len(posts) != 1:
-		return LikeList{}, liked.Errorf(liked.Invalid, "give a user, a post or both")
+		return LikeList{}, liked.Errorf(liked.Invalid, "give a user, one post, or a user and posts")
 	case posts == nil:
 		page, err := h.Store.LikedPosts(r.Context(), store.Operator, user.ID, from, most, store.WithMetrics)
 		return LikeList{Likes: each(page.Items, func(p liked.Post) Like { return Like{user.ID, p.ID, true} }),

@@ -86,12 +86,7 @@ const maxUnread = 4 << 20
 // added ends it, with the lines before it added. Line numbers count empty lines.
 func (h *Handler) importing(r *http.Request) (Imported, error) {
 	skipBad := false
-	err := query(r, map[string]func(string) error{"skip_bad": func(text string) error {
-		if skipBad = text == "true"; !skipBad && text != "false" {
-			return errors.New("neither true nor false")
-		}
-		return nil
-	}})
+	err := query(r, map[string]func(string) error{"skip_bad": flag(&skipBad)})
 	if err != nil {
 		return Imported{}, err
 	}

@@ -264,7 +264,7 @@ func (h *Handler) redeliver(r *http.Request, in WebhookDelivery) (Sent, error) {
 	if err != nil {
 		return Sent{}, err
 	}
-	event, err := strconv.ParseUint(in.Event, 10, 63)
+	event, err := strconv.ParseUint(in.Event, 10, 64)
 	if err != nil || event == 0 || in.Subscription == 0 {
 		return Sent{}, liked.Errorf(liked.Invalid, "a delivery has an event and a subscription, as the journal and dead letters say")
 	}
