@@ -148,6 +148,30 @@ explore("sign in, like, sign out", async (page) => {
   assert.equal(await like("carol", post(4), `Bearer ${token}`), 401, "the token outlives the sign-out");
 });
 
+explore("a sign-in leaves what was typed and ticked", async (page) => {
+  await page.goto(explorer);
+  await bar(page).getByText("Nobody is signed in").waitFor();
+  await only(page, "usersIdLikedTweets");
+  await opened(page).getByText(/^Optional fields/).click();
+  await opened(page).getByText("tweet.fields none").click();
+  await opened(page).getByRole("checkbox", { name: "created_at", exact: true }).check();
+  await opened(page).getByLabel("max_results").fill("7");
+  const called = () => opened(page).getByRole("tabpanel").getByText("liked_tweets?max_results=7&tweet.fields=created_at").waitFor();
+  await called();
+  await bar(page).getByRole("button", { name: "Sign in" }).click();
+  await page.getByLabel("Username", { exact: true }).fill("carol");
+  await page.getByLabel("Password").fill(user("carol").password);
+  await page.getByRole("button", { name: "Sign in" }).click();
+  await page.getByRole("button", { name: "Authorize app" }).click();
+  await bar(page).getByText("Calling as @carol").waitFor();
+  await called();
+  assert.equal(await opened(page).getByLabel("id, required").inputValue(), user("carol").id);
+  assert.equal(await opened(page).getByText(/^Optional fields/).innerText(), "Optional fields (8) max_results, tweet.fields");
+  await opened(page).getByText(/^Optional fields/).click();
+  await opened(page).getByText("tweet.fields created_at").click();
+  assert.equal(await opened(page).getByRole("checkbox", { checked: true }).count(), 1);
+});
+
 explore("refuse to give access", async (page) => {
   await page.goto(explorer);
   await bar(page).getByRole("button", { name: "Sign in" }).click();

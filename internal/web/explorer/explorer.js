@@ -1,7 +1,7 @@
 // The API explorer: the endpoints are in the page; this opens the one that the address names and brings their forms to life.
 import { caller, startCaller } from "./caller.js";
 import { kept } from "./dom.js";
-import { prepare, refresh } from "./send.js";
+import { prepare, refresh, tick, wordsOf } from "./send.js";
 
 const known = document.getElementById("caller").dataset;
 const operations = [...document.querySelectorAll(".operation")];
@@ -17,13 +17,17 @@ function fillIn() {
   operations.forEach(refresh);
 }
 
-// What is typed is there again after a sign-in, which leads over other pages.
-const typable = () => document.querySelectorAll("form.asks :is(input[type=text], textarea, select)");
-const remember = () => kept.set("typed", { open: location.hash, values: [...typable()].filter((c) => c.value !== c.defaultValue).map((c) => [c.id, c.value]) });
+// What is typed and ticked is there again after a sign-in, which leads over other pages.
+function remember() {
+  const typed = [...document.querySelectorAll("form.asks :is(input[type=text], textarea, select)")].filter((c) => c.value !== c.defaultValue);
+  const ticked = [...document.querySelectorAll(".choices")].map((c) => [c.id, wordsOf(c)]).filter(([, words]) => words.length);
+  kept.set("typed", { open: location.hash, values: typed.map((c) => [c.id, c.value]), ticked });
+}
 
 function recall() {
-  const { open, values } = kept.take("typed") ?? { values: [] };
+  const { open, values, ticked } = kept.take("typed") ?? { values: [], ticked: [] };
   for (const [id, value] of values) document.getElementById(id).value = value;
+  for (const [id, words] of ticked) tick(document.getElementById(id), words);
   if (open) history.replaceState(null, "", open);
 }
 

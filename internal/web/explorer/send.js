@@ -38,17 +38,28 @@ export function refresh(operation) {
   if (nothing) nothing.textContent = caller ? "Press Send to see it." : "Sign in or paste a token, then press Send.";
 }
 
-// makeChoices fills a list with its words, which are in the page once for all endpoints.
+// makeChoices has a list show its words when it is opened, and say which are ticked.
 function makeChoices(choices) {
-  const ticked = choices.querySelector(".ticked");
-  choices.addEventListener("toggle", () => {
-    const words = choices.querySelector("fieldset");
-    if (words.children.length === 1) words.append(document.getElementById(choices.dataset.choices).content.cloneNode(true));
-  });
-  choices.addEventListener("change", () => (ticked.textContent = wordsOf(choices).join(", ") || "none"));
+  const say = () => (choices.querySelector(".ticked").textContent = wordsOf(choices).join(", ") || "none");
+  choices.addEventListener("toggle", () => boxesOf(choices));
+  choices.addEventListener("change", say);
+  say();
 }
 
-const wordsOf = (choices) => [...choices.querySelectorAll("input:checked")].map((box) => box.value);
+// boxesOf are a list's words, which are in the page once for all endpoints.
+function boxesOf(choices) {
+  const words = choices.querySelector("fieldset");
+  if (words.children.length === 1) words.append(document.getElementById(choices.dataset.choices).content.cloneNode(true));
+  return [...words.querySelectorAll("input")];
+}
+
+export const wordsOf = (choices) => [...choices.querySelectorAll("input:checked")].map((box) => box.value);
+
+// tick ticks words of a list.
+export function tick(choices, words) {
+  for (const box of boxesOf(choices)) box.checked = words.includes(box.value);
+  choices.dispatchEvent(new Event("change"));
+}
 
 // callOf reads the form, as code.js wants it.
 function callOf(operation) {
