@@ -187,23 +187,44 @@ func (s Suite) empty(ctx context.Context, g *Goals) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, remove()) }()
-	r, err := Measure(ctx, s.Plan, fmt.Sprintf("likes in a store that begins empty, %d users, %d posts", s.Users, s.Posts),
+	r, err := g.measure(ctx, s.Plan, fmt.Sprintf("likes in a store that begins empty, %d users, %d posts", s.Users, s.Posts),
 		append(subjects, disk...)...)
 	if err != nil {
 		return err
 	}
+	g.ofLikes(r)
+	peak := max(r.Summary["likes, 32"].PerSecond.Median, r.Summary["likes, 128"].PerSecond.Median)
+	return s.open(ctx, g, srv, row{"likes", likes, many}, peak)
+}
+
+// measure adds a run.
+func (g *Goals) measure(ctx context.Context, p Plan, about string, subjects ...Subject) (*Run, error) {
+	r, err := Measure(ctx, p, about, subjects...)
+	if err != nil {
+		return nil, err
+	}
 	g.Runs = append(g.Runs, r)
-	for _, row := range []struct {
-		what string
-		want float64
-		name string
-	}{
-		{"likes/s", 0.85, "likes, 128"},
-		{"likes/s", 0.7, "likes, 32"},
-		{"likes/s with TLS", 0.85, "likes over TLS, 128"},
-	} {
+	return &r, nil
+}
+
+// bounded is a goal of a subject beside its floor.
+type bounded struct {
+	what string
+	want float64
+	name string // of the subject
+}
+
+func (g *Goals) overFloors(r *Run, rows ...bounded) {
+	for _, row := range rows {
 		g.AtLeast(row.want, r.Rate(row.name, r.Floors[row.name]), "%s over the floor's, %d connections", row.what, r.Callers[row.name])
 	}
+}
+
+func (g *Goals) ofLikes(r *Run) {
+	g.overFloors(r,
+		bounded{"likes/s", 0.85, "likes, 128"},
+		bounded{"likes/s", 0.7, "likes, 32"},
+		bounded{"likes/s with TLS", 0.85, "likes over TLS, 128"})
 	g.AtLeast(0.9, r.Rate("OAuth 1.0a, 32", "likes, 32"), "likes/s with OAuth 1.0a over those with OAuth 2.0; or the next")
 	g.AtMost(1.12, r.Over(func(t map[string]Result) float64 { return quotient(t["OAuth 1.0a, 32"].CPU, t["likes, 32"].CPU) }),
 		"the server's processor time likewise; or the one before")
@@ -212,8 +233,6 @@ func (s Suite) empty(ctx context.Context, g *Goals) (err error) {
 	g.AtMost(1.4, r.Over(func(t map[string]Result) float64 {
 		return quotient(float64(t["one client"].Latency.P50), float64(t["fdatasync"].Latency.P50))
 	}), "a lone client's latency over one fdatasync, medians")
-	peak := max(r.Summary["likes, 32"].PerSecond.Median, r.Summary["likes, 128"].PerSecond.Median)
-	return s.open(ctx, g, srv, row{"likes", likes, many}, peak)
 }
 
 // secure starts a server behind TLS, with a store of its own.
@@ -243,18 +262,21 @@ func (s Suite) open(ctx context.Context, g *Goals, srv *Server, what row, peak f
 		return err
 	}
 	subject.Rate = 0.7 * peak
-	r, err := Measure(ctx, s.Plan, fmt.Sprintf("open loop, %.0f calls due in a second, %s", subject.Rate, what.w), subject)
+	r, err := g.measure(ctx, s.Plan, fmt.Sprintf("open loop, %.0f calls due in a second, %s", subject.Rate, what.w), subject)
 	if err != nil {
 		return err
 	}
-	g.Runs = append(g.Runs, r)
-	g.AtMost(4, r.Over(func(t map[string]Result) float64 {
-		return quotient(float64(t[what.name].Latency.P99), float64(t[what.name].Latency.P50))
-	}), "%s: p99 over p50 at 70 %% of the peak rate, open loop", what.name)
-	// Where calls pile up all of them wait for long, and p99 is close to p50.
-	g.AtLeast(0.98, r.Over(func(t map[string]Result) float64 { return quotient(t[what.name].PerSecond, subject.Rate) }),
-		"%s: calls answered over those due, likewise", what.name)
+	g.ofOpenLoop(r, what.name, subject.Rate)
 	return nil
+}
+
+func (g *Goals) ofOpenLoop(r *Run, name string, due float64) {
+	g.AtMost(4, r.Over(func(t map[string]Result) float64 {
+		return quotient(float64(t[name].Latency.P99), float64(t[name].Latency.P50))
+	}), "%s: p99 over p50 at 70 %% of the peak rate, open loop", name)
+	// Where calls pile up all of them wait for long, and p99 is close to p50.
+	g.AtLeast(0.98, r.Over(func(t map[string]Result) float64 { return quotient(t[name].PerSecond, due) }),
+		"%s: calls answered over those due, likewise", name)
 }
 
 // pages measures what is read, alone and beside likes, in a store whose lists all fill a page.
@@ -279,25 +301,22 @@ func (s Suite) pages(ctx context.Context, g *Goals) (err error) {
 	defer func() { err = errors.Join(err, stop()) }()
 	plan := s.Plan
 	plan.WarmUp *= 2 // the cache has to fill
-	r, err := Measure(ctx, plan, fmt.Sprintf("a store whose lists have 100 likes and more, %d users, %d posts", s.Users, s.Posts), subjects...)
+	r, err := g.measure(ctx, plan, fmt.Sprintf("a store whose lists have 100 likes and more, %d users, %d posts", s.Users, s.Posts),
+		subjects...)
 	if err != nil {
 		return err
 	}
-	g.Runs = append(g.Runs, r)
-	for _, row := range []struct {
-		what string
-		want float64
-		name string
-	}{
-		{"likes/s with 1 % pages of 100 on the same connections", 0.75, "1 % pages, 128"},
-		{"likes/s with 1 % pages of 100 on the same connections", 0.6, "1 % pages, 32"},
-		{"pages/s of 100 who like a post", 0.35, "likers, 32"},
-		{"pages/s of 100 posts that a user likes", 0.3, "liked, 32"},
-		{"calls/s, 50 reads of 20 to a like", 0.4, "feed, 32"},
-	} {
-		g.AtLeast(row.want, r.Rate(row.name, r.Floors[row.name]), "%s over the floor's, %d connections", row.what, r.Callers[row.name])
-	}
+	g.ofPages(r)
 	return s.open(ctx, g, srv, row{"50 reads to a like", feed, connections}, r.Summary["feed, 32"].PerSecond.Median)
+}
+
+func (g *Goals) ofPages(r *Run) {
+	g.overFloors(r,
+		bounded{"likes/s with 1 % pages of 100 on the same connections", 0.75, "1 % pages, 128"},
+		bounded{"likes/s with 1 % pages of 100 on the same connections", 0.6, "1 % pages, 32"},
+		bounded{"pages/s of 100 who like a post", 0.35, "likers, 32"},
+		bounded{"pages/s of 100 posts that a user likes", 0.3, "liked, 32"},
+		bounded{"calls/s, 50 reads of 20 to a like", 0.4, "feed, 32"})
 }
 
 // size measures two stores that differ in the number of their likes alone.
@@ -330,21 +349,36 @@ func (s Suite) size(ctx context.Context, g *Goals) (err error) {
 	}
 	plan := s.Plan
 	plan.WarmUp *= 10 // what is measured is a server that has been up for a while: its cache has to fill first
-	r, err := Measure(ctx, plan, fmt.Sprintf("stores of %d and of %d likes, %d users, %d posts", s.Small, s.Large, users, posts), subjects...)
+	r, err := g.measure(ctx, plan, fmt.Sprintf("stores of %d and of %d likes, %d users, %d posts", s.Small, s.Large, users, posts),
+		subjects...)
 	if err != nil {
 		return err
 	}
-	g.Runs = append(g.Runs, r)
-	for _, kind := range kinds {
-		g.AtLeast(0.9, r.Rate(kind.name+", large", kind.name+", small"), "%s/s at %d likes over those at %d", kind.name, s.Large, s.Small)
-	}
-	g.AtMost(52, NewSpread(large.bytesEach), "bytes on the disk for each of %d likes", s.Large)
-	g.AtMost(2, NewSpread(large.startUp), "seconds until a store of %d likes answers", s.Large)
-	g.AtMost(10, NewSpread(large.busy), "processor seconds of such a start until it has nothing left to do")
+	g.ofSizes(r, s.Small, s.Large)
+	g.ofStart(large, s.Large)
 	// Three times what the caches have unless --cache says otherwise, however many likes there are.
-	g.AtMost(1536, r.Over(func(t map[string]Result) float64 { return float64(t["pages, large"].RSS) / (1 << 20) }),
-		"MiB of memory after all that, at %d likes", s.Large)
+	g.ofMemory(1536, r, "MiB of memory after all that, at %d likes", s.Large)
 	return s.frugal(ctx, g, large, kinds)
+}
+
+// ofSizes holds the larger store against the smaller one.
+func (g *Goals) ofSizes(r *Run, small, large int) {
+	for _, kind := range []string{"likes", "pages"} {
+		g.AtLeast(0.9, r.Rate(kind+", large", kind+", small"), "%s/s at %d likes over those at %d", kind, large, small)
+	}
+}
+
+func (g *Goals) ofStart(f *full, likes int) {
+	g.AtMost(52, NewSpread(f.bytesEach), "bytes on the disk for each of %d likes", likes)
+	g.AtMost(2, NewSpread(f.startUp), "seconds until a store of %d likes answers", likes)
+	g.AtMost(10, NewSpread(f.busy), "processor seconds of such a start until it has nothing left to do")
+}
+
+// ofMemory takes the most that the larger store has had at the end of a turn.
+func (g *Goals) ofMemory(want float64, r *Run, format string, a ...any) {
+	g.AtMost(want, r.Over(func(t map[string]Result) float64 {
+		return float64(max(t["likes, large"].RSS, t["pages, large"].RSS)) / (1 << 20)
+	}), format, a...)
 }
 
 // frugal restarts the larger store with a small cache, and calls it for each row.
@@ -357,19 +391,20 @@ func (s Suite) frugal(ctx context.Context, g *Goals, large *full, rows []row) er
 		return err
 	}
 	large.Server = again // which the caller stops
-	rss := 0.0
-	for _, row := range rows {
-		subject, err := again.subject(row)
+	var subjects []Subject
+	for _, kind := range rows {
+		subject, err := again.subject(row{kind.name + ", large", kind.w, kind.callers})
 		if err != nil {
 			return err
 		}
-		r, err := subject.Drive(ctx, 1, 10*s.Plan.WarmUp)
-		if err != nil {
-			return err
-		}
-		rss = max(rss, float64(r.RSS)/(1<<20))
+		subjects = append(subjects, subject)
 	}
-	g.AtMost(400, NewSpread(rss), "MiB of memory with --cache 64, at %d likes", s.Large)
+	plan := Plan{Duration: 10 * s.Plan.WarmUp, Turns: 1, Progress: s.Plan.Progress}
+	r, err := g.measure(ctx, plan, fmt.Sprintf("a store of %d likes with --cache 64", s.Large), subjects...)
+	if err != nil {
+		return err
+	}
+	g.ofMemory(400, r, "MiB of memory with --cache 64, at %d likes", s.Large)
 	return nil
 }
 

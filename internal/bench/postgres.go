@@ -160,7 +160,7 @@ func (s *PostgresSuite) store(ctx context.Context) error {
 	defer closePlain()
 	take := func(ctx context.Context, user, _ int64) error { return likes.Take(ctx, user) }
 	about := fmt.Sprintf("the store in this process, %d connections for likes, %d users, %d posts", writers, s.Users, s.Posts)
-	r, err := Measure(ctx, s.Plan, about,
+	r, err := s.goals.measure(ctx, s.Plan, about,
 		s.calls("bare statement", writers, false, plain),
 		s.calls("one by one", writers, false, likes.SetLike),
 		s.calls("spread", callers, false, likes.SetLike),
@@ -173,21 +173,17 @@ func (s *PostgresSuite) store(ctx context.Context) error {
 		return errors.New("the processor time of the database is not to be seen: name one that runs on this machine")
 	}
 	g := &s.goals
-	g.Runs = append(g.Runs, r)
 	of := func(name string, figure func(Result) float64) Spread {
 		return r.Over(func(t map[string]Result) float64 { return figure(t[name]) })
 	}
-	over := func(a, b string) Spread {
-		return r.Over(func(t map[string]Result) float64 { return quotient(t[a].PerSecond, t[b].PerSecond) })
-	}
 	cpu, wal := func(r Result) float64 { return r.CPU }, func(r Result) float64 { return r.WAL }
-	g.AtLeast(3.5, over("spread", "bare statement"),
+	g.AtLeast(3.5, r.Rate("spread", "bare statement"),
 		"likes/s over the bare statement's, %d callers, the same %d connections", callers, writers)
-	g.AtLeast(6, over("spread", "one by one"), "likes/s over those one by one")
+	g.AtLeast(6, r.Rate("spread", "one by one"), "likes/s over those one by one")
 	g.AtMost(60, of("spread", cpu), "µs of the database's processors for a like")
 	g.AtMost(900, of("spread", wal), "bytes of WAL for a like")
 	g.AtMost(0.1, of("spread", func(r Result) float64 { return r.Trips }), "round trips for a like")
-	g.AtLeast(0.9, over("hot", "spread"), "likes/s of one hot post over those spread evenly")
+	g.AtLeast(0.9, r.Rate("hot", "spread"), "likes/s of one hot post over those spread evenly")
 	g.cost("database_us_per_like", of("spread", cpu))
 	g.cost("wal_bytes_per_like", of("spread", wal))
 	g.cost("store_us_per_like", of("spread", func(r Result) float64 { return r.Client.CPU }))
@@ -234,24 +230,20 @@ func (s *PostgresSuite) http(ctx context.Context) (err error) {
 		}
 		subjects = append(subjects, subject)
 	}
-	r, err := Measure(ctx, s.Plan, fmt.Sprintf("servers on one database, %d connections, %s", many, w), subjects...)
+	r, err := s.goals.measure(ctx, s.Plan, fmt.Sprintf("servers on one database, %d connections, %s", many, w), subjects...)
 	if err != nil {
 		return err
 	}
 	g := &s.goals
-	g.Runs = append(g.Runs, r)
-	over := func(a, b string) Spread {
-		return r.Over(func(t map[string]Result) float64 { return quotient(t[a].PerSecond, t[b].PerSecond) })
-	}
 	best := writers
 	for _, pool := range pools {
 		if r.Summary[handler(pool)].PerSecond.Median > r.Summary[handler(best)].PerSecond.Median {
 			best = pool
 		}
 	}
-	g.AtLeast(2, over("likes", handler(writers)), "HTTP: likes/s over a bare handler's, %d connections (best, with %d: %.2g)", writers, best,
-		over("likes", handler(best)).Median)
-	g.AtLeast(0.9, over("likes, two servers", "likes"), "likes/s of two servers on one database over those of one")
+	g.AtLeast(2, r.Rate("likes", handler(writers)), "HTTP: likes/s over a bare handler's, %d connections (best, with %d: %.2g)", writers, best,
+		r.Rate("likes", handler(best)).Median)
+	g.AtLeast(0.9, r.Rate("likes, two servers", "likes"), "likes/s of two servers on one database over those of one")
 	return nil
 }
 
@@ -331,12 +323,11 @@ func (s *PostgresSuite) imports(ctx context.Context) (err error) {
 		_, err := likes.Likers(ctx, post, page)
 		return err
 	})
-	r, err := Measure(ctx, s.Plan, fmt.Sprintf("pages of %d of who likes a post, at %d likes", page, s.Likes), pages)
+	r, err := s.goals.measure(ctx, s.Plan, fmt.Sprintf("pages of %d of who likes a post, at %d likes", page, s.Likes), pages)
 	if err != nil {
 		return err
 	}
 	g := &s.goals
-	g.Runs = append(g.Runs, r)
 	g.AtMost(1, r.Over(func(t map[string]Result) float64 { return float64(t[pages.Name].Latency.P50) / 1000 }),
 		"ms for a page of likers at %d likes, median", s.Likes)
 	g.AtLeast(20_000, NewSpread(float64(s.Likes)/seconds), "imported likes/s")
