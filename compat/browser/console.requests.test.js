@@ -1,9 +1,11 @@
 // The console's requests, in a real browser: they appear as they are made, are found, explained, sent again and asserted.
 import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
 import { after, before, test } from "node:test";
+import { promisify } from "node:util";
 import { anyImpact, inspect, openBrowser, openPage, picture, signer, startServer } from "./world.js";
 
 let browser, server, dir, known;
@@ -167,6 +169,32 @@ test("who calls, and a reset that is undone", { timeout: 30_000 }, async () => {
   assert.ok((await found.json()).data.some(({ id }) => id === known.posts[5].id), "the like is not there again");
   await page.goto(`${server.url}/console/nothing`);
   await page.getByText("There is nothing at this address").waitFor();
+  await page.context().close();
+});
+
+// A call is a stranger's: in the code to copy it stands in texts alone, whatever its parameters are called.
+test("code to copy holds nothing that a caller may have meant to be run", { timeout: 60_000 }, async () => {
+  const page = await openPage(browser);
+  const hostile = `a(open("stolen"));'$(id)`;
+  const bearer = `Bearer ${someone("alice").access_token}`;
+  const codes = async ({ id }) => {
+    await page.goto(`${server.url}/console/requests/${id}`);
+    await page.getByText("Copy as code").click();
+    await page.locator("#code-curl").getByText("curl -X").waitFor();
+    return page.locator("pre[id^=code-]").evaluateAll((all) => all.map((code) => code.textContent));
+  };
+  const named = await codes(await call("GET", `/2/users/me?${encodeURIComponent(hostile)}=1`, bearer));
+  assert.equal(named.length, 5);
+  for (const code of named) assert.ok(!code.includes("open(\"stolen") && code.includes("open(%22stolen%22)"), code);
+  const { stdout } = await promisify(execFile)("bash", ["-c", named[0].replace("curl", "printf '%s '")]);
+  assert.ok(stdout.includes("'%24(id)=1"), stdout);
+
+  const sent = await fetch(`${server.url}/2/users/${someone("alice").id}/likes`,
+    { method: "POST", headers: { authorization: bearer, "content-type": "application/json" }, body: "{\u001b[201~\u0003'\n" });
+  const [curl] = await codes({ id: sent.headers.get("x-transaction-id") });
+  assert.ok(!/[\x00-\x09\x0b-\x1f]/.test(curl), "a terminal would obey the code");
+  const shown = await promisify(execFile)("bash", ["-c", curl.replace("curl", "printf '%s '")]);
+  assert.ok(shown.stdout.endsWith("-d {\u001b[201~\u0003'\n "), JSON.stringify(shown.stdout));
   await page.context().close();
 });
 

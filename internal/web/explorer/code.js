@@ -18,7 +18,8 @@ export const languages = [
 // urlOf is the address of the call, as clients write it: lists have commas between their words.
 export function urlOf(call) {
   const path = call.inPath.reduce((path, [name, value]) => path.replace(`{${name}}`, encodeURIComponent(value)), call.path);
-  const query = Object.entries(call.query).map(([name, value]) => `${name}=${[value].flat().map(encodeURIComponent).join(",")}`);
+  const query = Object.entries(call.query).map(([name, value]) =>
+    `${encodeURIComponent(name)}=${[value].flat().map(encodeURIComponent).join(",")}`);
   return call.base + path + (query.length ? "?" + query.join("&") : "");
 }
 
@@ -31,8 +32,11 @@ const inTweepy = {
   deleteTweetById: ["delete_tweet", true],
 };
 
+// isName is whether a parameter can be an argument of an SDK: not post.fields, nor what would be code by itself in the name's place.
+const isName = (name) => /^[a-z][a-z_]*(\.[a-z_]+)?$/.test(name) && !name.startsWith("post.");
+
 function inSDKs(call) {
-  return call.id in inTweepy && !Object.keys(call.query).some((name) => name.startsWith("post.")) && (!call.body || parsed(call.body));
+  return call.id in inTweepy && Object.keys(call.query).every(isName) && (!call.body || parsed(call.body));
 }
 
 function parsed(body) {
@@ -51,7 +55,9 @@ function compact(body) {
 }
 
 const text = JSON.stringify;
-const shell = (s) => `'${s.replaceAll("'", `'\\''`)}'`;
+// shell quotes a text for a shell. A terminal obeys control characters that are pasted into it, so that these are escaped.
+const shell = (s) => (/[^\P{Cc}\t\n]/u.test(s) ? `$'${escaped(s)}'` : `'${s.replaceAll("'", `'\\''`)}'`);
+const escaped = (s) => s.replace(/[\\']/g, "\\$&").replace(/\p{Cc}/gu, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`);
 const camel = (name) => name.replace(/[._](.)/g, (_, letter) => letter.toUpperCase());
 const group = (call) => (/User/.test(call.id) ? "users" : "tweets");
 
