@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	undoLife = 10 * time.Minute
+	undoLife = 10 * time.Minute // pages name it, too
 
 	sealUndo = "credentials that were regenerated, of app " // + id
 )
@@ -48,7 +48,7 @@ func (a *Issuer) sealUndo(app *store.App, before kept) (string, error) {
 // Undo brings back the credentials that Regenerate replaced; the new ones end. Conflict if it was too long ago or they were
 // replaced since, NotFound if owner has no such app.
 func (a *Issuer) Undo(ctx context.Context, owner liked.UserID, id liked.AppID, undo string) error {
-	errLate := liked.Errorf(liked.Conflict, "it was more than %v ago, or they were replaced again", undoLife)
+	errLate := liked.Errorf(liked.Conflict, "it was more than ten minutes ago, or they were replaced again")
 	sealed, err := base64.RawURLEncoding.DecodeString(undo)
 	if err != nil {
 		return errLate

@@ -134,7 +134,7 @@ func (c *Call) requestToken() (*Answer, error) {
 	case err != nil:
 		return nil, err
 	case !ok:
-		return nil, tooMany.Because("the app asked for %d request tokens within %s", perAppRequests[0].Max, perAppRequests[0].Window)
+		return nil, tooMany.Because("the app asked for %d request tokens within %s", perAppRequests[0].Max, web.Lasts(perAppRequests[0].Window))
 	}
 	token, secret, err := c.Auth.IssueRequestToken(c.Context, store.RequestToken{App: app.ID, Access: access, Callback: callback,
 		Expires: c.Now().Add(requestTokenLife)})
@@ -178,7 +178,7 @@ func (c *Call) readRequest(token string) (rt store.RequestToken, app liked.App, 
 		app = stored.App
 	}
 	if notFound(err) {
-		err = &linkFault{why: "there is no such request token: it was used already, or it is older than " + requestTokenLife.String()}
+		err = &linkFault{why: "there is no such request token: it was used already, or it is older than " + web.Lasts(requestTokenLife)}
 	}
 	if err != nil {
 		return rt, app, err
@@ -187,7 +187,7 @@ func (c *Call) readRequest(token string) (rt store.RequestToken, app liked.App, 
 	f := &linkFault{app: app}
 	switch {
 	case !c.Now().Before(rt.Expires):
-		f.why = "the request token is older than " + requestTokenLife.String()
+		f.why = "the request token is older than " + web.Lasts(requestTokenLife)
 	case rt.User != 0:
 		f.why = decidedBefore
 	case app.State == liked.AppSuspended:
@@ -347,7 +347,7 @@ func (c *Call) accessToken() (*Answer, error) {
 	}
 	c.App = app.ID
 	if !c.Now().Before(rt.Expires) {
-		return nil, deadRequest.Because("the request token is older than %s", requestTokenLife)
+		return nil, deadRequest.Because("the request token is older than %s", web.Lasts(requestTokenLife))
 	}
 	_, ok, err := c.Store.Take(c.Context, c.Now(), "oauthAccessToken", 0, numbered(string(rt.Token[:])), perVerifier, nil)
 	switch {

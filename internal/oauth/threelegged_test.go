@@ -321,8 +321,9 @@ func TestThreeLegsRefused(t *testing.T) {
 	}
 	token, _ = s.begin(t, s.conf, callback)
 	s.clock.Add(15 * time.Minute)
-	if r := b.Get(t, "/oauth/authorize?oauth_token="+token); r.Status != 400 {
-		t.Errorf("an old request token: %d", r.Status)
+	r = b.Get(t, "/oauth/authorize?oauth_token="+token)
+	if why := s.last().Why; r.Status != 400 || why != "the request token is older than 15 minutes" {
+		t.Errorf("an old request token: %d, %s", r.Status, why)
 	}
 }
 

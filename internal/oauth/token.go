@@ -15,6 +15,7 @@ import (
 	"liked"
 	"liked/internal/auth"
 	"liked/internal/store"
+	"liked/internal/web"
 )
 
 func invalidRequest(text string) *Refusal {
@@ -146,7 +147,7 @@ func (c *Call) redeemCode(p Form, app liked.App) (*Answer, error) {
 	c.User = code.User
 	now := c.Now()
 	if !code.Spent && !now.Before(code.Expires) {
-		return nil, badCode.Because("the code expired %s ago; it lives for %s", now.Sub(code.Expires).Round(time.Millisecond), codeLife)
+		return nil, badCode.Because("the code expired %s ago; it lives for %s", web.Lasts(now.Sub(code.Expires)), web.Lasts(codeLife))
 	}
 	wrong := wrongProof(code, in[1], in[2])
 	switch {

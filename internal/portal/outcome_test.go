@@ -144,7 +144,8 @@ func TestUndoRegenerate(t *testing.T) {
 			t.Errorf("%s: somebody else: %d", what, r.Status)
 		}
 		s.later.Store(int64(10 * time.Minute))
-		if r := bob.Post(t, path, form(bob, undo[1])); r.Status != 422 || !strings.Contains(r.Body, "too late") {
+		if r := bob.Post(t, path, form(bob, undo[1])); r.Status != 422 ||
+			!strings.Contains(r.Body, "too late to undo this: it was more than ten minutes ago") {
 			t.Errorf("%s: too late: %d", what, r.Status)
 		}
 		s.later.Store(0)
