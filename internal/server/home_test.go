@@ -47,6 +47,8 @@ func TestHomeKeepsSecrets(t *testing.T) {
 		"random":                        {server.Config{Seed: random}, false},
 		"kept":                          {server.Config{Seed: world(), Data: t.TempDir()}, false},
 		"for others to connect":         {server.Config{Seed: world(), Listen: "0.0.0.0:0"}, false},
+		"under another address":         {server.Config{Seed: world(), PublicURL: "https://likes.example"}, false},
+		"behind a proxy":                {server.Config{Seed: world(), TrustedProxies: []string{"127.0.0.1"}}, false},
 	} {
 		srv, _ := startHere(t, tt.config)
 		k := srv.Credentials()
@@ -125,6 +127,8 @@ func TestOneClick(t *testing.T) {
 		"random":                        {server.Config{Seed: random, Dev: true}, false},
 		"kept":                          {server.Config{Seed: world(), Data: t.TempDir(), Dev: true}, false},
 		"for others to connect":         {server.Config{Seed: world(), Listen: "0.0.0.0:0", Dev: true}, false},
+		"under another address":         {server.Config{Seed: world(), PublicURL: "http://likes.example", Dev: true}, false},
+		"behind a proxy":                {server.Config{Seed: world(), TrustedProxies: []string{"127.0.0.1"}, Dev: true}, false},
 	} {
 		srv, _ := startHere(t, tt.config)
 		jar, err := cookiejar.New(nil)
