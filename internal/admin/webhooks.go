@@ -239,24 +239,27 @@ func (h *Handler) postToLike(ctx context.Context, s liked.Subscription, id liked
 	if s.Direction == liked.Inbound {
 		author = s.User
 	}
-	const most = 100
-	before, n := liked.PostID(0), most
 	if id != 0 {
-		before, n = id+1, 1
+		p, err := h.Store.Post(ctx, store.Operator, id)
+		if err == nil && author != 0 && p.Author != author {
+			err = liked.Errorf(liked.NotFound, "post %v is not by user %v, whose posts subscription %v is about", id, author, s.ID)
+		}
+		return p, err
 	}
-	posts, err := h.Store.PostsBy(ctx, author, before, n)
+	const most = 100
+	posts, err := h.Store.PostsBy(ctx, author, 0, most)
 	if err != nil {
 		return liked.Post{}, err
 	}
 	for _, p := range posts {
-		if id == 0 && p.RepostOf == 0 || p.ID == id {
+		if p.RepostOf == 0 {
 			return p, nil
 		}
 	}
 	if author != 0 {
-		return liked.Post{}, liked.Errorf(liked.NotFound, "user %v, whose posts subscription %v is about, has no such post", author, s.ID)
+		return liked.Post{}, liked.Errorf(liked.NotFound, "subscription %v is about the posts of user %v, who has none", s.ID, author)
 	}
-	return liked.Post{}, liked.Errorf(liked.NotFound, "there is no such post")
+	return liked.Post{}, liked.Errorf(liked.NotFound, "there is no post: add one")
 }
 
 func (h *Handler) redeliver(r *http.Request, in WebhookDelivery) (Sent, error) {

@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -142,7 +143,10 @@ func TestWebhookNow(t *testing.T) {
 	}
 	refused("POST", at+"/test", `{}`, 400) // about whom?
 	refused("POST", at+"/test", `{"user":"nobody"}`, 404)
-	refused("POST", at+"/test", `{"user":"alice","post":"1"}`, 404)
+	status, text := call(t, srv, "POST", at+"/test", `{"user":"alice","post":"1"}`)
+	if status != 404 || !strings.Contains(text, "no such post 1") {
+		t.Errorf("a post that there is not: got %d %s", status, text)
+	}
 	refused("POST", "/admin/webhooks/1/test", `{"user":"alice"}`, 404)
 	other := get[admin.Webhook](t, srv, "POST", "/admin/webhooks", `{"app":"demo","url":"`+e.url+`/other"}`)
 
@@ -193,6 +197,7 @@ func TestWebhookNow(t *testing.T) {
 			posts = append(posts, p)
 		}
 	}
+	refused("POST", at+"/test", `{"post":"`+posts[0].ID.String()+`"}`, 404) // it is not bob's
 	like := func(post int) {
 		t.Helper()
 		status, text := call(t, srv, "PUT", "/admin/likes/alice/"+posts[post].ID.String(), "")
