@@ -135,11 +135,6 @@ func scan(r pebble.Reader, prefix, from []byte, f func(key, value []byte) (bool,
 
 // scanRange is scan of the keys in [from, to).
 func scanRange(r pebble.Reader, from, to []byte, f func(key, value []byte) (bool, error)) (err error) {
-	if st, ok := r.(*state); ok {
-		if r, err = st.reader(); err != nil {
-			return err
-		}
-	}
 	it, err := r.NewIter(&pebble.IterOptions{LowerBound: from, UpperBound: to})
 	if err != nil {
 		return unavailable(err)
