@@ -41,12 +41,16 @@ var likedPosts = likeList[liked.Post]{
 	},
 }
 
+const (
+	likers     = " FROM r JOIN users u ON u.user_id = r.id"
+	likersSeen = " LEFT JOIN special s ON s.user_id = u.user_id WHERE " + seenColumn + " = 0"
+)
+
 // The likers of a repost are those of its original.
 var likingUsers = likeList[liked.User]{
 	table: "likers WHERE post_id", of: "(SELECT CASE repost_of WHEN 0 THEN post_id ELSE repost_of END FROM post_heads WHERE post_id = $2)",
 	id: "user_id", scan: scanUser,
-	items: userColumns + " FROM r JOIN users u ON u.user_id = r.id" + userJoins +
-		"LEFT JOIN special s ON s.user_id = u.user_id WHERE " + seenColumn + " = 0",
+	items: userColumns + likers + userJoins + likersSeen,
 	apart: func(t *tx, viewer liked.UserID, ids []int64) (map[int64]liked.User, error) {
 		users, err := rows(t, aUser, t.shards.usersByID(), ids)
 		if err != nil {
@@ -63,6 +67,7 @@ var likingUsers = likeList[liked.User]{
 	},
 }
 
+// LikedPosts reads what counts a post has with what decides who sees it.
 func (s *Store) LikedPosts(ctx context.Context, viewer, user liked.UserID, from store.Cursor, max int,
 	_ store.Metrics) (store.Page[liked.Post], error) {
 	return walk(ctx, s, likedPosts, viewer, int64(user), from, max, func(t *tx) func() error {
@@ -87,8 +92,12 @@ func (s *Store) LikedPosts(ctx context.Context, viewer, user liked.UserID, from 
 }
 
 func (s *Store) LikingUsers(ctx context.Context, viewer liked.UserID, post liked.PostID, from store.Cursor, max int,
-	_ store.Metrics) (store.Page[liked.User], error) {
-	return walk(ctx, s, likingUsers, viewer, int64(post), from, max, func(t *tx) func() error {
+	metrics store.Metrics) (store.Page[liked.User], error) {
+	l := likingUsers
+	if !metrics {
+		l.items = uncounted + likers + likersSeen
+	}
+	return walk(ctx, s, l, viewer, int64(post), from, max, func(t *tx) func() error {
 		seen := t.originals(viewer, []liked.PostID{post})
 		return func() error {
 			s, err := seen(post)

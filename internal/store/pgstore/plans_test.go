@@ -57,6 +57,10 @@ var hot = []struct {
 		}
 		return nil
 	}},
+	{"LikingUsers without counts", 900, func(ctx context.Context, s *Store, w world) error {
+		_, err := s.LikingUsers(ctx, 2, 1, store.Cursor{}, 100, store.WithoutMetrics)
+		return err
+	}},
 	{"LikeLog", 20, func(ctx context.Context, s *Store, w world) error {
 		_, err := s.LikeLog(ctx, liked.PartitionOf(1), 1, 100)
 		return err

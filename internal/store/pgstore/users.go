@@ -20,6 +20,7 @@ const (
 		"u.location, u.url, u.image, u.verified, u.pinned"
 	userColumns = userRecord + ", c.followers, c.following, c.posts, l.n"
 	userJoins   = " JOIN user_counts c ON c.user_id = u.user_id JOIN user_likes l ON l.user_id = u.user_id "
+	uncounted   = userRecord + ", 0::bigint, 0::bigint, 0::bigint, 0::bigint" // userColumns without counts: no userJoins
 )
 
 // userFields are where userRecord is scanned to. created must be put into CreatedAt afterwards.
