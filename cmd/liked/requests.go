@@ -26,6 +26,7 @@ type requestsCmd struct {
 	App       string `placeholder:"APP" help:"Only of this app."`
 	Status    string `placeholder:"STATUS" help:"Only with this status, as 429 or 4xx."`
 	Text      string `placeholder:"TEXT" help:"Only with this text, anywhere."`
+	Calls     bool   `help:"No pages and files that a browser was shown."`
 	Limit     int    `default:"100" placeholder:"N" help:"How many at most, the newest."`
 	Follow    bool   `help:"Show requests as they come, until interrupted."`
 	Clear     bool   `help:"Forget all requests."`
@@ -34,8 +35,7 @@ type requestsCmd struct {
 
 func (c *requestsCmd) check() error {
 	err := c.Operator.check()
-	filters := c.Operation != "" || c.User != "" || c.App != "" || c.Status != "" || c.Text != ""
-	if n := count(c.ID != "", c.Follow, c.Clear); n > 1 || n == 1 && !c.Follow && filters {
+	if n := count(c.ID != "", c.Follow, c.Clear); n > 1 || n == 1 && !c.Follow && len(c.query()) > 0 {
 		err = errors.Join(err, errors.New("requests: give either a transaction id, or --follow or --clear; filters are for lists and --follow"))
 	}
 	if c.Limit < 1 {
@@ -55,7 +55,8 @@ func count(given ...bool) (n int) {
 
 func (c *requestsCmd) query() url.Values {
 	query := make(url.Values)
-	for name, value := range map[string]string{"operation": c.Operation, "user": c.User, "app": c.App, "status": c.Status, "text": c.Text} {
+	for name, value := range map[string]string{"operation": c.Operation, "user": c.User, "app": c.App, "status": c.Status, "text": c.Text,
+		"calls": map[bool]string{true: "true"}[c.Calls]} {
 		if value != "" {
 			query.Set(name, value)
 		}
