@@ -9,9 +9,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"reflect"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -230,8 +234,15 @@ func TestFloorOfAServer(t *testing.T) {
 	}
 	t.Setenv("BENCH_FLOOR", "yes")
 	var asked atomic.Int64
+	page := func(n int64) answer {
+		body := fmt.Sprintf(`{"page":%d}`, n)
+		return answer{http.Header{"Content-Length": {strconv.Itoa(len(body))}, "Content-Type": {"application/json"},
+			"Date": {"Mon, 01 Jan 2024 00:00:00 GMT"}, "X-Page": {strconv.FormatInt(n, 10)}}, body}
+	}
 	srv := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		fmt.Fprintf(w, `{"page":%d}`, asked.Add(1))
+		a := page(asked.Add(1))
+		maps.Copy(w.Header(), a.Header)
+		io.WriteString(w, a.Body)
 	}))
 	defer srv.Close()
 	w := world(4, 4)
@@ -249,6 +260,28 @@ func TestFloorOfAServer(t *testing.T) {
 	}
 	if n := asked.Load(); n != 1+2*samples { // the like, and as many pages of both lists
 		t.Errorf("the server was asked %d times", n)
+	}
+	// Every answer is one of the server's, to the byte, and each of these is given in turn.
+	below := world(4, 4)
+	below.Roots = x509.NewCertPool()
+	below.Roots.AppendCertsFromPEM([]byte(floor.Certificate))
+	requests, err := newRequests(below, floor.URL, Workload{Mix: Feed})
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := requests.newRequester(0, rand.New(rand.NewPCG(1, 2)))
+	repeated := make(map[int64]bool)
+	for kind, times := range map[int]int{like: 1, likedTweets: samples, likingUsers: samples} {
+		for range times {
+			a, err := ask(t.Context(), q, kind)
+			n, _ := strconv.ParseInt(a.Header.Get("X-Page"), 10, 64)
+			if repeated[n] = true; err != nil || !reflect.DeepEqual(a, page(n)) {
+				t.Fatalf("%s: %v, %v, want %v", kindNames[kind], a, err, page(n))
+			}
+		}
+	}
+	if len(repeated) != 1+2*samples {
+		t.Errorf("the floor has %d answers", len(repeated))
 	}
 	s, err := floor.Subject("floor", w, Workload{Mix: Feed}, 2)
 	if err != nil {
