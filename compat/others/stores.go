@@ -85,37 +85,23 @@ func startPostgres(ctx context.Context, dir string, w world) (c client, err erro
 			update posts set likes = likes + 1 from new where id = post_id`, user, post)
 		return err
 	}
-	c.likers = func(post int64, max int) ([]any, error) {
-		rows, err := db.Query(ctx, `select u.id, u.name, u.username from likes l join users u on u.id = l.user_id
-			where l.post_id = $1 order by l.at desc limit $2`, post, max)
+	list := func(statement string, id int64, max int, scan func(row) (any, error)) ([]any, error) {
+		rows, err := db.Query(ctx, statement, id, max)
 		if err != nil {
 			return nil, err
 		}
-		return pgx.CollectRows(rows, func(r pgx.CollectableRow) (any, error) {
-			var id int64
-			var name, username string
-			err := r.Scan(&id, &name, &username)
-			return newUser(id, name, username), err
-		})
+		return pgx.CollectRows(rows, func(r pgx.CollectableRow) (any, error) { return scan(r) })
+	}
+	c.likers = func(post int64, max int) ([]any, error) {
+		return list(`select u.id, u.name, u.username from likes l join users u on u.id = l.user_id
+			where l.post_id = $1 order by l.at desc limit $2`, post, max, scanUser)
 	}
 	c.liked = func(user int64, max int) ([]any, error) {
-		rows, err := db.Query(ctx, `select p.id, p.text from likes l join posts p on p.id = l.post_id
-			where l.user_id = $1 order by l.at desc limit $2`, user, max)
-		if err != nil {
-			return nil, err
-		}
-		return pgx.CollectRows(rows, func(r pgx.CollectableRow) (any, error) {
-			var id int64
-			var text string
-			err := r.Scan(&id, &text)
-			return newPost(id, text), err
-		})
+		return list(`select p.id, p.text from likes l join posts p on p.id = l.post_id
+			where l.user_id = $1 order by l.at desc limit $2`, user, max, scanPost)
 	}
 	c.count = func(post int64) (counted, error) {
-		var text string
-		var n int64
-		err := db.QueryRow(ctx, `select text, likes from posts where id = $1`, post).Scan(&text, &n)
-		return newCounted(post, text, n), err
+		return scanCounted(db.QueryRow(ctx, `select text, likes from posts where id = $1`, post), post)
 	}
 	return c, nil
 }
@@ -317,43 +303,24 @@ func startSQLite(ctx context.Context, dir string, w world) (c client, err error)
 		return c, errors.Join(failed, c.stop())
 	}
 	c.like, c.stop = oneWriter(db, insert, add, c.stop)
-	c.likers = func(post int64, max int) ([]any, error) {
-		return collect(likers, post, max, func(r *sql.Rows) (any, error) {
-			var id int64
-			var name, username string
-			err := r.Scan(&id, &name, &username)
-			return newUser(id, name, username), err
-		})
-	}
-	c.liked = func(user int64, max int) ([]any, error) {
-		return collect(liked, user, max, func(r *sql.Rows) (any, error) {
-			var id int64
-			var text string
-			err := r.Scan(&id, &text)
-			return newPost(id, text), err
-		})
-	}
-	c.count = func(post int64) (counted, error) {
-		var text string
-		var n int64
-		err := count.QueryRow(post).Scan(&text, &n)
-		return newCounted(post, text, n), err
-	}
+	c.likers = func(post int64, max int) ([]any, error) { return collect(likers, post, max, scanUser) }
+	c.liked = func(user int64, max int) ([]any, error) { return collect(liked, user, max, scanPost) }
+	c.count = func(post int64) (counted, error) { return scanCounted(count.QueryRow(post), post) }
 	return c, nil
 }
 
-func collect(s *sql.Stmt, id int64, max int, scan func(*sql.Rows) (any, error)) (found []any, err error) {
+func collect(s *sql.Stmt, id int64, max int, scan func(row) (any, error)) (found []any, err error) {
 	rows, err := s.Query(id, max)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
 	for rows.Next() {
-		row, err := scan(rows)
+		one, err := scan(rows)
 		if err != nil {
 			return nil, err
 		}
-		found = append(found, row)
+		found = append(found, one)
 	}
 	return found, rows.Err()
 }

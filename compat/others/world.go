@@ -15,7 +15,6 @@ type world struct {
 	Posts []post `json:"posts"`
 
 	pairs iter.Seq2[int, int] // indexes of a user and a post
-	likes int
 }
 
 // user is one as an answer has it, and as the credentials have it.
@@ -50,19 +49,33 @@ type counted struct {
 	} `json:"public_metrics"`
 }
 
-func newUser(number int64, name, username string) user {
-	return user{ID: strconv.FormatInt(number, 10), Name: name, Username: username, number: number}
-}
-
 func newPost(number int64, text string) post {
 	id := strconv.FormatInt(number, 10)
 	return post{Edits: []string{id}, ID: id, Text: text, number: number}
 }
 
-func newCounted(number int64, text string, likes int64) (c counted) {
-	c.post = newPost(number, text)
-	c.Metrics.Likes = likes
-	return c
+// row is one of what PostgreSQL or SQLite has found.
+type row interface{ Scan(into ...any) error }
+
+func scanUser(r row) (any, error) {
+	var id int64
+	var name, username string
+	err := r.Scan(&id, &name, &username)
+	return user{ID: strconv.FormatInt(id, 10), Name: name, Username: username}, err
+}
+
+func scanPost(r row) (any, error) {
+	var id int64
+	var text string
+	err := r.Scan(&id, &text)
+	return newPost(id, text), err
+}
+
+func scanCounted(r row, post int64) (c counted, err error) {
+	var text string
+	err = r.Scan(&text, &c.Metrics.Likes)
+	c.post = newPost(post, text)
+	return c, err
 }
 
 // readWorld reads the credentials file of ours. So many likes are there at the beginning.
@@ -86,7 +99,7 @@ func readWorld(credentials string, likes int) (w world, err error) {
 		number, _ := strconv.ParseInt(w.Posts[i].ID, 10, 64)
 		w.Posts[i] = newPost(number, w.Posts[i].Text)
 	}
-	w.pairs, w.likes = func(func(int, int) bool) {}, likes
+	w.pairs = func(func(int, int) bool) {}
 	if likes > 0 {
 		w.pairs, err = known.Pairs(likes)
 	}
