@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"os"
@@ -232,14 +233,17 @@ func (m measuring) fronts(ctx context.Context) (runs []bench.Run, goals []bench.
 	return runs, g.Goals, nil
 }
 
-// same reports in an error how a front's answers differ from ours, which they must not but for the token of the next page.
+// same reports in an error how a front's answers differ from ours, which they must not but for the token of the next page and
+// the values of headers.
 func same(ctx context.Context, w bench.World, base string) error {
-	ask := func(base, path string) (answer map[string]any, err error) {
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, base+path, nil)
+	ask := func(base, token, method, path, body string) (answer map[string]any, err error) {
+		req, err := http.NewRequestWithContext(ctx, method, base+path, strings.NewReader(body))
 		if err != nil {
 			return nil, err
 		}
-		req.Header.Set("Authorization", "Bearer "+w.Users[0].AccessToken)
+		req.Header.Set("Authorization", "Bearer "+token)
+		req.Header.Set("Content-Type", "application/json")
+		req.Header.Set("Accept-Encoding", "identity") // as those do who are measured
 		resp, err := http.DefaultClient.Do(req)
 		if err != nil {
 			return nil, err
@@ -253,25 +257,27 @@ func same(ctx context.Context, w bench.World, base string) error {
 			_, more := meta["next_token"]
 			meta["next_token"] = more
 		}
+		answer["headers"] = slices.Sorted(maps.Keys(resp.Header))
 		return answer, err
 	}
 	for i := range 10 {
-		user, post := w.Users[i].ID, w.Posts[i].ID
-		for _, path := range []string{
-			"/2/users/" + user + "/liked_tweets?max_results=50",
-			"/2/tweets/" + post + "/liking_users?max_results=50",
-			"/2/tweets/" + post + "?tweet.fields=public_metrics",
+		user, post, token := w.Users[i].ID, w.Posts[i].ID, w.Users[i].AccessToken
+		for _, call := range [][3]string{
+			{"POST", "/2/users/" + user + "/likes", `{"tweet_id":"` + post + `"}`},
+			{"GET", "/2/users/" + user + "/liked_tweets?max_results=50"},
+			{"GET", "/2/tweets/" + post + "/liking_users?max_results=50"},
+			{"GET", "/2/tweets/" + post + "?tweet.fields=public_metrics"},
 		} {
-			ours, err := ask(w.URL, path)
+			ours, err := ask(w.URL, token, call[0], call[1], call[2])
 			if err != nil {
 				return err
 			}
-			theirs, err := ask(base, path)
+			theirs, err := ask(base, token, call[0], call[1], call[2])
 			if err != nil {
 				return err
 			}
 			if !reflect.DeepEqual(ours, theirs) {
-				return fmt.Errorf("%s is answered otherwise than ours:\n%v\n%v", path, theirs, ours)
+				return fmt.Errorf("%s is answered otherwise than ours:\n%v\n%v", call[1], theirs, ours)
 			}
 		}
 	}
