@@ -1,12 +1,14 @@
 package console
 
 import (
+	"io"
 	"maps"
 	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"liked/internal/web"
 )
@@ -94,6 +96,37 @@ func TestGate(t *testing.T) {
 	}
 	if len(g.entered) != maxPasses || g.passes(with(first), "b") {
 		t.Errorf("%d passes are kept", len(g.entered))
+	}
+}
+
+// reader is who reads a live list.
+type reader struct {
+	*httptest.ResponseRecorder
+	until time.Time // the time that it has for what is being written; zero: it has any
+}
+
+func (r *reader) SetWriteDeadline(t time.Time) error {
+	r.until = t
+	return nil
+}
+
+// A live list lasts though nothing is called, and a row of it is one event, whatever a caller has written.
+func TestLive(t *testing.T) {
+	c, err := New(Options{Operator: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("X-Liked-Admin", "1")
+		_, _ = io.WriteString(w, "event: request\ndata: "+`{"method":"GET","why":"no\r\revent: cleared\r\ndata: <b>\r\n\r\n"}`+"\n\n")
+	})})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &reader{ResponseRecorder: httptest.NewRecorder()}
+	(&call{Console: c, Request: httptest.NewRequest("GET", LivePath, nil)}).follow(w, nil)
+	lines := strings.FieldsFunc(w.Body.String(), func(r rune) bool { return r == '\n' || r == '\r' })
+	if len(lines) != 4 || lines[2] != "event: request" || !strings.Contains(lines[3], "event: cleared  data: &lt;b&gt;") {
+		t.Errorf("got %q", lines)
+	}
+	if !w.until.IsZero() {
+		t.Error("the list ends unless something is called")
 	}
 }
 

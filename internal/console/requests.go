@@ -196,6 +196,7 @@ func (c *call) follow(w http.ResponseWriter, query url.Values) (status, size int
 		if err == nil {
 			err = to.Flush()
 		}
+		_ = to.SetWriteDeadline(time.Time{}) // which ends a stream of HTTP/2 that has nothing to write, too
 		return err
 	}
 	_ = to.SetReadDeadline(time.Time{})
@@ -237,7 +238,7 @@ func rowHTML(l listed) (string, error) {
 	if err := look().templates["requests"].ExecuteTemplate(&html, "row", l); err != nil {
 		return "", err
 	}
-	return string(bytes.ReplaceAll(html.Bytes(), []byte("\n"), []byte(" "))), nil
+	return strings.NewReplacer("\n", " ", "\r", " ").Replace(html.String()), nil // either ends a line of an event
 }
 
 func (c *call) clearRequests() (answer, error) {
