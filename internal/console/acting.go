@@ -23,7 +23,7 @@ const actingCookie = "liked_acting"
 // ActingAs returns as whom the request's browser calls, if one has chosen. Whether there still is such a user or app it does
 // not say.
 func ActingAs(r *http.Request) (a Acting, chosen bool) {
-	cookie, err := r.Cookie(actingCookie)
+	cookie, err := r.Cookie(cookieName(actingCookie, r))
 	if err != nil {
 		return a, false
 	}
@@ -124,7 +124,7 @@ func (c *call) choose() (Identity, *http.Cookie, error) {
 	if err != nil {
 		return Identity{}, nil, err
 	}
-	return i, c.cookie(actingCookie, i.User+"."+i.App, "/", 365*24*time.Hour), nil
+	return i, c.cookie(actingCookie, i.User+"."+i.App, Path, 365*24*time.Hour), nil
 }
 
 // issued is a token of an Acting.

@@ -9,6 +9,7 @@ package console
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -255,12 +256,21 @@ func (c *call) write(w http.ResponseWriter, a answer) {
 	}
 }
 
-// cookie is one of the console, for as long as said; zero: until the browser ends; below: it is removed.
+// cookieName is the name of a cookie of this server's: browsers send it those of all ports of its host.
+func cookieName(name string, r *http.Request) string {
+	if _, port, err := net.SplitHostPort(r.Host); err == nil {
+		return name + "_" + port
+	}
+	return name
+}
+
+// cookie is one of the console, for as long as said; below zero: it is removed.
 func (c *call) cookie(name, value, path string, life time.Duration) *http.Cookie {
 	age := int(life / time.Second)
 	if life < 0 {
 		age = -1
 	}
 	secure := c.TLS != nil || strings.HasPrefix(c.PublicURL, "https:")
-	return &http.Cookie{Name: name, Value: value, Path: path, MaxAge: age, HttpOnly: true, Secure: secure, SameSite: http.SameSiteStrictMode}
+	return &http.Cookie{Name: cookieName(name, c.Request), Value: value, Path: path, MaxAge: age, HttpOnly: true, Secure: secure,
+		SameSite: http.SameSiteStrictMode}
 }

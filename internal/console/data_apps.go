@@ -108,7 +108,7 @@ func (c *call) app(f form) (answer, error) {
 		p.Form.Values = url.Values{"name": {a.Name}, "owner": {p.OwnerName}, "access": {a.Access.String()}, "state": {a.State.String()},
 			"tier": {a.Tier.String()}, "redirect_uris": {strings.Join(a.RedirectURIs, "\n")}}
 	}
-	if cookie, err := c.Cookie(revealCookie); err == nil {
+	if cookie, err := c.Cookie(cookieName(revealCookie, c.Request)); err == nil {
 		p.Secrets = c.secrets.take(cookie.Value, a.ID)
 	}
 	return page("data_app", a.Name, p)

@@ -111,7 +111,7 @@ func (n Notice) encode() string {
 
 // readNotice returns what the page is to show, once.
 func (c *call) readNotice() (n Notice) {
-	cookie, err := c.Cookie(noticeCookie)
+	cookie, err := c.Cookie(cookieName(noticeCookie, c.Request))
 	if err != nil {
 		return n
 	}

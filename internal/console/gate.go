@@ -28,7 +28,7 @@ const (
 
 // passes reports whether the token of now was entered in the request's browser.
 func (g *gate) passes(r *http.Request, token string) bool {
-	cookie, err := r.Cookie(gateCookie)
+	cookie, err := r.Cookie(cookieName(gateCookie, r))
 	if err != nil {
 		return false
 	}

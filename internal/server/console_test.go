@@ -113,6 +113,26 @@ func TestConsoleGate(t *testing.T) {
 	}
 }
 
+// What a browser keeps for one server is nothing to another on the same host, though it sends both all cookies.
+func TestConsoleServersAtOneHost(t *testing.T) {
+	t.Parallel()
+	random := world()
+	random.Seed = 0
+	jar := newJar(t)
+	var servers []*server.Server
+	for _, user := range []string{"likesbot", "XDevelopers"} {
+		srv, _ := startHere(t, server.Config{Dev: true, Seed: random})
+		servers = append(servers, srv)
+		browse(t, jar, srv.URL()+"/console/enter", url.Values{"token": {srv.AdminToken}})
+		browse(t, jar, srv.URL()+"/console/acting", url.Values{"as": {"user"}, "user": {user}, "app": {"demo"}})
+	}
+	for i, want := range []string{"@likesbot", "@XDevelopers"} {
+		if status, text := browse(t, jar, servers[i].URL()+"/console", nil); status != 200 || !strings.Contains(text, "<strong>"+want+"<") {
+			t.Errorf("server %d: got %d %s", i, status, text[strings.Index(text, "<body"):][:2000])
+		}
+	}
+}
+
 // A form of another site is refused, and what the console does itself is not in the journal.
 func TestConsoleForms(t *testing.T) {
 	t.Parallel()
