@@ -130,18 +130,17 @@ func read[T any](ctx context.Context, s *Store, f func(ctx context.Context, conn
 
 // release gives a connection back. A transaction that is still open ends first, for which the call does not wait.
 func (s *Store) release(conn *pgxpool.Conn) {
-	end := func() {
-		ctx, cancel := context.WithTimeout(context.Background(), s.patience)
-		defer cancel()
-		t := &tx{ctx: ctx, conn: conn.Conn()}
-		_ = t.rollback(nil) // an error: the connection is closed, or is not idle, and the pool drops it
-		conn.Release()
-	}
 	if conn.Conn().IsClosed() || conn.Conn().PgConn().TxStatus() == 'I' {
 		conn.Release()
 		return
 	}
-	go end()
+	go func() {
+		defer conn.Release()
+		ctx, cancel := context.WithTimeout(context.Background(), s.patience)
+		defer cancel()
+		t := &tx{ctx: ctx, conn: conn.Conn()}
+		_ = t.rollback(nil) // an error: the connection is closed, or is not idle, and the pool drops it
+	}()
 }
 
 // write is a call that writes: f in a transaction of its own, which is committed unless f returns an error. If ctx or the
