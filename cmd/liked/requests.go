@@ -161,14 +161,24 @@ func (l *requestLines) print(r journal.Row) error {
 	return err
 }
 
-// printable is text that a terminal takes for text.
-func printable(text string) string {
+// printable is text in one line that a terminal takes for text.
+func printable(text string) string { return strings.Map(shown, text) }
+
+// printableLines is the same with the lines and tabs of the text.
+func printableLines(text string) string {
 	return strings.Map(func(r rune) rune {
-		if r < ' ' || r >= 0x7f && r < 0xa0 {
-			return '?'
+		if r == '\n' || r == '\t' {
+			return r
 		}
-		return r
+		return shown(r)
 	}, text)
+}
+
+func shown(r rune) rune {
+	if r < ' ' || r >= 0x7f && r < 0xa0 {
+		return '?'
+	}
+	return r
 }
 
 // who is the name of the user, or the number of the app.
@@ -227,7 +237,7 @@ func writeMessage(w io.Writer, m journal.Message) {
 	case m.Omitted != "":
 		fmt.Fprintf(w, "\n(%d bytes are not shown: %s)\n", m.Bytes, m.Omitted)
 	case m.Body != "":
-		fmt.Fprintf(w, "\n%s\n", strings.TrimSuffix(m.Body, "\n"))
+		fmt.Fprintf(w, "\n%s\n", printableLines(strings.TrimSuffix(m.Body, "\n")))
 	}
 	if m.Cut {
 		fmt.Fprintf(w, "(the beginning of %d bytes)\n", m.Bytes)
