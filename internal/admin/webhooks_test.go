@@ -207,10 +207,17 @@ func TestWebhookNow(t *testing.T) {
 	}
 	like(0)
 	before := e.next(t)
+	// The journal has a delivery when it is answered: a moment after the endpoint had it.
 	delivery := func() string {
 		t.Helper()
-		rows := get[admin.RequestPage](t, srv, "GET", "/admin/requests?operation=webhookDelivery&user=alice&limit=1", "").Data
-		return fmt.Sprintf(`{"event":%q,"subscription":%q}`, rows[0].Delivery.Event, rows[0].Delivery.Subscription)
+		deadline := time.Now().Add(20 * time.Second)
+		for {
+			rows := get[admin.RequestPage](t, srv, "GET", "/admin/requests?operation=webhookDelivery&user=alice&limit=1", "").Data
+			if d := rows[0].Delivery; d.Subscription == outbound.ID.String() || time.Now().After(deadline) {
+				return fmt.Sprintf(`{"event":%q,"subscription":%q}`, d.Event, d.Subscription)
+			}
+			time.Sleep(time.Millisecond)
+		}
 	}
 	name := delivery()
 	sent = get[admin.Sent](t, srv, "POST", at+"/redeliver", name)
