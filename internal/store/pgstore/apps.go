@@ -259,7 +259,7 @@ func (s *Store) AppByBearer(ctx context.Context, hash store.Hash) (store.App, er
 }
 
 func (s *Store) appBy(ctx context.Context, what string, kind int, key []byte) (store.App, error) {
-	missing := liked.Errorf(liked.NotFound, "there is no app with this %s", what)
+	missing := liked.Errorf(liked.NotFound, "no such app with this %s", what)
 	return first(ctx, s, missing, anApp, appByKey, kind, notNil(key))
 }
 

@@ -99,7 +99,7 @@ func failure(err error) error {
 }
 
 func noSuch(what string, id any) error {
-	return liked.Errorf(liked.NotFound, "there is no %s %v", what, id)
+	return liked.Errorf(liked.NotFound, "no such %s %v", what, id)
 }
 
 func taken(what string, id any) error {

@@ -49,7 +49,7 @@ func hashTaken(err error, constraint, what string) error {
 	return err
 }
 
-func noHash(what string) error { return liked.Errorf(liked.NotFound, "there is no such %s", what) }
+func noHash(what string) error { return liked.Errorf(liked.NotFound, "no such %s", what) }
 
 func (s *Store) Code(ctx context.Context, code store.Hash) (store.Code, error) {
 	return first(ctx, s, noHash("authorization code"), func(r pgx.CollectableRow) (store.Code, error) {

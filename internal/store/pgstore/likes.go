@@ -512,7 +512,7 @@ func (b *likeBatch) rule(i int, r *setLike, h likeTarget) error {
 	case b.noUser[r.user]:
 		return noSuch("user", r.user)
 	case b.posts[h.target].deleted:
-		return liked.Errorf(liked.NotFound, "there is no post %v, of which post %v is a repost", h.target, r.post)
+		return liked.Errorf(liked.NotFound, "no such post %v of which post %v is a repost", h.target, r.post)
 	}
 	err := b.refused[refusalOf{i, h.author}].Refusal(r.user, h.author, "")
 	if how := b.refused[refusalOf{i, h.targetAuthor}]; err == nil || how == sight.Hidden {

@@ -12,6 +12,7 @@ import (
 	"reflect"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -180,6 +181,8 @@ func (t *T) fails(err error, want liked.Kind) {
 		t.Errorf("got no error, want %v", want)
 	} else if e, is := err.(*liked.Error); !is || e.Kind != want {
 		t.Errorf("got %T %v (%v), want a *liked.Error of kind %v", err, liked.KindOf(err), err, want)
+	} else if strings.HasPrefix(e.Msg, "there is no") {
+		t.Errorf("got %q: operators read it, and all engines say \"no such\"", e.Msg)
 	}
 }
 
