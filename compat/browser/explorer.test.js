@@ -191,8 +191,13 @@ explore("paste a token, and one that is no good", async (page) => {
     await page.getByLabel("OAuth 2.0 access token").fill(token);
     await page.getByRole("button", { name: "Use it" }).click();
   };
-  await paste("no such token");
+  await paste("it's no token");
   await bar(page).getByText("does not know this token").waitFor();
+  await page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
+  await opened(page).getByRole("button", { name: "Copy the line that sets it" }).click();
+  await opened(page).getByText("Copied").waitFor();
+  const { stdout } = await run("sh", ["-c", `${await page.evaluate("navigator.clipboard.readText()")}printf %s "$X_ACCESS_TOKEN"`]);
+  assert.equal(stdout, "it's no token");
   await send(page);
   assert.match(await answer(page).innerText(), /401 Unauthorized/);
   await paste(world.apps[0].bearer_token);
@@ -200,7 +205,10 @@ explore("paste a token, and one that is no good", async (page) => {
   await paste(user("bob").access_token);
   await bar(page).getByText("Calling as @bob").waitFor();
   await likesAPost(page);
-});
+  await page.route("**/2/users/me", (route) => route.fulfill({ status: 502, body: "<p>Bad gateway</p>" }), { times: 1 });
+  await paste(user("bob").access_token);
+  await bar(page).getByText("The server did not say whose token this is: it answered 502.").waitFor();
+}, /status of 502/);
 
 explore("on plain http, where browsers hold back hashes and the clipboard", async (page) => {
   const port = await freePort();

@@ -61,7 +61,7 @@ document.addEventListener("visibilitychange", async () => {
 async function begin(token, how) {
   if (!/^[\x20-\x7e]+$/.test(token)) throw new Error("This is no token: it holds characters that no token has.");
   const answer = await reach("/2/users/me", { headers: { authorization: `Bearer ${token}` }, cache: "no-store" });
-  const { data } = await answer.json();
+  const { data } = await answer.json().catch(() => ({})); // a rule of faults may answer anything
   return { token, how, user: data, status: answer.status };
 }
 
@@ -149,8 +149,8 @@ async function redeem(query) {
       grant_type: "authorization_code", code: query.get("code"), client_id: client, redirect_uri: here, code_verifier: asked.verifier,
     }),
   });
-  const token = await answer.json();
-  if (!answer.ok) throw new Error(`The sign-in could not be finished: ${token.error_description}`);
+  const token = await answer.json().catch(() => ({}));
+  if (!answer.ok) throw new Error(`The sign-in could not be finished: ${token.error_description ?? `the server answered ${answer.status}.`}`);
   return token.access_token;
 }
 

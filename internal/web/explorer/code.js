@@ -56,7 +56,7 @@ function compact(body) {
 
 const text = JSON.stringify;
 // shell quotes a text for a shell. A terminal obeys control characters that are pasted into it, so that these are escaped.
-const shell = (s) => (/[^\P{Cc}\t\n]/u.test(s) ? `$'${escaped(s)}'` : `'${s.replaceAll("'", `'\\''`)}'`);
+export const shell = (s) => (/[^\P{Cc}\t\n]/u.test(s) ? `$'${escaped(s)}'` : `'${s.replaceAll("'", `'\\''`)}'`);
 const escaped = (s) => s.replace(/[\\']/g, "\\$&").replace(/\p{Cc}/gu, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`);
 const camel = (name) => name.replace(/[._](.)/g, (_, letter) => letter.toUpperCase());
 const group = (call) => (/User/.test(call.id) ? "users" : "tweets");

@@ -1,6 +1,6 @@
 // An endpoint's form: what it asks for, sends and shows of the answer, and the call as code.
 import { caller, doubt, identity } from "./caller.js";
-import { languages, tokenVariable, urlOf } from "./code.js";
+import { languages, shell, tokenVariable, urlOf } from "./code.js";
 import { copier, element, fold, pre, say, unreachable } from "./dom.js";
 
 const ready = new WeakMap(); // to the function that shows an operation's code anew
@@ -236,7 +236,7 @@ function codeOf(call) {
     tabs[languages.indexOf(chosen)].focus();
   };
   const token = say("fine", "The token is read from ", element("code", { textContent: tokenVariable }), ". ",
-    copier("Copy the line that sets it", () => `export ${tokenVariable}='${caller.token}'\n`));
+    copier("Copy the line that sets it", () => `export ${tokenVariable}=${shell(caller.token)}\n`));
   choose(chosen);
   return {
     write,
