@@ -66,8 +66,8 @@ func TestExplorerToken(t *testing.T) {
 			if got := strings.Contains(s.ExplorerURL(), "#access_token="); got != tt.inURL {
 				t.Errorf("a token in %s: %v, want %v", s.ExplorerURL(), got, tt.inURL)
 			}
-			if world := tt.config.Seed != nil; (page["user"] != "") != world || (page["post"] != "") != world {
-				t.Errorf("user %q, post %q; want some only in a seeded world", page["user"], page["post"])
+			if world := tt.config.Seed != nil; (page["user"] != "") != world || (page["username"] != "") != world {
+				t.Errorf("user %q, username %q; want some only in a seeded world", page["user"], page["username"])
 			}
 		})
 	}

@@ -10,8 +10,8 @@ import (
 	"liked/internal/home"
 )
 
-// Of requests without a credential a connection in HTTP/2 has so many answered at a time, while so many wait. A page loads
-// five files at most.
+// Of requests without a credential a connection in HTTP/2 has so many answered at a time, while so many wait. A page has
+// five under way at most.
 const (
 	maxTurns  = 1
 	maxQueued = 5
