@@ -238,6 +238,16 @@ explore("at an address that the server does not know", async (page) => {
   assert.equal(await bar(page).getByRole("button", { name: "Sign in" }).count(), 0);
 });
 
+explore("in one of several servers on a database, which have no address in common", async (page) => {
+  await page.route(explorer, async (route) => { // as its page is
+    const response = await route.fetch();
+    await route.fulfill({ response, body: (await response.text()).replace(/data-client="[^"]+"/, 'data-client=""') });
+  });
+  await page.goto(explorer);
+  await bar(page).getByText(`To sign in here, start the server with --public-url ${world.url}`).waitFor();
+  assert.equal(await bar(page).getByRole("button", { name: "Sign in" }).count(), 0);
+});
+
 explore("what is refused, and why", async (page) => {
   await openWith(page, alice.access_token);
   await opened(page).getByLabel("id, required").fill("12");

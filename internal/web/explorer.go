@@ -2,15 +2,15 @@ package web
 
 import "strings"
 
-// Explorer is the page for trying every endpoint of /2/openapi.json. It says what to do about an empty field.
+// Explorer is the page for trying every endpoint of /2/openapi.json.
 type Explorer struct {
 	Frame
-	ClientID  string   // of the app that the page signs in with
+	ClientID  string   // of the app that the page signs in with; empty: it says how to have one
 	Origins   []string // "scheme://host[:port]" of each page address that is a redirect URI of the app
-	UserID    string   // to start with
+	UserID    string   // to start with, as UserName and PostID; empty: a form starts empty
 	UserName  string   // username of that user; Username is the signed-in one's
-	PostID    string   // to start with
-	Partition int      // of the firehose, with that user's likes; zero: unknown
+	PostID    string
+	Partition int // of the firehose, with that user's likes; zero: unknown
 	Groups    []ExplorerGroup
 	Choices   map[string][]string // the lists of words to tick, which many endpoints share
 }

@@ -245,8 +245,8 @@ function show(trouble) {
       element("button", { type: "button", className: "plain", textContent: "Ignore it", onclick: () => { offered = null; show(); section.focus(); } })));
   }
   if (!caller && !identity && !canSignIn && origins[0]) {
-    section.append(say("hint", "You can sign in at ", element("a", { href: `${origins[0]}/explorer`, textContent: `${origins[0]}/explorer` }),
-      `. For this address, start the server with --public-url ${location.origin}`));
+    const elsewhere = client ? ["You can sign in at ", element("a", { href: `${origins[0]}/explorer`, textContent: `${origins[0]}/explorer` }), ". For this address,"] : ["To sign in here,"];
+    section.append(say("hint", ...elsewhere, ` start the server with --public-url ${location.origin}`));
   }
   if (hasConsole && !identity) {
     section.append(say("hint", "To call as anybody, enter the admin token in the ", element("a", { href: "/console", textContent: "console" }), "."));
