@@ -81,6 +81,10 @@ explore("the first click likes a post, in a server that has just been started", 
     await picture(page, "explorer");
     await send(page);
     await page.getByText("48 of 50").waitFor();
+    await operate("/admin/clock/advance", { by: "30m" }, operatorOf(server));
+    await send(page);
+    await page.getByText("49 of 50").waitFor();
+    assert.match(await answer(page).innerText(), /resets at \d\d:\d\d\n/, "the browser's clock is not the server's any more");
     assert.match(server.printed(), new RegExp(`  explorer +${server.url}/explorer\n`));
   } finally {
     await server.stop();

@@ -180,17 +180,19 @@ function rawOf(call, headers, response, body) {
 
 // limitsOf puts the x-…-limit headers into words.
 function limitsOf(headers) {
-  const kinds = [["x-rate-limit-", "15 minutes"], ["x-user-limit-24hour-", "24 hours"], ["x-app-limit-24hour-", "24 hours, of the app"]];
+  const kinds = [["x-rate-limit-", 15, "15 minutes"], ["x-user-limit-24hour-", 24 * 60, "24 hours"], ["x-app-limit-24hour-", 24 * 60, "24 hours, of the app"]];
   const found = kinds.filter(([prefix]) => headers.has(`${prefix}limit`));
   if (!found.length) return null;
-  return element("ul", { className: "limits", "aria-label": "Rate limits" }, found.map(([prefix, of]) => {
+  return element("ul", { className: "limits", "aria-label": "Rate limits" }, found.map(([prefix, minutes, of]) => {
     const [limit, remaining, reset] = ["limit", "remaining", "reset"].map((name) => Number(headers.get(prefix + name)));
     const used = element("span");
     used.style.width = `${(100 * remaining) / limit}%`;
+    const wait = reset - Date.now() / 1000;
+    const clocksAgree = wait > -60 && wait < (minutes + 1) * 60; // that of a development server can be moved
     const at = new Date(reset * 1000).toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" });
     return element("li", {}, element("strong", { textContent: `${remaining.toLocaleString("en")} of ${limit.toLocaleString("en")}` }), ` left in ${of}`,
       element("span", { className: "gauge", "aria-hidden": true }, used),
-      element("span", { className: "quiet", textContent: `resets at ${at}, ${inWords(reset - Date.now() / 1000)}` }));
+      element("span", { className: "quiet", textContent: `resets at ${at}${clocksAgree ? `, ${inWords(wait)}` : ""}` }));
   }));
 }
 
