@@ -145,9 +145,12 @@ func TestOneClick(t *testing.T) {
 			t.Errorf("%s: a form without a password signs in: %v, want %v; got %d %s", name, got, tt.want, status, text)
 		}
 		if tt.want { // the way back that a page names is there
-			_, ask := browse(t, jar, srv.URL()+"/developer/apps/27000001?confirm=delete", nil)
-			if !strings.Contains(ask, "Delete demo?") || !strings.Contains(ask, "<strong>Reset</strong>") {
-				t.Errorf("%s: deleting alice's app asks %s", name, ask)
+			for path, question := range map[string]string{"/developer/apps/27000001?confirm=delete": "Delete demo?",
+				"/settings/connected_apps?revoke=27000001": "Take back all access of demo?"} {
+				_, ask := browse(t, jar, srv.URL()+path, nil)
+				if !strings.Contains(ask, question) || !strings.Contains(ask, "<strong>Reset</strong>") {
+					t.Errorf("%s: %s asks %s", name, path, ask)
+				}
 			}
 		}
 		if got := strings.Contains(signIn, `name="as"`); got != tt.want {
