@@ -320,6 +320,10 @@ func TestResume(t *testing.T) {
 	if wrong.Status != 401 || wrong.Form().Get("resume") != kept {
 		t.Errorf("a wrong password loses what was typed: %d", wrong.Status)
 	}
+	mistyped := ada.Post(t, "/login", with(again.Form(), "username", "adam", "password", password))
+	if mistyped.Status != 401 || mistyped.Form().Get("resume") != kept || strings.Contains(mistyped.Body, "@adam") {
+		t.Errorf("a wrong name: %d, what was typed is lost, or is said to be adam's", mistyped.Status)
+	}
 	// Another person, at the same screen or with what was kept.
 	bob := s.browser()
 	signIn := with(bob.Get(t, "/login").Form(), "username", "bob", "password", password, "resume", kept)
