@@ -5,7 +5,7 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
 import { after, before, test } from "node:test";
-import { anyImpact, inspect, openBrowser, openPage, startServer } from "./world.js";
+import { inspect, openBrowser, openPage, startServer } from "./world.js";
 
 let browser, server, dir, known;
 before(async () => {
@@ -42,7 +42,7 @@ test("any user likes any post, and the call stands beside it", { timeout: 60_000
   await call.getByText(`"tweet_id": "${id}"`).waitFor();
   await call.getByText('"liked": true').waitFor();
   assert.equal(await likes(id), 1);
-  await inspect(page, "console-data-liked", anyImpact);
+  await inspect(page, "console-data-liked");
   await page.reload();
   assert.equal(await likes(id), 1, "a reload liked again");
   assert.equal(await page.getByRole("status").count(), 0, "the notice is shown twice");
@@ -59,7 +59,7 @@ test("any user likes any post, and the call stands beside it", { timeout: 60_000
   await page.getByRole("button", { name: "Like", exact: true }).click();
   await page.getByRole("status").getByText("@erin likes the post.").waitFor();
   await page.getByRole("list").getByRole("link", { name: "Erin" }).waitFor();
-  await inspect(page, "console-data-post", anyImpact);
+  await inspect(page, "console-data-post");
   await page.getByRole("button", { name: "Take back the like of @erin" }).click();
   await page.getByText("Nobody likes it.").waitFor();
   assert.equal(await likes(id), 0);
@@ -75,7 +75,7 @@ test("one switch says who likes, and a refusal says why", { timeout: 60_000 }, a
   await page.getByText("Calling as @bob").waitFor();
   await page.locator("summary", { hasText: "Change" }).click();
   await page.getByRole("radio", { name: /^Suspended/ }).check();
-  await inspect(page, "console-data-user", anyImpact);
+  await inspect(page, "console-data-user");
   await page.getByRole("button", { name: "Save" }).click();
   await page.getByRole("status").getByText("@bob is changed.").waitFor();
   await page.getByText("suspended", { exact: true }).waitFor();
@@ -105,7 +105,7 @@ test("what is kept is found, added, changed and deleted", { timeout: 60_000 }, a
   await page.getByRole("alert").getByText("taken").waitFor();
   assert.equal(await page.getByLabel("Name", { exact: true }).inputValue(), "Another Alice", "what was typed is lost");
   assert.equal(await page.getByRole("alert").evaluate((e) => e === document.activeElement), true, "the error has not the focus");
-  await inspect(page, "console-data-users", anyImpact);
+  await inspect(page, "console-data-users");
   await page.getByLabel("Username", { exact: true }).fill("zoe");
   await page.getByRole("button", { name: "Add the user" }).click();
   await page.getByRole("heading", { level: 1, name: "Another Alice @zoe" }).waitFor();
@@ -143,7 +143,7 @@ test("what is kept is found, added, changed and deleted", { timeout: 60_000 }, a
   const secret = await page.getByLabel("Client secret").inputValue();
   assert.ok(secret.length > 20, "no client secret is shown");
   await page.locator("summary", { hasText: "Change" }).click();
-  await inspect(page, "console-data-app", anyImpact);
+  await inspect(page, "console-data-app");
   await page.reload();
   assert.equal((await page.content()).includes(secret), false, "a secret is shown twice");
   await page.locator("summary", { hasText: "Delete this app" }).click();

@@ -6,7 +6,7 @@ import os from "node:os";
 import path from "node:path";
 import { after, before, test } from "node:test";
 import { promisify } from "node:util";
-import { anyImpact, inspect, openBrowser, openPage, picture, signer, startServer } from "./world.js";
+import { inspect, openBrowser, openPage, picture, signer, startServer } from "./world.js";
 
 let browser, server, dir, known;
 before(async () => {
@@ -53,7 +53,7 @@ test("requests appear as they are made, and are found", { timeout: 60_000 }, asy
   await picture(page, "console");
   const ids = await page.locator("#requests tbody tr").evaluateAll((rows) => rows.map((r) => r.dataset.id));
   assert.ok(ids.indexOf(refused.id) < ids.indexOf(liked.id), "the newest request does not stand first");
-  await inspect(page, "console-requests", anyImpact);
+  await inspect(page, "console-requests");
 
   await page.getByLabel("Status").fill("401");
   await row(page, liked.id).waitFor({ state: "detached" });
@@ -127,7 +127,7 @@ test("why a call was refused, and what can be made of it", { timeout: 60_000 }, 
   await page.getByText("Not as expected").waitFor();
   await page.locator("details[name]").evaluateAll((all) => all.forEach((d) => { d.removeAttribute("name"); d.open = true; }));
   await page.locator("#code-curl").getByText("curl -X POST").waitFor();
-  await inspect(page, "console-request", anyImpact);
+  await inspect(page, "console-request");
   await page.context().close();
 });
 
@@ -140,7 +140,7 @@ test("a signature that is wrong is shown beside the right one", { timeout: 30_00
   assert.equal(refused.status, 401);
   await page.goto(`${server.url}/console/requests/${refused.id}`);
   await page.locator("mark").getByText("max_results").waitFor();
-  await inspect(page, "console-signature", anyImpact);
+  await inspect(page, "console-signature");
   await page.context().close();
 });
 
@@ -149,7 +149,7 @@ test("who calls, and a reset that is undone", { timeout: 30_000 }, async () => {
   await page.goto(`${server.url}/console`);
   await page.getByText("Calling as @alice").focus();
   await page.keyboard.press("Enter");
-  await inspect(page, "console-acting", anyImpact);
+  await inspect(page, "console-acting");
   await page.locator("#acting-user").fill("bob");
   await page.keyboard.press("Enter");
   await page.getByRole("status").getByText("You call as @bob now").waitFor();
@@ -222,7 +222,7 @@ test("elsewhere the admin token is entered once", { timeout: 30_000 }, async () 
   await page.getByLabel("Admin token").fill("no");
   await page.keyboard.press("Enter");
   await page.getByRole("alert").getByText("not the admin token").waitFor();
-  await inspect(page, "console-gate", anyImpact);
+  await inspect(page, "console-gate");
   await page.getByLabel("Admin token").fill(JSON.parse(await readFile(file, "utf8")).admin_token);
   await page.keyboard.press("Enter");
   await page.getByRole("heading", { name: "Requests" }).waitFor();

@@ -5,7 +5,7 @@ import { mkdtemp, readFile, symlink, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { after, before, test } from "node:test";
 import { promisify } from "node:util";
-import { anyImpact, elsewhere, elsewhereURL, freePort, inspect, like, openBrowser, openPage, picture, post, startServer, user, world } from "./world.js";
+import { elsewhere, elsewhereURL, freePort, inspect, like, openBrowser, openPage, picture, post, startServer, user, world } from "./world.js";
 
 const explorer = `${world.url}/explorer`;
 const alice = user("alice");
@@ -441,7 +441,7 @@ explore("a token that was revoked", async (page) => {
   await bar(page).getByText("The token of @dave is no longer good").waitFor();
   await page.evaluate(() => (location.hash = "noSuchEndpoint"));
   await page.getByRole("alert").getByText("There is no endpoint noSuchEndpoint here").waitFor();
-  await inspect(page, "explorer-lost", anyImpact);
+  await inspect(page, "explorer-lost");
 });
 
 explore("one identity, here and in the console", async (page) => {
@@ -470,7 +470,7 @@ explore("one identity, here and in the console", async (page) => {
     await send(page);
     await answer(page).getByText("403 Forbidden").waitFor();
     await bar(page).getByText("Call as another").click();
-    await inspect(page, "explorer-acting", anyImpact);
+    await inspect(page, "explorer-acting");
     await bar(page).getByText("Call as another").click();
     await answer(page).getByRole("button", { name: "Send it as the app demo" }).click();
     await answer(page).getByText("200 OK").waitFor();
@@ -617,7 +617,7 @@ explore("on a phone, by keyboard, in both lights", async (page) => {
   await stream.getByLabel("partition, required").scrollIntoViewIfNeeded();
   const { y, height } = await stream.getByRole("button", { name: "Send" }).boundingBox();
   assert.ok(y >= 0 && y + height <= 844, `Send is at ${y}`);
-  await inspect(page, "explorer", anyImpact);
+  await inspect(page, "explorer");
 });
 
 // codeOf reads the code that the page shows for the endpoint that is open.

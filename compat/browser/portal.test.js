@@ -1,7 +1,7 @@
 // The portal: apps of one's own, from the first token to the last mistake.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { App, Receiver, anyImpact, authorizeURL, freePort, inspect as inspectFor, like, oauth1, openBrowser, openPage, post, signer, user, world } from "./world.js";
+import { App, Receiver, authorizeURL, freePort, inspect, like, oauth1, openBrowser, openPage, post, signer, user, world } from "./world.js";
 
 let browser;
 let site;
@@ -27,7 +27,6 @@ const browse = (name, run) =>
     }
   });
 
-const inspect = (page, name) => inspectFor(page, name, anyImpact);
 const heading = (page) => page.getByRole("heading", { level: 1 }).innerText();
 const main = (page) => page.getByRole("main").innerText();
 const press = (page, name) => page.getByRole("button", { name, exact: true }).click();
