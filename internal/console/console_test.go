@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"liked/internal/journal"
 	"liked/internal/web"
 )
 
@@ -26,6 +27,18 @@ func TestMark(t *testing.T) {
 	} {
 		if first, then := mark(tt.a, tt.b); first != tt.first || then != tt.then {
 			t.Errorf("%q and %q are marked %q and %q, want %q and %q", tt.a, tt.b, first, then, tt.first, tt.then)
+		}
+	}
+}
+
+// A body is shown as it came, but for the space between its parts.
+func TestIndented(t *testing.T) {
+	for body, want := range map[string]string{
+		`{"z":"<b> & \u0041","a":12345678901234567890,"f":1.0}`: `{|  "z": "<b> & \u0041",|  "a": 12345678901234567890,|  "f": 1.0|}`,
+		"a=1": "a=1", "{": "{", "": "",
+	} {
+		if got := messageOf(journal.Message{Body: body}).Pretty; got != strings.ReplaceAll(want, "|", "\n") {
+			t.Errorf("%s is shown as %s", body, got)
 		}
 	}
 }

@@ -1,7 +1,6 @@
 package console
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -11,7 +10,6 @@ import (
 
 	"liked"
 	"liked/internal/admin"
-	"liked/internal/journal"
 )
 
 const dataPath = "/console/data"
@@ -208,20 +206,7 @@ func (c *call) made() *shownCall {
 		return nil
 	}
 	d.Row.Why = sentence(d.Row.Why)
-	return &shownCall{c.newNames().listed(c.Context(), d.Row), pretty(d.Request), pretty(d.Response)}
-}
-
-// pretty is a message's body, indented if it is JSON.
-func pretty(m journal.Message) string {
-	var v any
-	if json.Unmarshal([]byte(m.Body), &v) != nil {
-		return m.Body
-	}
-	text, err := json.MarshalIndent(v, "", "  ")
-	if err != nil {
-		return m.Body
-	}
-	return string(text)
+	return &shownCall{c.newNames().listed(c.Context(), d.Row), indented(d.Request.Body), indented(d.Response.Body)}
 }
 
 // postsPage is the data of data_posts.html.

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"bytes"
 	"encoding/json"
 	"net/url"
 	"slices"
@@ -60,18 +61,21 @@ type message struct {
 }
 
 func messageOf(m journal.Message) message {
-	shown := message{Message: m, Pretty: m.Body}
+	shown := message{Message: m, Pretty: indented(m.Body)}
 	for name := range m.Headers {
 		shown.Names = append(shown.Names, name)
 	}
 	slices.Sort(shown.Names)
-	var value json.RawMessage
-	if json.Unmarshal([]byte(m.Body), &value) == nil {
-		if lines, err := json.MarshalIndent(value, "", "  "); err == nil {
-			shown.Pretty = string(lines)
-		}
-	}
 	return shown
+}
+
+// indented is a body with JSON in lines, and otherwise as it came.
+func indented(body string) string {
+	var lines bytes.Buffer
+	if json.Indent(&lines, []byte(body), "", "  ") != nil {
+		return body
+	}
+	return lines.String()
 }
 
 // windowChange is a rate window around a request.

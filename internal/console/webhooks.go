@@ -1,7 +1,6 @@
 package console
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -451,13 +450,4 @@ func shortened(text string, most int) string {
 		return string(all[:most]) + "…"
 	}
 	return text
-}
-
-// indented is JSON to be read, or what else it is.
-func indented(text string) string {
-	var b bytes.Buffer
-	if json.Indent(&b, []byte(text), "", "  ") != nil {
-		return text
-	}
-	return b.String()
 }
