@@ -20,9 +20,9 @@ type Acting struct{ User, App string }
 
 const actingCookie = "liked_acting"
 
-// ActingAs returns as whom the request's browser calls, if one has chosen. Whether there still is such a user or app it does
+// actingAs returns as whom the request's browser calls, if one has chosen. Whether there still is such a user or app it does
 // not say.
-func ActingAs(r *http.Request) (a Acting, chosen bool) {
+func actingAs(r *http.Request) (a Acting, chosen bool) {
 	cookie, err := r.Cookie(cookieName(actingCookie, r))
 	if err != nil {
 		return a, false
@@ -57,10 +57,10 @@ func (i Identity) String() string {
 	return "nobody"
 }
 
-// Identity returns as whom the request's browser calls: as chosen, else as the console begins. What there is no more is
-// nobody.
+// Identity returns as whom the request's browser calls: as chosen, or as the console begins if nothing was chosen or what was
+// is no more. It is nobody if that is no more, either.
 func (c *Console) Identity(r *http.Request) Identity {
-	if chosen, ok := ActingAs(r); ok {
+	if chosen, ok := actingAs(r); ok {
 		if i, err := c.identify(r.Context(), chosen); err == nil {
 			return i
 		}
@@ -173,26 +173,21 @@ func (c *Console) Forget() {
 	clear(c.tokens)
 }
 
-// Called is a call to X's API that was made for somebody, and its answer.
-type Called struct {
-	Method, Path string // with the query
-	Sent         []byte
-	Status       int // zero: the answer was lost
-	Header       http.Header
-	Body         []byte // its beginning
-	Transaction  string // by which the journal has it
+// called is a call to X's API that was made.
+type called struct {
+	Status      int    // zero: the answer was lost
+	Transaction string // by which the journal has it
 }
 
 const (
 	callTime  = 10 * time.Second
-	maxAnswer = 256 << 10
+	maxAnswer = 256 << 10 // of which it is seen whether it was lost
 )
 
-// Send makes a call to X's API, with a token of as: like any other it is counted, and in the journal. A body is JSON, or empty.
-func (c *call) Send(as Acting, method, path string, body []byte) (Called, error) {
+// send makes a call to X's API, with a token of as: like any other it is counted, and in the journal. A body is JSON, or empty.
+func (c *call) send(as Acting, method, path string, body []byte) (done called, err error) {
 	ctx, cancel := context.WithTimeout(c.Context(), callTime)
 	defer cancel()
-	done := Called{Method: method, Path: path, Sent: body}
 	r, err := http.NewRequestWithContext(ctx, method, "http://"+c.Host+path, bytes.NewReader(body))
 	if err != nil {
 		return done, liked.Errorf(liked.Invalid, "%s %s is no request: %v", method, path, err)
@@ -214,14 +209,17 @@ func (c *call) Send(as Acting, method, path string, body []byte) (Called, error)
 		return done, err
 	}
 	defer resp.Body.Close()
-	done.Status, done.Header, done.Transaction = resp.StatusCode, resp.Header, resp.Header.Get("X-Transaction-Id")
+	done.Status, done.Transaction = resp.StatusCode, resp.Header.Get("X-Transaction-Id")
 	if done.Status == http.StatusUnauthorized { // somebody revoked it: the next call gets another one
 		c.mu.Lock()
 		delete(c.tokens, as)
 		c.mu.Unlock()
 	}
-	done.Body, err = io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
-	if errors.Is(err, io.ErrUnexpectedEOF) { // the connection was closed, as rules of faults do
+	_, err = io.CopyN(io.Discard, resp.Body, maxAnswer)
+	switch {
+	case errors.Is(err, io.EOF):
+		err = nil
+	case errors.Is(err, io.ErrUnexpectedEOF): // the connection was closed, as rules of faults do
 		done.Status, err = 0, nil
 		done.Transaction = c.newest(as, method, r.URL.Path)
 	}

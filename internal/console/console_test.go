@@ -66,14 +66,14 @@ func TestActingAs(t *testing.T) {
 	for value, want := range map[string]Acting{"1.2": {"1", "2"}, ".2": {"", "2"}, ".": {}} {
 		r := httptest.NewRequest("GET", "/", nil)
 		r.AddCookie(&http.Cookie{Name: actingCookie, Value: value})
-		if got, ok := ActingAs(r); !ok || got != want {
+		if got, ok := actingAs(r); !ok || got != want {
 			t.Errorf("%q: got %+v, %v", value, got, ok)
 		}
 	}
 	for _, value := range []string{"", "1", "1.", "a.2", "1.b", "../1.2"} {
 		r := httptest.NewRequest("GET", "/", nil)
 		r.AddCookie(&http.Cookie{Name: actingCookie, Value: value})
-		if got, ok := ActingAs(r); ok {
+		if got, ok := actingAs(r); ok {
 			t.Errorf("%q: got %+v", value, got)
 		}
 	}
@@ -143,12 +143,21 @@ func TestLive(t *testing.T) {
 	}
 }
 
-// Every template can be parsed, and there is a page of each of them.
+// A text of an error may begin with any letter.
+func TestSentence(t *testing.T) {
+	for text, want := range map[string]string{"": "", "no such user": "No such user.", "éa is taken": "Éa is taken.", "“x” is no name": "“x” is no name.",
+		"Is it running?": "Is it running?"} {
+		if got := sentence(text); got != want {
+			t.Errorf("%q is written %q, want %q", text, got, want)
+		}
+	}
+}
+
+// Every template is a page, but for the frame and the parts that pages share.
 func TestLooks(t *testing.T) {
-	l := look()
-	for _, name := range []string{"requests", "request", "gate", "trouble"} {
-		if l.templates[name] == nil || l.templates[name].Lookup("main") == nil {
-			t.Errorf("there is no page %s", name)
+	for name, page := range look().templates {
+		if shared := name == "layout" || strings.HasSuffix(name, "parts"); (page.Lookup("main") == nil) != shared {
+			t.Errorf("%s is shared, or a page: it cannot be both", name)
 		}
 	}
 	w := httptest.NewRecorder()

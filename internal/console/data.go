@@ -355,7 +355,7 @@ func (c *call) like() (answer, error) {
 	if !liking {
 		method, path, body, text = http.MethodDelete, path+"/"+post.String(), nil, "@"+as.Username+" does not like the post any more."
 	}
-	done, err := c.Send(as.Acting, method, path, body)
+	done, err := c.send(as.Acting, method, path, body)
 	if err != nil {
 		return answer{}, err
 	}

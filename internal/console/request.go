@@ -294,7 +294,7 @@ func (c *call) sendAgain() (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	done, err := c.Send(as, d.Method, path, []byte(strings.TrimSpace(c.PostForm.Get("body"))))
+	done, err := c.send(as, d.Method, path, []byte(strings.TrimSpace(c.PostForm.Get("body"))))
 	if err != nil {
 		return answer{}, err
 	}

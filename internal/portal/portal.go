@@ -7,8 +7,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"liked"
 	"liked/internal/auth"
@@ -138,7 +136,7 @@ func (c *call) fill(form oauth.Form, app *liked.App) (f web.AppForm, wrong web.P
 	mistakes := c.Auth.Mistakes(*app)
 	for _, m := range mistakes {
 		if m.Callback == 0 {
-			wrong = append(wrong, web.Problem{Field: "name", Text: sentence(m.Text)})
+			wrong = append(wrong, web.Problem{Field: "name", Text: web.Sentence(m.Text)})
 		}
 	}
 	if err := app.Access.UnmarshalText([]byte(f.Access)); err != nil {
@@ -149,16 +147,10 @@ func (c *call) fill(form oauth.Form, app *liked.App) (f web.AppForm, wrong web.P
 		case about:
 			wrong = append(wrong, web.Problem{Field: "redirect_uris", Text: fmt.Sprintf("Callback %d, %s", m.Callback, rest)})
 		case m.Callback > 0:
-			wrong = append(wrong, web.Problem{Field: "redirect_uris", Text: sentence(m.Text)})
+			wrong = append(wrong, web.Problem{Field: "redirect_uris", Text: web.Sentence(m.Text)})
 		}
 	}
 	return f, wrong
-}
-
-// sentence begins a text as a sentence.
-func sentence(text string) string {
-	first, size := utf8.DecodeRuneInString(text)
-	return string(unicode.ToUpper(first)) + text[size:]
 }
 
 // because tells the operator of the mistakes in a form.

@@ -71,13 +71,13 @@ func (c *call) changeWebhook(app liked.App, form oauth.Form) (*oauth.Answer, err
 func trouble(err error, do string) string {
 	if refused, ok := errors.AsType[*webhook.ChallengeError](err); ok {
 		if refused.Silent {
-			return sentence(refused.Why)
+			return web.Sentence(refused.Why)
 		}
 		return "The endpoint failed its challenge: " + refused.Why
 	}
 	switch liked.KindOf(err) {
 	case liked.Invalid:
-		return sentence(err.Error())
+		return web.Sentence(err.Error())
 	case liked.Conflict:
 		if do == "add" {
 			return "This app has that webhook already"

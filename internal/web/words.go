@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"liked"
 )
@@ -133,4 +135,10 @@ func Lasts(d time.Duration) string {
 		return "less than a second"
 	}
 	return strings.Join(parts[:min(len(parts), 2)], " and ")
+}
+
+// Sentence begins a text as a sentence.
+func Sentence(text string) string {
+	first, size := utf8.DecodeRuneInString(text)
+	return string(unicode.ToUpper(first)) + text[size:]
 }
