@@ -145,8 +145,8 @@ func TestLive(t *testing.T) {
 
 // A text of an error may begin with any letter.
 func TestSentence(t *testing.T) {
-	for text, want := range map[string]string{"": "", "no such user": "No such user.", "éa is taken": "Éa is taken.", "“x” is no name": "“x” is no name.",
-		"Is it running?": "Is it running?"} {
+	for text, want := range map[string]string{"": "", "no such user": "No such user.", "éa is taken": "Éa is taken.",
+		"“x” is no name": "“x” is no name.", "Is it running?": "Is it running?"} {
 		if got := sentence(text); got != want {
 			t.Errorf("%q is written %q, want %q", text, got, want)
 		}

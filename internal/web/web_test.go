@@ -518,7 +518,8 @@ func TestCount(t *testing.T) {
 func TestLasts(t *testing.T) {
 	t.Parallel()
 	for d, want := range map[time.Duration]string{0: "less than a second", time.Second: "1 second",
-		90 * time.Second: "1 minute and 30 seconds", 2 * time.Hour: "2 hours", 25*time.Hour + time.Minute: "1 day and 1 hour", 48 * time.Hour: "2 days"} {
+		90 * time.Second: "1 minute and 30 seconds",
+		2 * time.Hour:    "2 hours", 25*time.Hour + time.Minute: "1 day and 1 hour", 48 * time.Hour: "2 days"} {
 		if got := web.Lasts(d); got != want {
 			t.Errorf("%v lasts %q, want %q", d, got, want)
 		}
