@@ -55,7 +55,7 @@ func (e environment) trust(t trustFiles) {
 }
 
 // proxy makes every runtime that can be told use the proxy, and Node and Python load what leads X's hosts here without one.
-func (e environment) proxy(t trustFiles, host, port string) {
+func (e environment) proxy(p preloads, host, port string) {
 	for _, name := range []string{"HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"} { // Ruby takes the last for https, too
 		e.set(name, "http://"+host+":"+port)
 	}
@@ -67,8 +67,8 @@ func (e environment) proxy(t trustFiles, host, port string) {
 	e.set("no_proxy", local)
 	e.set("PERL_LWP_ENV_PROXY", "1")
 	e.with("JAVA_TOOL_OPTIONS", "-Dhttps.proxyHost="+host+" -Dhttps.proxyPort="+port, " ")
-	e.with("NODE_OPTIONS", `--require "`+t.node+`"`, " ")
-	e.with("PYTHONPATH", t.python, string(os.PathListSeparator))
+	e.with("NODE_OPTIONS", `--require "`+p.node+`"`, " ")
+	e.with("PYTHONPATH", p.python, string(os.PathListSeparator))
 }
 
 // direct leads clients that read their addresses from variables, as xurl does, to where the server answers without TLS.

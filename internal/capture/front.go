@@ -47,9 +47,17 @@ func NewFront(target string, a *Authority) (*Front, error) {
 	}
 	f.tls.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 		if c, ok := hello.Conn.(*arrival); ok {
-			c.greeted, c.host = true, hello.ServerName
+			c.host = hello.ServerName
 		}
 		return nil, nil
+	}
+	shown := f.tls.Certificates[0]
+	f.tls.Certificates = nil // so that it is asked for with each connection
+	f.tls.GetCertificate = func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+		if c, ok := hello.Conn.(*arrival); ok {
+			c.shown = true
+		}
+		return &shown, nil
 	}
 	quiet := log.New(io.Discard, "", 0)
 	f.forward = &httputil.ReverseProxy{
@@ -130,20 +138,24 @@ func (f *Front) Close() error {
 // arrival is a connection to one of X's hosts.
 type arrival struct {
 	net.Conn
-	early   io.Reader // what the client sent before TLS was expected
-	host    string
-	greeted bool // it began with TLS
+	early io.Reader // what the client sent before TLS was expected
+	host  string
+	spoke bool // it sent something
+	shown bool // it was sent the certificate
 }
 
-func (a *arrival) Read(p []byte) (int, error) {
+func (a *arrival) Read(p []byte) (n int, err error) {
 	if a.early != nil {
-		return a.early.Read(p)
+		n, err = a.early.Read(p)
+	} else {
+		n, err = a.Conn.Read(p)
 	}
-	return a.Conn.Read(p)
+	a.spoke = a.spoke || n > 0
+	return n, err
 }
 
 // agree speaks TLS with a client and has the connection served. A client that does not want to is a miss: it does not trust
-// the authority, or it pins a certificate.
+// the authority, or it pins a certificate, or it speaks none that can be answered. One that says nothing has only looked.
 func (f *Front) agree(c net.Conn, host string) {
 	a, ok := c.(*arrival)
 	if !ok {
@@ -154,8 +166,12 @@ func (f *Front) agree(c net.Conn, host string) {
 	ctx, cancel := context.WithTimeout(f.ctx, 30*time.Second)
 	defer cancel()
 	if err := conn.HandshakeContext(ctx); err != nil {
-		if a.greeted && f.ctx.Err() == nil {
-			f.Log.miss(a.host, "the program trusts only other authorities, or a certificate that it knows: "+err.Error())
+		why := "it does not speak the TLS that X does"
+		if a.shown {
+			why = "the program trusts only other authorities, or a certificate that it knows"
+		}
+		if a.spoke && f.ctx.Err() == nil {
+			f.Log.miss(a.host, why+": "+err.Error())
 		}
 		_ = c.Close()
 		return

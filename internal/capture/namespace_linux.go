@@ -249,7 +249,7 @@ func (f *Front) inNamespace(c Command, path, dir string) (*exec.Cmd, error) {
 		address = netip.AddrFrom4([4]byte{127, 0, 0, 1})
 	}
 	e := environment{parseEnviron(os.Environ()), Variables{}}
-	t, err := f.authority.writeTrust(dir, e.had, 0)
+	t, err := f.authority.writeTrust(dir, e.had)
 	if err != nil {
 		return nil, err
 	}

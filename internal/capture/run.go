@@ -125,7 +125,7 @@ func (f *Front) Proxy(l net.Listener, dir string) (Variables, error) {
 	}
 	f.ServeTLS(secure)
 	e := environment{parseEnviron(os.Environ()), Variables{}}
-	t, err := f.authority.writeTrust(dir, e.had, secure.Addr().(*net.TCPAddr).Port)
+	t, err := f.authority.writeTrust(dir, e.had)
 	if err != nil {
 		return nil, err
 	}
@@ -134,8 +134,12 @@ func (f *Front) Proxy(l net.Listener, dir string) (Variables, error) {
 	if at.IP.IsUnspecified() {
 		host = "127.0.0.1"
 	}
+	p, err := writePreloads(dir, secure.Addr().(*net.TCPAddr).Port, host, at.Port)
+	if err != nil {
+		return nil, err
+	}
 	e.trust(t)
-	e.proxy(t, host, strconv.Itoa(at.Port))
+	e.proxy(p, host, strconv.Itoa(at.Port))
 	e.direct("http://" + net.JoinHostPort(host, strconv.Itoa(at.Port)))
 	return e.sets, nil
 }

@@ -40,18 +40,16 @@ type trustFiles struct {
 	authority string // the authority alone
 	bundle    string // with those that were trusted before
 	store     string // the same for Java
-	node      string
-	python    string // a directory
-	php       string // likewise
+	php       string // a directory
 }
 
 // storePassword is Java's usual one. There is no secret in the store.
 const storePassword = "changeit"
 
-// writeTrust writes the files. The preloads lead to the TLS port of this machine.
-func (a *Authority) writeTrust(dir string, environ Variables, tlsPort int) (t trustFiles, err error) {
+// writeTrust writes the files.
+func (a *Authority) writeTrust(dir string, environ Variables) (t trustFiles, err error) {
 	t = trustFiles{filepath.Join(dir, "ca.pem"), filepath.Join(dir, "bundle.pem"), filepath.Join(dir, "truststore.p12"),
-		filepath.Join(dir, "node.cjs"), filepath.Join(dir, "python"), filepath.Join(dir, "php")}
+		filepath.Join(dir, "php")}
 	extra := a.PEM()
 	if file := environ["NODE_EXTRA_CA_CERTS"]; file != "" {
 		text, err := os.ReadFile(file)
@@ -66,20 +64,35 @@ func (a *Authority) writeTrust(dir string, environ Variables, tlsPort int) (t tr
 	if err != nil {
 		return t, err
 	}
-	run, err := json.Marshal(map[string]any{"port": tlsPort, "hosts": Hosts})
-	if err != nil {
-		return t, err
-	}
 	ini := fmt.Sprintf("curl.cainfo=%q\nopenssl.cafile=%[1]q\n", t.bundle)
-	for _, sub := range []string{t.python, t.php} {
-		err = errors.Join(err, os.Mkdir(sub, 0o755))
+	return t, writeFiles(map[string][]byte{t.authority: extra, t.bundle: bundle, t.store: store,
+		filepath.Join(t.php, "liked.ini"): []byte(ini)})
+}
+
+// preloads are what Node and Python load at their start.
+type preloads struct {
+	node   string
+	python string // a directory
+}
+
+// writePreloads writes what leads to the TLS port of this machine, and what is refused to the proxy.
+func writePreloads(dir string, tlsPort int, proxyHost string, proxyPort int) (p preloads, err error) {
+	p = preloads{filepath.Join(dir, "node.cjs"), filepath.Join(dir, "python")}
+	run, err := json.Marshal(map[string]any{"port": tlsPort, "hosts": Hosts, "domains": domains,
+		"proxy": map[string]any{"host": proxyHost, "port": proxyPort}})
+	if err != nil {
+		return p, err
 	}
-	for name, text := range map[string][]byte{t.authority: extra, t.bundle: bundle, t.store: store, t.node: nodePreload,
-		filepath.Join(dir, "run.json"):              run,
-		filepath.Join(t.python, "sitecustomize.py"): pythonPreload, filepath.Join(t.php, "liked.ini"): []byte(ini)} {
-		err = errors.Join(err, os.WriteFile(name, text, 0o644))
+	return p, writeFiles(map[string][]byte{p.node: nodePreload, filepath.Join(p.python, "sitecustomize.py"): pythonPreload,
+		filepath.Join(dir, "run.json"): run})
+}
+
+// writeFiles writes files that every user may read, and the directories that they are in.
+func writeFiles(texts map[string][]byte) (err error) {
+	for name, text := range texts {
+		err = errors.Join(err, os.MkdirAll(filepath.Dir(name), 0o755), os.WriteFile(name, text, 0o644))
 	}
-	return t, err
+	return err
 }
 
 // trusted returns the authorities that programs trust: those of the first file that the system has, and of those that
