@@ -90,9 +90,11 @@ func (s *Store) removeCopy(dir string) error {
 	return unavailable(s.fs.RemoveAll(dir))
 }
 
-// roomForCopy refuses a backup that could fill the disk and so fail the store. Only a copy's write-ahead log and
-// manifest take space.
-func (s *Store) roomForCopy() error {
+// roomForCopy refuses a backup that could fill the disk. Only a copy's write-ahead log and manifest take space.
+func (s *Store) roomForCopy() error { return s.roomFor("a backup", s.db.Metrics().WAL.PhysicalSize) }
+
+// roomFor refuses what could fill the disk and so fail the store.
+func (s *Store) roomFor(what string, bytes uint64) error {
 	usage, err := s.fs.GetDiskUsage(s.dir)
 	if errors.Is(err, vfs.ErrUnsupported) {
 		return nil
@@ -101,10 +103,9 @@ func (s *Store) roomForCopy() error {
 		return unavailable(err)
 	}
 	const spare = 64 << 20
-	if need := s.db.Metrics().WAL.PhysicalSize + spare; usage.AvailBytes < need {
-		return liked.Errorf(liked.Unavailable,
-			"%d MiB are free beside the store, and a backup needs %d MiB there while it lasts; free some first",
-			usage.AvailBytes>>20, need>>20)
+	if need := bytes + spare; usage.AvailBytes < need {
+		return liked.Errorf(liked.Unavailable, "%d MiB are free beside the store, and %s needs %d MiB there; free some first",
+			usage.AvailBytes>>20, what, need>>20)
 	}
 	return nil
 }

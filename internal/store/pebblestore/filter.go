@@ -100,7 +100,11 @@ func (f *likeFilter) crowded() bool {
 	return now.likes.Load() > int64(now.room(perWord))
 }
 
+// beginFilter fills the filter, unless the last process has left one.
 func (s *Store) beginFilter() {
+	if s.filter.now.Load() != nil {
+		return
+	}
 	size, err := s.db.EstimateDiskUsage([]byte{tagLike}, []byte{tagLike + 1})
 	if err != nil {
 		size = 0 // reading them all will show the error
@@ -113,8 +117,7 @@ func (s *Store) beginFilter() {
 
 func (s *Store) growFilter() { s.fill(growth * len(s.filter.now.Load().words)) }
 
-// fill begins to fill a filter of about so many words, as a call that Close waits for. The old one stays in use
-// meanwhile.
+// fill begins to refill, as a call that Close waits for.
 func (s *Store) fill(words int) {
 	if s.enter(context.Background()) != nil {
 		return
@@ -123,21 +126,28 @@ func (s *Store) fill(words int) {
 	go func() {
 		defer s.leave()
 		defer s.filter.filling.Store(false)
-		next := s.filter.begin(words)
-		whole, err := s.readInto(next)
-		for err == nil && !whole && len(next.words) < s.filter.limit && !s.isClosing() {
-			next = s.filter.begin(growth * len(next.words))
-			whole, err = s.readInto(next)
-		}
-		if err != nil {
-			s.log.Warn("store: cannot read all likes; new ones will take longer", "err", err)
-		}
-		if !whole {
-			next = nil
-		}
-		s.filter.now.Store(next)
-		s.filter.next.Store(nil)
+		s.refill(words)
 	}()
+}
+
+// refill replaces the filter by one of about so many words. The old one stays in use meanwhile, and if Close comes first.
+func (s *Store) refill(words int) {
+	defer s.filter.next.Store(nil)
+	next := s.filter.begin(words)
+	whole, err := s.readInto(next)
+	for err == nil && !whole && len(next.words) < s.filter.limit && !s.isClosing() {
+		next = s.filter.begin(growth * len(next.words))
+		whole, err = s.readInto(next)
+	}
+	if err != nil {
+		s.log.Warn("store: cannot read all likes; new ones will take longer", "err", err)
+	}
+	switch {
+	case whole:
+		s.filter.now.Store(next)
+	case !s.isClosing():
+		s.filter.now.Store(nil)
+	}
 }
 
 // begin makes the next filter. The caller must add likes that can be read by now, the committer adds later ones.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"slices"
 	"strings"
@@ -95,7 +96,11 @@ func (k *kept) Open() (store.Store, error) {
 		return openStore(o)
 	}
 	// From here on the directory is the snapshot, whenever it is opened.
-	if err := writeFile(k.fs, k.fs.PathJoin(k.store, bringBackFile), []byte(k.fs.PathBase(k.dir))); err != nil {
+	err := writeFile(k.fs, k.fs.PathJoin(k.store, bringBackFile), func(w io.Writer) error {
+		_, err := io.WriteString(w, k.fs.PathBase(k.dir))
+		return err
+	})
+	if err != nil {
 		return nil, unavailable(err)
 	}
 	for begun := time.Now(); ; time.Sleep(time.Millisecond) {
@@ -181,13 +186,13 @@ func linkAll(disk vfs.FS, from, to string) error {
 	return syncDir(disk, to)
 }
 
-func writeFile(disk vfs.FS, path string, content []byte) error {
+// writeFile writes a file that is on disk when it returns.
+func writeFile(disk vfs.FS, path string, write func(io.Writer) error) error {
 	f, err := disk.Create(path, vfs.WriteCategoryUnspecified)
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(content)
-	return errors.Join(err, f.Sync(), f.Close(), syncDir(disk, disk.PathDir(path)))
+	return errors.Join(write(f), f.Sync(), f.Close(), syncDir(disk, disk.PathDir(path)))
 }
 
 func syncDir(disk vfs.FS, dir string) error {

@@ -3,6 +3,7 @@ package pebblestore
 import (
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -162,7 +163,7 @@ func TestBringingBackIsFinished(t *testing.T) {
 		if err := s.Close(); err != nil {
 			t.Fatal(err)
 		}
-		if err := writeFile(vfs.Default, filepath.Join(dir, bringBackFile), []byte(filepath.Base(k.dir))); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, bringBackFile), []byte(filepath.Base(k.dir)), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		names, err := vfs.Default.List(dir)

@@ -78,6 +78,7 @@ var (
 	sealKeyKey  = []byte{tagMeta, 's'} // -> name of the key that seals secrets, once a server has opened the store
 
 	knownSeedKey = []byte{tagMeta, 'k'} // present if a known seed made secrets
+	filterKey    = []byte{tagMeta, 'l'} // -> the filter that the store was closed with, see keptfilter.go
 )
 
 // kind tells the records under tagByHash apart.

@@ -67,6 +67,7 @@ type Options struct {
 
 	plan *Upgrade // set by Plan: Open raises nothing, and closes the store
 
+	keepFrom     int64          // for tests: likes from which on the filter is kept; 0 means 1,048,576
 	upgradeBatch int            // for tests: rows that an upgrade reads between two writes; 0 means 4096
 	memTable     uint64         // bytes; for tests
 	pruneEvery   time.Duration  // for tests; 0 means a minute
@@ -88,6 +89,7 @@ type Store struct {
 	release  string
 
 	upgradeBatch int
+	keepFrom     int64
 
 	// Calls under way; Close adds math.MinInt64.
 	calls     atomic.Int64
@@ -167,6 +169,7 @@ func Open(o Options) (*Store, error) {
 		release:  o.Release,
 
 		upgradeBatch: cmp.Or(o.upgradeBatch, 4096),
+		keepFrom:     cmp.Or(o.keepFrom, 1<<20),
 		idle:         make(chan struct{}, 1),
 		closing:      make(chan struct{}),
 		failed:       make(chan struct{}),
@@ -422,6 +425,9 @@ func (s *Store) load(o *Options) error {
 	s.syncedSeq.Store(uint64(last))
 	s.recent.init()
 	s.filter.init(o.FilterBytes)
+	if err := s.takeFilter(); err != nil { // the last that may fail
+		return err
+	}
 	s.limits.init(s)
 	return nil
 }
@@ -473,6 +479,7 @@ func (s *Store) Close() error {
 			s.closeErr = s.failure.Load()
 			return
 		}
+		s.keepFilter()
 		s.closeErr = s.closeDB()
 	})
 	return s.closeErr

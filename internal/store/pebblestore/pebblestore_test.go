@@ -138,7 +138,8 @@ func diskWith(t testing.TB, files map[string][]byte) *vfs.MemFS {
 
 // testOptions makes memtables so small that short tests flush and compact.
 func testOptions(fs vfs.FS) Options {
-	return Options{Dir: "data", FS: fs, CacheBytes: 1 << 20, FilterBytes: 4 << 10, Logger: slog.New(slog.DiscardHandler), memTable: 256 << 10}
+	return Options{Dir: "data", FS: fs, CacheBytes: 1 << 20, FilterBytes: 4 << 10, Logger: slog.New(slog.DiscardHandler), memTable: 256 << 10,
+		keepFrom: 1}
 }
 
 // fault fails access n, counted from 0, and all later ones if it is lasting.
