@@ -69,7 +69,7 @@ var accountStates = []string{"active", "locked", "suspended", "deactivated"}
 type User struct {
 	ID              UserID
 	Username        string // 1 to 15 of A-Z a-z 0-9 _, unique in any case, kept as written
-	Name            string // 1 to 50 characters, none a BidiControl
+	Name            string // 1 to 50 characters, all Seen
 	CreatedAt       time.Time
 	Protected       bool // only followers see the posts
 	State           AccountState
@@ -91,10 +91,6 @@ type UserMetrics struct {
 func ValidUsername(s string) bool { return username.MatchString(s) }
 
 var username = regexp.MustCompile(`^[A-Za-z0-9_]{1,15}$`)
-
-// BidiControl reports whether r overrides or isolates the direction of text. Names of users and apps have none: with it
-// one reads as another.
-func BidiControl(r rune) bool { return 0x202a <= r && r <= 0x202e || 0x2066 <= r && r <= 0x2069 }
 
 // Post is something that can be liked. The store sets Metrics, Conversation and InReplyToUser.
 type Post struct {

@@ -268,7 +268,7 @@ func TestRead(t *testing.T) {
 		{"archive of Mastodon as zip", zipped("actor.json", actor, "likes.json", mastodon),
 			[]string{`"username":"ada"`, "are the likes of", "carol"}},
 		{"a name with bidirectional controls",
-			zipped("actor.json", strings.Replace(actor, `"name":""`, `"name":"\u202eAda\u2069 L."`, 1), "likes.json", mastodon),
+			zipped("actor.json", strings.Replace(actor, `"name":""`, `"name":"\u202eAda\u2069\u200b L.\n"`, 1), "likes.json", mastodon),
 			[]string{`"username":"ada","name":"Ada L."`, "are the likes of"}},
 		{"a name of nothing else",
 			zipped("actor.json", strings.Replace(actor, `"name":""`, `"name":"\u202e"`, 1), "likes.json", mastodon),

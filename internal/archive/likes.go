@@ -217,12 +217,8 @@ func standIn(service, address, name string) liked.User {
 
 // shorten also drops what no name may have here.
 func shorten(s string, characters int) string {
-	s = strings.Map(func(r rune) rune {
-		if liked.BidiControl(r) {
-			return -1
-		}
-		return r
-	}, s)
+	s, _ = liked.Seen(s)
+	s = strings.TrimSpace(s)
 	if utf8.RuneCountInString(s) <= characters {
 		return s
 	}

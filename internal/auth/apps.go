@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"unicode"
 	"unicode/utf8"
 
 	"liked"
@@ -158,15 +157,16 @@ func Mistakes(app liked.App, dev bool) (wrong []Mistake) {
 }
 
 func nameMistake(name string) string {
+	seen, hidden := liked.Seen(name)
 	switch n := utf8.RuneCountInString(name); {
-	case n == 0:
+	case strings.TrimSpace(name) == "":
 		return "enter a name"
 	case n > maxName:
 		return fmt.Sprintf("the name has %d characters: use at most %d", n, maxName)
-	case !utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl):
-		return "the name has a character that cannot be shown: use printable UTF-8"
-	case strings.ContainsFunc(name, liked.BidiControl):
-		return "the name has a bidirectional control (U+202A to U+202E, U+2066 to U+2069), which makes it read as another: remove it"
+	case !utf8.ValidString(name):
+		return "the name is not UTF-8"
+	case seen != name:
+		return fmt.Sprintf("the name has the character %U, which nobody sees: with it the name reads as another, so remove it", hidden)
 	}
 	return ""
 }

@@ -106,7 +106,8 @@ func TestNewAppNamesAllMistakes(t *testing.T) {
 	if strings.Contains(err.Error(), "ok.example") {
 		t.Errorf("got %q, which blames a good URI", err)
 	}
-	for _, name := range []string{strings.Repeat("é", 101), "\xff", "a\nb", "Bank \u202efdp.exe", "\u2067Bank\u2069"} {
+	for _, name := range []string{strings.Repeat("é", 101), "\xff", "a\nb", "Bank \u202efdp.exe", "\u2067Bank\u2069",
+		"Bank\u200e", "Ba\u200bnk", " "} {
 		if _, _, err := w.auth.NewApp(t.Context(), liked.App{Name: name}); err == nil || liked.KindOf(err) != liked.Invalid {
 			t.Errorf("got %v for name %q, want invalid", err, name)
 		}

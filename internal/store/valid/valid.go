@@ -45,9 +45,12 @@ func User(u *liked.User) error {
 
 // Name is apart from User: a user may keep a name from before this was refused.
 func Name(u *liked.User) error {
-	if i := strings.IndexFunc(u.Name, liked.BidiControl); i >= 0 {
-		r, _ := utf8.DecodeRuneInString(u.Name[i:])
-		return liked.Errorf(liked.Invalid, "the name of user %v has the bidirectional control %U, which makes it read as another", u.ID, r)
+	switch seen, hidden := liked.Seen(u.Name); {
+	case seen != u.Name:
+		return liked.Errorf(liked.Invalid, "the name of user %v has the character %U, which nobody sees: with it the name reads as another",
+			u.ID, hidden)
+	case strings.TrimSpace(seen) == "":
+		return liked.Errorf(liked.Invalid, "the name of user %v is blank", u.ID)
 	}
 	return nil
 }
