@@ -1,11 +1,13 @@
 // Package journal keeps the last exchanges of a development server, to be looked at with the reasons for their answers.
 // [New] makes a [Journal], whose Handler and Transport record; [Journal.List], [Journal.Find], [Journal.Read] and
-// [Journal.Verify] tell. What is kept holds no secret: it is cut when it is recorded. A nil Journal records nothing.
+// [Journal.Verify] tell. What they tell holds no secret. A nil Journal records nothing.
 package journal
 
 import (
+	"bytes"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -76,11 +78,14 @@ type row struct {
 	before    *Spent
 	delivery  exchange.Delivery
 
-	text    []byte // head and body of the request, then of the answer
+	text    []byte // head and body of the request, then of the answer, as they came: most are never looked at
 	ends    [3]int // of the first three
 	sizes   [2]int64
-	cut     [2]bool
-	omitted [2]string // why a body is not kept
+	omitted string // why the answer's body is not kept
+	bytes   int    // size, when it was entered
+
+	show  sync.Once
+	texts *shown // by show
 }
 
 func (w *row) size() int {
@@ -109,7 +114,7 @@ func (j *Journal) enter(w *row) (entered bool) {
 	w.seq = j.first + uint64(len(j.rows))
 	j.explainSpent(w)
 	j.rows = append(j.rows, w)
-	j.bytes += w.size()
+	j.count(w)
 	j.forget()
 	j.tell(w.seq)
 	return true
@@ -123,16 +128,22 @@ func (j *Journal) complete(w *row) {
 		return
 	}
 	place := &j.rows[w.seq-j.first]
-	j.bytes += w.size() - (*place).size()
+	j.bytes -= (*place).bytes
+	j.count(w)
 	*place = w
 	j.forget()
 	j.tell(w.seq)
 }
 
+func (j *Journal) count(w *row) {
+	w.bytes = w.size()
+	j.bytes += w.bytes
+}
+
 func (j *Journal) forget() {
 	n := 0
 	for len(j.rows)-n > j.max || j.bytes > maxBytes {
-		j.bytes -= j.rows[n].size()
+		j.bytes -= j.rows[n].bytes
 		j.rows[n] = nil
 		n++
 	}
@@ -225,12 +236,15 @@ func (w *row) isCall() bool {
 }
 
 func (w *row) has(text string) bool {
-	for _, part := range [...]string{w.path, w.query, w.operation, w.why, w.transaction, string(w.text)} {
+	t := w.shown()
+	for _, part := range [...]string{t.path, t.query, w.operation, t.why, w.transaction} {
 		if strings.Contains(strings.ToLower(part), text) {
 			return true
 		}
 	}
-	return false
+	return slices.ContainsFunc(t.sides[:], func(s side) bool {
+		return bytes.Contains(bytes.ToLower(s.head), []byte(text)) || bytes.Contains(bytes.ToLower(s.body), []byte(text))
+	})
 }
 
 // List returns exchanges that f selects, at most limit, newest first: those before the one that before names, zero for the

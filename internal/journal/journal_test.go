@@ -89,9 +89,15 @@ func TestMemoryIsBounded(t *testing.T) {
 	all.Wait()
 	kept := 0
 	for _, w := range j.rows {
-		kept += w.size()
-		if len(w.text) > 2*MaxBody+4096 {
-			t.Fatalf("a row has %d bytes", len(w.text))
+		kept += w.bytes
+		n := len(w.text)
+		if w.texts != nil {
+			for _, side := range w.texts.sides {
+				n += len(side.head) + len(side.body)
+			}
+		}
+		if n > w.bytes || n > 2*MaxBody+4096 {
+			t.Fatalf("a row has %d bytes, counted as %d", n, w.bytes)
 		}
 	}
 	if kept != j.bytes || kept > maxBytes || kept < maxBytes*9/10 || len(j.rows) > DefaultMax {

@@ -7,7 +7,6 @@ import (
 	"context"
 	"io"
 	"net/http"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -33,10 +32,9 @@ func (j *Journal) Handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		x := recorders.Get().(*recorder)
 		*x = recorder{ResponseWriter: w, j: j, proto: r.ProtoMajor, row: new(row), request: x.request.reset(), answer: x.answer.reset(),
-			head: x.head[:0], scratch: x.scratch}
-		x.scratch.cutter.seen = x.scratch.cutter.seen[:0]
+			head: x.head[:0], held: x.held[:0], text: x.text[:0], unpacker: x.unpacker}
 		x.row.clears = j.clears.Load()
-		x.row.method, x.row.path, x.query = r.Method, r.URL.EscapedPath(), r.URL.RawQuery
+		x.row.method, x.row.path, x.row.query = r.Method, short(r.URL.EscapedPath()), short(r.URL.RawQuery)
 		start := time.Now()
 		x.inner = r.WithContext(exchange.WithDetails(r.Context(), &x.details))
 		if r.Body != nil && r.Body != http.NoBody {
@@ -67,18 +65,17 @@ type recorder struct {
 	details exchange.Details
 	inner   *http.Request
 	proto   int
-	query   string
 	expects bool // an invitation to send the body
 
 	request body
 	answer  body
 	head    []byte // of the answer
 	status  int
-	held    [heldBack]byte
-	waiting int // bytes of held
+	held    []byte // of the answer, at most heldBack
 	entered bool
 
-	scratch scratch
+	text     []byte // the row's
+	unpacker unpacker
 }
 
 // body is one side's, as far as it is kept.
@@ -117,7 +114,7 @@ func (x *recorder) WriteHeader(status int) {
 		if status == http.StatusRequestEntityTooLarge && x.proto == 1 {
 			x.Header().Set("Connection", "close") // as net/http does with a writer of its own
 		}
-		x.head = appendHead(x.head, x.Header(), &x.scratch)
+		x.head = appendHead(x.head, x.Header())
 	}
 	x.ResponseWriter.WriteHeader(status)
 }
@@ -148,15 +145,15 @@ func (x *recorder) Write(p []byte) (int, error) {
 			return n, err
 		}
 	}
-	x.waiting = copy(x.held[:], p[len(now):])
+	x.held = append(x.held, p[len(now):]...)
 	return len(p), nil
 }
 
 // release writes what is held back.
 func (x *recorder) release() (err error) {
-	if n := x.waiting; n > 0 {
-		x.waiting = 0
-		_, err = x.ResponseWriter.Write(x.held[:n])
+	if len(x.held) > 0 {
+		_, err = x.ResponseWriter.Write(x.held)
+		x.held = x.held[:0]
 	}
 	return err
 }
@@ -185,7 +182,8 @@ func (x *recorder) end(took time.Duration) {
 		x.enter()
 	} else {
 		began := x.row
-		x.row = &row{seq: began.seq, clears: began.clears, at: began.at, method: began.method, path: began.path}
+		x.row = &row{seq: began.seq, clears: began.clears, at: began.at, method: began.method, path: began.path,
+			query: began.query}
 		x.complete(took)
 		x.j.complete(x.row)
 	}
@@ -199,7 +197,7 @@ func (x *recorder) enter() {
 
 // complete fills in the row from what is known by now.
 func (x *recorder) complete(took time.Duration) {
-	known, s, r, w := &x.details.Exchange, &x.scratch, x.inner, x.row
+	known, r, w := &x.details.Exchange, x.inner, x.row
 	w.at = x.j.at(w.at)
 	w.transaction, w.operation, w.user, w.app = known.TransactionID, known.Operation, known.User, known.App
 	w.credential, w.why, w.took = known.Credential, known.Why, took
@@ -211,24 +209,43 @@ func (x *recorder) complete(took time.Duration) {
 	if w.signature != nil && w.app == 0 {
 		w.app, w.user = w.signature.App, w.signature.User
 	}
-	s.text = appendHead(s.text[:0], r.Header, s)
-	s.text = appendField(s.text, s, "Host", r.Host)
-	w.ends[0] = len(s.text)
-	if x.query != "" {
-		w.query = s.cutter.form(x.query[:min(len(x.query), maxLine)])
+	text := appendField(appendHead(x.text[:0], r.Header), "Host", r.Host)
+	w.ends[0] = len(text)
+	text = append(text, x.request.text...)
+	w.ends[1] = len(text)
+	text = append(text, x.head...)
+	w.ends[2] = len(text)
+	w.sizes = [2]int64{x.request.total, x.answer.total}
+	switch {
+	case x.answer.total == 0:
+	case !isAPI(w.path): // pages show secrets under no name
+		w.omitted = "it is a page or a file"
+	default:
+		text, w.omitted = x.unpacker.append(text, x.Header(), x.answer.text)
 	}
-	w.sizes[0], w.sizes[1] = x.request.total, x.answer.total
-	w.add(s, 0, r.Header.Get("Content-Type"), "", x.request.text)
-	w.ends[1] = len(s.text)
-	s.text = append(s.text, x.head...)
-	w.ends[2] = len(s.text)
-	if !isAPI(w.path) { // pages show secrets under no name
-		w.omitted[1] = "it is a page or a file"
-	} else {
-		h := x.Header()
-		w.add(s, 1, h.Get("Content-Type"), h.Get("Content-Encoding"), x.answer.text)
+	x.text, w.text = text, bytes.Clone(text)
+}
+
+// unpacker appends bodies as they were before they were compressed.
+type unpacker struct{ zip *gzip.Reader }
+
+// append returns why it does not, if that is so.
+func (u *unpacker) append(text []byte, h http.Header, body []byte) (_ []byte, omitted string) {
+	switch encoding := h.Get("Content-Encoding"); {
+	case encoding == "":
+		return append(text, body...), ""
+	case !strings.EqualFold(encoding, "gzip"):
+		return text, "it is encoded"
 	}
-	w.finish(s)
+	if u.zip == nil {
+		u.zip = new(gzip.Reader)
+	}
+	if u.zip.Reset(bytes.NewReader(body)) != nil {
+		return text, "it cannot be unpacked"
+	}
+	plain := bytes.NewBuffer(text)
+	_, _ = io.CopyN(plain, u.zip, MaxBody+1) // an error: the rest was cut off
+	return plain.Bytes(), ""
 }
 
 // isAPI reports whether answers at the path are of the API or the token endpoints.
@@ -241,111 +258,22 @@ func isAPI(path string) bool {
 	return false
 }
 
-// maxLine bounds path and query, in bytes.
-const maxLine = 4 << 10
+// short is the beginning of a path or a query, as much as is kept.
+func short(text string) string { return text[:min(len(text), 4<<10)] }
 
-// scratch is reused by all rows of a recorder.
-type scratch struct {
-	cutter cutter
-	text   []byte
-	zip    *gzip.Reader
-	plain  bytes.Buffer
-}
-
-// add appends a body.
-func (w *row) add(s *scratch, side int, contentType, encoding string, text []byte) {
-	if len(text) == 0 {
-		return
-	}
-	w.cut[side] = w.sizes[side] > MaxBody
-	switch {
-	case strings.EqualFold(encoding, "gzip"):
-		text, w.omitted[side] = s.unzip(text)
-		if len(text) > MaxBody {
-			text, w.cut[side] = text[:MaxBody], true
-		}
-	case encoding != "":
-		w.omitted[side] = "it is encoded"
-	}
-	if w.omitted[side] == "" {
-		text, w.omitted[side] = s.cutter.body(contentType, text)
-		s.text = append(s.text, text...)
-	}
-}
-
-func (s *scratch) unzip(text []byte) (plain []byte, omitted string) {
-	var err error
-	if s.zip == nil {
-		s.zip, err = gzip.NewReader(bytes.NewReader(text))
-	} else {
-		err = s.zip.Reset(bytes.NewReader(text))
-	}
-	if err != nil {
-		s.zip = nil
-		return nil, "it cannot be unpacked"
-	}
-	s.plain.Reset()
-	_, _ = io.CopyN(&s.plain, s.zip, MaxBody+1) // an error: the rest was cut off
-	return s.plain.Bytes(), ""
-}
-
-// finish takes the texts over, without secrets wherever they stand.
-func (w *row) finish(s *scratch) {
-	if !s.cutter.finds(s.text) {
-		w.text = bytes.Clone(s.text)
-	} else {
-		parts := [4][]byte{s.text[:w.ends[0]], s.text[w.ends[0]:w.ends[1]], s.text[w.ends[1]:w.ends[2]], s.text[w.ends[2]:]}
-		n := 0
-		for i, part := range parts {
-			parts[i] = s.cutter.again(part)
-			n += len(parts[i])
-			if i < 3 {
-				w.ends[i] = n
-			}
-		}
-		w.text = slices.Concat(parts[:]...)
-	}
-	w.why, w.path, w.query = s.cutter.againIn(w.why), s.cutter.againIn(w.path[:min(len(w.path), maxLine)]), s.cutter.againIn(w.query)
-}
-
-// appendHead writes a header, a line for each field, without secrets.
-func appendHead(text []byte, h http.Header, s *scratch) []byte {
+// appendHead writes a header, a line for each field.
+func appendHead(text []byte, h http.Header) []byte {
 	for key, values := range h {
 		for _, value := range values {
-			text = appendField(text, s, key, value)
+			text = appendField(text, key, value)
 		}
 	}
 	return text
 }
 
-func appendField(text []byte, s *scratch, key, value string) []byte {
-	switch key {
-	case "Authorization", "Proxy-Authorization":
-		value = s.cutter.authorization(value)
-	case "Cookie":
-		value = s.cutter.cookies(value, false)
-	case "Set-Cookie":
-		value = s.cutter.cookies(value, true)
-	default:
-		if !plainHeaders[key] {
-			value = s.cutter.named(key, value)
-		}
-	}
+func appendField(text []byte, key, value string) []byte {
 	return append(append(append(append(text, key...), ": "...), value...), '\n')
 }
-
-// plainHeaders never hold secrets, and are in most exchanges.
-var plainHeaders = func() map[string]bool {
-	is := make(map[string]bool)
-	for _, key := range strings.Fields(`Accept Accept-Encoding Content-Length Content-Type Host User-Agent Api-Version Cache-Control
-		Content-Disposition Content-Encoding Perf Server Strict-Transport-Security Vary X-Access-Level X-Connection-Hash
-		X-Content-Type-Options X-Frame-Options X-Rate-Limit-Limit X-Rate-Limit-Remaining X-Rate-Limit-Reset X-Response-Time
-		X-Transaction-Id X-Xss-Protection X-App-Limit-24hour-Limit X-App-Limit-24hour-Remaining X-App-Limit-24hour-Reset
-		X-User-Limit-24hour-Limit X-User-Limit-24hour-Remaining X-User-Limit-24hour-Reset X-Twitter-Webhooks-Signature`) {
-		is[key] = true
-	}
-	return is
-}()
 
 // Transport records the requests of next, whose contexts have Details with a transaction id. A nil Journal returns next.
 func (j *Journal) Transport(next http.RoundTripper) http.RoundTripper {
@@ -365,8 +293,8 @@ func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if d == nil {
 		return t.next.RoundTrip(r)
 	}
-	w := &row{clears: t.j.clears.Load(), sent: true, method: r.Method, path: cmp.Or(r.URL.EscapedPath(), "/")}
-	var s scratch
+	w := &row{clears: t.j.clears.Load(), sent: true, method: r.Method, path: short(cmp.Or(r.URL.EscapedPath(), "/")),
+		query: short(r.URL.RawQuery)}
 	known := &d.Exchange
 	w.operation, w.user, w.app = known.Operation, known.User, known.App
 	w.delivery, w.transaction, w.at = d.Delivery, known.TransactionID, t.j.at(time.Time{})
@@ -381,14 +309,12 @@ func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	start := time.Now()
 	resp, err := t.next.RoundTrip(r)
 	w.took = time.Since(start)
-	s.text = appendField(appendHead(s.text, r.Header, &s), &s, "Host", r.URL.Host)
-	w.ends[0] = len(s.text)
-	w.query = s.cutter.form(r.URL.RawQuery)
-	w.sizes[0] = sent.total
-	w.add(&s, 0, r.Header.Get("Content-Type"), "", sent.text)
-	w.ends[1], w.ends[2] = len(s.text), len(s.text)
+	w.text = appendField(appendHead(nil, r.Header), "Host", r.URL.Host)
+	w.ends[0] = len(w.text)
+	w.text = append(w.text, sent.text...)
+	w.ends[1], w.ends[2] = len(w.text), len(w.text)
 	if err != nil {
-		w.why = s.cutter.url(err.Error())
+		w.why = new(cutter).url(err.Error())
 		if context.Cause(r.Context()) == context.DeadlineExceeded {
 			w.why = "no answer came in time"
 		}
@@ -396,7 +322,6 @@ func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		w.status = resp.StatusCode
 		text, readErr := io.ReadAll(io.LimitReader(resp.Body, MaxBody))
 		got.add(text)
-		w.sizes[1] = got.total
 		rest := io.Reader(resp.Body)
 		if readErr != nil {
 			rest = failing{readErr}
@@ -405,15 +330,15 @@ func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
 			io.Reader
 			io.Closer
 		}{io.MultiReader(bytes.NewReader(text), rest), resp.Body}
-		s.text = appendHead(s.text, resp.Header, &s)
-		w.ends[2] = len(s.text)
-		w.add(&s, 1, resp.Header.Get("Content-Type"), resp.Header.Get("Content-Encoding"), got.text)
+		w.text = appendHead(w.text, resp.Header)
+		w.ends[2] = len(w.text)
+		w.text, w.omitted = new(unpacker).append(w.text, resp.Header, got.text)
 		if resp.StatusCode >= 300 {
 			w.why = "the webhook did not take it: it must answer with a status from 200 to 299"
 		}
 	}
+	w.sizes = [2]int64{sent.total, got.total}
 	w.why = cmp.Or(known.Why, w.why)
-	w.finish(&s)
 	t.j.enter(w)
 	return resp, err
 }

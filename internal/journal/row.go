@@ -81,8 +81,9 @@ var credentials = map[liked.Credential]string{liked.OAuth2User: "user", liked.Ap
 
 // Row returns the exchange as it is listed.
 func (w *row) Row() Row {
-	out := Row{TransactionID: w.transaction, At: w.at.UTC(), Method: w.method, Path: w.path, Query: w.query, Operation: w.operation,
-		Credential: credentials[w.credential], Status: w.status, Why: w.why, Open: w.open,
+	t := w.shown()
+	out := Row{TransactionID: w.transaction, At: w.at.UTC(), Method: w.method, Path: t.path, Query: t.query, Operation: w.operation,
+		Credential: credentials[w.credential], Status: w.status, Why: t.why, Open: w.open,
 		DurationMS: float64(w.took.Microseconds()) / 1000}
 	if w.user != 0 {
 		out.User = w.user.String()
@@ -98,9 +99,7 @@ func (w *row) Row() Row {
 
 // Detail returns all of it.
 func (w *row) Detail() Detail {
-	d := Detail{Row: w.Row(), Signature: w.signature, SpentBy: w.before,
-		Request:  w.message(0, w.text[:w.ends[0]], w.text[w.ends[0]:w.ends[1]]),
-		Response: w.message(1, w.text[w.ends[1]:w.ends[2]], w.text[w.ends[2]:])}
+	d := Detail{Row: w.Row(), Signature: w.signature, SpentBy: w.before, Request: w.message(0), Response: w.message(1)}
 	if w.limits != nil {
 		d.Limits = new(Limits)
 		for _, s := range w.limits {
@@ -118,9 +117,10 @@ func (w *row) Detail() Detail {
 	return d
 }
 
-func (w *row) message(side int, head, body []byte) Message {
-	m := Message{Headers: make(map[string]string), Body: string(body), Bytes: w.sizes[side], Cut: w.cut[side], Omitted: w.omitted[side]}
-	for name, values := range header(head) {
+func (w *row) message(i int) Message {
+	s := &w.shown().sides[i]
+	m := Message{Headers: make(map[string]string), Body: string(s.body), Bytes: w.sizes[i], Cut: s.cut, Omitted: s.omitted}
+	for name, values := range header(s.head) {
 		m.Headers[name] = strings.Join(values, ", ")
 	}
 	return m
@@ -137,8 +137,9 @@ func header(head []byte) http.Header {
 
 // traits are what a Match looks at.
 func (w *row) traits() exchange.Traits {
-	return exchange.Traits{Operation: w.operation, Method: w.method, Path: w.path, App: w.app, User: w.user, Status: w.status,
-		Header: header(w.text[:w.ends[0]]), Body: w.text[w.ends[0]:w.ends[1]]}
+	t := w.shown()
+	return exchange.Traits{Operation: w.operation, Method: w.method, Path: t.path, App: w.app, User: w.user, Status: w.status,
+		Header: header(t.sides[0].head), Body: t.sides[0].body}
 }
 
 // ParseStatus reads a status to filter by, as 429 or 4xx.

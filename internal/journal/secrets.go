@@ -13,10 +13,7 @@ import (
 )
 
 // cutter writes texts of one exchange without its secrets, and remembers these, to find them where no name tells.
-type cutter struct {
-	seen   []string
-	needle []byte // one of them, to look for it
-}
+type cutter struct{ seen []string }
 
 // minSeen is the shortest secret that is looked for elsewhere, in bytes: a shorter one may be a common word.
 const minSeen = 6
@@ -146,6 +143,21 @@ func (c *cutter) authorization(value string) string {
 	return scheme + " " + strings.Join(parts, ",")
 }
 
+// field returns the value of a header's field.
+func (c *cutter) field(name, value string) string {
+	switch name {
+	case "Authorization", "Proxy-Authorization":
+		return c.authorization(value)
+	case "Cookie":
+		return c.cookies(value, false)
+	case "Set-Cookie":
+		return c.cookies(value, true)
+	case "X-Twitter-Webhooks-Signature": // it proves one body
+		return value
+	}
+	return c.named(name, value)
+}
+
 // cookies cuts the values of a Cookie header, or the one of a Set-Cookie header.
 func (c *cutter) cookies(value string, one bool) string {
 	parts := strings.Split(value, ";")
@@ -246,16 +258,6 @@ func unescaped(inner string) string {
 	return plain
 }
 
-// finds reports whether again has something to do.
-func (c *cutter) finds(text []byte) bool {
-	for _, secret := range c.seen {
-		if c.needle = append(c.needle[:0], secret...); bytes.Contains(text, c.needle) {
-			return true
-		}
-	}
-	return false
-}
-
 // again cuts what was seen to be a secret wherever else it stands.
 func (c *cutter) again(text []byte) []byte {
 	for _, s := range c.seen {
@@ -281,9 +283,6 @@ var formText = regexp.MustCompile(`^[^\s<>{}="'&]+=[^\s<>{}"']*$`)
 func (c *cutter) body(contentType string, text []byte) (kept []byte, omitted string) {
 	text = text[:whole(text)]
 	trimmed := bytes.TrimLeft(text, " \t\r\n")
-	if harmless(trimmed) { // the most of likes
-		return text, ""
-	}
 	form := strings.HasPrefix(contentType, "application/x-www-form-urlencoded")
 	switch {
 	case len(trimmed) == 0:
@@ -296,36 +295,6 @@ func (c *cutter) body(contentType string, text []byte) (kept []byte, omitted str
 		return []byte(c.form(string(text))), ""
 	}
 	return nil, "it is neither JSON nor a form"
-}
-
-// harmless reports whether the text is a small JSON object of lower-case names, none of which is a secret's.
-func harmless(text []byte) bool {
-	if len(text) == 0 || len(text) > 256 || text[0] != '{' {
-		return false
-	}
-	begin := 0 // of a word
-	for i, b := range text {
-		switch {
-		case b >= 'a' && b <= 'z', b >= '0' && b <= '9', b == '_':
-			continue
-		case bytes.IndexByte(harmlessMarks, b) < 0:
-			return false
-		}
-		if word := text[begin:i]; !ofLikes[string(word)] && !number(word) && exchange.IsSecret(string(word)) {
-			return false
-		}
-		begin = i + 1
-	}
-	return begin == len(text)
-}
-
-var harmlessMarks = []byte(`{}":, .-`)
-
-// ofLikes are the words of most likes and their answers, none of which is a secret's name.
-var ofLikes = map[string]bool{"": true, "tweet_id": true, "data": true, "liked": true, "true": true, "false": true}
-
-func number(word []byte) bool {
-	return !bytes.ContainsFunc(word, func(r rune) bool { return r > '9' })
 }
 
 // whole is the length of text without the beginning of a character at its end.

@@ -69,9 +69,7 @@ func newMatcher(m exchange.Match, names exchange.Names) (matcher, error) {
 		if header[name] = value; strings.Contains(value, "*") {
 			continue
 		}
-		var s scratch
-		_, value, _ = strings.Cut(strings.TrimSuffix(string(appendField(nil, &s, textproto.CanonicalMIMEHeaderKey(name), value)), "\n"), ": ")
-		header[name] = value
+		header[name] = c.field(textproto.CanonicalMIMEHeaderKey(name), value)
 	}
 	m.Header = header
 	if len(m.Body) > 0 && json.Valid(m.Body) {
@@ -85,7 +83,7 @@ func (m matcher) traits(w *row) exchange.Traits {
 	if m.deep {
 		return w.traits()
 	}
-	return exchange.Traits{Operation: w.operation, Method: w.method, Path: w.path, App: w.app, User: w.user, Status: w.status}
+	return exchange.Traits{Operation: w.operation, Method: w.method, Path: w.shown().path, App: w.app, User: w.user, Status: w.status}
 }
 
 // check is a checked Expectation.
