@@ -2,7 +2,6 @@ package journal
 
 import (
 	"strconv"
-	"sync"
 	"time"
 )
 
@@ -17,30 +16,23 @@ type Counts struct {
 	Likes    []int          `json:"likes"`    // that were set in each interval since, the last of which goes on
 }
 
+// tally is what a journal counts under its lock.
 type tally struct {
-	mu       sync.Mutex
 	since    time.Time
 	statuses map[int]int
 	each     int // seconds
 	likes    []int
 }
 
-func (t *tally) clear() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.since, t.statuses, t.each, t.likes = time.Now(), nil, 0, nil
+func newTally() tally { return tally{since: time.Now(), statuses: make(map[int]int)} }
+
+// liked counts likes that were set just now.
+func (t *tally) liked(n int64, now time.Time) {
+	t.reach(int(now.Sub(t.since) / time.Second))
+	t.likes[len(t.likes)-1] += int(n)
 }
 
-func (t *tally) answered(status int) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.statuses == nil {
-		t.statuses = make(map[int]int)
-	}
-	t.statuses[status]++
-}
-
-// reach adds the intervals up to this moment. t.mu must be held.
+// reach adds the intervals up to this moment.
 func (t *tally) reach(seconds int) {
 	t.each = max(t.each, 1)
 	for seconds/t.each >= maxIntervals {
@@ -55,24 +47,19 @@ func (t *tally) reach(seconds int) {
 	}
 }
 
-// Liked counts a like that was set.
+// Liked counts a like that was set. The interval is that of the next exchange that ends, which is most often the like's.
 func (j *Journal) Liked() {
-	if j == nil {
-		return
+	if j != nil {
+		j.liked.Add(1)
 	}
-	t := &j.tally
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.reach(int(time.Since(t.since) / time.Second))
-	t.likes[len(t.likes)-1]++
 }
 
 // Counts returns what was counted.
 func (j *Journal) Counts() Counts {
+	j.mu.Lock()
+	defer j.mu.Unlock()
 	t := &j.tally
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.reach(int(time.Since(t.since) / time.Second))
+	t.liked(j.liked.Swap(0), time.Now())
 	c := Counts{Since: t.since.UTC(), Statuses: make(map[string]int), Seconds: t.each, Likes: append([]int(nil), t.likes...)}
 	for status, n := range t.statuses {
 		c.Statuses[strconv.Itoa(status)] = n

@@ -43,6 +43,7 @@ type Journal struct {
 	ended   bool
 
 	tally tally
+	liked atomic.Int64 // that tally has not counted yet
 }
 
 // New returns a journal of at most max exchanges, nil if max is 0.
@@ -50,7 +51,7 @@ func New(max int, now func() time.Time) *Journal {
 	if max == 0 {
 		return nil
 	}
-	return &Journal{now: now, max: max, tally: tally{since: time.Now()}}
+	return &Journal{now: now, max: max, tally: newTally()}
 }
 
 // row is an exchange.
@@ -104,12 +105,12 @@ func (j *Journal) at(known time.Time) time.Time {
 }
 
 // enter adds a row and forgets the oldest ones that there is no more room for. What began before the journal was cleared is of
-// what was cleared, and not entered.
-func (j *Journal) enter(w *row) (entered bool) {
+// what was cleared, and not entered. now is the moment by the real clock.
+func (j *Journal) enter(w *row, now time.Time) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if w.clears != j.clears.Load() {
-		return false
+		return
 	}
 	w.seq = j.first + uint64(len(j.rows))
 	j.explainSpent(w)
@@ -117,7 +118,12 @@ func (j *Journal) enter(w *row) (entered bool) {
 	j.count(w)
 	j.forget()
 	j.tell(w.seq)
-	return true
+	if n := j.liked.Swap(0); n > 0 {
+		j.tally.liked(n, now)
+	}
+	if !w.sent && w.isCall() {
+		j.tally.statuses[w.status]++
+	}
 }
 
 // complete replaces the row of a stream that has ended, if it was entered and is still kept.
@@ -188,7 +194,8 @@ func (j *Journal) Clear() {
 	j.event += uint64(len(j.events))
 	j.rows, j.events, j.bytes, j.cleared = nil, nil, 0, j.event
 	j.clears.Add(1)
-	j.tally.clear()
+	j.tally = newTally()
+	j.liked.Store(0)
 	if j.changed != nil {
 		close(j.changed)
 		j.changed = nil

@@ -35,7 +35,7 @@ func (j *Journal) Handler(next http.Handler) http.Handler {
 			head: x.head[:0], held: x.held[:0], text: x.text[:0], unpacker: x.unpacker}
 		x.row.clears = j.clears.Load()
 		x.row.method, x.row.path, x.row.query = r.Method, short(r.URL.EscapedPath()), short(r.URL.RawQuery)
-		start := time.Now()
+		x.start = time.Now()
 		x.inner = r.WithContext(exchange.WithDetails(r.Context(), &x.details))
 		if r.Body != nil && r.Body != http.NoBody {
 			x.request.ReadCloser = r.Body
@@ -44,7 +44,7 @@ func (j *Journal) Handler(next http.Handler) http.Handler {
 		}
 		answered := false
 		defer func() {
-			x.end(time.Since(start))
+			x.end(time.Now())
 			if answered {
 				_ = x.release() // an error: the client is gone
 				recorders.Put(x)
@@ -62,6 +62,7 @@ type recorder struct {
 	http.ResponseWriter
 	j       *Journal
 	row     *row
+	start   time.Time // by the real clock
 	details exchange.Details
 	inner   *http.Request
 	proto   int
@@ -167,7 +168,7 @@ func (x *recorder) FlushError() error {
 		x.entered = true
 		x.row.open = true
 		x.complete(0)
-		x.enter()
+		x.j.enter(x.row, time.Now())
 	}
 	if err := x.release(); err != nil {
 		return err
@@ -176,22 +177,17 @@ func (x *recorder) FlushError() error {
 }
 
 // end completes the row.
-func (x *recorder) end(took time.Duration) {
+func (x *recorder) end(now time.Time) {
+	took := now.Sub(x.start)
 	if !x.entered {
 		x.complete(took)
-		x.enter()
+		x.j.enter(x.row, now)
 	} else {
 		began := x.row
 		x.row = &row{seq: began.seq, clears: began.clears, at: began.at, method: began.method, path: began.path,
 			query: began.query}
 		x.complete(took)
 		x.j.complete(x.row)
-	}
-}
-
-func (x *recorder) enter() {
-	if x.j.enter(x.row) && x.row.isCall() {
-		x.j.tally.answered(x.status)
 	}
 }
 
@@ -339,7 +335,7 @@ func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	w.sizes = [2]int64{sent.total, got.total}
 	w.why = cmp.Or(known.Why, w.why)
-	t.j.enter(w)
+	t.j.enter(w, time.Now())
 	return resp, err
 }
 
