@@ -43,14 +43,20 @@ func (e environment) with(name, text, separator string) {
 	e.set(name, text)
 }
 
+// java tells Java, which takes what it is told last.
+func (e environment) java(options string) {
+	const name = "JAVA_TOOL_OPTIONS"
+	e.set(name, strings.TrimSpace(cmp.Or(e.sets[name], e.had[name])+" "+options))
+}
+
 // trust points every runtime that reads a variable to the files.
 func (e environment) trust(t trustFiles) {
 	for _, name := range trustVariables {
 		e.set(name, t.bundle)
 	}
 	e.set("NODE_EXTRA_CA_CERTS", t.authority) // Node has its own beside it
-	e.with("JAVA_TOOL_OPTIONS", "-Djavax.net.ssl.trustStore="+t.store+" -Djavax.net.ssl.trustStorePassword="+storePassword+
-		" -Djavax.net.ssl.trustStoreType=PKCS12", " ")
+	e.java("-Djavax.net.ssl.trustStore=" + t.store + " -Djavax.net.ssl.trustStorePassword=" + storePassword +
+		" -Djavax.net.ssl.trustStoreType=PKCS12")
 	e.set("PHP_INI_SCAN_DIR", e.had["PHP_INI_SCAN_DIR"]+string(os.PathListSeparator)+t.php) // an empty element is the built-in one
 }
 
@@ -59,16 +65,29 @@ func (e environment) proxy(p preloads, host, port string) {
 	for _, name := range []string{"HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"} { // Ruby takes the last for https, too
 		e.set(name, "http://"+host+":"+port)
 	}
-	local := "localhost,127.0.0.1,::1"
-	if old := cmp.Or(e.had["NO_PROXY"], e.had["no_proxy"]); old != "" {
-		local += "," + old
+	direct := []string{"localhost", "127.0.0.1", "::1"}
+	for name := range strings.SplitSeq(cmp.Or(e.had["NO_PROXY"], e.had["no_proxy"]), ",") {
+		if name = strings.TrimSpace(name); !leadsPast(name) {
+			direct = append(direct, name)
+		}
 	}
-	e.set("NO_PROXY", local)
-	e.set("no_proxy", local)
+	e.set("NO_PROXY", strings.Join(direct, ","))
+	e.set("no_proxy", strings.Join(direct, ","))
 	e.set("PERL_LWP_ENV_PROXY", "1")
-	e.with("JAVA_TOOL_OPTIONS", "-Dhttps.proxyHost="+host+" -Dhttps.proxyPort="+port, " ")
+	for _, scheme := range []string{"http", "https"} {
+		e.java("-D" + scheme + ".proxyHost=" + host + " -D" + scheme + ".proxyPort=" + port)
+	}
+	e.java("-Dhttp.nonProxyHosts=localhost|127.*|[::1]") // of both
 	e.with("NODE_OPTIONS", `--require "`+p.node+`"`, " ")
 	e.with("PYTHONPATH", p.python, string(os.PathListSeparator))
+}
+
+// leadsPast reports whether a name in NO_PROXY would let X's hosts past a proxy, or is none.
+func leadsPast(name string) bool {
+	name = strings.TrimLeft(name, "*.")
+	host, _, _ := strings.Cut(name, ":")
+	above := func(domain string) bool { return strings.HasSuffix("."+domain, "."+canonical(host)) }
+	return name == "" || isX(host) || slices.ContainsFunc(domains, above)
 }
 
 // direct leads clients that read their addresses from variables, as xurl does, to where the server answers without TLS.
