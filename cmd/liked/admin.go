@@ -155,7 +155,8 @@ func show[T any](e *env, c *Answer, r request, lines func(T) [][2]string) error 
 			t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 			for _, l := range lines(v) {
 				if l[1] != "" {
-					fmt.Fprintf(t, "%s\t%s\n", l[0], l[1])
+					text := strings.ReplaceAll(printableLines(l[1]), "\t", " ")
+					fmt.Fprintf(t, "%s\t%s\n", l[0], strings.ReplaceAll(text, "\n", "\n\t"))
 				}
 			}
 			_ = t.Flush() // to memory
@@ -189,7 +190,7 @@ func list[Page, Item any](e *env, c *Answer, path, header string, items func(Pag
 					if i > 0 {
 						fmt.Fprint(t, "\t")
 					}
-					fmt.Fprint(t, v)
+					fmt.Fprint(t, printable(fmt.Sprint(v)))
 				}
 				fmt.Fprintln(t)
 			}

@@ -59,7 +59,7 @@ func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, s
 		return int(status)
 	}
 	for _, line := range strings.Split(err.Error(), "\n") {
-		fmt.Fprintln(stderr, "liked:", line)
+		fmt.Fprintln(stderr, "liked:", printableLines(line))
 	}
 	if _, ok := errors.AsType[*usageError](err); ok {
 		return 2

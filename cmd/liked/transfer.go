@@ -81,7 +81,7 @@ func (p *progress) say(line string) {
 	if p.bar != nil {
 		_ = p.bar.Clear()
 	}
-	fmt.Fprintln(p.w, line)
+	fmt.Fprintln(p.w, printableLines(line))
 }
 
 func (p *progress) end() {
