@@ -10,6 +10,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -110,6 +111,20 @@ func raw(text []byte) []byte {
 		panic(err)
 	}
 	return text
+}
+
+// seventh makes the first header of a tar one of the seventh edition of Unix.
+func seventh(tar []byte) []byte {
+	const typeflag, checksum, size = 156, 148, 512
+	clear(tar[typeflag+1+100 : size])
+	tar[typeflag] = 0
+	copy(tar[checksum:], "        ")
+	sum := 0
+	for _, c := range tar[:size] {
+		sum += int(c)
+	}
+	copy(tar[checksum:], fmt.Sprintf("%06o\x00 ", sum))
+	return tar
 }
 
 func zst(text []byte) []byte {
@@ -278,6 +293,14 @@ func TestRead(t *testing.T) {
 		{"tar with xz", fixture(t, "likes.tar.xz"), []string{"carol"}},
 		{"tar with Zstandard", zst(raw(tarred("likes.json", mastodon))), []string{"carol"}},
 		{"likes.json compressed", gz(mastodon), []string{"carol"}},
+		{"tar of before POSIX", seventh(raw(tarred("likes.json", mastodon))), []string{"carol"}},
+		{"hidden files in a tar", tarred(".trash/likes.json", "x", "__MACOSX/likes.json", "x", "./likes.json", mastodon), []string{"carol"}},
+		{"what is no post", []byte(`{"id":"https://e.example/users/ada/likes","orderedItems":["https://e.example/users/a",` +
+			`"https://e.example/@a","https://e.example/","https://e.example/tags/x","` + carol + `",` +
+			`{"type":"Like","actor":"https://e.example/users/a","object":"https://e.example/1"},` +
+			`{"type":"Like","actor":"https://e.example/users/b","object":"https://e.example/2"}]}`),
+			[]string{`! like 1: "https://e.example/users/a" is the address of a server, a person or a tag`, "! like 2: ", "! like 3: ", "! like 4: ",
+				"carol", `"text":"https://e.example/1"`, "! like 7: it is a like of https://e.example/users/b, and others are of"}},
 		{"likes.json compressed in a tar", tarred("likes.json.gz", string(gz(mastodon))), []string{"carol"}},
 		{"items before the id", []byte(`{"orderedItems":["` + carol + `"],"id":"https://example.social/users/ada/liked?page=1"}`),
 			[]string{"carol"}},
@@ -372,11 +395,25 @@ func TestReadRefuses(t *testing.T) {
 		text []byte
 		want string
 	}{
-		"prose":                  {[]byte("hello"), "it is neither JSON nor an archive; likes are read from"},
-		"a CSV":                  {[]byte("tweet_id,liked_at\n20,2024\n"), "it is a CSV, as it seems"},
-		"a page":                 {[]byte("\n<!DOCTYPE html><html>"), "it is a page of HTML or XML"},
-		"a 7-Zip archive":        {[]byte("7z\xbc\xaf\x27\x1c"), "a 7-Zip archive: unpack it, and give the folder"},
-		"a picture":              {[]byte("\x89PNG\r\n\x1a\n\x00\x00"), "it is no text"},
+		"prose":                {[]byte("hello"), "it is neither JSON nor an archive; likes are read from"},
+		"a CSV":                {[]byte("tweet_id,liked_at\n20,2024\n"), "it is a CSV, as it seems"},
+		"a page":               {[]byte("\n<!DOCTYPE html><html>"), "it is a page of HTML or XML"},
+		"a 7-Zip archive":      {[]byte("7z\xbc\xaf\x27\x1c"), "a 7-Zip archive: unpack it, and give the folder"},
+		"a picture":            {[]byte("\x89PNG\r\n\x1a\n\x00\x00"), "it is a picture"},
+		"no text":              {[]byte("x\x01\x02\x00\x00"), "it is no text"},
+		"LZMA":                 {[]byte("\x5d\x00\x00\x80\x00\xff"), "it is compressed with LZMA: unpack it"},
+		"a text":               {[]byte(`{\rtf1\ansi {x}`), "it is a text of a word processor"},
+		"JavaScript":           {[]byte(`window.__THAR_CONFIG = {"a":1,"b":2}`), "it is JavaScript, and not data/like.js"},
+		"a comment in like.js": {[]byte("// mine, all\n" + likes0), "it is JavaScript, and not data/like.js"},
+		"posts of an API":      {[]byte(`[{"id_str":"20","id":20,"text":"x","favorited":true}]`), "it is an answer of an API"},
+		"who likes of an API":  {[]byte(`{"uri":"at://did:plc:a/app.bsky.feed.post/1","likes":[]}`), "it is an answer of an API"},
+		"values in values": {[]byte(`[{"like":{"x":` + strings.Repeat("[", 11_000) + strings.Repeat("]", 11_000) + `}}]`),
+			"values in values, too deep behind value 0"},
+		"who likes a post": {[]byte(mastodonOf("https://example.social/users/ada/statuses/1/likes")),
+			"it holds who likes https://example.social/users/ada/statuses/1, not what somebody likes"},
+		"a CAR of version 2": {append([]byte("\x0a\xa1gversion\x02"+strings.Repeat("\x00", 40)), car(blueskyOK)...),
+			"a CAR file of version 2"},
+		"a file twice":           {zipped("data/like.js", likes0, "data/like.js", likes0), "the zip has a file twice"},
 		"other JSON":             {[]byte(`{"a":1}`), `it holds no likes, but ["a"]`},
 		"an answer of an API":    {[]byte(`{"data":[{"id":"20","text":"x"}],"meta":{"result_count":1}}`), "it is an answer of an API"},
 		"an error of an API":     {[]byte(`{"title":"Unauthorized","status":401,"errors":[]}`), "it is an answer of an API"},
@@ -482,6 +519,15 @@ func TestReadIsBounded(t *testing.T) {
 	file = write(t, gz(`[`+blueskyOK+strings.Repeat(",{}", 60_000)+"]"))
 	err = archive.Read(t.Context(), archive.Options{File: file, User: 1, Now: now})
 	if err == nil || !strings.Contains(err.Error(), "more than 50000 entries are no likes") {
+		t.Errorf("got %v", err)
+	}
+	var files []string
+	for i := range 600 {
+		files = append(files, fmt.Sprint(i, strings.Repeat("x", 60_000)), "")
+	}
+	file = write(t, zipped(append(files, "likes.json", mastodon)...))
+	err = archive.Read(t.Context(), archive.Options{File: file, User: 1, Now: now})
+	if err == nil || !strings.Contains(err.Error(), "the zip has too many files: unpack it") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -85,6 +85,8 @@ func (r *reader) explain(d *decoder, err error) error {
 	switch _, syntax := errors.AsType[*json.SyntaxError](err); {
 	case err == io.EOF || err == io.ErrUnexpectedEOF:
 		what = "it ends in the middle: get the file again"
+	case syntax && strings.Contains(err.Error(), "max depth"):
+		what = fmt.Sprintf("values in values, too deep behind value %d", r.found)
 	case syntax:
 		what = fmt.Sprintf("it is not JSON at byte %d, behind value %d: mend it there, or get the file again", d.InputOffset(), r.found)
 	case err == errLong || err == errLarge:
@@ -184,7 +186,7 @@ func (r *reader) item(v value, list string) error {
 	kind := v.member("type")
 	switch {
 	case list == "orderedItems" || list == "items":
-		return r.add(mastodon, v, mastodonLike)
+		return r.add(mastodon, v, r.mastodonLike)
 	case v.has("like"):
 		return r.add(ofX, v, xLike)
 	case list == "" && v.has("preferredUsername"):
@@ -199,7 +201,7 @@ func (r *reader) item(v value, list string) error {
 	}
 	what := "it holds no likes"
 	switch {
-	case v.has("data") || v.has("errors") || v.has("meta") || v.has("error") || v.has("cursor"):
+	case v.has("data") || v.has("errors") || v.has("meta") || v.has("error") || v.has("cursor"), kind == "" && (v.has("id") || v.has("uri")):
 		what = "it is an answer of an API, not a file of likes"
 	case len(v.members) > 0:
 		what += fmt.Sprintf(", but %q", slices.Sorted(maps.Keys(v.members)))

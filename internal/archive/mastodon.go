@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"cmp"
 	"fmt"
 	"net/url"
 	"path"
@@ -30,6 +31,10 @@ func (r *reader) collection(v value) error {
 	id, _, _ = strings.Cut(id, "?")
 	name, _, _ := strings.Cut(path.Base(id), ".")
 	named := slices.Contains([]string{"likes", "liked", "favourites"}, name) || !v.has("id") && strings.Contains(name, "like")
+	if u, err := url.Parse(id); name == "likes" && err == nil && u.Host != "" && !noPost.MatchString(path.Dir(u.Path)) {
+		return fmt.Errorf("%s: it holds who likes %s, not what somebody likes: give likes.json, or the whole archive",
+			r.where, strings.TrimSuffix(id, "/likes"))
+	}
 	if kind := v.member("type"); !named || v.has("type") && !strings.Contains(kind, "Collection") {
 		return fmt.Errorf("%s: it is a collection of %s, not of likes: give likes.json, or the whole archive", r.where, name)
 	}
@@ -39,9 +44,16 @@ func (r *reader) collection(v value) error {
 // posts are the types of ActivityPub objects that can be liked.
 var posts = []string{"", "Note", "Article", "Question", "Page", "Image", "Video", "Audio", "Document", "Event"}
 
-// An item is the address of a post, the post, or the like of it.
-func mastodonLike(v value) (l like, err error) {
+// noPost is the path of a server, a person or a tag.
+var noPost = regexp.MustCompile(`^/?((ap/)?users/[^/]+/?|u/[^/]+/?|@[^/]+/?|tags/[^/]+/?)?$`)
+
+// An item is the address of a post, the post, or the like of it. All likes are of one person.
+func (r *reader) mastodonLike(v value) (l like, err error) {
 	if v.member("type") == "Like" {
+		actor := v.member("actor")
+		if r.actor = cmp.Or(r.actor, actor); actor != "" && actor != r.actor {
+			return l, fmt.Errorf("it is a like of %s, and others are of %s: who likes a post is no list of likes", actor, r.actor)
+		}
 		if object := v.object("object"); object.members != nil {
 			v = object
 		} else {
@@ -58,6 +70,9 @@ func mastodonLike(v value) (l like, err error) {
 	u, err := url.Parse(address)
 	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || strings.ContainsRune(address, 0) {
 		return l, fmt.Errorf("%q is not the address of a post", address)
+	}
+	if noPost.MatchString(u.Path) && u.RawQuery == "" {
+		return l, fmt.Errorf("%q is the address of a server, a person or a tag, not of a post", address)
 	}
 	l = like{Post: liked.PostID(ForeignID(address)), Text: address, Service: "m", Author: u.Scheme + "://" + u.Host, Name: u.Host}
 	if m := status.FindStringSubmatch(u.Path); m != nil {

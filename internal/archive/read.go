@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"path"
 	"path/filepath"
@@ -39,6 +40,7 @@ const (
 	maxLists  = 4         // lists in lists
 	maxLayers = 5         // archives and compressions in each other
 	maxWindow = 128 << 20 // bytes that a decompression looks back
+	maxNames  = 32 << 20  // bytes of a zip's list of its files
 )
 
 // Options say what to read.
@@ -88,6 +90,7 @@ type reader struct {
 	where string // the file that is being read, for people
 	found int    // entries in it
 	bad   int    // entries that are no likes, of all files
+	actor string // who made the likes of Mastodon, if they tell
 	left  int64  // bytes of maxText
 
 	size, read int64 // of the outermost file
@@ -170,8 +173,31 @@ var unread = []struct{ magic, what string }{
 	{"PK\x07\x08", "a part of a zip in several files: unpack it, and give the folder"},
 	{"\x04\x22\x4d\x18", "compressed with LZ4: unpack it"},
 	{"\x1f\x9d", "compressed by compress: unpack it"},
+	{"\x5d\x00\x00", "compressed with LZMA: unpack it"},
+	{"LZIP", "compressed with lzip: unpack it"},
 	{"SQLite format 3", "an SQLite database"},
+	{"\x0a\xa1gversion\x02", "a CAR file of version 2: get one of version 1, as Bluesky gives it"},
+	{"\x89PNG", "a picture"},
+	{"\xff\xd8\xff", "a picture"},
+	{"GIF8", "a picture"},
+	{`{\rtf`, "a text of a word processor"},
+	{"\xd0\xcf\x11\xe0", "a document of an office program"},
 }
+
+// script is the beginning of JavaScript.
+var script = regexp.MustCompile(`^(window\.|var |let |const |export |import |function|//|/\*|\w+\()`)
+
+// unreadable is what the file is if that is one of unread.
+func unreadable(start []byte) string {
+	for _, u := range unread {
+		if bytes.HasPrefix(start, []byte(u.magic)) {
+			return u.what
+		}
+	}
+	return ""
+}
+
+func (r *reader) not(what string) error { return fmt.Errorf("%s: it is %s; %s", r.where, what, known) }
 
 const known = "likes are read from the archive of X, Mastodon or Bluesky, its likes alone, or an export of this server"
 
@@ -208,8 +234,10 @@ func (r *reader) content(where string, in io.Reader, layer int) error {
 	switch {
 	case bytes.HasPrefix(start, []byte("PK\x03\x04")):
 		return r.zip(where, file, head, layer)
-	case len(start) > 262 && string(start[257:262]) == "ustar":
+	case isTar(start):
 		return r.tar(where, head, layer)
+	case unreadable(start) != "":
+		return r.not(unreadable(start))
 	case isCAR(start):
 		return r.car(head)
 	}
@@ -255,6 +283,11 @@ func (u unpacked) Read(b []byte) (int, error) {
 var wanted = regexp.MustCompile(`(^|/)(like(-part\d+)?\.js|account\.js|likes\.json|actor\.json|app\.bsky\.feed\.like/[^/]+\.json|` +
 	`[^/.][^/]*\.(car|ndjson|jsonl))(\.(gz|bz2|xz|zst))?$`)
 
+// isHidden is of files and folders that people did not make.
+func isHidden(name string) bool {
+	return strings.HasPrefix(name, ".") && name != "." && name != ".." || name == "__MACOSX"
+}
+
 func isWanted(name string) bool { return wanted.MatchString(strings.ReplaceAll(name, `\`, "/")) }
 
 func (r *reader) zip(where string, f *os.File, in io.Reader, layer int) error {
@@ -279,10 +312,15 @@ func (r *reader) zip(where string, f *os.File, in io.Reader, layer int) error {
 			return at(where, "", err)
 		}
 	}
-	z, err := zip.NewReader(f, size)
+	names := &bounded{f, maxNames}
+	z, err := zip.NewReader(names, size)
+	if names.left < 0 {
+		return fmt.Errorf("%s: the zip has too many files: unpack it, and give the folder", where)
+	}
 	if err != nil {
 		return at(where, "zip", err)
 	}
+	names.left = math.MaxInt64
 	for _, f := range z.File {
 		if f.Flags&1 != 0 {
 			return fmt.Errorf("%s: the zip has a password: unpack it, and give the folder", where)
@@ -292,17 +330,29 @@ func (r *reader) zip(where string, f *os.File, in io.Reader, layer int) error {
 	return r.tree(where, "", z, true)
 }
 
+// bounded ends when more than left bytes are read.
+type bounded struct {
+	io.ReaderAt
+	left int64
+}
+
+func (b *bounded) ReadAt(p []byte, off int64) (int, error) {
+	if b.left -= int64(len(p)); b.left < 0 {
+		return 0, errLarge
+	}
+	return b.ReaderAt.ReadAt(p, off)
+}
+
 // tree reads the wanted files of an archive or a directory, or its only file.
 func (r *reader) tree(where, name string, tree fs.FS, zipped bool) error {
 	var files, others []string
 	err := fs.WalkDir(tree, ".", func(file string, d fs.DirEntry, err error) error {
-		hidden := file != "." && (strings.HasPrefix(d.Name(), ".") || d.Name() == "__MACOSX")
 		switch {
 		case err != nil:
 			return err
-		case d.IsDir() && hidden:
+		case d.IsDir() && isHidden(d.Name()):
 			return fs.SkipDir
-		case !d.Type().IsRegular() || hidden:
+		case !d.Type().IsRegular() || isHidden(d.Name()):
 		case isWanted(path.Join(name, file)):
 			files = append(files, file)
 		case len(others) < 2:
@@ -310,7 +360,9 @@ func (r *reader) tree(where, name string, tree fs.FS, zipped bool) error {
 		}
 		return nil
 	})
-	if err != nil {
+	if err != nil && zipped {
+		return fmt.Errorf("%s: the zip has a file twice, or names that cannot be: unpack it, and give the folder", where)
+	} else if err != nil {
 		return at(where, "", err)
 	}
 	if len(files) == 0 && len(others) == 1 {
@@ -336,6 +388,22 @@ func (r *reader) tree(where, name string, tree fs.FS, zipped bool) error {
 	return nil
 }
 
+// isTar looks at the checksum of the first header, which every edition of the format has.
+func isTar(start []byte) bool {
+	const size, from, to = 512, 148, 156
+	if len(start) < size {
+		return false
+	}
+	want, err := strconv.ParseInt(strings.Trim(string(start[from:to]), " \x00"), 8, 64)
+	sum := int64(' ' * (to - from))
+	for i, c := range start[:size] {
+		if i < from || i >= to {
+			sum += int64(c)
+		}
+	}
+	return err == nil && sum == want
+}
+
 func (r *reader) tar(where string, in io.Reader, layer int) error {
 	for t := tar.NewReader(in); ; {
 		h, err := t.Next()
@@ -345,7 +413,7 @@ func (r *reader) tar(where string, in io.Reader, layer int) error {
 		if err != nil {
 			return at(where, "tar", err)
 		}
-		if h.Typeflag == tar.TypeReg && isWanted(h.Name) {
+		if h.Typeflag == tar.TypeReg && isWanted(h.Name) && !slices.ContainsFunc(strings.Split(h.Name, "/"), isHidden) {
 			if err := r.content(where+": "+strings.TrimPrefix(h.Name, "./"), unpacked{t, where, "tar"}, layer+1); err != nil {
 				return err
 			}
@@ -381,20 +449,19 @@ func (r *reader) text(in *bufio.Reader, start []byte) error {
 		return r.lines(in, before)
 	case bytes.HasPrefix(start, []byte("window.YTD.")):
 		return r.x(in)
+	case unreadable(start) != "":
+		return r.not(unreadable(start))
 	case start[0] == '{' || start[0] == '[':
 		_, err := r.json(in, false)
 		return err
-	}
-	what := "neither JSON nor an archive"
-	switch i := slices.IndexFunc(unread, func(u struct{ magic, what string }) bool { return bytes.HasPrefix(start, []byte(u.magic)) }); {
-	case i >= 0:
-		what = unread[i].what
 	case bytes.IndexByte(start, 0) >= 0:
-		what = "no text"
+		return r.not("no text")
+	case script.Match(line):
+		return r.not("JavaScript, and not data/like.js of X")
 	case bytes.ContainsAny(line, ",;\t"):
-		what = "a CSV, as it seems"
+		return r.not("a CSV, as it seems")
 	}
-	return fmt.Errorf("%s: it is %s; %s", r.where, what, known)
+	return r.not("neither JSON nor an archive")
 }
 
 // skipSpace returns the number of newlines in the white space that it skips.
