@@ -16,6 +16,7 @@ import (
 	"log/slog"
 	"maps"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -147,9 +148,26 @@ func (h *Handler) call(r *http.Request, rt route) (any, error) {
 	if rt.seals && h.NoKey != nil {
 		return nil, liked.Errorf(liked.Invalid, "this makes or shows secrets: %v", h.NoKey)
 	}
-	for name, values := range r.URL.Query() {
-		if rt.query != anything && !slices.Contains(strings.Fields(rt.query), name) {
-			return nil, liked.Errorf(liked.Invalid, "%s=%q: unknown parameter; there are [%s]", name, values[0], rt.query)
+	if rt.query == anything {
+		return rt.call(r)
+	}
+	given, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return nil, &liked.Error{Kind: liked.Invalid, Msg: "query", Err: err}
+	}
+	known := strings.Fields(rt.query)
+	for _, name := range slices.Sorted(maps.Keys(given)) {
+		switch values := given[name]; {
+		case !slices.Contains(known, name):
+			return nil, liked.Errorf(liked.Invalid, "%s=%q: unknown parameter; there are %s", name, values[0],
+				cmp.Or(strings.Join(known, ", "), "none"))
+		case len(values) > 1:
+			return nil, liked.Errorf(liked.Invalid, "%s=%q: the parameter stands twice", name, values[1])
+		}
+	}
+	if rt.in == nil && rt.reads == "" {
+		if err := noBody(r); err != nil {
+			return nil, err
 		}
 	}
 	return rt.call(r)

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"net/http"
@@ -61,16 +62,30 @@ func takes[In, Out any](serve func(*http.Request, In) (Out, error)) endpoint {
 // body reads one JSON object (package strictjson).
 func body[T any](r *http.Request) (in T, err error) {
 	text, err := io.ReadAll(r.Body)
+	err = bodyError(err, text, &in)
+	return in, err
+}
+
+// noBody refuses a body that says something: none of its members is known.
+func noBody(r *http.Request) error {
+	text, err := io.ReadAll(r.Body)
+	if err == nil && len(bytes.TrimSpace(text)) == 0 {
+		return nil
+	}
+	return bodyError(err, text, &struct{}{})
+}
+
+func bodyError(err error, text []byte, in any) error {
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		return in, err
+		return err
 	}
 	if err == nil {
-		err = strictjson.Unmarshal(text, &in)
+		err = strictjson.Unmarshal(text, in)
 	}
 	if err != nil {
-		return in, &liked.Error{Kind: liked.Invalid, Msg: "body", Err: err}
+		return &liked.Error{Kind: liked.Invalid, Msg: "body", Err: err}
 	}
-	return in, nil
+	return nil
 }
 
 func (h *Handler) routes() []route {

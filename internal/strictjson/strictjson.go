@@ -62,5 +62,5 @@ func isMistake(err error) bool {
 	return ok
 }
 
-var kinds = map[jsontext.Kind]string{'n': "null", 't': "true", 'f': "false", '"': "a string", '0': "this number", '{': "an object",
+var kinds = map[jsontext.Kind]string{'n': "null", 't': "true", 'f': "false", '"': "a string", '0': "a number", '{': "an object",
 	'[': "an array"}

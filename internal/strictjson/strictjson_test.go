@@ -39,7 +39,7 @@ func TestUnmarshal(t *testing.T) {
 		{`{'n':1}`, "no JSON from byte 2 on", "="},
 		{`[]`, "the value cannot be an array", "="},
 		{`"x"`, "the value cannot be a string", "="},
-		{`{"user_id":13}`, `member "user_id" cannot be this number`, "="},
+		{`{"user_id":13}`, `member "user_id" cannot be a number`, "="},
 		{`{"user_id":"x"}`, `member "user_id": an id is 1 to 19 decimal digits`, "="},
 		{`{"n":"5"}`, `member "n" cannot be a string`, "="},
 		{`{"n":1.5}`, `member "n": invalid syntax`, "="},
