@@ -63,7 +63,8 @@ func TestPasswordOfDatabase(t *testing.T) {
 	t.Parallel()
 	const secret = "hunter2hunter2"
 	for _, dsn := range []string{"postgres://ada:" + secret + "@db/liked", "host=db password=" + secret,
-		"postgres://db/liked?password=" + secret, "postgres://ada:" + secret + "@db:port/%zz"} {
+		"postgres://db/liked?password=" + secret, "postgres://ada:" + secret + "@db:port/%zz",
+		"postgres://db/liked?p%61ssword=" + secret, "mysql://ada:" + secret + "@db", "host=db PASSWORD = '" + secret + "'"} {
 		for _, args := range [][]string{{"serve", "--seal-key", "k"}, {"check"}, {"migrate"}} {
 			_, _, err := parse(append(args, "--postgres", dsn), nil, io.Discard)
 			if err == nil || !strings.Contains(err.Error(), "LIKED_POSTGRES") || strings.Contains(err.Error(), secret) {
@@ -74,7 +75,8 @@ func TestPasswordOfDatabase(t *testing.T) {
 			}
 		}
 	}
-	for _, dsn := range []string{"postgres://ada@db/liked?passfile=/run/p", "host=db user=ada passfile=/run/p"} {
+	for _, dsn := range []string{"postgres://ada@db/liked?passfile=/run/p", "host=db user=ada passfile=/run/p",
+		"postgres://ada@db1:5432,db2,[::1]:5433/liked", "postgres://ada@%2Frun%2Fpostgresql:5433/liked", "postgres:///liked?host=/run"} {
 		if _, _, err := parse([]string{"check", "--postgres", dsn}, []string{"LIKED_DATA=d"}, io.Discard); err != nil {
 			t.Errorf("%s: %v", dsn, err)
 		}

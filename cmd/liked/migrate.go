@@ -35,13 +35,14 @@ var passwordKey = regexp.MustCompile(`(?i)password\s*=`)
 
 // holdsPassword reports whether a connection string may have a password in it.
 func holdsPassword(dsn string) bool {
-	if !strings.Contains(dsn, "://") {
-		return passwordKey.MatchString(dsn)
+	_, rest, isURL := strings.Cut(dsn, "://")
+	if isURL {
+		if end := strings.IndexAny(rest, "@/"); end >= 0 && rest[end] == '@' && strings.Contains(rest[:end], ":") {
+			return true
+		}
+		if decoded, err := url.PathUnescape(rest); err == nil {
+			dsn = decoded
+		}
 	}
-	u, err := url.Parse(dsn)
-	if err != nil {
-		return true
-	}
-	_, has := u.User.Password()
-	return has || passwordKey.MatchString(u.RawQuery)
+	return passwordKey.MatchString(dsn)
 }

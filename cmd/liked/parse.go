@@ -16,7 +16,7 @@ import (
 
 type grammar struct {
 	Dev   devCmd   `cmd:"" help:"Start a server to develop against, with users, posts and keys."`
-	Serve serveCmd `cmd:"" help:"Start a server on a data directory."`
+	Serve serveCmd `cmd:"" help:"Start a server on a data directory or a database."`
 
 	Run   runCmd   `cmd:"" help:"Run a program whose calls to X arrive here."`
 	Proxy proxyCmd `cmd:"" help:"Be X to programs that use a proxy."`

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -24,7 +25,7 @@ const (
 func connect(o *Options, size int) (*pgxpool.Pool, error) {
 	c, err := pgxpool.ParseConfig(o.DSN)
 	if err != nil {
-		return nil, &liked.Error{Kind: liked.Invalid, Msg: "the connection string of the database is not one", Err: hidden{err}}
+		return nil, &liked.Error{Kind: liked.Invalid, Msg: "the connection string of the database cannot be read: " + mistake(err)}
 	}
 	c.MaxConns, c.MinConns, c.ConnConfig.Tracer = int32(size), 0, o.Tracer
 	c.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
@@ -86,7 +87,24 @@ func mayCancel(conn *pgx.Conn, may bool) {
 	}
 }
 
-// hidden keeps an error's text, which may quote a password, out of logs.
-type hidden struct{ error }
-
-func (h hidden) Error() string { return "its text is not shown, since it may hold a password" }
+// mistake says what is wrong with a connection string, and quotes nothing of it: a password may be anywhere in one that cannot
+// be read.
+func mistake(err error) string {
+	const unnamed = "it is neither a URL (postgres://…) nor keywords with values"
+	e, ok := errors.AsType[*pgconn.ParseConfigError](err)
+	if !ok {
+		return unnamed
+	}
+	bare := *e
+	bare.ConnString = ""
+	words := strings.TrimPrefix(bare.Error(), "cannot parse ``: ")
+	switch inner := errors.Unwrap(e); {
+	case strings.HasPrefix(words, "failed to parse as keyword"):
+		return unnamed
+	case strings.HasPrefix(words, "failed to configure TLS") && inner != nil:
+		words = inner.Error()
+	}
+	words, _, _ = strings.Cut(words, ":") // a value may follow
+	words, _, _ = strings.Cut(words, " (")
+	return words
+}
