@@ -82,7 +82,10 @@ func readSealKey(path string) (key [32]byte, err error) {
 	if err != nil {
 		return key, err
 	}
-	if mode := info.Mode(); !mode.IsRegular() || mode.Perm()&0o077 != 0 {
+	switch mode := info.Mode(); {
+	case !mode.IsRegular():
+		return key, fmt.Errorf("%s is not a file", path)
+	case mode.Perm()&0o077 != 0:
 		return key, fmt.Errorf("%s has mode %v and may have been read by others: "+
 			"chmod 600 it, and replace the apps' secrets if they were", path, mode)
 	}
