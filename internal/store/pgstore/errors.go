@@ -23,6 +23,8 @@ func lost(err error) bool {
 		switch {
 		case strings.HasPrefix(e.Code, "08"), strings.HasPrefix(e.Code, "57P0"):
 			return true
+		case e.Code == "25P03", e.Code == "25P04": // ended by a timeout of idle or long transactions
+			return true
 		case e.Code == "25006": // read-only: a primary that became a standby
 			return true
 		}
@@ -45,14 +47,26 @@ func passes(err error) bool {
 		switch e.Code {
 		case "40001", "40P01", "55P03", "53300", "XX000":
 			return true
-		case "28P01", "28000", "3D000", "42501": // asking again does not help
-			return false
 		}
 	}
-	return lost(err) || errors.Is(err, errHalf)
+	return !refuses(err) && (lost(err) || errors.Is(err, errHalf))
 }
 
-// failure is what a call returns for an error: a *liked.Error, or a caller's own.
+// refuses reports whether the database will refuse the same again until somebody changes what it is told, or what it allows.
+func refuses(err error) bool {
+	e, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && (strings.HasPrefix(e.Code, "28") || e.Code == "3D000" || e.Code == "42501" || refusesSetting(err))
+}
+
+// refusesSetting reports whether the database does not take a setting of the connection string.
+func refusesSetting(err error) bool {
+	_, connecting := errors.AsType[*pgconn.ConnectError](err)
+	e, ok := errors.AsType[*pgconn.PgError](err)
+	return connecting && ok && (e.Code == "42704" || strings.HasPrefix(e.Code, "22"))
+}
+
+// failure is what a call returns for an error: a *liked.Error, or a caller's own. What the database has is never the caller's
+// mistake.
 func failure(err error) error {
 	if err == nil {
 		return nil
@@ -65,7 +79,8 @@ func failure(err error) error {
 	}
 	e := &liked.Error{Kind: liked.Unavailable,
 		Msg: "the database cannot be reached; check that it runs and that its address is right", Err: err}
-	const standby = "the database is a standby, which takes no writes; name the primary, or all hosts, in the connection string"
+	const standby = "the database takes no writes: it is a standby, of which the connection string has to name the primary, or all " +
+		"hosts, or default_transaction_read_only is on"
 	pg, ok := errors.AsType[*pgconn.PgError](err)
 	if !ok {
 		if errors.Is(err, pgconn.ErrReadOnlyConnection) {
@@ -82,12 +97,16 @@ func failure(err error) error {
 		e.Msg = "the database's disk refuses writes; free space on it"
 	case pg.Code == "53300":
 		e.Msg = "the database has no connection left; raise max_connections, or run fewer servers"
-	case strings.HasPrefix(pg.Code, "57P0"):
-		e.Msg = "the database is starting or stopping"
+	case strings.HasPrefix(pg.Code, "53"):
+		e.Msg = "the database lacks memory, or is at a limit of its own: its log says which"
+	case strings.HasPrefix(pg.Code, "57P0"), strings.HasPrefix(pg.Code, "25P0"):
+		e.Msg = "the database is starting or stopping, or ends connections"
 	case strings.HasPrefix(pg.Code, "28"), pg.Code == "3D000":
-		e.Kind, e.Msg = liked.Invalid, "the database refuses this user, password or database name"
+		e.Msg = "the database refuses this user, password or database name"
+	case refusesSetting(err):
+		e.Msg = "the database does not take a setting of the connection string"
 	case pg.Code == "42501":
-		e.Kind, e.Msg = liked.Invalid, "the database user lacks a right: "+pg.Message
+		e.Msg = "the database user lacks a right: " + pg.Message
 	case pg.Code == "XX001" || pg.Code == "XX002":
 		e.Kind, e.Msg = liked.Internal, "the database is damaged; restore a backup"
 	case strings.HasPrefix(pg.Code, "08"), pg.Code == "57014", pg.Code == "40001", pg.Code == "40P01", pg.Code == "55P03":

@@ -14,6 +14,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
+	"errors"
 	"log/slog"
 	"math"
 	"sync"
@@ -108,9 +109,18 @@ func Open(o Options) (*Store, error) {
 	s.stop = stop
 	if err := s.open(ctx, &o); err != nil {
 		s.disconnect()
-		return nil, failure(err)
+		return nil, unopened(err)
 	}
 	return s, nil
+}
+
+// unopened is what Open returns for an error.
+func unopened(err error) error {
+	failed := failure(err)
+	if e, ok := errors.AsType[*liked.Error](failed); ok && refuses(err) {
+		e.Kind = liked.Invalid
+	}
+	return failed
 }
 
 func (s *Store) open(ctx context.Context, o *Options) (err error) {

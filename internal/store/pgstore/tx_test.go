@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"liked"
 	"liked/internal/store/pgstore/pgtest"
@@ -206,16 +207,31 @@ func TestRefusals(t *testing.T) {
 		}
 	}
 	with := func(name, value string) string { return pgtest.With(dsn, name, value) }
-	refused(open("postgres://u:hunter2@host:port/"), liked.Invalid, "connection string")
+	for bad, words := range map[string]string{
+		"postgres://u:hunter2@host:port/":                        "invalid port",
+		"postgres://u:hunter2@%zz/":                              "failed to parse as URL",
+		"mysql://u:hunter2@host/":                                "it is neither a URL",
+		"password='hunter2":                                      "it is neither a URL",
+		"password=hunter2 connect_timeout=hunter2":               "invalid connect_timeout",
+		"host=h password=hunter2 sslmode=hunter2":                "sslmode is invalid",
+		"host=h sslrootcert='/hunter2 password=x' sslmode=allow": "unable to read CA file",
+		"target_session_attrs=hunter2":                           "unknown target_session_attrs value",
+		"pool_max_conns=hunter2":                                 "cannot parse pool_max_conns",
+	} {
+		refused(open(bad), liked.Invalid, "connection string of the database cannot be read: "+words)
+	}
+	refused(open(with("no_such_setting", "1")), liked.Invalid, "setting of the connection string")
+	refused(open(with("work_mem", "much")), liked.Invalid, "setting of the connection string")
 	refused(open(with("dbname", "none")), liked.Invalid, "database name")
 	refused(open(with("user", "nobody")), liked.Invalid, "user")
 	refused(open(with("password", "hunter2 host=/nowhere")), liked.Unavailable, "check that it runs")
 	refused(open(with("search_path", "none")), liked.Invalid, "search_path")
 	refused(open(with("default_transaction_isolation", "serializable")), liked.Invalid, "default_transaction_isolation")
 	refused(open(with("synchronous_commit", "off")), liked.Invalid, "synchronous_commit")
-	refused(open(with("default_transaction_read_only", "on")), liked.Unavailable, "standby")
+	refused(open(with("default_transaction_read_only", "on")), liked.Unavailable, "default_transaction_read_only")
 	do("CREATE ROLE guest LOGIN")
 	refused(open(with("user", "guest")), liked.Invalid, "lacks a right")
+	leaves(t, with("user", "leaver"), do, refused)
 	do("CREATE DATABASE old ENCODING 'LATIN1' TEMPLATE template0")
 	refused(open(with("dbname", "old")), liked.Invalid, "UTF8")
 	if err := open(dsn); err != nil {
@@ -230,5 +246,41 @@ func TestRefusals(t *testing.T) {
 		do("SELECT pg_reload_conf()")
 		soon(t, setting, func() bool { err := open(dsn); return err != nil && strings.Contains(err.Error(), setting+" is off") })
 		do("ALTER SYSTEM RESET " + setting)
+	}
+}
+
+// leaves has a user of the database lose what a store was opened with. That is no mistake of who calls then.
+func leaves(t *testing.T, dsn string, do func(string), refused func(error, liked.Kind, string)) {
+	t.Helper()
+	do("CREATE ROLE leaver LOGIN")
+	do("CREATE SCHEMA AUTHORIZATION leaver")
+	s := opened(t, dsn)
+	do("REVOKE SELECT ON leaver.users FROM leaver")
+	refused(second(s.User(t.Context(), 1)), liked.Unavailable, "lacks a right")
+	do("ALTER ROLE leaver NOLOGIN")
+	do("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'leaver'")
+	refused(second(s.User(t.Context(), 1)), liked.Unavailable, "refuses this user")
+}
+
+// A transaction that the database ends, since it was idle for too long, runs again.
+func TestIdleTooLong(t *testing.T) {
+	t.Parallel()
+	s := opened(t, pgtest.With(pgtest.Schema(t), "idle_in_transaction_session_timeout", "200"))
+	runs := 0
+	err := s.update(t.Context(), func(t *tx) error {
+		t.exec("UPDATE meta SET horizon = 7")
+		if err := t.send(); err != nil {
+			return err
+		}
+		if runs++; runs == 1 {
+			time.Sleep(400 * time.Millisecond)
+		}
+		return nil
+	})
+	if err != nil || runs != 2 {
+		t.Errorf("got %v after %d runs, want none after 2", err, runs)
+	}
+	if why := (&pgconn.PgError{Severity: "FATAL", Code: "25P03"}); !passes(why) { // as it is heard over TCP
+		t.Errorf("%v is not tried again", why)
 	}
 }
