@@ -155,7 +155,7 @@ func (h *Handler) users(r *http.Request) (UserPage, error) {
 	case err != nil:
 		return UserPage{}, err
 	case ids != nil:
-		users, err := h.Store.UsersByID(r.Context(), ids)
+		users, err := h.Store.UsersByID(r.Context(), ids, store.WithMetrics)
 		return UserPage{Users: each(users, userOf)}, err
 	case prefix != "":
 		users, err := h.Store.UsersNamed(r.Context(), prefix, r.URL.Query().Get("after"), most)

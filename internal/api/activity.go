@@ -144,7 +144,7 @@ func (a *API) subscribe(c *call) (any, error) {
 		return nil, notPermitted.because("likes are private: only the user themselves may subscribe to them; " +
 			"with --no-private-likes every caller may")
 	}
-	if found, err := a.Store.UsersByID(c.ctx, []liked.UserID{s.User}); err != nil {
+	if found, err := a.Store.UsersByID(c.ctx, []liked.UserID{s.User}, store.WithoutMetrics); err != nil {
 		return nil, err
 	} else if len(found) == 0 || found[0].State.Hidden() {
 		return nil, a.invalid("", badValue(pair{"filter.user_id", s.User.String()}, "is no user"))
@@ -280,7 +280,7 @@ func (v *activity) write(ctx context.Context, s liked.Subscription, e liked.Like
 	if v.PrivateLikes && !mine {
 		return nil, nil
 	}
-	seen, err := v.Store.Posts(ctx, s.Viewer, []liked.PostID{e.Post})
+	seen, err := v.Store.Posts(ctx, s.Viewer, []liked.PostID{e.Post}, v.postMetrics())
 	if err != nil || seen[0].Err != nil && !mine {
 		return nil, err
 	}
@@ -319,7 +319,7 @@ func (v *activity) consented(ctx context.Context, s *liked.Subscription) (bool, 
 
 // visible returns the liker and the author, in this order, except those hidden from the viewer.
 func (v *activity) visible(ctx context.Context, viewer, liker, author liked.UserID) (people []liked.User, err error) {
-	found, err := v.Store.UsersByID(ctx, slices.Compact([]liked.UserID{liker, author}))
+	found, err := v.Store.UsersByID(ctx, slices.Compact([]liked.UserID{liker, author}), v.userMetrics())
 	if err != nil {
 		return nil, err
 	}

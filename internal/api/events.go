@@ -12,6 +12,7 @@ import (
 
 	"liked"
 	"liked/internal/likelog"
+	"liked/internal/store"
 )
 
 // likeObject is X's "like with tweet author", without the liker.
@@ -122,11 +123,11 @@ func (v *likeView) write(ctx context.Context, likes []liked.LikeEvent) (written 
 	for i, e := range likes {
 		posts[i] = e.Post
 	}
-	seen, err := v.Store.Posts(ctx, 0, posts)
+	seen, err := v.Store.Posts(ctx, 0, posts, store.Metrics(v.expands("liked_tweet_id")) && v.postMetrics())
 	if err != nil {
 		return written, err
 	}
-	users, err := v.usersOf(ctx, likes)
+	users, err := v.usersOf(ctx, likes, store.Metrics(v.expands("liked_tweet_author_id")) && v.userMetrics())
 	if err != nil {
 		return written, err
 	}
@@ -180,12 +181,12 @@ func (v *likeView) objects(
 }
 
 // usersOf returns the likers, and the authors of the posts.
-func (a *API) usersOf(ctx context.Context, entries []liked.LikeEvent) (map[liked.UserID]liked.User, error) {
+func (a *API) usersOf(ctx context.Context, entries []liked.LikeEvent, metrics store.Metrics) (map[liked.UserID]liked.User, error) {
 	users := make(map[liked.UserID]liked.User)
 	for _, e := range entries {
 		users[e.User], users[e.Author] = liked.User{}, liked.User{}
 	}
-	found, err := a.Store.UsersByID(ctx, slices.Collect(maps.Keys(users)))
+	found, err := a.Store.UsersByID(ctx, slices.Collect(maps.Keys(users)), metrics)
 	clear(users)
 	for _, u := range found {
 		users[u.ID] = u
@@ -196,7 +197,7 @@ func (a *API) usersOf(ctx context.Context, entries []liked.LikeEvent) (map[liked
 // writeUnlikes leaves out unlikes of and by protected users; by whom does not count where likes are private. It includes
 // those of hidden users and deleted posts: a reader that keeps the like must remove it.
 func (a *API) writeUnlikes(ctx context.Context, unlikes []liked.LikeEvent) (written lines, err error) {
-	users, err := a.usersOf(ctx, unlikes)
+	users, err := a.usersOf(ctx, unlikes, store.WithoutMetrics)
 	if err != nil {
 		return written, err
 	}

@@ -1,6 +1,10 @@
 package api
 
-import "slices"
+import (
+	"slices"
+
+	"liked/internal/store"
+)
 
 // In 2026 X began to say "post" for "tweet"; it understands both. A request's names for the fields of posts decide
 // the words of the answer. This package uses the older words inside.
@@ -33,6 +37,10 @@ type wanted struct {
 	expansions map[string]string // to the request's word for it
 	newer      bool              // answer in the newer words
 }
+
+// Counts cost the store a look-up each.
+func (w *wanted) postMetrics() store.Metrics { return store.Metrics(w.posts["public_metrics"]) }
+func (w *wanted) userMetrics() store.Metrics { return store.Metrics(w.users["public_metrics"]) }
 
 func newWanted(expansions, tweetFields, postFields, userFields []string) wanted {
 	w := wanted{posts: map[string]bool{}, users: map[string]bool{}, expansions: map[string]string{}, newer: len(postFields) > 0}

@@ -18,13 +18,13 @@ func (a *API) likedPosts(c *call) (any, error) {
 		return nil, err
 	}
 	page, err := pageWithItems(from, max, func(from store.Cursor) (store.Page[liked.Post], error) {
-		return a.Store.LikedPosts(c.ctx, c.who.User, id, from, max, store.Metrics(w.posts["public_metrics"]))
+		return a.Store.LikedPosts(c.ctx, c.who.User, id, from, max, w.postMetrics())
 	})
 	switch {
 	case err == nil:
 	case liked.KindOf(err) == liked.NotFound:
 		var state liked.AccountState
-		users, err := a.Store.UsersByID(c.ctx, []liked.UserID{id})
+		users, err := a.Store.UsersByID(c.ctx, []liked.UserID{id}, store.WithoutMetrics)
 		if err != nil {
 			return nil, err
 		}
@@ -55,7 +55,7 @@ func (a *API) likingUsers(c *call) (any, error) {
 		return nil, err
 	}
 	page, err := pageWithItems(from, max, func(from store.Cursor) (store.Page[liked.User], error) {
-		return a.Store.LikingUsers(c.ctx, c.who.User, id, from, max, store.Metrics(w.users["public_metrics"]))
+		return a.Store.LikingUsers(c.ctx, c.who.User, id, from, max, w.userMetrics())
 	})
 	if err != nil {
 		return a.unseenPost(c, err)

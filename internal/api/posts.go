@@ -52,7 +52,8 @@ func (a *API) postsByID(c *call, v *postView, param string, values []string) (*d
 	for i, v := range values {
 		ids[i], _ = liked.ParseID[liked.PostID](v) // checked by readQuery
 	}
-	found, err := a.Store.Posts(c.ctx, c.who.User, ids)
+	w := v.wanted()
+	found, err := a.Store.Posts(c.ctx, c.who.User, ids, w.postMetrics())
 	if err != nil {
 		return nil, err
 	}
@@ -70,7 +71,7 @@ func (a *API) postsByID(c *call, v *postView, param string, values []string) (*d
 		}
 		seen[id] = true
 	}
-	return a.postsDocument(c, v.wanted(), posts, errs)
+	return a.postsDocument(c, w, posts, errs)
 }
 
 func (a *API) unseenPost(c *call, err error) (any, error) {

@@ -126,7 +126,7 @@ func (w *wanted) setPost(o *postObject, p *liked.Post) {
 	if w.posts["lang"] {
 		o.Lang = "und"
 	}
-	if w.posts["public_metrics"] {
+	if w.postMetrics() {
 		m := &p.Metrics
 		o.PublicMetrics = &postMetrics{Replies: m.Replies, Likes: m.Likes, Quotes: m.Quotes}
 		*worded(w, &o.PublicMetrics.Retweets, &o.PublicMetrics.Reposts) = &m.Reposts
@@ -157,7 +157,7 @@ func (w *wanted) setUser(o *userObject, u *liked.User) {
 	if w.users["protected"] {
 		o.Protected = &u.Protected
 	}
-	if w.users["public_metrics"] {
+	if w.userMetrics() {
 		m := u.Metrics
 		o.PublicMetrics = &userMetrics{m.Followers, m.Following, m.Posts, 0, m.Likes}
 	}
@@ -210,7 +210,7 @@ func (a *API) postsDocument(c *call, w wanted, posts []liked.Post, errs partialE
 			}
 		}
 	}
-	seen, err := a.seePosts(c, refs.ids)
+	seen, err := a.seePosts(c, &w, refs.ids)
 	if err != nil {
 		return nil, err
 	}
@@ -261,7 +261,7 @@ func (a *API) usersDocument(c *call, w wanted, users []liked.User, errs partialE
 			refs.add(u.PinnedPost, "pinned_tweet_id")
 		}
 	}
-	seen, err := a.seePosts(c, refs.ids)
+	seen, err := a.seePosts(c, &w, refs.ids)
 	if err != nil {
 		return nil, err
 	}
@@ -285,11 +285,11 @@ func (l *toInclude[ID]) add(id ID, expansion string) {
 	}
 }
 
-func (a *API) seePosts(c *call, ids []liked.PostID) (map[liked.PostID]store.Seen, error) {
+func (a *API) seePosts(c *call, w *wanted, ids []liked.PostID) (map[liked.PostID]store.Seen, error) {
 	if len(ids) == 0 {
 		return nil, nil
 	}
-	posts, err := a.Store.Posts(c.ctx, c.who.User, ids)
+	posts, err := a.Store.Posts(c.ctx, c.who.User, ids, w.postMetrics())
 	if err != nil {
 		return nil, err
 	}
@@ -320,7 +320,7 @@ func (a *API) includeUsers(c *call, w *wanted, doc *document, people *toInclude[
 	if len(people.ids) == 0 {
 		return nil
 	}
-	found, err := a.Store.UsersByID(c.ctx, people.ids)
+	found, err := a.Store.UsersByID(c.ctx, people.ids, w.userMetrics())
 	if err != nil {
 		return err
 	}

@@ -775,9 +775,9 @@ type countedStore struct {
 	posts, pages *atomic.Int64
 }
 
-func (s countedStore) Posts(ctx context.Context, viewer liked.UserID, ids []liked.PostID) ([]store.Seen, error) {
+func (s countedStore) Posts(ctx context.Context, viewer liked.UserID, ids []liked.PostID, m store.Metrics) ([]store.Seen, error) {
 	s.posts.Add(1)
-	return s.Store.Posts(ctx, viewer, ids)
+	return s.Store.Posts(ctx, viewer, ids, m)
 }
 
 func (s countedStore) LikeLog(ctx context.Context, partition int, after liked.Seq, max int) ([]liked.LikeEvent, error) {

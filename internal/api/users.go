@@ -34,25 +34,27 @@ func (a *API) usersByID(c *call, v *userView, param string, values []string) (*d
 	for i, v := range values {
 		ids[i], _ = liked.ParseID[liked.UserID](v) // checked by readQuery
 	}
-	found, err := a.Store.UsersByID(c.ctx, ids)
+	w := v.wanted()
+	found, err := a.Store.UsersByID(c.ctx, ids, w.userMetrics())
 	if err != nil {
 		return nil, err
 	}
-	return a.foundUsers(c, v, param, values, found, func(i int, u *liked.User) bool { return u.ID == ids[i] })
+	return a.foundUsers(c, w, param, values, found, func(i int, u *liked.User) bool { return u.ID == ids[i] })
 }
 
 func (a *API) usersByUsername(c *call, v *userView, param string, values []string) (*document, error) {
-	found, err := a.Store.UsersByUsername(c.ctx, values)
+	w := v.wanted()
+	found, err := a.Store.UsersByUsername(c.ctx, values, w.userMetrics())
 	if err != nil {
 		return nil, err
 	}
-	return a.foundUsers(c, v, param, values, found, func(i int, u *liked.User) bool { return strings.EqualFold(u.Username, values[i]) })
+	return a.foundUsers(c, w, param, values, found, func(i int, u *liked.User) bool { return strings.EqualFold(u.Username, values[i]) })
 }
 
 // foundUsers answers in request order, each user once. The store found the users in this order, without those that
 // there are not; is tells whether a user is the one that values[i] names.
 func (a *API) foundUsers(
-	c *call, view *userView, param string, values []string, found []liked.User, is func(i int, u *liked.User) bool,
+	c *call, w wanted, param string, values []string, found []liked.User, is func(i int, u *liked.User) bool,
 ) (*document, error) {
 	var users []liked.User
 	var errs partialErrors
@@ -71,5 +73,5 @@ func (a *API) foundUsers(
 			users = append(users, u)
 		}
 	}
-	return a.usersDocument(c, view.wanted(), users, errs)
+	return a.usersDocument(c, w, users, errs)
 }

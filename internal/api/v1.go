@@ -306,7 +306,7 @@ func (a *API) v1Verify(c *call) (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		seen, err := a.Store.Posts(c.ctx, u.ID, newest)
+		seen, err := a.Store.Posts(c.ctx, u.ID, newest, store.WithMetrics)
 		if err != nil {
 			return nil, err
 		}

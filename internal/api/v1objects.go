@@ -6,6 +6,7 @@ import (
 	"unicode/utf8"
 
 	"liked"
+	"liked/internal/store"
 )
 
 // newV1User encodes an account ("User object", v1.1), with status unless nil.
@@ -71,7 +72,7 @@ func (a *API) v1Statuses(c *call, posts []liked.Post, authors bool) ([]object, e
 			people = append(people, p.InReplyToUser)
 		}
 	}
-	users, err := a.Store.UsersByID(c.ctx, people)
+	users, err := a.Store.UsersByID(c.ctx, people, store.Metrics(authors))
 	if err != nil {
 		return nil, err
 	}

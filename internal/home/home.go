@@ -48,8 +48,8 @@ type Store interface {
 	Totals(ctx context.Context) (store.Totals, error)
 	LogEnds(ctx context.Context) (liked.Positions, error)
 	LatestPosts(ctx context.Context, max int) ([]liked.Post, error)
-	Posts(ctx context.Context, viewer liked.UserID, ids []liked.PostID) ([]store.Seen, error)
-	UsersByID(ctx context.Context, ids []liked.UserID) ([]liked.User, error)
+	Posts(ctx context.Context, viewer liked.UserID, ids []liked.PostID, metrics store.Metrics) ([]store.Seen, error)
+	UsersByID(ctx context.Context, ids []liked.UserID, metrics store.Metrics) ([]liked.User, error)
 }
 
 // Home serves the page and the files. It is safe for concurrent use.

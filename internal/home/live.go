@@ -16,6 +16,7 @@ import (
 	"liked"
 	"liked/internal/exchange"
 	"liked/internal/likelog"
+	"liked/internal/store"
 	"liked/internal/web"
 )
 
@@ -234,7 +235,7 @@ func (b *board) read(ctx context.Context) ([]web.HomePost, error) {
 	for i, s := range b.slots {
 		ids[i] = s.post
 	}
-	seen, err := b.store.Posts(ctx, 0, ids)
+	seen, err := b.store.Posts(ctx, 0, ids, store.WithMetrics)
 	if err != nil {
 		return nil, err
 	}
@@ -244,7 +245,7 @@ func (b *board) read(ctx context.Context) ([]web.HomePost, error) {
 			authors = append(authors, s.Post.Author)
 		}
 	}
-	users, err := b.store.UsersByID(ctx, authors)
+	users, err := b.store.UsersByID(ctx, authors, store.WithoutMetrics)
 	if err != nil {
 		return nil, err
 	}

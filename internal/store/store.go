@@ -98,7 +98,7 @@ type Likes interface {
 	Liked(ctx context.Context, user liked.UserID, posts []liked.PostID) ([]bool, error)
 }
 
-// Metrics says whether the items of a page have their metrics, which cost a look-up each. Without them they may be zero.
+// Metrics says whether users or posts come with their metrics, which cost a look-up each. Without them they may be zero.
 type Metrics bool
 
 const (
@@ -142,8 +142,8 @@ type Users interface {
 	User(ctx context.Context, id liked.UserID) (liked.User, error)
 	UserByUsername(ctx context.Context, username string) (liked.User, error)
 	// UsersByID and UsersByUsername return the users who exist, hidden ones too, in the order asked, with repeats.
-	UsersByID(ctx context.Context, ids []liked.UserID) ([]liked.User, error)
-	UsersByUsername(ctx context.Context, usernames []string) ([]liked.User, error)
+	UsersByID(ctx context.Context, ids []liked.UserID, metrics Metrics) ([]liked.User, error)
+	UsersByUsername(ctx context.Context, usernames []string, metrics Metrics) ([]liked.User, error)
 	// Users returns up to max users with an id above after, by id.
 	Users(ctx context.Context, after liked.UserID, max int) ([]liked.User, error)
 	// UsersNamed returns up to max users whose usernames begin with prefix and come after the given one ("": from the
@@ -162,8 +162,8 @@ type Posts interface {
 	// Post returns the post as the viewer (zero: no user) sees it. NotFound if the post is gone or its author hidden;
 	// Forbidden if the author blocked the viewer, or is protected and not followed by the viewer.
 	Post(ctx context.Context, viewer liked.UserID, id liked.PostID) (liked.Post, error)
-	// Posts returns what Post would for each id, in their order.
-	Posts(ctx context.Context, viewer liked.UserID, ids []liked.PostID) ([]Seen, error)
+	// Posts returns what Post would for each id, in their order, but maybe without metrics.
+	Posts(ctx context.Context, viewer liked.UserID, ids []liked.PostID, metrics Metrics) ([]Seen, error)
 	// LatestPosts returns up to max posts that every viewer may see, no reposts, the highest id first; fewer than there
 	// are, maybe, where many are hidden. Invalid if max is below 1.
 	LatestPosts(ctx context.Context, max int) ([]liked.Post, error)

@@ -81,30 +81,30 @@ func (s *Store) UpdateUser(ctx context.Context, id liked.UserID, change func(*li
 	})
 }
 
-func user(r pebble.Reader, id liked.UserID) (u liked.User, ok bool, err error) {
+func user(r pebble.Reader, id liked.UserID, metrics store.Metrics) (u liked.User, ok bool, err error) {
 	st := stateOf(r)
 	k, ok, err := st.user(id)
 	if err != nil || !ok {
 		return u, false, err
 	}
-	if err = k.user(id, &u); err == nil {
+	if err = k.user(id, &u); err == nil && metrics {
 		u.Metrics, err = st.userMetrics(id)
 	}
 	return u, true, err
 }
 
 // userNamed is user by username.
-func userNamed(r pebble.Reader, username string) (liked.User, bool, error) {
+func userNamed(r pebble.Reader, username string, metrics store.Metrics) (liked.User, bool, error) {
 	id, ok, err := read(r, nameKey(username), decodeID)
 	if err != nil || !ok {
 		return liked.User{}, false, err
 	}
-	return user(r, liked.UserID(id))
+	return user(r, liked.UserID(id), metrics)
 }
 
 func (s *Store) User(ctx context.Context, id liked.UserID) (liked.User, error) {
 	return look(ctx, s, func(r *state) (liked.User, error) {
-		u, ok, err := user(r, id)
+		u, ok, err := user(r, id, store.WithMetrics)
 		if err == nil && !ok {
 			err = noSuch("user", id)
 		}
@@ -114,7 +114,7 @@ func (s *Store) User(ctx context.Context, id liked.UserID) (liked.User, error) {
 
 func (s *Store) UserByUsername(ctx context.Context, username string) (liked.User, error) {
 	return view(ctx, s, func(r pebble.Reader) (liked.User, error) {
-		u, ok, err := userNamed(r, username)
+		u, ok, err := userNamed(r, username, store.WithMetrics)
 		if err == nil && !ok {
 			err = noSuch("user", strconv.Quote(username))
 		}
@@ -122,7 +122,7 @@ func (s *Store) UserByUsername(ctx context.Context, username string) (liked.User
 	})
 }
 
-func (s *Store) UsersByID(ctx context.Context, ids []liked.UserID) ([]liked.User, error) {
+func (s *Store) UsersByID(ctx context.Context, ids []liked.UserID, metrics store.Metrics) ([]liked.User, error) {
 	return look(ctx, s, func(r *state) ([]liked.User, error) {
 		records, err := recordsOf(r, tagUser, ids)
 		if err != nil {
@@ -138,12 +138,15 @@ func (s *Store) UsersByID(ctx context.Context, ids []liked.UserID) ([]liked.User
 				return nil, err
 			}
 		}
-		return users, r.countUsers(users)
+		if metrics {
+			err = r.countUsers(users)
+		}
+		return users, err
 	})
 }
 
-func (s *Store) UsersByUsername(ctx context.Context, usernames []string) ([]liked.User, error) {
-	return each(ctx, s, usernames, userNamed)
+func (s *Store) UsersByUsername(ctx context.Context, usernames []string, metrics store.Metrics) ([]liked.User, error) {
+	return each(ctx, s, usernames, func(r pebble.Reader, name string) (liked.User, bool, error) { return userNamed(r, name, metrics) })
 }
 
 func (s *Store) Relations(ctx context.Context, viewer liked.UserID, users []liked.UserID) ([]store.Relation, error) {
@@ -164,7 +167,7 @@ func (s *Store) Relations(ctx context.Context, viewer liked.UserID, users []like
 
 func (s *Store) Users(ctx context.Context, from liked.UserID, max int) ([]liked.User, error) {
 	return page(ctx, s, []byte{tagUser}, after(userKey(from)), max, func(r pebble.Reader, key, _ []byte) (liked.User, error) {
-		u, _, err := user(r, liked.UserID(field(key, 0)))
+		u, _, err := user(r, liked.UserID(field(key, 0)), store.WithMetrics)
 		return u, err
 	})
 }
@@ -177,7 +180,7 @@ func (s *Store) UsersNamed(ctx context.Context, prefix, from string, max int) ([
 	return page(ctx, s, nameKey(prefix), lower, max, func(r pebble.Reader, _, value []byte) (u liked.User, err error) {
 		id, err := decodeID(value)
 		if err == nil {
-			u, _, err = user(r, liked.UserID(id))
+			u, _, err = user(r, liked.UserID(id), store.WithMetrics)
 		}
 		return u, err
 	})
@@ -195,7 +198,7 @@ func (s *Store) Related(ctx context.Context, of liked.UserID, side store.Side, f
 			return nil, err
 		}
 		err = scan(r, num(nil, sides[side], uint64(of)), pair(sides[side], of, from+1), func(key, _ []byte) (bool, error) {
-			u, _, err := user(r, liked.UserID(field(key, 1)))
+			u, _, err := user(r, liked.UserID(field(key, 1)), store.WithMetrics)
 			users = append(users, u)
 			return len(users) < max, err
 		})

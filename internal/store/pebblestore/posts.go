@@ -222,8 +222,8 @@ func (s *Store) Post(ctx context.Context, viewer liked.UserID, id liked.PostID) 
 	return look(ctx, s, func(r *state) (liked.Post, error) { return newVisibility(r, viewer).post(id) })
 }
 
-func (s *Store) Posts(ctx context.Context, viewer liked.UserID, ids []liked.PostID) ([]store.Seen, error) {
-	return look(ctx, s, func(r *state) ([]store.Seen, error) { return newVisibility(r, viewer).posts(ids) })
+func (s *Store) Posts(ctx context.Context, viewer liked.UserID, ids []liked.PostID, metrics store.Metrics) ([]store.Seen, error) {
+	return look(ctx, s, func(r *state) ([]store.Seen, error) { return newVisibility(r, viewer).posts(ids, metrics) })
 }
 
 // DeletePost leaves a tombstone, so that the id is never used again, and the likes, which can be taken back but are in

@@ -136,7 +136,7 @@ func (e *visibility) likers(users []liked.User, ids []liked.UserID, metrics stor
 }
 
 func (e *visibility) post(id liked.PostID) (liked.Post, error) {
-	posts, err := e.posts([]liked.PostID{id})
+	posts, err := e.posts([]liked.PostID{id}, store.WithMetrics)
 	if err != nil {
 		return liked.Post{}, err
 	}
@@ -159,14 +159,14 @@ func (e *visibility) liked(posts []liked.Post, ids []liked.PostID, metrics store
 	return posts, err
 }
 
-// posts returns posts with metrics. Those that the viewer may not see have an error.
-func (e *visibility) posts(ids []liked.PostID) ([]store.Seen, error) {
+// posts returns the posts; those that the viewer may not see have an error.
+func (e *visibility) posts(ids []liked.PostID, metrics store.Metrics) ([]store.Seen, error) {
 	seen := make([]store.Seen, len(ids))
 	err := e.judge(ids, func(i int, k cached, author liked.UserID, how sight.Author) (err error) {
 		if seen[i].Err = e.refusal(ids[i], k, author, how); seen[i].Err != nil {
 			return nil
 		}
-		if err = k.post(ids[i], &seen[i].Post); err == nil {
+		if err = k.post(ids[i], &seen[i].Post); err == nil && metrics {
 			seen[i].Post.Metrics, err = e.r.postMetrics(ids[i])
 		}
 		return err

@@ -219,7 +219,7 @@ func TestCitusTouches(t *testing.T) {
 		{"poll", 0, func() error { return s.pollOnce(ctx, new(poller)) }},
 		{"User", 3, func() error { return second(s.User(ctx, 1)) }},
 		{"UserByUsername", 3, func() error { return second(s.UserByUsername(ctx, "u1")) }},
-		{"UsersByID", 6, func() error { return second(s.UsersByID(ctx, []liked.UserID{1, 2})) }},
+		{"UsersByID", 6, func() error { return second(s.UsersByID(ctx, []liked.UserID{1, 2}, store.WithMetrics)) }},
 		{"Post", 2, func() error { return second(s.Post(ctx, 2, 1)) }},
 		{"Post of who is special", 3, func() error { return second(s.Post(ctx, 3, 3)) }},
 		{"NewestPosts", 4, func() error { return second(s.NewestPosts(ctx, 2, []liked.UserID{1, 2})) }},

@@ -85,12 +85,12 @@ func (both *pair) Users(ctx context.Context, after liked.UserID, max int) ([]lik
 	return both.one().Users(ctx, after, max)
 }
 
-func (both *pair) UsersByID(ctx context.Context, ids []liked.UserID) ([]liked.User, error) {
-	return both.one().UsersByID(ctx, ids)
+func (both *pair) UsersByID(ctx context.Context, ids []liked.UserID, m store.Metrics) ([]liked.User, error) {
+	return both.one().UsersByID(ctx, ids, m)
 }
 
-func (both *pair) UsersByUsername(ctx context.Context, usernames []string) ([]liked.User, error) {
-	return both.one().UsersByUsername(ctx, usernames)
+func (both *pair) UsersByUsername(ctx context.Context, usernames []string, m store.Metrics) ([]liked.User, error) {
+	return both.one().UsersByUsername(ctx, usernames, m)
 }
 
 func (both *pair) UsersNamed(ctx context.Context, prefix string, after string, max int) ([]liked.User, error) {
@@ -109,8 +109,8 @@ func (both *pair) Post(ctx context.Context, viewer liked.UserID, id liked.PostID
 	return both.one().Post(ctx, viewer, id)
 }
 
-func (both *pair) Posts(ctx context.Context, viewer liked.UserID, ids []liked.PostID) ([]store.Seen, error) {
-	return both.one().Posts(ctx, viewer, ids)
+func (both *pair) Posts(ctx context.Context, viewer liked.UserID, ids []liked.PostID, m store.Metrics) ([]store.Seen, error) {
+	return both.one().Posts(ctx, viewer, ids, m)
 }
 
 func (both *pair) PostsBy(ctx context.Context, author liked.UserID, before liked.PostID, max int) ([]liked.Post, error) {

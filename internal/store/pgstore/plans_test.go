@@ -69,7 +69,7 @@ var hot = []struct {
 	{"Totals", 80, func(ctx context.Context, s *Store, w world) error { _, err := s.Totals(ctx); return err }},
 	{"poll", 10, func(ctx context.Context, s *Store, w world) error { return s.pollOnce(ctx, new(poller)) }},
 	{"Posts, 100", 1500, func(ctx context.Context, s *Store, w world) error {
-		_, err := s.Posts(ctx, 2, ids[liked.PostID](w.posts))
+		_, err := s.Posts(ctx, 2, ids[liked.PostID](w.posts), store.WithMetrics)
 		return err
 	}},
 	{"NewestPosts, 100", 800, func(ctx context.Context, s *Store, w world) error {
@@ -78,11 +78,11 @@ var hot = []struct {
 	}},
 	{"PostsBy", 400, func(ctx context.Context, s *Store, w world) error { _, err := s.PostsBy(ctx, 1, 0, 100); return err }},
 	{"UsersByID, 100", 1200, func(ctx context.Context, s *Store, w world) error {
-		_, err := s.UsersByID(ctx, ids[liked.UserID](w.users))
+		_, err := s.UsersByID(ctx, ids[liked.UserID](w.users), store.WithMetrics)
 		return err
 	}},
 	{"UsersByUsername", 60, func(ctx context.Context, s *Store, w world) error {
-		_, err := s.UsersByUsername(ctx, []string{"u2", "u3"})
+		_, err := s.UsersByUsername(ctx, []string{"u2", "u3"}, store.WithMetrics)
 		return err
 	}},
 	{"Relations, 100", 1000, func(ctx context.Context, s *Store, w world) error {

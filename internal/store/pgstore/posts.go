@@ -197,14 +197,14 @@ func (t *tx) countPost(p *liked.Post, delta int) {
 }
 
 func (s *Store) Post(ctx context.Context, viewer liked.UserID, id liked.PostID) (liked.Post, error) {
-	seen, err := s.Posts(ctx, viewer, []liked.PostID{id})
+	seen, err := s.Posts(ctx, viewer, []liked.PostID{id}, store.WithMetrics)
 	if err != nil {
 		return liked.Post{}, err
 	}
 	return seen[0].Post, seen[0].Err
 }
 
-func (s *Store) Posts(ctx context.Context, viewer liked.UserID, ids []liked.PostID) ([]store.Seen, error) {
+func (s *Store) Posts(ctx context.Context, viewer liked.UserID, ids []liked.PostID, _ store.Metrics) ([]store.Seen, error) {
 	var found []seenPost
 	var err error
 	if s.shards == nil {

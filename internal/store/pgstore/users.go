@@ -166,7 +166,7 @@ func (s *Store) User(ctx context.Context, id liked.UserID) (liked.User, error) {
 const userByID = "SELECT " + userColumns + " FROM users u" + userJoins + "WHERE u.user_id = $1"
 
 func (s *Store) UserByUsername(ctx context.Context, username string) (liked.User, error) {
-	users, err := s.UsersByUsername(ctx, []string{username})
+	users, err := s.UsersByUsername(ctx, []string{username}, store.WithMetrics)
 	switch {
 	case err != nil:
 		return liked.User{}, err
@@ -176,7 +176,7 @@ func (s *Store) UserByUsername(ctx context.Context, username string) (liked.User
 	return users[0], nil
 }
 
-func (s *Store) UsersByID(ctx context.Context, ids []liked.UserID) ([]liked.User, error) {
+func (s *Store) UsersByID(ctx context.Context, ids []liked.UserID, _ store.Metrics) ([]liked.User, error) {
 	if len(ids) == 0 {
 		ids = []liked.UserID{0} // none; see citus.go
 	}
@@ -186,7 +186,7 @@ func (s *Store) UsersByID(ctx context.Context, ids []liked.UserID) ([]liked.User
 const usersByID = "SELECT " + userColumns + " FROM unnest($1::bigint[]) WITH ORDINALITY r(id, i) JOIN users u ON u.user_id = r.id" +
 	userJoins + "ORDER BY r.i"
 
-func (s *Store) UsersByUsername(ctx context.Context, usernames []string) ([]liked.User, error) {
+func (s *Store) UsersByUsername(ctx context.Context, usernames []string, _ store.Metrics) ([]liked.User, error) {
 	var names []string
 	for _, name := range usernames {
 		if liked.ValidUsername(name) { // no other is there, and not every text is one for the database

@@ -31,7 +31,7 @@ func manyUsers(t *T) {
 	t.people(s, 4)
 	t.state(s, 3, liked.Suspended)
 	t.post(s, 1, 2)
-	users, err := s.UsersByID(t.ctx, []liked.UserID{uid(3), uid(9), uid(2), uid(3)})
+	users, err := s.UsersByID(t.ctx, []liked.UserID{uid(3), uid(9), uid(2), uid(3)}, store.WithMetrics)
 	t.ok(err)
 	var numbers []int
 	for _, u := range users {
@@ -40,14 +40,29 @@ func manyUsers(t *T) {
 	same(t, "UsersByID", numbers, []int{3, 2, 3})
 	same(t, "metrics", users[1].Metrics.Posts, int64(1))
 	same(t, "state", users[0].State, liked.Suspended)
-	users, err = s.UsersByUsername(t.ctx, []string{"USER_4", "nobody", "user_1", "", "User_4"})
+	users, err = s.UsersByUsername(t.ctx, []string{"USER_4", "nobody", "user_1", "", "User_4"}, store.WithMetrics)
 	t.ok(err)
 	numbers = nil
 	for _, u := range users {
 		numbers = append(numbers, number(u.ID))
 	}
 	same(t, "UsersByUsername", numbers, []int{4, 1, 4})
-	users, err = s.UsersByID(t.ctx, nil)
+	for _, u := range users { // without metrics, all else is there
+		for _, find := range []func() ([]liked.User, error){
+			func() ([]liked.User, error) { return s.UsersByID(t.ctx, []liked.UserID{u.ID}, store.WithoutMetrics) },
+			func() ([]liked.User, error) {
+				return s.UsersByUsername(t.ctx, []string{u.Username}, store.WithoutMetrics)
+			},
+		} {
+			found, err := find()
+			t.ok(err)
+			if len(found) == 1 {
+				found[0].Metrics = u.Metrics
+			}
+			same(t, "without metrics", found, []liked.User{u})
+		}
+	}
+	users, err = s.UsersByID(t.ctx, nil, store.WithMetrics)
 	t.ok(err)
 	same(t, "UsersByID of nobody", users, nil)
 }
@@ -64,7 +79,7 @@ func manyPosts(t *T) {
 		v.set(s)
 		t.Log(v.name)
 		for viewer, want := range map[int]liked.Kind{0: v.stranger, 1: v.user} {
-			seen, err := s.Posts(t.ctx, uid(viewer), []liked.PostID{pid(2), pid(1), pid(3), pid(9), pid(2)})
+			seen, err := s.Posts(t.ctx, uid(viewer), []liked.PostID{pid(2), pid(1), pid(3), pid(9), pid(2)}, store.WithMetrics)
 			t.ok(err)
 			if len(seen) != 5 {
 				t.Fatalf("got %d answers, want 5", len(seen))
@@ -77,6 +92,11 @@ func manyPosts(t *T) {
 				same(t, "post", seen[i].Post.ID, pid(2))
 				same(t, "likes", seen[i].Post.Metrics.Likes, int64(1))
 			}
+			fewer, err := s.Posts(t.ctx, uid(viewer), []liked.PostID{pid(2), pid(1)}, store.WithoutMetrics)
+			t.ok(err)
+			t.outcome(fewer[1].Err, want)
+			fewer[0].Post.Metrics = seen[0].Post.Metrics
+			same(t, "a post without metrics", fewer[0], seen[0])
 		}
 	}
 }

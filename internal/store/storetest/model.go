@@ -376,7 +376,7 @@ func compare(t *T, restart int) {
 				same(t, "Post", p, m.post(n))
 			}
 			ids := []liked.PostID{pid(n), pid(1), pid(2), pid(n)}
-			seen, err := s.Posts(t.ctx, uid(viewer), ids)
+			seen, err := s.Posts(t.ctx, uid(viewer), ids, store.WithMetrics)
 			t.ok(err)
 			for i, id := range ids {
 				want := m.seesPost(viewer, number(id))
@@ -403,7 +403,7 @@ func compare(t *T, restart int) {
 					wanted = append(wanted, u)
 				}
 			}
-			users, err := s.UsersByID(t.ctx, []liked.UserID{uid(a), uid(b), uid(1), uid(a)})
+			users, err := s.UsersByID(t.ctx, []liked.UserID{uid(a), uid(b), uid(1), uid(a)}, store.WithMetrics)
 			t.noError(err)
 			same(t, "UsersByID", users, wanted)
 			relations, err := s.Relations(t.ctx, uid(a), []liked.UserID{uid(b), uid(1)})

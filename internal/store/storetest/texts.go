@@ -124,7 +124,7 @@ func texts(t *T) {
 	for _, none := range []string{"a\x00", "\xff"} {
 		_, err := s.UserByUsername(t.ctx, none)
 		t.fails(err, liked.NotFound)
-		users, err := s.UsersByUsername(t.ctx, []string{none})
+		users, err := s.UsersByUsername(t.ctx, []string{none}, store.WithMetrics)
 		t.ok(err)
 		same(t, "users", users, nil)
 		_, err = s.AppByClientID(t.ctx, none)
