@@ -78,7 +78,7 @@ func (h *Handler) webhookOf(ctx context.Context, id liked.WebhookID) (Webhook, e
 // hookError makes a failed challenge Invalid; package webhook gives it no kind.
 func hookError(err error) error {
 	if refused, ok := errors.AsType[*webhook.ChallengeError](err); ok {
-		return liked.Errorf(liked.Invalid, "the endpoint failed its challenge: %s", refused.Why)
+		return liked.Errorf(liked.Invalid, "%v", refused)
 	}
 	return err
 }

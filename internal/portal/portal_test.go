@@ -255,7 +255,7 @@ func TestPortalWebhooks(t *testing.T) {
 			t.Errorf("%v: the page shows the API secret", pairs)
 		}
 	}
-	do(422, "must be absolute", "do", "add", "url", "nowhere")
+	do(422, "must begin with https:// or http:// and a host", "do", "add", "url", "nowhere")
 	closed := httptest.NewServer(nil)
 	closed.Close()
 	do(422, "Nothing answers at "+strings.TrimPrefix(closed.URL, "http://")+". Is your receiver running?",

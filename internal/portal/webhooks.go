@@ -70,10 +70,7 @@ func (c *call) changeWebhook(app liked.App, form oauth.Form) (*oauth.Answer, err
 // trouble describes an error that the owner can fix; "" for others.
 func trouble(err error, do string) string {
 	if refused, ok := errors.AsType[*webhook.ChallengeError](err); ok {
-		if refused.Silent {
-			return web.Sentence(refused.Why)
-		}
-		return "The endpoint failed its challenge: " + refused.Why
+		return web.Sentence(refused.Error())
 	}
 	switch liked.KindOf(err) {
 	case liked.Invalid:

@@ -150,7 +150,7 @@ func TestWebhooksArePublic(t *testing.T) {
 	defer endpoint.Close()
 	_, port, _ := strings.Cut(strings.TrimPrefix(endpoint.URL, "http://"), ":")
 	for url, want := range map[string]string{
-		endpoint.URL:                "UrlValidationFailed: the URL of a webhook must be https",
+		endpoint.URL:                "UrlValidationFailed: the URL of a webhook must begin with https:// and a host",
 		"https://127.0.0.1/":        "UrlValidationFailed: the URL of a webhook must lead to the public internet",
 		"https://localhost:" + port: "UrlValidationFailed: the URL of a webhook must have no port",
 		"https://localhost/": "CrcValidationFailed: URL returned bad response during CRC with error: " +

@@ -39,10 +39,12 @@ func checkURL(s string, anywhere bool) error {
 	switch {
 	case len(s) > maxURL:
 		return wrong("must have at most %d bytes", maxURL)
-	case err != nil || strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' }) || u.Opaque != "" || u.Hostname() == "":
-		return wrong("must be absolute and ASCII")
-	case u.Scheme != "https" && (u.Scheme != "http" || !anywhere):
-		return wrong("must be https")
+	case strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' }):
+		return wrong("must have neither spaces nor letters beyond ASCII: write them as %%20 and the like")
+	case anywhere && (err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == ""):
+		return wrong("must begin with https:// or http:// and a host")
+	case !anywhere && (err != nil || u.Scheme != "https" || u.Hostname() == ""):
+		return wrong("must begin with https:// and a host")
 	case u.User != nil || strings.Contains(s, "#"):
 		return wrong("must have neither a user nor a fragment")
 	case u.Port() != "" && !anywhere:
@@ -151,16 +153,29 @@ func (u *unanswered) Unwrap() error { return u.error }
 // silence: else an app could explore the network with webhooks. A fault of TLS is one of a public endpoint.
 func (h *Hooks) unanswered(ctx context.Context, host string, err error) error {
 	told, _ := errors.AsType[*unanswered](err)
+	_, plainText := errors.AsType[tls.RecordHeaderError](err)
+	_, stranger := errors.AsType[x509.UnknownAuthorityError](err)
+	number, _ := errors.AsType[syscall.Errno](err)
 	switch {
 	case err == nil, told != nil:
 		return err
+	case plainText:
+		return &unanswered{fmt.Sprintf("what answers at %s speaks no TLS, which a URL with https:// needs", host), err}
+	case stranger:
+		return &unanswered{fmt.Sprintf("the certificate of %s is signed by nobody whom this server trusts", host), err}
 	case !h.Anywhere && !isTLS(err):
 		h.Logger.Debug("webhook: no answer", "host", host, "error", err)
 		return &unanswered{fmt.Sprintf("it cannot be reached over the public internet, or gave no answer within %v", h.Timeout), err}
 	case ctx.Err() == context.DeadlineExceeded:
 		return &unanswered{fmt.Sprintf("no answer within %v", h.Timeout), err}
-	case errors.Is(err, syscall.ECONNREFUSED):
+	case number == syscall.ECONNREFUSED:
 		return &unanswered{fmt.Sprintf("nothing answers at %s. Is your receiver running?", host), err}
+	case number == syscall.ECONNRESET, errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return &unanswered{fmt.Sprintf("%s closed the connection before it had answered", host), err}
+	case number != 0:
+		return &unanswered{fmt.Sprintf("%s cannot be reached: %v", host, number), err}
+	case strings.Contains(err.Error(), "malformed HTTP"): // which net/http gives no type
+		return &unanswered{fmt.Sprintf("what answers at %s speaks no HTTP", host), err}
 	}
 	if name, ok := errors.AsType[*net.DNSError](err); ok && name.IsNotFound {
 		return &unanswered{fmt.Sprintf("there is no host %s. Is the URL right?", name.Name), err}
@@ -182,7 +197,12 @@ type ChallengeError struct {
 	Silent bool // it did not answer
 }
 
-func (e *ChallengeError) Error() string { return e.Why }
+func (e *ChallengeError) Error() string {
+	if e.Silent {
+		return e.Why
+	}
+	return "the endpoint failed its challenge: " + e.Why
+}
 
 // challenge sends a challenge, to be answered with the app's consumer secret. A failure is a *ChallengeError: Wrong for
 // a wrong answer, a redirect or a fault of the endpoint's TLS, else temporary.

@@ -484,7 +484,7 @@ func TestInvalid(t *testing.T) {
 	r.wrong.Store(true)
 	w.until("invalid", func() bool { return w.hooks.Summary().Invalid == 1 }) // delivery knows it, which may be after the store
 	n += w.like(2, 2)
-	if _, err := w.hooks.Validate(w.ctx, w.app.ID, k.ID); fmt.Sprint(err) != "Invalid `response_token`" {
+	if _, err := w.hooks.Validate(w.ctx, w.app.ID, k.ID); fmt.Sprint(err) != "the endpoint failed its challenge: Invalid `response_token`" {
 		t.Errorf("got error %v", err)
 	}
 	if _, err := w.hooks.Replay(w.ctx, w.app.ID, k.ID, liked.Replay{}); err == nil {
