@@ -112,7 +112,7 @@ func (h *Handler) makeApp(ctx context.Context, id liked.AppID, in NewApp, given 
 		return MadeApp{}, err
 	}
 	if a.Name == "" {
-		return MadeApp{}, liked.Errorf(liked.Invalid, "an app needs a name")
+		return MadeApp{}, liked.Errorf(liked.Invalid, "enter a name")
 	}
 	a, secrets, err := h.Auth.NewAppWith(ctx, a, given)
 	return madeApp(a, secrets), err

@@ -141,7 +141,7 @@ func Mistakes(app liked.App, dev bool) (wrong []Mistake) {
 		wrong = append(wrong, Mistake{Text: text})
 	}
 	if n := len(app.RedirectURIs); n > maxRedirects {
-		wrong = append(wrong, Mistake{maxRedirects + 1, fmt.Sprintf("there are %d redirect URIs: an app has at most %d", n, maxRedirects)})
+		wrong = append(wrong, Mistake{maxRedirects + 1, fmt.Sprintf("there are %d callbacks: an app has at most %d", n, maxRedirects)})
 	}
 	for i, s := range app.RedirectURIs[:min(len(app.RedirectURIs), maxRedirects)] {
 		err := CheckRedirect(s, "code", "state", "error", "error_description", "error_uri", "iss", "oauth_token", "oauth_verifier", "denied")
@@ -150,7 +150,7 @@ func Mistakes(app liked.App, dev bool) (wrong []Mistake) {
 				"(127.0.0.1, [::1], localhost), but for liked dev")
 		}
 		if err != nil {
-			wrong = append(wrong, Mistake{i + 1, err.Error()})
+			wrong = append(wrong, Mistake{i + 1, fmt.Sprintf("callback %d, %s", i+1, strings.TrimPrefix(err.Error(), "redirect URI "))})
 		}
 	}
 	return wrong

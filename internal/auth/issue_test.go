@@ -96,7 +96,7 @@ func TestNewAppNamesAllMistakes(t *testing.T) {
 	if err == nil || liked.KindOf(err) != liked.Invalid {
 		t.Fatalf("got %v, want invalid", err)
 	}
-	for _, want := range []string{"enter a name", "12 redirect URIs", `"/relative": begin with https:// or with your app's own scheme;`,
+	for _, want := range []string{"enter a name", "12 callbacks", `"/relative": begin with https:// or with your app's own scheme;`,
 		`"http://a/#b": remove the fragment`, `"https://a/#": remove the fragment`, "scheme javascript", "scheme mso-offdap",
 		`"https:///path": name a host`, `"http://a b/": percent-encode`, `":": percent-encode`, `"": begin with`} {
 		if !strings.Contains(err.Error(), want) {

@@ -12,6 +12,7 @@ import (
 
 	"liked"
 	"liked/internal/admin"
+	"liked/internal/web"
 )
 
 // appsPage is the data of data_apps.html.
@@ -55,12 +56,14 @@ func (n *names) owned(c *call, a admin.App) shownApp {
 	return shownApp{a, n.user(c.Context(), a.Owner.String())}
 }
 
+// callbacks are those of an app as the form has them; none is a change, too.
+func (c *call) callbacks() []string {
+	return append([]string{}, web.Lines(c.PostForm.Get("redirect_uris"))...)
+}
+
 // appFields are the settings of an app as the form has them.
 func (c *call) appFields() (f admin.AppFields, err error) {
-	uris := strings.Fields(c.PostForm.Get("redirect_uris")) // no URI holds a space
-	if uris == nil {
-		uris = []string{}
-	}
+	uris := c.callbacks()
 	f = admin.AppFields{Name: c.posted("name"), RedirectURIs: &uris}
 	owner := strings.TrimSpace(c.PostForm.Get("owner"))
 	f.Owner = &owner
@@ -76,7 +79,7 @@ func (c *call) appFields() (f admin.AppFields, err error) {
 func (c *call) addApp() (answer, error) {
 	name, owner := c.posted("name"), c.posted("owner")
 	in := admin.NewApp{Type: c.PostForm.Get("type"), AppFields: admin.AppFields{Name: name, Owner: owner}}
-	uris := strings.Fields(c.PostForm.Get("redirect_uris"))
+	uris := c.callbacks()
 	in.RedirectURIs = &uris
 	var made admin.MadeApp
 	err := c.change(http.MethodPost, "/admin/apps", in, &made)

@@ -127,12 +127,7 @@ func (c *call) fill(form oauth.Form, app *liked.App) (f web.AppForm, wrong web.P
 	f = web.AppForm{Name: form.First("name"), Type: form.First("type"), Access: form.First("access"),
 		RedirectURIs: form.First("redirect_uris")}
 	app.Name = strings.TrimSpace(f.Name)
-	app.RedirectURIs = nil
-	for line := range strings.Lines(f.RedirectURIs) {
-		if line = strings.TrimSpace(line); line != "" {
-			app.RedirectURIs = append(app.RedirectURIs, line)
-		}
-	}
+	app.RedirectURIs = web.Lines(f.RedirectURIs)
 	mistakes := c.Auth.Mistakes(*app)
 	for _, m := range mistakes {
 		if m.Callback == 0 {
@@ -143,10 +138,7 @@ func (c *call) fill(form oauth.Form, app *liked.App) (f web.AppForm, wrong web.P
 		wrong = append(wrong, web.Problem{Field: "access", Text: "Choose a permission"})
 	}
 	for _, m := range mistakes {
-		switch rest, about := strings.CutPrefix(m.Text, "redirect URI "); {
-		case about:
-			wrong = append(wrong, web.Problem{Field: "redirect_uris", Text: fmt.Sprintf("Callback %d, %s", m.Callback, rest)})
-		case m.Callback > 0:
+		if m.Callback > 0 {
 			wrong = append(wrong, web.Problem{Field: "redirect_uris", Text: web.Sentence(m.Text)})
 		}
 	}

@@ -39,7 +39,7 @@ func TestDeveloperPortal(t *testing.T) {
 			[]string{"begin with https:// or with your app's own scheme", "fragment", "name a host", "user name"}},
 		"three words": {[]string{"redirect_uris", "https://a/b\nmybot://back\nnot a url"},
 			[]string{`Callback 3, "not a url": begin with https:// or with your app's own scheme`}},
-		"too many": {[]string{"redirect_uris", strings.Repeat("a.b:c\n", 11)}, []string{"There are 11 redirect URIs"}},
+		"too many": {[]string{"redirect_uris", strings.Repeat("a.b:c\n", 11)}, []string{"There are 11 callbacks"}},
 	} {
 		r := ada.Post(t, "/developer", fields(tt.change...))
 		body := html.UnescapeString(r.Body)
