@@ -13,6 +13,7 @@ import (
 	"liked/internal/auth"
 	"liked/internal/exchange"
 	"liked/internal/faults"
+	"liked/internal/web"
 )
 
 // Rules of package faults are asked before a route's function, which identifies the caller itself, and before an answer
@@ -171,7 +172,9 @@ func (f form) answer(c *Call, rt *Route, problem string, status int) *Answer {
 	text := cmp.Or(http.StatusText(status), "Status "+strconv.Itoa(status))
 	switch {
 	case rt.refuse == nil:
-		return c.trouble(&Refusal{Status: status, Text: text})
+		return &Answer{status: status, page: web.Trouble{Frame: c.Frame(), Title: text,
+			Text: "A rule of what goes wrong made this page " + strconv.Itoa(status) + ". It goes on until it is removed.",
+			Next: &web.Link{Label: "See the rules", URL: "/console/control#faults"}}}
 	case refusal != nil:
 		return rt.refuse(c, refusal)
 	case strings.HasPrefix(c.Path, "/2/"):
