@@ -7,10 +7,13 @@
 package console
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
+	"path"
 	"slices"
 	"strings"
 	"sync"
@@ -101,17 +104,30 @@ const operation = "console"
 // Path is where the console is, and begins the path of all that belongs to it.
 const Path = "/console"
 
-// Find returns the request's handler, nil if the path is not the console's.
+// Find returns the request's handler, nil if the path is not the console's. The address of a form, which stands in the browser
+// above the page that refused it, leads to the page that has the form.
 func (c *Console) Find(r *http.Request) http.Handler {
 	if rest, ok := strings.CutPrefix(r.URL.EscapedPath(), Path); !ok || rest != "" && rest[0] != '/' {
 		return nil
 	}
-	if _, pattern := c.mux.Handler(r); pattern != "" {
+	if c.serves(r.Method, r.URL) {
 		return c.mux // which fills in the path's values
+	}
+	if page := *r.URL; r.Method == http.MethodGet && c.serves(http.MethodPost, &page) {
+		for !c.serves(http.MethodGet, &page) {
+			page.Path, page.RawPath = path.Dir(page.Path), ""
+		}
+		return c.handler(route{serve: func(*call) (answer, error) { return answer{location: page.Path}, nil }})
 	}
 	return c.handler(route{serve: func(*call) (answer, error) {
 		return answer{}, liked.Errorf(liked.NotFound, "There is nothing at this address of the console.")
 	}})
+}
+
+// serves reports whether there is a page or a form at the address.
+func (c *Console) serves(method string, address *url.URL) bool {
+	_, pattern := c.mux.Handler(&http.Request{Method: method, URL: address})
+	return pattern != ""
 }
 
 // call is one request.
@@ -150,13 +166,7 @@ func (c *call) file(f *web.File) (answer, error) {
 }
 
 // own returns the path if it is one of this server, else the console's.
-func own(path string) string {
-	rest, ok := strings.CutPrefix(path, "/")
-	if !ok || strings.HasPrefix(rest, "/") || strings.HasPrefix(rest, `\`) || strings.ContainsAny(rest, "\t\n\r") {
-		return Path
-	}
-	return path
-}
+func own(path string) string { return cmp.Or(web.Local(path), Path) }
 
 // maxForm is how large a form may be, in bytes.
 const maxForm = 256 << 10

@@ -82,7 +82,7 @@ func TestActingAs(t *testing.T) {
 // A form and a notice lead to pages of this server alone.
 func TestOwn(t *testing.T) {
 	for path, want := range map[string]string{"/console?a=b": "/console?a=b", "/explorer": "/explorer", "": Path, "//example.com": Path,
-		`/\example.com`: Path, "https://example.com": Path, "/a\nb": Path} {
+		`/\example.com`: Path, "https://example.com": Path, "/a\nb": Path, "/a\x00": Path, "/\u202e": Path} {
 		if got := own(path); got != want {
 			t.Errorf("%q leads to %q, want %q", path, got, want)
 		}

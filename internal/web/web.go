@@ -164,7 +164,7 @@ var files embed.FS
 // pages parses all pages on first use. Tests find mistakes in them.
 var pages = sync.OnceValue(func() set {
 	s := set{templates: map[string]*template.Template{}, sheet: NewSheet(""), icon: Icon()}
-	funcs := template.FuncMap{"cannot": cannot, "access": accessName, "accesses": accessLevels, "link": link, "local": local,
+	funcs := template.FuncMap{"cannot": cannot, "access": accessName, "accesses": accessLevels, "link": link, "local": Local,
 		"field": func(id, label, value string) field { return field{id, label, value} }, "count": Count,
 		"groups": groups, "every": func() liked.Scope { return liked.AllScopes }, "lasts": Lasts,
 		"fields": func(f AppForm, p Problems) appFields { return appFields{f, p} }}
@@ -237,10 +237,11 @@ func link(address string) template.URL {
 	return template.URL(address)
 }
 
-// local returns the address if it is a path of ours, else "".
-func local(address string) string {
+// Local returns the address if it is a path of ours, as it can stand in a page and in a header, else "".
+func Local(address string) string {
 	rest, ok := strings.CutPrefix(address, "/")
-	if !ok || strings.HasPrefix(rest, "/") || strings.HasPrefix(rest, `\`) || strings.ContainsAny(rest, "\t\n\r") {
+	odd := func(r rune) bool { return r <= ' ' || r > '~' }
+	if !ok || strings.HasPrefix(rest, "/") || strings.HasPrefix(rest, `\`) || strings.ContainsFunc(rest, odd) {
 		return ""
 	}
 	return address
