@@ -134,7 +134,7 @@ func (c *Clock) change(f func(*State)) (State, error) {
 	switch {
 	case after.Now.Before(before.Now):
 		return before, liked.Errorf(liked.Conflict, "it is %s already: the clock goes back only with a reset, or to a snapshot",
-			before.Now.Format(time.RFC3339Nano))
+			before.Now.UTC().Format("15:04:05 on 2 January 2006 UTC"))
 	case after.Now.After(end):
 		return before, liked.Errorf(liked.Invalid, "the clock ends at %s, soon after which X's ids do", end.Format(time.RFC3339))
 	case !(after.Speed > 0 && after.Speed <= MaxSpeed):

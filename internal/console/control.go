@@ -3,6 +3,7 @@ package console
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"net/http"
 	"net/url"
 	"slices"
@@ -87,7 +88,7 @@ func (c *call) moveClock() (answer, error) {
 		change.Frozen = &frozen
 	case "speed":
 		speed, failed := strconv.ParseFloat(strings.TrimSpace(c.PostForm.Get("speed")), 64)
-		if failed != nil {
+		if failed != nil || math.IsNaN(speed) || math.IsInf(speed, 0) {
 			return c.unfitAt("clock", mistake("Enter a number: 60 lets a minute pass in a second"))
 		}
 		change.Frozen, change.Speed = &frozen, &speed
@@ -126,8 +127,13 @@ func (c *call) moveClock() (answer, error) {
 
 func readDuration(text string) (time.Duration, error) {
 	d, err := time.ParseDuration(strings.ReplaceAll(text, " ", ""))
-	if err != nil {
+	switch {
+	case strings.TrimSpace(text) == "":
+		return 0, mistake("Enter a length of time: 90s, 15m or 2h30m")
+	case err != nil:
 		return 0, mistake("%q is no length of time: write 90s, 15m or 2h30m", text)
+	case d <= 0:
+		return 0, mistake("%q is not above 0: write 90s, 15m or 2h30m", text)
 	}
 	return d, nil
 }
@@ -158,9 +164,8 @@ func (c *call) fillLimits(p *controlPage) error {
 	p.Caller = c.URL.Query().Get("caller")
 	list, err := c.admin.Limits(c.Context(), admin.Callers{User: p.Caller})
 	if err != nil {
-		f, ok := c.refused(err)
-		if p.LimitsWrong = f.Error; ok {
-			err = nil
+		if _, ok := c.refused(err); ok {
+			p.LimitsWrong, err = sentence(strings.TrimPrefix(err.Error(), fmt.Sprintf("user=%q: ", p.Caller))), nil
 		}
 		return err
 	}

@@ -199,6 +199,9 @@ func (c *call) relate() (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
+	if i.User == u.ID.String() {
+		return answer{}, liked.Errorf(liked.Invalid, "@%s is this user already: enter another one.", i.Username)
+	}
 	text := "@" + u.Username + " " + said[kind] + " @" + i.Username + "."
 	if c.PostForm.Get("on") == "false" {
 		method, text = http.MethodDelete, "@"+u.Username+" "+said[kind]+" @"+i.Username+" no more."

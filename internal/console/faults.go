@@ -3,6 +3,7 @@ package console
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -133,10 +134,15 @@ func readFault(form url.Values) ([]byte, error) {
 			return
 		}
 		n, failed := strconv.Atoi(get(field))
-		if failed != nil && err == nil {
-			err = mistake("%s: %q is no number", what, get(field))
+		if (failed != nil || n < 1) && err == nil {
+			err = mistake("%s: %q is no number above 0", what, get(field))
 		}
 		to[member] = n
+	}
+	required := func(field, text string) {
+		if get(field) == "" && err == nil {
+			err = mistake("%s", text)
+		}
 	}
 	length := func(field, what string) string {
 		if _, failed := readDuration(get(field)); get(field) != "" && failed != nil && err == nil {
@@ -171,8 +177,10 @@ func readFault(form url.Values) ([]byte, error) {
 	number(when, "every", "every", "Each one of")
 	switch kind := get("do"); kind {
 	case "problem":
+		required("problem", "Choose a refusal")
 		text(do, "problem", "problem")
 	case "answer":
+		required("answer", "Status of the answer: enter one, from 200 to 599")
 		number(do, "status", "answer", "Status of the answer")
 		if body := form.Get("body"); strings.TrimSpace(body) != "" {
 			do["body"] = body
@@ -181,11 +189,17 @@ func readFault(form url.Values) ([]byte, error) {
 			}
 		}
 	case "limit":
+		required("reset_in", "For: enter a length of time, as 15m")
 		do["reset_in"] = length("reset_in", "For")
 	case "before", "after":
 		do["close"] = kind
 	case "disconnect":
+		required("disconnect", "Choose a message")
 		text(do, "disconnect", "disconnect")
+	case "delay":
+		required("delay", "Late by: enter a length of time, as 2s")
+	default:
+		required("do", "Choose what happens")
 	}
 	headers(do, "headers", "headers")
 	if least, most := length("delay", "Late by"), length("delay_most", "Late by at most"); least != "" || most != "" {
@@ -203,6 +217,11 @@ func (c *call) addFault() (answer, error) {
 		return c.unfitAt("faults", err)
 	}
 	if _, err := c.admin.AddFault(c.Context(), rule); err != nil {
+		if refused, ok := errors.AsType[*admin.Refusal](err); ok { // which names the member, and the form has none
+			for _, member := range []string{"match: ", "when: ", "do: "} {
+				refused.Reason = strings.TrimPrefix(refused.Reason, member)
+			}
+		}
 		return c.unfitAt("faults", err)
 	}
 	return c.back(controlPath+"#faults", Notice{Text: "The rule is added. It goes until you remove it."})
@@ -217,8 +236,17 @@ func (c *call) removeFaults() (answer, error) {
 		}
 		return c.back(controlPath+"#faults", Notice{Text: "All rules are removed."})
 	}
-	if err := c.change(http.MethodDelete, "/admin/faults/"+url.PathEscape(id), nil, nil); err != nil {
+	if err := c.endRule(id); err != nil {
 		return answer{}, err
 	}
 	return c.back(controlPath+"#faults", Notice{Text: "The rule is removed."})
+}
+
+// endRule removes a rule. One that was removed elsewhere, or by a reset, is removed, too.
+func (c *call) endRule(id string) error {
+	err := c.change(http.MethodDelete, "/admin/faults/"+url.PathEscape(id), nil, nil)
+	if refused, ok := errors.AsType[*admin.Refusal](err); ok && refused.Status == http.StatusNotFound {
+		return nil
+	}
+	return err
 }

@@ -74,8 +74,7 @@ func (c *call) makeFault() (answer, error) {
 }
 
 func (c *call) removeFault() (answer, error) {
-	err := c.admin.Call(c.Context(), http.MethodDelete, "/admin/faults/"+url.PathEscape(c.PathValue("fault")), nil, nil)
-	if err != nil {
+	if err := c.endRule(c.PathValue("fault")); err != nil {
 		return answer{}, err
 	}
 	return c.back(c.from(), Notice{Text: "The rule is removed."})

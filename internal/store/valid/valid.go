@@ -31,10 +31,14 @@ func User(u *liked.User) error {
 	switch n := utf8.RuneCountInString(u.Name); {
 	case u.ID <= 0:
 		return liked.Errorf(liked.Invalid, "the user id %d is not positive", int64(u.ID))
+	case u.Username == "":
+		return liked.Errorf(liked.Invalid, "enter a username")
 	case !liked.ValidUsername(u.Username):
 		return liked.Errorf(liked.Invalid, "the username %q is not 1 to 15 of A-Z a-z 0-9 _", u.Username)
-	case n < 1 || n > 50:
-		return liked.Errorf(liked.Invalid, "the name of user %v has %d characters, not 1 to 50", u.ID, n)
+	case n == 0:
+		return liked.Errorf(liked.Invalid, "enter a name")
+	case n > 50:
+		return liked.Errorf(liked.Invalid, "the name has %d characters: use at most 50", n)
 	case u.State > liked.Deactivated:
 		return liked.Errorf(liked.Invalid, "user %v has no known state", u.ID)
 	case u.PinnedPost < 0:
