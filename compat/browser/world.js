@@ -54,7 +54,8 @@ export async function freePort() {
   return port;
 }
 
-// startServer starts another server, with the arguments, on free ports unless they name some. It listens when this returns.
+// startServer starts another server, with the arguments, on free ports unless they name some. It listens when this returns,
+// and its credentials are there.
 export async function startServer(command, ...args) {
   const bin = process.env.LIKED_BIN ?? assert.fail("LIKED_BIN is not set: start these tests with go test ./compat");
   const ports = ["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--log-format", "json"];
@@ -71,6 +72,8 @@ export async function startServer(command, ...args) {
     });
     ended.then((status) => reject(new Error(`the server ended with ${status}: ${last}`)));
   });
+  const file = args[args.indexOf("--credentials") + 1]; // which is written once it listens
+  while (args.includes("--credentials") && !existsSync(file)) await new Promise((resolve) => setTimeout(resolve, 20));
   return {
     url,
     printed: () => printed,
@@ -222,24 +225,31 @@ export async function picture(page, name) {
 }
 
 // inspect holds the page that is open to what every page is held to, by day and by night, on a phone and on a desk: axe
-// finds nothing of any impact, nothing is cut off, and the browser has refused nothing.
+// finds nothing of any impact, nothing is cut off, also on the smallest phone and on a desk at 200 % zoom, and the browser
+// has refused nothing.
 export async function inspect(page, name) {
   for (const colorScheme of ["light", "dark"]) {
     await page.emulateMedia({ colorScheme });
-    for (const [width, height] of [[360, 740], [1280, 800]]) {
-      await page.setViewportSize({ width, height });
+    for (const [width, height] of [[390, 844], [1280, 800]]) {
+      await fits(page, name, width, height);
       const where = `${name}, ${colorScheme}, ${width} px`;
       await page.evaluate(axe);
       const { violations, passes } = await page.evaluate("axe.run()");
       assert.ok(passes.length > 10, `${where}: axe looked at next to nothing`);
       assert.deepEqual(violations.map((v) => `${v.id}: ${v.nodes.map((n) => n.html).join(" ")}`), [], where);
-      const beyond = await page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth");
-      assert.equal(beyond, 0, `${where}: the page is wider than the window`);
       if (screenshots) {
         await page.screenshot({ path: path.join(screenshots, `${name}-${colorScheme}-${width}.png`), fullPage: true });
       }
     }
   }
   await page.emulateMedia({ colorScheme: null });
+  for (const [width, height] of [[360, 740], [640, 400], [1280, 800]]) await fits(page, name, width, height);
   assert.deepEqual(page.refusals, [], `${name}: refused by the browser`);
+}
+
+// fits gives the page a window, which it is to be no wider than.
+async function fits(page, name, width, height) {
+  await page.setViewportSize({ width, height });
+  const beyond = await page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth");
+  assert.equal(beyond, 0, `${name}, ${width} px: the page is wider than the window`);
 }
