@@ -69,6 +69,9 @@ func TestVerify(t *testing.T) {
 		`{"in_order":[{"user":"bob"},{"user":"alice"}]}`:                    409,
 		`{}`: 400, `{"match":{},"in_order":[{}]}`: 400, `{"match":{},"exactly":1,"at_least":1}`: 400, `{"match":{},"at_least":-1}`: 400,
 		`{"match":{"user":"nobody_"}}`: 404, `{"match":{"app":"none"}}`: 404, `{"match":{},"within":"2 s"}`: 400, `{"match":{},"other":1}`: 400,
+		`{"match":{"operation":"usersIdLikes"},"exactly":0}`: 400, `{"match":{"header":{"a b":"c"}},"exactly":0}`: 400,
+		`{"in_order":[{"operation":"likes"}]}`: 400, `{"match":{"operation":"homeLive"},"exactly":0}`: 200,
+		`{"match":{"header":{"host":"*:*"}},"exactly":4}`: 200,
 		`{"in_order":[]}`: 400, `{"in_order":[{}],"exactly":1}`: 400, `{"match":{},"at_least":2,"at_most":1}`: 400,
 	} {
 		if status, v := verify(t, srv, body); status != want {

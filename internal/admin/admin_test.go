@@ -81,6 +81,7 @@ func TestRefusals(t *testing.T) {
 		{"likes after no page", "GET", "/admin/likes?user=alice&after=x", "", 400, `after="x": it is no next of a page before`},
 		{"requests after no page", "GET", "/admin/requests?after=0", "", 400, `after="0": it is no next of a page before`},
 		{"calls or not", "GET", "/admin/requests?calls=perhaps", "", 400, `calls="perhaps": neither true nor false`},
+		{"requests of no operation", "GET", "/admin/requests?operation=usersIdLikes", "", 400, `"usersIdLikes" is no operation; there are `},
 		{"bad lines or not", "POST", "/admin/import?skip_bad=perhaps", "", 400, `skip_bad="perhaps": neither true nor false`},
 		{"too large a page", "GET", "/admin/users?max=1001", "", 400, "1 to 1000"},
 		{"unknown parameter", "GET", "/admin/users?limit=1", "", 400, "limit"},

@@ -16,6 +16,8 @@ type Dev struct {
 	Faults  *faults.Rules
 	Journal *journal.Journal                        // nil: none is kept
 	Rules   func(operation string) []liked.RateRule // that count its requests
+
+	Operations []string // of what is in the journal
 }
 
 // devRoutes are the endpoints of development servers alone. A row takes the place of one of routes with its pattern.

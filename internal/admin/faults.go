@@ -28,9 +28,10 @@ type FaultList struct {
 	Faults []Fault `json:"faults"`
 }
 
-// names finds the apps and users that a match is about.
+// names finds what a match is about.
 func (h *Handler) names(r *http.Request) exchange.Names {
 	return exchange.Names{
+		Operation: func(name string) error { return exchange.CheckOperation(name, h.Dev.Operations) },
 		App: func(name string) (liked.AppID, error) {
 			a, err := h.app(r.Context(), name)
 			return a.ID, err

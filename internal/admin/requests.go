@@ -47,7 +47,7 @@ func (h *Handler) journal() (*journal.Journal, error) {
 // requestFilter reads what selects requests, beside other parameters.
 func (h *Handler) requestFilter(r *http.Request, others map[string]func(string) error) (f journal.Filter, err error) {
 	names := h.names(r)
-	others["operation"] = func(text string) error { f.Operation = text; return nil }
+	others["operation"] = func(text string) error { f.Operation = text; return names.Operation(text) }
 	others["calls"] = flag(&f.Calls)
 	others["text"] = func(text string) error { f.Text = text; return nil }
 	others["status"] = func(text string) (err error) { f.Status, err = journal.ParseStatus(text); return err }

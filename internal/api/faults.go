@@ -14,7 +14,8 @@ import (
 // Rules of package faults are asked where a handler would run, after all checks, and before an answer is written.
 
 func traits(r *http.Request, x *requestState) exchange.Traits {
-	return exchange.Traits{Operation: x.Operation, Method: r.Method, Path: r.URL.Path, App: x.App, User: x.User, Header: r.Header}
+	return exchange.Traits{Operation: x.Operation, Method: r.Method, Path: r.URL.EscapedPath(), Host: r.Host, App: x.App, User: x.User,
+		Header: r.Header}
 }
 
 // provoke returns the refusal that stands in for the handler; rt is nil for what is no endpoint.

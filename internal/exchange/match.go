@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"strings"
 
+	"golang.org/x/net/http/httpguts"
+
 	"liked"
 )
 
@@ -21,7 +23,7 @@ import (
 type Match struct {
 	Operation string            `json:"operation,omitempty"`
 	Method    string            `json:"method,omitempty"`
-	Path      string            `json:"path,omitempty"`   // without the query
+	Path      string            `json:"path,omitempty"`   // as it was sent, without the query
 	App       string            `json:"app,omitempty"`    // id or name
 	User      string            `json:"user,omitempty"`   // id or username
 	Header    map[string]string `json:"header,omitempty"` // of the request
@@ -33,8 +35,17 @@ type Match struct {
 
 // Names finds what a Match calls by an id or a name.
 type Names struct {
-	App  func(name string) (liked.AppID, error)
-	User func(name string) (liked.UserID, error)
+	Operation func(name string) error // that there is one
+	App       func(name string) (liked.AppID, error)
+	User      func(name string) (liked.UserID, error)
+}
+
+// CheckOperation returns Invalid, with those that there are, for what is no operation.
+func CheckOperation(name string, all []string) error {
+	if !slices.Contains(all, name) {
+		return liked.Errorf(liked.Invalid, "%q is no operation; there are %s", name, strings.Join(all, ", "))
+	}
+	return nil
 }
 
 // Matcher is a Match with its names found.
@@ -62,13 +73,22 @@ func (m Match) Matcher(names Names) (*Matcher, error) {
 	x.match.Header = make(map[string]string, len(m.Header))
 	for name, value := range m.Header {
 		canonical := textproto.CanonicalMIMEHeaderKey(name)
-		if _, twice := x.match.Header[canonical]; twice {
+		_, twice := x.match.Header[canonical]
+		switch {
+		case twice:
 			return nil, liked.Errorf(liked.Invalid, "match: the header %s stands twice", canonical)
+		case !httpguts.ValidHeaderFieldName(name):
+			return nil, liked.Errorf(liked.Invalid, "match: %q is no name of a header", name)
 		}
 		x.match.Header[canonical] = value
 	}
 	x.header = slices.Sorted(maps.Keys(x.match.Header))
 	var err error
+	if m.Operation != "" {
+		if err = names.Operation(m.Operation); err != nil {
+			return nil, err
+		}
+	}
 	if m.App != "" {
 		if x.app, err = names.App(m.App); err != nil {
 			return nil, err
@@ -90,6 +110,7 @@ func (m Match) Matcher(names Names) (*Matcher, error) {
 // Traits are what a Match looks at of one exchange. What is not known yet is zero, and only an unset member matches it.
 type Traits struct {
 	Operation, Method, Path string
+	Host                    string // which net/http takes from the header
 	App                     liked.AppID
 	User                    liked.UserID
 	Header                  http.Header
@@ -143,6 +164,9 @@ func (x *Matcher) compare(t Traits, differ func(field string, wanted, got any) b
 	}
 	for _, name := range x.header {
 		values := t.Header[name]
+		if name == "Host" && t.Host != "" {
+			values = []string{t.Host}
+		}
 		if slices.ContainsFunc(values, func(v string) bool { return like(m.Header[name], v) }) {
 			continue
 		}

@@ -12,6 +12,9 @@ import (
 )
 
 var names = exchange.Names{
+	Operation: func(name string) error {
+		return exchange.CheckOperation(name, []string{"oauth2Token", "usersIdLike", "usersIdUnlike"})
+	},
 	App: func(name string) (liked.AppID, error) {
 		if name != "demo" && name != "7" {
 			return 0, liked.Errorf(liked.NotFound, "no app %q", name)

@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -34,12 +33,9 @@ func (o *Options) ProblemNames() []string { return slices.Sorted(maps.Keys(o.Pro
 // DisconnectNames lists the types of the end of a stream in order.
 func (o *Options) DisconnectNames() []string { return slices.Sorted(maps.Keys(o.Disconnects)) }
 
-// CheckOperation returns Invalid, with those that there are, for what is no operation.
+// CheckOperation returns Invalid, with those that there are, for what is no operation that rules match.
 func (o *Options) CheckOperation(name string) error {
-	if !slices.Contains(o.Operations, name) {
-		return liked.Errorf(liked.Invalid, "%q is no operation; there are %s", name, strings.Join(o.Operations, ", "))
-	}
-	return nil
+	return exchange.CheckOperation(name, o.Operations)
 }
 
 // Rules are asked in the order in which they were added. They are safe for concurrent use.

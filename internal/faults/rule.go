@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/net/http/httpguts"
+
 	"liked"
 	"liked/internal/clock"
 	"liked/internal/exchange"
@@ -27,6 +29,24 @@ type Rule struct {
 type When struct {
 	Times int `json:"times,omitempty"` // at most so many
 	Every int `json:"every,omitempty"` // each one of that number: the third, the sixth and so on
+}
+
+// UnmarshalJSON refuses a number that would be as if it had not been given.
+func (w *When) UnmarshalJSON(text []byte) error {
+	var given struct {
+		Times *int `json:"times"`
+		Every *int `json:"every"`
+	}
+	if err := strictjson.Unmarshal(text, &given); err != nil {
+		return err
+	}
+	for _, n := range []*int{given.Times, given.Every} {
+		if n != nil && *n < 1 {
+			return strictjson.Mistake("times and every are 1 or more")
+		}
+	}
+	type plain When
+	return strictjson.Unmarshal(text, (*plain)(w))
 }
 
 // Do is one of its members, but that Headers go with an answer, and Delay with any other or alone.
@@ -104,8 +124,6 @@ func (o *Options) check(rule *Rule) error {
 		return wrong("match: a body is matched by /admin/verify alone")
 	case m.Operation != "" && o.CheckOperation(m.Operation) != nil:
 		return o.CheckOperation(m.Operation)
-	case rule.When.Times < 0 || rule.When.Every < 0:
-		return wrong("when: times and every are 1 or more")
 	case len(does) > 1:
 		return wrong("do: %s exclude each other", strings.Join(does, " and "))
 	case len(does) == 0 && do.Delay == nil:
@@ -135,23 +153,23 @@ func (o *Options) check(rule *Rule) error {
 	case do.ResetIn < 0:
 		return wrong("do: reset_in is above 0s")
 	}
+	set := make(map[string]bool)
 	for name, value := range do.Headers {
+		canonical := textproto.CanonicalMIMEHeaderKey(name)
 		bad := strings.ContainsFunc(value, func(r rune) bool { return r < ' ' || r > '~' })
-		if bad || !token(name) || slices.Contains(framing, textproto.CanonicalMIMEHeaderKey(name)) {
+		switch {
+		case bad || !httpguts.ValidHeaderFieldName(name) || slices.Contains(framing, canonical):
 			return wrong("do: %q: %q cannot be set: a header has printable ASCII, and is none of %s", name, value, strings.Join(framing, ", "))
+		case set[canonical]:
+			return wrong("do: the header %s stands twice", canonical)
 		}
+		set[canonical] = true
 	}
 	return nil
 }
 
 // framing are headers that say where a message ends.
 var framing = []string{"Connection", "Content-Length", "Trailer", "Transfer-Encoding", "Upgrade"}
-
-func token(name string) bool {
-	return name != "" && !strings.ContainsFunc(name, func(r rune) bool {
-		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("!#$%&'*+-.^_`|~", r))
-	})
-}
 
 // text returns the body to send and its media type; without a body, nil.
 func (d *Do) text() (body []byte, mediaType string) {

@@ -23,7 +23,8 @@ type Expectation struct {
 	AtLeast *int             `json:"at_least,omitempty"`
 	AtMost  *int             `json:"at_most,omitempty"`
 	InOrder []exchange.Match `json:"in_order,omitempty"`
-	// Within is how long to wait, as "2s", of real time: at least so many are awaited, all else is looked at at the end.
+	// Within is how long to wait, as "2s", of real time: at least so many, or those in order, are awaited, all else is looked at
+	// at the end.
 	Within string `json:"within,omitempty"`
 }
 

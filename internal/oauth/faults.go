@@ -45,8 +45,8 @@ func (c *Call) replace(rt *Route, answer *Answer) *Answer {
 }
 
 func (c *Call) traits() exchange.Traits {
-	return exchange.Traits{Operation: c.Operation, Method: c.Method, Path: c.Request.URL.Path, App: c.App, User: c.User,
-		Header: c.Request.Header}
+	return exchange.Traits{Operation: c.Operation, Method: c.Method, Path: c.Request.URL.EscapedPath(), Host: c.Request.Host,
+		App: c.App, User: c.User, Header: c.Request.Header}
 }
 
 // drop closes the connection without an answer.

@@ -14,7 +14,13 @@ import (
 
 // provoked are the operations that there are faults for.
 func provoked() []string {
-	operations := slices.Concat(api.Operations(), oauth.Operations(), portal.Operations(), explorer.Operations())
+	return withHooks(slices.Concat(api.Operations(), oauth.Operations(), portal.Operations(), explorer.Operations()))
+}
+
+// recorded are the operations that the journal has.
+func recorded() []string { return withHooks(served()) }
+
+func withHooks(operations []string) []string {
 	operations = append(operations, webhook.Delivery, webhook.Challenge)
 	slices.Sort(operations)
 	return slices.Compact(operations)

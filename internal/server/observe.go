@@ -82,11 +82,16 @@ func newObserver(logger *slog.Logger, registry *prometheus.Registry, address fun
 	durations := with.NewHistogramVec(prometheus.HistogramOpts{
 		Name: "liked_request_duration_seconds", Help: "Time from the end of a request's headers to its answer, by operationId.",
 		Buckets: []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}}, []string{"operation"})
-	for _, id := range slices.Concat(api.Operations(), oauth.Operations(), portal.Operations(), explorer.Operations(), home.Operations(),
-		console.Operations(), []string{noOperation}) {
+	for _, id := range append(served(), noOperation) {
 		o.byName[id] = &operation{name: id, duration: durations.WithLabelValues(id)}
 	}
 	return o
+}
+
+// served are the operations that requests to the server have.
+func served() []string {
+	return slices.Concat(api.Operations(), oauth.Operations(), portal.Operations(), explorer.Operations(), home.Operations(),
+		console.Operations())
 }
 
 // gauge measures a value whenever metrics are read.

@@ -263,6 +263,8 @@ func TestFaults(t *testing.T) {
 				`{"user":"` + k.Users[0].ID.String() + `"}`:   {503, 200},
 				`{"header":{"content-type":"application/*"}}`: {503, 503},
 				`{"header":{"user-agent":"nobody"}}`:          {200, 200},
+				`{"header":{"host":"*:*"}}`:                   {503, 503},
+				`{"header":{"host":"api.x.com"}}`:             {200, 200},
 				`{"operation":"usersIdLike","user":"` + k.Users[1].Username + `"}`: {200, 503},
 			} {
 				p.rules(`{"match":` + match + `,"do":{"status":503}}`)
@@ -277,6 +279,10 @@ func TestFaults(t *testing.T) {
 			}
 			if a := p.ask("GET", p.srv.URL()+"/2/lists/1", "Bearer x", ""); a.Status != 418 || a.Body != `{"tea":true}` {
 				t.Errorf("what is no endpoint got %+v", a)
+			}
+			p.rules(`{"match":{"path":"/2/lists/a%2fb"},"do":{"status":418,"body":""}}`)
+			if a := p.ask("GET", p.srv.URL()+"/2/lists/a%2fb", "Bearer x", ""); a.Status != 418 {
+				t.Errorf("a path is not matched as it was sent: %+v", a)
 			}
 			p.rules(`{` + likes + `,"do":{"status":503}}`)
 			if a := p.ask("GET", p.srv.URL()+"/2/lists/1", "Bearer x", ""); a.Status != 404 || a.Body != "" {
@@ -597,6 +603,11 @@ func TestFaultsRefused(t *testing.T) {
 		`{"match":{},"do":{"status":500,"headers":{"a":"1\r\nb: 2"}}}`:                "cannot be set",
 		`{"match":{},"do":{"close":"before","headers":{"a":"1"}}}`:                    "headers go with",
 		`{"match":{},"when":{"times":-1},"do":{"status":500}}`:                        "1 or more",
+		`{"match":{},"when":{"times":0},"do":{"status":500}}`:                         "1 or more",
+		`{"match":{},"when":{"times":1,"every":0},"do":{"status":500}}`:               "1 or more",
+		`{"match":{},"when":{"time":1},"do":{"status":500}}`:                          `unknown member \"time\"`,
+		`{"match":{},"do":{"status":500,"headers":{"X-A":"1","x-a":"2"}}}`:            "X-A stands twice",
+		`{"match":{"header":{"x a":"*"}},"do":{"status":500}}`:                        "no name of a header",
 	} {
 		a := p.ask("POST", p.srv.AdminURL()+"/admin/faults", "Bearer "+p.srv.AdminToken, rule)
 		if a.Status != 400 && a.Status != 404 || !strings.Contains(a.Body, want) {

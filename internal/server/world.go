@@ -80,7 +80,8 @@ func (s *Server) makeWorld(st store.Store) (*world, error) {
 	}
 	admins := admin.Options{Auth: w.auth.Issuer, Hooks: w.hooks, Key: keyName(s.seal), Now: s.Now, Logger: s.Logger}
 	if s.Dev {
-		admins.Dev = &admin.Dev{Clock: s.clock, Worlds: s, Faults: s.faults, Rules: w.x.RateRules, Journal: s.journal}
+		admins.Dev = &admin.Dev{Clock: s.clock, Worlds: s, Faults: s.faults, Rules: w.x.RateRules, Journal: s.journal,
+			Operations: recorded()}
 	}
 	w.operator = adminHandler(st, admins)
 	if s.Dev {

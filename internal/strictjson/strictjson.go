@@ -23,6 +23,9 @@ type mistake struct{ error }
 
 func (m mistake) Unwrap() error { return m.error }
 
+// Mistake is what is wrong with a member, for one that decodes itself.
+func Mistake(text string) error { return mistake{errors.New(text)} }
+
 // plain says in words of JSON what is wrong, and where.
 func plain(err error) error {
 	if err == nil {

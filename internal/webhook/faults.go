@@ -2,6 +2,7 @@ package webhook
 
 import (
 	"bytes"
+	"cmp"
 	"io"
 	"net/http"
 
@@ -26,7 +27,8 @@ func (p provoking) RoundTrip(r *http.Request) (resp *http.Response, err error) {
 		return p.next.RoundTrip(r)
 	}
 	ctx, of := r.Context(), &exchange.DetailsOf(r.Context()).Exchange
-	t := exchange.Traits{Operation: of.Operation, Method: r.Method, Path: r.URL.Path, App: of.App, User: of.User, Header: r.Header}
+	t := exchange.Traits{Operation: of.Operation, Method: r.Method, Path: cmp.Or(r.URL.EscapedPath(), "/"), Host: r.URL.Host,
+		App: of.App, User: of.User, Header: r.Header}
 	var course faults.Course
 	action := p.rules.Before(ctx, t, &course)
 	if action == faults.Go && ctx.Err() == nil {
