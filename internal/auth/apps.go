@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -188,6 +189,9 @@ func badRedirect(s, do string, args ...any) error {
 // maxShown is how much of a long redirect URI a message quotes.
 const maxShown = 200
 
+// hostAndPort is what people write who mean a server of theirs, and would be a scheme.
+var hostAndPort = regexp.MustCompile(`^[\w.-]+:\d+(/|$)`)
+
 // CheckRedirect returns what is wrong with a redirect URI, to which parameters with the reserved names are added. A valid
 // one is safe in a Location header.
 func CheckRedirect(s string, reserved ...string) error {
@@ -196,7 +200,10 @@ func CheckRedirect(s string, reserved ...string) error {
 	}
 	const begin = "begin with https:// or with your app's own scheme"
 	u, err := url.Parse(s)
+	ownScheme := err == nil && (strings.Contains(u.Scheme, ".") || strings.HasPrefix(s[len(u.Scheme):], "://")) // RFC 8252, 7.1
 	switch {
+	case !ownScheme && hostAndPort.MatchString(s):
+		return badRedirect(s, "begin with http:// or https://")
 	case err == nil && !u.IsAbs():
 		return badRedirect(s, begin)
 	case err != nil || strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune("\"<>\\^`{|}", r) }):
@@ -212,7 +219,7 @@ func CheckRedirect(s string, reserved ...string) error {
 		if u.Hostname() == "" {
 			return badRedirect(s, "name a host")
 		}
-	case !strings.Contains(u.Scheme, ".") && !strings.HasPrefix(s[len(u.Scheme):], "://"): // RFC 8252, 7.1
+	case !ownScheme:
 		return badRedirect(s, "give the app's own scheme a dot (com.example.app:/callback), or let :// follow it")
 	}
 	err = EachField(u.RawQuery, func(name, _ string) error {

@@ -39,6 +39,8 @@ func TestDeveloperPortal(t *testing.T) {
 			[]string{"begin with https:// or with your app's own scheme", "fragment", "name a host", "user name"}},
 		"three words": {[]string{"redirect_uris", "https://a/b\nmybot://back\nnot a url"},
 			[]string{`Callback 3, "not a url": begin with https:// or with your app's own scheme`}},
+		"hosts with ports": {[]string{"redirect_uris", "localhost:3000/cb\n127.0.0.1:3000"},
+			[]string{`Callback 1, "localhost:3000/cb": begin with http:// or https://`, `Callback 2, "127.0.0.1:3000": begin with http://`}},
 		"too many": {[]string{"redirect_uris", strings.Repeat("a.b:c\n", 11)}, []string{"There are 11 callbacks"}},
 	} {
 		r := ada.Post(t, "/developer", fields(tt.change...))
