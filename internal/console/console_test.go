@@ -1,15 +1,18 @@
 package console
 
 import (
+	"encoding/json"
 	"io"
 	"maps"
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"liked/internal/admin"
 	"liked/internal/journal"
 	"liked/internal/web"
 )
@@ -140,6 +143,33 @@ func TestLive(t *testing.T) {
 	}
 	if !w.until.IsZero() {
 		t.Error("the list ends unless something is called")
+	}
+}
+
+// What a webhook was told of is found behind all that others were told of since, and none is left out between two pages.
+func TestDeliveries(t *testing.T) {
+	given := 0
+	c, err := New(Options{Operator: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Liked-Admin", "1")
+		rows, hook := admin.RequestPage{Next: "more"}, "8"
+		if r.URL.Query().Get("after") == "more" {
+			rows.Next, hook = "", "7"
+		}
+		limit, _ := strconv.Atoi(r.URL.Query().Get("limit"))
+		for given = range limit {
+			rows.Data = append(rows.Data, journal.Row{Delivery: &journal.Delivery{Webhook: hook, Event: strconv.Itoa(given)}})
+		}
+		_ = json.NewEncoder(w).Encode(rows)
+	})})
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := &call{Console: c, Request: httptest.NewRequest("GET", Path, nil)}
+	if list, next, err := x.deliveries(0, ""); err != nil || len(list) != given+1 || next != "more" {
+		t.Errorf("of %d deliveries %d are shown, before those after %q: %v", given+1, len(list), next, err)
+	}
+	if list, _, err := x.deliveries(7, ""); err != nil || len(list) != maxTold || list[0].Delivery.Webhook != "7" {
+		t.Errorf("got %d of a webhook: %v", len(list), err)
 	}
 }
 

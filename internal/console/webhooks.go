@@ -98,44 +98,54 @@ func readLike(body string) (l like) {
 }
 
 const (
-	attemptsRead = 200 // for one page
-	maxTold      = 50  // of these, deliveries that it shows
+	attemptsRead = 200 // at once
+	partsRead    = 20  // at most, of all webhooks, to find what one was told of
+	maxTold      = 50  // deliveries that a page shows
 )
 
 // deliveries lists the newest deliveries, those to one webhook if there is one, and says where the page after them begins.
 func (c *call) deliveries(to liked.WebhookID, after string) (list []told, next string, err error) {
-	query := url.Values{"operation": {"webhookDelivery"}, "limit": {strconv.Itoa(attemptsRead)}}
-	if after != "" {
-		query.Set("after", after)
+	limit := maxTold // so that a page leaves out none which the next one does not have
+	if to != 0 {
+		limit = attemptsRead
 	}
-	page, err := c.admin.Requests(c.Context(), query)
-	if err != nil {
-		return nil, "", err
-	}
+	query := url.Values{"operation": {"webhookDelivery"}, "limit": {strconv.Itoa(limit)}}
 	names := c.newNames()
 	at := make(map[journal.Delivery]int)
-	for _, row := range page.Data {
-		if row.Delivery == nil {
-			continue // what ends a replay
+	for range partsRead {
+		if after != "" {
+			query.Set("after", after)
 		}
-		if to != 0 && row.Delivery.Webhook != to.String() {
-			continue
+		part, err := c.admin.Requests(c.Context(), query)
+		if err != nil {
+			return nil, "", err
 		}
-		if i, ok := at[*row.Delivery]; ok {
-			list[i].Attempts++
-			continue
+		for _, row := range part.Data {
+			if row.Delivery == nil {
+				continue // what ends a replay
+			}
+			if to != 0 && row.Delivery.Webhook != to.String() {
+				continue
+			}
+			if i, ok := at[*row.Delivery]; ok {
+				list[i].Attempts++
+				continue
+			}
+			if len(list) == maxTold {
+				continue
+			}
+			at[*row.Delivery] = len(list)
+			t := told{listed: names.listed(c.Context(), row), Attempts: 1}
+			if d, err := c.admin.Request(c.Context(), row.TransactionID); err == nil { // else forgotten meanwhile
+				t.Like = readLike(d.Request.Body)
+			}
+			list = append(list, t)
 		}
-		if len(list) == maxTold {
-			continue
+		if after = part.Next; after == "" || to == 0 || len(list) == maxTold {
+			break
 		}
-		at[*row.Delivery] = len(list)
-		t := told{listed: names.listed(c.Context(), row), Attempts: 1}
-		if d, err := c.admin.Request(c.Context(), row.TransactionID); err == nil { // else forgotten meanwhile
-			t.Like = readLike(d.Request.Body)
-		}
-		list = append(list, t)
 	}
-	return list, page.Next, nil
+	return list, after, nil
 }
 
 // webhooksPage is the data of webhooks.html.
