@@ -139,16 +139,26 @@ func (s *Serving) serve(e *env, answers func(*server.Server) error) error {
 			return err
 		case <-hangUps:
 		}
-		fresh := *s
-		err := fresh.configure(s.config.Data)
-		switch {
-		case onTerminal && !isTerminal(e.stderr): // it was closed
+		if onTerminal && !isTerminal(e.stderr) { // it was closed
 			stop()
-		case err == nil:
-			err = srv.Reload(fresh.config.AdminToken, fresh.config.RateLimits)
+			continue
 		}
-		if err != nil {
-			logger.Error("nothing was read anew", "error", err)
+		read := make(chan error, 1)
+		go func() { // which lasts as long as a pipe among the files has nothing: a stop does not wait for that
+			fresh := *s
+			err := fresh.configure(s.config.Data)
+			if err == nil {
+				err = srv.Reload(fresh.config.AdminToken, fresh.config.RateLimits)
+			}
+			read <- err
+		}()
+		select {
+		case err := <-ended:
+			return err
+		case err := <-read:
+			if err != nil {
+				logger.Error("nothing was read anew", "error", err)
+			}
 		}
 	}
 }
