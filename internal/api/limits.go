@@ -48,15 +48,23 @@ func (l Limits) WithoutDaily() Limits {
 //
 // The keys are user_15m, user_24h, app_15m and app_24h; 0 means no such limit. All mistakes are reported together.
 func ParseLimits(text []byte) (Limits, error) {
-	var l Limits
-	if err := strictjson.Unmarshal(text, &l.overrides); err != nil {
+	var all map[string]map[string]*int // nil: a null, which is neither a limit nor none
+	if err := strictjson.Unmarshal(text, &all); err != nil {
 		return Limits{}, &liked.Error{Kind: liked.Invalid, Msg: "rate limits", Err: err}
 	}
+	l := Limits{overrides: make(map[string]map[string]int)}
 	var errs []error
 	wrong := func(format string, args ...any) {
 		errs = append(errs, liked.Errorf(liked.Invalid, "rate limits: "+format, args...))
 	}
-	for id, limits := range l.overrides {
+	if all == nil {
+		wrong("the value cannot be null")
+	}
+	for id, limits := range all {
+		l.overrides[id] = make(map[string]int)
+		if limits == nil {
+			wrong("%s: null is no limits; {} changes none", id)
+		}
 		if !slices.Contains(Operations(), id) {
 			wrong("%q is not an operation; there are %s", id, strings.Join(Operations(), ", "))
 		}
@@ -64,8 +72,13 @@ func ParseLimits(text []byte) (Limits, error) {
 			if _, known := windows[window]; !known {
 				wrong("%s: %q is not one of %v", id, window, slices.Sorted(maps.Keys(windows)))
 			}
-			if n < 0 {
-				wrong("%s: %d is negative; 0 means no limit", id, n)
+			switch {
+			case n == nil:
+				wrong("%s: %s: null is no number; 0 means no limit", id, window)
+			case *n < 0:
+				wrong("%s: %d is negative; 0 means no limit", id, *n)
+			default:
+				l.overrides[id][window] = *n
 			}
 		}
 	}

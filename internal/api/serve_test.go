@@ -140,6 +140,7 @@ func TestParseLimitsReportsEveryMistake(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	for _, text := range []string{"", "[]", `{"usersIdLike":{"user15m":1}}`, `{} {}`, `{"usersIdLike":{"user_15m":"1"}}`,
+		`null`, `{"usersIdLike":null}`, `{"usersIdLike":{"user_15m":null}}`,
 		`{"usersIdLike":{"User_15m":1}}`, `{"usersIdLike":{"user_15m":1,"user_15m":2}}`, `{"usersIdLike":{},"usersIdLike":{}}`} {
 		if _, err := api.ParseLimits([]byte(text)); liked.KindOf(errOr(err)) != liked.Invalid {
 			t.Errorf("%q: %v", text, err)
