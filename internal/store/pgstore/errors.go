@@ -55,8 +55,11 @@ func passes(err error) bool {
 // refuses reports whether the database will refuse the same again until somebody changes what it is told, or what it allows.
 func refuses(err error) bool {
 	e, ok := errors.AsType[*pgconn.PgError](err)
-	return ok && (strings.HasPrefix(e.Code, "28") || e.Code == "3D000" || e.Code == "42501" || refusesSetting(err))
+	return ok && (strings.HasPrefix(e.Code, "28") || e.Code == "3D000" || e.Code == "42501" || refusesSetting(err) || pooled(e))
 }
+
+// pooled reports whether a statement was prepared on another connection, as a pooler has it.
+func pooled(e *pgconn.PgError) bool { return e.Code == "42P05" || e.Code == "26000" }
 
 // refusesSetting reports whether the database does not take a setting of the connection string.
 func refusesSetting(err error) bool {
@@ -105,6 +108,9 @@ func failure(err error) error {
 		e.Msg = "the database refuses this user, password or database name"
 	case refusesSetting(err):
 		e.Msg = "the database does not take a setting of the connection string"
+	case pooled(pg):
+		e.Msg = "a pooler between gives each transaction another connection: add default_query_exec_mode=cache_describe to the " +
+			"connection string"
 	case pg.Code == "42501":
 		e.Msg = "the database user lacks a right: " + pg.Message
 	case pg.Code == "XX001" || pg.Code == "XX002":

@@ -1,6 +1,7 @@
 package pgstore
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -42,5 +43,26 @@ func TestPooler(t *testing.T) {
 		if r, err := s.Check(ctx); err != nil || len(r.Problems) > 0 || r.Likes != 8 {
 			t.Error(r, err)
 		}
+	}
+}
+
+// Without that, the error says what to add.
+func TestPoolerUnawares(t *testing.T) {
+	t.Parallel()
+	dsn := pgtest.Start(t).Pooler(t)
+	var err error
+	for range 20 {
+		var s *Store
+		if s, err = Open(Options{DSN: dsn}); err != nil {
+			break
+		}
+		err = second(s.Totals(t.Context()))
+		ok(t, s.Close())
+		if err != nil {
+			break
+		}
+	}
+	if err == nil || !strings.Contains(err.Error(), "default_query_exec_mode=cache_describe") {
+		t.Errorf("got %v", err)
 	}
 }
