@@ -23,7 +23,8 @@ import (
 	"liked/internal/store/storetest"
 )
 
-// The suite passes on Citus, too, but for what must kill servers, which are not the test's there.
+// The suite passes on Citus, too, but for what must kill servers, which are not the test's there, and for the moment of a page,
+// which shards do not share: docs/scale.md says what a reader may see.
 func TestCitusSuite(t *testing.T) { suiteOnCitus(t, new(schemas)) }
 
 func TestCitusSuiteOnTwo(t *testing.T) { suiteOnCitus(t, &schemas{pair: true}) }
@@ -50,6 +51,9 @@ func suiteOnCitus(t *testing.T, d *schemas) {
 		Open: func(t testing.TB) store.Store {
 			if strings.Contains(t.Name(), "/Kill/") {
 				t.Skip("the nodes are not the test's to kill")
+			}
+			if strings.HasSuffix(t.Name(), "/pages_of_one_moment") {
+				t.Skip("shards have no moment in common")
 			}
 			return d.open(t, pgtest.Distributed(t))
 		},
