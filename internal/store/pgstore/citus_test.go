@@ -249,6 +249,26 @@ func TestCitusTouches(t *testing.T) {
 	}
 }
 
+// What is written to a single node is committed together with what is written to the coordinator.
+func TestCitusCommits(t *testing.T) {
+	var prepares atomic.Int64
+	dsn := pgtest.With(pgtest.Distributed(t), "citus.log_remote_commands", "on")
+	s, err := Open(Options{DSN: dsn, Readers: 1, Writers: 1, pollEvery: time.Hour, pruneEvery: time.Hour,
+		notice: func(_ *pgconn.PgConn, n *pgconn.Notice) {
+			if strings.HasPrefix(n.Message, "issuing PREPARE TRANSACTION") {
+				prepares.Add(1)
+			}
+		}})
+	ok(t, err)
+	t.Cleanup(func() { ok(t, s.Close()) })
+	fill(t, s)
+	prepares.Store(0)
+	ok(t, s.SetPassword(t.Context(), 1, "encoded"))
+	if prepares.Load() == 0 {
+		t.Error("it is committed in one phase")
+	}
+}
+
 // A transaction is committed on one node, or the coordinator, before it is on another: who comes next waits for all of it.
 func TestCitusHalf(t *testing.T) {
 	dsn := pgtest.Distributed(t)

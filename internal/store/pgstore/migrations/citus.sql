@@ -13,3 +13,6 @@ SELECT create_distributed_table(name, by_column, colocate_with => 'users') FROM 
 	('user_counts', 'user_id'), ('user_likes', 'user_id'), ('passwords', 'user_id'), ('likes', 'user_id'),
 	('follows', 'follower'), ('followed_by', 'followed'), ('blocks', 'blocker'), ('blocked_by', 'blocked'),
 	('posts_of', 'author_id'), ('post_heads', 'post_id'), ('post_texts', 'post_id'), ('likers', 'post_id')) t(name, by_column);
+-- Each transaction that writes has a row in outcomes, which Citus is told of: or it would commit what is written to one other node
+-- before, and without, what is written here.
+SELECT citus_add_local_table_to_metadata('outcomes');
