@@ -104,9 +104,17 @@ type Changed struct {
 	Changed bool `json:"changed"`
 }
 
+// created is when something was created, nil for now, as exactly as stores keep it: an answer is the same the next time.
+func (h *Handler) created(at *time.Time) time.Time {
+	if at == nil {
+		now := h.Now()
+		at = &now
+	}
+	return at.UTC().Truncate(time.Microsecond)
+}
+
 func (h *Handler) addUser(r *http.Request, in NewUser) (User, error) {
-	u := liked.User{ID: in.ID, CreatedAt: h.Now()}
-	set(&u.CreatedAt, in.CreatedAt)
+	u := liked.User{ID: in.ID, CreatedAt: h.created(in.CreatedAt)}
 	in.apply(&u)
 	u.Name = cmp.Or(u.Name, u.Username)
 	password, err := h.hash(r.Context(), in.Password)
@@ -207,7 +215,9 @@ func (h *Handler) updateUser(ctx context.Context, id liked.UserID, in UserChange
 		return User{}, err
 	}
 	err = h.Store.UpdateUser(ctx, id, func(u *liked.User) error {
-		set(&u.CreatedAt, at)
+		if at != nil {
+			u.CreatedAt = h.created(at)
+		}
 		set(&u.PinnedPost, in.PinnedPost)
 		in.apply(u)
 		return nil
@@ -273,9 +283,8 @@ func (h *Handler) addPost(r *http.Request, in NewPost) (Post, error) {
 	if err != nil {
 		return Post{}, err
 	}
-	p := liked.Post{ID: in.ID, Author: author.ID, Text: in.Text, CreatedAt: h.Now(), RepostOf: in.RepostOf,
+	p := liked.Post{ID: in.ID, Author: author.ID, Text: in.Text, CreatedAt: h.created(in.CreatedAt), RepostOf: in.RepostOf,
 		InReplyTo: in.InReplyTo, Quotes: in.Quotes}
-	set(&p.CreatedAt, in.CreatedAt)
 	err = add(h, &p.ID, func() error { return h.Store.AddPost(r.Context(), p) })
 	return postOf(p), err
 }

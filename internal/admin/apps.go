@@ -104,7 +104,7 @@ func (h *Handler) addApp(r *http.Request, in NewApp) (MadeApp, error) {
 
 // makeApp adds an app; without an id it gets one.
 func (h *Handler) makeApp(ctx context.Context, id liked.AppID, in NewApp, given auth.AppCredentials) (MadeApp, error) {
-	a := liked.App{ID: id, Access: liked.ReadWrite, CreatedAt: h.Now()}
+	a := liked.App{ID: id, Access: liked.ReadWrite, CreatedAt: h.created(nil)}
 	if err := h.own(ctx, in.Owner, &a); err != nil {
 		return MadeApp{}, err
 	}

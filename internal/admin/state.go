@@ -62,7 +62,7 @@ func (h *Handler) setPost(r *http.Request, in NewPost) (Post, error) {
 	if err != nil {
 		return Post{}, err
 	}
-	if author.ID != p.Author || in.CreatedAt != nil && !in.CreatedAt.Equal(p.CreatedAt) || in.Text != "" && in.Text != p.Text ||
+	if author.ID != p.Author || in.CreatedAt != nil && !h.created(in.CreatedAt).Equal(p.CreatedAt) || in.Text != "" && in.Text != p.Text ||
 		in.RepostOf != p.RepostOf || in.InReplyTo != p.InReplyTo || in.Quotes != p.Quotes {
 		return Post{}, liked.Errorf(liked.Conflict, "post %v is there, and another one; a post never changes: delete it first", id)
 	}

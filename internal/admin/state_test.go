@@ -24,6 +24,8 @@ func TestAnyState(t *testing.T) {
 		{"PUT", "/admin/users/zoe", `{}`, 200, `"username":"zoe"`},
 		{"PUT", "/admin/users/4711", `{"username":"byid","created_at":"2020-01-02T03:04:05Z"}`, 200, `"created_at":"2020-01-02T03:04:05Z"`},
 		{"PUT", "/admin/users/4712", `{}`, 400, "username"},
+		{"PUT", "/admin/users/4713", `{"username":"exact","created_at":"2020-01-02T03:04:05.123456789+02:00"}`, 200, "01:04:05.123456Z"},
+		{"PUT", "/admin/posts/78", `{"author":"exact","text":"x","created_at":"2020-01-02T03:04:05.123456789Z"}`, 200, "03:04:05.123456Z"},
 		{"PUT", "/admin/users/zoe", `{"username":"alice"}`, 409, "taken"},
 		{"PUT", "/admin/posts/77", `{"author":"zoe","text":"x"}`, 200, `"text":"x"`},
 		{"PUT", "/admin/posts/77", `{"author":"zoe","text":"y"}`, 409, "never changes"},
@@ -51,9 +53,16 @@ func TestAnyState(t *testing.T) {
 		{"GET", "/admin/limits?app=nothing", "", 400, `no app \"nothing\"`},
 		{"GET", "/admin/limits?app=demo", "", 200, `"limits":[`},
 	} {
+		var first string
 		for range 2 {
-			if status, text := call(t, srv, c.method, c.path, c.body); status != c.status || !strings.Contains(text, c.want) {
+			status, text := call(t, srv, c.method, c.path, c.body)
+			if status != c.status || !strings.Contains(text, c.want) {
 				t.Errorf("%s %s %s: got %d %s, want %d and %s", c.method, c.path, c.body, status, text, c.status, c.want)
+			}
+			if first == "" {
+				first = text
+			} else if text != first && c.want != "changed" {
+				t.Errorf("%s %s %s: got %s, then %s", c.method, c.path, c.body, first, text)
 			}
 		}
 	}
