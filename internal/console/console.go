@@ -196,13 +196,13 @@ func (c *call) answer(rt route) (a answer, err error) {
 		return answer{}, liked.Errorf(liked.Forbidden,
 			"This form came from a page of another site. Open the console itself, and try again there.")
 	}
-	if !c.Open && !rt.free && !c.gate.passes(c.Request, c.AdminToken()) {
-		return c.askToken("")
-	}
 	if c.Exchange.Method == http.MethodPost {
 		if err := c.ParseForm(); err != nil {
 			return answer{}, liked.Errorf(liked.Invalid, "The form cannot be read: %v", err)
 		}
+	}
+	if !rt.free && !c.passes() {
+		return c.askToken("")
 	}
 	return rt.serve(c)
 }

@@ -27,7 +27,7 @@ type frame struct {
 	Icon     template.URL
 	Sections []section
 	Notice   Notice
-	Shut     bool // the admin token is asked for: there is no more than the page
+	Shut     bool // the admin token was not entered: there is no more than the page
 
 	Acting Identity
 	Users  []admin.User // to choose from; there may be more
@@ -133,7 +133,7 @@ func (c *call) readNotice() (n Notice) {
 func (c *call) show(w http.ResponseWriter, a answer) {
 	l := look()
 	f := frame{Title: a.title, Self: Path, Style: l.sheet.CSS, Script: l.sheet.Script, Icon: l.icon,
-		Sections: sections, Data: a.data, Shut: a.template == "gate",
+		Sections: sections, Data: a.data, Shut: a.template == "gate" || !c.passes(),
 		Here: here(c.URL.EscapedPath())}
 	if c.Exchange.Method == http.MethodGet {
 		f.Self = c.URL.RequestURI()

@@ -66,6 +66,9 @@ func (g *gate) enter(given, token string) (value string, ok bool) {
 	return value, true
 }
 
+// passes reports whether the request may see and change what there is.
+func (c *call) passes() bool { return c.Open || c.gate.passes(c.Request, c.AdminToken()) }
+
 // askToken is the page that asks for the admin token.
 func (c *call) askToken(wrong string) (answer, error) {
 	to := c.from()

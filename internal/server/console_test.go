@@ -95,8 +95,28 @@ func TestConsoleGate(t *testing.T) {
 				t.Errorf("%s: %s answers %d without the admin token", name, path, status)
 			}
 		}
-		if status, _ := browse(t, jar, address+"/reset", url.Values{}); status != 403 {
-			t.Errorf("%s: a reset without the admin token is answered %d", name, status)
+		back := url.Values{"return": {"/console/control"}}
+		if status, text := browse(t, jar, address+"/reset", back); status != 403 || !strings.Contains(text, `value="/console/control"`) {
+			t.Errorf("%s: a reset without the admin token is answered %d %s", name, status, content(text))
+		}
+		for what, form := range map[string]string{"a form of another site": "", "a form that cannot be read": "%zz"} {
+			r, err := http.NewRequest("POST", address+"/reset", strings.NewReader(form))
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+			if form == "" {
+				r.Header.Set("Origin", "https://example.com")
+			}
+			resp, err := http.DefaultTransport.RoundTrip(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			page, err := io.ReadAll(resp.Body)
+			resp.Body.Close()
+			if err != nil || resp.StatusCode < 400 || strings.Contains(string(page), "alice") {
+				t.Errorf("%s: %s is answered %d with the users: %v", name, what, resp.StatusCode, err)
+			}
 		}
 		if status, _ := browse(t, jar, address+"/enter", url.Values{"token": {"another"}}); status != 403 {
 			t.Errorf("%s: got %d with another token", name, status)
