@@ -101,10 +101,13 @@ var handledSchemes = strings.Fields(`vbscript javascript vbs data mocha keyword 
 	about afp android-app applescript apt blob brave chrome cid content dav davs edge facetime feed filesystem ftps geo
 	git help imap intent ipp ipps irc ircs jar ldaps magnet maps market mid microsoft-edge mms nfs opera pop rdp res
 	resource rtmp search search-ms sftp sips skype sms smsto smb ssh steam svn tel tftp urn view-source vnc wais webcal ws
-	wss wtai xmpp`)
+	wss wtai xmpp
+	app-prefs app-settings dict finger googlechrome googlechromes ipfs ipns its mhtml mk pres prefs rsync scp shortcuts
+	telprompt tv vivaldi windowsdefender workflow wyciwyg x-javascript`)
 
 // handledFamilies are beginnings of such schemes.
-var handledFamilies = []string{"ms-", "itms-", "chrome-", "moz-", "safari-", "x-apple", "x-man-page", "x-help"}
+var handledFamilies = []string{"ms-", "itms-", "chrome-", "devtools", "firefox", "microsoft-", "moz-", "safari", "view-", "x-apple",
+	"x-help", "x-man-page", "x-safari"}
 
 const (
 	maxRedirects = 10
