@@ -82,7 +82,7 @@ func BodyForm(h http.Header, body []byte) string {
 	case coding != "" && !strings.EqualFold(coding, "identity"):
 		return "the body has the Content-Encoding " + coding + ", which this server does not decode: send it as it is"
 	case bytes.HasPrefix(body, []byte("\xef\xbb\xbf")):
-		return "the body begins with a byte order mark (EF BB BF), which JSON must not have (RFC 8259, 8.1): send it without"
+		return "the body begins with a byte order mark (EF BB BF), which neither JSON (RFC 8259, 8.1) nor a form may have: send it without"
 	case len(body) > 1 && (body[0] == 0 || body[1] == 0 || body[0] >= 0xfe && body[1] >= 0xfe):
 		return "the body is UTF-16 or UTF-32; JSON is UTF-8 (RFC 8259, 8.1)"
 	}

@@ -67,8 +67,9 @@ func readParams(r *http.Request) (Form, error) {
 	default:
 		err = errors.New("its content type is neither application/x-www-form-urlencoded nor application/json")
 	}
-	if err == nil && !utf8.Valid(body) && r.Header.Get("Content-Encoding") != "" { // of plain text the header does no harm
-		err = errors.New("it is not UTF-8")
+	encoded := !utf8.Valid(body) && r.Header.Get("Content-Encoding") != "" // of plain text the header does no harm
+	if err == nil && (encoded || bytes.HasPrefix(body, []byte("\ufeff"))) {
+		err = errors.New("it is not plain text")
 	}
 	if err != nil {
 		return nil, errors.New(cmp.Or(exchange.BodyForm(r.Header, body), "body: "+err.Error()))

@@ -149,6 +149,7 @@ func TestTokenParameters(t *testing.T) {
 
 	for _, tt := range []struct{ contentType, encoding, body, want string }{
 		{"application/json", "", "\ufeff{}", "byte order mark"},
+		{"application/x-www-form-urlencoded", "", "\ufeffgrant_type=x", "byte order mark"},
 		{"application/json", "gzip", "\x1f\x8b\x08", "Content-Encoding gzip"},
 		{"application/x-www-form-urlencoded", "gzip", "\x1f\x8b\x08", "Content-Encoding gzip"},
 		{"application/x-www-form-urlencoded", "UTF-8", "grant_type=x", "Grant type should be"}, // a mistake that does no harm
