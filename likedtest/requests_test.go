@@ -100,7 +100,7 @@ func TestRequestsFilter(t *testing.T) {
 			t.Errorf("%q selects %d: %v, want %d", filter, len(got), got, want)
 		}
 	}
-	for _, bad := range []string{"user=nobody_", "app=none", "status=abc", "status=6xx",
+	for _, bad := range []string{"user=nobody_", "app=none", "status=abc", "status=6xx", "status=5", "status=404xx",
 		"limit=0", "limit=1001", "after=x", "after=0", "other=1"} {
 		if err := srv.Admin("GET", "/admin/requests?"+bad, nil, nil); err == nil {
 			t.Errorf("%s is allowed", bad)

@@ -144,11 +144,12 @@ func (w *row) traits() exchange.Traits {
 
 // ParseStatus reads a status to filter by, as 429 or 4xx.
 func ParseStatus(text string) (int, error) {
+	least, most := 100, 599
 	if digit, ok := strings.CutSuffix(strings.ToLower(text), "xx"); ok {
-		text = digit
+		text, least, most = digit, 1, 5
 	}
 	n, err := strconv.Atoi(text)
-	if err != nil || n < 1 || n > 5 && n < 100 || n > 599 {
+	if err != nil || n < least || n > most {
 		return 0, fmt.Errorf("it is no status, as 429, and no class of them, as 4xx")
 	}
 	return n, nil
