@@ -65,6 +65,7 @@ type importer struct {
 
 const (
 	pieceSize = 2 << 20
+	manyAdded = 1_000_000
 	maxTold   = 1000 // refused records that are told to people
 )
 
@@ -75,6 +76,9 @@ func (i *importer) run(user liked.UserID) error {
 	var err error
 	for n := 0; err == nil && n < len(i.c.Files); n++ {
 		err = i.file(i.c.Files[n], user)
+	}
+	if err == nil {
+		err = i.settle()
 	}
 	return errors.Join(i.failed(err), i.report())
 }
@@ -193,6 +197,17 @@ func (i *importer) send(skipBad bool) error {
 		}
 	}
 	return nil
+}
+
+// settle ends an import of something: a large store takes a while to be put in order.
+func (i *importer) settle() error {
+	if i.done.Added == 0 || i.a == nil {
+		return nil
+	}
+	if i.done.Added >= manyAdded {
+		fmt.Fprintln(i.e.stderr, "liked: all is imported; now the store is put in order, so that reads are fast")
+	}
+	return i.a.Call(i.e.ctx, "POST", at("import")+"?settle=true", []byte{}, nil)
 }
 
 // read is what a dry run does instead of sending.

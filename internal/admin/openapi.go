@@ -39,6 +39,7 @@ var parameters = map[string]string{
 	"before":         "What next was in the page before.",
 	"fault":          "The id of a rule.",
 	"subscription":   "The id of a subscription.",
+	"settle":         "true: at the end a large store is put in order for reads, which may take minutes.",
 	"skip_bad":       "true: lines that cannot be added are left out, and counted; without, the first one ends the import.",
 }
 

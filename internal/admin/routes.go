@@ -160,7 +160,7 @@ func (h *Handler) routes() []route {
 		{pattern: "POST /admin/check", endpoint: gives(h.check), long: true, does: "Proves that the store agrees with itself."},
 		{pattern: "GET /admin/export", endpoint: gives(h.export), long: true, content: "application/x-ndjson",
 			does: "Sends all users, posts and likes of one moment."},
-		{pattern: "POST /admin/import", endpoint: gives(h.importing), query: "skip_bad", long: true, reads: "application/x-ndjson",
+		{pattern: "POST /admin/import", endpoint: gives(h.importing), query: "skip_bad settle", long: true, reads: "application/x-ndjson",
 			does: "Adds records that are missing."},
 		{pattern: "POST /admin/backup", endpoint: gives(h.backup), long: true, reads: "application/json", content: "application/x-tar",
 			does: "Sends the files of the store."},

@@ -83,10 +83,10 @@ const MaxReasons = 1 << 14
 const maxUnread = 4 << 20
 
 // importing adds the missing records of the body, one per line. Without skip_bad=true the first line that cannot be
-// added ends it, with the lines before it added. Line numbers count empty lines.
+// added ends it, with the lines before it added; settle=true is for the last of a large import. Line numbers count empty lines.
 func (h *Handler) importing(r *http.Request) (Imported, error) {
-	skipBad := false
-	err := query(r, map[string]func(string) error{"skip_bad": flag(&skipBad)})
+	var skipBad, settle bool
+	err := query(r, map[string]func(string) error{"skip_bad": flag(&skipBad), "settle": flag(&settle)})
 	if err != nil {
 		return Imported{}, err
 	}
@@ -98,6 +98,9 @@ func (h *Handler) importing(r *http.Request) (Imported, error) {
 		case err == nil, err == io.EOF && len(line) > 0:
 		case err == io.EOF:
 			err := i.finish()
+			if err == nil && settle {
+				i.settle()
+			}
 			return i.done, err
 		case errors.Is(err, bufio.ErrBufferFull):
 			return Imported{}, errors.Join(i.finish(), liked.Errorf(liked.Invalid,
@@ -215,6 +218,13 @@ func (w *likeWatch) seen(ctx context.Context, s store.Log) (bool, error) {
 		}
 	}
 	return now.Sub(w.moved) < quiet, nil
+}
+
+// settle is about what was imported before, too. Without it reads are slower for a while.
+func (i *importer) settle() {
+	if err := i.h.Store.Settle(i.r.Context()); err != nil {
+		i.h.Logger.Warn("admin: the store could not be put in order after an import", "err", err)
+	}
 }
 
 func (i *importer) refuse(line int64, err error) {

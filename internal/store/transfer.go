@@ -12,6 +12,9 @@ type Transfer interface {
 	// is one that Import takes, and follows from the content alone: users, posts (by id, but after those they refer
 	// to), blocks, follows, then each user's likes, oldest first. An error of each ends it and is returned.
 	Export(ctx context.Context, each func(Record) error) error
+	// Settle ends a large import: it does at once what makes reads fast and would be done in time. Calls go on meanwhile,
+	// and what they see is the same. If it ends early, with an error, nothing is lost.
+	Settle(ctx context.Context) error
 
 	// Import adds the records in order, as one step: a record sees those before it. What exists stays unchanged, so
 	// that a repeat changes nothing. A record that cannot be added is refused and leaves no trace; without keepGoing,

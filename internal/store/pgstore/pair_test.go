@@ -390,6 +390,10 @@ func (both *pair) RemoveDeadLetter(ctx context.Context, d store.DeadLetter) erro
 	return both.one().RemoveDeadLetter(ctx, d)
 }
 
+func (both *pair) Settle(ctx context.Context) error {
+	return both.one().Settle(ctx)
+}
+
 func (both *pair) Export(ctx context.Context, each func(store.Record) error) error {
 	return both.one().Export(ctx, each)
 }

@@ -91,6 +91,9 @@ func (s *Store) atOneMoment(ctx context.Context, f func(t *tx) error) error {
 	return cause(ctx, t.rollback(f(t)))
 }
 
+// Settle has nothing to do: PostgreSQL vacuums and analyzes what was changed by itself.
+func (s *Store) Settle(ctx context.Context) error { return ctx.Err() }
+
 func (s *Store) Export(ctx context.Context, each func(store.Record) error) error {
 	return s.atOneMoment(ctx, func(t *tx) error {
 		e := exporter{t, func(r store.Record) error {

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -21,6 +22,35 @@ var transferTests = []test{
 	{"positions that are taken", takenPositions},
 	{"import during likes", importDuringLikes},
 	{"export that is given up", exportGivenUp},
+	{"settled", settled},
+}
+
+// settled likes and takes back while the store is settled, again and again.
+func settled(t *T) {
+	s := t.open()
+	t.world(s, 8, 20)
+	before := t.exported(s)
+	t.ok(s.Settle(t.ctx))
+	same(t, "Export", t.exported(s), before)
+	var likes sync.WaitGroup
+	likes.Go(func() {
+		for range 20 {
+			for _, on := range []bool{true, false} {
+				if _, err := s.SetLike(t.ctx, uid(1), pid(1), on, start); err != nil && liked.KindOf(err) == liked.Unavailable {
+					t.Error(err)
+				}
+			}
+		}
+	})
+	for range 5 {
+		t.ok(s.Settle(t.ctx))
+	}
+	likes.Wait()
+	ctx, cancel := context.WithCancel(t.ctx)
+	cancel()
+	if err := s.Settle(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("given up: got %v", err)
+	}
 }
 
 // exported returns everything that Export hands out.
