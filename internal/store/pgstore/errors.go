@@ -102,7 +102,7 @@ func failure(err error) error {
 		e.Msg = "the database has no connection left; raise max_connections, or run fewer servers"
 	case strings.HasPrefix(pg.Code, "53"):
 		e.Msg = "the database lacks memory, or is at a limit of its own: its log says which"
-	case strings.HasPrefix(pg.Code, "57P0"), strings.HasPrefix(pg.Code, "25P0"):
+	case strings.HasPrefix(pg.Code, "57P0"), pg.Code == "25P03", pg.Code == "25P04":
 		e.Msg = "the database is starting or stopping, or ends connections"
 	case strings.HasPrefix(pg.Code, "28"), pg.Code == "3D000":
 		e.Msg = "the database refuses this user, password or database name"
