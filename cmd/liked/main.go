@@ -79,15 +79,22 @@ type env struct {
 
 // read returns what is in the file, or on standard input for "-", at most that many bytes.
 func (e *env) read(path string, most int64) ([]byte, error) {
-	in := e.stdin
-	if path != "-" {
-		f, err := os.Open(path)
-		if err != nil {
-			return nil, err
-		}
-		defer f.Close()
-		in = f
+	if path == "-" {
+		return readAll(e.stdin, path, most)
 	}
+	return readFile(path, most)
+}
+
+func readFile(path string, most int64) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return readAll(f, path, most)
+}
+
+func readAll(in io.Reader, path string, most int64) ([]byte, error) {
 	text, err := io.ReadAll(io.LimitReader(in, most+1))
 	if err == nil && int64(len(text)) > most {
 		err = fmt.Errorf("%s is longer than %d bytes", path, most)

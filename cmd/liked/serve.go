@@ -63,7 +63,8 @@ type Behavior struct {
 func (s *Serving) configure(data string) error {
 	var errs []error
 	read := func(flag, path string) string {
-		text, err := os.ReadFile(path)
+		const most = 1 << 20 // with an entry for each endpoint the limits are far below
+		text, err := readFile(path, most)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", flag, err))
 		}
