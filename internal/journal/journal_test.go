@@ -116,6 +116,17 @@ func TestMemoryIsBounded(t *testing.T) {
 	}
 }
 
+// A body that is not kept is not cut, however long it is.
+func TestPagesAreNotKept(t *testing.T) {
+	t.Parallel()
+	j := New(DefaultMax, time.Now)
+	j.Handler(answering(strings.Repeat("p", 2*MaxBody))).ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/login", nil))
+	got := j.rows[0].Detail().Response
+	if got.Body != "" || got.Omitted == "" || got.Cut || got.Bytes != 2*MaxBody {
+		t.Errorf("got %q, omitted %q, cut %t, of %d bytes", got.Body, got.Omitted, got.Cut, got.Bytes)
+	}
+}
+
 // Without a journal the handler is the one that was given.
 func TestNone(t *testing.T) {
 	t.Parallel()

@@ -1,6 +1,9 @@
 package journal
 
-import "strings"
+import (
+	"cmp"
+	"strings"
+)
 
 // shown is what is shown of a row's texts: what came, without its secrets, wherever they stand.
 type shown struct {
@@ -26,15 +29,12 @@ func (w *row) shown() *shown {
 		request.setBody(&c, kind, w.text[w.ends[0]:w.ends[1]])
 		kind = answer.setHead(&c, w.text[w.ends[1]:w.ends[2]])
 		answer.setBody(&c, kind, w.text[w.ends[2]:])
+		answer.omitted = cmp.Or(w.omitted, answer.omitted)
 		for i := range t.sides {
 			s := &t.sides[i]
 			s.head, s.body = c.again(s.head), c.again(s.body)
-			if s.cut = w.sizes[i] > MaxBody || len(s.body) > MaxBody; len(s.body) > MaxBody {
-				s.body = s.body[:whole(s.body[:MaxBody])]
-			}
-		}
-		if w.omitted != "" {
-			answer.omitted = w.omitted
+			s.cut = s.omitted == "" && max(w.sizes[i], int64(len(s.body))) > MaxBody
+			s.body = s.body[:whole(s.body[:min(len(s.body), MaxBody)])]
 		}
 		t.path, t.query, t.why = c.againIn(w.path), c.againIn(t.query), c.againIn(w.why)
 		w.texts, w.text = t, nil
