@@ -88,8 +88,9 @@ func suite(t *testing.T, d *schemas) {
 	pgtest.Long(t)
 	t.Parallel()
 	server := pgtest.Start(t)
+	patient := func(dsn string) string { return pgtest.With(dsn, "connect_timeout", "30") } // a busy machine is not the suite's concern
 	storetest.Run(t, storetest.Harness{
-		Open: func(t testing.TB) store.Store { return d.open(t, server.Schema(t)) },
+		Open: func(t testing.TB) store.Store { return d.open(t, patient(server.Schema(t))) },
 		Reopen: func(t testing.TB, s store.Store) store.Store {
 			if err := s.Close(); err != nil {
 				t.Errorf("Close: %v", err)
@@ -110,7 +111,7 @@ func suite(t *testing.T, d *schemas) {
 			left = left.Left(t)
 			d.servers.Store(left, nil)
 			return func() store.Store {
-				return d.open(t, pgtest.With(left.DSN(), "search_path", c.RuntimeParams["search_path"]))
+				return d.open(t, patient(pgtest.With(left.DSN(), "search_path", c.RuntimeParams["search_path"])))
 			}
 		},
 		Forget: d.forget,
