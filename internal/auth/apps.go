@@ -99,15 +99,15 @@ var handledSchemes = strings.Fields(`vbscript javascript vbs data mocha keyword 
 	daap itpc itms firefoxurl hcp ldap mailto mmst mmsu msbd rtsp mso-offdap snews news nntp outlook stssync rlogin
 	telnet tn3270 shell sip
 	about afp android-app applescript apt blob brave chrome cid content dav davs edge facetime feed filesystem ftps geo
-	git help imap intent ipp ipps irc ircs jar ldaps magnet maps market mid microsoft-edge mms nfs opera pop rdp res
+	git help imap intent ipp ipps irc ircs jar ldaps magnet maps market mid mms nfs opera pop rdp res
 	resource rtmp search search-ms sftp sips skype sms smsto smb ssh steam svn tel tftp urn view-source vnc wais webcal ws
 	wss wtai xmpp
-	app-prefs app-settings dict finger googlechrome googlechromes ipfs ipns its mhtml mk pres prefs rsync scp shortcuts
+	app-prefs app-settings devtools dict finger firefox googlechrome googlechromes ipfs ipns its mhtml mk pres prefs rsync safari scp shortcuts
 	telprompt tv vivaldi windowsdefender workflow wyciwyg x-javascript`)
 
-// handledFamilies are beginnings of such schemes.
-var handledFamilies = []string{"ms-", "itms-", "chrome-", "devtools", "firefox", "microsoft-", "moz-", "safari", "view-", "x-apple",
-	"x-help", "x-man-page", "x-safari"}
+// handledFamilies are beginnings of such schemes. An app's own may begin with the same letters, so that each ends where a word does.
+var handledFamilies = []string{"ms-", "itms-", "chrome-", "firefox-", "microsoft-", "moz-", "safari-", "x-apple", "x-help", "x-man-page",
+	"x-safari"}
 
 const (
 	maxRedirects = 10

@@ -166,6 +166,11 @@ func TestRedirectURIs(t *testing.T) {
 		{"Search-MS://x", "scheme search-ms", "scheme search-ms"},
 		{"chrome-extension://x", "scheme chrome-extension", "scheme chrome-extension"},
 		{"firefox://open-url?url=x", "scheme firefox", "scheme firefox"},
+		{"safari-http://x", "scheme safari-http", "scheme safari-http"},
+		{"microsoft-edge:https://x", "scheme microsoft-edge", "scheme microsoft-edge"},
+		{"safaripark.example:/cb", "", ""}, // begins as a browser's does, and is an app's own
+		{"devtoolsmith://cb", "", ""},
+		{"view-my-photos://cb", "", ""},
 		{"x-safari-https://x", "scheme x-safari-https", "scheme x-safari-https"},
 		{"microsoft-edge-holographic://x", "scheme microsoft-edge", "scheme microsoft-edge"},
 		{"mk:@MSITStore:c:/x.chm", "scheme mk", "scheme mk"},
