@@ -106,6 +106,33 @@ func TestImportStepsFollowLikes(t *testing.T) {
 	}
 }
 
+// settling counts how often the store is put in order.
+type settling struct {
+	store.Store
+	times int
+}
+
+func (s *settling) Settle(ctx context.Context) error {
+	s.times++
+	return s.Store.Settle(ctx)
+}
+
+// An import puts the store in order if it is told to, and only then: one that comes in pieces does so once.
+func TestImportSettles(t *testing.T) {
+	t.Parallel()
+	st := &settling{Store: enginetest.Open(t)}
+	defer st.Close()
+	h := New(Options{Store: st, Now: time.Now, Logger: slog.New(slog.DiscardHandler)})
+	for query, want := range map[string]int{"": 0, "?settle=false": 0, "?settle=true": 1} {
+		st.times = 0
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/admin/import"+query, strings.NewReader("")))
+		if w.Code != 200 || st.times != want {
+			t.Errorf("%q: %d %s, the store was put in order %d times, want %d", query, w.Code, w.Body, st.times, want)
+		}
+	}
+}
+
 // Without the chunks of HTTP/1.1 a client cannot tell an export that was cut short from a whole one.
 func TestExportNeedsChunks(t *testing.T) {
 	t.Parallel()
