@@ -681,7 +681,7 @@ func TestDeadLetterBesideAnother(t *testing.T) {
 	k, first := w.hook(r.URL)
 	second, err := w.hooks.Subscribe(w.ctx, liked.Subscription{App: w.app.ID, User: 2, Viewer: 2, Direction: liked.Outbound, Webhook: k.ID})
 	w.must(err)
-	for _, dead := range []liked.SubscriptionID{first.ID, second.ID} {
+	for i, dead := range []liked.SubscriptionID{first.ID, second.ID} {
 		var tries atomic.Int64
 		refuse := func(e told) int {
 			if e.Subscription == dead {
@@ -692,8 +692,11 @@ func TestDeadLetterBesideAnother(t *testing.T) {
 		}
 		r.refuse.Store(&refuse)
 		before := len(r.got())
-		_, err = w.store.SetLike(w.ctx, 2, liked.PostID(dead%10+1), true, time.Now())
+		changed, err := w.store.SetLike(w.ctx, 2, liked.PostID(i+1), true, time.Now())
 		w.must(err)
+		if !changed {
+			t.Fatal("there was such a like before")
+		}
 		w.until("attempts at the other", func() bool { return tries.Load() > 2 })
 		w.stop()
 		onlyDead := func(e told) int {
