@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"liked"
@@ -91,7 +92,22 @@ func (s *Store) removeCopy(dir string) error {
 }
 
 // roomForCopy refuses a backup that could fill the disk. Only a copy's write-ahead log and manifest take space.
-func (s *Store) roomForCopy() error { return s.roomFor("a backup", s.db.Metrics().WAL.PhysicalSize) }
+func (s *Store) roomForCopy() error {
+	m, err := s.metrics()
+	if err != nil {
+		return err
+	}
+	return s.roomFor("a backup", m.WAL.PhysicalSize)
+}
+
+// metrics returns pebble's, which waits for locks that pebble holds while it writes.
+func (s *Store) metrics() (*pebble.Metrics, error) {
+	var m *pebble.Metrics
+	if err := s.apart(func() error { m = s.db.Metrics(); return nil }); err != nil {
+		return nil, err
+	}
+	return m, nil
+}
 
 // roomFor refuses what could fill the disk and so fail the store.
 func (s *Store) roomFor(what string, bytes uint64) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"math/rand/v2"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -152,5 +153,45 @@ func TestPositionsAfterRestore(t *testing.T) {
 		given = next
 		proven(t, s)
 		ok(t, s.Close())
+	}
+}
+
+// What asks pebble how large it is waits for a lock that pebble holds while it writes its manifest.
+func TestManifestFailsMeanwhile(t *testing.T) {
+	t.Parallel()
+	for name, call := range map[string]func(*Store) error{
+		"backup":   readBackup,
+		"snapshot": func(s *Store) error { _, err := s.Snapshot(t.Context()); return err },
+		"settle":   func(s *Store) error { return s.Settle(t.Context()) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var armed atomic.Bool
+			writing, fail := make(chan struct{}), make(chan struct{})
+			s := open(t, testOptions(errorfs.Wrap(vfs.NewMem(), errorfs.InjectorFunc(func(op errorfs.Op) error {
+				if op.Kind == errorfs.OpFileWrite && strings.Contains(op.Path, "MANIFEST-") && armed.Swap(false) {
+					close(writing)
+					<-fail
+					return errorfs.ErrInjected
+				}
+				return nil
+			}))))
+			fill(t, s)
+			armed.Store(true)
+			_, err := s.db.AsyncFlush()
+			ok(t, err)
+			<-writing
+			answer := make(chan error)
+			go func() { answer <- call(s) }()
+			for s.calls.Load() == 0 {
+				runtime.Gosched()
+			}
+			time.Sleep(10 * time.Millisecond) // for pebble; less would test less
+			close(fail)
+			if err := <-answer; liked.KindOf(err) != liked.Unavailable {
+				t.Errorf("got %v", err)
+			}
+			_ = s.Close() // an error: the store has failed
+		})
 	}
 }

@@ -20,18 +20,21 @@ func (s *Store) Settle(ctx context.Context) error {
 	if s.readOnly {
 		return errReadOnly
 	}
-	if s.aboveLast() < unsettled {
-		return nil
+	if bytes, err := s.aboveLast(); err != nil || bytes < unsettled {
+		return err
 	}
 	return s.merge(ctx, partOfTables)
 }
 
-func (s *Store) aboveLast() (bytes uint64) {
-	levels := s.db.Metrics().Levels
-	for _, level := range levels[:len(levels)-1] {
+func (s *Store) aboveLast() (bytes uint64, err error) {
+	m, err := s.metrics()
+	if err != nil {
+		return 0, err
+	}
+	for _, level := range m.Levels[:len(m.Levels)-1] {
 		bytes += uint64(level.TablesSize)
 	}
-	return bytes
+	return bytes, nil
 }
 
 // merge goes through the keys in parts of so many tables, so that it needs little room, and ends soon if it is to.
@@ -52,7 +55,11 @@ func (s *Store) merge(ctx context.Context, partOf int) error {
 			size += table.Size
 		}
 		last = last[part:]
-		if err := s.roomFor("merging its tables", 2*size+s.aboveLast()); err != nil {
+		above, err := s.aboveLast()
+		if err != nil {
+			return err
+		}
+		if err := s.roomFor("merging its tables", 2*size+above); err != nil {
 			return err
 		}
 		if s.isClosing() {
