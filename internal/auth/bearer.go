@@ -81,7 +81,7 @@ func (a *Auth) readAccessToken(ctx context.Context, key store.Hash, token string
 	t, grant, err := a.store.AccessToken(ctx, key)
 	if err != nil {
 		return nil, refuseIfNotFound(err, "the access token is unknown or was revoked%s",
-			cmp.Or(LooksLike(token), ": refresh it, or have the user consent again"))
+			cmp.Or(LooksLike(token, AnAccessToken), ": refresh it, or have the user consent again"))
 	}
 	app, err := a.store.App(ctx, grant.App)
 	if err != nil {
@@ -115,23 +115,29 @@ func IsUserToken(text string) bool {
 	return err == nil && (bytes.HasSuffix(b, []byte(":at:1")) || bytes.HasSuffix(b, []byte(":rt:1")))
 }
 
-// LooksLike guesses what an unknown bearer token is, as the end of a sentence.
-func LooksLike(token string) string {
+// The kinds of tokens that [LooksLike] tells apart.
+const (
+	AnAccessToken = "an access token"
+	ARefreshToken = "a refresh token"
+)
+
+// LooksLike guesses what an unknown token is, unless it is what it should be, as the end of a sentence.
+func LooksLike(token, should string) string {
 	if id, _, ok := strings.Cut(token, "-"); ok {
 		if _, err := liked.ParseID[liked.UserID](id); err == nil {
 			return "; it looks like an OAuth 1.0a access token, which takes part in a signature and is no bearer token"
 		}
 	}
 	b, err := base64.RawURLEncoding.DecodeString(token)
-	switch s := string(b); {
-	case err != nil:
+	if err != nil {
 		return ""
-	case strings.HasSuffix(s, ":rt:1"):
-		return "; it looks like a refresh token"
-	case strings.HasSuffix(s, ":ac:1"):
-		return "; it looks like an authorization code"
-	case strings.HasSuffix(s, ":1:ci"):
-		return "; it looks like a client id"
+	}
+	for _, kind := range [...]struct{ end, name string }{
+		{":at:1", AnAccessToken}, {":rt:1", ARefreshToken}, {":ac:1", "an authorization code"}, {":1:ci", "a client id"},
+	} {
+		if bytes.HasSuffix(b, []byte(kind.end)) && kind.name != should {
+			return "; it looks like " + kind.name
+		}
 	}
 	return ""
 }

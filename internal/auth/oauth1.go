@@ -286,7 +286,7 @@ func (a *Auth) Consumer(ctx context.Context, key string) (store.App, error) {
 	app, err := a.store.AppByAPIKey(ctx, key)
 	if err != nil {
 		hint := ""
-		if strings.HasSuffix(LooksLike(key), "client id") {
+		if strings.HasSuffix(LooksLike(key, ""), "client id") {
 			hint = "; it looks like an OAuth 2.0 client id"
 		}
 		return store.App{}, refuseIfNotFound(err, "no app has this oauth_consumer_key%s", hint)

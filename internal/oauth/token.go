@@ -215,7 +215,8 @@ func (c *Call) refresh(p Form, app liked.App) (*Answer, error) {
 	c.Details.Spends(key)
 	_, grant, err := c.Store.RefreshToken(c.Context, key)
 	if err != nil {
-		return nil, refuseNotFound(badToken, err, "the refresh token is unknown or was revoked%s", auth.LooksLike(in[0]))
+		return nil, refuseNotFound(badToken, err, "the refresh token is unknown, has expired or was revoked%s",
+			auth.LooksLike(in[0], auth.ARefreshToken))
 	}
 	if grant.App != app.ID {
 		return nil, badToken.Because("the refresh token belongs to app %d", grant.App)
@@ -271,7 +272,7 @@ func (c *Call) revoke() (*Answer, error) {
 		c.Why = "the token was revoked or spent before, or never issued"
 		return revoked()
 	case err != nil:
-		return nil, refuseNotFound(badToken, err, "the token is none of OAuth 2.0%s", auth.LooksLike(in[0]))
+		return nil, refuseNotFound(badToken, err, "the token is none of OAuth 2.0%s", auth.LooksLike(in[0], ""))
 	case grant.OAuth1 || grant.App != app.ID: // RFC 7009, 2.1
 		return nil, badToken.Because("the token belongs to app %d, or is one of OAuth 1.0a", grant.App)
 	}

@@ -336,6 +336,27 @@ func TestRefresh(t *testing.T) {
 	}
 }
 
+// The operator learns what a token that is none was taken for.
+func TestNoRefreshToken(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil)
+	b := s.browser()
+	b.signIn(t, "ada")
+	code := b.code(t, s.conf)
+	tokens := s.tokens(t, s.redeem(t, s.conf, code))
+	for token, want := range map[string]string{
+		"x":                "the refresh token is unknown, has expired or was revoked",
+		tokens.AccessToken: "revoked; it looks like an access token",
+		code:               "revoked; it looks like an authorization code",
+		s.conf.ClientID:    "revoked; it looks like a client id",
+		base64.RawURLEncoding.EncodeToString([]byte("another:rt:1")): "revoked",
+	} {
+		if got := s.refresh(t, s.conf, token); got.Body != tellBadToken || !strings.HasSuffix(s.last().Why, want) {
+			t.Errorf("%s: %q, want one that ends with %q", got.Body, s.last().Why, want)
+		}
+	}
+}
+
 // RFC 6749, 4.1.2: what a code gave dies when it is used again. But only by somebody who knows all that goes with it.
 func TestCodeUsedTwice(t *testing.T) {
 	t.Parallel()
