@@ -222,6 +222,7 @@ func TestRequestsLive(t *testing.T) {
 				resp, err := client.Get(srv.URL + "/2/users/me")
 				if err != nil {
 					t.Error(err)
+					stop()
 					return
 				}
 				_, _ = io.Copy(io.Discard, resp.Body)
@@ -229,9 +230,14 @@ func TestRequestsLive(t *testing.T) {
 			}
 		})
 	}
-	flood.Wait()
+	over := make(chan struct{})
+	go func() { flood.Wait(); close(over) }()
 	told := 0
 	for told < sent {
+		select { // slow, and not for so long without a word that the server takes the reader for one that is gone
+		case <-over:
+		case <-time.After(10 * time.Millisecond):
+		}
 		event, data := next(slow)
 		switch event {
 		case "request":
