@@ -53,7 +53,7 @@ func Run(m *testing.M, stop func()) int {
 		if len(left) == 0 {
 			return code
 		}
-		if wait > 4*time.Second {
+		if wait > 16*time.Second {
 			fmt.Fprintf(os.Stderr, "goroutines are left after the tests:\n%s\n", strings.Join(left, "\n\n"))
 			return 1
 		}
