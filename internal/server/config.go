@@ -130,10 +130,11 @@ type Config struct {
 	// Logger gets one line per request. Nil discards.
 	Logger *slog.Logger
 
-	disk     diskOption
-	begins   *inherited    // what a fork begins with; nil: as Data or Postgres say
-	vanished time.Duration // how long a client may be silent on the network; 0: 30 s
-	tick     time.Duration // by which idle connections are counted; 0: 1 s
+	disk      diskOption
+	begins    *inherited    // what a fork begins with; nil: as Data or Postgres say
+	vanished  time.Duration // how long a client may be silent on the network; 0: 30 s
+	rejecting time.Duration // how long a client may take to read a rejection; 0: 1 s
+	tick      time.Duration // by which idle connections are counted; 0: 1 s
 }
 
 // settings is a checked Config with defaults filled in.
@@ -170,6 +171,7 @@ func (c Config) check() (settings, error) {
 	s.MaxConnections = cmp.Or(s.MaxConnections, 10_000)
 	s.Grace = cmp.Or(s.Grace, 10*time.Second)
 	s.vanished = cmp.Or(s.vanished, 30*time.Second)
+	s.rejecting = cmp.Or(s.rejecting, rejectTime)
 	s.tick = cmp.Or(s.tick, time.Second)
 	s.Logger = cmp.Or(s.Logger, slog.New(slog.DiscardHandler))
 	if s.Now == nil {

@@ -47,6 +47,7 @@ func newFileBudget(limit uint64, wanted int) (fileBudget, error) {
 type limitListener struct {
 	tcpListener
 	max, maxRejecting int
+	rejectTime        time.Duration
 	rejection         []byte // sent to a rejected connection; nil: nothing
 	advice            string // to the operator
 	logger            *slog.Logger
@@ -149,7 +150,7 @@ func (l *limitListener) reject(conn *net.TCPConn) {
 	l.rejections.Go(func() {
 		defer l.rejecting.Add(-1)
 		defer conn.Close()
-		_ = conn.SetDeadline(time.Now().Add(rejectTime))
+		_ = conn.SetDeadline(time.Now().Add(l.rejectTime))
 		if _, err := conn.Write(l.rejection); err != nil {
 			return
 		}

@@ -300,7 +300,7 @@ func TestDiskDoesNotAnswer(t *testing.T) {
 	data, k := seeded(t, 3)
 	config := server.Config{Data: data}
 	config.SetDisk(func(o *pebblestore.Options) {
-		o.DiskTimeout = 2 * time.Second
+		o.DiskTimeout = 5 * time.Second // a busy disk takes two, now and then
 		o.FS = errorfs.Wrap(vfs.Default, errorfs.InjectorFunc(func(op errorfs.Op) error {
 			switch op.Kind {
 			case errorfs.OpFileSync, errorfs.OpFileSyncData, errorfs.OpFileSyncTo:

@@ -132,7 +132,7 @@ func TestReadyWithDatabase(t *testing.T) {
 	if err := db.Restart(); err != nil {
 		t.Fatal(err)
 	}
-	for end := time.Now().Add(20 * time.Second); probe("/readyz") != 200; time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); probe("/readyz") != 200; time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("the server did not come back with its database")
 		}

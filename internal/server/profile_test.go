@@ -1,6 +1,9 @@
 package server_test
 
 import (
+	"context"
+	"errors"
+	"net/http"
 	"runtime"
 	"strings"
 	"testing"
@@ -21,25 +24,40 @@ func TestContentionProfiles(t *testing.T) {
 	if rate() != 0 {
 		t.Fatal("mutexes are sampled before a profile is taken")
 	}
-	type answer struct {
-		status int
-		body   string
-	}
-	first := make(chan answer, 1)
-	go func() {
-		status, body := get(t, c, srv.AdminURL()+"/debug/pprof/mutex?seconds=2", token)
-		first <- answer{status, body}
-	}()
-	for deadline := time.Now().Add(time.Minute); rate() != 1; time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("mutexes are not sampled while a profile is taken")
+	becomes := func(want int, or string) {
+		t.Helper()
+		for deadline := time.Now().Add(time.Minute); rate() != want; time.Sleep(time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatal(or)
+			}
 		}
 	}
+	ctx, giveUp := context.WithCancel(t.Context())
+	defer giveUp()
+	long, err := http.NewRequestWithContext(ctx, "GET", srv.AdminURL()+"/debug/pprof/mutex?seconds=30", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	long.Header.Set("Authorization", "Bearer "+token)
+	first := make(chan error, 1)
+	go func() {
+		resp, err := c.Do(long)
+		if err == nil {
+			resp.Body.Close()
+		}
+		first <- err
+	}()
+	becomes(1, "mutexes are not sampled while a profile is taken")
 	if status, body := get(t, c, srv.AdminURL()+"/debug/pprof/block?seconds=1", token); status != 409 {
 		t.Errorf("a second one meanwhile: %d %s", status, body)
 	}
-	if a := <-first; a.status != 200 || !strings.HasPrefix(a.body, "\x1f\x8b") {
-		t.Errorf("%d %.60q", a.status, a.body)
+	giveUp()
+	if err := <-first; !errors.Is(err, context.Canceled) {
+		t.Errorf("a profile that was given up: %v", err)
+	}
+	becomes(0, "mutexes are sampled after a profile that was given up")
+	if status, body := get(t, c, srv.AdminURL()+"/debug/pprof/mutex?seconds=1", token); status != 200 || !strings.HasPrefix(body, "\x1f\x8b") {
+		t.Errorf("%d %.60q", status, body)
 	}
 	if rate() != 0 {
 		t.Error("mutexes are sampled after the profile")

