@@ -16,7 +16,7 @@ from world import WORLD, did
 
 BEARER = WORLD["apps"][0]["bearer_token"]
 LIKER = WORLD["users"][40]
-LIMIT = 20  # seconds for what must come
+LIMIT = 60  # seconds for what must come
 
 
 class Stream(BaseStream):
@@ -57,7 +57,7 @@ class Firehose:
 
     def open(self, **params):
         # An app has one connection to each partition: it waits until the last has gone.
-        for _ in range(60):
+        for _ in range(2 * LIMIT):
             stream = Stream("firehose", self.tell, self.left, **params)
             if not stream.connected.wait(LIMIT):
                 raise AssertionError("no answer")
