@@ -71,7 +71,7 @@ func (s *standing) client(t *testing.T, trusting bool) *http.Client {
 	transport := &http.Transport{Proxy: http.ProxyURL(&url.URL{Scheme: "http", Host: s.proxy}), TLSClientConfig: &tls.Config{RootCAs: pool},
 		ForceAttemptHTTP2: true}
 	t.Cleanup(transport.CloseIdleConnections)
-	return &http.Client{Transport: transport, Timeout: 20 * time.Second}
+	return &http.Client{Transport: transport, Timeout: 2 * time.Minute}
 }
 
 // Each of X's hosts leads to the server, in HTTP/1.1 and HTTP/2, with what the client wrote.
@@ -132,7 +132,7 @@ func TestFrontRefuses(t *testing.T) {
 		t.Errorf("the server got %s%s", s.got.Host, s.got.URL)
 	}
 	var hosts []string
-	for deadline := time.Now().Add(10 * time.Second); len(hosts) < 5 && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); len(hosts) < 5 && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		hosts = nil // the client may hear of the end of TLS first
 		for _, m := range s.Log.Summary().Errors {
 			hosts = append(hosts, m.Host)

@@ -1,8 +1,10 @@
 package capture
 
 import (
+	"errors"
 	"net"
 	"net/netip"
+	"syscall"
 	"testing"
 
 	"golang.org/x/net/dns/dnsmessage"
@@ -72,18 +74,30 @@ func TestNames(t *testing.T) {
 	}
 }
 
+// samePort listens on a port that is free in TCP and UDP.
+func samePort(t *testing.T) (net.Listener, net.PacketConn) {
+	t.Helper()
+	for {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		u, err := net.ListenPacket("udp", l.Addr().String())
+		if err == nil {
+			return l, u
+		}
+		l.Close()
+		if !errors.Is(err, syscall.EADDRINUSE) { // by anybody on this machine who asks a name server
+			t.Fatal(err)
+		}
+	}
+}
+
 // listenNames has the resolver answer on a port of UDP and TCP; without one all questions are refused.
 func listenNames(t *testing.T, r *resolver) string {
 	t.Helper()
 	f := stand(t)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	u, err := net.ListenPacket("udp", l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
+	l, u := samePort(t)
 	if r != nil {
 		f.serveNames(*r, u, l)
 		return l.Addr().String()
