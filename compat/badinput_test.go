@@ -416,7 +416,7 @@ func gzipped(t *testing.T, text string) string {
 
 func dial(t *testing.T, addr string) net.Conn {
 	t.Helper()
-	c, err := net.DialTimeout("tcp", addr, 10*time.Second)
+	c, err := net.DialTimeout("tcp", addr, time.Minute)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -482,7 +482,7 @@ func dribble(t *testing.T, addr, start, rest, want string) {
 	if _, err := io.WriteString(c, start); err != nil {
 		t.Fatal(err)
 	}
-	const limit = 45 * time.Second
+	const limit = time.Minute
 	began := time.Now()
 	if err := c.SetReadDeadline(began.Add(limit)); err != nil {
 		t.Fatal(err)

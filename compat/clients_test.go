@@ -183,12 +183,12 @@ func manyLikes(t *testing.T, bin string, at place) {
 // awaitExpiry waits until the server refuses the token.
 func (s *server) awaitExpiry(t *testing.T, token string) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
 		if status, _ := s.get(t, token, "/2/users/me"); status == http.StatusUnauthorized {
 			return
 		}
 	}
-	t.Fatal("a token for one second is still good after ten")
+	t.Fatal("a token for one second is still good after a minute")
 }
 
 // beforeTimeout returns a context that ends well before go test's -timeout kills this process, so that there is time to

@@ -204,7 +204,7 @@ func TestShellKills(t *testing.T) {
 	if err := <-ended; !errors.Is(err, stopped) {
 		t.Errorf("got %v, want %v", err, stopped)
 	}
-	if err := held.SetReadDeadline(time.Now().Add(30 * time.Second)); err != nil {
+	if err := held.SetReadDeadline(time.Now().Add(2 * time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := held.Read(make([]byte, 1)); err != io.EOF {
@@ -229,7 +229,7 @@ func startDocumented(t *testing.T, dir, command string) {
 		syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM)
 		select {
 		case <-exited:
-		case <-time.After(30 * time.Second):
+		case <-time.After(2 * time.Minute):
 			syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
 			t.Errorf("%s did not end", command)
 		}

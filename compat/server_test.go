@@ -128,7 +128,7 @@ func startOn(t *testing.T, bin string, at place, flags ...string) *server {
 		}
 	})
 
-	for deadline := time.Now().Add(60 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(3 * time.Minute); ; time.Sleep(20 * time.Millisecond) {
 		if s.credentials.read(s.file) {
 			return s
 		}
@@ -139,7 +139,7 @@ func startOn(t *testing.T, bin string, at place, flags ...string) *server {
 		default:
 		}
 		if time.Now().After(deadline) {
-			t.Fatal("the server wrote no credentials within a minute")
+			t.Fatal("the server wrote no credentials within three minutes")
 		}
 	}
 }
@@ -155,8 +155,8 @@ func (s *server) end(t *testing.T, p *os.Process, exited <-chan error) {
 			t.Errorf("the server ended with %v", err)
 			return
 		}
-	case <-time.After(30 * time.Second):
-		t.Error("the server did not end within 30 s of SIGTERM")
+	case <-time.After(2 * time.Minute):
+		t.Error("the server did not end within two minutes of SIGTERM")
 		if err := p.Kill(); err != nil {
 			t.Error(err)
 		}

@@ -5,7 +5,7 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
 import { after, before, test } from "node:test";
-import { inspect, openBrowser, openPage, startServer } from "./world.js";
+import { inspect, openBrowser, openPage, patience, startServer } from "./world.js";
 
 let browser, server, dir, known;
 before(async () => {
@@ -32,7 +32,7 @@ async function likes(id) {
   return (await found.json()).data.public_metrics.like_count;
 }
 
-test("any user likes any post, and the call stands beside it", { timeout: 60_000 }, async () => {
+test("any user likes any post, and the call stands beside it", { timeout: 10 * patience }, async () => {
   const page = await openPage(browser);
   const { id } = known.posts[3];
   await page.goto(data());
@@ -66,7 +66,7 @@ test("any user likes any post, and the call stands beside it", { timeout: 60_000
   await page.context().close();
 });
 
-test("one switch says who likes, and a refusal says why", { timeout: 60_000 }, async () => {
+test("one switch says who likes, and a refusal says why", { timeout: 10 * patience }, async () => {
   const page = await openPage(browser);
   const { id } = known.posts[4];
   await page.goto(data("/users"));
@@ -95,7 +95,7 @@ test("one switch says who likes, and a refusal says why", { timeout: 60_000 }, a
   await page.context().close();
 });
 
-test("what is kept is found, added, changed and deleted", { timeout: 60_000 }, async () => {
+test("what is kept is found, added, changed and deleted", { timeout: 10 * patience }, async () => {
   const page = await openPage(browser);
   await page.goto(data("/users"));
   await page.locator("summary", { hasText: "Add a user" }).click();
@@ -154,7 +154,7 @@ test("what is kept is found, added, changed and deleted", { timeout: 60_000 }, a
   await page.context().close();
 });
 
-test("without scripts, with the keyboard", { timeout: 60_000 }, async () => {
+test("without scripts, with the keyboard", { timeout: 10 * patience }, async () => {
   const context = await browser.newContext({ javaScriptEnabled: false, viewport: { width: 640, height: 400 } });
   const page = await context.newPage();
   const { id } = known.posts[2];

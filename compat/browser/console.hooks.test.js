@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, before, test } from "node:test";
-import { Receiver, inspect, openBrowser, openPage, startServer } from "./world.js";
+import { Receiver, inspect, openBrowser, openPage, patience, startServer } from "./world.js";
 
 let browser, server, receiver, own, directory;
 
@@ -25,7 +25,7 @@ after(async () => {
 });
 
 const browse = (name, run) =>
-  test(name, { timeout: 120_000 }, async () => {
+  test(name, { timeout: 10 * patience }, async () => {
     const page = await openPage(browser);
     try {
       await run(page);
@@ -53,7 +53,7 @@ async function like(n, method = "POST") {
 
 // reloaded asks for the page again until it has what is awaited.
 async function reloaded(page, awaited) {
-  for (const end = Date.now() + 15_000; !(await awaited.count()); await page.reload()) {
+  for (const end = Date.now() + patience; !(await awaited.count()); await page.reload()) {
     assert.ok(Date.now() < end, `${awaited} is not on ${page.url()}`);
   }
 }

@@ -6,7 +6,7 @@ import os from "node:os";
 import path from "node:path";
 import { after, before, test } from "node:test";
 import { promisify } from "node:util";
-import { inspect, openBrowser, openPage, picture, signer, startServer } from "./world.js";
+import { inspect, openBrowser, openPage, patience, picture, signer, startServer } from "./world.js";
 
 let browser, server, dir, known;
 before(async () => {
@@ -35,7 +35,7 @@ async function call(method, where, authorization, body) {
 const like = (name, n) => call("POST", `/2/users/${someone(name).id}/likes`, `Bearer ${someone(name).access_token}`, { tweet_id: known.posts[n].id });
 const row = (page, id) => page.locator(`#requests [data-id="${id}"]`);
 
-test("requests appear as they are made, and are found", { timeout: 60_000 }, async () => {
+test("requests appear as they are made, and are found", { timeout: 10 * patience }, async () => {
   const page = await openPage(browser);
   const early = await like("alice", 0);
   await page.goto(`${server.url}/console`);
@@ -83,7 +83,7 @@ test("requests appear as they are made, and are found", { timeout: 60_000 }, asy
   await page.context().close();
 });
 
-test("why a call was refused, and what can be made of it", { timeout: 60_000 }, async () => {
+test("why a call was refused, and what can be made of it", { timeout: 10 * patience }, async () => {
   const page = await openPage(browser);
   const alice = someone("alice");
   const likes = `/2/users/${alice.id}/likes`;
@@ -131,7 +131,7 @@ test("why a call was refused, and what can be made of it", { timeout: 60_000 }, 
   await page.context().close();
 });
 
-test("a signature that is wrong is shown beside the right one", { timeout: 30_000 }, async () => {
+test("a signature that is wrong is shown beside the right one", { timeout: 10 * patience }, async () => {
   const page = await openPage(browser);
   const { oauth1_token: token, oauth1_token_secret: secret } = someone("alice");
   const sign = signer({ apiKey: known.apps[0].api_key, apiSecret: known.apps[0].api_secret }, token, secret);
@@ -144,7 +144,7 @@ test("a signature that is wrong is shown beside the right one", { timeout: 30_00
   await page.context().close();
 });
 
-test("who calls, and a reset that is undone", { timeout: 30_000 }, async () => {
+test("who calls, and a reset that is undone", { timeout: 10 * patience }, async () => {
   const page = await openPage(browser);
   await page.goto(`${server.url}/console`);
   await page.getByText("Calling as @alice").focus();
@@ -173,7 +173,7 @@ test("who calls, and a reset that is undone", { timeout: 30_000 }, async () => {
 });
 
 // A call is a stranger's: in the code to copy it stands in texts alone, whatever its parameters are called.
-test("code to copy holds nothing that a caller may have meant to be run", { timeout: 60_000 }, async () => {
+test("code to copy holds nothing that a caller may have meant to be run", { timeout: 10 * patience }, async () => {
   const page = await openPage(browser);
   const hostile = `a(open("stolen"));'$(id)`;
   const bearer = `Bearer ${someone("alice").access_token}`;
@@ -198,9 +198,9 @@ test("code to copy holds nothing that a caller may have meant to be run", { time
   await page.context().close();
 });
 
-test("without scripts it reads and resets", { timeout: 30_000 }, async () => {
+test("without scripts it reads and resets", { timeout: 10 * patience }, async () => {
   const context = await browser.newContext({ javaScriptEnabled: false });
-  context.setDefaultTimeout(5_000);
+  context.setDefaultTimeout(patience);
   const page = await context.newPage();
   const liked = await like("erin", 2);
   await page.goto(`${server.url}/console?user=erin`);
@@ -214,7 +214,7 @@ test("without scripts it reads and resets", { timeout: 30_000 }, async () => {
   await context.close();
 });
 
-test("elsewhere the admin token is entered once", { timeout: 30_000 }, async () => {
+test("elsewhere the admin token is entered once", { timeout: 10 * patience }, async () => {
   const file = path.join(dir, "others.json");
   const other = await startServer("dev", "--seed", "0", "--credentials", file);
   const page = await openPage(browser);

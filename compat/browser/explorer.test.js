@@ -5,7 +5,9 @@ import { mkdtemp, readFile, symlink, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { after, before, test } from "node:test";
 import { promisify } from "node:util";
-import { elsewhere, elsewhereURL, freePort, inspect, like, openBrowser, openPage, picture, post, startServer, user, world } from "./world.js";
+import {
+  comes, elsewhere, elsewhereURL, freePort, inspect, like, openBrowser, openPage, patience, picture, post, startServer, user, world,
+} from "./world.js";
 
 const explorer = `${world.url}/explorer`;
 const alice = user("alice");
@@ -20,7 +22,7 @@ const expected = /status of 4\d\d|Cross-Origin-Opener-Policy header has been ign
 // explore opens a page, and fails if it asks another server for anything or if the browser complains of anything but a
 // refusal by the API, or what also matches.
 const explore = (name, run, also = /^$/) =>
-  test(name, { timeout: 120_000 }, async () => {
+  test(name, { timeout: 10 * patience }, async () => {
     const page = await openPage(browser);
     const complaints = [];
     const asked = new Set();
@@ -198,8 +200,9 @@ explore("paste a token, and one that is no good", async (page) => {
   await paste("it's no token");
   await bar(page).getByText("does not know this token").waitFor();
   await page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
+  const copied = comes(page, "Copied");
   await opened(page).getByRole("button", { name: "Copy the line that sets it" }).click();
-  await opened(page).getByText("Copied").waitFor();
+  await copied;
   const { stdout } = await run("sh", ["-c", `${await page.evaluate("navigator.clipboard.readText()")}printf %s "$X_ACCESS_TOKEN"`]);
   assert.equal(stdout, "it's no token");
   await send(page);
@@ -224,8 +227,9 @@ explore("on plain http, where browsers hold back hashes and the clipboard", asyn
     await bar(page).getByRole("button", { name: "Sign in" }).click();
     await bar(page).getByText("Calling as @bob").waitFor();
     await likesAPost(page);
+    const copied = comes(page, "Copied");
     await opened(page).getByRole("button", { name: "Copy", exact: true }).click();
-    await page.getByText("Copied").waitFor();
+    await copied;
     const body = opened(page).getByLabel("Body, JSON");
     await body.fill("");
     await body.press("Control+v");
@@ -336,7 +340,7 @@ explore("a stream is shown as it comes, until it is stopped", async (page) => {
 
   // An app has one connection to a partition: whoever reads it next takes the place that the page has left.
   const authorization = `Bearer ${world.apps[0].bearer_token}`;
-  for (const deadline = Date.now() + 15_000; ; ) {
+  for (const deadline = Date.now() + patience; ; ) {
     const next = new AbortController();
     const { status } = await fetch(`${world.url}/2/likes/firehose/stream?partition=17`, { headers: { authorization }, signal: next.signal });
     next.abort();
@@ -661,7 +665,7 @@ const programs = {
   },
 };
 
-test("the code that the page shows likes posts", { timeout: 300_000 }, async (t) => {
+test("the code that the page shows likes posts", { timeout: 10 * patience }, async (t) => {
   const page = await openPage(browser);
   const liker = user("erin");
   await openWith(page, liker.access_token);

@@ -5,7 +5,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, before, test } from "node:test";
-import { inspect, like, openBrowser, openPage, post, startServer, user, world } from "./world.js";
+import { comes, inspect, like, openBrowser, openPage, patience, post, startServer, user, world } from "./world.js";
 
 let browser;
 before(async () => {
@@ -28,7 +28,7 @@ async function unlike(name, postID) {
   assert.equal(response.status, 200);
 }
 
-test("a like moves the page", { timeout: 120_000 }, async () => {
+test("a like moves the page", { timeout: 10 * patience }, async () => {
   const page = await openPage(browser);
   await page.goto(`${world.url}/`);
   await page.getByText("Live", { exact: true }).waitFor();
@@ -38,11 +38,12 @@ test("a like moves the page", { timeout: 120_000 }, async () => {
   const [before, likes] = [await number(count), await number(all)];
   await page.evaluate("window.loadedOnce = true");
 
+  const rated = page.waitForFunction(() => document.getElementById("n-rate").textContent !== "0"); // which it is for five seconds
   assert.equal(await like("carol", post(4), token("carol")), 200);
   const moved = (to) => page.waitForFunction(([id, n]) => document.querySelector(`#board [data-post="${id}"] .n`).textContent === n, [post(4), String(to)]);
   await moved(before + 1);
   await page.waitForFunction((n) => document.getElementById("n-likes").textContent === n, String(likes + 1));
-  await page.waitForFunction(() => document.getElementById("n-rate").textContent !== "0");
+  await rated;
   await unlike("carol", post(4));
   await moved(before);
   assert.equal(await page.evaluate("window.loadedOnce"), true, "the page was loaded again");
@@ -64,7 +65,7 @@ test("a like moves the page", { timeout: 120_000 }, async () => {
   await page.context().close();
 });
 
-test("a post that not everybody may see leaves the page", { timeout: 60_000 }, async () => {
+test("a post that not everybody may see leaves the page", { timeout: 10 * patience }, async () => {
   const page = await openPage(browser);
   await page.goto(`${world.url}/`);
   await row(page, post(7)).waitFor();
@@ -91,7 +92,7 @@ async function write(name, text) {
   return data.id;
 }
 
-test("posts are shown as they were written, and new ones appear", { timeout: 60_000 }, async () => {
+test("posts are shown as they were written, and new ones appear", { timeout: 10 * patience }, async () => {
   const page = await openPage(browser);
   await page.goto(`${world.url}/`);
   await page.getByText("Live", { exact: true }).waitFor();
@@ -117,22 +118,25 @@ test("posts are shown as they were written, and new ones appear", { timeout: 60_
   await page.context().close();
 });
 
-test("all keys are there to copy, where they are no secret", { timeout: 60_000 }, async () => {
+test("all keys are there to copy, where they are no secret", { timeout: 10 * patience }, async () => {
   const server = await startServer("dev", "--seed", "1");
   const page = await openPage(browser);
   try {
     await page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
     await page.goto(`${server.url}/`);
     const copied = () => page.evaluate("navigator.clipboard.readText()");
-    await page.getByRole("button", { name: "Copy the command" }).click();
-    await page.getByText("the command is copied").waitFor({ state: "attached" });
+    const copies = async (name, said) => {
+      const done = comes(page, said);
+      await page.getByRole("button", { name }).click();
+      await done;
+    };
+    await copies("Copy the command", "the command is copied");
     const command = await copied();
     assert.match(command, /^curl -X POST http[^]*'\{"tweet_id":"\d+"\}'$/);
     assert.ok(command.includes(await page.locator("#board > li").first().getAttribute("data-post")));
     await page.getByText("All keys and tokens of").click();
     await inspect(page, "home-keys");
-    await page.getByRole("button", { name: "Copy All as .env" }).click();
-    await page.getByText("All as .env is copied").waitFor({ state: "attached" });
+    await copies("Copy All as .env", "All as .env is copied");
     const env = Object.fromEntries((await copied()).trim().split("\n").map((line) => line.split(/=(.*)/, 2)));
     const me = await fetch(`${env.X_API_URL}/2/users/me`, { headers: { authorization: `Bearer ${env.X_ACCESS_TOKEN}` } });
     assert.equal((await me.json()).data.id, env.X_USER_ID);
@@ -144,7 +148,7 @@ test("all keys are there to copy, where they are no secret", { timeout: 60_000 }
 });
 
 // The journey to a first like is one click, with and without scripts.
-test("a button likes a post", { timeout: 60_000 }, async () => {
+test("a button likes a post", { timeout: 10 * patience }, async () => {
   const server = await startServer("dev", "--seed", "1");
   try {
     for (const javaScriptEnabled of [true, false]) {
@@ -172,7 +176,7 @@ test("a button likes a post", { timeout: 60_000 }, async () => {
   }
 });
 
-test("one click signs in, where the keys are no secret", { timeout: 60_000 }, async () => {
+test("one click signs in, where the keys are no secret", { timeout: 10 * patience }, async () => {
   const server = await startServer("dev", "--seed", "1");
   const page = await openPage(browser);
   try {
@@ -188,7 +192,7 @@ test("one click signs in, where the keys are no secret", { timeout: 60_000 }, as
   }
 });
 
-test("an empty server says what to do first", { timeout: 60_000 }, async () => {
+test("an empty server says what to do first", { timeout: 10 * patience }, async () => {
   const dir = await mkdtemp(path.join(tmpdir(), "liked-empty-"));
   const server = await startServer("serve", "--data", path.join(dir, "data"));
   const page = await openPage(browser);
@@ -210,7 +214,7 @@ test("an empty server says what to do first", { timeout: 60_000 }, async () => {
   }
 });
 
-test("an address that is none", { timeout: 60_000 }, async () => {
+test("an address that is none", { timeout: 10 * patience }, async () => {
   const page = await openPage(browser);
   const response = await page.goto(`${world.url}/no/such/page`);
   assert.equal(response.status(), 404);
@@ -222,7 +226,7 @@ test("an address that is none", { timeout: 60_000 }, async () => {
   await page.context().close();
 });
 
-test("without scripts", { timeout: 60_000 }, async () => {
+test("without scripts", { timeout: 10 * patience }, async () => {
   await unlike("dave", post(2)); // whatever the tests before this one left
   const before = await likeCount(post(2));
   assert.equal(await like("dave", post(2), token("dave")), 200);
@@ -234,7 +238,7 @@ test("without scripts", { timeout: 60_000 }, async () => {
   }
   assert.equal(await number(page.locator("#n-users")), world.users.length);
   const shows = async (count) => {
-    for (const deadline = Date.now() + 15_000; (await number(row(page, post(2)).locator(".n"))) !== count; ) {
+    for (const deadline = Date.now() + patience; (await number(row(page, post(2)).locator(".n"))) !== count; ) {
       assert.ok(Date.now() < deadline, `the page does not come to show ${count} likes`);
       await page.getByRole("link", { name: "Look again" }).click(); // what the server has looked at is good for a moment
       await page.waitForLoadState();

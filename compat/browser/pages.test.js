@@ -1,7 +1,7 @@
 // The pages, in a real browser: what people do on them, and that everybody can.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { App, Receiver, authorizeURL, elsewhereURL, inspect, like, me, oauth1, openBrowser, openPage, post, redeem, signer, user, world } from "./world.js";
+import { App, Receiver, authorizeURL, comes, elsewhereURL, inspect, like, me, oauth1, openBrowser, openPage, patience, post, redeem, signer, user, world } from "./world.js";
 
 const likes = "tweet.read users.read like.read like.write offline.access";
 
@@ -29,7 +29,7 @@ after(async () => {
 });
 
 const browse = (name, run) =>
-  test(name, { timeout: 120_000 }, async () => {
+  test(name, { timeout: 10 * patience }, async () => {
     const page = await openPage(browser);
     try {
       await run(page);
@@ -140,13 +140,13 @@ browse("an app that asks in a pop-up", async (page) => {
   try {
     const { url, state } = authorizeURL(app, popupSite, likes);
     const opened = page.waitForEvent("popup");
-    const answer = page.evaluate((url) => {
+    const answer = page.evaluate(([url, patience]) => {
       window.open(url, "_blank", "popup");
       return new Promise((resolve) => {
         addEventListener("message", (e) => resolve(e.data), { once: true });
-        setTimeout(resolve, 15_000, "no message from the pop-up");
+        setTimeout(resolve, patience, "no message from the pop-up");
       });
-    }, url);
+    }, [url, patience]);
     const popup = await opened;
     await signIn(popup, "bob");
     await popup.getByRole("button", { name: "Authorize app" }).click();
@@ -318,8 +318,9 @@ browse("the developer portal", async (page) => {
   for (const [name, value] of Object.entries(made)) assert.ok(value?.length >= 20, `${name} is ${value}`);
   await inspect(page, "app-created");
   await page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
+  const copied = comes(page, "Client secret is copied");
   await page.getByRole("button", { name: "Copy Client secret" }).click();
-  await page.getByText("Client secret is copied").waitFor({ state: "attached" });
+  await copied;
   assert.equal(await page.evaluate("navigator.clipboard.readText()"), made.clientSecret);
   const holdsSecrets = async () => {
     const text = await page.content();
@@ -412,7 +413,7 @@ browse("webhooks in the portal", async (page) => {
     const before = await fetch(`${world.url}/2/users/${user("alice").id}/likes/${post(1)}`, { method: "DELETE", headers: { authorization } });
     assert.equal(before.status, 200, await before.text()); // so that it is news
     assert.equal(await like("alice", post(1), authorization), 200);
-    for (const deadline = Date.now() + 15_000; receiver.likes.length === 0; ) {
+    for (const deadline = Date.now() + patience; receiver.likes.length === 0; ) {
       assert.ok(Date.now() < deadline, "the like was not delivered");
       await new Promise((resolve) => setTimeout(resolve, 20));
     }

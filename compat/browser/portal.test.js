@@ -1,7 +1,7 @@
 // The portal: apps of one's own, from the first token to the last mistake.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { App, Receiver, authorizeURL, freePort, inspect, like, oauth1, openBrowser, openPage, post, signer, user, world } from "./world.js";
+import { App, Receiver, authorizeURL, freePort, inspect, like, oauth1, openBrowser, openPage, patience, post, signer, user, world } from "./world.js";
 
 let browser;
 let site;
@@ -17,7 +17,7 @@ after(async () => {
 });
 
 const browse = (name, run) =>
-  test(name, { timeout: 120_000 }, async () => {
+  test(name, { timeout: 10 * patience }, async () => {
     const page = await openPage(browser);
     try {
       await run(page);
@@ -281,7 +281,7 @@ browse("many apps are found, and the last one is known before", async (page) => 
 
 browse("without scripts", async () => {
   const context = await browser.newContext({ javaScriptEnabled: false });
-  context.setDefaultTimeout(15_000);
+  context.setDefaultTimeout(patience);
   try {
     const page = await context.newPage();
     await portal(page, "carol");

@@ -5,7 +5,7 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
 import { after, before, test } from "node:test";
-import { Receiver, inspect, openBrowser, openPage, startServer } from "./world.js";
+import { Receiver, inspect, openBrowser, openPage, patience, startServer } from "./world.js";
 
 let browser, server, dir, known, page;
 before(async () => {
@@ -47,7 +47,7 @@ async function admin(method, where, body) {
   return text && JSON.parse(text);
 }
 
-test("the console when there is nothing", { timeout: 120_000 }, async () => {
+test("the console when there is nothing", { timeout: 10 * patience }, async () => {
   await go("/console");
   await page.getByText("Nothing was called yet").waitFor();
   await inspect(page, "console-requests-none");
@@ -62,7 +62,7 @@ test("the console when there is nothing", { timeout: 120_000 }, async () => {
   await inspect(page, "console-missing");
 });
 
-test("the console with what strangers write", { timeout: 240_000 }, async () => {
+test("the console with what strangers write", { timeout: 10 * patience }, async () => {
   const evil = `"><img src=x onerror=alert(1)><script>alert(1)</script>`;
   const text = `${evil}\n\u202e${"w".repeat(120)}`;
   await admin("POST", "/admin/users", { username: "stranger", name: evil.slice(0, 50) });
@@ -76,7 +76,7 @@ test("the console with what strangers write", { timeout: 240_000 }, async () => 
     await admin("POST", `/admin/apps/${hook.app}/subscriptions`, { user: "alice", direction: "outbound", webhook: hook.id, tag: evil });
     assert.equal((await api("POST", `/2/users/${alice().id}/likes`, { tweet_id: post.id })).status, 200);
     await go(`/console/webhooks/${hook.id}`);
-    for (const end = Date.now() + 15_000; !(await page.getByText("Nothing was delivered yet").isHidden()); await page.reload()) {
+    for (const end = Date.now() + patience; !(await page.getByText("Nothing was delivered yet").isHidden()); await page.reload()) {
       assert.ok(Date.now() < end, "nothing is delivered");
     }
     await inspect(page, "console-webhook-hostile");
@@ -123,7 +123,7 @@ test("the console with what strangers write", { timeout: 240_000 }, async () => 
   assert.equal(await page.locator("main img").count(), 0);
 });
 
-test("the pages that ask first, and those that lead nowhere", { timeout: 240_000 }, async () => {
+test("the pages that ask first, and those that lead nowhere", { timeout: 10 * patience }, async () => {
   await go("/developer");
   await press("@bob");
   await page.getByText("You have no apps yet").waitFor();

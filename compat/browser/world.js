@@ -1,7 +1,7 @@
 // What the tests stand on: the running server, a browser, and an app that people are sent back to.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { createHash, createHmac, randomBytes } from "node:crypto";
+import { createHash, createHmac, randomBytes, randomInt } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { createServer } from "node:http";
@@ -20,12 +20,16 @@ export const user = (name) => world.users.find((u) => u.username === name) ?? as
 export const elsewhere = "liked.test";
 export const elsewhereURL = world.url.replace(/127\.0\.0\.1|localhost/, elsewhere);
 
+// patience is how long anything may take, in milliseconds, that is there at once on a machine with nothing else to do.
+export const patience = 60_000;
+
 const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium";
 
 export const openBrowser = () => {
   assert.ok(existsSync(executablePath), `there is no ${executablePath}: install Debian's chromium, or set CHROMIUM`);
   return chromium.launch({
     executablePath,
+    timeout: patience,
     args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
       "--disable-component-update", "--disable-sync", `--host-resolver-rules=MAP ${elsewhere} 127.0.0.1`],
   });
@@ -35,7 +39,7 @@ export const openBrowser = () => {
 // of a policy of the page ends up in page.refusals.
 export async function openPage(browser) {
   const context = await browser.newContext({ viewport: { width: 1280, height: 800 } });
-  context.setDefaultTimeout(15_000);
+  context.setDefaultTimeout(patience);
   const refusals = [];
   context.on("console", (message) => {
     if (/Content.Security.Policy|Refused to|violates/i.test(message.text())) refusals.push(message.text());
@@ -45,17 +49,27 @@ export async function openPage(browser) {
   return Object.assign(page, { refusals });
 }
 
-// freePort is one that nobody listens on.
+// comes resolves once the page has the text, if only for a moment. It is called before what brings the text, and awaited after.
+export const comes = (page, text) => page.evaluate(([text, patience]) => new Promise((resolve, reject) => {
+  const look = () => document.body.textContent.includes(text) && resolve();
+  new MutationObserver(look).observe(document.body, { subtree: true, childList: true, characterData: true });
+  setTimeout(() => reject(new Error(`"${text}" never comes`)), patience);
+}), [text, patience]);
+
+// freePort is one that nobody listens on. It is none of those that the system gives to who wants any: other tests do, all the time.
 export async function freePort() {
-  const server = createServer();
-  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return port;
+  for (;;) {
+    const port = randomInt(20_000, 30_000);
+    const server = createServer();
+    const free = await new Promise((resolve) => server.on("error", () => resolve(false)).listen(port, "127.0.0.1", () => resolve(true)));
+    if (!free) continue;
+    await new Promise((resolve) => server.close(resolve));
+    return port;
+  }
 }
 
 // startServer starts another server, with the arguments, on free ports unless they name some. It listens when this returns,
-// and its credentials are there.
+// and what a development server prints is there, with its credentials.
 export async function startServer(command, ...args) {
   const bin = process.env.LIKED_BIN ?? assert.fail("LIKED_BIN is not set: start these tests with go test ./compat");
   const ports = ["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--log-format", "json"];
@@ -72,8 +86,10 @@ export async function startServer(command, ...args) {
     });
     ended.then((status) => reject(new Error(`the server ended with ${status}: ${last}`)));
   });
-  const file = args[args.indexOf("--credentials") + 1]; // which is written once it listens
-  while (args.includes("--credentials") && !existsSync(file)) await new Promise((resolve) => setTimeout(resolve, 20));
+  while (command === "dev" && !printed.includes("Stop with Ctrl-C.")) {
+    assert.equal(server.exitCode, null, `the server ended, and printed ${printed}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
   return {
     url,
     printed: () => printed,

@@ -71,7 +71,7 @@ async function run(variables, expected) {
   const environment = JSON.parse(execFileSync(LIKED_BIN, ["env", LIKED_CREDENTIALS, "--postman"], { encoding: "utf8", env: {} }));
   for (const [name, value] of Object.entries(variables)) environment.values.find(({ key }) => key === name).value = value;
   const summary = await new Promise((resolve, reject) =>
-    newman.run({ collection, environment, reporters: [], timeoutRequest: 20_000, ignoreRedirects: true },
+    newman.run({ collection, environment, reporters: [], timeoutRequest: 60_000, ignoreRedirects: true },
       (error, done) => (error ? reject(error) : resolve(done))));
   const { failures, stats, executions } = summary.run;
   const answerOf = (f) => {
@@ -90,12 +90,12 @@ const endless = (item) => at(item).endsWith("/stream");
 const spends = (item) => ["Refresh the access token", "Revoke a token"].includes(item.name);
 const ofWebhooks = (item) => /^2\/(webhooks|activity)(\/|$)/.test(at(item));
 
-test("a run without an endpoint for webhooks succeeds", { timeout: 120_000 }, async () => {
+test("a run without an endpoint for webhooks succeeds", { timeout: 600_000 }, async () => {
   assert.equal(items.filter(ofWebhooks).length, 9);
   await run({ refreshToken: "" }, (item) => !endless(item) && !spends(item) && !ofWebhooks(item));
 });
 
-test("a run of all succeeds", { timeout: 120_000 }, async (t) => {
+test("a run of all succeeds", { timeout: 600_000 }, async (t) => {
   const endpoint = await receive(JSON.parse(readFileSync(LIKED_CREDENTIALS, "utf8")).apps[0].api_secret);
   t.after(endpoint.close);
   await run({ tokenToRevoke: LIKED_NARROW_TOKEN, webhookUrl: endpoint.url }, (item) => !endless(item));
