@@ -38,7 +38,7 @@ test:
 # LIKED_REQUIRE=all turns skips for want of a tool into failures. Three tests stay out: the programs that they run are built
 # without the race detector in any case. The whole suite of the store on PostgreSQL stays with `make postgres`.
 race:
-	LIKED_REQUIRE=all go test -race -shuffle=on -timeout 20m \
+	LIKED_REQUIRE=all go test -race -shuffle=on -timeout 40m \
 		-skip '^(TestDocuments|TestBroken(Builds|Engines)AreCaught|TestSuite|TestSuiteOnTwo|TestSuiteFaults|TestCitus.*)$$' \
 		$(TESTFLAGS) $(ALL)
 
@@ -47,7 +47,7 @@ race:
 ASKING := ./internal/api ./internal/auth ./internal/oauth ./internal/portal ./internal/home ./internal/likelog ./internal/webhook \
 	./internal/admin ./internal/seed ./internal/server ./likedtest
 postgres:
-	LIKED_REQUIRE=postgres go test $(TESTFLAGS) -short -timeout 20m -run '^TestSuite' ./internal/store/pgstore
+	LIKED_REQUIRE=postgres go test $(TESTFLAGS) -short -timeout 40m -run '^TestSuite' ./internal/store/pgstore
 	LIKED_REQUIRE=postgres go test $(TESTFLAGS) -run '^TestFailover$$' ./torture
 	LIKED_TEST_ENGINE=postgres LIKED_REQUIRE=postgres go test $(TESTFLAGS) $(ASKING)
 
@@ -65,7 +65,7 @@ compat:
 CLIENTS := all
 RACE := -race
 compat-postgres:
-	LIKED_TEST_ENGINE=postgres LIKED_REQUIRE=postgres,$(CLIENTS) go test $(RACE) -count=1 -timeout 20m \
+	LIKED_TEST_ENGINE=postgres LIKED_REQUIRE=postgres,$(CLIENTS) go test $(RACE) -count=1 -timeout 40m \
 		-run '^(TestClients|TestBadInput|TestWebhooksSurviveKills)$$' ./compat $(TESTFLAGS)
 
 # Every promise of docs/reliability.md, attacked for more than an hour; make torture KILLS=30 SOAK=1m and so on is shorter.
