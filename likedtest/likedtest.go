@@ -109,6 +109,12 @@ func run(t testing.TB, srv *server.Server) *Server {
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- srv.Run(ctx) }()
+	select { // a reset and a snapshot are refused before
+	case <-srv.Ready():
+	case err := <-ended:
+		stop()
+		t.Fatalf("likedtest: %v", err)
+	}
 
 	k := srv.Credentials()
 	s := &Server{server: srv, URL: k.URL, AdminURL: k.AdminURL, AdminToken: k.AdminToken, Apps: k.Apps, Posts: k.Posts,

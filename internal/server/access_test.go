@@ -21,8 +21,7 @@ import (
 func TestAdminOfADirectory(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "data")
-	srv, stop := start(t, server.Config{Data: dir})
-	<-srv.Ready()
+	_, stop := start(t, server.Config{Data: dir})
 	var asked, sent atomic.Int64
 	impostor := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		asked.Add(1)

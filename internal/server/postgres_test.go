@@ -85,7 +85,6 @@ func TestTwoServers(t *testing.T) {
 	config := server.Config{Postgres: pgtest.Schema(t), SealKey: filepath.Join(t.TempDir(), "seal.key"), State: state}
 	config.Seed = world()
 	one, _ := start(t, config)
-	<-one.Ready()
 	if info, err := os.Stat(filepath.Join(state, "admin.json")); err != nil || info.Mode() != 0o600 {
 		t.Errorf("admin.json: %v, %v", info, err)
 	}

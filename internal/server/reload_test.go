@@ -22,7 +22,6 @@ func TestReload(t *testing.T) {
 	config := server.Config{Data: filepath.Join(dir, "data"), Seed: world(), TLSCert: cert, TLSKey: key, AdminToken: "the-first-token!",
 		RateLimits: `{"usersIdLike":{"user_15m":7}}`, Logger: slog.New(slog.NewTextHandler(&log, nil))}
 	srv, _ := start(t, config)
-	<-srv.Ready()
 	k := srv.Credentials()
 	limit := func(c *http.Client) string {
 		r, err := http.NewRequest("POST", srv.URL()+"/2/users/"+k.Users[0].ID.String()+"/likes",

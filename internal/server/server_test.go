@@ -45,7 +45,7 @@ func start(t *testing.T, c server.Config) (srv *server.Server, stop func() error
 	return startHere(t, c)
 }
 
-// startHere is start with the engine that the configuration names.
+// startHere is start with the engine that the configuration names. The server is ready.
 func startHere(t *testing.T, c server.Config) (srv *server.Server, stop func() error) {
 	t.Helper()
 	c.KnownSeed = true // most worlds here have one
@@ -56,6 +56,12 @@ func startHere(t *testing.T, c server.Config) (srv *server.Server, stop func() e
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- srv.Run(ctx) }()
+	select {
+	case <-srv.Ready():
+	case err := <-ended:
+		cancel()
+		t.Fatal(err)
+	}
 	stopped := false
 	stop = func() error {
 		if stopped {

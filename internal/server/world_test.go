@@ -78,7 +78,6 @@ func TestDirectoryGoesBack(t *testing.T) {
 	if n := likesOf(t, srv, k); n != 1 {
 		t.Errorf("%d likes after a restart, want 1", n)
 	}
-	<-srv.Ready()
 	if status, text := operator(t, srv, "POST", "/admin/snapshots/liked/restore", ""); status != 404 {
 		t.Errorf("a snapshot of the process before: %d %s", status, text)
 	}
