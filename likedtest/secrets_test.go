@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -207,7 +208,14 @@ func TestRequestsHoldNoSecret(t *testing.T) {
 	for name, secret := range secrets {
 		for _, form := range []string{secret, url.QueryEscape(secret), url.QueryEscape(url.QueryEscape(secret)),
 			strings.ReplaceAll(secret, "/", `\/`)} {
-			if i := strings.Index(shown, form); i >= 0 {
+			i := strings.Index(shown, form)
+			if name == "PIN" { // so short that digits of a time or of an id have it by chance
+				i = -1
+				if at := regexp.MustCompile(`(?:^|[^0-9a-f])` + form + `(?:[^0-9a-f]|$)`).FindStringIndex(shown); at != nil {
+					i = at[0]
+				}
+			}
+			if i >= 0 {
 				t.Errorf("the %s is shown: %s", name, shown[max(0, i-300):min(len(shown), i+200)])
 				break
 			}
