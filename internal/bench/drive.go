@@ -238,12 +238,8 @@ type arrivals struct {
 func (a *arrivals) closed(ctx context.Context, c Call, rec *recorder) {
 	w := writer{to: rec}
 	defer w.flush()
-	for {
-		sent := time.Since(a.start)
-		if sent >= a.d {
-			return
-		}
-		if !w.call(ctx, c, a.start, sent) {
+	for sent := time.Since(a.start); w.call(ctx, c, a.start, sent); { // once, however late this caller begins
+		if sent = time.Since(a.start); sent >= a.d {
 			return
 		}
 	}

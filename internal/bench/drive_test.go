@@ -140,6 +140,13 @@ func TestClosedLoop(t *testing.T) {
 	}
 }
 
+// A caller that the machine lets begin only when the turn is over calls once: on a busy machine a short turn has a success.
+func TestLateCallers(t *testing.T) {
+	if r := drive(t, script(4, 0, func(context.Context, int) (int, error) { return 0, nil }), -1); r.Answered != 4 {
+		t.Errorf("%d calls of 4 callers", r.Answered)
+	}
+}
+
 // Whatever is not a success is counted by what it was, and is in no latency and no rate.
 func TestFailuresAreCounted(t *testing.T) {
 	r := drive(t, script(1, 0, func(_ context.Context, n int) (int, error) {
