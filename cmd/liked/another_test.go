@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -9,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/alecthomas/kong"
@@ -26,7 +28,7 @@ func TestAnotherProgramAnswers(t *testing.T) {
 	arguments := map[string][]string{"add": {"x"}, "user show": {"ada"}, "user set": {"ada", "--name=Ada"}, "follow": {"ada", "eve"},
 		"post add": {"x", "--author=ada"}, "id": {"7"}, "app set": {"shop", "--name=Shop"}, "app renew": {"shop", "api_keys"},
 		"token issue": {"--app=shop", "--user=ada"}, "token revoke": {"x"}, "webhook add": {"https://a.example/", "--app=shop"},
-		"import": {records}, "export": {"-"}, "backup": {filepath.Join(dir, "backup")}, "list": {}, "check": {}, "ready": {"--timeout=300ms"},
+		"import": {records}, "export": {"-"}, "backup": {filepath.Join(dir, "backup")}, "list": {}, "check": {}, "ready": {"--timeout=1m"},
 		"clock set": {"--frozen"}, "fault": {`{"do":{"status":503}}`}, "clock advance": {"15m"}}
 	for name, like := range map[string]string{"user add": "add", "app add": "add", "user unfollow": "follow", "user follow": "follow",
 		"user block": "follow", "user unblock": "follow", "post show": "id", "post delete": "id", "webhook remove": "id",
@@ -46,7 +48,12 @@ func TestAnotherProgramAnswers(t *testing.T) {
 		status int
 		body   string
 	}{{200, `{}`}, {201, `{"id":"12","username":"ada","added":1,"revoked":true}`}, {204, ``}} {
+		var asks atomic.Int64
+		var giveUp atomic.Pointer[context.CancelFunc]
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if asks.Add(1) == 2 { // by what asks again until its time is over, which then ends
+				(*giveUp.Load())()
+			}
 			_, _ = io.Copy(io.Discard, r.Body)
 			w.WriteHeader(answer.status)
 			_, _ = io.WriteString(w, answer.body)
@@ -66,8 +73,12 @@ func TestAnotherProgramAnswers(t *testing.T) {
 			asked++
 			args := append(strings.Fields(name), "--admin-url="+server.URL)
 			var stdout, stderr bytes.Buffer
-			status := run(t.Context(), append(args, more...), []string{"LIKED_ADMIN_TOKEN=a-token-of-the-test"}, strings.NewReader(""),
+			ctx, cancel := context.WithCancel(t.Context())
+			asks.Store(0)
+			giveUp.Store(&cancel)
+			status := run(ctx, append(args, more...), []string{"LIKED_ADMIN_TOKEN=a-token-of-the-test"}, strings.NewReader(""),
 				&stdout, &stderr)
+			cancel()
 			if status != 1 || !strings.Contains(stderr.String(), "from another program") {
 				t.Errorf("`liked %s` at a program that answers %d %s: status %d, %s%s", name, answer.status, answer.body, status,
 					&stdout, &stderr)

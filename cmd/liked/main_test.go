@@ -65,7 +65,7 @@ func TestScripts(t *testing.T) {
 
 // await FILE: waits until the file is there.
 func await(ts *testscript.TestScript, neg bool, args []string) {
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		if _, err := os.Stat(ts.MkAbs(args[0])); err == nil {
 			return
 		}
@@ -87,7 +87,7 @@ func terminate(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) == 2 {
 		return
 	}
-	for range 50 { // two signals that wait for a busy process are one
+	for range 300 { // two signals that wait for a busy process are one
 		time.Sleep(200 * time.Millisecond)
 		if err := syscall.Kill(access.PID, sig); err == syscall.ESRCH {
 			return
