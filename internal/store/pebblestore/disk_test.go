@@ -263,7 +263,7 @@ func TestPruneForgetsWhatIsOver(t *testing.T) {
 		}
 		return r.LogEntries, limits
 	}
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
 		log, limits := left()
 		if log == 1 && limits == 2 {
 			break
@@ -310,7 +310,7 @@ func TestPruneTellsWebhooks(t *testing.T) {
 		return p
 	}
 	horizon := liked.Seq(noon.Add(time.Hour).UnixMilli()) << 20
-	for deadline := time.Now().Add(10 * time.Second); progress(1).Lost != horizon; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); progress(1).Lost != horizon; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("got progress %+v, want lost %d", progress(1), horizon)
 		}
@@ -338,7 +338,7 @@ func TestFailedTablesDoNotStopReads(t *testing.T) {
 	s := open(t, o)
 	fill(t, s)
 	broken.Store(true)
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	users := 4
 	for ; ; users++ {
@@ -522,8 +522,8 @@ func TestPagesWaitForTheDisk(t *testing.T) {
 		ok(t, err)
 		froms := map[string]store.Cursor{"newest": {}, "older": newest.Older, "newer": {Seq: newest.Older.Seq, Newer: true}}
 		disk.stand()
-		read := func(post liked.PostID, from store.Cursor) error {
-			ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
+		read := func(post liked.PostID, from store.Cursor, within time.Duration) error {
+			ctx, cancel := context.WithTimeout(context.Background(), within)
 			defer cancel()
 			_, err := s.LikingUsers(ctx, 0, post, from, 100, store.WithoutMetrics)
 			return err
@@ -542,10 +542,10 @@ func TestPagesWaitForTheDisk(t *testing.T) {
 			time.Sleep(time.Millisecond)
 		}
 		for name, from := range froms {
-			if err := read(1, from); err != context.DeadlineExceeded {
+			if err := read(1, from, 20*time.Millisecond); err != context.DeadlineExceeded {
 				t.Errorf("like set to %v, the %s page: got error %v, want that the time is over", on, name, err)
 			}
-			ok(t, read(2, from))
+			ok(t, read(2, from, time.Minute)) // it would be over before the disk answers
 		}
 		cancel()
 		<-waiting
@@ -658,5 +658,32 @@ func TestFailureEndsWaits(t *testing.T) {
 	disk.release()
 	if err := s.Close(); liked.KindOf(err) != liked.Unavailable {
 		t.Errorf("Close: got error %v", err)
+	}
+}
+
+// Nor does anybody wait for a committer that has ended, whatever its timer does at that moment.
+func TestEndedCommitterEndsWaits(t *testing.T) {
+	t.Parallel()
+	for range 20 { // the timer may see the failure or the end first
+		o := testOptions(vfs.NewMem())
+		o.DiskTimeout = ticks * 20 * time.Millisecond
+		s := open(t, o)
+		s.timeouts.mu.Lock() // the timer waits for it in its next tick
+		time.Sleep(30 * time.Millisecond)
+		answer := make(chan error, 1)
+		go func() { answer <- s.update(context.Background(), func(*tx) error { panic("broken") }) }()
+		<-s.stopped
+		s.timeouts.mu.Unlock()
+		select {
+		case err := <-answer:
+			if err != s.failure.Load() {
+				t.Errorf("got error %v, want the failure", err)
+			}
+		case <-time.After(20 * time.Second):
+			t.Fatal("a call waits for a committer that has ended")
+		}
+		if err := s.Close(); liked.KindOf(err) != liked.Unavailable {
+			t.Errorf("Close: got error %v", err)
+		}
 	}
 }

@@ -37,7 +37,8 @@ func (s *Store) watch(diskTimeouts time.Duration) {
 			case <-tick.C:
 				p.tick()
 				s.recover()
-			case <-s.stopped:
+			case <-s.stopped: // also after a failure that ended the committer
+				p.end()
 				return
 			case <-s.failed:
 				p.end()
