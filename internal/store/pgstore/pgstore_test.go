@@ -70,7 +70,7 @@ func TestSuiteShared(t *testing.T) {
 			Open: func() (store.Store, error) { return Open(Options{DSN: dsn, Readers: 4, Writers: 2}) },
 			OpenFar: func() (store.Store, storetest.Link, error) {
 				link := pgtest.NewLink(t, dsn)
-				s, err := Open(Options{DSN: link.DSN, Readers: 2, Writers: 2, Patience: time.Second})
+				s, err := Open(Options{DSN: link.DSN, Readers: 2, Writers: 2, Patience: 5 * time.Second})
 				return s, link, err
 			},
 			Raise: func(usable bool) {
@@ -88,9 +88,8 @@ func suite(t *testing.T, d *schemas) {
 	pgtest.Long(t)
 	t.Parallel()
 	server := pgtest.Start(t)
-	patient := func(dsn string) string { return pgtest.With(dsn, "connect_timeout", "30") } // a busy machine is not the suite's concern
 	storetest.Run(t, storetest.Harness{
-		Open: func(t testing.TB) store.Store { return d.open(t, patient(server.Schema(t))) },
+		Open: func(t testing.TB) store.Store { return d.open(t, server.Schema(t)) },
 		Reopen: func(t testing.TB, s store.Store) store.Store {
 			if err := s.Close(); err != nil {
 				t.Errorf("Close: %v", err)
@@ -111,7 +110,8 @@ func suite(t *testing.T, d *schemas) {
 			left = left.Left(t)
 			d.servers.Store(left, nil)
 			return func() store.Store {
-				return d.open(t, patient(pgtest.With(left.DSN(), "search_path", c.RuntimeParams["search_path"])))
+				dsn := pgtest.With(left.DSN(), "connect_timeout", "30") // a busy machine is not the suite's concern
+				return d.open(t, pgtest.With(dsn, "search_path", c.RuntimeParams["search_path"]))
 			}
 		},
 		Forget: d.forget,

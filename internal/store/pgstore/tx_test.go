@@ -131,7 +131,7 @@ func TestCommitIsNotCancelled(t *testing.T) {
 	t.Parallel()
 	server := pgtest.Start(t)
 	link := pgtest.NewLink(t, server.DSN())
-	s, err := Open(Options{DSN: link.DSN, Readers: 4, Writers: 2, Patience: 2 * time.Second})
+	s, err := Open(Options{DSN: link.DSN, Readers: 4, Writers: 2, Patience: 5 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -179,7 +179,7 @@ func TestRefusals(t *testing.T) {
 	server := pgtest.Start(t, "max_connections=20")
 	dsn := server.DSN()
 	open := func(dsn string) error {
-		s, err := Open(Options{DSN: dsn, Patience: 3 * time.Second})
+		s, err := Open(Options{DSN: dsn, Patience: 10 * time.Second})
 		if err == nil {
 			_ = s.Close()
 		}
@@ -265,7 +265,7 @@ func leaves(t *testing.T, dsn string, do func(string), refused func(error, liked
 // A transaction that the database ends, since it was idle for too long, runs again.
 func TestIdleTooLong(t *testing.T) {
 	t.Parallel()
-	s := opened(t, pgtest.With(pgtest.Schema(t), "idle_in_transaction_session_timeout", "200"))
+	s := opened(t, pgtest.With(pgtest.Schema(t), "idle_in_transaction_session_timeout", "1000"))
 	runs := 0
 	err := s.update(t.Context(), func(t *tx) error {
 		t.exec("UPDATE meta SET horizon = 7")
@@ -273,11 +273,11 @@ func TestIdleTooLong(t *testing.T) {
 			return err
 		}
 		if runs++; runs == 1 {
-			time.Sleep(400 * time.Millisecond)
+			time.Sleep(1500 * time.Millisecond)
 		}
 		return nil
 	})
-	if err != nil || runs != 2 {
+	if err != nil || runs < 2 { // or more, on a machine so busy that another was idle for too long
 		t.Errorf("got %v after %d runs, want none after 2", err, runs)
 	}
 	if why := (&pgconn.PgError{Severity: "FATAL", Code: "25P03"}); !passes(why) { // as it is heard over TCP

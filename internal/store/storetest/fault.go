@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -59,8 +60,9 @@ func (t *T) faulty(n int, lasting bool) (failed bool) {
 		if err != nil {
 			t.unavailable(n, err)
 		}
-	case <-time.After(20 * time.Second):
-		t.Errorf("access %d: Close does not return", n)
+	case <-time.After(time.Minute):
+		stacks := make([]byte, 1<<20)
+		t.Errorf("access %d: Close does not return: %s", n, stacks[:runtime.Stack(stacks, true)])
 		return true
 	}
 	if failed = f.Failed(); w.failed && !failed {

@@ -14,7 +14,7 @@ import (
 type Place struct {
 	// Open opens one more server.
 	Open func() (store.Store, error)
-	// OpenFar opens one whose way to what keeps the data is a link of its own. Its calls wait for the link for a second.
+	// OpenFar opens one whose way to what keeps the data is a link of its own. Its calls wait for the link for some seconds.
 	OpenFar func() (store.Store, Link, error)
 	// Raise makes what is kept that of a later release, which this one can still use or not.
 	Raise func(usable bool)
@@ -76,9 +76,9 @@ func (t *T) far(p Place) (store.Store, Link) {
 // soon waits until ok.
 func (t *T) soon(what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(20 * time.Second); !ok(); time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); !ok(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("%s: not so after 20 s", what)
+			t.Fatalf("%s: not so after a minute", what)
 		}
 	}
 }

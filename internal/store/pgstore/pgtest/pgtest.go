@@ -132,7 +132,8 @@ func schema(t testing.TB, dsn, name string) string {
 	}
 	do("CREATE SCHEMA " + name)
 	t.Cleanup(func() { do("DROP SCHEMA " + name + " CASCADE") })
-	return With(dsn, "search_path", name)
+	// A busy machine may take longer to connect than a server waits for one host.
+	return With(With(dsn, "search_path", name), "connect_timeout", "30")
 }
 
 // With is the connection string with one more setting.
@@ -525,7 +526,7 @@ func (s *Server) Pooler(t testing.TB) string {
 		_ = c.Wait()
 		_ = os.RemoveAll(dir)
 	})
-	for end := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
 		if _, err := os.Stat(filepath.Join(dir, ".s.PGSQL.5432")); err == nil {
 			return fmt.Sprintf("host=%s port=5432 user=postgres dbname=postgres", dir)
 		}
