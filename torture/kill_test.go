@@ -110,7 +110,11 @@ func TestKillNotices(t *testing.T) {
 		say  string
 		look func()
 	}{
-		{"acknowledged was", l.likers[1].verify}, // true or false: chance may have lost only likes that were taken back
+		{"acknowledged was", func() { // true or false: chance may have lost only likes that were taken back, or of one nothing in the end
+			for _, c := range l.likers[4:] {
+				c.verify()
+			}
+		}},
 		{"a signed call that was answered before", l.likers[0].verify},
 		{"X-Rate-Limit-: ", func() { l.likers[2].step(rng); l.likers[2].step(rng) }},
 		{"the access token that was last given", l.refreshers[0].verify},
