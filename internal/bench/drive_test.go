@@ -44,6 +44,20 @@ func drive(t *testing.T, s Subject, d time.Duration) (r Result) {
 	return r
 }
 
+// someCalls drives the subject for so long, or for longer if the machine is so busy that no call was made.
+func someCalls(t *testing.T, s Subject, d time.Duration) Result {
+	t.Helper()
+	for ; ; d *= 2 {
+		r, err := s.Drive(t.Context(), 1, d)
+		if err != nil {
+			t.Fatalf("%s: %v", s.Name, err)
+		}
+		if r.calls()+r.Unanswered > 0 || d > time.Minute {
+			return r
+		}
+	}
+}
+
 // about reports whether a latency is what it should be, but for the 0.1 % that a histogram rounds by.
 func about(got int64, want time.Duration) bool {
 	w := want.Microseconds()
@@ -252,9 +266,8 @@ func TestClientCost(t *testing.T) {
 	if cpuTime() == 0 {
 		t.Skip("this system does not tell what a process has used")
 	}
-	r, err := s.Drive(t.Context(), 1, 100*time.Millisecond)
-	if err != nil || r.Client.CPU < 2000 {
-		t.Errorf("%.0f µs a call, %v", r.Client.CPU, err)
+	if r := someCalls(t, s, 100*time.Millisecond); r.Client.CPU < 2000 {
+		t.Errorf("%.0f µs a call", r.Client.CPU)
 	}
 }
 
