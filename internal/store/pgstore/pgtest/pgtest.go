@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"os/user"
@@ -527,7 +528,9 @@ func (s *Server) Pooler(t testing.TB) string {
 		_ = os.RemoveAll(dir)
 	})
 	for end := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
-		if _, err := os.Stat(filepath.Join(dir, ".s.PGSQL.5432")); err == nil {
+		// The socket is there a moment before somebody listens at it.
+		if c, err := net.Dial("unix", filepath.Join(dir, ".s.PGSQL.5432")); err == nil {
+			_ = c.Close()
 			return fmt.Sprintf("host=%s port=5432 user=postgres dbname=postgres", dir)
 		}
 		if time.Now().After(end) {
