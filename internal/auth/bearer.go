@@ -115,7 +115,7 @@ func IsUserToken(text string) bool {
 	return err == nil && (bytes.HasSuffix(b, []byte(":at:1")) || bytes.HasSuffix(b, []byte(":rt:1")))
 }
 
-// The kinds of tokens that [LooksLike] tells apart.
+// What a token should be, for [LooksLike].
 const (
 	AnAccessToken = "an access token"
 	ARefreshToken = "a refresh token"

@@ -32,16 +32,15 @@ func (s *Store) watch(diskTimeouts time.Duration) {
 	go func() {
 		tick := time.NewTicker(max(diskTimeouts/ticks, time.Millisecond))
 		defer tick.Stop()
+		defer p.end() // in either case: a failure may have ended the committer, too
 		for {
 			select {
 			case <-tick.C:
 				p.tick()
 				s.recover()
-			case <-s.stopped: // also after a failure that ended the committer
-				p.end()
+			case <-s.stopped:
 				return
 			case <-s.failed:
-				p.end()
 				return
 			}
 		}
