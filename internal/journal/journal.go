@@ -22,8 +22,13 @@ const (
 	DefaultMax = 10_000
 	// maxBytes bounds the memory of all that is kept.
 	maxBytes = 64 << 20
-	// overhead is what a row takes beside its texts, at most.
-	overhead = 1 << 10
+	// overhead is what a row takes beside its texts, at most, one that was cut out of a block twice included.
+	overhead = 2 << 10
+
+	// Rows and short texts are cut out of blocks in the order of rows: a block is let go with the last of those in it.
+	blockRows = 16
+	blockText = 8 << 10
+	shortText = 1 << 10
 )
 
 // Journal is the last exchanges. It is safe for concurrent use.
@@ -32,11 +37,9 @@ type Journal struct {
 	max int
 
 	mu      sync.Mutex
-	rows    []*row // by number; a row is not changed once it is here
-	first   uint64 // number of rows[0]
+	rows    queue[*row] // by number; a row is not changed once it is here
 	bytes   int
-	events  []uint64      // numbers of rows that were entered or completed, in this order
-	event   uint64        // number of events[0]
+	events  queue[uint64] // numbers of rows that were entered or completed, in this order
 	cleared uint64        // events before this one are gone because of Clear
 	clears  atomic.Uint64 // how often it was called
 	changed chan struct{} // closed with the next event; nil: nobody waits
@@ -44,6 +47,9 @@ type Journal struct {
 
 	tally tally
 	liked atomic.Int64 // that tally has not counted yet
+
+	spareRows []row
+	spareText []byte
 }
 
 // New returns a journal of at most max exchanges, nil if max is 0.
@@ -54,8 +60,17 @@ func New(max int, now func() time.Time) *Journal {
 	return &Journal{now: now, max: max, tally: newTally()}
 }
 
-// row is an exchange.
+// row is an exchange that is kept.
 type row struct {
+	record
+	bytes int // size, when it was entered
+
+	show  sync.Once
+	texts *shown // by show
+}
+
+// record is what a row is made of.
+type record struct {
 	seq         uint64
 	clears      uint64 // of the journal when it began
 	at          time.Time
@@ -83,13 +98,9 @@ type row struct {
 	ends    [3]int // of the first three
 	sizes   [2]int64
 	omitted string // why the answer's body is not kept
-	bytes   int    // size, when it was entered
-
-	show  sync.Once
-	texts *shown // by show
 }
 
-func (w *row) size() int {
+func (w *record) size() int {
 	n := overhead + len(w.text) + len(w.path) + len(w.query) + len(w.why)
 	if s := w.signature; s != nil {
 		n += len(s.BaseString) + len(s.Signed) + len(s.Difference)
@@ -104,63 +115,74 @@ func (j *Journal) at(known time.Time) time.Time {
 	return known
 }
 
-// enter adds a row and forgets the oldest ones that there is no more room for. What began before the journal was cleared is of
-// what was cleared, and not entered. now is the moment by the real clock.
-func (j *Journal) enter(w *row, now time.Time) {
+// enter keeps a record as a row, and forgets the oldest ones that there is no more room for. What began before the journal was
+// cleared is of what was cleared, and not entered. now is the moment by the real clock.
+func (j *Journal) enter(r *record, now time.Time) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if w.clears != j.clears.Load() {
+	if r.clears != j.clears.Load() {
 		return
 	}
-	w.seq = j.first + uint64(len(j.rows))
-	j.explainSpent(w)
-	j.rows = append(j.rows, w)
-	j.count(w)
+	r.seq = j.rows.next
+	j.explainSpent(r)
+	j.rows.add(j.keep(r))
 	j.forget()
-	j.tell(w.seq)
+	j.tell(r.seq)
 	if n := j.liked.Swap(0); n > 0 {
 		j.tally.liked(n, now)
 	}
-	if !w.sent && w.isCall() {
-		j.tally.statuses[w.status]++
+	if !r.sent && r.isCall() {
+		j.tally.statuses[r.status]++
 	}
 }
 
 // complete replaces the row of a stream that has ended, if it was entered and is still kept.
-func (j *Journal) complete(w *row) {
+func (j *Journal) complete(r *record) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if w.clears != j.clears.Load() || w.seq < j.first {
+	if r.clears != j.clears.Load() || r.seq < j.rows.first {
 		return
 	}
-	place := &j.rows[w.seq-j.first]
+	place := j.rows.at(r.seq)
 	j.bytes -= (*place).bytes
-	j.count(w)
-	*place = w
+	*place = j.keep(r)
 	j.forget()
-	j.tell(w.seq)
+	j.tell(r.seq)
 }
 
-func (j *Journal) count(w *row) {
+// keep makes a row of a record, whose text is copied.
+func (j *Journal) keep(r *record) *row {
+	if len(j.spareRows) == 0 {
+		j.spareRows = make([]row, blockRows)
+	}
+	w := &j.spareRows[0]
+	j.spareRows = j.spareRows[1:]
+	w.record = *r
+	if n := len(r.text); n > shortText {
+		w.text = bytes.Clone(r.text)
+	} else {
+		if n > cap(j.spareText) {
+			j.spareText = make([]byte, blockText)
+		}
+		w.text, j.spareText = j.spareText[:n:n], j.spareText[n:]
+		copy(w.text, r.text)
+	}
 	w.bytes = w.size()
 	j.bytes += w.bytes
+	return w
 }
 
 func (j *Journal) forget() {
-	n := 0
-	for len(j.rows)-n > j.max || j.bytes > maxBytes {
-		j.bytes -= j.rows[n].bytes
-		j.rows[n] = nil
-		n++
+	for j.rows.len() > j.max || j.bytes > maxBytes {
+		j.bytes -= j.rows.drop().bytes
 	}
-	j.rows, j.first = j.rows[n:], j.first+uint64(n)
 }
 
 // tell adds an event, and forgets the oldest one that there is no more room for.
 func (j *Journal) tell(seq uint64) {
-	j.events = append(j.events, seq)
-	if n := len(j.events) - j.max; n > 0 {
-		j.events, j.event = j.events[n:], j.event+uint64(n)
+	j.events.add(seq)
+	if j.events.len() > j.max {
+		j.events.drop()
 	}
 	if j.changed != nil {
 		close(j.changed)
@@ -169,14 +191,14 @@ func (j *Journal) tell(seq uint64) {
 }
 
 // explainSpent says who spent a code or a token before, if that is why the request was refused.
-func (j *Journal) explainSpent(w *row) {
-	if w.once == ([32]byte{}) || w.status < 400 {
+func (j *Journal) explainSpent(r *record) {
+	if r.once == ([32]byte{}) || r.status < 400 {
 		return
 	}
-	for i := len(j.rows) - 1; i >= 0; i-- {
-		if before := j.rows[i]; before.once == w.once && before.status == 200 {
-			w.before = &Spent{before.transaction, before.at}
-			w.why += fmt.Sprintf("; it works once, and request %s spent it at %s: keep what that one was answered", before.transaction,
+	for n := j.rows.next; n > j.rows.first; n-- {
+		if before := *j.rows.at(n - 1); before.once == r.once && before.status == 200 {
+			r.before = &Spent{before.transaction, before.at}
+			r.why += fmt.Sprintf("; it works once, and request %s spent it at %s: keep what that one was answered", before.transaction,
 				before.at.UTC().Format(time.RFC3339Nano))
 			return
 		}
@@ -190,9 +212,10 @@ func (j *Journal) Clear() {
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.first += uint64(len(j.rows))
-	j.event += uint64(len(j.events))
-	j.rows, j.events, j.bytes, j.cleared = nil, nil, 0, j.event
+	j.rows.clear()
+	j.events.clear()
+	j.bytes, j.cleared = 0, j.events.next
+	j.spareRows, j.spareText = nil, nil
 	j.clears.Add(1)
 	j.tally = newTally()
 	j.liked.Store(0)
@@ -237,7 +260,7 @@ func (f *Filter) takes(w *row) bool {
 
 // isCall reports whether the request is a call of an API, a step on the way to a token or a request to a webhook, or failed:
 // all but pages and files that a browser was shown.
-func (w *row) isCall() bool {
+func (w *record) isCall() bool {
 	return w.sent || w.method != http.MethodGet && w.method != http.MethodHead || w.status >= 400 || w.status == 0 ||
 		isAPI(w.path) || strings.HasPrefix(w.path, "/i/")
 }
@@ -280,7 +303,7 @@ func (j *Journal) List(f Filter, before uint64, limit int) (list []Row, next uin
 func (j *Journal) snapshot() (rows []*row, first uint64) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return append([]*row(nil), j.rows...), j.first
+	return j.rows.all(), j.rows.first
 }
 
 // Find returns the exchange with the transaction id.
@@ -306,7 +329,7 @@ type Reader struct {
 func (j *Journal) Read() *Reader {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return &Reader{j, j.event + uint64(len(j.events)), j.clears.Load()}
+	return &Reader{j, j.events.next, j.clears.Load()}
 }
 
 // maxRead is how many exchanges Next looks at, at most, before it lets requests go on.
@@ -343,18 +366,14 @@ func (r *Reader) read(n *News) (rows []*row, changed <-chan struct{}) {
 	if clears := j.clears.Load(); r.clears < clears {
 		r.next, r.clears, n.Cleared = max(r.next, j.cleared), clears, true
 	}
-	if r.next < j.event {
-		n.Lost, r.next = j.event-r.next, j.event
+	if oldest := j.events.first; r.next < oldest {
+		n.Lost, r.next = oldest-r.next, oldest
 	}
-	for _, seq := range j.events[r.next-j.event:] {
-		if len(rows) == maxRead {
-			break
-		}
-		r.next++
-		if seq < j.first {
+	for ; r.next < j.events.next && len(rows) < maxRead; r.next++ {
+		if seq := *j.events.at(r.next); seq < j.rows.first {
 			n.Lost++
 		} else {
-			rows = append(rows, j.rows[seq-j.first])
+			rows = append(rows, *j.rows.at(seq))
 		}
 	}
 	if len(rows) > 0 || n.Lost > 0 || n.Cleared {

@@ -88,7 +88,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	}
 	all.Wait()
 	kept := 0
-	for _, w := range j.rows {
+	for _, w := range j.rows.all() {
 		kept += w.bytes
 		n := len(w.text)
 		if w.texts != nil {
@@ -100,10 +100,10 @@ func TestMemoryIsBounded(t *testing.T) {
 			t.Fatalf("a row has %d bytes, counted as %d", n, w.bytes)
 		}
 	}
-	if kept != j.bytes || kept > maxBytes || kept < maxBytes*9/10 || len(j.rows) > DefaultMax {
-		t.Errorf("%d rows have %d bytes, counted as %d, of %d", len(j.rows), kept, j.bytes, maxBytes)
+	if kept != j.bytes || kept > maxBytes || kept < maxBytes*9/10 || j.rows.len() > DefaultMax {
+		t.Errorf("%d rows have %d bytes, counted as %d, of %d", j.rows.len(), kept, j.bytes, maxBytes)
 	}
-	d := j.rows[len(j.rows)-1].Detail()
+	d := (*j.rows.at(j.rows.next - 1)).Detail()
 	if !d.Request.Cut || !d.Response.Cut || d.Request.Bytes != int64(len(text)) || len(d.Request.Body) != MaxBody {
 		t.Errorf("bodies of %d and %d bytes, cut %t and %t", len(d.Request.Body), len(d.Response.Body), d.Request.Cut, d.Response.Cut)
 	}
@@ -121,7 +121,7 @@ func TestPagesAreNotKept(t *testing.T) {
 	t.Parallel()
 	j := New(DefaultMax, time.Now)
 	j.Handler(answering(strings.Repeat("p", 2*MaxBody))).ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/login", nil))
-	got := j.rows[0].Detail().Response
+	got := (*j.rows.at(0)).Detail().Response
 	if got.Body != "" || got.Omitted == "" || got.Cut || got.Bytes != 2*MaxBody {
 		t.Errorf("got %q, omitted %q, cut %t, of %d bytes", got.Body, got.Omitted, got.Cut, got.Bytes)
 	}

@@ -31,17 +31,7 @@ func (j *Journal) Handler(next http.Handler) http.Handler {
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		x := recorders.Get().(*recorder)
-		*x = recorder{ResponseWriter: w, j: j, proto: r.ProtoMajor, row: new(row), request: x.request.reset(), answer: x.answer.reset(),
-			head: x.head[:0], held: x.held[:0], text: x.text[:0], unpacker: x.unpacker}
-		x.row.clears = j.clears.Load()
-		x.row.method, x.row.path, x.row.query = r.Method, short(r.URL.EscapedPath()), short(r.URL.RawQuery)
-		x.start = time.Now()
-		x.inner = r.WithContext(exchange.WithDetails(r.Context(), &x.details))
-		if r.Body != nil && r.Body != http.NoBody {
-			x.request.ReadCloser = r.Body
-			x.expects = r.Header["Expect"] != nil
-			x.inner.Body = &x.request
-		}
+		x.begin(j, w, r)
 		answered := false
 		defer func() {
 			x.end(time.Now())
@@ -61,7 +51,7 @@ var recorders = sync.Pool{New: func() any { return new(recorder) }}
 type recorder struct {
 	http.ResponseWriter
 	j       *Journal
-	row     *row
+	record  record
 	start   time.Time // by the real clock
 	details exchange.Details
 	inner   *http.Request
@@ -75,8 +65,25 @@ type recorder struct {
 	held    []byte // of the answer, at most heldBack
 	entered bool
 
-	text     []byte // the row's
 	unpacker unpacker
+}
+
+// begin makes the recorder one of another request. Its buffers are used again.
+func (x *recorder) begin(j *Journal, w http.ResponseWriter, r *http.Request) {
+	x.ResponseWriter, x.j, x.proto = w, j, r.ProtoMajor
+	x.record = record{clears: j.clears.Load(), method: r.Method, path: short(r.URL.EscapedPath()), query: short(r.URL.RawQuery),
+		text: x.record.text[:0]}
+	x.details = exchange.Details{}
+	x.request.reset()
+	x.answer.reset()
+	x.head, x.held, x.status, x.entered, x.expects = x.head[:0], x.held[:0], 0, false, false
+	x.start = time.Now()
+	x.inner = r.WithContext(exchange.WithDetails(r.Context(), &x.details))
+	if r.Body != nil && r.Body != http.NoBody {
+		x.request.ReadCloser = r.Body
+		x.expects = r.Header["Expect"] != nil
+		x.inner.Body = &x.request
+	}
 }
 
 // body is one side's, as far as it is kept.
@@ -87,11 +94,12 @@ type body struct {
 	ended bool
 }
 
-func (b *body) reset() body {
-	if cap(b.text) > MaxBody {
-		return body{}
+func (b *body) reset() {
+	text := b.text[:0]
+	if cap(text) > MaxBody {
+		text = nil
 	}
-	return body{text: b.text[:0]}
+	*b = body{text: text}
 }
 
 func (b *body) add(p []byte) {
@@ -123,7 +131,8 @@ func (x *recorder) WriteHeader(status int) {
 // readRest reads a body that the handler did not, as net/http would before it answers.
 func (x *recorder) readRest() {
 	b := &x.request
-	if b.ReadCloser == nil || b.ended || x.expects || x.inner.ContentLength > MaxBody || len(b.text) == MaxBody {
+	length := x.inner.ContentLength
+	if b.ReadCloser == nil || b.ended || b.total == length || x.expects || length > MaxBody || len(b.text) == MaxBody {
 		return
 	}
 	if x.proto > 1 && http.NewResponseController(x.ResponseWriter).SetReadDeadline(time.Now().Add(unreadTime)) != nil {
@@ -166,9 +175,9 @@ func (x *recorder) FlushError() error {
 	}
 	if !x.entered {
 		x.entered = true
-		x.row.open = true
+		x.record.open = true
 		x.complete(0)
-		x.j.enter(x.row, time.Now())
+		x.j.enter(&x.record, time.Now())
 	}
 	if err := x.release(); err != nil {
 		return err
@@ -176,24 +185,20 @@ func (x *recorder) FlushError() error {
 	return http.NewResponseController(x.ResponseWriter).Flush()
 }
 
-// end completes the row.
+// end completes the record.
 func (x *recorder) end(now time.Time) {
-	took := now.Sub(x.start)
-	if !x.entered {
-		x.complete(took)
-		x.j.enter(x.row, now)
+	x.record.open = false
+	x.complete(now.Sub(x.start))
+	if x.entered {
+		x.j.complete(&x.record)
 	} else {
-		began := x.row
-		x.row = &row{seq: began.seq, clears: began.clears, at: began.at, method: began.method, path: began.path,
-			query: began.query}
-		x.complete(took)
-		x.j.complete(x.row)
+		x.j.enter(&x.record, now)
 	}
 }
 
-// complete fills in the row from what is known by now.
+// complete fills in the record from what is known by now.
 func (x *recorder) complete(took time.Duration) {
-	known, r, w := &x.details.Exchange, x.inner, x.row
+	known, r, w := &x.details.Exchange, x.inner, &x.record
 	w.at = x.j.at(w.at)
 	w.transaction, w.operation, w.user, w.app = known.TransactionID, known.Operation, known.User, known.App
 	w.credential, w.why, w.took = known.Credential, known.Why, took
@@ -205,7 +210,7 @@ func (x *recorder) complete(took time.Duration) {
 	if w.signature != nil && w.app == 0 {
 		w.app, w.user = w.signature.App, w.signature.User
 	}
-	text := appendField(appendHead(x.text[:0], r.Header), "Host", r.Host)
+	text := appendField(appendHead(w.text[:0], r.Header), "Host", r.Host)
 	w.ends[0] = len(text)
 	text = append(text, x.request.text...)
 	w.ends[1] = len(text)
@@ -219,7 +224,7 @@ func (x *recorder) complete(took time.Duration) {
 	default:
 		text, w.omitted = x.unpacker.append(text, x.Header(), x.answer.text)
 	}
-	x.text, w.text = text, bytes.Clone(text)
+	w.text = text
 }
 
 // unpacker appends bodies as they were before they were compressed.
@@ -227,10 +232,10 @@ type unpacker struct{ zip *gzip.Reader }
 
 // append returns why it does not, if that is so.
 func (u *unpacker) append(text []byte, h http.Header, body []byte) (_ []byte, omitted string) {
-	switch encoding := h.Get("Content-Encoding"); {
-	case encoding == "":
+	switch encoding := h["Content-Encoding"]; {
+	case len(encoding) == 0:
 		return append(text, body...), ""
-	case !strings.EqualFold(encoding, "gzip"):
+	case !strings.EqualFold(encoding[0], "gzip"):
 		return text, "it is encoded"
 	}
 	if u.zip == nil {
@@ -289,7 +294,7 @@ func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if d == nil {
 		return t.next.RoundTrip(r)
 	}
-	w := &row{clears: t.j.clears.Load(), sent: true, method: r.Method, path: short(cmp.Or(r.URL.EscapedPath(), "/")),
+	w := record{clears: t.j.clears.Load(), sent: true, method: r.Method, path: short(cmp.Or(r.URL.EscapedPath(), "/")),
 		query: short(r.URL.RawQuery)}
 	known := &d.Exchange
 	w.operation, w.user, w.app = known.Operation, known.User, known.App
@@ -335,7 +340,7 @@ func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	w.sizes = [2]int64{sent.total, got.total}
 	w.why = cmp.Or(known.Why, w.why)
-	t.j.enter(w, time.Now())
+	t.j.enter(&w, time.Now())
 	return resp, err
 }
 
