@@ -25,7 +25,7 @@ import (
 // reports whether it found one.
 func (a *Auth) explain(r *http.Request, s *signed, c *caller, matched origin) (out *exchange.Signature, found bool) {
 	method := s.get("oauth_signature_method")
-	origins := a.origins(r)
+	origins := slices.Collect(a.origins(r))
 	path := cmp.Or(r.URL.EscapedPath(), "/")
 	verified := matched != origin{}
 	out = &exchange.Signature{Method: method, Verified: verified, App: c.principal.App, User: c.principal.User}

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"hash"
 	"io"
+	"iter"
 	"net/http"
 	"slices"
 	"strconv"
@@ -334,11 +335,8 @@ func (a *Auth) verify(r *http.Request, s *signed, by *signer) (origin, error) {
 		mac = &keyed{hmac.New(newHash, by.key)}
 	}
 	defer by.idle[kind].Store(mac)
-	all := a.allOrigins(r)
-	for i, o := range all {
-		if slices.Contains(all[:i], o) {
-			continue
-		}
+	var tried []string
+	for o := range a.origins(r) {
 		s.setPrefix(r.Method, o, path)
 		mac.Reset()
 		mac.Write(s.prefix)
@@ -347,34 +345,34 @@ func (a *Auth) verify(r *http.Request, s *signed, by *signer) (origin, error) {
 		if hmac.Equal(s.sum, got[:size]) {
 			return o, nil
 		}
-	}
-	var tried []string
-	for _, o := range a.origins(r) {
 		tried = append(tried, o.scheme+"://"+o.host)
 	}
 	return origin{}, coded{codeSignature, refuse("the signature does not match %s %s at any of %s: the secrets, the URL or the parameters "+
 		"differ from what was signed", r.Method, path, strings.Join(tried, ", "))}
 }
 
-// allOrigins are those that the client may have signed; one may stand twice.
-func (a *Auth) allOrigins(r *http.Request) [5]origin {
-	scheme, host, _ := strings.Cut(NormalOrigin(a.baseURL(r)), "://")
-	return [...]origin{
-		{scheme, host},
-		{scheme, withoutPort(host)},                          // some clients omit the port
-		{"https", strings.TrimSuffix(host, ":443")},          // behind a proxy that ends TLS unannounced
-		{"https", "api.x.com"}, {"https", "api.twitter.com"}, // a rerouted client with a fixed host
-	}
-}
-
-// origins are allOrigins, each once.
-func (a *Auth) origins(r *http.Request) (once []origin) {
-	for _, o := range a.allOrigins(r) {
-		if !slices.Contains(once, o) {
-			once = append(once, o)
+// origins are those that the client may have signed, each once, the likeliest first.
+func (a *Auth) origins(r *http.Request) iter.Seq[origin] {
+	return func(yield func(origin) bool) {
+		scheme, host, _ := strings.Cut(NormalOrigin(a.baseURL(r)), "://")
+		first := origin{scheme, host}
+		if !yield(first) {
+			return
+		}
+		once := []origin{first}
+		for _, o := range [...]origin{
+			{scheme, withoutPort(host)},                          // some clients omit the port
+			{"https", strings.TrimSuffix(host, ":443")},          // behind a proxy that ends TLS unannounced
+			{"https", "api.x.com"}, {"https", "api.twitter.com"}, // a rerouted client with a fixed host
+		} {
+			if slices.Contains(once, o) {
+				continue
+			}
+			if once = append(once, o); !yield(o) {
+				return
+			}
 		}
 	}
-	return once
 }
 
 // origin is the normalized scheme and host of a URL.

@@ -2,7 +2,6 @@ package auth
 
 import (
 	"bytes"
-	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
@@ -87,8 +86,8 @@ func (s *signed) parseHeader(text string) error {
 			if !visible(value) {
 				return refuse("%s has a character that must be percent-encoded", described(name, number))
 			}
-			plainName, err1 := url.PathUnescape(name)
-			value, err2 := url.PathUnescape(value)
+			plainName, err1 := decoded(name)
+			value, err2 := decoded(value)
 			if err1 != nil || err2 != nil {
 				return refuse("%s has a percent sign without two hex digits", described(name, number))
 			}
@@ -107,8 +106,16 @@ func (s *signed) parseHeader(text string) error {
 	}
 }
 
+// decoded undoes percent-encoding, which most names and values have none of.
+func decoded(text string) (string, error) {
+	if strings.IndexByte(text, '%') < 0 {
+		return text, nil
+	}
+	return url.PathUnescape(text)
+}
+
 func isToken(text string) bool {
-	return text != "" && visible(text) && !strings.ContainsAny(text, `",`)
+	return text != "" && visible(text) && strings.IndexByte(text, '"') < 0 && strings.IndexByte(text, ',') < 0
 }
 
 // visible reports whether text is printable ASCII without spaces.
@@ -187,7 +194,10 @@ func (s *signed) normalize() error {
 	// Double encoding keeps the order: each percent sign became the same three characters.
 	text := s.text
 	slices.SortFunc(s.spans, func(a, b span) int {
-		return cmp.Or(bytes.Compare(text[a.name:a.value], text[b.name:b.value]), bytes.Compare(text[a.value:a.end], text[b.value:b.end]))
+		if by := bytes.Compare(text[a.name:a.value], text[b.name:b.value]); by != 0 {
+			return by
+		}
+		return bytes.Compare(text[a.value:a.end], text[b.value:b.end])
 	})
 	separator := "&"
 	var lastName, lastValue []byte
