@@ -17,6 +17,7 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -72,8 +73,9 @@ type Store interface {
 // Handler serves /admin/ without authentication: see Guard.
 type Handler struct {
 	Options
-	likes likeWatch
-	mux   *http.ServeMux
+	likes   likeWatch
+	mux     *http.ServeMux
+	nowhere http.Handler
 }
 
 func New(o Options) *Handler {
@@ -93,9 +95,10 @@ func New(o Options) *Handler {
 	nowhere := gives(func(r *http.Request) (struct{}, error) {
 		return struct{}{}, liked.Errorf(liked.NotFound, "no endpoint %s %s", r.Method, r.URL.Path)
 	})
-	h.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+	h.nowhere = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h.answer(w, r, route{pattern: "/", endpoint: nowhere, query: anything})
 	})
+	h.mux.Handle("/", h.nowhere)
 	return h
 }
 
@@ -175,6 +178,10 @@ func (h *Handler) call(r *http.Request, rt route) (any, error) {
 
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set(madeHere, "1")
+	if p := r.URL.EscapedPath(); p != path.Clean(p) && p != path.Clean(p)+"/" { // net/http's mux would send a client elsewhere
+		h.nowhere.ServeHTTP(w, r)
+		return
+	}
 	h.mux.ServeHTTP(w, r)
 }
 

@@ -59,6 +59,8 @@ func TestRefusals(t *testing.T) {
 	}{
 		{"unknown path", "GET", "/admin/nothing", "", 404, "no endpoint GET /admin/nothing"},
 		{"wrong method", "PUT", "/admin/users", "", 404, "no endpoint PUT /admin/users"},
+		{"no name", "DELETE", "/admin/apps//keys", "", 404, "no endpoint DELETE /admin/apps//keys"},
+		{"dots", "GET", "/admin/posts/../users", "", 404, "no endpoint GET /admin/posts/../users"},
 		{"no body", "POST", "/admin/users", "", 400, "body"},
 		{"no object", "POST", "/admin/users", `[]`, 400, "body"},
 		{"unknown key", "POST", "/admin/users", `{"username":"u","nmae":"x"}`, 400, `unknown member "nmae"`},

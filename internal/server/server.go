@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -329,9 +330,15 @@ func (s *Server) makeAdmin() {
 		web.Send(w, http.StatusOK, "text/plain; charset=utf-8", []byte(access.prove(s.Data, r.URL.Query().Get("of"))))
 	})
 	mux.Handle("GET /metrics", promhttp.HandlerFor(s.observer.registry, promhttp.HandlerOpts{}))
-	mux.Handle("/admin/", admin.Guard(token, s.operator()))
 	mux.Handle("GET /debug/pprof/", admin.Guard(token, profiles()))
-	h := http.Handler(mux)
+	operator := admin.Guard(token, s.operator())
+	h := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, "/admin/") { // which a mux would answer itself, had the path an empty segment
+			operator.ServeHTTP(w, r)
+			return
+		}
+		mux.ServeHTTP(w, r)
+	}))
 	if Loopback(s.adminL.Addr().String()) {
 		h = checkHost(h, func(string) bool { return false }, "Call its operator's side by an address or as localhost, not as %s.", nil)
 	}
