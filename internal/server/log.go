@@ -21,7 +21,7 @@ func NewLogger(w io.Writer, format string, level slog.Level) (logger *slog.Logge
 	var h slog.Handler
 	switch format {
 	case "text":
-		h = slog.NewTextHandler(lines, o)
+		h = plainText{slog.NewTextHandler(lines, o), lines}
 	case "json":
 		o.ReplaceAttr = withUnit
 		h = slog.NewJSONHandler(lines, o)
