@@ -36,7 +36,8 @@ func TestPlainLines(t *testing.T) {
 		{slog.Group("g", slog.String("a", "b"))},
 		{slog.Group("empty"), slog.Attr{}, slog.Attr{Value: slog.GroupValue()}},
 		{slog.String("", "no name"), slog.String("two words", "x"), slog.String("a=b", "x"), slog.String("x", "")},
-		{slog.Any("error", errors.New("it broke")), slog.Bool("on", true), slog.Float64("x", 1.5), slog.Uint64("u", 1<<63), slog.Time("t", at)},
+		{slog.Any("error", errors.New("it broke")), slog.Bool("on", true), slog.Float64("x", 1.5),
+			slog.Uint64("u", 1<<63), slog.Time("t", at)},
 	} {
 		for _, when := range []time.Time{at, at.UTC(), at.Add(994 * time.Millisecond), {}} {
 			for _, level := range []slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelError + 1} {
@@ -70,8 +71,8 @@ func FuzzPlainLine(f *testing.F) {
 
 func BenchmarkRequestLine(b *testing.B) {
 	r := slog.NewRecord(time.Now(), slog.LevelInfo, "request", 0)
-	r.AddAttrs(slog.Attr{Value: slog.GroupValue(slog.String("operation", "usersIdLike"), slog.String("method", "POST"), slog.Int("status", 200),
-		slog.Duration("duration", 4_567_890), slog.String("transaction", "0123456789abcdef"), slog.String("address", "127.0.0.1"),
+	r.AddAttrs(slog.Attr{Value: slog.GroupValue(slog.String("operation", "usersIdLike"), slog.String("method", "POST"),
+		slog.Int("status", 200), slog.Duration("duration", 4_567_890), slog.String("transaction", "0123456789abcdef"), slog.String("address", "127.0.0.1"),
 		slog.String("path", "/2/users/2244994945/likes"), slog.Int64("app", 12345678), slog.Int64("user", 2244994945))})
 	text := slog.NewTextHandler(discarded{}, nil)
 	lines := &lineWriter{to: discarded{}, buf: bufio.NewWriterSize(discarded{}, 64<<10), timer: time.NewTimer(time.Hour)}
