@@ -72,7 +72,8 @@ func FuzzPlainLine(f *testing.F) {
 func BenchmarkRequestLine(b *testing.B) {
 	r := slog.NewRecord(time.Now(), slog.LevelInfo, "request", 0)
 	r.AddAttrs(slog.Attr{Value: slog.GroupValue(slog.String("operation", "usersIdLike"), slog.String("method", "POST"),
-		slog.Int("status", 200), slog.Duration("duration", 4_567_890), slog.String("transaction", "0123456789abcdef"), slog.String("address", "127.0.0.1"),
+		slog.Int("status", 200), slog.Duration("duration", 4_567_890),
+		slog.String("transaction", "0123456789abcdef"), slog.String("address", "127.0.0.1"),
 		slog.String("path", "/2/users/2244994945/likes"), slog.Int64("app", 12345678), slog.Int64("user", 2244994945))})
 	text := slog.NewTextHandler(discarded{}, nil)
 	lines := &lineWriter{to: discarded{}, buf: bufio.NewWriterSize(discarded{}, 64<<10), timer: time.NewTimer(time.Hour)}
