@@ -17,8 +17,6 @@ type Details struct {
 	Signature *Signature        // of OAuth 1.0a
 	Once      [32]byte          // hash of the code or token that the request would spend; zero: none
 	Delivery  Delivery          // of a request to a webhook; zero: another
-
-	context.Context // that of the request was made from; see WithDetails
 }
 
 // Delivery is the like that a request tells a webhook.
@@ -43,18 +41,9 @@ type Signature struct {
 
 type detailsKey struct{}
 
-// WithDetails returns a context for a request of which d is kept, which is d itself: it has one at a time.
+// WithDetails returns a context for a request of which d is kept.
 func WithDetails(ctx context.Context, d *Details) context.Context {
-	d.Context = ctx
-	return d
-}
-
-// Value returns the Details themselves for their key.
-func (d *Details) Value(key any) any {
-	if key == (detailsKey{}) {
-		return d
-	}
-	return d.Context.Value(key)
+	return context.WithValue(ctx, detailsKey{}, d)
 }
 
 // DetailsOf returns what WithDetails put there, or nil.

@@ -22,7 +22,8 @@ const (
 	DefaultMax = 10_000
 	// maxBytes bounds the memory of all that is kept.
 	maxBytes = 64 << 20
-	// overhead is what a row takes beside its texts, at most, one that was cut out of a block twice included.
+	// overhead is what a row takes beside its texts, at most: itself, and a short text, which stays in its block once it has
+	// been shown without its secrets.
 	overhead = 2 << 10
 
 	// Rows and short texts are cut out of blocks in the order of rows: a block is let go with the last of those in it.
