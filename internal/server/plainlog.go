@@ -16,7 +16,7 @@ type plainText struct {
 	lines *lineWriter
 }
 
-// plainLines are buffers. They do not grow with what clients send: paths are cut, and all else in a plain line is short.
+// plainLines are buffers. They stay small: what is long, as an error is, has spaces, and a path is cut.
 var plainLines = sync.Pool{New: func() any { return new([]byte) }}
 
 func (h plainText) Handle(ctx context.Context, r slog.Record) error {
@@ -32,6 +32,9 @@ func (h plainText) Handle(ctx context.Context, r slog.Record) error {
 }
 
 func appendPlain(line []byte, r slog.Record) (_ []byte, plain bool) {
+	if r.Time.IsZero() || !isPlain(r.Message) {
+		return line, false
+	}
 	line = append(line, "time="...)
 	start := len(line)
 	line = r.Time.AppendFormat(line, time.RFC3339)
@@ -39,34 +42,38 @@ func appendPlain(line []byte, r slog.Record) (_ []byte, plain bool) {
 	line = slices.Insert(line, start+len("2006-01-02T15:04:05"), '.', byte('0'+ms/100), byte('0'+ms/10%10), byte('0'+ms%10))
 	line = append(append(line, " level="...), r.Level.String()...)
 	line = append(append(line, " msg="...), r.Message...)
-	plain = !r.Time.IsZero() && isPlain(r.Message)
+	plain = true
 	r.Attrs(func(a slog.Attr) bool {
-		line, plain = appendAttr(line, a, plain)
+		line, plain = appendAttr(line, a)
 		return plain
 	})
 	return append(line, '\n'), plain
 }
 
-// appendAttr takes and returns whether the line is plain.
-func appendAttr(line []byte, a slog.Attr, plain bool) ([]byte, bool) {
+func appendAttr(line []byte, a slog.Attr) (_ []byte, plain bool) {
 	kind := a.Value.Kind()
-	if kind == slog.KindGroup {
-		plain = plain && a.Key == "" // as its members
+	if kind == slog.KindGroup && a.Key == "" { // as its members
+		plain = true
 		for _, member := range a.Value.Group() {
-			line, plain = appendAttr(line, member, plain)
+			if line, plain = appendAttr(line, member); !plain {
+				break
+			}
 		}
 		return line, plain
 	}
+	if !isPlain(a.Key) {
+		return line, false
+	}
 	line = append(append(append(line, ' '), a.Key...), '=')
-	plain = plain && isPlain(a.Key)
 	switch kind {
 	case slog.KindString:
-		text := a.Value.String()
-		return append(line, text...), plain && isPlain(text)
+		if text := a.Value.String(); isPlain(text) {
+			return append(line, text...), true
+		}
 	case slog.KindInt64:
-		return strconv.AppendInt(line, a.Value.Int64(), 10), plain
+		return strconv.AppendInt(line, a.Value.Int64(), 10), true
 	case slog.KindDuration:
-		return append(line, a.Value.Duration().String()...), plain
+		return append(line, a.Value.Duration().String()...), true
 	}
 	return line, false
 }
