@@ -96,7 +96,12 @@ func (p InProcess) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	reader, writer := io.Pipe()
 	started := make(chan struct{})
-	w := &answer{header: make(http.Header), status: http.StatusOK, body: writer, start: sync.OnceFunc(func() { close(started) })}
+	w := &answer{header: make(http.Header), status: http.StatusOK, body: writer}
+	var header http.Header // the handler may use what is in its own again, once the response has begun
+	w.start = sync.OnceFunc(func() {
+		header = w.header.Clone()
+		close(started)
+	})
 	go func() {
 		err := io.ErrUnexpectedEOF // if the handler panics
 		defer func() {
@@ -110,7 +115,7 @@ func (p InProcess) RoundTrip(r *http.Request) (*http.Response, error) {
 		err = nil
 	}()
 	<-started
-	return &http.Response{StatusCode: w.status, Status: http.StatusText(w.status), Header: w.header, Body: reader, Request: r}, nil
+	return &http.Response{StatusCode: w.status, Status: http.StatusText(w.status), Header: header, Body: reader, Request: r}, nil
 }
 
 type answer struct {
