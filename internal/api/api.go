@@ -172,6 +172,9 @@ type call struct {
 	// Of v1.1, instead of query and body.
 	form          url.Values
 	authorization string // the header
+
+	users objectSpace[userObject]
+	posts objectSpace[postObject]
 }
 
 // ConnContext is for http.Server.ConnContext. It gives connections the ids that X sends in a header.

@@ -30,12 +30,17 @@ type requestState struct {
 	used        int
 }
 
-// requestStates pools states of done requests. Headers refer to a state's values, so they must have been sent.
+// requestStates pools states of done requests, emptied. Headers refer to a state's values, so they must have been sent.
 var requestStates = sync.Pool{New: func() any { return new(requestState) }}
+
+func (x *requestState) release() {
+	users, posts := x.call.users.emptied(), x.call.posts.emptied()
+	*x = requestState{call: call{users: users, posts: posts}}
+	requestStates.Put(x)
+}
 
 func newRequestState(rt *endpoint, r *http.Request) *requestState {
 	x := requestStates.Get().(*requestState)
-	*x = requestState{}
 	x.Exchange = exchange.New("", r)
 	if rt != nil {
 		x.Operation = rt.id

@@ -87,6 +87,31 @@ type reference struct {
 	ID   liked.PostID `json:"id"`
 }
 
+// objectSpace is where a call makes the objects of its answer, and other calls after it.
+type objectSpace[T any] struct {
+	all  []T
+	each []*T // of all
+	used int
+}
+
+func (s objectSpace[T]) emptied() objectSpace[T] {
+	clear(s.all[:s.used])
+	return objectSpace[T]{s.all, s.each, 0}
+}
+
+// take returns n empty objects, which are the call's.
+func (s *objectSpace[T]) take(n int) []*T {
+	if s.used+n > len(s.all) {
+		s.all, s.each, s.used = make([]T, n), make([]*T, n), 0
+		for i := range s.all {
+			s.each[i] = &s.all[i]
+		}
+	}
+	from := s.used
+	s.used += n
+	return s.each[from:s.used:s.used]
+}
+
 func references(p *liked.Post) (refs []reference) {
 	for _, r := range []reference{{"retweeted", p.RepostOf}, {"quoted", p.Quotes}, {"replied_to", p.InReplyTo}} {
 		if r.ID != 0 {
@@ -186,9 +211,8 @@ func (a *API) postsDocument(c *call, w wanted, posts []liked.Post, errs partialE
 	if len(posts) == 0 {
 		return doc, nil
 	}
-	data, space := make([]*postObject, len(posts)), make([]postObject, len(posts))
+	data := c.posts.take(len(posts))
 	for i := range posts {
-		data[i] = &space[i]
 		w.setPost(data[i], &posts[i])
 		doc.Errors.add(a.privateMetrics(&w, &posts[i], c.who.User)...)
 	}
@@ -347,10 +371,9 @@ func (d *document) including() *includes {
 
 // userObjects asks the store for what a User lacks, once for all users.
 func (a *API) userObjects(c *call, w *wanted, users []liked.User) ([]*userObject, error) {
-	objects, space := make([]*userObject, len(users)), make([]userObject, len(users))
-	ids := make([]liked.UserID, len(users))
+	objects, ids := c.users.take(len(users)), make([]liked.UserID, len(users))
 	for i := range users {
-		objects[i], ids[i] = &space[i], users[i].ID
+		ids[i] = users[i].ID
 		w.setUser(objects[i], &users[i])
 	}
 	if w.users["most_recent_tweet_id"] {

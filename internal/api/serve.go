@@ -236,5 +236,5 @@ func (a *API) refuse(w http.ResponseWriter, r *http.Request, x *requestState, p 
 
 func (a *API) done(r *http.Request, x *requestState) {
 	a.Observe.Done(r, &x.Exchange)
-	requestStates.Put(x)
+	x.release()
 }

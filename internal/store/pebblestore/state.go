@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"slices"
+	"sync"
 	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -26,7 +27,13 @@ type state struct {
 	s      *Store        // nil: an operation, for which nothing is in memory
 	at     uint64        // all batches up to this are seen
 	newest uint64        // the highest mark of what was read
+	space  *recordSpace  // for recordsOf; nil: not needed yet
 }
+
+// recordSpace is what recordsOf fills, by kind. It is used again by other states.
+type recordSpace struct{ users, posts []cached }
+
+var recordSpaces = sync.Pool{New: func() any { return new(recordSpace) }}
 
 var _ pebble.Reader = (*state)(nil)
 
@@ -80,6 +87,10 @@ func (r *state) NewIterWithContext(ctx context.Context, o *pebble.IterOptions) (
 
 // Close closes the snapshot, if one was made.
 func (r *state) Close() error {
+	if r.space != nil {
+		recordSpaces.Put(r.space)
+		r.space = nil
+	}
 	if r.from == nil {
 		return nil
 	}
@@ -263,9 +274,17 @@ func (r *state) record(id thing) (k cached, ok bool, err error) {
 }
 
 // recordsOf returns the rows of users or posts; value is nil where there is none. What must be read is read in key order,
-// which spares pebble reopening tables.
+// which spares pebble reopening tables. They hold until the next call with the tag, or Close.
 func recordsOf[ID ~int64](r *state, tag byte, ids []ID) ([]cached, error) {
-	all := make([]cached, len(ids))
+	if r.space == nil {
+		r.space = recordSpaces.Get().(*recordSpace)
+	}
+	space := &r.space.users
+	if tag == tagPost {
+		space = &r.space.posts
+	}
+	*space = slices.Grow((*space)[:0], len(ids))
+	all := (*space)[:len(ids)]
 	var missing []int
 	for i, id := range ids {
 		var ok bool
