@@ -81,6 +81,6 @@ func (m measured) Take(ctx context.Context, user int64) error {
 }
 
 func (m measured) Likers(ctx context.Context, post int64, max int) (int, error) {
-	page, err := m.Store.LikingUsers(ctx, 0, liked.PostID(post), store.Cursor{}, max, store.WithMetrics)
+	page, err := m.Store.LikingUsers(ctx, 0, liked.PostID(post), store.Cursor{}, max, store.WithMetrics, nil)
 	return len(page.Items), err
 }

@@ -129,11 +129,11 @@ func (h *Handler) listLikes(r *http.Request) (LikeList, error) {
 	case user.ID == 0 && len(posts) != 1:
 		return LikeList{}, liked.Errorf(liked.Invalid, "give a user, one post, or a user and posts")
 	case posts == nil:
-		page, err := h.Store.LikedPosts(r.Context(), store.Operator, user.ID, from, most, store.WithMetrics)
+		page, err := h.Store.LikedPosts(r.Context(), store.Operator, user.ID, from, most, store.WithMetrics, nil)
 		return LikeList{Likes: each(page.Items, func(p liked.Post) Like { return Like{user.ID, p.ID, true} }),
 			Posts: each(page.Items, postOf), Next: likeNext(page.Older)}, err
 	case user.ID == 0:
-		page, err := h.Store.LikingUsers(r.Context(), store.Operator, posts[0], from, most, store.WithMetrics)
+		page, err := h.Store.LikingUsers(r.Context(), store.Operator, posts[0], from, most, store.WithMetrics, nil)
 		return LikeList{Likes: each(page.Items, func(u liked.User) Like { return Like{u.ID, posts[0], true} }),
 			Users: each(page.Items, userOf), Next: likeNext(page.Older)}, err
 	}

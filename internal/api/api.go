@@ -173,8 +173,8 @@ type call struct {
 	form          url.Values
 	authorization string // the header
 
-	users objectSpace[userObject]
-	posts objectSpace[postObject]
+	users answerSpace[liked.User, userObject]
+	posts answerSpace[liked.Post, postObject]
 }
 
 // ConnContext is for http.Server.ConnContext. It gives connections the ids that X sends in a header.

@@ -18,8 +18,9 @@ func (a *API) likedPosts(c *call) (any, error) {
 		return nil, err
 	}
 	page, err := pageWithItems(from, max, func(from store.Cursor) (store.Page[liked.Post], error) {
-		return a.Store.LikedPosts(c.ctx, c.who.User, id, from, max, w.postMetrics())
+		return a.Store.LikedPosts(c.ctx, c.who.User, id, from, max, w.postMetrics(), c.posts.stored)
 	})
+	c.posts.stored = page.Items
 	switch {
 	case err == nil:
 	case liked.KindOf(err) == liked.NotFound:
@@ -55,8 +56,9 @@ func (a *API) likingUsers(c *call) (any, error) {
 		return nil, err
 	}
 	page, err := pageWithItems(from, max, func(from store.Cursor) (store.Page[liked.User], error) {
-		return a.Store.LikingUsers(c.ctx, c.who.User, id, from, max, w.userMetrics())
+		return a.Store.LikingUsers(c.ctx, c.who.User, id, from, max, w.userMetrics(), c.users.stored)
 	})
+	c.users.stored = page.Items
 	if err != nil {
 		return a.unseenPost(c, err)
 	}

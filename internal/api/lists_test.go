@@ -14,6 +14,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -23,6 +24,7 @@ import (
 	"liked/internal/api"
 	"liked/internal/auth"
 	"liked/internal/enginetest"
+	"liked/internal/exchange"
 	"liked/internal/livetest"
 	"liked/internal/store"
 )
@@ -441,6 +443,64 @@ func (m *listModel) check(t *rapid.T) {
 		now, _ := m.want(w.viewer, w.list)
 		maps.DeleteFunc(w.must, func(like listLike, _ bool) bool { return !slices.Contains(now, like) })
 	}
+}
+
+// What an answer is made of is used again by the next, which has nothing of it: neither another's items nor fields that were not
+// asked for.
+func TestAnswersDoNotMix(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(o *api.Options) {
+		o.Limits, o.Observe = api.NoLimits(), func(*http.Request, exchange.Exchange) {}
+	})
+	const people = 6
+	var targets []string
+	for n := range people {
+		w.do(fmt.Sprintf("user %d user%d", 11+n, n))
+		w.do(fmt.Sprintf("post %d %d post %d", 101+n, 11+n, n))
+		targets = append(targets, fmt.Sprintf("/2/users/%d/liked_tweets?max_results=%d", 11+n, 5+n),
+			fmt.Sprintf("/2/users/%d/liked_tweets?expansions=author_id&tweet.fields=created_at,public_metrics&user.fields=url", 11+n),
+			fmt.Sprintf("/2/tweets/%d/liking_users?max_results=%d", 101+n, 1+n),
+			fmt.Sprintf("/2/tweets/%d/liking_users?user.fields=public_metrics,description,most_recent_tweet_id&expansions=most_recent_tweet_id",
+				101+n),
+			fmt.Sprintf("/2/tweets/%d?expansions=author_id", 101+n), fmt.Sprintf("/2/users/%d?user.fields=verified", 11+n))
+	}
+	for n := range people {
+		for m := range n + 1 {
+			w.do(fmt.Sprintf("like %d %d", 11+n, 101+m))
+		}
+	}
+	get := func(target string) string {
+		r, err := http.NewRequest("GET", w.url+target, nil)
+		if err != nil {
+			return err.Error()
+		}
+		r.Header.Set("Authorization", w.tokens["user0"])
+		resp, err := w.transport.RoundTrip(r)
+		if err != nil {
+			return err.Error()
+		}
+		defer resp.Body.Close()
+		text, err := io.ReadAll(resp.Body)
+		return fmt.Sprint(resp.StatusCode, string(text), err)
+	}
+	want := make([]string, len(targets))
+	for i, target := range targets {
+		if want[i] = get(target); !strings.HasPrefix(want[i], "200{") {
+			t.Fatalf("GET %s: got %s", target, want[i])
+		}
+	}
+	var callers sync.WaitGroup
+	for caller := range 8 {
+		callers.Go(func() {
+			for n := range 5 * len(targets) {
+				i := (n*7 + caller*5) % len(targets)
+				if got := get(targets[i]); got != want[i] {
+					t.Errorf("GET %s: got %s, want %s", targets[i], got, want[i])
+				}
+			}
+		})
+	}
+	callers.Wait()
 }
 
 // A page without items is looked past, either way: clients take it for the last.

@@ -35,14 +35,14 @@ func (s metered) Posts(ctx context.Context, viewer liked.UserID, ids []liked.Pos
 	return s.Store.Posts(ctx, viewer, ids, s.note(m))
 }
 
-func (s metered) LikedPosts(ctx context.Context, viewer, by liked.UserID, from store.Cursor, max int, m store.Metrics) (
-	store.Page[liked.Post], error) {
-	return s.Store.LikedPosts(ctx, viewer, by, from, max, s.note(m))
+func (s metered) LikedPosts(ctx context.Context, viewer, by liked.UserID, from store.Cursor, max int, m store.Metrics,
+	space []liked.Post) (store.Page[liked.Post], error) {
+	return s.Store.LikedPosts(ctx, viewer, by, from, max, s.note(m), space)
 }
 
-func (s metered) LikingUsers(ctx context.Context, viewer liked.UserID, of liked.PostID, from store.Cursor, max int, m store.Metrics) (
-	store.Page[liked.User], error) {
-	return s.Store.LikingUsers(ctx, viewer, of, from, max, s.note(m))
+func (s metered) LikingUsers(ctx context.Context, viewer liked.UserID, of liked.PostID, from store.Cursor, max int, m store.Metrics,
+	space []liked.User) (store.Page[liked.User], error) {
+	return s.Store.LikingUsers(ctx, viewer, of, from, max, s.note(m), space)
 }
 
 // Counts, which cost the store a look-up each, are read where an answer shows them, and only there.

@@ -87,29 +87,33 @@ type reference struct {
 	ID   liked.PostID `json:"id"`
 }
 
-// objectSpace is where a call makes the objects of its answer, and other calls after it.
-type objectSpace[T any] struct {
-	all  []T
-	each []*T // of all
-	used int
+// answerSpace is the memory of what an answer is made of. Calls have it one after the other.
+type answerSpace[Stored, Object any] struct {
+	stored  []Stored // of the store's page
+	objects []Object
+	each    []*Object // of objects
+	used    int
 }
 
-func (s objectSpace[T]) emptied() objectSpace[T] {
-	clear(s.all[:s.used])
-	return objectSpace[T]{s.all, s.each, 0}
-}
-
-// take returns n empty objects, which are the call's.
-func (s *objectSpace[T]) take(n int) []*T {
-	if s.used+n > len(s.all) {
-		s.all, s.each, s.used = make([]T, n), make([]*T, n), 0
-		for i := range s.all {
-			s.each[i] = &s.all[i]
+// take returns n empty objects.
+func (s *answerSpace[Stored, Object]) take(n int) []*Object {
+	if s.used+n > len(s.objects) {
+		s.objects, s.each, s.used = make([]Object, n), make([]*Object, n), 0
+		for i := range s.objects {
+			s.each[i] = &s.objects[i]
 		}
 	}
 	from := s.used
 	s.used += n
 	return s.each[from:s.used:s.used]
+}
+
+// emptied is for another call.
+func (s answerSpace[Stored, Object]) emptied() answerSpace[Stored, Object] {
+	clear(s.stored)
+	clear(s.objects[:s.used])
+	s.stored, s.used = s.stored[:0], 0
+	return s
 }
 
 func references(p *liked.Post) (refs []reference) {
@@ -371,10 +375,17 @@ func (d *document) including() *includes {
 
 // userObjects asks the store for what a User lacks, once for all users.
 func (a *API) userObjects(c *call, w *wanted, users []liked.User) ([]*userObject, error) {
-	objects, ids := c.users.take(len(users)), make([]liked.UserID, len(users))
+	objects := c.users.take(len(users))
+	for i := range users {
+		w.setUser(objects[i], &users[i])
+	}
+	related := w.users["connection_status"] && c.who.User != 0
+	if !w.users["most_recent_tweet_id"] && !related {
+		return objects, nil
+	}
+	ids := make([]liked.UserID, len(users))
 	for i := range users {
 		ids[i] = users[i].ID
-		w.setUser(objects[i], &users[i])
 	}
 	if w.users["most_recent_tweet_id"] {
 		newest, err := a.Store.NewestPosts(c.ctx, c.who.User, ids)
@@ -385,7 +396,7 @@ func (a *API) userObjects(c *call, w *wanted, users []liked.User) ([]*userObject
 			*worded(w, &objects[i].MostRecentTweet, &objects[i].MostRecentPost) = id
 		}
 	}
-	if w.users["connection_status"] && c.who.User != 0 {
+	if related {
 		relations, err := a.Store.Relations(c.ctx, c.who.User, ids)
 		if err != nil {
 			return nil, err

@@ -255,7 +255,7 @@ func (a *API) v1List(c *call) (any, error) {
 		count = 0
 	}
 	for from, looked := (store.Cursor{}), 0; int64(len(posts)) < count && looked < v1Reach; looked += v1Page {
-		page, err := a.Store.LikedPosts(c.ctx, c.who.User, user, from, v1Page, store.WithMetrics)
+		page, err := a.Store.LikedPosts(c.ctx, c.who.User, user, from, v1Page, store.WithMetrics, nil)
 		switch {
 		case err == nil:
 		case liked.KindOf(err) == liked.NotFound:

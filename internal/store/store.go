@@ -86,13 +86,16 @@ type Likes interface {
 	SetLike(ctx context.Context, user liked.UserID, post liked.PostID, on bool, at time.Time) (changed bool, err error)
 
 	// LikedPosts returns a page of the posts that the user likes, without those that Post would refuse the viewer.
-	// Errors are those of Post by the user. Invalid if max is below 1.
-	LikedPosts(ctx context.Context, viewer, user liked.UserID, from Cursor, max int, metrics Metrics) (Page[liked.Post], error)
+	// Errors are those of Post by the user. Invalid if max is below 1. Space, which may be nil, is where items are put if it has
+	// room for them.
+	LikedPosts(ctx context.Context, viewer, user liked.UserID, from Cursor, max int, metrics Metrics,
+		space []liked.Post) (Page[liked.Post], error)
 
 	// LikingUsers returns a page of the users who like the post (of a repost: its original), without those who are
 	// hidden, blocked the viewer, or are protected and not followed by the viewer. Errors are those of Post, for the
-	// repost and its original. Invalid if max is below 1.
-	LikingUsers(ctx context.Context, viewer liked.UserID, post liked.PostID, from Cursor, max int, metrics Metrics) (Page[liked.User], error)
+	// repost and its original. Invalid if max is below 1. Space is as of LikedPosts.
+	LikingUsers(ctx context.Context, viewer liked.UserID, post liked.PostID, from Cursor, max int, metrics Metrics,
+		space []liked.User) (Page[liked.User], error)
 
 	// Liked reports which of the posts the user likes, in the order of posts.
 	Liked(ctx context.Context, user liked.UserID, posts []liked.PostID) ([]bool, error)

@@ -123,10 +123,16 @@ func BenchmarkRead(b *testing.B) {
 		ok(b, err)
 	}
 	for name, f := range map[string]func(){
-		"post":        func() { _, err := s.Post(ctx, 2<<22, 1<<22); ok(b, err) },
-		"user":        func() { _, err := s.User(ctx, 2<<22); ok(b, err) },
-		"likedPosts":  func() { _, err := s.LikedPosts(ctx, 2<<22, 1<<22, store.Cursor{}, 100, store.WithMetrics); ok(b, err) },
-		"likingUsers": func() { _, err := s.LikingUsers(ctx, 2<<22, 1<<22, store.Cursor{}, 100, store.WithMetrics); ok(b, err) },
+		"post": func() { _, err := s.Post(ctx, 2<<22, 1<<22); ok(b, err) },
+		"user": func() { _, err := s.User(ctx, 2<<22); ok(b, err) },
+		"likedPosts": func() {
+			_, err := s.LikedPosts(ctx, 2<<22, 1<<22, store.Cursor{}, 100, store.WithMetrics, nil)
+			ok(b, err)
+		},
+		"likingUsers": func() {
+			_, err := s.LikingUsers(ctx, 2<<22, 1<<22, store.Cursor{}, 100, store.WithMetrics, nil)
+			ok(b, err)
+		},
 	} {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()

@@ -518,14 +518,14 @@ func TestPagesWaitForTheDisk(t *testing.T) {
 		disk := newStanding()
 		s := open(t, disk.options())
 		fill(t, s)
-		newest, err := s.LikingUsers(context.Background(), 0, 1, store.Cursor{}, 1, store.WithoutMetrics)
+		newest, err := s.LikingUsers(context.Background(), 0, 1, store.Cursor{}, 1, store.WithoutMetrics, nil)
 		ok(t, err)
 		froms := map[string]store.Cursor{"newest": {}, "older": newest.Older, "newer": {Seq: newest.Older.Seq, Newer: true}}
 		disk.stand()
 		read := func(post liked.PostID, from store.Cursor, within time.Duration) error {
 			ctx, cancel := context.WithTimeout(context.Background(), within)
 			defer cancel()
-			_, err := s.LikingUsers(ctx, 0, post, from, 100, store.WithoutMetrics)
+			_, err := s.LikingUsers(ctx, 0, post, from, 100, store.WithoutMetrics, nil)
 			return err
 		}
 		user := liked.UserID(2)

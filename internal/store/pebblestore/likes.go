@@ -2,6 +2,7 @@ package pebblestore
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -106,27 +107,28 @@ func (s *Store) likeSeq(user liked.UserID, post liked.PostID) (liked.Seq, error)
 const rowsPerItem = 8
 
 func (s *Store) LikedPosts(ctx context.Context, viewer, user liked.UserID, from store.Cursor, max int,
-	metrics store.Metrics) (store.Page[liked.Post], error) {
+	metrics store.Metrics, space []liked.Post) (store.Page[liked.Post], error) {
 	return look(ctx, s, func(r *state) (page store.Page[liked.Post], err error) {
 		e := newVisibility(r, viewer)
 		if err := e.lists(user); err != nil {
 			return page, err
 		}
-		return walk(r, thing{tagUserN, uint64(user)}, from, max, func(posts []liked.Post, ids []liked.PostID) ([]liked.Post, error) {
+		return walk(r, thing{tagUserN, uint64(user)}, from, max, space, func(posts []liked.Post, ids []liked.PostID) ([]liked.Post, error) {
 			return e.liked(posts, ids, metrics)
 		})
 	})
 }
 
 func (s *Store) LikingUsers(ctx context.Context, viewer liked.UserID, post liked.PostID, from store.Cursor, max int,
-	metrics store.Metrics) (store.Page[liked.User], error) {
+	metrics store.Metrics, space []liked.User) (store.Page[liked.User], error) {
 	return look(ctx, s, func(r *state) (page store.Page[liked.User], err error) {
 		e := newVisibility(r, viewer)
 		original, err := e.original(post)
 		if err != nil {
 			return page, err
 		}
-		return walk(r, thing{tagPostN, uint64(original)}, from, max, func(users []liked.User, ids []liked.UserID) ([]liked.User, error) {
+		of := thing{tagPostN, uint64(original)}
+		return walk(r, of, from, max, space, func(users []liked.User, ids []liked.UserID) ([]liked.User, error) {
 			return e.likers(users, ids, metrics)
 		})
 	})
@@ -139,13 +141,13 @@ const newestMost = 100
 var listOf = map[byte]byte{tagUserN: tagLiked, tagPostN: tagLikers}
 
 // walk reads the list of likes that counts are of until it has max items. look appends those of the ids that are shown.
-func walk[ID ~int64, T any](r *state, counts thing, from store.Cursor, max int,
+func walk[ID ~int64, T any](r *state, counts thing, from store.Cursor, max int, space []T,
 	look func(items []T, ids []ID) ([]T, error)) (page store.Page[T], err error) {
 	if err := valid.Page(max); err != nil {
 		return page, err
 	}
 	if from == (store.Cursor{}) {
-		if page, ok, err := newestPage(r, counts, max, look); ok || err != nil {
+		if page, ok, err := newestPage(r, counts, max, space, look); ok || err != nil {
 			return page, err
 		}
 	}
@@ -169,7 +171,7 @@ func walk[ID ~int64, T any](r *state, counts thing, from store.Cursor, max int,
 		first, next = it.Last, it.Prev
 	}
 	more, rows := first(), 0
-	var items []T
+	items := space[:0]
 	var ids []ID
 	var newest []listed
 	var last liked.Seq
@@ -193,10 +195,7 @@ func walk[ID ~int64, T any](r *state, counts thing, from store.Cursor, max int,
 				newest = append(newest, listed{last, int64(id)})
 			}
 		}
-		if items == nil {
-			items = make([]T, 0, len(ids))
-		}
-		if items, err = look(items, ids); err != nil {
+		if items, err = look(slices.Grow(items, len(ids)), ids); err != nil {
 			return page, err
 		}
 	}
@@ -210,7 +209,7 @@ func walk[ID ~int64, T any](r *state, counts thing, from store.Cursor, max int,
 }
 
 // newestPage is walk from the newest like, where no likes but those in memory are needed.
-func newestPage[ID ~int64, T any](r *state, counts thing, max int,
+func newestPage[ID ~int64, T any](r *state, counts thing, max int, space []T,
 	look func(items []T, ids []ID) ([]T, error)) (page store.Page[T], ok bool, err error) {
 	rows, more, ok := r.newestLikes(counts, max)
 	if !ok {
@@ -220,7 +219,7 @@ func newestPage[ID ~int64, T any](r *state, counts thing, max int,
 	for i, row := range rows {
 		ids[i] = ID(row.id)
 	}
-	items, err := look(make([]T, 0, len(ids)), ids)
+	items, err := look(slices.Grow(space[:0], len(ids)), ids)
 	if err != nil || len(items) < len(ids) && more { // others may take the place of those that are not shown
 		return page, false, err
 	}

@@ -26,8 +26,8 @@ func TestCountsThatNobodyAskedFor(t *testing.T) {
 			"UsersByID":       func() error { _, err := s.UsersByID(ctx, []liked.UserID{1}, metrics); return err },
 			"UsersByUsername": func() error { _, err := s.UsersByUsername(ctx, []string{"b"}, metrics); return err },
 			"Posts":           func() error { _, err := s.Posts(ctx, 0, []liked.PostID{1}, metrics); return err },
-			"LikedPosts":      func() error { _, err := s.LikedPosts(ctx, 0, 2, store.Cursor{}, 10, metrics); return err },
-			"LikingUsers":     func() error { _, err := s.LikingUsers(ctx, 0, 1, store.Cursor{}, 10, metrics); return err },
+			"LikedPosts":      func() error { _, err := s.LikedPosts(ctx, 0, 2, store.Cursor{}, 10, metrics, nil); return err },
+			"LikingUsers":     func() error { _, err := s.LikingUsers(ctx, 0, 1, store.Cursor{}, 10, metrics, nil); return err },
 		} {
 			if err := find(); (err != nil) != bool(metrics) {
 				t.Errorf("%s, metrics %v: got error %v", name, metrics, err)

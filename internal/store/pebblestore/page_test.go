@@ -63,11 +63,11 @@ func BenchmarkPage(b *testing.B) {
 		read func(of int64, from store.Cursor) (n int, older store.Cursor, err error)
 	}{
 		{"likers", likers, func(of int64, from store.Cursor) (int, store.Cursor, error) {
-			p, err := s.LikingUsers(ctx, 5<<22, liked.PostID(of)<<22, from, page, store.WithMetrics)
+			p, err := s.LikingUsers(ctx, 5<<22, liked.PostID(of)<<22, from, page, store.WithMetrics, nil)
 			return len(p.Items), p.Older, err
 		}},
 		{"liked", liking, func(of int64, from store.Cursor) (int, store.Cursor, error) {
-			p, err := s.LikedPosts(ctx, 5<<22, liked.UserID(of)<<22, from, page, store.WithMetrics)
+			p, err := s.LikedPosts(ctx, 5<<22, liked.UserID(of)<<22, from, page, store.WithMetrics, nil)
 			return len(p.Items), p.Older, err
 		}},
 	} {

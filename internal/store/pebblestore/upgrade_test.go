@@ -126,7 +126,7 @@ func TestUpgradeOfEveryFormat(t *testing.T) {
 				}
 			}
 			alice := made.Users[slices.IndexFunc(made.Users, func(u madeUser) bool { return u.Username == "alice" })]
-			page, err := s.LikedPosts(ctx, alice.ID, alice.ID, store.Cursor{}, 10, store.WithMetrics)
+			page, err := s.LikedPosts(ctx, alice.ID, alice.ID, store.Cursor{}, 10, store.WithMetrics, nil)
 			if err != nil || len(page.Items) != 1 || page.Items[0].ID != made.Posts[0].ID || page.Items[0].Metrics.Likes != 2 {
 				t.Errorf("alice likes %+v, %v", page.Items, err)
 			}

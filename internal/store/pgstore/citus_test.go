@@ -215,8 +215,8 @@ func TestCitusTouches(t *testing.T) {
 			return nil
 		}},
 		{"Liked", 2, func() error { return second(s.Liked(ctx, 1, []liked.PostID{5})) }},
-		{"LikedPosts", 2 + 2*3, func() error { return second(s.LikedPosts(ctx, 2, 1, store.Cursor{}, 10, store.WithMetrics)) }},
-		{"LikingUsers", 3 + 3*2, func() error { return second(s.LikingUsers(ctx, 2, 5, store.Cursor{}, 10, store.WithMetrics)) }},
+		{"LikedPosts", 2 + 2*3, func() error { return second(s.LikedPosts(ctx, 2, 1, store.Cursor{}, 10, store.WithMetrics, nil)) }},
+		{"LikingUsers", 3 + 3*2, func() error { return second(s.LikingUsers(ctx, 2, 5, store.Cursor{}, 10, store.WithMetrics, nil)) }},
 		{"LikeLog", 0, func() error { return second(s.LikeLog(ctx, liked.PartitionOf(1), 0, 10)) }},
 		{"LogEnds", 0, func() error { return second(s.LogEnds(ctx)) }},
 		{"Totals", 0, func() error { return second(s.Totals(ctx)) }},

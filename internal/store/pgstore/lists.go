@@ -69,8 +69,8 @@ var likingUsers = likeList[liked.User]{
 
 // LikedPosts reads what counts a post has with what decides who sees it.
 func (s *Store) LikedPosts(ctx context.Context, viewer, user liked.UserID, from store.Cursor, max int,
-	_ store.Metrics) (store.Page[liked.Post], error) {
-	return walk(ctx, s, likedPosts, viewer, int64(user), from, max, func(t *tx) func() error {
+	_ store.Metrics, space []liked.Post) (store.Page[liked.Post], error) {
+	return walk(ctx, s, likedPosts, viewer, int64(user), from, max, space, func(t *tx) func() error {
 		how := sight.Hidden
 		if t.shards != nil {
 			return func() error {
@@ -92,12 +92,12 @@ func (s *Store) LikedPosts(ctx context.Context, viewer, user liked.UserID, from 
 }
 
 func (s *Store) LikingUsers(ctx context.Context, viewer liked.UserID, post liked.PostID, from store.Cursor, max int,
-	metrics store.Metrics) (store.Page[liked.User], error) {
+	metrics store.Metrics, space []liked.User) (store.Page[liked.User], error) {
 	l := likingUsers
 	if !metrics {
 		l.items = uncounted + likers + likersSeen
 	}
-	return walk(ctx, s, l, viewer, int64(post), from, max, func(t *tx) func() error {
+	return walk(ctx, s, l, viewer, int64(post), from, max, space, func(t *tx) func() error {
 		seen := t.originals(viewer, []liked.PostID{post})
 		return func() error {
 			s, err := seen(post)
@@ -109,7 +109,7 @@ func (s *Store) LikingUsers(ctx context.Context, viewer liked.UserID, post liked
 // walk reads a list until it has max items, leaving out those that the viewer does not see. may queues what says whether the
 // viewer sees the list at all, and returns a function that says it once all is sent.
 func walk[T any](ctx context.Context, s *Store, l likeList[T], viewer liked.UserID, owner int64, from store.Cursor, max int,
-	may func(*tx) func() error) (store.Page[T], error) {
+	space []T, may func(*tx) func() error) (store.Page[T], error) {
 	if err := valid.Page(max); err != nil {
 		return store.Page[T]{}, err
 	}
@@ -126,7 +126,7 @@ func walk[T any](ctx context.Context, s *Store, l likeList[T], viewer liked.User
 	itemsOf := "WITH r AS MATERIALIZED (SELECT seq, " + l.id + " AS id" + list + ") SELECT r.seq, " + l.items + order
 	return view(ctx, s, func(t *tx) (page store.Page[T], err error) {
 		allowed := may(t)
-		var all []T
+		all := space[:0]
 		more := true
 		var last liked.Seq
 		next := border

@@ -52,13 +52,13 @@ func (both *pair) Liked(ctx context.Context, user liked.UserID, posts []liked.Po
 }
 
 func (both *pair) LikedPosts(ctx context.Context, viewer liked.UserID, user liked.UserID, from store.Cursor,
-	max int, metrics store.Metrics) (store.Page[liked.Post], error) {
-	return both.one().LikedPosts(ctx, viewer, user, from, max, metrics)
+	max int, metrics store.Metrics, space []liked.Post) (store.Page[liked.Post], error) {
+	return both.one().LikedPosts(ctx, viewer, user, from, max, metrics, space)
 }
 
 func (both *pair) LikingUsers(ctx context.Context, viewer liked.UserID, post liked.PostID, from store.Cursor,
-	max int, metrics store.Metrics) (store.Page[liked.User], error) {
-	return both.one().LikingUsers(ctx, viewer, post, from, max, metrics)
+	max int, metrics store.Metrics, space []liked.User) (store.Page[liked.User], error) {
+	return both.one().LikingUsers(ctx, viewer, post, from, max, metrics, space)
 }
 
 func (both *pair) SetLike(ctx context.Context, user liked.UserID, post liked.PostID, on bool, at time.Time) (changed bool, err error) {

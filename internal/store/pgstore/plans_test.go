@@ -43,7 +43,7 @@ var hot = []struct {
 	}},
 	{"LikedPosts", 4500, func(ctx context.Context, s *Store, w world) error {
 		for _, from := range []store.Cursor{{}, {Seq: 40}, {Seq: 40, Newer: true}} {
-			if _, err := s.LikedPosts(ctx, 2, 1, from, 100, store.WithMetrics); err != nil {
+			if _, err := s.LikedPosts(ctx, 2, 1, from, 100, store.WithMetrics, nil); err != nil {
 				return err
 			}
 		}
@@ -51,14 +51,14 @@ var hot = []struct {
 	}},
 	{"LikingUsers", 4500, func(ctx context.Context, s *Store, w world) error {
 		for _, from := range []store.Cursor{{}, {Seq: 40}, {Seq: 40, Newer: true}} {
-			if _, err := s.LikingUsers(ctx, 2, 1, from, 100, store.WithMetrics); err != nil {
+			if _, err := s.LikingUsers(ctx, 2, 1, from, 100, store.WithMetrics, nil); err != nil {
 				return err
 			}
 		}
 		return nil
 	}},
 	{"LikingUsers without counts", 900, func(ctx context.Context, s *Store, w world) error {
-		_, err := s.LikingUsers(ctx, 2, 1, store.Cursor{}, 100, store.WithoutMetrics)
+		_, err := s.LikingUsers(ctx, 2, 1, store.Cursor{}, 100, store.WithoutMetrics, nil)
 		return err
 	}},
 	{"LikeLog", 20, func(ctx context.Context, s *Store, w world) error {

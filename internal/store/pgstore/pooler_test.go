@@ -33,7 +33,7 @@ func TestPooler(t *testing.T) {
 					t.Error(err)
 				}
 			}
-			if page, err := s.LikedPosts(ctx, 1, id, store.Cursor{}, 9, store.WithMetrics); err != nil || len(page.Items) != 1 {
+			if page, err := s.LikedPosts(ctx, 1, id, store.Cursor{}, 9, store.WithMetrics, nil); err != nil || len(page.Items) != 1 {
 				t.Errorf("got %v, %v, want one post", page, err)
 			}
 			if _, ok, err := s.Take(ctx, time.Now(), "a", 1, id, []liked.RateRule{{Window: time.Hour, Max: 10}}, nil); err != nil || !ok {

@@ -169,14 +169,16 @@ func calls(s *Store, round int) map[string]func(ctx) error {
 		"PostsBy":             func(c ctx) error { return second(s.PostsBy(c, 8, 10, maxPage)) },
 		"PostsBy, newest":     func(c ctx) error { return second(s.PostsBy(c, 8, 0, maxPage)) },
 		"Liked":               func(c ctx) error { return second(s.Liked(c, 5, posts)) },
-		"LikedPosts":          func(c ctx) error { return second(s.LikedPosts(c, 5, 5, store.Cursor{}, maxPage, with)) },
-		"LikedPosts, older":   func(c ctx) error { return second(s.LikedPosts(c, 3, 5, store.Cursor{Seq: 20000 * 32}, maxPage, with)) },
-		"LikedPosts, newer":   func(c ctx) error { return second(s.LikedPosts(c, 3, 5, newer, maxPage, with)) },
-		"LikingUsers":         func(c ctx) error { return second(s.LikingUsers(c, 5, 30000, store.Cursor{}, maxPage, with)) },
-		"LikingUsers, older": func(c ctx) error {
-			return second(s.LikingUsers(c, 3, 30000, store.Cursor{Seq: 70000 * 32}, maxPage, with))
+		"LikedPosts":          func(c ctx) error { return second(s.LikedPosts(c, 5, 5, store.Cursor{}, maxPage, with, nil)) },
+		"LikedPosts, older": func(c ctx) error {
+			return second(s.LikedPosts(c, 3, 5, store.Cursor{Seq: 20000 * 32}, maxPage, with, nil))
 		},
-		"LikingUsers, newer":   func(c ctx) error { return second(s.LikingUsers(c, 3, 30000, newer, maxPage, with)) },
+		"LikedPosts, newer": func(c ctx) error { return second(s.LikedPosts(c, 3, 5, newer, maxPage, with, nil)) },
+		"LikingUsers":       func(c ctx) error { return second(s.LikingUsers(c, 5, 30000, store.Cursor{}, maxPage, with, nil)) },
+		"LikingUsers, older": func(c ctx) error {
+			return second(s.LikingUsers(c, 3, 30000, store.Cursor{Seq: 70000 * 32}, maxPage, with, nil))
+		},
+		"LikingUsers, newer":   func(c ctx) error { return second(s.LikingUsers(c, 3, 30000, newer, maxPage, with, nil)) },
 		"SetLike":              func(c ctx) error { return second(s.SetLike(c, 5, liked.PostID(2*round), true, at)) },
 		"SetLike, there":       func(c ctx) error { return second(s.SetLike(c, 7, 30000, true, at)) },
 		"SetLike, taken back":  func(c ctx) error { return second(s.SetLike(c, 5, liked.PostID(2*round+101), false, at)) },

@@ -312,7 +312,7 @@ func deletePost(t *T) {
 	_, err = s.SetLike(t.ctx, uid(2), pid(1), true, start) // even where it is set
 	t.fails(err, liked.NotFound)
 	same(t, "liked posts", t.likedPosts(s, 2, 2, 10), []int{2})
-	_, err = s.LikingUsers(t.ctx, uid(2), pid(1), store.Cursor{}, 10, store.WithMetrics)
+	_, err = s.LikingUsers(t.ctx, uid(2), pid(1), store.Cursor{}, 10, store.WithMetrics, nil)
 	t.fails(err, liked.NotFound)
 	u, err := s.User(t.ctx, uid(1))
 	t.ok(err)

@@ -319,7 +319,7 @@ func walksDuringWrites(t *T) {
 	for range repeat(20) {
 		count, steady := make(map[int]int), 0
 		users, last := walkThere(t, 7, func(from store.Cursor) (store.Page[liked.User], error) {
-			return s.LikingUsers(t.ctx, 0, pid(1), from, 7, store.WithMetrics)
+			return s.LikingUsers(t.ctx, 0, pid(1), from, 7, store.WithMetrics, nil)
 		})
 		for _, u := range users {
 			n := number(u.ID)
@@ -336,7 +336,7 @@ func walksDuringWrites(t *T) {
 		}
 		back := make(map[int]bool)
 		for from := last.Newer; from != (store.Cursor{}); {
-			page, err := s.LikingUsers(t.ctx, 0, pid(1), from, 7, store.WithMetrics)
+			page, err := s.LikingUsers(t.ctx, 0, pid(1), from, 7, store.WithMetrics, nil)
 			t.ok(err)
 			for _, u := range page.Items {
 				n := number(u.ID)

@@ -251,7 +251,7 @@ func (l *load) verify(t *T, s store.Store, least moment, most map[*tracked]int64
 	if p.Metrics.Likes < least.counted {
 		t.Errorf("got %d likes, want the %d that were read before the crash", p.Metrics.Likes, least.counted)
 	}
-	fans, err := s.LikingUsers(t.ctx, 0, pid(100), store.Cursor{}, maxFans, store.WithMetrics)
+	fans, err := s.LikingUsers(t.ctx, 0, pid(100), store.Cursor{}, maxFans, store.WithMetrics, nil)
 	t.ok(err)
 	same(t, "fans listed", int64(len(fans.Items)), p.Metrics.Likes)
 	between("window", &l.windows, int64(t.take(s)-1)) // it goes with the like that follows it, or ahead of it, but not after it

@@ -153,7 +153,7 @@ func (w *faultyWork) do() {
 				}
 			})
 			w.try(func() error {
-				_, err := w.s.LikedPosts(w.ctx, 0, uid(i+1), store.Cursor{}, 10, store.WithMetrics)
+				_, err := w.s.LikedPosts(w.ctx, 0, uid(i+1), store.Cursor{}, 10, store.WithMetrics, nil)
 				return err
 			}, nothing)
 		}

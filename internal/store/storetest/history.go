@@ -142,7 +142,7 @@ func record(t *T, s store.Store, rng *rand.Rand, clients, calls int) []porcupine
 				inputs = append(inputs, byUser)
 			case n < 9:
 				var page store.Page[liked.User]
-				page, err = s.LikingUsers(t.ctx, 0, pid(post), store.Cursor{}, 10, store.WithMetrics)
+				page, err = s.LikingUsers(t.ctx, 0, pid(post), store.Cursor{}, 10, store.WithMetrics, nil)
 				for _, u := range page.Items {
 					a.list += string(byte('0' + u.ID>>22))
 				}
@@ -150,7 +150,7 @@ func record(t *T, s store.Store, rng *rand.Rand, clients, calls int) []porcupine
 				inputs = append(inputs, byPost)
 			default:
 				var page store.Page[liked.Post]
-				page, err = s.LikedPosts(t.ctx, 0, uid(user), store.Cursor{}, 10, store.WithMetrics)
+				page, err = s.LikedPosts(t.ctx, 0, uid(user), store.Cursor{}, 10, store.WithMetrics, nil)
 				for _, p := range page.Items {
 					a.list += string(byte('0' + p.ID>>22))
 				}
@@ -245,8 +245,9 @@ type unordered struct{ store.Store }
 
 func (s unordered) LikingUsers(
 	ctx context.Context, viewer liked.UserID, post liked.PostID, from store.Cursor, max int, metrics store.Metrics,
+	space []liked.User,
 ) (store.Page[liked.User], error) {
-	page, err := s.Store.LikingUsers(ctx, viewer, post, from, max, metrics)
+	page, err := s.Store.LikingUsers(ctx, viewer, post, from, max, metrics, space)
 	slices.SortFunc(page.Items, func(a, b liked.User) int { return int(a.ID - b.ID) })
 	return page, err
 }

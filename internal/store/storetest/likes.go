@@ -182,9 +182,9 @@ func leaveOut(t *T) {
 	same(t, "the count is of all likes", p.Metrics.Likes, int64(3))
 	t.state(s, 3, liked.Active)
 	same(t, "liking users", t.likingUsers(s, 1, 1, 10), []int{4, 3, 2})
-	_, err = s.LikedPosts(t.ctx, uid(1), uid(9), store.Cursor{}, 10, store.WithMetrics)
+	_, err = s.LikedPosts(t.ctx, uid(1), uid(9), store.Cursor{}, 10, store.WithMetrics, nil)
 	t.fails(err, liked.NotFound)
-	_, err = s.LikingUsers(t.ctx, uid(1), pid(9), store.Cursor{}, 10, store.WithMetrics)
+	_, err = s.LikingUsers(t.ctx, uid(1), pid(9), store.Cursor{}, 10, store.WithMetrics, nil)
 	t.fails(err, liked.NotFound)
 }
 
@@ -214,16 +214,18 @@ func pages(t *T) {
 		same(t, "liking users", t.likingUsers(s, 0, 1, page), users)
 		same(t, "liked posts", t.likedPosts(s, 0, 30, page), posts)
 	}
-	users29, err := s.LikingUsers(t.ctx, 0, pid(1), store.Cursor{}, 29, store.WithMetrics)
+	space := make([]liked.User, 29)
+	users29, err := s.LikingUsers(t.ctx, 0, pid(1), store.Cursor{}, 29, store.WithMetrics, space)
 	t.ok(err)
+	same(t, "the page in the space for it", users29.Items, space)
 	same(t, "older than exactly all", users29.Older, store.Cursor{})
 	same(t, "metrics in the list", users29.Items[0].Metrics, liked.UserMetrics{Likes: 1})
-	p, err := s.LikedPosts(t.ctx, 0, uid(1), store.Cursor{}, 1, store.WithMetrics)
+	p, err := s.LikedPosts(t.ctx, 0, uid(1), store.Cursor{}, 1, store.WithMetrics, nil)
 	t.ok(err)
 	same(t, "metrics in the list", p.Items[0].Metrics, liked.PostMetrics{Likes: 29})
-	_, err = s.LikingUsers(t.ctx, 0, pid(1), store.Cursor{}, 0, store.WithMetrics)
+	_, err = s.LikingUsers(t.ctx, 0, pid(1), store.Cursor{}, 0, store.WithMetrics, nil)
 	t.fails(err, liked.Invalid)
-	_, err = s.LikedPosts(t.ctx, 0, uid(1), store.Cursor{}, 0, store.WithMetrics)
+	_, err = s.LikedPosts(t.ctx, 0, uid(1), store.Cursor{}, 0, store.WithMetrics, nil)
 	t.fails(err, liked.Invalid)
 }
 
@@ -234,10 +236,10 @@ func heldCursor(t *T) {
 	for n := 1; n <= 10; n++ {
 		t.like(s, n, 1, true, true)
 	}
-	first, err := s.LikingUsers(t.ctx, 0, pid(1), store.Cursor{}, 3, store.WithMetrics) // 10 9 8
+	first, err := s.LikingUsers(t.ctx, 0, pid(1), store.Cursor{}, 3, store.WithMetrics, nil) // 10 9 8
 	t.ok(err)
 	same(t, "first page", len(first.Items), 3)
-	second, err := s.LikingUsers(t.ctx, 0, pid(1), first.Older, 1, store.WithMetrics) // 7
+	second, err := s.LikingUsers(t.ctx, 0, pid(1), first.Older, 1, store.WithMetrics, nil) // 7
 	t.ok(err)
 	t.like(s, 8, 1, false, true) // the row that the cursor stands on
 	t.like(s, 7, 1, false, true) // the one that comes next
@@ -254,7 +256,7 @@ func heldCursor(t *T) {
 	}
 	var rest []int
 	for from := first.Older; from != (store.Cursor{}); {
-		page, err := s.LikingUsers(t.ctx, 0, pid(1), from, 2, store.WithMetrics)
+		page, err := s.LikingUsers(t.ctx, 0, pid(1), from, 2, store.WithMetrics, nil)
 		t.ok(err)
 		rest, from = append(rest, numbers(page.Items)...), page.Older
 		t.like(s, 12, 1, true, true)
@@ -263,7 +265,7 @@ func heldCursor(t *T) {
 	// Back to what is nearest first, though newer likes have come on top.
 	var back [][]int
 	for from := second.Newer; from != (store.Cursor{}); {
-		page, err := s.LikingUsers(t.ctx, 0, pid(1), from, 2, store.WithMetrics)
+		page, err := s.LikingUsers(t.ctx, 0, pid(1), from, 2, store.WithMetrics, nil)
 		t.ok(err)
 		back, from = append(back, numbers(page.Items)), page.Newer
 		t.like(s, 12, 1, true, true)

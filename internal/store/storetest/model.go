@@ -417,7 +417,7 @@ func compare(t *T, restart int) {
 			if want, refused := m.likedPosts(viewer, a); refused == 0 {
 				same(t, "LikedPosts", walkPosts(t, s, viewer, a, 1+n%3), want)
 			} else {
-				_, err := s.LikedPosts(t.ctx, uid(viewer), uid(a), store.Cursor{}, 1, store.WithMetrics)
+				_, err := s.LikedPosts(t.ctx, uid(viewer), uid(a), store.Cursor{}, 1, store.WithMetrics, nil)
 				same(t, "LikedPosts", kind(err), refused)
 			}
 		case step < 94:
@@ -425,7 +425,7 @@ func compare(t *T, restart int) {
 			if want, refused := m.likingUsers(viewer, n); refused == 0 {
 				same(t, "LikingUsers", walkUsers(t, s, viewer, n, 1+a%3), want)
 			} else {
-				_, err := s.LikingUsers(t.ctx, uid(viewer), pid(n), store.Cursor{}, 1, store.WithMetrics)
+				_, err := s.LikingUsers(t.ctx, uid(viewer), pid(n), store.Cursor{}, 1, store.WithMetrics, nil)
 				same(t, "LikingUsers", kind(err), refused)
 			}
 		default:

@@ -25,7 +25,7 @@ func pagesOfOneMoment(t *T) {
 	t.follow(s, 2, 4, true, true)
 
 	fans := func(viewer int) []liked.User {
-		page, err := s.LikingUsers(t.ctx, uid(viewer), pid(1), store.Cursor{}, 100, store.WithoutMetrics)
+		page, err := s.LikingUsers(t.ctx, uid(viewer), pid(1), store.Cursor{}, 100, store.WithoutMetrics, nil)
 		t.noError(err)
 		return page.Items
 	}
@@ -76,7 +76,7 @@ func pagesOfOneMoment(t *T) {
 			t.Errorf("got the names %d after %d", names, *last)
 		}
 		*last = names
-		page, err := s.LikedPosts(t.ctx, uid(2), uid(5), store.Cursor{}, 100, store.WithMetrics)
+		page, err := s.LikedPosts(t.ctx, uid(2), uid(5), store.Cursor{}, 100, store.WithMetrics, nil)
 		t.noError(err)
 		likes := make(map[liked.PostID]int64)
 		for _, p := range page.Items {
@@ -100,7 +100,7 @@ func pagesOfOneMoment(t *T) {
 		}
 	})
 	for _, m := range []store.Metrics{store.WithMetrics, store.WithoutMetrics} { // for either the same items
-		page, err := s.LikedPosts(t.ctx, 0, uid(5), store.Cursor{}, 100, m)
+		page, err := s.LikedPosts(t.ctx, 0, uid(5), store.Cursor{}, 100, m, nil)
 		t.ok(err)
 		same(t, "items", len(page.Items), 2)
 		same(t, "newest", page.Items[0].ID, pid(2))

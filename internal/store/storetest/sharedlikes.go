@@ -140,7 +140,7 @@ var postsLists = likeLists{
 		return err
 	},
 	func(t *T, s store.Store, list, max int) (items []int, err error) {
-		page, err := s.LikingUsers(t.ctx, 0, pid(list), store.Cursor{}, max, store.WithMetrics)
+		page, err := s.LikingUsers(t.ctx, 0, pid(list), store.Cursor{}, max, store.WithMetrics, nil)
 		for _, u := range page.Items {
 			items = append(items, number(u.ID))
 		}
@@ -155,7 +155,7 @@ var usersLists = likeLists{
 		return err
 	},
 	func(t *T, s store.Store, list, max int) (items []int, err error) {
-		page, err := s.LikedPosts(t.ctx, 0, uid(list), store.Cursor{}, max, store.WithMetrics)
+		page, err := s.LikedPosts(t.ctx, 0, uid(list), store.Cursor{}, max, store.WithMetrics, nil)
 		for _, p := range page.Items {
 			items = append(items, number(p.ID))
 		}

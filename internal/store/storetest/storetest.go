@@ -287,15 +287,17 @@ func (t *T) likingUsers(s store.Store, viewer, post, page int) (users []int) {
 
 func walkPosts(t *T, s store.Store, viewer, user, page int) []liked.Post {
 	t.Helper()
+	space := slices.Repeat([]liked.Post{{ID: -1, Text: "left over", Quotes: 1}}, page)
 	return walk(t, page, func(from store.Cursor) (store.Page[liked.Post], error) {
-		return s.LikedPosts(t.ctx, uid(viewer), uid(user), from, page, store.WithMetrics)
+		return s.LikedPosts(t.ctx, uid(viewer), uid(user), from, page, store.WithMetrics, space)
 	})
 }
 
 func walkUsers(t *T, s store.Store, viewer, post, page int) []liked.User {
 	t.Helper()
+	space := slices.Repeat([]liked.User{{ID: -1, Description: "left over", PinnedPost: 1}}, page)
 	return walk(t, page, func(from store.Cursor) (store.Page[liked.User], error) {
-		return s.LikingUsers(t.ctx, uid(viewer), pid(post), from, page, store.WithMetrics)
+		return s.LikingUsers(t.ctx, uid(viewer), pid(post), from, page, store.WithMetrics, space)
 	})
 }
 

@@ -129,7 +129,7 @@ func (t *T) answers(s store.Store, users, posts int) (answers []string) {
 		p, err := s.Post(t.ctx, uid(3), pid(n))
 		say(p, err)
 		for from := (store.Cursor{}); ; {
-			page, err := s.LikingUsers(t.ctx, uid(3), pid(n), from, 3, store.WithMetrics)
+			page, err := s.LikingUsers(t.ctx, uid(3), pid(n), from, 3, store.WithMetrics, nil)
 			say(page, err)
 			if from = page.Older; from == (store.Cursor{}) {
 				break
@@ -138,7 +138,7 @@ func (t *T) answers(s store.Store, users, posts int) (answers []string) {
 	}
 	for n := 1; n <= users; n++ {
 		for from := (store.Cursor{}); ; {
-			page, err := s.LikedPosts(t.ctx, uid(3), uid(n), from, 3, store.WithMetrics)
+			page, err := s.LikedPosts(t.ctx, uid(3), uid(n), from, 3, store.WithMetrics, nil)
 			say(page, err)
 			if from = page.Older; from == (store.Cursor{}) {
 				break
