@@ -21,10 +21,10 @@ func NewLogger(w io.Writer, format string, level slog.Level) (logger *slog.Logge
 	var h slog.Handler
 	switch format {
 	case "text":
-		h = plainText{slog.NewTextHandler(lines, o), lines}
+		h = plain{slog.NewTextHandler(lines, o), lines, false}
 	case "json":
 		o.ReplaceAttr = withUnit
-		h = slog.NewJSONHandler(lines, o)
+		h = plain{slog.NewJSONHandler(lines, o), lines, true}
 	default:
 		return nil, nil, fmt.Errorf("log-format: %q is not one of [text json]", format)
 	}
@@ -35,11 +35,7 @@ func NewLogger(w io.Writer, format string, level slog.Level) (logger *slog.Logge
 func withUnit(_ []string, a slog.Attr) slog.Attr {
 	switch v := a.Value; v.Kind() {
 	case slog.KindDuration:
-		name := "duration_ms" // of each request: it costs no allocation
-		if a.Key != "duration" {
-			name = a.Key + "_ms"
-		}
-		return slog.Float64(name, float64(v.Duration())/float64(time.Millisecond))
+		return slog.Float64(a.Key+unit, milliseconds(v.Duration()))
 	case slog.KindAny:
 		if level, ok := v.Any().(slog.Level); ok { // as without this function, and as cheap
 			return slog.String(a.Key, level.String())
@@ -47,6 +43,11 @@ func withUnit(_ []string, a slog.Attr) slog.Attr {
 	}
 	return a
 }
+
+// unit is of durations in JSON.
+const unit = "_ms"
+
+func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
 // urgent flushes from Warn on.
 type urgent struct {

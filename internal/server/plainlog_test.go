@@ -10,16 +10,17 @@ import (
 	"time"
 )
 
-// inBoth writes a record as slog does and as plainText does.
+// inBoth writes a record as slog does and as plain does, in either format.
 func inBoth(t *testing.T, r slog.Record) (want, got string) {
 	t.Helper()
 	var theirs, ours bytes.Buffer
 	lines := &lineWriter{to: &ours, buf: bufio.NewWriter(&ours), timer: time.NewTimer(time.Hour)}
-	if err := slog.NewTextHandler(&theirs, nil).Handle(context.Background(), r); err != nil {
-		t.Fatal(err)
-	}
-	if err := (plainText{slog.NewTextHandler(lines, nil), lines}).Handle(context.Background(), r); err != nil {
-		t.Fatal(err)
+	o := &slog.HandlerOptions{ReplaceAttr: withUnit}
+	for _, h := range []slog.Handler{slog.NewTextHandler(&theirs, nil), slog.NewJSONHandler(&theirs, o),
+		plain{slog.NewTextHandler(lines, nil), lines, false}, plain{slog.NewJSONHandler(lines, o), lines, true}} {
+		if err := h.Handle(context.Background(), r); err != nil {
+			t.Fatal(err)
+		}
 	}
 	lines.flush()
 	return theirs.String(), ours.String()
@@ -75,9 +76,10 @@ func BenchmarkRequestLine(b *testing.B) {
 		slog.Int("status", 200), slog.Duration("duration", 4_567_890),
 		slog.String("transaction", "0123456789abcdef"), slog.String("address", "127.0.0.1"),
 		slog.String("path", "/2/users/2244994945/likes"), slog.Int64("app", 12345678), slog.Int64("user", 2244994945))})
-	text := slog.NewTextHandler(discarded{}, nil)
+	text, json := slog.NewTextHandler(discarded{}, nil), slog.NewJSONHandler(discarded{}, &slog.HandlerOptions{ReplaceAttr: withUnit})
 	lines := &lineWriter{to: discarded{}, buf: bufio.NewWriterSize(discarded{}, 64<<10), timer: time.NewTimer(time.Hour)}
-	for name, h := range map[string]slog.Handler{"slog": text, "plain": plainText{text, lines}} {
+	for name, h := range map[string]slog.Handler{"text/slog": text, "text/plain": plain{text, lines, false},
+		"json/slog": json, "json/plain": plain{json, lines, true}} {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
