@@ -29,7 +29,7 @@ func connect(o *Options, size int) (*pgxpool.Pool, error) {
 	}
 	c.MaxConns, c.MinConns, c.ConnConfig.Tracer = int32(size), 0, o.Tracer
 	c.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
-		_, err := conn.PgConn().Exec(ctx, byKeys+"; "+forShards).ReadAll()
+		_, err := conn.PgConn().Exec(ctx, byKeys+"; "+plannedOnce+"; "+forShards).ReadAll()
 		return err
 	}
 	to := c.ConnConfig
@@ -67,6 +67,12 @@ func connect(o *Options, size int) (*pgxpool.Pool, error) {
 // doing so while it grows, and read all likes of a user of whom its statistics say nothing.
 const byKeys = "SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; " +
 	"SET jit = off"
+
+// plannedOnce has a connection plan each statement once, for all values: values change nothing about a look-up by a key, and the
+// planner, left to itself, plans a statement about an array of one anew for each call, which takes longer than to run it. On Citus
+// it must know the values, from which the shards follow.
+const plannedOnce = "SELECT set_config('plan_cache_mode', 'force_generic_plan', false) " +
+	"WHERE current_setting('plan_cache_mode') = 'auto' AND NOT (" + hasCitus + ")"
 
 // wholeTables has the transaction's statements join whole tables instead.
 func (t *tx) wholeTables() {

@@ -358,6 +358,24 @@ func TestPlans(t *testing.T) {
 	}
 }
 
+// A statement about an array of one is not planned anew for each call.
+func TestPlannedOnce(t *testing.T) {
+	t.Parallel()
+	s, err := Open(Options{DSN: pgtest.Schema(t), Readers: 1})
+	ok(t, err)
+	t.Cleanup(func() { ok(t, s.Close()) })
+	for range 20 {
+		if _, err := s.Post(t.Context(), 1, 1); liked.KindOf(err) != liked.NotFound {
+			t.Fatal(err)
+		}
+	}
+	const plans = "SELECT custom_plans::int FROM pg_prepared_statements WHERE statement = $1"
+	n, err := first(t.Context(), s, nil, pgx.RowTo[int], plans, postsSeen)
+	if ok(t, err); n != 0 {
+		t.Errorf("20 calls were planned %d times for their values", n)
+	}
+}
+
 // growth adds users and posts above $from up to $to, three likes each, and with $heavy the heavy ones.
 const growth = `
 INSERT INTO users SELECT n, 0, 'u' || n, 'x', 0, false, 0, '', '', '', '', false, 0 FROM generate_series($from + 1, $to) n;
