@@ -21,13 +21,13 @@ type likeList[T any] struct {
 	table string // where the list is, up to its owner
 	of    string // the owner of a list of $2
 	id    string // column of what an item is made of
-	items string // from the columns after seq to the end of WHERE
-	scan  func(r pgx.CollectableRow, also ...any) (T, error)
+	items string // from the columns to the end of WHERE
+	scan  pgx.RowToFunc[T]
 	apart func(t *tx, viewer liked.UserID, ids []int64) (map[int64]T, error) // items on Citus, of ids
 }
 
 var likedPosts = likeList[liked.Post]{
-	table: "likes WHERE user_id", of: "$2", id: "post_id", scan: scanPost,
+	table: "likes WHERE user_id", of: "$2", id: "post_id", scan: aPost,
 	items: postColumns + " FROM r" + seenJoins + " WHERE " + seenColumn + " = 0",
 	apart: func(t *tx, viewer liked.UserID, ids []int64) (map[int64]liked.Post, error) {
 		found, err := t.postsApart(viewer, column(ids, func(id int64) liked.PostID { return liked.PostID(id) }))
@@ -49,7 +49,7 @@ const (
 // The likers of a repost are those of its original.
 var likingUsers = likeList[liked.User]{
 	table: "likers WHERE post_id", of: "(SELECT CASE repost_of WHEN 0 THEN post_id ELSE repost_of END FROM post_heads WHERE post_id = $2)",
-	id: "user_id", scan: scanUser,
+	id: "user_id", scan: aUser,
 	items: userColumns + likers + userJoins + likersSeen,
 	apart: func(t *tx, viewer liked.UserID, ids []int64) (map[int64]liked.User, error) {
 		users, err := rows(t, aUser, t.shards.usersByID(), ids)
@@ -123,7 +123,7 @@ func walk[T any](ctx context.Context, s *Store, l likeList[T], viewer liked.User
 	part := bound + order + " LIMIT $4"
 	list := " FROM " + l.table + " = " + l.of + part
 	rowsOf := fewer.Replace("SELECT seq" + list)
-	itemsOf := "WITH r AS MATERIALIZED (SELECT seq, " + l.id + " AS id" + list + ") SELECT r.seq, " + l.items + order
+	itemsOf := "WITH r AS MATERIALIZED (SELECT seq, " + l.id + " AS id" + list + ") SELECT " + l.items + order
 	return view(ctx, s, func(t *tx) (page store.Page[T], err error) {
 		allowed := may(t)
 		all := space[:0]
@@ -136,10 +136,7 @@ func walk[T any](ctx context.Context, s *Store, l likeList[T], viewer liked.User
 			var items []T
 			if t.shards == nil {
 				t.queue(rowsOf, owner, next, n+1).Query(into(&seqs, pgx.RowTo[liked.Seq]))
-				items, err = rows(t, func(r pgx.CollectableRow) (T, error) {
-					var seq liked.Seq
-					return l.scan(r, &seq)
-				}, itemsOf, viewer, owner, next, n)
+				items, err = rows(t, l.scan, itemsOf, viewer, owner, next, n)
 				err = cmp.Or(err, allowed())
 			} else if err = allowed(); err == nil {
 				seqs, items, err = l.readApart(t, part, viewer, owner, next, n)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -24,21 +25,19 @@ const (
 )
 
 // userFields are where userRecord is scanned to. created must be put into CreatedAt afterwards.
+// They are of Go's own types, since pgx scans others by reflection.
 func userFields(u *liked.User, created *int64) []any {
-	return []any{&u.ID, &u.Username, &u.Name, created, &u.Protected, &u.State, &u.Description, &u.Location, &u.URL, &u.ProfileImageURL,
-		&u.Verified, &u.PinnedPost}
+	return []any{(*int64)(&u.ID), &u.Username, &u.Name, created, &u.Protected, (*uint8)(&u.State), &u.Description, &u.Location, &u.URL,
+		&u.ProfileImageURL, &u.Verified, (*int64)(&u.PinnedPost)}
 }
 
-// scanUser scans userColumns, and what comes before them into also.
-func scanUser(r pgx.CollectableRow, also ...any) (u liked.User, err error) {
+func aUser(r pgx.CollectableRow) (u liked.User, err error) {
 	var created int64
-	to := append(append(also, userFields(&u, &created)...), &u.Metrics.Followers, &u.Metrics.Following, &u.Metrics.Posts, &u.Metrics.Likes)
-	err = r.Scan(to...)
+	m := &u.Metrics
+	err = r.Scan(slices.Concat(userFields(&u, &created), []any{&m.Followers, &m.Following, &m.Posts, &m.Likes})...)
 	u.CreatedAt = timeOf(created)
 	return u, err
 }
-
-func aUser(r pgx.CollectableRow) (liked.User, error) { return scanUser(r) }
 
 func (s *Store) AddUser(ctx context.Context, u liked.User) error {
 	if err := cmp.Or(valid.User(&u), valid.Name(&u)); err != nil {

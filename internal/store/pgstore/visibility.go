@@ -1,6 +1,8 @@
 package pgstore
 
 import (
+	"slices"
+
 	"github.com/jackc/pgx/v5"
 
 	"liked"
@@ -23,8 +25,10 @@ const (
 // scanPost scans postColumns, and what comes before them into also.
 func scanPost(r pgx.CollectableRow, also ...any) (p liked.Post, err error) {
 	var created int64
-	err = r.Scan(append(also, &p.ID, &p.Author, &p.Text, &created, &p.RepostOf, &p.InReplyTo, &p.Quotes, &p.Conversation, &p.InReplyToUser,
-		&p.Metrics.Reposts, &p.Metrics.Replies, &p.Metrics.Likes, &p.Metrics.Quotes)...)
+	m := &p.Metrics
+	err = r.Scan(slices.Concat(also, []any{(*int64)(&p.ID), (*int64)(&p.Author), &p.Text, &created, (*int64)(&p.RepostOf),
+		(*int64)(&p.InReplyTo), (*int64)(&p.Quotes), (*int64)(&p.Conversation), (*int64)(&p.InReplyToUser),
+		&m.Reposts, &m.Replies, &m.Likes, &m.Quotes})...)
 	p.CreatedAt = timeOf(created)
 	return p, err
 }
