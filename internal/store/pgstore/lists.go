@@ -120,10 +120,9 @@ func walk[T any](ctx context.Context, s *Store, l likeList[T], viewer liked.User
 	if from != (store.Cursor{}) {
 		border = int64(min(from.Seq, math.MaxInt64))
 	}
-	part := bound + order + " LIMIT $4"
-	list := " FROM " + l.table + " = " + l.of + part
-	rowsOf := fewer.Replace("SELECT seq" + list)
-	itemsOf := "WITH r AS MATERIALIZED (SELECT seq, " + l.id + " AS id" + list + ") SELECT " + l.items + order
+	list := " FROM " + l.table + " = " + l.of + bound + order
+	endsOf := fewer.Replace("SELECT seq" + list + " LIMIT 2 OFFSET $4 - 1")
+	itemsOf := "WITH r AS MATERIALIZED (SELECT seq, " + l.id + " AS id" + list + " LIMIT $4) SELECT " + l.items + order
 	return view(ctx, s, func(t *tx) (page store.Page[T], err error) {
 		allowed := may(t)
 		all := space[:0]
@@ -132,24 +131,21 @@ func walk[T any](ctx context.Context, s *Store, l likeList[T], viewer liked.User
 		next := border
 		for left := rowsPerItem * max; more && len(all) < max && left > 0; {
 			n := min(max-len(all), left)
-			var seqs []liked.Seq
+			var ends []liked.Seq // of n rows the last one, and the row behind it
 			var items []T
 			if t.shards == nil {
-				t.queue(rowsOf, owner, next, n+1).Query(into(&seqs, pgx.RowTo[liked.Seq]))
+				t.queue(endsOf, owner, next, n).Query(into(&ends, pgx.RowTo[liked.Seq]))
 				items, err = rows(t, l.scan, itemsOf, viewer, owner, next, n)
 				err = cmp.Or(err, allowed())
 			} else if err = allowed(); err == nil {
-				seqs, items, err = l.readApart(t, part, viewer, owner, next, n)
+				ends, items, err = l.readApart(t, bound+order, viewer, owner, next, n)
 			}
 			if err != nil {
 				return page, err
 			}
 			all = append(all, items...)
-			if more = len(seqs) > n; more {
-				seqs = seqs[:n]
-			}
-			if len(seqs) > 0 {
-				last = seqs[len(seqs)-1]
+			if more = len(ends) == 2; more {
+				last = ends[0]
 				if next = int64(last); from.Newer {
 					next++
 				}
@@ -163,8 +159,8 @@ func walk[T any](ctx context.Context, s *Store, l likeList[T], viewer liked.User
 // fewer numbers the parameters of a statement that has no viewer.
 var fewer = strings.NewReplacer("$2", "$1", "$3", "$2", "$4", "$3")
 
-// readApart returns the positions of n rows of a part, one more if there are more, and those items of the n rows that the viewer
-// sees.
+// readApart returns, of n rows of a part, the positions of the last one and of the row behind it, if there are so many, and those
+// items that the viewer sees.
 func (l *likeList[T]) readApart(t *tx, part string, viewer liked.UserID, owner, next int64, n int) ([]liked.Seq, []T, error) {
 	if l.of != "$2" {
 		id, there, err := row(t, pgx.RowTo[int64], "SELECT "+strings.ReplaceAll(l.of, "$2", "$1"), owner)
@@ -177,7 +173,8 @@ func (l *likeList[T]) readApart(t *tx, part string, viewer liked.UserID, owner, 
 		Seq liked.Seq
 		ID  int64
 	}
-	found, err := rows(t, pgx.RowToStructByPos[item], fewer.Replace("SELECT seq, "+l.id+" FROM "+l.table+" = $2"+part), owner, next, n+1)
+	sql := fewer.Replace("SELECT seq, " + l.id + " FROM " + l.table + " = $2" + part + " LIMIT $4")
+	found, err := rows(t, pgx.RowToStructByPos[item], sql, owner, next, n+1)
 	if err != nil || len(found) == 0 {
 		return nil, nil, err
 	}
@@ -189,7 +186,7 @@ func (l *likeList[T]) readApart(t *tx, part string, viewer liked.UserID, owner, 
 			items = append(items, item)
 		}
 	}
-	return column(found, func(i item) liked.Seq { return i.Seq }), items, err
+	return column(found[min(n-1, len(found)):], func(i item) liked.Seq { return i.Seq }), items, err
 }
 
 // Liked looks up likes by both columns of their key: an array of one user's posts could be read as all likes of the user.

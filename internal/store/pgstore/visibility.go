@@ -35,12 +35,13 @@ func scanPost(r pgx.CollectableRow, also ...any) (p liked.Post, err error) {
 
 func aPost(r pgx.CollectableRow) (liked.Post, error) { return scanPost(r) }
 
-// postsSeen is what a viewer sees of posts whose ids are an array as $2, without those that are gone; originalsSeen is that
-// with the originals of reposts.
+// postsSeen is what a viewer sees of posts whose ids are an array as $2, without those that are gone; originalsSeen is who sees
+// them, and the originals of reposts.
 const (
 	postsSeen     = "SELECT " + seenColumn + ", " + postColumns + " FROM unnest($2::bigint[]) r(id)" + seenJoins
-	originalsSeen = "SELECT " + seenColumn + ", " + postColumns + ` FROM (SELECT unnest($2::bigint[])
-		UNION SELECT repost_of FROM post_heads WHERE post_id = ANY($2)) r(id)` + seenJoins
+	originalsSeen = "SELECT " + seenColumn + `, h.post_id, h.author_id, h.repost_of FROM (SELECT unnest($2::bigint[])
+		UNION ALL SELECT repost_of FROM post_heads WHERE post_id = ANY($2)) r(id)
+		JOIN post_heads h ON h.post_id = r.id AND NOT h.deleted LEFT JOIN special s ON s.user_id = h.author_id`
 	seenJoins = ` JOIN post_heads h ON h.post_id = r.id AND NOT h.deleted JOIN post_texts x ON x.post_id = h.post_id
 		LEFT JOIN special s ON s.user_id = h.author_id`
 )
@@ -66,12 +67,17 @@ func seen(viewer liked.UserID, p liked.Post, how sight.Author) seenPost {
 	return seenPost{p.ID, store.Seen{Post: p}}
 }
 
-// originals returns a function that tells how the viewer sees a post, or its original if it is a repost, once all that waits
-// was sent.
+// originals returns a function that tells whether the viewer sees a post, or its original if it is a repost, and which one that
+// is, once all that waits was sent.
 func (t *tx) originals(viewer liked.UserID, ids []liked.PostID) func(liked.PostID) (store.Seen, error) {
 	var found []seenPost
 	if t.shards == nil {
-		t.queue(originalsSeen, viewer, ids).Query(into(&found, scanSeen(viewer)))
+		t.queue(originalsSeen, viewer, ids).Query(into(&found, func(r pgx.CollectableRow) (seenPost, error) {
+			var how sight.Author
+			var p liked.Post
+			err := r.Scan(&how, &p.ID, &p.Author, &p.RepostOf)
+			return seen(viewer, p, how), err
+		}))
 		return func(id liked.PostID) (store.Seen, error) { return seenOriginal(id, found), nil }
 	}
 	return func(id liked.PostID) (store.Seen, error) {
