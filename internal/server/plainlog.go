@@ -36,7 +36,7 @@ type plainLine struct {
 	json bool
 }
 
-// record appends the record. It reports whether it is plain, as attr does.
+// record appends the record, and reports whether it is plain; so does attr with a part of one. If not, the line is of no use.
 func (l *plainLine) record(r slog.Record) (ok bool) {
 	year := r.Time.Year()
 	if r.Time.IsZero() || year < 0 || year > 9999 || !isPlain(r.Message) {
@@ -110,9 +110,10 @@ func (l *plainLine) word(name, text string) {
 	}
 }
 
-func (l *plainLine) name(name, unit string) {
+// name appends what stands before a value; in JSON, its name ends in suffix.
+func (l *plainLine) name(name, suffix string) {
 	if l.json {
-		l.text = append(append(append(append(l.text, `,"`...), name...), unit...), `":`...)
+		l.text = append(append(append(append(l.text, `,"`...), name...), suffix...), `":`...)
 	} else {
 		l.text = append(append(append(l.text, ' '), name...), '=')
 	}
